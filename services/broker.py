@@ -1,0 +1,165 @@
+"""One connection to RabbitMQ that is made again whenever it is lost, and the publisher that lives on one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
+from prometheus_client import Counter
+
+from services import topology
+from services.contracts import Fact, encode
+from services.tracing import traceparent
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT = 10.0
+CONFIRM_TIMEOUT = 5.0
+PUBLISHED = Counter("eloket_facts_published_total", "Facts that the broker confirmed", ["type"])
+UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
+
+
+class Unconfirmed(Exception):
+    """The broker did not confirm: the fact may or may not have arrived. Telling it again is harmless."""
+
+
+class Link:
+    """A connection with one channel, made again after each loss (0.2 to 2 s later, spread at random).
+
+    `prepare` gets each new channel first; when it returns, the link is up. `lost` (if given) is called after each loss.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        prepare: Callable[[AbstractChannel], Awaitable[None]],
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        self._url, self._name, self._prepare, self._lost = url, name, prepare, lost
+        self.up = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keeps the link until it is cancelled, then closes it."""
+        while True:
+            try:
+                await self._once()
+            except (
+                TimeoutError,
+                *CONNECTION_EXCEPTIONS,
+                aio_pika.exceptions.AMQPError,
+                ChannelInvalidStateError,
+            ) as error:
+                log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
+            finally:
+                if self.up.is_set():
+                    self.up.clear()
+                    if self._lost:
+                        self._lost()
+            await asyncio.sleep(random.uniform(0.2, 2.0))
+
+    async def _once(self) -> None:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            connection = await aio_pika.connect(self._url, client_properties={"connection_name": self._name})
+        try:
+            over = asyncio.Event()
+            connection.close_callbacks.add(lambda *_: over.set())
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                channel.close_callbacks.add(lambda *_: over.set())
+            await self._prepare(channel)
+            if not over.is_set():
+                self.up.set()
+                log.info("broker_link_up", link=self._name)
+            await over.wait()
+            log.warning("broker_link_lost", link=self._name)
+        finally:
+            try:
+                async with asyncio.timeout(2):
+                    await connection.close()
+            except (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError):
+                log.info("broker_connection_dropped", link=self._name)
+
+
+async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
+    """Exchange, durable queues, bindings and dead letters exist; the exchange comes back. Any number may do it at once."""
+    exchange = await channel.declare_exchange(topology.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+    dead = await channel.declare_exchange(topology.DEAD_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
+    for service in sorted({q.service for q in topology.QUEUES}):
+        letters = await channel.declare_queue(
+            f"{service}.dead-letters", durable=True, arguments=topology.DEAD_LETTER_DECLARATION
+        )
+        await letters.bind(dead, service)
+    for queue in topology.QUEUES:
+        declared: AbstractQueue = await channel.declare_queue(queue.name, durable=True, arguments=queue.declaration)
+        for key in queue.keys:
+            await declared.bind(exchange, key)
+    return exchange
+
+
+class Publisher:
+    """Tells facts on a connection of its own (one that also consumes would stand still in a memory alarm)."""
+
+    def __init__(self, url: str, service: str) -> None:
+        self._exchange: AbstractExchange | None = None
+        self.link = Link(url, f"{service}.publisher", self._prepare, self._forget)
+
+    async def run(self) -> None:
+        await self.link.run()
+
+    @property
+    def up(self) -> bool:
+        return self.link.up.is_set()
+
+    async def tell(self, fact: Fact, timeout: float = CONFIRM_TIMEOUT) -> None:
+        """Returns when the broker has confirmed the fact; persistent and, unless nobody need hear it, mandatory.
+
+        Raises `Unconfirmed` when there is no connection, no confirm within `timeout` seconds, a nack or no queue.
+        """
+        exchange = self._exchange
+        if exchange is None:
+            UNCONFIRMED.labels(fact.type).inc()
+            raise Unconfirmed("no connection")
+        try:
+            async with asyncio.timeout(timeout):
+                await exchange.publish(
+                    _message(fact), topology.routing_key(fact), mandatory=fact.type not in topology.UNHEARD
+                )
+        except (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError) as error:
+            UNCONFIRMED.labels(fact.type).inc()
+            raise Unconfirmed(type(error).__name__) from error
+        PUBLISHED.labels(fact.type).inc()
+
+    async def mention(self, fact: Fact) -> None:
+        """Tells a fact that may be lost: nothing is raised when it could not be told."""
+        try:
+            await self.tell(fact)
+        except Unconfirmed as error:
+            log.debug("fact_not_told", type=fact.type, error=str(error))
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        async with asyncio.timeout(30):
+            self._exchange = await declare_topology(channel)
+
+    def _forget(self) -> None:
+        self._exchange = None
+
+
+def _message(fact: Fact) -> aio_pika.Message:
+    transient = fact.type in topology.TRANSIENT
+    headers: dict[str, object] = {"traceparent": traceparent()}
+    if copies := topology.copies(fact):
+        headers["CC"] = copies
+    return aio_pika.Message(
+        encode(fact),
+        headers=headers,  # type: ignore[arg-type]
+        content_type="application/json",
+        message_id=fact.event_id,
+        type=fact.type,
+        delivery_mode=aio_pika.DeliveryMode.NOT_PERSISTENT if transient else aio_pika.DeliveryMode.PERSISTENT,
+    )

@@ -1,0 +1,256 @@
+"""What all four services do alike: run, log, say whether they can work, count, and drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+
+from services import problems
+from services.departments import ConfigurationError
+from services.settings import EX_CONFIG, Settings, explain
+from services.tokens import Actor, Keys
+from services.tracing import begin_trace
+
+log = structlog.get_logger()
+S = TypeVar("S", bound=Settings)
+Check = Callable[[], bool | Awaitable[bool]]
+
+DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
+CHECK_LIMIT = 2.5
+
+
+class Service:
+    """One service: its HTTP application, its watched background tasks, its readiness and its drain."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name, self.settings = name, settings
+        self.keys = Keys(settings.token_secret, settings.token_secret_previous)
+        self.draining = False
+        self.failed = asyncio.Event()
+        self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._checks: dict[str, Check] = {}
+        self._drains: list[Callable[[], Awaitable[None]]] = []
+        self._closers: list[Callable[[], Awaitable[None] | None]] = []
+        self.app = FastAPI(
+            title=f"e-loket chat: {name}",
+            version="1",
+            lifespan=self._lifespan,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+        )
+        self.app.state.service = self
+        problems.install(self.app)
+        self._routes()
+
+    def background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """`run` is started with the service and must never return: when it ends, readiness and the process end too."""
+        self._background.append((name, run))
+
+    def check(self, name: str, check: Check) -> None:
+        """Readiness needs this to be true (within 2.5 s, without an exception)."""
+        self._checks[name] = check
+
+    def on_drain(self, drain: Callable[[], Awaitable[None]]) -> None:
+        """Called at SIGTERM, in the order of registration, before anything is closed."""
+        self._drains.append(drain)
+
+    def on_close(self, close: Callable[[], Awaitable[None] | None]) -> None:
+        """Called last, after the background tasks were cancelled, in reverse order of registration."""
+        self._closers.append(close)
+
+    async def drain(self) -> None:
+        """Not ready any more; then every drain, bounded in time as a whole."""
+        self.draining = True
+        log.info("draining")
+        try:
+            async with asyncio.timeout(DRAIN_LIMIT):
+                for drain in self._drains:
+                    await drain()
+        except TimeoutError:
+            log.error("drain_took_too_long", seconds=DRAIN_LIMIT)
+        except Exception:
+            log.exception("drain_failed")
+
+    async def readiness(self) -> dict[str, str]:
+        """What each check says: `ok`, or what is wrong."""
+        names = list(self._checks)
+        answers = await asyncio.gather(*(self._ask(n) for n in names))
+        state = dict(zip(names, answers, strict=True))
+        for name, task in self._tasks.items():
+            state[f"task_{name}"] = "ended" if task.done() else "ok"
+        if self.draining:
+            state["draining"] = "yes"
+        return state
+
+    async def _ask(self, name: str) -> str:
+        try:
+            async with asyncio.timeout(CHECK_LIMIT):
+                answer = self._checks[name]()
+                good = answer if isinstance(answer, bool) else await answer
+        except Exception as error:
+            return type(error).__name__
+        return "ok" if good else "not_yet"
+
+    def _routes(self) -> None:
+        @self.app.get("/healthz", include_in_schema=False)
+        async def healthz() -> dict[str, str]:
+            return {"status": "ok"}
+
+        @self.app.get("/readyz", include_in_schema=False)
+        async def readyz() -> Response:
+            state = await self.readiness()
+            good = all(v == "ok" for v in state.values())
+            return JSONResponse({"status": "ok" if good else "not_ready", "checks": state}, 200 if good else 503)
+
+        @self.app.get("/metrics", include_in_schema=False)
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        for name, run in self._background:
+            self._tasks[name] = asyncio.create_task(self._watch(name, run), name=name)
+        log.info("service_started")
+        try:
+            yield
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            for close in reversed(self._closers):
+                result = close()
+                if result is not None:
+                    await result
+            log.info("service_stopped")
+
+    async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("background_task_failed", task=name)
+        else:
+            log.error("background_task_ended", task=name)
+        self.failed.set()
+
+
+def caller(request: Request) -> Actor | None:
+    """On whose behalf another service asks. Raises the problem `unauthenticated` without a valid service token."""
+    service: Service = request.app.state.service
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    known = service.keys.service_of(token) if scheme.lower() == "bearer" else None
+    if known is None:
+        raise problems.Problem(401, "unauthenticated", "This address is for the other services only.")
+    begin_trace(request.headers.get("traceparent"))
+    return known[1]
+
+
+def configure_logging(service: str, level: str) -> None:
+    """JSON lines on stdout (readable ones on a terminal), each with the service, and the bound chat and trace ids."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        lambda _, __, event: {**event, "service": service},
+    ]
+    render: Any = (
+        structlog.dev.ConsoleRenderer() if sys.stdout.isatty() else structlog.processors.JSONRenderer(sort_keys=False)
+    )
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render], foreign_pre_chain=shared
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # each failed attempt is told by our own link
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: we drain before the server stops, and exit with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], ws: Any = "none") -> None:
+    """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 78 on bad settings, 70 when a task of it ended."""
+    try:
+        settings = settings_class()
+        configure_logging(name, settings.log_level)
+        app = create_app(settings)
+    except ValidationError as error:
+        _refuse(name, explain(error))
+    except ConfigurationError as error:
+        _refuse(name, [str(error)])
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=getattr(settings, f"{name}_port"),
+        loop="uvloop",
+        http="httptools",
+        ws=ws,
+        ws_max_size=64 * 1024,
+        ws_ping_interval=4,
+        ws_ping_timeout=4,
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        status = runner.run(_serve(_Server(config), app.state.service))
+    sys.exit(status)
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+async def _serve(server: _Server, service: Service) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve())
+    ended = [asyncio.create_task(e.wait()) for e in (stop, service.failed)]
+    await asyncio.wait([serving, *ended], return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        await service.drain()
+    server.should_exit = True
+    await asyncio.gather(serving, return_exceptions=True)
+    for task in ended:
+        task.cancel()
+    return 0 if stop.is_set() else 70
+
+
+def _refuse(name: str, lines: list[str]) -> None:
+    for line in lines:
+        print(f"{name}: {line}", file=sys.stderr, flush=True)
+    sys.exit(EX_CONFIG)

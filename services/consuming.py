@@ -1,0 +1,200 @@
+"""How a durable queue is consumed: decoded, handled, retried in place on bad days, acknowledged last.
+
+- Not decodable or of an unknown type: to the dead letters at once, alone.
+- The database or the broker is away (a bad day): kept and retried in place, 0.05 to 5 s with jitter, never given back:
+  the delivery limit is for messages that hurt. After `BAD_DAY` the consumer stops until `probe` succeeds.
+- Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery, `nack` does not on RabbitMQ 4.3).
+- A queue is begun with prefetch 1 until five messages are done, so that one that kills the process takes no neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from faststream import AckPolicy
+from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit.subscriber import RabbitSubscriber
+from prometheus_client import Counter
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+
+from services import topology
+from services.broker import Unconfirmed
+from services.contracts import Fact, decode
+from services.tracing import begin_trace
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Handler = Callable[[Fact], Awaitable[None]]
+
+BAD_DAY = 600.0
+SLOW_START = 5
+PREFETCH = 50
+BAD_DAY_ERRORS = (PyMongoError, Unconfirmed)
+HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
+
+
+class BadDay(Exception):
+    """The database or broker has been away for `BAD_DAY` seconds: stop consuming until it is back."""
+
+
+async def retry_in_place(work: Callable[[], Awaitable[T]], patience: float = BAD_DAY) -> T:
+    """The result of `work`, tried again as long as the database or broker is away; `BadDay` after `patience` seconds."""
+    began, pause = time.monotonic(), 0.05
+    while True:
+        try:
+            return await work()
+        except BAD_DAY_ERRORS as error:
+            if time.monotonic() - began > patience:
+                raise BadDay from error
+            log.warning("retried_in_place", error=type(error).__name__)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, 5.0)
+
+
+class Consumers:
+    """The durable queues that one service consumes, on one connection of their own (FastStream subscribers)."""
+
+    def __init__(self, url: str, probe: Callable[[], Awaitable[object]]) -> None:
+        self._url, self._probe = url, probe
+        self._handlers: list[tuple[topology.Queue, Handler, int]] = []
+        self._broker: RabbitBroker | None = None
+        self._subscribers: list[RabbitSubscriber] = []
+        self._done: dict[str, int] = {}
+        self._in_hand = 0
+        self._bad_day = asyncio.Event()
+        self._draining = False
+
+    def add(self, queue: topology.Queue, handler: Handler, prefetch: int = PREFETCH) -> None:
+        """`handler` gets each fact of this queue; it must be idempotent, and returning is its acknowledgement."""
+        self._handlers.append((queue, handler, prefetch))
+
+    @property
+    def running(self) -> bool:
+        """True while every queue has its consumer on a connection that is up."""
+        connection = getattr(self._broker, "_connection", None)
+        up = connection is not None and connection.connected.is_set()
+        return up and bool(self._subscribers) and all(s._consumer_tag for s in self._subscribers)
+
+    async def run(self) -> None:
+        """Consumes until cancelled. Call it when the topology is declared."""
+        while True:
+            self._bad_day.clear()
+            await self._start()
+            await self._bad_day.wait()
+            log.error("consumers_stopped", reason="bad_day")
+            await self._stop()
+            await self._until_probe_succeeds()
+
+    async def drain(self, patience: float = 10.0) -> None:
+        """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
+        self._draining = True
+        for subscriber in self._subscribers:
+            await _cancel(subscriber)
+        end = time.monotonic() + patience
+        while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
+            await asyncio.sleep(0.02)
+        await self._stop()
+
+    async def _start(self) -> None:
+        broker = RabbitBroker(
+            self._url,
+            fail_fast=False,
+            reconnect_interval=1.0,
+            graceful_timeout=5.0,
+            logger=None,
+        )
+        await broker.connect()
+        self._broker, self._subscribers = broker, []
+        for queue, handler, prefetch in self._handlers:
+            subscriber = broker.subscriber(
+                RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, declare=False),
+                channel=Channel(prefetch_count=1),
+                ack_policy=AckPolicy.MANUAL,
+                decoder=_undecoded,
+                no_reply=True,
+            )
+            subscriber(self._deliver(queue, handler, prefetch, subscriber))
+            self._subscribers.append(subscriber)
+        await broker.start()
+
+    async def _stop(self) -> None:
+        broker, self._broker, self._subscribers = self._broker, None, []
+        if broker:
+            await broker.stop()
+
+    async def _until_probe_succeeds(self) -> None:
+        while True:
+            try:
+                await self._probe()
+                return
+            except BAD_DAY_ERRORS as error:
+                log.warning("probe_failed", error=type(error).__name__)
+                await asyncio.sleep(5)
+
+    def _deliver(
+        self, queue: topology.Queue, handler: Handler, prefetch: int, subscriber: RabbitSubscriber
+    ) -> Callable[..., Awaitable[None]]:
+        async def deliver(message: RabbitMessage) -> None:
+            self._in_hand += 1
+            try:
+                outcome = await self._handle(queue, handler, message)
+            finally:
+                self._in_hand -= 1
+            HANDLED.labels(queue.name, outcome).inc()
+            await self._widen(queue, prefetch, subscriber)
+
+        return deliver
+
+    async def _handle(self, queue: topology.Queue, handler: Handler, message: RabbitMessage) -> str:
+        begin_trace(message.headers.get("traceparent"))
+        try:
+            fact = decode(message.body)
+        except ValidationError as error:
+            log.error("message_dead_lettered", queue=queue.name, problem=error.errors(include_input=False)[0]["type"])
+            await message.reject(requeue=False)
+            return "dead_lettered"
+        try:
+            await retry_in_place(lambda: handler(fact))
+        except BadDay:
+            self._bad_day.set()
+            return "kept"
+        except Exception:
+            count = int(message.headers.get("x-delivery-count") or 0)
+            log.exception("message_failed", queue=queue.name, type=fact.type, delivery_count=count)
+            await asyncio.sleep(min(2.0**count, 30.0))
+            await message.reject(requeue=True)
+            return "given_back"
+        await message.ack()
+        log.debug("message_handled", queue=queue.name, type=fact.type)
+        return "done"
+
+    async def _widen(self, queue: topology.Queue, prefetch: int, subscriber: RabbitSubscriber) -> None:
+        self._done[queue.name] = self._done.get(queue.name, 0) + 1
+        if self._done[queue.name] != SLOW_START or self._draining:
+            return
+        source = subscriber._queue_obj
+        if source is None or not await _cancel(subscriber):
+            return
+        await source.channel.set_qos(prefetch)
+        subscriber._consumer_tag = await source.consume(subscriber.consume, no_ack=False)  # type: ignore[arg-type]
+
+
+async def _cancel(subscriber: RabbitSubscriber) -> bool:
+    queue, tag = subscriber._queue_obj, subscriber._consumer_tag
+    if queue is None or tag is None or queue.channel.is_closed:
+        return False
+    subscriber._consumer_tag = None
+    await queue.cancel(tag)
+    return True
+
+
+async def _undecoded(message: Any) -> bytes:
+    body: bytes = message.body
+    return body

@@ -1,0 +1,49 @@
+"""A service's own MongoDB database, with the concerns that every promise rests on. Used by `store.py` files only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from services.settings import Settings
+
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+DUPLICATE_KEY = 11000
+
+
+def open_database(settings: Settings, service: str) -> Database:
+    """The database named after the service: writes wait for a majority and its journal, reads come from the primary with
+    read concern majority, times are aware (UTC). Nothing is connected yet; an absent server shows at the first use (5 s).
+    """
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        settings.mongodb_url,
+        appname=service,
+        tz_aware=True,
+        serverSelectionTimeoutMS=5_000,
+        connectTimeoutMS=5_000,
+        socketTimeoutMS=15_000,
+        maxPoolSize=50,
+    )
+    return client.get_database(
+        settings.mongodb_prefix + service,
+        write_concern=WriteConcern("majority", j=True, wtimeout=10_000),
+        read_concern=ReadConcern("majority"),
+        read_preference=ReadPreference.PRIMARY,
+    )
+
+
+async def ping(database: Database) -> bool:
+    """True when the server answers within 2 s. Raises `PyMongoError` or `TimeoutError` when it does not."""
+    async with asyncio.timeout(2):
+        await database.command("ping")
+    return True
+
+
+async def probe_write(database: Database) -> None:
+    """Returns when a write was acknowledged by a majority. Raises `PyMongoError` when not."""
+    await database["probe"].update_one({"_id": "probe"}, {"$inc": {"n": 1}}, upsert=True)

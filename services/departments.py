@@ -1,0 +1,180 @@
+"""The departments file: names in four languages, opening hours, contact ways, and the pages that may embed the chat.
+
+One TOML file, read by every service at start and validated as a whole; `ConfigurationError` says in one line what to mend.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date, time
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+LOCALES = ("nl", "fr", "de", "en")
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+ALWAYS = "always"
+_SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the text says where and what to do."""
+
+
+class Span(BaseModel):
+    """From `opens` to `closes` on one day; `closes` 00:00 is the end of that day. A span past midnight is two spans."""
+
+    model_config = ConfigDict(frozen=True)
+    opens: time
+    closes: time
+
+
+Week = tuple[tuple[Span, ...], ...]  # seven days, Monday first; each day's spans in order
+
+
+def parse_hours(text: str) -> Week | None:
+    """The week that `text` means, or None for `always`.
+
+    Grammar: `Mon-Fri 09:00-12:00,13:00-17:00; Sat 10:00-12:00`. A span that ends before it begins goes past midnight.
+    Raises `ValueError` with what is wrong.
+    """
+    if text.strip().lower() == ALWAYS:
+        return None
+    week: list[list[Span]] = [[] for _ in DAYS]
+    for rule in filter(None, (part.strip() for part in text.split(";"))):
+        days, _, spans = rule.partition(" ")
+        for day in _days(days):
+            for span in spans.split(","):
+                _add(week, day, span.strip())
+    if not any(week):
+        raise ValueError("has no opening hours; give for example 'Mon-Fri 09:00-17:00', or 'always'")
+    return tuple(_ordered(spans, DAYS[i]) for i, spans in enumerate(week))
+
+
+def _days(text: str) -> list[int]:
+    days: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if first not in DAYS or (dash and last not in DAYS):
+            raise ValueError(f"'{part}' is not a day or a range of days such as Mon-Fri")
+        start, end = DAYS.index(first), DAYS.index(last if dash else first)
+        days += [(start + i) % 7 for i in range((end - start) % 7 + 1)]
+    return days
+
+
+def _add(week: list[list[Span]], day: int, text: str) -> None:
+    match = _SPAN.fullmatch(text)
+    if not match:
+        raise ValueError(f"'{text}' is not a span of time such as 09:00-17:00")
+    a, b, c, d = (int(g) for g in match.groups())
+    if a > 23 or c > 24 or (c == 24 and d):
+        raise ValueError(f"'{text}' has an hour beyond the day")
+    opens, closes = time(a, b), time(c % 24, d)
+    if closes > opens or closes == time(0):
+        week[day].append(Span(opens=opens, closes=closes))
+        return
+    if closes == opens:
+        raise ValueError(f"'{text}' begins and ends at the same time; use 00:00-24:00 for a whole day")
+    week[day].append(Span(opens=opens, closes=time(0)))
+    week[(day + 1) % 7].append(Span(opens=time(0), closes=closes))
+
+
+def _ordered(spans: list[Span], day: str) -> tuple[Span, ...]:
+    ordered = sorted(spans, key=lambda s: s.opens)
+    for one, two in zip(ordered, ordered[1:], strict=False):
+        if one.closes == time(0) or two.opens < one.closes:
+            raise ValueError(f"{day} has spans that overlap")
+    return tuple(ordered)
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be an origin such as https://www.example.be, without a path")
+    return value.lower()
+
+
+def _hours(value: str) -> str:
+    parse_hours(value)
+    return value
+
+
+class Text(BaseModel):
+    """The same words in the four languages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    nl: str = Field(min_length=1)
+    fr: str = Field(min_length=1)
+    de: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+    def in_(self, locale: str) -> str:
+        """The words in this language; in Dutch when it is none of the four."""
+        words: str = getattr(self, locale if locale in LOCALES else "nl")
+        return words
+
+
+class Contact(BaseModel):
+    """Another way to reach the department; `value` is a number, an address, a page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Literal["phone", "email", "web", "visit", "post"]
+    value: str = Field(min_length=1)
+    note: Text | None = None
+
+
+class Department(BaseModel):
+    """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    names: Text
+    hours: Annotated[str, AfterValidator(_hours)] | None = None
+    closed_on: tuple[date, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+
+
+class Departments(BaseModel):
+    """All departments; `default` is used when none is named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    default: str
+    departments: tuple[Department, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Departments:
+        ids = [d.id for d in self.departments]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two departments have the same id")
+        if self.default not in ids:
+            raise ValueError(f"the default department '{self.default}' is not among them")
+        return self
+
+    def get(self, id_: str | None) -> Department | None:
+        """The department of this id, the default one for None, or None when there is no such department."""
+        wanted = self.default if id_ is None else id_
+        return next((d for d in self.departments if d.id == wanted), None)
+
+    def origins(self) -> frozenset[str]:
+        """Every origin that may embed the citizen's element."""
+        return frozenset(o for d in self.departments for o in d.origins)
+
+
+def load_departments(path: Path) -> Departments:
+    """The departments of this file. Raises `ConfigurationError` naming the file, the place and what is wrong."""
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"DEPARTMENTS_FILE {path}: cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"DEPARTMENTS_FILE {path}: is not TOML: {error}.") from None
+    try:
+        return Departments.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(p) for p in first["loc"]) or "the file"
+        raise ConfigurationError(f"DEPARTMENTS_FILE {path}: {place}: {first['msg']}.") from None

@@ -1,0 +1,164 @@
+"""Requests that need an answer at once, between services over HTTP with a signed service token. No I/O.
+
+Paths and shapes, defined once for the service that answers and the gateway that asks. All are POST with a JSON body, so
+that no id or token stands in an access log.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from services.contracts import (
+    AgentState,
+    ButtonChanged,
+    Cause,
+    ChatStatus,
+    CloseReason,
+    Entry,
+    Form,
+    Note,
+    Record,
+)
+
+# presence
+SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 bad_credentials | 429 rate_limited
+SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionToken → OpenSession | 401 unauthenticated
+SESSION_END = "/internal/sessions/end"  # SessionToken → 204
+AGENTS = "/internal/agents"  # AgentsQuery → Agents
+BUTTONS = "/internal/buttons"  # {} → Buttons
+# routing
+CHATS = "/internal/chats"  # ChatsQuery → Chats
+AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
+TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
+# transcripts
+HISTORY = "/internal/history"  # HistoryQuery → History
+TAILS = "/internal/tails"  # ChatsQuery → Tails
+
+MAX_CHATS = 200  # in one request
+PAGE = 500  # entries of one chat in one answer
+
+
+class Credentials(Record):
+    username: str = Field(max_length=100)
+    password: str = Field(max_length=500)
+    address: str = ""
+
+
+class SessionToken(Record):
+    token: str
+
+
+class AgentView(Record):
+    """An agent as colleagues and the gateway see him. `free`: seats that a chat could take now."""
+
+    id: str
+    name: str
+    departments: list[str]
+    capacity: int
+    state: AgentState
+    online: bool
+    free: int
+    supervisor: bool = False
+    locales: list[str] = []
+    v: int = 0
+
+
+class OpenSession(Record):
+    """`token` (the cookie's value) only in the answer to a login."""
+
+    session_id: str
+    token: str | None = None
+    expires_at: datetime
+    agent: AgentView
+
+
+class AgentsQuery(Record):
+    department: str | None = None
+    ids: list[str] | None = None
+
+
+class Agents(Record):
+    agents: list[AgentView]
+
+
+class Buttons(Record):
+    buttons: list[ButtonChanged]
+
+
+class ChatsQuery(Record):
+    chat_ids: list[str] = Field(max_length=MAX_CHATS)
+
+
+class AgentChatsQuery(Record):
+    agent_id: str
+
+
+class ChatView(Record):
+    """A chat as routing holds it. `position` counts from 1 while waiting. `v`, `state`, `turn`, … as in `ChatState`."""
+
+    chat_id: str
+    v: int
+    state: ChatStatus
+    turn: int
+    cause: Cause
+    department: str
+    locale: str = "nl"
+    name: str | None = None
+    question: str | None = None
+    form: Form | None = None
+    agent_id: str | None = None
+    agent_name: str | None = None
+    accepted: bool = False
+    position: int | None = None
+    reason: CloseReason | None = None
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+class Chats(Record):
+    """Chats that are not known are left out."""
+
+    chats: list[ChatView]
+
+
+class Transfer(Record):
+    chat_id: str
+    agent_id: str
+    to_department: str | None = None
+    to_agent: str | None = None
+
+
+class HistoryWanted(Record):
+    """`at_least`: the highest seq that the asker has heard of; the answer waits up to 1 s for it."""
+
+    chat_id: str
+    after: int = Field(default=0, ge=0)
+    at_least: int = Field(default=0, ge=0)
+
+
+class HistoryQuery(Record):
+    chats: list[HistoryWanted] = Field(max_length=MAX_CHATS)
+    notes: bool = False
+
+
+class ChatHistory(Record):
+    """Entries after `after` in the order of seq, at most `PAGE`; `last_seq` is the chat's tail at that moment (majority, primary)."""
+
+    chat_id: str
+    last_seq: int
+    entries: list[Entry]
+    notes: list[Note] = []
+    sealed: bool = False
+    closed_at: datetime | None = None
+
+
+class History(Record):
+    """Chats that are not known yet are left out."""
+
+    chats: list[ChatHistory]
+
+
+class Tails(Record):
+    tails: dict[str, int]

@@ -1,0 +1,86 @@
+"""RULES of who is there: heard in the gateways' lists, by the listener's own clock, and only while it hears itself.
+
+Nothing is compared between the clocks of two machines; a restart of the listener gives everyone a full grace. Silence is
+time in which the listener heard its own echo (so its connection to the broker worked) and nobody named the one in question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+ECHO_LATE = 5.0  # seconds without an echo after which the listener is deaf, and time no longer counts
+
+
+@dataclass
+class _Gateway:
+    counter: int
+    heard_at: float
+    here: dict[str, float]  # who is connected → when he was last heard, on the listener's clock
+
+
+@dataclass
+class Liveness:
+    """What one listener has heard. All times are seconds of its own monotonic clock, passed in."""
+
+    grace: float
+    gateway_late: float = 7.0  # a gateway that is not heard for so long has no connections any more
+    started: float | None = None
+    _gateways: dict[str, _Gateway] = field(default_factory=dict)
+    _last_seen: dict[str, float] = field(default_factory=dict)
+    _echo_at: float | None = None
+    _deaf: float = 0.0  # all the time so far that does not count
+
+    def echo(self, now: float) -> None:
+        """The listener heard itself."""
+        if self._echo_at is None:
+            self.started = now
+        elif now - self._echo_at > ECHO_LATE:
+            self._deaf += now - self._echo_at
+        self._echo_at = now
+
+    def hear(
+        self, incarnation: str, counter: int, silent_for: Mapping[str, float], now: float, leaving: bool = False
+    ) -> None:
+        """A gateway told its whole list: who is connected and for how many seconds each was not heard."""
+        known = self._gateways.get(incarnation)
+        if known and counter <= known.counter:
+            return
+        here = {who: self._effective(now) - silent for who, silent in silent_for.items()}
+        for who, at in here.items():
+            self._last_seen[who] = max(at, self._last_seen.get(who, at))
+        if known:
+            for who in known.here.keys() - here.keys():
+                self._last_seen.setdefault(who, known.here[who])
+        self._gateways[incarnation] = _Gateway(counter, self._effective(now), {} if leaving else here)
+
+    def hears(self, now: float) -> bool:
+        """True while the listener hears itself: only then may it judge."""
+        return self._echo_at is not None and now - self._echo_at <= ECHO_LATE
+
+    def present(self, now: float) -> set[str]:
+        """Everyone who stands in the present list of some gateway."""
+        at = self._effective(now)
+        return {who for g in self._gateways.values() if at - g.heard_at <= self.gateway_late for who in g.here}
+
+    def gone(self, known: Iterable[str], now: float) -> list[str]:
+        """Those of `known` who were in nobody's list for the whole grace, counted from their last sign of life.
+
+        Someone never heard at all is judged from the listener's start. Empty while the listener is deaf.
+        """
+        if not self.hears(now) or self.started is None:
+            return []
+        at, present = self._effective(now), self.present(now)
+        return [w for w in known if w not in present and at - self._last_seen.get(w, self.started) >= self.grace]
+
+    def forget_stale(self, now: float, after: float = 3600.0) -> None:
+        """Memory stays bounded: gateways and people not heard of for an hour are forgotten."""
+        at = self._effective(now)
+        self._gateways = {i: g for i, g in self._gateways.items() if at - g.heard_at < after}
+        self._last_seen = {w: t for w, t in self._last_seen.items() if at - t < after}
+
+    def _effective(self, now: float) -> float:
+        deaf = self._deaf
+        if self._echo_at is not None and now - self._echo_at > ECHO_LATE:
+            deaf += now - self._echo_at
+        return now - deaf
