@@ -87,7 +87,7 @@ class Link:
 
 
 async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
-    """Exchange, durable queues, bindings and dead letters exist; the exchange comes back. Any number may do it at once."""
+    """Exchange, durable queues, bindings and dead letters exist; returns the exchange. Any number may do it at once."""
     exchange = await channel.declare_exchange(topology.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
     dead = await channel.declare_exchange(topology.DEAD_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
     for service in sorted({q.service for q in topology.QUEUES}):
@@ -116,7 +116,7 @@ class Publisher:
     def up(self) -> bool:
         return self.link.up.is_set()
 
-    async def tell(self, fact: Fact, timeout: float = CONFIRM_TIMEOUT) -> None:
+    async def tell(self, fact: Fact, timeout: float = CONFIRM_TIMEOUT) -> None:  # noqa: ASYNC109 - part of the promise
         """Returns when the broker has confirmed the fact; persistent and, unless nobody need hear it, mandatory.
 
         Raises `Unconfirmed` when there is no connection, no confirm within `timeout` seconds, a nack or no queue.

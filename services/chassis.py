@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from services import problems
 from services.departments import ConfigurationError
+from services.logs import configure_logging
 from services.settings import EX_CONFIG, Settings, explain
 from services.tokens import Actor, Keys
 from services.tracing import begin_trace
@@ -37,7 +37,7 @@ class Service:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
         self.keys = Keys(settings.token_secret, settings.token_secret_previous)
-        self.draining = False
+        self.draining = self._closing = False
         self.failed = asyncio.Event()
         self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -128,6 +128,7 @@ class Service:
         try:
             yield
         finally:
+            self._closing = True
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -140,13 +141,12 @@ class Service:
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
-        except asyncio.CancelledError:
-            raise
+            log.error("background_task_ended", task=name)
         except Exception:
             log.exception("background_task_failed", task=name)
-        else:
-            log.error("background_task_ended", task=name)
-        self.failed.set()
+        finally:  # a cancellation that is not ours ends it too
+            if not self._closing:
+                self.failed.set()
 
 
 def caller(request: Request) -> Actor | None:
@@ -160,32 +160,8 @@ def caller(request: Request) -> Actor | None:
     return known[1]
 
 
-def configure_logging(service: str, level: str) -> None:
-    """JSON lines on stdout (readable ones on a terminal), each with the service, and the bound chat and trace ids."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        lambda _, __, event: {**event, "service": service},
-    ]
-    render: Any = (
-        structlog.dev.ConsoleRenderer() if sys.stdout.isatty() else structlog.processors.JSONRenderer(sort_keys=False)
-    )
-    number = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=[*shared, render],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-        cache_logger_on_first_use=True,
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render], foreign_pre_chain=shared
-    )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # each failed attempt is told by our own link
+def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.error("unhandled_in_loop", exc_info=context.get("exception"))
 
 
 class _Server(uvicorn.Server):
@@ -197,7 +173,7 @@ class _Server(uvicorn.Server):
 
 
 def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], ws: Any = "none") -> None:
-    """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 78 on bad settings, 70 when a task of it ended."""
+    """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 78 on bad settings, 70 when a task ended."""
     try:
         settings = settings_class()
         configure_logging(name, settings.log_level)
@@ -236,6 +212,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 async def _serve(server: _Server, service: Service) -> int:
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(_unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     serving = asyncio.create_task(server.serve())

@@ -3,19 +3,23 @@
 - Not decodable or of an unknown type: to the dead letters at once, alone.
 - The database or the broker is away (a bad day): kept and retried in place, 0.05 to 5 s with jitter, never given back:
   the delivery limit is for messages that hurt. After `BAD_DAY` the consumer stops until `probe` succeeds.
-- Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery, `nack` does not on RabbitMQ 4.3).
+- Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery; on RabbitMQ 4.3 `nack` does
+  not).
 - A queue is begun with prefetch 1 until five messages are done, so that one that kills the process takes no neighbours.
+- Consumers that fail are stopped and begun anew, as after a bad day.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitMessage, RabbitQueue
 from faststream.rabbit.subscriber import RabbitSubscriber
@@ -34,9 +38,13 @@ T = TypeVar("T")
 Handler = Callable[[Fact], Awaitable[None]]
 
 BAD_DAY = 600.0
+PROBE_INTERVAL = 5.0
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed is given back
 SLOW_START = 5
 PREFETCH = 50
+WIDEN_LIMIT = 10.0
 BAD_DAY_ERRORS = (PyMongoError, Unconfirmed)
+CONNECTION_ERRORS = (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError)
 HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
 
 
@@ -45,7 +53,7 @@ class BadDay(Exception):
 
 
 async def retry_in_place(work: Callable[[], Awaitable[T]], patience: float = BAD_DAY) -> T:
-    """The result of `work`, tried again as long as the database or broker is away; `BadDay` after `patience` seconds."""
+    """The result of `work`, tried again while the database or broker is away; `BadDay` after `patience` seconds."""
     began, pause = time.monotonic(), 0.05
     while True:
         try:
@@ -68,8 +76,9 @@ class Consumers:
         self._subscribers: list[RabbitSubscriber] = []
         self._done: dict[str, int] = {}
         self._in_hand = 0
-        self._bad_day = asyncio.Event()
-        self._draining = False
+        self._over = asyncio.Event()  # these subscribers are to be stopped and begun anew
+        self._draining = asyncio.Event()
+        self._changing = asyncio.Lock()  # held while consumers are cancelled or begun
 
     def add(self, queue: topology.Queue, handler: Handler, prefetch: int = PREFETCH) -> None:
         """`handler` gets each fact of this queue; it must be idempotent, and returning is its acknowledgement."""
@@ -77,26 +86,31 @@ class Consumers:
 
     @property
     def running(self) -> bool:
-        """True while every queue has its consumer on a connection that is up."""
+        """True while the broker sends every queue's messages here."""
         connection = getattr(self._broker, "_connection", None)
         up = connection is not None and connection.connected.is_set()
-        return up and bool(self._subscribers) and all(s._consumer_tag for s in self._subscribers)
+        return up and bool(self._subscribers) and all(_consumes(s) for s in self._subscribers)
 
     async def run(self) -> None:
         """Consumes until cancelled. Call it when the topology is declared."""
         while True:
-            self._bad_day.clear()
-            await self._start()
-            await self._bad_day.wait()
-            log.error("consumers_stopped", reason="bad_day")
+            self._over.clear()
+            try:
+                await self._start()
+                await self._over.wait()
+            except CONNECTION_ERRORS as error:
+                log.warning("consumers_failed", error=type(error).__name__)
+                await asyncio.sleep(random.uniform(0.5, 1.5))
+            log.error("consumers_stopped")
             await self._stop()
             await self._until_probe_succeeds()
 
     async def drain(self, patience: float = 10.0) -> None:
         """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
-        self._draining = True
-        for subscriber in self._subscribers:
-            await _cancel(subscriber)
+        self._draining.set()
+        async with self._changing:
+            for subscriber in self._subscribers:
+                await _cancel(subscriber)
         end = time.monotonic() + patience
         while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
             await asyncio.sleep(0.02)
@@ -111,7 +125,7 @@ class Consumers:
             logger=None,
         )
         await broker.connect()
-        self._broker, self._subscribers = broker, []
+        self._broker, self._subscribers, self._done = broker, [], {}
         for queue, handler, prefetch in self._handlers:
             subscriber = broker.subscriber(
                 RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, declare=False),
@@ -127,16 +141,19 @@ class Consumers:
     async def _stop(self) -> None:
         broker, self._broker, self._subscribers = self._broker, None, []
         if broker:
-            await broker.stop()
+            try:
+                await broker.stop()
+            except CONNECTION_ERRORS as error:
+                log.info("consumers_dropped", error=type(error).__name__)
 
     async def _until_probe_succeeds(self) -> None:
         while True:
             try:
                 await self._probe()
                 return
-            except BAD_DAY_ERRORS as error:
+            except (TimeoutError, *BAD_DAY_ERRORS) as error:
                 log.warning("probe_failed", error=type(error).__name__)
-                await asyncio.sleep(5)
+                await asyncio.sleep(PROBE_INTERVAL)
 
     def _deliver(
         self, queue: topology.Queue, handler: Handler, prefetch: int, subscriber: RabbitSubscriber
@@ -163,12 +180,12 @@ class Consumers:
         try:
             await retry_in_place(lambda: handler(fact))
         except BadDay:
-            self._bad_day.set()
+            self._over.set()
             return "kept"
         except Exception:
             count = int(message.headers.get("x-delivery-count") or 0)
             log.exception("message_failed", queue=queue.name, type=fact.type, delivery_count=count)
-            await asyncio.sleep(min(2.0**count, 30.0))
+            await self._pause(min(FIRST_DELAY * 2.0**count, LONGEST_DELAY))
             await message.reject(requeue=True)
             return "given_back"
         await message.ack()
@@ -177,13 +194,29 @@ class Consumers:
 
     async def _widen(self, queue: topology.Queue, prefetch: int, subscriber: RabbitSubscriber) -> None:
         self._done[queue.name] = self._done.get(queue.name, 0) + 1
-        if self._done[queue.name] != SLOW_START or self._draining:
+        if self._done[queue.name] != SLOW_START:
             return
-        source = subscriber._queue_obj
-        if source is None or not await _cancel(subscriber):
-            return
-        await source.channel.set_qos(prefetch)
-        subscriber._consumer_tag = await source.consume(subscriber.consume, no_ack=False)  # type: ignore[arg-type]
+        try:
+            async with asyncio.timeout(WIDEN_LIMIT), self._changing:
+                source = subscriber._queue_obj
+                if self._draining.is_set() or source is None or not await _cancel(subscriber):
+                    return
+                await source.channel.set_qos(prefetch)
+                subscriber._consumer_tag = await source.consume(subscriber.consume, no_ack=False)  # type: ignore[arg-type]
+        except CONNECTION_ERRORS as error:
+            log.warning("consumer_lost", queue=queue.name, error=type(error).__name__)
+            self._over.set()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
+
+
+def _consumes(subscriber: RabbitSubscriber) -> bool:
+    queue, tag = subscriber._queue_obj, subscriber._consumer_tag
+    opened = getattr(queue.channel, "_channel", None) if queue else None
+    return opened is not None and not opened.channel.is_closed and tag in opened.channel.consumers
 
 
 async def _cancel(subscriber: RabbitSubscriber) -> bool:

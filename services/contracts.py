@@ -1,8 +1,9 @@
 """Every fact and request that the services exchange, defined once. No I/O.
 
-A fact is a frozen statement in the past tense with an `event_id`, the time it occurred and its `type`; the `type` is also
-the beginning of its routing key (`services/topology.py`). Facts change only by adding optional members: one golden sample
-of each is kept in `tests/golden/` and never edited. Unknown members are ignored; an unknown type is a dead letter.
+A fact is a frozen statement in the past tense with an `event_id`, the time it occurred and its `type`; the `type` is
+also the beginning of its routing key (`services/topology.py`). Facts change only by adding optional members: one golden
+sample of each is kept in `tests/golden/` and never edited. Unknown members are ignored; an unknown type is a dead
+letter. Texts have no lone surrogates and whole numbers fit in 64 bits, so that every fact can be kept by the database.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what BSON can hold
 
 
 def derived_id(*parts: object) -> str:
@@ -67,7 +70,8 @@ class AgentState(StrEnum):
 class Record(BaseModel):
     """A value that never changes after it was made."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_enum_values=False)
+    # The length, that of the largest message of a broker, is never met: with one, pydantic refuses lone surrogates too.
+    model_config = ConfigDict(frozen=True, extra="ignore", use_enum_values=False, str_max_length=2**24)
 
 
 class Fact(Record):
@@ -133,9 +137,9 @@ class ChatState(Fact):
 
     type: Literal["chat.state"] = "chat.state"
     chat_id: str
-    v: int
+    v: Whole
     state: ChatStatus
-    turn: int
+    turn: Whole
     department: str
     cause: Cause
     agent_id: str | None = None
@@ -150,7 +154,7 @@ class QueueChanged(Fact):
 
     type: Literal["queue.changed"] = "queue.changed"
     department: str
-    revision: int
+    revision: Whole
     order: list[str]
 
 
@@ -162,7 +166,7 @@ class PlaceWanted(Fact):
 
     type: Literal["place.wanted"] = "place.wanted"
     chat_id: str
-    turn: int
+    turn: Whole
     department: str
     locale: str = "nl"
     agent_id: str | None = None
@@ -173,7 +177,7 @@ class PlaceClaimed(Fact):
 
     type: Literal["place.claimed"] = "place.claimed"
     chat_id: str
-    turn: int
+    turn: Whole
     agent_id: str
     agent_name: str
 
@@ -189,7 +193,7 @@ class PlaceReleased(Fact):
 
     type: Literal["place.released"] = "place.released"
     chat_id: str
-    turn: int
+    turn: Whole
     agent_id: str
     reason: ReleaseReason
 
@@ -199,8 +203,8 @@ class PlacesChanged(Fact):
 
     type: Literal["places.changed"] = "places.changed"
     department: str
-    free: int
-    revision: int
+    free: Whole
+    revision: Whole
 
 
 class AcceptOverdue(Fact):
@@ -208,7 +212,7 @@ class AcceptOverdue(Fact):
 
     type: Literal["accept.overdue"] = "accept.overdue"
     chat_id: str
-    turn: int
+    turn: Whole
     agent_id: str
 
 
@@ -224,11 +228,14 @@ class StateRequested(Fact):
 
 
 class AgentChanged(Fact):
-    """An agent's state as presence holds it; older `v` are dropped. `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`."""
+    """An agent's state as presence holds it; older `v` are dropped.
+
+    `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`.
+    """
 
     type: Literal["agent.changed"] = "agent.changed"
     agent_id: str
-    v: int
+    v: Whole
     online: bool
     state: AgentState
     cause: str
@@ -263,24 +270,26 @@ class ButtonChanged(Fact):
     colour: ButtonColour
     reason: ButtonReason
     opens_at: datetime | None = None
-    revision: int
+    revision: Whole
 
 
 class AgentConnection(Record):
     agent_id: str
-    silent_for: float = Field(ge=0, description="seconds since the best of his connections was last heard")
+    silent_for: float = Field(
+        ge=0, allow_inf_nan=False, description="seconds since the best of his connections was last heard"
+    )
 
 
 class GatewayConnections(Fact):
     """All agents with a connection to this gateway and all chats whose citizen has one, every 2 s and at each change.
 
-    Transient and never backlogged. `counter` grows within an `incarnation` (one run of one gateway process); the highest
-    wins. `chats` is None in those that speak of agents alone (most of them: the citizens' list is told every 6 s).
+    Transient and never backlogged. `counter` grows within an `incarnation` (one run of one gateway process); the
+    highest wins. `chats` is None in those that speak of agents alone (most: the citizens' list is told every 6 s).
     """
 
     type: Literal["gateway.connections"] = "gateway.connections"
     incarnation: str
-    counter: int
+    counter: Whole
     agents: list[AgentConnection]
     chats: list[str] | None = None
     leaving: bool = False
@@ -291,7 +300,7 @@ class ListenerEcho(Fact):
 
     type: Literal["listener.echo"] = "listener.echo"
     listener: str
-    counter: int
+    counter: Whole
 
 
 # ── what was said ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,7 +311,7 @@ class Attachment(Record):
 
     id: str
     name: str
-    size: int
+    size: Whole
     content_type: str
 
 
@@ -326,10 +335,10 @@ class MessagePosted(Fact):
 
 
 class Entry(Record):
-    """One entry of a chat's log: a message as every participant is shown it. A `closed` event is the seal: the last one."""
+    """One entry of a chat's log: a message as every participant is shown it. A `closed` event is the seal: the last."""
 
     chat_id: str
-    seq: int
+    seq: Whole
     id: str
     party: Party
     sender_id: str
@@ -413,7 +422,7 @@ class ReadShown(Fact):
     chat_id: str
     party: Party
     sender_id: str
-    seq: int
+    seq: Whole
 
 
 class CitizenPresence(Fact):

@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from services.departments import ConfigurationError
 from services.settings import Settings
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
@@ -17,18 +19,23 @@ DUPLICATE_KEY = 11000
 
 
 def open_database(settings: Settings, service: str) -> Database:
-    """The database named after the service: writes wait for a majority and its journal, reads come from the primary with
-    read concern majority, times are aware (UTC). Nothing is connected yet; an absent server shows at the first use (5 s).
+    """The service's database: writes wait for a majority and its journal, reads come from the primary with majority.
+
+    Times are aware (UTC). Nothing is connected yet; an absent server shows at the first use (5 s). Raises
+    `ConfigurationError` on a bad address.
     """
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        settings.mongodb_url,
-        appname=service,
-        tz_aware=True,
-        serverSelectionTimeoutMS=5_000,
-        connectTimeoutMS=5_000,
-        socketTimeoutMS=15_000,
-        maxPoolSize=50,
-    )
+    try:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            settings.mongodb_url,
+            appname=service,
+            tz_aware=True,
+            serverSelectionTimeoutMS=5_000,
+            connectTimeoutMS=5_000,
+            socketTimeoutMS=15_000,
+            maxPoolSize=50,
+        )
+    except (PyMongoError, ValueError):  # their texts may quote the address, and with it the password
+        raise ConfigurationError("MONGODB_URL: is not an address such as mongodb://host:27017/.") from None
     return client.get_database(
         settings.mongodb_prefix + service,
         write_concern=WriteConcern("majority", j=True, wtimeout=10_000),

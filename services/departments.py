@@ -1,6 +1,7 @@
 """The departments file: names in four languages, opening hours, contact ways, and the pages that may embed the chat.
 
-One TOML file, read by every service at start and validated as a whole; `ConfigurationError` says in one line what to mend.
+One TOML file, read by every service at start and validated as a whole; `ConfigurationError` says in one line what to
+mend.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date, time
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -84,7 +86,7 @@ def _add(week: list[list[Span]], day: int, text: str) -> None:
 
 def _ordered(spans: list[Span], day: str) -> tuple[Span, ...]:
     ordered = sorted(spans, key=lambda s: s.opens)
-    for one, two in zip(ordered, ordered[1:], strict=False):
+    for one, two in pairwise(ordered):
         if one.closes == time(0) or two.opens < one.closes:
             raise ValueError(f"{day} has spans that overlap")
     return tuple(ordered)

@@ -20,6 +20,7 @@ from services.contracts import (
     Form,
     Note,
     Record,
+    Whole,
 )
 
 # presence
@@ -56,12 +57,12 @@ class AgentView(Record):
     id: str
     name: str
     departments: list[str]
-    capacity: int
+    capacity: Whole
     state: AgentState
     online: bool
-    free: int
+    free: Whole
     supervisor: bool = False
-    locales: list[str] = []
+    locales: list[str] = Field(default_factory=list)
     v: int = 0
 
 
@@ -134,8 +135,8 @@ class HistoryWanted(Record):
     """`at_least`: the highest seq that the asker has heard of; the answer waits up to 1 s for it."""
 
     chat_id: str
-    after: int = Field(default=0, ge=0)
-    at_least: int = Field(default=0, ge=0)
+    after: int = Field(default=0, ge=0, le=2**63 - 1)
+    at_least: int = Field(default=0, ge=0, le=2**63 - 1)
 
 
 class HistoryQuery(Record):
@@ -144,12 +145,12 @@ class HistoryQuery(Record):
 
 
 class ChatHistory(Record):
-    """Entries after `after` in the order of seq, at most `PAGE`; `last_seq` is the chat's tail at that moment (majority, primary)."""
+    """Entries after `after` in the order of seq, at most `PAGE`; `last_seq` is the chat's tail (majority, primary)."""
 
     chat_id: str
     last_seq: int
     entries: list[Entry]
-    notes: list[Note] = []
+    notes: list[Note] = Field(default_factory=list)
     sealed: bool = False
     closed_at: datetime | None = None
 
@@ -162,3 +163,5 @@ class History(Record):
 
 class Tails(Record):
     tails: dict[str, int]
+
+MAX_FILE_BYTES = 10 * 1024 * 1024  # of one attachment

@@ -1,7 +1,8 @@
 """RULES of who is there: heard in the gateways' lists, by the listener's own clock, and only while it hears itself.
 
-Nothing is compared between the clocks of two machines; a restart of the listener gives everyone a full grace. Silence is
-time in which the listener heard its own echo (so its connection to the broker worked) and nobody named the one in question.
+Nothing is compared between the clocks of two machines; a restart of the listener gives everyone a full grace. Silence
+is time in which the listener heard its own echo (so its connection to the broker worked) and nobody named the one in
+question.
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ class Liveness:
     def gone(self, known: Iterable[str], now: float) -> list[str]:
         """Those of `known` who were in nobody's list for the whole grace, counted from their last sign of life.
 
-        Someone never heard at all is judged from the listener's start. Empty while the listener is deaf.
+        Nothing from before the listener's start counts against anyone. Empty while the listener is deaf.
         """
-        if not self.hears(now) or self.started is None:
+        start = self.started
+        if not self.hears(now) or start is None:
             return []
         at, present = self._effective(now), self.present(now)
-        return [w for w in known if w not in present and at - self._last_seen.get(w, self.started) >= self.grace]
+        return [w for w in known if w not in present and at - max(start, self._last_seen.get(w, start)) >= self.grace]
 
     def forget_stale(self, now: float, after: float = 3600.0) -> None:
         """Memory stays bounded: gateways and people not heard of for an hour are forgotten."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-
-import orjson
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -35,11 +35,25 @@ def document(status: int, code: str, detail: str, headers: dict[str, str] | None
         **extra,
     }
     return Response(
-        orjson.dumps(body), status, headers={"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE
+        _json(body), status, headers={"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE
     )
 
 
-_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+def _json(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # a lone surrogate, which came with the request
+        return json.dumps(body, default=str).encode()
+
+
+_CODES = {
+    400: "invalid",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
 
 
 def install(app: FastAPI) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.departments import parse_hours
 
 EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): restarting will not help
 
@@ -46,10 +49,43 @@ class Settings(BaseSettings):
             raise ValueError("is not a time zone of the IANA database, such as Europe/Brussels") from None
         return value
 
+    @field_validator("rabbitmq_url")
+    @classmethod
+    def _amqp(cls, value: str) -> str:
+        return _address(value, "amqp", "amqps")
+
+    @field_validator("mongodb_url")
+    @classmethod
+    def _mongodb(cls, value: str) -> str:
+        return _address(value, "mongodb", "mongodb+srv")
+
+    @field_validator("presence_url", "routing_url", "transcripts_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        return value and _address(value, "http", "https")
+
+    @field_validator("office_hours")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        parse_hours(value)
+        return value
+
     def url_of(self, service: str) -> str:
         """Where another service answers, without a trailing slash."""
         given: str = getattr(self, f"{service}_url")
         return given.rstrip("/") or f"http://127.0.0.1:{getattr(self, f'{service}_port')}"
+
+
+def _address(value: str, *schemes: str) -> str:
+    """`value`, when it is an address of one of these schemes; the message never quotes it: it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in schemes and bool(parts.netloc)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"is not an address such as {schemes[0]}://host")
+    return value
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -57,5 +93,5 @@ def explain(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         name = "_".join(str(p) for p in item["loc"]).upper() or "settings"
-        lines.append(f"{name}: {item['msg']}")
+        lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
     return lines

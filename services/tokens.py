@@ -70,7 +70,7 @@ class Keys:
         for index in range(len(self._secrets)):
             try:
                 claims: dict[str, Any] = jwt.decode(token, self._key(index, purpose), algorithms=[_ALGORITHM])
-            except jwt.PyJWTError:
+            except (jwt.PyJWTError, UnicodeError):
                 continue
             if claims.get("typ") == purpose:
                 return claims

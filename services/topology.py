@@ -1,7 +1,7 @@
 """The exchange, queues, routing keys and dead letters, defined once. No I/O.
 
-One durable topic exchange carries all facts. A routing key is the fact's type, and for what gateways follow chat by chat
-or agent by agent a third word, the id: a gateway binds `*.*.<id>` once for everything about that chat or agent.
+One durable topic exchange carries all facts. A routing key is the fact's type, and for what gateways follow chat by
+chat or agent by agent a third word, the id: a gateway binds `*.*.<id>` once for everything about that chat or agent.
 Durable queues are quorum queues named `<consumer>.<subject>`, one handler each, with a delivery limit and a dead-letter
 queue for each service (RabbitMQ manual, "Quorum Queues": poison messages, at-least-once dead lettering).
 """
@@ -90,10 +90,10 @@ QUEUES = (
 DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}
 
 # A gateway's own queue: exclusive and transient, drops its oldest when full; the gap is read from transcripts.
-GATEWAY_QUEUE_ARGUMENTS = {"x-max-length": 20_000, "x-overflow": "drop-head"}
+GATEWAY_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 20_000, "x-overflow": "drop-head"}
 GATEWAY_KEYS = ("button.changed.*", "queue.changed.*")
 # A listener's own queue for heartbeats: exclusive and transient, never a backlog.
-LISTENER_QUEUE_ARGUMENTS = {"x-max-length": 2_000, "x-overflow": "drop-head", "x-message-ttl": 6_000}
+LISTENER_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 2_000, "x-overflow": "drop-head", "x-message-ttl": 6_000}
 LISTENER_KEYS = ("gateway.connections", "listener.echo")
 
 TRANSIENT = ("gateway.connections", "listener.echo", "typing.shown", "read.shown", "citizen.presence")

@@ -1,0 +1,9 @@
+"""`python -m services.gateway`"""
+
+from services.chassis import run
+from services.gateway.app import create_app
+from services.gateway.protocol import HeardProtocol
+from services.gateway.settings import Settings
+
+if __name__ == "__main__":
+    run("gateway", Settings, create_app, ws=HeardProtocol)

@@ -1,0 +1,299 @@
+"""An agent's connection: what its hello is answered with, what its frames do, and chats that come to him."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from services import internal
+from services.broker import Publisher, Unconfirmed
+from services.contracts import (
+    ChatAccepted,
+    ChatStatus,
+    CitizenPresence,
+    Fact,
+    NotePosted,
+    Party,
+    ReadShown,
+    Record,
+    Sender,
+    StateRequested,
+    TypingShown,
+    derived_id,
+)
+from services.departments import Departments
+from services.gateway import frames
+from services.gateway.connections import Connection
+from services.gateway.following import Following, NoSuchChat
+from services.gateway.frames import Accept, Close, End, Hello, Post, Read, SetState, TransferChat, Typing, WriteNote
+from services.gateway.hub import Channel
+from services.gateway.posting import Posting, refuse
+from services.gateway.tasks import Tasks
+from services.gateway.upstream import Declined, Unavailable
+from services.internal import ChatHistory, ChatView
+
+log = structlog.get_logger()
+
+
+class Agents:
+    """Answers agents' frames. `changed` is called when an agent's first connection comes or his last one goes."""
+
+    def __init__(
+        self,
+        following: Following,
+        posting: Posting,
+        publisher: Publisher,
+        departments: Departments,
+        tasks: Tasks,
+        changed: Callable[[], None],
+    ) -> None:
+        self._following, self._posting, self._publisher = following, posting, publisher
+        self._departments, self._tasks, self._changed = departments, tasks, changed
+        self._hub, self._upstream = following.hub, following.upstream
+        self._coming: set[tuple[str, str]] = set()
+
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        """`welcome` with the open chats, then each chat's messages after the seq given for it, then what is new."""
+        try:
+            await self._answer(connection, hello.chats or {})
+        except _Gone:
+            return
+        except (Unavailable, NoSuchChat) as error:
+            log.warning("hello_not_answered", missing=type(error).__name__)
+            connection.send(frames.error("unavailable"))
+            connection.close(Close.RESTART, "try again")
+
+    async def _answer(self, connection: Connection, after: Any) -> None:
+        agent = connection.agent
+        assert agent is not None
+        if connection.sender is None:
+            await self._following.live.follow(agent.id)
+            if connection.gone:
+                self._following.live.unfollow(agent.id)
+                return
+            connection.sender = Sender(party=Party.AGENT, id=agent.id, name=agent.name)
+            if self._hub.register.join(connection):
+                self._hub.desks[agent.id] = set()
+            self._changed()
+        view = await self._self_view(connection)
+        views = await self._upstream.chats_of_agent(agent.id)
+        for line in connection.lines.values():
+            line.mend()
+        await self._welcome(connection, view, views, after)
+
+    async def _self_view(self, connection: Connection) -> internal.AgentView:
+        assert connection.agent is not None
+        question = internal.AgentsQuery(ids=[connection.agent.id])
+        try:
+            answer = await self._upstream.ask("presence", internal.AGENTS, question, internal.Agents)
+        except Declined as declined:
+            raise Unavailable("presence") from declined
+        return answer.agents[0] if answer.agents else connection.agent
+
+    async def _welcome(
+        self, connection: Connection, agent: internal.AgentView, views: list[ChatView], after: Any
+    ) -> None:
+        opened: list[tuple[ChatView, Channel, ChatHistory]] = []
+        for view in views:
+            channel = await self._open(connection, view.chat_id)
+            page = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
+            opened.append((view, channel, page))
+        self._hub.desks.setdefault(agent.id, set()).update(v.chat_id for v in views)
+        chats = [frames.chat_for_agent(view, page.last_seq) for view, _, page in opened]
+        connection.send(frames.frame("welcome", agent=frames.agent(agent), chats=chats))
+        for view, channel, page in opened:
+            self._following.note_view(channel, view)
+            await self._show_log(connection, channel, page, after.get(view.chat_id, 0))
+
+    async def _open(self, connection: Connection, chat_id: str) -> Channel:
+        channel = self._hub.channels.get(chat_id)
+        if channel is None or chat_id not in connection.followed:
+            channel = await self._following.open(chat_id)
+            if connection.gone or chat_id in connection.followed:
+                self._following.give_back(channel)
+            if connection.gone:
+                raise _Gone
+            connection.followed.add(chat_id)
+        self._hub.unfollow(connection, channel)
+        return channel
+
+    def drop(self, connection: Connection, channel: Channel) -> None:
+        """The agent is done with this chat: it ended, or went to somebody else."""
+        connection.accepted.discard(channel.chat_id)
+        if channel.state and channel.state.status is ChatStatus.CLOSED:
+            connection.ended.add(channel.chat_id)
+        if channel.chat_id in connection.followed:
+            connection.followed.discard(channel.chat_id)
+            self._following.release(connection, channel)
+
+    async def _show_log(self, connection: Connection, channel: Channel, page: ChatHistory, after: int) -> None:
+        chat_id = channel.chat_id
+        async for entry in self._following.catch_up(connection, channel, page, after):
+            connection.send(frames.message(entry, chat_id))
+        for written in page.notes:
+            connection.send(frames.note(written))
+        if seq := channel.read.get(Party.CITIZEN):
+            connection.send(frames.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
+        online = bool(channel.citizen_at)
+        connection.send(frames.frame("citizen", chat_id=chat_id, online=online))
+        asked = CitizenPresence(
+            chat_id=chat_id,
+            incarnation=self._hub.incarnation,
+            online=self._hub.online_here(chat_id),
+            asked=True,
+        )
+        self._tasks.start(self._publisher.mention(asked))
+        if page.sealed:
+            connection.send(frames.frame("closed", chat_id=chat_id, reason=_reason(channel)))
+
+    # ── a chat comes to an agent ─────────────────────────────────────────────────────────────────────────────────────
+
+    def assigned(self, agent_id: str, chat_id: str) -> None:
+        """Routing gave the chat to this agent: all his connections here are shown it."""
+        if (agent_id, chat_id) not in self._coming:
+            self._coming.add((agent_id, chat_id))
+            self._tasks.start(self._bring(agent_id, chat_id))
+
+    async def _bring(self, agent_id: str, chat_id: str) -> None:
+        try:
+            view = await self._following.view(chat_id)
+            if view.state is not ChatStatus.ASSIGNED or view.agent_id != agent_id:
+                return
+            self._hub.desks.setdefault(agent_id, set()).add(chat_id)
+            for connection in self._hub.register.of(agent_id):
+                with contextlib.suppress(_Gone):
+                    await self._show_assigned(connection, view)
+        except (Unavailable, NoSuchChat):
+            log.warning("assigned_chat_not_shown", chat_id=chat_id)
+            for connection in self._hub.register.of(agent_id):
+                connection.close(Close.RESTART, "try again")  # his hello brings it, as soon as it can be answered
+        finally:
+            self._coming.discard((agent_id, chat_id))
+
+    async def _show_assigned(self, connection: Connection, view: ChatView) -> None:
+        channel = await self._open(connection, view.chat_id)
+        page = await self._following.first_page(channel, 0, notes=True)
+        self._following.note_view(channel, view)
+        connection.send(frames.frame("assigned", chat=frames.chat_for_agent(view, page.last_seq)))
+        await self._show_log(connection, channel, page, 0)
+
+    # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, connection: Connection, frame: frames.Frame) -> None:
+        """What an accepted frame of a greeted connection does. Returns at once."""
+        agent = connection.agent
+        assert agent is not None and not isinstance(frame, Hello)
+        if isinstance(frame, SetState):
+            self._tasks.start(self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
+            return
+        chat_id = frame.chat_id
+        id_ = frame.id if isinstance(frame, Post | WriteNote) else None
+        if chat_id is None or chat_id not in self._hub.desks.get(agent.id, ()):
+            refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
+            return
+        self._accept(connection, chat_id)
+        if isinstance(frame, Post | WriteNote | End):
+            self._posting.post(connection, chat_id, frame)
+        elif isinstance(frame, Typing | Read):
+            self._show(connection, chat_id, frame)
+        elif isinstance(frame, TransferChat):
+            self._tasks.start(self._transfer(connection, frame))
+        else:
+            assert isinstance(frame, Accept)
+
+    def _accept(self, connection: Connection, chat_id: str) -> None:
+        if chat_id not in connection.accepted:
+            connection.accepted.add(chat_id)
+            assert connection.agent is not None
+            self._tasks.start(self._tell(connection, ChatAccepted(chat_id=chat_id, agent_id=connection.agent.id)))
+
+    def _show(self, connection: Connection, chat_id: str, frame: Typing | Read) -> None:
+        assert connection.agent is not None
+        who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": connection.agent.id}
+        channel = self._hub.channels[chat_id]
+        if isinstance(frame, Typing):
+            self._tasks.start(self._publisher.mention(TypingShown(**who, active=frame.active)))
+        elif frame.seq > (channel.position.last or 0):
+            refuse(connection, "invalid", None, chat_id)
+        elif frame.seq > channel.read.get(Party.AGENT, 0):
+            self._tasks.start(self._publisher.mention(ReadShown(**who, seq=frame.seq)))
+
+    async def _tell(self, connection: Connection, fact: Fact) -> None:
+        try:
+            await self._publisher.tell(fact)
+        except Unconfirmed:
+            if isinstance(fact, ChatAccepted):
+                connection.accepted.discard(fact.chat_id)
+            connection.send(frames.error("unavailable"))
+
+    async def _transfer(self, connection: Connection, frame: TransferChat) -> None:
+        agent = connection.agent
+        assert agent is not None
+        if not await self._can_take(frame, agent.id):
+            refuse(connection, "unavailable", None, frame.chat_id)
+            return
+        question = internal.Transfer(
+            chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.department, to_agent=frame.agent
+        )
+        try:
+            if frame.note:
+                await self._publisher.tell(_note_of_transfer(frame, agent))
+            await self._upstream.ask("routing", internal.TRANSFER, question, Record)
+        except Declined as declined:
+            code = "not_yours" if declined.code == "not_yours" else "unavailable"
+            refuse(connection, code, None, frame.chat_id)
+        except (Unavailable, Unconfirmed):
+            refuse(connection, "unavailable", None, frame.chat_id)
+
+    async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
+        if frame.department is not None and self._departments.get(frame.department) is None:
+            return False
+        question = internal.AgentsQuery(
+            department=frame.department, ids=[frame.agent] if frame.agent is not None else None
+        )
+        try:
+            answer = await self._upstream.ask("presence", internal.AGENTS, question, internal.Agents)
+        except (Unavailable, Declined):
+            return False
+        there = [a for a in answer.agents if a.online and a.id != own_id]
+        if frame.agent is not None:
+            return any(a.free > 0 and a.state == "available" for a in there)
+        return bool(there)
+
+    def leave(self, connection: Connection) -> None:
+        """The websocket is closed."""
+        connection.gone = True
+        agent = connection.agent
+        if agent is None or connection.sender is None:
+            return
+        if self._hub.register.leave(connection):
+            self._hub.desks.pop(agent.id, None)
+            self._changed()
+        self._following.live.unfollow(agent.id)
+        for chat_id in tuple(connection.followed):
+            if channel := self._hub.channels.get(chat_id):
+                self.drop(connection, channel)
+
+
+class _Gone(Exception):
+    """The websocket closed meanwhile."""
+
+
+def _reason(channel: Channel) -> str:
+    reason = channel.state.reason if channel.state else None
+    return reason.value if reason else "inactive"
+
+
+def _note_of_transfer(frame: TransferChat, agent: internal.AgentView) -> NotePosted:
+    stamp = datetime.now().timestamp()
+    return NotePosted(
+        chat_id=frame.chat_id,
+        id=derived_id(frame.chat_id, "transfer", agent.id, stamp),
+        agent_id=agent.id,
+        agent_name=agent.name,
+        text=frame.note or "",
+    )

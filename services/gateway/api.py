@@ -1,0 +1,174 @@
+"""The public HTTP interface: the button, starting a chat, agents' sessions."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from services import internal
+from services.contracts import Record
+from services.departments import Departments
+from services.gateway.buttons import Buttons
+from services.gateway.cookies import clear_session, session_token, set_session
+from services.gateway.limits import CHATS_PER_ADDRESS, Buckets
+from services.gateway.requests import (
+    address_of,
+    agent_session,
+    limited,
+    passed_on,
+    read_json,
+    require_own_origin,
+    scheme_of,
+    unavailable,
+)
+from services.gateway.settings import Settings
+from services.gateway.starting import StartChat, Starting
+from services.gateway.upstream import Declined, Unavailable, Upstream
+from services.problems import Problem
+from services.tracing import begin_trace
+
+UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default one."
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
+
+def _problems(**codes: str) -> dict[int | str, dict[str, Any]]:
+    return {
+        int(status[1:]): {"description": text, "content": {"application/problem+json": {}}}
+        for status, text in codes.items()
+    }
+
+
+class LogIn(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    username: Annotated[str, Field(min_length=1, max_length=100)]
+    password: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
+    """`GET /api/button` and its events."""
+
+    def known(department: str | None) -> str:
+        found = departments.get(department)
+        if found is None:
+            raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
+        return found.id
+
+    @app.get("/api/button", responses=_problems(_404="unknown_department"))
+    async def button(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
+        """The button's colour and reason; 304 when the ETag is still right. Any shared cache may answer for 2 s."""
+        shown = buttons.of[known(department)].shown
+        headers = {"ETag": shown.etag, "Cache-Control": "public, max-age=2"}
+        if shown.etag in [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]:
+            return Response(status_code=304, headers=headers)
+        return Response(shown.body, headers=headers, media_type="application/json")
+
+    @app.get("/api/button/events", responses=_problems(_404="unknown_department"))
+    async def events(department: Annotated[str | None, Query()] = None) -> Response:
+        """Server-sent events: the present state at once, then one for each change."""
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(buttons.events(known(department)), media_type="text/event-stream", headers=headers)
+
+
+def install_chats(app: FastAPI, starting: Starting, settings: Settings) -> None:
+    """`POST /api/chats`."""
+    presses = Buckets(CHATS_PER_ADDRESS)
+
+    @app.post(
+        "/api/chats",
+        status_code=201,
+        openapi_extra=_body(StartChat),
+        responses=_problems(
+            _404="unknown_department", _409="button_blue", _422="invalid", _429="rate_limited", _503="unavailable"
+        ),
+    )
+    async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
+        """Starts a chat. A repeat with the same `Idempotency-Key` within ten minutes is the same chat."""
+        begin_trace(request.headers.get("traceparent"))
+        wanted = await read_json(request, StartChat)
+        if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
+            raise Problem(422, "invalid", "An Idempotency-Key has 1 to 255 characters; a UUID is a good one.")
+        address = address_of(request, settings)
+        if settings.rate_limits == "on":
+            limited(presses.retry_after(address, time.monotonic()))
+        started = await starting.start(wanted, idempotency_key, address)
+        return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
+
+
+def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, settings: Settings) -> None:
+    """Agents' sessions and the list of colleagues."""
+
+    @app.post(
+        "/api/agent/session",
+        status_code=204,
+        openapi_extra=_body(LogIn),
+        responses=_problems(_401="bad_credentials", _422="invalid", _429="rate_limited", _503="unavailable"),
+    )
+    async def log_in(request: Request) -> Response:
+        """Logs an agent in: 204 and a cookie."""
+        require_own_origin(request)
+        given = await read_json(request, LogIn)
+        credentials = internal.Credentials(
+            username=given.username, password=given.password, address=address_of(request, settings)
+        )
+        try:
+            session = await upstream.ask("presence", internal.SESSION_OPEN, credentials, internal.OpenSession)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        response = Response(status_code=204, headers={"Cache-Control": "no-store"})
+        set_session(response, session.token or "", scheme_of(request, settings), request.headers.get("host", ""))
+        return response
+
+    @app.delete("/api/agent/session", status_code=204, responses=_problems(_503="unavailable"))
+    async def log_out(request: Request) -> Response:
+        """Logs the agent out: his sockets close, his chats go to the head of the queue."""
+        require_own_origin(request)
+        if token := session_token(request.cookies):
+            try:
+                await upstream.ask("presence", internal.SESSION_END, internal.SessionToken(token=token), Record)
+            except Unavailable as error:
+                raise unavailable() from error
+            except Declined as declined:
+                if declined.status != 401:
+                    raise passed_on(declined) from declined
+        response = Response(status_code=204)
+        clear_session(response, scheme_of(request, settings), request.headers.get("host", ""))
+        return response
+
+    @app.get("/api/agent/me", responses=_problems(_401="unauthenticated", _503="unavailable"))
+    async def me(request: Request) -> Response:
+        """The agent who is logged in."""
+        agent = (await agent_session(request, upstream)).agent
+        shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
+        return JSONResponse(shown, headers={"Cache-Control": "no-store"})
+
+    @app.get("/api/agents", responses=_problems(_401="unauthenticated", _404="unknown_department", _503="unavailable"))
+    async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
+        """Who a chat can be transferred to."""
+        await agent_session(request, upstream)
+        if department is not None and departments.get(department) is None:
+            raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
+        question = internal.AgentsQuery(department=department)
+        try:
+            answer = await upstream.ask("presence", internal.AGENTS, question, internal.Agents)
+        except (Unavailable, Declined) as error:
+            raise unavailable() from error
+        shown = {"id", "name", "departments", "state", "online", "free"}
+        return JSONResponse(
+            {
+                "departments": [
+                    {"id": d.id, "name": d.names.nl, "names": d.names.model_dump()} for d in departments.departments
+                ],
+                "agents": [a.model_dump(include=shown, mode="json") for a in answer.agents],
+            },
+            headers={"Cache-Control": "no-store"},
+        )

@@ -1,0 +1,110 @@
+"""The gateway, put together: the only place that builds its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from uuid import uuid4
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from services.broker import Publisher
+from services.chassis import Service
+from services.contracts import CitizenPresence
+from services.departments import load_departments
+from services.gateway import api, files, pages, sockets
+from services.gateway.agents import Agents
+from services.gateway.buttons import Buttons
+from services.gateway.citizens import Citizens
+from services.gateway.following import Following
+from services.gateway.frames import Close
+from services.gateway.hub import Channel, Hub
+from services.gateway.live import Live
+from services.gateway.posting import Posting
+from services.gateway.settings import Settings
+from services.gateway.starting import Starting
+from services.gateway.tasks import Tasks
+from services.gateway.upkeep import Heartbeat, Upkeep
+from services.gateway.upstream import Upstream
+
+SPREAD = 5.0  # seconds over which the browsers of a draining gateway are sent elsewhere
+SPREAD_EACH = 0.01  # seconds for each connection, so that few are gone at once
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway's application, not connected to anything yet. Raises `ConfigurationError`."""
+    service = Service("gateway", settings)
+    departments = load_departments(settings.departments_file)
+    incarnation = str(uuid4())
+    tasks = Tasks()
+    publisher = Publisher(settings.rabbitmq_url, "gateway")
+    upstream = Upstream(settings, service.keys)
+
+    def answer_presence(channel: Channel) -> None:
+        if hub.online_here(channel.chat_id):
+            fact = CitizenPresence(chat_id=channel.chat_id, incarnation=incarnation, online=True)
+            tasks.start(publisher.mention(fact))
+
+    hub = Hub(
+        incarnation,
+        gap=lambda channel: following.gap(channel),
+        assigned=lambda agent_id, chat_id: agents.assigned(agent_id, chat_id),
+        button=lambda fact: buttons.hear(fact),
+        answer_presence=answer_presence,
+        dropped=lambda connection, channel: agents.drop(connection, channel),
+    )
+    live = Live(
+        settings.rabbitmq_url,
+        heard=hub.hear,
+        resync=lambda: upkeep.resync(),
+        lost=lambda: buttons.refresh(),
+    )
+    buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
+    following = Following(hub, live, upstream, tasks)
+    posting = Posting(hub, publisher, tasks)
+    heartbeat = Heartbeat(following, publisher)
+    citizens = Citizens(following, posting, publisher, service.keys, tasks)
+    agents = Agents(following, posting, publisher, departments, tasks, heartbeat.changed)
+    upkeep = Upkeep(following, agents, buttons)
+    starting = Starting(publisher, upstream, buttons, departments, service.keys)
+
+    async def drain() -> None:
+        buttons.end()
+        connections = list(hub.register.connected)
+        spread = min(SPREAD, SPREAD_EACH * len(connections))
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            loop.call_later(random.uniform(0, spread), connection.close, Close.RESTART, "restart")
+        await asyncio.sleep(spread + 0.2)
+        await tasks.settle(5.0)
+        await heartbeat.leave()
+
+    service.background("publisher", publisher.run)
+    service.background("live", live.run)
+    service.background("heartbeat", heartbeat.run)
+    service.background("buttons", buttons.run)
+    service.background("sync", upkeep.sync_frames)
+    service.background("tails", upkeep.compare_tails)
+    service.background("resync", upkeep.run_resyncs)
+    service.check("broker", lambda: live.up and publisher.up)
+    service.check("button", lambda: buttons.settled)
+    service.on_drain(drain)
+    service.on_close(upstream.close)
+
+    app = service.app
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=sorted(departments.origins()),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        expose_headers=["Content-Disposition", "Retry-After", "ETag"],
+        max_age=600,
+    )
+    api.install_button(app, buttons, departments)
+    api.install_chats(app, starting, settings)
+    api.install_agents(app, upstream, departments, settings)
+    files.install(app, upstream, service.keys, settings)
+    sockets.install(app, citizens, agents, upstream, departments, limited=settings.rate_limits == "on")
+    pages.install(app, buttons, departments)
+    return app

@@ -1,0 +1,148 @@
+"""The button as this gateway knows it, failing safe to `unknown`, and the open pages that listen to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import orjson
+from prometheus_client import Gauge
+
+from services import topology
+from services.contracts import ButtonChanged, ButtonColour, ButtonReason
+from services.departments import Departments
+from services.gateway.frames import stamp
+
+SILENCE = 3 * topology.BUTTON_INTERVAL
+KEEPALIVE = 12.0
+FIRST_WAIT = 3.0
+LISTENERS = Gauge("eloket_gateway_button_listeners", "Open pages that listen to the button")
+_UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What every open page of a department is shown: the body, its ETag and its revision."""
+
+    body: bytes
+    etag: str
+    revision: int
+    green: bool
+    reason: str
+
+
+class Button:
+    """One department's button. The revision grows with every change, `unknown` and the return from it included."""
+
+    def __init__(self, department: str, wall: Callable[[], float]) -> None:
+        self.department, self._wall = department, wall
+        self._fact: ButtonChanged | None = None
+        self._heard_at = float("-inf")
+        self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
+        self.revision = 0
+        self.listeners: set[asyncio.Event] = set()
+        self.shown = self._build(_UNKNOWN, 0)
+
+    def hear(self, fact: ButtonChanged, now: float) -> None:
+        """Presence told the button; an older revision is dropped."""
+        if self._fact is None or fact.revision >= self._fact.revision:
+            self._fact = fact
+            self._heard_at = now
+
+    def refresh(self, now: float, broker_up: bool) -> None:
+        """Shows what is known now; the listeners are woken when it changed."""
+        fact = self._fact
+        if fact is None or not broker_up or now - self._heard_at > SILENCE:
+            content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
+            revision = 0
+        else:
+            content = (fact.colour, fact.reason, stamp(fact.opens_at) if fact.opens_at else None)
+            revision = fact.revision
+        if content == self._content:
+            return
+        self._content = content
+        own = max(self.revision + 1, int(self._wall() * 1000))
+        self.revision = revision if revision > self.revision else own
+        self.shown = self._build(content, self.revision)
+        for listener in self.listeners:
+            listener.set()
+
+    def _build(self, content: tuple[ButtonColour, ButtonReason, str | None], revision: int) -> Shown:
+        colour, reason, opens_at = content
+        body = orjson.dumps(
+            {
+                "department": self.department,
+                "colour": colour.value,
+                "reason": reason.value,
+                "opens_at": opens_at,
+                "infofiche_url": f"/infofiche/{self.department}",
+                "revision": revision,
+            }
+        )
+        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        return Shown(body, etag, revision, colour is ButtonColour.GREEN, reason.value)
+
+
+class Buttons:
+    """All departments' buttons. `refresh` is called at each fact and twice a second."""
+
+    def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
+        self._broker_up = broker_up
+        self.of = {d.id: Button(d.id, time.time) for d in departments.departments}
+        self.closing = False
+        self._began = time.monotonic()
+
+    def hear(self, fact: ButtonChanged) -> None:
+        if button := self.of.get(fact.department):
+            now = time.monotonic()
+            button.hear(fact, now)
+            button.refresh(now, self._broker_up())
+
+    def refresh(self) -> None:
+        """Time has passed, or the broker came or went."""
+        now, up = time.monotonic(), self._broker_up()
+        for button in self.of.values():
+            button.refresh(now, up)
+
+    @property
+    def settled(self) -> bool:
+        """Whether a button was heard of, or 3 s have passed in which presence could have told."""
+        heard = any(b.shown.reason != ButtonReason.UNKNOWN.value for b in self.of.values())
+        return heard or time.monotonic() - self._began > FIRST_WAIT
+
+    async def run(self) -> None:
+        """Notices silence."""
+        while True:
+            await asyncio.sleep(0.5)
+            self.refresh()
+
+    def end(self) -> None:
+        """The gateway drains: streams end, and the pages connect again elsewhere."""
+        self.closing = True
+        for button in self.of.values():
+            for listener in button.listeners:
+                listener.set()
+
+    async def events(self, department: str) -> AsyncIterator[bytes]:
+        """Server-sent events (HTML standard §9.2): the present state at once, then each change; a comment each 12 s."""
+        button, wake = self.of[department], asyncio.Event()
+        button.listeners.add(wake)
+        LISTENERS.inc()
+        try:
+            told = None
+            while not self.closing:
+                if button.shown is not told:
+                    told = button.shown
+                    yield b"event: button\nid: %d\ndata: %s\n\n" % (told.revision, told.body)
+                wake.clear()
+                try:
+                    async with asyncio.timeout(KEEPALIVE):
+                        await wake.wait()
+                except TimeoutError:
+                    yield b": still here\n\n"
+        finally:
+            button.listeners.discard(wake)
+            LISTENERS.dec()

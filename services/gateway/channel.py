@@ -1,0 +1,105 @@
+"""RULES of one chat in this gateway: entries are passed on in the order of seq, state by version. No I/O.
+
+What is ahead of the position is held (at most `MOST_HELD`) until the gap is read from transcripts; what is behind was
+shown already. Facts of state carry a version; older ones are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.contracts import Cause, ChatState, ChatStatus, CloseReason, Entry
+from services.internal import ChatView
+
+MOST_HELD = 64
+
+
+@dataclass(slots=True)
+class Position:
+    """How far this gateway has passed a chat's log on. `last` is None until the log was read for the first time."""
+
+    last: int | None = None
+    heard: int = 0
+    _held: dict[int, Entry] = field(default_factory=dict)
+
+    def take(self, entry: Entry) -> list[Entry]:
+        """The entries that can be passed on now that this one came, in order; none when it is behind or ahead."""
+        self.heard = max(self.heard, entry.seq)
+        if self.last is not None and entry.seq <= self.last:
+            return []
+        if len(self._held) < MOST_HELD or entry.seq in self._held:
+            self._held[entry.seq] = entry
+        return self._release()
+
+    def read(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Like `take`, for entries that were read from transcripts."""
+        passed: list[Entry] = []
+        for entry in entries:
+            self.heard = max(self.heard, entry.seq)
+            if self.last is not None and entry.seq == self.last + 1:
+                self.last = entry.seq
+                self._held.pop(entry.seq, None)
+                passed.append(entry)
+        return passed + self._release()
+
+    def begin(self, last: int) -> list[Entry]:
+        """The log was read up to `last` for the first time; what was held beyond may pass."""
+        if self.last is None:
+            self.last = last
+            self.heard = max(self.heard, last)
+        self._held = {seq: e for seq, e in self._held.items() if seq > self.last}
+        return self._release()
+
+    @property
+    def behind(self) -> bool:
+        """True while something is known to be there that was not passed on."""
+        return self.last is not None and self.heard > self.last
+
+    def _release(self) -> list[Entry]:
+        passed: list[Entry] = []
+        while self.last is not None and (entry := self._held.pop(self.last + 1, None)):
+            self.last = entry.seq
+            passed.append(entry)
+        return passed
+
+
+@dataclass(slots=True)
+class State:
+    """What is known of a chat's state: `v` decides which of two facts is the newer one."""
+
+    v: int
+    status: ChatStatus
+    department: str
+    cause: Cause
+    agent_id: str | None = None
+    agent_name: str | None = None
+    reason: CloseReason | None = None
+    position: int | None = None
+    closed_at: datetime | None = None
+
+    @classmethod
+    def of_fact(cls, fact: ChatState) -> State:
+        return cls(fact.v, fact.state, fact.department, fact.cause, fact.agent_id, fact.agent_name, fact.reason)
+
+    @classmethod
+    def of_view(cls, view: ChatView) -> State:
+        return cls(
+            view.v,
+            view.state,
+            view.department,
+            view.cause,
+            view.agent_id,
+            view.agent_name,
+            view.reason,
+            view.position,
+            view.closed_at,
+        )
+
+    @property
+    def shown(self) -> tuple[ChatStatus, int | None, str | None]:
+        """What a citizen's `status` frame says."""
+        waiting = self.status is ChatStatus.WAITING
+        assigned = self.status is ChatStatus.ASSIGNED
+        return self.status, self.position if waiting else None, self.agent_name if assigned else None

@@ -1,0 +1,157 @@
+"""A citizen's connection: what its hello is answered with and what its frames do."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from services.broker import Publisher, Unconfirmed
+from services.contracts import (
+    ChatStatus,
+    CitizenArrived,
+    CitizenPresence,
+    Party,
+    ReadShown,
+    Sender,
+    TypingShown,
+)
+from services.gateway import frames
+from services.gateway.connections import Connection
+from services.gateway.following import Following, NoSuchChat
+from services.gateway.frames import Close, End, Hello, Post, Read, Typing
+from services.gateway.hub import Channel
+from services.gateway.posting import Posting, refuse
+from services.gateway.tasks import Tasks
+from services.gateway.upstream import Unavailable
+from services.internal import ChatView
+from services.tokens import Keys
+
+log = structlog.get_logger()
+TOKEN_AFTER_END = timedelta(hours=48)
+
+
+class Citizens:
+    """Answers citizens' frames. One instance for the process; a connection's own state is in the connection."""
+
+    def __init__(self, following: Following, posting: Posting, publisher: Publisher, keys: Keys, tasks: Tasks) -> None:
+        self._following, self._posting, self._publisher = following, posting, publisher
+        self._keys, self._tasks = keys, tasks
+        self._hub = following.hub
+
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        """Binds the connection to the chat of its token; False when the token is none of ours or of another chat."""
+        chat_id = self._keys.chat_of(hello.token)
+        if chat_id is None or connection.chat_id not in (None, chat_id):
+            return False
+        connection.chat_id = chat_id
+        return True
+
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        """`welcome`, `status`, the messages after `after`, then what is new; or the close that says why not."""
+        assert connection.chat_id is not None
+        try:
+            await self._answer(connection, connection.chat_id, hello.after)
+        except NoSuchChat:
+            connection.close(Close.NO_SUCH_CHAT, "no such chat")
+        except Unavailable as error:
+            log.warning("hello_not_answered", missing=str(error))
+            connection.send(frames.error("unavailable"))
+            connection.close(Close.RESTART, "try again")
+
+    async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
+        first = connection.sender is None
+        channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
+        try:
+            view, page = await asyncio.gather(self._following.view(chat_id), self._following.first_page(channel, after))
+            if view.closed_at and datetime.now(UTC) - view.closed_at > TOKEN_AFTER_END:
+                raise _Expired
+        except BaseException as error:
+            if first:
+                self._following.release(connection, channel)
+            if isinstance(error, _Expired):
+                connection.close(Close.UNAUTHENTICATED, "the token has expired")
+                return
+            raise
+        if connection.gone:
+            if first:
+                self._following.release(connection, channel)
+            return
+        self._hub.unfollow(connection, channel)
+        if first:
+            self._arrive(connection, channel, view)
+        for line in connection.lines.values():
+            line.mend()
+        state = self._following.note_view(channel, view)
+        connection.send(frames.frame("welcome", chat_id=chat_id, dot=frames.DOTS[state.status], last_seq=page.last_seq))
+        told = state.shown
+        connection.send(frames.status(*told))
+        seal = None
+        async for entry in self._following.catch_up(connection, channel, page, after):
+            connection.send(frames.message(entry))
+            seal = entry if entry.is_seal else seal
+        self._tell_what_changed(connection, channel, told)
+        if page.sealed or seal:
+            reason = (seal.reason if seal else None) or view.reason
+            self._hub.show_end(connection, reason.value if reason else "inactive")
+
+    def _arrive(self, connection: Connection, channel: Channel, view: ChatView) -> None:
+        connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)
+        if self._hub.register.join(connection):
+            channel.citizen_at.add(self._hub.incarnation)
+            self._hub.tell_online(channel)
+            self._tasks.start(self._tell_presence(channel.chat_id, online=True))
+        if view.state is not ChatStatus.CLOSED:
+            self._tasks.start(self._tell_arrived(channel.chat_id))
+
+    def _tell_what_changed(self, connection: Connection, channel: Channel, told: object) -> None:
+        state = channel.state
+        if state and state.shown != told:
+            connection.send(frames.status(*state.shown))
+        if seq := channel.read.get(Party.AGENT):
+            connection.send(frames.frame("read", **{"from": "agent", "seq": seq}))
+
+    async def _tell_arrived(self, chat_id: str) -> None:
+        try:
+            await self._publisher.tell(CitizenArrived(chat_id=chat_id))
+        except Unconfirmed:
+            log.info("arrival_not_told")  # the next list of this gateway's citizens tells it too
+
+    async def _tell_presence(self, chat_id: str, online: bool) -> None:
+        fact = CitizenPresence(chat_id=chat_id, incarnation=self._hub.incarnation, online=online)
+        await self._publisher.mention(fact)
+
+    def take(self, connection: Connection, frame: frames.Frame) -> None:
+        """What an accepted frame of a greeted connection does. Returns at once."""
+        chat_id = connection.chat_id
+        assert chat_id is not None
+        channel = self._hub.channels.get(chat_id)
+        if isinstance(frame, Post | End):
+            self._posting.post(connection, chat_id, frame)
+        elif isinstance(frame, Typing):
+            fact = TypingShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", active=frame.active)
+            self._tasks.start(self._publisher.mention(fact))
+        elif isinstance(frame, Read):
+            if channel is None or frame.seq > (channel.position.last or 0):
+                refuse(connection, "invalid")
+            elif frame.seq > channel.read.get(Party.CITIZEN, 0):
+                shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)
+                self._tasks.start(self._publisher.mention(shown))
+
+    def leave(self, connection: Connection) -> None:
+        """The websocket is closed."""
+        chat_id = connection.chat_id
+        connection.gone = True
+        channel = self._hub.channels.get(chat_id) if chat_id else None
+        if connection.sender is None or channel is None:
+            return
+        if self._hub.register.leave(connection):
+            channel.citizen_at.discard(self._hub.incarnation)
+            self._hub.tell_online(channel)
+            self._tasks.start(self._tell_presence(channel.chat_id, online=False))
+        self._following.release(connection, channel)
+
+
+class _Expired(Exception):
+    pass

@@ -1,0 +1,118 @@
+"""The sockets of this replica: a bounded outbox for each, at most five for a participant, closed with a code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge
+
+from services.contracts import Party, Sender
+from services.gateway.frames import Close
+from services.gateway.lines import Line
+from services.internal import AgentView
+
+MOST_BYTES = 1024 * 1024  # of frames that wait for a slow browser
+MOST_FRAMES = 4_000
+PER_PARTICIPANT = 5
+
+OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
+CLOSED = Counter("eloket_gateway_connections_closed_total", "Websockets closed by this gateway", ["party", "code"])
+
+
+class Connection:
+    """One websocket, seen from the hub: frames are put into the outbox and never waited for."""
+
+    def __init__(
+        self, party: Party, heard: Callable[[], float], drop: Callable[[int, str], None], session_id: str = ""
+    ) -> None:
+        self.party, self.heard, self._drop, self.session_id = party, heard, drop, session_id
+        self.agent: AgentView | None = None
+        self.chat_id: str | None = None
+        self.sender: Sender | None = None
+        self.shown: dict[str, int] = {}  # chat → the last seq sent here; only chats that are followed live
+        self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
+        self.accepted: set[str] = set()  # an agent's chats that a person has seen here
+        self.ended: set[str] = set()  # an agent's chats that ended while he followed them
+        self.lines: dict[str, Line] = {}
+        self.closing: tuple[int, str] | None = None
+        self.gone = False
+        self._outbox: deque[bytes] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+
+    @property
+    def participant(self) -> str:
+        return self.agent.id if self.agent else f"citizen/{self.chat_id}"
+
+    def send(self, frame: bytes) -> None:
+        """Puts a frame into the outbox; over the bound the connection is closed with 4430 and resumes by itself."""
+        if self.closing or self.gone:
+            return
+        self._outbox.append(frame)
+        self._bytes += len(frame)
+        self._wake.set()
+        if self._bytes > MOST_BYTES or len(self._outbox) > MOST_FRAMES:
+            self._outbox.clear()
+            self.close(Close.TOO_SLOW, "reads too slowly")
+            self._drop(Close.TOO_SLOW, "reads too slowly")
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Closes once the outbox is sent; the first code stands."""
+        if not self.closing:
+            self.closing = (int(code), reason)
+            CLOSED.labels(self.party.value, str(int(code))).inc()
+        self._wake.set()
+
+    async def next_frame(self) -> bytes | None:
+        """The next frame to send; None when it is to be closed now. For the one task that writes."""
+        while not self._outbox:
+            if self.closing:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        frame = self._outbox.popleft()
+        self._bytes -= len(frame)
+        return frame
+
+
+@dataclass
+class Register:
+    """All connections of this replica, by participant."""
+
+    by_participant: dict[str, list[Connection]] = field(default_factory=dict)
+    connected: set[Connection] = field(default_factory=set)
+
+    def join(self, connection: Connection) -> bool:
+        """A connection whose hello was accepted. The oldest of more than five gives way. True for the first of all."""
+        siblings = self.by_participant.setdefault(connection.participant, [])
+        if connection in siblings:
+            return False
+        siblings.append(connection)
+        self.connected.add(connection)
+        OPEN.labels(connection.party.value).inc()
+        for oldest in siblings[:-PER_PARTICIPANT]:
+            oldest.close(Close.TOO_MANY_CONNECTIONS, "more than five connections")
+        return len(siblings) == 1
+
+    def leave(self, connection: Connection) -> bool:
+        """True when it was the participant's last one here."""
+        connection.gone = True
+        siblings = self.by_participant.get(connection.participant, [])
+        if connection not in siblings:
+            return False
+        siblings.remove(connection)
+        self.connected.discard(connection)
+        OPEN.labels(connection.party.value).dec()
+        if siblings:
+            return False
+        del self.by_participant[connection.participant]
+        return True
+
+    def of(self, participant: str) -> list[Connection]:
+        return list(self.by_participant.get(participant, ()))
+
+    def of_party(self, party: Party) -> Iterable[Connection]:
+        return [c for c in self.connected if c.party is party]

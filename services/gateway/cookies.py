@@ -1,0 +1,35 @@
+"""The agent's session cookie: HttpOnly, SameSite=Strict, and Secure everywhere but on plain-http loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi.responses import Response
+
+_SECURE = "__Host-eloket-agent"  # the prefix binds it to this host, https and the path / (RFC 6265bis §4.1.3.2)
+_LOOPBACK = "eloket-agent"
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+def session_token(cookies: Mapping[str, str]) -> str | None:
+    """The session token that the browser sent, if any."""
+    return cookies.get(_SECURE) or cookies.get(_LOOPBACK)
+
+
+def _is_plain_loopback(scheme: str, host: str) -> bool:
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return scheme == "http" and name in _LOOPBACK_HOSTS
+
+
+def set_session(response: Response, token: str, scheme: str, host: str) -> None:
+    """Keeps the session in the browser, until it is closed or logs out."""
+    plain = _is_plain_loopback(scheme, host)
+    response.set_cookie(
+        _LOOPBACK if plain else _SECURE, token, path="/", httponly=True, secure=not plain, samesite="strict"
+    )
+
+
+def clear_session(response: Response, scheme: str, host: str) -> None:
+    plain = _is_plain_loopback(scheme, host)
+    name = _LOOPBACK if plain else _SECURE
+    response.delete_cookie(name, path="/", httponly=True, secure=not plain, samesite="strict")

@@ -1,0 +1,154 @@
+"""Attachments and transcripts, streamed through to and from the transcript service in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+from urllib.parse import quote
+
+import aiohttp
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from services.contracts import Party, is_id
+from services.gateway.limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
+from services.gateway.multipart import FilePart, NotMultipart, file_part
+from services.gateway.requests import agent_session, limited, passed_on, unavailable
+from services.gateway.settings import Settings
+from services.gateway.upstream import Declined, Unavailable, Upstream
+from services.internal import MAX_FILE_BYTES
+from services.problems import Problem
+from services.tokens import Actor, Keys
+from services.tracing import begin_trace
+
+CHUNK = 64 * 1024
+OVERHEAD = 64 * 1024  # of a multipart body beyond its file
+MOST_DISCARDED = 4 * MAX_FILE_BYTES  # read and thrown away so that a browser gets to read the refusal
+PASSED_HEADERS = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Disposition",
+    "X-Content-Type-Options",
+    "Content-Security-Policy",
+    "Cache-Control",
+)
+
+
+def install(app: FastAPI, upstream: Upstream, keys: Keys, settings: Settings) -> None:
+    """`/api/chats/{chat_id}/attachments…` and `/api/chats/{chat_id}/transcript`."""
+    uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
+
+    def limit(buckets: Buckets, chat_id: str) -> None:
+        if settings.rate_limits == "on":
+            limited(buckets.retry_after(chat_id, time.monotonic()))
+
+    async def actor_of(request: Request, chat_id: str) -> Actor:
+        begin_trace(request.headers.get("traceparent"), chat_id=chat_id)
+        if "authorization" in request.headers:
+            return _citizen(request, keys, chat_id)
+        session = await agent_session(request, upstream)
+        if not is_id(chat_id):
+            raise Problem(404, "no_such_chat", "There is no such chat.")
+        return Actor(party=Party.AGENT.value, id=session.agent.id, supervisor=session.agent.supervisor)
+
+    @app.post("/api/chats/{chat_id}/attachments", status_code=201)
+    async def upload(request: Request, chat_id: str) -> Response:
+        """Takes one file (multipart, field `file`), to be posted as a message by its id."""
+        actor = await actor_of(request, chat_id)
+        limit(uploads, chat_id)
+        declared = int(request.headers.get("content-length", "0") or 0)
+        body = request.stream()
+        try:
+            if declared > MAX_FILE_BYTES + OVERHEAD:
+                raise _too_large()
+            part = await file_part(request.headers.get("content-type", ""), body)
+            return await _store(upstream, chat_id, actor, part)
+        except NotMultipart as error:
+            raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
+        finally:
+            await _discard(body)
+
+    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
+    async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
+        """The bytes of an attachment."""
+        actor = await actor_of(request, chat_id)
+        limit(downloads, chat_id)
+        if not is_id(attachment_id.lower()):
+            raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
+        return await _pass(upstream, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
+
+    @app.get("/api/chats/{chat_id}/transcript")
+    async def transcript(request: Request, chat_id: str, format: Annotated[str, Query()] = "txt") -> Response:
+        """The conversation as a download: txt, html, pdf or json, complete up to now."""
+        actor = await actor_of(request, chat_id)
+        limit(downloads, chat_id)
+        return await _pass(upstream, f"/chats/{chat_id}/transcript?format={quote(format[:20], safe='')}", actor)
+
+
+def _citizen(request: Request, keys: Keys, chat_id: str) -> Actor:
+    scheme, _, token = request.headers["authorization"].partition(" ")
+    own = keys.chat_of(token.strip()) if scheme.lower() == "bearer" else None
+    if own is None:
+        raise Problem(401, "unauthenticated", "This needs the token of the chat.", {"WWW-Authenticate": "Bearer"})
+    if own != chat_id:
+        raise Problem(403, "forbidden", "This token is for another chat.")
+    return Actor(party=Party.CITIZEN.value, id=own)
+
+
+def _too_large() -> Problem:
+    return Problem(413, "too_large", "The file is larger than 10 MiB. Send a smaller one, or send it in parts.")
+
+
+async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart) -> Response:
+    sent = 0
+
+    async def bytes_of() -> AsyncIterator[bytes]:
+        nonlocal sent
+        async for chunk in part.chunks:
+            sent += len(chunk)
+            if sent > MAX_FILE_BYTES:
+                raise _too_large()
+            yield chunk
+
+    headers = {"X-File-Name": quote(part.name, safe=""), "Content-Type": "application/octet-stream"}
+    try:
+        response = await upstream.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
+    except Unavailable as error:
+        if sent > MAX_FILE_BYTES:
+            raise _too_large() from error
+        raise unavailable() from error
+    except Declined as declined:
+        raise passed_on(declined) from declined
+    async with response:
+        return Response(await response.read(), 201, {"Cache-Control": "no-store"}, "application/json")
+
+
+async def _pass(upstream: Upstream, path: str, actor: Actor) -> Response:
+    try:
+        response = await upstream.stream("GET", path, actor)
+    except Unavailable as error:
+        raise unavailable() from error
+    except Declined as declined:
+        raise passed_on(declined) from declined
+    headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
+    return StreamingResponse(_chunks(response), response.status, headers)
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async with response:
+        async for chunk in response.content.iter_chunked(CHUNK):
+            yield chunk
+
+
+async def _discard(body: AsyncIterator[bytes]) -> None:
+    left = MOST_DISCARDED
+    try:
+        async with asyncio.timeout(30):
+            async for chunk in body:
+                left -= len(chunk)
+                if left < 0:
+                    return
+    except Exception:  # the browser has gone, or the stream was read to its end
+        return

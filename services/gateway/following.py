@@ -1,0 +1,151 @@
+"""How a connection comes to follow a chat: bind first, read its history, then live; and how gaps are read.
+
+Reconnect is connect: a page reload, a second tab, a gateway that died and a lost queue all come down to this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+from prometheus_client import Counter
+
+from services.contracts import Entry
+from services.gateway.channel import State
+from services.gateway.connections import Connection
+from services.gateway.hub import Channel, Hub
+from services.gateway.live import Live
+from services.gateway.tasks import Tasks
+from services.gateway.upstream import Unavailable, Upstream
+from services.internal import ChatHistory, ChatView, HistoryWanted
+
+log = structlog.get_logger()
+GAP_WAIT = 0.1  # seconds that a hole may be a mere reordering
+KNOWN_WAIT = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 1.0)  # a chat just opened may not be known everywhere yet
+GAPS = Counter("eloket_gateway_gaps_read_total", "Holes in the live facts that were read from transcripts")
+
+
+class NoSuchChat(Exception):
+    """Nobody knows this chat."""
+
+
+class Following:
+    """Follows chats for connections; one channel for each chat, as long as somebody uses it."""
+
+    def __init__(self, hub: Hub, live: Live, upstream: Upstream, tasks: Tasks) -> None:
+        self.hub, self.live, self.upstream, self._tasks = hub, live, upstream, tasks
+
+    async def open(self, chat_id: str) -> Channel:
+        """The channel of this chat, bound; to be given back with `release`. Raises `Unavailable`."""
+        channel = self.hub.channels.setdefault(chat_id, Channel(chat_id))
+        channel.users += 1
+        try:
+            await self.live.follow(chat_id)
+        except BaseException:
+            self._drop(channel)
+            raise
+        return channel
+
+    def release(self, connection: Connection, channel: Channel) -> None:
+        """The connection does not follow this chat any more."""
+        self.hub.unfollow(connection, channel)
+        self.give_back(channel)
+
+    def give_back(self, channel: Channel) -> None:
+        """One user of the channel less; the last one's channel is forgotten."""
+        self.live.unfollow(channel.chat_id)
+        self._drop(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        channel.users -= 1
+        if channel.users <= 0 and self.hub.channels.get(channel.chat_id) is channel:
+            del self.hub.channels[channel.chat_id]
+
+    async def view(self, chat_id: str) -> ChatView:
+        """What routing knows of the chat; waits a moment for one that was just opened. Raises `NoSuchChat`, `Unavailable`."""
+        for pause in (*KNOWN_WAIT, None):
+            views = await self.upstream.chats([chat_id])
+            if chat_id in views:
+                return views[chat_id]
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise NoSuchChat(chat_id)
+
+    async def first_page(self, channel: Channel, after: int, notes: bool = False) -> ChatHistory:
+        """The log after `after`; waits a moment until transcripts knows the chat. Raises like `view`."""
+        for pause in (*KNOWN_WAIT, None):
+            wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=channel.position.heard)
+            found = (await self.upstream.history([wanted], notes)).get(channel.chat_id)
+            if found is not None and found.last_seq > 0:
+                return found
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise NoSuchChat(channel.chat_id)
+
+    def note_view(self, channel: Channel, view: ChatView) -> State:
+        """The newer of what is known and this view; the citizen's other tabs learn it too."""
+        if channel.state is None or view.v > channel.state.v:
+            self.hub.set_state(channel, State.of_view(view))
+        elif view.v == channel.state.v:
+            channel.state.position = channel.state.position or view.position
+            channel.state.closed_at = view.closed_at
+        assert channel.state is not None
+        return channel.state
+
+    async def catch_up(
+        self, connection: Connection, channel: Channel, page: ChatHistory, after: int
+    ) -> AsyncIterator[Entry]:
+        """The entries after `after` in order; when the last one was taken, the connection follows live without a hole."""
+        shown = min(after, page.last_seq)
+        while True:
+            for entry in page.entries:
+                if entry.seq == shown + 1:
+                    shown = entry.seq
+                    yield entry
+            for passed in channel.position.begin(shown):
+                self.hub.pass_on(channel, passed)
+            if shown >= page.last_seq and shown >= (channel.position.last or 0):
+                break
+            page = await self.first_page(channel, shown)
+        self.hub.attach(connection, channel, shown)
+
+    # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def gap(self, channel: Channel) -> None:
+        """Something ahead was heard: unless it comes by itself within 100 ms, the gap is read from transcripts."""
+        if not channel.gap_read_due:
+            channel.gap_read_due = True
+            self._tasks.start(self._read_gap_soon(channel))
+
+    async def _read_gap_soon(self, channel: Channel) -> None:
+        pause = GAP_WAIT
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                if not channel.position.behind or self.hub.channels.get(channel.chat_id) is not channel:
+                    return
+                GAPS.inc()
+                try:
+                    await self.read_on([channel])
+                except Unavailable:
+                    pause = min(pause * 2, 5.0)
+        finally:
+            channel.gap_read_due = False
+
+    async def read_on(self, channels: list[Channel]) -> None:
+        """Passes on what these chats' logs have beyond their positions. Raises `Unavailable`."""
+        wanted = [
+            HistoryWanted(chat_id=c.chat_id, after=c.position.last, at_least=c.position.heard)
+            for c in channels
+            if c.position.last is not None
+        ]
+        for chat_id, page in (await self.upstream.history(wanted)).items():
+            channel = self.hub.channels.get(chat_id)
+            if channel is None:
+                continue
+            for passed in channel.position.read(page.entries):
+                self.hub.pass_on(channel, passed)
+            channel.position.heard = max(channel.position.heard, page.last_seq)
+            if channel.position.behind:
+                self.gap(channel)

@@ -1,0 +1,295 @@
+"""What this replica serves: its chats, its agents, and how a fact from the broker reaches the right sockets.
+
+Nothing here waits: facts come in, frames go to outboxes. What needs an answer from another service (a gap in a log, a
+chat that was assigned) is started as work of its own (`services/gateway/following.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from services.contracts import (
+    AgentChanged,
+    ButtonChanged,
+    Cause,
+    ChatState,
+    ChatStatus,
+    CitizenPresence,
+    Entry,
+    Fact,
+    MessageRefused,
+    MessageStored,
+    NoteStored,
+    Party,
+    QueueChanged,
+    ReadShown,
+    SessionEnded,
+    TypingShown,
+)
+from services.gateway import frames
+from services.gateway.channel import Position, State
+from services.gateway.connections import Connection, Register
+from services.gateway.frames import Close
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """It is stored. `repeated`: it was passed on before, so only who asks again needs to be told."""
+
+    entry: Entry | None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """It is not stored and will not be; `code` says why."""
+
+    code: str
+
+
+Outcome = Receipt | Refusal
+
+
+@dataclass(slots=True)
+class Channel:
+    """One chat that is followed here: its position in the log, its state, and the connections that follow it live."""
+
+    chat_id: str
+    position: Position = field(default_factory=Position)
+    state: State | None = None
+    members: list[Connection] = field(default_factory=list)
+    users: int = 0
+    citizen_at: set[str] = field(default_factory=set)  # gateways (incarnations) that have the citizen
+    read: dict[Party, int] = field(default_factory=dict)
+    gap_read_due: bool = False
+
+
+class Hub:
+    """The callables are told what a fact asks for beyond frames; `dropped`: an agent's connection is done with a chat."""
+
+    def __init__(
+        self,
+        incarnation: str,
+        gap: Callable[[Channel], None],
+        assigned: Callable[[str, str], None],
+        button: Callable[[ButtonChanged], None],
+        answer_presence: Callable[[Channel], None],
+        dropped: Callable[[Connection, Channel], None],
+    ) -> None:
+        self.incarnation = incarnation
+        self.register = Register()
+        self.channels: dict[str, Channel] = {}
+        self.desks: dict[str, set[str]] = {}  # agent → the chats shown to him
+        self.receipts: dict[tuple[str, str, str | None], list[Callable[[Outcome], None]]] = {}
+        self._orders: dict[str, tuple[int, dict[str, int]]] = {}
+        self._agent_versions: dict[str, int] = {}
+        self._gap, self._assigned, self._button = gap, assigned, button
+        self._answer_presence, self._dropped = answer_presence, dropped
+
+    # ── facts in ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hear(self, fact: Fact) -> None:
+        """Passes one fact from the broker on. Facts about what is not served here are ignored."""
+        if isinstance(fact, MessageStored):
+            self._stored(fact.entry)
+        elif isinstance(fact, ChatState):
+            self._chat_state(fact)
+        elif isinstance(fact, QueueChanged):
+            self._queue_changed(fact)
+        elif isinstance(fact, ButtonChanged):
+            self._button(fact)
+        elif isinstance(fact, MessageRefused):
+            self._settle(fact.chat_id, fact.sender_id, fact.id, Refusal(fact.code.value))
+        elif isinstance(fact, TypingShown | ReadShown):
+            self._shown(fact)
+        elif isinstance(fact, NoteStored):
+            self._to_agents(fact.chat_id, frames.note(fact.note))
+            self._settle(fact.chat_id, fact.note.agent_id, fact.note.id, Receipt(None))
+        elif isinstance(fact, CitizenPresence):
+            self._citizen(fact)
+        elif isinstance(fact, AgentChanged):
+            self._agent_changed(fact)
+        elif isinstance(fact, SessionEnded):
+            for connection in self.register.of(fact.agent_id):
+                if connection.session_id == fact.session_id:
+                    connection.close(Close.UNAUTHENTICATED, "logged out")
+
+    def _stored(self, entry: Entry) -> None:
+        channel = self.channels.get(entry.chat_id)
+        if channel is None:
+            return
+        last = channel.position.last
+        repeated = last is not None and entry.seq <= last
+        for passed in channel.position.take(entry):
+            self.pass_on(channel, passed)
+        self._settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
+        if channel.position.behind:
+            self._gap(channel)
+
+    def pass_on(self, channel: Channel, entry: Entry) -> None:
+        """Shows an entry, the next in order, to every connection that follows the chat live."""
+        for_citizen: bytes | None = None
+        for_agent: bytes | None = None
+        for connection in tuple(channel.members):
+            if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
+                continue
+            connection.shown[channel.chat_id] = entry.seq
+            if connection.party is Party.CITIZEN:
+                for_citizen = for_citizen or frames.message(entry)
+                connection.send(for_citizen)
+            else:
+                for_agent = for_agent or frames.message(entry, entry.chat_id)
+                connection.send(for_agent)
+        self._settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
+        if entry.is_seal:
+            self.end(channel, entry)
+
+    def end(self, channel: Channel, seal: Entry) -> None:
+        """The seal was shown: `closed` goes out, and the citizen's sockets close with 1000."""
+        reason = seal.reason.value if seal.reason else "inactive"
+        self._settle(channel.chat_id, "", None, Receipt(seal))
+        for connection in tuple(channel.members):
+            if connection.party is Party.CITIZEN:
+                self.show_end(connection, reason)
+            else:
+                connection.send(frames.frame("closed", chat_id=channel.chat_id, reason=reason))
+                self._dropped(connection, channel)
+        for chats in self.desks.values():
+            chats.discard(channel.chat_id)
+
+    @staticmethod
+    def show_end(connection: Connection, reason: str) -> None:
+        """The last frames of a citizen's connection, and its close."""
+        connection.send(frames.status(ChatStatus.CLOSED, None, None))
+        connection.send(frames.frame("closed", reason=reason))
+        connection.close(Close.ENDED, reason)
+
+    def _chat_state(self, fact: ChatState) -> None:
+        channel = self.channels.get(fact.chat_id)
+        if channel is not None and (channel.state is None or fact.v > channel.state.v):
+            self.set_state(channel, State.of_fact(fact))
+        agent_id = fact.agent_id
+        if fact.state is ChatStatus.ASSIGNED and agent_id and agent_id in self.register.by_participant:
+            if fact.chat_id not in self.desks.get(agent_id, ()):
+                self._assigned(agent_id, fact.chat_id)
+
+    def set_state(self, channel: Channel, state: State) -> None:
+        """A newer state: the citizen's dot follows, and agents who do not have the chat any more are told."""
+        before, channel.state = channel.state, state
+        if state.status is ChatStatus.WAITING and state.position is None:
+            state.position = self._orders.get(state.department, (0, {}))[1].get(channel.chat_id)
+        if before is None or before.shown != state.shown:
+            self._to_citizen(channel, frames.status(*state.shown))
+        if state.status is not ChatStatus.CLOSED:
+            self._take_back(channel, state)
+
+    def _take_back(self, channel: Channel, state: State) -> None:
+        for agent_id, chats in self.desks.items():
+            if channel.chat_id not in chats or agent_id == state.agent_id:
+                continue
+            chats.discard(channel.chat_id)
+            reason = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
+            for connection in self.register.of(agent_id):
+                connection.send(frames.frame("unassigned", chat_id=channel.chat_id, reason=reason))
+                self._dropped(connection, channel)
+
+    def _queue_changed(self, fact: QueueChanged) -> None:
+        if fact.revision <= self._orders.get(fact.department, (-1, {}))[0]:
+            return
+        order = {chat_id: i for i, chat_id in enumerate(fact.order, 1)}
+        self._orders[fact.department] = (fact.revision, order)
+        for chat_id, position in order.items():
+            channel = self.channels.get(chat_id)
+            state = channel.state if channel else None
+            if channel and state and state.status is ChatStatus.WAITING and state.position != position:
+                state.position = position
+                self._to_citizen(channel, frames.status(*state.shown))
+
+    def _shown(self, fact: TypingShown | ReadShown) -> None:
+        channel = self.channels.get(fact.chat_id)
+        if channel is None:
+            return
+        if isinstance(fact, ReadShown):
+            channel.read[fact.party] = max(fact.seq, channel.read.get(fact.party, 0))
+            members = {"from": fact.party.value, "seq": channel.read[fact.party]}
+        else:
+            members = {"from": fact.party.value, "active": fact.active}
+        kind = fact.type.split(".")[0]
+        if fact.party is Party.AGENT:
+            self._to_citizen(channel, frames.frame(kind, **members))
+        else:
+            self._to_agents(fact.chat_id, frames.frame(kind, chat_id=fact.chat_id, **members))
+
+    def _citizen(self, fact: CitizenPresence) -> None:
+        channel = self.channels.get(fact.chat_id)
+        if channel is None:
+            return
+        before = bool(channel.citizen_at)
+        (channel.citizen_at.add if fact.online else channel.citizen_at.discard)(fact.incarnation)
+        if before != bool(channel.citizen_at):
+            self.tell_online(channel)
+        if fact.asked and fact.incarnation != self.incarnation:
+            self._answer_presence(channel)
+
+    def tell_online(self, channel: Channel) -> None:
+        online = bool(channel.citizen_at)
+        self._to_agents(channel.chat_id, frames.frame("citizen", chat_id=channel.chat_id, online=online))
+
+    def _agent_changed(self, fact: AgentChanged) -> None:
+        if fact.v <= self._agent_versions.get(fact.agent_id, -1) or not self.register.of(fact.agent_id):
+            return
+        self._agent_versions[fact.agent_id] = fact.v
+        for connection in self.register.of(fact.agent_id):
+            connection.send(frames.frame("state", state=fact.state.value, reason=fact.cause))
+
+    # ── frames out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _to_citizen(self, channel: Channel, frame: bytes) -> None:
+        for connection in channel.members:
+            if connection.party is Party.CITIZEN:
+                connection.send(frame)
+
+    def _to_agents(self, chat_id: str, frame: bytes) -> None:
+        channel = self.channels.get(chat_id)
+        for connection in channel.members if channel else ():
+            if connection.party is Party.AGENT:
+                connection.send(frame)
+
+    # ── who follows what ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, connection: Connection, channel: Channel, shown: int) -> None:
+        """From here on the connection gets the chat live; everything up to `shown` was sent to it."""
+        connection.shown[channel.chat_id] = shown
+        if connection not in channel.members:
+            channel.members.append(connection)
+
+    def unfollow(self, connection: Connection, channel: Channel) -> None:
+        connection.shown.pop(channel.chat_id, None)
+        if connection in channel.members:
+            channel.members.remove(connection)
+
+    def online_here(self, chat_id: str) -> bool:
+        """Whether the citizen has a connection to this gateway."""
+        return f"citizen/{chat_id}" in self.register.by_participant
+
+    # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def await_receipt(self, chat_id: str, sender_id: str, id_: str | None, settled: Callable[[Outcome], None]) -> None:
+        """`settled` is called once, with the receipt or the refusal. `id_` None: the chat's end."""
+        self.receipts.setdefault((chat_id, sender_id, id_), []).append(settled)
+
+    def forget_receipt(self, chat_id: str, sender_id: str, id_: str | None, settled: Callable[[Outcome], None]) -> None:
+        waiting = self.receipts.get((chat_id, sender_id, id_), [])
+        if settled in waiting:
+            waiting.remove(settled)
+        if not waiting:
+            self.receipts.pop((chat_id, sender_id, id_), None)
+
+    def _settle(self, chat_id: str, sender_id: str, id_: str | None, outcome: Outcome) -> None:
+        for settled in self.receipts.pop((chat_id, sender_id, id_), ()):
+            settled(outcome)

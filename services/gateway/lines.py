@@ -1,0 +1,95 @@
+"""RULES of a sender's line: what one connection says in one chat goes out one by one, in order. No I/O.
+
+The first is published and stays first until its receipt or refusal; only then the next one goes. Not confirmed by the
+broker: again after 0.2 s, growing; confirmed: again after 10 s, doubling to 60 s. A full line, or 30 s without a
+confirm, refuses, and then refuses everything until the refused id or a new hello comes: order is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from services.contracts import Fact
+
+CAPACITY = 32
+CONFIRM_PATIENCE = 30.0
+FIRST_UNCONFIRMED, MOST_UNCONFIRMED = 0.2, 5.0
+FIRST_CONFIRMED, MOST_CONFIRMED = 10.0, 60.0
+
+
+@dataclass(slots=True)
+class Item:
+    """One thing to be said: its id (None for the end of the chat) and the fact that tells it."""
+
+    id: str | None
+    fact: Fact
+    began: float | None = None
+    pause: float = 0.0
+    confirmed: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """`broken_at`: the id that was refused, after which nothing goes on until it comes again."""
+
+    items: deque[Item] = field(default_factory=deque)
+    broken: bool = False
+    broken_at: str | None = None
+
+    def offer(self, item: Item) -> str | None:
+        """Takes the item into the line, or says the code with which it is refused. An id that stands in it is taken once."""
+        if self.broken:
+            if item.id is None or item.id != self.broken_at:
+                return "unavailable"
+            self.mend()
+        if item.id is not None and any(i.id == item.id for i in self.items):
+            return None
+        if len(self.items) >= CAPACITY:
+            self.break_at(item.id)
+            return "unavailable"
+        self.items.append(item)
+        return None
+
+    def break_at(self, id_: str | None) -> None:
+        """From now on everything is refused, until this id comes again or `mend` is called. The first refused id stands."""
+        if not self.broken:
+            self.broken, self.broken_at = True, id_
+
+    def mend(self) -> None:
+        """A new hello: the line takes again."""
+        self.broken, self.broken_at = False, None
+
+    @property
+    def head(self) -> Item | None:
+        return self.items[0] if self.items else None
+
+    def settle(self, id_: str | None) -> bool:
+        """A receipt or refusal came for this id: it leaves the line. False when it was not in it."""
+        for item in self.items:
+            if item.id == id_:
+                self.items.remove(item)
+                return True
+        return False
+
+    def give_up(self) -> list[Item]:
+        """Nothing was confirmed for too long: all leave the line, to be refused in order, and the line is broken."""
+        refused = list(self.items)
+        self.items.clear()
+        if refused:
+            self.break_at(refused[0].id)
+        return refused
+
+
+def after_attempt(item: Item, confirmed: bool, now: float) -> float | None:
+    """Seconds until this item is published again if no receipt comes; None when it is to be given up."""
+    if item.began is None:
+        item.began = now
+    if confirmed:
+        item.pause = min(item.pause * 2, MOST_CONFIRMED) if item.confirmed else FIRST_CONFIRMED
+        item.confirmed = True
+        return item.pause
+    if not item.confirmed and now - item.began >= CONFIRM_PATIENCE:
+        return None
+    item.pause = min(max(item.pause * 2, FIRST_UNCONFIRMED), MOST_UNCONFIRMED)
+    return item.pause

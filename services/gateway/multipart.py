@@ -1,0 +1,103 @@
+"""The one file of a multipart form, as a stream in bounded memory (RFC 7578), parsed by python-multipart."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+MOST_HEADER = 16 * 1024
+
+
+class NotMultipart(Exception):
+    """The body is not a multipart form with a file in the field `file`."""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """`name` as the browser gave it (not to be trusted); `chunks` can be read once."""
+
+    name: str
+    chunks: AsyncIterator[bytes]
+
+
+class _Parts:
+    """Collects what the parser calls out: the bytes of the part named `file`."""
+
+    def __init__(self) -> None:
+        self.data: deque[bytes] = deque()
+        self.name: str | None = None
+        self.ended = False
+        self._in_file = False
+        self._field, self._value, self._size = b"", b"", 0
+
+    def on_part_begin(self) -> None:
+        self._field, self._value, self._size = b"", b"", 0
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._grow(end - start)
+        self._field += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._grow(end - start)
+        self._value += data[start:end]
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MOST_HEADER:
+            raise NotMultipart
+
+    def on_header_end(self) -> None:
+        if self._field.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value)
+            if options.get(b"name") == b"file" and self.name is None:
+                self._in_file = True
+                self.name = options.get(b"filename", b"").decode("utf-8", "replace")
+        self._field, self._value = b"", b""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self.data.append(data[start:end])
+
+    def on_part_end(self) -> None:
+        if self._in_file:
+            self._in_file, self.ended = False, True
+
+
+async def file_part(content_type: str, body: AsyncIterator[bytes]) -> FilePart:
+    """The part `file` of this body, once its headers were read. Raises `NotMultipart`, also while its chunks are read."""
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise NotMultipart
+    parts = _Parts()
+    names = ("part_begin", "header_field", "header_value", "header_end", "part_data", "part_end")
+    parser = MultipartParser(boundary, {f"on_{n}": getattr(parts, f"on_{n}") for n in names})  # type: ignore[arg-type]
+    while parts.name is None:
+        if not await _feed(parser, body):
+            raise NotMultipart
+    return FilePart(parts.name, _chunks(parser, parts, body))
+
+
+async def _chunks(parser: MultipartParser, parts: _Parts, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        while parts.data:
+            yield parts.data.popleft()
+        if parts.ended:
+            return
+        if not await _feed(parser, body):
+            raise NotMultipart
+
+
+async def _feed(parser: MultipartParser, body: AsyncIterator[bytes]) -> bool:
+    async for chunk in body:
+        if chunk:
+            try:
+                parser.write(chunk)
+            except FormParserError as error:
+                raise NotMultipart from error
+            return True
+    return False

@@ -1,0 +1,120 @@
+"""A sender's line at work: each fact is published until its receipt or refusal comes, then the next one goes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from services.broker import Publisher, Unconfirmed
+from services.contracts import CloseReason, CloseRequested, Fact, MessagePosted, NotePosted, Party
+from services.gateway import frames
+from services.gateway.connections import Connection
+from services.gateway.frames import End, Post, WriteNote
+from services.gateway.hub import Hub, Outcome, Refusal
+from services.gateway.lines import Item, Line, after_attempt
+from services.gateway.tasks import Tasks
+from services.tracing import begin_trace
+
+log = structlog.get_logger()
+AFTER_DISCONNECT = 30.0  # seconds for which what was taken is still published when the browser has gone
+RECEIPT_TIME = Histogram(
+    "eloket_gateway_receipt_seconds",
+    "From the first attempt to publish a message until its receipt",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+)
+REFUSED = Counter("eloket_gateway_refused_total", "Frames refused to their sender", ["code"])
+
+
+class Posting:
+    """Puts what a connection says into its line for that chat and sees it through."""
+
+    def __init__(self, hub: Hub, publisher: Publisher, tasks: Tasks) -> None:
+        self._hub, self._publisher, self._tasks = hub, publisher, tasks
+
+    def post(self, connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> None:
+        """Takes a frame into the line, or refuses it with an `error` frame. Returns at once."""
+        id_ = None if isinstance(frame, End) else frame.id
+        line = connection.lines.setdefault(chat_id, Line())
+        idle = line.head is None
+        code = line.offer(Item(id_, fact_of(connection, chat_id, frame)))
+        if code:
+            refuse(connection, code, id_, chat_id)
+        elif idle and line.head is not None:
+            self._tasks.start(self._run(connection, chat_id, line))
+
+    async def _run(self, connection: Connection, chat_id: str, line: Line) -> None:
+        begin_trace(chat_id=chat_id)
+        while (item := line.head) is not None:
+            outcome, given_up = await self._see_through(connection, chat_id, item)
+            if given_up:
+                for refused in line.give_up():
+                    refuse(connection, "unavailable", refused.id, chat_id)
+                return
+            if outcome is None:
+                return
+            if isinstance(outcome, Refusal) and outcome.code == "unavailable":
+                line.break_at(item.id)
+            line.settle(item.id)
+            _answer(connection, chat_id, item, outcome)
+
+    async def _see_through(self, connection: Connection, chat_id: str, item: Item) -> tuple[Outcome | None, bool]:
+        """The outcome; or None when the browser has been gone for too long, or (None, True) when it is to be given up."""
+        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not settled.done():
+                settled.set_result(outcome)
+
+        sender_id = connection.sender.id if connection.sender and item.id else ""
+        self._hub.await_receipt(chat_id, sender_id, item.id, settle)
+        began = time.monotonic()
+        try:
+            while not settled.done():
+                pause = after_attempt(item, await self._told(item.fact), time.monotonic())
+                if pause is None:
+                    return None, True
+                if connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
+                    return None, False
+                await asyncio.wait([settled], timeout=pause)
+        finally:
+            self._hub.forget_receipt(chat_id, sender_id, item.id, settle)
+        RECEIPT_TIME.observe(time.monotonic() - began)
+        return settled.result(), False
+
+    async def _told(self, fact: Fact) -> bool:
+        try:
+            await self._publisher.tell(fact)
+        except Unconfirmed as error:
+            log.info("message_not_confirmed", error=str(error))
+            return False
+        return True
+
+
+def refuse(connection: Connection, code: str, id_: str | None = None, chat_id: str | None = None) -> None:
+    """The `error` frame for this connection; an agent's names the chat."""
+    REFUSED.labels(code).inc()
+    connection.send(frames.error(code, id_, chat_id if connection.party is Party.AGENT else None))
+
+
+def fact_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> Fact:
+    """The fact that tells what this connection says."""
+    sender = connection.sender
+    assert sender is not None
+    if isinstance(frame, End):
+        by, agent_id = (CloseReason.AGENT, sender.id) if sender.party is Party.AGENT else (CloseReason.CITIZEN, None)
+        return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id)
+    if isinstance(frame, WriteNote):
+        return NotePosted(
+            chat_id=chat_id, id=frame.id, agent_id=sender.id, agent_name=sender.name or "", text=frame.text
+        )
+    return MessagePosted(chat_id=chat_id, id=frame.id, sender=sender, text=frame.text, attachment_id=frame.attachment)
+
+
+def _answer(connection: Connection, chat_id: str, item: Item, outcome: Outcome) -> None:
+    if isinstance(outcome, Refusal):
+        refuse(connection, outcome.code, item.id, chat_id)
+    elif outcome.repeated and outcome.entry and chat_id in connection.shown:
+        connection.send(frames.message(outcome.entry, chat_id if connection.party is Party.AGENT else None))

@@ -1,0 +1,100 @@
+"""What every public request goes through: its body read within bounds, its origin, address and identity."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from services.gateway.cookies import session_token
+from services.gateway.settings import Settings
+from services.gateway.sockets import own_origin
+from services.gateway.upstream import Declined, Unavailable, Upstream
+from services.internal import OpenSession
+from services.problems import Problem
+
+M = TypeVar("M", bound=BaseModel)
+MOST_JSON = 64 * 1024
+
+
+async def read_json(request: Request, model: type[M]) -> M:
+    """The body as this model. Problems: 413 `too_large` over 64 KiB, 422 `invalid` for anything that does not fit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_JSON:
+            raise Problem(413, "too_large", "The request is larger than 64 KiB; send less.")
+    try:
+        return model.model_validate(orjson.loads(body or b"{}"))
+    except orjson.JSONDecodeError:
+        raise Problem(422, "invalid", "The body is not JSON; send one JSON object.") from None
+    except ValidationError as error:
+        where = [{"at": ".".join(str(p) for p in e["loc"]), "problem": e["msg"]} for e in error.errors()]
+        raise Problem(
+            422, "invalid", "The request is not as documented; mend what `errors` names.", errors=where
+        ) from None
+
+
+def address_of(request: Request, settings: Settings) -> str:
+    """The client's address: that of the peer, or what a trusted proxy says of it (the last hop that is not ours)."""
+    peer = request.client.host if request.client else ""
+    if not settings.is_trusted_proxy(peer):
+        return peer
+    for hop in reversed([h.strip() for h in request.headers.get("x-forwarded-for", "").split(",") if h.strip()]):
+        if not settings.is_trusted_proxy(hop):
+            return hop
+    return peer
+
+
+def scheme_of(request: Request, settings: Settings) -> str:
+    """`http` or `https`, as the browser sees it."""
+    peer = request.client.host if request.client else ""
+    forwarded = request.headers.get("x-forwarded-proto", "")
+    return forwarded if forwarded and settings.is_trusted_proxy(peer) else request.url.scheme
+
+
+def require_own_origin(request: Request) -> None:
+    """A request with an agent's cookie must come from our own pages (SameSite alone lets sibling sites through)."""
+    foreign = "origin" in request.headers and not own_origin(request.headers)
+    if foreign or request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Problem(403, "forbidden", "This can only be asked from the agents' own pages.")
+
+
+async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
+    """The session of the agent who asks. Problems: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`."""
+    require_own_origin(request)
+    token = session_token(request.cookies)
+    if token:
+        try:
+            session = await upstream.session(token)
+        except Unavailable as error:
+            raise unavailable() from error
+        if session:
+            return session
+    raise Problem(401, "unauthenticated", "Log in first.")
+
+
+def unavailable() -> Problem:
+    return Problem(
+        503, "unavailable", "This cannot be done just now. Try again in a few seconds.", {"Retry-After": "5"}
+    )
+
+
+def passed_on(declined: Declined) -> Problem:
+    """What another service refused, as it said it."""
+    extra = {k: v for k, v in declined.problem.items() if k not in ("type", "title", "status", "code", "detail")}
+    headers = {"Retry-After": declined.retry_after} if declined.retry_after else None
+    return Problem(declined.status, declined.code, str(declined.problem.get("detail", "")), headers, **extra)
+
+
+def limited(retry_after: int) -> None:
+    """Problem 429 `rate_limited` unless the seconds to wait are 0."""
+    if retry_after:
+        raise Problem(
+            429,
+            "rate_limited",
+            f"Too many requests. Try again in {retry_after} seconds.",
+            {"Retry-After": str(retry_after)},
+        )

@@ -1,0 +1,152 @@
+"""What a gateway does by the clock: its lists of connections, `sync` frames, the comparison of tails, the resync."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from services import internal, topology
+from services.broker import Publisher
+from services.contracts import AgentConnection, GatewayConnections, Party
+from services.gateway import frames
+from services.gateway.agents import Agents
+from services.gateway.buttons import Buttons
+from services.gateway.channel import State
+from services.gateway.following import Following
+from services.gateway.upstream import Declined, Unavailable
+
+log = structlog.get_logger()
+SYNC_INTERVAL = 10.0
+TAILS_INTERVAL = 15.0
+CITIZENS_EACH = 3  # the citizens' list stands in every third list of connections
+SOON = 0.02
+
+
+class Heartbeat:
+    """Tells who is connected here: every 2 s, and 20 ms after each change of the agents."""
+
+    def __init__(self, following: Following, publisher: Publisher) -> None:
+        self._hub, self._publisher = following.hub, publisher
+        self._counter = 0
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """An agent's connection came or went."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(topology.HEARTBEAT_INTERVAL):
+                    await self._changed.wait()
+                await asyncio.sleep(SOON)
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            await self._publisher.mention(self.list_now())
+
+    def list_now(self, leaving: bool = False) -> GatewayConnections:
+        """The list as it is now."""
+        now, register = asyncio.get_running_loop().time(), self._hub.register
+        silent: dict[str, float] = {}
+        for connection in register.of_party(Party.AGENT):
+            if connection.agent:
+                age = max(0.0, now - connection.heard())
+                silent[connection.agent.id] = min(age, silent.get(connection.agent.id, age))
+        chats = {c.chat_id for c in register.of_party(Party.CITIZEN) if c.chat_id}
+        self._counter += 1
+        return GatewayConnections(
+            incarnation=self._hub.incarnation,
+            counter=self._counter,
+            agents=[AgentConnection(agent_id=a, silent_for=s) for a, s in silent.items()],
+            chats=sorted(chats) if self._counter % CITIZENS_EACH == 1 else None,
+            leaving=leaving,
+        )
+
+    async def leave(self) -> None:
+        """The last list: this gateway is going."""
+        await self._publisher.mention(self.list_now(leaving=True))
+
+
+class Upkeep:
+    """The rounds, and starting over after the gateway's queue was lost."""
+
+    def __init__(self, following: Following, agents: Agents, buttons: Buttons) -> None:
+        self._following, self._agents, self._buttons = following, agents, buttons
+        self._hub, self._upstream = following.hub, following.upstream
+        self._resync_due = asyncio.Event()
+
+    def resync(self) -> None:
+        """The queue is new: what was told in between must be asked for."""
+        self._resync_due.set()
+
+    async def sync_frames(self) -> None:
+        """Every 10 s each client hears how far the log goes: a lost last frame leaves no hole."""
+        while True:
+            await asyncio.sleep(SYNC_INTERVAL)
+            for connection in tuple(self._hub.register.connected):
+                for chat_id, shown in connection.shown.items():
+                    if connection.party is Party.CITIZEN:
+                        connection.send(frames.frame("sync", last_seq=shown))
+                    else:
+                        connection.send(frames.frame("sync", chat_id=chat_id, last_seq=shown))
+                if connection.party is Party.AGENT and not connection.shown:
+                    connection.send(frames.frame("sync", chat_id=None, last_seq=0))
+
+    async def compare_tails(self) -> None:
+        """Every 15 s: a hole at the tail is invisible to those who only listen."""
+        while True:
+            await asyncio.sleep(TAILS_INTERVAL)
+            try:
+                tails = await self._upstream.tails(self._hub.channels)
+            except Unavailable as error:
+                log.warning("tails_not_compared", missing=str(error))
+                continue
+            for chat_id, last in tails.items():
+                channel = self._hub.channels.get(chat_id)
+                if channel and channel.position.last is not None and last > channel.position.last:
+                    channel.position.heard = max(channel.position.heard, last)
+                    self._following.gap(channel)
+
+    async def run_resyncs(self) -> None:
+        """Snapshots of chats, agents, button, and the logs after what was shown; again until it succeeded."""
+        while True:
+            await self._resync_due.wait()
+            self._resync_due.clear()
+            began = time.monotonic()
+            asked = await asyncio.gather(
+                self._ask_buttons(), self._ask_chats(), self._ask_agents(), return_exceptions=True
+            )
+            missing = [a for a in asked if isinstance(a, BaseException)]
+            for error in missing:
+                if not isinstance(error, Unavailable | Declined):
+                    raise error
+            if missing:
+                log.warning("resync_failed", missing=str(missing[0]))
+                await asyncio.sleep(0.5)
+                self._resync_due.set()
+                continue
+            log.info("resynced", chats=len(self._hub.channels), seconds=round(time.monotonic() - began, 3))
+
+    async def _ask_buttons(self) -> None:
+        answer = await self._upstream.ask("presence", internal.BUTTONS, None, internal.Buttons)
+        for button in answer.buttons:
+            self._buttons.hear(button)
+
+    async def _ask_chats(self) -> None:
+        channels = [c for c in self._hub.channels.values() if c.position.last is not None]
+        if not channels:
+            return
+        for chat_id, view in (await self._upstream.chats(c.chat_id for c in channels)).items():
+            channel = self._hub.channels.get(chat_id)
+            if channel and (channel.state is None or view.v > channel.state.v):
+                self._hub.set_state(channel, State.of_view(view))
+        await self._following.read_on(channels)
+
+    async def _ask_agents(self) -> None:
+        for agent_id in list(self._hub.desks):
+            for view in await self._upstream.chats_of_agent(agent_id):
+                if view.chat_id not in self._hub.desks.get(agent_id, ()):
+                    self._agents.assigned(agent_id, view.chat_id)
