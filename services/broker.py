@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +12,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 from prometheus_client import Counter
+from yarl import URL
 
 from services import topology
 from services.contracts import Fact, encode
@@ -18,6 +20,7 @@ from services.tracing import traceparent
 
 log = structlog.get_logger()
 
+FAILURES = (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
 CONNECT_TIMEOUT = 10.0
 CONFIRM_TIMEOUT = 5.0
 PUBLISHED = Counter("eloket_facts_published_total", "Facts that the broker confirmed", ["type"])
@@ -46,16 +49,14 @@ class Link:
 
     async def run(self) -> None:
         """Keeps the link until it is cancelled, then closes it."""
+        failures = 0
         while True:
             try:
-                await self._once()
-            except (
-                TimeoutError,
-                *CONNECTION_EXCEPTIONS,
-                aio_pika.exceptions.AMQPError,
-                ChannelInvalidStateError,
-            ) as error:
-                log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
+                failures = 0 if await self._once() else failures + 1
+            except FAILURES as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
             finally:
                 if self.up.is_set():
                     self.up.clear()
@@ -63,27 +64,27 @@ class Link:
                         self._lost()
             await asyncio.sleep(random.uniform(0.2, 2.0))
 
-    async def _once(self) -> None:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            connection = await aio_pika.connect(self._url, client_properties={"connection_name": self._name})
+    async def _once(self) -> bool:
+        connection = aio_pika.Connection(URL(self._url), client_properties={"connection_name": self._name})
         try:
             over = asyncio.Event()
-            connection.close_callbacks.add(lambda *_: over.set())
             async with asyncio.timeout(CONNECT_TIMEOUT):
+                await connection.connect()
+                connection.close_callbacks.add(lambda *_: over.set())
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 channel.close_callbacks.add(lambda *_: over.set())
             await self._prepare(channel)
-            if not over.is_set():
-                self.up.set()
-                log.info("broker_link_up", link=self._name)
+            if over.is_set():
+                return False
+            self.up.set()
+            log.info("broker_link_up", link=self._name)
             await over.wait()
             log.warning("broker_link_lost", link=self._name)
+            return True
         finally:
-            try:
+            with contextlib.suppress(*FAILURES):
                 async with asyncio.timeout(2):
                     await connection.close()
-            except (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError):
-                log.info("broker_connection_dropped", link=self._name)
 
 
 async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
@@ -130,7 +131,7 @@ class Publisher:
                 await exchange.publish(
                     _message(fact), topology.routing_key(fact), mandatory=fact.type not in topology.UNHEARD
                 )
-        except (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError) as error:
+        except FAILURES as error:
             UNCONFIRMED.labels(fact.type).inc()
             raise Unconfirmed(type(error).__name__) from error
         PUBLISHED.labels(fact.type).inc()
