@@ -42,7 +42,7 @@ PROBE_INTERVAL = 5.0
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed is given back
 SLOW_START = 5
 PREFETCH = 50
-WIDEN_LIMIT = 10.0
+WIDEN_LIMIT, CANCEL_LIMIT = 10.0, 2.0
 BAD_DAY_ERRORS = (PyMongoError, Unconfirmed)
 CONNECTION_ERRORS = (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError)
 HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
@@ -107,10 +107,12 @@ class Consumers:
 
     async def drain(self, patience: float = 10.0) -> None:
         """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
-        self._draining.set()
         async with self._changing:
             for subscriber in self._subscribers:
-                await _cancel(subscriber)
+                with contextlib.suppress(*CONNECTION_ERRORS):
+                    async with asyncio.timeout(CANCEL_LIMIT):
+                        await _cancel(subscriber)
+            self._draining.set()  # last: what is given back now must not come back here
         end = time.monotonic() + patience
         while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
             await asyncio.sleep(0.02)

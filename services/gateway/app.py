@@ -106,5 +106,5 @@ def create_app(settings: Settings) -> FastAPI:
     api.install_agents(app, upstream, departments, settings)
     files.install(app, upstream, service.keys, settings)
     sockets.install(app, citizens, agents, upstream, departments, limited=settings.rate_limits == "on")
-    pages.install(app, buttons, departments)
+    pages.install(app, buttons, departments, settings)
     return app

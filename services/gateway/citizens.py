@@ -86,7 +86,8 @@ class Citizens:
         state = self._following.note_view(channel, view)
         connection.send(frames.frame("welcome", chat_id=chat_id, dot=frames.DOTS[state.status], last_seq=page.last_seq))
         told = state.shown
-        connection.send(frames.status(*told))
+        if not page.sealed:
+            connection.send(frames.status(*told))
         seal = None
         async for entry in self._following.catch_up(connection, channel, page, after):
             connection.send(frames.message(entry))

@@ -152,6 +152,8 @@ class Hub:
     def end(self, channel: Channel, seal: Entry) -> None:
         """The seal was shown: `closed` goes out, and the citizen's sockets close with 1000."""
         reason = seal.reason.value if seal.reason else "inactive"
+        if channel.state and channel.state.status is not ChatStatus.CLOSED:
+            self._to_citizen(channel, frames.status(ChatStatus.CLOSED, None, None))
         self._settle(channel.chat_id, "", None, Receipt(seal))
         for connection in tuple(channel.members):
             if connection.party is Party.CITIZEN:
@@ -164,8 +166,7 @@ class Hub:
 
     @staticmethod
     def show_end(connection: Connection, reason: str) -> None:
-        """The last frames of a citizen's connection, and its close."""
-        connection.send(frames.status(ChatStatus.CLOSED, None, None))
+        """The last frame of a citizen's connection, and its close."""
         connection.send(frames.frame("closed", reason=reason))
         connection.close(Close.ENDED, reason)
 

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from services.departments import LOCALES, Departments
 from services.gateway import infofiche
 from services.gateway.buttons import Buttons
+from services.gateway.settings import Settings
 from services.problems import Problem
 
 WEB = Path(__file__).parent / "web"
@@ -69,7 +70,7 @@ class File:
         return Response(self.body, headers=headers, media_type=self.media_type)
 
 
-def install(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
+def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
     """`/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
     files = {str(p.relative_to(WEB)): File.read(p) for p in sorted(WEB.rglob("*")) if p.suffix in TYPES}
 
@@ -99,7 +100,14 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
             raise Problem(404, "unknown_department", "There is no such department.")
         locale = lang if lang in LOCALES else preferred(request.headers.get("accept-language", ""))
         state = orjson.loads(buttons.of[found.id].shown.body)
-        page = infofiche.render(found, state, locale, datetime.now(UTC))
+        page = infofiche.render(
+            found,
+            state,
+            locale,
+            datetime.now(UTC),
+            office_hours=settings.office_hours,
+            holidays=bool(settings.holidays),
+        )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 

@@ -1,0 +1,31 @@
+# One word for each thing to do; `make help` lists them. The work is done by deploy/onemachine/bootstrap.py,
+# which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.PHONY: help run test lint docs check clean
+
+define bootstrap
+@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	echo "refused: there is no $(PYTHON); install Python 3.11 or later (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+exec $(PYTHON) deploy/onemachine/bootstrap.py
+endef
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run:  ## the whole system on this machine, until Ctrl-C
+	$(bootstrap) run
+
+test:  ## every test: Python, browser, JavaScript
+	$(bootstrap) test
+
+lint:  ## ruff, mypy, import contracts
+	$(bootstrap) lint
+
+docs:  ## the interface descriptions in docs/, generated from the code
+	$(bootstrap) docs
+
+check: lint test  ## what the continuous integration does: lint, then test
+
+clean:  ## remove the virtual environment, caches and the data of `make run`
+	$(bootstrap) clean

@@ -1,0 +1,174 @@
+"""What `make` calls: sees to Python, the virtual environment and Debian's packages, then turns into the real command.
+
+It runs on whatever `python3` the machine has, so it uses the standard library alone, and no syntax newer than 3.8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from deploy.onemachine import debian  # noqa: E402  (the script's own folder is no package path)
+
+OLDEST = (3, 11)
+VENV = ROOT / ".venv"
+STAMP = VENV / "requirements.json"
+CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
+LINTERS = (
+    ("-m", "ruff", "check"),
+    ("-m", "ruff", "format", "--check"),
+    ("-m", "mypy"),
+    (
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command as lint; sys.argv[0] = 'lint-imports'; lint()",
+    ),
+)
+
+
+def main(command: str) -> None:
+    """Do one of make's targets; does not return from `run`, which becomes the runner itself."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that pip is not left behind
+    os.chdir(str(ROOT))
+    if command == "clean":
+        clean()
+    elif command == "run":
+        run()
+    elif command == "test":
+        test()
+    elif command == "lint":
+        environment("run", "dev")
+        for arguments in LINTERS:
+            do(python(), *arguments)
+    elif command == "docs":
+        environment("run")
+        do(python(), "-m", "services.specs")
+    else:
+        refuse(f"there is no target {command!r}: `make help` lists them")
+
+
+def run() -> None:
+    """The system on this machine; our process becomes the runner, so that make's signals reach it."""
+    environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
+    if not os.environ.get("RABBITMQ_URL"):
+        package("rabbitmq-server", debian.has_broker(), "or set RABBITMQ_URL to the address of a broker")
+    sys.stdout.flush()
+    os.execv(python(), [python(), "-m", "deploy.onemachine"])
+
+
+def test() -> None:
+    """Every test; stops at the first suite that fails."""
+    environment("run", "embedded", "dev")
+    package("rabbitmq-server", debian.has_broker(), "the tests start a private broker")
+    package("chromium", shutil.which("chromium") is not None, "the browser tests need it")
+    package("nodejs", debian.has_node(), "the tests of the browser's code need node 18 or later")
+    arguments = os.environ.get("PYTEST_ARGS", "").split()
+    do(python(), "-m", "pytest", *arguments)
+    web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
+    if web:
+        do(shutil.which("node") or "node", "--test", *web)
+
+
+def clean() -> None:
+    """Remove what can be made again, and the data of `make run`; not while that runs."""
+    data = ROOT / ".run"
+    if debian.is_locked(data / "lock"):
+        refuse("`make run` is using .run/: stop it first")
+    for folder in [data, VENV, *(ROOT / name for name in CACHES)]:
+        shutil.rmtree(str(folder), ignore_errors=True)
+    for folder in [path for top in ("services", "deploy", "tests") for path in (ROOT / top).rglob("__pycache__")]:
+        shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def environment(*names: str) -> None:
+    """The virtual environment with the pinned packages of `requirements/<name>.txt`; quick when all is there."""
+    if not Path(python()).exists() or subprocess.call([python(), "-c", "import pip"], stderr=subprocess.DEVNULL) != 0:
+        make_venv()
+    wanted = {name: hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes()).hexdigest() for name in names}
+    installed = json.loads(STAMP.read_text()) if STAMP.exists() else {}
+    missing = [name for name in names if installed.get(name) != wanted[name]]
+    if not missing:
+        return
+    say(f"installs Python packages: {', '.join(missing)}")
+    files = [part for name in missing for part in ("-r", f"requirements/{name}.txt")]
+    pip = [python(), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", *files]
+    result = subprocess.run(pip, stderr=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        errors = [line.strip() for line in result.stderr.splitlines() if "ERROR" in line] or ["pip failed"]
+        refuse(
+            "the Python packages could not be installed; the first run needs the network, or a package index that pip "
+            f"is configured for. pip said: {errors[0]}"
+        )
+    STAMP.write_text(json.dumps({**installed, **wanted}))
+
+
+def make_venv() -> None:
+    """A new virtual environment by the best Python of this machine."""
+    chosen = suitable_python()
+    say(f"makes a virtual environment in {VENV.name}/")
+    made = subprocess.run(
+        [chosen, "-m", "venv", "--clear", str(VENV)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if made.returncode != 0:
+        shutil.rmtree(str(VENV), ignore_errors=True)
+        refuse(f"{chosen} cannot make a virtual environment: on Debian, `apt install python3-venv`, then try again")
+
+
+def suitable_python() -> str:
+    """This interpreter when it is new enough, else a newer one beside it."""
+    if sys.version_info >= OLDEST:
+        return sys.executable
+    for minor in range(15, OLDEST[1] - 1, -1):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            return found
+    have = ".".join(map(str, sys.version_info[:3]))
+    refuse(f"Python {have} is too old: install Python 3.11 or later, or name it: make PYTHON=/path/to/python3")
+
+
+def package(name: str, present: bool, why: str) -> None:
+    """A Debian package, installed when it is missing and we may."""
+    if not present:
+        say(f"installs {name} from Debian")
+        problem = debian.install(name)
+        if problem:
+            refuse(f"{name} is missing and {problem}: install it ({why})")
+
+
+def python() -> str:
+    """The virtual environment's interpreter."""
+    return str(VENV / "bin" / "python")
+
+
+def do(*command: str) -> None:
+    """Run a command to its end; its failure is ours."""
+    status = subprocess.call(command)
+    if status != 0:
+        sys.exit(status if status > 0 else 1)
+
+
+def say(text: str) -> None:
+    """Tell what takes time."""
+    print(f"setup        {text}", flush=True)
+
+
+def refuse(text: str) -> NoReturn:
+    """End with one line that tells what to do."""
+    print(f"refused: {text}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,97 @@
+"""Debian's packages: what is there, and installing what is not. Standard library alone, no syntax newer than 3.8."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+OLDEST_NODE = 18
+BROKER_RELEASES = Path("/usr/lib/rabbitmq/lib")
+
+# Run by root. A package's service must not be started, now or at the next boot: policy-rc.d is Debian's way to say so,
+# and it is there only as long as this script runs. Where there is one already, it is the machine's own and stays.
+INSTALL = r"""
+set -e
+policy="${POLICY_FILE:-/usr/sbin/policy-rc.d}"
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+case " $* " in
+*" rabbitmq-server "*)
+    if [ -d /run/systemd/system ]; then systemctl disable --quiet rabbitmq-server.service || true; fi ;;
+esac
+"""
+
+
+def has_broker() -> bool:
+    """Whether a RabbitMQ release is installed, of whatever version."""
+    return any(BROKER_RELEASES.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+
+
+def has_node() -> bool:
+    """Whether there is a node that can run the tests."""
+    node = shutil.which("node")
+    if node is None:
+        return False
+    version = subprocess.run([node, "--version"], stdout=subprocess.PIPE, text=True).stdout
+    match = re.match(r"v(\d+)", version)
+    return match is not None and int(match.group(1)) >= OLDEST_NODE
+
+
+def install(*packages: str) -> str | None:
+    """Install packages with apt-get as root or by sudo without a password; None, or why that cannot be."""
+    if shutil.which("apt-get") is None:
+        return "this is no Debian"
+    command = root_command()
+    if command is None:
+        return "there is no right to install it (not root, and sudo asks for a password)"
+    # A signal in the middle would leave dpkg half done: they wait until it has finished.
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
+    try:
+        done = subprocess.run(
+            [*command, "sh", "-c", INSTALL, "sh", *packages],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if done.returncode == 0:
+        return None
+    errors = [line.strip() for line in done.stdout.splitlines() if line.startswith("E:")] or ["no reason given"]
+    return f"apt-get could not install it ({errors[-1]})"
+
+
+def root_command() -> list[str] | None:
+    """What to put before a command that only root may run; None when we may not."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo is None or subprocess.call([sudo, "-n", "true"], stderr=subprocess.DEVNULL) != 0:
+        return None
+    return [sudo, "-n"]
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a running system holds this lock file."""
+    if not file.exists():
+        return False
+    with file.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

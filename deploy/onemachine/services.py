@@ -1,0 +1,78 @@
+"""The four services as processes: their commands, their environment, and whether they are ready."""
+
+import asyncio
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deploy.onemachine.processes import Program
+from deploy.onemachine.settings import SERVICES, Settings, port_variable
+
+DRAIN_SECONDS = 20.0
+DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m services.{{name}}"
+MOTOR_MAX_WORKERS = 32
+
+
+def programs(settings: Settings, root: Path, urls: Mapping[str, str], command: str = DEFAULT_COMMAND) -> list[Program]:
+    """One program for each service; `command` is a shell-like line in which `{name}` stands for the service."""
+    environment = service_environment(settings, urls)
+    return [
+        _program(service, shlex.split(command.format(name=service)), environment, root, settings.ports[service])
+        for service in SERVICES
+    ]
+
+
+def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str, str]:
+    """What the services are told: what the caller's environment says, and what one machine adds where it is silent."""
+    defaults = {
+        "OFFICE_HOURS": "always",
+        "MOTOR_MAX_WORKERS": str(MOTOR_MAX_WORKERS),
+        "PYTHONUTF8": "1",
+        **{f"{name.upper()}_URL": f"http://127.0.0.1:{settings.ports[name]}" for name in SERVICES if name != "gateway"},
+    }
+    given = {name: value for name, value in settings.environ.items() if value}
+    fixed = {
+        **{port_variable(name): str(port) for name, port in settings.ports.items()},
+        **urls,
+        "TOKEN_SECRET": settings.environ.get("TOKEN_SECRET") or _kept_secret(settings.data_dir / "token_secret"),
+        "DEMO_ACCOUNTS": "on",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **given, **fixed}
+
+
+async def http_ready(port: int, seconds: float = 3.0) -> str | None:
+    """None when `/readyz` on this port answers 200, else what it answers."""
+    try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                answer = await reader.read(4_096)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return "no answer yet"
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    return (
+        None if status == [b"200"] else f"{b''.join(status).decode()} {body.decode('utf-8', 'replace')[:300]}".strip()
+    )
+
+
+def _program(name: str, argv: Sequence[str], environment: Mapping[str, str], root: Path, port: int) -> Program:
+    async def ready() -> str | None:
+        return await http_ready(port)
+
+    return Program(name, tuple(argv), environment, root, ready, stage=3, patience=DRAIN_SECONDS)
+
+
+def _kept_secret(file: Path) -> str:
+    """The secret of this data directory, made at the first run, so that tokens and cookies outlive a restart."""
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+            handle.write(secrets.token_hex(32))
+    return file.read_text()

@@ -1,0 +1,57 @@
+"""What the environment asks of `make run`, checked before anything starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICES = {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8003}
+"""The four services and the ports that they have unless told otherwise."""
+
+EX_CONFIG = 78
+"""Exit status of a service that refuses its settings (sysexits.h): starting it again would not help."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the system does not start: one line that tells what to do about it."""
+
+    text: str
+    status: int = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Valid settings; a URL that is None means: start one of our own."""
+
+    data_dir: Path
+    ports: Mapping[str, int]
+    rabbitmq_url: str | None
+    mongodb_url: str | None
+    environ: Mapping[str, str]
+
+
+def port_variable(service: str) -> str:
+    """The environment variable that sets a service's port."""
+    return f"{service.upper()}_PORT"
+
+
+def read_settings(environ: Mapping[str, str], root: Path) -> Settings | Refusal:
+    """Settings from environment variables; a relative DATA_DIR is taken from the project's root."""
+    ports: dict[str, int] = {}
+    for service, default in SERVICES.items():
+        text = environ.get(port_variable(service), "").strip() or str(default)
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
+            return Refusal(f"{port_variable(service)}={text} is not a port: give a number from 1 to 65535")
+        port = int(text)
+        if port in ports.values():
+            other = next(name for name, used in ports.items() if used == port)
+            pair = f"{port_variable(service)} and {port_variable(other)}"
+            return Refusal(f"{pair} are both {port}: give each service a port of its own")
+        ports[service] = port
+    rabbitmq_url, mongodb_url = environ.get("RABBITMQ_URL") or None, environ.get("MONGODB_URL") or None
+    if rabbitmq_url and not rabbitmq_url.startswith(("amqp://", "amqps://")):
+        return Refusal("RABBITMQ_URL must begin with amqp:// or amqps://; leave it out for a private broker")
+    if mongodb_url and not mongodb_url.startswith(("mongodb://", "mongodb+srv://")):
+        return Refusal("MONGODB_URL must begin with mongodb:// or mongodb+srv://; leave it out for an embedded server")
+    data_dir = (root / (environ.get("DATA_DIR") or ".run")).resolve()
+    return Settings(data_dir, ports, rabbitmq_url, mongodb_url, dict(environ))

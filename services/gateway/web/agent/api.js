@@ -1,0 +1,75 @@
+/** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter}`; nothing here throws for an unhappy server. */
+
+/** `status` 0: the server could not be reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null. */
+export async function ask(method, path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      headers: { Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) },
+      body: body ? JSON.stringify(body) : undefined,
+    });
+  } catch {
+    return { ok: false, status: 0, code: null, body: null, retryAfter: null };
+  }
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  return { ok: response.ok, status: response.status, code: answer?.code ?? null, body: answer, retryAfter: Number.isFinite(wait) ? wait : null };
+}
+
+export const me = () => ask("GET", "/api/agent/me");
+export const login = (username, password) => ask("POST", "/api/agent/session", { username, password });
+export const logout = () => ask("DELETE", "/api/agent/session");
+export const colleagues = (department) => ask("GET", `/api/agents?department=${encodeURIComponent(department)}`);
+export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
+
+/** Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`; the cookie lets it through. */
+export const transcriptUrl = (chat, format) => `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}`;
+
+export const attachmentUrl = (chat, id) => `/api/chats/${encodeURIComponent(chat)}/attachments/${encodeURIComponent(id)}`;
+
+/**
+ * Uploads a file: `{done, cancel}`; `done` is a promise of `{ok, body, code}`, code `cancelled` after `cancel()`.
+ * `onProgress(share)` gets 0 to 1. (XMLHttpRequest, for fetch tells no progress of what goes up.)
+ */
+export function upload(chat, file, onProgress) {
+  const request = new XMLHttpRequest();
+  const done = new Promise((resolve) => {
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onload = () => {
+      const body = parsed(request.responseText);
+      resolve({ ok: request.status === 201 && Boolean(body?.id), body, code: uploadCode(request.status, body) });
+    };
+    request.onerror = () => resolve({ ok: false, body: null, code: "unavailable" });
+    request.onabort = () => resolve({ ok: false, body: null, code: "cancelled" });
+  });
+  const form = new FormData();
+  form.append("file", file);
+  request.open("POST", `/api/chats/${encodeURIComponent(chat)}/attachments`);
+  request.send(form);
+  return { done, cancel: () => request.abort() };
+}
+
+function parsed(words) {
+  try {
+    return JSON.parse(words);
+  } catch {
+    return null;
+  }
+}
+
+// A proxy before the server may refuse in words of its own: then the status tells.
+const uploadCode = (status, body) =>
+  body?.code ?? { 403: "forbidden", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ?? "other";
+
+/** A new UUID; also on plain http, where `randomUUID` is missing. */
+export function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

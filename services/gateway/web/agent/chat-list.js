@@ -1,0 +1,63 @@
+/** The list of chats. */
+import { button, el, icon, keyed, text } from "./dom.js";
+import { ordered } from "./desk.js";
+import { hasFailed, isNew, lastAt, unread } from "./entry.js";
+import { clock } from "./times.js";
+
+/** How a chat's citizen is called. */
+export const nameOf = (one, t) => one.about.name ?? t("item.citizen");
+
+/** Draws the desk's chats into `list`; `acts`: `open(id)`, `accept(id)`, `dismiss(id)`; `departments` names them by id. */
+export function drawList(list, empty, t, { desk, departments, acts, now }) {
+  const items = ordered(desk).map((one) => ({ key: one.id, one, current: one.id === desk.selected }));
+  keyed(list, items, (item, old) => {
+    const looks = JSON.stringify([t.language, ...facts(item.one, t, departments, now).map(([kind, words]) => kind + words), item.current, isNew(item.one), unread(item.one), item.one.ended]);
+    const li = old ?? skeleton(item.one.id, acts);
+    if (li.dataset.looks !== looks) fill(li, item, t, departments, now, acts);
+    li.dataset.looks = looks;
+    return li;
+  });
+  empty.hidden = items.length > 0;
+  text(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : "list.empty.available"));
+}
+
+function skeleton(id, acts) {
+  const open = el("button", { type: "button", class: "item", "data-testid": "chat-item", "data-chat": id, on: { click: () => acts.open(id) } });
+  return el("li", {}, open, el("div", { class: "item-acts" }));
+}
+
+function fill(li, { one, current }, t, departments, now, acts) {
+  const [open, row] = li.children;
+  li.toggleAttribute("data-new", isNew(one));
+  li.toggleAttribute("data-current", current);
+  if (current) open.setAttribute("aria-current", "true");
+  else open.removeAttribute("aria-current");
+  const count = unread(one);
+  open.dataset.unread = count;
+  const badge = count
+    ? el("span", { class: "count" }, el("span", { "aria-hidden": "true" }, String(count)), el("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`))
+    : el("span", { class: "tag", title: localeName(one, t) }, el("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()), el("span", { class: "hidden-words" }, `, ${localeName(one, t)}`));
+  open.replaceChildren(el("span", { class: "name" }, el("bdi", {}, nameOf(one, t))), badge,
+    ...facts(one, t, departments, now).map(([kind, words, symbol]) => el("span", { class: `facts ${kind}` }, el("span", {}, symbol && icon(symbol), words))));
+  const wanted = isNew(one) ? "accept" : one.ended ? "dismiss" : "";
+  if (row.dataset.act === wanted && row.dataset.language === t.language) return;
+  Object.assign(row.dataset, { act: wanted, language: t.language });
+  const press = { on: { click: () => acts[wanted](one.id) }, "aria-label": wanted && t(`item.${wanted}_of`, { name: nameOf(one, t) }), "data-testid": `chat-${wanted}` };
+  row.replaceChildren(...(wanted ? [button(t(`item.${wanted}`), { class: wanted === "accept" ? "main small" : "small", ...press })] : []));
+}
+
+const localeName = (one, t) => (t.has(`locale.${one.about.locale}`) ? t(`locale.${one.about.locale}`) : "");
+
+/** The lines under a name: `[class, words, icon]`. */
+function facts(one, t, departments, now) {
+  const lines = [];
+  if (isNew(one)) lines.push(["wait", t("item.new"), "waiting"]);
+  if (one.ended) lines.push(["", t(one.ended.kind === "closed" ? "item.closed" : "item.gone")]);
+  else if (one.talk.typing) lines.push(["", t("item.typing", { name: nameOf(one, t) })]);
+  else if (one.online !== null) lines.push([one.online ? "good" : "bad", t(one.online ? "item.online" : "item.offline"), one.online ? "online" : "offline"]);
+  if (hasFailed(one)) lines.push(["bad", t("item.failed"), "failed"]);
+  const last = lastAt(one);
+  lines.push(["", departments.get(one.about.department) ?? one.about.department]);
+  lines.push(["", last ? t("item.last", { time: clock(last, t.language, now) }) : t("item.since", { time: clock(one.about.opened_at, t.language, now) })]);
+  return lines;
+}

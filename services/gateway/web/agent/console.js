@@ -1,0 +1,101 @@
+/** The agent console: who is there? Then the login form or the desk. */
+import { logout, me } from "./api.js";
+import { languageChoice } from "./bar.js";
+import { confirm } from "./dialogs.js";
+import { text } from "./dom.js";
+import { choice, choose, forgetDesk } from "./keeping.js";
+import { showLogin } from "./login.js";
+import { chime } from "./signals.js";
+import { openStage } from "./stage.js";
+import { chooseLanguage, speaker } from "./texts.js";
+
+const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
+const at = (id) => document.getElementById(id);
+const page = {
+  tools: at("tools"), login: at("login"), desk: at("desk"), list: at("chat-list"), empty: at("chats-empty"), chat: at("chat"),
+  problem: at("problem"), loading: at("loading"), skip: at("skip"),
+  title: (words) => document.title !== words && (document.title = words),
+};
+const sound = chime();
+let t = speaker(chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]));
+let stage = null;
+let why = "";
+
+/** Speaks to a screen reader; `loud` also shows it on the page for a while. */
+function say(words, loud = false) {
+  const place = at(loud ? "alarm" : "announce");
+  place.textContent = "";
+  setTimeout(() => text(place, words), 50);
+  if (!loud) return;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => text(place, ""), 12_000);
+}
+
+function fillWords() {
+  document.documentElement.lang = t.language;
+  for (const node of document.querySelectorAll("[data-text]")) text(node, t(node.dataset.text));
+}
+
+function setLanguage(language) {
+  t = speaker(language);
+  choose("language", language);
+  const url = new URL(location.href);
+  url.searchParams.set("lang", language);
+  history.replaceState(null, "", url);
+  fillWords();
+  if (stage) stage.speak(t);
+  else askLogin(), at("login-language")?.focus();
+}
+
+function view(which) {
+  for (const one of ["login", "desk", "loading", "skip"]) page[one].hidden = one !== which && !(one === "skip" && which === "desk");
+}
+
+function askLogin() {
+  view("login");
+  page.title(`${t("login.title")} – ${t("title")}`);
+  page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
+  showLogin(page.login, t, why && t(why), start);
+}
+
+/** Ends the desk; `reason` is the name of the text that the form shows. */
+function leave(reason) {
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
+  stage?.stop();
+  stage = null;
+  why = reason;
+  askLogin();
+}
+
+async function signOut() {
+  const answer = await logout();
+  if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), true);
+  leave("login.left");
+  forgetDesk();
+}
+
+function onLogout(open) {
+  if (!open) return signOut();
+  confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: signOut });
+}
+
+async function start() {
+  const answer = await me();
+  if (answer.status === 401 || answer.status === 403) return askLogin();
+  if (!answer.ok) {
+    text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
+    view("loading");
+    return setTimeout(start, AGAIN);
+  }
+  text(page.loading, t("login.loading"));
+  why = "";
+  page.tools.replaceChildren();
+  view("desk");
+  const agent = answer.body.agent ?? answer.body;
+  stage = openStage({ t, agent, sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leave("login.ended") });
+}
+
+for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), true));
+fillWords();
+view("loading");
+start();

@@ -1,0 +1,83 @@
+/** Making elements. Text of people only ever gets in as text: nothing here reads markup. */
+const SVG = "http://www.w3.org/2000/svg";
+
+const ICONS = {
+  available: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-1.4 14.6-4.2-4.2 1.7-1.7 2.5 2.5 5.3-5.3 1.7 1.7Z",
+  paused: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20ZM8 8h2.8v8H8Zm5.2 0H16v8h-2.8Z",
+  waiting: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Zm0 2.4a6.6 6.6 0 1 1 0 13.2 6.6 6.6 0 0 1 0-13.2Zm-1.1 2.4v5l3.9 2.3 1.1-1.8-2.8-1.7V7.8Z",
+  online: "M5 12.5 10 17.5 19.5 7l-2-1.8-7.6 8.4-3.1-3.1Z",
+  offline: "M12 2.5 1.5 21h21Zm-1.2 6.7h2.4v6h-2.4Zm0 7.5h2.4V19h-2.4Z",
+  attach: "M16.5 6v10.5a4.5 4.5 0 0 1-9 0V5a3 3 0 0 1 6 0v10a1.5 1.5 0 0 1-3 0V6H9v9a3 3 0 0 0 6 0V5a4.5 4.5 0 0 0-9 0v11.5a6 6 0 0 0 12 0V6Z",
+  download: "M11 3h2v9.2l3.3-3.3 1.4 1.4L12 16l-5.7-5.7 1.4-1.4 3.3 3.3ZM4 18h16v2.5H4Z",
+  close: "m6.2 4.8 5.8 5.8 5.8-5.8 1.4 1.4-5.8 5.8 5.8 5.8-1.4 1.4-5.8-5.8-5.8 5.8-1.4-1.4 5.8-5.8-5.8-5.8Z",
+  transfer: "M14 5l7 7-7 7v-4H3v-6h11Z",
+  back: "M10 5 3 12l7 7v-4h11V9H10Z",
+  note: "M4 3h16v12l-6 6H4Zm2 2v14h7v-5h5V5Zm2 3h8v2H8Zm0 4h5v2H8Z",
+  file: "M6 2h8l5 5v15H6Zm7 2H8v16h9V8h-4Z",
+  failed: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-1.2 4.5h2.4v7.5h-2.4Zm0 9h2.4v2.4h-2.4Z",
+  menu: "M3 5h18v2.4H3Zm0 5.8h18v2.4H3Zm0 5.8h18V19H3Z",
+  send: "M3 4l18 8-18 8 3-8Zm3.4 3.4L8 11h6v2H8l-1.6 3.6L17 12Z",
+};
+
+/** An icon that says nothing to a screen reader: words stand beside it or in the control's name. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [key, value] of [["viewBox", "0 0 24 24"], ["aria-hidden", "true"], ["focusable", "false"], ["class", `icon icon-${name}`]]) svg.setAttribute(key, value);
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[name]);
+  path.setAttribute("fill-rule", "evenodd");
+  svg.append(path);
+  return svg;
+}
+
+/**
+ * An element. `props`: `on` is `{event: listener}`, `true` sets an empty attribute, null, undefined and false leave it out.
+ * Children are nodes or texts; null and false are left out.
+ */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (key === "on") for (const [type, listener] of Object.entries(value)) node.addEventListener(type, listener);
+    else attribute(node, key, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Sets an attribute to a value as `el` does, and touches the page only when it changes. */
+export function attribute(node, key, value) {
+  if (value === null || value === undefined || value === false) node.removeAttribute(key);
+  else if (node.getAttribute(key) !== (value === true ? "" : String(value))) node.setAttribute(key, value === true ? "" : value);
+}
+
+/** Sets a text, and touches the page only when it changes (a live region must not speak for nothing). */
+export function text(node, words) {
+  if (node.textContent !== words) node.textContent = words;
+}
+
+/** A button with words, optionally an icon before them. */
+export function button(words, { symbol, ...props } = {}) {
+  return el("button", { type: "button", ...props }, symbol && icon(symbol), el("span", { class: "words" }, words));
+}
+
+/**
+ * Makes `parent` hold one child for each item, in order, keeping the children (and the focus in them) that stay.
+ * `make(item, old)` gets the child of the same `item.key`, or undefined, and returns the child to use.
+ */
+export function keyed(parent, items, make) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const before = old.get(item.key);
+    const node = make(item, before);
+    node.dataset.key = item.key;
+    old.delete(item.key);
+    if (before && node !== before) {
+      if (place === before) place = before.nextElementSibling;
+      before.remove();
+    }
+    if (node === place) place = place.nextElementSibling;
+    else parent.insertBefore(node, place);
+  }
+  for (const node of old.values()) node.remove();
+}

@@ -1,0 +1,186 @@
+/** The page while an agent is logged in: draws the desk and turns presses into acts. */
+import { colleagues } from "./api.js";
+import { showBar } from "./bar.js";
+import { drawList, nameOf } from "./chat-list.js";
+import { chatView } from "./chat-view.js";
+import { chooseDownload, confirm } from "./dialogs.js";
+import { button, el } from "./dom.js";
+import { find, mayOpen, openChats, unread } from "./desk.js";
+import { endKey, isNew } from "./entry.js";
+import { notify } from "./signals.js";
+import { known } from "./texts.js";
+import { chooseTransfer, nameOf as departmentName } from "./transfer.js";
+import { uploader } from "./uploads.js";
+import { startWork } from "./work.js";
+
+const PRESENT = 30_000; // ms after a press or a key in which somebody is there, focus or not
+const NARROW = "(width < 56rem)";
+
+/** Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open)` was pressed, `onEnd()` the server ended the session. */
+export function openStage({ t: first, agent, sound, say, page, onLogout, onLanguage, onEnd }) {
+  let t = first;
+  let view = null;
+  let bar;
+  let link = ["connecting", null];
+  let touched = document.hasFocus() ? Date.now() : -PRESENT;
+  let departments = new Map();
+  const gone = new AbortController();
+  const uploads = uploader({ onDone: (id, file) => work.attach(id, file), announce: say });
+  const work = startWork({ agent, onChange: draw, onEffect, look });
+  const acts = {
+    ...work,
+    open: (id) => open(id, true),
+    accept: (id) => (work.accept(id), open(id, true)),
+    dismiss(id) {
+      work.dismiss(id);
+      show(work.desk().selected ? "chat" : "list");
+      page.list.querySelector("button")?.focus();
+    },
+    seen: () => work.look(),
+    back: () => (show("list"), page.list.querySelector(`[data-chat="${work.desk().selected}"]`)?.focus()),
+    upload: (id, file) => uploads.add(t, id, file),
+    download: (id) => chooseDownload(t, id),
+    close: (id) => confirm(t, { title: t("close.title"), body: t("close.body"), yes: t("close.yes"), onYes: () => work.close(id) }),
+    transfer: (id) => chooseTransfer(t, { chat: id, department: find(work.desk(), id).about.department, own: agent.id, onTransfer: work.transfer }),
+    logout: () => onLogout(openChats(work.desk()).length),
+    language: onLanguage,
+  };
+
+  function open(id, focus) {
+    work.select(id);
+    show("chat");
+    draw(work.desk(), ...link);
+    view?.toBottom();
+    if (focus) view?.focus();
+    work.look();
+  }
+
+  function show(which) {
+    page.desk.dataset.view = which;
+  }
+
+  function here() {
+    return document.visibilityState === "visible" && (document.hasFocus() || Date.now() - touched < PRESENT);
+  }
+
+  /** On a narrow page the list hides the chat: then nobody sees it. */
+  function look() {
+    const visible = here() && !(matchMedia(NARROW).matches && page.desk.dataset.view === "list");
+    return { here: visible, bottom: view?.id === work.desk().selected && view.atBottom() };
+  }
+
+  function draw(desk, line, code) {
+    link = [line, code];
+    if (line === "ended" && code === 4401) return onEnd();
+    bar ??= showBar(page.tools, t, { name: agent.name ?? agent.id, sound, acts });
+    bar(desk, line);
+    drawList(page.list, page.empty, t, { desk, departments, acts, now: new Date() });
+    drawChat(desk);
+    drawProblem(line, code);
+    page.title(titleOf(desk));
+  }
+
+  function drawChat(desk) {
+    const one = find(desk, desk.selected);
+    if (view && view.id !== one?.id) view = void view.stop();
+    if (!one) {
+      if (!page.chat.querySelector(".none")) page.chat.replaceChildren(el("p", { class: "none", id: "chat-name" }));
+      page.chat.firstChild.textContent = t(desk.chats.length ? "chat.none" : "chat.waiting");
+      return;
+    }
+    if (!view) {
+      view = chatView(t, one, { acts, departments, agent: agent.name ?? t("chat.you"), uploads: uploads.place(one.id) });
+      page.chat.replaceChildren(view.element);
+    }
+    view.draw(one);
+  }
+
+  function drawProblem(line, code) {
+    const words = line !== "ended" ? "" : t(code === 4409 ? "connection.other_tabs" : "connection.refused");
+    if (page.problem.dataset.words === words) return;
+    page.problem.dataset.words = words;
+    page.problem.replaceChildren(...(words ? [el("span", {}, words), button(t("connection.retry"), { class: "small", on: { click: () => work.reconnect() } })] : []));
+  }
+
+  function titleOf(desk) {
+    const fresh = desk.chats.find(isNew);
+    const count = unread(desk);
+    const what = fresh ? t("chat.new_chat", { name: nameOf(fresh, t) }) : count ? t("item.unread", { n: count }) : t("title");
+    return `${count || fresh ? `(${Math.max(count, fresh ? 1 : 0)}) ` : ""}${what} – ${t("service")}`;
+  }
+
+  function onEffect(effect, desk) {
+    const one = find(desk, effect.id);
+    const name = one && nameOf(one, t);
+    if (effect.type === "arrived") arrived(one, name);
+    else if (effect.type === "message" && effect.added.some((message) => message.from === "citizen")) spoken(one, name);
+    else if (effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
+    else if (effect.type === "state") say(t(`state.now_${effect.state}`));
+    else if (effect.type === "transfer_refused") say(t("transfer.refused"), true);
+    else if (effect.type === "error") say(known(t, "error", effect.code), true);
+  }
+
+  function arrived(one, name) {
+    loadDepartments();
+    sound.play("arrived");
+    const words = t("chat.new_chat", { name });
+    say(words);
+    notify(words, one.id, () => open(one.id, true));
+    if (mayOpen(work.desk())) open(one.id, here() && [document.body, page.chat, null].includes(document.activeElement));
+  }
+
+  function spoken(one, name) {
+    const away = document.visibilityState !== "visible" || !document.hasFocus();
+    if (!away && one.id === work.desk().selected) return;
+    sound.play("message");
+    if (one.id !== work.desk().selected) say(t("chat.new_message", { name }));
+    notify(t("chat.new_message", { name }), one.id, () => open(one.id, true));
+  }
+
+  async function loadDepartments() {
+    const missing = work.desk().chats.find((one) => one.about.department && !departments.has(one.about.department));
+    if (!missing) return;
+    const answer = await colleagues(missing.about.department);
+    if (!answer.ok) return;
+    departments = new Map((answer.body?.departments ?? []).map((one) => [one.id, departmentName(one, t.language)]));
+    rebuild();
+  }
+
+  /** The same page in other words: nothing that was written is lost, for the drafts are in the desk. */
+  function rebuild() {
+    const writing = view?.writing();
+    view?.stop();
+    view = null;
+    draw(work.desk(), ...link);
+    if (writing) view?.focus();
+  }
+
+  for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => ((touched = Date.now()), work.look()), { capture: true, passive: true, signal: gone.signal });
+  for (const type of ["focus", "resize"]) addEventListener(type, () => work.look(), { signal: gone.signal });
+  document.addEventListener("visibilitychange", () => work.look(), { signal: gone.signal });
+  addEventListener("beforeunload", (event) => uploads.busy() && event.preventDefault(), { signal: gone.signal });
+  show(work.desk().selected ? "chat" : "list");
+  loadDepartments();
+
+  return {
+    speak(next) {
+      t = next;
+      bar = undefined;
+      departments = new Map();
+      loadDepartments();
+      rebuild();
+      page.tools.querySelector("summary")?.focus();
+    },
+    stop() {
+      gone.abort();
+      uploads.stop();
+      view?.stop();
+      work.stop();
+      page.tools.replaceChildren();
+      page.chat.replaceChildren();
+      page.list.replaceChildren();
+      page.problem.replaceChildren();
+      delete page.problem.dataset.words;
+    },
+  };
+}

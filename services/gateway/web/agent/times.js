@@ -1,0 +1,25 @@
+/** RULES of how times and sizes read: Brussels time whatever the computer thinks, in the language of the agent. */
+const ZONE = "Europe/Brussels";
+const LOCALES = { nl: "nl-BE", fr: "fr-BE", de: "de-BE", en: "en-GB" };
+
+const formats = new Map();
+function format(language, options) {
+  const key = language + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(LOCALES[language] ?? language, { timeZone: ZONE, ...options }));
+  return formats.get(key);
+}
+
+/** `09:14`; with the day before it when that is not the day of `now`. Empty for what is no time. */
+export function clock(at, language, now) {
+  const time = new Date(at ?? NaN);
+  if (Number.isNaN(time.getTime())) return "";
+  const day = format(language, { year: "numeric", month: "2-digit", day: "2-digit" });
+  const hour = format(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time);
+  return day.format(time) === day.format(now) ? hour : `${format(language, { day: "numeric", month: "short" }).format(time)} ${hour}`;
+}
+
+/** `12 kB`, `3,4 MB`. */
+export function size(bytes, language) {
+  const [value, unit] = bytes < 1e6 ? [Math.max(1, Math.round(bytes / 1e3)), "kB"] : [bytes / 1e6, "MB"];
+  return `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(value)} ${unit}`;
+}

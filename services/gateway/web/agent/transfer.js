@@ -1,0 +1,85 @@
+/** The dialog that gives a chat to another department or to a colleague. */
+import { colleagues } from "./api.js";
+import { button, el, keyed, text } from "./dom.js";
+import { show } from "./dialogs.js";
+
+/** A department's name in the language; `names` holds one for each. */
+export const nameOf = (one, language) => one.names?.[language] || one.name || one.id;
+
+/** Whether a chat could go to this colleague now. */
+export const isFree = (agent) => agent.online && agent.state === "available" && agent.free > 0;
+
+/** RULES: what may be chosen: other departments, and colleagues (not oneself), the free ones first. */
+export function choices({ departments = [], agents = [] }, { own, department }) {
+  const rank = (agent) => (!agent.online ? 3 : agent.state !== "available" ? 2 : agent.free > 0 ? 0 : 1);
+  return {
+    departments: departments.filter((one) => one.id !== department),
+    agents: agents.filter((one) => one.id !== own).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name)),
+  };
+}
+
+/** How it stands with a colleague, in words. */
+export function standing(t, agent) {
+  if (!agent.online) return t("transfer.away");
+  if (agent.state !== "available") return t("transfer.paused");
+  return agent.free > 0 ? t("transfer.free", { n: agent.free }) : t("transfer.full");
+}
+
+/** `onTransfer(to, note)`: `to` is `{department}` or `{agent}`, note a text or "". */
+export function chooseTransfer(t, { chat, department, own, onTransfer }) {
+  const status = el("p", { role: "status" });
+  const alert = el("p", { class: "alert", role: "alert" });
+  const retry = button(t("transfer.again"), { hidden: true, on: { click: () => load(department) } });
+  const groups = { department: group(t("transfer.departments")), agent: group(t("transfer.agents")) };
+  const note = el("textarea", { rows: "2", maxlength: "4000", dir: "auto" });
+  const go = button(t("transfer.yes"), { type: "submit", class: "main", "data-testid": "transfer-submit" });
+  const form = el("form", { on: { submit: send } }, el("p", {}, t("transfer.lead")), status, retry, groups.department.box, groups.agent.box,
+    el("label", { class: "field" }, t("transfer.note"), note), alert,
+    el("div", { class: "row" }, button(t("dialog.cancel"), { on: { click: () => dialog.close() } }), go));
+  const dialog = show(t("transfer.title"), [form]);
+  const known = { departments: new Map(), agents: new Map() };
+
+  async function load(id) {
+    text(status, t("transfer.loading"));
+    retry.hidden = true;
+    const answer = await colleagues(id);
+    if (!dialog.isConnected) return;
+    retry.hidden = answer.ok;
+    if (!answer.ok) return text(status, t("transfer.failed"));
+    for (const kind of ["departments", "agents"]) for (const one of answer.body?.[kind] ?? []) known[kind].set(one.id, one);
+    draw();
+  }
+
+  function draw() {
+    const all = { departments: [...known.departments.values()], agents: [...known.agents.values()] };
+    const may = choices(all, { own, department });
+    fill(groups.department, "department", may.departments, { may: () => true, name: (one) => nameOf(one, t.language), more: (one) => t("transfer.to_department", { name: nameOf(one, t.language) }) });
+    fill(groups.agent, "agent", may.agents, { may: isFree, name: (one) => one.name, more: (one) => standing(t, one) });
+    text(status, may.departments.length + may.agents.length ? "" : t("transfer.none"));
+  }
+
+  function fill({ box, list }, kind, items, { may, name, more }) {
+    box.hidden = items.length === 0;
+    keyed(list, items.map((one) => ({ key: one.id, one })), ({ one }, old) => old ?? el("label", { class: "pick" },
+      el("input", { type: "radio", name: "to", value: `${kind}:${one.id}`, disabled: !may(one), on: { change: () => kind === "department" && load(one.id) } }),
+      el("span", {}, el("bdi", {}, name(one)), el("small", {}, more(one)))));
+  }
+
+  function send(event) {
+    event.preventDefault();
+    const [, kind, id] = /^(\w+):(.*)$/.exec(new FormData(form).get("to") ?? "") ?? [];
+    if (!kind) {
+      text(alert, t("transfer.choose"));
+      return form.querySelector("input")?.focus();
+    }
+    dialog.close();
+    onTransfer(chat, { [kind]: id }, note.value.trim());
+  }
+
+  load(department);
+}
+
+function group(words) {
+  const list = el("div", { class: "choices" });
+  return { list, box: el("fieldset", { hidden: true }, el("legend", {}, words), list) };
+}

@@ -1,0 +1,160 @@
+// The only file that touches a websocket.
+import { closeCode } from "./close-codes.js";
+
+const FIRST_DELAY = 500; // ms; doubles, full jitter
+const LONGEST_DELAY = 20_000;
+const RESTART_JITTER = 2_000;
+const TICK = 5_000;
+const SILENCE = 20_000; // the server says `sync` every 15 s
+const OPENING = 10_000;
+const HELLO_GAP = 1_000;
+const FULL = 1 << 20; // bytes
+
+/**
+ * Keeps one websocket open until `close()` or a final close code; `hello()` makes its first frame.
+ *
+ * onState(state, closeCode): `connecting`, `open`, `lost` (it comes back by itself), `ended` (only by `open()`).
+ * `env` takes the browser's place in tests.
+ */
+export class Connection {
+  constructor({ url, hello, onFrame, onState = () => {}, env = globalThis }) {
+    Object.assign(this, { url, hello, onFrame, onState, env });
+    this.state = null;
+    this.socket = null;
+    this.tries = 0;
+    this.timers = {};
+    this.wake = this.wake.bind(this);
+  }
+
+  /** Starts, or starts again after `ended`. */
+  open() {
+    if (this.state && this.state !== "ended") return;
+    this.tries = 0;
+    this.#listen("addEventListener");
+    this.#tell("connecting");
+    this.#connect();
+  }
+
+  /** True when the frame was handed to an open socket; false: keep it until the next hello. */
+  send(frame) {
+    if (this.state !== "open" || this.socket.readyState !== 1 || this.socket.bufferedAmount > FULL) return false;
+    this.socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Says hello again, once a second at most. */
+  sayHello() {
+    if (this.timers.hello || this.state !== "open") return;
+    const wait = Math.max(0, this.saidHello + HELLO_GAP - this.env.Date.now());
+    this.#after("hello", wait, () => {
+      this.saidHello = this.env.Date.now();
+      if (!this.send(this.hello())) this.sayHello();
+    });
+  }
+
+  /** Ends it, without a word to `onState`. */
+  close() {
+    this.#listen("removeEventListener");
+    this.#drop();
+    this.state = null;
+  }
+
+  /** The network or the page came or went: look at once. */
+  wake(event) {
+    if (event.type === "offline") return this.#lost(1006);
+    if (event.type === "visibilitychange" && this.env.document.visibilityState !== "visible") return;
+    if (this.state === "open") return event.type === "online" ? this.#again(0) : this.#tick();
+    if (this.socket) return;
+    this.tries = 0;
+    this.#again(0);
+  }
+
+  #listen(verb) {
+    for (const type of ["online", "offline", "pageshow"]) this.env[verb]?.(type, this.wake);
+    this.env.document?.[verb]("visibilitychange", this.wake);
+  }
+
+  #tell(state, code) {
+    if (this.state === state) return;
+    this.state = state;
+    this.onState(state, code);
+  }
+
+  #after(name, ms, call) {
+    this.env.clearTimeout(this.timers[name]);
+    this.timers[name] = this.env.setTimeout(() => {
+      this.timers[name] = undefined;
+      call();
+    }, ms);
+  }
+
+  #connect() {
+    const socket = (this.socket = new this.env.WebSocket(this.url));
+    const mine = (call) => (event) => this.socket === socket && call(event);
+    socket.onopen = mine(() => this.#opened());
+    socket.onmessage = mine((event) => this.#heard(event.data));
+    socket.onclose = mine((event) => this.#lost(event.code));
+    this.#after("tick", OPENING, () => this.#lost(1006));
+  }
+
+  #opened() {
+    this.quiet = 0;
+    this.ticked = this.saidHello = this.env.Date.now();
+    this.#after("tick", TICK, () => this.#tick());
+    this.socket.send(JSON.stringify(this.hello()));
+    this.#tell("open");
+  }
+
+  #heard(data) {
+    this.quiet = 0;
+    this.tries = 0; // not at open: it may hang up at once
+    let frame;
+    try {
+      frame = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (frame && typeof frame === "object") this.onFrame(frame);
+  }
+
+  // A page that slept has one more tick to read.
+  #tick() {
+    const now = this.env.Date.now();
+    this.quiet += Math.min(now - this.ticked, SILENCE - TICK);
+    this.ticked = now;
+    if (this.quiet > SILENCE) return this.#lost(1006);
+    this.#after("tick", TICK, () => this.#tick());
+  }
+
+  #lost(code) {
+    if (!this.state || this.state === "ended") return;
+    this.#drop();
+    if (!closeCode(code).retry) {
+      this.#listen("removeEventListener");
+      return this.#tell("ended", code);
+    }
+    if (code === 4429 || code === 4430) this.tries = Math.max(this.tries, 3);
+    const most = code === 1012 && this.tries === 0 ? RESTART_JITTER : Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.tries);
+    this.tries += 1;
+    if (this.state !== "connecting") this.#tell("lost", code);
+    this.#again(this.env.Math.random() * most);
+  }
+
+  #again(wait) {
+    this.#drop();
+    if (this.state === "open") this.#tell("lost", 1006);
+    this.#after("retry", wait, () => this.#connect());
+  }
+
+  // A dead socket may take a minute to close.
+  #drop() {
+    for (const timer of Object.values(this.timers)) this.env.clearTimeout(timer);
+    this.timers = {};
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+  }
+}

@@ -1,0 +1,162 @@
+// RULES of one chat: pure functions from a state to the next. `me` is "citizen" or "agent".
+
+export const UNDER_WAY = 32; // messages without a receipt at a time
+export const LONGEST_TEXT = 4000; // Unicode code points
+const AHEAD = 64; // kept beyond a hole
+const LATER = ["rate_limited", "unavailable"];
+
+/** A new one; `pending`, of an earlier page: `{id, text}` or `{id, attachment, file}`. */
+export function conversation(me, pending = []) {
+  return {
+    me,
+    messages: [],
+    ahead: [], // of a hole
+    pending: pending.map((item) => ({ state: "sending", ...item, wire: false })), // wire: under way
+    blocked: false, // nothing goes out until the next welcome
+    welcomed: false,
+    dot: "grey",
+    position: null,
+    agent: null,
+    typing: false, // the other party
+    read: 0,
+    closed: null,
+  };
+}
+
+/** `after` of the next hello. */
+export const lastSeq = (chat) => chat.messages.at(-1)?.seq ?? 0;
+
+/**
+ * What a frame of the server does: `{chat, ask, added}`.
+ *
+ * ask: "hello" (say it again: something is missing), "later" (say it after a pause) or null. added: the new messages.
+ */
+export function receive(chat, frame) {
+  switch (frame.type) {
+    case "welcome":
+      return welcome({ ...chat, dot: frame.dot ?? chat.dot }, frame.last_seq);
+    case "status":
+      return done({ ...chat, dot: frame.dot, position: frame.position ?? null, agent: frame.agent ?? null });
+    case "message":
+      return message(chat, frame);
+    case "typing":
+      return done(frame.from === chat.me ? chat : { ...chat, typing: frame.active === true });
+    case "read":
+      return done(frame.from === chat.me ? chat : { ...chat, read: Math.max(chat.read, frame.seq) });
+    case "sync":
+      return done(chat, frame.last_seq > lastSeq(chat) ? "hello" : null);
+    case "closed":
+      return done(close(chat, frame.reason));
+    case "error":
+      return refuse(chat, frame);
+    default:
+      return done(chat);
+  }
+}
+
+// Hello lifts a refusal: what we sent before its welcome could overtake the refused. One hello at a time.
+function done(chat, ask, added = []) {
+  return ask && chat.welcomed && !chat.blocked ? { chat: { ...chat, blocked: true }, ask, added } : { chat, ask: null, added };
+}
+
+/** Hello was accepted. A server that knows less than we do is right. */
+export function welcome(chat, last) {
+  const open = { ...chat, welcomed: true, blocked: false };
+  return last < lastSeq(chat) ? done({ ...open, messages: [], ahead: [], read: 0 }, "hello") : done(open);
+}
+
+/** What had no receipt goes out again, under the same ids, after the next welcome. */
+export function disconnected(chat) {
+  const pending = chat.pending.map((item) => ({ ...item, wire: false }));
+  return { ...chat, pending, welcomed: false, blocked: false, typing: false };
+}
+
+function message(chat, frame) {
+  if (!Number.isSafeInteger(frame.seq) || frame.seq < 1) return done(chat);
+  if (frame.seq <= lastSeq(chat)) return done({ ...chat, pending: without(chat, [frame]) });
+  const ahead = chat.ahead.filter((known) => known.seq !== frame.seq && known.seq > lastSeq(chat));
+  ahead.push(frame);
+  ahead.sort((a, b) => a.seq - b.seq);
+  const added = [];
+  while (ahead[0]?.seq === lastSeq(chat) + added.length + 1) added.push(ahead.shift());
+  const next = {
+    ...chat,
+    messages: added.length ? [...chat.messages, ...added] : chat.messages,
+    ahead: ahead.slice(0, AHEAD),
+    pending: without(chat, added),
+    typing: chat.typing && !added.some((one) => one.from !== chat.me && one.from !== "system"),
+  };
+  return done(next, ahead.length ? "hello" : null, added);
+}
+
+// Our own message with a seq is its receipt.
+function without(chat, stored) {
+  const ids = new Set(stored.filter((one) => one.from === chat.me).map((one) => one.id));
+  return ids.size ? chat.pending.filter((item) => !ids.has(item.id)) : chat.pending;
+}
+
+function close(chat, reason) {
+  const pending = chat.pending.map((item) => fail(item, "chat_closed"));
+  return { ...chat, pending, closed: reason ?? "inactive", dot: "red", position: null, agent: null, typing: false };
+}
+
+const fail = (item, code) => ({ ...item, state: "failed", code, wire: false });
+
+// "Not now" holds for all that came after it too; any other code for this message alone.
+function refuse(chat, { code, id }) {
+  if (LATER.includes(code)) {
+    const from = id ? chat.pending.findIndex((item) => item.id === id) : 0;
+    const pending = chat.pending.map((item, index) => (from >= 0 && index >= from ? { ...item, wire: false } : item));
+    return done({ ...chat, pending }, "later");
+  }
+  return done({ ...chat, pending: chat.pending.map((item) => (item.id === id ? fail(item, code) : item)) });
+}
+
+/** A new message of ours; `content` is `{text}` or `{attachment, file}`. */
+export function post(chat, id, content) {
+  return { ...chat, pending: [...chat.pending, { id, ...content, state: "sending", wire: false }] };
+}
+
+/** A failed message goes to the end of the line, under its own id. */
+export function again(chat, id) {
+  const item = chat.pending.find((one) => one.id === id);
+  if (!item) return chat;
+  const rest = chat.pending.filter((one) => one.id !== id);
+  return { ...chat, pending: [...rest, { ...item, state: "sending", code: undefined, wire: false }] };
+}
+
+/** A failed message is given up. */
+export const discard = (chat, id) => ({ ...chat, pending: chat.pending.filter((item) => item.id !== id) });
+
+/** The frames that may go out now, in order; tell `sent` which did. */
+export function due(chat) {
+  if (!chat.welcomed || chat.blocked || chat.closed) return [];
+  const line = chat.pending.filter((item) => item.state === "sending");
+  const room = UNDER_WAY - line.filter((item) => item.wire).length;
+  return line.filter((item) => !item.wire).slice(0, Math.max(0, room)).map(({ id, text, attachment }) =>
+    attachment ? { type: "message", id, attachment } : { type: "message", id, text });
+}
+
+/** These are under way. */
+export function sent(chat, ids) {
+  const known = new Set(ids);
+  return { ...chat, pending: chat.pending.map((item) => (known.has(item.id) ? { ...item, wire: true } : item)) };
+}
+
+/** The other party stopped typing. */
+export const quiet = (chat) => (chat.typing ? { ...chat, typing: false } : chat);
+
+/** The true colour: without a connection to the server there is none to a person. */
+export function dot(chat, link) {
+  if (chat.closed || link === "lost" || link === "ended") return "red";
+  return chat.welcomed ? chat.dot : "grey";
+}
+
+/** Others' messages after the seq that was shown. */
+export const unread = (chat, shown) => chat.messages.filter((one) => one.seq > shown && one.from !== chat.me).length;
+
+/** Why a text cannot be sent: "empty", "too_long" or null. */
+export function problem(text) {
+  if (!text.trim()) return "empty";
+  return [...text].length > LONGEST_TEXT ? "too_long" : null;
+}

@@ -1,0 +1,148 @@
+// One conversation: the dot and its words, the log, the white bar, download, the end.
+import { dot, lastSeq, unread } from "../lib/conversation.js";
+import { composer } from "./composer.js";
+import { h, icon, say, set } from "./dom.js";
+import { messageLog } from "./log.js";
+import { joinChat } from "./session.js";
+
+const DOWN = "M12 4v11 M7 10.5l5 5 5-5 M4 20h16";
+// the dot's sign beside its colour: waiting, yes, no
+const SIGNS = { grey: "M12 6v6l4 2.5", green: "M6 12.5l4 4 8-9", red: "M7 7l10 10 M17 7 7 17" };
+const FORMATS = ["txt", "html", "pdf", "json"];
+const DRAW = 16; // ms
+
+/** Joins and shows the chat of `record`; onGone: the server does not know it. */
+export function chatView({ t, lang, base, store, record, announce, isOpen, onUnread, onGone, onEnded, onRestart, onDismiss }) {
+  let state, link, timer;
+  const save = async (path, name) => {
+    const good = await import("./files.js").then((files) => files.save({ base, record, path, name })).catch(() => false);
+    tell(t(good ? "saved" : "saveFailed"), !good);
+  };
+  const log = messageLog({
+    t, lang, announce, onFile: ({ id, name }) => save(`attachments/${id}`, name),
+    onAgain: (id) => session.again(id), onDiscard: (id) => (session.discard(id), bar.focus()), onSeen: () => seen(),
+  });
+  const bar = composer({ t, base, record, store, session: () => session, announce: tell });
+
+  const sign = h("span", { class: "dot", hook: "chat-dot" });
+  const words = h("div", { role: "status" });
+  const mend = h("button", { class: "text", type: "button", hidden: true, onclick: () => session.reopen() });
+  const status = h("div", { class: "status" }, sign, words, mend);
+
+  const button = (look, hook, key, onclick, drawing) =>
+    h("button", { class: look, type: "button", hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
+  const end = button("tool end-chat", "chat-close", "close", () => toggle(question, end));
+  const saving = button("tool", "chat-download", "download", () => toggle(formats, saving), DOWN);
+  const formats = choice("format", FORMATS.map((format) => button("tool", `download-${format}`, format, () => {
+    toggle(formats, saving);
+    save(`transcript?format=${format}`, `chat.${format}`);
+  })));
+  const question = choice("confirm", [
+    button("danger", "confirm", "yes", () => (toggle(question, end), session.end())),
+    button("tool", "confirm-no", "no", () => toggle(question, end)),
+  ]);
+  const notice = h("p", { class: "notice", hidden: true });
+  const reason = h("p", { class: "reason", tabindex: -1 });
+  const ended = h("div", { class: "ended", hidden: true }, reason, h("p", {}, t("keep")), h("div", { class: "row" },
+    button("primary", "chat-restart", "restart", onRestart), button("tool", "chat-dismiss", "dismiss", onDismiss)));
+  const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
+  const element = h("div", { class: "chat" }, status, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
+
+  function choice(key, buttons) {
+    return h("div", { class: "choice", role: "group", "aria-label": t(key), hidden: true }, h("p", {}, t(key)), h("div", { class: "row" }, ...buttons));
+  }
+
+  function toggle(block, opener) {
+    const show = block.hidden;
+    for (const [each, by] of [[formats, saving], [question, end]]) {
+      set(each, "hidden", each !== block || !show);
+      set(by, "aria-expanded", String(each === block && show));
+    }
+    // a second Enter ends nothing
+    if (show) block.querySelector(block === question ? ".tool" : "button").focus();
+    else if (!opener.hidden) opener.focus();
+  }
+
+  function tell(text, wrong) {
+    set(notice, "hidden", !wrong);
+    say(notice, wrong ? text : "");
+    announce(text);
+  }
+
+  function meaning(colour) {
+    if (state.closed) return t("red");
+    if (link.state === "ended") return t(link.code === 4409 ? "elsewhere" : "broken");
+    if (session.ending() && link.state !== "open") return t("ending");
+    if (link.state === "lost") return t("lost");
+    if (colour === "green") return state.agent?.name ? t("green", state.agent) : t("greenNobody");
+    if (colour === "red") return t("red");
+    return state.position ? `${t("grey")}. ${t("queue", { n: state.position })}.` : t("grey");
+  }
+
+  function draw() {
+    timer = undefined;
+    const colour = dot(state, link.state);
+    if (sign.dataset.dot !== colour) {
+      sign.dataset.dot = colour;
+      sign.replaceChildren(icon(SIGNS[colour]));
+    }
+    say(words, meaning(colour));
+    const stuck = link.state === "ended" && !state.closed;
+    set(mend, "hidden", !stuck);
+    if (stuck) say(mend, t(link.code === 4409 ? "here" : "retry"));
+    log.type(state);
+    log.update(state, session.backlog());
+    if (state.closed && ended.hidden) finish();
+    seen();
+  }
+
+  function finish() {
+    const held = bar.focused() || element.contains(element.getRootNode().activeElement?.closest(".choice, .end-chat") ?? null);
+    bar.hide(true);
+    set(end, "hidden", true);
+    set(question, "hidden", true);
+    set(ended, "hidden", false);
+    say(reason, t(`end${state.closed[0].toUpperCase()}${state.closed.slice(1)}`));
+    if (held) reason.focus();
+    else announce(reason.textContent);
+    log.toEnd();
+    onEnded();
+  }
+
+  function seen() {
+    if (!state) return;
+    const last = lastSeq(state);
+    if (isOpen() && !document.hidden && log.atEnd() && last > (record.shown ?? 0)) {
+      record.shown = last;
+      if (store.read("chat")?.chat_id === record.chat_id) store.write("chat", { ...store.read("chat"), shown: last });
+      if (!state.closed) session.shown(last);
+    }
+    onUnread(unread(state, record.shown ?? 0));
+  }
+
+  const session = joinChat({ base, record, store, onChange: (next, now) => {
+    [state, link] = [next, now];
+    if (now.state === "ended" && [4401, 4404].includes(now.code)) return onGone();
+    timer ??= setTimeout(draw, DRAW);
+  } });
+  document.addEventListener("visibilitychange", seen);
+
+  return {
+    element,
+    focus: () => (state?.closed ? reason.focus() : bar.focus()),
+    opened: () => (log.toEnd(), seen()),
+    escape: () => {
+      const [block, opener] = formats.hidden ? [question, end] : [formats, saving];
+      if (block.hidden) return false;
+      toggle(block, opener);
+      return true;
+    },
+    stop: () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", seen);
+      log.stop();
+      bar.stop();
+      session.leave();
+    },
+  };
+}

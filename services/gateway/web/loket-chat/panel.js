@@ -1,0 +1,183 @@
+// The panel: a dialog with the start form or the conversation.
+import { chatView } from "./chat-view.js";
+import { h, icon, say } from "./dom.js";
+import { panelSheet } from "./panel-style.js";
+import { createStore } from "./session.js";
+import { startChat, startForm } from "./start.js";
+
+const MINUS = "M5 12h14";
+const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
+const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
+
+/** A text with its {values}. */
+export function translator(texts) {
+  const t = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  t.has = (key) => Object.hasOwn(texts, key ?? "");
+  return t;
+}
+
+/** The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus. */
+export async function createPanel(host, base, prefix) {
+  const { lang } = host.frame;
+  const t = translator((await import(`./text/${lang}.js`)).default);
+  const store = createStore(prefix);
+  const small = matchMedia(SMALL);
+  const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
+  const fold = h("button", { class: "fold", type: "button", hook: "chat-minimise", "aria-label": t("minimise"), onclick: () => minimise() }, icon(MINUS));
+  const body = h("div", { class: "body" });
+  const aloud = h("div", { class: "sr", role: "status" });
+  const dialog = h("dialog", { class: "panel", "aria-labelledby": "title" }, h("div", { class: "head" }, title, fold), body, aloud);
+  let record = null;
+  let view = null;
+  let form, unread = 0;
+
+  host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, panelSheet];
+  host.frame.append(dialog);
+
+  const announce = (text) => say(aloud, aloud.textContent === text ? `${text}\u00a0` : text);
+  const tellHost = () => host.show({ chat: { live: record !== null, open: dialog.open, unread } });
+  const remember = (change) => {
+    if (record && store.read("chat")?.chat_id === record.chat_id) store.write("chat", Object.assign(record, store.read("chat"), change));
+  };
+
+  function showForm(words) {
+    view?.stop();
+    [view, record, unread] = [null, null, 0];
+    form = startForm({ t, onStart: begin, onInfo: (path) => new URL(path ?? host.button?.infofiche_url ?? "/", base).href });
+    body.replaceChildren(form.form);
+    if (words) form.tell(words);
+    tellHost();
+  }
+
+  async function begin(given) {
+    const { origin, pathname, protocol } = location;
+    const url = protocol.startsWith("http") ? origin + pathname : undefined;
+    const asked = { id: host.getAttribute("form-id") ?? undefined, title: host.getAttribute("form-title") ?? document.title, url };
+    const department = host.getAttribute("department") ?? undefined;
+    const answer = await startChat(base, store, { ...given, department, locale: lang, form: asked });
+    if (answer.record) {
+      store.write("chat", { ...answer.record, open: true });
+      join(store.read("chat"));
+      view.focus();
+    } else if (answer.code === "button_blue") host.show({ button: { ...host.button, colour: "blue", infofiche_url: answer.infofiche } });
+    return answer;
+  }
+
+  function join(kept) {
+    view?.stop();
+    record = kept;
+    view = chatView({
+      t, lang, base, store, record, announce,
+      isOpen: () => dialog.open,
+      onUnread: (count) => {
+        unread = count;
+        tellHost();
+      },
+      onGone: () => forget(t("gone")),
+      onEnded: () => record.ended || remember({ ended: Date.now() }),
+      onRestart: () => {
+        const draft = store.read("draft");
+        forget();
+        store.write("draft", draft);
+        title.focus();
+      },
+      onDismiss: () => (forget(), minimise()),
+    });
+    body.replaceChildren(view.element);
+    tellHost();
+  }
+
+  function forget(words) {
+    store.clear();
+    showForm(words);
+  }
+
+  function show() {
+    if (dialog.open) return;
+    if (small.matches) dialog.showModal();
+    else dialog.show();
+    fit();
+    remember({ open: true });
+    view?.opened();
+    tellHost();
+  }
+
+  function open() {
+    if (!view && !form) kept() ? join(kept()) : showForm();
+    show();
+    // on a phone a keyboard would cover the text
+    if (small.matches || !view) (view ? title : body.querySelector("input")).focus();
+    else view.focus();
+  }
+
+  function minimise() {
+    if (!dialog.open) return;
+    dialog.close();
+    remember({ open: false });
+    tellHost();
+    host.launcher?.focus();
+  }
+
+  function kept() {
+    const chat = store.read("chat");
+    if (!chat?.ended || Date.now() - chat.ended < FORGET) return chat;
+    store.clear();
+    return null;
+  }
+
+  function restore() {
+    const chat = kept();
+    if (!chat || chat.chat_id === record?.chat_id) return;
+    join(chat);
+    if (!chat.open || dialog.open) return;
+    const before = document.activeElement;
+    show();
+    if (!small.matches) before && before !== document.body ? before.focus() : host.shadowRoot.activeElement?.blur();
+  }
+
+  function stored({ key }) {
+    if (key !== null && key !== `${prefix}chat`) return;
+    const chat = store.read("chat");
+    if (!chat && record) {
+      dialog.close();
+      showForm();
+    } else if (chat && chat.chat_id === record?.chat_id) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
+    else restore();
+  }
+
+  // what the keyboard leaves of a small screen
+  function fit() {
+    const { height, offsetTop } = visualViewport;
+    dialog.style.setProperty("--height", `${height}px`);
+    dialog.style.setProperty("--top", `${offsetTop}px`);
+  }
+
+  function resized() {
+    if (!dialog.open) return;
+    const focused = host.shadowRoot.activeElement;
+    dialog.close();
+    show();
+    focused?.focus();
+  }
+
+  const escape = (event) => {
+    if (event.type === "keydown" && event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!view?.escape()) minimise();
+  };
+  dialog.addEventListener("keydown", escape);
+  dialog.addEventListener("cancel", escape);
+  const outside = [[window, "storage", stored], [small, "change", resized], [visualViewport, "resize", fit], [visualViewport, "scroll", fit]];
+  for (const [target, type, call] of outside) target.addEventListener(type, call);
+
+  return {
+    open,
+    restore,
+    dispose: () => {
+      for (const [target, type, call] of outside) target.removeEventListener(type, call);
+      view?.stop();
+      dialog.remove();
+    },
+  };
+}

@@ -1,0 +1,121 @@
+"""The presence service, put together: accounts, who is there, seats, office hours and the button."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from fastapi import FastAPI
+
+from services import topology
+from services.broker import Publisher
+from services.chassis import Service
+from services.consuming import Consumers, retry_in_place
+from services.database import Database, open_database, ping, probe_write
+from services.departments import Departments, load_departments
+from services.presence import button, sessions, store, sweeps
+from services.presence.accounts import DEMO_PASSWORD, Account, Passwords, demo_accounts, load_accounts
+from services.presence.api import add_routes
+from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.heartbeats import Judge, Listener
+from services.presence.openings import load_schedules
+from services.presence.settings import PresenceSettings
+from services.presence.telling import Desk, utcnow
+
+log = structlog.get_logger()
+
+
+def create_app(settings: PresenceSettings) -> FastAPI:
+    """The application; nothing is connected before it starts. Raises `ConfigurationError` on bad files or hours."""
+    departments = load_departments(settings.departments_file)
+    schedules = load_schedules(settings, departments)
+    named = load_accounts(settings.accounts_file, departments) if settings.accounts_file else ()
+    passwords = Passwords()
+    service = Service("presence", settings)
+    publisher = Publisher(settings.rabbitmq_url, "presence")
+    database = open_database(settings, "presence")
+    buttons = button.Buttons(database, publisher, schedules, utcnow)
+    desk = Desk(database, publisher, buttons.wake)
+    listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)
+    consumers = _consumers(settings, desk)
+
+    async def prepare() -> None:
+        accounts = await _accounts(settings, departments, passwords, named)
+        await retry_in_place(lambda: _prepare_database(database, accounts, list(schedules)))
+        await publisher.link.up.wait()
+
+    _background(service, prepare, consumers, listener, Judge(desk, listener, settings.agent_grace), buttons, desk)
+    service.check("broker", lambda: publisher.up)
+    service.check("database", lambda: ping(database))
+    service.check("consumers", lambda: consumers.running)
+    service.check("heartbeats", lambda: listener.up)
+    service.on_drain(consumers.drain)
+    service.on_close(database.client.close)
+    add_routes(service.app, settings, desk, passwords, list(schedules))
+    return service.app
+
+
+def _background(
+    service: Service,
+    prepare: Callable[[], Awaitable[None]],
+    consumers: Consumers,
+    listener: Listener,
+    judge: Judge,
+    buttons: button.Buttons,
+    desk: Desk,
+) -> None:
+    """What runs as long as the service; all but the connections begins when accounts, indexes and queues are there."""
+    prepared = asyncio.Event()
+
+    async def consume() -> None:
+        await prepare()
+        prepared.set()
+        await consumers.run()
+
+    def after(run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def wait_and_run() -> None:
+            await prepared.wait()
+            await run()
+
+        return wait_and_run
+
+    service.background("publisher", desk.publisher.run)
+    service.background("consumers", consume)
+    service.background("listener", listener.run)
+    service.background("echo", after(listener.echo))
+    service.background("judge", after(judge.run))
+    service.background("buttons", after(buttons.run))
+    service.background("repeat", after(buttons.repeat))
+    service.background("sweeps", after(lambda: sweeps.run(desk)))
+
+
+def _consumers(settings: PresenceSettings, desk: Desk) -> Consumers:
+    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(desk.db))
+    consumers.add(topology.PRESENCE_WANTED, on_wanted(desk))
+    consumers.add(topology.PRESENCE_CHATS, on_chat_state(desk))
+    consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(desk))
+    consumers.add(topology.PRESENCE_STATES, on_state(desk), prefetch=1)  # in the order in which agents asked
+    return consumers
+
+
+async def _accounts(
+    settings: PresenceSettings, departments: Departments, passwords: Passwords, named: Sequence[Account]
+) -> list[Account]:
+    demo: Sequence[Account] = ()
+    if settings.demo_accounts == "on":
+        demo = demo_accounts(settings.demo_agents, departments, await passwords.hash(DEMO_PASSWORD))
+    usernames = {account.username for account in named}
+    accounts = [*named, *(account for account in demo if account.username not in usernames)]
+    if not accounts:
+        log.warning("no_accounts", hint="nobody can log in: give ACCOUNTS_FILE")
+    return accounts
+
+
+async def _prepare_database(database: Database, accounts: Sequence[Account], departments: list[str]) -> None:
+    await store.ensure_indexes(database)
+    await sessions.ensure_indexes(database)
+    await button.ensure_buttons(database, departments)
+    barred = await store.put_accounts(database, accounts, utcnow())
+    await sessions.end_all_of(database, barred, utcnow())
+    log.info("accounts_ready", accounts=len(accounts))

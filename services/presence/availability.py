@@ -1,0 +1,131 @@
+"""RULES of seats, of the choice of an agent, and of the colour of the button.
+
+A seat is a place that an agent holds for one turn of one chat. It leaves only by what routing tells of that chat; until
+then it counts against his capacity. What these rules drop is over for good, so that order, repetition and age of facts
+do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.contracts import AgentState, ButtonColour, ButtonReason, ChatStatus, ReleaseReason
+
+
+@dataclass(frozen=True)
+class Seat:
+    """`leaving`: why it is being given up, or None. `confirmed`: routing has said that the chat is assigned so.
+
+    `since`: when it was claimed or, once leaving, when that began.
+    """
+
+    chat_id: str
+    turn: int
+    since: datetime
+    leaving: ReleaseReason | None = None
+    confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent as presence holds him. `free` is capacity less seats; `v` grows with every change but those of seats."""
+
+    id: str
+    username: str
+    name: str
+    departments: tuple[str, ...]
+    capacity: int
+    supervisor: bool
+    locales: tuple[str, ...]
+    online: bool
+    state: AgentState
+    free: int
+    seats: tuple[Seat, ...]
+    v: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An agent who may take one more chat: `chats` that he has, and since when he is idle."""
+
+    id: str
+    name: str
+    chats: int
+    idle_since: datetime
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to do with a wish for a place: tell `again` that these agents hold it, else, if `open`, seek an agent."""
+
+    again: tuple[Agent, ...] = ()
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Of one department: agents logged in, those of them who are available, and the places that these have free."""
+
+    online: int = 0
+    available: int = 0
+    free: int = 0
+
+
+@dataclass(frozen=True)
+class Light:
+    """What the button shows."""
+
+    colour: ButtonColour
+    reason: ButtonReason
+    opens_at: datetime | None
+
+
+def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
+    """What a wish for this turn of the chat calls for, given the agents who hold seats of the chat."""
+    held = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == chat_id]
+    again = tuple(agent for agent, seat in held if seat.turn == turn and seat.leaving is None)
+    overtaken = any(seat.turn > turn for _, seat in held)
+    return Wish(again=again, open=not again and not overtaken)
+
+
+def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The one with the fewest chats first, then the one idle longest."""
+    return sorted(candidates, key=lambda c: (c.chats, c.idle_since, c.id))
+
+
+def is_over(seat: Seat, holder_id: str, status: ChatStatus, turn: int, agent_id: str | None) -> bool:
+    """Whether a state of the seat's chat (`status`, `turn`, assigned to `agent_id`) ends this seat of this holder."""
+    if status is ChatStatus.CLOSED or seat.turn < turn:
+        return True
+    return seat.turn == turn and status is ChatStatus.ASSIGNED and agent_id != holder_id
+
+
+def due(seats: Iterable[Seat], now: datetime, age: float) -> list[Seat]:
+    """The seats that have been as they are for at least `age` seconds."""
+    return [s for s in seats if now - s.since >= timedelta(seconds=age)]
+
+
+def count(agents: Sequence[tuple[AgentState, Sequence[str], int]], department: str) -> Crew:
+    """The crew of a department, of all who are logged in: each one's state, departments and free places."""
+    ours = [(state, free) for state, departments, free in agents if department in departments]
+    places = [max(free, 0) for state, free in ours if state is AgentState.AVAILABLE]
+    return Crew(len(ours), len(places), sum(places))
+
+
+def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:
+    """Green only when a citizen who presses now can be helped; else blue with the weightiest reason."""
+    if not opened:
+        return Light(ButtonColour.BLUE, ButtonReason.CLOSED, opens_at)
+    if not crew.available:
+        return Light(ButtonColour.BLUE, ButtonReason.NO_AGENTS, None)
+    if crew.free - waiting <= 0:
+        return Light(ButtonColour.BLUE, ButtonReason.BUSY, None)
+    return Light(ButtonColour.GREEN, ButtonReason.AVAILABLE, None)
+
+
+def next_revision(last: int, now: datetime) -> int:
+    """A revision above the last one, and above every one given before this moment by whoever kept none."""
+    return max(last + 1, int(now.timestamp() * 1000))

@@ -1,0 +1,177 @@
+"""The button of each department, and its free places: evaluated generation first, told at a change, repeated.
+
+buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places_revision}
+queues: {_id: department, revision, waiting}
+
+An evaluation (1) leaves its own generation in the documents, (2) reads agents, waiting chats and, at max(now, as_of),
+the hours, (3) writes only where the generation is still its own: where it is not, a later evaluation has seen all that
+this one saw. `as_of` keeps a replica whose clock is late from opening again what another one has closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from prometheus_client import Gauge
+from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
+
+from services import topology
+from services.broker import Publisher
+from services.consuming import BAD_DAY_ERRORS
+from services.contracts import ButtonChanged, ButtonColour, Fact, PlacesChanged
+from services.database import Database
+from services.presence import store
+from services.presence.availability import Crew, Light, count, light, next_revision
+from services.presence.hours import Schedule, is_open, next_opening
+
+log = structlog.get_logger()
+
+TICK = 1.0  # seconds after which hours are looked at without any other cause
+SPACING = 0.08  # seconds between two evaluations, in which causes are gathered
+ONLINE = Gauge("eloket_agents_online", "Agents logged in", ["department"])
+AVAILABLE = Gauge("eloket_agents_available", "Agents logged in and available", ["department"])
+FREE = Gauge("eloket_places_free", "Chats that could be taken now", ["department"])
+GREEN = Gauge("eloket_button_green", "1 while the button is green", ["department"])
+
+
+async def set_waiting(db: Database, department: str, revision: int, waiting: int) -> bool:
+    """So many wait, unless a later revision was heard before: then False."""
+    try:
+        result = await db["queues"].update_one(
+            {"_id": department, "revision": {"$lt": revision}},
+            {"$set": {"revision": revision, "waiting": waiting}},
+            upsert=True,
+        )
+    except DuplicateKeyError:
+        return False
+    return bool(result.modified_count or result.upserted_id is not None)
+
+
+async def ensure_buttons(db: Database, departments: Iterable[str]) -> None:
+    """A document for each department; harmless when it is there."""
+    first = {"generation": "", "revision": 0, "places_revision": 0}
+    writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
+    await db["buttons"].bulk_write(writes, ordered=False)
+
+
+async def read_buttons(db: Database, departments: Iterable[str]) -> list[dict[str, Any]]:
+    """The documents of these departments that were evaluated."""
+    return await db["buttons"].find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
+
+
+def button_fact(doc: Mapping[str, Any]) -> ButtonChanged:
+    """What a department's document says of its button."""
+    return ButtonChanged(
+        department=doc["_id"],
+        colour=doc["colour"],
+        reason=doc["reason"],
+        opens_at=doc["opens_at"],
+        revision=doc["revision"],
+    )
+
+
+def places_fact(doc: Mapping[str, Any]) -> PlacesChanged:
+    """What a department's document says of its free places."""
+    return PlacesChanged(department=doc["_id"], free=doc["free"], revision=doc["places_revision"])
+
+
+async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]) -> list[Fact]:
+    """Every department as it is now is in the database; the facts that tell what changed."""
+    generation = str(uuid.uuid4())
+    ids = list(schedules)
+    await db["buttons"].update_many({"_id": {"$in": ids}}, {"$set": {"generation": generation}})
+    crews = await store.crew(db)
+    waiting = {doc["_id"]: doc["waiting"] async for doc in db["queues"].find({"_id": {"$in": ids}})}
+    facts: list[Fact] = []
+    for doc in await db["buttons"].find({"_id": {"$in": ids}}).to_list(None):
+        department = doc["_id"]
+        now = max(clock(), doc.get("as_of", clock()))
+        crew = count(crews, department)
+        shown = _light(schedules[department], now, crew, waiting.get(department, 0))
+        _measure(department, crew, shown)
+        changes, news = _compare(doc, shown, crew.free, now)
+        if changes and await _write(db, department, generation, changes):
+            facts += [make({**doc, **changes}) for make in news]
+    return facts
+
+
+def _light(schedule: Schedule, now: datetime, crew: Crew, waiting: int) -> Light:
+    return light(is_open(schedule, now), next_opening(schedule, now), crew, waiting)
+
+
+def _compare(
+    doc: Mapping[str, Any], shown: Light, free: int, now: datetime
+) -> tuple[dict[str, Any], list[Callable[[Mapping[str, Any]], Fact]]]:
+    """The fields to write, and the facts to make of them afterwards; nothing when all is as it was."""
+    changes: dict[str, Any] = {}
+    news: list[Callable[[Mapping[str, Any]], Fact]] = []
+    fields = {"colour": shown.colour.value, "reason": shown.reason.value, "opens_at": shown.opens_at}
+    if doc["revision"] == 0 or any(doc[name] != value for name, value in fields.items()):
+        changes |= {**fields, "revision": next_revision(doc["revision"], now)}
+        news.append(button_fact)
+    if doc.get("free") != free:
+        changes |= {"free": free, "places_revision": next_revision(doc["places_revision"], now)}
+        news.append(places_fact)
+    return ({**changes, "as_of": now} if changes else {}), news
+
+
+async def _write(db: Database, department: str, generation: str, changes: Mapping[str, Any]) -> bool:
+    result = await db["buttons"].update_one({"_id": department, "generation": generation}, {"$set": dict(changes)})
+    return result.modified_count == 1
+
+
+def _measure(department: str, crew: Crew, shown: Light) -> None:
+    ONLINE.labels(department).set(crew.online)
+    AVAILABLE.labels(department).set(crew.available)
+    FREE.labels(department).set(crew.free)
+    GREEN.labels(department).set(shown.colour is ButtonColour.GREEN)
+
+
+class Buttons:
+    """Keeps the buttons right: evaluates when woken and at each tick, and repeats what they are."""
+
+    def __init__(
+        self, db: Database, publisher: Publisher, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]
+    ) -> None:
+        self._db, self._publisher, self._schedules, self._clock = db, publisher, schedules, clock
+        self._woken = asyncio.Event()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Something that the buttons depend on has changed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Evaluates until cancelled. A bad day passes: the next tick sees everything."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            try:
+                for fact in await evaluate(self._db, self._schedules, self._clock):
+                    if isinstance(fact, ButtonChanged):
+                        log.info("button_changed", department=fact.department, reason=fact.reason.value)
+                    await self._publisher.mention(fact)
+            except BAD_DAY_ERRORS as error:
+                log.warning("button_not_evaluated", error=type(error).__name__)
+            await asyncio.sleep(SPACING)
+
+    async def repeat(self) -> None:
+        """Tells every department's button and places again, each `BUTTON_INTERVAL`, until cancelled."""
+        while True:
+            await asyncio.sleep(topology.BUTTON_INTERVAL)
+            try:
+                for doc in await read_buttons(self._db, self._schedules):
+                    await self._publisher.mention(button_fact(doc))
+                    await self._publisher.mention(places_fact(doc))
+            except BAD_DAY_ERRORS as error:
+                log.warning("button_not_repeated", error=type(error).__name__)

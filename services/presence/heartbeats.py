@@ -1,0 +1,153 @@
+"""Who is there: the gateways' heartbeats, heard in a queue of this process's own, and what follows from them.
+
+Nothing is written for a heartbeat; only coming and going are, by compare-and-set. Silence is judged by this process's
+own clock, and only while it hears its own echo (services/liveness.py), so a backlog or an outage makes nobody gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pydantic import ValidationError
+
+from services import topology
+from services.broker import Link, declare_topology
+from services.consuming import BAD_DAY_ERRORS
+from services.contracts import GatewayConnections, ListenerEcho, ReleaseReason, decode
+from services.liveness import Liveness
+from services.presence import sessions, store
+from services.presence.availability import Agent
+from services.presence.telling import Desk, arrive, depart, utcnow
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+LOOK = 0.5  # seconds between looks at who is gone
+AT_ONCE = 8  # agents who come or go at a time
+
+
+class Listener:
+    """Hears every gateway's list and its own echo. `news` is set when a list names someone not known to be online."""
+
+    def __init__(self, url: str, desk: Desk, grace: float) -> None:
+        self.liveness = Liveness(grace)
+        self.news = asyncio.Event()
+        self.online: set[str] = set()
+        self._desk = desk
+        self._id = str(uuid.uuid4())
+        self._link = Link(url, "presence.listener", self._prepare)
+
+    @property
+    def up(self) -> bool:
+        """True while it hears itself."""
+        return self.liveness.hears(time.monotonic())
+
+    async def run(self) -> None:
+        """Listens until cancelled."""
+        await self._link.run()
+
+    async def echo(self) -> None:
+        """Says its own name, for itself to hear, until cancelled."""
+        counter = 0
+        while True:
+            await self._link.up.wait()
+            counter += 1
+            await self._desk.publisher.mention(ListenerEcho(listener=self._id, counter=counter))
+            await asyncio.sleep(topology.HEARTBEAT_INTERVAL if self.liveness.started is not None else 0.2)
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        async with asyncio.timeout(30):
+            await declare_topology(channel)
+            queue = await channel.declare_queue(
+                exclusive=True, auto_delete=True, arguments=dict[str, Any](topology.LISTENER_QUEUE_ARGUMENTS)
+            )
+            for key in topology.LISTENER_KEYS:
+                await queue.bind(topology.EXCHANGE, key)
+            await queue.consume(self._hear, no_ack=True)
+
+    async def _hear(self, message: AbstractIncomingMessage) -> None:
+        try:
+            fact = decode(message.body)
+        except ValidationError:
+            log.warning("heartbeat_not_understood")
+            return
+        now = time.monotonic()
+        if isinstance(fact, ListenerEcho) and fact.listener == self._id:
+            self.liveness.echo(now)
+        elif isinstance(fact, GatewayConnections):
+            here = {a.agent_id: a.silent_for for a in fact.agents}
+            self.liveness.hear(fact.incarnation, fact.counter, here, now, fact.leaving)
+            if not fact.leaving and here.keys() - self.online:
+                self.news.set()
+
+
+class Judge:
+    """Sets agents online and offline by what the listener hears."""
+
+    def __init__(self, desk: Desk, listener: Listener, grace: float) -> None:
+        self._desk, self._listener, self._grace = desk, listener, grace
+        self._known_since: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Judges at each piece of news and twice a second, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK):
+                    await self._listener.news.wait()
+            except TimeoutError:
+                pass
+            self._listener.news.clear()
+            try:
+                await self.look()
+            except BAD_DAY_ERRORS as error:
+                log.warning("agents_not_judged", error=type(error).__name__)
+                await asyncio.sleep(LOOK)
+
+    async def look(self) -> None:
+        """Those who came are online, those who are gone are offline. A deaf listener judges nobody."""
+        liveness, now = self._listener.liveness, time.monotonic()
+        if not liveness.hears(now):
+            return
+        online = await store.online_ids(self._desk.db)
+        # Another replica may have heard of him first: silence counts from when this one knew that he is online.
+        self._known_since = {who: self._known_since.get(who, now) for who in online}
+        self._listener.online = online
+        came = await self._admitted(liveness.present(now) - online)
+        gone = [w for w in liveness.gone(online, now) if now - self._known_since[w] >= self._grace]
+        await _for_each(came, self._arrive)
+        await _for_each(gone, self._depart)
+        liveness.forget_stale(now)
+
+    async def _admitted(self, listed: set[str]) -> list[Agent]:
+        """Of those listed, the agents with a live session. They are read before their sessions: a logout in between
+        makes their `v` another one."""
+        if not listed:
+            return []
+        agents = await store.absent(self._desk.db, listed)
+        admitted = await sessions.logged_in(self._desk.db, [a.id for a in agents], utcnow()) if agents else set()
+        return [a for a in agents if a.id in admitted]
+
+    async def _arrive(self, agent: Agent) -> None:
+        if await arrive(self._desk, agent):
+            self._listener.online.add(agent.id)
+
+    async def _depart(self, agent_id: str) -> None:
+        agent = await store.agent(self._desk.db, agent_id)
+        if agent and agent.online:
+            await depart(self._desk, agent, ReleaseReason.AGENT_GONE)
+
+
+async def _for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: T) -> None:
+        async with gate:
+            await work(item)
+
+    await asyncio.gather(*(one(item) for item in items))

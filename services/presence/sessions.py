@@ -1,0 +1,126 @@
+"""Logged-in sessions and attempts to log in, in the database.
+
+sessions: {_id: session_id, agent_id, token_hash, expires_at, ended_at}: only the SHA-256 of the random token is kept.
+A session that is over stays until all who must know were told; the TTL index is for what nobody ever asked for again.
+attempts: {_id, count, expires_at}: tries for one username from one address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pymongo.errors import DuplicateKeyError
+
+from services.database import Database
+
+ATTEMPTS = 10
+ATTEMPTS_SECONDS = 300
+_KEPT_AFTER = 3_600  # seconds for which a sweep has time to tell that a session expired
+
+
+@dataclass(frozen=True)
+class Session:
+    id: str
+    agent_id: str
+    expires_at: datetime
+
+
+async def ensure_indexes(db: Database) -> None:
+    """Indexes of sessions and attempts; harmless when they are there."""
+    await db["sessions"].create_index("token_hash", unique=True)
+    await db["sessions"].create_index("agent_id")
+    await db["sessions"].create_index("ended_at")
+    await db["sessions"].create_index("expires_at", expireAfterSeconds=_KEPT_AFTER)
+    await db["attempts"].create_index("expires_at", expireAfterSeconds=0)
+
+
+async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tuple[Session, str]:
+    """A new session and its token, which is known to nobody else from here on."""
+    token = secrets.token_urlsafe(32)
+    session = Session(str(uuid.uuid4()), agent_id, now + timedelta(hours=hours))
+    await db["sessions"].insert_one(
+        {
+            "_id": session.id,
+            "agent_id": agent_id,
+            "token_hash": _digest(token),
+            "expires_at": session.expires_at,
+            "ended_at": None,
+        }
+    )
+    return session, token
+
+
+async def find(db: Database, token: str, now: datetime) -> Session | None:
+    """The live session of this token."""
+    doc = await db["sessions"].find_one({"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}})
+    return Session(doc["_id"], doc["agent_id"], doc["expires_at"]) if doc else None
+
+
+async def end(db: Database, token: str, now: datetime) -> Session | None:
+    """The session of this token is over; None when there is none. What follows from it may be done again."""
+    doc = await db["sessions"].find_one({"token_hash": _digest(token)})
+    if doc is None:
+        return None
+    await db["sessions"].update_one({"_id": doc["_id"], "ended_at": None}, {"$set": {"ended_at": now}})
+    return Session(doc["_id"], doc["agent_id"], doc["expires_at"])
+
+
+async def end_all_of(db: Database, agent_ids: Iterable[str], now: datetime) -> None:
+    """All sessions of these agents are over."""
+    await db["sessions"].update_many(
+        {"agent_id": {"$in": list(agent_ids)}, "ended_at": None}, {"$set": {"ended_at": now}}
+    )
+
+
+async def over(db: Database, now: datetime, age: float) -> list[Session]:
+    """The sessions that were ended, or expired, at least `age` seconds ago and are not forgotten yet."""
+    before = now - timedelta(seconds=age)
+    docs = [
+        *await db["sessions"].find({"ended_at": {"$lt": before}}).to_list(None),
+        *await db["sessions"].find({"ended_at": None, "expires_at": {"$lt": before}}).to_list(None),
+    ]
+    return [Session(doc["_id"], doc["agent_id"], doc["expires_at"]) for doc in docs]
+
+
+async def forget(db: Database, session_id: str) -> None:
+    """Everyone who must know that this session is over was told."""
+    await db["sessions"].delete_one({"_id": session_id})
+
+
+async def logged_in(db: Database, agent_ids: Iterable[str], now: datetime) -> set[str]:
+    """Those of these agents who have a live session."""
+    wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
+    return {doc["agent_id"] async for doc in db["sessions"].find(wanted, {"agent_id": 1})}
+
+
+async def admit(db: Database, username: str, address: str, now: datetime) -> float:
+    """0 when one more attempt is allowed (it is counted), else the seconds until one will be."""
+    key = _digest(f"{address}\n{username}")
+    while True:
+        try:
+            await db["attempts"].update_one(
+                {"_id": key, "count": {"$lt": ATTEMPTS}, "expires_at": {"$gt": now}},
+                {"$inc": {"count": 1}, "$setOnInsert": {"expires_at": now + timedelta(seconds=ATTEMPTS_SECONDS)}},
+                upsert=True,
+            )
+            return 0.0
+        except DuplicateKeyError:
+            doc = await db["attempts"].find_one({"_id": key})
+            if doc and doc["expires_at"] > now and doc["count"] >= ATTEMPTS:
+                return float(max(1.0, (doc["expires_at"] - now).total_seconds()))
+            if doc and doc["expires_at"] <= now:  # not cleared away by the TTL index yet
+                await db["attempts"].delete_one({"_id": key, "expires_at": doc["expires_at"]})
+
+
+async def absolve(db: Database, username: str, address: str) -> None:
+    """A right password: earlier attempts do not count."""
+    await db["attempts"].delete_one({"_id": _digest(f"{address}\n{username}")})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

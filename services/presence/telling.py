@@ -1,0 +1,106 @@
+"""What presence tells of agents, seats and sessions. Twice is harmless; after `Unconfirmed` a sweep tells it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from services.broker import Publisher, Unconfirmed
+from services.contracts import AgentChanged, PlaceClaimed, PlaceReleased, ReleaseReason, SessionEnded
+from services.database import Database
+from services.presence import sessions, store
+from services.presence.availability import Agent, Seat
+from services.presence.sessions import Session
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every part of the service works with. `wake`: something that the buttons depend on has changed."""
+
+    db: Database
+    publisher: Publisher
+    wake: Callable[[], None]
+
+
+def utcnow() -> datetime:
+    """The present time, aware."""
+    return datetime.now(UTC)
+
+
+async def tell_claimed(desk: Desk, agent_id: str, agent_name: str, chat_id: str, turn: int) -> None:
+    """This agent holds this turn of the chat."""
+    await desk.publisher.tell(PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name))
+
+
+async def tell_released(desk: Desk, agent_id: str, chat_id: str, turn: int, reason: ReleaseReason) -> None:
+    """This agent does not, or no longer, hold this turn of the chat."""
+    await desk.publisher.tell(PlaceReleased(chat_id=chat_id, turn=turn, agent_id=agent_id, reason=reason))
+
+
+async def tell_seat(desk: Desk, agent: Agent, seat: Seat) -> None:
+    """What there is to say of a seat: claimed or, once it is leaving, released."""
+    if seat.leaving is None:
+        await tell_claimed(desk, agent.id, agent.name, seat.chat_id, seat.turn)
+    else:
+        await tell_released(desk, agent.id, seat.chat_id, seat.turn, seat.leaving)
+
+
+async def tell_agent(desk: Desk, agent_id: str) -> None:
+    """The agent's state as it is now; the mark that it was to be told goes."""
+    agent = await store.agent(desk.db, agent_id)
+    if agent is None:
+        return
+    await desk.publisher.tell(
+        AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause=agent.cause)
+    )
+    await store.told(desk.db, agent.id, agent.v)
+
+
+async def arrive(desk: Desk, agent: Agent) -> bool:
+    """The agent is online, if nothing has changed since he was read; colleagues and buttons hear of it."""
+    if not await store.set_online(desk.db, agent.id, agent.v, utcnow()):
+        return False
+    desk.wake()
+    log.info("agent_online", agent_id=agent.id)
+    await tell_agent(desk, agent.id)
+    return True
+
+
+async def depart(desk: Desk, agent: Agent, reason: ReleaseReason) -> bool:
+    """The agent is offline and his seats are leaving, if nothing has changed since he was read; all of it is told."""
+    if not await store.set_offline(desk.db, agent.id, agent.v, reason, utcnow()):
+        return False
+    desk.wake()
+    log.info("agent_offline", agent_id=agent.id, reason=reason.value, seats=len(agent.seats))
+    left = await store.agent(desk.db, agent.id) or agent
+    for seat in left.seats:
+        await tell_seat(desk, left, seat)
+    await tell_agent(desk, agent.id)
+    return True
+
+
+async def close_session(desk: Desk, session: Session) -> None:
+    """Everything that follows from the end of a session: its sockets close and, if it was the last one, he is offline.
+
+    May be done any number of times, by anyone; the session is forgotten when all of it is done.
+    """
+    while agent := await store.agent(desk.db, session.agent_id):  # read before his sessions: see Judge
+        if await sessions.logged_in(desk.db, [agent.id], utcnow()):
+            break
+        if await depart(desk, agent, ReleaseReason.LOGGED_OUT):
+            break
+    await desk.publisher.tell(SessionEnded(agent_id=session.agent_id, session_id=session.id))
+    await sessions.forget(desk.db, session.id)
+
+
+async def close_session_soon(desk: Desk, session: Session) -> None:
+    """As `close_session`; while the broker is away the rest is left to the sweep, since the session is over already."""
+    try:
+        await close_session(desk, session)
+    except Unconfirmed:
+        log.warning("session_end_untold", agent_id=session.agent_id)

@@ -1,0 +1,8 @@
+"""`python -m services.routing`: runs the routing service."""
+
+from services.chassis import run
+from services.routing.app import create_app
+from services.routing.settings import RoutingSettings
+
+if __name__ == "__main__":
+    run("routing", RoutingSettings, create_app)

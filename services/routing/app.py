@@ -1,0 +1,89 @@
+"""The routing service put together: whose turn each chat is, and who waits."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from pymongo.errors import PyMongoError
+
+from services import topology
+from services.broker import Publisher
+from services.chassis import Service
+from services.consuming import Consumers, retry_in_place
+from services.database import open_database, ping, probe_write
+from services.departments import load_departments
+from services.problems import document
+from services.routing import assignment, sweeps
+from services.routing.api import create_routes
+from services.routing.citizens import Citizens
+from services.routing.consumers import Desk, handler
+from services.routing.queue import Queue
+from services.routing.settings import RoutingSettings
+from services.routing.store import Store
+from services.routing.sweeps import Calm, Sweeps
+from services.routing.telling import Telling
+
+
+def create_app(settings: RoutingSettings) -> FastAPI:
+    """The service, nothing opened yet. Raises `ConfigurationError` when the departments file cannot be used."""
+    departments, limits = load_departments(settings.departments_file), settings.limits
+    names = [d.id for d in departments.departments]
+    service = Service("routing", settings)
+    database = open_database(settings, "routing")
+    store = Store(database, lambda chat: assignment.stamped(chat, datetime.now(UTC), limits))
+    publisher = Publisher(settings.rabbitmq_url, "routing")
+    queue = Queue(store, publisher)
+    desk = Desk(store, queue, Telling(store, publisher, queue, names))
+    citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)
+    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
+    for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
+        consumers.add(subject, handler(desk))
+    sweeping = Sweeps(
+        desk=desk,
+        citizens=citizens,
+        limits=limits,
+        calm=Calm(settings.settle_limit, time.monotonic()),
+        well=lambda: consumers.running and publisher.up,
+        departments=names,
+    )
+
+    async def consume() -> None:
+        await publisher.link.up.wait()
+        await retry_in_place(store.make_indexes, patience=float("inf"))
+        await consumers.run()
+
+    service.background("publisher", publisher.run)
+    service.background("consumers", consume)
+    service.background("queue", queue.run)
+    service.background("citizens", citizens.run)
+    service.background("echo", citizens.echo)
+    _watch(service, sweeping)
+    service.check("broker", lambda: publisher.up and citizens.hears)
+    service.check("database", lambda: ping(database))
+    service.check("consumers", lambda: consumers.running)
+    service.on_drain(consumers.drain)
+    service.on_drain(queue.flush)
+    service.on_close(database.client.close)
+    service.app.include_router(create_routes(desk, departments, limits))
+    _answer_when_database_is_away(service.app)
+    return service.app
+
+
+def _watch(service: Service, sweeping: Sweeps) -> None:
+    for seconds, sweep in (
+        (sweeps.TIMERS_EVERY, sweeping.timers),
+        (sweeps.ASK_EVERY, sweeping.ask),
+        (sweeps.AWAY_EVERY, sweeping.away),
+        (sweeps.QUEUES_EVERY, sweeping.queues),
+        (sweeps.COUNT_EVERY, sweeping.count),
+    ):
+        service.background(sweep.__name__, lambda s=seconds, w=sweep: sweeping.every(s, w))  # type: ignore[misc]
+
+
+def _answer_when_database_is_away(app: FastAPI) -> None:
+    @app.exception_handler(PyMongoError)
+    async def away(_: Request, __: PyMongoError) -> Response:
+        return document(503, "unavailable", "The database cannot be reached. Please try again.", {"Retry-After": "1"})

@@ -1,0 +1,118 @@
+"""What routing knows of one chat, and how it is told. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.contracts import Cause, ChatState, ChatStatus, CloseReason, Form
+from services.internal import ChatView
+
+
+@dataclass(frozen=True)
+class Limits:
+    """After how long each timer acts. `retell`: a change that is not known to be told is told again."""
+
+    hello: timedelta = timedelta(seconds=10)
+    waiting: timedelta = timedelta(seconds=600)
+    accept: timedelta = timedelta(seconds=30)
+    named: timedelta = timedelta(seconds=60)
+    kept: timedelta = timedelta(days=30)
+    retell: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One chat; all times are UTC by the clock of the routing process that wrote them, but `opened_at` the gateway's.
+
+    `rev` grows with every write (0: not stored), `v` with every change that is told. `department` None: its opening has
+    not been heard yet, only its hello (`state` None) or its close. A turn is one attempt to give the chat an agent.
+    """
+
+    id: str
+    rev: int = 0
+    v: int = 0
+    state: ChatStatus | None = None
+    turn: int = 0
+    cause: Cause | None = None
+    changed_at: datetime | None = None
+    department: str | None = None
+    locale: str = "nl"
+    name: str | None = None
+    question: str | None = None
+    form: Form | None = None
+    opened_at: datetime | None = None
+    known_since: datetime | None = None
+    greeted: bool = False
+    waiting_since: datetime | None = None
+    head: bool = False  # lost its agent or was transferred: before all who keep their first turn
+    wanted_agent: str | None = None  # transferred to this colleague, until `wanted_until`
+    wanted_until: datetime | None = None
+    agent_id: str | None = None
+    agent_name: str | None = None
+    assigned_at: datetime | None = None
+    accepted: bool = False
+    former_agent_id: str | None = None
+    closed_at: datetime | None = None
+    reason: CloseReason | None = None
+    untold_since: datetime | None = None  # a timer's or transfer's change that may not have been told yet
+    overdue_agent: str | None = None  # with it: this agent is to be told overdue for `overdue_turn`
+    overdue_turn: int | None = None
+    due_at: datetime | None = None  # when a timer has something to do here
+    expire_at: datetime | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.state is ChatStatus.WAITING
+
+    @property
+    def assigned(self) -> bool:
+        return self.state is ChatStatus.ASSIGNED
+
+    @property
+    def closed(self) -> bool:
+        return self.state is ChatStatus.CLOSED
+
+
+def state_of(chat: Chat) -> ChatState | None:
+    """The fact that tells this chat's state; None while its opening has not been heard: nobody can follow it yet."""
+    if chat.state is None or chat.cause is None or chat.department is None or chat.changed_at is None:
+        return None
+    return ChatState(
+        chat_id=chat.id,
+        v=chat.v,
+        state=chat.state,
+        turn=chat.turn,
+        department=chat.department,
+        cause=chat.cause,
+        agent_id=chat.agent_id,
+        agent_name=chat.agent_name,
+        reason=chat.reason,
+        former_agent_id=chat.former_agent_id,
+        at=chat.changed_at,
+    )
+
+
+def view_of(chat: Chat, position: int | None = None) -> ChatView | None:
+    """The chat as other services are shown it; None while its opening has not been heard."""
+    if chat.state is None or chat.cause is None or not chat.department or chat.opened_at is None:
+        return None
+    return ChatView(
+        chat_id=chat.id,
+        v=chat.v,
+        state=chat.state,
+        turn=chat.turn,
+        cause=chat.cause,
+        department=chat.department,
+        locale=chat.locale,
+        name=chat.name,
+        question=chat.question,
+        form=chat.form,
+        agent_id=chat.agent_id,
+        agent_name=chat.agent_name,
+        accepted=chat.accepted,
+        position=position,
+        reason=chat.reason,
+        opened_at=chat.opened_at,
+        closed_at=chat.closed_at,
+    )

@@ -1,0 +1,111 @@
+"""A department's queue: which waiting chats ask for an agent now, and telling everyone who stands where.
+
+In memory there are only hints: how many places are free, and who asked a moment ago. Losing them costs a repetition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+
+import structlog
+
+from services.broker import Publisher
+from services.consuming import BAD_DAY_ERRORS
+from services.contracts import PlacesChanged, PlaceWanted, QueueChanged
+from services.routing.assignment import who_asks
+from services.routing.chat import Chat
+from services.routing.store import Store
+
+log = structlog.get_logger()
+
+COALESCE = 0.1  # seconds in which changes of one department's queue become one fact
+ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again, unless places were freed
+MOST_ASKING = 100  # at a time in one department
+NAMED_ROOM = 50  # how many chats that wait for one colleague may stand before the others in the line that is read
+
+
+class Queue:
+    """The queues of all departments, as this replica works on them."""
+
+    def __init__(self, store: Store, publisher: Publisher) -> None:
+        self._store, self._publisher = store, publisher
+        self._free: dict[str, PlacesChanged] = {}
+        self._freed_at: dict[str, float] = {}
+        self._asked: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._next: dict[str, asyncio.Task[None]] = {}
+        self._rung: set[str] = set()
+        self._bell = asyncio.Event()
+
+    async def places_changed(self, fact: PlacesChanged) -> None:
+        """Remembers how many places are free and wakes the queue."""
+        known = self._free.get(fact.department)
+        if known is None or fact.revision > known.revision:
+            self._free[fact.department] = fact
+            if fact.free > 0:
+                self._freed_at[fact.department] = time.monotonic()
+        await self.ask(fact.department)
+
+    async def ask(self, department: str) -> None:
+        """Whoever is to ask in this department, judged after this call began, has asked (confirmed by the broker).
+
+        Callers at the same time share one reading of the line.
+        """
+        task = self._next.get(department)
+        if task is None:
+            task = self._next[department] = asyncio.create_task(self._ask_in_turn(department))
+        await asyncio.shield(task)
+
+    async def _ask_in_turn(self, department: str) -> None:
+        async with self._locks[department]:
+            del self._next[department]
+            places = self._free.get(department)
+            free = min(places.free if places else 1, MOST_ASKING)
+            line = await self._store.line(department, max(1, free) + NAMED_ROOM)
+            asking = who_asks(line, free)
+            asked, began = self._asked[department], time.monotonic()
+            fresh = max(began - ASK_AGAIN, self._freed_at.get(department, 0.0))
+            self._asked[department] = asked = {k: at for k, at in asked.items() if at >= fresh}
+            await asyncio.gather(*(self._want(c, asked, began) for c in asking if (c.id, c.turn) not in asked))
+
+    async def _want(self, chat: Chat, asked: dict[tuple[str, int], float], began: float) -> None:
+        department, named = chat.department or "", chat.wanted_agent
+        await self._publisher.tell(
+            PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, locale=chat.locale, agent_id=named)
+        )
+        asked[chat.id, chat.turn] = began
+
+    def ring(self, *departments: str | None) -> None:
+        """Who waits in these departments has changed: told within `COALESCE` seconds."""
+        self._rung.update(d for d in departments if d)
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Tells the queues that were rung for, until cancelled."""
+        while True:
+            await self._bell.wait()
+            await asyncio.sleep(COALESCE)
+            self._bell.clear()
+            try:
+                await self.flush()
+            except BAD_DAY_ERRORS as error:
+                log.warning("queue_not_told", error=type(error).__name__)
+                await asyncio.sleep(ASK_AGAIN)
+
+    async def flush(self) -> None:
+        """Every queue that was rung for is told now; those that could not be told stay rung for."""
+        while self._rung:
+            department = self._rung.pop()
+            try:
+                await self.announce(department)
+            except BAD_DAY_ERRORS:
+                self.ring(department)
+                raise
+
+    async def announce(self, department: str) -> None:
+        """Tells who waits here, the first in line first, under a revision above all before."""
+        revision = await self._store.next_revision(department, at_least=time.time_ns() // 1_000_000)
+        order = await self._store.order(department)
+        await self._publisher.tell(QueueChanged(department=department, revision=revision, order=order))

@@ -1,0 +1,33 @@
+"""What routing can be told beside the settings of all services. Limits are in seconds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from services.routing.chat import Limits
+from services.settings import Settings
+
+
+class RoutingSettings(Settings):
+    """How long a chat may be in each state before a timer steps in."""
+
+    hello_limit: float = Field(10, gt=0, description="from the opening until the citizen has said hello")
+    away_limit: float = Field(300, gt=0, description="that no gateway has a connection of the citizen")
+    waiting_limit: float = Field(600, gt=0, description="that a chat may wait without a break")
+    accept_limit: float = Field(30, gt=0, description="from the assignment until a person has seen the chat")
+    named_limit: float = Field(60, gt=0, description="that a chat waits for the colleague it was transferred to")
+    settle_limit: float = Field(10, ge=0, description="without trouble before timers judge: late facts come first")
+    closed_kept_days: float = Field(30, ge=3, description="that a closed chat is remembered; a token lives 2 days")
+
+    @property
+    def limits(self) -> Limits:
+        """The same for the rules."""
+        return Limits(
+            hello=timedelta(seconds=self.hello_limit),
+            waiting=timedelta(seconds=self.waiting_limit),
+            accept=timedelta(seconds=self.accept_limit),
+            named=timedelta(seconds=self.named_limit),
+            kept=timedelta(days=self.closed_kept_days),
+        )

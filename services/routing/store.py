@@ -1,0 +1,164 @@
+"""The chats in MongoDB: one document a chat, and one a department for the revision of its queue.
+
+A change is a compare-and-set by one `update_one` on `_id` and the revision that was read (`rev`), or an insert: of two
+at once one wins and the other reads again. Closed chats cost nothing: no search's index range reaches them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from services.contracts import Cause, ChatStatus, CloseReason, Form
+from services.database import Database
+from services.routing.chat import Chat
+
+Document = dict[str, Any]
+Rule = Callable[[Chat], Chat]
+
+OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
+_IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
+_INDEXES = [
+    IndexModel([("state", ASCENDING), ("department", ASCENDING), *_IN_LINE], name="line"),
+    IndexModel([("agent_id", ASCENDING), ("state", ASCENDING)], name="agent", sparse=True),
+    IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
+    IndexModel([("expire_at", ASCENDING)], name="expire", sparse=True, expireAfterSeconds=0),
+]
+_FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
+_ASKING = dict.fromkeys(("turn", "department", "locale", "wanted_agent", "untold_since"), 1)
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "state": ChatStatus,
+    "cause": Cause,
+    "reason": CloseReason,
+    "form": Form.model_validate,
+}
+
+
+class Contended(Exception):
+    """A chat changed again and again while we tried: the message is given back."""
+
+
+class Store:
+    """All that routing remembers."""
+
+    def __init__(self, database: Database, stamp: Rule) -> None:
+        """`stamp` gives each chat its next revision and its times before it is written."""
+        self._chats, self._queues, self._stamp = database["chats"], database["queues"], stamp
+
+    async def make_indexes(self) -> None:
+        """The indexes exist; any number of replicas may do this at once."""
+        await self._chats.create_indexes(_INDEXES)
+
+    async def load(self, chat_id: str) -> Chat:
+        """The chat; one with `rev` 0 when it is not known."""
+        document = await self._chats.find_one({"_id": chat_id})
+        return _chat(document) if document else Chat(chat_id)
+
+    async def change(self, chat_id: str, rule: Rule, known: Chat | None = None) -> tuple[Chat, Chat]:
+        """The chat before and after `rule`, written durably; twice the same object when the rule changed nothing.
+
+        `known`: the chat as it probably still is, which saves reading it. Raises `Contended` and `PyMongoError`.
+        """
+        before = known or await self.load(chat_id)
+        for _ in range(20):
+            after = rule(before)
+            if after == before:
+                return before, before
+            after = self._stamp(after)
+            if await self._save(before, after):
+                return before, after
+            before = await self.load(chat_id)
+        raise Contended(chat_id)
+
+    async def _save(self, before: Chat, after: Chat) -> bool:
+        if before.rev == 0:
+            try:
+                await self._chats.insert_one(_document(after))
+            except DuplicateKeyError:
+                return False
+            return True
+        result = await self._chats.update_one({"_id": after.id, "rev": before.rev}, _difference(before, after))
+        return result.modified_count == 1
+
+    async def line(self, department: str, limit: int) -> list[Chat]:
+        """The first waiting chats of a department in order, with no more of them than what asking needs."""
+        found = self._chats.find({"state": "waiting", "department": department}, _ASKING).sort(_IN_LINE).limit(limit)
+        return [dataclasses.replace(_chat(d), state=ChatStatus.WAITING) async for d in found]
+
+    async def order(self, department: str) -> list[str]:
+        """The ids of all waiting chats of a department, the first in line first."""
+        found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_IN_LINE)
+        return [d["_id"] async for d in found]
+
+    async def next_revision(self, department: str, at_least: int) -> int:
+        """A revision for this department's queue that is above all given before, and `at_least` this.
+
+        Call it before reading the order: then whoever has a higher one has seen all that you saw, or tells again.
+        """
+        found = await self._queues.find_one_and_update(  # a handful of documents: the embedded server scans them all
+            {"_id": department},
+            [{"$set": {"revision": {"$max": [{"$add": ["$revision", 1]}, at_least]}}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return int(found["revision"])
+
+    async def waiting_departments(self) -> set[str]:
+        """The departments in which somebody waits."""
+        return set(await self._chats.distinct("department", {"state": "waiting"}))
+
+    async def due(self, now: datetime, limit: int) -> list[Chat]:
+        """Chats with which a timer has something to do, the longest overdue first."""
+        found = self._chats.find({"due_at": {"$lte": now}}).sort("due_at", ASCENDING).limit(limit)
+        return [_chat(d) async for d in found]
+
+    async def greeted_open(self) -> list[str]:
+        """The ids of all open chats whose citizen has said hello."""
+        found = self._chats.find({"state": {"$in": OPEN}, "greeted": True}, {"_id": 1})
+        return [d["_id"] async for d in found]
+
+    async def some(self, chat_ids: Sequence[str]) -> list[Chat]:
+        """Those of these chats that are known."""
+        return [_chat(d) async for d in self._chats.find({"_id": {"$in": list(chat_ids)}})]
+
+    async def of_agent(self, agent_id: str) -> list[Chat]:
+        """The open chats that are assigned to this agent."""
+        return [_chat(d) async for d in self._chats.find({"agent_id": agent_id, "state": "assigned"})]
+
+    async def open_counts(self) -> dict[tuple[str, str], int]:
+        """How many chats there are by department and open state."""
+        group: list[Document] = [
+            {"$match": {"state": {"$in": OPEN}}},
+            {"$group": {"_id": {"department": "$department", "state": "$state"}, "n": {"$sum": 1}}},
+        ]
+        found = self._chats.aggregate(group)
+        return {(d["_id"]["department"], d["_id"]["state"]): d["n"] async for d in found}
+
+
+def _chat(document: Document) -> Chat:
+    members = {k: _KINDS[k](v) if k in _KINDS else v for k, v in document.items() if k in _DEFAULTS and v is not None}
+    return Chat(id=document["_id"], **members)
+
+
+def _document(chat: Chat) -> Document:
+    return {"_id": chat.id, **{k: _stored(getattr(chat, k)) for k in _FIELDS if getattr(chat, k) is not None}}
+
+
+def _difference(before: Chat, after: Chat) -> Document:
+    """The update that makes the stored `before` into `after`; unknown members of a newer version are left alone."""
+    changed = {k: getattr(after, k) for k in _FIELDS if getattr(after, k) != getattr(before, k)}
+    present = {k: _stored(v) for k, v in changed.items() if v is not None}
+    absent = {k: "" for k, v in changed.items() if v is None}
+    return {"$set": present, **({"$unset": absent} if absent else {})}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Form):
+        return value.model_dump()
+    return value.value if isinstance(value, ChatStatus | Cause | CloseReason) else value

@@ -1,0 +1,160 @@
+"""Timers, in every replica: twice is harmless. Each change leaves a mark in the chat until it has been told.
+
+A timer must not judge what has already happened but has not been handled yet. So after trouble (a start, a dependency
+that was away, a process that stood still, a backlog) timers wait until routing has been well for `settle` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from services.consuming import BAD_DAY_ERRORS
+from services.routing import assignment
+from services.routing.chat import Chat, Limits
+from services.routing.citizens import Citizens
+from services.routing.consumers import Desk
+from services.routing.store import Contended
+from services.routing.telling import OPEN, REPAIRED
+from services.tracing import begin_trace
+
+log = structlog.get_logger()
+
+TIMERS_EVERY, ASK_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 5.0, 10.0, 15.0
+STOOD_STILL = 5.0  # seconds between two looks after which this process itself was the trouble
+BACKLOG = 100  # facts that may wait without being trouble
+AT_A_TIME = 200
+
+
+class Sweep(Protocol):
+    """One sweep; its name is what the log calls it."""
+
+    __name__: str
+
+    def __call__(self) -> Awaitable[None]: ...
+
+
+class Calm:
+    """Whether timers may judge: nothing has been wrong for `settle` seconds. Times are of a monotonic clock."""
+
+    def __init__(self, settle: float, now: float) -> None:
+        self._settle, self._looked_at, self._trouble_at = settle, now, now
+
+    def look(self, well: bool, now: float) -> bool:
+        """Call it again and again; true when there has been no trouble for long enough."""
+        if not well or now - self._looked_at > STOOD_STILL:
+            self._trouble_at = now
+        self._looked_at = now
+        return self.settled(now)
+
+    def settled(self, now: float) -> bool:
+        """True when the last trouble is long enough ago."""
+        return now - self._trouble_at >= self._settle
+
+    def trouble(self, now: float) -> None:
+        """Something was wrong just now."""
+        self._trouble_at = now
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Everything that time alone brings about. `well`: consumers and publisher are working."""
+
+    desk: Desk
+    citizens: Citizens
+    limits: Limits
+    calm: Calm
+    well: Callable[[], bool]
+    departments: Iterable[str]
+
+    async def every(self, seconds: float, sweep: Sweep) -> None:
+        """Runs `sweep` about every so many seconds until cancelled; what is away now is tried again next time."""
+        while True:
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+            begin_trace()
+            try:
+                await sweep()
+            except (*BAD_DAY_ERRORS, Contended) as error:
+                self.calm.trouble(time.monotonic())
+                log.warning("sweep_failed", sweep=sweep.__name__, error=type(error).__name__)
+            except Exception:
+                self.calm.trouble(time.monotonic())
+                log.exception("sweep_failed", sweep=sweep.__name__)
+
+    async def timers(self) -> None:
+        """Deadlines of chats, and changes that may not have been told."""
+        backlog = await self.citizens.backlog()
+        judging = self.calm.look(self.well() and 0 <= backlog <= BACKLOG, time.monotonic())
+        present = self.citizens.present()
+        for chat in await self.desk.store.due(self.desk.clock(), AT_A_TIME):
+            begin_trace(chat_id=chat.id)
+            if judging:
+                await self._judge(chat, chat.id in present)
+            elif chat.untold_since:
+                await self._tell_again(chat)
+
+    async def _judge(self, chat: Chat, here: bool) -> None:
+        now = self.desk.clock()
+        before, after = await self.desk.store.change(
+            chat.id, lambda c: assignment.overdue(c, here, now, self.limits), known=chat
+        )
+        if after == before:
+            await self._tell_again(after)
+            return
+        why = _why(before, after)
+        REPAIRED.labels(why).inc()
+        self.desk.telling.record(before, after, why)
+        if after.untold_since:
+            await self.desk.telling.marked(after)
+        if after.waits and after.department and before.waits:
+            await self.desk.queue.ask(after.department)
+
+    async def _tell_again(self, chat: Chat) -> None:
+        if chat.untold_since and chat.untold_since + self.limits.retell <= self.desk.clock():
+            REPAIRED.labels("untold").inc()
+            await self.desk.telling.marked(chat)
+
+    async def away(self) -> None:
+        """Citizens whom no gateway has had for too long."""
+        gone = self.citizens.gone(await self.desk.store.greeted_open())
+        if not self.calm.settled(time.monotonic()):
+            return
+        now = self.desk.clock()
+        for chat_id in gone[:AT_A_TIME]:
+            begin_trace(chat_id=chat_id)
+            before, after = await self.desk.store.change(chat_id, lambda c: assignment.away(c, now))
+            if after != before:
+                REPAIRED.labels("away").inc()
+                self.desk.telling.record(before, after, why="away")
+                await self.desk.telling.marked(after)
+
+    async def ask(self) -> None:
+        """Wherever somebody waits, the first in line ask again: facts that were lost cost two seconds."""
+        for department in await self.desk.store.waiting_departments():
+            await self.desk.queue.ask(department)
+
+    async def queues(self) -> None:
+        """Every queue is told again, changed or not."""
+        for department in {*self.departments, *await self.desk.store.waiting_departments()}:
+            await self.desk.queue.announce(department)
+
+    async def count(self) -> None:
+        """The gauges of open chats."""
+        OPEN.clear()
+        for (department, state), n in (await self.desk.store.open_counts()).items():
+            OPEN.labels(self.desk.telling.label(department), state).inc(n)
+
+
+def _why(before: Chat, after: Chat) -> str:
+    """What the timer found, as the log and the numbers name it."""
+    if after.closed:
+        return "not_greeted" if not before.greeted and after.reason == "inactive" else "waiting_limit"
+    if after.overdue_agent:
+        return "accept_overdue"
+    return "listed" if after.greeted != before.greeted else "named_limit"

@@ -1,0 +1,85 @@
+"""How a change of a chat leaves routing: as facts for the others, as one line in the log, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.broker import Publisher
+from services.contracts import AcceptOverdue, Cause
+from services.routing.assignment import told
+from services.routing.chat import Chat, state_of
+from services.routing.queue import Queue
+from services.routing.store import Store
+
+log = structlog.get_logger()
+
+OPEN = Gauge("eloket_routing_chats", "Open chats", ["department", "state"])
+WAITED = Histogram(
+    "eloket_routing_waited_seconds",
+    "From the beginning of a wait until an agent was found",
+    buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 120, 300, 600),
+)
+OPENED = Counter("eloket_routing_opened_total", "Chats opened", ["department"])
+ASSIGNED = Counter("eloket_routing_assigned_total", "Turns that ended with an agent", ["department"])
+REQUEUED = Counter("eloket_routing_requeued_total", "Chats that went back to the queue", ["reason"])
+CLOSED = Counter("eloket_routing_closed_total", "Chats closed", ["reason"])
+REPAIRED = Counter("eloket_routing_repairs_total", "What a sweep had to do", ["reason"])
+OTHER = "other"  # the label of departments that are no longer in the departments file
+
+
+class Telling:
+    """Tells facts about chats, and keeps the record of what happened."""
+
+    def __init__(self, store: Store, publisher: Publisher, queue: Queue, departments: Collection[str]) -> None:
+        self._store, self._publisher, self._queue = store, publisher, queue
+        self._departments = frozenset(departments)
+
+    async def state(self, chat: Chat) -> None:
+        """The state of this chat is told, when there is anything to tell. Raises `Unconfirmed`."""
+        if fact := state_of(chat):
+            await self._publisher.tell(fact)
+
+    async def marked(self, chat: Chat) -> None:
+        """A timer's or transfer's change is told, then its mark goes. Raises `Unconfirmed`: then the mark stays.
+
+        The late agent is paused before his seat comes free, or he would be given the same chat again.
+        """
+        if chat.overdue_agent and chat.overdue_turn is not None:
+            await self._publisher.tell(
+                AcceptOverdue(chat_id=chat.id, turn=chat.overdue_turn, agent_id=chat.overdue_agent)
+            )
+        await self.state(chat)
+        await self._store.change(chat.id, lambda c: told(c) if c.v == chat.v else c, known=chat)
+
+    def record(self, before: Chat, after: Chat, why: str = "") -> None:
+        """Logs and counts what changed, and rings for the queues that changed with it."""
+        if after.v == before.v:
+            return
+        if before.waits or after.waits:
+            self._queue.ring(before.department, after.department)
+        if after.cause is Cause.OPENED:
+            OPENED.labels(self.label(after.department)).inc()
+            log.info("chat_opened", department=after.department, locale=after.locale)
+        elif after.assigned:
+            self._record_assigned(before, after)
+        elif after.closed:
+            CLOSED.labels(str(after.reason)).inc()
+            log.info("chat_closed", reason=after.reason, why=why, turn=after.turn, agent_id=after.agent_id)
+        else:
+            REQUEUED.labels(why).inc()
+            log.info("chat_requeued", reason=why, turn=after.turn, former_agent_id=after.former_agent_id)
+
+    def _record_assigned(self, before: Chat, after: Chat) -> None:
+        waited = 0.0
+        if before.waiting_since and after.assigned_at:
+            waited = max(0.0, (after.assigned_at - before.waiting_since).total_seconds())
+        ASSIGNED.labels(self.label(after.department)).inc()
+        WAITED.observe(waited)
+        log.info("chat_assigned", agent_id=after.agent_id, turn=after.turn, waited=round(waited, 3))
+
+    def label(self, department: str | None) -> str:
+        """A department as the label of a metric: bounded by the departments file."""
+        return department if department in self._departments else OTHER

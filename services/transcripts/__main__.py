@@ -1,0 +1,8 @@
+"""Runs the transcript service: `python -m services.transcripts`."""
+
+from services.chassis import run
+from services.transcripts.app import create_app
+from services.transcripts.settings import Settings
+
+if __name__ == "__main__":
+    run("transcripts", Settings, create_app)

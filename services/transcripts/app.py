@@ -1,0 +1,83 @@
+"""Puts the transcript service together."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+
+import structlog
+from fastapi import FastAPI
+
+from services import topology
+from services.broker import Publisher
+from services.chassis import Service
+from services.consuming import BAD_DAY_ERRORS, Consumers, retry_in_place
+from services.database import open_database, ping, probe_write
+from services.departments import load_departments
+from services.transcripts.api import Desk, add_routes
+from services.transcripts.consumers import MessageConsumer, note_handler
+from services.transcripts.files import Files
+from services.transcripts.pdf import PdfPress
+from services.transcripts.recording import Recorder
+from services.transcripts.settings import Settings
+from services.transcripts.store import Store
+from services.transcripts.writer import Writer, now_ms
+
+log = structlog.get_logger()
+
+CLEAN_EVERY = 600.0  # seconds, spread at random
+FOR_EVER = float("inf")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service, ready to run; nothing is connected yet. Raises `ConfigurationError` on wrong departments."""
+    service = Service("transcripts", settings)
+    departments = load_departments(settings.departments_file)
+    database = open_database(settings, "transcripts")
+    store, files, press = Store(database), Files(database), PdfPress(settings.pdf_fonts)
+    publisher = Publisher(settings.rabbitmq_url, "transcripts")
+    recorder = Recorder(store, files, publisher, Writer(store, settings.max_messages))
+    messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
+    notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
+    notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))
+    prepared = asyncio.Event()
+
+    async def prepare() -> None:
+        await publisher.link.up.wait()
+        await retry_in_place(store.ensure_indexes, FOR_EVER)
+        await retry_in_place(files.ensure_indexes, FOR_EVER)
+        prepared.set()
+
+    async def consume_messages() -> None:
+        await prepare()
+        await messages.run()
+
+    async def consume_notes() -> None:
+        await prepared.wait()
+        await notes.run()
+
+    service.background("publisher", publisher.run)
+    service.background("messages", consume_messages)
+    service.background("notes", consume_notes)
+    service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
+    service.check("broker", lambda: publisher.up)
+    service.check("database", lambda: ping(database))
+    service.check("consumers", lambda: messages.running and notes.running)
+    service.on_drain(messages.drain)
+    service.on_drain(notes.drain)
+    service.on_close(database.client.close)
+    service.on_close(press.close)
+    add_routes(service.app, Desk(store, files, press, departments, settings, now_ms))
+    return service.app
+
+
+async def clean_for_ever(files: Files, life: timedelta) -> None:
+    """Deletes, every ten minutes or so, the uploads that nobody posted. Any number of replicas may do it at once."""
+    while True:
+        await asyncio.sleep(CLEAN_EVERY * random.uniform(0.5, 1.5))
+        try:
+            if deleted := await files.clean(now_ms(), life):
+                log.info("attachments_deleted", count=deleted)
+        except BAD_DAY_ERRORS as error:
+            log.warning("cleaning_failed", error=type(error).__name__)

@@ -1,0 +1,256 @@
+"""The queues of transcripts. Messages come in batches that form by themselves while the previous one is being written.
+
+Plain aio-pika on a link of its own: a batch needs the deliveries themselves. The promises are those of
+`services/consuming.py`: poison to the dead letters alone, bad days waited out in place, a slow start, acknowledged
+last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
+from pydantic import ValidationError
+
+from services import topology
+from services.broker import Link, Publisher
+from services.consuming import BAD_DAY_ERRORS, HANDLED, SLOW_START, BadDay
+from services.contracts import ChatState, Fact, NotePosted, NoteStored, decode, is_id
+from services.transcripts.recording import Heard, Recorder, Verdict
+from services.transcripts.store import Store
+
+log = structlog.get_logger()
+
+PREFETCH = 200
+PATIENCE = 2.0  # seconds that a message waits for its chat to become known
+STATE_PATIENCE = 15.0  # a state of the chat waits longer: there is nobody who would tell it again
+LOOK_AGAIN = 0.1
+PROBE_PAUSE = 5.0
+QUEUE = topology.TRANSCRIPTS_MESSAGES
+_LOST = (*CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    message: AbstractIncomingMessage
+    heard: Heard
+
+
+class MessageConsumer:
+    """Consumes `transcripts.messages` until it is cancelled."""
+
+    def __init__(self, url: str, recorder: Recorder, probe: Callable[[], Awaitable[object]]) -> None:
+        self._url, self._recorder, self._probe = url, recorder, probe
+        self._link: Link | None = None
+        self._queue: AbstractQueue | None = None
+        self._tag: str | None = None
+        self._prefetch = 1
+        self._inbox: asyncio.Queue[tuple[AbstractQueue, AbstractIncomingMessage]] = asyncio.Queue()
+        self._waiting: list[Delivery] = []  # for their chat to become known
+        self._done = 0
+        self._busy = self._draining = False
+        self._returning: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> bool:
+        """True while deliveries come in on a connection that is up."""
+        return self._link is not None and self._link.up.is_set() and self._tag is not None
+
+    async def run(self) -> None:
+        """Call it when the topology is declared."""
+        while True:
+            try:
+                await self._until_bad_day()
+            except BadDay:
+                log.error("consumer_stopped", queue=QUEUE.name, reason="bad_day")
+                await self._until_probe_succeeds()
+
+    async def drain(self, patience: float = 10.0) -> None:
+        """Takes no more deliveries and finishes those in hand; what waits for its chat goes back to the queue."""
+        self._draining = True
+        await self._cancel()
+        end = time.monotonic() + patience
+        while (self._busy or not self._inbox.empty()) and time.monotonic() < end:  # noqa: ASYNC110 - a few polls
+            await asyncio.sleep(0.02)
+
+    async def _until_bad_day(self) -> None:
+        self._link = Link(self._url, QUEUE.name, self._prepare, self._lost)
+        tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._work())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._lost()
+
+    async def _until_probe_succeeds(self) -> None:
+        while True:
+            try:
+                await self._probe()
+                return
+            except BAD_DAY_ERRORS as error:
+                log.warning("probe_failed", error=type(error).__name__)
+                await asyncio.sleep(PROBE_PAUSE)
+
+    # ── the channel ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        self._lost()
+        if self._draining:
+            return
+        async with asyncio.timeout(30):
+            self._queue = await channel.get_queue(QUEUE.name)
+            await self._consume(PREFETCH if self._done >= SLOW_START else 1)
+
+    def _lost(self) -> None:
+        """What was delivered on the channel that is gone is delivered again: forget it."""
+        self._queue, self._tag = None, None
+        self._waiting.clear()
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+
+    async def _consume(self, prefetch: int) -> None:
+        queue = self._queue
+        assert queue is not None
+        await queue.channel.set_qos(prefetch_count=prefetch)
+
+        async def take(message: AbstractIncomingMessage) -> None:
+            self._inbox.put_nowait((queue, message))
+
+        self._prefetch, self._tag = prefetch, await queue.consume(take)
+
+    async def _cancel(self) -> None:
+        queue, tag, self._tag = self._queue, self._tag, None
+        if queue and tag:
+            try:
+                await queue.cancel(tag)
+            except _LOST as error:
+                log.info("cancel_failed", error=type(error).__name__)
+
+    async def _widen(self) -> None:
+        """The slow start is over: from here on a batch may be large."""
+        if self._prefetch == PREFETCH or self._done < SLOW_START or self._draining or self._tag is None:
+            return
+        await self._cancel()
+        try:
+            await self._consume(PREFETCH)
+        except (*_LOST, AssertionError) as error:
+            log.info("widen_failed", error=type(error).__name__)  # the channel is gone: the next one starts wide
+
+    # ── the batches ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _work(self) -> None:
+        while True:
+            fresh = await self._next()
+            self._busy = True
+            try:
+                batch, self._waiting = [*self._waiting, *await self._decoded(fresh)], []
+                await self._handle(batch)
+                await self._widen()
+            finally:
+                self._busy = False
+
+    async def _next(self) -> list[tuple[AbstractQueue, AbstractIncomingMessage]]:
+        """All that has come in since, at least one; none when it is time to look at those that wait for their chat."""
+        got = []
+        try:
+            async with asyncio.timeout(LOOK_AGAIN if self._waiting else None):
+                got.append(await self._inbox.get())
+        except TimeoutError:
+            return []
+        while len(got) < PREFETCH and not self._inbox.empty():
+            got.append(self._inbox.get_nowait())
+        return [(queue, m) for queue, m in got if queue is self._queue]
+
+    async def _decoded(self, fresh: Iterable[tuple[AbstractQueue, AbstractIncomingMessage]]) -> list[Delivery]:
+        batch = []
+        for _, message in fresh:
+            try:
+                fact = decode(message.body)
+            except ValidationError as error:
+                problem = error.errors(include_input=False)[0]["type"]
+                log.error("message_dead_lettered", queue=QUEUE.name, problem=problem)
+                await self._settle(message, Verdict.POISON)
+                continue
+            header = message.headers.get("traceparent")
+            batch.append(Delivery(message, Heard(fact, bool(message.redelivered), header)))
+        return batch
+
+    async def _handle(self, batch: Sequence[Delivery]) -> None:
+        try:
+            await self._recorder.record([d.heard for d in batch])
+        except BadDay:
+            raise
+        except Exception:
+            if len(batch) == 1:
+                self._give_back(batch[0])
+                return
+            log.exception("batch_failed", size=len(batch))
+            for delivery in batch:  # one of them hurts: it must not take its neighbours with it
+                await self._handle([delivery])
+            return
+        await self._give_up_on_late(batch)
+        for delivery in batch:
+            if delivery.heard.verdict is Verdict.LATER:
+                self._waiting.append(delivery)
+            else:
+                await self._settle(delivery.message, delivery.heard.verdict)
+
+    async def _give_up_on_late(self, batch: Iterable[Delivery]) -> None:
+        now = time.monotonic()
+        for heard in (d.heard for d in batch):
+            patience = STATE_PATIENCE if isinstance(heard.fact, ChatState) else PATIENCE
+            if heard.verdict is Verdict.LATER and now - heard.arrived > patience:
+                await self._recorder.give_up(heard)
+
+    async def _settle(self, message: AbstractIncomingMessage, verdict: Verdict) -> None:
+        try:
+            if verdict is Verdict.DONE:
+                await message.ack()
+            else:
+                await message.reject(requeue=False)
+        except _LOST as error:
+            log.info("not_settled", error=type(error).__name__)  # it is delivered again, and found done
+            return
+        self._done += 1
+        HANDLED.labels(QUEUE.name, "done" if verdict is Verdict.DONE else "dead_lettered").inc()
+
+    def _give_back(self, delivery: Delivery) -> None:
+        """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
+        count = int(str(delivery.message.headers.get("x-delivery-count") or 0))
+        log.exception("message_failed", queue=QUEUE.name, type=delivery.heard.fact.type, delivery_count=count)
+        HANDLED.labels(QUEUE.name, "given_back").inc()
+        task = asyncio.create_task(self._return_later(delivery.message, min(2.0**count, 30.0)))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+
+    async def _return_later(self, message: AbstractIncomingMessage, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        try:
+            await message.reject(requeue=True)
+        except _LOST as error:
+            log.info("not_settled", error=type(error).__name__)
+
+
+def note_handler(
+    store: Store, publisher: Publisher, clock: Callable[[], datetime]
+) -> Callable[[Fact], Awaitable[None]]:
+    """Handles `transcripts.notes`: the note is stored once, and told each time that it comes."""
+
+    async def note_posted(fact: Fact) -> None:
+        if not isinstance(fact, NotePosted) or not (is_id(fact.chat_id) and is_id(fact.id)):
+            raise ValueError("not an internal note")
+        note = await store.add_note(fact, clock())
+        await publisher.tell(NoteStored(chat_id=note.chat_id, note=note))
+
+    return note_posted

@@ -1,0 +1,20 @@
+"""What the transcript service counts; labels are bounded."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+STORED = Counter("eloket_entries_stored_total", "Entries that this process stored", ["party"])
+REPEATED = Counter("eloket_entries_repeated_total", "Entries that were in the log already when they came")
+REFUSED = Counter("eloket_messages_refused_total", "Messages that were refused", ["code"])
+BATCH_SIZE = Histogram("eloket_batch_size", "Deliveries in one batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+ROUNDS = Counter("eloket_rounds_total", "Rounds that were written")
+COLLISIONS = Counter("eloket_collisions_total", "Entries that met a duplicate key in a round")
+STORE_SECONDS = Histogram(
+    "eloket_store_seconds",
+    "From a message's arrival in this process until it was stored and told",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
+)
+ATTACHMENTS = Counter("eloket_attachments_total", "Uploads by what came of them", ["outcome"])
+RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
+RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])

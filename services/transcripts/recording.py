@@ -1,0 +1,254 @@
+"""What becomes of a batch of facts: entries of the logs, what is remembered of each chat, and the facts that tell it.
+
+Everything here may be done twice with the same facts; the second time finds what the first has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+
+import structlog
+
+from services.broker import Publisher
+from services.consuming import retry_in_place
+from services.contracts import (
+    Cause,
+    ChatOpened,
+    ChatState,
+    ChatStatus,
+    Fact,
+    MessagePosted,
+    MessageRefused,
+    MessageStored,
+    Party,
+    RefusalCode,
+    is_id,
+)
+from services.tracing import begin_trace
+from services.transcripts import counting
+from services.transcripts.access import Chat
+from services.transcripts.files import Files
+from services.transcripts.recent import Recent
+from services.transcripts.rounds import (
+    Lines,
+    Outcome,
+    Refused,
+    Stored,
+    Unknown,
+    Wanted,
+    event_id,
+    opened_id,
+    question_id,
+)
+from services.transcripts.store import Store, encodable
+from services.transcripts.system_texts import event_text
+from services.transcripts.writer import Writer
+
+log = structlog.get_logger()
+
+SYSTEM = "system"
+CITIZEN = "citizen"
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Verdict(Enum):
+    DONE = "done"  # acknowledge
+    LATER = "later"  # its chat is not known yet
+    POISON = "poison"  # to the dead letters
+
+
+@dataclass(eq=False, slots=True)
+class Heard:
+    """One delivered fact, the entries that it wants, and what came of it."""
+
+    fact: Fact
+    redelivered: bool = False
+    traceparent: object = None
+    arrived: float = field(default_factory=time.monotonic)
+    wanted: list[Wanted] = field(default_factory=list)
+    refusal: RefusalCode | None = None
+    verdict: Verdict = Verdict.DONE
+
+
+class Recorder:
+    """Records batches; one at a time."""
+
+    def __init__(self, store: Store, files: Files, publisher: Publisher, writer: Writer) -> None:
+        self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
+        self._told: Recent[bool] = Recent(20_000)  # ids of system entries that are stored and told
+
+    async def record(self, batch: Sequence[Heard]) -> None:
+        """Each gets its verdict; whatever it led to has been stored with majority and confirmed by the broker.
+
+        Waits bad days out in place; raises `BadDay` when one lasts too long.
+        """
+        for heard in batch:
+            heard.wanted, heard.refusal = [], None
+            heard.verdict = Verdict.DONE if is_acceptable(heard.fact) else Verdict.POISON
+        await retry_in_place(lambda: self._prepare(batch))
+        lines = Lines()
+        for heard in batch:
+            for wanted in heard.wanted:
+                lines.add(wanted)
+        outcomes = await self._writer.store(lines)
+        seals = [o.entry for o in outcomes.values() if isinstance(o, Stored) and o.entry.is_seal]
+        await retry_in_place(lambda: self._store.close_chats(seals))
+        for heard in batch:
+            if any(isinstance(outcomes[w], Unknown) for w in heard.wanted):
+                heard.verdict = Verdict.LATER
+        await self._tell_all(batch, outcomes)
+        counting.BATCH_SIZE.observe(len(batch))
+
+    async def give_up(self, heard: Heard) -> None:
+        """The chat never became known: whoever said something in it hears so; anything else is for the dead letters."""
+        if not isinstance(heard.fact, MessagePosted):
+            log.error("chat_never_opened", type=heard.fact.type)
+            heard.verdict = Verdict.POISON
+            return
+        begin_trace(heard.traceparent, chat_id=heard.fact.chat_id)
+        heard.verdict = Verdict.DONE
+        await self._refuse(heard.fact.chat_id, heard.fact.id, heard.fact.sender.id, RefusalCode.UNAVAILABLE)
+
+    # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _prepare(self, batch: Iterable[Heard]) -> None:
+        good = [h for h in batch if h.verdict is Verdict.DONE]
+        await self._store.open_chats([h.fact for h in good if isinstance(h.fact, ChatOpened)])
+        await self._prepare_states([h for h in good if isinstance(h.fact, ChatState)])
+        await asyncio.gather(*(self._prepare_message(h) for h in good if _has_attachment(h.fact)))
+        for heard in good:
+            if isinstance(heard.fact, ChatOpened):
+                heard.wanted = opening(heard.fact)
+            elif isinstance(heard.fact, MessagePosted) and not _has_attachment(heard.fact):
+                heard.wanted = [said(heard.fact)]
+            if not all(encodable(w.entry(1, _LONG_AGO)) for w in heard.wanted):
+                log.error("entry_not_encodable", type=heard.fact.type)
+                heard.wanted, heard.verdict = [], Verdict.POISON
+
+    async def _prepare_states(self, states: Sequence[Heard]) -> None:
+        fresh = [(h, f) for h in states if (f := _state_of(h)) and (h.redelivered or _event_id(f) not in self._told)]
+        if not fresh:
+            return
+        chats = await self._store.chats([f.chat_id for _, f in fresh])
+        await self._store.note_states([(f.chat_id, f.v, f.agent_id) for _, f in fresh if f.chat_id in chats])
+        for heard, fact in fresh:
+            chat = chats.get(fact.chat_id)
+            if chat is None:
+                heard.verdict = Verdict.LATER
+            elif fact.v >= chat.v or fact.state is ChatStatus.CLOSED:
+                heard.wanted = [happened(fact, chat)]
+            else:
+                log.debug("state_overtaken", chat_id=fact.chat_id, v=fact.v)
+
+    async def _prepare_message(self, heard: Heard) -> None:
+        fact = heard.fact
+        assert isinstance(fact, MessagePosted)
+        assert fact.attachment_id is not None
+        attachment = await self._files.keep(fact.attachment_id, fact.chat_id, fact.sender.id)
+        if attachment is None:
+            heard.refusal = RefusalCode.UNKNOWN_ATTACHMENT
+            return
+        heard.wanted = [said(fact)]
+        heard.wanted[0].attachment = attachment
+
+    # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tell_all(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> None:
+        """Each chat's facts one after another in the order of seq, the chats side by side."""
+        by_chat: dict[str, list[Heard]] = {}
+        for heard in batch:
+            if heard.verdict is Verdict.DONE:
+                by_chat.setdefault(_chat_id(heard.fact), []).append(heard)
+        told = await asyncio.gather(*(self._tell_chat(s, outcomes) for s in by_chat.values()), return_exceptions=True)
+        for error in told:
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _tell_chat(self, several: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> None:
+        ready = [(h, w, outcomes[w]) for h in several for w in h.wanted]
+        for heard, wanted, outcome in sorted(ready, key=lambda r: _seq(r[2])):
+            begin_trace(heard.traceparent, chat_id=wanted.chat_id)
+            if isinstance(outcome, Stored):
+                await self._tell_stored(heard, wanted, outcome)
+            elif isinstance(outcome, Refused) and wanted.said:
+                await self._refuse(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code)
+        for heard in several:
+            if heard.refusal and isinstance(heard.fact, MessagePosted):
+                begin_trace(heard.traceparent, chat_id=heard.fact.chat_id)
+                await self._refuse(heard.fact.chat_id, heard.fact.id, heard.fact.sender.id, heard.refusal)
+            counting.STORE_SECONDS.observe(time.monotonic() - heard.arrived)
+            log.debug("message_handled", type=heard.fact.type)
+
+    async def _tell_stored(self, heard: Heard, wanted: Wanted, outcome: Stored) -> None:
+        if wanted.said or heard.redelivered or not outcome.repeated:
+            fact = MessageStored.model_construct(chat_id=wanted.chat_id, entry=outcome.entry)
+            await retry_in_place(lambda: self._publisher.tell(fact))
+        if not wanted.said:
+            self._told.set(wanted.id, True)
+        if wanted.event and not outcome.repeated and (wanted.opens or outcome.entry.is_seal):
+            log.info("chat_sealed" if outcome.entry.is_seal else "log_begun", seq=outcome.entry.seq)
+
+    async def _refuse(self, chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> None:
+        fact = MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)
+        await retry_in_place(lambda: self._publisher.tell(fact))
+        counting.REFUSED.labels(code.value).inc()
+        log.info("message_refused", code=code.value)
+
+
+def is_acceptable(fact: Fact) -> bool:
+    """True for the facts of this queue with ids in their canonical form (they become keys in the database)."""
+    if isinstance(fact, MessagePosted):
+        return is_id(fact.chat_id) and is_id(fact.id) and (fact.text is None) is not (fact.attachment_id is None)
+    return isinstance(fact, ChatOpened | ChatState) and is_id(fact.chat_id)
+
+
+def opening(fact: ChatOpened) -> list[Wanted]:
+    """The first entries of a chat: `opened`, and the citizen's question when there is one."""
+    text = event_text(fact.locale, Cause.OPENED)
+    first = Wanted(fact.chat_id, opened_id(fact.chat_id), Party.SYSTEM, SYSTEM, text=text, event=Cause.OPENED)
+    if not fact.question:
+        return [first]
+    question = Wanted(fact.chat_id, question_id(fact.chat_id), Party.CITIZEN, CITIZEN, fact.name, fact.question)
+    return [first, question]
+
+
+def said(fact: MessagePosted) -> Wanted:
+    sender = fact.sender
+    return Wanted(fact.chat_id, fact.id, sender.party, sender.id, sender.name, fact.text)
+
+
+def happened(fact: ChatState, chat: Chat) -> Wanted:
+    """What the chat says at this state, in its own language."""
+    reason = fact.reason if fact.state is ChatStatus.CLOSED else None
+    event = Cause.CLOSED if fact.state is ChatStatus.CLOSED else fact.cause
+    text = event_text(chat.locale, event, fact.agent_name, reason)
+    return Wanted(fact.chat_id, _event_id(fact), Party.SYSTEM, SYSTEM, text=text, event=event, reason=reason)
+
+
+def _event_id(fact: ChatState) -> str:
+    return event_id(fact.chat_id, Cause.CLOSED if fact.state is ChatStatus.CLOSED else fact.cause, fact.turn)
+
+
+def _state_of(heard: Heard) -> ChatState | None:
+    fact = heard.fact
+    if not isinstance(fact, ChatState):
+        return None
+    return None if fact.cause is Cause.OPENED and fact.state is not ChatStatus.CLOSED else fact
+
+
+def _chat_id(fact: Fact) -> str:
+    assert isinstance(fact, ChatOpened | ChatState | MessagePosted)
+    return fact.chat_id
+
+
+def _has_attachment(fact: Fact) -> bool:
+    return isinstance(fact, MessagePosted) and fact.attachment_id is not None
+
+
+def _seq(outcome: Outcome) -> int:
+    return outcome.entry.seq if isinstance(outcome, Stored) else 1 << 62

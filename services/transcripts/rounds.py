@@ -1,0 +1,159 @@
+"""RULES of seq: which entries go into which round, and what a duplicate key means. No I/O.
+
+A batch is stored in rounds. In a round stands at most one entry of each chat, with that chat's tail + 1. The tail is
+what this writer itself has stored, or has read (both with majority): so n + 1 is only tried by one who knows that n is
+there, and whatever fails leaves no hole. The seal is the last entry of a chat: nothing comes after it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.contracts import Attachment, Cause, CloseReason, Entry, Party, RefusalCode, derived_id
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last entry of a chat's log; `seq` 0: there is none."""
+
+    seq: int = 0
+    sealed: bool = False
+    at: datetime | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Wanted:
+    """Something that wants to become an entry. `said`: it came from a participant, who waits for an answer."""
+
+    chat_id: str
+    id: str
+    party: Party
+    sender_id: str
+    name: str | None = None
+    text: str | None = None
+    attachment: Attachment | None = None
+    event: Cause | None = None
+    reason: CloseReason | None = None
+
+    @property
+    def said(self) -> bool:
+        return self.party is not Party.SYSTEM
+
+    @property
+    def opens(self) -> bool:
+        return self.event is Cause.OPENED
+
+    def entry(self, seq: int, at: datetime) -> Entry:
+        """The entry that it becomes (built of values that were validated already)."""
+        return Entry.model_construct(
+            chat_id=self.chat_id,
+            seq=seq,
+            id=self.id,
+            party=self.party,
+            sender_id=self.sender_id,
+            name=self.name,
+            text=self.text,
+            attachment=self.attachment,
+            event=self.event,
+            reason=self.reason,
+            at=at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """It is in the log; `repeated`: it was there before this writer tried."""
+
+    entry: Entry
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    code: RefusalCode
+
+
+class Unknown:
+    """The chat has no log yet: its `chat.opened` was not heard."""
+
+
+UNKNOWN = Unknown()
+Outcome = Stored | Refused | Unknown
+
+
+@dataclass(slots=True)
+class Lines:
+    """What is still to be stored, one line for each chat, the first in line first."""
+
+    _lines: dict[str, deque[Wanted]] = field(default_factory=dict)
+
+    def add(self, wanted: Wanted) -> None:
+        self._lines.setdefault(wanted.chat_id, deque()).append(wanted)
+
+    def heads(self) -> list[Wanted]:
+        """The first in each line: those that a round may try."""
+        return [line[0] for line in self._lines.values()]
+
+    def line(self, chat_id: str) -> list[Wanted]:
+        return list(self._lines.get(chat_id, ()))
+
+    def finish(self, wanted: Wanted) -> None:
+        """It has its outcome and leaves the line."""
+        line = self._lines[wanted.chat_id]
+        line.remove(wanted)
+        if not line:
+            del self._lines[wanted.chat_id]
+
+
+def unread(heads: Iterable[Wanted], tails: Mapping[str, Tail]) -> list[str]:
+    """The chats whose tail must be read first. `opened` may try seq 1 without: before 1 there can be no hole."""
+    return [w.chat_id for w in heads if w.chat_id not in tails and not w.opens]
+
+
+def barred(wanted: Wanted, tail: Tail, limit: int) -> Outcome | None:
+    """Why nothing of this kind can be added after `tail`, or None when it can.
+
+    It may be in the log all the same (a repeat): look there before answering.
+    """
+    if tail.sealed:
+        return Refused(RefusalCode.CHAT_CLOSED)
+    if tail.seq == 0 and not wanted.opens:
+        return UNKNOWN
+    if wanted.said and tail.seq >= limit:
+        return Refused(RefusalCode.UNAVAILABLE)
+    return None
+
+
+def next_entry(wanted: Wanted, tail: Tail, now: datetime) -> Entry:
+    """The entry after `tail`; times within a chat never go back, though the clocks of two writers differ."""
+    return wanted.entry(tail.seq + 1, max(now, tail.at) if tail.at else now)
+
+
+def tail_after(entry: Entry) -> Tail:
+    return Tail(entry.seq, entry.is_seal, entry.at)
+
+
+def repeat(wanted: Wanted, there: Entry) -> Outcome:
+    """What it means that this id is in the log: told again to its sender; to anybody else the id is taken."""
+    if there.sender_id != wanted.sender_id or there.party is not wanted.party:
+        return Refused(RefusalCode.INVALID)
+    return Stored(there, repeated=True)
+
+
+# ── ids of what the system says ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def opened_id(chat_id: str) -> str:
+    return derived_id(chat_id, "opened")
+
+
+def question_id(chat_id: str) -> str:
+    return derived_id(chat_id, "question")
+
+
+def event_id(chat_id: str, cause: Cause, turn: int) -> str:
+    """The same however often, and under whichever `v`, it is told: an event happens once in a turn, the seal once."""
+    return derived_id(chat_id, "closed") if cause is Cause.CLOSED else derived_id(chat_id, "state", turn, cause.value)

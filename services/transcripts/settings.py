@@ -1,0 +1,26 @@
+"""What the transcript service adds to the settings that all share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.settings import Settings as Shared
+
+MIB = 1024 * 1024
+
+
+class Settings(Shared):
+    """Sizes in bytes, times in seconds."""
+
+    max_messages: int = Field(5_000, ge=10, description="entries of one chat; what participants say beyond is refused")
+    attachment_bytes: int = Field(10 * MIB, ge=1)
+    attachment_count: int = Field(20, ge=1, description="files of one chat")
+    attachment_total: int = Field(50 * MIB, ge=1, description="bytes of all files of one chat")
+    upload_idle: float = Field(30.0, gt=0, description="longest silence within an upload")
+    unposted_life: float = Field(24 * 3600.0, gt=0, description="an uploaded file that nobody posts lives so long")
+    citizen_access: float = Field(48 * 3600.0, gt=0, description="a citizen reaches a closed chat for so long")
+    clamd_url: str = Field("", pattern=r"^$|^tcp://[^/\s:]+:\d+$|^unix:/.+$")
+    clamd_timeout: float = Field(20.0, gt=0)
+    pdf_fonts: Path | None = Field(None, description="a folder with further fonts for the PDF, such as Noto Sans CJK")

@@ -1,0 +1,218 @@
+"""The database of transcripts: chats, their logs and the internal notes. Every write is harmless when it lands late.
+
+Collections: `chats` (one document a chat), `entries` (`_id` = `<chat_id>:<id>`, unique (chat_id, seq)), `notes`.
+Written with majority and journal, read from the primary with majority (`services/database.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson.errors import BSONError
+from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from services.contracts import Attachment, Cause, ChatOpened, CloseReason, Entry, Note, NotePosted, Party
+from services.database import DUPLICATE_KEY, Database
+from services.transcripts.access import Chat
+from services.transcripts.rounds import Tail
+
+MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
+_TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
+_AT_A_TIME = 8
+
+
+class Store:
+    """All methods raise `PyMongoError` when the database is away; each may be called again."""
+
+    def __init__(self, database: Database) -> None:
+        self._chats, self._entries, self._notes = database["chats"], database["entries"], database["notes"]
+        self._reads = asyncio.Semaphore(_AT_A_TIME)
+
+    async def ensure_indexes(self) -> None:
+        await self._entries.create_indexes([IndexModel([("chat_id", ASCENDING), ("seq", ASCENDING)], unique=True)])
+        await self._notes.create_indexes([IndexModel([("chat_id", ASCENDING), ("at", ASCENDING)])])
+
+    # ── chats ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def open_chats(self, opened: Iterable[ChatOpened]) -> None:
+        """Each chat has its document; one that is there keeps what it has."""
+        await self._bulk([UpdateOne({"_id": o.chat_id}, {"$setOnInsert": _chat(o)}, upsert=True) for o in opened])
+
+    async def note_states(self, states: Iterable[tuple[str, int, str | None]]) -> None:
+        """Remembers for (chat, v, agent) the highest v and every agent who takes part."""
+        await self._bulk([UpdateOne({"_id": c}, _state(v, agent)) for c, v, agent in states])
+
+    async def close_chats(self, seals: Iterable[Entry]) -> None:
+        """Each chat's document says when it was sealed."""
+        await self._bulk([UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}}) for s in seals])
+
+    async def chats(self, chat_ids: Sequence[str]) -> dict[str, Chat]:
+        """The chats that are known."""
+        found = self._chats.find({"_id": {"$in": list(chat_ids)}})
+        return {d["_id"]: _chat_of(d) async for d in found}
+
+    async def chat(self, chat_id: str) -> Chat | None:
+        return (await self.chats([chat_id])).get(chat_id)
+
+    # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def tails(self, chat_ids: Iterable[str]) -> dict[str, Tail]:
+        """The last entry of each chat; `Tail()` for one without a log."""
+        return dict(await asyncio.gather(*(self._tail(c) for c in chat_ids)))
+
+    async def insert(self, entries: Sequence[Entry]) -> set[int]:
+        """Stores a round (at most one entry of each chat); gives the positions that met a duplicate key.
+
+        Raises `PyMongoError` on anything else that went wrong, a missing majority too: then nothing is known.
+        """
+        try:
+            await self._entries.insert_many([document(e) for e in entries], ordered=False)
+        except BulkWriteError as error:
+            return _duplicates(error)
+        return set()
+
+    async def find(self, chat_id: str, ids: Iterable[str]) -> dict[str, Entry]:
+        """Those of these ids that are in the chat's log."""
+        found = self._entries.find({"_id": {"$in": [f"{chat_id}:{i}" for i in ids]}})
+        return {d["id"]: entry_of(d) async for d in found}
+
+    async def entries(self, chat_id: str, after: int = 0, limit: int = 0) -> list[Entry]:
+        """Entries after seq `after` in the order of seq, at most `limit` (0: all)."""
+        async with self._reads:
+            found = self._entries.find({"chat_id": chat_id, "seq": {"$gt": after}}).sort("seq", ASCENDING).limit(limit)
+            return [entry_of(d) async for d in found]
+
+    async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
+        """The last seq of each chat that has a log, in one request."""
+        stages: list[dict[str, Any]] = [
+            {"$match": {"chat_id": {"$in": list(chat_ids)}}},
+            {"$group": {"_id": "$chat_id", "seq": {"$max": "$seq"}}},
+        ]
+        return {d["_id"]: int(d["seq"]) async for d in self._entries.aggregate(stages)}
+
+    # ── internal notes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_note(self, posted: NotePosted, at: datetime) -> Note:
+        """The note as it is stored; the first of an id stands."""
+        key = f"{posted.chat_id}:{posted.id}"
+        fields = posted.model_dump(include={"chat_id", "id", "agent_id", "text"})
+        try:
+            await self._notes.insert_one({"_id": key, **fields, "name": posted.agent_name, "at": at})
+        except DuplicateKeyError:
+            found = await self._notes.find_one({"_id": key})
+            if found is not None:
+                return Note.model_validate(found)
+            raise
+        return Note(**fields, name=posted.agent_name, at=at)
+
+    async def notes(self, chat_id: str) -> list[Note]:
+        """The chat's internal notes, the oldest first; for agents only."""
+        found = self._notes.find({"chat_id": chat_id}).sort("at", ASCENDING)
+        return [Note.model_validate(d) async for d in found]
+
+    async def _tail(self, chat_id: str) -> tuple[str, Tail]:
+        async with self._reads:
+            found = await self._entries.find_one({"chat_id": chat_id}, _TAIL, sort=[("seq", -1)])
+        if found is None:
+            return chat_id, Tail()
+        return chat_id, Tail(found["seq"], found.get("event") == Cause.CLOSED, found["at"])
+
+    async def _bulk(self, writes: list[UpdateOne]) -> None:
+        if writes:
+            await self._chats.bulk_write(writes, ordered=True)
+
+
+def document(entry: Entry) -> dict[str, Any]:
+    """An entry as it is stored: without the members that it does not have."""
+    made: dict[str, Any] = {
+        "_id": f"{entry.chat_id}:{entry.id}",
+        "chat_id": entry.chat_id,
+        "seq": entry.seq,
+        "id": entry.id,
+        "party": entry.party.value,
+        "sender_id": entry.sender_id,
+        "at": entry.at,
+    }
+    if entry.name is not None:
+        made["name"] = entry.name
+    if entry.text is not None:
+        made["text"] = entry.text
+    if entry.attachment is not None:
+        made["attachment"] = entry.attachment.model_dump()
+    if entry.event is not None:
+        made["event"] = entry.event.value
+    if entry.reason is not None:
+        made["reason"] = entry.reason.value
+    return made
+
+
+def entry_of(found: dict[str, Any]) -> Entry:
+    """The entry in a stored document (trusted: not validated again)."""
+    attachment, event, reason = found.get("attachment"), found.get("event"), found.get("reason")
+    return Entry.model_construct(
+        chat_id=found["chat_id"],
+        seq=found["seq"],
+        id=found["id"],
+        party=Party(found["party"]),
+        sender_id=found["sender_id"],
+        name=found.get("name"),
+        text=found.get("text"),
+        attachment=Attachment.model_construct(**attachment) if attachment else None,
+        event=Cause(event) if event else None,
+        reason=CloseReason(reason) if reason else None,
+        at=found["at"],
+    )
+
+
+def encodable(entry: Entry) -> bool:
+    """False for an entry that the database's format cannot hold: it would take its whole round with it."""
+    try:
+        return len(bson.encode(document(entry))) <= MAX_ENTRY
+    except (BSONError, ValueError, OverflowError):
+        return False
+
+
+def _duplicates(error: BulkWriteError) -> set[int]:
+    details = error.details
+    if details.get("writeConcernErrors") or any(e["code"] != DUPLICATE_KEY for e in details["writeErrors"]):
+        raise error
+    return {e["index"] for e in details["writeErrors"]}
+
+
+def _chat(opened: ChatOpened) -> dict[str, Any]:
+    return {
+        "department": opened.department,
+        "locale": opened.locale,
+        "name": opened.name,
+        "opened_at": opened.opened_at,
+        "participants": [],
+        "v": 0,
+        "files": 0,
+        "bytes": 0,
+        "closed_at": None,
+    }
+
+
+def _state(v: int, agent: str | None) -> dict[str, Any]:
+    change: dict[str, Any] = {"$max": {"v": v}}
+    if agent:
+        change["$addToSet"] = {"participants": agent}
+    return change
+
+
+def _chat_of(found: dict[str, Any]) -> Chat:
+    return Chat(
+        chat_id=found["_id"],
+        department=found["department"],
+        locale=found["locale"],
+        opened_at=found["opened_at"],
+        name=found.get("name"),
+        participants=frozenset(found.get("participants", ())),
+        v=found.get("v", 0),
+        closed_at=found.get("closed_at"),
+    )

@@ -1,0 +1,70 @@
+"""Fixtures for every test: a real broker, a real database, the whole system. Started when first asked for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+
+from tests.real import Broker, System, running_broker, running_database, running_system, unique
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The private RabbitMQ node of this test session, with its management API."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def broker_url(broker: Broker) -> str:
+    """AMQP address of the default virtual host, which all tests share: prefer `vhost_url`."""
+    return broker.url
+
+
+@pytest.fixture
+def vhost_url(broker: Broker) -> Iterator[str]:
+    """AMQP address of an empty virtual host for this test alone."""
+    name = unique("test-")
+    yield broker.make_vhost(name)
+    broker.remove_vhost(name)
+
+
+@pytest.fixture(scope="module")
+def module_vhost_url(broker: Broker) -> Iterator[str]:
+    """AMQP address of a virtual host that the tests of one module share."""
+    name = unique("module-")
+    yield broker.make_vhost(name)
+    broker.remove_vhost(name)
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the embedded MongoDB-protocol server of this test session."""
+    with running_database(tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mongodb_client(mongodb_url: str) -> Iterator["pymongo.MongoClient[dict[str, object]]"]:
+    """A client of that server, to look at what a service has stored."""
+    with pymongo.MongoClient[dict[str, object]](mongodb_url) as client:
+        yield client
+
+
+@pytest.fixture
+def mongodb_prefix(mongodb_client: "pymongo.MongoClient[dict[str, object]]") -> Iterator[str]:
+    """MONGODB_PREFIX for this test alone; the databases whose names begin with it are dropped afterwards."""
+    prefix = unique("t_") + "_"
+    yield prefix
+    for name in mongodb_client.list_database_names():
+        if name.startswith(prefix):
+            mongodb_client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The whole system as `make run` starts it: always open, no abuse limits, `an`, `bert` and eight more agents."""
+    home: Path = tmp_path_factory.mktemp("system")
+    with running_system(home, RATE_LIMITS="off", DEMO_AGENTS="8") as running:
+        yield running

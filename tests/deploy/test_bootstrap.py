@@ -1,0 +1,127 @@
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.onemachine import bootstrap, debian
+from tests.real import ROOT
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project without a virtual environment; pip is kept from every index."""
+    (tmp_path / "requirements").mkdir()
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "STAMP", tmp_path / ".venv" / "requirements.json")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def require(tree: Path, text: str) -> None:
+    (tree / "requirements" / "run.txt").write_text(text)
+
+
+def test_it_needs_the_standard_library_alone():
+    for module in (bootstrap, debian):
+        source = Path(str(module.__file__)).read_text()
+        compiled = ast.parse(source, feature_version=(3, 8))
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(compiled)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert imported <= {*sys.stdlib_module_names, "deploy"}
+
+
+def test_a_virtual_environment_is_made_once(tree: Path, capfd: pytest.CaptureFixture[str]):
+    require(tree, "# nothing\n")
+    bootstrap.environment("run")
+    assert "makes a virtual environment" in capfd.readouterr().out
+    assert set(json.loads((tree / ".venv" / "requirements.json").read_text())) == {"run"}
+    bootstrap.environment("run")
+    assert capfd.readouterr().out == ""
+    require(tree, "# changed\n")
+    bootstrap.environment("run")
+    assert capfd.readouterr().out == "setup        installs Python packages: run\n"
+
+
+def test_a_broken_virtual_environment_is_made_again(tree: Path, capfd: pytest.CaptureFixture[str]):
+    (tree / ".venv" / "bin").mkdir(parents=True)
+    (tree / ".venv" / "bin" / "python").symlink_to("/no/such/python")
+    require(tree, "# nothing\n")
+    bootstrap.environment("run")
+    assert "makes a virtual environment" in capfd.readouterr().out
+
+
+def test_no_network_is_one_clear_line(tree: Path, capfd: pytest.CaptureFixture[str]):
+    require(tree, "a-package-that-is-nowhere==1.0\n")
+    with pytest.raises(SystemExit) as end:
+        bootstrap.environment("run")
+    assert end.value.code == 1
+    shown = capfd.readouterr().err.splitlines()
+    assert len(shown) == 1
+    assert shown[0].startswith("refused: the Python packages could not be installed; the first run needs the network")
+    assert not (tree / ".venv" / "requirements.json").exists()
+
+
+def test_no_venv_module_is_one_clear_line(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(bootstrap, "suitable_python", lambda: shutil.which("false"))
+    with pytest.raises(SystemExit):
+        bootstrap.environment("run")
+    assert "apt install python3-venv" in capfd.readouterr().err
+    assert not (tree / ".venv").exists()
+
+
+def test_an_old_python_looks_for_a_newer_one(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    assert bootstrap.suitable_python() == sys.executable
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "python3.12" else None)
+    assert bootstrap.suitable_python() == "/usr/bin/python3.12"
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit):
+        bootstrap.suitable_python()
+    assert capfd.readouterr().err.startswith("refused: Python 3.9.2 is too old: install Python 3.11 or later")
+
+
+def test_a_package_that_may_not_be_installed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    bootstrap.package("rabbitmq-server", True, "")
+    monkeypatch.setattr(debian, "install", lambda name: "there is no right to install it")
+    with pytest.raises(SystemExit):
+        bootstrap.package("rabbitmq-server", False, "or set RABBITMQ_URL")
+    assert "rabbitmq-server is missing and there is no right" in capfd.readouterr().err
+
+
+def test_an_unknown_target_is_refused():
+    script = [sys.executable, str(ROOT / "deploy" / "onemachine" / "bootstrap.py"), "dance"]
+    done = subprocess.run(script, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath})
+    assert done.returncode == 1
+    assert done.stderr.startswith("refused: there is no target 'dance'")
+
+
+def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.CaptureFixture[str]):
+    from deploy.onemachine import checks
+
+    lock = checks.lock(tree / ".run")
+    with pytest.raises(SystemExit):
+        bootstrap.clean()
+    assert "stop it first" in capfd.readouterr().err
+    lock.close()  # type: ignore[union-attr]
+    bootstrap.clean()
+    assert not (tree / ".run").exists()

@@ -1,0 +1,29 @@
+import os
+import signal
+from pathlib import Path
+
+import pymongo
+
+from deploy.onemachine import database, ports, processes
+from tests.real import in_thread, running, wait_for
+
+
+def test_its_address_asks_for_journalled_writes():
+    url = database.url(1234)
+    assert url.startswith("mongodb://127.0.0.1:1234/?")
+    for option in ("directConnection=true", "retryWrites=false", "w=majority", "journal=true"):
+        assert option in url
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path):
+    port = ports.pick()
+    program = database.program(tmp_path / "database", port, tmp_path / "database.log")
+    process = processes.start(program)
+    wait_for(lambda: in_thread(program.ready) is None, "the database")
+    with pymongo.MongoClient[dict[str, int]](database.url(port)) as client:
+        for number in range(20):
+            client["test"]["entries"].insert_one({"_id": number})
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with running([program]), pymongo.MongoClient[dict[str, int]](database.url(port)) as client:
+        assert [entry["_id"] for entry in client["test"]["entries"].find().sort("_id")] == list(range(20))

@@ -1,0 +1,125 @@
+"""The runner as a whole, with a real broker and database and stand-ins for the services."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.real import ROOT, System, running_system, start_system, wait_for
+
+COMMAND = f"{sys.executable} {ROOT}/tests/deploy/dummy_service.py {{name}}"
+NAMES = {"gateway", "presence", "routing", "transcripts", "broker", "epmd", "database"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data directory for the tests of this module: a broker's first start takes longest."""
+    return tmp_path_factory.mktemp("onemachine")
+
+
+@pytest.fixture(scope="module")
+def dummies(home: Path) -> Iterator[System]:
+    with running_system(home, COMMAND) as system:
+        yield system
+
+
+def alive(pids: dict[str, int]) -> list[str]:
+    return [
+        name
+        for name, pid in pids.items()
+        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def refused(home: Path, **variables: str) -> tuple[int, str]:
+    """Start, expecting it not to; exit status and the last line shown."""
+    system = start_system(home, COMMAND, **variables)
+    status = system.process.wait(60)
+    return status, system.log().splitlines()[-1]
+
+
+def test_it_tells_where_everything_is(dummies: System):
+    log = dummies.log()
+    for path in ("/", "/agent", "/infofiche/algemeen"):
+        assert f"http://localhost:{dummies.ports['gateway']}{path}" in log
+    assert "an / demo  or  bert / demo" in log
+    assert "dummy_started hours=always demo=on" in log
+    assert "\x1b[" not in log
+    assert set(dummies.pids()) == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_process_is_started_again_within_two_seconds(dummies: System, name: str):
+    began = time.monotonic()
+    dummies.kill(name)
+    assert time.monotonic() - began < 2
+    dummies.wait_ready()
+
+
+def test_a_second_run_on_the_same_data_is_refused(dummies: System, home: Path):
+    status, line = refused(home)
+    assert status == 1
+    assert line.startswith("refused: another `make run`")
+    assert str(dummies.process.pid) in line
+
+
+def test_a_taken_port_is_refused(dummies: System, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        status, line = refused(tmp_path, GATEWAY_PORT=str(port))
+    assert status == 1
+    assert f"port {port} is taken by" in line
+    assert "GATEWAY_PORT" in line
+
+
+def test_refused_settings_stop_everything(tmp_path: Path):
+    system = start_system(tmp_path, COMMAND, OFFICE_HOURS="nonsense")
+    wait_for(lambda: "starts epmd" in system.log(), "the start")
+    assert system.process.wait(60) == 78
+    assert "refused: presence does not accept its settings: settings_invalid" in system.log()
+    assert system.pids() == {}
+
+
+def test_servers_that_are_given_are_not_started(tmp_path: Path, broker_url: str, mongodb_url: str):
+    with running_system(tmp_path, COMMAND, RABBITMQ_URL=broker_url, MONGODB_URL=mongodb_url) as system:
+        assert set(system.pids()) == NAMES - {"broker", "epmd", "database"}
+        assert not (tmp_path / "data" / "broker").exists()
+
+
+def test_a_given_broker_that_is_not_there_is_refused(tmp_path: Path):
+    status, line = refused(tmp_path, RABBITMQ_URL="amqp://127.0.0.1:1/")
+    assert status == 1
+    assert line.startswith("refused: the broker of RABBITMQ_URL cannot be reached")
+
+
+def test_killed_runner_leaves_nothing_and_the_next_run_is_fine(home: Path, tmp_path: Path):
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        began = time.monotonic()
+        with running_system(tmp_path, COMMAND, DUMMY_DRAIN="0.3") as system:
+            assert time.monotonic() - began < 15
+            pids = system.pids()
+            assert set(pids) == NAMES
+            system.process.send_signal(number)
+            status = system.process.wait(30)
+            assert status == (-9 if number == signal.SIGKILL else 0)
+            wait_for(lambda pids=pids: not alive(pids), f"the end after signal {number}", 15)
+            assert system.log().count("dummy_drained") % 4 == 0
+    assert system.log().count("The e-loket chat is ready") == 4
+
+
+def test_a_second_interrupt_does_not_wait_for_a_slow_drain(tmp_path: Path):
+    with running_system(tmp_path, COMMAND, DUMMY_HANG="gateway") as system:
+        pids = system.pids()
+        os.kill(system.process.pid, signal.SIGINT)
+        os.kill(system.process.pid, signal.SIGINT)  # make and the terminal may both pass it on: counts once
+        wait_for(lambda: "stops the services" in system.log(), "the stop")
+        time.sleep(1.2)
+        assert "gateway" in alive(pids)
+        assert system.stop(signal.SIGINT) == 0
+        assert not alive(pids)

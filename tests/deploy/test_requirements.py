@@ -1,0 +1,67 @@
+"""The pinned requirements and the Makefile keep the house rules."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ("run", "embedded", "dev")
+PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][0-9A-Za-z.]*)")
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    matches = [PIN.fullmatch(line) for line in lines if not line.startswith("#")]
+    assert all(matches), f"requirements/{name}.txt: each line is name==version"
+    return {normal(match["name"]): match["version"] for match in matches if match}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_each_line_is_one_pin_and_a_name_has_one_version_everywhere():
+    versions: dict[str, str] = {}
+    for name in FILES:
+        for package, version in pins(name).items():
+            assert versions.setdefault(package, version) == version, package
+
+
+def test_no_registry_address_anywhere():
+    files = [*(ROOT / "requirements").iterdir(), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]
+    files += (ROOT / "deploy" / "onemachine").glob("*.py")
+    for file in files:
+        text = file.read_text()
+        assert not re.search(r"--(extra-)?index-url|--find-links|https?://(?!127\.0\.0\.1|localhost|\{)", text), file
+
+
+def test_what_the_project_declares_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = project["optional-dependencies"]
+    run = [*project["dependencies"], *(line for group in groups if group not in FILES for line in groups[group])]
+    for lines, file in ((run, "run"), (groups["dev"], "dev"), (groups["embedded"], "embedded")):
+        for line in lines:
+            name = normal(re.split(r"[\[<>=]", line)[0])
+            assert name in pins(file), f"{name} is not in requirements/{file}.txt"
+
+
+def test_the_gpl_server_is_for_development_only():
+    assert "secantusdb" not in pins("run")
+    sources = [*(ROOT / "services").rglob("*.py"), *(ROOT / "deploy").rglob("*.py")]
+    assert not [file for file in sources if re.search(r"^\s*(import|from) secantus", file.read_text(), re.MULTILINE)]
+
+
+def test_make_targets_are_one_word_with_a_line_of_help():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert {"run", "test", "lint", "docs", "check", "clean", "help"} <= targets
+    assert targets == set(re.findall(r"^([a-z]+):.*##", makefile, re.MULTILINE))
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    assert set(phony[1].split()) == targets
+
+
+def test_every_javascript_test_is_run():
+    for file in (ROOT / "tests" / "web").rglob("*.*js"):
+        if "node:test" in file.read_text():
+            assert re.fullmatch(r".*\.test\.m?js", file.name), f"`make test` runs only *.test.js and *.test.mjs: {file}"

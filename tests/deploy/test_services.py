@@ -1,0 +1,71 @@
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from deploy.onemachine import services
+from deploy.onemachine.settings import Settings, read_settings
+
+URLS = {"RABBITMQ_URL": "amqp://here", "MONGODB_URL": "mongodb://here"}
+
+
+def settings(tmp_path: Path, **environ: str) -> Settings:
+    read = read_settings({"DATA_DIR": str(tmp_path), **environ}, tmp_path)
+    assert isinstance(read, Settings)
+    return read
+
+
+def test_what_one_machine_adds(tmp_path: Path):
+    environment = services.service_environment(settings(tmp_path, GATEWAY_PORT="9000", LANG="nl_BE.UTF-8"), URLS)
+    assert environment["OFFICE_HOURS"] == "always"
+    assert environment["DEMO_ACCOUNTS"] == "on"
+    assert environment["GATEWAY_PORT"] == "9000"
+    assert environment["ROUTING_URL"] == "http://127.0.0.1:8002"
+    assert environment["RABBITMQ_URL"] == "amqp://here"
+    assert environment["LANG"] == "nl_BE.UTF-8"
+
+
+def test_what_is_given_stands(tmp_path: Path):
+    given = {"OFFICE_HOURS": "Mon-Fri 09:00-17:00", "TOKEN_SECRET": "s" * 32, "PRESENCE_URL": "http://elsewhere"}
+    environment = services.service_environment(settings(tmp_path, **given), URLS)
+    assert {name: environment[name] for name in given} == given
+    assert not (tmp_path / "token_secret").exists()
+
+
+def test_the_secret_is_made_once_and_is_ours_alone(tmp_path: Path):
+    first = services.service_environment(settings(tmp_path, TOKEN_SECRET=""), URLS)["TOKEN_SECRET"]
+    assert len(first) >= 32
+    assert services.service_environment(settings(tmp_path), URLS)["TOKEN_SECRET"] == first
+    assert stat.S_IMODE((tmp_path / "token_secret").stat().st_mode) == 0o600
+
+
+def test_four_programs_each_by_its_module(tmp_path: Path):
+    table = services.programs(settings(tmp_path), tmp_path, URLS)
+    assert [program.name for program in table] == ["gateway", "presence", "routing", "transcripts"]
+    assert table[2].argv[-2:] == ("-m", "services.routing")
+    assert all(program.cwd == tmp_path and program.patience == 20 for program in table)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", None),
+        (b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"broker":false}', '503 {"broker":false}'),
+        (b"", ""),
+    ],
+)
+async def test_ready_is_what_readyz_says(answer: bytes, expected: str | None):
+    asked = []
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(reply, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await services.http_ready(port) == expected
+    assert asked == [b"GET /readyz HTTP/1.1\r\n"]
+    assert await services.http_ready(port) == "no answer yet"

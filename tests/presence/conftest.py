@@ -1,0 +1,133 @@
+"""A presence database of its own for each test, and a desk at a real broker with an ear for all that is told."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import aio_pika
+import pytest
+
+from services import topology
+from services.broker import Publisher, declare_topology
+from services.contracts import Fact, decode
+from services.database import Database, open_database
+from services.presence import button, sessions, store
+from services.presence.accounts import Account
+from services.presence.settings import PresenceSettings
+from services.presence.telling import Desk, utcnow
+
+SECRET = "a secret of the tests alone"
+F = TypeVar("F", bound=Fact)
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$WNp8xmq+xnd/6IYeLnP5aQ$t6gVrGFn0cr38Ht/fI3G5EH0BWEm5JC3MfrCPMEtvUE"
+
+
+def account(username: str, *departments: str, capacity: int = 1) -> Account:
+    """An account whose password is `demo`."""
+    return Account(
+        username=username,
+        name=username.title(),
+        password_hash=HASH,
+        departments=departments or ("algemeen",),
+        capacity=capacity,
+    )
+
+
+async def there(db: Database, *accounts: Account) -> None:
+    """These are the accounts, and each of them is online and available."""
+    await store.put_accounts(db, accounts, utcnow())
+    for one in accounts:
+        agent = await store.agent(db, one.id)
+        assert agent is not None
+        assert await store.set_online(db, one.id, agent.v, utcnow())
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 10) -> None:
+    """Returns as soon as the condition holds."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds} s in vain for {what}") from None
+
+
+class Ear:
+    """Hears every fact on the exchange."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def heard(self, kind: type[F]) -> list[F]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def hear(self, kind: type[F], number: int = 1, seconds: float = 10) -> list[F]:
+        """Returns as soon as so many facts of this kind were heard."""
+
+        async def enough() -> bool:
+            return len(self.heard(kind)) >= number
+
+        await eventually(enough, f"{number} {kind.__name__}; heard {[f.type for f in self.facts]}", seconds)
+        return self.heard(kind)
+
+    async def take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        self.facts.append(decode(message.body))
+
+
+@contextlib.asynccontextmanager
+async def listening(url: str) -> AsyncIterator[Ear]:
+    """An ear on this broker while the context is open."""
+    ear = Ear()
+    connection = await aio_pika.connect(url)
+    try:
+        channel = await connection.channel()
+        await declare_topology(channel)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(topology.EXCHANGE, "#")
+        await queue.consume(ear.take, no_ack=True)
+        yield ear
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def publishing(url: str) -> AsyncIterator[Publisher]:
+    """A publisher that is up while the context is open."""
+    publisher = Publisher(url, "presence")
+    task = asyncio.create_task(publisher.run())
+    try:
+        async with asyncio.timeout(20):
+            await publisher.link.up.wait()
+        yield publisher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def settings(mongodb_url: str, mongodb_prefix: str) -> PresenceSettings:
+    return PresenceSettings(mongodb_url=mongodb_url, mongodb_prefix=mongodb_prefix, token_secret=SECRET)
+
+
+@pytest.fixture
+async def db(settings: PresenceSettings) -> AsyncIterator[Database]:
+    """The database of this test, with its indexes."""
+    database = open_database(settings, "presence")
+    await store.ensure_indexes(database)
+    await sessions.ensure_indexes(database)
+    await button.ensure_buttons(database, ["algemeen", "premies"])
+    yield database
+    database.client.close()
+
+
+@pytest.fixture
+async def ear(module_vhost_url: str) -> AsyncIterator[Ear]:
+    async with listening(module_vhost_url) as one:
+        yield one
+
+
+@pytest.fixture
+async def desk(db: Database, module_vhost_url: str, ear: Ear) -> AsyncIterator[Desk]:
+    """A desk whose publisher is up; `ear` hears what it tells."""
+    async with publishing(module_vhost_url) as publisher:
+        yield Desk(db, publisher, lambda: None)

@@ -1,0 +1,80 @@
+"""services/presence/sessions.py on the real database."""
+
+import asyncio
+from datetime import timedelta
+
+from services.database import Database
+from services.presence import sessions
+from services.presence.telling import utcnow
+
+MINUTE = timedelta(minutes=1)
+
+
+async def test_a_token_is_known_by_its_hash_alone(db: Database) -> None:
+    session, token = await sessions.begin(db, "a", utcnow(), 12)
+    doc = await db["sessions"].find_one({"_id": session.id})
+    assert doc is not None
+    assert token not in str(doc)
+    assert len(token) >= 43  # 32 bytes
+    found = await sessions.find(db, token, utcnow())
+    assert found is not None
+    assert (found.id, found.agent_id) == (session.id, "a")
+    assert await sessions.find(db, token[:-1], utcnow()) is None
+
+
+async def test_a_session_expires(db: Database) -> None:
+    session, token = await sessions.begin(db, "a", utcnow(), 1)
+    assert await sessions.find(db, token, utcnow() + 59 * MINUTE)
+    assert await sessions.find(db, token, utcnow() + 61 * MINUTE) is None
+    assert await sessions.logged_in(db, ["a"], utcnow() + 61 * MINUTE) == set()
+    assert await sessions.over(db, utcnow(), 0) == []
+    assert [s.id for s in await sessions.over(db, utcnow() + 61 * MINUTE, 2)] == [session.id]
+
+
+async def test_a_session_ends_and_is_kept_until_forgotten(db: Database) -> None:
+    session, token = await sessions.begin(db, "a", utcnow(), 12)
+    _, other = await sessions.begin(db, "a", utcnow(), 12)
+    await sessions.begin(db, "b", utcnow(), 12)
+    assert await sessions.end(db, token, utcnow())
+    assert await sessions.end(db, token, utcnow())
+    assert await sessions.find(db, token, utcnow()) is None
+    assert await sessions.logged_in(db, ["a", "b", "c"], utcnow()) == {"a", "b"}
+    await sessions.end(db, other, utcnow())
+    assert await sessions.logged_in(db, ["a", "b", "c"], utcnow()) == {"b"}
+    assert session.id in {s.id for s in await sessions.over(db, utcnow() + MINUTE, 2)}
+    await sessions.forget(db, session.id)
+    assert await sessions.end(db, token, utcnow()) is None
+    assert session.id not in {s.id for s in await sessions.over(db, utcnow() + MINUTE, 2)}
+
+
+async def test_all_sessions_of_someone_end(db: Database) -> None:
+    for who in ("a", "a", "b"):
+        await sessions.begin(db, who, utcnow(), 12)
+    await sessions.end_all_of(db, ["a"], utcnow())
+    assert await sessions.logged_in(db, ["a", "b"], utcnow()) == {"b"}
+
+
+async def test_the_eleventh_attempt_waits(db: Database) -> None:
+    now = utcnow()
+    tries = await asyncio.gather(*(sessions.admit(db, "an", "192.0.2.1", now) for _ in range(15)))
+    assert tries.count(0.0) == sessions.ATTEMPTS
+    assert all(1 <= wait <= sessions.ATTEMPTS_SECONDS for wait in tries if wait)
+    assert await sessions.admit(db, "an", "192.0.2.2", now) == 0
+    assert await sessions.admit(db, "bert", "192.0.2.1", now) == 0
+
+
+async def test_attempts_are_forgotten_after_a_while_or_a_right_password(db: Database) -> None:
+    now = utcnow()
+    for _ in range(sessions.ATTEMPTS):
+        await sessions.admit(db, "an", "x", now)
+    assert await sessions.admit(db, "an", "x", now) > 0
+    assert await sessions.admit(db, "an", "x", now + timedelta(seconds=sessions.ATTEMPTS_SECONDS + 1)) == 0
+    for _ in range(sessions.ATTEMPTS):
+        await sessions.admit(db, "bert", "x", now)
+    await sessions.absolve(db, "bert", "x")
+    assert await sessions.admit(db, "bert", "x", now) == 0
+
+
+async def test_the_database_clears_old_sessions_by_itself(db: Database) -> None:
+    indexes = await db["sessions"].index_information()
+    assert any(i.get("expireAfterSeconds") for i in indexes.values())

@@ -1,0 +1,222 @@
+"""The real things that tests run against: a private broker, the embedded database, the whole system. No mocks here.
+
+All of them are started by the one-machine runner's own modules, live on loopback under a temporary directory, and end
+with the process that started them, however that ends.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy.onemachine import broker, database, ports, processes
+from deploy.onemachine.processes import Program
+from deploy.onemachine.settings import SERVICES, port_variable
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 60.0
+OUR_VARIABLES = (
+    *("RABBITMQ_URL", "MONGODB_URL", "MONGODB_PREFIX", "DATA_DIR", "OFFICE_HOURS", "TIMEZONE", "HOLIDAYS", "HOST"),
+    *("TOKEN_SECRET", "DEMO_AGENTS", "RATE_LIMITS", "LOG_LEVEL", "DEPARTMENTS_FILE"),
+    *(f"{name.upper()}_{part}" for name in SERVICES for part in ("PORT", "URL")),
+)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A running private RabbitMQ node with its management API."""
+
+    node: broker.Node
+    management: str
+
+    @property
+    def url(self) -> str:
+        """AMQP address of the default virtual host."""
+        return self.node.url
+
+    def make_vhost(self, name: str) -> str:
+        """A new, empty virtual host; its AMQP address."""
+        self.api("PUT", f"/api/vhosts/{name}")
+        self.api("PUT", f"/api/permissions/{name}/{broker.USER}", {"configure": ".*", "write": ".*", "read": ".*"})
+        return self.node.url.replace("/?", f"/{name}?")
+
+    def remove_vhost(self, name: str) -> None:
+        """Remove a virtual host with all that is in it."""
+        self.api("DELETE", f"/api/vhosts/{name}")
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """Call RabbitMQ's management API, e.g. to look at queues; the JSON of its answer, or None."""
+        token = base64.b64encode(f"{broker.USER}:{self.node.password}".encode()).decode()
+        headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.management + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+@contextlib.contextmanager
+def running_broker(home: Path) -> Iterator[Broker]:
+    """A private broker while the context is open; it is killed at the end, since nobody needs its data again."""
+    sbin = broker.find_sbin()
+    assert sbin is not None, "rabbitmq-server is not installed: `make test` sees to it"
+    home.mkdir(parents=True, exist_ok=True)
+    chosen = ports.remembered(home / "ports.json", (*broker.PORT_NAMES, "management"))
+    node = broker.prepare(home / "broker", sbin, chosen, ("rabbitmq_management",), chosen["management"])
+    management = f"http://127.0.0.1:{chosen['management']}"
+    with running(broker.programs(node, home / "broker.log")):
+        yield Broker(node, management)
+
+
+@contextlib.contextmanager
+def running_database(home: Path) -> Iterator[str]:
+    """The embedded MongoDB-protocol server while the context is open; gives its URL."""
+    home.mkdir(parents=True, exist_ok=True)
+    port = ports.pick()
+    with running([database.program(home / "database", port, home / "database.log")]):
+        yield database.url(port)
+
+
+@contextlib.contextmanager
+def running(programs: list[Program]) -> Iterator[None]:
+    """Start programs of the runner and wait until each is ready; kill them at the end."""
+    started = []
+    try:
+        for program in programs:
+            started.append(processes.start(program))
+            wait_for(partial(_is_ready, program), f"{program.name}, see {program.log}")
+        yield
+    finally:
+        for process in reversed(started):
+            processes.signal_group(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@dataclass(frozen=True)
+class System:
+    """The whole system as `make run` starts it, on ports and with data of its own."""
+
+    process: "subprocess.Popen[bytes]"
+    ports: Mapping[str, int]
+    data_dir: Path
+    log_path: Path
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's address, without a trailing slash."""
+        return f"http://127.0.0.1:{self.ports['gateway']}"
+
+    def url(self, service: str) -> str:
+        """A service's own address, for its health and metrics."""
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def log(self) -> str:
+        """What the runner has shown so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def pids(self) -> dict[str, int]:
+        """The process of each service, `broker` and `database` too; one that is being started again is missing."""
+        rows = json.loads((self.data_dir / "processes.json").read_text())
+        return {name: row["pid"] for name, row in rows.items()}
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        """End one process; returns when the runner has started it again, with its new id. It may not be ready yet."""
+        old = self.pids()[name]
+        os.kill(old, number)
+        wait_for(lambda: self.pids().get(name, old) != old, f"{name} to be started again", 30)
+        return self.pids()[name]
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a service says that it can do its work now."""
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url(name)}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    def wait_ready(self, *names: str, seconds: float = START_SECONDS) -> None:
+        """Wait until these services, or all four, are ready."""
+        for name in names or tuple(SERVICES):
+            wait_for(partial(self.is_ready, name), f"{name} to be ready", seconds)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop everything as Ctrl-C does; the runner's exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(45)
+
+
+def start_system(home: Path, command: str | None = None, **variables: str) -> System:
+    """Start the system on free ports with these environment variables; does not wait until it is ready."""
+    home.mkdir(parents=True, exist_ok=True)
+    chosen = ports.remembered(home / "service_ports.json", SERVICES)
+    environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
+    environ |= {port_variable(name): str(port) for name, port in chosen.items()}
+    environ |= {"DATA_DIR": str(home / "data"), **variables}
+    log_path = home / "system.log"
+    arguments = ["--command", command] if command else []
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.onemachine", *arguments],
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return System(process, chosen, home / "data", log_path)
+
+
+@contextlib.contextmanager
+def running_system(home: Path, command: str | None = None, **variables: str) -> Iterator[System]:
+    """The system while the context is open; ready when the context begins."""
+    system = start_system(home, command, **variables)
+    try:
+        wait_for(lambda: "is ready" in system.log() or system.process.poll() is not None, "the system", START_SECONDS)
+        assert system.process.poll() is None, f"the system did not start:\n{system.log()}"
+        yield system
+    finally:
+        if system.process.poll() is None:
+            system.stop()
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
+    """Return as soon as the condition holds; fail when it does not within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.02)
+
+
+def in_thread(work: Callable[[], Awaitable[T]]) -> T:
+    """Await `work()` in a loop of its own, without touching the loop that pytest keeps in this thread."""
+    results: list[T] = []
+
+    async def run() -> None:
+        results.append(await work())
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def _is_ready(program: Program) -> bool:
+    return in_thread(program.ready) is None
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test has."""
+    return f"{prefix}{uuid.uuid4().hex[:10]}"

@@ -1,0 +1,186 @@
+"""One replica of routing against the real broker and database, with a clock that a test can put forward, and ears."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from services import topology
+from services.broker import Publisher
+from services.contracts import (
+    AgentConnection,
+    ChatOpened,
+    ChatState,
+    CitizenArrived,
+    Fact,
+    Form,
+    GatewayConnections,
+    PlaceClaimed,
+    PlacesChanged,
+    decode,
+)
+from services.database import Database, open_database
+from services.routing import assignment
+from services.routing.chat import Chat, Limits
+from services.routing.citizens import Citizens
+from services.routing.consumers import Desk, handler
+from services.routing.queue import Queue
+from services.routing.settings import RoutingSettings
+from services.routing.store import Store
+from services.routing.sweeps import Calm, Sweeps
+from services.routing.telling import Telling
+
+F = TypeVar("F", bound=Fact)
+SECRET = "a secret of the tests alone"
+DEPARTMENTS = ("algemeen", "premies")
+OWN_KEYS = ("chat.state.*", "queue.changed.*", "place.wanted", "accept.overdue")
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    """Returns as soon as the condition holds; fails when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
+        await asyncio.sleep(0.01)
+
+
+class Ears:
+    """Hears what is told under some keys, in order."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def of(self, kind: type[F], chat_id: str | None = None) -> list[F]:
+        return [f for f in self.facts if isinstance(f, kind) and chat_id in (None, getattr(f, "chat_id", None))]
+
+    async def hear(self, kind: type[F], such: Callable[[F], bool] = lambda _: True, seconds: float = 10) -> F:
+        """The first fact of this kind such as this, waited for."""
+        await until(lambda: any(such(f) for f in self.of(kind)), f"{kind.__name__}; heard {self.facts}", seconds)
+        return next(f for f in self.of(kind) if such(f))
+
+    async def heard(self, message: AbstractIncomingMessage) -> None:
+        self.facts.append(decode(message.body))
+
+
+@asynccontextmanager
+async def listening(url: str, keys: Iterable[str] = OWN_KEYS) -> AsyncIterator[Ears]:
+    """Ears for these keys on a connection of their own; the topology must be there."""
+    ears = Ears()
+    connection = await aio_pika.connect(url)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        for key in keys:
+            await queue.bind(topology.EXCHANGE, key)
+        await queue.consume(ears.heard, no_ack=True)
+        yield ears
+
+
+@asynccontextmanager
+async def publishing(url: str, name: str = "test") -> AsyncIterator[Publisher]:
+    """A publisher that is up."""
+    publisher = Publisher(url, name)
+    task = asyncio.create_task(publisher.run())
+    async with asyncio.timeout(20):
+        await publisher.link.up.wait()
+    yield publisher
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class Scene:
+    """The parts of one replica, put together as the service does, without its background tasks."""
+
+    def __init__(self, database: Database, publisher: Publisher, url: str, limits: Limits, ears: Ears) -> None:
+        self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
+        self.ahead = timedelta()
+        self.store = Store(database, lambda chat: assignment.stamped(chat, self.now(), limits))
+        self.queue = Queue(self.store, publisher)
+        self.desk = Desk(self.store, self.queue, Telling(self.store, publisher, self.queue, DEPARTMENTS), self.now)
+        self.handle = handler(self.desk)
+        self.citizens = Citizens(url, publisher, 300, clock=lambda: time.monotonic() + self.ahead.total_seconds())
+        self.well = True
+        calm = Calm(0, time.monotonic())
+        self.sweeps = Sweeps(self.desk, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def later(self, **by: float) -> None:
+        """Time passes for this replica."""
+        self.ahead += timedelta(**by)
+
+    async def chat(self, chat_id: str) -> Chat:
+        return await self.store.load(chat_id)
+
+    async def press(self, department: str = "algemeen", greeted: bool = True) -> str:
+        """A citizen presses the button (and says hello); the chat's id."""
+        fact = opening(department, self.now())
+        await self.handle(fact)
+        if greeted:
+            await self.handle(CitizenArrived(chat_id=fact.chat_id))
+        return fact.chat_id
+
+    async def assign(self, chat_id: str, agent: str = "an", turn: int = 1) -> None:
+        await self.handle(PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent, agent_name=agent.title()))
+
+    async def hush(self) -> None:
+        """Everything that this replica has told so far has been heard."""
+        mark = ChatState.model_validate(
+            {
+                "chat_id": str(uuid4()),
+                "v": 1,
+                "state": "closed",
+                "turn": 0,
+                "department": "",
+                "cause": "closed",
+                "at": self.now(),
+            }
+        )
+        await self.publisher.tell(mark)
+        await self.ears.hear(ChatState, lambda f: f.chat_id == mark.chat_id)
+
+
+def opening(department: str = "algemeen", at: datetime | None = None) -> ChatOpened:
+    """A fresh press of the button."""
+    return ChatOpened(
+        chat_id=str(uuid4()),
+        department=department,
+        locale="nl",
+        name="An Peeters",
+        question="Wat nu?",
+        form=Form(id="f-1", url="https://loket.example/f"),
+        opened_at=at or datetime.now(UTC),
+    )
+
+
+def free(department: str, places: int, revision: int) -> PlacesChanged:
+    return PlacesChanged(department=department, free=places, revision=revision)
+
+
+def listed(counter: int, *chats: str, incarnation: str = "g1", leaving: bool = False) -> GatewayConnections:
+    """A gateway's list of its chats."""
+    agents = [AgentConnection(agent_id="an", silent_for=0)]
+    return GatewayConnections(
+        incarnation=incarnation, counter=counter, agents=agents, chats=list(chats), leaving=leaving
+    )
+
+
+@asynccontextmanager
+async def replica(url: str, mongodb_url: str, prefix: str, limits: Limits | None = None) -> AsyncIterator[Scene]:
+    """One replica with its own connections, and ears of its own."""
+    settings = RoutingSettings(token_secret=SECRET, mongodb_url=mongodb_url, mongodb_prefix=prefix)
+    database = open_database(settings, "routing")
+    async with publishing(url) as publisher, listening(url) as ears:
+        scene = Scene(database, publisher, url, limits or Limits(), ears)
+        await scene.store.make_indexes()
+        yield scene
+    database.client.close()

@@ -1,0 +1,183 @@
+"""services/routing/consumers.py: what follows from each fact, against the real broker and database."""
+
+import asyncio
+
+from services.contracts import (
+    Cause,
+    ChatAccepted,
+    ChatOpened,
+    ChatState,
+    CitizenArrived,
+    CloseReason,
+    CloseRequested,
+    PlaceClaimed,
+    PlaceReleased,
+    PlaceWanted,
+    QueueChanged,
+    ReleaseReason,
+)
+from tests.routing.scene import Scene, free, opening
+
+
+async def test_an_opening_tells_the_state_and_asks_at_once(scene: Scene) -> None:
+    chat_id = await scene.press()
+    state = await scene.ears.hear(ChatState)
+    assert (state.chat_id, state.v, state.state, state.turn, state.cause) == (chat_id, 1, "waiting", 1, "opened")
+    wanted = await scene.ears.hear(PlaceWanted)
+    assert (wanted.chat_id, wanted.turn, wanted.department, wanted.locale) == (chat_id, 1, "algemeen", "nl")
+    assert wanted.agent_id is None
+
+
+async def test_a_claim_assigns_and_is_answered_each_time(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.assign(chat_id, "bert")
+    await scene.hush()
+    told = [(s.v, s.state, s.agent_id, s.agent_name) for s in scene.ears.of(ChatState, chat_id)]
+    assert told == [(1, "waiting", None, None), (2, "assigned", "an", "An"), (2, "assigned", "an", "An")]
+
+
+async def test_a_claim_lets_the_next_in_line_ask(scene: Scene) -> None:
+    first, second = await scene.press(), await scene.press()
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [first], "one free place is what is known of"
+    await scene.assign(first)
+    await scene.ears.hear(PlaceWanted, lambda w: w.chat_id == second)
+
+
+async def test_freed_places_wake_as_many_as_there_are_in_order(scene: Scene) -> None:
+    first, second, third = [await scene.press() for _ in range(3)]
+    await scene.handle(free("algemeen", 2, revision=5))
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)][1:] == [first, second], "also who asked just now"
+    await scene.handle(free("algemeen", 3, revision=4))
+    await scene.hush()
+    assert third not in [w.chat_id for w in scene.ears.of(PlaceWanted)], "an older count is not news"
+
+
+async def test_nobody_asks_again_and_again(scene: Scene) -> None:
+    chat_id = await scene.press()
+    for _ in range(5):
+        await scene.queue.ask("algemeen")
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id]
+
+
+async def test_a_close_before_the_opening_ends_closed_and_is_told_then(scene: Scene) -> None:
+    fact = opening()
+    await scene.handle(CloseRequested(chat_id=fact.chat_id, by=CloseReason.CITIZEN))
+    await scene.handle(fact)
+    await scene.handle(fact)
+    await scene.hush()
+    told = {(s.v, s.state, s.reason, s.department) for s in scene.ears.of(ChatState, fact.chat_id)}
+    assert told == {(2, "closed", "citizen", "algemeen")}
+    assert scene.ears.of(PlaceWanted) == []
+
+
+async def test_a_claim_after_the_close_is_told_closed(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+    await scene.assign(chat_id)
+    await scene.hush()
+    assert [s.state for s in scene.ears.of(ChatState, chat_id)] == ["waiting", "closed", "closed"]
+
+
+async def test_a_claim_of_an_unknown_chat_is_told_closed(scene: Scene) -> None:
+    await scene.assign("11111111-2222-4333-8444-555555555555", turn=4)
+    state = await scene.ears.hear(ChatState)
+    assert (state.state, state.turn) == ("closed", 4)
+
+
+async def test_the_agents_close_counts_only_for_the_chat_that_he_has(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="bert"))
+    await scene.hush()
+    assert [s.state for s in scene.ears.of(ChatState, chat_id)][-1] == "assigned"
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="an"))
+    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    assert (state.reason, state.agent_id) == ("agent", "an")
+
+
+async def test_a_release_while_waiting_ends_the_turn(scene: Scene) -> None:
+    chat_id = await scene.press()
+    gone = PlaceReleased(chat_id=chat_id, turn=1, agent_id="an", reason=ReleaseReason.AGENT_GONE)
+    await scene.handle(gone)
+    await scene.assign(chat_id, "an", turn=1)
+    chat = await scene.chat(chat_id)
+    assert (chat.state, chat.turn, chat.head, chat.agent_id) == ("waiting", 2, True, None)
+    await scene.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn) == (chat_id, 2))
+
+
+async def test_a_chat_that_lost_its_agent_is_first_in_line_and_told_so(scene: Scene) -> None:
+    lost = await scene.press()
+    await scene.assign(lost)
+    other = await scene.press()
+    await scene.handle(PlaceReleased(chat_id=lost, turn=1, agent_id="an", reason=ReleaseReason.LOGGED_OUT))
+    state = await scene.ears.hear(ChatState, lambda s: s.cause is Cause.AGENT_LEFT)
+    assert (state.state, state.turn, state.agent_id, state.former_agent_id) == ("waiting", 2, None, "an")
+    assert await scene.store.order("algemeen") == [lost, other]
+
+
+async def test_hello_and_accept_are_kept_and_not_told(scene: Scene) -> None:
+    fact = opening()
+    await scene.handle(CitizenArrived(chat_id=fact.chat_id))
+    await scene.handle(fact)
+    await scene.assign(fact.chat_id, "an")
+    await scene.handle(ChatAccepted(chat_id=fact.chat_id, agent_id="an"))
+    await scene.hush()
+    chat = await scene.chat(fact.chat_id)
+    assert chat.greeted
+    assert chat.accepted
+    assert [s.v for s in scene.ears.of(ChatState, fact.chat_id)] == [1, 2]
+
+
+async def test_who_accepts_what_is_not_his_is_told_the_state(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="bert"))
+    await scene.hush()
+    assert [s.agent_id for s in scene.ears.of(ChatState, chat_id)] == [None, "an", "an"]
+    assert not (await scene.chat(chat_id)).accepted
+
+
+async def test_two_replicas_with_all_facts_at_once_and_twice_agree(pair: tuple[Scene, Scene]) -> None:
+    facts = [opening() for _ in range(8)]
+    claims = [
+        PlaceClaimed(chat_id=f.chat_id, turn=1, agent_id=f"a{n}", agent_name=f"A{n}") for n, f in enumerate(facts)
+    ]
+    await asyncio.gather(*(s.handle(f) for s in pair for f in facts))
+    await asyncio.gather(*(s.handle(f) for s in pair for f in claims))
+    for n, fact in enumerate(facts):
+        chat = await pair[0].chat(fact.chat_id)
+        assert (chat.state, chat.agent_id, chat.v, chat.turn) == ("assigned", f"a{n}", 2, 1)
+    for scene in pair:
+        await scene.hush()
+        by_version: dict[tuple[str, int], set[tuple[str, str | None]]] = {}
+        for state in scene.ears.of(ChatState):
+            by_version.setdefault((state.chat_id, state.v), set()).add((state.state, state.agent_id))
+        assert all(len(said) == 1 for said in by_version.values()), "a version always says the same"
+
+
+async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> None:
+    telling = asyncio.create_task(scene.queue.run())
+    try:
+        chat_id = await scene.press()
+        one = await scene.ears.hear(QueueChanged, lambda q: q.order == [chat_id])
+        await scene.assign(chat_id)
+        two = await scene.ears.hear(QueueChanged, lambda q: q.order == [] and q.revision > one.revision)
+        await scene.handle(PlaceReleased(chat_id=chat_id, turn=1, agent_id="an", reason=ReleaseReason.AGENT_GONE))
+        three = await scene.ears.hear(QueueChanged, lambda q: q.order == [chat_id] and q.revision > two.revision)
+        await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+        await scene.ears.hear(QueueChanged, lambda q: q.order == [] and q.revision > three.revision)
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+async def test_facts_of_others_change_nothing(scene: Scene) -> None:
+    from services.contracts import StateRequested
+
+    await scene.handle(StateRequested.model_validate({"agent_id": "an", "state": "paused"}))
+    assert await scene.database["chats"].count_documents({}) == 0
+    assert ChatOpened  # what is ours is handled above

@@ -1,0 +1,120 @@
+"""services/routing/store.py against the real database."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from services.contracts import CloseReason, Form
+from services.routing import assignment
+from services.routing.chat import Chat
+from tests.routing.scene import Scene, opening
+
+
+async def test_a_chat_comes_back_as_it_was_written(scene: Scene) -> None:
+    fact = opening()
+    _, written = await scene.store.change(fact.chat_id, lambda c: assignment.opened(c, fact, scene.now()))
+    read = await scene.store.load(fact.chat_id)
+    assert read.form == Form(id="f-1", url="https://loket.example/f")
+    assert replace(read, opened_at=None, changed_at=None, known_since=None, waiting_since=None, due_at=None) == replace(
+        written, opened_at=None, changed_at=None, known_since=None, waiting_since=None, due_at=None
+    )
+    assert abs((read.opened_at or scene.now()) - fact.opened_at) < timedelta(milliseconds=1), "to the millisecond"
+
+
+async def test_what_is_taken_away_is_away_in_the_database(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.store.change(chat_id, lambda c: assignment.closed(c, CloseReason.CITIZEN, scene.now()))
+    document = await scene.database["chats"].find_one({"_id": chat_id})
+    assert document is not None
+    assert not {"name", "question", "form", "due_at"} & document.keys()
+    assert document["expire_at"] > scene.now() + timedelta(days=29)
+
+
+async def test_members_of_a_newer_version_are_left_alone(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.database["chats"].update_one({"_id": chat_id}, {"$set": {"mood": "glad"}})
+    await scene.assign(chat_id)
+    document = await scene.database["chats"].find_one({"_id": chat_id})
+    assert document is not None
+    assert (document["mood"], document["state"]) == ("glad", "assigned")
+
+
+async def test_of_many_who_claim_at_once_one_wins(pair: tuple[Scene, Scene]) -> None:
+    chat_id = await pair[0].press()
+
+    async def claim(n: int) -> bool:
+        scene, name = pair[n % 2], f"agent{n}"
+        before, after = await scene.store.change(chat_id, lambda c: assignment.claimed(c, 1, name, name, scene.now()))
+        return after != before
+
+    winners = await asyncio.gather(*(claim(n) for n in range(30)))
+    chat = await pair[0].chat(chat_id)
+    assert sum(winners) == 1
+    assert chat.agent_id == f"agent{winners.index(True)}"
+    assert chat.v == 2
+
+
+async def test_an_opening_and_a_close_at_once_end_closed_with_the_data(pair: tuple[Scene, Scene]) -> None:
+    for _ in range(20):
+        fact = opening()
+        one, other = pair
+        await asyncio.gather(
+            one.store.change(
+                fact.chat_id, lambda c, f=fact: assignment.opened(c, f, one.now()), known=Chat(fact.chat_id)
+            ),  # type: ignore[misc]
+            other.store.change(fact.chat_id, lambda c: assignment.closed(c, CloseReason.CITIZEN, other.now())),
+        )
+        chat = await one.chat(fact.chat_id)
+        assert chat.closed
+        assert chat.department == "algemeen"
+
+
+async def test_the_line_is_head_first_then_the_longest_waiting(scene: Scene) -> None:
+    first, second, third = [await scene.press() for _ in range(3)]
+    await scene.press("premies")
+    await scene.assign(third)
+    await scene.store.change(third, lambda c: assignment.released(c, 1, "an", scene.now()))
+    assert await scene.store.order("algemeen") == [third, first, second]
+    assert [c.id for c in await scene.store.line("algemeen", 2)] == [third, first]
+    assert await scene.store.waiting_departments() == {"algemeen", "premies"}
+
+
+async def test_revisions_of_a_queue_are_given_once_and_grow_over_a_lost_database(scene: Scene) -> None:
+    given = await asyncio.gather(*(scene.store.next_revision("algemeen", at_least=1_000) for _ in range(20)))
+    assert sorted(given) == list(range(1_000, 1_020))
+    await scene.database["queues"].drop()
+    assert await scene.store.next_revision("algemeen", at_least=2_000) == 2_000
+
+
+async def test_only_chats_with_a_deadline_that_passed_are_due(scene: Scene) -> None:
+    quiet, greeted = await scene.press(greeted=False), await scene.press()
+    gone = await scene.press()
+    await scene.store.change(gone, lambda c: assignment.closed(c, CloseReason.CITIZEN, scene.now()))
+    assert await scene.store.due(scene.now(), 10) == []
+    assert [c.id for c in await scene.store.due(scene.now() + timedelta(seconds=11), 10)] == [quiet]
+    assert [c.id for c in await scene.store.due(scene.now() + timedelta(seconds=601), 10)] == [quiet, greeted]
+
+
+async def test_searches_are_by_an_index_and_do_not_read_closed_chats(scene: Scene) -> None:
+    chats = scene.database["chats"]
+    await chats.insert_many([{"_id": f"old{n}", "state": "closed", "department": "algemeen"} for n in range(200)])
+    for query in (
+        {"state": "waiting", "department": "algemeen"},
+        {"due_at": {"$lte": scene.now()}},
+        {"agent_id": "an", "state": "assigned"},
+    ):
+        plan = await chats.find(query).explain()
+        assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), plan
+
+
+async def test_indexes_can_be_made_again_by_any_number_of_replicas(pair: tuple[Scene, Scene]) -> None:
+    await asyncio.gather(*(s.store.make_indexes() for s in (*pair, *pair)))
+    assert {"line", "agent", "due", "expire"} <= set(await pair[0].database["chats"].index_information())
+
+
+async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> None:
+    await scene.assign(await scene.press())
+    await scene.press()
+    await scene.press("premies")
+    counts = {("algemeen", "assigned"): 1, ("algemeen", "waiting"): 1, ("premies", "waiting"): 1}
+    assert await scene.store.open_counts() == counts

@@ -1,0 +1,293 @@
+"""`services/broker.py` while a real broker closes connections, is killed, stands still, and comes back."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+from tests.real import Broker, in_thread, wait_for
+from tests.samples import CHAT
+
+from deploy.onemachine import broker as node_files
+from deploy.onemachine import ports, processes
+from services import broker, topology
+from services.broker import Link, Publisher, Unconfirmed, declare_topology
+from services.contracts import CitizenArrived, TypingShown, decode
+
+FACT = CitizenArrived(chat_id=CHAT)
+
+
+class Node:
+    """A broker of this module's own, which its tests may kill."""
+
+    def __init__(self, home: Path) -> None:
+        sbin = node_files.find_sbin()
+        assert sbin is not None
+        home.mkdir(parents=True, exist_ok=True)
+        chosen = ports.remembered(home / "ports.json", (*node_files.PORT_NAMES, "management"))
+        self.node = node_files.prepare(home / "node", sbin, chosen, (), None)
+        self.mapper, self.program = node_files.programs(self.node, home / "log")
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        return self.node.url
+
+    def start(self) -> None:
+        """Begins to start what does not run, from the main thread; it may take some seconds until it answers."""
+        for program in (self.mapper, self.program):
+            if program.name not in self.running:
+                self.running[program.name] = processes.start(program)
+
+    def kill(self) -> None:
+        process = self.running.pop(self.program.name)
+        processes.signal_group(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def end(self) -> None:
+        for process in self.running.values():
+            processes.signal_group(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        pid = self.running[self.program.name].pid
+        os.killpg(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    node = Node(tmp_path_factory.mktemp("node"))
+    node.start()
+    wait_for(lambda: in_thread(node.program.ready) is None, "the node")
+    yield node
+    node.end()
+
+
+@contextlib.asynccontextmanager
+async def kept(run: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task[None]]:
+    """`run` in the background; it must not end by itself."""
+    task = asyncio.ensure_future(run())
+    try:
+        yield task  # type: ignore[misc]
+        assert not task.done(), "it ended by itself"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        await asyncio.sleep(0.02)
+
+
+async def told(publisher: Publisher, seconds: float = 20) -> None:
+    """Tells the fact as soon as it can be told."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await publisher.tell(FACT, timeout=2)
+        except Unconfirmed:
+            assert time.monotonic() < deadline, f"not told within {seconds} s"
+            await asyncio.sleep(0.1)
+
+
+async def close_connections(real: Broker, url: str) -> None:
+    """Has the broker close every connection to this virtual host, as an operator would."""
+    vhost = url.rsplit("/", 1)[1].split("?")[0]
+    control = await asyncio.create_subprocess_exec(
+        *(real.node.sbin / "rabbitmqctl", "--quiet", "close_all_connections", "--vhost", vhost, "closed by a test"),
+        env=node_files.control_environment(real.node),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    assert await control.wait() == 0
+
+
+async def test_a_link_comes_back_after_the_broker_closed_it(vhost_url: str, broker: Broker) -> None:
+    prepared: list[AbstractChannel] = []
+    lost: list[bool] = []
+
+    async def prepare(channel: AbstractChannel) -> None:
+        assert not link.up.is_set(), "up before it was prepared"
+        prepared.append(channel)
+
+    link = Link(vhost_url, "closed-by-broker", prepare, lambda: lost.append(link.up.is_set()))
+    async with kept(link.run):
+        await asyncio.wait_for(link.up.wait(), 10)
+        await close_connections(broker, vhost_url)
+        await until(lambda: lost == [False], "the loss to be told, after it is not up any more")
+        await asyncio.wait_for(link.up.wait(), 10)
+        assert len(prepared) == 2
+        assert not prepared[1].is_closed
+    await asyncio.sleep(0)
+    assert prepared[1].is_closed
+    assert not link.up.is_set()
+
+
+async def test_a_link_whose_channel_is_closed_makes_a_new_one(vhost_url: str) -> None:
+    prepared: list[AbstractChannel] = []
+
+    async def prepare(channel: AbstractChannel) -> None:
+        prepared.append(channel)
+
+    link = Link(vhost_url, "channel-closed", prepare)
+    async with kept(link.run):
+        await asyncio.wait_for(link.up.wait(), 10)
+        with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+            await prepared[0].get_queue("there-is-none")
+        await until(lambda: len(prepared) == 2 and link.up.is_set(), "a new channel")
+
+
+async def test_a_link_that_cannot_be_prepared_is_tried_again(vhost_url: str) -> None:
+    tries: list[int] = []
+
+    async def prepare(channel: AbstractChannel) -> None:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            await channel.get_queue("there-is-none")
+
+    link = Link(vhost_url, "not-prepared", prepare)
+    async with kept(link.run):
+        await asyncio.wait_for(link.up.wait(), 20)
+    assert tries == [0, 1, 2]
+
+
+@pytest.mark.parametrize("url", ["amqp://127.0.0.1:9/", "amqp://eloket:wrong@127.0.0.1:{port}/"])
+async def test_a_link_to_nobody_or_with_a_wrong_password_goes_on_trying(broker: Broker, url: str) -> None:
+    async def prepare(_: AbstractChannel) -> None:
+        raise AssertionError("there is no channel")
+
+    link = Link(url.format(port=broker.node.ports["broker"]), "nobody", prepare)
+    async with kept(link.run):
+        await asyncio.sleep(1.5)
+        assert not link.up.is_set()
+
+
+async def test_without_a_connection_telling_fails_at_once_and_mentioning_never_does() -> None:
+    publisher = Publisher("amqp://127.0.0.1:9/", "test")
+    began = time.monotonic()
+    with pytest.raises(Unconfirmed, match="no connection"):
+        await publisher.tell(FACT)
+    await publisher.mention(FACT)
+    assert time.monotonic() - began < 0.1
+    assert not publisher.up
+
+
+async def test_a_publisher_works_again_after_its_connection_was_closed(vhost_url: str, broker: Broker) -> None:
+    publisher = Publisher(vhost_url, "closing")
+    async with kept(publisher.run):
+        await told(publisher)
+        await close_connections(broker, vhost_url)
+        await until(lambda: not publisher.up, "the loss")
+        with pytest.raises(Unconfirmed):
+            await publisher.tell(FACT)
+        await told(publisher)
+        assert publisher.up
+
+
+async def test_facts_told_while_the_broker_is_killed_are_confirmed_and_there_or_unconfirmed(node: Node) -> None:
+    publisher, confirmed, failures = Publisher(node.url, "killed"), set(), set()
+    stop = asyncio.Event()
+
+    async def tell_on() -> None:
+        while not stop.is_set():
+            fact = CitizenArrived(chat_id=CHAT)
+            try:
+                await publisher.tell(fact)
+                confirmed.add(fact.event_id)
+            except Unconfirmed as error:
+                failures.add(str(error))
+                await asyncio.sleep(0.02)
+
+    async with kept(publisher.run):
+        await told(publisher)
+        tellers = [asyncio.create_task(tell_on()) for _ in range(8)]
+        try:
+            for _ in range(2):
+                before = len(confirmed)
+                await until(lambda before=before: len(confirmed) > before + 50, "facts to be told")  # type: ignore[misc]
+                await asyncio.to_thread(node.kill)
+                await until(lambda: not publisher.up, "the loss")
+                began = time.monotonic()
+                with pytest.raises(Unconfirmed):
+                    await publisher.tell(FACT)
+                assert time.monotonic() - began < 1
+                node.start()
+                await told(publisher, 30)
+        finally:
+            stop.set()
+            results = await asyncio.gather(*tellers, return_exceptions=True)
+        assert results == [None] * 8, "nothing but Unconfirmed comes out of telling"
+    assert failures
+    there = await _event_ids(node.url)
+    assert not confirmed - there
+
+
+async def _event_ids(url: str) -> set[str]:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        queue = await channel.get_queue(topology.ROUTING_CHATS.name)
+        found = set()
+        while message := await queue.get(no_ack=True, fail=False):
+            found.add(decode(message.body).event_id)
+        return found
+
+
+async def test_a_broker_that_stands_still_is_unconfirmed_in_time_and_used_again(node: Node) -> None:
+    publisher = Publisher(node.url, "still")
+    async with kept(publisher.run):
+        await told(publisher)
+        with node.standing_still():
+            began = time.monotonic()
+            with pytest.raises(Unconfirmed, match="TimeoutError"):
+                await publisher.tell(FACT, timeout=1)
+            assert time.monotonic() - began < 1.5
+            await asyncio.gather(*(publisher.mention(FACT) for _ in range(20)))
+            assert time.monotonic() - began < broker.CONFIRM_TIMEOUT + 2
+        await told(publisher)
+        assert publisher.up
+
+
+async def test_a_broker_that_stands_still_for_long_is_noticed_by_the_heartbeat(node: Node) -> None:
+    publisher = Publisher(node.url.replace("heartbeat=5", "heartbeat=1"), "heartbeat")
+    async with kept(publisher.run):
+        await told(publisher)
+        with node.standing_still():
+            await until(lambda: not publisher.up, "silence to be noticed", 15)
+        await told(publisher)
+
+
+async def test_a_link_is_made_when_the_broker_comes_late(node: Node) -> None:
+    await asyncio.to_thread(node.kill)
+    publisher = Publisher(node.url, "early")
+    async with kept(publisher.run):
+        await asyncio.sleep(0.5)
+        assert not publisher.up
+        node.start()
+        await told(publisher, 30)
+
+
+async def test_a_confirmed_fact_survives_and_a_transient_one_need_not_be_heard(vhost_url: str) -> None:
+    publisher = Publisher(vhost_url, "transient")
+    async with kept(publisher.run):
+        await told(publisher)
+        await publisher.tell(TypingShown(chat_id=CHAT, party="citizen", sender_id="citizen", active=True))  # type: ignore[arg-type]
+        counted = broker.PUBLISHED.labels("typing.shown")._value.get()
+        assert counted >= 1
+
+
+async def test_the_topology_can_be_declared_again(vhost_url: str) -> None:
+    async with await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
+        assert (await declare_topology(channel)).name == (await declare_topology(channel)).name == topology.EXCHANGE

@@ -1,0 +1,290 @@
+// Mirrors services/gateway/web/lib/connection.js, with a browser made of a clock that the test moves.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Connection } from "../../services/gateway/web/lib/connection.js";
+
+function browser({ random = 0.5 } = {}) {
+  const timers = new Map();
+  const listeners = new Map();
+  const sockets = [];
+  let now = 1_000_000;
+  let ids = 0;
+  const on = (type, call) => listeners.set(type, (listeners.get(type) ?? new Set()).add(call));
+  const off = (type, call) => listeners.get(type)?.delete(call);
+  class WebSocket {
+    constructor(url) {
+      Object.assign(this, { url, readyState: 0, bufferedAmount: 0, frames: [], closed: false });
+      sockets.push(this);
+    }
+    send(text) {
+      this.frames.push(JSON.parse(text));
+    }
+    close() {
+      this.closed = true;
+      this.readyState = 3;
+    }
+    accept() {
+      this.readyState = 1;
+      this.onopen({});
+    }
+    say(frame) {
+      this.onmessage({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
+    }
+    drop(code = 1006) {
+      this.readyState = 3;
+      this.onclose?.({ code });
+    }
+  }
+  const env = {
+    WebSocket,
+    Date: { now: () => now },
+    Math: { random: () => random },
+    setTimeout: (call, ms) => (timers.set(++ids, { call, at: now + ms }), ids),
+    clearTimeout: (id) => timers.delete(id),
+    addEventListener: on,
+    removeEventListener: off,
+    document: { visibilityState: "visible", addEventListener: on, removeEventListener: off },
+  };
+  /** Lets time pass; `asleep`: no timer runs until the end of it. */
+  const pass = (ms, asleep = false) => {
+    const end = now + ms;
+    if (asleep) now = end;
+    for (;;) {
+      const next = [...timers].filter(([, timer]) => timer.at <= end).sort((a, b) => a[1].at - b[1].at)[0];
+      if (!next) break;
+      timers.delete(next[0]);
+      now = Math.max(now, next[1].at);
+      next[1].call();
+    }
+    now = end;
+  };
+  const fire = (type) => [...(listeners.get(type) ?? [])].forEach((call) => call({ type }));
+  const heard = () => [...listeners.values()].reduce((count, calls) => count + calls.size, 0);
+  return { env, sockets, pass, fire, heard, timers, last: () => sockets.at(-1) };
+}
+
+function connected(options) {
+  const page = browser(options);
+  const states = [];
+  const frames = [];
+  let after = 0;
+  const line = new Connection({
+    url: "ws://here/ws/citizen",
+    hello: () => ({ type: "hello", token: "t", after }),
+    onFrame: (frame) => frames.push(frame),
+    onState: (state, code) => states.push(code === undefined ? state : `${state} ${code}`),
+    env: page.env,
+  });
+  line.open();
+  return { ...page, line, states, frames, seen: (seq) => (after = seq) };
+}
+
+const SYNC = { type: "sync", last_seq: 0 };
+
+test("hello is the first frame of each socket, with what was seen last", () => {
+  const it = connected();
+  assert.equal(it.line.send({ type: "typing" }), false);
+  it.last().accept();
+  it.last().say(SYNC);
+  it.seen(7);
+  it.last().drop();
+  it.pass(500);
+  it.last().accept();
+  assert.deepEqual(it.sockets.map((socket) => socket.frames), [[{ type: "hello", token: "t", after: 0 }], [{ type: "hello", token: "t", after: 7 }]]);
+  assert.deepEqual(it.states, ["connecting", "open", "lost 1006", "open"]);
+});
+
+test("the wait doubles up to 20 s, with jitter over all of it", () => {
+  const waits = (random) => {
+    const it = connected({ random });
+    const found = [];
+    for (let n = 0; n < 9; n += 1) {
+      it.last().drop();
+      const count = it.sockets.length;
+      let waited = 0;
+      while (it.sockets.length === count) {
+        it.pass(10);
+        waited += 10;
+      }
+      found.push(waited);
+    }
+    return found;
+  };
+  assert.deepEqual(waits(0.5), [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+  assert.ok(waits(0).every((wait) => wait === 10));
+});
+
+test("a server that accepts and hangs up is not hammered; one that spoke is tried soon", () => {
+  const it = connected({ random: 1 });
+  for (const expected of [500, 1000, 2000]) {
+    it.last().accept();
+    it.last().drop();
+    const count = it.sockets.length;
+    it.pass(expected - 1);
+    assert.equal(it.sockets.length, count);
+    it.pass(1);
+    assert.equal(it.sockets.length, count + 1);
+  }
+  it.last().accept();
+  it.last().say(SYNC);
+  it.last().drop();
+  it.pass(500);
+  assert.equal(it.sockets.length, 5);
+});
+
+test("after 1012 it is back within 2 s", () => {
+  const it = connected({ random: 1 });
+  it.last().accept();
+  it.last().say(SYNC);
+  it.last().drop(1012);
+  it.pass(1999);
+  assert.equal(it.sockets.length, 1);
+  it.pass(1);
+  assert.equal(it.sockets.length, 2);
+});
+
+for (const code of [4429, 4430]) {
+  test(`after ${code} it waits longer than after a lost line`, () => {
+    const it = connected({ random: 1 });
+    it.last().accept();
+    it.last().say(SYNC);
+    it.last().drop(code);
+    it.pass(3999);
+    assert.equal(it.sockets.length, 1);
+    it.pass(1);
+    assert.equal(it.sockets.length, 2);
+  });
+}
+
+for (const code of [1000, 4400, 4401, 4403, 4404, 4409]) {
+  test(`${code} ends it; a press may open it again`, () => {
+    const it = connected();
+    it.last().accept();
+    it.last().drop(code);
+    it.pass(600_000);
+    it.fire("online");
+    assert.equal(it.sockets.length, 1);
+    assert.equal(it.states.at(-1), `ended ${code}`);
+    assert.equal(it.timers.size + it.heard(), 0);
+    it.line.open();
+    it.last().accept();
+    assert.equal(it.states.at(-1), "open");
+  });
+}
+
+test("silence of more than 20 s means a dead line", () => {
+  const it = connected();
+  it.last().accept();
+  for (let n = 0; n < 20; n += 1) {
+    it.pass(15_000);
+    it.last().say(SYNC);
+  }
+  assert.equal(it.sockets.length, 1);
+  const dead = it.last();
+  it.pass(20_000);
+  assert.equal(dead.closed, false);
+  it.pass(5_000);
+  assert.equal(dead.closed, true);
+  assert.equal(it.states.at(-1), "lost 1006");
+});
+
+test("a page that slept reads what is waiting before it judges", () => {
+  const it = connected();
+  it.last().accept();
+  it.pass(3600_000, true);
+  it.last().say(SYNC);
+  it.pass(5_000);
+  assert.equal(it.last().closed, false);
+  it.pass(3600_000, true);
+  it.pass(10_000);
+  assert.equal(it.sockets[0].closed, true);
+});
+
+test("a page that wakes up with a dead line finds out at once, not by a throttled timer", () => {
+  const it = connected();
+  it.last().accept();
+  it.pass(14_000);
+  it.pass(1, true);
+  it.fire("visibilitychange");
+  assert.equal(it.states.at(-1), "open");
+  it.pass(10_000);
+  assert.equal(it.states.at(-1), "lost 1006");
+});
+
+test("offline drops the line, online brings it back without a wait", () => {
+  const it = connected({ random: 1 });
+  it.last().accept();
+  it.fire("offline");
+  assert.equal(it.states.at(-1), "lost 1006");
+  for (let n = 0; n < 6; n += 1) {
+    it.pass(20_000);
+    it.last().drop();
+  }
+  const count = it.sockets.length;
+  it.fire("online");
+  it.pass(0);
+  assert.equal(it.sockets.length, count + 1);
+});
+
+test("a socket that does not open in 10 s is given up", () => {
+  const it = connected();
+  it.pass(10_000);
+  assert.equal(it.sockets[0].closed, true);
+  it.pass(250);
+  assert.equal(it.sockets.length, 2);
+  assert.deepEqual(it.states, ["connecting"]);
+});
+
+test("what a socket says after it was given up is not heard", () => {
+  const it = connected();
+  it.last().accept();
+  const { onmessage, onclose } = it.last();
+  it.fire("offline");
+  onmessage({ data: "{}" });
+  onclose({ code: 4401 });
+  assert.deepEqual([it.frames, it.states.at(-1)], [[], "lost 1006"]);
+});
+
+test("hello is said again once a second at most", () => {
+  const it = connected();
+  it.last().accept();
+  for (let n = 0; n < 10; n += 1) it.line.sayHello();
+  it.pass(999);
+  assert.equal(it.last().frames.length, 1);
+  it.pass(5_000);
+  assert.equal(it.last().frames.length, 2);
+});
+
+test("what is not a JSON object is passed over", () => {
+  const it = connected();
+  it.last().accept();
+  for (const bad of ["{", "null", "7", '"x"']) it.last().say(bad);
+  it.last().say(SYNC);
+  assert.deepEqual(it.frames, [SYNC]);
+});
+
+test("a hello that could not go out is said later", () => {
+  const it = connected();
+  it.last().accept();
+  it.last().bufferedAmount = 2 ** 21;
+  it.line.sayHello();
+  it.pass(3_000);
+  assert.equal(it.last().frames.length, 1);
+  it.last().bufferedAmount = 0;
+  it.pass(1_000);
+  assert.equal(it.last().frames.length, 2);
+});
+
+test("a line that does not move takes no more", () => {
+  const it = connected();
+  it.last().accept();
+  it.last().bufferedAmount = 2 ** 21;
+  assert.equal(it.line.send({ type: "typing" }), false);
+});
+
+test("close leaves no timer, no listener and no open socket", () => {
+  const it = connected();
+  it.last().accept();
+  it.line.close();
+  assert.deepEqual([it.timers.size, it.heard(), it.last().closed], [0, 0, true]);
+});

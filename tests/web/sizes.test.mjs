@@ -1,0 +1,45 @@
+// What a page pays for <eloket-chat>: every module is counted as it is sent, compressed by itself.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import { gzipSync } from "node:zlib";
+
+const WEB = new URL("../../services/gateway/web/", import.meta.url);
+const IMPORT = /(?:\bfrom|\bimport) "(\.[^"]+)"/g;
+
+// /widget.js stands at the root of the server, everything else under /static/.
+const source = (path) => readFileSync(new URL(path === "/widget.js" ? "loket-chat/widget.js" : path.replace("/static/", ""), WEB), "utf8");
+
+/** All modules that come with these, by their imports. */
+function withImports(paths, found = new Set()) {
+  for (const path of paths) {
+    if (found.has(path)) continue;
+    found.add(path);
+    const wanted = [...source(path).matchAll(IMPORT)].map(([, name]) => new URL(name, `http://here${path}`).pathname);
+    withImports(wanted, found);
+  }
+  return found;
+}
+
+const weight = (paths) => [...paths].reduce((sum, path) => sum + gzipSync(source(path), { level: 6 }).length, 0);
+const launcher = (lang) => withImports(["/widget.js", `/static/loket-chat/text/launcher/${lang}.js`]);
+const opened = (lang) => withImports(["/static/loket-chat/panel.js", `/static/loket-chat/text/${lang}.js`], launcher(lang));
+
+for (const lang of ["nl", "fr", "de", "en"]) {
+  test(`${lang}: the launcher alone costs at most 5 kB, with the panel at most 25 kB`, (t) => {
+    const [alone, all] = [weight(launcher(lang)), weight(opened(lang))];
+    t.diagnostic(`launcher ${alone} bytes, with the panel ${all} bytes`);
+    assert.ok(alone <= 5_000, `launcher: ${alone}`);
+    assert.ok(all <= 25_000, `with the panel: ${all}`);
+  });
+}
+
+test("the imports were followed", () => {
+  assert.ok(launcher("nl").has("/static/loket-chat/dom.js"));
+  assert.ok(opened("nl").has("/static/lib/close-codes.js"));
+  assert.ok(opened("nl").size > launcher("nl").size + 8);
+});
+
+test("modules come from our own server alone", () => {
+  for (const path of withImports([...opened("nl"), "/static/loket-chat/files.js"])) assert.doesNotMatch(source(path), /(from|import\()\s*["'`]https?:/);
+});
