@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pymongo
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.real import Broker, System, running_broker, running_database, running_system, unique
+
+# How long an example takes depends on what else the machine does: no reason to fail.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

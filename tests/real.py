@@ -166,7 +166,7 @@ def start_system(home: Path, command: str | None = None, **variables: str) -> Sy
     environ |= {"DATA_DIR": str(home / "data"), **variables}
     log_path = home / "system.log"
     arguments = ["--command", command] if command else []
-    with log_path.open("ab") as log:
+    with log_path.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy.onemachine", *arguments],
             cwd=ROOT,

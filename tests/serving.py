@@ -16,7 +16,7 @@ async def served(app: FastAPI) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of this application, which is served and whose lifespan runs while the context is open."""
     port = ports.pick()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none"))
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     serving = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(10):

@@ -12,14 +12,14 @@ from pathlib import Path
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
-from tests.real import Broker, in_thread, wait_for
-from tests.samples import CHAT
 
 from deploy.onemachine import broker as node_files
 from deploy.onemachine import ports, processes
 from services import broker, topology
 from services.broker import Link, Publisher, Unconfirmed, declare_topology
 from services.contracts import CitizenArrived, TypingShown, decode
+from tests.real import Broker, in_thread, wait_for
+from tests.samples import CHAT
 
 FACT = CitizenArrived(chat_id=CHAT)
 
@@ -80,7 +80,7 @@ async def kept(run: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task
     """`run` in the background; it must not end by itself."""
     task = asyncio.ensure_future(run())
     try:
-        yield task  # type: ignore[misc]
+        yield task
         assert not task.done(), "it ended by itself"
     finally:
         task.cancel()

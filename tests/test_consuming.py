@@ -1,22 +1,23 @@
-"""`services/consuming.py` on a real broker: what is handled, kept, given back and set aside, and how a drain leaves the rest."""
+"""`services/consuming.py` on a real broker: what is handled, kept, given back, set aside, and what a drain leaves."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pymongo.errors import AutoReconnect
-from tests.real import Broker
-from tests.samples import CHAT, golden
 
 from services import consuming, topology
 from services.broker import Unconfirmed, declare_topology
 from services.consuming import BadDay, Consumers, retry_in_place
-from services.contracts import Fact, ReadShown, encode
+from services.contracts import Fact, Party, ReadShown, decode, encode
+from tests.real import Broker
+from tests.samples import CHAT, golden
 
 QUEUE = topology.Queue("test.facts", ("read.shown",))
 HURTING = topology.Queue("test.facts", ("read.shown",), {"x-delivery-limit": 2})
@@ -94,7 +95,7 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -
 
 
 def facts(number: int, first: int = 1) -> list[bytes]:
-    return [encode(ReadShown(chat_id=CHAT, party="agent", sender_id="an", seq=first + i)) for i in range(number)]  # type: ignore[arg-type]
+    return [encode(ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id="an", seq=first + i)) for i in range(number)]
 
 
 def seq(fact: Fact) -> int:
@@ -103,11 +104,10 @@ def seq(fact: Fact) -> int:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A twentieth of every delay before a message is given back."""
-    monkeypatch.setattr(consuming, "FIRST_DELAY", 0.05)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the delays before a message is given back, and quick probes."""
+    monkeypatch.setattr(consuming, "FIRST_DELAY", 0.2)
     monkeypatch.setattr(consuming, "PROBE_INTERVAL", 0.05)
-    yield
 
 
 async def test_each_fact_is_handled_and_then_acknowledged(vhost_url: str) -> None:
@@ -146,9 +146,9 @@ async def test_poison_is_set_aside_alone_and_at_once(vhost_url: str) -> None:
         async with consumed(made, handler):
             letters = await made.letters(len(poison))
             await until(lambda: len(seen) == len(good), "the neighbours")
-        assert [letter.body for letter in letters] == poison
+        assert sorted(letter.body for letter in letters) == sorted(poison)
         assert {letter.headers["x-first-death-reason"] for letter in letters} == {"rejected"}
-        assert seen == [1, 2, 3, 4, 5, 6]
+        assert sorted(seen) == [1, 2, 3, 4, 5, 6]
         assert await made.left() == []
 
 
@@ -174,7 +174,7 @@ async def test_on_a_bad_day_a_message_is_tried_again_in_place_and_counts_no_deli
             await until(lambda: len(tries) > count, "the good day")
         assert await made.left() == []
         assert await made.left(QUEUE.dead_letters) == []
-    pauses = [b - a for a, b in zip(tries, tries[1:], strict=False)]
+    pauses = [b - a for a, b in pairwise(tries)]
     assert min(pauses) > 0.02
     assert pauses[3] > pauses[0]
 
@@ -192,7 +192,7 @@ async def test_a_bad_day_gives_no_delivery_count_to_what_is_handled_after_it(vho
     async with bench(vhost_url) as made:
         await made.put(*facts(1))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(consuming.random, "uniform", lambda *_: 0.001)
+            patch.setattr("random.uniform", lambda *_: 0.001)
             async with consumed(made, handler):
                 await until(lambda: failures <= 0, "the end of the bad day")
         (message,) = await made.left()
@@ -233,9 +233,7 @@ async def test_after_too_long_a_bad_day_consuming_stops_until_a_probe_succeeds(
         assert await made.left(QUEUE.dead_letters) == []
 
 
-async def test_what_hurts_is_given_back_later_each_time_and_set_aside_at_the_limit(
-    vhost_url: str, quick: None
-) -> None:
+async def test_what_hurts_is_given_back_later_each_time_and_set_aside_at_the_limit(vhost_url: str, quick: None) -> None:
     tries: dict[int, list[float]] = {}
 
     async def handler(fact: Fact) -> None:
@@ -248,10 +246,11 @@ async def test_what_hurts_is_given_back_later_each_time_and_set_aside_at_the_lim
         async with consumed(made, handler):
             (letter,) = await made.letters(1)
             await until(lambda: len(tries) == 8, "the neighbours")
-        assert letter.body == facts(1)[0] or b'"seq":1,' in letter.body or b'"seq":1}' in letter.body
+        assert seq(decode(letter.body)) == 1
         assert letter.headers["x-first-death-reason"] == "delivery_limit"
-        one, two = (b - a for a, b in zip(tries[1], tries[1][1:], strict=False))
-        assert 0.05 <= one < two
+        one, two = (b - a for a, b in pairwise(tries[1]))
+        assert one >= 0.2
+        assert two >= 0.4
         assert len(tries[1]) == 3, "the first delivery and two more"
         assert [len(tries[n]) for n in range(2, 9)] == [1] * 7
         assert await made.left() == []
@@ -279,9 +278,9 @@ async def test_at_first_one_message_is_out_and_after_five_are_done_as_many_as_ma
                 await asyncio.sleep(0.2)
                 assert begun == list(range(1, n + 1)), "a message that never returns has no neighbours out"
                 gates[n].set()
-            await until(lambda: len(begun) == 15, "ten at once")
+            await until(lambda: len(begun) >= 15, "ten at once")
             await asyncio.sleep(0.2)
-            assert begun == list(range(1, 16))
+            assert len(begun) - 5 in (10, 11), "eleven when the sixth was on its way while the limit was raised"
             for gate in gates.values():
                 gate.set()
             await until(lambda: len(begun) == 39, "the rest")
@@ -301,18 +300,20 @@ async def test_a_drain_finishes_what_is_in_hand_and_leaves_the_rest_uncounted(vh
     async with bench(vhost_url) as made:
         await made.put(*facts(40))
         async with consumed(made, handler, prefetch=10) as consumers:
-            await until(lambda: len(begun) == 15, "ten in hand")
+            await until(lambda: len(begun) >= 15, "ten in hand")
+            await asyncio.sleep(0.2)
+            in_hand = list(begun)
             draining = asyncio.create_task(consumers.drain())
             await asyncio.sleep(0.3)
             assert not draining.done(), "it waits for what is in hand"
             assert not consumers.running
             slow.set()
             await draining
-        assert begun == list(range(1, 16)), "nothing was begun any more"
-        assert sorted(done) == begun
+        assert begun == in_hand, "nothing was begun any more"
+        assert set(done) == set(in_hand)
         left = await made.left()
-        assert len(left) == 25
-        assert [m.headers.get("x-delivery-count", 0) for m in left] == [0] * 25
+        assert {seq(decode(m.body)) for m in left} == set(range(1, 41)) - set(in_hand)
+        assert {m.headers.get("x-delivery-count", 0) for m in left} == {0}
 
 
 async def test_a_drain_does_not_wait_for_a_delay(vhost_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

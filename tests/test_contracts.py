@@ -1,8 +1,7 @@
 """`services/contracts.py`: every fact against its golden sample, and what is no fact is refused."""
 
-import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,33 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.contracts import (
-    Cause,
     CitizenArrived,
-    Entry,
-    Fact,
-    Party,
     PlaceWanted,
     decode,
-    derived_id,
     encode,
-    is_id,
 )
-from tests.samples import CHAT, FACT_TYPES, FACTS, GOLDEN, golden
+from tests.samples import CHAT, FACT_TYPES, FACTS, golden
 
 TYPES = sorted(FACT_TYPES)
-
-
-def test_every_fact_has_a_golden_sample_and_nothing_else_has() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.json")} == set(FACT_TYPES)
-    assert set(FACTS) == set(FACT_TYPES)
-
-
-def test_no_golden_sample_was_changed() -> None:
-    listed = dict(reversed(line.split("  ")) for line in (GOLDEN / "SHA256SUMS").read_text().splitlines())
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in GOLDEN.glob("*.json")}
-    assert found == listed, (
-        "a golden sample is never edited: old facts wait in queues; add a new optional member instead"
-    )
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -55,12 +35,6 @@ def test_encoding_keeps_every_member(type_: str) -> None:
 @pytest.mark.parametrize("type_", TYPES)
 def test_unknown_members_are_ignored_at_every_depth(type_: str) -> None:
     assert decode(json.dumps(_with_more(json.loads(golden(type_)))).encode()) == FACTS[type_]
-
-
-@pytest.mark.parametrize("type_", TYPES)
-def test_a_fact_never_changes(type_: str) -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        FACTS[type_].event_id = "another"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -146,48 +120,6 @@ def test_any_text_that_can_be_kept_comes_back_unchanged(text: str) -> None:
     assert decode(encode(fact)) == fact
 
 
-def test_facts_get_an_id_and_a_time_of_their_own() -> None:
-    one, two = CitizenArrived(chat_id=CHAT), CitizenArrived(chat_id=CHAT)
-    assert is_id(one.event_id)
-    assert one.event_id != two.event_id
-    assert abs((datetime.now(UTC) - one.occurred_at).total_seconds()) < 5
-
-
-def test_only_the_closed_event_is_the_seal() -> None:
-    def entry(event: Cause | None) -> Entry:
-        return Entry(
-            chat_id=CHAT, seq=1, id="x", party=Party.SYSTEM, sender_id="system", event=event, at=datetime.now(UTC)
-        )
-
-    assert [event for event in (None, *Cause) if entry(event).is_seal] == [Cause.CLOSED]
-
-
-def test_derived_ids_are_stable_and_tell_parts_apart() -> None:
-    assert derived_id("chat", 1, "opened") == "13366996-e5b0-5a17-826c-7096da01ccd3"
-    assert derived_id("chat", 1, "opened") != derived_id("chat", 2, "opened")
-    assert is_id(derived_id("chat", 1))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        7,
-        "",
-        CHAT.upper(),
-        f"{{{CHAT}}}",
-        CHAT.replace("-", ""),
-        f"urn:uuid:{CHAT}",
-        CHAT + " ",
-        "z" * 36,
-        "-" * 36,
-    ],
-)
-def test_only_the_canonical_form_is_an_id(text: object) -> None:
-    assert not is_id(text)
-    assert is_id(CHAT)
-
-
 def _same(one: Any, two: Any) -> bool:
     """Equal as JSON, times compared as moments (`…00Z` and `…00.000Z` are one)."""
     if isinstance(one, dict) and isinstance(two, dict):
@@ -208,7 +140,3 @@ def _with_more(value: Any) -> Any:
     if isinstance(value, dict):
         return {**{k: _with_more(v) for k, v in value.items()}, "added_later": {"by": ["a newer version", 2**70]}}
     return [_with_more(v) for v in value] if isinstance(value, list) else value
-
-
-def test_the_base_of_facts_is_not_a_fact() -> None:
-    assert Fact not in FACT_TYPES.values()

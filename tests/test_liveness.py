@@ -1,7 +1,5 @@
 """`services/liveness.py`: who is gone, by the listener's own clock and only while it hears itself."""
 
-from collections.abc import Iterable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from services.liveness import ECHO_LATE, Liveness
 
 GRACE = 10.0
+Lists = list[tuple[str, int, dict[str, float], bool]]
 PEOPLE = ("an", "bert", "citizen-1")
 
 
@@ -136,9 +135,7 @@ gaps = st.lists(st.floats(0.1, 30), min_size=1, max_size=25)
 
 
 @given(start=st.floats(0, 1e6), before=lists, after=lists, within=st.floats(0, GRACE - 0.01))
-def test_a_restart_gives_everyone_a_full_grace(
-    start: float, before: Iterable[tuple[str, int, dict[str, float], bool]], after: list, within: float
-) -> None:
+def test_a_restart_gives_everyone_a_full_grace(start: float, before: Lists, after: Lists, within: float) -> None:
     live = Liveness(GRACE)
     for gateway, counter, silent, leaving in before:
         live.hear(gateway, counter, silent, start, leaving)
@@ -185,7 +182,7 @@ def test_present_is_the_union_over_the_gateways(lists: dict[str, set[str]]) -> N
 
 
 @given(lists=lists, gaps=gaps)
-def test_nobody_is_present_and_gone_at_once(lists: list, gaps: list[float]) -> None:
+def test_nobody_is_present_and_gone_at_once(lists: Lists, gaps: list[float]) -> None:
     live, now = Liveness(GRACE), 0.0
     for (gateway, counter, silent, leaving), gap in zip(lists, gaps, strict=False):
         now += gap

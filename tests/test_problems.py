@@ -1,4 +1,4 @@
-"""`services/problems.py`: every error is a problem document (RFC 9457) with a code, and tells nothing that it should not."""
+"""`services/problems.py`: every error is a problem document (RFC 9457) with a code, and tells nothing it should not."""
 
 import http
 from collections.abc import AsyncIterator

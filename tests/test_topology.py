@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractQueue
-from tests.real import Broker
-from tests.samples import AN, BERT, CHAT, FACTS
 
 from services import topology
 from services.broker import Publisher, Unconfirmed, declare_topology
 from services.contracts import ChatState, MessagePosted, decode
+from tests.real import Broker
+from tests.samples import AN, BERT, CHAT, FACTS
 
 # Every queue in which the golden sample of a fact lands; what is left out lands in none.
 LANDS = {
@@ -187,18 +187,20 @@ async def test_queues_are_made_as_they_are_written_down(vhost_url: str, broker: 
     assert full == ["transcripts.messages"], "only the queue of messages refuses when full"
 
 
-async def test_a_full_queue_of_messages_refuses_the_next_one(
-    vhost_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_queue_of_messages_refuses_the_next_one(vhost_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     small = topology.Queue("transcripts.messages", topology.TRANSCRIPTS_MESSAGES.keys, {"x-max-length": 2})
     queues = tuple(small if q.name == small.name else q for q in topology.QUEUES)
     monkeypatch.setattr(topology, "QUEUES", queues)
     posted = FACTS["message.posted"]
     assert isinstance(posted, MessagePosted)
     async with telling(vhost_url) as publisher:
-        with pytest.raises(Unconfirmed):
+
+        async def tell_many() -> None:
             for _ in range(20):  # a quorum queue lets a few more in before it refuses
                 await publisher.tell(posted)
+
+        with pytest.raises(Unconfirmed):
+            await tell_many()
 
 
 async def test_any_number_may_declare_the_topology_at_once(vhost_url: str) -> None:

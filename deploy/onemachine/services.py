@@ -1,6 +1,7 @@
 """The four services as processes: their commands, their environment, and whether they are ready."""
 
 import asyncio
+import json
 import os
 import secrets
 import shlex
@@ -51,16 +52,23 @@ async def http_ready(port: int, seconds: float = 3.0) -> str | None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-                answer = await reader.read(4_096)
+                answer = await reader.read(-1)
             finally:
                 writer.close()
     except (OSError, TimeoutError):
         return "no answer yet"
     head, _, body = answer.partition(b"\r\n\r\n")
-    status = head.split(b" ", 2)[1:2]
-    return (
-        None if status == [b"200"] else f"{b''.join(status).decode()} {body.decode('utf-8', 'replace')[:300]}".strip()
-    )
+    status = b"".join(head.split(b" ", 2)[1:2]).decode("ascii", "replace")
+    return None if status == "200" else f"{status} {_failed_checks(body)}".strip()
+
+
+def _failed_checks(body: bytes) -> str:
+    """Of what a service says about its readiness: the checks that are not ok, else its words as they are."""
+    try:
+        checks = json.loads(body)["checks"]
+        return " ".join(f"{name}={state}" for name, state in checks.items() if state != "ok")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return body.decode("utf-8", "replace")[:300]
 
 
 def _program(name: str, argv: Sequence[str], environment: Mapping[str, str], root: Path, port: int) -> Program:

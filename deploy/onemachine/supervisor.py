@@ -44,7 +44,7 @@ class Supervisor:
             keeper.add_done_callback(self._keeper_ended)
             self._keepers.append(keeper)
 
-    async def until_ready(self, show_after: float = 10.0) -> None:
+    async def until_ready(self, show_after: float = 15.0) -> None:
         """Wait until every program is ready; tell every so many seconds what is still waited for."""
         waiting = {program.name: "not started yet" for program in self.programs}
         told = time.monotonic()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,17 +14,14 @@ from services.contracts import (
     ChatAccepted,
     ChatStatus,
     CitizenPresence,
+    Entry,
     Fact,
-    NotePosted,
     Party,
     ReadShown,
-    Record,
     Sender,
     StateRequested,
     TypingShown,
-    derived_id,
 )
-from services.departments import Departments
 from services.gateway import frames
 from services.gateway.connections import Connection
 from services.gateway.following import Following, NoSuchChat
@@ -33,6 +29,7 @@ from services.gateway.frames import Accept, Close, End, Hello, Post, Read, SetSt
 from services.gateway.hub import Channel
 from services.gateway.posting import Posting, refuse
 from services.gateway.tasks import Tasks
+from services.gateway.transfers import Transfers
 from services.gateway.upstream import Declined, Unavailable
 from services.internal import ChatHistory, ChatView
 
@@ -47,12 +44,12 @@ class Agents:
         following: Following,
         posting: Posting,
         publisher: Publisher,
-        departments: Departments,
+        transfers: Transfers,
         tasks: Tasks,
         changed: Callable[[], None],
     ) -> None:
         self._following, self._posting, self._publisher = following, posting, publisher
-        self._departments, self._tasks, self._changed = departments, tasks, changed
+        self._transfers, self._tasks, self._changed = transfers, tasks, changed
         self._hub, self._upstream = following.hub, following.upstream
         self._coming: set[tuple[str, str]] = set()
 
@@ -79,11 +76,12 @@ class Agents:
             if self._hub.register.join(connection):
                 self._hub.desks[agent.id] = set()
             self._changed()
-        view = await self._self_view(connection)
-        views = await self._upstream.chats_of_agent(agent.id)
-        for line in connection.lines.values():
-            line.mend()
-        await self._welcome(connection, view, views, after)
+        async with connection.answering:
+            view = await self._self_view(connection)
+            views = await self._upstream.chats_of_agent(agent.id)
+            for line in connection.lines.values():
+                line.mend()
+            await self._welcome(connection, view, [v.chat_id for v in views], after)
 
     async def _self_view(self, connection: Connection) -> internal.AgentView:
         assert connection.agent is not None
@@ -95,19 +93,33 @@ class Agents:
         return answer.agents[0] if answer.agents else connection.agent
 
     async def _welcome(
-        self, connection: Connection, agent: internal.AgentView, views: list[ChatView], after: Any
+        self, connection: Connection, agent: internal.AgentView, chat_ids: list[str], after: Any
     ) -> None:
-        opened: list[tuple[ChatView, Channel, ChatHistory]] = []
-        for view in views:
-            channel = await self._open(connection, view.chat_id)
-            page = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
-            opened.append((view, channel, page))
-        self._hub.desks.setdefault(agent.id, set()).update(v.chat_id for v in views)
-        chats = [frames.chat_for_agent(view, page.last_seq) for view, _, page in opened]
+        channels = {chat_id: await self._open(connection, chat_id) for chat_id in chat_ids}
+        views = await self._upstream.chats(channels)  # once more: from here on it is heard when one goes elsewhere
+        held = [v for v in views.values() if self._hold(connection, channels[v.chat_id], v)]
+        pages: dict[str, ChatHistory] = {}
+        for view in held:
+            channel = channels[view.chat_id]
+            pages[view.chat_id] = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
+        held = [v for v in held if v.chat_id in connection.followed]
+        chats = [frames.chat_for_agent(v, pages[v.chat_id].last_seq) for v in held]
         connection.send(frames.frame("welcome", agent=frames.agent(agent), chats=chats))
-        for view, channel, page in opened:
-            self._following.note_view(channel, view)
-            await self._show_log(connection, channel, page, after.get(view.chat_id, 0))
+        for view in held:
+            chat_id = view.chat_id
+            await self._show_log(connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0))
+
+    def _hold(self, connection: Connection, channel: Channel, view: ChatView) -> bool:
+        """Whether the chat is this agent's by all that is known: if so it is on his desk, else it is given back."""
+        if connection.gone:
+            raise _Gone
+        state = self._following.note_view(channel, view)
+        agent_id = connection.participant
+        if state.status is ChatStatus.ASSIGNED and state.agent_id == agent_id:
+            self._hub.desks.setdefault(agent_id, set()).add(channel.chat_id)
+            return True
+        self.drop(connection, channel)
+        return False
 
     async def _open(self, connection: Connection, chat_id: str) -> Channel:
         channel = self._hub.channels.get(chat_id)
@@ -124,16 +136,18 @@ class Agents:
     def drop(self, connection: Connection, channel: Channel) -> None:
         """The agent is done with this chat: it ended, or went to somebody else."""
         connection.accepted.discard(channel.chat_id)
-        if channel.state and channel.state.status is ChatStatus.CLOSED:
-            connection.ended.add(channel.chat_id)
         if channel.chat_id in connection.followed:
             connection.followed.discard(channel.chat_id)
             self._following.release(connection, channel)
 
     async def _show_log(self, connection: Connection, channel: Channel, page: ChatHistory, after: int) -> None:
-        chat_id = channel.chat_id
+        chat_id, seal = channel.chat_id, None
         async for entry in self._following.catch_up(connection, channel, page, after):
             connection.send(frames.message(entry, chat_id))
+            seal = entry if entry.is_seal else seal
+        if chat_id not in connection.followed:  # it went elsewhere meanwhile
+            self._hub.unfollow(connection, channel)
+            return
         for written in page.notes:
             connection.send(frames.note(written))
         if seq := channel.read.get(Party.CITIZEN):
@@ -147,8 +161,16 @@ class Agents:
             asked=True,
         )
         self._tasks.start(self._publisher.mention(asked))
-        if page.sealed:
-            connection.send(frames.frame("closed", chat_id=chat_id, reason=_reason(channel)))
+        if page.sealed or seal:
+            self._show_end(connection, channel, seal)
+
+    def _show_end(self, connection: Connection, channel: Channel, seal: Entry | None) -> None:
+        reason = (seal.reason if seal else None) or (channel.state.reason if channel.state else None)
+        shown = reason.value if reason else "inactive"
+        connection.send(frames.frame("closed", chat_id=channel.chat_id, reason=shown))
+        connection.ended.add(channel.chat_id)
+        self._hub.desks.get(connection.participant, set()).discard(channel.chat_id)
+        self.drop(connection, channel)
 
     # ── a chat comes to an agent ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,13 +182,9 @@ class Agents:
 
     async def _bring(self, agent_id: str, chat_id: str) -> None:
         try:
-            view = await self._following.view(chat_id)
-            if view.state is not ChatStatus.ASSIGNED or view.agent_id != agent_id:
-                return
-            self._hub.desks.setdefault(agent_id, set()).add(chat_id)
             for connection in self._hub.register.of(agent_id):
                 with contextlib.suppress(_Gone):
-                    await self._show_assigned(connection, view)
+                    await self._show_assigned(connection, chat_id)
         except (Unavailable, NoSuchChat):
             log.warning("assigned_chat_not_shown", chat_id=chat_id)
             for connection in self._hub.register.of(agent_id):
@@ -174,19 +192,26 @@ class Agents:
         finally:
             self._coming.discard((agent_id, chat_id))
 
-    async def _show_assigned(self, connection: Connection, view: ChatView) -> None:
-        channel = await self._open(connection, view.chat_id)
-        page = await self._following.first_page(channel, 0, notes=True)
-        self._following.note_view(channel, view)
-        connection.send(frames.frame("assigned", chat=frames.chat_for_agent(view, page.last_seq)))
-        await self._show_log(connection, channel, page, 0)
+    async def _show_assigned(self, connection: Connection, chat_id: str) -> None:
+        async with connection.answering:  # never before the welcome
+            if connection.gone or chat_id in connection.followed:
+                return
+            channel = await self._open(connection, chat_id)
+            view = await self._following.view(chat_id)
+            if not self._hold(connection, channel, view):
+                return
+            page = await self._following.first_page(channel, 0, notes=True)
+            if chat_id in connection.followed:
+                connection.send(frames.frame("assigned", chat=frames.chat_for_agent(view, page.last_seq)))
+                await self._show_log(connection, channel, page, 0)
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, connection: Connection, frame: frames.Frame) -> None:
         """What an accepted frame of a greeted connection does. Returns at once."""
         agent = connection.agent
-        assert agent is not None and not isinstance(frame, Hello)
+        assert agent is not None
+        assert not isinstance(frame, Hello)
         if isinstance(frame, SetState):
             self._tasks.start(self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
             return
@@ -201,7 +226,7 @@ class Agents:
         elif isinstance(frame, Typing | Read):
             self._show(connection, chat_id, frame)
         elif isinstance(frame, TransferChat):
-            self._tasks.start(self._transfer(connection, frame))
+            self._tasks.start(self._transfers.transfer(connection, frame))
         else:
             assert isinstance(frame, Accept)
 
@@ -230,40 +255,6 @@ class Agents:
                 connection.accepted.discard(fact.chat_id)
             connection.send(frames.error("unavailable"))
 
-    async def _transfer(self, connection: Connection, frame: TransferChat) -> None:
-        agent = connection.agent
-        assert agent is not None
-        if not await self._can_take(frame, agent.id):
-            refuse(connection, "unavailable", None, frame.chat_id)
-            return
-        question = internal.Transfer(
-            chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.department, to_agent=frame.agent
-        )
-        try:
-            if frame.note:
-                await self._publisher.tell(_note_of_transfer(frame, agent))
-            await self._upstream.ask("routing", internal.TRANSFER, question, Record)
-        except Declined as declined:
-            code = "not_yours" if declined.code == "not_yours" else "unavailable"
-            refuse(connection, code, None, frame.chat_id)
-        except (Unavailable, Unconfirmed):
-            refuse(connection, "unavailable", None, frame.chat_id)
-
-    async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
-        if frame.department is not None and self._departments.get(frame.department) is None:
-            return False
-        question = internal.AgentsQuery(
-            department=frame.department, ids=[frame.agent] if frame.agent is not None else None
-        )
-        try:
-            answer = await self._upstream.ask("presence", internal.AGENTS, question, internal.Agents)
-        except (Unavailable, Declined):
-            return False
-        there = [a for a in answer.agents if a.online and a.id != own_id]
-        if frame.agent is not None:
-            return any(a.free > 0 and a.state == "available" for a in there)
-        return bool(there)
-
     def leave(self, connection: Connection) -> None:
         """The websocket is closed."""
         connection.gone = True
@@ -281,19 +272,3 @@ class Agents:
 
 class _Gone(Exception):
     """The websocket closed meanwhile."""
-
-
-def _reason(channel: Channel) -> str:
-    reason = channel.state.reason if channel.state else None
-    return reason.value if reason else "inactive"
-
-
-def _note_of_transfer(frame: TransferChat, agent: internal.AgentView) -> NotePosted:
-    stamp = datetime.now().timestamp()
-    return NotePosted(
-        chat_id=frame.chat_id,
-        id=derived_id(frame.chat_id, "transfer", agent.id, stamp),
-        agent_id=agent.id,
-        agent_name=agent.name,
-        text=frame.note or "",
-    )

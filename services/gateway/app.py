@@ -25,6 +25,7 @@ from services.gateway.posting import Posting
 from services.gateway.settings import Settings
 from services.gateway.starting import Starting
 from services.gateway.tasks import Tasks
+from services.gateway.transfers import Transfers
 from services.gateway.upkeep import Heartbeat, Upkeep
 from services.gateway.upstream import Upstream
 
@@ -65,7 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
     posting = Posting(hub, publisher, tasks)
     heartbeat = Heartbeat(following, publisher)
     citizens = Citizens(following, posting, publisher, service.keys, tasks)
-    agents = Agents(following, posting, publisher, departments, tasks, heartbeat.changed)
+    transfers = Transfers(publisher, upstream, departments)
+    agents = Agents(following, posting, publisher, transfers, tasks, heartbeat.changed)
     upkeep = Upkeep(following, agents, buttons)
     starting = Starting(publisher, upstream, buttons, departments, service.keys)
 

@@ -134,10 +134,10 @@ class Buttons:
         try:
             told = None
             while not self.closing:
+                wake.clear()  # before the look at what is shown: a change while it is being sent wakes us too
                 if button.shown is not told:
                     told = button.shown
                     yield b"event: button\nid: %d\ndata: %s\n\n" % (told.revision, told.body)
-                wake.clear()
                 try:
                     async with asyncio.timeout(KEEPALIVE):
                         await wake.wait()

@@ -29,8 +29,8 @@ class Position:
         self.heard = max(self.heard, entry.seq)
         if self.last is not None and entry.seq <= self.last:
             return []
-        if len(self._held) < MOST_HELD or entry.seq in self._held:
-            self._held[entry.seq] = entry
+        if len(self._held) < MOST_HELD or entry.seq - 1 == self.last:
+            self._held.setdefault(entry.seq, entry)
         return self._release()
 
     def read(self, entries: Iterable[Entry]) -> list[Entry]:

@@ -30,6 +30,7 @@ class Connection:
     ) -> None:
         self.party, self.heard, self._drop, self.session_id = party, heard, drop, session_id
         self.agent: AgentView | None = None
+        self.token = ""  # of an agent's session, which is asked about again after facts may have been missed
         self.chat_id: str | None = None
         self.sender: Sender | None = None
         self.shown: dict[str, int] = {}  # chat → the last seq sent here; only chats that are followed live
@@ -37,6 +38,7 @@ class Connection:
         self.accepted: set[str] = set()  # an agent's chats that a person has seen here
         self.ended: set[str] = set()  # an agent's chats that ended while he followed them
         self.lines: dict[str, Line] = {}
+        self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
         self.closing: tuple[int, str] | None = None
         self.gone = False
         self._outbox: deque[bytes] = deque()

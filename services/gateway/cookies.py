@@ -23,13 +23,14 @@ def _is_plain_loopback(scheme: str, host: str) -> bool:
 
 def set_session(response: Response, token: str, scheme: str, host: str) -> None:
     """Keeps the session in the browser, until it is closed or logs out."""
-    plain = _is_plain_loopback(scheme, host)
-    response.set_cookie(
-        _LOOPBACK if plain else _SECURE, token, path="/", httponly=True, secure=not plain, samesite="strict"
-    )
+    response.headers.append("Set-Cookie", _cookie(token, scheme, host))
 
 
 def clear_session(response: Response, scheme: str, host: str) -> None:
-    plain = _is_plain_loopback(scheme, host)
-    name = _LOOPBACK if plain else _SECURE
-    response.delete_cookie(name, path="/", httponly=True, secure=not plain, samesite="strict")
+    """Takes the session out of the browser."""
+    response.headers.append("Set-Cookie", _cookie("", scheme, host) + "; Max-Age=0")
+
+
+def _cookie(value: str, scheme: str, host: str) -> str:
+    name, secure = (_LOOPBACK, "") if _is_plain_loopback(scheme, host) else (_SECURE, "; Secure")
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"

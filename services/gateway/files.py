@@ -103,14 +103,19 @@ def _too_large() -> Problem:
 
 async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart) -> Response:
     sent = 0
+    broken: NotMultipart | None = None
 
     async def bytes_of() -> AsyncIterator[bytes]:
-        nonlocal sent
-        async for chunk in part.chunks:
-            sent += len(chunk)
-            if sent > MAX_FILE_BYTES:
-                raise _too_large()
-            yield chunk
+        nonlocal sent, broken
+        try:
+            async for chunk in part.chunks:
+                sent += len(chunk)
+                if sent > MAX_FILE_BYTES:
+                    raise _too_large()
+                yield chunk
+        except NotMultipart as error:
+            broken = error
+            raise
 
     headers = {"X-File-Name": quote(part.name, safe=""), "Content-Type": "application/octet-stream"}
     try:
@@ -118,7 +123,7 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart)
     except Unavailable as error:
         if sent > MAX_FILE_BYTES:
             raise _too_large() from error
-        raise unavailable() from error
+        raise broken or unavailable() from error
     except Declined as declined:
         raise passed_on(declined) from declined
     async with response:

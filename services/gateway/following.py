@@ -6,6 +6,7 @@ Reconnect is connect: a page reload, a second tab, a gateway that died and a los
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import structlog
@@ -22,6 +23,7 @@ from services.internal import ChatHistory, ChatView, HistoryWanted
 
 log = structlog.get_logger()
 GAP_WAIT = 0.1  # seconds that a hole may be a mere reordering
+LONGEST_GAP_WAIT = 5.0  # between attempts that brought nothing
 KNOWN_WAIT = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 1.0)  # a chat just opened may not be known everywhere yet
 GAPS = Counter("eloket_gateway_gaps_read_total", "Holes in the live facts that were read from transcripts")
 
@@ -63,7 +65,7 @@ class Following:
             del self.hub.channels[channel.chat_id]
 
     async def view(self, chat_id: str) -> ChatView:
-        """What routing knows of the chat; waits a moment for one that was just opened. Raises `NoSuchChat`, `Unavailable`."""
+        """What routing knows of the chat; waits for one that was just opened. Raises `NoSuchChat`, `Unavailable`."""
         for pause in (*KNOWN_WAIT, None):
             views = await self.upstream.chats([chat_id])
             if chat_id in views:
@@ -96,7 +98,7 @@ class Following:
     async def catch_up(
         self, connection: Connection, channel: Channel, page: ChatHistory, after: int
     ) -> AsyncIterator[Entry]:
-        """The entries after `after` in order; when the last one was taken, the connection follows live without a hole."""
+        """The entries after `after` in order; after the last of them the connection follows live without a hole."""
         shown = min(after, page.last_seq)
         while True:
             for entry in page.entries:
@@ -126,10 +128,10 @@ class Following:
                 if not channel.position.behind or self.hub.channels.get(channel.chat_id) is not channel:
                     return
                 GAPS.inc()
-                try:
+                before = channel.position.last
+                with contextlib.suppress(Unavailable):
                     await self.read_on([channel])
-                except Unavailable:
-                    pause = min(pause * 2, 5.0)
+                pause = GAP_WAIT if channel.position.last != before else min(pause * 2, LONGEST_GAP_WAIT)
         finally:
             channel.gap_read_due = False
 

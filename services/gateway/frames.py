@@ -121,7 +121,7 @@ def parse(data: str | bytes, party: Literal["citizen", "agent"]) -> Frame | Refu
     if not isinstance(raw, dict):
         raise Malformed
     kind = raw.get("type")
-    if kind not in (CITIZEN_FRAMES if party == "citizen" else AGENT_FRAMES):
+    if not isinstance(kind, str) or kind not in (CITIZEN_FRAMES if party == "citizen" else AGENT_FRAMES):
         raise Malformed
     if kind == "hello":
         return _hello(raw, party)

@@ -70,7 +70,7 @@ class Channel:
 
 
 class Hub:
-    """The callables are told what a fact asks for beyond frames; `dropped`: an agent's connection is done with a chat."""
+    """The callables are told what a fact asks for beyond frames; `dropped`: an agent's connection left a chat."""
 
     def __init__(
         self,
@@ -160,6 +160,7 @@ class Hub:
                 self.show_end(connection, reason)
             else:
                 connection.send(frames.frame("closed", chat_id=channel.chat_id, reason=reason))
+                connection.ended.add(channel.chat_id)
                 self._dropped(connection, channel)
         for chats in self.desks.values():
             chats.discard(channel.chat_id)
@@ -175,9 +176,9 @@ class Hub:
         if channel is not None and (channel.state is None or fact.v > channel.state.v):
             self.set_state(channel, State.of_fact(fact))
         agent_id = fact.agent_id
-        if fact.state is ChatStatus.ASSIGNED and agent_id and agent_id in self.register.by_participant:
-            if fact.chat_id not in self.desks.get(agent_id, ()):
-                self._assigned(agent_id, fact.chat_id)
+        here = fact.state is ChatStatus.ASSIGNED and agent_id in self.register.by_participant
+        if here and agent_id and fact.chat_id not in self.desks.get(agent_id, ()):
+            self._assigned(agent_id, fact.chat_id)
 
     def set_state(self, channel: Channel, state: State) -> None:
         """A newer state: the citizen's dot follows, and agents who do not have the chat any more are told."""

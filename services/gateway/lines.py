@@ -38,12 +38,12 @@ class Line:
     broken_at: str | None = None
 
     def offer(self, item: Item) -> str | None:
-        """Takes the item into the line, or says the code with which it is refused. An id that stands in it is taken once."""
+        """Takes the item into the line, or says the code with which it is refused. What stands in it is taken once."""
         if self.broken:
-            if item.id is None or item.id != self.broken_at:
+            if item.id != self.broken_at:
                 return "unavailable"
             self.mend()
-        if item.id is not None and any(i.id == item.id for i in self.items):
+        if self.holds(item.id):
             return None
         if len(self.items) >= CAPACITY:
             self.break_at(item.id)
@@ -52,9 +52,13 @@ class Line:
         return None
 
     def break_at(self, id_: str | None) -> None:
-        """From now on everything is refused, until this id comes again or `mend` is called. The first refused id stands."""
+        """From now on all is refused, until this id comes again or `mend` is called. The first refused id stands."""
         if not self.broken:
             self.broken, self.broken_at = True, id_
+
+    def holds(self, id_: str | None) -> bool:
+        """Whether this id stands in the line."""
+        return any(i.id == id_ for i in self.items)
 
     def mend(self) -> None:
         """A new hello: the line takes again."""
@@ -76,8 +80,8 @@ class Line:
         """Nothing was confirmed for too long: all leave the line, to be refused in order, and the line is broken."""
         refused = list(self.items)
         self.items.clear()
-        if refused:
-            self.break_at(refused[0].id)
+        if refused:  # they stood before whatever was refused already
+            self.broken, self.broken_at = True, refused[0].id
         return refused
 
 

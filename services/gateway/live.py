@@ -1,6 +1,6 @@
 """The gateway's own queue: exclusive, transient, bound to the chats and agents that it serves.
 
-After any loss of its connection the gateway starts over: a new queue with a new name, all binds, consume, then `resync`.
+After any loss of its connection the gateway starts over: a new queue with a new name, all binds, consume, `resync`.
 One task changes the bindings, on one channel; unbinding is late, so that a page reload costs nothing (RabbitMQ keeps no
 order between changes of bindings on several channels).
 """
@@ -55,7 +55,7 @@ class Live:
             group.create_task(self._reconcile())
 
     async def follow(self, id_: str) -> None:
-        """Returns when everything about this chat or agent comes in. Raises `Unavailable` after 5 s without a broker."""
+        """Returns when everything about this chat or agent comes in. `Unavailable` after 5 s without a broker."""
         self._wanted[id_] = self._wanted.get(id_, 0) + 1
         self._late.pop(id_, None)
         if id_ in self._bound and self.up:
@@ -67,6 +67,7 @@ class Live:
             async with asyncio.timeout(BIND_LIMIT):
                 await future
         except (TimeoutError, asyncio.CancelledError) as error:
+            self._forget(id_, future)
             self.unfollow(id_)
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -92,7 +93,7 @@ class Live:
             await asyncio.gather(*(queue.bind(exchange, key) for key in keys))
             await queue.consume(self._deliver, no_ack=True)
         self._queue, self._bound = queue, bound
-        self._late.clear()
+        self._late = {i: at for i, at in self._late.items() if i in bound}  # left while it was being bound
         self._settle(bound)
         self._change.set()
         self._resync()
@@ -124,6 +125,7 @@ class Live:
             except (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError) as error:
                 log.warning("bindings_not_changed", error=type(error).__name__)
                 await asyncio.sleep(0.2)
+                self._change.set()
             BOUND.set(len(self._bound))
 
     async def _bind_wanted(self) -> None:
@@ -147,6 +149,11 @@ class Live:
                 async with asyncio.timeout(BIND_LIMIT):
                     await queue.unbind(topology.EXCHANGE, topology.binding_of(id_))
                 self._change.set()
+
+    def _forget(self, id_: str, future: asyncio.Future[None]) -> None:
+        left = [f for f in self._waiting.pop(id_, []) if f is not future]
+        if left:
+            self._waiting[id_] = left
 
     def _settle(self, ids: set[str]) -> None:
         for id_ in ids:

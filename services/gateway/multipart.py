@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -68,14 +69,18 @@ class _Parts:
 
 
 async def file_part(content_type: str, body: AsyncIterator[bytes]) -> FilePart:
-    """The part `file` of this body, once its headers were read. Raises `NotMultipart`, also while its chunks are read."""
+    """The part `file` of this body, once its headers were read. Raises `NotMultipart`, while reading its chunks too."""
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
         raise NotMultipart
     parts = _Parts()
     names = ("part_begin", "header_field", "header_value", "header_end", "part_data", "part_end")
-    parser = MultipartParser(boundary, {f"on_{n}": getattr(parts, f"on_{n}") for n in names})  # type: ignore[arg-type]
+    callbacks: Any = {f"on_{n}": getattr(parts, f"on_{n}") for n in names}
+    try:
+        parser = MultipartParser(boundary, callbacks)
+    except FormParserError as error:  # a boundary that is too long
+        raise NotMultipart from error
     while parts.name is None:
         if not await _feed(parser, body):
             raise NotMultipart

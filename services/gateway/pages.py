@@ -116,7 +116,7 @@ def preferred(accept_language: str) -> str:
     """The first of our languages in an `Accept-Language` header, by its weights (RFC 9110 §12.5.4); Dutch when none."""
     weighed: list[tuple[float, str]] = []
     for part in accept_language.split(","):
-        tag, _, weight = part.strip().partition(";q=")
+        tag, _, weight = "".join(part.split()).partition(";q=")
         try:
             weighed.append((float(weight or 1), tag.split("-")[0].lower()))
         except ValueError:

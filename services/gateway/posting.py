@@ -19,6 +19,7 @@ from services.gateway.tasks import Tasks
 from services.tracing import begin_trace
 
 log = structlog.get_logger()
+_UNAVAILABLE = Refusal("unavailable")
 AFTER_DISCONNECT = 30.0  # seconds for which what was taken is still published when the browser has gone
 RECEIPT_TIME = Histogram(
     "eloket_gateway_receipt_seconds",
@@ -49,19 +50,17 @@ class Posting:
         begin_trace(chat_id=chat_id)
         while (item := line.head) is not None:
             outcome, given_up = await self._see_through(connection, chat_id, item)
-            if given_up:
+            if given_up or outcome == _UNAVAILABLE:  # what follows would be stored before it
                 for refused in line.give_up():
                     refuse(connection, "unavailable", refused.id, chat_id)
                 return
             if outcome is None:
                 return
-            if isinstance(outcome, Refusal) and outcome.code == "unavailable":
-                line.break_at(item.id)
             line.settle(item.id)
             _answer(connection, chat_id, item, outcome)
 
     async def _see_through(self, connection: Connection, chat_id: str, item: Item) -> tuple[Outcome | None, bool]:
-        """The outcome; or None when the browser has been gone for too long, or (None, True) when it is to be given up."""
+        """The outcome; or None when the browser was gone for too long, or (None, True) when it is to be given up."""
         settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: Outcome) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import deque
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI, WebSocket
@@ -62,7 +61,7 @@ class Conversation:
         frame = frames.parse(text, party)
         if isinstance(frame, Refused):
             self._refuse(frame)
-        elif self.greeting is None or not self.greeting.done():
+        elif self._stash or self.greeting is None or not self.greeting.done():
             if len(self._stash) >= MOST_STASHED:
                 self.connection.close(Close.TOO_MANY_FRAMES, "too many frames before the welcome")
             self._stash.append(frame)
@@ -78,11 +77,16 @@ class Conversation:
         if isinstance(frame, Hello):
             self.greet(frame)
         elif isinstance(frame, Post) and self._messages and self._messages.take(time.monotonic()):
-            chat_id = frame.chat_id or self.connection.chat_id or ""
-            self.connection.lines.setdefault(chat_id, Line()).break_at(frame.id)
-            refuse(self.connection, "rate_limited", frame.id, chat_id)
+            self._limit(frame)
         else:
             self._room.take(self.connection, frame)
+
+    def _limit(self, post: Post) -> None:
+        chat_id = post.chat_id or self.connection.chat_id or ""
+        line = self.connection.lines.setdefault(chat_id, Line())
+        if not line.holds(post.id):  # a repeat of what is under way is no new message
+            line.break_at(post.id)
+            refuse(self.connection, "rate_limited", post.id, chat_id)
 
     def greet(self, hello: Hello) -> None:
         """Answers a hello; frames that come meanwhile wait."""
@@ -112,8 +116,8 @@ class Conversation:
 
 def own_origin(headers: Any, origins: frozenset[str] = frozenset()) -> bool:
     """Whether `Origin` is there and equals `Host`, or is one of the listed ones."""
-    origin = headers.get("origin", "").lower()
-    return origin in origins or (urlsplit(origin).netloc == headers.get("host", "").lower() and "://" in origin)
+    origin, host = headers.get("origin", "").lower(), headers.get("host", "").lower()
+    return origin in origins or (bool(host) and origin in (f"http://{host}", f"https://{host}"))
 
 
 def install(
@@ -150,7 +154,7 @@ def install(
             await _close(websocket, Close.UNAUTHENTICATED)
             return
         connection = _connection(websocket, Party.AGENT, session.session_id)
-        connection.agent = session.agent
+        connection.agent, connection.token = session.agent, token or ""
         await _serve(websocket, Conversation(connection, agents, limited))
 
 

@@ -74,7 +74,7 @@ class Started:
 
 
 class Starting:
-    """Starts chats. An `Idempotency-Key` is remembered here and, beyond this process, by the chat id derived from it."""
+    """Starts chats. An `Idempotency-Key` is remembered here and, everywhere, by the chat id derived from it."""
 
     def __init__(
         self, publisher: Publisher, upstream: Upstream, buttons: Buttons, departments: Departments, keys: Keys

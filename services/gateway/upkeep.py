@@ -9,12 +9,13 @@ import structlog
 
 from services import internal, topology
 from services.broker import Publisher
-from services.contracts import AgentConnection, GatewayConnections, Party
+from services.contracts import AgentChanged, AgentConnection, GatewayConnections, Party
 from services.gateway import frames
 from services.gateway.agents import Agents
 from services.gateway.buttons import Buttons
 from services.gateway.channel import State
 from services.gateway.following import Following
+from services.gateway.frames import Close
 from services.gateway.upstream import Declined, Unavailable
 
 log = structlog.get_logger()
@@ -146,7 +147,17 @@ class Upkeep:
         await self._following.read_on(channels)
 
     async def _ask_agents(self) -> None:
-        for agent_id in list(self._hub.desks):
+        agent_ids = list(self._hub.desks)
+        if agent_ids:
+            question = internal.AgentsQuery(ids=agent_ids)
+            for agent in (await self._upstream.ask("presence", internal.AGENTS, question, internal.Agents)).agents:
+                self._hub.hear(
+                    AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause="back")
+                )
+        for connection in self._hub.register.of_party(Party.AGENT):
+            if connection.token and await self._upstream.session(connection.token) is None:
+                connection.close(Close.UNAUTHENTICATED, "logged out")
+        for agent_id in agent_ids:
             for view in await self._upstream.chats_of_agent(agent_id):
                 if view.chat_id not in self._hub.desks.get(agent_id, ()):
                     self._agents.assigned(agent_id, view.chat_id)

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 LOOK = 0.5  # seconds between looks at who is gone
+SPACING = 0.05  # seconds between two looks, in which news is gathered
 AT_ONCE = 8  # agents who come or go at a time
 
 
@@ -108,6 +109,7 @@ class Judge:
             except BAD_DAY_ERRORS as error:
                 log.warning("agents_not_judged", error=type(error).__name__)
                 await asyncio.sleep(LOOK)
+            await asyncio.sleep(SPACING)
 
     async def look(self) -> None:
         """Those who came are online, those who are gone are offline. A deaf listener judges nobody."""

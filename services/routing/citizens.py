@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from services import topology
 from services.broker import Link, Publisher
-from services.contracts import GatewayConnections, ListenerEcho, decode
+from services.contracts import Fact, GatewayConnections, ListenerEcho, decode
 from services.liveness import Liveness
 
 log = structlog.get_logger()
@@ -88,13 +88,16 @@ class Citizens:
             return -1
         return queue.declaration_result.message_count or 0
 
-    async def heard(self, message: AbstractIncomingMessage) -> None:
-        """One broadcast of a gateway or of a listener; what cannot be read is left out."""
+    async def _heard(self, message: AbstractIncomingMessage) -> None:
         try:
             fact = decode(message.body)
         except ValidationError:
             log.warning("broadcast_not_understood", key=message.routing_key)
-            return
+        else:
+            self.note(fact)
+
+    def note(self, fact: Fact) -> None:
+        """One broadcast of a gateway or of a listener was heard."""
         if isinstance(fact, ListenerEcho) and fact.listener == self._listener:
             self._liveness.echo(self._clock())
         elif isinstance(fact, GatewayConnections) and (fact.chats is not None or fact.leaving):
@@ -107,11 +110,11 @@ class Citizens:
             queue = await channel.declare_queue(
                 exclusive=True,
                 auto_delete=True,
-                arguments=topology.LISTENER_QUEUE_ARGUMENTS,  # type: ignore[arg-type]
+                arguments=topology.LISTENER_QUEUE_ARGUMENTS,
             )
             for key in topology.LISTENER_KEYS:
                 await queue.bind(exchange, key)
-            await queue.consume(self.heard, no_ack=True)
+            await queue.consume(self._heard, no_ack=True)
         self._channel = channel
 
     def _lost(self) -> None:

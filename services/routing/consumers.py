@@ -72,7 +72,10 @@ async def _opened(desk: Desk, fact: ChatOpened) -> None:
     new = Chat(fact.chat_id)
     before, after = await desk.store.change(fact.chat_id, lambda c: assignment.opened(c, fact, now), known=new)
     desk.telling.record(before, after)
-    await _tell_and_ask(desk, after, after.waits)
+    if after.waits and after.rev == 1:
+        await asyncio.gather(desk.queue.opened(after), desk.telling.state(after))
+    else:
+        await _tell_and_ask(desk, after, after.waits)
 
 
 async def _accepted(desk: Desk, fact: ChatAccepted) -> None:

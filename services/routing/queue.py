@@ -1,6 +1,7 @@
 """A department's queue: which waiting chats ask for an agent now, and telling everyone who stands where.
 
-In memory there are only hints: how many places are free, and who asked a moment ago. Losing them costs a repetition.
+In memory there are only hints: how many places are free, how many wait, who asked a moment ago. A lost or stale one
+costs a repetition, or lets a younger chat ask beside an older one; the sweeps read the line every 2 s.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from services.routing.store import Store
 
 log = structlog.get_logger()
 
+READ_GAP = 0.05  # seconds between two readings of one department's line
 COALESCE = 0.1  # seconds in which changes of one department's queue become one fact
 ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again, unless places were freed
 MOST_ASKING = 100  # at a time in one department
@@ -34,6 +36,8 @@ class Queue:
         self._free: dict[str, PlacesChanged] = {}
         self._freed_at: dict[str, float] = {}
         self._asked: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+        self._waiting: dict[str, int] = {}
+        self._read_at: dict[str, float] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._next: dict[str, asyncio.Task[None]] = {}
         self._rung: set[str] = set()
@@ -48,6 +52,21 @@ class Queue:
                 self._freed_at[fact.department] = time.monotonic()
         await self.ask(fact.department)
 
+    async def opened(self, chat: Chat) -> None:
+        """A new chat asks: at once, without reading the line, when there seem to be more places than chats waiting."""
+        department = chat.department or ""
+        places, waiting = self._free.get(department), self._waiting.get(department)
+        if places is None or waiting is None or waiting >= places.free:
+            await self.ask(department)
+            return
+        self._waiting[department] = waiting + 1
+        await self._want(chat, self._asked[department], time.monotonic())
+
+    def left(self, department: str | None) -> None:
+        """A chat does not wait here any more."""
+        if waiting := self._waiting.get(department or ""):
+            self._waiting[department or ""] = waiting - 1
+
     async def ask(self, department: str) -> None:
         """Whoever is to ask in this department, judged after this call began, has asked (confirmed by the broker).
 
@@ -60,10 +79,13 @@ class Queue:
 
     async def _ask_in_turn(self, department: str) -> None:
         async with self._locks[department]:
+            await asyncio.sleep(self._read_at.get(department, 0.0) + READ_GAP - time.monotonic())
             del self._next[department]
+            self._read_at[department] = time.monotonic()
             places = self._free.get(department)
             free = min(places.free if places else 1, MOST_ASKING)
             line = await self._store.line(department, max(1, free) + NAMED_ROOM)
+            self._waiting[department] = len(line)
             asking = who_asks(line, free)
             asked, began = self._asked[department], time.monotonic()
             fresh = max(began - ASK_AGAIN, self._freed_at.get(department, 0.0))

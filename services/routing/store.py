@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from services.contracts import Cause, ChatStatus, CloseReason, Form
@@ -22,6 +23,7 @@ Document = dict[str, Any]
 Rule = Callable[[Chat], Chat]
 
 OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
+RECENT = 5_000  # chats
 _IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
 _INDEXES = [
     IndexModel([("state", ASCENDING), ("department", ASCENDING), *_IN_LINE], name="line"),
@@ -50,6 +52,9 @@ class Store:
     def __init__(self, database: Database, stamp: Rule) -> None:
         """`stamp` gives each chat its next revision and its times before it is written."""
         self._chats, self._queues, self._stamp = database["chats"], database["queues"], stamp
+        self._recent: dict[
+            str, Chat
+        ] = {}  # as this replica wrote them last: a guess that a write or a read must confirm
 
     async def make_indexes(self) -> None:
         """The indexes exist; any number of replicas may do this at once."""
@@ -65,16 +70,26 @@ class Store:
 
         `known`: the chat as it probably still is, which saves reading it. Raises `Contended` and `PyMongoError`.
         """
-        before = known or await self.load(chat_id)
+        guess = known or self._recent.get(chat_id)
         for _ in range(20):
+            before = guess or await self.load(chat_id)
             after = rule(before)
-            if after == before:
+            if after != before:
+                after = self._stamp(after)
+                if await self._save(before, after):
+                    self._remember(after)
+                    return before, after
+            elif guess is None:
                 return before, before
-            after = self._stamp(after)
-            if await self._save(before, after):
-                return before, after
-            before = await self.load(chat_id)
+            guess = None
         raise Contended(chat_id)
+
+    def _remember(self, chat: Chat) -> None:
+        self._recent.pop(chat.id, None)
+        if not chat.closed:
+            self._recent[chat.id] = chat
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
 
     async def _save(self, before: Chat, after: Chat) -> bool:
         if before.rev == 0:
@@ -101,13 +116,18 @@ class Store:
 
         Call it before reading the order: then whoever has a higher one has seen all that you saw, or tells again.
         """
-        found = await self._queues.find_one_and_update(  # a handful of documents: the embedded server scans them all
-            {"_id": department},
-            [{"$set": {"revision": {"$max": [{"$add": ["$revision", 1]}, at_least]}}}],
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        return int(found["revision"])
+        while True:
+            found = await self._queues.find_one({"_id": department})
+            last = int(found["revision"]) if found else 0
+            revision = max(last + 1, at_least)
+            if found is None:
+                with suppress(DuplicateKeyError):
+                    await self._queues.insert_one({"_id": department, "revision": revision})
+                    return revision
+                continue
+            mine = {"_id": department, "revision": last}
+            if (await self._queues.update_one(mine, {"$set": {"revision": revision}})).modified_count:
+                return revision
 
     async def waiting_departments(self) -> set[str]:
         """The departments in which somebody waits."""

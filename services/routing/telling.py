@@ -60,6 +60,8 @@ class Telling:
             return
         if before.waits or after.waits:
             self._queue.ring(before.department, after.department)
+        if before.waits:
+            self._queue.left(before.department)
         if after.cause is Cause.OPENED:
             OPENED.labels(self.label(after.department)).inc()
             log.info("chat_opened", department=after.department, locale=after.locale)

@@ -143,5 +143,6 @@ def safe_name(name: str, kind: Kind) -> str:
 def disposition(name: str) -> str:
     """The `Content-Disposition` of a download with this name (RFC 6266, RFC 8187)."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9._() -]", "_", plain).strip(" .") or "download"
+    plain = re.sub(r"[^A-Za-z0-9._() -]", "_", plain).strip() or "download"
+    plain = f"download{plain}" if plain.startswith(".") else plain
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

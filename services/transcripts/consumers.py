@@ -138,8 +138,9 @@ class MessageConsumer:
                 log.info("cancel_failed", error=type(error).__name__)
 
     async def _widen(self) -> None:
-        """The slow start is over: from here on a batch may be large."""
-        if self._prefetch == PREFETCH or self._done < SLOW_START or self._draining or self._tag is None:
+        """The slow start ends when five are done, or when one waits for its chat: what it waits for is behind it."""
+        slow = self._done < SLOW_START and not self._waiting
+        if slow or self._prefetch == PREFETCH or self._draining or self._tag is None:
             return
         await self._cancel()
         try:

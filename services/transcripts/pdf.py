@@ -7,6 +7,7 @@ fonts has would break the standard: they are replaced by their Unicode name in b
 from __future__ import annotations
 
 import asyncio
+import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -30,6 +31,7 @@ _HERE = Path(__file__).parent
 _TEMPLATE = _HERE / "transcript.typ"
 _FONTS = _HERE / "fonts"
 _COLOURS = {"citizen": "#1b4f9c", "agent": "#0b6b3a", "system": "#767676"}
+_LONG = re.compile(r"(\S{60})(?=\S)")  # a word that may have to be broken, where a line may end unseen
 _UNSEEN = ("VARIATION SELECTOR", "EMOJI MODIFIER")  # these only change the look of the character before them
 _BREAKS = {
     "\t": "    ",
@@ -118,7 +120,7 @@ class PdfPress:
         return {
             "who": self.printable(one_line(who(entry, locale))),
             "at": local_time(entry.at, zone),
-            "said": self.printable(words),
+            "said": _LONG.sub("\\1\u200b", self.printable(words)),
             "rtl": _reads_from_right(words),
             "system": entry.party.value == "system",
             "colour": _COLOURS[entry.party.value],

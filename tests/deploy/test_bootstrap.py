@@ -46,7 +46,9 @@ def test_it_needs_the_standard_library_alone():
         assert imported <= {*sys.stdlib_module_names, "deploy"}
 
 
-def test_a_virtual_environment_is_made_once(tree: Path, capfd: pytest.CaptureFixture[str]):
+def test_a_virtual_environment_is_made_once_and_a_broken_one_again(tree: Path, capfd: pytest.CaptureFixture[str]):
+    (tree / ".venv" / "bin").mkdir(parents=True)
+    (tree / ".venv" / "bin" / "python").symlink_to("/no/such/python")
     require(tree, "# nothing\n")
     bootstrap.environment("run")
     assert "makes a virtual environment" in capfd.readouterr().out
@@ -58,15 +60,9 @@ def test_a_virtual_environment_is_made_once(tree: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr().out == "setup        installs Python packages: run\n"
 
 
-def test_a_broken_virtual_environment_is_made_again(tree: Path, capfd: pytest.CaptureFixture[str]):
-    (tree / ".venv" / "bin").mkdir(parents=True)
-    (tree / ".venv" / "bin" / "python").symlink_to("/no/such/python")
-    require(tree, "# nothing\n")
-    bootstrap.environment("run")
-    assert "makes a virtual environment" in capfd.readouterr().out
-
-
-def test_no_network_is_one_clear_line(tree: Path, capfd: pytest.CaptureFixture[str]):
+def test_no_network_is_one_clear_line(tree: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(bootstrap, "VENV", Path(sys.prefix))
+    monkeypatch.setattr(bootstrap, "STAMP", tree / "requirements.json")
     require(tree, "a-package-that-is-nowhere==1.0\n")
     with pytest.raises(SystemExit) as end:
         bootstrap.environment("run")
@@ -74,7 +70,7 @@ def test_no_network_is_one_clear_line(tree: Path, capfd: pytest.CaptureFixture[s
     shown = capfd.readouterr().err.splitlines()
     assert len(shown) == 1
     assert shown[0].startswith("refused: the Python packages could not be installed; the first run needs the network")
-    assert not (tree / ".venv" / "requirements.json").exists()
+    assert not (tree / "requirements.json").exists()
 
 
 def test_no_venv_module_is_one_clear_line(

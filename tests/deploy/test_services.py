@@ -51,7 +51,9 @@ def test_four_programs_each_by_its_module(tmp_path: Path):
     ("answer", "expected"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", None),
-        (b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"broker":false}', '503 {"broker":false}'),
+        (b'HTTP/1.1 503 No\r\n\r\n{"checks":{"broker":"not_yet","database":"ok"}}', "503 broker=not_yet"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\nstarting", "503 starting"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n[]", "503 []"),
         (b"", ""),
     ],
 )

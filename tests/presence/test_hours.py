@@ -108,6 +108,20 @@ def test_the_hour_that_is_skipped_is_never_open() -> None:
     assert next_opening(early, local("2026-03-29T00:00")) == local("2026-04-05T02:00")
 
 
+def test_hours_that_the_leap_forward_cuts_off_end_with_it() -> None:
+    early = Schedule(parse_hours("Sun 01:00-02:30"), BRUSSELS)
+    assert next_change(early, local("2026-03-29T01:00")) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+
+def test_hours_that_begin_within_the_repeated_hour_begin_twice() -> None:
+    early = Schedule(parse_hours("Sun 02:30-04:00"), BRUSSELS)
+    changes, at = [], datetime(2026, 10, 24, 22, tzinfo=UTC)
+    for _ in range(4):
+        at = next_change(early, at) or at
+        changes.append(at.strftime("%d %H:%M"))
+    assert changes == ["25 00:30", "25 01:00", "25 01:30", "25 03:00"]  # UTC
+
+
 def test_never_opens_again_within_the_horizon() -> None:
     closed = Schedule(parse_hours("Mon 09:00-10:00"), BRUSSELS, is_holiday=lambda _: True)
     assert next_opening(closed, local("2026-01-01")) is None
@@ -135,13 +149,17 @@ def test_nothing_changes_before_the_next_change(
     text: str, zone: str, start: datetime, minutes: int, closed: int
 ) -> None:
     """Held against the plain rule, step by step through the five minutes of the days between."""
+    no_changes_before_the_next(
+        text, zone, start + timedelta(minutes=minutes), frozenset({(start + timedelta(days=closed)).date()})
+    )
+
+
+def no_changes_before_the_next(text: str, zone: str, at: datetime, closed_on: frozenset[date]) -> None:
     try:
         week = parse_hours(text)
     except ValueError:
         assume(False)
-    day_off = (start + timedelta(days=closed)).date()
-    schedule = Schedule(week, ZoneInfo(zone), frozenset({day_off}))
-    at = start + timedelta(minutes=minutes)
+    schedule = Schedule(week, ZoneInfo(zone), closed_on)
     now, change = is_open(schedule, at), next_change(schedule, at)
     end = min(change or at + timedelta(days=9), at + timedelta(days=9))
     step = at

@@ -16,9 +16,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from services import topology
 from services.broker import Publisher
 from services.contracts import (
+    AcceptOverdue,
     AgentConnection,
     ChatOpened,
-    ChatState,
     CitizenArrived,
     Fact,
     Form,
@@ -134,19 +134,10 @@ class Scene:
 
     async def hush(self) -> None:
         """Everything that this replica has told so far has been heard."""
-        mark = ChatState.model_validate(
-            {
-                "chat_id": str(uuid4()),
-                "v": 1,
-                "state": "closed",
-                "turn": 0,
-                "department": "",
-                "cause": "closed",
-                "at": self.now(),
-            }
-        )
+        mark = AcceptOverdue(chat_id=str(uuid4()), turn=0, agent_id="nobody")
         await self.publisher.tell(mark)
-        await self.ears.hear(ChatState, lambda f: f.chat_id == mark.chat_id)
+        heard = await self.ears.hear(AcceptOverdue, lambda f: f.chat_id == mark.chat_id)
+        self.ears.facts.remove(heard)
 
 
 def opening(department: str = "algemeen", at: datetime | None = None) -> ChatOpened:

@@ -4,9 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from services.contracts import CloseReason, Form
+from services.contracts import CloseReason, CloseRequested, Form
 from services.routing import assignment
-from services.routing.chat import Chat
 from tests.routing.scene import Scene, opening
 
 
@@ -55,15 +54,10 @@ async def test_of_many_who_claim_at_once_one_wins(pair: tuple[Scene, Scene]) -> 
 
 
 async def test_an_opening_and_a_close_at_once_end_closed_with_the_data(pair: tuple[Scene, Scene]) -> None:
-    for _ in range(20):
-        fact = opening()
-        one, other = pair
-        await asyncio.gather(
-            one.store.change(
-                fact.chat_id, lambda c, f=fact: assignment.opened(c, f, one.now()), known=Chat(fact.chat_id)
-            ),  # type: ignore[misc]
-            other.store.change(fact.chat_id, lambda c: assignment.closed(c, CloseReason.CITIZEN, other.now())),
-        )
+    one, other = pair
+    for fact in [opening() for _ in range(20)]:
+        close = CloseRequested(chat_id=fact.chat_id, by=CloseReason.CITIZEN)
+        await asyncio.gather(one.handle(fact), other.handle(close))
         chat = await one.chat(fact.chat_id)
         assert chat.closed
         assert chat.department == "algemeen"

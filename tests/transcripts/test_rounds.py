@@ -141,13 +141,13 @@ class ModelWriter:
 
     def insert(self, heads: list[Wanted]) -> None:
         entries = [
-            next_entry(w, self.tails.get(w.chat_id, Tail()), NOW)
-            for w in heads
-            if w.opens or w.chat_id in self.tails
+            next_entry(w, self.tails.get(w.chat_id, Tail()), NOW) for w in heads if w.opens or w.chat_id in self.tails
         ]
         landing = [self.random.random() < 0.9 for _ in entries]
         fault = self.random.random() < 0.2
-        for entry, lands, wanted in zip(entries, landing, [w for w in heads if w.opens or w.chat_id in self.tails], strict=True):
+        for entry, lands, wanted in zip(
+            entries, landing, [w for w in heads if w.opens or w.chat_id in self.tails], strict=True
+        ):
             if fault and not lands:
                 continue
             stored = self.log.insert(entry)

@@ -126,7 +126,13 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
     const words = t("chat.new_chat", { name });
     say(words);
     notify(words, one.id, () => open(one.id, true));
-    if (mayOpen(work.desk())) open(one.id, here() && [document.body, page.chat, null].includes(document.activeElement));
+    if (mayOpen(work.desk())) open(one.id, here() && idle());
+  }
+
+  /** The focus may move to a new chat: it is nowhere, or in the chat that makes way. */
+  function idle() {
+    const at = document.activeElement;
+    return !at || at === document.body || page.chat.contains(at);
   }
 
   function spoken(one, name) {

@@ -26,11 +26,11 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
 
   const sign = h("span", { class: "dot", hook: "chat-dot" });
   const words = h("div", { role: "status" });
-  const mend = h("button", { class: "text", type: "button", hidden: true, onclick: () => session.reopen() });
+  const mend = h("button", { class: "text", hidden: true, onclick: () => session.reopen() });
   const status = h("div", { class: "status" }, sign, words, mend);
 
   const button = (look, hook, key, onclick, drawing) =>
-    h("button", { class: look, type: "button", hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
+    h("button", { class: look, hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
   const end = button("tool end-chat", "chat-close", "close", () => toggle(question, end));
   const saving = button("tool", "chat-download", "download", () => toggle(formats, saving), DOWN);
   const formats = choice("format", FORMATS.map((format) => button("tool", `download-${format}`, format, () => {

@@ -16,7 +16,7 @@ export function composer({ t, base, record, store, session, announce }) {
   const send = h("button", { class: "primary", hook: "chat-send" }, icon(PLANE), t("send"));
   const form = h("form", { class: "bar" }, input, send, h("span", { id: "hint", class: "sr" }, t("hint")));
   const files = h("input", { type: "file", class: "sr", hook: "chat-file", multiple: true, accept: ACCEPT, tabindex: -1, "aria-label": t("attachHint") });
-  const attach = h("button", { class: "tool", type: "button", hook: "chat-attach", title: t("attachHint"), onclick: () => files.click() },
+  const attach = h("button", { class: "tool", hook: "chat-attach", title: t("attachHint"), onclick: () => files.click() },
     icon(CLIP), t("attach"));
   const uploads = h("div", {});
   let uploading;

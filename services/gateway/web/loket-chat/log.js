@@ -10,7 +10,7 @@ const LINK = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
 /** The log; `update(chat, backlog)` draws what changed. */
 export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announce }) {
   const list = h("div", { class: "log", hook: "chat-messages", role: "log", "aria-live": "polite", "aria-label": t("log"), tabindex: 0 });
-  const fresh = h("button", { class: "fresh", type: "button", hidden: true, onclick: toEnd }, t("fresh"));
+  const fresh = h("button", { class: "fresh", hidden: true, onclick: toEnd }, t("fresh"));
   const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: "Europe/Brussels" });
   const size = new Intl.NumberFormat(lang, { style: "unit", unit: "kilobyte", maximumFractionDigits: 0 });
   const waiting = new Map(); // id → node

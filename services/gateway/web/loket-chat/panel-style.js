@@ -63,7 +63,7 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .fresh, .fresh:hover { align-self: center; min-height: 2rem; margin: -2.4rem 0 .4rem; border-radius: 1rem; background: var(--press); color: #fff; font-size: .875rem; }
 .bar { display: flex; align-items: flex-end; gap: .5rem; padding: .6rem .75rem 0; border-top: 1px solid var(--line); }
 .input { flex: 1; min-width: 0; min-height: 2.75rem; max-height: 9rem; resize: none; field-sizing: content; }
-::placeholder { color: var(--muted); opacity: 1; }
+::placeholder { color: var(--muted); }
 .input[aria-invalid] { border-color: var(--wrong); }
 .tools { padding: .25rem .4rem max(.4rem, env(safe-area-inset-bottom)); font-size: .9375rem; gap: .25rem; }
 .tools button { padding-inline: .3rem; }

@@ -23,7 +23,7 @@ export async function createPanel(host, base, prefix) {
   const store = createStore(prefix);
   const small = matchMedia(SMALL);
   const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
-  const fold = h("button", { class: "fold", type: "button", hook: "chat-minimise", "aria-label": t("minimise"), onclick: () => minimise() }, icon(MINUS));
+  const fold = h("button", { class: "fold", hook: "chat-minimise", "aria-label": t("minimise"), onclick: () => minimise() }, icon(MINUS));
   const body = h("div", { class: "body" });
   const aloud = h("div", { class: "sr", role: "status" });
   const dialog = h("dialog", { class: "panel", "aria-labelledby": "title" }, h("div", { class: "head" }, title, fold), body, aloud);
@@ -52,9 +52,9 @@ export async function createPanel(host, base, prefix) {
   async function begin(given) {
     const { origin, pathname, protocol } = location;
     const url = protocol.startsWith("http") ? origin + pathname : undefined;
-    const asked = { id: host.getAttribute("form-id") ?? undefined, title: host.getAttribute("form-title") ?? document.title, url };
-    const department = host.getAttribute("department") ?? undefined;
-    const answer = await startChat(base, store, { ...given, department, locale: lang, form: asked });
+    const attribute = (name) => host.getAttribute(name) ?? undefined;
+    const asked = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, url };
+    const answer = await startChat(base, store, { ...given, department: attribute("department"), locale: lang, form: asked });
     if (answer.record) {
       store.write("chat", { ...answer.record, open: true });
       join(store.read("chat"));
@@ -135,13 +135,16 @@ export async function createPanel(host, base, prefix) {
     if (!small.matches) before && before !== document.body ? before.focus() : host.shadowRoot.activeElement?.blur();
   }
 
-  function stored({ key }) {
+  function stored({ key, newValue }) {
     if (key !== null && key !== `${prefix}chat`) return;
     const chat = store.read("chat");
-    if (!chat && record) {
+    const same = chat && chat.chat_id === record?.chat_id;
+    if (!newValue && record) {
+      // another tab dismissed it, perhaps while we wrote
+      if (same) store.clear();
       dialog.close();
       showForm();
-    } else if (chat && chat.chat_id === record?.chat_id) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
+    } else if (same) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
     else restore();
   }
 

@@ -11,7 +11,7 @@ export default {
   here: "Continuer ici",
   broken: "La connexion n’a pas pu être établie.",
   retry: "Réessayer",
-  intro: "Posez votre question à un collaborateur. Votre nom et votre question sont facultatifs.",
+  intro: "Posez votre question à un collaborateur. Nom et question sont facultatifs.",
   name: "Nom (facultatif)",
   question: "Votre question (facultatif)",
   start: "Démarrer le chat",

@@ -1,0 +1,67 @@
+"""An agent hands a chat to a colleague or to a department."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from services import internal
+from services.broker import Publisher, Unconfirmed
+from services.contracts import NotePosted, Record, derived_id
+from services.departments import Departments
+from services.gateway.connections import Connection
+from services.gateway.frames import TransferChat
+from services.gateway.posting import refuse
+from services.gateway.upstream import Declined, Unavailable, Upstream
+
+
+class Transfers:
+    """Asks routing for transfers that presence says can be made."""
+
+    def __init__(self, publisher: Publisher, upstream: Upstream, departments: Departments) -> None:
+        self._publisher, self._upstream, self._departments = publisher, upstream, departments
+
+    async def transfer(self, connection: Connection, frame: TransferChat) -> None:
+        """The note, if any, is told first. A transfer that cannot be made is an `error` frame."""
+        agent = connection.agent
+        assert agent is not None
+        if not await self._can_take(frame, agent.id):
+            refuse(connection, "unavailable", None, frame.chat_id)
+            return
+        question = internal.Transfer(
+            chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.department, to_agent=frame.agent
+        )
+        try:
+            if frame.note:
+                await self._publisher.tell(_note_of_transfer(frame, agent))
+            await self._upstream.ask("routing", internal.TRANSFER, question, Record)
+        except Declined as declined:
+            code = "not_yours" if declined.code == "not_yours" else "unavailable"
+            refuse(connection, code, None, frame.chat_id)
+        except (Unavailable, Unconfirmed):
+            refuse(connection, "unavailable", None, frame.chat_id)
+
+    async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
+        if frame.department is not None and self._departments.get(frame.department) is None:
+            return False
+        question = internal.AgentsQuery(
+            department=frame.department, ids=[frame.agent] if frame.agent is not None else None
+        )
+        try:
+            answer = await self._upstream.ask("presence", internal.AGENTS, question, internal.Agents)
+        except (Unavailable, Declined):
+            return False
+        there = [a for a in answer.agents if a.online and a.id != own_id]
+        if frame.agent is not None:
+            return any(a.free > 0 and a.state == "available" for a in there)
+        return bool(there)
+
+
+def _note_of_transfer(frame: TransferChat, agent: internal.AgentView) -> NotePosted:
+    stamp = datetime.now(UTC).timestamp()
+    return NotePosted(
+        chat_id=frame.chat_id,
+        id=derived_id(frame.chat_id, "transfer", agent.id, stamp),
+        agent_id=agent.id,
+        agent_name=agent.name,
+        text=frame.note or "",
+    )

@@ -1,0 +1,160 @@
+"""The values that facts and requests are made of: ids, words with a fixed meaning, records that never change. No I/O.
+
+Texts have no lone surrogates and whole numbers fit in 64 bits, so that every value can be kept by the database. Import
+them from `services.contracts`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what BSON can hold
+
+
+def derived_id(*parts: object) -> str:
+    """The same parts always give the same id, so that a fact told twice makes one entry (RFC 9562, version 5)."""
+    return str(uuid5(NAMESPACE_OID, "eloket/" + "/".join(str(p) for p in parts)))
+
+
+def is_id(text: object) -> bool:
+    """True for a UUID in its canonical lower-case text form."""
+    if not isinstance(text, str) or len(text) != 36:
+        return False
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+class Party(StrEnum):
+    CITIZEN = "citizen"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+class ChatStatus(StrEnum):
+    WAITING = "waiting"
+    ASSIGNED = "assigned"
+    CLOSED = "closed"
+
+
+class Cause(StrEnum):
+    """Why a chat came into its state; those a citizen should read become system messages of that name."""
+
+    OPENED = "opened"
+    ASSIGNED = "assigned"
+    AGENT_LEFT = "agent_left"
+    TRANSFERRED = "transferred"
+    CLOSED = "closed"
+
+
+class CloseReason(StrEnum):
+    CITIZEN = "citizen"
+    AGENT = "agent"
+    INACTIVE = "inactive"
+    NO_AGENT = "no_agent"
+
+
+class AgentState(StrEnum):
+    AVAILABLE = "available"
+    PAUSED = "paused"
+
+
+class Record(BaseModel):
+    """A value that never changes after it was made."""
+
+    # The length, that of the largest message of a broker, is never met: with one, pydantic refuses lone surrogates too.
+    model_config = ConfigDict(frozen=True, extra="ignore", use_enum_values=False, str_max_length=2**24)
+
+
+class Form(Record):
+    """The online form that the citizen had open."""
+
+    id: str | None = None
+    title: str | None = None
+    url: str | None = None
+
+
+class ReleaseReason(StrEnum):
+    AGENT_GONE = "agent_gone"
+    LOGGED_OUT = "logged_out"
+    NO_SEAT = "no_seat"
+
+
+class ButtonColour(StrEnum):
+    GREEN = "green"
+    BLUE = "blue"
+
+
+class ButtonReason(StrEnum):
+    AVAILABLE = "available"
+    CLOSED = "closed"
+    BUSY = "busy"
+    NO_AGENTS = "no_agents"
+    UNKNOWN = "unknown"
+
+
+class AgentConnection(Record):
+    agent_id: str
+    silent_for: float = Field(
+        ge=0, allow_inf_nan=False, description="seconds since the best of his connections was last heard"
+    )
+
+
+class Attachment(Record):
+    """What is told of a file in a conversation: size in bytes, type judged by content."""
+
+    id: str
+    name: str
+    size: Whole
+    content_type: str
+
+
+class Sender(Record):
+    """Who said it: `id` is `citizen` for the citizen, the agent's id for an agent."""
+
+    party: Party
+    id: str
+    name: str | None = None
+
+
+class Entry(Record):
+    """One entry of a chat's log: a message as every participant is shown it. A `closed` event is the seal: the last."""
+
+    chat_id: str
+    seq: Whole
+    id: str
+    party: Party
+    sender_id: str
+    name: str | None = None
+    text: str | None = None
+    attachment: Attachment | None = None
+    event: Cause | None = None
+    reason: CloseReason | None = None
+    at: datetime
+
+    @property
+    def is_seal(self) -> bool:
+        return self.event is Cause.CLOSED
+
+
+class RefusalCode(StrEnum):
+    CHAT_CLOSED = "chat_closed"
+    UNKNOWN_ATTACHMENT = "unknown_attachment"
+    INVALID = "invalid"
+    NOT_YOURS = "not_yours"
+    UNAVAILABLE = "unavailable"
+
+
+class Note(Record):
+    chat_id: str
+    id: str
+    agent_id: str
+    name: str
+    text: str
+    at: datetime

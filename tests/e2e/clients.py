@@ -1,0 +1,234 @@
+"""A citizen and an agent over the public protocol, as somebody else's client would speak it. Nothing of services/ in here."""
+
+import asyncio
+import contextlib
+import io
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+
+Frame = dict[str, Any]
+WAIT = 15.0
+
+
+class Closed(Exception):
+    """The server closed the websocket; `code` is its close code."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
+
+
+class Socket:
+    """One websocket that is read all the time (pings are answered); every frame that came is kept, in order."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.ws = ws
+        self.frames: list[Frame] = []
+        self._next = 0
+        self._news = asyncio.Event()
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for message in self.ws:
+            self.frames.append(message.json())
+            self._news.set()
+
+    async def send(self, **frame: Any) -> None:
+        await self.ws.send_json(frame)
+
+    async def expect(self, kind: str, wait: float = WAIT, **members: Any) -> Frame:
+        """The next frame of this type with these members (a callable tests the value). Raises `Closed`, `TimeoutError`."""
+        async with asyncio.timeout(wait):
+            while True:
+                frame = await self._take()
+                if frame["type"] == kind and all(_fits(frame.get(k), v) for k, v in members.items()):
+                    return frame
+
+    async def closed(self, wait: float = WAIT) -> int | None:
+        """The close code, as soon as the server closes."""
+        await asyncio.wait([self._reader], timeout=wait)
+        return self.ws.close_code
+
+    async def _take(self) -> Frame:
+        while self._next >= len(self.frames):
+            self._news.clear()
+            news = asyncio.create_task(self._news.wait())
+            await asyncio.wait([news, self._reader], return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            if self._reader.done() and self._next >= len(self.frames):
+                raise Closed(self.ws.close_code)
+        self._next += 1
+        return self.frames[self._next - 1]
+
+    def messages(self, chat_id: str | None = None) -> list[Frame]:
+        """The messages shown so far, each seq once, in the order of seq, as the transcript has them."""
+        shown = {f["seq"]: f for f in self.frames if f["type"] == "message" and f.get("chat_id") == chat_id}
+        return [{k: v for k, v in shown[seq].items() if k not in ("type", "chat_id")} for seq in sorted(shown)]
+
+    async def close(self) -> None:
+        await self.ws.close()
+        await asyncio.gather(self._reader, return_exceptions=True)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    return bool(wanted(value)) if callable(wanted) else bool(value == wanted)
+
+
+class Citizen:
+    """A citizen's browser: no cookies, one chat."""
+
+    def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
+        self.base, self.http = base, session
+        self.chat_id = self.token = ""
+        self.sockets: list[Socket] = []
+
+    async def start(self, key: str | None = None, **body: Any) -> aiohttp.ClientResponse:
+        """Presses the green button. The answer, whatever it is."""
+        headers = {"Idempotency-Key": key} if key else {}
+        response = await self.http.post(f"{self.base}/api/chats", json=body, headers=headers)
+        if response.status == 201:
+            started = await response.json()
+            self.chat_id, self.token = started["chat_id"], started["token"]
+        return response
+
+    async def end(self) -> None:
+        """Ends the chat, whatever state it is in."""
+        socket = await self.connect()
+        await socket.send(type="hello", token=self.token, after=0)
+        await socket.send(type="close")
+        await socket.closed()
+        await socket.close()
+
+    async def connect(self, **headers: str) -> Socket:
+        ws = await self.http.ws_connect(f"{self.base}/ws/citizen", headers=headers)
+        self.sockets.append(Socket(ws))
+        return self.sockets[-1]
+
+    async def join(self, after: int = 0) -> Socket:
+        """Connects and says hello; returns when the welcome has come."""
+        socket = await self.connect()
+        await socket.send(type="hello", token=self.token, after=after)
+        await socket.expect("welcome")
+        return socket
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def upload(self, name: str, body: bytes, chat_id: str | None = None) -> aiohttp.ClientResponse:
+        form = aiohttp.FormData()
+        form.add_field("file", io.BytesIO(body), filename=name, content_type="application/octet-stream")
+        url = f"{self.base}/api/chats/{chat_id or self.chat_id}/attachments"
+        return await self.http.post(url, data=form, headers=self.bearer)
+
+    async def transcript(self, format: str = "json") -> aiohttp.ClientResponse:
+        return await self.http.get(f"{self.base}/api/chats/{self.chat_id}/transcript?format={format}", headers=self.bearer)
+
+
+class Agent:
+    """An agent's browser: a cookie, one or more websockets."""
+
+    def __init__(self, base: str, session: aiohttp.ClientSession, username: str) -> None:
+        self.base, self.http, self.username = base, session, username
+        self.socket: Socket
+        self.id = ""
+
+    async def log_in(self, password: str = "demo") -> aiohttp.ClientResponse:
+        body = {"username": self.username, "password": password}
+        return await self.http.post(f"{self.base}/api/agent/session", json=body, headers={"Origin": self.base})
+
+    async def log_out(self) -> aiohttp.ClientResponse:
+        return await self.http.delete(f"{self.base}/api/agent/session", headers={"Origin": self.base})
+
+    async def connect(self, chats: dict[str, int] | None = None) -> Frame:
+        """Opens the websocket and says hello; returns the welcome."""
+        ws = await self.http.ws_connect(f"{self.base}/ws/agent", headers={"Origin": self.base})
+        self.socket = Socket(ws)
+        await self.socket.send(type="hello", chats=chats or {})
+        welcome = await self.socket.expect("welcome")
+        self.id = welcome["agent"]["id"]
+        return welcome
+
+    async def leave(self) -> None:
+        """Logs out and closes, so that the next test finds a clean desk."""
+        with contextlib.suppress(aiohttp.ClientError, AttributeError):
+            await self.log_out()
+            await self.socket.close()
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+@contextlib.asynccontextmanager
+async def citizen(base: str) -> AsyncIterator[Citizen]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        someone = Citizen(base, session)
+        try:
+            yield someone
+        finally:
+            for socket in someone.sockets:
+                await socket.close()
+            if someone.token:
+                await someone.end()
+
+
+@contextlib.asynccontextmanager
+async def agent(base: str, username: str = "an") -> AsyncIterator[Agent]:
+    """An agent who is logged in and connected; logs out at the end."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        someone = Agent(base, session, username)
+        assert (await someone.log_in()).status == 204
+        await someone.connect()
+        try:
+            yield someone
+        finally:
+            await someone.leave()
+
+
+async def button(base: str, department: str = "algemeen") -> Frame:
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(f"{base}/api/button", params={"department": department})
+        shown: Frame = await answer.json()
+        return shown
+
+
+async def until(condition: Callable[[Frame], bool], base: str, wait: float = WAIT) -> Frame:
+    """The button as soon as the condition holds for it. Raises `AssertionError` when it does not in time."""
+    end = time.monotonic() + wait
+    while not condition(shown := await button(base)):
+        assert time.monotonic() < end, f"the button stayed {shown}"
+        await asyncio.sleep(0.03)
+    return shown
+
+
+async def until_green(base: str) -> None:
+    await until(lambda b: b["colour"] == "green", base)
+
+
+async def until_blue(base: str, reason: str) -> None:
+    await until(lambda b: b["colour"] == "blue" and b["reason"] == reason, base)
+
+
+async def pair(someone: Citizen, helper: Agent, **start: Any) -> tuple[Socket, Socket]:
+    """A chat between the two, begun: the citizen's dot is green and the agent has seen the chat."""
+    await until_green(someone.base)
+    response = await someone.start(**start)
+    assert response.status == 201, await response.text()
+    socket = await someone.join()
+    await socket.expect("status", dot="green")
+    await helper.socket.expect("assigned", chat=lambda c: c["chat_id"] == someone.chat_id)
+    await helper.socket.send(type="accept", chat_id=someone.chat_id)
+    return socket, helper.socket
+
+
+async def say(socket: Socket, text: str, chat_id: str | None = None) -> Frame:
+    """Posts a text and waits for its receipt."""
+    id_ = new_id()
+    members = {"chat_id": chat_id} if chat_id else {}
+    await socket.send(type="message", id=id_, text=text, **members)
+    return await socket.expect("message", id=id_)

@@ -1,0 +1,96 @@
+"""Entries, chats, agents and connections for the gateway's tests."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.contracts import (
+    AgentState,
+    Cause,
+    ChatState,
+    ChatStatus,
+    CloseReason,
+    Entry,
+    MessageStored,
+    Party,
+    Sender,
+)
+from services.gateway.connections import Connection
+from services.internal import AgentView, ChatView, OpenSession
+
+CHAT, OTHER = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
+AN, BERT = "agent-an", "agent-bert"
+NOW = datetime(2026, 11, 23, 8, 0, 0, 123_456, tzinfo=UTC)
+
+
+def id_of(number: int) -> str:
+    """A canonical id for each number."""
+    return str(UUID(int=number, version=4))
+
+
+def entry(seq: int, chat_id: str = CHAT, **more: Any) -> Entry:
+    """The entry with this seq of a chat's log, said by the citizen."""
+    said = {"party": Party.CITIZEN, "sender_id": "citizen", "text": f"tekst {seq}"}
+    return Entry(**{"chat_id": chat_id, "seq": seq, "id": id_of(seq), "at": NOW, **said, **more})
+
+
+def seal(seq: int, reason: CloseReason = CloseReason.CITIZEN, chat_id: str = CHAT) -> Entry:
+    """The last entry of a log."""
+    return entry(
+        seq, chat_id, party=Party.SYSTEM, sender_id="system", event=Cause.CLOSED, reason=reason, text="Afgesloten."
+    )
+
+
+def stored(one: Entry) -> MessageStored:
+    return MessageStored(chat_id=one.chat_id, entry=one)
+
+
+def state(v: int, status: ChatStatus, agent_id: str | None = None, **more: Any) -> ChatState:
+    """What routing tells of a chat."""
+    cause = {"waiting": Cause.OPENED, "assigned": Cause.ASSIGNED, "closed": Cause.CLOSED}[status.value]
+    told = {"chat_id": CHAT, "turn": 1, "department": "algemeen", "cause": cause, "at": NOW}
+    name = {AN: "An", BERT: "Bert"}.get(agent_id or "")
+    return ChatState(**{**told, "v": v, "state": status, "agent_id": agent_id, "agent_name": name, **more})
+
+
+def view(v: int, status: ChatStatus, agent_id: str | None = None, **more: Any) -> ChatView:
+    """A chat as routing holds it."""
+    told = state(v, status, agent_id).model_dump(include={"chat_id", "turn", "department", "cause", "agent_name"})
+    return ChatView(**{**told, "v": v, "state": status, "agent_id": agent_id, "opened_at": NOW, **more})
+
+
+def agent_view(agent_id: str = AN, **more: Any) -> AgentView:
+    name = {AN: "An", BERT: "Bert"}.get(agent_id, agent_id)
+    told = {"departments": ["algemeen"], "capacity": 1, "state": AgentState.AVAILABLE, "online": True, "free": 1}
+    return AgentView(**{"id": agent_id, "name": name, **told, **more})
+
+
+def open_session(agent_id: str = AN, token: str | None = None) -> OpenSession:
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    return OpenSession(session_id=f"session-{agent_id}", token=token, expires_at=expires, agent=agent_view(agent_id))
+
+
+def citizen(drop: Callable[[int, str], None] = lambda code, reason: None, chat_id: str = CHAT) -> Connection:
+    """A citizen's connection whose hello was accepted."""
+    connection = Connection(Party.CITIZEN, lambda: 0.0, drop)
+    connection.chat_id = chat_id
+    connection.sender = Sender(party=Party.CITIZEN, id="citizen", name="An Peeters")
+    return connection
+
+
+def agent(agent_id: str = AN, session_id: str = "") -> Connection:
+    """An agent's connection whose hello was accepted."""
+    connection = Connection(Party.AGENT, lambda: 0.0, lambda code, reason: None, session_id or f"session-{agent_id}")
+    connection.agent = agent_view(agent_id)
+    connection.sender = Sender(party=Party.AGENT, id=agent_id, name=connection.agent.name)
+    return connection
+
+
+def sent(connection: Connection) -> list[dict[str, Any]]:
+    """The frames that wait in this connection's outbox, which is empty afterwards."""
+    frames = [json.loads(frame) for frame in connection._outbox]
+    connection._outbox.clear()
+    connection._bytes = 0
+    return frames

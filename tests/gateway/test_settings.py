@@ -1,0 +1,28 @@
+"""`services/gateway/settings.py`: which peers are our own proxies."""
+
+import pytest
+from pydantic import ValidationError
+
+from services.gateway.settings import Settings
+from services.settings import explain
+
+SECRET = "a secret of the tests alone"
+
+
+def test_nobody_is_a_proxy_unless_named() -> None:
+    settings = Settings(token_secret=SECRET)
+    assert not settings.is_trusted_proxy("127.0.0.1")
+    assert not settings.is_trusted_proxy("")
+
+
+def test_networks_and_addresses_are_named() -> None:
+    settings = Settings(token_secret=SECRET, trusted_proxies="10.0.0.0/8, 192.168.1.7 ,fd00::/8,")
+    assert all(settings.is_trusted_proxy(a) for a in ("10.255.0.1", "192.168.1.7", "fd00::1"))
+    assert not any(settings.is_trusted_proxy(a) for a in ("11.0.0.1", "192.168.1.8", "::1", "proxy", "10.0.0.1, x"))
+
+
+@pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.1/8", "10.0.0.0/8;11.0.0.0/8"])
+def test_what_is_no_network_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(token_secret=SECRET, trusted_proxies=wrong)
+    assert explain(caught.value)[0].startswith("TRUSTED_PROXIES: ")

@@ -1,0 +1,215 @@
+"""services/presence/consumers.py, with the real broker and database: facts in any order, doubled, and two replicas."""
+
+import asyncio
+import uuid
+from datetime import datetime
+
+import pytest
+
+from services.broker import Publisher, Unconfirmed
+from services.contracts import (
+    AcceptOverdue,
+    AgentChanged,
+    AgentState,
+    Cause,
+    ChatState,
+    ChatStatus,
+    PlaceClaimed,
+    PlaceReleased,
+    PlaceWanted,
+    QueueChanged,
+    ReleaseReason,
+    StateRequested,
+)
+from services.database import Database
+from services.presence import store
+from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.telling import Desk, utcnow
+
+from .conftest import Ear, account, there
+
+AN, BERT = account("an"), account("bert")
+WIDE = account("wide", "algemeen", "premies", capacity=3)
+
+
+def wanted(chat: str, turn: int = 1, agent: str | None = None, department: str = "algemeen") -> PlaceWanted:
+    return PlaceWanted(chat_id=chat, turn=turn, department=department, agent_id=agent)
+
+
+def state(chat: str, status: ChatStatus, turn: int = 1, agent: str | None = None) -> ChatState:
+    return ChatState(
+        chat_id=chat,
+        v=1,
+        state=status,
+        turn=turn,
+        department="algemeen",
+        cause=Cause.ASSIGNED,
+        agent_id=agent,
+        at=utcnow(),
+    )
+
+
+async def free(db: Database, id_: str) -> int:
+    found = await store.agent(db, id_)
+    assert found is not None
+    return found.free
+
+
+@pytest.fixture
+def chat() -> str:
+    return str(uuid.uuid4())
+
+
+async def test_a_wish_is_granted_and_told_again_when_repeated(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN, BERT)
+    woken: list[int] = []
+    handler = on_wanted(Desk(desk.db, desk.publisher, lambda: woken.append(1)))
+    for _ in range(3):
+        await handler(wanted(chat))
+    claims = await ear.hear(PlaceClaimed, 3)
+    assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in claims}) == 1
+    assert await free(desk.db, AN.id) + await free(desk.db, BERT.id) == 1
+    assert woken == [1]
+
+
+async def test_after_a_crash_before_telling_the_same_agent_is_told(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN, BERT)
+    mute = Desk(desk.db, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
+    with pytest.raises(Unconfirmed):
+        await on_wanted(mute)(wanted(chat))
+    (holder,) = await store.holders(desk.db, chat)
+    await on_wanted(desk)(wanted(chat))
+    assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [holder.id]
+
+
+async def test_a_turn_that_was_overtaken_gets_nobody(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN, BERT)
+    await on_wanted(desk)(wanted(chat, turn=2))
+    await on_wanted(desk)(wanted(chat, turn=1))
+    await on_wanted(desk)(wanted(chat, turn=2))
+    assert [c.turn for c in await ear.hear(PlaceClaimed, 2)] == [2, 2]
+    assert await free(desk.db, AN.id) + await free(desk.db, BERT.id) == 1
+
+
+async def test_only_the_named_agent_will_do(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN, BERT)
+    handler = on_wanted(desk)
+    await handler(wanted(chat, agent=BERT.id))
+    await handler(wanted(str(uuid.uuid4()), agent=BERT.id))
+    assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [BERT.id]
+    assert await free(desk.db, AN.id) == 1
+
+
+async def test_fewest_chats_first_then_idle_longest(desk: Desk, ear: Ear) -> None:
+    await there(desk.db, WIDE, AN, BERT)
+    idle = {AN.id: datetime.fromisoformat("2026-01-02T00:00Z"), BERT.id: datetime.fromisoformat("2026-01-01T00:00Z")}
+    for who, since in idle.items():
+        await desk.db["agents"].update_one({"_id": who}, {"$set": {"idle_since": since}})
+    await store.claim(desk.db, WIDE.id, "another", 1, utcnow())
+    handler = on_wanted(desk)
+    for _ in range(6):
+        await handler(wanted(str(uuid.uuid4())))
+    order = [c.agent_id for c in await ear.hear(PlaceClaimed, 4)]
+    assert order == [BERT.id, AN.id, WIDE.id, WIDE.id]  # and the last two wait
+
+
+async def test_two_replicas_give_each_place_once(desk: Desk, ear: Ear) -> None:
+    """Thirty chats, each asking both replicas, for ten places."""
+    agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
+    await there(desk.db, *agents)
+    handlers = [on_wanted(desk), on_wanted(Desk(desk.db, desk.publisher, lambda: None))]
+    wishes = [wanted(str(uuid.uuid4())) for _ in range(30)]
+    await asyncio.gather(*(handler(wish) for wish in wishes for handler in handlers))
+    seats = [seat for agent in await store.seated(desk.db) for seat in agent.seats]
+    assert len(seats) == 10
+    for agent in await store.colleagues(desk.db, "algemeen", None):
+        assert agent.free == 0
+        assert len({s.chat_id for s in agent.seats}) == agent.capacity
+    assert len({(c.chat_id, c.agent_id) for c in await ear.hear(PlaceClaimed, 10)}) == 10
+
+
+async def test_of_two_agents_for_one_turn_the_loser_is_free_again(desk: Desk, chat: str) -> None:
+    """Two replicas that could not see each other gave the same turn to two agents: routing has chosen one."""
+    await there(desk.db, AN, BERT)
+    await store.claim(desk.db, AN.id, chat, 1, utcnow())
+    await store.claim(desk.db, BERT.id, chat, 1, utcnow())
+    await on_chat_state(desk)(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
+    assert (await free(desk.db, AN.id), await free(desk.db, BERT.id)) == (1, 0)
+    (holder,) = await store.holders(desk.db, chat)
+    assert holder.seats[0].confirmed
+
+
+@pytest.mark.parametrize(
+    ("status", "turn", "stays"),
+    [
+        (ChatStatus.CLOSED, 2, False),
+        (ChatStatus.WAITING, 3, False),
+        (ChatStatus.WAITING, 2, True),
+        (ChatStatus.WAITING, 1, True),
+    ],
+)
+async def test_a_seat_goes_when_it_is_over(desk: Desk, chat: str, status: ChatStatus, turn: int, stays: bool) -> None:
+    await there(desk.db, AN)
+    await store.claim(desk.db, AN.id, chat, 2, utcnow())
+    for _ in range(2):
+        await on_chat_state(desk)(state(chat, status, turn))
+    assert await free(desk.db, AN.id) == (0 if stays else 1)
+
+
+async def test_an_agent_who_has_no_such_seat_is_released(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN)
+    await on_chat_state(desk)(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
+    (released,) = await ear.hear(PlaceReleased)
+    assert (released.chat_id, released.turn, released.agent_id) == (chat, 4, AN.id)
+    assert released.reason is ReleaseReason.NO_SEAT
+
+
+async def test_other_chats_are_left_alone(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, WIDE)
+    await store.claim(desk.db, WIDE.id, "other", 1, utcnow())
+    await store.claim(desk.db, WIDE.id, chat, 1, utcnow())
+    await on_chat_state(desk)(state(chat, ChatStatus.CLOSED, 1))
+    assert [h.id for h in await store.holders(desk.db, "other")] == [WIDE.id]
+    assert ear.heard(PlaceReleased) == []
+
+
+async def test_an_agent_pauses_and_is_told_so_each_time(desk: Desk, ear: Ear) -> None:
+    await there(desk.db, AN)
+    pause = StateRequested(agent_id=AN.id, state=AgentState.PAUSED)
+    for _ in range(2):
+        await on_state(desk)(pause)
+    first, second = await ear.hear(AgentChanged, 2)
+    assert (first.state, first.cause, first.online) == (AgentState.PAUSED, "request", True)
+    assert first.v == second.v
+    assert await store.untold(desk.db, utcnow()) == []
+
+
+async def test_who_does_not_accept_is_paused_once(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN)
+    overdue = AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id)
+    await on_state(desk)(overdue)
+    await on_state(desk)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
+    await on_state(desk)(AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id))
+    told = await ear.hear(AgentChanged, 3)
+    assert [(t.state, t.cause) for t in told] == [
+        (AgentState.PAUSED, "accept_overdue"),
+        (AgentState.AVAILABLE, "request"),
+        (AgentState.AVAILABLE, "request"),
+    ]
+
+
+async def test_a_state_of_nobody_is_ignored(desk: Desk) -> None:
+    await on_state(desk)(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
+
+
+async def test_the_waiting_wake_the_button(desk: Desk) -> None:
+    woken: list[int] = []
+    handler = on_queue_changed(Desk(desk.db, desk.publisher, lambda: woken.append(1)))
+    fact = QueueChanged(department="algemeen", revision=3, order=["a", "b"])
+    await handler(fact)
+    await handler(fact)
+    await handler(QueueChanged(department="nowhere", revision=1, order=[]))
+    assert woken == [1, 1]
+    stored = await desk.db["queues"].find_one({"_id": "algemeen"})
+    assert stored is not None
+    assert (stored["waiting"], stored["revision"]) == (2, 3)

@@ -1,0 +1,179 @@
+"""services/presence/heartbeats.py: gateways' lists over the real broker, with a short grace."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services import liveness
+from services.contracts import AgentConnection, GatewayConnections, PlaceReleased, ReleaseReason
+from services.presence import heartbeats, sessions, store
+from services.presence.heartbeats import Judge, Listener
+from services.presence.telling import Desk, depart, utcnow
+
+from .conftest import Ear, account, eventually, there
+
+AN = account("an", capacity=2)
+GRACE = 1.0
+
+
+class Gateway:
+    """Tells its list of agents as a gateway does."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self.incarnation, self._counter = desk, str(uuid.uuid4()), 0
+
+    async def tells(self, *agents: str, leaving: bool = False) -> None:
+        self._counter += 1
+        await self._desk.publisher.tell(
+            GatewayConnections(
+                incarnation=self.incarnation,
+                counter=self._counter,
+                agents=[AgentConnection(agent_id=a, silent_for=0) for a in agents],
+                leaving=leaving,
+            )
+        )
+
+
+@contextlib.asynccontextmanager
+async def replica(url: str, desk: Desk, grace: float = GRACE, echo: bool = True) -> AsyncIterator[Listener]:
+    """A listener and its judge, as one process has them."""
+    listener = Listener(url, desk, grace)
+    runs = [listener.run(), Judge(desk, listener, grace).run(), *([listener.echo()] if echo else [])]
+    tasks = [asyncio.create_task(run) for run in runs]
+    try:
+        if echo:
+
+            async def up() -> bool:
+                return listener.up
+
+            await eventually(up, "the listener to hear itself")
+        yield listener
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def is_online(desk: Desk) -> bool:
+    found = await store.agent(desk.db, AN.id)
+    return found is not None and found.online
+
+
+async def is_offline(desk: Desk) -> bool:
+    return not await is_online(desk)
+
+
+async def log_in(desk: Desk) -> str:
+    await store.put_accounts(desk.db, [AN], utcnow())
+    return (await sessions.begin(desk.db, AN.id, utcnow(), 12))[1]
+
+
+async def test_comes_with_the_first_list_and_goes_after_the_grace(module_vhost_url: str, desk: Desk, ear: Ear) -> None:
+    await log_in(desk)
+    async with replica(module_vhost_url, desk):
+        gateway = Gateway(desk)
+        await gateway.tells(AN.id)
+        await eventually(lambda: is_online(desk), "online", 5)
+        assert await store.claim(desk.db, AN.id, "c", 1, utcnow())
+        await asyncio.sleep(GRACE * 1.5)
+        assert await is_online(desk)  # in the list of a gateway
+        await gateway.tells(AN.id)  # his last sign of life
+        left = time.monotonic()
+        await gateway.tells()
+        await eventually(lambda: is_offline(desk), "gone", 5)
+        assert time.monotonic() - left >= GRACE * 0.9
+        assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
+        await gateway.tells(AN.id)
+        await eventually(lambda: is_online(desk), "back", 5)
+
+
+async def test_a_list_with_someone_new_is_looked_at_at_once(
+    module_vhost_url: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the next look, which here is far away."""
+    monkeypatch.setattr(heartbeats, "LOOK", 60.0)
+    await log_in(desk)
+    async with replica(module_vhost_url, desk):
+        await Gateway(desk).tells(AN.id)
+        await eventually(lambda: is_online(desk), "online", 5)
+
+
+async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, desk: Desk, ear: Ear) -> None:
+    await log_in(desk)
+    async with replica(module_vhost_url, desk), replica(module_vhost_url, desk):
+        one, two = Gateway(desk), Gateway(desk)
+        await one.tells(AN.id)
+        await eventually(lambda: is_online(desk), "online", 5)
+        v = (await store.colleagues(desk.db, None, [AN.id]))[0].v
+        await one.tells(leaving=True)
+        await asyncio.sleep(GRACE * 0.5)
+        await two.tells(AN.id)
+        await asyncio.sleep(GRACE * 1.5)
+        (now,) = await store.colleagues(desk.db, None, [AN.id])
+        assert (now.online, now.v) == (True, v)
+
+
+async def test_a_connection_without_a_session_puts_nobody_online(module_vhost_url: str, desk: Desk) -> None:
+    token = await log_in(desk)
+    async with replica(module_vhost_url, desk):
+        gateway = Gateway(desk)
+        await sessions.end(desk.db, token, utcnow())
+        for _ in range(10):
+            await gateway.tells(AN.id)
+            await asyncio.sleep(0.1)
+        assert await is_offline(desk)
+
+
+async def test_a_fresh_listener_gives_everyone_a_full_grace(module_vhost_url: str, desk: Desk) -> None:
+    """Presence was away, or is new: nobody is in its lists yet."""
+    await there(desk.db, AN)
+    began = time.monotonic()
+    async with replica(module_vhost_url, desk):
+        await eventually(lambda: is_offline(desk), "gone", 5)
+        assert time.monotonic() - began >= GRACE
+
+
+async def test_who_came_by_another_replica_is_not_gone_for_this_one(module_vhost_url: str, desk: Desk) -> None:
+    async with replica(module_vhost_url, desk):
+        await asyncio.sleep(GRACE * 1.2)  # it has never heard of him for longer than the grace
+        await there(desk.db, AN)
+        came = time.monotonic()
+        await eventually(lambda: is_offline(desk), "gone", 5)
+        assert time.monotonic() - came >= GRACE * 0.9
+
+
+async def test_a_deaf_listener_judges_nobody(
+    module_vhost_url: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "ECHO_LATE", 0.3)
+    await there(desk.db, AN)
+    async with replica(module_vhost_url, desk, echo=False) as listener:
+        await asyncio.sleep(GRACE * 2)
+        assert await is_online(desk)
+        assert not listener.up
+        listener.liveness.echo(time.monotonic())
+        await asyncio.sleep(GRACE * 2)  # deaf again after 0.3 s
+        assert await is_online(desk)
+
+
+async def test_a_deaf_listener_brings_nobody_back(
+    module_vhost_url: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last list is old: another replica may have judged since."""
+    await log_in(desk)
+    async with replica(module_vhost_url, desk, echo=False) as listener:
+        await listener._link.up.wait()
+        listener.liveness.echo(time.monotonic())
+        await Gateway(desk).tells(AN.id)
+        await eventually(lambda: is_online(desk), "online", 4)
+        monkeypatch.setattr(liveness, "ECHO_LATE", 0.0)
+        await asyncio.sleep(0.2)  # a look that was under way
+        agent = await store.agent(desk.db, AN.id)
+        assert agent is not None
+        await depart(desk, agent, ReleaseReason.AGENT_GONE)
+        await asyncio.sleep(1.2)
+        assert await is_offline(desk)

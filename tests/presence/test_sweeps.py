@@ -1,0 +1,116 @@
+"""services/presence/sweeps.py and telling.py: what is told again, departures, the end of sessions."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from services.broker import Publisher, Unconfirmed
+from services.contracts import AgentChanged, PlaceClaimed, PlaceReleased, ReleaseReason, SessionEnded
+from services.presence import sessions, store, sweeps
+from services.presence.availability import Agent
+from services.presence.telling import Desk, arrive, close_session, close_session_soon, depart, utcnow
+
+from .conftest import Ear, account, there
+
+WIDE = account("wide", capacity=3)
+
+
+def mute(desk: Desk) -> Desk:
+    """A desk without a broker."""
+    return Desk(desk.db, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
+
+
+async def agent(desk: Desk) -> Agent:
+    found = await store.agent(desk.db, WIDE.id)
+    assert found is not None
+    return found
+
+
+async def seated(desk: Desk, *chats: str) -> Agent:
+    await there(desk.db, WIDE)
+    await store.told(desk.db, WIDE.id, (await agent(desk)).v)
+    for chat in chats:
+        assert await store.claim(desk.db, WIDE.id, chat, 1, utcnow())
+    return await agent(desk)
+
+
+async def test_gone_is_told_of_every_seat_by_one_replica(desk: Desk, ear: Ear) -> None:
+    read = await seated(desk, "a", "b")
+    judged = await asyncio.gather(*(depart(desk, read, ReleaseReason.AGENT_GONE) for _ in range(4)))
+    assert sorted(judged) == [False, False, False, True]
+    assert {r.chat_id for r in await ear.hear(PlaceReleased, 2)} == {"a", "b"}
+    (changed,) = await ear.hear(AgentChanged)
+    assert (changed.online, changed.cause) == (False, "gone")
+    assert len(ear.heard(PlaceReleased)) == 2
+
+
+async def test_what_a_replica_could_not_tell_a_sweep_tells(desk: Desk, ear: Ear) -> None:
+    read = await seated(desk, "a")
+    with pytest.raises(Unconfirmed):
+        await depart(mute(desk), read, ReleaseReason.AGENT_GONE)
+    await sweeps.tell_leaving(desk)
+    await sweeps.tell_changes(desk)
+    assert ear.facts == []  # too young
+    await sweeps.tell_leaving(desk, age=0)
+    await sweeps.tell_changes(desk, age=0)
+    (released,) = await ear.hear(PlaceReleased)
+    assert (released.chat_id, released.turn, released.reason) == ("a", 1, ReleaseReason.AGENT_GONE)
+    assert not (await ear.hear(AgentChanged))[0].online
+    await sweeps.tell_changes(desk, age=0)
+    await sweeps.tell_leaving(desk, age=0)
+    await ear.hear(PlaceReleased, 2)  # a seat that is leaving is told until a state of its chat takes it away
+    assert len(ear.heard(AgentChanged)) == 1
+
+
+async def test_back_again_leaving_seats_go_on_leaving(desk: Desk, ear: Ear) -> None:
+    await depart(desk, await seated(desk, "a"), ReleaseReason.AGENT_GONE)
+    assert await arrive(desk, await agent(desk))
+    back = await agent(desk)
+    assert back.online
+    assert [s.leaving for s in back.seats] == [ReleaseReason.AGENT_GONE]
+    assert back.free == 2
+    assert [c.cause for c in await ear.hear(AgentChanged, 2)] == ["gone", "back"]
+
+
+async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_reminder(desk: Desk, ear: Ear) -> None:
+    await seated(desk, "a", "b")
+    await store.confirm(desk.db, WIDE.id, "a", 1)
+    await sweeps.tell_unconfirmed(desk)
+    await sweeps.tell_unconfirmed(desk, age=0)
+    assert [c.chat_id for c in await ear.hear(PlaceClaimed)] == ["b"]
+    await sweeps.remind(desk)
+    assert sorted(c.chat_id for c in await ear.hear(PlaceClaimed, 3)) == ["a", "b", "b"]
+
+
+async def test_the_last_logout_makes_offline_at_once(desk: Desk, ear: Ear) -> None:
+    await seated(desk, "a")
+    (first, one), (second, two) = [await sessions.begin(desk.db, WIDE.id, utcnow(), 12) for _ in range(2)]
+    await sessions.end(desk.db, one, utcnow())
+    await close_session(desk, first)
+    assert (await agent(desk)).online
+    await sessions.end(desk.db, two, utcnow())
+    await close_session(desk, second)
+    assert not (await agent(desk)).online
+    assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+    assert [e.session_id for e in await ear.hear(SessionEnded, 2)] == [first.id, second.id]
+    assert await desk.db["sessions"].count_documents({}) == 0
+
+
+async def test_a_logout_without_a_broker_is_finished_by_a_sweep(desk: Desk, ear: Ear) -> None:
+    await seated(desk, "a")
+    session, token = await sessions.begin(desk.db, WIDE.id, utcnow(), 12)
+    await sessions.end(desk.db, token, utcnow())
+    await close_session_soon(mute(desk), session)
+    assert not (await agent(desk)).online
+    await sweeps.close_sessions(desk, age=0)
+    assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
+    await ear.hear(PlaceReleased)
+
+
+async def test_an_expired_session_is_told_and_its_agent_is_offline(desk: Desk, ear: Ear) -> None:
+    await seated(desk)
+    session, _ = await sessions.begin(desk.db, WIDE.id, utcnow() - timedelta(hours=13), 12)
+    await sweeps.close_sessions(desk)
+    assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
+    assert not (await agent(desk)).online

@@ -1,0 +1,125 @@
+"""services/routing/api.py: chats as others are shown them, and transfers, over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.contracts import ChatState, CloseReason, CloseRequested, PlaceWanted, QueueChanged
+from services.internal import AGENT_CHATS, CHATS, TRANSFER
+from services.routing.app import create_app
+from services.routing.settings import RoutingSettings
+from services.tokens import Keys
+from tests.routing.scene import SECRET, Scene
+from tests.serving import served
+
+
+@pytest.fixture
+async def client(
+    scene: Scene, vhost_url: str, mongodb_url: str, mongodb_prefix: str
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with a service token, of a whole service on the same broker and database as `scene`."""
+    settings = RoutingSettings(
+        token_secret=SECRET, rabbitmq_url=vhost_url, mongodb_url=mongodb_url, mongodb_prefix=mongodb_prefix
+    )
+    app = create_app(settings)
+    async with served(app) as session:
+        session.headers["Authorization"] = f"Bearer {Keys(SECRET).service_token('gateway')}"
+        async with asyncio.timeout(20):
+            while set((await app.state.service.readiness()).values()) != {"ok"}:
+                await asyncio.sleep(0.05)
+        yield session
+
+
+async def ask(client: aiohttp.ClientSession, path: str, **body: Any) -> list[dict[str, Any]]:
+    async with client.post(path, json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        return (await answer.json())["chats"]  # type: ignore[no-any-return]
+
+
+async def transfer(client: aiohttp.ClientSession, **body: Any) -> tuple[int, str | None]:
+    async with client.post(TRANSFER, json=body) as answer:
+        return answer.status, (await answer.json())["code"] if answer.status >= 400 else None
+
+
+async def test_chats_are_shown_with_their_place_in_the_queue(client: aiohttp.ClientSession, scene: Scene) -> None:
+    first, second, other = await scene.press(), await scene.press(), await scene.press("premies")
+    await scene.assign(other, "an")
+    shown = {c["chat_id"]: c for c in await ask(client, CHATS, chat_ids=[first, second, other, "unknown"])}
+    assert {i: (c["state"], c["position"]) for i, c in shown.items()} == {
+        first: ("waiting", 1),
+        second: ("waiting", 2),
+        other: ("assigned", None),
+    }
+    assert (shown[other]["agent_id"], shown[other]["agent_name"]) == ("an", "An")
+    assert (shown[first]["name"], shown[first]["question"]) == ("An Peeters", "Wat nu?")
+
+
+async def test_a_closed_chat_is_shown_and_one_whose_opening_is_unknown_is_not(
+    client: aiohttp.ClientSession, scene: Scene
+) -> None:
+    chat_id = await scene.press()
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+    await scene.handle(CloseRequested(chat_id="never opened", by=CloseReason.CITIZEN))
+    (shown,) = await ask(client, CHATS, chat_ids=[chat_id, "never opened"])
+    assert (shown["state"], shown["reason"], shown["position"]) == ("closed", "citizen", None)
+    assert shown["closed_at"] is not None
+
+
+async def test_an_agents_open_chats_are_his_alone(client: aiohttp.ClientSession, scene: Scene) -> None:
+    mine, closed, his, _ = [await scene.press() for _ in range(4)]
+    await scene.assign(mine, "an")
+    await scene.assign(closed, "an")
+    await scene.assign(his, "bert")
+    await scene.handle(CloseRequested(chat_id=closed, by=CloseReason.AGENT, agent_id="an"))
+    assert [c["chat_id"] for c in await ask(client, AGENT_CHATS, agent_id="an")] == [mine]
+
+
+async def test_a_transfer_to_a_department_tells_and_asks_at_once(client: aiohttp.ClientSession, scene: Scene) -> None:
+    chat_id, waiting = await scene.press(), await scene.press("premies")
+    await scene.assign(chat_id, "an")
+    assert await transfer(client, chat_id=chat_id, agent_id="an", to_department="premies") == (204, None)
+    state = await scene.ears.hear(ChatState, lambda s: s.turn == 2)
+    assert (state.state, state.department, state.cause) == ("waiting", "premies", "transferred")
+    assert (state.agent_id, state.former_agent_id) == (None, "an")
+    await scene.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (chat_id, 2, "premies"))
+    await scene.ears.hear(QueueChanged, lambda q: q.department == "premies" and q.order == [chat_id, waiting])
+    assert (await scene.chat(chat_id)).untold_since is None
+
+
+async def test_a_transfer_to_a_colleague_asks_for_him(client: aiohttp.ClientSession, scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
+    wanted = await scene.ears.hear(PlaceWanted, lambda w: w.turn == 2)
+    assert (wanted.agent_id, wanted.department) == ("bert", "algemeen")
+
+
+async def test_a_transfer_that_cannot_be_is_refused_and_changes_nothing(
+    client: aiohttp.ClientSession, scene: Scene
+) -> None:
+    chat_id, waiting = await scene.press(), await scene.press()
+    await scene.assign(chat_id, "an")
+    before = await scene.chat(chat_id)
+    assert await transfer(client, chat_id=chat_id, agent_id="bert", to_department="premies") == (403, "not_yours")
+    assert await transfer(client, chat_id="x", agent_id="an", to_department="premies") == (404, "no_such_chat")
+    assert await transfer(client, chat_id=chat_id, agent_id="an", to_department="moon") == (409, "unavailable")
+    assert await transfer(client, chat_id=waiting, agent_id="an", to_department="premies") == (409, "unavailable")
+    assert await transfer(client, chat_id=chat_id, agent_id="an") == (422, "invalid")
+    assert await scene.chat(chat_id) == before
+
+
+@pytest.mark.parametrize("path", [CHATS, AGENT_CHATS, TRANSFER])
+async def test_without_a_service_token_nothing_is_answered(client: aiohttp.ClientSession, path: str) -> None:
+    for token in ("", "Bearer nonsense", f"Bearer {Keys(SECRET).chat_token('0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23')}"):
+        body = {"chat_ids": [], "chat_id": "c", "agent_id": "an", "to_agent": "bert"}
+        async with client.post(path, json=body, headers={"Authorization": token}) as answer:
+            assert answer.status == 401
+            assert (await answer.json())["code"] == "unauthenticated"
+
+
+async def test_more_chats_than_the_limit_are_invalid(client: aiohttp.ClientSession) -> None:
+    async with client.post(CHATS, json={"chat_ids": ["c"] * 201}) as answer:
+        assert answer.status == 422

@@ -1,0 +1,134 @@
+"""services/routing as a process: facts in, facts out, the truth about itself, and its end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onemachine import database, ports, processes
+from services.contracts import ChatState, CitizenArrived, PlaceClaimed, PlaceWanted, QueueChanged
+from tests.real import OUR_VARIABLES, ROOT, wait_for
+from tests.routing.scene import SECRET, listening, opening, publishing
+
+
+class Process:
+    """A routing process with a port of its own."""
+
+    def __init__(self, log: Path, **variables: str) -> None:
+        self.port, self.log = ports.pick(), log
+        environ = {k: v for k, v in os.environ.items() if k not in OUR_VARIABLES}
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.routing"],
+                cwd=ROOT,
+                env=environ | {"TOKEN_SECRET": SECRET, "ROUTING_PORT": str(self.port), **variables},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    @property
+    def ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextmanager
+def running(log: Path, **variables: str) -> Iterator[Process]:
+    process = Process(log, **variables)
+    try:
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.process.kill()
+        process.process.wait(10)
+
+
+async def test_facts_in_facts_out_and_a_clean_end(
+    vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+) -> None:
+    variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": mongodb_prefix}
+    with running(tmp_path / "log", **variables) as routing:
+        await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", 30)
+        async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
+            fact = opening()
+            await publisher.tell(fact)
+            await publisher.tell(CitizenArrived(chat_id=fact.chat_id))
+            wanted = await ears.hear(PlaceWanted)
+            await ears.hear(QueueChanged, lambda q: q.order == [fact.chat_id])
+            await publisher.tell(
+                PlaceClaimed(chat_id=fact.chat_id, turn=wanted.turn, agent_id="an", agent_name="An Claes")
+            )
+            state = await ears.hear(ChatState, lambda s: s.state == "assigned")
+            assert (state.chat_id, state.agent_id, state.v) == (fact.chat_id, "an", 2)
+            await ears.hear(QueueChanged, lambda q: q.order == [])
+        status, metrics = await asyncio.to_thread(routing.get, "/metrics")
+        assert status == 200
+        assert 'eloket_routing_assigned_total{department="algemeen"} 1.0' in metrics
+        routing.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(routing.process.wait, 20) == 0
+    events = {line["event"]: line for line in routing.lines()}
+    assert events["chat_assigned"]["chat_id"] == fact.chat_id
+    assert events["chat_assigned"]["trace_id"]
+    text = routing.log.read_text()
+    assert not any(private in text for private in ("Peeters", "Wat nu", "An Claes"))
+
+
+async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url: str, tmp_path: Path) -> None:
+    port = ports.pick()
+    started = processes.start(database.program(tmp_path / "database", port, tmp_path / "database.log"))
+    try:
+        variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": database.url(port)}
+        with running(tmp_path / "log", **variables) as routing:
+            await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", 30)
+            processes.signal_group(started.pid, signal.SIGSTOP)
+            async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
+                facts = [opening() for _ in range(3)]
+                for fact in facts:
+                    await publisher.tell(fact)
+                status, said = await asyncio.to_thread(routing.get, "/readyz")
+                assert status == 503
+                assert json.loads(said)["checks"]["database"] == "TimeoutError"
+                assert (await asyncio.to_thread(routing.get, "/healthz"))[0] == 200
+                processes.signal_group(started.pid, signal.SIGCONT)
+                for fact in facts:
+                    await ears.hear(ChatState, lambda s, f=fact: s.chat_id == f.chat_id, seconds=30)  # type: ignore[misc]
+            await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready again", 30)
+    finally:
+        processes.signal_group(started.pid, signal.SIGKILL)
+        started.wait(10)
+
+
+def test_settings_that_cannot_be_are_refused_in_a_line_each(tmp_path: Path) -> None:
+    with running(tmp_path / "log", TOKEN_SECRET="short", ACCEPT_LIMIT="-1") as routing:
+        assert routing.process.wait(20) == 78
+    text = routing.log.read_text()
+    assert "routing: TOKEN_SECRET:" in text
+    assert "routing: ACCEPT_LIMIT:" in text
+
+
+@pytest.mark.parametrize("module", ["app", "consumers", "store", "queue", "citizens", "sweeps", "api", "__main__"])
+def test_importing_opens_nothing_and_reads_no_environment(module: str) -> None:
+    code = f"import services.routing.{module}, threading; assert threading.active_count() == 1"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True)

@@ -1,0 +1,44 @@
+"""Tests mirror modules: what `services/gateway/session.py` does is tested in `tests/gateway/test_session.py`."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ELSEWHERE = {
+    "services/gateway/app.py": "only builds; tests/e2e runs what it has built",
+    "services/presence/app.py": "only builds; tests/e2e runs what it has built",
+    "services/routing/app.py": "only builds; tests/e2e runs what it has built",
+    "services/transcripts/app.py": "only builds; tests/e2e runs what it has built",
+}
+"""Modules that are tested somewhere else, and where. Keep it short."""
+
+
+def modules() -> list[str]:
+    found = [*(ROOT / "services").rglob("*.py"), *(ROOT / "deploy" / "onemachine").glob("*.py")]
+    return sorted(str(file.relative_to(ROOT)) for file in found if file.name not in ("__init__.py", "__main__.py"))
+
+
+def mirror(module: str) -> Path:
+    """Where a module's tests are: the runner's stand one folder higher, since deploy/ has no other code."""
+    path = Path(module)
+    folder = Path("deploy") if path.parts[0] == "deploy" else path.parent.relative_to("services")
+    return ROOT / "tests" / folder / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_its_tests_in_the_same_place(module: str):
+    assert mirror(module).is_file() or module in ELSEWHERE, f"write {mirror(module).relative_to(ROOT)}"
+
+
+def test_no_exception_is_out_of_date():
+    for module in ELSEWHERE:
+        assert (ROOT / module).is_file(), f"{module} is gone"
+        assert not mirror(module).is_file(), f"{module} has tests of its own now"
+
+
+def test_modules_are_small():
+    for module in modules():
+        lines = len((ROOT / module).read_text().splitlines())
+        assert lines <= 300, f"{module} has {lines} lines: make two modules with names from the domain"

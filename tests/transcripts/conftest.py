@@ -1,0 +1,177 @@
+"""What the tests of transcripts share: a database and a virtual host of their own, and the things to fill them with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from uuid import uuid4
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+
+from services import consuming
+from services.broker import declare_topology
+from services.contracts import (
+    Attachment,
+    Cause,
+    ChatOpened,
+    CloseReason,
+    Entry,
+    Fact,
+    MessageRefused,
+    MessageStored,
+    Party,
+    decode,
+    encode,
+)
+from services.database import Database, open_database
+from services.topology import routing_key
+from services.transcripts.files import Files
+from services.transcripts.settings import Settings
+from services.transcripts.store import Store
+
+SECRET = "a secret for tests alone, long enough"
+OPENED_AT = datetime(2026, 11, 22, 15, 0, 0, 123_000, tzinfo=UTC)
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+def opened_fact(chat_id: str, question: str | None = "Waar vind ik het formulier?", locale: str = "nl") -> ChatOpened:
+    return ChatOpened(
+        chat_id=chat_id,
+        department="algemeen",
+        locale=locale,
+        name="An Peeters",
+        question=question,
+        opened_at=OPENED_AT,
+    )
+
+
+def entry(chat_id: str, seq: int, party: Party = Party.CITIZEN, text: str | None = "Dag", **more: object) -> Entry:
+    fields: dict[str, object] = {
+        "chat_id": chat_id,
+        "seq": seq,
+        "id": f"id-{seq}",
+        "party": party,
+        "sender_id": {"citizen": "citizen", "agent": "an", "system": "system"}[party.value],
+        "name": {"citizen": "An Peeters", "agent": "Bert", "system": None}[party.value],
+        "text": text,
+        "at": OPENED_AT,
+        **more,
+    }
+    return Entry.model_validate(fields)
+
+
+def seal_entry(chat_id: str, seq: int) -> Entry:
+    return entry(chat_id, seq, Party.SYSTEM, "Beëindigd", id="closed", event=Cause.CLOSED, reason=CloseReason.AGENT)
+
+
+def attachment(id_: str = "file") -> Attachment:
+    return Attachment(id=id_, name="foto.png", size=1_400_000, content_type="image/png")
+
+
+@pytest.fixture
+def make_settings(mongodb_url: str, mongodb_prefix: str) -> Callable[..., Settings]:
+    def make(**more: object) -> Settings:
+        return Settings.model_validate(
+            {"mongodb_url": mongodb_url, "mongodb_prefix": mongodb_prefix, "token_secret": SECRET, **more}
+        )
+
+    return make
+
+
+@pytest.fixture
+async def database(make_settings: Callable[..., Settings]) -> AsyncIterator[Database]:
+    opened = open_database(make_settings(), "transcripts")
+    yield opened
+    opened.client.close()
+
+
+@pytest.fixture
+async def store(database: Database) -> Store:
+    made = Store(database)
+    await made.ensure_indexes()
+    return made
+
+
+@pytest.fixture
+async def files(database: Database) -> Files:
+    made = Files(database)
+    await made.ensure_indexes()
+    return made
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad days are tried again at once, so that a test can have hundreds of them."""
+
+    async def brief(seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.002))
+
+    monkeypatch.setattr(consuming, "asyncio", SimpleNamespace(sleep=brief))
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Returns as soon as the condition holds; fails when it does not within so many seconds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+class Ear:
+    """Hears every fact that goes over the exchange, and publishes raw bodies."""
+
+    def __init__(self, channel: AbstractChannel, exchange: AbstractExchange) -> None:
+        self.channel, self.exchange = channel, exchange
+        self.heard: list[Fact] = []
+
+    async def put(self, *facts: Fact) -> None:
+        """These facts, confirmed, in this order."""
+        for fact in facts:
+            await self.raw(encode(fact), routing_key(fact))
+
+    async def raw(self, body: bytes, key: str = "message.posted") -> None:
+        await self.exchange.publish(aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), key)
+
+    def stored(self, chat_id: str | None = None) -> list[Entry]:
+        """The entries that were told, in the order of telling."""
+        facts = [f for f in self.heard if isinstance(f, MessageStored)]
+        return [f.entry for f in facts if chat_id in (None, f.chat_id)]
+
+    def refused(self) -> list[MessageRefused]:
+        return [f for f in self.heard if isinstance(f, MessageRefused)]
+
+    async def waiting(self, queue: str = "transcripts.messages") -> int:
+        """How many messages are ready in a queue."""
+        declared = await self.channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def letters(self, number: int) -> list[bytes]:
+        """The dead letters, as soon as there are so many."""
+        queue, found = await self.channel.get_queue("transcripts.dead-letters"), list[bytes]()
+        async with asyncio.timeout(20):
+            while len(found) < number:
+                if message := await queue.get(no_ack=True, fail=False):
+                    found.append(message.body)
+                else:
+                    await asyncio.sleep(0.02)
+        return found
+
+
+@pytest.fixture
+async def ear(vhost_url: str) -> AsyncIterator[Ear]:
+    async with await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
+        exchange = await declare_topology(channel)
+        made = Ear(channel, exchange)
+        queue = await channel.declare_queue(exclusive=True)
+        for key in ("message.stored.#", "message.refused.#", "note.stored.#"):
+            await queue.bind(exchange, key)
+
+        async def hear(message: AbstractIncomingMessage) -> None:
+            made.heard.append(decode(message.body))
+
+        await queue.consume(hear, no_ack=True)
+        yield made

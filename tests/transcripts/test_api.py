@@ -1,0 +1,350 @@
+"""Mirrors services/transcripts/api.py, uploads.py, files.py and conversations.py, over HTTP and the real database."""
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pypdf
+import pytest
+
+from services import internal
+from services.contracts import Cause, NotePosted, Party
+from services.database import Database
+from services.tokens import Actor, Keys
+from services.transcripts.app import create_app
+from services.transcripts.files import DOOMED, FREE, KEPT, Files
+from services.transcripts.settings import Settings
+from services.transcripts.store import Store
+from tests.serving import served
+from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_fact, seal_entry
+from tests.transcripts.test_attachments import EXE_BYTES, PNG_BYTES
+from tests.transcripts.test_scanning import EICAR, scanner
+
+KEYS = Keys(SECRET)
+CHAT = new_id()
+CITIZEN = Actor(party="citizen", id=CHAT)
+AN = Actor(party="agent", id="an")
+BERT = Actor(party="agent", id="bert")
+Answer = tuple[int, dict[str, Any]]
+
+
+@dataclass
+class Door:
+    """The service, asked as a gateway asks it."""
+
+    client: aiohttp.ClientSession
+
+    def headers(self, actor: Actor | None, **more: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {KEYS.service_token('gateway', actor)}", **more}
+
+    async def upload(self, content: Any, name: str = "foto.png", actor: Actor = CITIZEN, chat: str = CHAT) -> Answer:
+        headers = self.headers(actor, **{"X-File-Name": quote(name)})
+        async with self.client.post(f"/chats/{chat}/attachments", data=content, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def get(self, path: str, actor: Actor | None = CITIZEN) -> tuple[int, Any, bytes]:
+        async with self.client.get(path, headers=self.headers(actor)) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+    async def ask(self, path: str, body: dict[str, Any]) -> Answer:
+        async with self.client.post(path, json=body, headers=self.headers(None)) as answer:
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+async def door(make_settings: Callable[..., Settings], store: Store, vhost_url: str) -> AsyncIterator[Door]:
+    await fill(store)
+    async with served(create_app(make_settings(rabbitmq_url=vhost_url, upload_idle=1.0))) as client:
+        yield Door(client)
+
+
+async def fill(store: Store) -> None:
+    await store.open_chats([opened_fact(CHAT)])
+    await store.note_states([(CHAT, 2, "an")])
+    log = [
+        entry(CHAT, 1, Party.SYSTEM, "Welkom", event=Cause.OPENED),
+        entry(CHAT, 2),
+        entry(CHAT, 3, Party.AGENT, "Ja?"),
+    ]
+    for one in log:
+        await store.insert([one])
+
+
+async def seal(store: Store, at: datetime) -> None:
+    end = seal_entry(CHAT, 4).model_copy(update={"at": at})
+    await store.insert([end])
+    await store.close_chats([end])
+
+
+# ── history and tails ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_history_is_in_the_order_of_seq_after_what_the_asker_has(door: Door, store: Store):
+    status, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT, "after": 1}, {"chat_id": new_id()}]})
+    assert status == 200
+    (chat,) = internal.History.model_validate(answer).chats
+    assert ([e.seq for e in chat.entries], chat.last_seq, chat.sealed, chat.notes) == ([2, 3], 3, False, [])
+    await seal(store, OPENED_AT)
+    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT, "after": 4}]})
+    (chat,) = internal.History.model_validate(answer).chats
+    assert (chat.entries, chat.last_seq, chat.sealed, chat.closed_at) == ([], 4, True, OPENED_AT)
+
+
+async def test_history_waits_for_what_the_asker_has_heard_of(door: Door, store: Store):
+    wanted = {"chats": [{"chat_id": CHAT, "after": 3, "at_least": 4}]}
+    asking = asyncio.create_task(door.ask(internal.HISTORY, wanted))
+    await asyncio.sleep(0.3)
+    assert not asking.done()
+    await store.insert([entry(CHAT, 4)])
+    _, answer = await asking
+    assert [e["seq"] for e in answer["chats"][0]["entries"]] == [4]
+    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT, "after": 4, "at_least": 9}]})
+    assert answer["chats"][0]["last_seq"] == 4
+
+
+async def test_a_page_of_history_is_bounded(door: Door, store: Store):
+    chats = [entry(CHAT, n) for n in range(4, 520)]
+    for one in chats:
+        await store.insert([one])
+    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT}]})
+    assert [e["seq"] for e in answer["chats"][0]["entries"]] == list(range(1, internal.PAGE + 1))
+    assert answer["chats"][0]["last_seq"] == 519
+
+
+async def test_notes_only_when_asked_and_never_in_a_transcript(door: Door, store: Store):
+    secret = NotePosted(chat_id=CHAT, id=new_id(), agent_id="an", agent_name="An", text="geheime notitie")
+    await store.add_note(secret, OPENED_AT)
+    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT}]})
+    assert answer["chats"][0]["notes"] == []
+    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT}], "notes": True})
+    assert [n["text"] for n in answer["chats"][0]["notes"]] == ["geheime notitie"]
+    for format_ in ("txt", "html", "json"):
+        _, _, content = await door.get(f"/chats/{CHAT}/transcript?format={format_}")
+        assert b"geheime" not in content
+
+
+async def test_tails(door: Door):
+    status, answer = await door.ask(internal.TAILS, {"chat_ids": [CHAT, new_id()]})
+    assert (status, answer) == (200, {"tails": {CHAT: 3}})
+
+
+async def test_only_services_may_ask(door: Door):
+    for path, body in ((internal.HISTORY, {"chats": []}), (internal.TAILS, {"chat_ids": []})):
+        async with door.client.post(path, json=body) as answer:
+            assert answer.status == 401
+    for path in (f"/chats/{CHAT}/transcript", f"/chats/{CHAT}/attachments/x"):
+        bad = {"Authorization": f"Bearer {KEYS.chat_token(CHAT)}"}
+        async with door.client.get(path, headers=bad) as answer:
+            assert (answer.status, (await answer.json(content_type=None))["code"]) == (401, "unauthenticated")
+
+
+# ── attachments ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_upload_comes_back_byte_for_byte(door: Door, database: Database, files: Files):
+    content = PNG_BYTES + bytes(range(256)) * 4000
+    status, told = await door.upload(content, "C:\\vakantie\u202e foto.exe")
+    assert status == 201
+    assert told == {
+        "id": told["id"],
+        "name": "vakantie foto.exe.png" if "vakantie" in told["name"] else "foto.exe.png",
+        "size": len(content),
+        "content_type": "image/png",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    status, headers, got = await door.get(f"/chats/{CHAT}/attachments/{told['id']}")
+    assert (status, got) == (200, content)
+    assert headers["Content-Type"] == "image/png"
+    assert headers["Content-Disposition"].startswith("attachment; ")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    stored = await files.get(told["id"])
+    assert stored is not None
+    assert (stored.state, stored.uploader, stored.chat_id) == (FREE, "citizen", CHAT)
+    assert (await database["chats"].find_one({"_id": CHAT}))["files"] == 1  # type: ignore[index]
+
+
+async def test_what_was_not_posted_is_for_its_uploader_alone(door: Door, files: Files):
+    _, told = await door.upload(PNG_BYTES)
+    path = f"/chats/{CHAT}/attachments/{told['id']}"
+    assert [(await door.get(path, who))[0] for who in (CITIZEN, AN, BERT)] == [200, 404, 403]
+    assert await files.keep(told["id"], CHAT, "citizen") is not None
+    assert (await files.get(told["id"])).state == KEPT  # type: ignore[union-attr]
+    assert [(await door.get(path, who))[0] for who in (CITIZEN, AN, BERT)] == [200, 200, 403]
+
+
+async def test_the_file_of_another_chat_is_not_there(door: Door, store: Store):
+    _, told = await door.upload(PNG_BYTES)
+    other = new_id()
+    await store.open_chats([opened_fact(other)])
+    status, _, body = await door.get(f"/chats/{other}/attachments/{told['id']}", Actor(party="citizen", id=other))
+    assert (status, json.loads(body)["code"]) == (404, "unknown_attachment")
+    status, _, body = await door.get(f"/chats/{other}/attachments/{told['id']}")
+    assert (status, json.loads(body)["code"]) == (403, "forbidden")
+
+
+async def test_an_executable_is_refused_under_any_name(door: Door, database: Database):
+    for name in ("foto.png", "brief.pdf", "x.txt"):
+        assert (await door.upload(EXE_BYTES, name))[1]["code"] == "type_not_allowed"
+    assert (await door.upload(b""))[1]["code"] == "invalid"
+    assert await database["attachments"].count_documents({}) == 0
+
+
+async def test_ten_mebibytes_and_not_one_byte_more(door: Door):
+    limit = 10 * 1024 * 1024
+    content = PNG_BYTES + bytes(limit - len(PNG_BYTES))
+    assert (await door.upload(io.BytesIO(content)))[0] == 201
+
+    async def chunked() -> AsyncIterator[bytes]:
+        yield content
+        yield b"x"
+
+    status, told = await door.upload(chunked())
+    assert (status, told["code"]) == (413, "too_large")
+    assert (await door.upload(io.BytesIO(content + b"x")))[1]["code"] == "too_large"
+
+
+async def test_a_chat_has_room_for_so_many_files_and_bytes(
+    make_settings: Callable[..., Settings], store: Store, database: Database, vhost_url: str
+):
+    await fill(store)
+    app = create_app(make_settings(rabbitmq_url=vhost_url, attachment_count=4, attachment_total=1_000))
+    async with served(app) as client:
+        door = Door(client)
+        answers = await asyncio.gather(*(door.upload(PNG_BYTES) for _ in range(7)))
+        assert sorted(status for status, _ in answers) == [201] * 4 + [413] * 3
+        await database["chats"].update_one({"_id": CHAT}, {"$set": {"files": 0, "bytes": 1_000 - len(PNG_BYTES) + 1}})
+        assert (await door.upload(PNG_BYTES))[1]["code"] == "too_large"
+        assert await database["attachments"].count_documents({"state": FREE}) == 4
+
+
+async def test_nothing_is_added_to_a_closed_chat_nor_by_strangers(door: Door, store: Store):
+    assert (await door.upload(PNG_BYTES, actor=BERT))[1]["code"] == "forbidden"
+    assert (await door.upload(PNG_BYTES, chat=new_id()))[1]["code"] == "forbidden"
+    assert (await door.upload(PNG_BYTES, actor=AN))[0] == 201
+    await seal(store, datetime.now(UTC))
+    status, told = await door.upload(PNG_BYTES)
+    assert (status, told["code"]) == (409, "chat_closed")
+
+
+async def test_a_chat_that_ends_during_an_upload_gets_no_file(
+    door: Door, store: Store, files: Files, database: Database
+):
+    async def slowly() -> AsyncIterator[bytes]:
+        yield PNG_BYTES
+        await asyncio.sleep(0.5)  # the service has looked at the chat and reads the body
+        await seal(store, datetime.now(UTC))
+        yield bytes(10)
+
+    status, told = await door.upload(slowly())
+    assert (status, told["code"]) == (409, "chat_closed")
+    assert await files.clean(datetime.now(UTC), timedelta(hours=24)) == 1
+    assert await database["attachments"].count_documents({}) == 0
+    assert await database["files.chunks"].count_documents({}) == 0
+
+
+async def test_an_upload_that_stands_still_is_ended(door: Door):
+    async def stalling() -> AsyncIterator[bytes]:
+        yield PNG_BYTES
+        await asyncio.sleep(4)
+        yield b"x"
+
+    status, told = await door.upload(stalling())
+    assert (status, told["code"]) == (408, "too_slow")
+
+
+async def test_an_infected_file_is_refused_and_without_a_verdict_none_is_taken(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str
+):
+    await fill(store)
+    async with scanner() as url, served(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as client:
+        door = Door(client)
+        assert (await door.upload(EICAR, "test.txt"))[1]["code"] == "infected"
+        assert (await door.upload(PNG_BYTES))[0] == 201
+    async with served(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as client:
+        assert (await Door(client).upload(PNG_BYTES))[0] == 503
+
+
+async def test_the_cleaner_deletes_what_nobody_posted_and_nothing_else(door: Door, files: Files, database: Database):
+    kept, free, fresh = [(await door.upload(PNG_BYTES))[1]["id"] for _ in range(3)]
+    assert await files.keep(kept, CHAT, "citizen")
+    long_ago = {"$set": {"changed_at": OPENED_AT - timedelta(days=9)}}
+    await database["attachments"].update_many({"_id": {"$in": [kept, free]}}, long_ago)
+    now, life = datetime.now(UTC), timedelta(hours=24)
+    assert await files.doom(kept, FREE, now) is False
+    assert await files.clean(now, life) == 1
+    assert await files.keep(free, CHAT, "citizen") is None
+    assert [(await files.get(i)) is None for i in (kept, free, fresh)] == [False, True, False]
+    assert await database["files.files"].count_documents({}) == 2
+    assert (await database["chats"].find_one({"_id": CHAT}))["files"] == 2  # type: ignore[index]
+    assert await files.doom(fresh, FREE, now)
+    assert await files.keep(fresh, CHAT, "citizen") is None
+    assert (await files.get(fresh)).state == DOOMED  # type: ignore[union-attr]
+
+
+# ── transcripts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_conversation_in_all_formats(door: Door, store: Store):
+    await seal(store, datetime.now(UTC).replace(microsecond=0))
+    for format_, kind in (
+        ("txt", "text/plain; charset=utf-8"),
+        ("html", "text/html; charset=utf-8"),
+        ("pdf", "application/pdf"),
+        ("json", "application/json"),
+    ):
+        status, headers, content = await door.get(f"/chats/{CHAT}/transcript?format={format_}")
+        assert (status, headers["Content-Type"]) == (200, kind)
+        assert f'filename="chat-2026-11-22-{CHAT[:8]}.{format_}"' in headers["Content-Disposition"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        text = content.decode() if format_ != "pdf" else pypdf.PdfReader(io.BytesIO(content)).pages[0].extract_text()
+        assert "Ja?" in text
+        assert "Welkom" in text
+    _, _, content = await door.get(f"/chats/{CHAT}/transcript?format=json")
+    assert [m["seq"] for m in json.loads(content)["messages"]] == [1, 2, 3, 4]
+    assert json.loads(content)["closed_at"] is not None
+
+
+async def test_a_download_waits_for_what_its_asker_has_seen(door: Door, store: Store):
+    asking = asyncio.create_task(door.get(f"/chats/{CHAT}/transcript?format=json&at_least=4"))
+    await asyncio.sleep(0.3)
+    await store.insert([entry(CHAT, 4, text="net op tijd")])
+    assert "net op tijd" in (await asking)[2].decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "actor", "status", "code"),
+    [
+        (f"/chats/{CHAT}/transcript?format=docx", CITIZEN, 422, "invalid"),
+        (f"/chats/{CHAT}/transcript", BERT, 403, "forbidden"),
+        (f"/chats/{new_id()}/transcript", CITIZEN, 403, "forbidden"),
+        (f"/chats/{new_id()}/transcript", AN, 404, "no_such_chat"),
+        (f"/chats/{CHAT}/transcript", None, 401, "unauthenticated"),
+    ],
+)
+async def test_refusals(door: Door, path: str, actor: Actor | None, status: int, code: str):
+    got, headers, body = await door.get(path, actor)
+    assert (got, json.loads(body)["code"]) == (status, code)
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+async def test_the_access_of_the_citizen_ends_and_that_of_the_agent_does_not(door: Door, store: Store):
+    await seal(store, datetime.now(UTC) - timedelta(hours=49))
+    status, _, body = await door.get(f"/chats/{CHAT}/transcript")
+    assert (status, json.loads(body)["code"]) == (401, "unauthenticated")
+    assert (await door.get(f"/chats/{CHAT}/transcript", AN))[0] == 200
+
+
+def test_fonts_and_template_are_part_of_the_package():
+    room = Path(create_app.__code__.co_filename).parent
+    assert {p.name for p in (room / "fonts").iterdir()} >= {"DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "LICENSE.txt"}
+    assert (room / "transcript.typ").is_file()

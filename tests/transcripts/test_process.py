@@ -1,0 +1,155 @@
+"""The service as a process of its own: ready or not, killed in the middle of its work, drained."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.onemachine import ports
+from services.contracts import Cause
+from services.transcripts.store import Store
+from tests.real import ROOT, running_database, unique, wait_for
+from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, until
+from tests.transcripts.test_consumers import posted
+
+Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
+
+
+class Running:
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self.process, self.port, self.log = process, port, log
+
+    def checks(self) -> dict[str, str]:
+        """What `/readyz` says of each check; `status` is that of the whole, empty when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                body: dict[str, Any] = json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                body = json.loads(error.read())
+        except OSError:
+            return {}
+        return {**body["checks"], "status": body["status"]}
+
+    def is_ready(self) -> bool:
+        return self.checks().get("status") == "ok"
+
+    def kill(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(25)
+
+
+@pytest.fixture
+def run(tmp_path: Path, vhost_url: str) -> Run:
+    @contextlib.contextmanager
+    def start(mongodb_url: str, prefix: str = "", ready: bool = True, **more: str) -> Iterator[Running]:
+        port, log = ports.pick(), tmp_path / f"{unique('log-')}.txt"
+        environ = {
+            **os.environ,
+            "RABBITMQ_URL": vhost_url,
+            "MONGODB_URL": mongodb_url,
+            "MONGODB_PREFIX": prefix,
+            "TRANSCRIPTS_PORT": str(port),
+            "TOKEN_SECRET": SECRET,
+            **more,
+        }
+        with log.open("wb") as out:
+            command = [sys.executable, "-m", "services.transcripts"]
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT)
+        running = Running(process, port, log)
+        try:
+            if ready:
+                wait_for(running.is_ready, "the service", 30)
+            yield running
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+    return start
+
+
+async def test_it_says_whether_it_can_work_and_ends_well(run: Run, tmp_path: Path):
+    with contextlib.ExitStack() as database:
+        url = database.enter_context(running_database(tmp_path / "database"))
+        with run(url) as service:
+            assert {"broker", "database", "consumers", "task_messages", "task_cleaner"} <= service.checks().keys()
+            database.close()
+            wait_for(lambda: service.checks().get("status") == "not_ready", "the truth")
+            assert service.checks()["database"] != "ok"
+            assert service.checks()["broker"] == "ok"
+            with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/healthz", timeout=5) as answer:
+                assert answer.status == 200
+            assert service.kill(signal.SIGTERM) == 0
+
+
+async def test_it_refuses_to_start_without_a_secret(run: Run):
+    with run("mongodb://127.0.0.1:1/", ready=False, TOKEN_SECRET="") as service:
+        assert service.process.wait(20) == 78
+        assert "TOKEN_SECRET" in service.log.read_text()
+
+
+async def test_sigterm_finishes_what_is_in_hand(
+    run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
+):
+    chats = [new_id() for _ in range(400)]
+    with run(mongodb_url, mongodb_prefix) as service:
+        await ear.put(*(opened_fact(c, None) for c in chats))
+        await until(lambda: len(ear.stored()) > 50, "the work to begin")
+        assert await asyncio.to_thread(service.kill, signal.SIGTERM) == 0
+    told = {e.chat_id for e in ear.stored()}
+    left = await ear.waiting()
+    assert len(told) + left == 400, "each is either told and acknowledged or still in the queue"
+    assert set(await store.last_seqs(chats)) == told
+    log = service.log.read_text()
+    assert "draining" in log
+    assert "Traceback" not in log
+    assert "Waar vind ik" not in log
+    assert "An Peeters" not in log
+
+
+async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
+    run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
+):
+    chats = [new_id() for _ in range(8)]
+    sent = {c: [posted(c) for _ in range(60)] for c in chats}
+    with contextlib.ExitStack() as replicas:
+        start = partial(run, mongodb_url, mongodb_prefix)
+        first, second = replicas.enter_context(start()), replicas.enter_context(start())
+        await ear.put(*(opened_fact(c, None) for c in chats))
+        await until(lambda: len(ear.stored()) >= len(chats), "the chats")
+        putting = asyncio.create_task(put_all(ear, list(sent.values())))
+        for share, victim in ((60, first), (180, second)):
+            await until(partial(told_at_least, ear, share), "work")
+            await asyncio.to_thread(victim.kill, signal.SIGKILL)
+            replicas.enter_context(start(ready=False))
+        await putting
+        await until(lambda: len({(e.chat_id, e.id) for e in ear.stored()}) == 8 * 61, "everything", 60)
+    for chat in chats:
+        log = await store.entries(chat)
+        assert [e.seq for e in log] == list(range(1, 62))
+        assert log[0].event is Cause.OPENED
+        assert {e.id for e in log[1:]} == {m.id for m in sent[chat]}
+        told = {e.id: e.seq for e in ear.stored(chat)}
+        assert told == {e.id: e.seq for e in log}, "every telling agrees with the log"
+    assert await ear.waiting("transcripts.dead-letters") == 0
+
+
+def told_at_least(ear: Ear, number: int) -> bool:
+    return len(ear.stored()) >= number
+
+
+async def put_all(ear: Ear, conversations: list[list[Any]]) -> None:
+    for turn in zip(*conversations, strict=True):
+        await ear.put(*turn)
