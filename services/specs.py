@@ -1,7 +1,7 @@
 """Writes the machine-readable interfaces into `docs/api/`; with `--check` only says which of them are not current.
 
 `openapi.json` is the gateway's public HTTP interface, `<service>.openapi.json` what the other services answer to each
-other, `asyncapi.json` the facts on the broker. Nothing is connected to; the same code gives the same bytes.
+other, `asyncapi.json` the facts on the broker and the frames of the websockets. Nothing is connected to; the same code gives the same bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from services import asyncapi
 from services.problems import MEDIA_TYPE
+from services.websocket_frames import add_sockets
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "api"
@@ -58,7 +59,10 @@ SCHEMES: dict[str, Document] = {
 def documents() -> dict[str, Document]:
     """Every document by its file name."""
     made = {("openapi.json" if name == "gateway" else f"{name}.openapi.json"): openapi(name) for name in SERVICES}
-    return made | {"asyncapi.json": asyncapi.document()}
+    events = asyncapi.document()
+    codes = importlib.import_module("services.gateway.frames").Close
+    add_sockets(events, {str(code.value): code.name.lower() for code in codes})
+    return made | {"asyncapi.json": events}
 
 
 def openapi(name: str) -> Document:

@@ -283,7 +283,7 @@ async def test_a_confirmed_fact_survives_and_a_transient_one_need_not_be_heard(v
     publisher = Publisher(vhost_url, "transient")
     async with kept(publisher.run):
         await told(publisher)
-        await publisher.tell(TypingShown(chat_id=CHAT, party="citizen", sender_id="citizen", active=True))  # type: ignore[arg-type]
+        await publisher.tell(TypingShown(chat_id=CHAT, party="citizen", sender_id="citizen", active=True))
         counted = broker.PUBLISHED.labels("typing.shown")._value.get()
         assert counted >= 1
 

@@ -131,7 +131,7 @@ def test_memory_is_forgotten_and_forgetting_changes_nobody_present(live: Livenes
 
 silences = st.dictionaries(st.sampled_from(PEOPLE), st.floats(0, 600), max_size=3)
 lists = st.lists(st.tuples(st.sampled_from("gh"), st.integers(1, 9), silences, st.booleans()), max_size=12)
-gaps = st.lists(st.floats(0.1, 30), min_size=1, max_size=25)
+gaps = st.lists(st.integers(1, 240).map(lambda n: n / 8), min_size=1, max_size=25)  # sums without rounding
 
 
 @given(start=st.floats(0, 1e6), before=lists, after=lists, within=st.floats(0, GRACE - 0.01))
@@ -156,10 +156,7 @@ def test_only_time_with_an_echo_counts(gaps: list[float]) -> None:
         now += gap
         live.echo(now)
         heard += gap if gap <= ECHO_LATE else 0.0
-        if heard > GRACE + 0.01:
-            assert live.gone(["an"], now) == ["an"]
-        elif heard < GRACE - 0.01:
-            assert live.gone(["an"], now) == []
+        assert live.gone(["an"], now) == (["an"] if heard >= GRACE else [])
 
 
 @given(order=st.permutations(range(1, 8)), where=st.lists(st.booleans(), min_size=7, max_size=7))

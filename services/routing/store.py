@@ -52,9 +52,7 @@ class Store:
     def __init__(self, database: Database, stamp: Rule) -> None:
         """`stamp` gives each chat its next revision and its times before it is written."""
         self._chats, self._queues, self._stamp = database["chats"], database["queues"], stamp
-        self._recent: dict[
-            str, Chat
-        ] = {}  # as this replica wrote them last: a guess that a write or a read must confirm
+        self._recent: dict[str, Chat] = {}  # as this replica wrote them last: guesses, confirmed by a write or a read
 
     async def make_indexes(self) -> None:
         """The indexes exist; any number of replicas may do this at once."""

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Citizen, Socket, agent, citizen, new_id, pair, say, until_green
+from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, new_id, pair, say
 from tests.real import System
 
 
@@ -172,12 +172,10 @@ async def test_wrong_credentials(system: System) -> None:
 async def test_nobody_disturbs_another_chat(system: System) -> None:
     base = system.base_url
     async with agent(base) as an, agent(base, "bert") as bert, citizen(base) as one, citizen(base) as two:
-        await until_green(base)
-        assert (await one.start()).status == 201
+        await begin(one)
         first = await one.join()
         await first.expect("status", dot="green")
-        await until_green(base)
-        assert (await two.start()).status == 201
+        await begin(two)
         second = await two.join()
         await second.expect("status", dot="green")
         await first.ws.send_str("not json")

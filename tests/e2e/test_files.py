@@ -5,7 +5,7 @@ import io
 import os
 import zipfile
 
-from tests.e2e.clients import Citizen, Socket, agent, citizen, new_id, pair, until_green
+from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, new_id, pair
 from tests.real import System
 
 MIB = 1024 * 1024
@@ -83,8 +83,7 @@ async def test_another_chats_attachment_and_token(system: System) -> None:
 
 
 async def _begin(visitor: Citizen) -> Socket:
-    await until_green(visitor.base)
-    assert (await visitor.start()).status == 201
+    await begin(visitor)
     socket = await visitor.join()
     await socket.expect("status", dot="green")
     return socket

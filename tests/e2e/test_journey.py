@@ -61,6 +61,7 @@ async def test_the_button_streams_its_changes(system: System) -> None:
                 changed = await event()
             assert '"green"' in changed["data"]
             assert int(changed["id"]) > int(now["id"])
+        stream.close()
 
 
 async def test_a_conversation_from_the_press_to_the_download(system: System) -> None:

@@ -8,6 +8,7 @@ import pytest
 from services.broker import Unconfirmed
 from services.contracts import PlaceReleased, PlaceWanted, QueueChanged, ReleaseReason
 from services.routing import assignment
+from services.routing.chat import Chat
 from tests.routing.scene import Scene, free, publishing
 
 
@@ -94,3 +95,26 @@ async def test_presses_at_once_share_readings_of_the_line_and_all_ask(scene: Sce
     await scene.hush()
     asked = [w.chat_id for w in scene.ears.of(PlaceWanted)]
     assert sorted(asked) == sorted(chats), "each once"
+
+
+async def test_with_places_to_spare_a_press_asks_without_reading_the_line(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.handle(free("algemeen", 2, 1))
+    readings: list[str] = []
+    read = scene.store.line
+
+    async def line(department: str, limit: int) -> list[Chat]:
+        readings.append(department)
+        return await read(department, limit)
+
+    monkeypatch.setattr(scene.store, "line", line)
+    chats = [await scene.press() for _ in range(2)]
+    assert readings == []
+    chats.append(await scene.press())
+    assert readings == ["algemeen"], "no place is left for the third: who is first must be known"
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats[:2]
+    await scene.assign(chats[0])
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats

@@ -53,6 +53,16 @@ async def test_of_many_who_claim_at_once_one_wins(pair: tuple[Scene, Scene]) -> 
     assert chat.v == 2
 
 
+async def test_what_a_replica_remembers_of_a_chat_is_never_believed_unchecked(pair: tuple[Scene, Scene]) -> None:
+    one, other = pair
+    chat_id = await one.press()
+    await other.assign(chat_id, "bert")
+    await one.assign(chat_id, "an")
+    assert (await one.chat(chat_id)).agent_id == "bert", "a write on an old memory does not succeed"
+    await one.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="bert"))
+    assert (await one.chat(chat_id)).closed, "and that nothing is to be done is checked"
+
+
 async def test_an_opening_and_a_close_at_once_end_closed_with_the_data(pair: tuple[Scene, Scene]) -> None:
     one, other = pair
     for fact in [opening() for _ in range(20)]:
