@@ -1,7 +1,8 @@
 """Writes the machine-readable interfaces into `docs/api/`; with `--check` only says which of them are not current.
 
 `openapi.json` is the gateway's public HTTP interface, `<service>.openapi.json` what the other services answer to each
-other, `asyncapi.json` the facts on the broker and the frames of the websockets. Nothing is connected to; the same code gives the same bytes.
+other, `asyncapi.json` the facts on the broker and the frames of the websockets. Nothing is connected to; the same code
+gives the same bytes.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ async def test_an_absent_server_shows_in_seconds_and_not_before_it_is_asked() ->
         database.client.close()
 
 
-@pytest.mark.parametrize("url", ["mongodb://user:private@host:port/", "mongodb://us%er:private@host/", "mongodb://user:private@/"])
+@pytest.mark.parametrize(
+    "url", ["mongodb://user:private@host:port/", "mongodb://us%er:private@host/", "mongodb://user:private@/"]
+)
 async def test_a_bad_address_is_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_database(settings(url), "routing")

@@ -43,7 +43,8 @@ def problems(value: Any, schema: Schema, path: str = "frame") -> list[str]:
     if "const" in schema or "enum" in schema:
         return [] if value in schema.get("enum", [schema.get("const")]) else [f"{path}: {value!r}"]
     kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict, "null": type(None)}
-    if not isinstance(value, kinds[schema["type"]]):
+    kind: type[Any] = kinds[schema["type"]]
+    if not isinstance(value, kind):
         return [f"{path} is no {schema['type']}"]
     if schema["type"] == "array":
         return [p for i, item in enumerate(value) for p in problems(item, schema["items"], f"{path}[{i}]")]

@@ -42,6 +42,21 @@ def add_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: 
         log.warning("database_away", error=type(error).__name__)
         return problems.document(503, "unavailable", "The database cannot be reached. Please try again.")
 
+    _add_session_routes(app, settings, desk, passwords)
+
+    @app.post(internal.AGENTS)
+    async def agents(request: Request, query: AgentsQuery) -> Agents:
+        caller(request)
+        found = await store.colleagues(desk.db, query.department, query.ids)
+        return Agents(agents=[_view(agent) for agent in found])
+
+    @app.post(internal.BUTTONS)
+    async def buttons(request: Request) -> Buttons:
+        caller(request)
+        return Buttons(buttons=[button.button_fact(doc) for doc in await button.read_buttons(desk.db, known)])
+
+
+def _add_session_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: Passwords) -> None:
     @app.post(internal.SESSION_OPEN)
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
         caller(request)
@@ -63,17 +78,6 @@ def add_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: 
         if session:
             log.info("agent_logged_out", agent_id=session.agent_id)
             await close_session_soon(desk, session)
-
-    @app.post(internal.AGENTS)
-    async def agents(request: Request, query: AgentsQuery) -> Agents:
-        caller(request)
-        found = await store.colleagues(desk.db, query.department, query.ids)
-        return Agents(agents=[_view(agent) for agent in found])
-
-    @app.post(internal.BUTTONS)
-    async def buttons(request: Request) -> Buttons:
-        caller(request)
-        return Buttons(buttons=[button.button_fact(doc) for doc in await button.read_buttons(desk.db, known)])
 
 
 async def log_in(

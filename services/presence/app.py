@@ -73,21 +73,22 @@ def _background(
         prepared.set()
         await consumers.run()
 
-    def after(run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def wait_and_run() -> None:
-            await prepared.wait()
-            await run()
-
-        return wait_and_run
-
     service.background("publisher", desk.publisher.run)
     service.background("consumers", consume)
     service.background("listener", listener.run)
-    service.background("echo", after(listener.echo))
-    service.background("judge", after(judge.run))
-    service.background("buttons", after(buttons.run))
-    service.background("repeat", after(buttons.repeat))
-    service.background("sweeps", after(lambda: sweeps.run(desk)))
+    service.background("echo", _after(prepared, listener.echo))
+    service.background("judge", _after(prepared, judge.run))
+    service.background("buttons", _after(prepared, buttons.run))
+    service.background("repeat", _after(prepared, buttons.repeat))
+    service.background("sweeps", _after(prepared, lambda: sweeps.run(desk)))
+
+
+def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def wait_and_run() -> None:
+        await ready.wait()
+        await run()
+
+    return wait_and_run
 
 
 def _consumers(settings: PresenceSettings, desk: Desk) -> Consumers:

@@ -25,6 +25,8 @@ _KEPT_AFTER = 3_600  # seconds for which a sweep has time to tell that a session
 
 @dataclass(frozen=True)
 class Session:
+    """One login of an agent."""
+
     id: str
     agent_id: str
     expires_at: datetime

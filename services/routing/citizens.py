@@ -23,6 +23,7 @@ from services.liveness import Liveness
 log = structlog.get_logger()
 
 ECHO_INTERVAL = 2.0
+FIRST_ECHO_INTERVAL = 0.2  # until the first one was heard: readiness waits for it
 GATEWAY_LATE = 20.0  # three lists of a gateway's chats, which it tells every 6 s, have not come
 FORGOTTEN = 3600.0
 
@@ -49,9 +50,10 @@ class Citizens:
     async def echo(self) -> None:
         """Tells this listener's echo for as long as it runs."""
         while True:
+            await self._link.up.wait()
             self._echoes += 1
             await self._publisher.mention(ListenerEcho(listener=self._listener, counter=self._echoes))
-            await asyncio.sleep(ECHO_INTERVAL)
+            await asyncio.sleep(ECHO_INTERVAL if self._liveness.started is not None else FIRST_ECHO_INTERVAL)
 
     @property
     def hears(self) -> bool:
