@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services import internal
 from services.contracts import Record
 from services.departments import Departments
+from services.gateway.agents import can_take
 from services.gateway.buttons import Buttons
 from services.gateway.cookies import clear_session, session_token, set_session
 from services.gateway.limits import CHATS_PER_ADDRESS, Buckets
@@ -153,8 +154,8 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
 
     @app.get("/api/agents", responses=_problems(_401="unauthenticated", _404="unknown_department", _503="unavailable"))
     async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
-        """Who a chat can be transferred to."""
-        await agent_session(request, upstream)
+        """Who a chat can be transferred to now: departments, and colleagues who are available and have a place free."""
+        own_id = (await agent_session(request, upstream)).agent.id
         if department is not None and departments.get(department) is None:
             raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
         question = internal.AgentsQuery(department=department)
@@ -168,7 +169,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
                 "departments": [
                     {"id": d.id, "name": d.names.nl, "names": d.names.model_dump()} for d in departments.departments
                 ],
-                "agents": [a.model_dump(include=shown, mode="json") for a in answer.agents],
+                "agents": [a.model_dump(include=shown, mode="json") for a in answer.agents if can_take(a, own_id)],
             },
             headers={"Cache-Control": "no-store"},
         )

@@ -1,8 +1,13 @@
 """The pinned requirements and the Makefile keep the house rules."""
 
+import ast
+import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("run", "embedded", "dev")
@@ -43,6 +48,24 @@ def test_what_the_project_declares_is_pinned():
         for line in lines:
             name = normal(re.split(r"[\[<>=]", line)[0])
             assert name in pins(file), f"{name} is not in requirements/{file}.txt"
+
+
+@pytest.mark.parametrize(("folder", "files"), [("services", ["run"]), ("deploy", ["run"]), ("tests", FILES)])
+def test_what_is_imported_is_pinned(folder: str, files: list[str]):
+    """A fresh checkout has nothing else: an import that works here only because somebody installed it fails there."""
+    available = {package for file in files for package in pins(file)}
+    homes = importlib.metadata.packages_distributions()
+    for file in (ROOT / folder).rglob("*.py"):
+        for name in imported(file) - set(sys.stdlib_module_names) - {"services", "deploy", "tests"}:
+            assert {normal(home) for home in homes.get(name, [])} & available, f"{file} imports {name}"
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level names that a module imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    from_names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.split(".")[0] for name in plain | from_names}
 
 
 def test_the_gpl_server_is_for_development_only():

@@ -1,0 +1,26 @@
+"""One Chromium for all browser tests; each test has a scene of its own and leaves the system as it was."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
+from tests.real import System
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium, without a window."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def scene(system: System, browser: Browser) -> AsyncIterator[Scene]:
+    """People with browsers, who go home at the end."""
+    made = Scene(system.base_url, browser)
+    yield made
+    await made.close()

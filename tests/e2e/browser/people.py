@@ -1,0 +1,196 @@
+"""A citizen and an agent in Chromium, side by side, as they see the running system. Nothing of services/ in here."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from playwright.async_api import Browser, BrowserContext, Download, Locator, Page, expect
+
+from tests.e2e.clients import Citizen, until_blue
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+WAIT_MS = 20_000
+DESKTOP, PHONE = (1280, 800), (360, 740)
+LINES = re.compile(r"\s+")
+
+expect.set_options(timeout=WAIT_MS)
+
+
+@dataclass
+class Person:
+    """Somebody with a browser of his own (cookies, storage), looking at one page."""
+
+    base: str
+    context: BrowserContext
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def hook(self, name: str) -> Locator:
+        """What the protocol calls by this name; found in the element's shadow root too."""
+        return self.page.get_by_test_id(name)
+
+    def said(self, text: str) -> Locator:
+        """The message with this text in the open conversation."""
+        return self.hook("chat-messages").locator("p, .bubble").get_by_text(text, exact=True)
+
+    async def say(self, text: str) -> None:
+        """Types a text and presses Enter."""
+        await self.hook("chat-input").fill(text)
+        await self.hook("chat-input").press("Enter")
+
+    async def sees(self, text: str) -> None:
+        """Waits until the text stands once in the conversation, stored."""
+        await expect(self.said(text)).to_have_count(1)
+
+    async def shown(self) -> list[str]:
+        """The texts of the conversation, in order, without the system's own."""
+        found = self.hook("chat-messages").locator(".item:not(.system) p, .message:not(.system):not(.note) .bubble")
+        return [LINES.sub(" ", text.strip()) for text in await found.all_inner_texts()]
+
+    async def dot(self, colour: str) -> None:
+        """Waits until the citizen's dot has this colour."""
+        await expect(self.hook("chat-dot")).to_have_attribute("data-dot", colour)
+
+    async def button(self, colour: str) -> None:
+        """Waits until the launcher has this colour."""
+        await expect(self.hook("chat-button")).to_have_attribute("data-colour", colour)
+
+    async def upload(self, *files: Path) -> None:
+        """Chooses files as with the paper clip."""
+        async with self.page.expect_file_chooser() as chooser:
+            await self.hook("chat-attach").click()
+        await (await chooser.value).set_files(list(files))
+
+    async def saved(self, press: Locator) -> tuple[str, bytes]:
+        """Name and bytes of what a press on this downloads."""
+        async with self.page.expect_download() as waiting:
+            await press.click()
+        download: Download = await waiting.value
+        path = await download.path()
+        return download.suggested_filename, path.read_bytes()
+
+    def expects(self, *patterns: str) -> None:
+        """The browser may complain of this from here on: the test makes it happen."""
+        self.expected += patterns
+
+    def unexpected(self) -> list[str]:
+        """What the browser complained of and no test had announced; addresses of other servers too."""
+        loud = [c for c in self.complaints if not any(re.search(one, c) for one in self.expected)]
+        inside = (self.base, self.base.replace("http", "ws", 1), "blob:", "data:")
+        return loud + [f"foreign request: {address}" for address in self.addresses if not address.startswith(inside)]
+
+
+class Scene:
+    """The people of one test; `close()` leaves the system as it was: nobody logged in, no chat open."""
+
+    def __init__(self, base: str, browser: Browser) -> None:
+        self.base, self.browser = base, browser
+        self.citizens: list[Person] = []
+        self.agents: list[Person] = []
+
+    async def citizen(self, path: str = "/", **options: Any) -> Person:
+        """A citizen with the sample form open."""
+        self.citizens.append(await self._person(path, **options))
+        return self.citizens[-1]
+
+    async def agent(self, username: str = "an", **options: Any) -> Person:
+        """An agent who has logged in and is ready for chats."""
+        person = await self.stranger(**options)
+        await log_in(person, username)
+        return person
+
+    async def stranger(self, **options: Any) -> Person:
+        """Somebody before the login form of the console."""
+        self.agents.append(await self._person("/agent", **options))
+        return self.agents[-1]
+
+    async def _person(self, path: str, size: tuple[int, int] = DESKTOP, **options: Any) -> Person:
+        options = {"locale": "nl-BE", "timezone_id": "Europe/Brussels", "reduced_motion": "reduce", **options}
+        context = await self.browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+        context.set_default_timeout(WAIT_MS)
+        person = Person(self.base, context, await context.new_page())
+        loud = ("error", "warning")
+        context.on("console", lambda m: person.complaints.append(f"{m.text} {m.location}") if m.type in loud else None)
+        context.on("weberror", lambda e: person.complaints.append(str(e.error)))
+        context.on("request", lambda r: person.addresses.append(r.url))
+        await person.page.goto(self.base + path)
+        return person
+
+    async def close(self) -> None:
+        """Ends every chat, logs every agent out, closes the browsers; then checks that nothing was complained of."""
+        for person in (*self.citizens, *self.agents):
+            await person.context.set_offline(False)
+        async with aiohttp.ClientSession() as session:
+            for person in self.citizens:
+                await _end_chat(person, session)
+        cookies = [cookie for person in self.citizens for cookie in await person.context.cookies()]
+        for person in self.agents:
+            await person.context.request.delete(f"{self.base}/api/agent/session", headers={"Origin": self.base})
+        unexpected = [line for person in (*self.citizens, *self.agents) for line in person.unexpected()]
+        for person in (*self.citizens, *self.agents):
+            await person.context.close()
+        await until_blue(self.base, "no_agents")
+        assert not unexpected, unexpected
+        assert not cookies, cookies
+
+
+async def _end_chat(person: Person, session: aiohttp.ClientSession) -> None:
+    state = await person.context.storage_state()
+    kept = [row for origin in state["origins"] for row in origin["localStorage"] if row["name"].endswith(" chat")]
+    for row in kept:
+        record = json.loads(row["value"])
+        if not record.get("ended"):
+            visitor = Citizen(person.base, session)
+            visitor.chat_id, visitor.token = record["chat_id"], record["token"]
+            await visitor.end()
+
+
+async def log_in(person: Person, username: str, password: str = "demo") -> None:
+    """Fills in the login form; returns when the console is connected."""
+    await person.hook("login-username").fill(username)
+    await person.hook("login-password").fill(password)
+    await person.hook("login-submit").click()
+    await expect(person.hook("agent-state")).to_have_attribute("data-state", "available")
+
+
+async def press(citizen: Person, name: str = "", question: str = "") -> None:
+    """Presses the green button and starts a chat; returns when there is a dot."""
+    await citizen.button("green")
+    await citizen.hook("chat-button").click()
+    await citizen.page.locator("input#name").fill(name)
+    await citizen.page.locator("textarea#question").fill(question)
+    await citizen.hook("start-submit").click()
+    await expect(citizen.hook("chat-dot")).to_be_visible()
+
+
+async def talking(scene: Scene, question: str = "", **options: Any) -> tuple[Person, Person]:
+    """A citizen and the agent `an` in conversation: green dot, and the chat open on the console."""
+    agent = await scene.agent()
+    citizen = await scene.citizen(**options)
+    await press(citizen, "Lien Claes", question)
+    await citizen.dot("green")
+    await expect(agent.hook("chat-input")).to_be_visible()
+    return citizen, agent
+
+
+async def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> None:
+    """Returns as soon as the awaited condition holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+    assert what

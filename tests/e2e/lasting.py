@@ -1,0 +1,231 @@
+"""Participants who go on whatever fails, as the protocol asks of every client: reconnect, say hello with the last seq
+shown, send what has no receipt again under the same id. They keep what they were shown, and when."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+
+from tests.e2e.clients import Agent, Citizen, Frame, agent, begin, citizen, new_id
+
+UNDER_WAY = 32
+AGAIN = 0.3  # seconds before what was refused for now is sent again
+OVERALL = 60.0
+
+
+class Lasting:
+    """One participant of one chat. `hello` makes the first frame from the last seq that was shown."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, hello: Callable[[int], Frame], chat_id: str | None = None
+    ) -> None:
+        self._http, self._url, self._hello, self._chat_id = http, url, hello, chat_id
+        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._news = asyncio.Condition()
+        self.pending: dict[str, Frame] = {}
+        self.posted: list[str] = []
+        self.log: dict[int, Frame] = {}
+        self.frames: list[tuple[float, Frame]] = []
+        self.closes: list[int | None] = []
+        self.refused: list[str] = []
+        self.twice: list[Frame] = []
+        self.over = False
+        self.reason: str | None = None
+
+    # ── what a test asks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def say(self, text: str) -> str:
+        """Posts a text and returns its id at once; waits while 32 are without a receipt."""
+        await self.until(lambda: len(self.pending) < UNDER_WAY, f"room for {text}")
+        id_ = new_id()
+        members = {"chat_id": self._chat_id} if self._chat_id else {}
+        self.pending[id_] = {"type": "message", "id": id_, "text": text, **members}
+        self.posted.append(id_)
+        if self._ws is not None:
+            await self._send(self.pending[id_])
+        return id_
+
+    async def until(self, condition: Callable[[], object], what: str, wait: float = OVERALL) -> None:
+        """Returns as soon as the condition holds; looks at each frame that comes."""
+        try:
+            async with asyncio.timeout(wait), self._news:
+                await self._news.wait_for(condition)
+        except TimeoutError:
+            raise AssertionError(f"waited {wait:.0f} s in vain for {what}; closes: {self.closes}") from None
+
+    async def shown(self, id_: str, wait: float = OVERALL) -> None:
+        """Returns when the message with this id was shown."""
+        await self.until(lambda: any(m["id"] == id_ for m in self.log.values()), f"message {id_}", wait)
+
+    async def status(self, **members: Any) -> Frame:
+        """The last status frame, as soon as it has these members."""
+        await self.until(lambda: members.items() <= self.last("status").items(), f"status {members}")
+        return self.last("status")
+
+    def last(self, kind: str) -> Frame:
+        """The last frame of this type, or an empty one."""
+        return next((f for _, f in reversed(self.frames) if f["type"] == kind), {})
+
+    def messages(self) -> list[Frame]:
+        """What was shown, in the order of seq, as the transcript has it."""
+        return [{k: v for k, v in self.log[s].items() if k not in ("type", "chat_id")} for s in sorted(self.log)]
+
+    async def end(self) -> None:
+        """Closes the chat and waits until the server says that it is closed."""
+        while not self.over:
+            if self._ws is not None:
+                await self._send({"type": "close", **({"chat_id": self._chat_id} if self._chat_id else {})})
+            with contextlib.suppress(AssertionError):
+                await self.until(lambda: self.over, "the end of the chat", 2)
+
+    # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Connects again and again until the chat is over."""
+        while not self.over:
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                await self._connection()
+            self._ws = None
+            await asyncio.sleep(random.uniform(0.05, 0.3))
+
+    async def _connection(self) -> None:
+        timeout = aiohttp.ClientWSTimeout(ws_close=2)
+        base = self._url.replace("/ws/", "/").rsplit("/", 1)[0]
+        async with self._http.ws_connect(self._url, headers={"Origin": base}, timeout=timeout) as ws:
+            await ws.send_json(self._hello(max(self.log, default=0)))
+            async for message in ws:
+                await self._hear(ws, message.json())
+            self.closes.append(ws.close_code)
+
+    async def _hear(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+        self.frames.append((time.monotonic(), frame))
+        kind = frame["type"]
+        mine = self._chat_id is None or frame.get("chat_id") == self._chat_id
+        if kind == "welcome":
+            self._ws = ws
+            for pending in tuple(self.pending.values()):
+                await self._send(pending)
+        elif kind == "message" and mine:
+            await self._keep(ws, frame)
+        elif kind == "error" and mine:
+            await self._refuse(frame)
+        elif kind == "sync" and mine and frame["last_seq"] > max(self.log, default=0):
+            await ws.send_json(self._hello(max(self.log, default=0)))
+        elif kind == "closed" and mine:
+            self.over, self.reason = True, frame["reason"]
+        async with self._news:
+            self._news.notify_all()
+
+    async def _keep(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
+        known = self.log.get(frame["seq"])
+        if known is None and frame["seq"] > max(self.log, default=0) + 1:
+            await ws.send_json(self._hello(max(self.log, default=0)))
+            return
+        if known is not None and known != frame:
+            self.twice.append(frame)
+        self.log[frame["seq"]] = frame
+        self.pending.pop(frame["id"], None)
+
+    async def _refuse(self, frame: Frame) -> None:
+        id_ = frame.get("id")
+        if frame["code"] in ("unavailable", "rate_limited"):
+            if id_ == next(iter(self.pending), None):  # the first that was refused: from here on all of them again
+                asyncio.get_running_loop().call_later(AGAIN, lambda: asyncio.ensure_future(self._send_pending()))
+        else:
+            self.refused.append(frame["code"])
+
+    async def _send_pending(self) -> None:
+        for pending in tuple(self.pending.values()):
+            await self._send(pending)
+
+    async def _send(self, frame: Frame) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError, ConnectionError):
+            if self._ws is not None:
+                await self._ws.send_json(frame)
+
+
+def lasting_citizen(someone: Citizen) -> Lasting:
+    """The citizen of a chat that was started."""
+
+    def hello(after: int) -> Frame:
+        return {"type": "hello", "token": someone.token, "after": after}
+
+    return Lasting(someone.http, f"{someone.base}/ws/citizen", hello)
+
+
+def lasting_agent(someone: Agent, chat_id: str) -> Lasting:
+    """An agent, in one of his chats."""
+
+    def hello(after: int) -> Frame:
+        return {"type": "hello", "chats": {chat_id: after}}
+
+    return Lasting(someone.http, f"{someone.base}/ws/agent", hello, chat_id)
+
+
+class Talk:
+    """A citizen and an agent in conversation, who go on talking whatever fails."""
+
+    def __init__(self, visitor: Citizen, helper: Agent) -> None:
+        self.visitor, self.helper = visitor, helper
+        self.citizen, self.agent = lasting_citizen(visitor), lasting_agent(helper, visitor.chat_id)
+        self._count = 0
+
+    async def chatter(self) -> None:
+        """Each says something, again and again, until cancelled."""
+        while not self.citizen.over:
+            self._count += 1
+            await self.citizen.say(f"vraag {self._count}")
+            await self.agent.say(f"antwoord {self._count}")
+            await asyncio.sleep(0.05)
+
+    async def flows(self, wait: float = OVERALL) -> float:
+        """Seconds until something new that each says from now on was shown to both."""
+        began = time.monotonic()
+        ids = [await self.citizen.say("en nu?"), await self.agent.say("en nu!")]
+        await asyncio.gather(*(p.shown(id_, wait) for p in (self.citizen, self.agent) for id_ in ids))
+        return time.monotonic() - began
+
+    async def check(self) -> list[Frame]:
+        """Everything posted is there once and in order, dense, the same on both sides and in the transcript."""
+        both = (self.citizen, self.agent)
+        for side in both:
+            await side.until(lambda side=side: not side.pending, "all receipts")  # type: ignore[misc]
+        top = max(max(side.log) for side in both)
+        for side in both:
+            await side.until(lambda side=side: max(side.log) >= top, f"seq {top}")  # type: ignore[misc]
+            assert sorted(side.log) == list(range(1, max(side.log) + 1)), "seq is not dense"
+            assert side.twice == [], "one seq was shown with two contents"
+            assert side.refused == []
+        answer = await self.visitor.transcript()
+        assert answer.status == 200, await answer.text()
+        kept: list[Frame] = (await answer.json())["messages"]
+        assert self.citizen.messages() == kept[: len(self.citizen.log)]
+        assert self.agent.messages() == kept[: len(self.agent.log)]
+        for side, who in ((self.citizen, "citizen"), (self.agent, "agent")):
+            assert [m["id"] for m in kept if m["from"] == who] == side.posted, f"what the {who} said"
+        return kept
+
+
+@contextlib.asynccontextmanager
+async def talking(base: str, username: str = "an") -> AsyncIterator[Talk]:
+    """A talk under way, both sides talking; the citizen ends it, and the agent logs out, at the end."""
+    async with agent(base, username) as helper, citizen(base) as visitor:
+        await begin(visitor)
+        talk = Talk(visitor, helper)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(side.run()) for side in (talk.citizen, talk.agent)]
+            try:
+                await talk.citizen.status(dot="green")
+                await helper.socket.close()  # from here on he has one connection, which lasts
+                chatter = group.create_task(talk.chatter())
+                running.append(chatter)
+                await talk.agent.until(lambda: len(talk.agent.log) > 10, "a conversation under way")
+                yield talk
+                await talk.citizen.end()
+            finally:
+                for task in running:
+                    task.cancel()
