@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from services import internal
 from services.contracts import Record
 from services.departments import Departments
-from services.gateway.agents import can_take
 from services.gateway.buttons import Buttons
 from services.gateway.cookies import clear_session, session_token, set_session
 from services.gateway.limits import CHATS_PER_ADDRESS, Buckets
@@ -28,6 +27,7 @@ from services.gateway.requests import (
 )
 from services.gateway.settings import Settings
 from services.gateway.starting import StartChat, Starting
+from services.gateway.transfers import can_take
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 from services.tracing import begin_trace

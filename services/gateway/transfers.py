@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services import internal
 from services.broker import Publisher, Unconfirmed
-from services.contracts import NotePosted, Record, derived_id
+from services.contracts import AgentState, NotePosted, Record, derived_id
 from services.departments import Departments
 from services.gateway.connections import Connection
 from services.gateway.frames import TransferChat
@@ -50,10 +50,9 @@ class Transfers:
             answer = await self._upstream.ask("presence", internal.AGENTS, question, internal.Agents)
         except (Unavailable, Declined):
             return False
-        there = [a for a in answer.agents if a.online and a.id != own_id]
         if frame.agent is not None:
-            return any(a.free > 0 and a.state == "available" for a in there)
-        return bool(there)
+            return any(can_take(a, own_id) for a in answer.agents)
+        return any(a.online and a.id != own_id for a in answer.agents)
 
 
 def _note_of_transfer(frame: TransferChat, agent: internal.AgentView) -> NotePosted:
@@ -65,3 +64,8 @@ def _note_of_transfer(frame: TransferChat, agent: internal.AgentView) -> NotePos
         agent_name=agent.name,
         text=frame.note or "",
     )
+
+
+def can_take(agent: internal.AgentView, own_id: str) -> bool:
+    """Whether a colleague with `own_id` can transfer a chat to this agent now."""
+    return agent.online and agent.state is AgentState.AVAILABLE and agent.free > 0 and agent.id != own_id

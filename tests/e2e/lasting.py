@@ -173,14 +173,23 @@ class Talk:
         self.visitor, self.helper = visitor, helper
         self.citizen, self.agent = lasting_citizen(visitor), lasting_agent(helper, visitor.chat_id)
         self._count = 0
+        self._quiet = asyncio.Event()
+        self.chatter = asyncio.create_task(self._chatter())
 
-    async def chatter(self) -> None:
-        """Each says something, again and again, until cancelled."""
-        while not self.citizen.over:
+    async def _chatter(self) -> None:
+        while not self._quiet.is_set():
             self._count += 1
             await self.citizen.say(f"vraag {self._count}")
             await self.agent.say(f"antwoord {self._count}")
-            await asyncio.sleep(0.05)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), 0.05)
+
+    async def quiet(self) -> None:
+        """Both stop talking, when the last of what they say has its receipt."""
+        self._quiet.set()
+        await self.chatter
+        for side in (self.citizen, self.agent):
+            await side.until(lambda side=side: not side.pending, "all receipts")  # type: ignore[misc]
 
     async def flows(self, wait: float = OVERALL) -> float:
         """Seconds until something new that each says from now on was shown to both."""
@@ -191,9 +200,8 @@ class Talk:
 
     async def check(self) -> list[Frame]:
         """Everything posted is there once and in order, dense, the same on both sides and in the transcript."""
+        await self.quiet()
         both = (self.citizen, self.agent)
-        for side in both:
-            await side.until(lambda side=side: not side.pending, "all receipts")  # type: ignore[misc]
         top = max(max(side.log) for side in both)
         for side in both:
             await side.until(lambda side=side: max(side.log) >= top, f"seq {top}")  # type: ignore[misc]
@@ -216,16 +224,15 @@ async def talking(base: str, username: str = "an") -> AsyncIterator[Talk]:
     async with agent(base, username) as helper, citizen(base) as visitor:
         await begin(visitor)
         talk = Talk(visitor, helper)
-        async with asyncio.TaskGroup() as group:
-            running = [group.create_task(side.run()) for side in (talk.citizen, talk.agent)]
-            try:
-                await talk.citizen.status(dot="green")
-                await helper.socket.close()  # from here on he has one connection, which lasts
-                chatter = group.create_task(talk.chatter())
-                running.append(chatter)
-                await talk.agent.until(lambda: len(talk.agent.log) > 10, "a conversation under way")
-                yield talk
-                await talk.citizen.end()
-            finally:
-                for task in running:
-                    task.cancel()
+        running = [talk.chatter, *(asyncio.create_task(side.run()) for side in (talk.citizen, talk.agent))]
+        try:
+            await talk.citizen.status(dot="green")
+            await talk.agent.until(lambda: len(talk.agent.log) > 10, "a conversation under way")
+            await helper.socket.close()  # from here on he has one connection, which lasts
+            yield talk
+            await talk.quiet()
+            await talk.citizen.end()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,118 @@
+"""Every page and state that a citizen or an agent can be in, one after another, in one walk."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from playwright.async_api import expect
+
+from tests.e2e.browser.people import Person, Scene, log_in, press
+
+LETTER = "Ik heb een factuur van vorig jaar. Mag die ook nog meetellen, en waar stuur ik ze dan naartoe?"
+LONG = "https://e-loket.example.be/premies/renovatie/dakisolatie/voorwaarden?jaar=2026&taal=nl#bewijsstukken"
+LANGUAGES = ("nl", "fr", "de", "en")
+
+
+async def states(scene: Scene, file: Path) -> AsyncIterator[tuple[str, Person]]:
+    """The name of each state and the person whose page is in it. Nobody is logged in when it begins."""
+    async for state in _info_sheets(scene):
+        yield state
+    citizen, agent = await scene.citizen(), await scene.stranger()
+    await citizen.button("blue")
+    yield "launcher-blue", citizen
+    await expect(agent.hook("login-submit")).to_be_visible()
+    yield "console-login", agent
+    await log_in(agent, "an")
+    yield "console-empty", agent
+    await citizen.button("green")
+    yield "launcher-green", citizen
+    async for state in _waiting(scene, citizen):
+        yield state
+    async for state in _talking(scene, citizen, agent, file):
+        yield state
+    async for state in _ending(citizen, agent):
+        yield state
+
+
+async def _info_sheets(scene: Scene) -> AsyncIterator[tuple[str, Person]]:
+    reader = await scene.citizen("/infofiche/algemeen")
+    for language in LANGUAGES:
+        await reader.page.goto(f"{scene.base}/infofiche/algemeen?lang={language}")
+        yield f"info-sheet-{language}", reader
+
+
+async def _waiting(scene: Scene, citizen: Person) -> AsyncIterator[tuple[str, Person]]:
+    """The second citizen presses just before the first takes the only place, and waits."""
+    second = await scene.citizen()
+    await second.button("green")
+    await second.hook("chat-button").click()
+    await citizen.hook("chat-button").click()
+    yield "start-form", citizen
+    await citizen.hook("chat-minimise").click()
+    await press(citizen, "Lien Claes", "Mag een factuur van vorig jaar nog meetellen voor de premie?")
+    await second.button("blue")
+    second.expects("409")
+    await second.hook("start-submit").click()
+    await expect(second.page.get_by_role("alert")).not_to_be_empty()
+    yield "start-refused", second
+    await citizen.dot("green")
+
+
+async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> AsyncIterator[tuple[str, Person]]:
+    await citizen.say(LETTER)
+    await agent.sees(LETTER)
+    await agent.say("Goeiedag, ik kijk het even na in uw dossier.")
+    await citizen.sees("Goeiedag, ik kijk het even na in uw dossier.")
+    await citizen.upload(file)
+    await expect(agent.hook("chat-messages").get_by_text(file.name)).to_be_visible()
+    await agent.say(f"Dat mag. De voorwaarden staan op {LONG}")
+    await expect(citizen.hook("chat-messages").get_by_role("link")).to_be_visible()
+    await agent.hook("chat-input").press_sequentially("U krijgt")
+    await expect(citizen.page.get_by_text("An is aan het typen…")).to_be_visible()
+    yield "talking", citizen
+    await citizen.hook("chat-input").press_sequentially("Dank u")
+    yield "console-talking", agent
+    await citizen.hook("chat-download").click()
+    yield "download", citizen
+    await citizen.hook("chat-close").click()
+    yield "confirmation", citizen
+    await citizen.hook("confirm-no").click()
+    await citizen.hook("chat-minimise").click()
+    yield "launcher-live", citizen
+    await citizen.hook("chat-button").click()
+    await agent.hook("write-note").check()
+    await agent.hook("note-input").fill("Factuur nakijken met de dienst premies.")
+    await agent.hook("note-save").click()
+    await expect(agent.hook("chat-messages").locator(".note:not(.sending)")).to_have_count(1)
+    yield "console-note", agent
+    await agent.hook("write-message").check()
+    await agent.hook("chat-transfer").click()
+    await expect(agent.page.get_by_role("radio").first).to_be_visible()
+    yield "console-transfer", agent
+    await agent.page.keyboard.press("Escape")
+    await agent.hook("chat-download").click()
+    yield "console-download", agent
+    await agent.page.keyboard.press("Escape")
+    await agent.page.locator("summary", has_text="Menu").click()
+    yield "console-menu", agent
+    await agent.page.keyboard.press("Escape")
+    await citizen.context.set_offline(True)
+    citizen.expects("ERR_INTERNET_DISCONNECTED", "WebSocket")
+    await citizen.dot("red")
+    await citizen.say("Bent u er nog?")
+    yield "no-connection", citizen
+    await citizen.context.set_offline(False)
+    await citizen.dot("green")
+    await agent.sees("Bent u er nog?")
+
+
+async def _ending(citizen: Person, agent: Person) -> AsyncIterator[tuple[str, Person]]:
+    await agent.hook("agent-state").click()
+    await expect(agent.hook("agent-state")).to_have_attribute("data-state", "paused")
+    yield "console-paused", agent
+    await agent.hook("chat-close").click()
+    yield "console-confirmation", agent
+    await agent.hook("confirm").click()
+    await citizen.dot("red")
+    yield "ended", citizen
+    await expect(agent.hook("dismiss")).to_be_visible()
+    yield "console-ended", agent
