@@ -32,7 +32,7 @@ class Unconfirmed(Exception):
 
 
 class Link:
-    """A connection with one channel, made again after each loss (0.2 to 2 s later, spread at random).
+    """A connection with one channel, made again after each loss (0.2 to 1 s later, spread at random).
 
     `prepare` gets each new channel first; when it returns, the link is up. `lost` (if given) is called after each loss.
     """
@@ -62,7 +62,7 @@ class Link:
                     self.up.clear()
                     if self._lost:
                         self._lost()
-            await asyncio.sleep(random.uniform(0.2, 2.0))
+            await asyncio.sleep(random.uniform(0.2, 1.0))
 
     async def _once(self) -> bool:
         connection = aio_pika.Connection(URL(self._url), client_properties={"connection_name": self._name})

@@ -184,7 +184,7 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
         _refuse(name, [str(error)])
     config = uvicorn.Config(
         app,
-        host=settings.host,
+        host=settings.listen_address,
         port=getattr(settings, f"{name}_port"),
         loop="uvloop",
         http="httptools",

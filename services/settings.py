@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     rabbitmq_url: str = "amqp://guest:guest@127.0.0.1:5672/"
     mongodb_url: str = "mongodb://127.0.0.1:27017/?w=majority&journal=true"
     mongodb_prefix: str = ""
-    host: str = "127.0.0.1"
+    listen_address: str = "127.0.0.1"
     gateway_port: int = Field(8000, ge=1, le=65535)
     presence_port: int = Field(8001, ge=1, le=65535)
     routing_port: int = Field(8002, ge=1, le=65535)

@@ -204,11 +204,18 @@ async def test_after_too_long_a_bad_day_consuming_stops_until_a_probe_succeeds(
 ) -> None:
     tries: list[int] = []
     good = asyncio.Event()
+    good.set()
+    in_hand = most = 0
 
     async def handler(fact: Fact) -> None:
+        nonlocal in_hand, most
         tries.append(seq(fact))
         if not good.is_set():
             raise AutoReconnect("away")
+        in_hand += 1
+        most = max(most, in_hand)
+        await asyncio.sleep(0.05)
+        in_hand -= 1
 
     async def probe() -> None:
         made.probes.append(time.monotonic())
@@ -219,17 +226,22 @@ async def test_after_too_long_a_bad_day_consuming_stops_until_a_probe_succeeds(
     monkeypatch.setattr(consuming, "retry_in_place", lambda work: patient(work, 0.2))
     async with bench(vhost_url) as made:
         made.consumers._probe = probe
-        await made.put(*facts(30))
+        await made.put(*facts(10))
         async with consumed(made, handler) as consumers:
+            await until(lambda: set(tries) == set(range(1, 11)) and in_hand == 0, "the good day before")
+            good.clear()
+            await made.put(*facts(30, 11))
             await until(lambda: len(made.probes) >= 3, "probes")
             assert not consumers.running
             before = len(tries)
             await asyncio.sleep(0.3)
             assert len(tries) == before, "nothing is consumed while the database is away"
             tries.clear()
+            most = 0
             good.set()
-            await until(lambda: set(tries) == set(range(1, 31)), "all facts")
+            await until(lambda: set(tries) == set(range(11, 41)), "all facts")
             assert consumers.running
+            assert most > 1, "it begins slowly again, and then widens again"
         assert await made.left(QUEUE.dead_letters) == []
 
 

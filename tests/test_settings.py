@@ -29,7 +29,7 @@ def test_the_documented_defaults() -> None:
         "Europe/Brussels",
         "BE",
     )
-    assert (settings.rate_limits, settings.log_level, settings.host) == ("on", "info", "127.0.0.1")
+    assert (settings.rate_limits, settings.log_level, settings.listen_address) == ("on", "info", "127.0.0.1")
 
 
 def test_the_environment_speaks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,11 @@ def test_a_token_of_one_kind_is_none_of_another() -> None:
 
 def test_a_kind_is_not_changed_by_signing_with_the_other_key() -> None:
     exp = int(time.time()) + 60
-    forged = jwt.encode({"typ": "service", "iss": "x", "exp": exp}, KEYS._key(0, "chat"), algorithm="HS256")
-    assert KEYS.service_of(forged) is None
-    assert KEYS.chat_of(forged) is None
+    for typ, key in (("service", "chat"), ("chat", "service")):
+        claims = {"typ": typ, "iss": "x", "sub": CHAT, "exp": exp}
+        forged = jwt.encode(claims, KEYS._key(0, key), algorithm="HS256")
+        assert KEYS.service_of(forged) is None
+        assert KEYS.chat_of(forged) is None
 
 
 def test_another_secret_opens_nothing() -> None:

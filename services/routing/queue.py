@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 READ_GAP = 0.05  # seconds between two readings of one department's line
 COALESCE = 0.1  # seconds in which changes of one department's queue become one fact
-ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again, unless places were freed
+ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again
 MOST_ASKING = 100  # at a time in one department
 NAMED_ROOM = 50  # how many chats that wait for one colleague may stand before the others in the line that is read
 
@@ -34,7 +34,7 @@ class Queue:
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self._store, self._publisher = store, publisher
         self._free: dict[str, PlacesChanged] = {}
-        self._freed_at: dict[str, float] = {}
+        self._freed: set[str] = set()
         self._asked: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
         self._waiting: dict[str, int] = {}
         self._read_at: dict[str, float] = {}
@@ -49,7 +49,7 @@ class Queue:
         if known is None or fact.revision > known.revision:
             self._free[fact.department] = fact
             if fact.free > 0:
-                self._freed_at[fact.department] = time.monotonic()
+                self._freed.add(fact.department)
         await self.ask(fact.department)
 
     async def opened(self, chat: Chat) -> None:
@@ -88,9 +88,21 @@ class Queue:
             self._waiting[department] = len(line)
             asking = who_asks(line, free)
             asked, began = self._asked[department], time.monotonic()
-            fresh = max(began - ASK_AGAIN, self._freed_at.get(department, 0.0))
-            self._asked[department] = asked = {k: at for k, at in asked.items() if at >= fresh}
-            await asyncio.gather(*(self._want(c, asked, began) for c in asking if (c.id, c.turn) not in asked))
+            again = self._in_vain(department, asking)
+            recent = {k: at for k, at in asked.items() if at >= began - ASK_AGAIN and k not in again}
+            self._asked[department] = recent
+            await asyncio.gather(*(self._want(c, recent, began) for c in asking if (c.id, c.turn) not in recent))
+
+    def _in_vain(self, department: str, asking: list[Chat]) -> set[tuple[str, int]]:
+        """Who may have asked in vain, now that a place is free: the first in line, and who waits for one agent.
+
+        Not everybody's: every place that comes free would then be asked for by all, just when there is most to do.
+        """
+        if department not in self._freed:
+            return set()
+        self._freed.discard(department)
+        first = next((c for c in asking if not c.wanted_agent), None)
+        return {(c.id, c.turn) for c in asking if c.wanted_agent or c is first}
 
     async def _want(self, chat: Chat, asked: dict[tuple[str, int], float], began: float) -> None:
         department, named = chat.department or "", chat.wanted_agent

@@ -174,9 +174,18 @@ class Talk:
         self.citizen, self.agent = lasting_citizen(visitor), lasting_agent(helper, visitor.chat_id)
         self._count = 0
         self._quiet = asyncio.Event()
-        self.chatter = asyncio.create_task(self._chatter())
+        self._chatter: asyncio.Task[None] | None = None
 
-    async def _chatter(self) -> None:
+    def begin(self) -> None:
+        """From now on each says something, again and again, until they are quiet."""
+        self._chatter = asyncio.create_task(self._talk())
+
+    @property
+    def tasks(self) -> list["asyncio.Task[None]"]:
+        """What is to be cancelled when a test fails."""
+        return [self._chatter] if self._chatter else []
+
+    async def _talk(self) -> None:
         while not self._quiet.is_set():
             self._count += 1
             await self.citizen.say(f"vraag {self._count}")
@@ -187,7 +196,8 @@ class Talk:
     async def quiet(self) -> None:
         """Both stop talking, when the last of what they say has its receipt."""
         self._quiet.set()
-        await self.chatter
+        if self._chatter:
+            await self._chatter
         for side in (self.citizen, self.agent):
             await side.until(lambda side=side: not side.pending, "all receipts")  # type: ignore[misc]
 
@@ -207,7 +217,7 @@ class Talk:
             await side.until(lambda side=side: max(side.log) >= top, f"seq {top}")  # type: ignore[misc]
             assert sorted(side.log) == list(range(1, max(side.log) + 1)), "seq is not dense"
             assert side.twice == [], "one seq was shown with two contents"
-            assert side.refused == []
+            assert side.refused == [], "something was refused"
         answer = await self.visitor.transcript()
         assert answer.status == 200, await answer.text()
         kept: list[Frame] = (await answer.json())["messages"]
@@ -224,15 +234,17 @@ async def talking(base: str, username: str = "an") -> AsyncIterator[Talk]:
     async with agent(base, username) as helper, citizen(base) as visitor:
         await begin(visitor)
         talk = Talk(visitor, helper)
-        running = [talk.chatter, *(asyncio.create_task(side.run()) for side in (talk.citizen, talk.agent))]
+        running = [asyncio.create_task(side.run()) for side in (talk.citizen, talk.agent)]
         try:
             await talk.citizen.status(dot="green")
+            await talk.agent.until(lambda: talk.agent.log, "the chat")
+            talk.begin()
             await talk.agent.until(lambda: len(talk.agent.log) > 10, "a conversation under way")
             await helper.socket.close()  # from here on he has one connection, which lasts
             yield talk
             await talk.quiet()
             await talk.citizen.end()
         finally:
-            for task in running:
+            for task in (*running, *talk.tasks):
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*running, *talk.tasks, return_exceptions=True)

@@ -158,6 +158,16 @@ test("a chat that the server has accepted already is not new", () => {
   assert.ok(!isNew(rules.find(start({ type: "assigned", chat: chat("a", { accepted: true }) }), "a")));
 });
 
+test("what crossed the end of a chat is no news, unless somebody wrote it", () => {
+  for (const code of ["chat_closed", "not_yours"]) {
+    const state = start({ type: "assigned", chat: chat("a") });
+    assert.deepEqual(after(state, { type: "error", chat_id: "a", code }).effects, []);
+    const written = rules.update(state, "a", (one) => ({ ...one, talk: talk.post(one.talk, "m1", { text: "x" }) }));
+    const { state: refused } = after(written, { type: "error", chat_id: "a", code, id: "m1" });
+    assert.equal(rules.find(refused, "a").talk.pending[0].state, "failed");
+  }
+});
+
 test("an accept that the server did not hear is told again, on the same connection only", () => {
   let state = rules.select(start({ type: "assigned", chat: chat("a", { accepted: false }) }), "a");
   state = rules.due(state, HERE).desk;

@@ -3,7 +3,7 @@ import { logout, me } from "./api.js";
 import { languageChoice } from "./bar.js";
 import { confirm } from "./dialogs.js";
 import { text } from "./dom.js";
-import { choice, choose, forgetDesk } from "./keeping.js";
+import { choice, choose, forgetDesk, maybeLoggedIn } from "./keeping.js";
 import { showLogin } from "./login.js";
 import { chime } from "./signals.js";
 import { openStage } from "./stage.js";
@@ -55,7 +55,7 @@ function askLogin() {
   view("login");
   page.title(`${t("login.title")} – ${t("title")}`);
   page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
-  showLogin(page.login, t, why && t(why), start);
+  showLogin(page.login, t, why && t(why), () => (choose("session", "yes"), start()));
 }
 
 /** Ends the desk; `reason` is the name of the text that the form shows. */
@@ -70,6 +70,7 @@ function leave(reason) {
 async function signOut() {
   const answer = await logout();
   if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), true);
+  choose("session", "");
   leave("login.left");
   forgetDesk();
 }
@@ -79,9 +80,11 @@ function onLogout(open) {
   confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: signOut });
 }
 
+/** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
 async function start() {
+  if (!maybeLoggedIn()) return askLogin();
   const answer = await me();
-  if (answer.status === 401 || answer.status === 403) return askLogin();
+  if (answer.status === 401 || answer.status === 403) return choose("session", ""), askLogin();
   if (!answer.ok) {
     text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
     view("loading");

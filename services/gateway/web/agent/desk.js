@@ -4,6 +4,7 @@ import * as notes from "./notes.js";
 import * as chats from "./entry.js";
 
 const LATER = ["rate_limited", "unavailable"];
+const OVER = ["chat_closed", "not_yours"]; // the end of a chat crossed a frame that nobody wrote: its own frame tells it
 const MOST_NAMED = 100; // chats that a hello may name
 
 /** An empty desk, with the chats that an earlier page of this agent kept (`kept` as `keep` made it, or null). */
@@ -143,7 +144,7 @@ function converse(state, frame) {
   const { chat, ask, added } = talk.receive(one.talk, frame);
   const effects = ask ? [{ type: ask }] : [];
   if (added.length) effects.push({ type: "message", id: one.id, added });
-  if (frame.type === "error" && !frame.id) effects.push({ type: "error", code: frame.code, id: one.id });
+  if (frame.type === "error" && !frame.id && !OVER.includes(frame.code)) effects.push({ type: "error", code: frame.code, id: one.id });
   const shown = frame.type === "read" && frame.from === "agent" ? frame.seq : 0;
   return done(update(state, one.id, (before) => chats.read({ ...before, talk: chat }, shown)), ...effects);
 }

@@ -24,6 +24,12 @@ export function keptDesk(agent) {
 export const keepDesk = (agent, desk) => quietly(() => sessionStorage.setItem(DESK, JSON.stringify({ agent, desk })));
 export const forgetDesk = () => quietly(() => sessionStorage.removeItem(DESK));
 
-/** A choice (`language`, `sound`) made before in this browser, or null. */
+/** A choice (`language`, `sound`, `session`) made before in this browser, or null. */
 export const choice = (name) => quietly(() => localStorage.getItem(CHOICE + name));
 export const choose = (name, value) => quietly(() => localStorage.setItem(CHOICE + name, value));
+
+/** Whether somebody may be logged in: somebody was, or this browser keeps nothing that could tell. */
+export const maybeLoggedIn = () => {
+  choose("kept", "yes");
+  return choice("session") === "yes" || choice("kept") !== "yes";
+};

@@ -15,6 +15,7 @@ import { startWork } from "./work.js";
 
 const PRESENT = 30_000; // ms after a press or a key in which somebody is there, focus or not
 const NARROW = "(width < 56rem)";
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 
 /** Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open)` was pressed, `onEnd()` the server ended the session. */
 export function openStage({ t: first, agent, sound, say, page, onLogout, onLanguage, onEnd }) {
@@ -117,7 +118,7 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
     else if (effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
     else if (effect.type === "state") say(t(`state.now_${effect.state}`));
     else if (effect.type === "transfer_refused") say(t("transfer.refused"), true);
-    else if (effect.type === "error") say(known(t, "error", effect.code), true);
+    else if (effect.type === "error") say(sentence(known(t, "error", effect.code)), true);
   }
 
   function arrived(one, name) {

@@ -9,12 +9,12 @@ export const nameOf = (one, language) => one.names?.[language] || one.name || on
 /** Whether a chat could go to this colleague now. */
 export const isFree = (agent) => agent.online && agent.state === "available" && agent.free > 0;
 
-/** RULES: what may be chosen: other departments, and colleagues (not oneself), the free ones first. */
+/** RULES: what may be chosen: other departments, and colleagues who are logged in (not oneself), the free ones first. */
 export function choices({ departments = [], agents = [] }, { own, department }) {
-  const rank = (agent) => (!agent.online ? 3 : agent.state !== "available" ? 2 : agent.free > 0 ? 0 : 1);
+  const rank = (agent) => (agent.state !== "available" ? 2 : agent.free > 0 ? 0 : 1);
   return {
     departments: departments.filter((one) => one.id !== department),
-    agents: agents.filter((one) => one.id !== own).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name)),
+    agents: agents.filter((one) => one.id !== own && one.online).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name)),
   };
 }
 

@@ -12,7 +12,7 @@ export const panelSheet = sheet(`
 .panel[open] { display: flex; }
 .head { display: flex; align-items: center; justify-content: space-between; padding: .5rem .5rem .5rem 1rem; background: var(--accent); color: #fff; }
 h2 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
-h2:focus { outline: none; }
+:is(h2, .reason):focus { outline: none; }
 .body, .chat { display: flex; flex: 1; flex-direction: column; min-height: 0; }
 .chat > :not(.log) { flex: none; }
 p { margin: 0; }
@@ -34,7 +34,7 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .start { display: flex; flex-direction: column; gap: .4rem; padding: 1rem; overflow-y: auto; }
 .start :is(label, .primary) { margin-top: .6rem; font-weight: 600; }
 :is(.start input, .start textarea, .input) { width: 100%; padding: .55rem .7rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); }
-.notice { margin: .5rem; padding: .6rem .8rem; border-inline-start: 4px solid var(--wrong); border-radius: .25rem; background: var(--soft); }
+.notice { padding: .6rem .8rem; border-inline-start: 4px solid var(--wrong); border-radius: .25rem; background: var(--soft); }
 .status { display: flex; align-items: center; gap: .6rem; padding: .55rem 1rem; border-bottom: 1px solid var(--line); background: var(--soft); font-size: .9375rem; line-height: 1.3; }
 .dot { display: flex; padding: .2rem; border-radius: 50%; background: var(--muted); color: var(--paper); forced-color-adjust: none; }
 .dot .icon { width: .9rem; height: .9rem; stroke-width: 3; }

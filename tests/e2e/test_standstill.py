@@ -1,0 +1,130 @@
+"""Processes that stand still (alive to the kernel, answering nobody) and come back: talks go on, nothing is lost."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+
+from tests.e2e.clients import agent, button, citizen, new_id, pair, until, until_blue, until_green
+from tests.e2e.faults import SERVICES, dead_letters, probe, ready, stopped, strike, until_status
+from tests.e2e.lasting import lasting_citizen, talking
+from tests.real import System, running_system
+
+NOTHING_DEAD = {"presence": 0, "routing": 0, "transcripts": 0}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system of these tests' own: whatever they leave behind harms nobody."""
+    with running_system(tmp_path_factory.mktemp("standstill"), RATE_LIMITS="off") as running:
+        yield running
+
+
+async def test_without_presence_talks_go_on_and_the_button_is_unknown_within_7_s(system: System) -> None:
+    base = system.base_url
+    async with talking(base) as talk:
+        before = await until(lambda b: b["reason"] == "busy", base)
+        async with stopped(system, "presence"):
+            began = time.monotonic()
+            unknown = await until(lambda b: b["reason"] == "unknown", base, 10)
+            took = time.monotonic() - began
+            assert unknown["colour"] == "blue"
+            assert unknown["revision"] > before["revision"]
+            await talk.flows(5)
+            async with citizen(base) as other:
+                assert (await other.start()).status in (409, 503)
+        back = time.monotonic()
+        again = await until(lambda b: b["reason"] == "busy", base, 10)
+        assert again["revision"] > unknown["revision"]
+        print(f"\nunknown after {took:.1f} s, back after {time.monotonic() - back:.1f} s")
+        assert took < 7.5
+        await ready(system)
+        kept = await talk.check()
+        assert [m.get("event") for m in kept if m["from"] == "system"] == ["opened", "assigned"]
+    await until_blue(base, "no_agents")
+
+
+async def test_without_routing_talks_go_on_and_a_new_chat_waits_and_is_served(system: System) -> None:
+    base = system.base_url
+    async with agent(base, "bert") as bert, talking(base, "an") as talk, citizen(base) as visitor:
+        await until_green(base)
+        async with stopped(system, "routing"):
+            await talk.flows(5)
+            response = await visitor.start(question="Is daar iemand?")
+            assert response.status == 201
+            waiting = lasting_citizen(visitor)
+            running = asyncio.create_task(waiting.run())
+            await waiting.until(lambda: 1012 in waiting.closes, "1012 while nothing is known of the chat", 15)
+            assert "welcome" not in {f["type"] for _, f in waiting.frames}
+            await talk.flows(5)
+        await waiting.status(dot="green")
+        await bert.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
+        await waiting.end()
+        await running
+        await talk.check()
+
+
+async def test_without_transcripts_messages_queue_the_33rd_is_refused_and_order_is_kept(system: System) -> None:
+    base = system.base_url
+    async with agent(base) as an, citizen(base) as visitor:
+        theirs, ours = await pair(visitor, an)
+        texts = [f"bericht {i}" for i in range(40)]
+        ids = [new_id() for _ in texts]
+        async with stopped(system, "transcripts"):
+            for id_, text in zip(ids, texts, strict=True):
+                await theirs.send(type="message", id=id_, text=text)
+            for id_ in ids[32:]:
+                refused = await theirs.expect("error", wait=3)
+                assert (refused["code"], refused["id"]) == ("unavailable", id_)
+            await ours.send(type="typing", chat_id=visitor.chat_id, active=True)
+            await theirs.expect("typing", wait=3)
+            await asyncio.sleep(10.5)  # time is the subject: the first message is told again after 10 s
+        for id_ in ids[:32]:
+            await ours.expect("message", id=id_)
+        for id_, text in zip(ids[32:], texts[32:], strict=True):
+            await theirs.send(type="message", id=id_, text=text)
+        await ours.expect("message", id=ids[-1])
+        assert [m["text"] for m in ours.messages(visitor.chat_id) if m["from"] == "citizen"] == texts
+        kept = await (await visitor.transcript()).json()
+        assert [m["text"] for m in kept["messages"] if m["from"] == "citizen"] == texts
+        assert theirs.messages() == kept["messages"]
+
+
+async def test_a_database_that_stands_still_for_15_s_costs_time_and_nothing_else(system: System) -> None:
+    others = SERVICES[1:]
+    async with talking(system.base_url) as talk:
+        async with stopped(system, "database"):
+            began = time.monotonic()
+            red = await until_status(system, others, "/readyz", 503)
+            assert {name: probe(system, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
+            await asyncio.sleep(began + 15 - time.monotonic())  # time is the subject
+        back = time.monotonic()
+        await talk.flows()
+        flows = time.monotonic() - back
+        green = await until_status(system, SERVICES, "/readyz", 200) + flows
+        print(f"\nred after {red:.1f} s; flows {flows:.1f} s, green {green:.1f} s after it was back")
+        kept = await talk.check()
+        assert [m.get("event") for m in kept if m["from"] == "system"] == ["opened", "assigned"]
+    assert await dead_letters(system) == NOTHING_DEAD
+
+
+async def test_readiness_is_red_without_the_broker_and_health_stays_green(system: System) -> None:
+    async with talking(system.base_url) as talk:
+        strike(system, "broker")
+        began = time.monotonic()
+        red = await until_status(system, SERVICES, "/readyz", 503, 5)
+        assert {name: probe(system, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
+        assert (await button(system.base_url))["reason"] == "unknown"
+        async with aiohttp.ClientSession() as http:
+            answer = await http.post(f"{system.base_url}/api/chats", json={})
+            assert answer.status == 503
+            assert (await answer.json())["code"] == "unavailable"
+        await talk.flows()
+        flows = time.monotonic() - began
+        await until_status(system, SERVICES, "/readyz", 200)
+        print(f"\nred after {red:.1f} s; flows {flows:.1f} s, green {time.monotonic() - began:.1f} s after the kill")
+        await until_blue(system.base_url, "busy")
+        await talk.check()
+    assert await dead_letters(system) == NOTHING_DEAD
