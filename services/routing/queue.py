@@ -23,9 +23,12 @@ log = structlog.get_logger()
 
 READ_GAP = 0.05  # seconds between two readings of one department's line
 COALESCE = 0.1  # seconds in which changes of one department's queue become one fact
-ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again
+ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again, doubled each time
+PATIENCE = 16.0  # seconds at most before it asks again
 MOST_ASKING = 100  # at a time in one department
 NAMED_ROOM = 50  # how many chats that wait for one colleague may stand before the others in the line that is read
+
+Asked = dict[tuple[str, int], tuple[float, int]]  # (chat, turn) → when it asked last, and how often
 
 
 class Queue:
@@ -34,8 +37,8 @@ class Queue:
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self._store, self._publisher = store, publisher
         self._free: dict[str, PlacesChanged] = {}
-        self._freed: set[str] = set()
-        self._asked: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+        self._freed: dict[str, int] = {}
+        self._asked: defaultdict[str, Asked] = defaultdict(dict)
         self._waiting: dict[str, int] = {}
         self._read_at: dict[str, float] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -48,8 +51,9 @@ class Queue:
         known = self._free.get(fact.department)
         if known is None or fact.revision > known.revision:
             self._free[fact.department] = fact
-            if fact.free > 0:
-                self._freed.add(fact.department)
+            freed = fact.free - max(0, known.free) if known else fact.free
+            if freed > 0:
+                self._freed[fact.department] = self._freed.get(fact.department, 0) + freed
         await self.ask(fact.department)
 
     async def opened(self, chat: Chat) -> None:
@@ -87,29 +91,25 @@ class Queue:
             line = await self._store.line(department, max(1, free) + NAMED_ROOM)
             self._waiting[department] = len(line)
             asking = who_asks(line, free)
-            asked, began = self._asked[department], time.monotonic()
-            again = self._in_vain(department, asking)
-            recent = {k: at for k, at in asked.items() if at >= began - ASK_AGAIN and k not in again}
-            self._asked[department] = recent
-            await asyncio.gather(*(self._want(c, recent, began) for c in asking if (c.id, c.turn) not in recent))
+            again, began = self._may_ask_again(department, asking), time.monotonic()
+            asked = {k: (at, n) for k, (at, n) in self._asked[department].items() if began - at < PATIENCE}
+            self._asked[department] = asked
+            await asyncio.gather(
+                *(self._want(c, asked, began) for c in asking if c in again or _patient(asked.get(_key(c)), began))
+            )
 
-    def _in_vain(self, department: str, asking: list[Chat]) -> set[tuple[str, int]]:
-        """Who may have asked in vain, now that a place is free: the first in line, and who waits for one agent.
+    def _may_ask_again(self, department: str, asking: list[Chat]) -> list[Chat]:
+        """Who may have asked in vain, now that places are free: as many as came free, and who waits for one agent."""
+        freed = self._freed.pop(department, 0)
+        first = [c for c in asking if not c.wanted_agent][:freed]
+        return first + [c for c in asking if c.wanted_agent and freed]
 
-        Not everybody's: every place that comes free would then be asked for by all, just when there is most to do.
-        """
-        if department not in self._freed:
-            return set()
-        self._freed.discard(department)
-        first = next((c for c in asking if not c.wanted_agent), None)
-        return {(c.id, c.turn) for c in asking if c.wanted_agent or c is first}
-
-    async def _want(self, chat: Chat, asked: dict[tuple[str, int], float], began: float) -> None:
+    async def _want(self, chat: Chat, asked: Asked, began: float) -> None:
         department, named = chat.department or "", chat.wanted_agent
         await self._publisher.tell(
             PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, locale=chat.locale, agent_id=named)
         )
-        asked[chat.id, chat.turn] = began
+        asked[_key(chat)] = began, asked.get(_key(chat), (began, 0))[1] + 1
 
     def ring(self, *departments: str | None) -> None:
         """Who waits in these departments has changed: told within `COALESCE` seconds."""
@@ -143,3 +143,15 @@ class Queue:
         revision = await self._store.next_revision(department, at_least=time.time_ns() // 1_000_000)
         order = await self._store.order(department)
         await self._publisher.tell(QueueChanged(department=department, revision=revision, order=order))
+
+
+def _key(chat: Chat) -> tuple[str, int]:
+    return chat.id, chat.turn
+
+
+def _patient(asked: tuple[float, int] | None, now: float) -> bool:
+    """Whether a chat that asked then and so often may ask again.
+
+    Every question is answered down the line, so those of a slow moment must not make it slower.
+    """
+    return asked is None or now - asked[0] >= min(ASK_AGAIN * 2 ** (asked[1] - 1), PATIENCE)

@@ -51,9 +51,10 @@ async def test_freed_places_wake_as_many_as_there_are_in_order(scene: Scene) -> 
     await scene.handle(free("algemeen", 2, revision=5))
     await scene.hush()
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)][1:] == [first, second], "also who asked in vain just now"
-    await scene.handle(free("algemeen", 2, revision=6))
+    await scene.handle(free("algemeen", 1, revision=6))
+    await scene.handle(free("algemeen", 2, revision=7))
     await scene.hush()
-    assert [w.chat_id for w in scene.ears.of(PlaceWanted)][3:] == [first], "but not everybody each time"
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)][3:] == [first], "as many as came free, not everybody"
     await scene.handle(free("algemeen", 3, revision=4))
     await scene.hush()
     assert third not in [w.chat_id for w in scene.ears.of(PlaceWanted)], "an older count is not news"
