@@ -1,7 +1,7 @@
 """How a durable queue is consumed: decoded, handled, retried in place on bad days, acknowledged last.
 
 - Not decodable or of an unknown type: to the dead letters at once, alone.
-- The database or the broker is away (a bad day): kept and retried in place, 0.05 to 5 s with jitter, never given back:
+- The database or the broker is away (a bad day): kept and retried in place, 0.05 to 2 s with jitter, never given back:
   the delivery limit is for messages that hurt. After `BAD_DAY` the consumer stops until `probe` succeeds.
 - Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery; on RabbitMQ 4.3 `nack` does
   not).
@@ -39,6 +39,7 @@ Handler = Callable[[Fact], Awaitable[None]]
 
 BAD_DAY = 600.0
 PROBE_INTERVAL = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts on a bad day
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed is given back
 SLOW_START = 5
 PREFETCH = 50
@@ -54,7 +55,7 @@ class BadDay(Exception):
 
 async def retry_in_place(work: Callable[[], Awaitable[T]], patience: float = BAD_DAY) -> T:
     """The result of `work`, tried again while the database or broker is away; `BadDay` after `patience` seconds."""
-    began, pause = time.monotonic(), 0.05
+    began, pause = time.monotonic(), FIRST_PAUSE
     while True:
         try:
             return await work()
@@ -63,7 +64,7 @@ async def retry_in_place(work: Callable[[], Awaitable[T]], patience: float = BAD
                 raise BadDay from error
             log.warning("retried_in_place", error=type(error).__name__)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
 
 class Consumers:

@@ -31,20 +31,24 @@ class Item:
 
 @dataclass(slots=True)
 class Line:
-    """`broken_at`: the id that was refused, after which nothing goes on until it comes again."""
+    """`broken_at`: the id that was refused, after which nothing goes on until it comes again.
+
+    `running`: somebody works it off.
+    """
 
     items: deque[Item] = field(default_factory=deque)
+    running: bool = False
     broken: bool = False
     broken_at: str | None = None
 
     def offer(self, item: Item) -> str | None:
         """Takes the item into the line, or says the code with which it is refused. What stands in it is taken once."""
+        if self.holds(item.id):
+            return None
         if self.broken:
             if item.id != self.broken_at:
                 return "unavailable"
             self.mend()
-        if self.holds(item.id):
-            return None
         if len(self.items) >= CAPACITY:
             self.break_at(item.id)
             return "unavailable"

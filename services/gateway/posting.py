@@ -39,33 +39,42 @@ class Posting:
         """Takes a frame into the line, or refuses it with an `error` frame. Returns at once."""
         id_ = None if isinstance(frame, End) else frame.id
         line = connection.lines.setdefault(chat_id, Line())
-        idle = line.head is None
         code = line.offer(Item(id_, fact_of(connection, chat_id, frame)))
         if code:
             refuse(connection, code, id_, chat_id)
-        elif idle and line.head is not None:
+        elif not line.running:
+            line.running = True
             self._tasks.start(self._run(connection, chat_id, line))
 
     async def _run(self, connection: Connection, chat_id: str, line: Line) -> None:
         begin_trace(chat_id=chat_id)
+        try:
+            await self._work_off(connection, chat_id, line)
+        finally:
+            line.running = False
+
+    async def _work_off(self, connection: Connection, chat_id: str, line: Line) -> None:
         while (item := line.head) is not None:
-            outcome, given_up = await self._see_through(connection, chat_id, item)
+            outcome, given_up = await self._see_through(connection, chat_id, line, item)
             if given_up or outcome == _UNAVAILABLE:  # what follows would be stored before it
                 for refused in line.give_up():
                     refuse(connection, "unavailable", refused.id, chat_id)
                 return
             if outcome is None:
                 return
-            line.settle(item.id)
             _answer(connection, chat_id, item, outcome)
 
-    async def _see_through(self, connection: Connection, chat_id: str, item: Item) -> tuple[Outcome | None, bool]:
+    async def _see_through(
+        self, connection: Connection, chat_id: str, line: Line, item: Item
+    ) -> tuple[Outcome | None, bool]:
         """The outcome; or None when the browser was gone for too long, or (None, True) when it is to be given up."""
         settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: Outcome) -> None:
             if not settled.done():
                 settled.set_result(outcome)
+                if outcome != _UNAVAILABLE:  # at once: its sender may fill the place as soon as he has the receipt
+                    line.settle(item.id)
 
         sender_id = connection.sender.id if connection.sender and item.id else ""
         self._hub.await_receipt(chat_id, sender_id, item.id, settle)
@@ -77,11 +86,18 @@ class Posting:
                     return None, True
                 if connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
                     return None, False
-                await asyncio.wait([settled], timeout=pause)
+                await self._wait(settled, pause)
         finally:
             self._hub.forget_receipt(chat_id, sender_id, item.id, settle)
         RECEIPT_TIME.observe(time.monotonic() - began)
         return settled.result(), False
+
+    async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
+        """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
+        back = [] if self._publisher.up else [asyncio.create_task(self._publisher.link.up.wait())]
+        await asyncio.wait([settled, *back], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        for task in back:
+            task.cancel()
 
     async def _told(self, fact: Fact) -> bool:
         try:

@@ -166,12 +166,12 @@ class Buttons:
             await asyncio.sleep(SPACING)
 
     async def repeat(self) -> None:
-        """Tells every department's button and places again, each `BUTTON_INTERVAL`, until cancelled."""
+        """Tells every department's button and places, at once and each `BUTTON_INTERVAL`, until cancelled."""
         while True:
-            await asyncio.sleep(topology.BUTTON_INTERVAL)
             try:
                 for doc in await read_buttons(self._db, self._schedules):
                     await self._publisher.mention(button_fact(doc))
                     await self._publisher.mention(places_fact(doc))
             except BAD_DAY_ERRORS as error:
                 log.warning("button_not_repeated", error=type(error).__name__)
+            await asyncio.sleep(topology.BUTTON_INTERVAL)

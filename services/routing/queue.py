@@ -23,8 +23,9 @@ log = structlog.get_logger()
 
 READ_GAP = 0.05  # seconds between two readings of one department's line
 COALESCE = 0.1  # seconds in which changes of one department's queue become one fact
-ASK_AGAIN = 1.0  # seconds before the same turn of a chat asks again, doubled each time
-PATIENCE = 16.0  # seconds at most before it asks again
+ASK_AGAIN, PATIENCE = 5.0, 20.0  # seconds before the same turn of a chat asks again, doubled each time up to the second
+FIRST_AGAIN = 1.5  # seconds before the first in line does: at each sweep
+RETRY = 1.0  # seconds before a queue that could not be told is tried again
 MOST_ASKING = 100  # at a time in one department
 NAMED_ROOM = 50  # how many chats that wait for one colleague may stand before the others in the line that is read
 
@@ -92,11 +93,11 @@ class Queue:
             self._waiting[department] = len(line)
             asking = who_asks(line, free)
             again, began = self._may_ask_again(department, asking), time.monotonic()
-            asked = {k: (at, n) for k, (at, n) in self._asked[department].items() if began - at < PATIENCE}
+            asked = {k: (at, n) for k, (at, n) in self._asked[department].items() if began - at < 2 * PATIENCE}
             self._asked[department] = asked
-            await asyncio.gather(
-                *(self._want(c, asked, began) for c in asking if c in again or _patient(asked.get(_key(c)), began))
-            )
+            first = next((c for c in asking if not c.wanted_agent), None)
+            may = [c for c in asking if c in again or _due(asked.get(_key(c)), began, c is first)]
+            await asyncio.gather(*(self._want(c, asked, began) for c in may))
 
     def _may_ask_again(self, department: str, asking: list[Chat]) -> list[Chat]:
         """Who may have asked in vain, now that places are free: as many as came free, and who waits for one agent."""
@@ -126,7 +127,7 @@ class Queue:
                 await self.flush()
             except BAD_DAY_ERRORS as error:
                 log.warning("queue_not_told", error=type(error).__name__)
-                await asyncio.sleep(ASK_AGAIN)
+                await asyncio.sleep(RETRY)
 
     async def flush(self) -> None:
         """Every queue that was rung for is told now; those that could not be told stay rung for."""
@@ -149,9 +150,13 @@ def _key(chat: Chat) -> tuple[str, int]:
     return chat.id, chat.turn
 
 
-def _patient(asked: tuple[float, int] | None, now: float) -> bool:
+def _due(asked: tuple[float, int] | None, now: float, first: bool) -> bool:
     """Whether a chat that asked then and so often may ask again.
 
-    Every question is answered down the line, so those of a slow moment must not make it slower.
+    A question that is already on its way is worth no second one: each is answered, with a place that may not be needed
+    any more, so that those of a slow moment would make it slower.
     """
-    return asked is None or now - asked[0] >= min(ASK_AGAIN * 2 ** (asked[1] - 1), PATIENCE)
+    if asked is None:
+        return True
+    at, times = asked
+    return now - at >= (FIRST_AGAIN if first else min(ASK_AGAIN * 2 ** (times - 1), PATIENCE))

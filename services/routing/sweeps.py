@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 TIMERS_EVERY, ASK_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 5.0, 10.0, 15.0
 STOOD_STILL = 5.0  # seconds between two looks after which this process itself was the trouble
-BACKLOG = 100  # facts that may wait without being trouble
+BACKLOG = 20  # facts that may wait without being trouble
 AT_A_TIME = 100  # chats in one sweep
 
 

@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_drain(notes.drain)
     service.on_close(database.client.close)
     service.on_close(press.close)
+    service.on_close(notes.drain)  # again, for an end without SIGTERM: its connection outlives its task
     add_routes(service.app, Desk(store, files, press, departments, settings, now_ms))
     return service.app
 

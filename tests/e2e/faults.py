@@ -84,3 +84,11 @@ async def dead_letters(system: System) -> dict[str, int]:
             queue = await channel.declare_queue(f"{name}.dead-letters", passive=True)
             counts[name] = queue.declaration_result.message_count or 0
         return counts
+
+
+async def broker_speaks(system: System, wait: float = 30.0) -> None:
+    """Returns when the broker speaks AMQP."""
+    port = json.loads((system.data_dir / "ports.json").read_text())["broker"]
+    async with asyncio.timeout(wait):
+        while await broker.amqp_answers(port) is not None:
+            await asyncio.sleep(0.05)

@@ -26,6 +26,9 @@ class Lasting:
         self._http, self._url, self._hello, self._chat_id = http, url, hello, chat_id
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._news = asyncio.Condition()
+        self._saying = asyncio.Lock()  # one after the other waits for room
+        self._sending = asyncio.Lock()  # what is sent again keeps its order
+        self._again: asyncio.Task[None] | None = None
         self.pending: dict[str, Frame] = {}
         self.posted: list[str] = []
         self.log: dict[int, Frame] = {}
@@ -40,13 +43,18 @@ class Lasting:
 
     async def say(self, text: str) -> str:
         """Posts a text and returns its id at once; waits while 32 are without a receipt."""
-        await self.until(lambda: len(self.pending) < UNDER_WAY, f"room for {text}")
+        return await self.post(text=text)
+
+    async def post(self, **content: str) -> str:
+        """Like `say`, for a text or an attachment."""
         id_ = new_id()
         members = {"chat_id": self._chat_id} if self._chat_id else {}
-        self.pending[id_] = {"type": "message", "id": id_, "text": text, **members}
-        self.posted.append(id_)
-        if self._ws is not None:
-            await self._send(self.pending[id_])
+        async with self._saying:
+            await self.until(lambda: len(self.pending) < UNDER_WAY, f"room for {content}")
+            async with self._sending:
+                self.pending[id_] = {"type": "message", "id": id_, **content, **members}
+                self.posted.append(id_)
+                await self._send(self.pending[id_])
         return id_
 
     async def until(self, condition: Callable[[], object], what: str, wait: float = OVERALL) -> None:
@@ -55,7 +63,11 @@ class Lasting:
             async with asyncio.timeout(wait), self._news:
                 await self._news.wait_for(condition)
         except TimeoutError:
-            raise AssertionError(f"waited {wait:.0f} s in vain for {what}; closes: {self.closes}") from None
+            errors = [f for _, f in self.frames if f["type"] == "error"]
+            raise AssertionError(
+                f"waited {wait:.0f} s in vain for {what}; {len(self.pending)} without a receipt, "
+                f"closes: {self.closes}, errors: {errors[-3:]}"
+            ) from None
 
     async def shown(self, id_: str, wait: float = OVERALL) -> None:
         """Returns when the message with this id was shown."""
@@ -106,13 +118,13 @@ class Lasting:
         kind = frame["type"]
         mine = self._chat_id is None or frame.get("chat_id") == self._chat_id
         if kind == "welcome":
-            self._ws = ws
-            for pending in tuple(self.pending.values()):
-                await self._send(pending)
+            async with self._sending:
+                self._ws = ws
+                await self._send_pending()
         elif kind == "message" and mine:
             await self._keep(ws, frame)
         elif kind == "error" and mine:
-            await self._refuse(frame)
+            self._refuse(frame)
         elif kind == "sync" and mine and frame["last_seq"] > max(self.log, default=0):
             await ws.send_json(self._hello(max(self.log, default=0)))
         elif kind == "closed" and mine:
@@ -130,13 +142,16 @@ class Lasting:
         self.log[frame["seq"]] = frame
         self.pending.pop(frame["id"], None)
 
-    async def _refuse(self, frame: Frame) -> None:
-        id_ = frame.get("id")
-        if frame["code"] in ("unavailable", "rate_limited"):
-            if id_ == next(iter(self.pending), None):  # the first that was refused: from here on all of them again
-                asyncio.get_running_loop().call_later(AGAIN, lambda: asyncio.ensure_future(self._send_pending()))
-        else:
+    def _refuse(self, frame: Frame) -> None:
+        if frame["code"] not in ("unavailable", "rate_limited"):
             self.refused.append(frame["code"])
+        elif frame.get("id") in self.pending and (self._again is None or self._again.done()):
+            self._again = asyncio.create_task(self._send_again())
+
+    async def _send_again(self) -> None:
+        await asyncio.sleep(AGAIN)
+        async with self._sending:
+            await self._send_pending()
 
     async def _send_pending(self) -> None:
         for pending in tuple(self.pending.values()):

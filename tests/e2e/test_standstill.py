@@ -48,7 +48,7 @@ async def test_without_presence_talks_go_on_and_the_button_is_unknown_within_7_s
 
 async def test_without_routing_talks_go_on_and_a_new_chat_waits_and_is_served(system: System) -> None:
     base = system.base_url
-    async with agent(base, "bert") as bert, talking(base, "an") as talk, citizen(base) as visitor:
+    async with talking(base, "an") as talk, agent(base, "bert") as bert, citizen(base) as visitor:
         await until_green(base)
         async with stopped(system, "routing"):
             await talk.flows(5)

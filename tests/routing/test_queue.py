@@ -9,6 +9,7 @@ from services.broker import Unconfirmed
 from services.contracts import PlaceReleased, PlaceWanted, QueueChanged, ReleaseReason
 from services.routing import assignment
 from services.routing.chat import Chat
+from services.routing.queue import _due
 from tests.routing.scene import Scene, free, publishing
 
 
@@ -118,3 +119,11 @@ async def test_with_places_to_spare_a_press_asks_without_reading_the_line(
     await scene.assign(chats[0])
     await scene.hush()
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats
+
+
+def test_who_asked_asks_again_ever_more_rarely_but_the_first_in_line_at_each_sweep() -> None:
+    assert _due(None, now=0, first=False)
+    waits = [next(s for s in range(100) if _due((0, times), s, first=False)) for times in (1, 2, 3, 4)]
+    assert waits == [5, 10, 20, 20]
+    assert [_due((0, times), 1.9, first=True) for times in (1, 9)] == [True, True]
+    assert not _due((0, 1), 1.0, first=True)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,23 @@ ARGUMENTS = (
 )
 WAIT_MS = 20_000
 DESKTOP, PHONE = (1280, 800), (360, 740)
-LINES = re.compile(r"\s+")
+WATCH = """
+window.watched = { dots: [], log: [] };
+const attach = Element.prototype.attachShadow;
+Element.prototype.attachShadow = function (options) {
+  const root = attach.call(this, options);
+  new MutationObserver((changes) => {
+    for (const { type, target, addedNodes } of changes) {
+      if (type === "attributes") watched.dots.push(target.dataset.dot);
+      else if (target.role === "log")
+        for (const node of addedNodes)
+          watched.log.push({ live: target.ariaLive, text: node.querySelector("p")?.textContent });
+    }
+  }).observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-dot"] });
+  return root;
+};
+"""
+"""Keeps each colour of the dot and, as a screen reader would hear it, each message that comes into the log."""
 
 expect.set_options(timeout=WAIT_MS)
 
@@ -60,7 +76,20 @@ class Person:
     async def shown(self) -> list[str]:
         """The texts of the conversation, in order, without the system's own."""
         found = self.hook("chat-messages").locator(".item:not(.system) p, .message:not(.system):not(.note) .bubble")
-        return [LINES.sub(" ", text.strip()) for text in await found.all_inner_texts()]
+        return [text.strip() for text in await found.all_inner_texts()]
+
+    async def watched(self, what: str) -> Any:
+        """`dots`: the colours so far. `log`: what came into the log, and whether it was said aloud (`live`)."""
+        return await self.page.evaluate(f"watched.{what}")
+
+    async def focus(self) -> str | None:
+        """The hook or id of what has the keyboard."""
+        found: str | None = await self.page.evaluate("""() => {
+            let at = document.activeElement;
+            while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+            return at?.dataset.testid ?? at?.id ?? null;
+        }""")
+        return found
 
     async def dot(self, colour: str) -> None:
         """Waits until the citizen's dot has this colour."""
@@ -123,6 +152,7 @@ class Scene:
         options = {"locale": "nl-BE", "timezone_id": "Europe/Brussels", "reduced_motion": "reduce", **options}
         context = await self.browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         context.set_default_timeout(WAIT_MS)
+        await context.add_init_script(WATCH)
         person = Person(self.base, context, await context.new_page())
         loud = ("error", "warning")
         context.on("console", lambda m: person.complaints.append(f"{m.text} {m.location}") if m.type in loud else None)
@@ -188,9 +218,8 @@ async def talking(scene: Scene, question: str = "", **options: Any) -> tuple[Per
     return citizen, agent
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> None:
-    """Returns as soon as the awaited condition holds."""
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = WAIT_MS / 1000) -> None:
+    """Returns as soon as the condition holds. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.05)
-    assert what

@@ -29,6 +29,8 @@ async def states(scene: Scene, file: Path) -> AsyncIterator[tuple[str, Person]]:
         yield state
     async for state in _talking(scene, citizen, agent, file):
         yield state
+    async for state in _left_alone(citizen, agent):
+        yield state
     async for state in _ending(citizen, agent):
         yield state
 
@@ -37,6 +39,7 @@ async def _info_sheets(scene: Scene) -> AsyncIterator[tuple[str, Person]]:
     reader = await scene.citizen("/infofiche/algemeen")
     for language in LANGUAGES:
         await reader.page.goto(f"{scene.base}/infofiche/algemeen?lang={language}")
+        await expect(reader.page.locator("html")).to_have_attribute("lang", language)
         yield f"info-sheet-{language}", reader
 
 
@@ -103,6 +106,18 @@ async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> 
     await citizen.context.set_offline(False)
     await citizen.dot("green")
     await agent.sees("Bent u er nog?")
+
+
+async def _left_alone(citizen: Person, agent: Person) -> AsyncIterator[tuple[str, Person]]:
+    await agent.page.locator("summary", has_text="Menu").click()
+    await agent.hook("logout").click()
+    yield "console-leaving", agent
+    await agent.hook("confirm").click()
+    await citizen.dot("grey")
+    yield "waiting", citizen
+    await log_in(agent, "an")
+    await citizen.dot("green")
+    await expect(agent.hook("chat-input")).to_be_visible()
 
 
 async def _ending(citizen: Person, agent: Person) -> AsyncIterator[tuple[str, Person]]:

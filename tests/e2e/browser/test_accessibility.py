@@ -1,0 +1,84 @@
+"""Every page and state: no violation that axe can find, and nothing that makes a narrow page scroll sideways."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+from tests.e2e.browser.people import DESKTOP, PHONE, Scene
+from tests.e2e.browser.states import LANGUAGES, states
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+NARROW = (320, 640)
+
+
+class Look(NamedTuple):
+    """How a page is looked at; `rules`: only these of axe's, or all."""
+
+    size: tuple[int, int]
+    scheme: str
+    forced: str = "none"
+    rules: tuple[str, ...] = ()
+
+
+LOOKS = (
+    Look(DESKTOP, "light"),
+    Look(DESKTOP, "light", "active", rules=("color-contrast", "link-in-text-block")),
+    Look(PHONE, "dark"),
+)
+"""Each width and each scheme once: colours are the same at every width, and the order of things in every scheme."""
+
+SIDEWAYS = """() => {
+    const wide = (box) => box.scrollWidth > box.clientWidth + 1;
+    const panel = document.querySelector("eloket-chat")?.shadowRoot.querySelector("dialog[open]");
+    const boxes = [document.scrollingElement, panel, ...(panel?.querySelectorAll(".log, .body, .start") ?? []),
+        ...document.querySelectorAll("dialog[open], .log, #chat, #chats")];
+    return boxes.filter(Boolean).filter(wide).map((box) => `${box.tagName}.${box.className} ${box.scrollWidth}`);
+}"""
+
+
+async def test_no_state_has_a_violation_or_scrolls_sideways(scene: Scene, tmp_path: Path) -> None:
+    file = tmp_path / "factuur 2025.txt"
+    file.write_text("Factuur 2025-117\n")
+    found: list[str] = []
+    seen: list[str] = []
+    async for name, person in states(scene, file):
+        seen.append(name)
+        found += [f"{name}: {problem}" for problem in await _problems(person.page)]
+    assert not found, "\n".join(found)
+    assert len(seen) == len(set(seen))
+    assert {f"info-sheet-{language}" for language in LANGUAGES} < set(seen)
+
+
+async def _problems(page: Page) -> list[str]:
+    found = []
+    for look in LOOKS:
+        await _turn(page, look.size, look.scheme, look.forced)
+        found += [f"{look.size[0]} {look.scheme} {look.forced}: {line}" for line in await _violations(page, look.rules)]
+    await _turn(page, NARROW)
+    found += [f"320 wide: {line}" for line in await page.evaluate(SIDEWAYS)]
+    await _turn(page, DESKTOP)
+    return found
+
+
+async def _turn(page: Page, size: tuple[int, int], scheme: Any = "light", forced: Any = "none") -> None:
+    await page.emulate_media(color_scheme=scheme, forced_colors=forced)
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+async def _violations(page: Page, rules: tuple[str, ...]) -> list[str]:
+    if await page.evaluate("typeof axe") == "undefined":
+        await page.evaluate(Axe().axe_script)
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    result = await page.evaluate("(options) => axe.run(document, options)", options)
+    return [
+        f"{violation['id']} {node['target']} {node.get('failureSummary', '')}"
+        for violation in result["violations"]
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,95 @@
+"""What goes wrong meanwhile: the page says so, keeps what was written and mends itself; each message once, in order."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.browser.people import Scene, press, talking
+from tests.real import System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+AWAY = ("WebSocket", "net::ERR_", "503", "EventSource")
+
+
+async def test_a_killed_gateway_loses_nothing_that_was_typed(scene: Scene, system: System) -> None:
+    citizen, agent = await talking(scene, "Voor de storing")
+    for person in (citizen, agent):
+        person.expects(*AWAY)
+    bar = citizen.hook("chat-input")
+    await bar.press_sequentially("half get")
+    killing = asyncio.create_task(asyncio.to_thread(system.kill, "gateway"))
+    await citizen.dot("red")
+    await bar.press_sequentially("ypt")
+    await bar.press("Enter")
+    await citizen.say("nog een")
+    await citizen.say("en nog een")
+    await expect(agent.page.locator("[data-link=lost]").or_(agent.page.locator("[data-link=open]"))).to_be_visible()
+    await agent.say("van de medewerker")
+    await killing
+    await citizen.dot("green")
+    for person in (citizen, agent):
+        await person.sees("en nog een")
+        await person.sees("van de medewerker")
+        await expect(person.page.locator(".sending")).to_have_count(0)
+    assert await citizen.shown() == await agent.shown()
+    typed = [text for text in await citizen.shown() if text != "van de medewerker"]
+    assert typed == ["Voor de storing", "half getypt", "nog een", "en nog een"]
+    await asyncio.to_thread(system.wait_ready, "gateway")
+
+
+async def test_without_network_messages_wait_and_go_out_when_it_is_back(scene: Scene) -> None:
+    citizen, agent = await talking(scene)
+    citizen.expects(*AWAY)
+    await citizen.context.set_offline(True)
+    await citizen.dot("red")
+    await expect(citizen.page.get_by_text("De verbinding is verbroken. We proberen het opnieuw.")).to_be_visible()
+    for text in ("een", "twee", "drie"):
+        await citizen.say(text)
+    await expect(citizen.page.locator(".sending")).to_have_count(3)
+    await agent.say("ondertussen")
+    await citizen.context.set_offline(False)
+    await citizen.dot("green")
+    await agent.sees("drie")
+    await citizen.sees("ondertussen")
+    await expect(citizen.page.locator(".sending")).to_have_count(0)
+    assert await agent.shown() == await citizen.shown() == ["ondertussen", "een", "twee", "drie"]
+
+
+async def test_a_message_without_a_receipt_looks_like_it(scene: Scene, system: System) -> None:
+    citizen, agent = await talking(scene)
+    os.kill(system.pids()["transcripts"], signal.SIGKILL)
+    await citizen.say("wacht op ontvangst")
+    waiting = citizen.page.locator(".item.sending")
+    await expect(waiting).to_contain_text("Wordt verzonden…")
+    await citizen.dot("green")
+    await agent.sees("wacht op ontvangst")
+    await expect(waiting).to_have_count(0)
+    await expect(citizen.page.locator(".item.citizen").last).to_contain_text("Verzonden")
+    await citizen.sees("wacht op ontvangst")
+    await asyncio.to_thread(system.wait_ready, "transcripts")
+
+
+async def test_a_press_that_comes_too_late_is_told_why_and_may_be_repeated(scene: Scene) -> None:
+    agent = await scene.agent()
+    late, first = await scene.citizen(), await scene.citizen()
+    await late.button("green")
+    await late.hook("chat-button").click()
+    await press(first)
+    await first.dot("green")
+    await late.button("blue")
+    late.expects("409")
+    await late.page.locator("textarea#question").fill("Wat ik al schreef")
+    await late.hook("start-submit").click()
+    alert = late.page.get_by_role("alert")
+    await expect(alert).to_contain_text("Er is op dit moment geen medewerker vrij.")
+    await expect(alert.get_by_role("link")).to_have_attribute("href", f"{scene.base}/infofiche/algemeen")
+    await agent.hook("chat-close").click()
+    await agent.hook("confirm").click()
+    await late.button("green")
+    await late.hook("start-submit").click()
+    await late.dot("green")
+    await agent.sees("Wat ik al schreef")

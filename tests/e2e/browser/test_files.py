@@ -1,0 +1,68 @@
+"""Attachments and downloads through the browser: every byte as it was, both ways, and all four formats."""
+
+import json
+import os
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+from pypdf import PdfReader
+
+from tests.e2e.browser.people import Scene, talking
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001"
+    "e221bc330000000049454e44ae426082"
+)
+
+
+async def test_attachments_go_both_ways_byte_for_byte(scene: Scene, tmp_path: Path) -> None:
+    citizen, agent = await talking(scene)
+    for name, here, there in (("gevel é 1.png", citizen, agent), ("brief.png", agent, citizen)):
+        file = tmp_path / name
+        file.write_bytes(PNG + os.urandom(200_000))
+        await here.upload(file)
+        shown = there.hook("chat-messages").locator(".file", has_text=name)
+        for person in (there, here):
+            link = person.hook("chat-messages").locator(".file", has_text=name)
+            await expect(link).to_be_enabled()
+            assert await person.saved(link) == (name, file.read_bytes())
+        await expect(shown).to_have_count(1)
+
+
+async def test_a_file_that_is_not_taken_is_explained_and_the_others_go_on(scene: Scene, tmp_path: Path) -> None:
+    citizen, agent = await talking(scene)
+    wrong, right, huge = tmp_path / "programma.png", tmp_path / "lijst.csv", tmp_path / "groot.png"
+    wrong.write_bytes(b"MZ\x90\x00" + bytes(5000))
+    right.write_text("a;b\n1;2\n")
+    huge.write_bytes(PNG + bytes(10 * 1024 * 1024))
+    citizen.expects("415")
+    await citizen.upload(wrong, huge, right)
+    rows = citizen.page.locator(".upload")
+    await expect(rows.filter(has_text="programma.png")).to_contain_text("Dit soort bestand kan niet.")
+    await expect(rows.filter(has_text="groot.png")).to_contain_text("Het bestand is te groot")
+    await expect(agent.hook("chat-messages").locator(".file", has_text="lijst.csv")).to_be_visible()
+    await rows.filter(has_text="groot.png").get_by_role("button", name="Verwijderen").click()
+    await rows.filter(has_text="programma.png").get_by_role("button", name="Verwijderen").click()
+    await expect(rows).to_have_count(0)
+    await citizen.dot("green")
+
+
+async def test_the_conversation_is_saved_in_four_formats_by_both(scene: Scene) -> None:
+    citizen, agent = await talking(scene, "Mag dit? 😀")
+    await agent.say("Ja, dat mag <altijd>.")
+    await citizen.sees("Ja, dat mag <altijd>.")
+    for person in (citizen, agent):
+        for format in ("txt", "html", "pdf", "json"):
+            await person.hook("chat-download").click()
+            name, body = await person.saved(person.hook(f"download-{format}"))
+            assert name.endswith(f".{format}")
+            text = PdfReader(BytesIO(body)).pages[0].extract_text() if format == "pdf" else body.decode()
+            assert "dat mag" in text
+            assert ("<altijd>" in text) is (format != "html")
+            if format == "json":
+                said = [m["text"] for m in json.loads(body)["messages"] if m["from"] != "system"]
+                assert said == ["Mag dit? 😀", "Ja, dat mag <altijd>."]

@@ -1,0 +1,161 @@
+"""The whole journey without a mouse, on both sides: what has the focus, in which order, and where it goes back to."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.browser.people import PHONE, Person, Scene, log_in, talking, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def tab_to(person: Person, name: str, key: str = "Tab", most: int = 30) -> None:
+    """Presses Tab until this has the focus."""
+    for _ in range(most):
+        await person.page.keyboard.press(key)
+        if await person.focus() == name:
+            return
+    raise AssertionError(f"{name} was not reached with {most} presses of {key}")
+
+
+async def keys(person: Person, *presses: str) -> None:
+    for one in presses:
+        await person.page.keyboard.press(one)
+
+
+async def focused(person: Person, name: str) -> None:
+    """Waits until this has the focus."""
+
+    async def has() -> bool:
+        return await person.focus() == name
+
+    await until(has)
+
+
+async def test_a_citizen_needs_no_mouse(scene: Scene) -> None:
+    agent = await scene.agent()
+    citizen = await scene.citizen()
+    await citizen.button("green")
+    await tab_to(citizen, "chat-button")
+    await keys(citizen, "Enter")
+    await focused(citizen, "name")
+    await citizen.page.keyboard.type("Lien")
+    await keys(citizen, "Tab")
+    await citizen.page.keyboard.type("Ik heb een vraag")
+    await keys(citizen, "Tab")
+    assert await citizen.focus() == "start-submit"
+    await keys(citizen, "Enter")
+    await focused(citizen, "chat-input")
+    await citizen.dot("green")
+    await citizen.page.keyboard.type("Hallo")
+    await keys(citizen, "Enter")
+    await agent.sees("Hallo")
+
+    for name in ("chat-send", "chat-attach", "chat-download", "chat-close"):
+        await keys(citizen, "Tab")
+        assert await citizen.focus() == name
+    await keys(citizen, "Shift+Tab", "Enter")
+    assert await citizen.focus() == "download-txt"
+    await keys(citizen, "Escape")
+    assert await citizen.focus() == "chat-download"
+    await keys(citizen, "Escape")
+    assert await citizen.focus() == "chat-button"
+    await keys(citizen, "Enter")
+    await focused(citizen, "chat-input")
+    await keys(citizen, *["Tab"] * 4, "Enter")
+    assert await citizen.focus() == "confirm-no"
+    await keys(citizen, "Enter")
+    assert await citizen.focus() == "chat-close"
+    await keys(citizen, "Enter", "Shift+Tab")
+    assert await citizen.focus() == "confirm"
+    await keys(citizen, "Enter")
+    await expect(citizen.hook("chat-dismiss")).to_be_visible()
+    await tab_to(citizen, "chat-dismiss", most=2)
+    await keys(citizen, "Enter")
+    await focused(citizen, "chat-button")
+
+
+async def test_an_agent_needs_no_mouse(scene: Scene) -> None:
+    agent = await scene.stranger()
+    await focused(agent, "login-username")
+    await agent.page.keyboard.type("an")
+    await keys(agent, "Tab")
+    await agent.page.keyboard.type("demo")
+    await keys(agent, "Enter")
+    await expect(agent.hook("agent-state")).to_have_attribute("data-state", "available")
+    citizen = await scene.citizen()
+    await citizen.button("green")
+    await citizen.hook("chat-button").click()
+    await citizen.hook("start-submit").click()
+    await focused(agent, "chat-input")
+    await agent.page.keyboard.type("Goeiedag")
+    await keys(agent, "Enter")
+    await citizen.sees("Goeiedag")
+    await tab_to(agent, "chat-transfer", "Shift+Tab")
+    await keys(agent, "Enter")
+    dialog = agent.page.get_by_role("dialog")
+    await expect(dialog.get_by_role("radio").first).to_be_visible()
+    await keys(agent, "Escape")
+    await expect(dialog).to_have_count(0)
+    assert await agent.focus() == "chat-transfer"
+    await tab_to(agent, "chat-close", most=3)
+    await keys(agent, "Enter", "Tab")
+    assert await agent.focus() == "confirm"
+    await keys(agent, "Enter")
+    await focused(agent, "chat-name")
+    await citizen.dot("red")
+
+
+async def test_on_a_phone_the_panel_is_the_page_and_gives_the_focus_back(scene: Scene) -> None:
+    agent = await scene.agent()
+    citizen = await scene.citizen(size=PHONE, has_touch=True, is_mobile=True)
+    await citizen.button("green")
+    await citizen.hook("chat-button").tap()
+    await citizen.hook("start-submit").tap()
+    await citizen.dot("green")
+    await citizen.hook("chat-input").tap()
+    await citizen.say("Vanop mijn gsm")
+    await agent.sees("Vanop mijn gsm")
+    panel = citizen.page.locator("eloket-chat dialog")
+    box = await panel.bounding_box()
+    assert box is not None
+    assert (box["x"], box["width"], box["height"]) == (0, *PHONE)
+    for name in ("chat-input", "chat-send", "chat-attach", "chat-download", "chat-close"):
+        await expect(citizen.hook(name)).to_be_in_viewport(ratio=1)
+    await citizen.hook("chat-minimise").tap()
+    await focused(citizen, "chat-button")
+    await agent.say("Bent u er nog?")
+    await expect(citizen.hook("chat-button")).to_contain_text("1")
+
+
+async def test_a_new_message_is_said_once_and_what_was_missed_is_counted(scene: Scene) -> None:
+    citizen, agent = await talking(scene)
+    log = citizen.hook("chat-messages")
+    await expect(log).to_have_attribute("role", "log")
+    await expect(log).to_have_attribute("aria-live", "polite")  # off while the page fills in what was said before
+    await agent.say("Nieuw")
+    await citizen.sees("Nieuw")
+    await citizen.say("Van mezelf")
+    await agent.sees("Van mezelf")
+    heard = [line for line in await citizen.watched("log") if line["text"] in ("Nieuw", "Van mezelf")]
+    assert heard == [{"live": "polite", "text": "Nieuw"}, {"live": "polite", "text": "Van mezelf"}]
+    citizen.expects("net::ERR_", "WebSocket")
+    await citizen.context.set_offline(True)
+    await citizen.dot("red")
+    for number in range(5):
+        await agent.say(f"gemist {number}")
+        await agent.sees(f"gemist {number}")
+    await citizen.context.set_offline(False)
+    await citizen.sees("gemist 4")
+    missed = [line["live"] for line in await citizen.watched("log") if (line["text"] or "").startswith("gemist")]
+    assert missed == ["off"] * 5
+    await expect(citizen.page.get_by_role("status").filter(has_text="5 nieuwe berichten")).to_have_count(1)
+
+
+async def test_logging_in_again_needs_the_keyboard_only(scene: Scene) -> None:
+    agent = await scene.agent()
+    await tab_to(agent, "agent-state", most=6)
+    await keys(agent, "Tab", "Enter")
+    await tab_to(agent, "logout", most=8)
+    await keys(agent, "Enter")
+    await focused(agent, "login-username")
+    await log_in(agent, "an")

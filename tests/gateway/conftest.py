@@ -1,0 +1,25 @@
+"""A broker of the module's own with the other services' places taken, and the gateway's parts in the middle."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.gateway.standing import Parts, World, around, gateway_of, parts_of
+
+
+@pytest.fixture
+async def world(vhost_url: str) -> AsyncIterator[World]:
+    async with around(vhost_url) as one:
+        yield one
+
+
+@pytest.fixture
+async def parts(world: World) -> AsyncIterator[Parts]:
+    async with parts_of(world) as one:
+        yield one
+
+
+@pytest.fixture
+async def gateway(world: World) -> AsyncIterator[str]:
+    """Host and port of a whole gateway."""
+    async with gateway_of(world.settings) as address:
+        yield address

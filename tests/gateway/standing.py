@@ -1,0 +1,315 @@
+"""What stands around a gateway in its tests: a real broker, and small real HTTP servers in the other services' places."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aio_pika
+import uvicorn
+from aio_pika.abc import AbstractIncomingMessage
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from tests.gateway.making import NOW, agent_view, entry, open_session, stored, view
+from tests.serving import served
+
+from deploy.onemachine import ports
+from services import internal, problems, topology
+from services.broker import Publisher, declare_topology
+from services.contracts import Cause, ChatStatus, Entry, Fact, MessagePosted, Note, Party, decode
+from services.departments import load_departments
+from services.gateway.agents import Agents
+from services.gateway.app import create_app
+from services.gateway.buttons import Buttons
+from services.gateway.citizens import Citizens
+from services.gateway.following import Following
+from services.gateway.hub import Hub
+from services.gateway.live import Live
+from services.gateway.posting import Posting
+from services.gateway.protocol import HeardProtocol
+from services.gateway.settings import Settings
+from services.gateway.tasks import Tasks
+from services.gateway.transfers import Transfers
+from services.gateway.upkeep import Heartbeat, Upkeep
+from services.gateway.upstream import Upstream
+from services.tokens import Keys
+
+F = TypeVar("F", bound=Fact)
+SECRET = "a secret of the tests alone"
+KEYS = Keys(SECRET)
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+    """Returns as soon as the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class Others:
+    """Presence, routing and transcripts as far as a gateway asks them. `away`: paths that answer 503.
+
+    `refused`: paths that answer with a problem; `meanwhile`: what happens, once, while a path is being answered.
+    """
+
+    chats: dict[str, internal.ChatView] = field(default_factory=dict)
+    logs: dict[str, list[Entry]] = field(default_factory=dict)
+    notes: dict[str, list[Note]] = field(default_factory=dict)
+    agents: dict[str, internal.AgentView] = field(default_factory=dict)
+    sessions: dict[str, internal.OpenSession] = field(default_factory=dict)
+    buttons: list[Any] = field(default_factory=list)
+    away: set[str] = field(default_factory=set)
+    refused: dict[str, problems.Problem] = field(default_factory=dict)
+    meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)  # path and body
+
+    def open(self, chat_id: str, status: ChatStatus = ChatStatus.WAITING, agent_id: str | None = None) -> str:
+        """There is such a chat, with its first entry; its token."""
+        self.chats[chat_id] = view(1, status, agent_id, chat_id=chat_id)
+        opened = {"party": Party.SYSTEM, "sender_id": "system", "event": Cause.OPENED, "text": "Geopend."}
+        self.logs[chat_id] = [entry(1, chat_id, **opened)]
+        return KEYS.chat_token(chat_id)
+
+    def log_in(self, agent_id: str) -> str:
+        """There is such an agent; his session's token."""
+        self.agents[agent_id] = agent_view(agent_id)
+        self.sessions[f"token-{agent_id}"] = open_session(agent_id)
+        return f"token-{agent_id}"
+
+    def answer(self, path: str, body: str) -> Any:
+        if path == internal.CHATS:
+            ids = internal.ChatsQuery.model_validate_json(body).chat_ids
+            return internal.Chats(chats=[self.chats[c] for c in ids if c in self.chats])
+        if path == internal.AGENT_CHATS:
+            agent_id = internal.AgentChatsQuery.model_validate_json(body).agent_id
+            assigned = [c for c in self.chats.values() if c.state is ChatStatus.ASSIGNED and c.agent_id == agent_id]
+            return internal.Chats(chats=assigned)
+        if path == internal.HISTORY:
+            query = internal.HistoryQuery.model_validate_json(body)
+            return internal.History(chats=[self._page(w, query.notes) for w in query.chats if w.chat_id in self.logs])
+        if path == internal.TAILS:
+            ids = internal.ChatsQuery.model_validate_json(body).chat_ids
+            return internal.Tails(tails={c: len(self.logs[c]) for c in ids if c in self.logs})
+        if path == internal.AGENTS:
+            wanted = internal.AgentsQuery.model_validate_json(body).ids
+            return internal.Agents(agents=[a for a in self.agents.values() if wanted is None or a.id in wanted])
+        if path == internal.BUTTONS:
+            return internal.Buttons(buttons=self.buttons)
+        if path == internal.SESSION_LOOKUP:
+            token = internal.SessionToken.model_validate_json(body).token
+            if token not in self.sessions:
+                raise problems.Problem(401, "unauthenticated", "no such session")
+            return self.sessions[token]
+        if path == internal.SESSION_OPEN:
+            name = internal.Credentials.model_validate_json(body).username
+            return open_session(name, self.log_in(name))
+        return None
+
+    def _page(self, wanted: internal.HistoryWanted, notes: bool) -> internal.ChatHistory:
+        log = self.logs[wanted.chat_id]
+        return internal.ChatHistory(
+            chat_id=wanted.chat_id,
+            last_seq=len(log),
+            entries=log[wanted.after : wanted.after + internal.PAGE],
+            notes=self.notes.get(wanted.chat_id, []) if notes else [],
+            sealed=bool(log) and log[-1].is_seal,
+        )
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        problems.install(app)
+
+        @app.post("/internal/{rest:path}")
+        async def answer(request: Request) -> Response:
+            path, body = request.url.path, (await request.body()).decode()
+            assert KEYS.service_of(request.headers["authorization"].removeprefix("Bearer "))
+            self.asked.append((path, body))
+            if path in self.away:
+                return Response(status_code=503)
+            if path in self.refused:
+                raise self.refused[path]
+            told = self.answer(path, body)
+            if path in self.meanwhile:
+                await self.meanwhile.pop(path)()
+            return Response(
+                told.model_dump_json() if told else b"", 200 if told else 204, media_type="application/json"
+            )
+
+        return app
+
+
+class World:
+    """A broker with an ear for every fact, a publisher for what the other services tell, and their HTTP side."""
+
+    def __init__(self, url: str, others: Others, others_url: str) -> None:
+        self.url, self.others = url, others
+        self.facts: list[Fact] = []
+        self.publisher = Publisher(url, "others")
+        self.settings = Settings(
+            token_secret=SECRET,
+            rabbitmq_url=url,
+            presence_url=others_url,
+            routing_url=others_url,
+            transcripts_url=others_url,
+            rate_limits="off",
+        )
+        self.storing = True  # whether what is posted is stored at once
+
+    def heard(self, kind: type[F]) -> list[F]:
+        return [f for f in self.facts if isinstance(f, kind)]
+
+    async def hear(self, kind: type[F], number: int = 1, seconds: float = 10) -> list[F]:
+        """Returns as soon as so many facts of this kind were heard."""
+        await until(lambda: len(self.heard(kind)) >= number, f"{number} {kind.__name__}", seconds)
+        return self.heard(kind)
+
+    async def take(self, message: AbstractIncomingMessage) -> None:
+        fact = decode(message.body)
+        self.facts.append(fact)
+        if isinstance(fact, MessagePosted) and self.storing:
+            await self.store(fact)
+
+    async def store(self, posted: MessagePosted) -> None:
+        """What transcripts does with a message: the next seq, or the seq that its id has."""
+        log = self.others.logs[posted.chat_id]
+        known = [e for e in log if (e.id, e.sender_id) == (posted.id, posted.sender.id)]
+        said = {"id": posted.id, "party": posted.sender.party, "sender_id": posted.sender.id, "text": posted.text}
+        one = known[0] if known else entry(len(log) + 1, posted.chat_id, **said)
+        if not known:
+            log.append(one)
+        await self.publisher.tell(stored(one))
+
+    async def append(self, *entries: Entry, tell: bool = True) -> None:
+        """These are in the log now."""
+        for one in entries:
+            self.others.logs[one.chat_id].append(one)
+            if tell:
+                await self.publisher.tell(stored(one))
+
+
+@contextlib.asynccontextmanager
+async def around(url: str) -> AsyncIterator[World]:
+    """The world of one test."""
+    others = Others()
+    connection = await aio_pika.connect(url)
+    try:
+        async with served(others.app()) as client:
+            world = World(url, others, str(client._base_url).rstrip("/"))
+            channel = await connection.channel()
+            await declare_topology(channel)
+            queue = await channel.declare_queue(exclusive=True)
+            await queue.bind(topology.EXCHANGE, "#")
+            await queue.consume(world.take, no_ack=True)
+            async with kept(world.publisher.run()):
+                await asyncio.wait_for(world.publisher.link.up.wait(), 20)
+                yield world
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def kept(*runs: Any) -> AsyncIterator[None]:
+    """These run in the background; none may end by itself."""
+    tasks = [asyncio.ensure_future(run) for run in runs]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), "it ended by itself"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Parts:
+    """A gateway's parts, put together as in its `app.py`, without sockets."""
+
+    def __init__(self, world: World) -> None:
+        departments = load_departments(world.settings.departments_file)
+        self.tasks = Tasks()
+        self.publisher = Publisher(world.url, "gateway")
+        self.upstream = Upstream(world.settings, KEYS)
+        self.resyncs = 0
+        self.hub = Hub(
+            "gateway-under-test",
+            gap=lambda channel: self.following.gap(channel),
+            assigned=lambda agent_id, chat_id: self.agents.assigned(agent_id, chat_id),
+            button=lambda fact: self.buttons.hear(fact),
+            answer_presence=lambda channel: None,
+            dropped=lambda connection, channel: self.agents.drop(connection, channel),
+        )
+        self.live = Live(world.url, self.hub.hear, self._resync, lambda: None)
+        self.buttons = Buttons(departments, lambda: self.live.up)
+        self.following = Following(self.hub, self.live, self.upstream, self.tasks)
+        self.posting = Posting(self.hub, self.publisher, self.tasks)
+        self.heartbeat = Heartbeat(self.following, self.publisher)
+        self.citizens = Citizens(self.following, self.posting, self.publisher, KEYS, self.tasks)
+        self.transfers = Transfers(self.publisher, self.upstream, departments)
+        self.agents = Agents(
+            self.following, self.posting, self.publisher, self.transfers, self.tasks, self.heartbeat.changed
+        )
+        self.upkeep = Upkeep(self.following, self.agents, self.buttons)
+
+    def _resync(self) -> None:
+        self.resyncs += 1
+        self.upkeep.resync()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that connections used was given back."""
+        hub = self.hub
+        left = (hub.channels, hub.desks, hub.receipts, hub.register.connected, hub.register.by_participant)
+        return not any(left) and not self.live._wanted and not self.live._waiting
+
+
+@contextlib.asynccontextmanager
+async def parts_of(world: World) -> AsyncIterator[Parts]:
+    """The parts, connected to the broker."""
+    parts = Parts(world)
+    async with kept(parts.publisher.run(), parts.live.run(), parts.upkeep.run_resyncs()):
+        await asyncio.wait_for(parts.live.link.up.wait(), 20)
+        await asyncio.wait_for(parts.publisher.link.up.wait(), 20)
+        try:
+            yield parts
+        finally:
+            await parts.tasks.settle(0.1)
+            await parts.upstream.close()
+
+
+@contextlib.asynccontextmanager
+async def gateway_of(settings: Settings) -> AsyncIterator[str]:
+    """A gateway behind a real server, set as `services/chassis.py` sets it; its host and port. Ready when it begins."""
+    port = ports.pick()
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        ws=HeardProtocol,  # type: ignore[arg-type]
+        ws_max_size=64 * 1024,
+        ws_ping_interval=4,
+        ws_ping_timeout=4,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    serving = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started or serving.done(), "the server")
+        async with asyncio.timeout(20):
+            while (await app.state.service.readiness()).get("broker") != "ok":
+                await asyncio.sleep(0.02)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+__all__ = ["KEYS", "NOW", "SECRET", "Others", "Parts", "World", "around", "gateway_of", "kept", "parts_of", "until"]
