@@ -11,6 +11,10 @@ ELSEWHERE = {
     "services/presence/app.py": "only builds; tests/e2e runs what it has built",
     "services/routing/app.py": "only builds; tests/e2e runs what it has built",
     "services/transcripts/app.py": "only builds; tests/e2e runs what it has built",
+    "services/gateway/infofiche_words.py": "words only; tests/gateway/test_infofiche.py reads every page they make",
+    "services/presence/api.py": "tests/presence/test_service.py asks all of it over HTTP",
+    "services/presence/telling.py": "tests/presence/test_consumers.py and test_heartbeats.py hear what it tells",
+    "services/routing/telling.py": "tests/routing/test_consumers.py and test_sweeps.py hear what it tells",
 }
 """Modules that are tested somewhere else, and where. Keep it short."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -94,10 +95,13 @@ class Posting:
 
     async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
         """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
-        back = [] if self._publisher.up else [asyncio.create_task(self._publisher.link.up.wait())]
-        await asyncio.wait([settled, *back], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        for task in back:
-            task.cancel()
+        waiting: set[asyncio.Future[Any]] = {settled}
+        back = None if self._publisher.up else asyncio.create_task(self._publisher.link.up.wait())
+        if back:
+            waiting.add(back)
+        await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        if back:
+            back.cancel()
 
     async def _told(self, fact: Fact) -> bool:
         try:

@@ -90,6 +90,7 @@ class Citizen:
         """Presses the green button. The answer, whatever it is."""
         headers = {"Idempotency-Key": key} if key else {}
         response = await self.http.post(f"{self.base}/api/chats", json=body, headers=headers)
+        await response.read()
         if response.status == 201:
             started = await response.json()
             self.chat_id, self.token = started["chat_id"], started["token"]

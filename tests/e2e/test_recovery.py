@@ -3,41 +3,36 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Citizen, agent, citizen, new_id, until_blue, until_green
-from tests.e2e.faults import SERVICES, broker_speaks, dead_letters, ready, replaced, strike
+from tests.e2e.clients import Citizen, agent, button, citizen, new_id, until_blue, until_green
+from tests.e2e.faults import SERVICES, broker_speaks, dead_letters, probe, ready, replaced, strike, until_status
 from tests.e2e.lasting import lasting_agent, lasting_citizen, talking
-from tests.real import System, running_system
+from tests.real import System
 
 EVERY_PROCESS = [*((name,) for name in SERVICES), ("broker",), ("database",), SERVICES]
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system of these tests' own: whatever they leave behind harms nobody."""
-    with running_system(tmp_path_factory.mktemp("recovery"), RATE_LIMITS="off") as running:
-        yield running
-
-
 @pytest.mark.parametrize("names", EVERY_PROCESS, ids="+".join)
 async def test_kill_9_amid_a_conversation_loses_doubles_and_reorders_nothing(
-    system: System, names: tuple[str, ...]
+    frail: System, names: tuple[str, ...]
 ) -> None:
-    async with talking(system.base_url) as talk:
+    async with talking(frail.base_url) as talk:
         struck = time.monotonic()
-        old = strike(system, *names)
-        await replaced(system, old)
-        await broker_speaks(system)
+        old = strike(frail, *names)
+        if "broker" in names:
+            await red_without_the_broker(frail)
+        await replaced(frail, old)
+        await broker_speaks(frail)
         restarted = time.monotonic() - struck
         await talk.flows()
         flows = time.monotonic() - struck
-        await ready(system)
+        await ready(frail)
         green = time.monotonic() - struck
-        await until_blue(system.base_url, "busy")
+        await until_blue(frail.base_url, "busy")
         coloured = time.monotonic() - struck
         print(
             f"\n{'+'.join(names)}: started {restarted:.1f} s, messages {flows:.1f} s, "
@@ -45,41 +40,54 @@ async def test_kill_9_amid_a_conversation_loses_doubles_and_reorders_nothing(
         )
         kept = await talk.check()
         assert [m.get("event") for m in kept if m["from"] == "system"] == ["opened", "assigned"], "it keeps its agent"
-    async with talking(system.base_url):
-        pass
-    assert await dead_letters(system) == {"presence": 0, "routing": 0, "transcripts": 0}
+    assert await dead_letters(frail) == {"presence": 0, "routing": 0, "transcripts": 0}
 
 
-@pytest.mark.parametrize("name", SERVICES)
-async def test_sigterm_drains_exits_with_0_and_is_started_again(system: System, name: str) -> None:
-    before = system.log().count(f"{name} ended with status 0")
-    async with talking(system.base_url) as talk:
+async def red_without_the_broker(frail: System) -> None:
+    """Readiness is red, the processes live, the button is blue and a press is refused for the moment."""
+    await until_status(frail, SERVICES, "/readyz", 503, 5)
+    assert {name: probe(frail, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
+    assert (await button(frail.base_url))["reason"] == "unknown"
+    async with citizen(frail.base_url) as visitor:
+        answer = await visitor.start()
+        assert answer.status == 503
+        assert (await answer.json())["code"] == "unavailable"
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("names", [("gateway",), ("presence", "routing", "transcripts")], ids="+".join)
+async def test_sigterm_drains_exits_with_0_and_is_started_again(frail: System, names: tuple[str, ...]) -> None:
+    def clean_exits() -> list[int]:
+        return [frail.log().count(f"{name} ended with status 0") for name in names]
+
+    before = clean_exits()
+    async with talking(frail.base_url) as talk:
         began = time.monotonic()
-        old = strike(system, name, number=signal.SIGTERM)
-        await replaced(system, old, 20)
+        old = strike(frail, *names, number=signal.SIGTERM)
+        await replaced(frail, old, 20)
         drained = time.monotonic() - began
         await talk.flows()
         flows = time.monotonic() - began
-        await ready(system)
-        await until_blue(system.base_url, "busy")
-        print(f"\n{name}: drained {drained:.1f} s, messages {flows:.1f} s after SIGTERM")
+        await ready(frail)
+        await until_blue(frail.base_url, "busy")
+        print(f"\n{'+'.join(names)}: drained {drained:.1f} s, messages {flows:.1f} s after SIGTERM")
         kept = await talk.check()
         assert [m.get("event") for m in kept if m["from"] == "system"] == ["opened", "assigned"], "it keeps its agent"
-        expected = [1012] if name == "gateway" else []
+        expected = [1012] if "gateway" in names else []
         assert talk.citizen.closes[:1] == expected
         assert talk.agent.closes[:1] == expected
-    assert system.log().count(f"{name} ended with status 0") == before + 1
+    assert clean_exits() == [n + 1 for n in before]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(system: System, name: str) -> None:
-    base = system.base_url
+async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(frail: System, name: str) -> None:
+    base = frail.base_url
     async with agent(base) as an, citizen(base) as visitor:
         await until_green(base)
         key = new_id()
         first = asyncio.create_task(press(visitor, key))
         await asyncio.sleep(0.01)
-        old = strike(system, name)
+        old = strike(frail, name)
         statuses = await first
         someone = lasting_citizen(visitor)
         running = asyncio.create_task(someone.run())
@@ -93,11 +101,11 @@ async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(system:
         assert [c["chat_id"] for c in ours.last("welcome")["chats"]] in ([], [visitor.chat_id])
         await someone.shown(await someone.say("eindelijk"))
         await someone.end()
-        await replaced(system, old)
+        await replaced(frail, old)
         events = [m["event"] for m in someone.messages() if m["from"] == "system"]
         assert events[0] == "opened"
         assert events[-1] == "closed"
-        await ready(system)
+        await ready(frail)
         await until_green(base)
         for task in (running, helping):
             task.cancel()
@@ -116,12 +124,12 @@ async def press(visitor: Citizen, key: str) -> list[int]:
     return answers
 
 
-async def test_a_gateway_killed_while_a_file_is_uploaded_leaves_nothing_half_done(system: System) -> None:
-    async with talking(system.base_url) as talk:
+async def test_a_gateway_killed_while_a_file_is_uploaded_leaves_nothing_half_done(frail: System) -> None:
+    async with talking(frail.base_url) as talk:
         body = b"regel met tekst\n" * 60_000
-        half = asyncio.Event()
+        halves = (asyncio.Event(), asyncio.Event())
 
-        async def slowly() -> AsyncIterator[bytes]:
+        async def slowly(half: asyncio.Event) -> AsyncIterator[bytes]:
             yield head
             yield body[: len(body) // 2]
             half.set()
@@ -134,15 +142,17 @@ async def test_a_gateway_killed_while_a_file_is_uploaded_leaves_nothing_half_don
         ).encode()
         headers = {**talk.visitor.bearer, "Content-Type": f"multipart/form-data; boundary={boundary}"}
         url = f"{talk.visitor.base}/api/chats/{talk.visitor.chat_id}/attachments"
-        for _ in range(3):  # two at a time are allowed: what was cut off must not count
-            half.clear()
-            sending = asyncio.create_task(talk.visitor.http.post(url, data=slowly(), headers=headers))
-            await half.wait()
-            old = strike(system, "gateway")
+        sending = [
+            asyncio.create_task(talk.visitor.http.post(url, data=slowly(half), headers=headers))
+            for half in halves  # as many at a time as are allowed
+        ]
+        await asyncio.gather(*(half.wait() for half in halves))
+        old = strike(frail, "gateway")
+        for post in sending:
             with pytest.raises(aiohttp.ClientError):
-                await sending
-            await replaced(system, old)
-            await ready(system, "gateway")
+                await post
+        await replaced(frail, old)
+        await ready(frail, "gateway")
         answer = await talk.visitor.upload("brief.txt", body)
         assert answer.status == 201, await answer.text()
         stored = await answer.json()

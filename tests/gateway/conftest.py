@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from tests.gateway.standing import Parts, World, around, gateway_of, parts_of
 
 

@@ -94,3 +94,21 @@ def sent(connection: Connection) -> list[dict[str, Any]]:
     connection._outbox.clear()
     connection._bytes = 0
     return frames
+
+
+def fresh_citizen(chat_id: str = CHAT) -> Connection:
+    """A citizen's connection whose token was good, before its hello is answered."""
+    connection = citizen(chat_id=chat_id)
+    connection.sender = None
+    return connection
+
+
+def fresh_agent(agent_id: str = AN) -> Connection:
+    """An agent's connection before its hello is answered."""
+    connection = agent(agent_id)
+    connection.sender, connection.token = None, f"token-{agent_id}"
+    return connection
+
+
+def kinds(frames: list[dict[str, Any]]) -> list[str]:
+    return [f["type"] for f in frames]

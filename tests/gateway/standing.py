@@ -1,4 +1,4 @@
-"""What stands around a gateway in its tests: a real broker, and small real HTTP servers in the other services' places."""
+"""What stands around a gateway in its tests: a real broker, and small real HTTP servers for the other services."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,6 @@ import uvicorn
 from aio_pika.abc import AbstractIncomingMessage
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from tests.gateway.making import NOW, agent_view, entry, open_session, stored, view
-from tests.serving import served
 
 from deploy.onemachine import ports
 from services import internal, problems, topology
@@ -35,6 +33,8 @@ from services.gateway.transfers import Transfers
 from services.gateway.upkeep import Heartbeat, Upkeep
 from services.gateway.upstream import Upstream
 from services.tokens import Keys
+from tests.gateway.making import NOW, agent_view, entry, open_session, stored, view
+from tests.serving import served
 
 F = TypeVar("F", bound=Fact)
 SECRET = "a secret of the tests alone"

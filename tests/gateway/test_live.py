@@ -5,16 +5,16 @@ import time
 
 import aio_pika
 import pytest
-from tests.gateway.making import AN, CHAT, OTHER, entry, state, stored
-from tests.gateway.standing import Parts, World, kept, until
-from tests.real import Broker
-from tests.test_broker import close_connections
 
 from services import topology
 from services.contracts import ChatStatus, Fact
 from services.gateway import live as module
 from services.gateway.live import Live
 from services.gateway.upstream import Unavailable
+from tests.gateway.making import AN, CHAT, OTHER, entry, state, stored
+from tests.gateway.standing import Parts, World, kept, until
+from tests.real import Broker
+from tests.test_broker import close_connections
 
 
 class Ear:

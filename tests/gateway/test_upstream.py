@@ -8,9 +8,6 @@ import aiohttp
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
-from tests.gateway.making import CHAT, id_of
-from tests.gateway.standing import KEYS, SECRET
-from tests.serving import served
 
 from deploy.onemachine import ports
 from services import internal, problems
@@ -18,6 +15,9 @@ from services.gateway import upstream as module
 from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.tokens import Actor
+from tests.gateway.making import CHAT, id_of
+from tests.gateway.standing import KEYS, SECRET
+from tests.serving import served
 
 ACTOR = Actor(party="citizen", id=CHAT)
 

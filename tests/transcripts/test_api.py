@@ -1,6 +1,7 @@
 """Mirrors services/transcripts/api.py, uploads.py, files.py and conversations.py, over HTTP and the real database."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import aiohttp
 import pypdf
 import pytest
+from fastapi import FastAPI
 
 from services import internal
 from services.contracts import Cause, NotePosted, Party
@@ -59,11 +61,24 @@ class Door:
             return answer.status, await answer.json()
 
 
+@contextlib.asynccontextmanager
+async def opened(app: FastAPI) -> AsyncIterator[Door]:
+    """The running service, ready: what is still connecting when it ends could not be closed."""
+    async with served(app) as client:
+        async with asyncio.timeout(30):
+            while True:
+                async with client.get("/readyz") as answer:
+                    if answer.status == 200:
+                        break
+                await asyncio.sleep(0.05)
+        yield Door(client)
+
+
 @pytest.fixture
 async def door(make_settings: Callable[..., Settings], store: Store, vhost_url: str) -> AsyncIterator[Door]:
     await fill(store)
-    async with served(create_app(make_settings(rabbitmq_url=vhost_url, upload_idle=1.0))) as client:
-        yield Door(client)
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, upload_idle=1.0))) as made:
+        yield made
 
 
 async def fill(store: Store) -> None:
@@ -217,8 +232,7 @@ async def test_a_chat_has_room_for_so_many_files_and_bytes(
 ):
     await fill(store)
     app = create_app(make_settings(rabbitmq_url=vhost_url, attachment_count=4, attachment_total=1_000))
-    async with served(app) as client:
-        door = Door(client)
+    async with opened(app) as door:
         answers = await asyncio.gather(*(door.upload(PNG_BYTES) for _ in range(7)))
         assert sorted(status for status, _ in answers) == [201] * 4 + [413] * 3
         await database["chats"].update_one({"_id": CHAT}, {"$set": {"files": 0, "bytes": 1_000 - len(PNG_BYTES) + 1}})
@@ -269,8 +283,8 @@ async def test_an_infected_file_is_refused_and_without_a_verdict_none_is_taken(
         door = Door(client)
         assert (await door.upload(EICAR, "test.txt"))[1]["code"] == "infected"
         assert (await door.upload(PNG_BYTES))[0] == 201
-    async with served(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as client:
-        assert (await Door(client).upload(PNG_BYTES))[0] == 503
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as door:
+        assert (await door.upload(PNG_BYTES))[0] == 503
 
 
 async def test_the_cleaner_deletes_what_nobody_posted_and_nothing_else(door: Door, files: Files, database: Database):

@@ -1,5 +1,6 @@
 """One Chromium for all browser tests; each test has a scene of its own and leaves the system as it was."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -23,4 +24,5 @@ async def scene(system: System, browser: Browser) -> AsyncIterator[Scene]:
     """People with browsers, who go home at the end."""
     made = Scene(system.base_url, browser)
     yield made
+    await asyncio.to_thread(system.wait_ready)
     await made.close()

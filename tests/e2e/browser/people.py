@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tests.e2e.clients import Citizen, until_blue
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
     "--no-sandbox",
+    "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
@@ -163,23 +164,26 @@ class Scene:
 
     async def close(self) -> None:
         """Ends every chat, logs every agent out, closes the browsers; then checks that nothing was complained of."""
-        for person in (*self.citizens, *self.agents):
-            await person.context.set_offline(False)
+        everybody = [*self.citizens, *self.agents]
+        wrong = [line for person in everybody for line in person.unexpected()]
         async with aiohttp.ClientSession() as session:
-            for person in self.citizens:
-                await _end_chat(person, session)
-        cookies = [cookie for person in self.citizens for cookie in await person.context.cookies()]
-        for person in self.agents:
-            await person.context.request.delete(f"{self.base}/api/agent/session", headers={"Origin": self.base})
-        unexpected = [line for person in (*self.citizens, *self.agents) for line in person.unexpected()]
-        for person in (*self.citizens, *self.agents):
-            await person.context.close()
-        await until_blue(self.base, "no_agents")
-        assert not unexpected, unexpected
-        assert not cookies, cookies
+            failed = await gathered(_end_chat(person, session) for person in self.citizens)
+        failed += await gathered(_log_out(person) for person in self.agents)
+        failed += await gathered(person.context.close() for person in everybody)
+        failed += await gathered([until_blue(self.base, "no_agents")])
+        assert not wrong, wrong
+        assert not failed, failed
+
+
+async def gathered(steps: Iterable[Coroutine[Any, Any, None]]) -> list[BaseException]:
+    """Does all of it, whatever fails; what failed."""
+    done = await asyncio.gather(*steps, return_exceptions=True)
+    return [one for one in done if one is not None]
 
 
 async def _end_chat(person: Person, session: aiohttp.ClientSession) -> None:
+    await person.context.set_offline(False)
+    assert not await person.context.cookies(), "a citizen has a cookie"
     state = await person.context.storage_state()
     kept = [row for origin in state["origins"] for row in origin["localStorage"] if row["name"].endswith(" chat")]
     for row in kept:
@@ -188,6 +192,11 @@ async def _end_chat(person: Person, session: aiohttp.ClientSession) -> None:
             visitor = Citizen(person.base, session)
             visitor.chat_id, visitor.token = record["chat_id"], record["token"]
             await visitor.end()
+
+
+async def _log_out(person: Person) -> None:
+    await person.context.set_offline(False)
+    await person.context.request.delete(f"{person.base}/api/agent/session", headers={"Origin": person.base})
 
 
 async def log_in(person: Person, username: str, password: str = "demo") -> None:
@@ -208,11 +217,11 @@ async def press(citizen: Person, name: str = "", question: str = "") -> None:
     await expect(citizen.hook("chat-dot")).to_be_visible()
 
 
-async def talking(scene: Scene, question: str = "", **options: Any) -> tuple[Person, Person]:
+async def talking(scene: Scene, question: str = "", name: str = "Lien Claes") -> tuple[Person, Person]:
     """A citizen and the agent `an` in conversation: green dot, and the chat open on the console."""
     agent = await scene.agent()
-    citizen = await scene.citizen(**options)
-    await press(citizen, "Lien Claes", question)
+    citizen = await scene.citizen()
+    await press(citizen, name, question)
     await citizen.dot("green")
     await expect(agent.hook("chat-input")).to_be_visible()
     return citizen, agent

@@ -53,6 +53,16 @@ async def test_no_state_has_a_violation_or_scrolls_sideways(scene: Scene, tmp_pa
     assert {f"info-sheet-{language}" for language in LANGUAGES} < set(seen)
 
 
+async def test_the_search_reaches_into_the_element(scene: Scene) -> None:
+    citizen = await scene.citizen()
+    await citizen.button("blue")
+    assert not await _problems(citizen.page)
+    spoil = """() => document.querySelector("eloket-chat").shadowRoot.querySelector("aside").append(
+        Object.assign(document.createElement("button"), { className: "empty" }))"""
+    await citizen.page.evaluate(spoil)
+    assert [problem for problem in await _problems(citizen.page) if "button-name" in problem]
+
+
 async def _problems(page: Page) -> list[str]:
     found = []
     for look in LOOKS:

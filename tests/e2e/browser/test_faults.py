@@ -38,7 +38,6 @@ async def test_a_killed_gateway_loses_nothing_that_was_typed(scene: Scene, syste
     assert await citizen.shown() == await agent.shown()
     typed = [text for text in await citizen.shown() if text != "van de medewerker"]
     assert typed == ["Voor de storing", "half getypt", "nog een", "en nog een"]
-    await asyncio.to_thread(system.wait_ready, "gateway")
 
 
 async def test_without_network_messages_wait_and_go_out_when_it_is_back(scene: Scene) -> None:
@@ -70,7 +69,6 @@ async def test_a_message_without_a_receipt_looks_like_it(scene: Scene, system: S
     await expect(waiting).to_have_count(0)
     await expect(citizen.page.locator(".item.citizen").last).to_contain_text("Verzonden")
     await citizen.sees("wacht op ontvangst")
-    await asyncio.to_thread(system.wait_ready, "transcripts")
 
 
 async def test_a_press_that_comes_too_late_is_told_why_and_may_be_repeated(scene: Scene) -> None:

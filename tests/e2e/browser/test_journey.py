@@ -129,7 +129,11 @@ async def test_a_reload_of_the_console_loses_nothing(scene: Scene) -> None:
 
 
 async def test_the_agent_ends_the_conversation_and_a_new_one_can_begin(scene: Scene) -> None:
-    citizen, agent = await talking(scene, "Vraag")
+    hostile = "<img src=x onerror=alert(1)> \u202eneila"
+    citizen, agent = await talking(scene, hostile, hostile)
+    await expect(agent.page.locator("#chat-name")).to_have_text(hostile)
+    await expect(agent.page.get_by_role("img")).to_have_count(0)
+    await citizen.sees(hostile)
     await agent.hook("chat-close").click()
     await agent.hook("confirm").click()
     await citizen.dot("red")

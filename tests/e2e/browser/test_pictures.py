@@ -59,7 +59,7 @@ async def test_a_conversation_side_by_side(scene: Scene, tmp_path: Path) -> None
     context = await scene.browser.new_context(viewport={"width": 1280, "height": 700}, device_scale_factor=1.5)
     page = await context.new_page()
     await page.set_content(PAIR % tuple(shots))
-    save("journey.png", await page.screenshot(full_page=True))
+    save("journey.png", await page.locator("body").screenshot())
     await context.close()
 
 

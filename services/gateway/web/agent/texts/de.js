@@ -139,7 +139,7 @@ export default {
   "attach.other": "es ist etwas schiefgegangen",
   "attach.empty": "die Datei ist leer",
 
-  "download": "Gespräch herunterladen",
+  "download": "Herunterladen",
   "download.title": "Gespräch herunterladen",
   "download.lead": "Interne Notizen sind im Download nicht enthalten.",
   "download.pdf": "PDF-Dokument",
@@ -147,7 +147,7 @@ export default {
   "download.txt": "Text (TXT)",
   "download.json": "Daten (JSON)",
 
-  "close": "Gespräch beenden",
+  "close": "Beenden",
   "close.title": "Dieses Gespräch beenden?",
   "close.body": "Danach kann der Bürger nicht mehr antworten. Das Gespräch bleibt lesbar und kann heruntergeladen werden.",
   "close.asked": "Wird beendet…",

@@ -139,7 +139,7 @@ export default {
   "attach.other": "something went wrong",
   "attach.empty": "the file is empty",
 
-  "download": "Download the chat",
+  "download": "Download",
   "download.title": "Download the chat",
   "download.lead": "Internal notes are not part of the download.",
   "download.pdf": "PDF document",
@@ -147,7 +147,7 @@ export default {
   "download.txt": "Text (TXT)",
   "download.json": "Data (JSON)",
 
-  "close": "End the chat",
+  "close": "End chat",
   "close.title": "End this chat?",
   "close.body": "After that the citizen cannot answer any more. The chat can still be read and downloaded.",
   "close.asked": "Ending…",

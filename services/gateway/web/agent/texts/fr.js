@@ -139,7 +139,7 @@ export default {
   "attach.other": "une erreur s’est produite",
   "attach.empty": "le fichier est vide",
 
-  "download": "Télécharger la conversation",
+  "download": "Télécharger",
   "download.title": "Télécharger la conversation",
   "download.lead": "Les notes internes ne figurent pas dans le téléchargement.",
   "download.pdf": "Document PDF",
@@ -147,7 +147,7 @@ export default {
   "download.txt": "Texte (TXT)",
   "download.json": "Données (JSON)",
 
-  "close": "Terminer la conversation",
+  "close": "Terminer",
   "close.title": "Terminer cette conversation ?",
   "close.body": "Le citoyen ne pourra plus répondre. La conversation reste lisible et téléchargeable.",
   "close.asked": "Fin en cours…",

@@ -139,7 +139,7 @@ export default {
   "attach.other": "er ging iets mis",
   "attach.empty": "het bestand is leeg",
 
-  "download": "Gesprek downloaden",
+  "download": "Downloaden",
   "download.title": "Gesprek downloaden",
   "download.lead": "Interne nota's staan niet in de download.",
   "download.pdf": "PDF-document",
@@ -147,7 +147,7 @@ export default {
   "download.txt": "Tekst (TXT)",
   "download.json": "Gegevens (JSON)",
 
-  "close": "Gesprek beëindigen",
+  "close": "Beëindigen",
   "close.title": "Dit gesprek beëindigen?",
   "close.body": "De burger kan daarna niet meer antwoorden. Het gesprek blijft te lezen en te downloaden.",
   "close.asked": "Wordt beëindigd…",

@@ -1,0 +1,284 @@
+"""`services/gateway/agents.py`: welcome, chats that come and go at any moment, and what an agent's frames become."""
+
+import asyncio
+
+import pytest
+
+from services import internal
+from services.contracts import (
+    AgentState,
+    Cause,
+    ChatAccepted,
+    ChatStatus,
+    CitizenPresence,
+    CloseRequested,
+    MessagePosted,
+    Note,
+    NotePosted,
+    ReadShown,
+    StateRequested,
+    TypingShown,
+)
+from services.gateway import following
+from services.gateway.connections import Connection
+from services.gateway.frames import Accept, End, Hello, Post, Read, SetState, Typing, WriteNote
+from tests.gateway.making import (
+    AN,
+    BERT,
+    CHAT,
+    NOW,
+    OTHER,
+    agent_view,
+    entry,
+    fresh_agent,
+    id_of,
+    kinds,
+    seal,
+    sent,
+    state,
+    view,
+)
+from tests.gateway.standing import Parts, World, until
+
+ASSIGNED, WAITING, CLOSED = ChatStatus.ASSIGNED, ChatStatus.WAITING, ChatStatus.CLOSED
+
+
+async def greeted(world: World, parts: Parts, agent_id: str = AN, after: int = 0) -> Connection:
+    world.others.log_in(agent_id)
+    connection = fresh_agent(agent_id)
+    await parts.agents.greet(connection, Hello(chats={CHAT: after}))
+    return connection
+
+
+async def assign(world: World, v: int = 2, agent_id: str = AN, chat_id: str = CHAT, **more: object) -> None:
+    """Routing gives the chat to this agent."""
+    one = state(v, ASSIGNED, agent_id, chat_id=chat_id, **more)
+    world.others.chats[chat_id] = view(v, ASSIGNED, agent_id, chat_id=chat_id)
+    await world.publisher.tell(one)
+
+
+async def take_back(world: World, v: int, former: str = AN) -> None:
+    world.others.chats[CHAT] = view(v, WAITING)
+    await world.publisher.tell(state(v, WAITING, cause=Cause.AGENT_LEFT, former_agent_id=former))
+
+
+async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.open(OTHER, ASSIGNED, BERT)
+    await world.append(entry(2), entry(3), tell=False)
+    world.others.notes[CHAT] = [Note(chat_id=CHAT, id=id_of(9), agent_id=BERT, name="Bert", text="intern", at=NOW)]
+    connection = await greeted(world, parts, after=1)
+    frames = sent(connection)
+    assert kinds(frames) == ["welcome", "message", "message", "note", "citizen"]
+    assert frames[0]["agent"]["name"] == "An"
+    assert [(c["chat_id"], c["last_seq"]) for c in frames[0]["chats"]] == [(CHAT, 3)]
+    assert [f["seq"] for f in frames if f["type"] == "message"] == [2, 3]
+    assert (await world.hear(CitizenPresence))[0].asked
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_a_chat_comes_and_goes(world: World, parts: Parts) -> None:
+    connection = await greeted(world, parts)
+    assert kinds(sent(connection)) == ["welcome"]
+    world.others.open(CHAT)
+    await assign(world)
+    await until(lambda: CHAT in connection.shown, "the chat")
+    frames = sent(connection)
+    assert kinds(frames) == ["assigned", "message", "citizen"]
+    assert frames[0]["chat"]["chat_id"] == CHAT
+    await take_back(world, 3)
+    await until(lambda: not connection.followed, "the chat to go")
+    assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
+    parts.agents.take(connection, Typing(True, CHAT))
+    assert sent(connection)[0]["code"] == "not_yours"
+    assert not parts.hub.channels
+    await assign(world, 4)
+    await until(lambda: CHAT in connection.shown, "the chat once more")
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_all_his_tabs_are_shown_it_and_a_later_one_is_welcomed_with_it(world: World, parts: Parts) -> None:
+    one, two = await greeted(world, parts), await greeted(world, parts)
+    world.others.open(CHAT)
+    await assign(world)
+    await until(lambda: CHAT in one.shown and CHAT in two.shown, "both tabs")
+    assert kinds(sent(one)) == kinds(sent(two)) == ["welcome", "assigned", "message", "citizen"]
+    three = await greeted(world, parts)
+    assert kinds(sent(three)) == ["welcome", "message", "citizen"]
+    for connection in (one, two, three):
+        parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> None:
+    """The chat is assigned after routing was asked for the agent's chats: it is shown, once, after the welcome."""
+    world.others.open(CHAT)
+
+    async def give() -> None:
+        await assign(world)
+        await until(lambda: parts.agents._coming, "the fact")
+
+    world.others.meanwhile[internal.AGENT_CHATS] = give
+    connection = await greeted(world, parts)
+    await until(lambda: CHAT in connection.shown, "the chat")
+    assert kinds(sent(connection)) == ["welcome", "assigned", "message", "citizen"]
+
+
+async def test_a_chat_that_goes_while_the_welcome_is_made_is_not_in_it(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+
+    async def take() -> None:
+        await take_back(world, 5)
+
+    world.others.meanwhile[internal.AGENT_CHATS] = take
+    connection = await greeted(world, parts)
+    assert [f["chats"] for f in sent(connection) if f["type"] == "welcome"] == [[]]
+    assert parts.hub.desks == {AN: set()}
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+@pytest.mark.parametrize("path", [internal.CHATS, internal.HISTORY])
+async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, parts: Parts, path: str) -> None:
+    connection = await greeted(world, parts)
+    sent(connection)
+    world.others.open(CHAT)
+
+    async def take() -> None:
+        await take_back(world, 3)
+        await until(lambda: getattr(parts.hub.channels[CHAT].state, "v", 0) == 3, "the fact")
+
+    world.others.meanwhile[path] = take
+    await assign(world)
+    await until(lambda: not parts.hub.channels and not world.others.meanwhile, "all to be over")
+    await until(lambda: not parts.agents._coming, "all to be over")
+    assert "assigned" not in kinds(sent(connection))
+    assert parts.hub.desks == {AN: set()}
+    assert not connection.shown
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_an_agent_who_leaves_while_a_chat_is_coming_leaves_nothing_behind(world: World, parts: Parts) -> None:
+    connection = await greeted(world, parts)
+    world.others.open(CHAT)
+
+    async def leave() -> None:
+        parts.agents.leave(connection)
+
+    world.others.meanwhile[internal.CHATS] = leave
+    await assign(world)
+    await until(lambda: not parts.agents._coming and not world.others.meanwhile, "all to be over")
+    await until(lambda: parts.idle, "everything to be given back")
+
+
+async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    sent(connection)
+    await world.append(seal(2))
+    await until(lambda: not connection.followed, "the end")
+    assert kinds(sent(connection)) == ["message", "closed"]
+    parts.agents.take(connection, Post(id_of(7), text="nog iets", chat_id=CHAT))
+    assert [(f["code"], f["id"]) for f in sent(connection)] == [("chat_closed", id_of(7))]
+    assert not parts.hub.channels
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+
+    async def end() -> None:
+        await world.append(seal(2))
+        await until(lambda: parts.hub.channels[CHAT].position.heard == 2, "the fact")
+
+    world.others.meanwhile[internal.HISTORY] = end
+    connection = await greeted(world, parts)
+    frames = sent(connection)
+    assert kinds(frames)[-1] == "closed"
+    assert [f["seq"] for f in frames if f["type"] == "message"] == [1, 2]
+    assert kinds(frames).count("closed") == 1
+    assert parts.hub.desks == {AN: set()}
+    assert not connection.followed
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_an_agents_frames_become_facts_and_the_first_accepts(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    frames = (
+        Typing(True, CHAT),
+        Read(1, CHAT),
+        Accept(CHAT),
+        Post(id_of(7), text="dag", chat_id=CHAT),
+        WriteNote(id_of(8), "intern", CHAT),
+        SetState(AgentState.PAUSED),
+    )
+    world.storing = False
+    for frame in frames:
+        parts.agents.take(connection, frame)
+    assert [(a.chat_id, a.agent_id) for a in await world.hear(ChatAccepted)] == [(CHAT, AN)]
+    assert (await world.hear(TypingShown))[0].party == "agent"
+    assert (await world.hear(ReadShown))[0].seq == 1
+    assert (await world.hear(StateRequested))[0].state is AgentState.PAUSED
+    posted = (await world.hear(MessagePosted))[0]
+    assert (posted.sender.id, posted.sender.name) == (AN, "An")
+    assert world.heard(NotePosted) == [], "in its line behind the message"
+    await world.store(posted)
+    assert (await world.hear(NotePosted))[0].text == "intern"
+    assert len(world.heard(ChatAccepted)) == 1
+    sent(connection)
+    parts.agents.take(connection, Read(99, CHAT))
+    assert [f["code"] for f in sent(connection)] == ["invalid"]
+
+
+async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, BERT)
+    bert, an = await greeted(world, parts, BERT), await greeted(world, parts)
+    sent(an), sent(bert)
+    for frame in (Post(id_of(7), text="x", chat_id=CHAT), End(CHAT), Accept(CHAT), Read(1, CHAT), Typing(True, OTHER)):
+        parts.agents.take(an, frame)
+        assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("not_yours", frame.chat_id)]
+    await asyncio.sleep(0.05)
+    assert not world.heard(CloseRequested)
+    assert not world.heard(MessagePosted)
+    assert sent(bert) == []
+
+
+@pytest.mark.parametrize("path", [internal.AGENTS, internal.AGENT_CHATS, internal.CHATS, internal.HISTORY])
+async def test_a_service_that_is_away_is_never_an_empty_console(world: World, parts: Parts, path: str) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.away.add(path)
+    connection = await greeted(world, parts)
+    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
+    assert connection.closing == (1012, "try again")
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_a_chat_that_cannot_be_shown_is_brought_by_the_next_hello(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "KNOWN_WAIT", (0.01,))
+    connection = await greeted(world, parts)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN)
+    await world.publisher.tell(state(2, ASSIGNED, AN))
+    await until(lambda: connection.closing, "the close")
+    assert connection.closing == (1012, "try again")
+    parts.agents.leave(connection)
+    await until(lambda: parts.idle, "everything to be given back")
+
+
+async def test_a_second_hello_is_answered_the_same(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    first = sent(connection)
+    await parts.agents.greet(connection, Hello(chats={}))
+    assert sent(connection) == first
+    assert agent_view().name == first[0]["agent"]["name"]
+    parts.agents.leave(connection)
+    assert parts.idle

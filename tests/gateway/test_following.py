@@ -1,0 +1,112 @@
+"""`services/gateway/following.py`: bind, history, then live, without a hole or a double; and everything given back."""
+
+import asyncio
+
+import pytest
+
+from services import internal
+from services.contracts import ChatStatus
+from services.gateway import following as module
+from services.gateway.following import NoSuchChat
+from services.gateway.upstream import Unavailable
+from tests.gateway.making import CHAT, citizen, entry, sent, stored
+from tests.gateway.standing import Parts, World, until
+
+
+async def test_the_channel_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
+    one, two = await parts.following.open(CHAT), await parts.following.open(CHAT)
+    assert one is two
+    parts.following.give_back(one)
+    assert CHAT in parts.hub.channels
+    parts.following.give_back(one)
+    assert parts.idle
+    assert await parts.following.open(CHAT) is not one
+
+
+async def test_without_a_binding_there_is_no_channel(world: World, parts: Parts) -> None:
+    async def fail(_: str) -> None:
+        raise Unavailable("broker")
+
+    follow, parts.live.follow = parts.live.follow, fail  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await parts.following.open(CHAT)
+    parts.live.follow = follow  # type: ignore[method-assign]
+    assert parts.idle
+
+
+async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Parts) -> None:
+    async def open_soon() -> None:
+        await asyncio.sleep(0.2)
+        world.others.open(CHAT)
+
+    channel = await parts.following.open(CHAT)
+    soon = asyncio.create_task(open_soon())
+    view, page = await asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
+    await soon
+    assert view.state is ChatStatus.WAITING
+    assert [e.seq for e in page.entries] == [1]
+
+
+async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KNOWN_WAIT", (0.01,))
+    channel = await parts.following.open(CHAT)
+    with pytest.raises(NoSuchChat):
+        await parts.following.view(CHAT)
+    with pytest.raises(NoSuchChat):
+        await parts.following.first_page(channel, 0)
+
+
+async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_order(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    await world.append(*(entry(n) for n in range(2, 1_201)), tell=False)
+    connection, channel = citizen(), await parts.following.open(CHAT)
+
+    async def grow() -> None:
+        await world.append(entry(1_201), entry(1_202))
+
+    page = await parts.following.first_page(channel, 0)
+    world.others.meanwhile[internal.HISTORY] = grow
+    seqs = [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)]
+    await world.append(entry(1_203))
+    await until(lambda: connection.shown.get(CHAT) == 1_203, "what is new")
+    seqs += [f["seq"] for f in sent(connection)]
+    assert seqs == list(range(1, 1_204))
+
+
+async def test_a_hole_in_the_live_facts_is_read_from_transcripts(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    connection, channel = citizen(), await parts.following.open(CHAT)
+    page = await parts.following.first_page(channel, 0)
+    assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
+    await world.append(*(entry(n) for n in range(2, 700)), tell=False)
+    await world.publisher.tell(stored(entry(699)))
+    await until(lambda: connection.shown[CHAT] == 699, "the gap to be read")
+    assert [f["seq"] for f in sent(connection)] == list(range(2, 700))
+    await until(lambda: not channel.gap_read_due, "the work to end")
+
+
+async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    connection, channel = citizen(), await parts.following.open(CHAT)
+    page = await parts.following.first_page(channel, 1)
+    assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
+    await world.append(entry(2), tell=False)
+    await world.append(entry(3))
+    world.others.away.add(internal.HISTORY)
+    asked = len(world.others.asked)
+    await until(lambda: len(world.others.asked) > asked + 1, "two attempts")
+    world.others.away.clear()
+    await until(lambda: connection.shown[CHAT] == 3, "the gap to be read")
+
+
+async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    connection, channel = citizen(), await parts.following.open(CHAT)
+    page = await parts.following.first_page(channel, 1)
+    assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
+    asked = len(world.others.asked)
+    for seq in (3, 2):
+        await world.publisher.tell(stored(entry(seq)))
+    await until(lambda: connection.shown[CHAT] == 3, "both")
+    await until(lambda: not channel.gap_read_due, "the work to end")
+    assert len(world.others.asked) == asked

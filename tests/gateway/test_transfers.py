@@ -1,0 +1,70 @@
+"""`services/gateway/transfers.py`: what presence and routing say decides; the note is told first."""
+
+import pytest
+
+from services import internal
+from services.contracts import AgentState, NotePosted
+from services.gateway.connections import Connection
+from services.gateway.frames import TransferChat
+from services.problems import Problem
+from tests.gateway.making import AN, BERT, CHAT, agent, agent_view, sent
+from tests.gateway.standing import Parts, World
+
+
+@pytest.fixture
+async def an(world: World) -> Connection:
+    world.others.log_in(AN)
+    world.others.log_in(BERT)
+    return agent()
+
+
+def asked(world: World) -> list[internal.Transfer]:
+    return [internal.Transfer.model_validate_json(b) for p, b in world.others.asked if p == internal.TRANSFER]
+
+
+async def test_a_transfer_is_asked_of_routing_after_its_note_was_told(
+    world: World, parts: Parts, an: Connection
+) -> None:
+    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, "dringend"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, "premies", None, None))
+    assert [(t.agent_id, t.to_agent, t.to_department) for t in asked(world)] == [
+        (AN, BERT, None),
+        (AN, None, "premies"),
+    ]
+    assert [n.text for n in await world.hear(NotePosted)] == ["dringend"]
+    assert sent(an) == []
+
+
+@pytest.mark.parametrize(
+    ("department", "agent_id", "bert"),
+    [
+        (None, BERT, {"free": 0}),
+        (None, BERT, {"state": AgentState.PAUSED}),
+        (None, BERT, {"online": False}),
+        (None, AN, {}),
+        (None, "agent-nobody", {}),
+        ("elders", None, {}),
+    ],
+)
+async def test_a_transfer_that_cannot_be_made_is_unavailable(
+    world: World, parts: Parts, an: Connection, department: str | None, agent_id: str | None, bert: dict[str, object]
+) -> None:
+    world.others.agents[BERT] = agent_view(BERT, **bert)
+    await parts.transfers.transfer(an, TransferChat(CHAT, department, agent_id, "notitie"))
+    assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("unavailable", CHAT)]
+    assert asked(world) == []
+    assert world.heard(NotePosted) == []
+
+
+@pytest.mark.parametrize(("code", "shown"), [("not_yours", "not_yours"), ("no_such_chat", "unavailable")])
+async def test_what_routing_refuses_is_said(world: World, parts: Parts, an: Connection, code: str, shown: str) -> None:
+    world.others.refused[internal.TRANSFER] = Problem(403, code, "no")
+    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
+    assert [f["code"] for f in sent(an)] == [shown]
+
+
+@pytest.mark.parametrize("path", [internal.AGENTS, internal.TRANSFER])
+async def test_a_service_that_is_away_is_unavailable(world: World, parts: Parts, an: Connection, path: str) -> None:
+    world.others.away.add(path)
+    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
+    assert [f["code"] for f in sent(an)] == ["unavailable"]

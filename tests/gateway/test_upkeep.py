@@ -1,0 +1,122 @@
+"""`services/gateway/upkeep.py`: lists of who is here, `sync` frames, tails, and what a lost queue has missed."""
+
+import asyncio
+
+import pytest
+
+from services import internal
+from services.contracts import AgentState, ChatStatus, GatewayConnections
+from services.gateway import upkeep as module
+from services.gateway.frames import Hello
+from tests.gateway.making import (
+    AN,
+    BERT,
+    CHAT,
+    OTHER,
+    agent_view,
+    citizen,
+    entry,
+    fresh_agent,
+    fresh_citizen,
+    kinds,
+    seal,
+    sent,
+    view,
+)
+from tests.gateway.standing import Parts, World, kept, until
+from tests.gateway.test_buttons import told
+from tests.real import Broker
+from tests.test_broker import close_connections
+
+
+async def test_the_list_names_agents_with_their_best_connection_and_citizens(world: World, parts: Parts) -> None:
+    now = asyncio.get_running_loop().time()
+    for agent_id, heard in ((AN, now - 9), (AN, now - 1), (BERT, now - 3)):
+        connection = fresh_agent(agent_id)
+        connection.heard = lambda heard=heard: heard  # type: ignore[misc]
+        parts.hub.register.join(connection)
+    parts.hub.register.join(citizen())
+    parts.hub.register.join(citizen())
+    first, second = parts.heartbeat.list_now(), parts.heartbeat.list_now()
+    silent = {a.agent_id: round(a.silent_for) for a in first.agents}
+    assert silent == {AN: 1, BERT: 3}
+    assert (first.chats, second.chats) == ([CHAT], None)
+    assert (first.counter, second.counter) == (1, 2)
+    assert {parts.heartbeat.list_now().chats is None, parts.heartbeat.list_now().chats is None} == {True, False}
+
+
+async def test_the_list_is_told_at_each_change_and_a_last_time(world: World, parts: Parts) -> None:
+    async with kept(parts.heartbeat.run()):
+        parts.heartbeat.changed()
+        await world.hear(GatewayConnections, 1, 1)
+        await world.hear(GatewayConnections, 2, 5)
+    await parts.heartbeat.leave()
+    assert [c.leaving for c in await world.hear(GatewayConnections, 3)] == [False, False, True]
+
+
+async def test_every_client_hears_how_far_the_log_goes(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SYNC_INTERVAL", 0.05)
+    world.others.open(CHAT, ChatStatus.ASSIGNED, AN)
+    world.others.log_in(AN)
+    world.others.log_in(BERT)
+    one, an, bert = fresh_citizen(), fresh_agent(AN), fresh_agent(BERT)
+    await parts.citizens.greet(one, Hello())
+    await parts.agents.greet(an, Hello(chats={}))
+    await parts.agents.greet(bert, Hello(chats={}))
+    for connection in (one, an, bert):
+        sent(connection)
+    async with kept(parts.upkeep.sync_frames()):
+        await until(lambda: one._outbox and an._outbox and bert._outbox, "sync frames")
+    assert sent(one)[0] == {"type": "sync", "last_seq": 1}
+    assert next(f for f in sent(an) if f["type"] == "sync") == {"type": "sync", "chat_id": CHAT, "last_seq": 1}
+    assert kinds(sent(bert))[0] == "sync"
+
+
+async def test_a_hole_at_the_tail_is_found(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TAILS_INTERVAL", 0.1)
+    world.others.open(CHAT)
+    connection = fresh_citizen()
+    await parts.citizens.greet(connection, Hello())
+    await world.append(entry(2), entry(3), tell=False)
+    world.others.away.add(internal.TAILS)
+    async with kept(parts.upkeep.compare_tails()):
+        await asyncio.sleep(0.25)
+        assert connection.shown[CHAT] == 1
+        world.others.away.clear()
+        await until(lambda: connection.shown[CHAT] == 3, "the tail")
+
+
+async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, parts: Parts, broker: Broker) -> None:
+    world.others.open(CHAT)
+    world.others.open(OTHER, ChatStatus.ASSIGNED, AN)
+    for agent_id in (AN, BERT):
+        world.others.log_in(agent_id)
+    one, an, bert = fresh_citizen(), fresh_agent(AN), fresh_agent(BERT)
+    await parts.citizens.greet(one, Hello())
+    await parts.agents.greet(an, Hello(chats={}))
+    await parts.agents.greet(bert, Hello(chats={}))
+    for connection in (one, an, bert):
+        sent(connection)
+    await close_connections(broker, world.url)
+    await until(lambda: not parts.live.up, "the loss")
+    # none of this is heard of: the queue is gone
+    world.others.chats[CHAT] = view(7, ChatStatus.ASSIGNED, AN)
+    world.others.chats[OTHER] = view(8, ChatStatus.CLOSED, AN, chat_id=OTHER)
+    world.others.logs[CHAT].append(entry(2))
+    world.others.logs[OTHER].append(seal(2, chat_id=OTHER))
+    world.others.agents[AN] = agent_view(AN, v=9, state=AgentState.PAUSED)
+    del world.others.sessions[f"token-{BERT}"]
+    world.others.buttons = [told(5)]
+    world.others.away.add(internal.BUTTONS)  # and the first attempt is not answered whole
+    await until(lambda: parts.resyncs == 2, "the new queue", 20)
+    await asyncio.sleep(0.3)
+    world.others.away.clear()
+    await until(lambda: CHAT in an.shown and one.shown[CHAT] == 2 and bert.closing, "the resync", 20)
+    await until(lambda: OTHER in an.ended, "the seal")
+    assert [(f["type"], f.get("dot") or f["seq"]) for f in sent(one)] == [("status", "green"), ("message", 2)]
+    told_an = kinds(sent(an))
+    assert set(told_an) == {"state", "message", "closed", "assigned", "citizen"}
+    assert bert.closing == (4401, "logged out")
+    await until(lambda: parts.buttons.of["algemeen"].shown.green, "the button")
