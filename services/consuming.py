@@ -94,6 +94,14 @@ class Consumers:
 
     async def run(self) -> None:
         """Consumes until cancelled. Call it when the topology is declared."""
+        try:
+            await self._run()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_LIMIT):
+                    await self._stop()
+
+    async def _run(self) -> None:
         while True:
             self._over.clear()
             try:
@@ -127,8 +135,8 @@ class Consumers:
             graceful_timeout=5.0,
             logger=None,
         )
+        self._broker, self._subscribers, self._done = broker, [], {}  # known before it connects, so that it is stopped
         await broker.connect()
-        self._broker, self._subscribers, self._done = broker, [], {}
         for queue, handler, prefetch in self._handlers:
             subscriber = broker.subscriber(
                 RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, declare=False),

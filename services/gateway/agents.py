@@ -144,6 +144,7 @@ class Agents:
         chat_id, seal = channel.chat_id, None
         async for entry in self._following.catch_up(connection, channel, page, after):
             connection.send(frames.message(entry, chat_id))
+            await connection.room()
             seal = entry if entry.is_seal else seal
         if chat_id not in connection.followed:  # it went elsewhere meanwhile
             self._hub.unfollow(connection, channel)

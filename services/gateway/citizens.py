@@ -91,6 +91,7 @@ class Citizens:
         seal = None
         async for entry in self._following.catch_up(connection, channel, page, after):
             connection.send(frames.message(entry))
+            await connection.room()
             seal = entry if entry.is_seal else seal
         self._tell_what_changed(connection, channel, told)
         if page.sealed or seal:

@@ -44,6 +44,7 @@ class Connection:
         self._outbox: deque[bytes] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
 
     @property
     def participant(self) -> str:
@@ -67,6 +68,7 @@ class Connection:
             self.closing = (int(code), reason)
             CLOSED.labels(self.party.value, str(int(code))).inc()
         self._wake.set()
+        self._sent.set()
 
     async def next_frame(self) -> bytes | None:
         """The next frame to send; None when it is to be closed now. For the one task that writes."""
@@ -77,7 +79,16 @@ class Connection:
             await self._wake.wait()
         frame = self._outbox.popleft()
         self._bytes -= len(frame)
+        self._sent.set()
         return frame
+
+    async def room(self) -> None:
+        """Returns when the outbox is at most half full, or the connection is over: a long log is no slow reader."""
+        while self._bytes * 2 > MOST_BYTES or len(self._outbox) * 2 > MOST_FRAMES:
+            if self.closing or self.gone:
+                return
+            self._sent.clear()
+            await self._sent.wait()
 
 
 @dataclass

@@ -39,10 +39,11 @@ async def raw_socket(helper: Agent) -> RawSocket:
     reader, writer = await asyncio.open_connection(address, int(port))
     cookies = "; ".join(f"{c.key}={c.value}" for c in helper.http.cookie_jar)
     key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
+    head = (
         f"GET /ws/agent HTTP/1.1\r\nHost: {host}\r\nOrigin: {helper.base}\r\nCookie: {cookies}\r\n"
-        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
+    writer.write(head.encode())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
     socket = RawSocket(reader, writer)
     await socket.send({"type": "hello", "chats": {}})

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.gateway.standing import Parts, World, around, gateway_of, parts_of
+from tests.gateway.standing import Gateway, Parts, World, around, gateway_of, parts_of
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def parts(world: World) -> AsyncIterator[Parts]:
 
 
 @pytest.fixture
-async def gateway(world: World) -> AsyncIterator[str]:
-    """Host and port of a whole gateway."""
-    async with gateway_of(world.settings) as address:
-        yield address
+async def gateway(world: World) -> AsyncIterator[Gateway]:
+    """A whole gateway behind a real server."""
+    async with gateway_of(world.settings) as one:
+        yield one

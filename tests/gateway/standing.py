@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import aio_pika
 import uvicorn
@@ -16,6 +17,7 @@ from fastapi.responses import Response
 from deploy.onemachine import ports
 from services import internal, problems, topology
 from services.broker import Publisher, declare_topology
+from services.chassis import Service
 from services.contracts import Cause, ChatStatus, Entry, Fact, MessagePosted, Note, Party, decode
 from services.departments import load_departments
 from services.gateway.agents import Agents
@@ -33,7 +35,7 @@ from services.gateway.transfers import Transfers
 from services.gateway.upkeep import Heartbeat, Upkeep
 from services.gateway.upstream import Upstream
 from services.tokens import Keys
-from tests.gateway.making import NOW, agent_view, entry, open_session, stored, view
+from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.serving import served
 
 F = TypeVar("F", bound=Fact)
@@ -65,6 +67,8 @@ class Others:
     away: set[str] = field(default_factory=set)
     refused: dict[str, problems.Problem] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # the last one of each chat
+    downloads: list[str] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and body
 
     def open(self, chat_id: str, status: ChatStatus = ChatStatus.WAITING, agent_id: str | None = None) -> str:
@@ -139,7 +143,30 @@ class Others:
                 told.model_dump_json() if told else b"", 200 if told else 204, media_type="application/json"
             )
 
+        _files(app, self)
         return app
+
+
+def _files(app: FastAPI, others: Others) -> None:
+    """Attachments and transcripts, as far as a gateway passes them on."""
+
+    @app.post("/chats/{chat_id}/attachments", status_code=201)
+    async def upload(request: Request, chat_id: str) -> dict[str, Any]:
+        if chat_id in others.away:
+            raise problems.Problem(415, "type_not_allowed", "not this type")
+        known = KEYS.service_of(request.headers["authorization"].removeprefix("Bearer "))
+        others.files[chat_id] = b"".join([chunk async for chunk in request.stream()])
+        actor = known[1].model_dump() if known and known[1] else None
+        return {"name": unquote(request.headers["x-file-name"]), "size": len(others.files[chat_id]), "actor": actor}
+
+    @app.get("/chats/{chat_id}/{rest:path}")
+    async def download(request: Request, chat_id: str, rest: str) -> Response:
+        if chat_id not in others.files:
+            raise problems.Problem(404, "no_such_chat", "no such chat")
+        asked = f"{rest}?{request.url.query}" if request.url.query else rest
+        others.downloads.append(asked)
+        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff", "X-Asked": asked}
+        return Response(others.files[chat_id], headers=headers, media_type="text/plain")
 
 
 class World:
@@ -280,16 +307,29 @@ async def parts_of(world: World) -> AsyncIterator[Parts]:
             await parts.upstream.close()
 
 
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway: its host and port, and its application."""
+
+    address: str
+    app: FastAPI
+
+    @property
+    def service(self) -> Service:
+        service: Service = self.app.state.service
+        return service
+
+
 @contextlib.asynccontextmanager
-async def gateway_of(settings: Settings) -> AsyncIterator[str]:
-    """A gateway behind a real server, set as `services/chassis.py` sets it; its host and port. Ready when it begins."""
+async def gateway_of(settings: Settings, connected: bool = True) -> AsyncIterator[Gateway]:
+    """A gateway behind a real server, set as `services/chassis.py` sets it; with a broker unless not `connected`."""
     port = ports.pick()
     app = create_app(settings)
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
         port=port,
-        ws=HeardProtocol,  # type: ignore[arg-type]
+        ws=HeardProtocol,
         ws_max_size=64 * 1024,
         ws_ping_interval=4,
         ws_ping_timeout=4,
@@ -303,13 +343,11 @@ async def gateway_of(settings: Settings) -> AsyncIterator[str]:
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started or serving.done(), "the server")
+        gateway = Gateway(f"127.0.0.1:{port}", app)
         async with asyncio.timeout(20):
-            while (await app.state.service.readiness()).get("broker") != "ok":
+            while connected and (await gateway.service.readiness()).get("broker") != "ok":
                 await asyncio.sleep(0.02)
-        yield f"127.0.0.1:{port}"
+        yield gateway
     finally:
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
-
-
-__all__ = ["KEYS", "NOW", "SECRET", "Others", "Parts", "World", "around", "gateway_of", "kept", "parts_of", "until"]

@@ -67,6 +67,33 @@ async def test_over_the_bound_of_frames_too_and_what_was_read_does_not_count() -
     assert dropped == [Close.TOO_SLOW]
 
 
+async def test_a_long_log_waits_for_its_reader_and_is_never_too_slow() -> None:
+    dropped: list[int] = []
+    connection, frame = citizen(lambda code, reason: dropped.append(code)), b"x" * 16_000
+
+    async def write() -> None:
+        for _ in range(500):
+            connection.send(frame)
+            await connection.room()
+        connection.close(Close.ENDED)
+
+    writing, read = asyncio.create_task(write()), 0
+    while await connection.next_frame() is not None:
+        read += 1
+    await writing
+    assert (read, dropped) == (500, [])
+
+
+async def test_nobody_waits_for_room_in_a_connection_that_is_over() -> None:
+    connection = citizen()
+    connection.send(b"x" * (MOST_BYTES // 2 + 1))
+    waiting = asyncio.create_task(connection.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    connection.close(Close.RESTART)
+    await asyncio.wait_for(waiting, 1)
+
+
 def test_a_connection_that_is_gone_gets_nothing() -> None:
     connection = citizen()
     connection.gone = True

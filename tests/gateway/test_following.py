@@ -27,7 +27,7 @@ async def test_without_a_binding_there_is_no_channel(world: World, parts: Parts)
     async def fail(_: str) -> None:
         raise Unavailable("broker")
 
-    follow, parts.live.follow = parts.live.follow, fail  # type: ignore[method-assign]
+    follow, parts.live.follow = parts.live.follow, fail  # type: ignore[method-assign, assignment]
     with pytest.raises(Unavailable):
         await parts.following.open(CHAT)
     parts.live.follow = follow  # type: ignore[method-assign]

@@ -76,7 +76,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
 
 async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.ClientSession) -> None:
     plain = (WEB / "loket-chat/widget.js").read_bytes()
-    async with client.get("/widget.js", headers={"Accept-Encoding": "br, gzip"}, auto_decompress=False) as answer:  # type: ignore[call-arg]
+    async with client.get("/widget.js", headers={"Accept-Encoding": "br, gzip"}, auto_decompress=False) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert answer.headers["Vary"] == "Accept-Encoding"
         assert gzip.decompress(await answer.read()) == plain

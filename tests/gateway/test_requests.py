@@ -37,7 +37,14 @@ def request(*chunks: bytes, peer: str | None = "203.0.113.5", **headers: str) ->
         return messages.pop(0)
 
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "scheme": "http", "path": "/", "query_string": b"", "headers": raw}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/",
+        "query_string": b"",
+        "headers": raw,
+    }
     scope |= {"client": (peer, 1) if peer else None, "server": ("127.0.0.1", 80)}
     return Request(scope, receive)
 

@@ -279,8 +279,7 @@ async def test_an_infected_file_is_refused_and_without_a_verdict_none_is_taken(
     make_settings: Callable[..., Settings], store: Store, vhost_url: str
 ):
     await fill(store)
-    async with scanner() as url, served(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as client:
-        door = Door(client)
+    async with scanner() as url, opened(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as door:
         assert (await door.upload(EICAR, "test.txt"))[1]["code"] == "infected"
         assert (await door.upload(PNG_BYTES))[0] == 201
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as door:

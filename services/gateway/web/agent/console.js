@@ -20,6 +20,7 @@ const sound = chime();
 let t = speaker(chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]));
 let stage = null;
 let why = "";
+let leaving = false;
 
 /** Speaks to a screen reader; `loud` also shows it on the page for a while. */
 function say(words, loud = false) {
@@ -67,8 +68,11 @@ function leave(reason) {
   askLogin();
 }
 
+// Our own logging out closes the websocket too: that is no second reason to ask for a login, over what is typed by then.
 async function signOut() {
+  leaving = true;
   const answer = await logout();
+  leaving = false;
   if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), true);
   choose("session", "");
   leave("login.left");
@@ -95,7 +99,7 @@ async function start() {
   page.tools.replaceChildren();
   view("desk");
   const agent = answer.body.agent ?? answer.body;
-  stage = openStage({ t, agent, sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leave("login.ended") });
+  stage = openStage({ t, agent, sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
 }
 
 for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), true));

@@ -1,0 +1,59 @@
+"""`services/gateway/app.py`: nothing is opened before it runs, and a drain sends everybody elsewhere."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from services.contracts import GatewayConnections
+from services.departments import ConfigurationError
+from services.gateway.app import create_app
+from services.gateway.frames import Close
+from tests.gateway.browsers import browser, close_code, hear, say
+from tests.gateway.making import AN, CHAT
+from tests.gateway.standing import Gateway, World, until
+
+
+def test_making_the_application_opens_nothing(world: World) -> None:
+    settings = world.settings.model_copy(update={"rabbitmq_url": "amqp://nowhere.invalid/"})
+    app = create_app(settings)
+    paths = {getattr(route, "path", "") for route in app.routes}
+    assert {"/ws/citizen", "/ws/agent", "/api/chats", "/widget.js", "/readyz"} <= paths
+    with pytest.raises(ConfigurationError):
+        create_app(settings.model_copy(update={"departments_file": settings.departments_file.with_name("none.toml")}))
+
+
+async def test_it_is_ready_when_broker_and_button_are(world: World, gateway: Gateway) -> None:
+    await until(lambda: all(not t.done() for t in gateway.service._tasks.values()), "the tasks")
+    async with asyncio.timeout(10):
+        while set((await gateway.service.readiness()).values()) != {"ok"}:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_drain_closes_everyone_with_1012_and_takes_its_leave(world: World, gateway: Gateway) -> None:
+    token, session = world.others.open(CHAT), world.others.log_in(AN)
+    own = {"Origin": f"http://{gateway.address}", "Cookie": f"eloket-agent={session}"}
+    async with (
+        browser(gateway) as citizen,
+        browser(gateway, "/ws/agent", **own) as agent,
+        aiohttp.ClientSession(f"http://{gateway.address}") as client,
+        client.get("/api/button/events") as stream,
+    ):
+        await say(citizen, "hello", token=token)
+        await say(agent, "hello", chats={})
+        await hear(citizen, "message")
+        await hear(agent, "welcome")
+        draining = asyncio.create_task(gateway.service.drain())
+        assert await close_code(citizen) == await close_code(agent) == Close.RESTART
+        await asyncio.wait_for(stream.read(), 5)
+        await asyncio.wait_for(draining, 10)
+        async with client.get("/readyz") as ready:
+            assert ready.status == 503
+    await until(lambda: any(c.leaving for c in world.heard(GatewayConnections)), "the last list")
+
+
+async def test_pages_of_other_sites_may_ask_only_when_they_are_listed(world: World, gateway: Gateway) -> None:
+    async with aiohttp.ClientSession(f"http://{gateway.address}") as client:
+        asked = {"Origin": "https://evil.be", "Access-Control-Request-Method": "POST"}
+        async with client.options("/api/chats", headers=asked) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers

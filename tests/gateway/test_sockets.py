@@ -1,0 +1,405 @@
+"""`services/gateway/sockets.py` and `protocol.py` behind a real server: every way to misbehave, and its answer.
+
+Each is closed with its own code, and disturbs nobody else.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services import internal
+from services.contracts import ChatStatus, CitizenPresence, MessagePosted, SessionEnded
+from services.gateway import limits, sockets
+from services.gateway.connections import Connection
+from services.gateway.frames import Close, Frame, Hello, Post
+from services.gateway.sockets import Conversation
+from tests.gateway.browsers import Raw, browser, close_code, hear, say
+from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, id_of, seal, state, view
+from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
+
+
+@pytest.fixture
+async def limited(world: World) -> AsyncIterator[Gateway]:
+    """A gateway with its abuse limits on."""
+    async with gateway_of(world.settings.model_copy(update={"rate_limits": "on"})) as one:
+        yield one
+
+
+# ── the first frame ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_hello_in_time_is_4401(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sockets.HELLO_LIMIT == 5.0
+    monkeypatch.setattr(sockets, "HELLO_LIMIT", 0.3)
+    began = time.monotonic()
+    async with browser(gateway) as one:
+        assert await close_code(one) == Close.UNAUTHENTICATED
+    assert 0.2 < time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["", "dag", "[]", "null", "{}", '{"type":[]}', '{"type":"shout"}', '{"type":"accept"}', b'{"type":"hello"}', b"\0"],
+)
+async def test_what_is_no_frame_is_4400(gateway: Gateway, first: str | bytes) -> None:
+    async with browser(gateway) as one:
+        await one.send(first)
+        assert await close_code(one) == Close.BAD_FRAME
+
+
+@pytest.mark.parametrize("first", [{"type": "close"}, {"type": "read", "seq": 1}, {"type": "hello", "after": "1"}])
+async def test_another_first_frame_than_a_hello_is_4401(gateway: Gateway, first: dict[str, Any]) -> None:
+    async with browser(gateway) as one:
+        await one.send(json.dumps(first))
+        assert await close_code(one) == Close.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "token", ["", "nonsense", "a.b.c", "\U0001f3e0", KEYS.service_token("gateway"), "x" * 3_000, 7]
+)
+async def test_a_bad_token_is_4401(gateway: Gateway, token: object) -> None:
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        assert await close_code(one) == Close.UNAUTHENTICATED
+
+
+async def test_another_chats_token_on_the_same_connection_is_4401(world: World, gateway: Gateway) -> None:
+    token, other = world.others.open(CHAT), world.others.open(OTHER)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        await say(one, "hello", token=other)
+        assert await close_code(one) == Close.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("origin", ["https://evil.be", "null", "http://[::1", "x", ""])
+@pytest.mark.parametrize("path", ["/ws/citizen", "/ws/agent"])
+async def test_a_foreign_origin_is_4403(gateway: Gateway, path: str, origin: str) -> None:
+    async with browser(gateway, path, Origin=origin) as one:
+        assert await close_code(one) == Close.FORBIDDEN_ORIGIN
+
+
+async def test_our_own_origin_is_welcome_and_a_citizen_may_have_none(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    for headers in ({}, {"Origin": f"http://{gateway.address}"}):
+        async with browser(gateway, **headers) as one:
+            await say(one, "hello", token=token)
+            assert (await hear(one))["type"] == "welcome"
+
+
+async def test_an_agent_needs_an_origin_and_a_session(world: World, gateway: Gateway) -> None:
+    own = {"Origin": f"http://{gateway.address}"}
+    cookie = {"Cookie": f"eloket-agent={world.others.log_in(AN)}"}
+    async with browser(gateway, "/ws/agent", **cookie) as one:
+        assert await close_code(one) == Close.FORBIDDEN_ORIGIN
+    for wrong in ({}, {"Cookie": "eloket-agent=stolen"}):
+        async with browser(gateway, "/ws/agent", **own, **wrong) as one:
+            assert await close_code(one) == Close.UNAUTHENTICATED
+    async with browser(gateway, "/ws/agent", **own, **cookie) as one:
+        await say(one, "hello", chats={})
+        assert (await hear(one))["agent"]["id"] == AN
+        await world.publisher.tell(SessionEnded(agent_id=AN, session_id=f"session-{AN}"))
+        assert await close_code(one) == Close.UNAUTHENTICATED
+    world.others.away.add(internal.SESSION_LOOKUP)
+    async with browser(gateway, "/ws/agent", **own, **cookie) as one:
+        assert (await hear(one))["code"] == "unavailable"
+        assert await close_code(one) == Close.RESTART
+
+
+# ── after the welcome ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_sent_right_behind_the_hello_is_taken_in_order(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        for number in range(10, 30):
+            await say(one, "message", id=id_of(number), text=f"bericht {number}")
+        for number in range(10, 30):
+            frame = await hear(one, "message") if number > 10 else await _second(one)
+            assert (frame["seq"], frame["id"]) == (number - 8, id_of(number))
+    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 30)]
+
+
+async def _second(one: Any) -> dict[str, Any]:
+    assert (await hear(one, "message"))["event"] == "opened"
+    return await hear(one, "message")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ({"type": "message", "id": id_of(1), "text": ""}, "invalid"),
+        ({"type": "message", "id": id_of(1), "text": "x" * 4_001}, "too_long"),
+        ({"type": "message", "id": id_of(1), "text": "a\0b"}, "invalid"),
+        ({"type": "message", "id": "7", "text": "x"}, "invalid"),
+        ({"type": "read", "seq": 99}, "invalid"),
+        ({"type": "read", "seq": True}, "invalid"),
+        ({"type": "typing", "active": "yes"}, "invalid"),
+        ({"type": "hello", "token": "x", "after": -1}, "invalid"),
+        ({"type": "message", "id": id_of(1), "text": "x" * 60_000}, "too_long"),
+    ],
+)
+async def test_a_wrong_value_is_an_error_and_the_connection_stays(
+    world: World, gateway: Gateway, frame: dict[str, Any], code: str
+) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        await one.send(json.dumps(frame))
+        error = await hear(one, "error")
+        assert error["code"] == code
+        assert error.get("id") == frame.get("id")
+        await say(one, "message", id=id_of(2), text="‮<b>kan nog\u200b</b>")
+        assert (await hear(one, "message"))["text"] == "‮<b>kan nog\u200b</b>"
+
+
+@pytest.mark.parametrize(
+    "frame", ["dag", "{}", '{"type":{}}', '{"type":"note"}', b"\1\2", '{"type":"message","text":"\\ud800"}']
+)
+async def test_what_is_no_frame_is_4400_then_too_and_nobody_else_notices(
+    world: World, gateway: Gateway, frame: str | bytes
+) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one, browser(gateway) as other:
+        for socket in (one, other):
+            await say(socket, "hello", token=token)
+            await hear(socket, "message")
+        await one.send(frame)
+        assert await close_code(one) == Close.BAD_FRAME
+        await say(other, "message", id=id_of(2), text="ik ben er nog")
+        assert (await hear(other, "message"))["seq"] == 2
+
+
+async def test_a_frame_over_64_kib_is_1009_in_one_piece_or_in_many(world: World, gateway: Gateway) -> None:
+    world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await one.send("x" * (64 * 1024 + 1))
+        assert await close_code(one) == Close.TOO_BIG
+    raw = await Raw.open(gateway)
+    raw.send(b"x" * 40_000, opcode=1, fin=False)
+    raw.send(b"x" * 40_000, opcode=0, fin=False)
+    assert await raw.close_code() == Close.TOO_BIG
+    raw.drop()
+    async with browser(gateway) as one:
+        await one.send("x" * 64 * 1024)
+        assert await close_code(one) == Close.BAD_FRAME, "64 KiB may be read; this was no JSON"
+
+
+async def test_bytes_that_are_no_utf8_are_not_read(gateway: Gateway) -> None:
+    raw = await Raw.open(gateway)
+    raw.send(b'{"type":"\xff"}')
+    assert await raw.close_code() in (1007, Close.BAD_FRAME)
+    raw.drop()
+
+
+async def test_the_sixth_tab_closes_the_oldest(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    tabs = [browser(gateway) for _ in range(6)]
+    opened = [await tab.__aenter__() for tab in tabs]
+    try:
+        for one in opened:
+            await say(one, "hello", token=token)
+            await hear(one, "message")
+        assert await close_code(opened[0]) == Close.TOO_MANY_CONNECTIONS
+        await world.append(entry(2))
+        assert [(await hear(one, "message"))["seq"] for one in opened[1:]] == [2] * 5
+    finally:
+        for tab in tabs:
+            await tab.__aexit__(None, None, None)
+
+
+async def test_the_seal_closes_with_1000_after_everything_was_shown(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        world.others.chats[CHAT] = view(2, ChatStatus.CLOSED)
+        await world.publisher.tell(state(2, ChatStatus.CLOSED))
+        await world.append(seal(2))
+        assert (await hear(one, "message"))["event"] == "closed"
+        assert (await hear(one, "closed"))["reason"] == "citizen"
+        assert await close_code(one) == Close.ENDED
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_too_many_frames_are_4429(world: World, limited: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(limited) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        flood = asyncio.create_task(_flood(one))
+        assert await close_code(one) == Close.TOO_MANY_FRAMES
+        await asyncio.gather(flood, return_exceptions=True)
+
+
+async def _flood(one: Any) -> None:
+    for _ in range(1_000):
+        await say(one, "typing", active=True)
+
+
+async def test_too_many_hellos_are_4429_and_too_many_bad_frames_4400(world: World, limited: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(limited) as one:
+        for _ in range(15):
+            await say(one, "hello", token=token)
+        assert await close_code(one) == Close.TOO_MANY_FRAMES
+    async with browser(limited) as one:
+        await say(one, "hello", token=token)
+        for _ in range(30):
+            await say(one, "typing", active=1)
+        assert await close_code(one) == Close.BAD_FRAME
+
+
+async def test_too_many_messages_are_refused_until_the_refused_one_comes_again(
+    world: World, limited: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MESSAGES_PER_CONNECTION", limits.Limit(3, 2))
+    token = world.others.open(CHAT)
+    async with browser(limited) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        for number in range(2, 7):
+            await say(one, "message", id=id_of(number), text="x")
+        answers = [await hear(one, "message", "error") for _ in range(5)]
+        assert [a["id"] for a in answers if a["type"] == "message"] == [id_of(2), id_of(3), id_of(4)]
+        refused = [(a["code"], a["id"]) for a in answers if a["type"] == "error"]
+        assert refused[0] == ("rate_limited", id_of(5))
+        assert refused[1][1] == id_of(6)
+        await asyncio.sleep(1.2)
+        await say(one, "message", id=id_of(6), text="x")
+        assert (await hear(one, "error"))["code"] == "unavailable", "out of its turn"
+        await say(one, "message", id=id_of(5), text="x")
+        assert (await hear(one, "message"))["id"] == id_of(5)
+
+
+# ── peers that read slowly, or vanish ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_long_log_is_no_slow_reader(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    await world.append(*(entry(n, text="🏠" * 4_000) for n in range(2, 402)), tell=False)  # 6 MB
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        assert [(await hear(one, "message"))["seq"] for _ in range(401)] == list(range(1, 402))
+
+
+async def test_a_reader_that_stands_still_is_4430_and_nobody_else_notices(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    slow = await Raw.open(gateway)
+    slow.say("hello", token=token)
+    async with browser(gateway) as good:
+        await say(good, "hello", token=token)
+        await hear(good, "message")
+        await world.hear(CitizenPresence)
+        text, seqs = "🏠" * 4_000, list[int]()
+        for seq in range(2, 902):  # 14 MB: more than any buffer on the way
+            await world.append(entry(seq, text=text))
+            if seq % 50 == 1:
+                seqs += [(await hear(good, "message"))["seq"] for _ in range(50)]
+        assert seqs == list(range(2, 902))
+    assert await slow.close_code(20) == Close.TOO_SLOW
+    slow.drop()
+
+
+async def test_a_peer_that_vanishes_is_noticed_within_15_s_whatever_it_has_not_read(
+    world: World, gateway: Gateway
+) -> None:
+    silent, full = await Raw.open(gateway), await Raw.open(gateway)
+    silent.say("hello", token=world.others.open(CHAT))
+    full.say("hello", token=world.others.open(OTHER))
+    await world.hear(CitizenPresence, 2)
+    began = time.monotonic()
+    for seq in range(2, 302):  # 5 MB: more than the kernel takes, less than an outbox too full
+        await world.append(entry(seq, OTHER, text="🏠" * 4_000))
+    reading = asyncio.create_task(silent.end())  # it reads, and never answers a ping
+    gone = {p.chat_id for p in await world.hear(CitizenPresence, 4, 15) if not p.online}
+    assert gone == {CHAT, OTHER}
+    assert time.monotonic() - began < 15
+    await asyncio.wait_for(reading, 5)
+    silent.drop()
+    full.drop()
+
+
+async def test_a_browser_that_just_goes_is_gone_at_once(world: World, gateway: Gateway) -> None:
+    raw = await Raw.open(gateway)
+    raw.say("hello", token=world.others.open(CHAT))
+    await world.hear(CitizenPresence)
+    raw.drop()
+    assert [p.online for p in await world.hear(CitizenPresence, 2, 3)] == [True, False]
+
+
+# ── one conversation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Room:
+    """Answers a hello when it is let, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.taken: list[str] = []
+
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        await asyncio.shield(self.answer)
+
+    def take(self, connection: Connection, frame: Frame) -> None:
+        assert isinstance(frame, Post)
+        self.taken.append(frame.text or "")
+
+    def leave(self, connection: Connection) -> None:
+        self.taken.append("left")
+
+
+def _post(number: int) -> str:
+    return json.dumps({"type": "message", "id": id_of(number), "text": str(number)})
+
+
+async def test_a_frame_that_comes_as_the_hello_is_answered_stays_behind_those_before_it() -> None:
+    room, loop = Room(), asyncio.get_running_loop()
+    conversation = Conversation(citizen(), room, limited=False)
+    conversation.greet(Hello("t"))
+    await asyncio.sleep(0)
+    conversation.receive(_post(1))
+    conversation.receive(_post(2))
+    assert room.taken == []
+    room.answer.set_result(None)
+    for number in range(3, 9):  # at every moment around the end of the greeting
+        loop.call_soon(conversation.receive, _post(number))
+        await asyncio.sleep(0)
+    await until(lambda: len(room.taken) == 8, "all to be taken")
+    assert room.taken == [str(n) for n in range(1, 9)]
+    await conversation.end()
+    assert room.taken[-1] == "left"
+
+
+async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_taken() -> None:
+    room = Room()
+    connection = citizen()
+    conversation = Conversation(connection, room, limited=False)
+    conversation.greet(Hello("t"))
+    conversation.receive(_post(1))
+    room.answer.set_exception(ValueError())
+    await until(lambda: connection.closing, "the close")
+    await asyncio.sleep(0)
+    assert connection.closing == (1012, "try again")
+    assert room.taken == []
+    await conversation.end()
+
+
+async def test_what_waits_for_a_welcome_is_bounded() -> None:
+    connection = citizen()
+    conversation = Conversation(connection, Room(), limited=False)
+    conversation.greet(Hello("t"))
+    for number in range(sockets.MOST_STASHED + 1):
+        assert connection.closing is None
+        conversation.receive(_post(number))
+    assert connection.closing is not None
+    assert connection.closing[0] == Close.TOO_MANY_FRAMES
+    await conversation.end()
