@@ -15,6 +15,9 @@ ELSEWHERE = {
     "services/presence/api.py": "tests/presence/test_service.py asks all of it over HTTP",
     "services/presence/telling.py": "tests/presence/test_consumers.py and test_heartbeats.py hear what it tells",
     "services/routing/telling.py": "tests/routing/test_consumers.py and test_sweeps.py hear what it tells",
+    "services/transcripts/counting.py": "names of metrics only",
+    "services/transcripts/recording.py": "tests/transcripts/test_consumers.py sees what becomes of batches",
+    "services/transcripts/uploads.py": "tests/transcripts/test_api.py uploads over HTTP",
 }
 """Modules that are tested somewhere else, and where. Keep it short."""
 

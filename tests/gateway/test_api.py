@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from tests.gateway.making import AN, BERT, agent_view, view
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
 from tests.gateway.test_buttons import told
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 HTML = "<b>An</b> ‮​"
 
 
@@ -33,7 +35,8 @@ class Client:
             return answer.status, json.loads(raw) if raw else None, answer.headers
 
     async def press(self, key: str | None = None, **members: Any) -> tuple[int, Any, Any]:
-        return await self.ask("POST", "/api/chats", members, **({"Idempotency_Key": key} if key is not None else {}))
+        named = {} if key is None else {"Idempotency_Key": key}
+        return await self.ask("POST", "/api/chats", members, **named)
 
 
 @pytest.fixture
@@ -96,8 +99,14 @@ async def test_an_open_page_hears_of_each_change(world: World, client: Client) -
 async def test_a_press_opens_a_chat_with_all_that_was_told(world: World, client: Client) -> None:
     await show(world, client)
     form = {"id": "aanvraag-42", "title": HTML, "url": "https://loket.be/premie?stap=2"}
-    members = {"department": "algemeen", "locale": "fr", "name": f" {HTML} ", "question": f" {HTML} ", "form": form}
-    status, started, headers = await client.press(**members, unknown={"x": 1})
+    members: dict[str, Any] = {
+        "department": "algemeen",
+        "locale": "fr",
+        "name": f" {HTML} ",
+        "question": f" {HTML} ",
+        "form": form,
+    }
+    status, started, headers = await client.press(None, **members, unknown={"x": 1})
     assert status == 201
     assert headers["Cache-Control"] == "no-store"
     assert started.keys() == {"chat_id", "token", "websocket"}
@@ -150,7 +159,7 @@ async def test_a_press_that_another_replica_took_is_the_same_chat(world: World, 
     await show(world, client, green=False, revision=10)
     async with gateway_of(world.settings) as replica, aiohttp.ClientSession(f"http://{replica.address}") as session:
         assert (await Client(session).press("sleutel"))[1] == first
-        world.others.chats[chat_id] = view(1, ChatStatus.CLOSED, chat_id=chat_id)  # opened long ago
+        world.others.chats[chat_id] = view(1, ChatStatus.CLOSED, chat_id=chat_id, opened_at=LONG_AGO)
         assert (await Client(session).press("sleutel"))[0] == 409, "after ten minutes it is a new press"
 
 

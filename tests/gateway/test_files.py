@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,7 +29,7 @@ async def client(gateway: Gateway) -> AsyncIterator[aiohttp.ClientSession]:
 def form(content: bytes, name: str = "brief één.pdf", field: str = "file") -> aiohttp.FormData:
     data = aiohttp.FormData()
     data.add_field("x", "first")
-    data.add_field(field, content, filename=name, content_type="application/pdf")
+    data.add_field(field, io.BytesIO(content), filename=name, content_type="application/pdf")
     return data
 
 
@@ -104,7 +105,7 @@ async def test_what_transcripts_refuses_is_passed_on(world: World, client: aioht
         (f"{PATH}/attachments/{OTHER.upper()}", f"attachments/{OTHER}"),
         (f"{PATH}/transcript", "transcript?format=txt"),
         (f"{PATH}/transcript?format=pdf", "transcript?format=pdf"),
-        (f"{PATH}/transcript?format=../%26x=1", "transcript?format=..%2F%26x%3D1"),
+        (f"{PATH}/transcript?format=p%26x=1", "transcript?format=p%26x%3D1"),
     ],
 )
 async def test_downloads_pass_with_their_headers(

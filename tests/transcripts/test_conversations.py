@@ -1,0 +1,60 @@
+"""Reads for those who must not miss anything, on the real database."""
+
+import asyncio
+from pathlib import Path
+
+from services.departments import load_departments
+from services.internal import HistoryWanted
+from services.transcripts.conversations import history, tail_at_least, transcript
+from services.transcripts.store import Store
+from tests.real import ROOT
+from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_fact, seal_entry
+
+DEPARTMENTS = load_departments(ROOT / Path("deploy/departments.toml"))
+
+
+async def test_a_chat_without_a_log_has_no_history(store: Store) -> None:
+    assert await history(store, HistoryWanted(chat_id=new_id()), notes=False) is None
+
+
+async def test_a_page_has_what_comes_after_and_knows_the_end(store: Store) -> None:
+    chat_id = new_id()
+    for one in (entry(chat_id, 1), entry(chat_id, 2), seal_entry(chat_id, 3)):
+        await store.insert([one])
+    page = await history(store, HistoryWanted(chat_id=chat_id, after=1), notes=False)
+    assert page is not None
+    assert ([e.seq for e in page.entries], page.last_seq, page.sealed) == ([2, 3], 3, True)
+    assert page.closed_at == OPENED_AT
+    beyond = await history(store, HistoryWanted(chat_id=chat_id, after=9), notes=False)
+    assert beyond is not None
+    assert (beyond.entries, beyond.last_seq) == ([], 3)
+
+
+async def test_what_was_heard_of_is_waited_for(store: Store) -> None:
+    chat_id = new_id()
+    await store.insert([entry(chat_id, 1)])
+    asked = asyncio.create_task(tail_at_least(store, chat_id, 2))
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    await store.insert([entry(chat_id, 2)])
+    assert (await asked).seq == 2
+
+
+async def test_what_never_comes_is_not_waited_for_for_ever(store: Store) -> None:
+    chat_id = new_id()
+    await store.insert([entry(chat_id, 1)])
+    async with asyncio.timeout(10):
+        assert (await tail_at_least(store, chat_id, 99)).seq == 1
+
+
+async def test_the_whole_conversation_with_its_departments_name(store: Store) -> None:
+    chat_id = new_id()
+    await store.open_chats([opened_fact(chat_id, locale="fr")])
+    await store.insert([entry(chat_id, 1)])
+    chat = await store.chat(chat_id)
+    assert chat is not None
+    open_still = await transcript(store, chat, DEPARTMENTS)
+    assert (open_still.department_name, open_still.closed_at) == ("Questions générales", None)
+    await store.insert([seal_entry(chat_id, 2)])
+    closed = await transcript(store, chat, DEPARTMENTS)
+    assert (len(closed.entries), closed.closed_at) == (2, OPENED_AT)

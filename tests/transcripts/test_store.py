@@ -1,0 +1,76 @@
+"""What is stored, on the real database."""
+
+import pytest
+
+from services.contracts import NotePosted
+from services.transcripts.rounds import Tail
+from services.transcripts.store import MAX_ENTRY, Store, document, encodable, entry_of
+from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, opened_fact, seal_entry
+
+
+async def test_indexes_are_made_any_number_of_times(store: Store) -> None:
+    await store.ensure_indexes()
+    await store.ensure_indexes()
+
+
+async def test_a_taken_place_and_a_known_id_are_told_by_their_positions(store: Store) -> None:
+    one, other = new_id(), new_id()
+    assert await store.insert([entry(one, 1), entry(other, 1)]) == set()
+    taken = await store.insert([entry(one, 1, id="another"), entry(other, 2)])
+    assert taken == {0}
+    assert await store.insert([entry(one, 2, id="id-1"), entry(other, 3)]) == {0}
+    assert await store.last_seqs([one, other, new_id()]) == {one: 1, other: 3}
+
+
+async def test_the_tail_knows_the_seal(store: Store) -> None:
+    chat_id = new_id()
+    assert await store.tails([chat_id]) == {chat_id: Tail()}
+    await store.insert([entry(chat_id, 1)])
+    await store.insert([seal_entry(chat_id, 2)])
+    assert await store.tails([chat_id]) == {chat_id: Tail(2, True, OPENED_AT)}
+
+
+async def test_entries_come_in_order_after_a_seq_and_as_they_were_stored(store: Store) -> None:
+    chat_id = new_id()
+    written = [entry(chat_id, 1), entry(chat_id, 2, text=None, attachment=attachment()), seal_entry(chat_id, 3)]
+    for one in reversed(written):
+        await store.insert([one])
+    assert await store.entries(chat_id) == written
+    assert await store.entries(chat_id, after=1, limit=1) == written[1:2]
+    assert await store.find(chat_id, ["id-1", "nobody"]) == {"id-1": written[0]}
+
+
+async def test_a_chat_is_opened_once_and_remembers_who_took_part(store: Store) -> None:
+    chat_id = new_id()
+    await store.open_chats([opened_fact(chat_id)])
+    await store.note_states([(chat_id, 3, "an"), (chat_id, 2, "bert"), (chat_id, 1, None)])
+    await store.open_chats([opened_fact(chat_id, locale="fr")])
+    chat = await store.chat(chat_id)
+    assert chat is not None
+    assert (chat.locale, chat.v, chat.participants) == ("nl", 3, frozenset({"an", "bert"}))
+    await store.close_chats([seal_entry(chat_id, 2)])
+    closed = await store.chat(chat_id)
+    assert closed is not None
+    assert closed.closed_at == OPENED_AT
+    assert await store.chat(new_id()) is None
+
+
+async def test_the_first_note_of_an_id_stands(store: Store) -> None:
+    chat_id, id_ = new_id(), new_id()
+    first = NotePosted(chat_id=chat_id, id=id_, agent_id="an", agent_name="An", text="eerste")
+    other = first.model_copy(update={"text": "tweede"})
+    kept = await store.add_note(first, OPENED_AT)
+    assert await store.add_note(other, OPENED_AT) == kept
+    assert await store.notes(chat_id) == [kept]
+
+
+def test_a_document_has_only_what_the_entry_has() -> None:
+    stored = document(entry("c", 1))
+    assert "attachment" not in stored
+    assert "event" not in stored
+    assert entry_of(stored) == entry("c", 1)
+
+
+@pytest.mark.parametrize(("text", "fits"), [("x" * 4_000, True), ("x" * MAX_ENTRY, False), ("\ud800", False)])
+def test_what_the_database_cannot_hold_is_known_beforehand(text: str, fits: bool) -> None:
+    assert encodable(entry("c", 1).model_copy(update={"text": text})) is fits
