@@ -25,12 +25,13 @@ from services.contracts import (
 from services.gateway import frames
 from services.gateway.connections import Connection
 from services.gateway.following import Following, NoSuchChat
-from services.gateway.frames import Accept, Close, End, Hello, Post, Read, SetState, TransferChat, Typing, WriteNote
+from services.gateway.frames import Close
 from services.gateway.hub import Channel
 from services.gateway.posting import Posting, refuse
 from services.gateway.tasks import Tasks
 from services.gateway.transfers import Transfers
 from services.gateway.upstream import Declined, Unavailable
+from services.gateway.verbs import Accept, End, Frame, Hello, Post, Read, SetState, TransferChat, Typing, WriteNote
 from services.internal import ChatHistory, ChatView
 
 log = structlog.get_logger()
@@ -208,7 +209,7 @@ class Agents:
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, connection: Connection, frame: frames.Frame) -> None:
+    def take(self, connection: Connection, frame: Frame) -> None:
         """What an accepted frame of a greeted connection does. Returns at once."""
         agent = connection.agent
         assert agent is not None

@@ -20,11 +20,12 @@ from services.contracts import (
 from services.gateway import frames
 from services.gateway.connections import Connection
 from services.gateway.following import Following, NoSuchChat
-from services.gateway.frames import Close, End, Hello, Post, Read, Typing
+from services.gateway.frames import Close
 from services.gateway.hub import Channel
 from services.gateway.posting import Posting, refuse
 from services.gateway.tasks import Tasks
 from services.gateway.upstream import Unavailable
+from services.gateway.verbs import End, Frame, Hello, Post, Read, Typing
 from services.internal import ChatView
 from services.tokens import Keys
 
@@ -55,6 +56,8 @@ class Citizens:
             await self._answer(connection, connection.chat_id, hello.after)
         except NoSuchChat:
             connection.close(Close.NO_SUCH_CHAT, "no such chat")
+        except _Expired:
+            connection.close(Close.UNAUTHENTICATED, "the token has expired")
         except Unavailable as error:
             log.warning("hello_not_answered", missing=str(error))
             connection.send(frames.error("unavailable"))
@@ -67,17 +70,10 @@ class Citizens:
             view, page = await asyncio.gather(self._following.view(chat_id), self._following.first_page(channel, after))
             if view.closed_at and datetime.now(UTC) - view.closed_at > TOKEN_AFTER_END:
                 raise _Expired
-        except BaseException as error:
+        except BaseException:
             if first:
                 self._following.release(connection, channel)
-            if isinstance(error, _Expired):
-                connection.close(Close.UNAUTHENTICATED, "the token has expired")
-                return
             raise
-        if connection.gone:
-            if first:
-                self._following.release(connection, channel)
-            return
         self._hub.unfollow(connection, channel)
         if first:
             self._arrive(connection, channel, view)
@@ -124,7 +120,7 @@ class Citizens:
         fact = CitizenPresence(chat_id=chat_id, incarnation=self._hub.incarnation, online=online)
         await self._publisher.mention(fact)
 
-    def take(self, connection: Connection, frame: frames.Frame) -> None:
+    def take(self, connection: Connection, frame: Frame) -> None:
         """What an accepted frame of a greeted connection does. Returns at once."""
         chat_id = connection.chat_id
         assert chat_id is not None
@@ -156,4 +152,4 @@ class Citizens:
 
 
 class _Expired(Exception):
-    pass
+    """The chat ended too long ago for its token."""

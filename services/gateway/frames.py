@@ -7,7 +7,6 @@ does not allow and lone surrogates besides, which could not be stored (RFC 8259 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Literal
@@ -15,6 +14,20 @@ from typing import Any, Literal
 import orjson
 
 from services.contracts import AgentState, Attachment, ChatStatus, Entry, Note, is_id
+from services.gateway.verbs import (
+    Accept,
+    End,
+    Frame,
+    Hello,
+    Malformed,
+    Post,
+    Read,
+    Refused,
+    SetState,
+    TransferChat,
+    Typing,
+    WriteNote,
+)
 from services.internal import AgentView, ChatView
 
 MAX_TEXT = 4_000  # Unicode code points
@@ -37,77 +50,6 @@ class Close(IntEnum):
     TOO_SLOW = 4430
 
 
-class Malformed(Exception):
-    """Not JSON, or not a frame of this protocol: the connection closes with 4400."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A frame that is understood but not accepted: it becomes an `error` frame and the connection stays."""
-
-    code: str
-    id: str | None = None
-    chat_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    token: str = ""
-    after: int = 0
-    chats: Mapping[str, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    id: str
-    text: str | None = None
-    attachment: str | None = None
-    chat_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WriteNote:
-    id: str
-    text: str
-    chat_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Typing:
-    active: bool
-    chat_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    seq: int
-    chat_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    chat_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    chat_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetState:
-    state: AgentState
-
-
-@dataclass(frozen=True, slots=True)
-class TransferChat:
-    chat_id: str
-    department: str | None
-    agent: str | None
-    note: str | None
-
-
-Frame = Hello | Post | WriteNote | Typing | Read | End | Accept | SetState | TransferChat
 CITIZEN_FRAMES = frozenset({"hello", "message", "typing", "read", "close"})
 AGENT_FRAMES = CITIZEN_FRAMES | {"accept", "state", "transfer", "note"}
 

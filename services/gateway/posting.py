@@ -13,10 +13,10 @@ from services.broker import Publisher, Unconfirmed
 from services.contracts import CloseReason, CloseRequested, Fact, MessagePosted, NotePosted, Party
 from services.gateway import frames
 from services.gateway.connections import Connection
-from services.gateway.frames import End, Post, WriteNote
 from services.gateway.hub import Hub, Outcome, Refusal
 from services.gateway.lines import Item, Line, after_attempt
 from services.gateway.tasks import Tasks
+from services.gateway.verbs import End, Post, WriteNote
 from services.tracing import begin_trace
 
 log = structlog.get_logger()

@@ -18,12 +18,13 @@ from services.gateway.agents import Agents
 from services.gateway.citizens import Citizens
 from services.gateway.connections import Connection
 from services.gateway.cookies import session_token
-from services.gateway.frames import Close, Frame, Hello, Malformed, Post, Refused
+from services.gateway.frames import Close
 from services.gateway.limits import Bucket
 from services.gateway.lines import Line
 from services.gateway.posting import refuse
 from services.gateway.protocol import SOCKET, HeardProtocol
 from services.gateway.upstream import Unavailable, Upstream
+from services.gateway.verbs import Frame, Hello, Malformed, Post, Refused
 from services.tracing import begin_trace
 
 log = structlog.get_logger()

@@ -9,9 +9,9 @@ from services.broker import Publisher, Unconfirmed
 from services.contracts import AgentState, NotePosted, Record, derived_id
 from services.departments import Departments
 from services.gateway.connections import Connection
-from services.gateway.frames import TransferChat
 from services.gateway.posting import refuse
 from services.gateway.upstream import Declined, Unavailable, Upstream
+from services.gateway.verbs import TransferChat
 
 
 class Transfers:

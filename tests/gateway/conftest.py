@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
+from tests.gateway.asking import Client
 from tests.gateway.standing import Gateway, Parts, World, around, gateway_of, parts_of
 
 
@@ -24,3 +26,10 @@ async def gateway(world: World) -> AsyncIterator[Gateway]:
     """A whole gateway behind a real server."""
     async with gateway_of(world.settings) as one:
         yield one
+
+
+@pytest.fixture
+async def client(gateway: Gateway) -> AsyncIterator[Client]:
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(f"http://{gateway.address}", cookie_jar=jar) as session:
+        yield Client(session)

@@ -21,7 +21,7 @@ from services.contracts import (
 )
 from services.gateway import following
 from services.gateway.connections import Connection
-from services.gateway.frames import Accept, End, Hello, Post, Read, SetState, Typing, WriteNote
+from services.gateway.verbs import Accept, End, Hello, Post, Read, SetState, Typing, WriteNote
 from tests.gateway.making import (
     AN,
     BERT,

@@ -17,7 +17,7 @@ from services.contracts import (
 )
 from services.gateway import following
 from services.gateway.connections import Connection
-from services.gateway.frames import End, Hello, Post, Read, Typing
+from services.gateway.verbs import End, Hello, Post, Read, Typing
 from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, fresh_citizen, id_of, kinds, seal, sent, state, view
 from tests.gateway.standing import KEYS, Parts, World, until
 

@@ -27,7 +27,7 @@ async def client(gateway: Gateway) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def form(content: bytes, name: str = "brief één.pdf", field: str = "file") -> aiohttp.FormData:
-    data = aiohttp.FormData()
+    data = aiohttp.FormData(quote_fields=False)  # as browsers do
     data.add_field("x", "first")
     data.add_field(field, io.BytesIO(content), filename=name, content_type="application/pdf")
     return data

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from services.contracts import AgentState, Attachment, ChatStatus, CloseReason, Form, Note, Party
 from services.gateway import frames
-from services.gateway.frames import (
-    AGENT_FRAMES,
-    CITIZEN_FRAMES,
+from services.gateway.frames import AGENT_FRAMES, CITIZEN_FRAMES, Close, parse
+from services.gateway.verbs import (
     Accept,
-    Close,
     End,
     Frame,
     Hello,
@@ -29,7 +27,6 @@ from services.gateway.frames import (
     TransferChat,
     Typing,
     WriteNote,
-    parse,
 )
 from tests.gateway.making import AN, CHAT, NOW, agent_view, entry, id_of, seal, view
 

@@ -7,7 +7,7 @@ import pytest
 from services.contracts import CloseRequested, MessagePosted, MessageRefused, RefusalCode
 from services.gateway import lines, posting
 from services.gateway.connections import Connection
-from services.gateway.frames import End, Post
+from services.gateway.verbs import End, Post
 from tests.gateway.making import CHAT, citizen, entry, id_of, sent, stored
 from tests.gateway.standing import Parts, World, until
 

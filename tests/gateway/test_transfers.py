@@ -5,7 +5,7 @@ import pytest
 from services import internal
 from services.contracts import AgentState, NotePosted
 from services.gateway.connections import Connection
-from services.gateway.frames import TransferChat
+from services.gateway.verbs import TransferChat
 from services.problems import Problem
 from tests.gateway.making import AN, BERT, CHAT, agent, agent_view, sent
 from tests.gateway.standing import Parts, World

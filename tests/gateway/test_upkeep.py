@@ -7,7 +7,7 @@ import pytest
 from services import internal
 from services.contracts import AgentState, ChatStatus, GatewayConnections
 from services.gateway import upkeep as module
-from services.gateway.frames import Hello
+from services.gateway.verbs import Hello
 from tests.gateway.making import (
     AN,
     BERT,

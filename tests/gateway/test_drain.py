@@ -1,4 +1,4 @@
-"""`services/gateway/app.py`: nothing is opened before it runs, and a drain sends everybody elsewhere."""
+"""A whole gateway: nothing is opened before it runs, and a drain sends everybody elsewhere."""
 
 import asyncio
 

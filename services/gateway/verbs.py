@@ -1,0 +1,81 @@
+"""What browsers ask for, as values: one for each frame that `services/gateway/frames.py` understands. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.contracts import AgentState
+
+
+class Malformed(Exception):
+    """Not JSON, or not a frame of this protocol: the connection closes with 4400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame that is understood but not accepted: it becomes an `error` frame and the connection stays."""
+
+    code: str
+    id: str | None = None
+    chat_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    token: str = ""
+    after: int = 0
+    chats: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    id: str
+    text: str | None = None
+    attachment: str | None = None
+    chat_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteNote:
+    id: str
+    text: str
+    chat_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    active: bool
+    chat_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    seq: int
+    chat_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    chat_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    chat_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    state: AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class TransferChat:
+    chat_id: str
+    department: str | None
+    agent: str | None
+    note: str | None
+
+
+Frame = Hello | Post | WriteNote | Typing | Read | End | Accept | SetState | TransferChat

@@ -1,0 +1,40 @@
+"""A browser's side of the gateway's HTTP interface."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+
+from tests.gateway.standing import World
+from tests.gateway.test_buttons import told
+
+
+class Client:
+    """A browser's side of the HTTP interface."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
+        """Status, body (JSON where it is any) and headers."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(method, path, data=data, headers=named) as answer:
+            raw = await answer.read()
+            return answer.status, json.loads(raw) if raw else None, answer.headers
+
+    async def press(self, key: str | None = None, **members: Any) -> tuple[int, Any, Any]:
+        named = {} if key is None else {"Idempotency_Key": key}
+        return await self.ask("POST", "/api/chats", members, **named)
+
+
+async def show(world: World, client: Client, green: bool = True, revision: int = 9) -> None:
+    """Presence tells this colour, and the gateway has heard it."""
+    async with asyncio.timeout(10):
+        while True:
+            await world.publisher.tell(told(revision, green=green))
+            _, button, _ = await client.ask("GET", "/api/button")
+            if button["reason"] == ("available" if green else "closed"):
+                return
+            await asyncio.sleep(0.05)
