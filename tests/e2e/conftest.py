@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real import System, running_system
+from tests.real import Broker, System, running_system, unique
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +15,11 @@ def frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @pytest.fixture(scope="session")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def hasty(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system that loses its patience within seconds: its limits are short."""
     limits = {"HELLO_LIMIT": "2", "ACCEPT_LIMIT": "2", "WAITING_LIMIT": "4", "NAMED_LIMIT": "2", "SETTLE_LIMIT": "0.5"}
-    with running_system(tmp_path_factory.mktemp("hasty"), RATE_LIMITS="off", **limits) as running:
+    name = unique("hasty-")
+    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    with running_system(tmp_path_factory.mktemp("hasty"), RATE_LIMITS="off", **servers, **limits) as running:
         yield running
+    broker.remove_vhost(name)

@@ -10,8 +10,8 @@ from tests.gateway.standing import Gateway, Parts, World, around, gateway_of, pa
 
 
 @pytest.fixture
-async def world(vhost_url: str) -> AsyncIterator[World]:
-    async with around(vhost_url) as one:
+async def world(module_vhost_url: str) -> AsyncIterator[World]:
+    async with around(module_vhost_url) as one:
         yield one
 
 

@@ -173,3 +173,13 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     await until(lambda: sender.shown[CHAT] == 3, "both")
     assert [f["seq"] for f in sent(sender)] == [2, 3]
     await world.publisher.tell(stored(world.others.logs[CHAT][2]))
+
+
+async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sender: Connection) -> None:
+    world.storing = False
+    for number in range(10, 10 + lines.CAPACITY):
+        parts.posting.post(sender, CHAT, post(number))
+    await world.hear(MessagePosted)
+    parts.hub.hear(stored(entry(2, id=id_of(10))))
+    parts.posting.post(sender, CHAT, post(99))  # the sender has seen the receipt, and nothing else has run meanwhile
+    assert errors(sender) == []
