@@ -164,4 +164,5 @@ class History(Record):
 class Tails(Record):
     tails: dict[str, int]
 
+
 MAX_FILE_BYTES = 10 * 1024 * 1024  # of one attachment

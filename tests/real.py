@@ -30,7 +30,16 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
 OUR_VARIABLES = (
-    *("RABBITMQ_URL", "MONGODB_URL", "MONGODB_PREFIX", "DATA_DIR", "OFFICE_HOURS", "TIMEZONE", "HOLIDAYS", "LISTEN_ADDRESS"),
+    *(
+        "RABBITMQ_URL",
+        "MONGODB_URL",
+        "MONGODB_PREFIX",
+        "DATA_DIR",
+        "OFFICE_HOURS",
+        "TIMEZONE",
+        "HOLIDAYS",
+        "LISTEN_ADDRESS",
+    ),
     *("TOKEN_SECRET", "DEMO_AGENTS", "RATE_LIMITS", "LOG_LEVEL", "DEPARTMENTS_FILE"),
     *(f"{name.upper()}_{part}" for name in SERVICES for part in ("PORT", "URL")),
 )

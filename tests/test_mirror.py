@@ -45,8 +45,6 @@ def test_no_exception_is_out_of_date():
         assert not mirror(module).is_file(), f"{module} has tests of its own now"
 
 
-
-
 def test_modules_are_small():
     for module in modules():
         lines = len((ROOT / module).read_text().splitlines())

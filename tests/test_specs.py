@@ -61,7 +61,12 @@ def test_the_same_code_gives_the_same_bytes(made: dict[str, Document]) -> None:
 
 
 def test_the_environment_changes_nothing(made: dict[str, Document], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("GATEWAY_PORT", "9"), ("DEPARTMENTS_FILE", "nowhere"), ("TOKEN_SECRET", "x"), ("LISTEN_ADDRESS", "h")):
+    for name, value in (
+        ("GATEWAY_PORT", "9"),
+        ("DEPARTMENTS_FILE", "nowhere"),
+        ("TOKEN_SECRET", "x"),
+        ("LISTEN_ADDRESS", "h"),
+    ):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir("/")
     assert documents() == made

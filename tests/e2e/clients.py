@@ -127,7 +127,9 @@ class Citizen:
         return await self.http.post(url, data=form, headers=self.bearer)
 
     async def transcript(self, format: str = "json") -> aiohttp.ClientResponse:
-        return await self.http.get(f"{self.base}/api/chats/{self.chat_id}/transcript?format={format}", headers=self.bearer)
+        return await self.http.get(
+            f"{self.base}/api/chats/{self.chat_id}/transcript?format={format}", headers=self.bearer
+        )
 
 
 class Agent:

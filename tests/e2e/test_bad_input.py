@@ -70,7 +70,11 @@ async def test_a_bad_hello(system: System) -> None:
 
 async def test_an_agent_needs_a_cookie_and_our_origin(system: System) -> None:
     async with aiohttp.ClientSession() as session:
-        for headers, code in (({}, 4403), ({"Origin": "https://elsewhere.example"}, 4403), ({"Origin": system.base_url}, 4401)):
+        for headers, code in (
+            ({}, 4403),
+            ({"Origin": "https://elsewhere.example"}, 4403),
+            ({"Origin": system.base_url}, 4401),
+        ):
             socket = Socket(await session.ws_connect(f"{system.base_url}/ws/agent", headers=headers))
             assert await socket.closed() == code
 
