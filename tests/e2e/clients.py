@@ -1,4 +1,4 @@
-"""A citizen and an agent over the public protocol, as somebody else's client would speak it. Nothing of services/ in here."""
+"""A citizen and an agent over the public protocol, as somebody else's client speaks it. Nothing of services/ in here."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ class Socket:
         await self.ws.send_json(frame)
 
     async def expect(self, kind: str, wait: float = WAIT, **members: Any) -> Frame:
-        """The next frame of this type with these members (a callable tests the value). Raises `Closed`, `TimeoutError`."""
+        """The next frame of this type with these members (a callable tests one). Raises `Closed`, `TimeoutError`."""
         async with asyncio.timeout(wait):
             while True:
                 frame = await self._take()

@@ -1,4 +1,4 @@
-"""The conversation of the manual, over the public protocol, through four services, a real broker and a real database."""
+"""The conversation of the manual, over the public protocol, through four services, a real broker and database."""
 
 import asyncio
 
