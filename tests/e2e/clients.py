@@ -1,4 +1,4 @@
-"""A citizen and an agent over the public protocol, as somebody else's client speaks it. Nothing of services/ in here."""
+"""A citizen and an agent over the protocol, as somebody else's client speaks it. Nothing of services/ in here."""
 
 import asyncio
 import contextlib
