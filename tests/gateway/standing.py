@@ -313,11 +313,17 @@ class Gateway:
 
     address: str
     app: FastAPI
+    server: uvicorn.Server
 
     @property
     def service(self) -> Service:
         service: Service = self.app.state.service
         return service
+
+    def backlog(self) -> int:
+        """Bytes that the kernel has not taken yet, of all connections."""
+        transports: list[Any] = [c.transport for c in self.server.server_state.connections]
+        return sum(t.get_write_buffer_size() for t in transports if t)
 
 
 @contextlib.asynccontextmanager
@@ -343,7 +349,7 @@ async def gateway_of(settings: Settings, connected: bool = True) -> AsyncIterato
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started or serving.done(), "the server")
-        gateway = Gateway(f"127.0.0.1:{port}", app)
+        gateway = Gateway(f"127.0.0.1:{port}", app, server)
         async with asyncio.timeout(20):
             while connected and (await gateway.service.readiness()).get("broker") != "ok":
                 await asyncio.sleep(0.02)

@@ -119,6 +119,7 @@ async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> N
     async def give() -> None:
         await assign(world)
         await until(lambda: parts.agents._coming, "the fact")
+        await asyncio.sleep(0.3)  # in which it could have come, but for the welcome
 
     world.others.meanwhile[internal.AGENT_CHATS] = give
     connection = await greeted(world, parts)
@@ -140,6 +141,11 @@ async def test_a_chat_that_goes_while_the_welcome_is_made_is_not_in_it(world: Wo
     assert parts.idle
 
 
+def _version(parts: Parts) -> int:
+    state_ = parts.hub.channels[CHAT].state
+    return state_.v if state_ else 0
+
+
 @pytest.mark.parametrize("path", [internal.CHATS, internal.HISTORY])
 async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, parts: Parts, path: str) -> None:
     connection = await greeted(world, parts)
@@ -148,13 +154,14 @@ async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, pa
 
     async def take() -> None:
         await take_back(world, 3)
-        await until(lambda: getattr(parts.hub.channels[CHAT].state, "v", 0) == 3, "the fact")
+        await until(lambda: CHAT not in parts.hub.channels or _version(parts) == 3, "the fact")
 
     world.others.meanwhile[path] = take
     await assign(world)
     await until(lambda: not parts.hub.channels and not world.others.meanwhile, "all to be over")
     await until(lambda: not parts.agents._coming, "all to be over")
     assert "assigned" not in kinds(sent(connection))
+    assert connection.closing is None
     assert parts.hub.desks == {AN: set()}
     assert not connection.shown
     parts.agents.leave(connection)

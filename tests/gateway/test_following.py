@@ -73,6 +73,24 @@ async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_orde
     assert seqs == list(range(1, 1_204))
 
 
+async def test_what_others_were_shown_while_a_page_was_read_is_read_once_more(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    one, two, channel = citizen(), citizen(), await parts.following.open(CHAT)
+    page = await parts.following.first_page(channel, 0)
+    assert [e.seq async for e in parts.following.catch_up(one, channel, page, 0)] == [1]
+
+    async def pass_on() -> None:
+        await world.append(entry(2))
+        await until(lambda: channel.position.last == 2, "the first connection to have it")
+
+    world.others.meanwhile[internal.HISTORY] = pass_on
+    page = await parts.following.first_page(channel, 0)
+    assert page.last_seq == 1
+    assert [e.seq async for e in parts.following.catch_up(two, channel, page, 0)] == [1, 2]
+    await world.append(entry(3))
+    await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 3, "both")
+
+
 async def test_a_hole_in_the_live_facts_is_read_from_transcripts(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     connection, channel = citizen(), await parts.following.open(CHAT)

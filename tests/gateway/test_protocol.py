@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from typing import Any
 
 from services.contracts import CitizenPresence
 from services.gateway.frames import Close
 from tests.gateway.browsers import Raw, browser, hear, say
-from tests.gateway.making import CHAT, OTHER, entry
-from tests.gateway.standing import Gateway, World
+from tests.gateway.making import CHAT, OTHER, entry, seal
+from tests.gateway.standing import Gateway, World, until
 
 
 async def test_a_long_log_is_no_slow_reader(world: World, gateway: Gateway) -> None:
@@ -44,8 +45,12 @@ async def test_a_peer_that_vanishes_is_noticed_within_15_s_whatever_it_has_not_r
     full.say("hello", token=world.others.open(OTHER))
     await world.hear(CitizenPresence, 2)
     began = time.monotonic()
-    for seq in range(2, 302):  # 5 MB: more than the kernel takes, less than an outbox too full
+    seq = 1
+    while not gateway.backlog():  # more than the kernel takes, and far from an outbox that is too full
+        seq += 1
         await world.append(entry(seq, OTHER, text="🏠" * 4_000))
+        await asyncio.sleep(0.005)
+    assert seq < 1_000
     reading = asyncio.create_task(silent.end())  # it reads, and never answers a ping
     gone = {p.chat_id for p in await world.hear(CitizenPresence, 4, 15) if not p.online}
     assert gone == {CHAT, OTHER}
@@ -53,6 +58,24 @@ async def test_a_peer_that_vanishes_is_noticed_within_15_s_whatever_it_has_not_r
     await asyncio.wait_for(reading, 5)
     silent.drop()
     full.drop()
+
+
+async def test_a_peer_that_reads_nothing_is_let_go_after_the_close(world: World, gateway: Gateway) -> None:
+    raw = await Raw.open(gateway)
+    raw.say("hello", token=world.others.open(CHAT))
+    await world.hear(CitizenPresence)
+    seq = 1
+    while not gateway.backlog():
+        seq += 1
+        await world.append(entry(seq, text="🏠" * 4_000))
+        await asyncio.sleep(0.005)
+    protocols: list[Any] = list(gateway.server.server_state.connections)
+    for protocol in protocols:
+        assert protocol.close_timeout == 10.0
+        protocol.close_timeout = 0.3
+    await world.append(seal(seq + 1))
+    await until(lambda: not gateway.server.server_state.connections, "the socket to be let go", 5)
+    raw.drop()
 
 
 async def test_a_browser_that_just_goes_is_gone_at_once(world: World, gateway: Gateway) -> None:

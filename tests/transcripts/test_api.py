@@ -343,6 +343,7 @@ async def test_a_download_waits_for_what_its_asker_has_seen(door: Door, store: S
         (f"/chats/{new_id()}/transcript", AN, 404, "no_such_chat"),
         (f"/chats/{CHAT}/transcript", None, 401, "unauthenticated"),
     ],
+    ids=["format", "not-his", "foreign-chat", "no-chat", "nobody"],
 )
 async def test_refusals(door: Door, path: str, actor: Actor | None, status: int, code: str):
     got, headers, body = await door.get(path, actor)
