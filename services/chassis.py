@@ -196,6 +196,7 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # a gateway believes its own trusted proxies only
         timeout_keep_alive=75,
         timeout_graceful_shutdown=2,
     )
