@@ -34,7 +34,7 @@ def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for name in SERVICES:
         chosen[port_variable(name)] = str(ports.pick({int(port) for port in chosen.values()}))
-    kept = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES and "MAKE" not in name}
     return kept | chosen | {"DATA_DIR": str(tmp_path / "data")} | variables
 
 

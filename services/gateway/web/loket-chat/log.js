@@ -95,11 +95,11 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
     return [words, " ", choice("again", onAgain), " ", choice("discard", onDiscard)];
   }
 
-  function quietly(added, backlog) {
-    const old = added.filter((message) => message.seq <= backlog).length;
+  function quietly(backlog) {
+    const old = backlog - (drawn.at(-1)?.seq ?? 0);
     if (old <= ALOUD && drawn.length) return;
     set(list, "aria-live", "off");
-    if (drawn.length && old) announce(t("missed", { n: old }));
+    if (drawn.length) announce(t("missed", { n: old }));
     clearTimeout(hush);
     hush = setTimeout(() => set(list, "aria-live", "polite"), HUSH);
   }
@@ -112,7 +112,7 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
     }
     const follow = atEnd;
     const added = chat.messages.slice(drawn.length);
-    if (added.length) quietly(added, backlog);
+    if (added.length) quietly(backlog);
     added.forEach(stored);
     drawn = chat.messages;
     const known = new Set(chat.pending.map((item) => item.id));
