@@ -14,7 +14,7 @@ class RoutingSettings(Settings):
     """How long a chat may be in each state before a timer steps in."""
 
     hello_limit: float = Field(10, gt=0, description="from the opening until the citizen has said hello")
-    away_limit: float = Field(300, gt=0, description="that no gateway has a connection of the citizen")
+    away_limit: float = Field(120, gt=0, description="that no gateway has a connection of the citizen")
     waiting_limit: float = Field(600, gt=0, description="that a chat may wait without a break")
     accept_limit: float = Field(30, gt=0, description="from the assignment until a person has seen the chat")
     named_limit: float = Field(60, gt=0, description="that a chat waits for the colleague it was transferred to")
