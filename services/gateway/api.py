@@ -133,7 +133,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
     async def log_out(request: Request) -> Response:
         """Logs the agent out: his sockets close, his chats go to the head of the queue."""
         require_own_origin(request)
-        if token := session_token(request.cookies):
+        if token := session_token(request.cookies, request.headers.get("host", "")):
             try:
                 await upstream.ask("presence", internal.SESSION_END, internal.SessionToken(token=token), Record)
             except Unavailable as error:

@@ -11,14 +11,17 @@ _LOOPBACK = "eloket-agent"
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-def session_token(cookies: Mapping[str, str]) -> str | None:
-    """The session token that the browser sent, if any."""
-    return cookies.get(_SECURE) or cookies.get(_LOOPBACK)
+def session_token(cookies: Mapping[str, str], host: str) -> str | None:
+    """The session token that the browser sent to this host, if any.
+
+    The plain cookie counts on loopback alone: elsewhere a sibling site could have set it.
+    """
+    return cookies.get(_SECURE) or (cookies.get(_LOOPBACK) if _is_loopback(host) else None)
 
 
-def _is_plain_loopback(scheme: str, host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return scheme == "http" and name in _LOOPBACK_HOSTS
+    return name in _LOOPBACK_HOSTS
 
 
 def set_session(response: Response, token: str, scheme: str, host: str) -> None:
@@ -32,5 +35,5 @@ def clear_session(response: Response, scheme: str, host: str) -> None:
 
 
 def _cookie(value: str, scheme: str, host: str) -> str:
-    name, secure = (_LOOPBACK, "") if _is_plain_loopback(scheme, host) else (_SECURE, "; Secure")
+    name, secure = (_LOOPBACK, "") if scheme == "http" and _is_loopback(host) else (_SECURE, "; Secure")
     return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"

@@ -65,7 +65,7 @@ def require_own_origin(request: Request) -> None:
 async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
     """The session of the agent who asks. Problems: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`."""
     require_own_origin(request)
-    token = session_token(request.cookies)
+    token = session_token(request.cookies, request.headers.get("host", ""))
     if token:
         try:
             session = await upstream.session(token)

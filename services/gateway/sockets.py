@@ -145,7 +145,7 @@ def install(
             await _close(websocket, Close.FORBIDDEN_ORIGIN)
             return
         try:
-            token = session_token(websocket.cookies)
+            token = session_token(websocket.cookies, websocket.headers.get("host", ""))
             session = await upstream.session(token) if token else None
         except Unavailable:
             await websocket.send_text(frames.error("unavailable").decode())

@@ -35,6 +35,11 @@ def test_it_is_cleared_with_the_same_name_and_attributes() -> None:
 
 
 def test_the_secure_one_is_preferred() -> None:
-    assert session_token({}) is None
-    assert session_token({"eloket-agent": "a"}) == "a"
-    assert session_token({"eloket-agent": "a", "__Host-eloket-agent": "b"}) == "b"
+    assert session_token({}, "localhost:8000") is None
+    assert session_token({"eloket-agent": "a"}, "localhost:8000") == "a"
+    assert session_token({"eloket-agent": "a", "__Host-eloket-agent": "b"}, "127.0.0.1") == "b"
+
+
+def test_the_plain_cookie_counts_on_loopback_alone() -> None:
+    assert session_token({"eloket-agent": "a"}, "chat.example.be") is None
+    assert session_token({"__Host-eloket-agent": "b"}, "chat.example.be") == "b"
