@@ -253,9 +253,9 @@ async def test_a_broker_that_stands_still_is_unconfirmed_in_time_and_used_again(
             began = time.monotonic()
             with pytest.raises(Unconfirmed, match="TimeoutError"):
                 await publisher.tell(FACT, timeout=1)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 3
             await asyncio.gather(*(publisher.mention(FACT) for _ in range(20)))
-            assert time.monotonic() - began < broker.CONFIRM_TIMEOUT + 2
+            assert time.monotonic() - began < broker.CONFIRM_TIMEOUT + 5
         await told(publisher)
         assert publisher.up
 
