@@ -14,6 +14,21 @@ Frame = dict[str, Any]
 WAIT = 15.0
 
 
+class ReadAtOnce(aiohttp.ClientResponse):
+    """A response that is read to its end as it comes, so that none is left open; a stream of events is left alone."""
+
+    async def start(self, connection: Any) -> "ReadAtOnce":
+        await super().start(connection)
+        if self.status != 101 and self.content_type != "text/event-stream":
+            await self.read()
+        return self
+
+
+def http_client(**options: Any) -> aiohttp.ClientSession:
+    """A client whose responses are read at once."""
+    return aiohttp.ClientSession(response_class=ReadAtOnce, **options)
+
+
 class Closed(Exception):
     """The server closed the websocket; `code` is its close code."""
 
@@ -169,7 +184,7 @@ def new_id() -> str:
 
 @contextlib.asynccontextmanager
 async def citizen(base: str) -> AsyncIterator[Citizen]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with http_client(cookie_jar=aiohttp.DummyCookieJar()) as session:
         someone = Citizen(base, session)
         try:
             yield someone
@@ -183,7 +198,7 @@ async def citizen(base: str) -> AsyncIterator[Citizen]:
 @contextlib.asynccontextmanager
 async def agent(base: str, username: str = "an") -> AsyncIterator[Agent]:
     """An agent who is logged in and connected; logs out at the end."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+    async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         someone = Agent(base, session, username)
         assert (await someone.log_in()).status == 204
         await someone.connect()
@@ -194,7 +209,7 @@ async def agent(base: str, username: str = "an") -> AsyncIterator[Agent]:
 
 
 async def button(base: str, department: str = "algemeen") -> Frame:
-    async with aiohttp.ClientSession() as session:
+    async with http_client() as session:
         answer = await session.get(f"{base}/api/button", params={"department": department})
         shown: Frame = await answer.json()
         return shown

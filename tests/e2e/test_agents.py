@@ -15,6 +15,7 @@ from tests.e2e.clients import (
     begin,
     button,
     citizen,
+    http_client,
     new_id,
     pair,
     say,
@@ -137,7 +138,7 @@ async def test_when_all_are_busy_a_press_is_refused_however_many_press_at_once(s
 async def test_an_agent_who_vanishes_is_missed_within_15_s_and_the_oldest_chat_is_served_first(system: System) -> None:
     base = system.base_url
     async with contextlib.AsyncExitStack() as stack:
-        sessions = [aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) for _ in range(2)]
+        sessions = [http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) for _ in range(2)]
         helpers = [
             Agent(base, await stack.enter_async_context(s), n) for s, n in zip(sessions, ("an", "bert"), strict=True)
         ]

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, new_id, pair, say
+from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, http_client, new_id, pair, say
 from tests.real import System
 
 
@@ -25,7 +24,7 @@ from tests.real import System
     ],
 )
 async def test_a_bad_start(system: System, body: bytes, status: int, code: str) -> None:
-    async with aiohttp.ClientSession() as session:
+    async with http_client() as session:
         headers = {"Content-Type": "application/json"}
         answer = await session.post(f"{system.base_url}/api/chats", data=body, headers=headers)
         assert answer.status == status
@@ -34,7 +33,7 @@ async def test_a_bad_start(system: System, body: bytes, status: int, code: str) 
 
 
 async def test_an_unknown_department_has_no_button_and_no_info_sheet(system: System) -> None:
-    async with aiohttp.ClientSession() as session:
+    async with http_client() as session:
         for path in ("/api/button?department=x", "/api/button/events?department=x", "/infofiche/x"):
             answer = await session.get(system.base_url + path)
             assert answer.status == 404
@@ -69,7 +68,7 @@ async def test_a_bad_hello(system: System) -> None:
 
 
 async def test_an_agent_needs_a_cookie_and_our_origin(system: System) -> None:
-    async with aiohttp.ClientSession() as session:
+    async with http_client() as session:
         for headers, code in (
             ({}, 4403),
             ({"Origin": "https://elsewhere.example"}, 4403),
@@ -157,7 +156,7 @@ async def test_an_agent_speaks_only_in_his_own_chats(system: System) -> None:
 
 
 async def test_wrong_credentials(system: System) -> None:
-    async with aiohttp.ClientSession() as session:
+    async with http_client() as session:
         for body, status, code in (
             ({"username": "an", "password": "wrong"}, 401, "bad_credentials"),
             ({"username": "nobody", "password": "demo"}, 401, "bad_credentials"),

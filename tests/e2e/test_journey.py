@@ -2,12 +2,11 @@
 
 import asyncio
 
-import aiohttp
-
 from tests.e2e.clients import (
     agent,
     button,
     citizen,
+    http_client,
     new_id,
     pair,
     say,
@@ -42,7 +41,7 @@ async def test_the_button_is_blue_without_agents_green_with_one_and_blue_when_al
 async def test_the_button_streams_its_changes(system: System) -> None:
     base = system.base_url
     await until_blue(base, "no_agents")
-    async with aiohttp.ClientSession() as session:
+    async with http_client() as session:
         stream = await session.get(f"{base}/api/button/events", params={"department": "algemeen"})
         assert stream.content_type == "text/event-stream"
 
