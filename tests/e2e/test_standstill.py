@@ -59,6 +59,7 @@ async def test_without_transcripts_messages_queue_the_33rd_is_refused_and_order_
     base = frail.base_url
     async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an)
+        await ours.expect("citizen", online=True)  # he has been shown all of the chat: nothing is read any more
         texts = [f"bericht {i}" for i in range(40)]
         ids = [new_id() for _ in texts]
         async with stopped(frail, "transcripts"):
