@@ -128,6 +128,26 @@ class Contact(BaseModel):
     note: Text | None = None
 
 
+class Overflow(BaseModel):
+    """Who waited here for `after` seconds goes to the department `to`, as soon as that has a place free."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    to: str
+    after: float = Field(120, gt=0, le=3600)
+
+
+class Line(BaseModel):
+    """The rules of a department's queue. `longest`: with so many waiting nobody may join by a press that was a moment
+
+    too late (0: never). `patience`: seconds that a citizen may wait; left out: `WAITING_LIMIT`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    longest: int = Field(20, ge=0, le=10_000)
+    patience: float | None = Field(None, gt=0, le=86_400)
+    overflow: Overflow | None = None
+
+
 class Department(BaseModel):
     """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays."""
 
@@ -138,6 +158,7 @@ class Department(BaseModel):
     closed_on: tuple[date, ...] = ()
     contacts: tuple[Contact, ...] = ()
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    queue: Line = Line()
 
 
 class Departments(BaseModel):
@@ -154,6 +175,9 @@ class Departments(BaseModel):
             raise ValueError("two departments have the same id")
         if self.default not in ids:
             raise ValueError(f"the default department '{self.default}' is not among them")
+        for d in self.departments:
+            if d.queue.overflow and (d.queue.overflow.to not in ids or d.queue.overflow.to == d.id):
+                raise ValueError(f"'{d.id}' overflows to '{d.queue.overflow.to}', which is no other department")
         return self
 
     def get(self, id_: str | None) -> Department | None:

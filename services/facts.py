@@ -20,15 +20,13 @@ from services.values import (
     ButtonReason,
     Cause,
     ChatStatus,
+    Choice,
     CloseReason,
-    Entry,
+    Detail,
     Form,
-    Note,
-    Party,
+    Hold,
     Record,
-    RefusalCode,
     ReleaseReason,
-    Sender,
     Whole,
 )
 
@@ -43,7 +41,10 @@ class Fact(Record):
 
 
 class ChatOpened(Fact):
-    """A citizen pressed a green button. Told by a gateway; heard by routing and transcripts."""
+    """A citizen pressed a green button. Told by a gateway; heard by routing and transcripts.
+
+    `held`: an agent who has a seat for turn 1 of this chat already; None: the chat waits for a place.
+    """
 
     type: Literal["chat.opened"] = "chat.opened"
     chat_id: str
@@ -53,6 +54,7 @@ class ChatOpened(Fact):
     question: str | None = None
     form: Form | None = None
     opened_at: datetime
+    held: Hold | None = None
 
 
 class CitizenArrived(Fact):
@@ -83,7 +85,8 @@ class ChatState(Fact):
     """The state of a chat, told by routing after each change and in answer to each claim or release, changed or not.
 
     `v` grows with every change of the chat: older ones are dropped. `cause` is what brought this state about and is the
-    same each time the same `v` is told. Also sent to the agents concerned (`services/topology.py`, copies).
+    same each time the same `v` is told; `detail` says more of it to agents than a citizen is told. Also sent to the
+    agents concerned (`services/topology.py`, copies).
     """
 
     type: Literal["chat.state"] = "chat.state"
@@ -97,16 +100,21 @@ class ChatState(Fact):
     agent_name: str | None = None
     reason: CloseReason | None = None
     former_agent_id: str | None = None
+    detail: Detail | None = None
     at: datetime
 
 
 class QueueChanged(Fact):
-    """Who waits in a department, the first in line first. `revision` grows with every change."""
+    """Who waits in a department, the first in line first. `revision` grows with every change.
+
+    `pace`: seconds after which, by recent history, the line moves up by one place; None when that is not known.
+    """
 
     type: Literal["queue.changed"] = "queue.changed"
     department: str
     revision: Whole
     order: list[str]
+    pace: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class PlaceWanted(Fact):
@@ -121,13 +129,14 @@ class PlaceWanted(Fact):
 
 
 class PlaceClaimed(Fact):
-    """An agent holds a seat for this turn of this chat."""
+    """An agent holds a seat for this turn of this chat. `choice`: why this agent."""
 
     type: Literal["place.claimed"] = "place.claimed"
     chat_id: str
     turn: Whole
     agent_id: str
     agent_name: str
+    choice: Choice | None = None
 
 
 class PlaceReleased(Fact):
@@ -141,12 +150,24 @@ class PlaceReleased(Fact):
 
 
 class PlacesChanged(Fact):
-    """How many places are free in a department. Repeated, so it is the wake-up call of the queue too."""
+    """How many places are free in a department. Repeated, so it is the wake-up call of the queue too.
+
+    `places`: all places of the agents who are available, free or not.
+    """
 
     type: Literal["places.changed"] = "places.changed"
     department: str
     free: Whole
     revision: Whole
+    places: Whole | None = None
+
+
+class TransferRefused(Fact):
+    """An agent does not want the chat that was transferred to him. Told by a gateway; heard by routing."""
+
+    type: Literal["transfer.refused"] = "transfer.refused"
+    chat_id: str
+    agent_id: str
 
 
 class AcceptOverdue(Fact):
@@ -223,78 +244,3 @@ class ListenerEcho(Fact):
     type: Literal["listener.echo"] = "listener.echo"
     listener: str
     counter: Whole
-
-
-# ── what was said; typing, reading and presence go between gateways only ─────────────────────────────────────────────
-
-
-class MessagePosted(Fact):
-    """A participant said something; not stored yet. Either `text` or `attachment_id` is there."""
-
-    type: Literal["message.posted"] = "message.posted"
-    chat_id: str
-    id: str
-    sender: Sender
-    text: str | None = None
-    attachment_id: str | None = None
-
-
-class MessageStored(Fact):
-    """This entry is stored durably; told again whenever the same id is posted again."""
-
-    type: Literal["message.stored"] = "message.stored"
-    chat_id: str
-    entry: Entry
-
-
-class MessageRefused(Fact):
-    """This message (or close) of this sender is not, and will never be, in the log."""
-
-    type: Literal["message.refused"] = "message.refused"
-    chat_id: str
-    id: str
-    sender_id: str
-    code: RefusalCode
-
-
-class NotePosted(Fact):
-    """An agent wrote an internal note; never for the citizen."""
-
-    type: Literal["note.posted"] = "note.posted"
-    chat_id: str
-    id: str
-    agent_id: str
-    agent_name: str
-    text: str
-
-
-class NoteStored(Fact):
-    type: Literal["note.stored"] = "note.stored"
-    chat_id: str
-    note: Note
-
-
-class TypingShown(Fact):
-    type: Literal["typing.shown"] = "typing.shown"
-    chat_id: str
-    party: Party
-    sender_id: str
-    active: bool
-
-
-class ReadShown(Fact):
-    type: Literal["read.shown"] = "read.shown"
-    chat_id: str
-    party: Party
-    sender_id: str
-    seq: Whole
-
-
-class CitizenPresence(Fact):
-    """Whether a citizen has a connection to this gateway. With `asked`, a gateway wants to be told."""
-
-    type: Literal["citizen.presence"] = "citizen.presence"
-    chat_id: str
-    incarnation: str
-    online: bool
-    asked: bool = False

@@ -13,11 +13,15 @@ from pydantic import Field
 from services.contracts import (
     AgentState,
     ButtonChanged,
+    ButtonReason,
     Cause,
     ChatStatus,
+    Choice,
     CloseReason,
+    Detail,
     Entry,
     Form,
+    Hold,
     Note,
     Record,
     Whole,
@@ -29,13 +33,18 @@ SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionToken → OpenSession | 4
 SESSION_END = "/internal/sessions/end"  # SessionToken → 204
 AGENTS = "/internal/agents"  # AgentsQuery → Agents
 BUTTONS = "/internal/buttons"  # {} → Buttons
+HOLD = "/internal/places/hold"  # HoldQuery → Held
 # routing
 CHATS = "/internal/chats"  # ChatsQuery → Chats
 AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
 TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
+ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments
 # transcripts
 HISTORY = "/internal/history"  # HistoryQuery → History
 TAILS = "/internal/tails"  # ChatsQuery → Tails
+QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → 204; the first one of a chat stands
+QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
+QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question
 
 MAX_CHATS = 200  # in one request
 PAGE = 500  # entries of one chat in one answer
@@ -88,6 +97,25 @@ class Buttons(Record):
     buttons: list[ButtonChanged]
 
 
+class HoldQuery(Record):
+    """A press: an agent for turn 1 of a chat that is not opened yet."""
+
+    chat_id: str
+    department: str
+    locale: str = "nl"
+
+
+class Held(Record):
+    """`hold`: an agent who keeps a place for this chat, the same when asked again. Without one `may_wait` says whether
+
+    the press was so close to another one that the chat may still stand in the line; `reason` says why there is none.
+    """
+
+    hold: Hold | None = None
+    may_wait: bool = False
+    reason: ButtonReason = ButtonReason.AVAILABLE
+
+
 class ChatsQuery(Record):
     chat_ids: list[str] = Field(max_length=MAX_CHATS)
 
@@ -113,6 +141,10 @@ class ChatView(Record):
     agent_name: str | None = None
     accepted: bool = False
     position: int | None = None
+    wait: float | None = None  # seconds until its turn, by recent history; None when that is not known
+    detail: Detail | None = None
+    returned: Detail | None = None  # why it came back to this agent after a transfer
+    transferred: bool = False  # it came to this agent by a transfer, and he may still refuse it
     reason: CloseReason | None = None
     opened_at: datetime
     closed_at: datetime | None = None
@@ -129,6 +161,33 @@ class Transfer(Record):
     agent_id: str
     to_department: str | None = None
     to_agent: str | None = None
+
+
+class AssignmentsQuery(Record):
+    """Of one chat, or the latest ones of these departments."""
+
+    chat_id: str | None = None
+    departments: list[str] | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class Assignment(Record):
+    """One turn of a chat that ended with an agent. `waited`: seconds; `choice`: why this agent."""
+
+    chat_id: str
+    department: str
+    turn: Whole
+    agent_id: str
+    agent_name: str
+    at: datetime
+    waited: float
+    choice: Choice | None = None
+
+
+class Assignments(Record):
+    """The latest first."""
+
+    assignments: list[Assignment]
 
 
 class HistoryWanted(Record):
@@ -163,6 +222,36 @@ class History(Record):
 
 class Tails(Record):
     tails: dict[str, int]
+
+
+class LeftQuestion(Record):
+    """A question that a citizen left because no agent came, with how to reach him (a phone number or an address)."""
+
+    chat_id: str
+    department: str
+    locale: str = "nl"
+    name: str | None = None
+    contact: str = Field(min_length=1, max_length=200)
+    text: str = Field(min_length=1, max_length=4_000)
+    at: datetime
+
+
+class QuestionsQuery(Record):
+    departments: list[str]
+
+
+class Questions(Record):
+    """Those that nobody has dealt with, the oldest first (at most 200)."""
+
+    questions: list[LeftQuestion]
+
+
+class QuestionDone(Record):
+    """`departments`: those of the agent; a question of another one is none of his."""
+
+    chat_id: str
+    agent_id: str
+    departments: list[str]
 
 
 MAX_FILE_BYTES = 10 * 1024 * 1024  # of one attachment

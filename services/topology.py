@@ -16,6 +16,8 @@ from services.contracts import (
     ButtonChanged,
     ChatState,
     CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
     Fact,
     MessageRefused,
     MessageStored,
@@ -67,7 +69,9 @@ PRESENCE_WANTED = Queue("presence.wanted", ("place.wanted",))
 PRESENCE_CHATS = Queue("presence.chats", ("chat.state.*",))
 PRESENCE_QUEUES = Queue("presence.queues", ("queue.changed.*",))
 PRESENCE_STATES = Queue("presence.states", ("state.requested", "accept.overdue"))
-ROUTING_CHATS = Queue("routing.chats", ("chat.opened", "citizen.arrived", "close.requested", "chat.accepted"))
+ROUTING_CHATS = Queue(
+    "routing.chats", ("chat.opened", "citizen.arrived", "close.requested", "chat.accepted", "transfer.refused")
+)
 ROUTING_PLACES = Queue("routing.places", ("place.claimed", "place.released", "places.changed"))
 TRANSCRIPTS_MESSAGES = Queue(
     "transcripts.messages",
@@ -75,6 +79,7 @@ TRANSCRIPTS_MESSAGES = Queue(
     {"x-max-length": MESSAGES_MAX_LENGTH},
 )
 TRANSCRIPTS_NOTES = Queue("transcripts.notes", ("note.posted",))
+TRANSCRIPTS_SILENCES = Queue("transcripts.silences", ("citizen.stayed.*",))
 
 QUEUES = (
     PRESENCE_WANTED,
@@ -85,6 +90,7 @@ QUEUES = (
     ROUTING_PLACES,
     TRANSCRIPTS_MESSAGES,
     TRANSCRIPTS_NOTES,
+    TRANSCRIPTS_SILENCES,
 )
 
 DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}
@@ -106,9 +112,20 @@ UNHEARD = (
     "agent.changed",
     "session.ended",
     "button.changed",
+    "citizen.silent",
 )
 
-_BY_CHAT = (ChatState, MessageStored, MessageRefused, NoteStored, TypingShown, ReadShown, CitizenPresence)
+_BY_CHAT = (
+    ChatState,
+    MessageStored,
+    MessageRefused,
+    NoteStored,
+    TypingShown,
+    ReadShown,
+    CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
+)
 
 
 def routing_key(fact: Fact) -> str:

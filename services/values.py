@@ -60,6 +60,15 @@ class CloseReason(StrEnum):
     NO_AGENT = "no_agent"
 
 
+class Detail(StrEnum):
+    """What stands behind a change of a chat, for agents: why it was taken away, why it came back."""
+
+    NOT_ACCEPTED = "not_accepted"  # the agent did not accept it in time
+    REFUSED = "refused"  # the colleague to whom it was transferred did not want it: it goes back
+    UNANSWERED = "unanswered"  # nobody took the transferred chat in time: it goes back
+    OVERFLOW = "overflow"  # its own department was full for too long: another one takes it
+
+
 class AgentState(StrEnum):
     AVAILABLE = "available"
     PAUSED = "paused"
@@ -78,6 +87,34 @@ class Form(Record):
     id: str | None = None
     title: str | None = None
     url: str | None = None
+
+
+class ChoiceRule(StrEnum):
+    """The first rule that set the chosen agent apart from the next best one."""
+
+    NAMED = "named"  # the chat was transferred to him, or goes back to him
+    ONLY_ONE = "only_one"  # nobody else could have taken it
+    LANGUAGE = "language"  # he speaks the citizen's language
+    FEWEST_CHATS = "fewest_chats"
+    LONGEST_IDLE = "longest_idle"
+
+
+class Choice(Record):
+    """Why this agent got a chat: kept with each assignment. Times in seconds, at the moment of choosing."""
+
+    rule: ChoiceRule
+    candidates: Whole = Field(description="agents who could have taken it, this one included")
+    speaks: bool = Field(description="whether he speaks the citizen's language")
+    chats: Whole = Field(description="chats that he had already")
+    idle_for: float = Field(ge=0, allow_inf_nan=False, description="since he last gave up a chat or came")
+
+
+class Hold(Record):
+    """An agent who has a seat for turn 1 of a chat before it is opened."""
+
+    agent_id: str
+    agent_name: str
+    choice: Choice | None = None
 
 
 class ReleaseReason(StrEnum):

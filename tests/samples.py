@@ -140,6 +140,9 @@ def _facts() -> list[Fact]:
         c.TypingShown(**told(), chat_id=CHAT, party=c.Party.AGENT, sender_id=AN, active=True),
         c.ReadShown(**told(), chat_id=CHAT, party=c.Party.CITIZEN, sender_id="citizen", seq=7),
         c.CitizenPresence(**told(), chat_id=CHAT, incarnation=GATEWAY, online=True),
+        c.CitizenSilent(**told(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
+        c.CitizenStayed(**told(), chat_id=CHAT),
+        c.TransferRefused(**told(), chat_id=CHAT, agent_id=BERT),
     ]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from services import facts
+from services import facts, said
 from services.facts import CitizenArrived, Fact
 from services.values import is_id
 from tests.samples import CHAT, FACT_TYPES, FACTS, GOLDEN
@@ -46,5 +46,6 @@ def test_the_base_of_facts_is_not_a_fact() -> None:
 
 
 def test_every_fact_can_be_decoded() -> None:
-    defined = {kind for kind in vars(facts).values() if isinstance(kind, type) and issubclass(kind, Fact)} - {Fact}
+    named = (*vars(facts).values(), *vars(said).values())
+    defined = {kind for kind in named if isinstance(kind, type) and issubclass(kind, Fact)} - {Fact}
     assert defined == set(FACT_TYPES.values())

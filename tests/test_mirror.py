@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ELSEWHERE = {
     "services/gateway/app.py": "only builds; tests/e2e runs what it has built",
+    "services/said.py": "tests/test_facts.py and test_contracts.py hold every fact against its golden sample",
     "services/presence/app.py": "only builds; tests/e2e runs what it has built",
     "services/routing/app.py": "only builds; tests/e2e runs what it has built",
     "services/transcripts/app.py": "only builds; tests/e2e runs what it has built",

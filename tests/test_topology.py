@@ -33,6 +33,8 @@ LANDS = {
     "listener.echo": {"listener"},
     "message.posted": {"transcripts.messages"},
     "note.posted": {"transcripts.notes"},
+    "citizen.stayed": {"transcripts.silences"},
+    "transfer.refused": {"routing.chats"},
 }
 FOLLOWED = ("chat.state", "message.stored", "message.refused", "note.stored", "typing.shown", "read.shown")
 
@@ -136,7 +138,8 @@ async def test_a_gateway_follows_a_chat_and_an_agent_with_one_binding_each(vhost
         agent = await own_queue(channel, (topology.binding_of(AN),), topology.GATEWAY_QUEUE_ARGUMENTS)
         for fact in FACTS.values():
             await publisher.tell(fact)
-        assert [m.type for m in await taken(chat)] == [*FOLLOWED, "citizen.presence"]
+        of_citizen = ["citizen.presence", "citizen.silent", "citizen.stayed"]
+        assert [m.type for m in await taken(chat)] == [*FOLLOWED, *of_citizen]
         assert [m.type for m in await taken(agent)] == ["chat.state", "agent.changed", "session.ended"]
 
 

@@ -1,0 +1,105 @@
+"""Facts of what was said in a chat, and of who types, reads and is silent. No I/O.
+
+Typing, reading and the citizen's presence go between gateways only and are never stored. Import from
+`services.contracts`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from services.facts import Fact
+from services.values import Entry, Note, Party, RefusalCode, Sender, Whole
+
+
+class MessagePosted(Fact):
+    """A participant said something; not stored yet. Either `text` or `attachment_id` is there."""
+
+    type: Literal["message.posted"] = "message.posted"
+    chat_id: str
+    id: str
+    sender: Sender
+    text: str | None = None
+    attachment_id: str | None = None
+
+
+class MessageStored(Fact):
+    """This entry is stored durably; told again whenever the same id is posted again."""
+
+    type: Literal["message.stored"] = "message.stored"
+    chat_id: str
+    entry: Entry
+
+
+class MessageRefused(Fact):
+    """This message (or close) of this sender is not, and will never be, in the log."""
+
+    type: Literal["message.refused"] = "message.refused"
+    chat_id: str
+    id: str
+    sender_id: str
+    code: RefusalCode
+
+
+class NotePosted(Fact):
+    """An agent wrote an internal note; never for the citizen."""
+
+    type: Literal["note.posted"] = "note.posted"
+    chat_id: str
+    id: str
+    agent_id: str
+    agent_name: str
+    text: str
+
+
+class NoteStored(Fact):
+    type: Literal["note.stored"] = "note.stored"
+    chat_id: str
+    note: Note
+
+
+class TypingShown(Fact):
+    type: Literal["typing.shown"] = "typing.shown"
+    chat_id: str
+    party: Party
+    sender_id: str
+    active: bool
+
+
+class ReadShown(Fact):
+    type: Literal["read.shown"] = "read.shown"
+    chat_id: str
+    party: Party
+    sender_id: str
+    seq: Whole
+
+
+class CitizenPresence(Fact):
+    """Whether a citizen has a connection to this gateway. With `asked`, a gateway wants to be told."""
+
+    type: Literal["citizen.presence"] = "citizen.presence"
+    chat_id: str
+    incarnation: str
+    online: bool
+    asked: bool = False
+
+
+class CitizenSilent(Fact):
+    """The citizen of an assigned chat has said nothing for long: warning 1 or 2 before it is closed at `closes_at`.
+
+    Told by transcripts, which knows the log; told again while it holds. `since`: when the citizen was last spoken to.
+    """
+
+    type: Literal["citizen.silent"] = "citizen.silent"
+    chat_id: str
+    warning: Whole
+    since: datetime
+    closes_at: datetime
+
+
+class CitizenStayed(Fact):
+    """The citizen asked to keep the chat open. Told by a gateway; heard by transcripts and the other gateways."""
+
+    type: Literal["citizen.stayed"] = "citizen.stayed"
+    chat_id: str
