@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs check clean
+.PHONY: help run test soak lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -13,11 +13,14 @@ endef
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-run:  ## the whole system on this machine, until Ctrl-C
+run:  ## the whole system on this machine, until Ctrl-C; REPLICAS=3 runs three of each service
 	$(bootstrap) run
 
 test:  ## every test: Python, browser, JavaScript
 	$(bootstrap) test
+
+soak:  ## the long runs against several replicas; SOAK_ARGS are handed on
+	$(bootstrap) soak
 
 lint:  ## ruff, mypy, import contracts
 	$(bootstrap) lint

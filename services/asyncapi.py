@@ -20,8 +20,9 @@ LISTENERS = ("presence", "routing")  # hear the gateways' lists of connections i
 TELLERS: dict[str, tuple[str, ...]] = {
     "chat.opened": ("gateway",),
     "citizen.arrived": ("gateway",),
-    "close.requested": ("gateway",),
+    "close.requested": ("gateway", "transcripts"),
     "chat.accepted": ("gateway",),
+    "transfer.refused": ("gateway",),
     "chat.state": ("routing",),
     "queue.changed": ("routing",),
     "place.wanted": ("routing",),
@@ -43,6 +44,8 @@ TELLERS: dict[str, tuple[str, ...]] = {
     "typing.shown": ("gateway",),
     "read.shown": ("gateway",),
     "citizen.presence": ("gateway",),
+    "citizen.silent": ("transcripts",),
+    "citizen.stayed": ("gateway",),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.departments import parse_hours
@@ -16,7 +16,11 @@ EX_CONFIG = 78  # exit status of a service that cannot run with these settings (
 
 
 class Settings(BaseSettings):
-    """Settings that all services share; a service adds its own by subclassing. Limits are in seconds."""
+    """Settings that all services share; a service adds its own by subclassing. Limits are in seconds.
+
+    `port_shared`: other replicas on this machine listen on the service's port too. `own_port`: where this process alone
+    answers then, on loopback.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -28,6 +32,8 @@ class Settings(BaseSettings):
     presence_port: int = Field(8001, ge=1, le=65535)
     routing_port: int = Field(8002, ge=1, le=65535)
     transcripts_port: int = Field(8003, ge=1, le=65535)
+    port_shared: Literal["on", "off"] = "off"
+    own_port: int | None = Field(None, ge=1, le=65535, validate_default=True)
     presence_url: str = ""
     routing_url: str = ""
     transcripts_url: str = ""
@@ -39,6 +45,13 @@ class Settings(BaseSettings):
     office_hours: str = "Mon-Fri 09:00-17:00"
     timezone: str = "Europe/Brussels"
     holidays: str = "BE"
+
+    @field_validator("own_port")
+    @classmethod
+    def _beside_a_shared_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("port_shared") == "on":
+            raise ValueError("is needed where PORT_SHARED is on")
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -21,6 +21,7 @@ from services.websocket_frames import add_sockets
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "api"
 SERVICES = ("gateway", "presence", "routing", "transcripts")
+AGENTS_PART = ("/api/agent", "/api/questions", "/api/assignments")  # of the public interface, by a path's beginning
 Document = dict[str, Any]
 
 PROBLEM: Document = {
@@ -120,9 +121,11 @@ def _secure(made: Document, name: str) -> None:
     made["components"]["securitySchemes"] = {n: SCHEMES[n] for n in ("chat_token", "agent_session")}
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
-            if path.startswith("/api/chats/"):
+            if path.endswith("/question"):
+                operation["security"] = [{"chat_token": []}]
+            elif path.startswith("/api/chats/"):
                 operation["security"] = [{"chat_token": []}, {"agent_session": []}]
-            elif path.startswith("/api/agent") and (path, method) != ("/api/agent/session", "post"):
+            elif path.startswith(AGENTS_PART) and (path, method) != ("/api/agent/session", "post"):
                 operation["security"] = [{"agent_session": []}]
 
 

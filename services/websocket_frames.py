@@ -20,6 +20,9 @@ SEQ: Schema = {"type": "integer", "minimum": 0}
 FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 DOT: Schema = {"enum": ["grey", "green", "red"]}
+SECONDS: Schema = {"type": "integer", "minimum": 0, "description": "seconds"}
+RETURNED: Schema = {"enum": ["refused", "unanswered"]}
+LOST: Schema = {"enum": ["transferred", "agent_left", "not_accepted", "refused"]}
 ERROR: Schema = {
     "enum": ["invalid", "too_long", "unknown_attachment", "chat_closed", "not_yours", "rate_limited", "unavailable"]
 }
@@ -65,7 +68,11 @@ CHAT = _object(
         "opened_at": TIME,
         "last_seq": SEQ,
     },
-    {"accepted": FLAG},
+    {
+        "accepted": FLAG,
+        "transferred": {**FLAG, "description": "a colleague gave it to this agent, who may still refuse it"},
+        "returned": {**_or_null(RETURNED), "description": "why it came back to this agent after he transferred it"},
+    },
 )
 AGENT = _object(
     {
@@ -96,16 +103,25 @@ _SHOWN = {
     "typing": _frame("typing", {"from": _words(Party), "active": FLAG}),
     "read": _frame("read", {"from": _words(Party), "seq": SEQ}),
     "sync": _frame("sync", {"last_seq": SEQ}),
+    "inactive": _frame(
+        "inactive",
+        {"warning": {"enum": [0, 1, 2]}, "closes_at": _or_null(TIME), "seconds": _or_null(SECONDS)},
+    ),
     "closed": _frame("closed", {"reason": _words(CloseReason)}),
 }
 _REFUSED = _frame("error", {"code": ERROR, "message": STRING}, {"id": STRING})
 
-FROM_CITIZEN: dict[str, Schema] = {"hello": _frame("hello", {"token": STRING}, {"after": SEQ}), **_SAID}
+FROM_CITIZEN: dict[str, Schema] = {
+    "hello": _frame("hello", {"token": STRING}, {"after": SEQ}),
+    **_SAID,
+    "extend": _frame("extend"),
+}
 TO_CITIZEN: dict[str, Schema] = {
     "welcome": _frame("welcome", {"chat_id": ID, "dot": DOT, "last_seq": SEQ}),
     "status": _frame(
         "status",
         {"dot": DOT, "position": _or_null(SEQ), "agent": _or_null(_object({"name": _or_null(STRING)}))},
+        {"wait": _or_null(SECONDS)},
     ),
     **_SHOWN,
     "error": _REFUSED,
@@ -114,6 +130,7 @@ FROM_AGENT: dict[str, Schema] = {
     "hello": _frame("hello", None, {"chats": {"type": "object", "additionalProperties": SEQ, "maxProperties": 100}}),
     **{kind: _of_chat(schema) for kind, schema in _SAID.items()},
     "accept": _of_chat(_frame("accept")),
+    "refuse": _of_chat(_frame("refuse")),
     "state": _frame("state", {"state": _words(AgentState)}),
     "transfer": _of_chat(
         _frame(
@@ -127,7 +144,7 @@ FROM_AGENT: dict[str, Schema] = {
 TO_AGENT: dict[str, Schema] = {
     "welcome": _frame("welcome", {"agent": AGENT, "chats": {"type": "array", "items": CHAT}}),
     "assigned": _frame("assigned", {"chat": CHAT}),
-    "unassigned": _of_chat(_frame("unassigned", {"reason": {"enum": ["transferred", "agent_left"]}})),
+    "unassigned": _of_chat(_frame("unassigned", {"reason": LOST})),
     **{kind: _of_chat(schema) for kind, schema in _SHOWN.items() if kind != "sync"},
     "note": _of_chat(_frame("note", {"id": ID, "text": STRING, "name": STRING, "at": TIME}, {"agent_id": STRING})),
     "citizen": _of_chat(_frame("citizen", {"online": FLAG})),

@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,8 @@ OUR_VARIABLES = (
         "HOLIDAYS",
         "LISTEN_ADDRESS",
     ),
-    *("TOKEN_SECRET", "DEMO_AGENTS", "RATE_LIMITS", "LOG_LEVEL", "DEPARTMENTS_FILE"),
+    *("TOKEN_SECRET", "DEMO_AGENTS", "RATE_LIMITS", "LOG_LEVEL", "DEPARTMENTS_FILE", "REPLICAS"),
+    *("PORT_SHARED", "OWN_PORT", "SOAK_ARGS"),
     *(f"{name.upper()}_{part}" for name in SERVICES for part in ("PORT", "URL")),
 )
 
@@ -120,7 +121,7 @@ class System:
     """The whole system as `make run` starts it, on ports and with data of its own."""
 
     process: "subprocess.Popen[bytes]"
-    ports: Mapping[str, int]
+    ports: dict[str, int]
     data_dir: Path
     log_path: Path
 
@@ -129,18 +130,30 @@ class System:
         """The gateway's address, without a trailing slash."""
         return f"http://127.0.0.1:{self.ports['gateway']}"
 
-    def url(self, service: str) -> str:
-        """A service's own address, for its health and metrics."""
-        return f"http://127.0.0.1:{self.ports[service]}"
+    def url(self, name: str) -> str:
+        """A service's own address, for its health and metrics; `gateway-2`: that of one replica."""
+        return f"http://127.0.0.1:{(self.ports | self.own_ports())[name]}"
 
     def log(self) -> str:
         """What the runner has shown so far."""
         return self.log_path.read_text(errors="replace")
 
     def pids(self) -> dict[str, int]:
-        """The process of each service, `broker` and `database` too; one that is being started again is missing."""
+        """The process of each service, `broker` and `database` too; one that is being started again is missing.
+
+        Where a service has several replicas they are `gateway-1`, `gateway-2`, ...
+        """
         rows = json.loads((self.data_dir / "processes.json").read_text())
         return {name: row["pid"] for name, row in rows.items()}
+
+    def own_ports(self) -> dict[str, int]:
+        """Where each replica answers by itself; empty when every service has one process."""
+        known = json.loads((self.data_dir / "ports.json").read_text())
+        return {name: port for name, port in known.items() if name.split("-")[0] in SERVICES}
+
+    def replicas(self, service: str) -> list[str]:
+        """The names of this service's processes."""
+        return [name for name in self.own_ports() if name.startswith(f"{service}-")] or [service]
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """End one process; returns when the runner has started it again, with its new id. It may not be ready yet."""
@@ -150,14 +163,14 @@ class System:
         return self.pids()[name]
 
     def is_ready(self, name: str) -> bool:
-        """Whether a service says that it can do its work now."""
+        """Whether a service, or one replica of it, says that it can do its work now."""
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url(name)}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
         return False
 
     def wait_ready(self, *names: str, seconds: float = START_SECONDS) -> None:
-        """Wait until these services, or all four, are ready."""
-        for name in names or tuple(SERVICES):
+        """Wait until these services or replicas, or every process of all four, are ready."""
+        for name in names or [name for service in SERVICES for name in self.replicas(service)]:
             wait_for(partial(self.is_ready, name), f"{name} to be ready", seconds)
 
     def stop(self, number: int = signal.SIGTERM) -> int:

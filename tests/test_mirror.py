@@ -15,6 +15,8 @@ ELSEWHERE = {
     "services/gateway/infofiche_words.py": "words only; tests/gateway/test_infofiche.py reads every page they make",
     "services/presence/api.py": "tests/presence/test_service.py asks all of it over HTTP",
     "services/presence/telling.py": "tests/presence/test_consumers.py and test_heartbeats.py hear what it tells",
+    "services/routing/counting.py": "tests/routing/test_sweeps.py sees every repair counted",
+    "services/routing/desk.py": "tests/routing/test_consumers.py works at it",
     "services/routing/telling.py": "tests/routing/test_consumers.py and test_sweeps.py hear what it tells",
     "services/transcripts/counting.py": "names of metrics only",
     "services/transcripts/recording.py": "tests/transcripts/test_consumers.py sees what becomes of batches",

@@ -53,6 +53,8 @@ def test_settings_do_not_change() -> None:
         ("GATEWAY_PORT", "0"),
         ("GATEWAY_PORT", "65536"),
         ("PRESENCE_PORT", PRIVATE),
+        ("OWN_PORT", "0"),
+        ("PORT_SHARED", PRIVATE),
         ("LOG_LEVEL", PRIVATE),
         ("RATE_LIMITS", PRIVATE),
         ("TIMEZONE", PRIVATE),
@@ -99,3 +101,13 @@ def test_every_mistake_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None
 def test_addresses_of_clusters_are_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MONGODB_URL", url)
     assert Settings().mongodb_url == url
+
+
+def test_a_shared_port_needs_a_port_of_its_own_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().port_shared == "off"
+    monkeypatch.setenv("PORT_SHARED", "on")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert explain(caught.value) == ["OWN_PORT: is needed where PORT_SHARED is on"]
+    monkeypatch.setenv("OWN_PORT", "21000")
+    assert Settings().own_port == 21000

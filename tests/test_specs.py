@@ -22,6 +22,10 @@ PUBLIC = {
     ("post", "/api/chats/{chat_id}/attachments"),
     ("get", "/api/chats/{chat_id}/attachments/{id}"),
     ("get", "/api/chats/{chat_id}/transcript"),
+    ("post", "/api/chats/{chat_id}/question"),
+    ("get", "/api/questions"),
+    ("post", "/api/questions/{chat_id}/done"),
+    ("get", "/api/assignments"),
 }
 
 
@@ -118,9 +122,14 @@ def test_every_error_is_a_problem_document(made: dict[str, Document], service: s
 def test_whoever_asks_must_show_what_the_protocol_says(made: dict[str, Document]) -> None:
     for (method, path), operation in operations(made["openapi.json"]).items():
         needed = {name for choice in operation.get("security", []) for name in choice}
-        if path.startswith("/api/chats/"):
+        if path.endswith("/question"):
+            assert needed == {"chat_token"}
+        elif path.startswith("/api/chats/"):
             assert needed == {"chat_token", "agent_session"}
-        elif path.startswith("/api/agent") and method + path != "post/api/agent/session":
+        elif (
+            path.startswith(("/api/agent", "/api/questions", "/api/assignments"))
+            and method + path != "post/api/agent/session"
+        ):
             assert needed == {"agent_session"}
         else:
             assert not needed

@@ -5,12 +5,17 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
-from services.contracts import Cause, ChatStatus, Entry, MessageStored, NoteStored, Party
-from services.gateway import frames
+from services.contracts import Cause, ChatStatus, Detail, Entry, Form, MessageStored, NoteStored, Party
+from services.gateway import frames, hub
+from services.gateway.parsing import AGENT_FRAMES, CITIZEN_FRAMES, parse
+from services.gateway.verbs import Refused
 from services.specs import documents
-from services.websocket_frames import ERROR, FROM_AGENT, FROM_CITIZEN, SOCKETS, TO_AGENT, TO_CITIZEN, Schema
+from services.websocket_frames import CHAT as CHAT_SHOWN
+from services.websocket_frames import ERROR, FROM_AGENT, FROM_CITIZEN, LOST, SOCKETS, TO_AGENT, TO_CITIZEN, Schema
+from tests.gateway.making import AN, view
 from tests.samples import CHAT, FACTS
 
 NOTED, STORED = FACTS["note.stored"], FACTS["message.stored"]
@@ -63,11 +68,11 @@ def problems(value: Any, schema: Schema, path: str = "frame") -> list[str]:
 def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(party: Any, kind: str) -> None:
     schema = SOCKETS[party][0][kind]
     frame = sample(schema)
-    assert not isinstance(frames.parse(json.dumps(frame), party), frames.Refused)
+    assert not isinstance(parse(json.dumps(frame), party), Refused)
     tolerated = {"type"} | ({"token"} if kind == "hello" else set())
     for name in frame.keys() - tolerated:
         less = {member: value for member, value in frame.items() if member != name}
-        assert isinstance(frames.parse(json.dumps(less), party), frames.Refused), name
+        assert isinstance(parse(json.dumps(less), party), Refused), name
 
 
 @pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
@@ -77,14 +82,14 @@ def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(part
     base = {name: sample(schema["properties"][name]) for name in schema["required"]}
     more = {name: sample(schema["properties"][name]) for name in names}
     for name in names:
-        assert not isinstance(frames.parse(json.dumps({**base, name: more[name]}), party), frames.Refused)
+        assert not isinstance(parse(json.dumps({**base, name: more[name]}), party), Refused)
     if names:
-        assert isinstance(frames.parse(json.dumps({**base, **more}), party), frames.Refused)
+        assert isinstance(parse(json.dumps({**base, **more}), party), Refused)
 
 
 def test_the_frames_are_those_that_the_gateway_knows() -> None:
-    assert FROM_CITIZEN.keys() == frames.CITIZEN_FRAMES
-    assert FROM_AGENT.keys() == frames.AGENT_FRAMES
+    assert FROM_CITIZEN.keys() == CITIZEN_FRAMES
+    assert FROM_AGENT.keys() == AGENT_FRAMES
     assert set(ERROR["enum"]) == frames.ERRORS.keys()
 
 
@@ -99,11 +104,17 @@ def made() -> list[tuple[Schema, bytes]]:
         *((TO_CITIZEN["message"], frames.message(entry)) for entry in entries),
         *((TO_AGENT["message"], frames.message(entry, CHAT)) for entry in entries),
         *(
-            (TO_CITIZEN["status"], frames.status(state, 2, "An"))
+            (TO_CITIZEN["status"], frames.status(state, 2, 90, "An"))
             for state in (ChatStatus.WAITING, ChatStatus.ASSIGNED, ChatStatus.CLOSED)
         ),
         *((TO_CITIZEN["error"], frames.error(code, "some id")) for code in frames.ERRORS),
         (TO_AGENT["error"], frames.error("not_yours", "some id", CHAT)),
+        (TO_CITIZEN["inactive"], frames.inactive(2, now, 120)),
+        (TO_AGENT["inactive"], frames.inactive(0, None, None, CHAT)),
+        *(
+            (CHAT_SHOWN, orjson.dumps(frames.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7)))
+            for more in ({"transferred": True}, {"returned": Detail.UNANSWERED, "name": "An", "form": Form(id="f")})
+        ),
         (TO_AGENT["note"], frames.note(NOTED.note)),
     ]
 
@@ -111,6 +122,10 @@ def made() -> list[tuple[Schema, bytes]]:
 @pytest.mark.parametrize(("schema", "frame"), made())
 def test_what_the_gateway_sends_is_of_the_schema(schema: Schema, frame: bytes) -> None:
     assert problems(json.loads(frame), schema) == []
+
+
+def test_why_an_agent_lost_a_chat_is_in_words_of_the_schema() -> None:
+    assert set(hub.LOST.values()) < set(LOST["enum"])
 
 
 def test_the_document_has_both_websockets_and_every_close_code() -> None:

@@ -5,12 +5,13 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deploy.onemachine import broker, checks, database, ports, processes, services
 from deploy.onemachine.processes import Program
-from deploy.onemachine.settings import Refusal, Settings, read_settings
+from deploy.onemachine.settings import SERVICES, Refusal, Settings, read_settings
 from deploy.onemachine.signals import StopRequest
 from deploy.onemachine.supervisor import Supervisor
 from deploy.onemachine.terminal import Terminal
@@ -78,9 +79,8 @@ async def _run_locked(settings: Settings, terminal: Terminal, command: str, requ
 def _programs(settings: Settings, command: str) -> list[Program] | Refusal:
     """The table of this run: only what was not given from outside, and the services."""
     home, log = settings.data_dir, settings.data_dir / "log"
-    chosen = ports.remembered(
-        home / "ports.json", (*broker.PORT_NAMES, database.PORT_NAME), taken=set(settings.ports.values())
-    )
+    names = (*broker.PORT_NAMES, database.PORT_NAME, *services.names_of_replicas(settings))
+    chosen = ports.remembered(home / "ports.json", names, taken=set(settings.ports.values()))
     urls = {"RABBITMQ_URL": settings.rabbitmq_url or "", "MONGODB_URL": settings.mongodb_url or ""}
     table: list[Program] = []
     if not settings.rabbitmq_url:
@@ -93,7 +93,7 @@ def _programs(settings: Settings, command: str) -> list[Program] | Refusal:
     if not settings.mongodb_url:
         table.append(database.program(home / "database", chosen[database.PORT_NAME], log / "database.log"))
         urls["MONGODB_URL"] = database.url(chosen[database.PORT_NAME])
-    return table + services.programs(settings, ROOT, urls, command)
+    return table + services.programs(settings, ROOT, urls, command, chosen)
 
 
 async def _announce(supervisor: Supervisor, settings: Settings, terminal: Terminal, began: float) -> None:
@@ -103,9 +103,20 @@ async def _announce(supervisor: Supervisor, settings: Settings, terminal: Termin
         f"\n  The e-loket chat is ready (after {time.monotonic() - began:.1f} s).\n\n"
         f"  sample form     {here}/\n"
         f"  agent console   {here}/agent      log in as  an / demo  or  bert / demo\n"
-        f"  info sheet      {here}/infofiche/algemeen\n\n"
+        f"  info sheet      {here}/infofiche/algemeen\n{_replicas(supervisor.programs, settings)}\n"
         f"  Ctrl-C stops it; its data stays in {settings.data_dir}\n"
     )
+
+
+def _replicas(programs: Sequence[Program], settings: Settings) -> str:
+    """Where each replica can be asked by itself, a line for each service that has several; empty when none has."""
+    own = {program.name: program.port for program in programs}
+    lines = [
+        f"  {service:<15} {', '.join(f'{name} on {own[name]}' for name in settings.names(service))}"
+        for service in SERVICES
+        if settings.replicas[service] > 1
+    ]
+    return "\n".join(["\n  Each replica's /readyz and /metrics, on 127.0.0.1:", *lines, ""]) if lines else ""
 
 
 async def _stop(supervisor: Supervisor, terminal: Terminal, request: StopRequest) -> None:

@@ -45,6 +45,8 @@ def main(command: str) -> None:
         run()
     elif command == "test":
         test()
+    elif command == "soak":
+        soak()
     elif command == "lint":
         environment("run", "dev")
         for arguments in LINTERS:
@@ -67,8 +69,7 @@ def run() -> None:
 
 def test() -> None:
     """Every test; stops at the first suite that fails."""
-    environment("run", "embedded", "dev")
-    package("rabbitmq-server", debian.has_broker(), "the tests start a private broker")
+    prepare_tests()
     package("chromium", shutil.which("chromium") is not None, "the browser tests need it")
     package("nodejs", debian.has_node(), "the tests of the browser's code need node 18 or later")
     arguments = os.environ.get("PYTEST_ARGS", "").split()
@@ -76,6 +77,19 @@ def test() -> None:
     web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
     if web:
         do(shutil.which("node") or "node", "--test", *web)
+
+
+def soak() -> None:
+    """The long runs, which take SOAK_ARGS; our process becomes theirs, so that make's signals reach it."""
+    prepare_tests()
+    sys.stdout.flush()
+    os.execv(python(), [python(), "-m", "tests.soak", *os.environ.get("SOAK_ARGS", "").split()])
+
+
+def prepare_tests() -> None:
+    """What every test that runs the system needs."""
+    environment("run", "embedded", "dev")
+    package("rabbitmq-server", debian.has_broker(), "the tests start a private broker")
 
 
 def clean() -> None:
@@ -158,7 +172,7 @@ def do(*command: str) -> None:
 
 def say(text: str) -> None:
     """Tell what takes time."""
-    print(f"setup        {text}", flush=True)
+    print(f"setup         {text}", flush=True)
 
 
 def refuse(text: str) -> NoReturn:

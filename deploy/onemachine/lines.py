@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-NAME_WIDTH = 12
+NAME_WIDTH = 13
 _RESET = "\x1b[0m"
 _DIM = "\x1b[2m"
 _NAME_COLOURS = {

@@ -25,7 +25,7 @@ class Program:
 
     `ready` gives None when it can do its work, else why not. Programs of a higher `stage` are stopped first; `patience`
     is the time in seconds between SIGTERM and SIGKILL. With a `log` the output goes to that file, else line by line to
-    the terminal.
+    the terminal. `port`: where this process, and no replica of it, answers over HTTP.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Program:
     stage: int
     patience: float
     log: Path | None = None
+    port: int | None = None
 
 
 def start(program: Program) -> "subprocess.Popen[bytes]":
@@ -117,9 +118,9 @@ def identity(pid: int) -> str | None:
     return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
 
 
-def record(file: Path, running: Mapping[str, int]) -> None:
-    """Write down which processes we have, for the next run and for whoever looks for one by name."""
-    rows = {name: {"pid": pid, "identity": identity(pid)} for name, pid in running.items()}
+def record(file: Path, running: Mapping[str, int], ports: Mapping[str, int | None]) -> None:
+    """Write down which processes we have, for the next run and for whoever looks for one, or for its port, by name."""
+    rows = {name: {"pid": pid, "identity": identity(pid), "port": ports.get(name)} for name, pid in running.items()}
     draft = file.with_suffix(".new")
     draft.write_text(json.dumps(rows, indent=1))
     draft.replace(file)

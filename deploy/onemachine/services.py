@@ -17,13 +17,31 @@ DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m services.{{name}}"
 MOTOR_MAX_WORKERS = 32
 
 
-def programs(settings: Settings, root: Path, urls: Mapping[str, str], command: str = DEFAULT_COMMAND) -> list[Program]:
-    """One program for each service; `command` is a shell-like line in which `{name}` stands for the service."""
+def programs(
+    settings: Settings,
+    root: Path,
+    urls: Mapping[str, str],
+    command: str = DEFAULT_COMMAND,
+    own_ports: Mapping[str, int] | None = None,
+) -> list[Program]:
+    """One program for each replica of each service; `command` is a shell-like line, `{name}` in it the service.
+
+    `own_ports`: for each of `names_of_replicas` the port where that process alone answers.
+    """
     environment = service_environment(settings, urls)
-    return [
-        _program(service, shlex.split(command.format(name=service)), environment, root, settings.ports[service])
-        for service in SERVICES
-    ]
+    table = []
+    for service in SERVICES:
+        argv = shlex.split(command.format(name=service))
+        for name in settings.names(service):
+            own = (own_ports or {}).get(name)
+            sharing = {"PORT_SHARED": "on", "OWN_PORT": str(own)} if own else {"PORT_SHARED": "off"}
+            table.append(_program(name, argv, environment | sharing, root, own or settings.ports[service]))
+    return table
+
+
+def names_of_replicas(settings: Settings) -> list[str]:
+    """The processes that share their service's port with others, and so need one of their own beside it."""
+    return [name for service in SERVICES if settings.replicas[service] > 1 for name in settings.names(service)]
 
 
 def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str, str]:
@@ -75,7 +93,7 @@ def _program(name: str, argv: Sequence[str], environment: Mapping[str, str], roo
     async def ready() -> str | None:
         return await http_ready(port)
 
-    return Program(name, tuple(argv), environment, root, ready, stage=3, patience=DRAIN_SECONDS)
+    return Program(name, tuple(argv), environment, root, ready, stage=3, patience=DRAIN_SECONDS, port=port)
 
 
 def _kept_secret(file: Path) -> str:

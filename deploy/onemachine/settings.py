@@ -1,7 +1,7 @@
 """What the environment asks of `make run`, checked before anything starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SERVICES = {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8003}
@@ -9,6 +9,8 @@ SERVICES = {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8
 
 EX_CONFIG = 78
 """Exit status of a service that refuses its settings (sysexits.h): starting it again would not help."""
+
+MOST_REPLICAS = 9
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Settings:
     rabbitmq_url: str | None
     mongodb_url: str | None
     environ: Mapping[str, str]
+    replicas: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SERVICES, 1))
+
+    def names(self, service: str) -> list[str]:
+        """The names of a service's processes: its own name, or numbered ones when there are several."""
+        count = self.replicas[service]
+        return [service] if count == 1 else [f"{service}-{number}" for number in range(1, count + 1)]
 
 
 def port_variable(service: str) -> str:
@@ -53,5 +61,22 @@ def read_settings(environ: Mapping[str, str], root: Path) -> Settings | Refusal:
         return Refusal("RABBITMQ_URL must begin with amqp:// or amqps://; leave it out for a private broker")
     if mongodb_url and not mongodb_url.startswith(("mongodb://", "mongodb+srv://")):
         return Refusal("MONGODB_URL must begin with mongodb:// or mongodb+srv://; leave it out for an embedded server")
+    replicas = _read_replicas(environ.get("REPLICAS", "").strip())
+    if isinstance(replicas, Refusal):
+        return replicas
     data_dir = (root / (environ.get("DATA_DIR") or ".run")).resolve()
-    return Settings(data_dir, ports, rabbitmq_url, mongodb_url, dict(environ))
+    return Settings(data_dir, ports, rabbitmq_url, mongodb_url, dict(environ), replicas)
+
+
+def _read_replicas(text: str) -> dict[str, int] | Refusal:
+    """`3`: so many of each service; `gateway=2,routing=3`: of these, and one of each other."""
+    counts: dict[str, int] = {}
+    for part in text.split(",") if "=" in text else [f"{service}={text or 1}" for service in SERVICES]:
+        service, _, count = (piece.strip() for piece in part.partition("="))
+        if service not in SERVICES or service in counts or count not in map(str, range(1, MOST_REPLICAS + 1)):
+            return Refusal(
+                f"REPLICAS={text} is not understood: give a number from 1 to {MOST_REPLICAS} for all services, "
+                f"or one for some, as in gateway=2,routing=3 (of {', '.join(SERVICES)})"
+            )
+        counts[service] = int(count)
+    return dict.fromkeys(SERVICES, 1) | counts

@@ -135,4 +135,5 @@ class Supervisor:
             self.refused.set_result(refusal)
 
     def _record(self) -> None:
-        processes.record(self._records, {name: process.pid for name, process in self._running.items()})
+        running = {name: process.pid for name, process in self._running.items()}
+        processes.record(self._records, running, {program.name: program.port for program in self.programs})

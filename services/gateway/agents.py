@@ -13,7 +13,6 @@ from services.broker import Publisher, Unconfirmed
 from services.contracts import (
     ChatAccepted,
     ChatStatus,
-    CitizenPresence,
     Entry,
     Fact,
     Party,
@@ -31,7 +30,20 @@ from services.gateway.posting import Posting, refuse
 from services.gateway.tasks import Tasks
 from services.gateway.transfers import Transfers
 from services.gateway.upstream import Declined, Unavailable
-from services.gateway.verbs import Accept, End, Frame, Hello, Post, Read, SetState, TransferChat, Typing, WriteNote
+from services.gateway.verbs import (
+    Accept,
+    End,
+    Extend,
+    Frame,
+    Hello,
+    Post,
+    Read,
+    Refuse,
+    SetState,
+    TransferChat,
+    Typing,
+    WriteNote,
+)
 from services.internal import ChatHistory, ChatView
 
 log = structlog.get_logger()
@@ -118,6 +130,7 @@ class Agents:
         agent_id = connection.participant
         if state.status is ChatStatus.ASSIGNED and state.agent_id == agent_id:
             self._hub.desks.setdefault(agent_id, set()).add(channel.chat_id)
+            channel.refusable_by = agent_id if view.transferred and not view.accepted else None
             return True
         self.drop(connection, channel)
         return False
@@ -154,15 +167,8 @@ class Agents:
             connection.send(frames.note(written))
         if seq := channel.read.get(Party.CITIZEN):
             connection.send(frames.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
-        online = bool(channel.citizen_at)
-        connection.send(frames.frame("citizen", chat_id=chat_id, online=online))
-        asked = CitizenPresence(
-            chat_id=chat_id,
-            incarnation=self._hub.incarnation,
-            online=self._hub.online_here(chat_id),
-            asked=True,
-        )
-        self._tasks.start(self._publisher.mention(asked))
+        connection.send(frames.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
+        self._tasks.start(self._publisher.mention(self._hub.presence_asked(chat_id)))
         if page.sealed or seal:
             self._show_end(connection, channel, seal)
 
@@ -213,7 +219,7 @@ class Agents:
         """What an accepted frame of a greeted connection does. Returns at once."""
         agent = connection.agent
         assert agent is not None
-        assert not isinstance(frame, Hello)
+        assert not isinstance(frame, Hello | Extend)
         if isinstance(frame, SetState):
             self._tasks.start(self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
             return
@@ -221,6 +227,9 @@ class Agents:
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
         if chat_id is None or chat_id not in self._hub.desks.get(agent.id, ()):
             refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
+            return
+        if isinstance(frame, Refuse):
+            self._tasks.start(self._transfers.refuse(connection, self._hub.channels[chat_id]))
             return
         self._accept(connection, chat_id)
         if isinstance(frame, Post | WriteNote | End):
@@ -235,6 +244,7 @@ class Agents:
     def _accept(self, connection: Connection, chat_id: str) -> None:
         if chat_id not in connection.accepted:
             connection.accepted.add(chat_id)
+            self._hub.channels[chat_id].refusable_by = None
             assert connection.agent is not None
             self._tasks.start(self._tell(connection, ChatAccepted(chat_id=chat_id, agent_id=connection.agent.id)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -18,8 +18,10 @@ from services.gateway.limits import CHATS_PER_ADDRESS, Buckets
 from services.gateway.requests import (
     address_of,
     agent_session,
+    body_of,
     limited,
     passed_on,
+    problems_of,
     read_json,
     require_own_origin,
     scheme_of,
@@ -33,18 +35,6 @@ from services.problems import Problem
 from services.tracing import begin_trace
 
 UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default one."
-
-
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
-
-
-def _problems(**codes: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        int(status[1:]): {"description": text, "content": {"application/problem+json": {}}}
-        for status, text in codes.items()
-    }
 
 
 class LogIn(BaseModel):
@@ -62,7 +52,7 @@ def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> 
             raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
         return found.id
 
-    @app.get("/api/button", responses=_problems(_404="unknown_department"))
+    @app.get("/api/button", responses=problems_of(_404="unknown_department"))
     async def button(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
         """The button's colour and reason; 304 when the ETag is still right. Any shared cache may answer for 2 s."""
         shown = buttons.of[known(department)].shown
@@ -71,7 +61,7 @@ def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> 
             return Response(status_code=304, headers=headers)
         return Response(shown.body, headers=headers, media_type="application/json")
 
-    @app.get("/api/button/events", responses=_problems(_404="unknown_department"))
+    @app.get("/api/button/events", responses=problems_of(_404="unknown_department"))
     async def events(department: Annotated[str | None, Query()] = None) -> Response:
         """Server-sent events: the present state at once, then one for each change."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -85,8 +75,8 @@ def install_chats(app: FastAPI, starting: Starting, settings: Settings) -> None:
     @app.post(
         "/api/chats",
         status_code=201,
-        openapi_extra=_body(StartChat),
-        responses=_problems(
+        openapi_extra=body_of(StartChat),
+        responses=problems_of(
             _404="unknown_department", _409="button_blue", _422="invalid", _429="rate_limited", _503="unavailable"
         ),
     )
@@ -109,8 +99,8 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
     @app.post(
         "/api/agent/session",
         status_code=204,
-        openapi_extra=_body(LogIn),
-        responses=_problems(_401="bad_credentials", _422="invalid", _429="rate_limited", _503="unavailable"),
+        openapi_extra=body_of(LogIn),
+        responses=problems_of(_401="bad_credentials", _422="invalid", _429="rate_limited", _503="unavailable"),
     )
     async def log_in(request: Request) -> Response:
         """Logs an agent in: 204 and a cookie."""
@@ -129,7 +119,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         set_session(response, session.token or "", scheme_of(request, settings), request.headers.get("host", ""))
         return response
 
-    @app.delete("/api/agent/session", status_code=204, responses=_problems(_503="unavailable"))
+    @app.delete("/api/agent/session", status_code=204, responses=problems_of(_503="unavailable"))
     async def log_out(request: Request) -> Response:
         """Logs the agent out: his sockets close, his chats go to the head of the queue."""
         require_own_origin(request)
@@ -145,14 +135,16 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         clear_session(response, scheme_of(request, settings), request.headers.get("host", ""))
         return response
 
-    @app.get("/api/agent/me", responses=_problems(_401="unauthenticated", _503="unavailable"))
+    @app.get("/api/agent/me", responses=problems_of(_401="unauthenticated", _503="unavailable"))
     async def me(request: Request) -> Response:
         """The agent who is logged in."""
         agent = (await agent_session(request, upstream)).agent
         shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
         return JSONResponse(shown, headers={"Cache-Control": "no-store"})
 
-    @app.get("/api/agents", responses=_problems(_401="unauthenticated", _404="unknown_department", _503="unavailable"))
+    @app.get(
+        "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")
+    )
     async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
         """Who a chat can be transferred to now: departments, and colleagues who are available and have a place free."""
         own_id = (await agent_session(request, upstream)).agent.id

@@ -13,7 +13,7 @@ from services.broker import Publisher
 from services.chassis import Service
 from services.contracts import CitizenPresence
 from services.departments import load_departments
-from services.gateway import api, files, pages, sockets
+from services.gateway import api, assignments, files, pages, questions, sockets
 from services.gateway.agents import Agents
 from services.gateway.buttons import Buttons
 from services.gateway.citizens import Citizens
@@ -22,6 +22,7 @@ from services.gateway.frames import Close
 from services.gateway.hub import Channel, Hub
 from services.gateway.live import Live
 from services.gateway.posting import Posting
+from services.gateway.questions import Questions
 from services.gateway.settings import Settings
 from services.gateway.starting import Starting
 from services.gateway.tasks import Tasks
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     citizens = Citizens(following, posting, publisher, service.keys, tasks)
     transfers = Transfers(publisher, upstream, departments)
     agents = Agents(following, posting, publisher, transfers, tasks, heartbeat.changed)
-    upkeep = Upkeep(following, agents, buttons)
+    upkeep = Upkeep(following, agents, buttons, publisher)
     starting = Starting(publisher, upstream, buttons, departments, service.keys)
 
     async def drain() -> None:
@@ -88,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("buttons", buttons.run)
     service.background("sync", upkeep.sync_frames)
     service.background("tails", upkeep.compare_tails)
+    service.background("attendance", upkeep.ask_presence)
     service.background("resync", upkeep.run_resyncs)
     service.check("broker", lambda: live.up and publisher.up)
     service.check("button", lambda: buttons.settled)
@@ -106,6 +108,8 @@ def create_app(settings: Settings) -> FastAPI:
     api.install_button(app, buttons, departments)
     api.install_chats(app, starting, settings)
     api.install_agents(app, upstream, departments, settings)
+    questions.install(app, Questions(publisher, upstream), upstream, service.keys, settings)
+    assignments.install(app, upstream, departments)
     files.install(app, upstream, service.keys, settings)
     sockets.install(app, citizens, agents, upstream, departments, limited=settings.rate_limits == "on")
     pages.install(app, buttons, departments, settings)

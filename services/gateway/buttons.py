@@ -25,9 +25,13 @@ _UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What every open page of a department is shown: the body, its ETag and its revision."""
+    """What every open page of a department is shown: the body, its ETag and its revision.
+
+    `event`: the same as a server-sent event (HTML standard §9.2), made once for all pages.
+    """
 
     body: bytes
+    event: bytes
     etag: str
     revision: int
     green: bool
@@ -83,7 +87,8 @@ class Button:
             }
         )
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-        return Shown(body, etag, revision, colour is ButtonColour.GREEN, reason.value)
+        event = b"event: button\nid: %d\ndata: %s\n\n" % (revision, body)
+        return Shown(body, event, etag, revision, colour is ButtonColour.GREEN, reason.value)
 
 
 class Buttons:
@@ -127,7 +132,7 @@ class Buttons:
                 listener.set()
 
     async def events(self, department: str) -> AsyncIterator[bytes]:
-        """Server-sent events (HTML standard §9.2): the present state at once, then each change; a comment each 12 s."""
+        """Server-sent events: the present state at once, then each change; a comment each 12 s."""
         button, wake = self.of[department], asyncio.Event()
         button.listeners.add(wake)
         LISTENERS.inc()
@@ -137,7 +142,7 @@ class Buttons:
                 wake.clear()  # before the look at what is shown: a change while it is being sent wakes us too
                 if button.shown is not told:
                     told = button.shown
-                    yield b"event: button\nid: %d\ndata: %s\n\n" % (told.revision, told.body)
+                    yield told.event
                 try:
                     async with asyncio.timeout(KEEPALIVE):
                         await wake.wait()

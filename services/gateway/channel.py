@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.contracts import Cause, ChatState, ChatStatus, CloseReason, Entry
+from services.contracts import Cause, ChatState, ChatStatus, CloseReason, Detail, Entry
+from services.gateway.waiting import NOWHERE, Place, whole
 from services.internal import ChatView
 
 MOST_HELD = 64
@@ -76,12 +77,22 @@ class State:
     agent_id: str | None = None
     agent_name: str | None = None
     reason: CloseReason | None = None
-    position: int | None = None
+    place: Place = NOWHERE  # in the line, while waiting
     closed_at: datetime | None = None
+    detail: Detail | None = None
 
     @classmethod
     def of_fact(cls, fact: ChatState) -> State:
-        return cls(fact.v, fact.state, fact.department, fact.cause, fact.agent_id, fact.agent_name, fact.reason)
+        return cls(
+            fact.v,
+            fact.state,
+            fact.department,
+            fact.cause,
+            fact.agent_id,
+            fact.agent_name,
+            fact.reason,
+            detail=fact.detail,
+        )
 
     @classmethod
     def of_view(cls, view: ChatView) -> State:
@@ -93,13 +104,13 @@ class State:
             view.agent_id,
             view.agent_name,
             view.reason,
-            view.position,
+            (view.position, whole(view.wait)),
             view.closed_at,
+            view.detail,
         )
 
     @property
-    def shown(self) -> tuple[ChatStatus, int | None, str | None]:
-        """What a citizen's `status` frame says."""
-        waiting = self.status is ChatStatus.WAITING
-        assigned = self.status is ChatStatus.ASSIGNED
-        return self.status, self.position if waiting else None, self.agent_name if assigned else None
+    def shown(self) -> tuple[ChatStatus, int | None, int | None, str | None]:
+        """What a citizen's `status` frame says: position and wait while waiting, the agent's name while assigned."""
+        position, wait = self.place if self.status is ChatStatus.WAITING else NOWHERE
+        return self.status, position, wait, self.agent_name if self.status is ChatStatus.ASSIGNED else None

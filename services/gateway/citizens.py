@@ -12,6 +12,7 @@ from services.contracts import (
     ChatStatus,
     CitizenArrived,
     CitizenPresence,
+    CitizenStayed,
     Party,
     ReadShown,
     Sender,
@@ -25,12 +26,13 @@ from services.gateway.hub import Channel
 from services.gateway.posting import Posting, refuse
 from services.gateway.tasks import Tasks
 from services.gateway.upstream import Unavailable
-from services.gateway.verbs import End, Frame, Hello, Post, Read, Typing
+from services.gateway.verbs import End, Extend, Frame, Hello, Post, Read, Typing
 from services.internal import ChatView
 from services.tokens import Keys
 
 log = structlog.get_logger()
 TOKEN_AFTER_END = timedelta(hours=48)
+EXTEND_EACH = 2.0  # seconds between two of a connection that are told
 
 
 class Citizens:
@@ -97,8 +99,7 @@ class Citizens:
     def _arrive(self, connection: Connection, channel: Channel, view: ChatView) -> None:
         connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)
         if self._hub.register.join(connection):
-            channel.citizen_at.add(self._hub.incarnation)
-            self._hub.tell_online(channel)
+            self._hub.citizen_here(channel, online=True)
             self._tasks.start(self._tell_presence(channel.chat_id, online=True))
         if view.state is not ChatStatus.CLOSED:
             self._tasks.start(self._tell_arrived(channel.chat_id))
@@ -130,12 +131,27 @@ class Citizens:
         elif isinstance(frame, Typing):
             fact = TypingShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", active=frame.active)
             self._tasks.start(self._publisher.mention(fact))
+        elif isinstance(frame, Extend):
+            self._extend(connection, chat_id)
         elif isinstance(frame, Read):
             if channel is None or frame.seq > (channel.position.last or 0):
                 refuse(connection, "invalid")
             elif frame.seq > channel.read.get(Party.CITIZEN, 0):
                 shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)
                 self._tasks.start(self._publisher.mention(shown))
+
+    def _extend(self, connection: Connection, chat_id: str) -> None:
+        now = self._hub.clock()
+        if now - connection.extended_at >= EXTEND_EACH:  # a second press within that says nothing new
+            connection.extended_at = now
+            self._tasks.start(self._tell_stayed(connection, chat_id))
+
+    async def _tell_stayed(self, connection: Connection, chat_id: str) -> None:
+        try:
+            await self._publisher.tell(CitizenStayed(chat_id=chat_id))
+        except Unconfirmed:
+            connection.extended_at = float("-inf")
+            connection.send(frames.error("unavailable"))
 
     def leave(self, connection: Connection) -> None:
         """The websocket is closed."""
@@ -145,8 +161,7 @@ class Citizens:
         if connection.sender is None or channel is None:
             return
         if self._hub.register.leave(connection):
-            channel.citizen_at.discard(self._hub.incarnation)
-            self._hub.tell_online(channel)
+            self._hub.citizen_here(channel, online=False)
             self._tasks.start(self._tell_presence(channel.chat_id, online=False))
         self._following.release(connection, channel)
 

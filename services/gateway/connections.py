@@ -37,6 +37,7 @@ class Connection:
         self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
         self.accepted: set[str] = set()  # an agent's chats that a person has seen here
         self.ended: set[str] = set()  # an agent's chats that ended while he followed them
+        self.extended_at = float("-inf")  # when a citizen last said here that he stays
         self.lines: dict[str, Line] = {}
         self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
         self.closing: tuple[int, str] | None = None

@@ -15,7 +15,7 @@ from fastapi.responses import Response, StreamingResponse
 from services.contracts import Party, is_id
 from services.gateway.limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
 from services.gateway.multipart import FilePart, NotMultipart, file_part
-from services.gateway.requests import agent_session, limited, passed_on, unavailable
+from services.gateway.requests import agent_session, limited, passed_on, require_chat_token, unavailable
 from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.internal import MAX_FILE_BYTES
@@ -47,7 +47,8 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, settings: Settings) ->
     async def actor_of(request: Request, chat_id: str) -> Actor:
         begin_trace(request.headers.get("traceparent"), chat_id=chat_id)
         if "authorization" in request.headers:
-            return _citizen(request, keys, chat_id)
+            require_chat_token(request, keys, chat_id)
+            return Actor(party=Party.CITIZEN.value, id=chat_id)
         session = await agent_session(request, upstream)
         if not is_id(chat_id):
             raise Problem(404, "no_such_chat", "There is no such chat.")
@@ -85,16 +86,6 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, settings: Settings) ->
         actor = await actor_of(request, chat_id)
         limit(downloads, chat_id)
         return await _pass(upstream, f"/chats/{chat_id}/transcript?format={quote(format[:20], safe='')}", actor)
-
-
-def _citizen(request: Request, keys: Keys, chat_id: str) -> Actor:
-    scheme, _, token = request.headers["authorization"].partition(" ")
-    own = keys.chat_of(token.strip()) if scheme.lower() == "bearer" else None
-    if own is None:
-        raise Problem(401, "unauthenticated", "This needs the token of the chat.", {"WWW-Authenticate": "Bearer"})
-    if own != chat_id:
-        raise Problem(403, "forbidden", "This token is for another chat.")
-    return Actor(party=Party.CITIZEN.value, id=own)
 
 
 def _too_large() -> Problem:

@@ -19,6 +19,7 @@ from services.gateway.hub import Channel, Hub
 from services.gateway.live import Live
 from services.gateway.tasks import Tasks
 from services.gateway.upstream import Unavailable, Upstream
+from services.gateway.waiting import whole
 from services.internal import ChatHistory, ChatView, HistoryWanted
 
 log = structlog.get_logger()
@@ -90,7 +91,8 @@ class Following:
         if channel.state is None or view.v > channel.state.v:
             self.hub.set_state(channel, State.of_view(view))
         elif view.v == channel.state.v:
-            channel.state.position = channel.state.position or view.position
+            if channel.state.place[0] is None:
+                channel.state.place = (view.position, whole(view.wait))
             channel.state.closed_at = view.closed_at
         assert channel.state is not None
         return channel.state

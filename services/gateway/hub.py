@@ -6,6 +6,7 @@ chat that was assigned) is started as work of its own (`services/gateway/followi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ from services.contracts import (
     ChatState,
     ChatStatus,
     CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
+    Detail,
     Entry,
     Fact,
     MessageRefused,
@@ -30,29 +34,19 @@ from services.contracts import (
     TypingShown,
 )
 from services.gateway import frames
+from services.gateway.attendance import Attendance
 from services.gateway.channel import Position, State
 from services.gateway.connections import Connection, Register
 from services.gateway.frames import Close
+from services.gateway.receipts import Receipt, Receipts, Refusal
+from services.gateway.silences import Quiet, Silences
+from services.gateway.waiting import Lines, is_news
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """It is stored. `repeated`: it was passed on before, so only who asks again needs to be told."""
-
-    entry: Entry | None
-    repeated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """It is not stored and will not be; `code` says why."""
-
-    code: str
-
-
-Outcome = Receipt | Refusal
+# Why an agent lost a chat, in words of the protocol, where it is not `transferred` or `agent_left`.
+LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
 
 
 @dataclass(slots=True)
@@ -64,9 +58,11 @@ class Channel:
     state: State | None = None
     members: list[Connection] = field(default_factory=list)
     users: int = 0
-    citizen_at: set[str] = field(default_factory=set)  # gateways (incarnations) that have the citizen
+    citizen_at: Attendance = field(default_factory=Attendance)
+    quiet: Quiet = field(default_factory=Quiet)
     read: dict[Party, int] = field(default_factory=dict)
     gap_read_due: bool = False
+    refusable_by: str | None = None  # the agent who got it by a transfer and has not accepted it
 
 
 class Hub:
@@ -80,13 +76,15 @@ class Hub:
         button: Callable[[ButtonChanged], None],
         answer_presence: Callable[[Channel], None],
         dropped: Callable[[Connection, Channel], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.incarnation = incarnation
+        self.incarnation, self.clock = incarnation, clock
         self.register = Register()
         self.channels: dict[str, Channel] = {}
         self.desks: dict[str, set[str]] = {}  # agent → the chats shown to him
-        self.receipts: dict[tuple[str, str, str | None], list[Callable[[Outcome], None]]] = {}
-        self._orders: dict[str, tuple[int, dict[str, int]]] = {}
+        self.receipts = Receipts()
+        self.silences = Silences(clock)
+        self._lines = Lines()
         self._agent_versions: dict[str, int] = {}
         self._gap, self._assigned, self._button = gap, assigned, button
         self._answer_presence, self._dropped = answer_presence, dropped
@@ -104,14 +102,16 @@ class Hub:
         elif isinstance(fact, ButtonChanged):
             self._button(fact)
         elif isinstance(fact, MessageRefused):
-            self._settle(fact.chat_id, fact.sender_id, fact.id, Refusal(fact.code.value))
+            self.receipts.settle(fact.chat_id, fact.sender_id, fact.id, Refusal(fact.code.value))
         elif isinstance(fact, TypingShown | ReadShown):
             self._shown(fact)
         elif isinstance(fact, NoteStored):
             self._to_agents(fact.chat_id, frames.note(fact.note))
-            self._settle(fact.chat_id, fact.note.agent_id, fact.note.id, Receipt(None))
+            self.receipts.settle(fact.chat_id, fact.note.agent_id, fact.note.id, Receipt(None))
         elif isinstance(fact, CitizenPresence):
             self._citizen(fact)
+        elif isinstance(fact, CitizenSilent | CitizenStayed):
+            self._silence(fact)
         elif isinstance(fact, AgentChanged):
             self._agent_changed(fact)
         elif isinstance(fact, SessionEnded):
@@ -127,7 +127,7 @@ class Hub:
         repeated = last is not None and entry.seq <= last
         for passed in channel.position.take(entry):
             self.pass_on(channel, passed)
-        self._settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
+        self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
         if channel.position.behind:
             self._gap(channel)
 
@@ -145,16 +145,18 @@ class Hub:
             else:
                 for_agent = for_agent or frames.message(entry, entry.chat_id)
                 connection.send(for_agent)
-        self._settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
+        self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
         if entry.is_seal:
             self.end(channel, entry)
+        else:
+            self.silences.spoke(channel, entry)
 
     def end(self, channel: Channel, seal: Entry) -> None:
         """The seal was shown: `closed` goes out, and the citizen's sockets close with 1000."""
         reason = seal.reason.value if seal.reason else "inactive"
         if channel.state and channel.state.status is not ChatStatus.CLOSED:
-            self._to_citizen(channel, frames.status(ChatStatus.CLOSED, None, None))
-        self._settle(channel.chat_id, "", None, Receipt(seal))
+            self._to_citizen(channel, frames.status(ChatStatus.CLOSED, None, None, None))
+        self.receipts.settle(channel.chat_id, "", None, Receipt(seal))
         for connection in tuple(channel.members):
             if connection.party is Party.CITIZEN:
                 self.show_end(connection, reason)
@@ -183,10 +185,11 @@ class Hub:
     def set_state(self, channel: Channel, state: State) -> None:
         """A newer state: the citizen's dot follows, and agents who do not have the chat any more are told."""
         before, channel.state = channel.state, state
-        if state.status is ChatStatus.WAITING and state.position is None:
-            state.position = self._orders.get(state.department, (0, {}))[1].get(channel.chat_id)
+        if state.status is ChatStatus.WAITING and state.place[0] is None:
+            state.place = self._lines.place(state.department, channel.chat_id)
         if before is None or before.shown != state.shown:
             self._to_citizen(channel, frames.status(*state.shown))
+        self.silences.moved(channel)
         if state.status is not ChatStatus.CLOSED:
             self._take_back(channel, state)
 
@@ -195,21 +198,18 @@ class Hub:
             if channel.chat_id not in chats or agent_id == state.agent_id:
                 continue
             chats.discard(channel.chat_id)
-            reason = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
+            left = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
+            reason = LOST.get(state.detail, left) if state.detail else left
             for connection in self.register.of(agent_id):
                 connection.send(frames.frame("unassigned", chat_id=channel.chat_id, reason=reason))
                 self._dropped(connection, channel)
 
     def _queue_changed(self, fact: QueueChanged) -> None:
-        if fact.revision <= self._orders.get(fact.department, (-1, {}))[0]:
-            return
-        order = {chat_id: i for i, chat_id in enumerate(fact.order, 1)}
-        self._orders[fact.department] = (fact.revision, order)
-        for chat_id, position in order.items():
+        for chat_id, place in self._lines.take(fact):
             channel = self.channels.get(chat_id)
             state = channel.state if channel else None
-            if channel and state and state.status is ChatStatus.WAITING and state.position != position:
-                state.position = position
+            if channel and state and state.status is ChatStatus.WAITING and is_news(state.place, place):
+                state.place = place
                 self._to_citizen(channel, frames.status(*state.shown))
 
     def _shown(self, fact: TypingShown | ReadShown) -> None:
@@ -231,16 +231,34 @@ class Hub:
         channel = self.channels.get(fact.chat_id)
         if channel is None:
             return
-        before = bool(channel.citizen_at)
-        (channel.citizen_at.add if fact.online else channel.citizen_at.discard)(fact.incarnation)
-        if before != bool(channel.citizen_at):
+        if channel.citizen_at.note(fact.incarnation, fact.online, self.clock()):
             self.tell_online(channel)
         if fact.asked and fact.incarnation != self.incarnation:
             self._answer_presence(channel)
 
     def tell_online(self, channel: Channel) -> None:
-        online = bool(channel.citizen_at)
+        """The agents of this chat hear whether its citizen is there."""
+        online = channel.citizen_at.online
         self._to_agents(channel.chat_id, frames.frame("citizen", chat_id=channel.chat_id, online=online))
+
+    def presence_asked(self, chat_id: str) -> CitizenPresence:
+        """Asks the other gateways whether they have the citizen."""
+        here = self.online_here(chat_id)
+        return CitizenPresence(chat_id=chat_id, incarnation=self.incarnation, online=here, asked=True)
+
+    def citizen_here(self, channel: Channel, online: bool) -> None:
+        """The citizen's first connection to this gateway came, or his last one went."""
+        if channel.citizen_at.note(self.incarnation, online, self.clock()):
+            self.tell_online(channel)
+
+    def _silence(self, fact: CitizenSilent | CitizenStayed) -> None:
+        channel = self.channels.get(fact.chat_id)
+        if channel is None:
+            return
+        if isinstance(fact, CitizenSilent):
+            self.silences.warn(channel, fact)
+        else:
+            self.silences.stayed(channel)
 
     def _agent_changed(self, fact: AgentChanged) -> None:
         if fact.v <= self._agent_versions.get(fact.agent_id, -1) or not self.register.of(fact.agent_id):
@@ -269,6 +287,7 @@ class Hub:
         connection.shown[channel.chat_id] = shown
         if connection not in channel.members:
             channel.members.append(connection)
+        self.silences.show(connection, channel)
 
     def unfollow(self, connection: Connection, channel: Channel) -> None:
         connection.shown.pop(channel.chat_id, None)
@@ -278,20 +297,3 @@ class Hub:
     def online_here(self, chat_id: str) -> bool:
         """Whether the citizen has a connection to this gateway."""
         return f"citizen/{chat_id}" in self.register.by_participant
-
-    # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def await_receipt(self, chat_id: str, sender_id: str, id_: str | None, settled: Callable[[Outcome], None]) -> None:
-        """`settled` is called once, with the receipt or the refusal. `id_` None: the chat's end."""
-        self.receipts.setdefault((chat_id, sender_id, id_), []).append(settled)
-
-    def forget_receipt(self, chat_id: str, sender_id: str, id_: str | None, settled: Callable[[Outcome], None]) -> None:
-        waiting = self.receipts.get((chat_id, sender_id, id_), [])
-        if settled in waiting:
-            waiting.remove(settled)
-        if not waiting:
-            self.receipts.pop((chat_id, sender_id, id_), None)
-
-    def _settle(self, chat_id: str, sender_id: str, id_: str | None, outcome: Outcome) -> None:
-        for settled in self.receipts.pop((chat_id, sender_id, id_), ()):
-            settled(outcome)

@@ -13,8 +13,9 @@ from services.broker import Publisher, Unconfirmed
 from services.contracts import CloseReason, CloseRequested, Fact, MessagePosted, NotePosted, Party
 from services.gateway import frames
 from services.gateway.connections import Connection
-from services.gateway.hub import Hub, Outcome, Refusal
+from services.gateway.hub import Hub
 from services.gateway.lines import Item, Line, after_attempt
+from services.gateway.receipts import Outcome, Refusal
 from services.gateway.tasks import Tasks
 from services.gateway.verbs import End, Post, WriteNote
 from services.tracing import begin_trace
@@ -78,7 +79,7 @@ class Posting:
                     line.settle(item.id)
 
         sender_id = connection.sender.id if connection.sender and item.id else ""
-        self._hub.await_receipt(chat_id, sender_id, item.id, settle)
+        self._hub.receipts.wait(chat_id, sender_id, item.id, settle)
         began = time.monotonic()
         try:
             while not settled.done():
@@ -89,7 +90,7 @@ class Posting:
                     return None, False
                 await self._wait(settled, pause)
         finally:
-            self._hub.forget_receipt(chat_id, sender_id, item.id, settle)
+            self._hub.receipts.forget(chat_id, sender_id, item.id, settle)
         RECEIPT_TIME.observe(time.monotonic() - began)
         return settled.result(), False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
@@ -13,7 +13,8 @@ from services.gateway.settings import Settings
 from services.gateway.sockets import own_origin
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.internal import OpenSession
-from services.problems import Problem
+from services.problems import MEDIA_TYPE, Problem
+from services.tokens import Keys
 
 M = TypeVar("M", bound=BaseModel)
 MOST_JSON = 64 * 1024
@@ -76,6 +77,16 @@ async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
     raise Problem(401, "unauthenticated", "Log in first.")
 
 
+def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
+    """A citizen shows the token of this chat. Problems: 401 `unauthenticated`, 403 `forbidden`."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    own = keys.chat_of(token.strip()) if scheme.lower() == "bearer" else None
+    if own is None:
+        raise Problem(401, "unauthenticated", "This needs the token of the chat.", {"WWW-Authenticate": "Bearer"})
+    if own != chat_id:
+        raise Problem(403, "forbidden", "This token is for another chat.")
+
+
 def unavailable() -> Problem:
     return Problem(
         503, "unavailable", "This cannot be done just now. Try again in a few seconds.", {"Retry-After": "5"}
@@ -98,3 +109,14 @@ def limited(retry_after: int) -> None:
             f"Too many requests. Try again in {retry_after} seconds.",
             {"Retry-After": str(retry_after)},
         )
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What a route's documentation says of its body, for a body that `read_json` reads."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
+
+def problems_of(**codes: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's documentation says of its problems: their codes by status, as `_404="no_such_chat"`."""
+    return {int(status[1:]): {"description": text, "content": {MEDIA_TYPE: {}}} for status, text in codes.items()}

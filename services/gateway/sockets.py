@@ -21,6 +21,7 @@ from services.gateway.cookies import session_token
 from services.gateway.frames import Close
 from services.gateway.limits import Bucket
 from services.gateway.lines import Line
+from services.gateway.parsing import parse
 from services.gateway.posting import refuse
 from services.gateway.protocol import SOCKET, HeardProtocol
 from services.gateway.upstream import Unavailable, Upstream
@@ -59,7 +60,7 @@ class Conversation:
             self.connection.close(Close.TOO_MANY_FRAMES, "too many frames")
             return
         party: Literal["citizen", "agent"] = "citizen" if self.connection.party is Party.CITIZEN else "agent"
-        frame = frames.parse(text, party)
+        frame = parse(text, party)
         if isinstance(frame, Refused):
             self._refuse(frame)
         elif self._stash or self.greeting is None or not self.greeting.done():
@@ -198,7 +199,7 @@ async def _read(websocket: WebSocket, conversation: Conversation) -> None:
     try:
         async with asyncio.timeout(HELLO_LIMIT):
             first = await _next(websocket)
-        frame = frames.parse(first, "citizen" if connection.party is Party.CITIZEN else "agent")
+        frame = parse(first, "citizen" if connection.party is Party.CITIZEN else "agent")
         if not isinstance(frame, Hello):
             connection.close(Close.UNAUTHENTICATED, "the first frame must be hello")
             return

@@ -1,7 +1,8 @@
-"""A press on the green button: one chat for one press, however often it is repeated."""
+"""A press on the green button: one chat for one press, however often it is repeated, with a place held for it."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ import structlog
 from prometheus_client import Counter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services import internal
 from services.broker import Publisher, Unconfirmed
-from services.contracts import ChatOpened, Form
+from services.contracts import ButtonReason, ChatOpened, Form, Hold
 from services.departments import LOCALES, Department, Departments
 from services.gateway.buttons import Buttons
-from services.gateway.upstream import Unavailable, Upstream
+from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 from services.tokens import Keys
 from services.tracing import begin_trace
@@ -26,6 +28,8 @@ from services.tracing import begin_trace
 log = structlog.get_logger()
 REPEAT_WITHIN = timedelta(minutes=10)
 MOST_REMEMBERED = 10_000
+KEPT = 10.0  # seconds; presence keeps an unconfirmed place a little longer
+HOLD_LIMIT = 2.0  # seconds in which presence may say who takes the chat
 PRESSES = Counter("eloket_gateway_presses_total", "Presses on the button", ["department", "outcome"])
 
 
@@ -74,7 +78,10 @@ class Started:
 
 
 class Starting:
-    """Starts chats. An `Idempotency-Key` is remembered here and, everywhere, by the chat id derived from it."""
+    """Starts chats. An `Idempotency-Key` is remembered here and, everywhere, by the chat id derived from it.
+
+    An agent's place is held before the chat is opened, so that nobody gets a chat that nobody takes.
+    """
 
     def __init__(
         self, publisher: Publisher, upstream: Upstream, buttons: Buttons, departments: Departments, keys: Keys
@@ -82,22 +89,72 @@ class Starting:
         self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
         self._departments, self._keys = departments, keys
         self._recent: OrderedDict[str, float] = OrderedDict()  # chat → when it was started here
+        self._holding: dict[str, float] = {}  # chat → until when a place is kept though the chat could not be opened
+        self._under_way: dict[str, asyncio.Task[Started]] = {}  # by what is derived from the key
 
     async def start(self, wanted: StartChat, key: str | None, address: str) -> Started:
         """The chat of this press. Problems: 404 `unknown_department`, 409 `button_blue`, 503 `unavailable`."""
         department = self._departments.get(wanted.department)
         if department is None:
             raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
-        chat_id, known = await self._chat_of(key, address) if key else (str(uuid4()), False)
-        begin_trace(chat_id=chat_id)
-        if known:
+        if key is None:
+            return await self._start(department, wanted, str(uuid4()))
+        same = self._derive(key, address, 0)
+        first = self._under_way.get(same)
+        if first is None:
+            first = self._under_way[same] = asyncio.create_task(self._start_once(department, wanted, key, address))
+            first.add_done_callback(lambda task: self._ended(same, task))
+        else:
             PRESSES.labels(department.id, "repeated").inc()
-            return Started(chat_id, self._keys.chat_token(chat_id))
-        self._require_green(department)
-        await self._open(chat_id, department, wanted)
-        self._remember(chat_id)
-        PRESSES.labels(department.id, "started").inc()
+        return await asyncio.shield(first)
+
+    def _ended(self, same: str, task: asyncio.Task[Started]) -> None:
+        del self._under_way[same]
+        if not task.cancelled():
+            task.exception()  # whoever waited for it was told
+
+    async def _start_once(self, department: Department, wanted: StartChat, key: str, address: str) -> Started:
+        chat_id, known = await self._chat_of(key, address)
+        if not known:
+            return await self._start(department, wanted, chat_id)
+        PRESSES.labels(department.id, "repeated").inc()
         return Started(chat_id, self._keys.chat_token(chat_id))
+
+    async def _start(self, department: Department, wanted: StartChat, chat_id: str) -> Started:
+        begin_trace(chat_id=chat_id)
+        if self._holding.get(chat_id, 0.0) < time.monotonic():  # else the place that makes the button blue is his own
+            self._require_green(department)
+        locale = wanted.locale if wanted.locale in LOCALES else "nl"
+        hold, outcome = await self._held(internal.HoldQuery(chat_id=chat_id, department=department.id, locale=locale))
+        if hold:
+            self._keep(chat_id)
+        await self._open(chat_id, department, wanted, locale, hold)
+        self._holding.pop(chat_id, None)
+        self._remember(chat_id)
+        PRESSES.labels(department.id, outcome).inc()
+        return Started(chat_id, self._keys.chat_token(chat_id))
+
+    def _keep(self, chat_id: str) -> None:
+        now = time.monotonic()
+        self._holding = {c: until for c, until in self._holding.items() if until > now}
+        self._holding[chat_id] = now + KEPT
+
+    async def _held(self, question: internal.HoldQuery) -> tuple[Hold | None, str]:
+        """The agent who keeps a place, if any, and how the press went. Problem 409 when nobody will take the chat.
+
+        When presence cannot say it the chat is opened all the same: then it waits until a place is claimed for it.
+        """
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                held = await self._upstream.ask("presence", internal.HOLD, question, internal.Held)
+        except (Unavailable, Declined, TimeoutError) as error:
+            log.warning("place_not_held", error=type(error).__name__, department=question.department)
+            return None, "unheld"
+        if held.hold or held.may_wait:
+            return held.hold, "started" if held.hold else "waiting"
+        PRESSES.labels(question.department, "late").inc()
+        reason = ButtonReason.BUSY if held.reason is ButtonReason.AVAILABLE else held.reason
+        raise _blue(question.department, reason.value)
 
     def _require_green(self, department: Department) -> None:
         if self._buttons.of[department.id].shown.green:
@@ -105,43 +162,30 @@ class Starting:
         reason = self._buttons.of[department.id].shown.reason
         PRESSES.labels(department.id, "blue").inc()
         if not self._publisher.up:
-            raise Problem(
-                503,
-                "unavailable",
-                "A chat cannot be started just now. Try again in a few seconds.",
-                {"Retry-After": "5"},
-            )
-        raise Problem(
-            409,
-            "button_blue",
-            "No agent can take a chat now. The info sheet tells the opening hours and other ways to reach us.",
-            infofiche_url=f"/infofiche/{department.id}",
-            reason=reason,
-        )
+            raise _not_now()
+        raise _blue(department.id, reason)
 
-    async def _open(self, chat_id: str, department: Department, wanted: StartChat) -> None:
+    async def _open(
+        self, chat_id: str, department: Department, wanted: StartChat, locale: str, hold: Hold | None
+    ) -> None:
         question = wanted.question if wanted.question and wanted.question.strip() else None
         form = wanted.form
         fact = ChatOpened(
             chat_id=chat_id,
             department=department.id,
-            locale=wanted.locale if wanted.locale in LOCALES else "nl",
+            locale=locale,
             name=(wanted.name or "").strip() or None,
             question=question,
             form=Form(id=form.id, title=form.title, url=form.url) if form else None,
             opened_at=datetime.now(UTC),
+            held=hold,
         )
         try:
             await self._publisher.tell(fact)
         except Unconfirmed as error:
             log.warning("chat_not_opened", error=str(error))
-            raise Problem(
-                503,
-                "unavailable",
-                "A chat cannot be started just now. Try again in a few seconds.",
-                {"Retry-After": "5"},
-            ) from error
-        log.info("chat_opened", department=department.id)
+            raise _not_now() from error
+        log.info("chat_opened", department=department.id, held=hold is not None)
 
     async def _chat_of(self, key: str, address: str) -> tuple[str, bool]:
         """The chat id for this key, and whether that chat was started already, within the last ten minutes."""
@@ -172,3 +216,18 @@ class Starting:
         self._recent[chat_id] = time.monotonic()
         if len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
+
+
+def _blue(department: str, reason: str) -> Problem:
+    return Problem(
+        409,
+        "button_blue",
+        "No agent can take a chat now. The info sheet tells the opening hours and other ways to reach us.",
+        infofiche_url=f"/infofiche/{department}",
+        reason=reason,
+    )
+
+
+def _not_now() -> Problem:
+    text = "A chat cannot be started just now. Try again in a few seconds."
+    return Problem(503, "unavailable", text, {"Retry-After": "5"})

@@ -1,14 +1,13 @@
-"""An agent hands a chat to a colleague or to a department."""
+"""An agent hands a chat to a colleague or to a department, or gives one back that was handed to him."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from services import internal
 from services.broker import Publisher, Unconfirmed
-from services.contracts import AgentState, NotePosted, Record, derived_id
+from services.contracts import AgentState, NotePosted, Record, TransferRefused, derived_id
 from services.departments import Departments
 from services.gateway.connections import Connection
+from services.gateway.hub import Channel
 from services.gateway.posting import refuse
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.gateway.verbs import TransferChat
@@ -40,6 +39,18 @@ class Transfers:
         except (Unavailable, Unconfirmed):
             refuse(connection, "unavailable", None, frame.chat_id)
 
+    async def refuse(self, connection: Connection, channel: Channel) -> None:
+        """He does not want this chat, which came by a transfer and is not accepted yet: it goes back. Else `error`."""
+        agent = connection.agent
+        assert agent is not None
+        try:
+            if channel.refusable_by == agent.id:
+                await self._publisher.tell(TransferRefused(chat_id=channel.chat_id, agent_id=agent.id))
+                return
+        except Unconfirmed:
+            pass
+        refuse(connection, "unavailable", None, channel.chat_id)
+
     async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
         if frame.department is not None and self._departments.get(frame.department) is None:
             return False
@@ -56,10 +67,10 @@ class Transfers:
 
 
 def _note_of_transfer(frame: TransferChat, agent: internal.AgentView) -> NotePosted:
-    stamp = datetime.now(UTC).timestamp()
+    """The same transfer tried again, after it was refused, has the same note: it stands in the chat once."""
     return NotePosted(
         chat_id=frame.chat_id,
-        id=derived_id(frame.chat_id, "transfer", agent.id, stamp),
+        id=derived_id(frame.chat_id, "transfer", agent.id, frame.department, frame.agent, frame.note),
         agent_id=agent.id,
         agent_name=agent.name,
         text=frame.note or "",

@@ -12,6 +12,7 @@ from services.broker import Publisher
 from services.contracts import AgentChanged, AgentConnection, GatewayConnections, Party
 from services.gateway import frames
 from services.gateway.agents import Agents
+from services.gateway.attendance import FORGET_AFTER
 from services.gateway.buttons import Buttons
 from services.gateway.channel import State
 from services.gateway.following import Following
@@ -21,6 +22,7 @@ from services.gateway.upstream import Declined, Unavailable
 log = structlog.get_logger()
 SYNC_INTERVAL = 10.0
 TAILS_INTERVAL = 15.0
+PRESENCE_INTERVAL = 15.0
 CITIZENS_EACH = 3  # the citizens' list stands in every third list of connections
 SOON = 0.02
 
@@ -74,13 +76,15 @@ class Heartbeat:
 class Upkeep:
     """The rounds, and starting over after the gateway's queue was lost."""
 
-    def __init__(self, following: Following, agents: Agents, buttons: Buttons) -> None:
-        self._following, self._agents, self._buttons = following, agents, buttons
+    def __init__(self, following: Following, agents: Agents, buttons: Buttons, publisher: Publisher) -> None:
+        self._following, self._agents, self._buttons, self._publisher = following, agents, buttons, publisher
         self._hub, self._upstream = following.hub, following.upstream
         self._resync_due = asyncio.Event()
+        self._hearing_since = float("-inf")
 
     def resync(self) -> None:
         """The queue is new: what was told in between must be asked for."""
+        self._hearing_since = self._hub.clock()
         self._resync_due.set()
 
     async def sync_frames(self) -> None:
@@ -110,6 +114,33 @@ class Upkeep:
                 if channel and channel.position.last is not None and last > channel.position.last:
                     channel.position.heard = max(channel.position.heard, last)
                     self._following.gap(channel)
+
+    async def ask_presence(self) -> None:
+        """Every 15 s it is asked for each agent's chat whether its citizen is there; who does not answer is forgotten.
+
+        One after the other over that time, so that many chats are no burst.
+        """
+        while True:
+            chats = [c.chat_id for c in self._hub.channels.values() if any(m.agent for m in c.members)]
+            for chat_id in chats:
+                if chat_id in self._hub.channels:
+                    await self._publisher.mention(self._hub.presence_asked(chat_id))
+                await asyncio.sleep(PRESENCE_INTERVAL / (len(chats) + 1))
+            await asyncio.sleep(PRESENCE_INTERVAL / (len(chats) + 1))
+            self.forget_silent()
+
+    def forget_silent(self) -> None:
+        """What is not told again is over: gateways that had a citizen, warnings of his silence.
+
+        Only what could have been heard counts.
+        """
+        hub = self._hub
+        if not self._following.live.up or hub.clock() - self._hearing_since < FORGET_AFTER:
+            return
+        for channel in tuple(hub.channels.values()):
+            if channel.citizen_at.forget_silent(hub.incarnation, hub.clock()):
+                hub.tell_online(channel)
+            hub.silences.end_old(channel)
 
     async def run_resyncs(self) -> None:
         """Snapshots of chats, agents, button, and the logs after what was shown; again until it succeeded."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, TypeVar
 
 import aiohttp
 import orjson
+from prometheus_client import Counter
 
 from services import internal
 from services.contracts import Record
@@ -15,8 +17,18 @@ from services.tokens import Actor, Keys
 from services.tracing import traceparent
 
 R = TypeVar("R", bound=Record)
+_Answer = tuple[aiohttp.ClientResponse, bytes]
 TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=1)
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=60)
+TRIES = 6  # of one question, all within its total time
+SLOW = 1.25  # seconds without an answer; a history may rightly take 1
+SLOW_AGAIN = 0.6  # the next one may have gone to the same replica
+MOST_SLOW = 20  # questions at a time that are asked again for being slow: a service under load does not get it doubled
+BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+READING = {internal.SESSION_LOOKUP, internal.AGENTS, internal.BUTTONS, internal.CHATS, internal.AGENT_CHATS}
+READING |= {internal.ASSIGNMENTS, internal.HISTORY, internal.TAILS, internal.QUESTIONS}
+
+AGAIN = Counter("eloket_gateway_asked_again_total", "Questions to another service asked again", ["service", "why"])
 
 
 class Unavailable(Exception):
@@ -36,39 +48,83 @@ class Declined(Exception):
 
 
 class Upstream:
-    """Asks presence, routing and transcripts. One pool of connections; call `close` at the end."""
+    """Asks presence, routing and transcripts. One pool of connections; call `close` at the end.
+
+    Behind one address there may be several replicas. One that was killed leaves dead connections in the pool: what
+    broke is asked again over a new one. One that stands still accepts connections and never answers: what is slow is
+    asked again over another one, and as only connections that answered go back to the pool, that soon has good ones.
+    """
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._urls = {name: settings.url_of(name) for name in ("presence", "routing", "transcripts")}
         self._keys = keys
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._slow = 0
 
     async def close(self) -> None:
-        if self._session:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _http(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=200, keepalive_timeout=50)
-            self._session = aiohttp.ClientSession(
-                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+    def _http(self, fresh: bool = False) -> aiohttp.ClientSession:
+        """The pool, or with `fresh` what makes a new connection for each request."""
+        if fresh not in self._sessions:
+            kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": 50}
+            self._sessions[fresh] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=200, **kept),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
-        return self._session
+        return self._sessions[fresh]
 
     def headers(self, actor: Actor | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._keys.service_token('gateway', actor)}", "traceparent": traceparent()}
 
     async def ask(self, service: str, path: str, question: Record | None, answer: type[R]) -> R:
-        """The answer to a question. Raises `Unavailable`, or `Declined` with the problem that came back."""
+        """The answer to a question. Raises `Unavailable`, or `Declined` with the problem that came back.
+
+        Asked again at once when a connection breaks, and when the question only reads also when no answer comes in
+        time: then whichever answer comes first is taken. So every question must be harmless when it is heard twice.
+        """
         body = question.model_dump_json().encode() if question else b"{}"
-        headers = {**self.headers(), "Content-Type": "application/json"}
         try:
-            async with self._http().post(self._urls[service] + path, data=body, headers=headers, timeout=TIMEOUT) as r:
-                data = await r.read()
+            async with asyncio.timeout(TIMEOUT.total):
+                response, data = await self._first_answer(service, path, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(service) from error
-        _raise_for(r, data, service)
+        _raise_for(response, data, service)
         return answer.model_validate_json(data or b"{}")
+
+    async def _first_answer(self, service: str, path: str, body: bytes) -> _Answer:
+        headers = {**self.headers(), "Content-Type": "application/json"}
+        tries, slow = 1, False
+        running = {asyncio.create_task(self._try(service, path, body, headers, fresh=False))}
+        try:
+            while True:
+                patience = (SLOW_AGAIN if slow else SLOW) if path in READING and tries < TRIES else None
+                done, running = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                broken = [task for task in done if isinstance(task.exception(), BROKEN)]
+                if answered := done.difference(broken):
+                    return answered.pop().result()
+                if tries == TRIES and not running:
+                    return broken[0].result()
+                if tries == TRIES or not (done or slow or self._slow < MOST_SLOW):
+                    continue
+                if not done and not slow:
+                    slow = True
+                    self._slow += 1
+                tries += 1
+                AGAIN.labels(service, "broken" if broken else "slow").inc()
+                running.add(asyncio.create_task(self._try(service, path, body, headers, fresh=bool(broken))))
+        finally:
+            self._slow -= slow
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _try(self, service: str, path: str, body: bytes, headers: dict[str, str], fresh: bool) -> _Answer:
+        url = self._urls[service] + path
+        async with self._http(fresh).post(url, data=body, headers=headers, timeout=TIMEOUT) as response:
+            return response, await response.read()
 
     async def stream(
         self,
@@ -79,20 +135,31 @@ class Upstream:
         body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:
         """Bytes to or from transcripts. The caller releases the response. Raises like `ask`."""
+        headers = {**self.headers(actor), **(headers or {})}
         try:
-            response = await self._http().request(
-                method,
-                self._urls["transcripts"] + path,
-                headers={**self.headers(actor), **(headers or {})},
-                data=body,
-                timeout=STREAM_TIMEOUT,
-            )
+            response = await self._opened(method, path, headers, body)
             if response.status >= 400:
                 data = await response.read()
                 _raise_for(response, data, "transcripts")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable("transcripts") from error
         return response
+
+    async def _opened(
+        self, method: str, path: str, headers: dict[str, str], body: AsyncIterator[bytes] | None
+    ) -> aiohttp.ClientResponse:
+        """The head of a response. A body can be sent only once: it goes over a new connection, once that is there."""
+        again = aiohttp.ClientConnectionError if body is None else aiohttp.ClientConnectorError
+        for tries in range(1, TRIES + 1):
+            try:
+                return await self._http(fresh=tries > 1 or body is not None).request(
+                    method, self._urls["transcripts"] + path, headers=headers, data=body, timeout=STREAM_TIMEOUT
+                )
+            except again as error:
+                if tries == TRIES or isinstance(error, TimeoutError):
+                    raise
+                AGAIN.labels("transcripts", "broken").inc()
+        raise AssertionError("the last try returns or raises")
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────────
 

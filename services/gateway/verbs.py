@@ -61,7 +61,19 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Extend:
+    """A silent citizen who was warned keeps his chat open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Accept:
+    chat_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The agent does not want the chat that was transferred to him."""
+
     chat_id: str
 
 
@@ -78,4 +90,4 @@ class TransferChat:
     note: str | None
 
 
-Frame = Hello | Post | WriteNote | Typing | Read | End | Accept | SetState | TransferChat
+Frame = Hello | Post | WriteNote | Typing | Read | End | Extend | Accept | Refuse | SetState | TransferChat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import structlog
@@ -20,17 +21,21 @@ from services.internal import (
     AgentView,
     Buttons,
     Credentials,
+    Held,
+    HoldQuery,
     OpenSession,
     SessionToken,
 )
 from services.presence import button, sessions, store
 from services.presence.accounts import Passwords
 from services.presence.availability import Agent
+from services.presence.claims import Claims, hold
 from services.presence.sessions import Session
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk, close_session_soon, tell_agent, utcnow
+from services.presence.telling import Desk, close_session_soon, tell_agent
 
 log = structlog.get_logger()
+HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
 LOGINS = Counter("eloket_logins_total", "Attempts to log in", ["outcome"])
 
 
@@ -56,6 +61,20 @@ def add_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: 
         return Buttons(buttons=[button.button_fact(doc) for doc in await button.read_buttons(desk.db, known)])
 
 
+def add_places(app: FastAPI, claims: Claims) -> None:
+    """The route by which a press holds a place."""
+
+    @app.post(internal.HOLD)
+    async def places_hold(request: Request, query: HoldQuery) -> Held:
+        caller(request)
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                return await hold(claims, query)
+        except TimeoutError:
+            log.warning("hold_took_too_long", chat_id=query.chat_id)
+            raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None
+
+
 def _add_session_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: Passwords) -> None:
     @app.post(internal.SESSION_OPEN)
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
@@ -65,7 +84,7 @@ def _add_session_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, pa
     @app.post(internal.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
         caller(request)
-        session = await sessions.find(desk.db, sought.token, utcnow())
+        session = await sessions.find(desk.db, sought.token, desk.clock())
         agent = await store.agent(desk.db, session.agent_id) if session else None
         if session is None or agent is None:
             raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
@@ -74,7 +93,7 @@ def _add_session_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, pa
     @app.post(internal.SESSION_END, status_code=204)
     async def session_end(request: Request, sought: SessionToken) -> None:
         caller(request)
-        session = await sessions.end(desk.db, sought.token, utcnow())
+        session = await sessions.end(desk.db, sought.token, desk.clock())
         if session:
             log.info("agent_logged_out", agent_id=session.agent_id)
             await close_session_soon(desk, session)
@@ -89,7 +108,7 @@ async def log_in(
     exist exactly as for a wrong password.
     """
     username = credentials.username.strip().lower()
-    wait = await sessions.admit(desk.db, username, credentials.address, utcnow()) if limited else 0.0
+    wait = await sessions.admit(desk.db, username, credentials.address, desk.clock()) if limited else 0.0
     if wait:
         LOGINS.labels("rate_limited").inc()
         raise problems.Problem(
@@ -101,8 +120,8 @@ async def log_in(
         raise problems.Problem(401, "bad_credentials", "The username or the password is not right.")
     if limited:
         await sessions.absolve(desk.db, username, credentials.address)
-    session, token = await sessions.begin(desk.db, agent_id, utcnow(), hours)
-    if await store.set_state(desk.db, agent_id, AgentState.AVAILABLE, "login", session.id, utcnow()):
+    session, token = await sessions.begin(desk.db, agent_id, desk.clock(), hours)
+    if await store.set_state(desk.db, agent_id, AgentState.AVAILABLE, "login", session.id, desk.clock()):
         desk.wake()
         await _mention(desk, agent_id)
     LOGINS.labels("ok").inc()

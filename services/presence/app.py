@@ -14,9 +14,10 @@ from services.chassis import Service
 from services.consuming import Consumers, retry_in_place
 from services.database import Database, open_database, ping, probe_write
 from services.departments import Departments, load_departments
-from services.presence import button, sessions, store, sweeps
+from services.presence import button, lines, sessions, store, sweeps
 from services.presence.accounts import DEMO_PASSWORD, Account, Passwords, demo_accounts, load_accounts
-from services.presence.api import add_routes
+from services.presence.api import add_places, add_routes
+from services.presence.claims import Claims
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.heartbeats import Judge, Listener
 from services.presence.openings import load_schedules
@@ -37,8 +38,9 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     database = open_database(settings, "presence")
     buttons = button.Buttons(database, publisher, schedules, utcnow)
     desk = Desk(database, publisher, buttons.wake)
+    claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
     listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)
-    consumers = _consumers(settings, desk)
+    consumers = _consumers(settings, desk, claims)
 
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
@@ -53,6 +55,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.on_drain(consumers.drain)
     service.on_close(database.client.close)
     add_routes(service.app, settings, desk, passwords, list(schedules))
+    add_places(service.app, claims)
     return service.app
 
 
@@ -91,9 +94,9 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
     return wait_and_run
 
 
-def _consumers(settings: PresenceSettings, desk: Desk) -> Consumers:
+def _consumers(settings: PresenceSettings, desk: Desk, claims: Claims) -> Consumers:
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(desk.db))
-    consumers.add(topology.PRESENCE_WANTED, on_wanted(desk))
+    consumers.add(topology.PRESENCE_WANTED, on_wanted(desk, claims))
     consumers.add(topology.PRESENCE_CHATS, on_chat_state(desk))
     consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(desk))
     consumers.add(topology.PRESENCE_STATES, on_state(desk), prefetch=1)  # in the order in which agents asked
@@ -117,6 +120,7 @@ async def _prepare_database(database: Database, accounts: Sequence[Account], dep
     await store.ensure_indexes(database)
     await sessions.ensure_indexes(database)
     await button.ensure_buttons(database, departments)
+    await lines.ensure_lines(database, departments)
     barred = await store.put_accounts(database, accounts, utcnow())
     await sessions.end_all_of(database, barred, utcnow())
     log.info("accounts_ready", accounts=len(accounts))

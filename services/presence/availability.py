@@ -1,4 +1,4 @@
-"""RULES of seats, of the choice of an agent, and of the colour of the button.
+"""RULES of seats and of the colour of the button.
 
 A seat is a place that an agent holds for one turn of one chat. It leaves only by what routing tells of that chat; until
 then it counts against his capacity. What these rules drop is over for good, so that order, repetition and age of facts
@@ -11,14 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.contracts import AgentState, ButtonColour, ButtonReason, ChatStatus, ReleaseReason
+from services.contracts import AgentState, ButtonColour, ButtonReason, ChatStatus, Choice, ReleaseReason
 
 
 @dataclass(frozen=True)
 class Seat:
     """`leaving`: why it is being given up, or None. `confirmed`: routing has said that the chat is assigned so.
 
-    `since`: when it was claimed or, once leaving, when that began.
+    `since`: when it was claimed or, once leaving, when that began. `held`: for a press, of whose chat routing hears by
+    its opening first. `choice`: why this agent.
     """
 
     chat_id: str
@@ -26,6 +27,13 @@ class Seat:
     since: datetime
     leaving: ReleaseReason | None = None
     confirmed: bool = False
+    held: bool = False
+    choice: Choice | None = None
+
+    @property
+    def reserved(self) -> bool:
+        """True while routing may not have heard of the chat: a claim told too early would close it."""
+        return self.held and not self.confirmed
 
 
 @dataclass(frozen=True)
@@ -48,30 +56,21 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An agent who may take one more chat: `chats` that he has, and since when he is idle."""
-
-    id: str
-    name: str
-    chats: int
-    idle_since: datetime
-
-
-@dataclass(frozen=True)
 class Wish:
-    """What to do with a wish for a place: tell `again` that these agents hold it, else, if `open`, seek an agent."""
+    """What to do with a wish for a place: these agents hold it with these seats `again`, else, if `open`, seek one."""
 
-    again: tuple[Agent, ...] = ()
+    again: tuple[tuple[Agent, Seat], ...] = ()
     open: bool = False
 
 
 @dataclass(frozen=True)
 class Crew:
-    """Of one department: agents logged in, those of them who are available, and the places that these have free."""
+    """Of a department: agents logged in, those of them who are available, their free places and all their places."""
 
     online: int = 0
     available: int = 0
     free: int = 0
+    places: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,9 @@ class Light:
 def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
     """What a wish for this turn of the chat calls for, given the agents who hold seats of the chat."""
     held = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == chat_id]
-    again = tuple(agent for agent, seat in held if seat.turn == turn and seat.leaving is None)
+    again = tuple((agent, seat) for agent, seat in held if seat.turn == turn and seat.leaving is None)
     overtaken = any(seat.turn > turn for _, seat in held)
     return Wish(again=again, open=not again and not overtaken)
-
-
-def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The one with the fewest chats first, then the one idle longest."""
-    return sorted(candidates, key=lambda c: (c.chats, c.idle_since, c.id))
 
 
 def is_over(seat: Seat, holder_id: str, status: ChatStatus, turn: int, agent_id: str | None) -> bool:
@@ -108,11 +102,11 @@ def due(seats: Iterable[Seat], now: datetime, age: float) -> list[Seat]:
     return [s for s in seats if now - s.since >= timedelta(seconds=age)]
 
 
-def count(agents: Sequence[tuple[AgentState, Sequence[str], int]], department: str) -> Crew:
-    """The crew of a department, of all who are logged in: each one's state, departments and free places."""
-    ours = [(state, free) for state, departments, free in agents if department in departments]
-    places = [max(free, 0) for state, free in ours if state is AgentState.AVAILABLE]
-    return Crew(len(ours), len(places), sum(places))
+def count(agents: Sequence[tuple[AgentState, Sequence[str], int, int]], department: str) -> Crew:
+    """The crew of a department, of all who are logged in: each one's state, departments, free places and capacity."""
+    ours = [(state, free, capacity) for state, departments, free, capacity in agents if department in departments]
+    available = [(max(free, 0), capacity) for state, free, capacity in ours if state is AgentState.AVAILABLE]
+    return Crew(len(ours), len(available), sum(f for f, _ in available), sum(c for _, c in available))
 
 
 def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:

@@ -1,7 +1,6 @@
 """The button of each department, and its free places: evaluated generation first, told at a change, repeated.
 
-buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places_revision}
-queues: {_id: department, revision, waiting}
+buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
 
 An evaluation (1) leaves its own generation in the documents, (2) reads agents, waiting chats and, at max(now, as_of),
 the hours, (3) writes only where the generation is still its own: where it is not, a later evaluation has seen all that
@@ -11,6 +10,7 @@ this one saw. `as_of` keeps a replica whose clock is late from opening again wha
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -19,38 +19,25 @@ from typing import Any
 import structlog
 from prometheus_client import Gauge
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
 
 from services import topology
 from services.broker import Publisher
 from services.consuming import BAD_DAY_ERRORS
 from services.contracts import ButtonChanged, ButtonColour, Fact, PlacesChanged
 from services.database import Database
-from services.presence import store
+from services.presence import lines, store
 from services.presence.availability import Crew, Light, count, light, next_revision
 from services.presence.hours import Schedule, is_open, next_opening
 
 log = structlog.get_logger()
 
-TICK = 1.0  # seconds after which hours are looked at without any other cause
+TICK = 1.0  # hours are looked at in each whole second of the clock, without any other cause
+PAST = 0.002  # seconds after a whole second at which that is done: a timer may be early by less
 SPACING = 0.08  # seconds between two evaluations, in which causes are gathered
 ONLINE = Gauge("eloket_agents_online", "Agents logged in", ["department"])
 AVAILABLE = Gauge("eloket_agents_available", "Agents logged in and available", ["department"])
 FREE = Gauge("eloket_places_free", "Chats that could be taken now", ["department"])
 GREEN = Gauge("eloket_button_green", "1 while the button is green", ["department"])
-
-
-async def set_waiting(db: Database, department: str, revision: int, waiting: int) -> bool:
-    """So many wait, unless a later revision was heard before: then False."""
-    try:
-        result = await db["queues"].update_one(
-            {"_id": department, "revision": {"$lt": revision}},
-            {"$set": {"revision": revision, "waiting": waiting}},
-            upsert=True,
-        )
-    except DuplicateKeyError:
-        return False
-    return bool(result.modified_count or result.upserted_id is not None)
 
 
 async def ensure_buttons(db: Database, departments: Iterable[str]) -> None:
@@ -78,7 +65,9 @@ def button_fact(doc: Mapping[str, Any]) -> ButtonChanged:
 
 def places_fact(doc: Mapping[str, Any]) -> PlacesChanged:
     """What a department's document says of its free places."""
-    return PlacesChanged(department=doc["_id"], free=doc["free"], revision=doc["places_revision"])
+    return PlacesChanged(
+        department=doc["_id"], free=doc["free"], revision=doc["places_revision"], places=doc.get("places")
+    )
 
 
 async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]) -> list[Fact]:
@@ -87,7 +76,7 @@ async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Calla
     ids = list(schedules)
     await db["buttons"].update_many({"_id": {"$in": ids}}, {"$set": {"generation": generation}})
     crews = await store.crew(db)
-    waiting = {doc["_id"]: doc["waiting"] async for doc in db["queues"].find({"_id": {"$in": ids}})}
+    waiting = await lines.waiting(db, ids)
     facts: list[Fact] = []
     for doc in await db["buttons"].find({"_id": {"$in": ids}}).to_list(None):
         department = doc["_id"]
@@ -95,7 +84,7 @@ async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Calla
         crew = count(crews, department)
         shown = _light(schedules[department], now, crew, waiting.get(department, 0))
         _measure(department, crew, shown)
-        changes, news = _compare(doc, shown, crew.free, now)
+        changes, news = _compare(doc, shown, crew, now)
         if changes and await _write(db, department, generation, changes):
             facts += [make({**doc, **changes}) for make in news]
     return facts
@@ -106,7 +95,7 @@ def _light(schedule: Schedule, now: datetime, crew: Crew, waiting: int) -> Light
 
 
 def _compare(
-    doc: Mapping[str, Any], shown: Light, free: int, now: datetime
+    doc: Mapping[str, Any], shown: Light, crew: Crew, now: datetime
 ) -> tuple[dict[str, Any], list[Callable[[Mapping[str, Any]], Fact]]]:
     """The fields to write, and the facts to make of them afterwards; nothing when all is as it was."""
     changes: dict[str, Any] = {}
@@ -115,8 +104,9 @@ def _compare(
     if doc["revision"] == 0 or any(doc[name] != value for name, value in fields.items()):
         changes |= {**fields, "revision": next_revision(doc["revision"], now)}
         news.append(button_fact)
-    if doc.get("free") != free:
-        changes |= {"free": free, "places_revision": next_revision(doc["places_revision"], now)}
+    if (doc.get("free"), doc.get("places")) != (crew.free, crew.places):
+        revision = next_revision(doc["places_revision"], now)
+        changes |= {"free": crew.free, "places": crew.places, "places_revision": revision}
         news.append(places_fact)
     return ({**changes, "as_of": now} if changes else {}), news
 
@@ -131,6 +121,14 @@ def _measure(department: str, crew: Crew, shown: Light) -> None:
     AVAILABLE.labels(department).set(crew.available)
     FREE.labels(department).set(crew.free)
     GREEN.labels(department).set(shown.colour is ButtonColour.GREEN)
+
+
+def until_tick(seen: float, now: float) -> float:
+    """Seconds from `now` until the first whole second after `seen`, when the hours were last looked at; 0: it is past.
+
+    A clock that is put back makes no pause longer than a tick.
+    """
+    return min(max(math.floor(seen) + TICK + PAST - now, 0.0), TICK)
 
 
 class Buttons:
@@ -149,13 +147,15 @@ class Buttons:
 
     async def run(self) -> None:
         """Evaluates until cancelled. A bad day passes: the next tick sees everything."""
+        seen = self._clock().timestamp()
         while True:
             try:
-                async with asyncio.timeout(TICK):
+                async with asyncio.timeout(until_tick(seen, self._clock().timestamp())):
                     await self._woken.wait()
             except TimeoutError:
                 pass
             self._woken.clear()
+            seen = self._clock().timestamp()
             try:
                 for fact in await evaluate(self._db, self._schedules, self._clock):
                     if isinstance(fact, ButtonChanged):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime
+from datetime import timedelta
 
 import structlog
 
@@ -19,61 +18,28 @@ from services.contracts import (
     ReleaseReason,
     StateRequested,
 )
-from services.presence import button, store
-from services.presence.availability import Candidate, in_order, is_over, weigh
-from services.presence.telling import Desk, tell_agent, tell_claimed, tell_released, utcnow
+from services.presence import lines, store
+from services.presence.availability import Agent, Seat, is_over
+from services.presence.choice import Ask
+from services.presence.claims import Claims
+from services.presence.sweeps import repaired
+from services.presence.telling import Desk, tell_agent, tell_claimed, tell_released, tell_seat
 
 log = structlog.get_logger()
 
-FRESH = 0.1  # seconds for which the candidates of a department need not be read again: claims are compare-and-set
+LATE = 10.0  # seconds after which a state that is told of a chat is no news: something told it again
 
 
-class Claims:
-    """Finds agents for chats: one after the other in this process, in the order of asking; replicas race harmlessly."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._turn = asyncio.Lock()
-        self._known: dict[str, tuple[float, list[Candidate]]] = {}
-
-    async def seek(self, wish: PlaceWanted, now: datetime) -> Candidate | None:
-        """The agent who has a seat for this turn of the chat now, or None when nobody could take it."""
-        async with self._turn:
-            if wish.agent_id:
-                return await self._first(await store.candidates(self._desk.db, None, wish.agent_id), wish, now)
-            read_at, known = self._known.get(wish.department, (0.0, []))
-            fresh = asyncio.get_running_loop().time() - read_at < FRESH
-            found = await self._first(known, wish, now) if fresh else None
-            if found is None:
-                read_at = asyncio.get_running_loop().time()
-                known = in_order(await store.candidates(self._desk.db, wish.department, None))
-                found = await self._first(known, wish, now)
-            self._known[wish.department] = (read_at, [c for c in known if c is not found])
-            return found
-
-    async def _first(self, candidates: list[Candidate], wish: PlaceWanted, now: datetime) -> Candidate | None:
-        for candidate in candidates:
-            if await store.claim(self._desk.db, candidate.id, wish.chat_id, wish.turn, now):
-                return candidate
-        return None
-
-
-def on_wanted(desk: Desk) -> Handler:
+def on_wanted(desk: Desk, claims: Claims) -> Handler:
     """place.wanted: the agent who holds this turn is told again, or one is found."""
-    claims = Claims(desk)
 
     async def wanted(fact: Fact) -> None:
         assert isinstance(fact, PlaceWanted)
-        wish = weigh(fact.chat_id, fact.turn, await store.holders(desk.db, fact.chat_id))
-        for agent in wish.again:
-            await tell_claimed(desk, agent.id, agent.name, fact.chat_id, fact.turn)
-        if not wish.open:
-            return
-        found = await claims.seek(fact, utcnow())
-        if found:
-            desk.wake()
-            log.info("place_claimed", chat_id=fact.chat_id, turn=fact.turn, agent_id=found.id)
-            await tell_claimed(desk, found.id, found.name, fact.chat_id, fact.turn)
+        outcome = await claims.seek(Ask(fact.chat_id, fact.turn, fact.department, fact.locale, fact.agent_id))
+        for agent, seat in outcome.again:
+            await tell_seat(desk, agent, seat)
+        if found := outcome.found:
+            await tell_claimed(desk, found.agent_id, found.agent_name, fact.chat_id, fact.turn, found.choice)
 
     return wanted
 
@@ -83,22 +49,31 @@ def on_chat_state(desk: Desk) -> Handler:
 
     async def chat_state(fact: Fact) -> None:
         assert isinstance(fact, ChatState)
-        confirmed = False
-        for agent in await store.holders(desk.db, fact.chat_id):
-            for seat in agent.seats:
-                if seat.chat_id != fact.chat_id:
-                    continue
-                if is_over(seat, agent.id, fact.state, fact.turn, fact.agent_id):
-                    if await store.drop(desk.db, agent.id, seat.chat_id, seat.turn, utcnow()):
-                        desk.wake()
-                elif fact.state is ChatStatus.ASSIGNED and seat.turn == fact.turn:
-                    confirmed = True
-                    if not seat.confirmed:
-                        await store.confirm(desk.db, agent.id, seat.chat_id, seat.turn)
-        if fact.state is ChatStatus.ASSIGNED and fact.agent_id and not confirmed:
+        holders = await store.holders(desk.db, fact.chat_id)
+        seats = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == fact.chat_id]
+        for agent, seat in seats:
+            if is_over(seat, agent.id, fact.state, fact.turn, fact.agent_id):
+                await _drop(desk, agent, seat, fact)
+        right = [(a, s) for a, s in seats if a.id == fact.agent_id and s.turn == fact.turn]
+        if fact.state is not ChatStatus.ASSIGNED or not fact.agent_id:
+            return
+        for agent, seat in right:
+            if not seat.confirmed:
+                await store.confirm(desk.db, agent.id, seat.chat_id, seat.turn)
+        if not right:
+            repaired("no_seat", fact.agent_id, fact.chat_id)
             await tell_released(desk, fact.agent_id, fact.chat_id, fact.turn, ReleaseReason.NO_SEAT)
 
     return chat_state
+
+
+async def _drop(desk: Desk, agent: Agent, seat: Seat, fact: ChatState) -> None:
+    """The seat of a chat that is over goes. That a confirmed one goes so late is a repair: the news itself was lost."""
+    if not await store.drop(desk.db, agent.id, seat.chat_id, seat.turn, desk.clock()):
+        return
+    desk.wake()
+    if seat.confirmed and not seat.leaving and fact.occurred_at - fact.at > timedelta(seconds=LATE):
+        repaired("reminder", agent.id, seat.chat_id)
 
 
 def on_queue_changed(desk: Desk) -> Handler:
@@ -106,7 +81,7 @@ def on_queue_changed(desk: Desk) -> Handler:
 
     async def queue_changed(fact: Fact) -> None:
         assert isinstance(fact, QueueChanged)
-        if await button.set_waiting(desk.db, fact.department, fact.revision, len(fact.order)):
+        if await lines.set_waiting(desk.db, fact.department, fact.revision, fact.order):
             desk.wake()
 
     return queue_changed
@@ -121,7 +96,7 @@ def on_state(desk: Desk) -> Handler:
             wanted, cause, mark = fact.state, "request", fact.event_id
         else:
             wanted, cause, mark = AgentState.PAUSED, "accept_overdue", f"{fact.chat_id}/{fact.turn}"
-        if await store.set_state(desk.db, fact.agent_id, wanted, cause, mark, utcnow()):
+        if await store.set_state(desk.db, fact.agent_id, wanted, cause, mark, desk.clock()):
             desk.wake()
             log.info("agent_state_changed", agent_id=fact.agent_id, state=wanted.value, cause=cause)
         await tell_agent(desk, fact.agent_id)

@@ -23,7 +23,7 @@ from services.contracts import GatewayConnections, ListenerEcho, ReleaseReason, 
 from services.liveness import Liveness
 from services.presence import sessions, store
 from services.presence.availability import Agent
-from services.presence.telling import Desk, arrive, depart, utcnow
+from services.presence.telling import Desk, arrive, depart
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -132,7 +132,9 @@ class Judge:
         if not listed:
             return []
         agents = await store.absent(self._desk.db, listed)
-        admitted = await sessions.logged_in(self._desk.db, [a.id for a in agents], utcnow()) if agents else set()
+        admitted = (
+            await sessions.logged_in(self._desk.db, [a.id for a in agents], self._desk.clock()) if agents else set()
+        )
         return [a for a in agents if a.id in admitted]
 
     async def _arrive(self, agent: Agent) -> None:

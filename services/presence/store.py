@@ -1,8 +1,9 @@
 """The agents and their seats in the database. Each change is one compare-and-set on one document, and idempotent.
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
-idle_since, seats [{chat_id, turn, since, leaving, confirmed}], v, cause, untold_since, heard}. `v` grows with every
-change but those of seats; `untold_since` marks a change that is still to be told; `heard` are the last facts acted on.
+idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice}], v, cause, untold_since, heard}. `v` grows
+with every change but those of seats; `untold_since` marks a change that is still to be told; `heard` are the last facts
+acted on; `idle_since`: when he last gave up a seat, came, or ended a pause.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from services.contracts import AgentState, ReleaseReason
+from services.contracts import AgentState, Choice, ReleaseReason
 from services.database import Database
 from services.presence.accounts import Account
-from services.presence.availability import Agent, Candidate, Seat
+from services.presence.availability import Agent, Seat
+from services.presence.choice import Candidate
 
 HEARD = 20  # facts of one agent that are remembered, so that one delivered again late changes nothing
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
@@ -99,15 +101,16 @@ async def online_ids(db: Database) -> set[str]:
     return {doc["_id"] async for doc in db["agents"].find({"online": True}, {"_id": 1})}
 
 
-async def crew(db: Database) -> list[tuple[AgentState, list[str], int]]:
-    """State, departments and free places of each agent who is online."""
-    found = db["agents"].find({"online": True, "enabled": True}, {"_id": 0, "state": 1, "departments": 1, "free": 1})
-    return [(AgentState(doc["state"]), doc["departments"], doc["free"]) async for doc in found]
+async def crew(db: Database) -> list[tuple[AgentState, list[str], int, int]]:
+    """State, departments, free places and capacity of each agent who is online."""
+    fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
+    found = await db["agents"].find({"online": True, "enabled": True}, fields).to_list(None)
+    return [(AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"]) for doc in found]
 
 
-async def holders(db: Database, chat_id: str) -> list[Agent]:
-    """The agents with a seat of this chat."""
-    return await _agents(db, {"seats.chat_id": chat_id})
+async def holders(db: Database, *chat_ids: str) -> list[Agent]:
+    """The agents with a seat of any of these chats."""
+    return await _agents(db, {"seats.chat_id": chat_ids[0] if len(chat_ids) == 1 else {"$in": list(chat_ids)}})
 
 
 async def seated(db: Database) -> list[Agent]:
@@ -121,7 +124,7 @@ async def untold(db: Database, before: datetime) -> list[Agent]:
 
 
 async def _agents(db: Database, wanted: Mapping[str, Any]) -> list[Agent]:
-    return [_read(doc) async for doc in db["agents"].find(wanted, {"password_hash": 0, "heard": 0})]
+    return [_read(doc) for doc in await db["agents"].find(wanted, {"password_hash": 0, "heard": 0}).to_list(None)]
 
 
 def _read(doc: Mapping[str, Any]) -> Agent:
@@ -144,22 +147,51 @@ def _read(doc: Mapping[str, Any]) -> Agent:
 
 def _seat(doc: Mapping[str, Any]) -> Seat:
     leaving = ReleaseReason(doc["leaving"]) if doc["leaving"] else None
-    return Seat(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"])
+    choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
+    return Seat(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], doc.get("held", False), choice)
 
 
 # ── seats ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def candidates(db: Database, department: str | None, agent_id: str | None) -> list[Candidate]:
-    """Who could take one more chat now: this agent or, when none is named, anyone of the department."""
-    wanted = {**_THERE, **({"_id": agent_id} if agent_id else {"departments": department})}
-    found = db["agents"].find(wanted, {"name": 1, "capacity": 1, "free": 1, "idle_since": 1})
-    return [Candidate(d["_id"], d["name"], d["capacity"] - d["free"], d["idle_since"]) async for d in found]
+async def candidates(db: Database) -> list[Candidate]:
+    """Everyone who is there and available, those who are full too."""
+    wanted = {name: value for name, value in _THERE.items() if name != "free"}
+    fields = dict.fromkeys(("name", "departments", "locales", "capacity", "free", "idle_since", "seats.chat_id"), 1)
+    return [
+        Candidate(
+            id=doc["_id"],
+            name=doc["name"],
+            departments=frozenset(doc["departments"]),
+            locales=frozenset(doc["locales"]),
+            capacity=doc["capacity"],
+            free=doc["free"],
+            idle_since=doc["idle_since"],
+            seated=frozenset(seat["chat_id"] for seat in doc["seats"]),
+        )
+        for doc in await db["agents"].find(wanted, fields).to_list(None)
+    ]
 
 
-async def claim(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
+async def claim(
+    db: Database,
+    agent_id: str,
+    chat_id: str,
+    turn: int,
+    now: datetime,
+    choice: Choice | None = None,
+    held: bool = False,
+) -> bool:
     """A seat for this turn, if the agent is there, available, below capacity and holds no seat of this chat."""
-    seat = {"chat_id": chat_id, "turn": turn, "since": now, "leaving": None, "confirmed": False}
+    seat = {
+        "chat_id": chat_id,
+        "turn": turn,
+        "since": now,
+        "leaving": None,
+        "confirmed": False,
+        "held": held,
+        "choice": choice.model_dump(mode="json") if choice else None,
+    }
     result = await db["agents"].update_one(
         {"_id": agent_id, **_THERE, "seats.chat_id": {"$ne": chat_id}},
         {"$push": {"seats": seat}, "$inc": {"free": -1}},
@@ -190,7 +222,8 @@ async def confirm(db: Database, agent_id: str, chat_id: str, turn: int) -> None:
 
 async def set_online(db: Database, agent_id: str, v: int, now: datetime) -> bool:
     """Online, if nothing has changed since `v`. Seats that were leaving go on leaving."""
-    return await _change(db, {"_id": agent_id, "v": v, "online": False}, {"online": True}, "back", now)
+    fields = {"online": True, "idle_since": now}
+    return await _change(db, {"_id": agent_id, "v": v, "online": False}, fields, "back", now)
 
 
 async def set_offline(db: Database, agent_id: str, v: int, reason: ReleaseReason, now: datetime) -> bool:
@@ -205,7 +238,8 @@ async def set_offline(db: Database, agent_id: str, v: int, reason: ReleaseReason
 async def set_state(db: Database, agent_id: str, state: AgentState, cause: str, fact: str, now: datetime) -> bool:
     """Available or paused; False when he was already, or when this `fact` was acted on before."""
     fresh = {"_id": agent_id, "heard": {"$ne": fact}}
-    if await _change(db, {**fresh, "state": {"$ne": state.value}}, {"state": state.value}, cause, now, heard=fact):
+    fields = {"state": state.value, **({"idle_since": now} if state is AgentState.AVAILABLE else {})}
+    if await _change(db, {**fresh, "state": {"$ne": state.value}}, fields, cause, now, heard=fact):
         return True
     await db["agents"].update_one(fresh, {"$push": {"heard": {"$each": [fact], "$slice": -HEARD}}})
     return False

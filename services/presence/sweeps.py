@@ -14,15 +14,22 @@ from prometheus_client import Counter
 
 from services.consuming import BAD_DAY_ERRORS
 from services.presence import sessions, store
-from services.presence.availability import Agent, Seat, due
-from services.presence.telling import Desk, close_session, tell_agent, tell_seat, utcnow
+from services.presence.availability import Seat, due
+from services.presence.telling import Desk, close_session, tell_agent, tell_claimed, tell_seat
 
 log = structlog.get_logger()
 
 MARKS = 2.0  # seconds after which a mark is told again
 UNCONFIRMED = 5.0  # seconds after which a claim that routing has not answered is told again
+RESERVED = 15.0  # seconds after which a press has not become a chat: long enough for any gateway to have opened it
 REMINDER = 60.0  # seconds between two times that every seat is told
-REPAIRED = Counter("eloket_presence_repairs_total", "Things told again by a sweep", ["reason"])
+REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
+
+
+def repaired(reason: str, agent_id: str, chat_id: str | None = None) -> None:
+    """Something was mended, or told again so that it will be; counted and logged."""
+    REPAIRED.labels(reason).inc()
+    log.info("repaired", reason=reason, agent_id=agent_id, chat_id=chat_id)
 
 
 async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
@@ -42,6 +49,7 @@ async def run(desk: Desk) -> None:
         group.create_task(every(MARKS, lambda: tell_changes(desk)))
         group.create_task(every(MARKS, lambda: close_sessions(desk)))
         group.create_task(every(UNCONFIRMED, lambda: tell_unconfirmed(desk)))
+        group.create_task(every(UNCONFIRMED, lambda: tell_held(desk)))
         group.create_task(every(REMINDER, lambda: remind(desk)))
 
 
@@ -52,38 +60,49 @@ async def tell_leaving(desk: Desk, age: float = MARKS) -> None:
 
 async def tell_unconfirmed(desk: Desk, age: float = UNCONFIRMED) -> None:
     """place.claimed for each seat that routing has not confirmed for so long."""
-    await _tell(desk, "unconfirmed", age, lambda seat: seat.leaving is None and not seat.confirmed)
+    await _tell(desk, "unconfirmed", age, lambda seat: not (seat.leaving or seat.confirmed or seat.held))
+
+
+async def tell_held(desk: Desk, age: float = RESERVED) -> None:
+    """place.claimed for each seat of a press of which routing has said nothing for so long.
+
+    Routing confirms it, or says that such a chat is closed, and the place is free. Also when the agent is gone: that he
+    has left a chat that it does not know is nothing to routing.
+    """
+    for agent in await store.seated(desk.db):
+        for seat in due(agent.seats, desk.clock(), age):
+            if seat.reserved:
+                repaired("held", agent.id, seat.chat_id)
+                await tell_claimed(desk, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
 
 
 async def remind(desk: Desk) -> None:
-    """place.claimed for each seat that is held: routing answers with the chat's state, which frees one that is over."""
+    """place.claimed for each seat that routing knows: it answers with the chat's state, which frees one that is over.
+
+    That is a repair only when it mends something: see what consumers.py does with a state.
+    """
     for agent in await store.seated(desk.db):
         for seat in agent.seats:
-            await tell_seat(desk, agent, seat)
+            if not seat.reserved:
+                await tell_seat(desk, agent, seat)
 
 
 async def tell_changes(desk: Desk, age: float = MARKS) -> None:
     """agent.changed for each change that is marked as untold for so long."""
-    for agent in await store.untold(desk.db, utcnow() - timedelta(seconds=age)):
-        _repaired("untold", agent)
+    for agent in await store.untold(desk.db, desk.clock() - timedelta(seconds=age)):
+        repaired("untold", agent.id)
         await tell_agent(desk, agent.id)
 
 
 async def close_sessions(desk: Desk, age: float = MARKS) -> None:
     """What follows from the end of each session that ended or expired so long ago."""
-    for session in await sessions.over(desk.db, utcnow(), age):
-        REPAIRED.labels("session_over").inc()
-        log.info("session_closed_by_sweep", agent_id=session.agent_id)
+    for session in await sessions.over(desk.db, desk.clock(), age):
+        repaired("session_over", session.agent_id)
         await close_session(desk, session)
 
 
 async def _tell(desk: Desk, reason: str, age: float, concerned: Callable[[Seat], bool]) -> None:
     for agent in await store.seated(desk.db):
-        for seat in due(filter(concerned, agent.seats), utcnow(), age):
-            _repaired(reason, agent, seat.chat_id)
+        for seat in due(filter(concerned, agent.seats), desk.clock(), age):
+            repaired(reason, agent.id, seat.chat_id)
             await tell_seat(desk, agent, seat)
-
-
-def _repaired(reason: str, agent: Agent, chat_id: str | None = None) -> None:
-    REPAIRED.labels(reason).inc()
-    log.info("told_again_by_sweep", reason=reason, agent_id=agent.id, chat_id=chat_id)

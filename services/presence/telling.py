@@ -9,13 +9,18 @@ from datetime import UTC, datetime
 import structlog
 
 from services.broker import Publisher, Unconfirmed
-from services.contracts import AgentChanged, PlaceClaimed, PlaceReleased, ReleaseReason, SessionEnded
+from services.contracts import AgentChanged, Choice, PlaceClaimed, PlaceReleased, ReleaseReason, SessionEnded
 from services.database import Database
 from services.presence import sessions, store
 from services.presence.availability import Agent, Seat
 from services.presence.sessions import Session
 
 log = structlog.get_logger()
+
+
+def utcnow() -> datetime:
+    """The present time, aware."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -25,16 +30,16 @@ class Desk:
     db: Database
     publisher: Publisher
     wake: Callable[[], None]
+    clock: Callable[[], datetime] = utcnow
 
 
-def utcnow() -> datetime:
-    """The present time, aware."""
-    return datetime.now(UTC)
-
-
-async def tell_claimed(desk: Desk, agent_id: str, agent_name: str, chat_id: str, turn: int) -> None:
-    """This agent holds this turn of the chat."""
-    await desk.publisher.tell(PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name))
+async def tell_claimed(
+    desk: Desk, agent_id: str, agent_name: str, chat_id: str, turn: int, choice: Choice | None
+) -> None:
+    """This agent, chosen for this reason, holds this turn of the chat."""
+    await desk.publisher.tell(
+        PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name, choice=choice)
+    )
 
 
 async def tell_released(desk: Desk, agent_id: str, chat_id: str, turn: int, reason: ReleaseReason) -> None:
@@ -45,7 +50,7 @@ async def tell_released(desk: Desk, agent_id: str, chat_id: str, turn: int, reas
 async def tell_seat(desk: Desk, agent: Agent, seat: Seat) -> None:
     """What there is to say of a seat: claimed or, once it is leaving, released."""
     if seat.leaving is None:
-        await tell_claimed(desk, agent.id, agent.name, seat.chat_id, seat.turn)
+        await tell_claimed(desk, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
     else:
         await tell_released(desk, agent.id, seat.chat_id, seat.turn, seat.leaving)
 
@@ -63,7 +68,7 @@ async def tell_agent(desk: Desk, agent_id: str) -> None:
 
 async def arrive(desk: Desk, agent: Agent) -> bool:
     """The agent is online, if nothing has changed since he was read; colleagues and buttons hear of it."""
-    if not await store.set_online(desk.db, agent.id, agent.v, utcnow()):
+    if not await store.set_online(desk.db, agent.id, agent.v, desk.clock()):
         return False
     desk.wake()
     log.info("agent_online", agent_id=agent.id)
@@ -73,7 +78,7 @@ async def arrive(desk: Desk, agent: Agent) -> bool:
 
 async def depart(desk: Desk, agent: Agent, reason: ReleaseReason) -> bool:
     """The agent is offline and his seats are leaving, if nothing has changed since he was read; all of it is told."""
-    if not await store.set_offline(desk.db, agent.id, agent.v, reason, utcnow()):
+    if not await store.set_offline(desk.db, agent.id, agent.v, reason, desk.clock()):
         return False
     desk.wake()
     log.info("agent_offline", agent_id=agent.id, reason=reason.value, seats=len(agent.seats))
@@ -90,7 +95,7 @@ async def close_session(desk: Desk, session: Session) -> None:
     May be done any number of times, by anyone; the session is forgotten when all of it is done.
     """
     while agent := await store.agent(desk.db, session.agent_id):  # read before his sessions: see Judge
-        if await sessions.logged_in(desk.db, [agent.id], utcnow()):
+        if await sessions.logged_in(desk.db, [agent.id], desk.clock()):
             break
         if await depart(desk, agent, ReleaseReason.LOGGED_OUT):
             break

@@ -12,29 +12,40 @@ from structlog.contextvars import bind_contextvars
 from services.broker import Unconfirmed
 from services.chassis import caller
 from services.departments import Departments
-from services.internal import AGENT_CHATS, CHATS, TRANSFER, AgentChatsQuery, Chats, ChatsQuery, Transfer
+from services.internal import (
+    AGENT_CHATS,
+    ASSIGNMENTS,
+    CHATS,
+    TRANSFER,
+    AgentChatsQuery,
+    Assignments,
+    AssignmentsQuery,
+    Chats,
+    ChatsQuery,
+    Transfer,
+)
 from services.problems import Problem
-from services.routing import assignment
-from services.routing.chat import Chat, Limits, view_of
-from services.routing.consumers import Desk
-from services.routing.store import Store
+from services.routing import transfers
+from services.routing.chat import Chat, view_of
+from services.routing.desk import Desk
+from services.routing.pace import wait
 
 log = structlog.get_logger()
 
 
-def create_routes(desk: Desk, departments: Departments, limits: Limits) -> APIRouter:
+def create_routes(desk: Desk, departments: Departments) -> APIRouter:
     """The routes of `services/internal.py` that routing answers; for holders of a service token only."""
     routes = APIRouter()
 
     @routes.post(CHATS)
     async def chats(query: ChatsQuery, request: Request) -> Chats:
         caller(request)
-        return await _views(desk.store, await desk.store.some(query.chat_ids))
+        return await _views(desk, await desk.store.some(query.chat_ids))
 
     @routes.post(AGENT_CHATS)
     async def chats_of_agent(query: AgentChatsQuery, request: Request) -> Chats:
         caller(request)
-        return await _views(desk.store, await desk.store.of_agent(query.agent_id))
+        return await _views(desk, await desk.store.of_agent(query.agent_id))
 
     @routes.post(TRANSFER, status_code=204)
     async def transfer(wish: Transfer, request: Request) -> Response:
@@ -44,19 +55,30 @@ def create_routes(desk: Desk, departments: Departments, limits: Limits) -> APIRo
             raise Problem(409, "unavailable", "There is no such department; choose one of the list.")
         if wish.to_department is None and wish.to_agent is None:
             raise Problem(422, "invalid", "Name a department or an agent to transfer the chat to.")
-        await _transfer(desk, wish, limits)
+        await _transfer(desk, wish)
         return Response(status_code=204)
+
+    @routes.post(ASSIGNMENTS)
+    async def assignments(query: AssignmentsQuery, request: Request) -> Assignments:
+        caller(request)
+        if query.chat_id is not None:
+            found = (await desk.store.load(query.chat_id)).assignments[::-1]
+        else:
+            found = tuple(await desk.store.latest_assignments(query.departments or [], query.limit, desk.clock()))
+        return Assignments(assignments=list(found[: query.limit]))
 
     return routes
 
 
-async def _transfer(desk: Desk, wish: Transfer, limits: Limits) -> None:
+async def _transfer(desk: Desk, wish: Transfer) -> None:
     now = desk.clock()
     before, after = await desk.store.change(
         wish.chat_id,
-        lambda c: assignment.transferred(c, wish.agent_id, wish.to_department, wish.to_agent, now, limits),
+        lambda c: transfers.transferred(c, wish.agent_id, wish.to_department, wish.to_agent, now, desk.limits),
     )
     if after == before:
+        if transfers.is_repeated(after, wish.agent_id, wish.to_department, wish.to_agent):
+            return
         raise _refusal(after)
     desk.telling.record(before, after, why="transferred")
     with suppress(Unconfirmed):  # it is done, and marked: a sweep tells it within seconds
@@ -72,9 +94,16 @@ def _refusal(chat: Chat) -> Problem:
     return Problem(409, "unavailable", "This chat is not with an agent any more.")
 
 
-async def _views(store: Store, chats: Iterable[Chat]) -> Chats:
+async def _views(desk: Desk, chats: Iterable[Chat]) -> Chats:
     known = list(chats)
-    places: dict[str, int] = {}
-    for department in {c.department for c in known if c.waits and c.department}:
-        places |= {chat_id: n for n, chat_id in enumerate(await store.order(department), 1)}
-    return Chats(chats=[view for c in known if (view := view_of(c, places.get(c.id) if c.waits else None))])
+    lines: dict[str, list[str]] = {}
+    for chat in known:
+        if chat.waits and chat.department:
+            lines.setdefault(chat.department, []).append(chat.id)
+    orders = {department: await desk.queue.order(department, having=ids) for department, ids in lines.items()}
+    views = []
+    for chat in known:
+        order = orders.get(chat.department or "") if chat.waits else None
+        position = order.places.get(chat.id) if order else None
+        views.append(view_of(chat, position, wait(position, order.pace if order else None)))
+    return Chats(chats=[view for view in views if view])

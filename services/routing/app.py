@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import FastAPI, Request
@@ -19,7 +20,9 @@ from services.problems import document
 from services.routing import assignment, sweeps
 from services.routing.api import create_routes
 from services.routing.citizens import Citizens
-from services.routing.consumers import Desk, handler
+from services.routing.consumers import handler
+from services.routing.desk import Desk
+from services.routing.ledger import Ledger
 from services.routing.queue import Queue
 from services.routing.settings import RoutingSettings
 from services.routing.store import Store
@@ -29,14 +32,15 @@ from services.routing.telling import Telling
 
 def create_app(settings: RoutingSettings) -> FastAPI:
     """The service, nothing opened yet. Raises `ConfigurationError` when the departments file cannot be used."""
-    departments, limits = load_departments(settings.departments_file), settings.limits
+    departments = load_departments(settings.departments_file)
+    limits = replace(settings.limits, queues={d.id: d.queue for d in departments.departments})
     names = [d.id for d in departments.departments]
     service = Service("routing", settings)
     database = open_database(settings, "routing")
     store = Store(database, lambda chat: assignment.stamped(chat, datetime.now(UTC), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing")
-    queue = Queue(store, publisher)
-    desk = Desk(store, queue, Telling(store, publisher, queue, names))
+    queue = Queue(store, Ledger(database), publisher)
+    desk = Desk(store, queue, Telling(store, publisher, queue, names), limits=limits)
     citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
@@ -67,7 +71,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.on_drain(consumers.drain)
     service.on_drain(queue.flush)
     service.on_close(database.client.close)
-    service.app.include_router(create_routes(desk, departments, limits))
+    service.app.include_router(create_routes(desk, departments))
     _answer_when_database_is_away(service.app)
     return service.app
 

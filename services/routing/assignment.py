@@ -11,20 +11,38 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.contracts import Cause, ChatOpened, ChatStatus, CloseReason
-from services.routing.chat import Chat, Limits
+from services.contracts import Cause, ChatOpened, ChatStatus, Choice, CloseReason, Detail
+from services.internal import Assignment
+from services.routing import transfers
+from services.routing.chat import REMEMBERED, Chat, Limits
+from services.routing.turns import changed, marked, requeued
 
 
 def opened(chat: Chat, fact: ChatOpened, now: datetime) -> Chat:
-    """A new chat waits, turn 1. One that was closed before its opening was heard stays closed and gets its data."""
+    """A new chat waits, turn 1; with a place that was held for it, it is assigned at once, as by a claim of turn 1.
+
+    One that was closed before its opening was heard stays closed and gets its data.
+    """
+    held = fact.held
+    chat = _opened(chat, fact, now)
+    return claimed(chat, 1, held.agent_id, held.agent_name, now, held.choice) if held else chat
+
+
+def _opened(chat: Chat, fact: ChatOpened, now: datetime) -> Chat:
     if chat.opened_at is not None:
         return chat
     known = replace(
-        chat, department=fact.department, locale=fact.locale, opened_at=fact.opened_at, known_since=now, expire_at=None
+        chat,
+        department=fact.department,
+        locale=fact.locale,
+        opened_at=fact.opened_at,
+        known_since=now,
+        claimed_since=None,
+        expire_at=None,
     )
     if chat.closed:
         return replace(known, v=chat.v + 1)
-    return _changed(
+    return changed(
         replace(known, name=fact.name, question=fact.question, form=fact.form),
         now,
         Cause.OPENED,
@@ -43,17 +61,17 @@ def accepted(chat: Chat, agent_id: str) -> Chat:
     """Its agent has seen it; nobody else can accept it."""
     if not chat.assigned or chat.agent_id != agent_id or chat.accepted:
         return chat
-    return replace(chat, accepted=True)
+    return transfers.settled(replace(chat, accepted=True))
 
 
-def claimed(chat: Chat, turn: int, agent_id: str, agent_name: str, now: datetime) -> Chat:
+def claimed(chat: Chat, turn: int, agent_id: str, agent_name: str, now: datetime, choice: Choice | None = None) -> Chat:
     """Waiting and its turn: assigned. A chat that is not known here is told closed, so that the seat comes free."""
     if chat.state is None:
-        return closed(replace(chat, turn=turn, department=""), CloseReason.INACTIVE, now)
+        return _unopened(chat, turn, now)
     if not chat.waits or chat.turn != turn:
         return chat
-    return _changed(
-        chat,
+    return changed(
+        transfers.claimed_by(chat, agent_id),
         now,
         Cause.ASSIGNED,
         state=ChatStatus.ASSIGNED,
@@ -63,40 +81,57 @@ def claimed(chat: Chat, turn: int, agent_id: str, agent_name: str, now: datetime
         accepted=False,
         wanted_agent=None,
         wanted_until=None,
+        assignments=(*chat.assignments, _recorded(chat, agent_id, agent_name, now, choice))[-REMEMBERED:],
+    )
+
+
+def _unopened(chat: Chat, turn: int, now: datetime) -> Chat:
+    """In turn 1 the place may have been held for an opening that is late: closed only when that does not come."""
+    if turn == 1:
+        return chat if chat.claimed_since else replace(chat, claimed_since=now)
+    return _never_opened(chat, turn, now)
+
+
+def _never_opened(chat: Chat, turn: int, now: datetime) -> Chat:
+    return closed(replace(chat, turn=turn, department="", claimed_since=None), CloseReason.INACTIVE, now)
+
+
+def _recorded(chat: Chat, agent_id: str, agent_name: str, now: datetime, choice: Choice | None) -> Assignment:
+    waited = (now - chat.waiting_since).total_seconds() if chat.waiting_since else 0.0
+    return Assignment(
+        chat_id=chat.id,
+        department=chat.department or "",
+        turn=chat.turn,
+        agent_id=agent_id,
+        agent_name=agent_name,
+        at=now,
+        waited=max(0.0, waited),
+        choice=choice,
     )
 
 
 def released(chat: Chat, turn: int, agent_id: str, now: datetime) -> Chat:
-    """The agent left: back at the head with the next turn, also when his claim has not been heard yet."""
+    """The agent left: back at the head with the next turn, also when his claim has not been heard yet.
+
+    Then the citizen never had him and has nothing to read: he waits as after the opening. Only what has not been told
+    of the turn before stays the cause.
+    """
+    if chat.state is None:
+        return _unopened(chat, turn, now)
     if chat.turn != turn or not (chat.waits or (chat.assigned and chat.agent_id == agent_id)):
         return chat
-    return _requeued(chat, now, Cause.AGENT_LEFT, agent_id)
-
-
-def transferred(
-    chat: Chat, agent_id: str, department: str | None, to_agent: str | None, now: datetime, limits: Limits
-) -> Chat:
-    """Its agent handed it on: at the head of the department, or for a while in a line of its own for one colleague."""
-    if not chat.assigned or chat.agent_id != agent_id:
-        return chat
-    return _marked(
-        _requeued(
-            replace(chat, department=department or chat.department),
-            now,
-            Cause.TRANSFERRED,
-            agent_id,
-            wanted_agent=to_agent,
-            wanted_until=now + limits.named if to_agent else None,
-        ),
-        now,
-    )
+    if chat.assigned:
+        return requeued(chat, now, Cause.AGENT_LEFT, agent_id)
+    if chat.untold_since and chat.cause:
+        return requeued(chat, now, chat.cause, agent_id, detail=chat.detail)
+    return requeued(chat, now, Cause.OPENED, agent_id)
 
 
 def closed(chat: Chat, reason: CloseReason, now: datetime) -> Chat:
     """Closed for ever, known here or not; what the citizen told of himself is not kept (transcripts have it)."""
     if chat.closed:
         return chat
-    return _changed(
+    return changed(
         chat,
         now,
         Cause.CLOSED,
@@ -118,29 +153,44 @@ def closed_by_agent(chat: Chat, agent_id: str | None, now: datetime) -> Chat:
     return closed(chat, CloseReason.AGENT, now)
 
 
+def closed_by_silence(chat: Chat, now: datetime) -> Chat:
+    """Closed when an agent has it: only a citizen who was spoken to can be silent."""
+    return closed(chat, CloseReason.INACTIVE, now) if chat.assigned else chat
+
+
 def away(chat: Chat, now: datetime) -> Chat:
     """The citizen was gone for too long."""
     if not (chat.waits or chat.assigned) or not chat.greeted:
         return chat
-    return _marked(closed(chat, CloseReason.INACTIVE, now), now)
+    return marked(closed(chat, CloseReason.INACTIVE, now), now)
 
 
 def overdue(chat: Chat, here: bool, now: datetime, limits: Limits) -> Chat:
     """What the passing of time alone does. `here`: some gateway has a connection of the citizen."""
+    if chat.state is None and chat.claimed_since and chat.claimed_since + limits.unopened <= now:
+        return marked(_never_opened(chat, 1, now), now)
     if chat.closed or chat.known_since is None:
         return chat
     if not chat.greeted and here:
         return arrived(chat)
     if not chat.greeted and chat.known_since + limits.hello <= now:
-        return _marked(closed(chat, CloseReason.INACTIVE, now), now)
-    if chat.waits and chat.waiting_since and chat.waiting_since + limits.waiting <= now:
-        return _marked(closed(chat, CloseReason.NO_AGENT, now), now)
+        return marked(closed(chat, CloseReason.INACTIVE, now), now)
+    if chat.waits and chat.waiting_since and chat.waiting_since + limits.patience(chat.department) <= now:
+        return marked(closed(chat, CloseReason.NO_AGENT, now), now)
+    if chat.waits and chat.origin and chat.origin.answer_by and chat.origin.answer_by <= now:
+        return marked(transfers.given_back(chat, Detail.UNANSWERED, now, limits), now)
     if chat.waits and chat.wanted_until and chat.wanted_until <= now:
         return replace(chat, wanted_agent=None, wanted_until=None)
     if chat.assigned and not chat.accepted and chat.assigned_at and chat.assigned_at + limits.accept <= now:
-        late = {"overdue_agent": chat.agent_id, "overdue_turn": chat.turn}
-        return _marked(_requeued(chat, now, Cause.AGENT_LEFT, chat.agent_id, **late), now)
+        return marked(_not_accepted(chat, now, limits), now)
     return chat
+
+
+def _not_accepted(chat: Chat, now: datetime, limits: Limits) -> Chat:
+    late: dict[str, Any] = {"overdue_agent": chat.agent_id, "overdue_turn": chat.turn}
+    if chat.refusable:
+        return transfers.given_back(chat, Detail.UNANSWERED, now, limits, **late)
+    return requeued(chat, now, Cause.AGENT_LEFT, chat.agent_id, detail=Detail.NOT_ACCEPTED, **late)
 
 
 def told(chat: Chat) -> Chat:
@@ -151,11 +201,13 @@ def told(chat: Chat) -> Chat:
 def due_at(chat: Chat, limits: Limits) -> datetime | None:
     """When time alone will do something with this chat: the only thing that timers look for."""
     times = [chat.untold_since + limits.retell] if chat.untold_since else []
+    times += [chat.claimed_since + limits.unopened] if chat.state is None and chat.claimed_since else []
     if (chat.waits or chat.assigned) and chat.known_since and not chat.greeted:
         times.append(chat.known_since + limits.hello)
     if chat.waits and chat.waiting_since:
-        times.append(chat.waiting_since + limits.waiting)
+        times.append(chat.waiting_since + limits.patience(chat.department))
         times += [chat.wanted_until] if chat.wanted_until else []
+        times += [chat.origin.answer_by] if chat.origin and chat.origin.answer_by else []
     if chat.assigned and not chat.accepted and chat.assigned_at:
         times.append(chat.assigned_at + limits.accept)
     return min(times, default=None)
@@ -180,28 +232,3 @@ def who_asks(line: Sequence[Chat], free: int) -> list[Chat]:
     known = [chat for chat in line if chat.untold_since is None]
     named = [chat for chat in known if chat.wanted_agent]
     return named + [chat for chat in known if not chat.wanted_agent][: max(1, free)]
-
-
-def _changed(chat: Chat, now: datetime, cause: Cause, **changes: Any) -> Chat:
-    return replace(chat, v=chat.v + 1, cause=cause, changed_at=now, **changes)
-
-
-def _requeued(chat: Chat, now: datetime, cause: Cause, agent_id: str | None, **changes: Any) -> Chat:
-    own: dict[str, Any] = {
-        "state": ChatStatus.WAITING,
-        "turn": chat.turn + 1,
-        "head": True,
-        "waiting_since": chat.waiting_since if chat.waits else now,
-        "wanted_agent": None,
-        "wanted_until": None,
-        "agent_id": None,
-        "agent_name": None,
-        "assigned_at": None,
-        "accepted": False,
-        "former_agent_id": agent_id,
-    }
-    return _changed(chat, now, cause, **(own | changes))
-
-
-def _marked(chat: Chat, now: datetime) -> Chat:
-    return replace(chat, untold_since=now)

@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.contracts import Cause, ChatState, ChatStatus, CloseReason, Form
-from services.internal import ChatView
+from services.contracts import Cause, ChatState, ChatStatus, CloseReason, Detail, Form
+from services.departments import Line
+from services.internal import Assignment, ChatView
+
+REMEMBERED = 20  # assignments of one chat: the latest
 
 
 @dataclass(frozen=True)
 class Limits:
-    """After how long each timer acts. `retell`: a change that is not known to be told is told again."""
+    """After how long each timer acts. `retell`: a change that is not known to be told is told again.
+
+    `unopened`: a claimed chat whose opening never comes is closed. `named`: a transfer that nobody took comes back.
+    `returning`: it waits for its former agent alone. `overflown`: who found no agent in the other department comes
+    back. `queues`: the rules of each department's queue.
+    """
 
     hello: timedelta = timedelta(seconds=10)
+    unopened: timedelta = timedelta(seconds=5)
     waiting: timedelta = timedelta(seconds=600)
     accept: timedelta = timedelta(seconds=30)
     named: timedelta = timedelta(seconds=60)
+    returning: timedelta = timedelta(seconds=5)
+    overflown: timedelta = timedelta(seconds=10)
     kept: timedelta = timedelta(days=30)
     retell: timedelta = timedelta(seconds=2)
+    queues: Mapping[str, Line] = field(default_factory=dict)
+
+    def patience(self, department: str | None) -> timedelta:
+        """How long a citizen may wait in this department."""
+        line = self.queues.get(department or "")
+        return timedelta(seconds=line.patience) if line and line.patience else self.waiting
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a chat was transferred from, and to; it goes back there when nobody has taken it by `answer_by`.
+
+    `agent_id` None: it overflowed. `answer_by` None: settled, it does not go back any more.
+    """
+
+    agent_id: str | None
+    department: str
+    to_department: str | None
+    to_agent: str | None
+    answer_by: datetime | None
 
 
 @dataclass(frozen=True)
@@ -43,10 +75,11 @@ class Chat:
     form: Form | None = None
     opened_at: datetime | None = None
     known_since: datetime | None = None
+    claimed_since: datetime | None = None  # presence spoke of it, and its opening has not been heard
     greeted: bool = False
     waiting_since: datetime | None = None
     head: bool = False  # lost its agent or was transferred: before all who keep their first turn
-    wanted_agent: str | None = None  # transferred to this colleague, until `wanted_until`
+    wanted_agent: str | None = None  # transferred or given back to this colleague, until `wanted_until`
     wanted_until: datetime | None = None
     agent_id: str | None = None
     agent_name: str | None = None
@@ -60,6 +93,13 @@ class Chat:
     overdue_turn: int | None = None
     due_at: datetime | None = None  # when a timer has something to do here
     expire_at: datetime | None = None
+    detail: Detail | None = None  # of `cause`
+    origin: Origin | None = None
+    overflowed: bool = False  # in this wait: once is enough
+    returned: Detail | None = None  # why it came back from a transfer, to `returned_to`
+    returned_to: str | None = None
+    refusal: str | None = None  # the last one that counted: heard again it is not a new one
+    assignments: tuple[Assignment, ...] = ()  # the latest last
 
     @property
     def waits(self) -> bool:
@@ -72,6 +112,12 @@ class Chat:
     @property
     def closed(self) -> bool:
         return self.state is ChatStatus.CLOSED
+
+    @property
+    def refusable(self) -> bool:
+        """True while its agent, who got it by a transfer, may still refuse it."""
+        by = self.origin.agent_id if self.origin and self.origin.answer_by else None
+        return self.assigned and not self.accepted and by is not None and by != self.agent_id
 
 
 def state_of(chat: Chat) -> ChatState | None:
@@ -89,11 +135,12 @@ def state_of(chat: Chat) -> ChatState | None:
         agent_name=chat.agent_name,
         reason=chat.reason,
         former_agent_id=chat.former_agent_id,
+        detail=chat.detail,
         at=chat.changed_at,
     )
 
 
-def view_of(chat: Chat, position: int | None = None) -> ChatView | None:
+def view_of(chat: Chat, position: int | None = None, wait: float | None = None) -> ChatView | None:
     """The chat as other services are shown it; None while its opening has not been heard."""
     if chat.state is None or chat.cause is None or not chat.department or chat.opened_at is None:
         return None
@@ -112,6 +159,10 @@ def view_of(chat: Chat, position: int | None = None) -> ChatView | None:
         agent_name=chat.agent_name,
         accepted=chat.accepted,
         position=position,
+        wait=wait,
+        detail=chat.detail,
+        returned=chat.returned if chat.assigned else None,
+        transferred=chat.refusable,
         reason=chat.reason,
         opened_at=chat.opened_at,
         closed_at=chat.closed_at,

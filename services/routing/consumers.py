@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from structlog.contextvars import bind_contextvars
@@ -20,24 +19,14 @@ from services.contracts import (
     PlaceClaimed,
     PlaceReleased,
     PlacesChanged,
+    TransferRefused,
 )
-from services.routing import assignment
+from services.routing import assignment, overflow, transfers
 from services.routing.chat import Chat
-from services.routing.queue import Queue
-from services.routing.store import Store
-from services.routing.telling import Telling
+from services.routing.counting import repaired
+from services.routing.desk import Desk
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What handling a fact needs."""
-
-    store: Store
-    queue: Queue
-    telling: Telling
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def handler(desk: Desk) -> Callable[[Fact], Awaitable[None]]:
@@ -59,8 +48,11 @@ def handler(desk: Desk) -> Callable[[Fact], Awaitable[None]]:
                 await _claimed(desk, fact)
             case PlaceReleased():
                 await _released(desk, fact)
+            case TransferRefused():
+                await _refused(desk, fact)
             case PlacesChanged():
                 await desk.queue.places_changed(fact)
+                await overflow.fill(desk, fact.department)
             case _:
                 log.warning("fact_not_for_routing", type=fact.type)
 
@@ -75,7 +67,7 @@ async def _opened(desk: Desk, fact: ChatOpened) -> None:
     if after.waits and after.rev == 1:
         await asyncio.gather(desk.queue.opened(after), desk.telling.state(after))
     else:
-        await _tell_and_ask(desk, after, after.waits)
+        await _tell_and_ask(desk, after, before.waits or after.waits)
 
 
 async def _accepted(desk: Desk, fact: ChatAccepted) -> None:
@@ -85,24 +77,29 @@ async def _accepted(desk: Desk, fact: ChatAccepted) -> None:
 
 
 async def _close_requested(desk: Desk, fact: CloseRequested) -> None:
-    now = desk.clock()
-    if fact.by is CloseReason.AGENT:
-        before, after = await desk.store.change(
-            fact.chat_id, lambda c: assignment.closed_by_agent(c, fact.agent_id, now)
-        )
-    else:
-        before, after = await desk.store.change(fact.chat_id, lambda c: assignment.closed(c, fact.by, now))
+    before, after = await desk.store.change(fact.chat_id, _closing(fact, desk.clock()))
     desk.telling.record(before, after, why="asked")
+    await desk.keep_pace(before, after)
     await _tell_and_ask(desk, after, before.waits)
+
+
+def _closing(fact: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
+    match fact.by:
+        case CloseReason.AGENT:
+            return lambda c: assignment.closed_by_agent(c, fact.agent_id, now)
+        case CloseReason.INACTIVE:
+            return lambda c: assignment.closed_by_silence(c, now)
+        case _:
+            return lambda c: assignment.closed(c, fact.by, now)
 
 
 async def _claimed(desk: Desk, fact: PlaceClaimed) -> None:
     now = desk.clock()
     before, after = await desk.store.change(
-        fact.chat_id, lambda c: assignment.claimed(c, fact.turn, fact.agent_id, fact.agent_name, now)
+        fact.chat_id, lambda c: assignment.claimed(c, fact.turn, fact.agent_id, fact.agent_name, now, fact.choice)
     )
-    if before.rev == 0:
-        log.warning("claim_of_unknown_chat", agent_id=fact.agent_id, turn=fact.turn)
+    if before.state is None and after.closed:
+        repaired("unknown_chat", agent_id=fact.agent_id, turn=fact.turn)
     desk.telling.record(before, after, why="unknown")
     await _tell_and_ask(desk, after, True)
 
@@ -112,7 +109,18 @@ async def _released(desk: Desk, fact: PlaceReleased) -> None:
     before, after = await desk.store.change(
         fact.chat_id, lambda c: assignment.released(c, fact.turn, fact.agent_id, now)
     )
+    if before.state is None and after.closed:
+        repaired("unknown_chat", agent_id=fact.agent_id, turn=fact.turn)
     desk.telling.record(before, after, why=fact.reason.value)
+    await _tell_and_ask(desk, after, after.waits)
+
+
+async def _refused(desk: Desk, fact: TransferRefused) -> None:
+    now = desk.clock()
+    before, after = await desk.store.change(
+        fact.chat_id, lambda c: transfers.refused(c, fact.agent_id, fact.event_id, now, desk.limits)
+    )
+    desk.telling.record(before, after, why="refused")
     await _tell_and_ask(desk, after, after.waits)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,12 +19,17 @@ from services.consuming import BAD_DAY_ERRORS
 from services.contracts import PlacesChanged, PlaceWanted, QueueChanged
 from services.routing.assignment import who_asks
 from services.routing.chat import Chat
+from services.routing.counting import repaired
+from services.routing.ledger import Ledger
 from services.routing.store import Store
 
 log = structlog.get_logger()
 
 READ_GAP = 0.05  # seconds between two readings of one department's line
 COALESCE = 0.1  # seconds in which changes of one department's queue become one fact
+REST = 3  # at least so many times as long as telling the queues took they are not told again: lines may be long
+LONG = 20  # chats in front of a new one, beyond the free places, that make it certain that it is not its turn
+PLACES_EVERY = 2.0  # seconds after which the number of places is compared with what was noted, changed or not
 ASK_AGAIN, PATIENCE = 5.0, 20.0  # seconds before the same turn of a chat asks again, doubled each time up to the second
 FIRST_AGAIN = 1.5  # seconds before the first in line does: at each sweep
 RETRY = 1.0  # seconds before a queue that could not be told is tried again
@@ -32,11 +39,24 @@ NAMED_ROOM = 50  # how many chats that wait for one colleague may stand before t
 Asked = dict[tuple[str, int], tuple[float, int]]  # (chat, turn) → when it asked last, and how often
 
 
+@dataclass(frozen=True)
+class Order:
+    """Who stands where in a department, from 1, and its pace; read `at` this time of a monotonic clock."""
+
+    places: dict[str, int]
+    pace: float | None
+    at: float
+
+
 class Queue:
     """The queues of all departments, as this replica works on them."""
 
-    def __init__(self, store: Store, publisher: Publisher) -> None:
-        self._store, self._publisher = store, publisher
+    def __init__(self, store: Store, ledger: Ledger, publisher: Publisher) -> None:
+        self._store, self.ledger, self._publisher = store, ledger, publisher
+        self._noted: dict[str, tuple[int | None, float]] = {}
+        self._orders: dict[str, Order] = {}
+        self._ordering: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._read_took: dict[str, float] = {}
         self._free: dict[str, PlacesChanged] = {}
         self._freed: dict[str, int] = {}
         self._asked: defaultdict[str, Asked] = defaultdict(dict)
@@ -56,11 +76,30 @@ class Queue:
             if freed > 0:
                 self._freed[fact.department] = self._freed.get(fact.department, 0) + freed
         await self.ask(fact.department)
+        await self._note_places(fact)
+
+    async def _note_places(self, fact: PlacesChanged) -> None:
+        places, at = self._noted.get(fact.department, (None, 0.0))
+        if places == fact.places and time.monotonic() - at < PLACES_EVERY:
+            return
+        await self.ledger.note_places(fact)
+        self._noted[fact.department] = fact.places, time.monotonic()
+
+    def free(self, department: str) -> int:
+        """The places that were free when this replica last heard of them."""
+        known = self._free.get(department)
+        return known.free if known else 0
 
     async def opened(self, chat: Chat) -> None:
-        """A new chat asks: at once, without reading the line, when there seem to be more places than chats waiting."""
+        """A new chat asks: at once, without reading the line, when there seem to be more places than chats waiting.
+
+        At the end of a long line it does not ask: those in front do, and the sweeps.
+        """
         department = chat.department or ""
         places, waiting = self._free.get(department), self._waiting.get(department)
+        if waiting is not None and waiting >= LONG + max(1, places.free if places else 1):
+            self._waiting[department] = waiting + 1
+            return
         if places is None or waiting is None or waiting >= places.free:
             await self.ask(department)
             return
@@ -84,12 +123,14 @@ class Queue:
 
     async def _ask_in_turn(self, department: str) -> None:
         async with self._locks[department]:
-            await asyncio.sleep(self._read_at.get(department, 0.0) + READ_GAP - time.monotonic())
+            gap = max(READ_GAP, 2 * self._read_took.get(department, 0.0))
+            await asyncio.sleep(self._read_at.get(department, 0.0) + gap - time.monotonic())
             del self._next[department]
             self._read_at[department] = time.monotonic()
             places = self._free.get(department)
             free = min(places.free if places else 1, MOST_ASKING)
             line = await self._store.line(department, max(1, free) + NAMED_ROOM)
+            self._read_took[department] = time.monotonic() - self._read_at[department]
             self._waiting[department] = len(line)
             asking = who_asks(line, free)
             again, began = self._may_ask_again(department, asking), time.monotonic()
@@ -97,6 +138,8 @@ class Queue:
             self._asked[department] = asked
             first = next((c for c in asking if not c.wanted_agent), None)
             may = [c for c in asking if c in again or _due(asked.get(_key(c)), began, c is first)]
+            if places and places.free > 0 and first in may and first not in again and first and _key(first) in asked:
+                repaired("asked_again", chat_id=first.id, department=department, turn=first.turn)
             await asyncio.gather(*(self._want(c, asked, began) for c in may))
 
     def _may_ask_again(self, department: str, asking: list[Chat]) -> list[Chat]:
@@ -119,12 +162,15 @@ class Queue:
 
     async def run(self) -> None:
         """Tells the queues that were rung for, until cancelled."""
+        took = 0.0
         while True:
             await self._bell.wait()
-            await asyncio.sleep(COALESCE)
+            await asyncio.sleep(max(COALESCE, REST * took))
             self._bell.clear()
+            began = time.monotonic()
             try:
                 await self.flush()
+                took = time.monotonic() - began
             except BAD_DAY_ERRORS as error:
                 log.warning("queue_not_told", error=type(error).__name__)
                 await asyncio.sleep(RETRY)
@@ -141,9 +187,27 @@ class Queue:
 
     async def announce(self, department: str) -> None:
         """Tells who waits here, the first in line first, under a revision above all before."""
-        revision = await self._store.next_revision(department, at_least=time.time_ns() // 1_000_000)
-        order = await self._store.order(department)
-        await self._publisher.tell(QueueChanged(department=department, revision=revision, order=order))
+        revision = await self.ledger.next_revision(department, at_least=time.time_ns() // 1_000_000)
+        order, pace = await self._store.order(department), await self.ledger.pace(department)
+        await self._publisher.tell(QueueChanged(department=department, revision=revision, order=order, pace=pace))
+
+    async def order(self, department: str, having: Collection[str] = ()) -> Order:
+        """Who stands where, at most `COALESCE` seconds old and with all of `having` that wait: readings are shared.
+
+        Whatever changed since then is told by `announce`.
+        """
+        asked = time.monotonic()
+        async with self._ordering[department]:
+            known = self._orders.get(department)
+            if (
+                known is None
+                or known.at < asked - COALESCE
+                or (known.at < asked and not known.places.keys() >= {*having})
+            ):
+                at, ids = time.monotonic(), await self._store.order(department)
+                known = Order({c: n for n, c in enumerate(ids, 1)}, await self.ledger.pace(department), at)
+                self._orders[department] = known
+            return known
 
 
 def _key(chat: Chat) -> tuple[str, int]:

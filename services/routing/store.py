@@ -1,4 +1,4 @@
-"""The chats in MongoDB: one document a chat, and one a department for the revision of its queue.
+"""The chats in MongoDB: one document a chat.
 
 A change is a compare-and-set by one `update_one` on `_id` and the revision that was read (`rev`), or an insert: of two
 at once one wins and the other reads again. Closed chats cost nothing: no search's index range reaches them.
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from services.contracts import Cause, ChatStatus, CloseReason, Form
+from services.contracts import Cause, ChatStatus, CloseReason, Detail, Form
 from services.database import Database
-from services.routing.chat import Chat
+from services.internal import Assignment
+from services.routing.chat import Chat, Origin
 
 Document = dict[str, Any]
 Rule = Callable[[Chat], Chat]
@@ -28,18 +28,29 @@ _IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
 _INDEXES = [
     IndexModel([("state", ASCENDING), ("department", ASCENDING), *_IN_LINE], name="line"),
     IndexModel([("agent_id", ASCENDING), ("state", ASCENDING)], name="agent", sparse=True),
+    IndexModel([("assignments.department", ASCENDING), ("assignments.at", DESCENDING)], name="assigned", sparse=True),
     IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
     IndexModel([("expire_at", ASCENDING)], name="expire", sparse=True, expireAfterSeconds=0),
 ]
 _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
-_ASKING = dict.fromkeys(("turn", "department", "locale", "wanted_agent", "untold_since"), 1)
+_ASKED_FOR = ("turn", "department", "locale", "wanted_agent", "untold_since")
+_LONG_ENOUGH = ("head", "opened_at", "waiting_since", "overflowed", "origin")
+_ASKING = dict.fromkeys((*_ASKED_FOR, *_LONG_ENOUGH), 1)
+_ORIGIN = tuple(f.name for f in dataclasses.fields(Origin))
 _KINDS: dict[str, Callable[[Any], Any]] = {
     "state": ChatStatus,
     "cause": Cause,
     "reason": CloseReason,
     "form": Form.model_validate,
+    "detail": Detail,
+    "returned": Detail,
+    "origin": lambda d: Origin(**{k: d.get(k) for k in _ORIGIN}),
+    "assignments": lambda ds: tuple(Assignment.model_validate(d) for d in ds),
 }
+
+
+_SPANS = (timedelta(minutes=15), timedelta(hours=3), timedelta(days=1), timedelta(days=8), timedelta(days=400))
 
 
 class Contended(Exception):
@@ -51,7 +62,7 @@ class Store:
 
     def __init__(self, database: Database, stamp: Rule) -> None:
         """`stamp` gives each chat its next revision and its times before it is written."""
-        self._chats, self._queues, self._stamp = database["chats"], database["queues"], stamp
+        self._chats, self._stamp = database["chats"], stamp
         self._recent: dict[str, Chat] = {}  # as this replica wrote them last: guesses, confirmed by a write or a read
 
     async def make_indexes(self) -> None:
@@ -109,24 +120,6 @@ class Store:
         found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_IN_LINE)
         return [d["_id"] async for d in found]
 
-    async def next_revision(self, department: str, at_least: int) -> int:
-        """A revision for this department's queue that is above all given before, and `at_least` this.
-
-        Call it before reading the order: then whoever has a higher one has seen all that you saw, or tells again.
-        """
-        while True:
-            found = await self._queues.find_one({"_id": department})
-            last = int(found["revision"]) if found else 0
-            revision = max(last + 1, at_least)
-            if found is None:
-                with suppress(DuplicateKeyError):
-                    await self._queues.insert_one({"_id": department, "revision": revision})
-                    return revision
-                continue
-            mine = {"_id": department, "revision": last}
-            if (await self._queues.update_one(mine, {"$set": {"revision": revision}})).modified_count:
-                return revision
-
     async def waiting_departments(self) -> set[str]:
         """The departments in which somebody waits."""
         return set(await self._chats.distinct("department", {"state": "waiting"}))
@@ -148,6 +141,21 @@ class Store:
     async def of_agent(self, agent_id: str) -> list[Chat]:
         """The open chats that are assigned to this agent."""
         return [_chat(d) async for d in self._chats.find({"agent_id": agent_id, "state": "assigned"})]
+
+    async def latest_assignments(self, departments: Sequence[str], limit: int, now: datetime) -> list[Assignment]:
+        """The latest assignments in these departments, the latest first: looked for ever further back."""
+        found: list[Assignment] = []
+        for span in _SPANS:
+            since = now - span
+            found = [a for d in set(departments) for a in await self._assigned(d, since)]
+            if len(found) >= limit:
+                break
+        return sorted(found, key=lambda a: a.at, reverse=True)[:limit]
+
+    async def _assigned(self, department: str, since: datetime) -> list[Assignment]:
+        such = {"assignments.department": department, "assignments.at": {"$gte": since}}
+        chats = [_chat(d) async for d in self._chats.find(such, {"assignments": 1})]
+        return [a for c in chats for a in c.assignments if a.department == department and a.at >= since]
 
     async def open_counts(self) -> dict[tuple[str, str], int]:
         """How many chats there are by department and open state."""
@@ -177,6 +185,16 @@ def _difference(before: Chat, after: Chat) -> Document:
 
 
 def _stored(value: Any) -> Any:
-    if isinstance(value, Form):
-        return value.model_dump()
-    return value.value if isinstance(value, ChatStatus | Cause | CloseReason) else value
+    match value:
+        case Form():
+            return value.model_dump()
+        case Origin():
+            return dataclasses.asdict(value)
+        case tuple():
+            return [_recorded(a) for a in value]
+    return value.value if isinstance(value, ChatStatus | Cause | CloseReason | Detail) else value
+
+
+def _recorded(assignment: Assignment) -> Document:
+    choice = assignment.choice.model_dump(mode="json") if assignment.choice else None
+    return {**assignment.model_dump(exclude={"choice"}), "choice": choice}

@@ -19,9 +19,9 @@ from services.consuming import BAD_DAY_ERRORS
 from services.routing import assignment
 from services.routing.chat import Chat, Limits
 from services.routing.citizens import Citizens
-from services.routing.consumers import Desk
+from services.routing.counting import OPEN, repaired
+from services.routing.desk import Desk
 from services.routing.store import Contended
-from services.routing.telling import OPEN, REPAIRED
 from services.tracing import begin_trace
 
 log = structlog.get_logger()
@@ -108,8 +108,9 @@ class Sweeps:
             await self._tell_again(after)
             return
         why = _why(before, after)
-        REPAIRED.labels(why).inc()
+        repaired(why, turn=before.turn, agent_id=before.agent_id)
         self.desk.telling.record(before, after, why)
+        await self.desk.keep_pace(before, after)
         if after.untold_since:
             await self.desk.telling.marked(after)
         if after.waits and after.department and before.waits:
@@ -117,7 +118,7 @@ class Sweeps:
 
     async def _tell_again(self, chat: Chat) -> None:
         if chat.untold_since and chat.untold_since + self.limits.retell <= self.desk.clock():
-            REPAIRED.labels("untold").inc()
+            repaired("untold", state=chat.state, turn=chat.turn)
             await self.desk.telling.marked(chat)
 
     async def away(self) -> None:
@@ -130,8 +131,9 @@ class Sweeps:
             begin_trace(chat_id=chat_id)
             before, after = await self.desk.store.change(chat_id, lambda c: assignment.away(c, now))
             if after != before:
-                REPAIRED.labels("away").inc()
+                repaired("away", turn=before.turn, agent_id=before.agent_id)
                 self.desk.telling.record(before, after, why="away")
+                await self.desk.keep_pace(before, after)
                 await self.desk.telling.marked(after)
 
     async def ask(self) -> None:
@@ -153,8 +155,12 @@ class Sweeps:
 
 def _why(before: Chat, after: Chat) -> str:
     """What the timer found, as the log and the numbers name it."""
+    if before.state is None:
+        return "unknown_chat"
     if after.closed:
         return "not_greeted" if not before.greeted and after.reason == "inactive" else "waiting_limit"
     if after.overdue_agent:
         return "accept_overdue"
+    if after.detail and after.v != before.v:
+        return after.detail.value
     return "listed" if after.greeted != before.greeted else "named_limit"

@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
 
 from services.broker import Publisher
-from services.contracts import AcceptOverdue, Cause
+from services.contracts import AcceptOverdue
 from services.routing.assignment import told
 from services.routing.chat import Chat, state_of
+from services.routing.counting import ASSIGNED, CLOSED, OPENED, REQUEUED, WAITED
 from services.routing.queue import Queue
 from services.routing.store import Store
 
 log = structlog.get_logger()
 
-OPEN = Gauge("eloket_routing_chats", "Open chats", ["department", "state"])
-WAITED = Histogram(
-    "eloket_routing_waited_seconds",
-    "From the beginning of a wait until an agent was found",
-    buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 120, 300, 600),
-)
-OPENED = Counter("eloket_routing_opened_total", "Chats opened", ["department"])
-ASSIGNED = Counter("eloket_routing_assigned_total", "Turns that ended with an agent", ["department"])
-REQUEUED = Counter("eloket_routing_requeued_total", "Chats that went back to the queue", ["reason"])
-CLOSED = Counter("eloket_routing_closed_total", "Chats closed", ["reason"])
-REPAIRED = Counter("eloket_routing_repairs_total", "What a sweep had to do", ["reason"])
 OTHER = "other"  # the label of departments that are no longer in the departments file
 
 
@@ -62,25 +51,24 @@ class Telling:
             self._queue.ring(before.department, after.department)
         if before.waits:
             self._queue.left(before.department)
-        if after.cause is Cause.OPENED:
+        if before.opened_at is None and after.opened_at is not None and not after.closed:
             OPENED.labels(self.label(after.department)).inc()
             log.info("chat_opened", department=after.department, locale=after.locale)
-        elif after.assigned:
-            self._record_assigned(before, after)
+        if after.assigned:
+            self._record_assigned(after)
         elif after.closed:
             CLOSED.labels(str(after.reason)).inc()
             log.info("chat_closed", reason=after.reason, why=why, turn=after.turn, agent_id=after.agent_id)
-        else:
+        elif after.turn > 1:
             REQUEUED.labels(why).inc()
             log.info("chat_requeued", reason=why, turn=after.turn, former_agent_id=after.former_agent_id)
 
-    def _record_assigned(self, before: Chat, after: Chat) -> None:
-        waited = 0.0
-        if before.waiting_since and after.assigned_at:
-            waited = max(0.0, (after.assigned_at - before.waiting_since).total_seconds())
+    def _record_assigned(self, after: Chat) -> None:
+        got = after.assignments[-1]
+        rule = got.choice.rule.value if got.choice else None
         ASSIGNED.labels(self.label(after.department)).inc()
-        WAITED.observe(waited)
-        log.info("chat_assigned", agent_id=after.agent_id, turn=after.turn, waited=round(waited, 3))
+        WAITED.observe(got.waited)
+        log.info("chat_assigned", agent_id=got.agent_id, turn=got.turn, waited=round(got.waited, 3), rule=rule)
 
     def label(self, department: str | None) -> str:
         """A department as the label of a metric: bounded by the departments file."""

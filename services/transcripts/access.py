@@ -10,7 +10,10 @@ from services.tokens import Actor
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What is kept of a chat beside its log. `participants`: agents who take or took part. `v`: highest state heard."""
+    """What is kept of a chat beside its log. `participants`: agents who take or took part. `v`: highest state heard.
+
+    `asked`: it was opened with a question. `watched`: it is looked at for the citizen's silence.
+    """
 
     chat_id: str
     department: str
@@ -20,6 +23,8 @@ class Chat:
     participants: frozenset[str] = frozenset()
     v: int = 0
     closed_at: datetime | None = None
+    asked: bool = False
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
+import structlog
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from gridfs.errors import NoFile
@@ -27,9 +28,12 @@ from services.transcripts.access import Chat, refusal, uploader_of
 from services.transcripts.attachments import disposition
 from services.transcripts.files import FREE, KEPT, Files
 from services.transcripts.pdf import PdfPress, PressBusy
+from services.transcripts.questions import Questions
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
 from services.transcripts.uploads import Uploads
+
+log = structlog.get_logger()
 
 _DOWNLOAD = {
     "X-Content-Type-Options": "nosniff",
@@ -70,12 +74,14 @@ class Desk:
         self,
         store: Store,
         files: Files,
+        questions: Questions,
         press: PdfPress,
         departments: Departments,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
-        self.store, self.files, self.press, self.departments = store, files, press, departments
+        self.store, self.files, self.questions = store, files, questions
+        self.press, self.departments = press, departments
         self.settings, self.clock = settings, clock
         self.zone = ZoneInfo(settings.timezone)
         self.uploads = Uploads(store, files, settings, clock)
@@ -118,6 +124,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     _add_reads(app, desk)
     _add_attachments(app, desk)
     _add_downloads(app, desk)
+    _add_questions(app, desk)
 
     @app.exception_handler(PyMongoError)
     async def away(_: Request, __: Exception) -> Response:
@@ -190,6 +197,34 @@ def _add_downloads(app: FastAPI, desk: Desk) -> None:
         name = rendering.file_name(conversation, format_.value, desk.zone)
         headers = {**_DOWNLOAD, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
         return Response(content, headers=headers)
+
+
+def _add_questions(app: FastAPI, desk: Desk) -> None:
+    @app.post(internal.QUESTION_LEAVE, status_code=204)
+    async def leave(request: Request, question: internal.LeftQuestion) -> Response:
+        caller(request)
+        if await desk.store.chat(question.chat_id) is None:
+            raise Problem(404, "no_such_chat", "There is no such conversation.")
+        if await desk.questions.leave(question, desk.clock()):
+            counting.QUESTIONS.labels("left").inc()
+            log.info("question_left", chat_id=question.chat_id, department=question.department)
+        return Response(status_code=204)
+
+    @app.post(internal.QUESTIONS, response_model=internal.Questions)
+    async def questions(request: Request, query: internal.QuestionsQuery) -> Response:
+        caller(request)
+        return _json(internal.Questions(questions=await desk.questions.to_do(query.departments)))
+
+    @app.post(internal.QUESTION_DONE, status_code=204)
+    async def done(request: Request, query: internal.QuestionDone) -> Response:
+        caller(request)
+        now_done = await desk.questions.done(query, desk.clock())
+        if now_done is None:
+            raise Problem(404, "no_such_question", "There is no such question in these departments.")
+        if now_done:
+            counting.QUESTIONS.labels("done").inc()
+            log.info("question_done", chat_id=query.chat_id, agent_id=query.agent_id)
+        return Response(status_code=204)
 
 
 def _no_such_file() -> Problem:

@@ -16,12 +16,15 @@ from services.consuming import BAD_DAY_ERRORS, Consumers, retry_in_place
 from services.database import open_database, ping, probe_write
 from services.departments import load_departments
 from services.transcripts.api import Desk, add_routes
-from services.transcripts.consumers import MessageConsumer, note_handler
+from services.transcripts.consumers import MessageConsumer, note_handler, stay_handler
 from services.transcripts.files import Files
 from services.transcripts.pdf import PdfPress
+from services.transcripts.questions import Questions
 from services.transcripts.recording import Recorder
 from services.transcripts.settings import Settings
+from services.transcripts.silences import SHORTEST, limits_of
 from services.transcripts.store import Store
+from services.transcripts.sweeps import Silences
 from services.transcripts.writer import Writer, now_ms
 
 log = structlog.get_logger()
@@ -37,16 +40,20 @@ def create_app(settings: Settings) -> FastAPI:
     database = open_database(settings, "transcripts")
     store, files, press = Store(database), Files(database), PdfPress(settings.pdf_fonts)
     publisher = Publisher(settings.rabbitmq_url, "transcripts")
-    recorder = Recorder(store, files, publisher, Writer(store, settings.max_messages))
+    questions, limits = Questions(database), limits_of(settings.silence_limit)
+    writer = Writer(store, settings.max_messages)
+    recorder = Recorder(store, files, publisher, writer, limits.quiet if limits else None)
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
     notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))
+    notes.add(topology.TRANSCRIPTS_SILENCES, stay_handler(store, now_ms))
     prepared = asyncio.Event()
 
     async def prepare() -> None:
         await publisher.link.up.wait()
         await retry_in_place(store.ensure_indexes, FOR_EVER)
         await retry_in_place(files.ensure_indexes, FOR_EVER)
+        await retry_in_place(questions.ensure_indexes, FOR_EVER)
         prepared.set()
 
     async def consume_messages() -> None:
@@ -57,19 +64,26 @@ def create_app(settings: Settings) -> FastAPI:
         await prepared.wait()
         await notes.run()
 
+    def consuming() -> bool:
+        return messages.running and notes.running
+
     service.background("publisher", publisher.run)
     service.background("messages", consume_messages)
     service.background("notes", consume_notes)
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
+    if limits:
+        service.background("silences", Silences(store, publisher, limits, now_ms, consuming).run)
+        if settings.silence_limit < SHORTEST:
+            log.warning("silence_limit_too_short_for_people", seconds=settings.silence_limit, least=SHORTEST)
     service.check("broker", lambda: publisher.up)
     service.check("database", lambda: ping(database))
-    service.check("consumers", lambda: messages.running and notes.running)
+    service.check("consumers", consuming)
     service.on_drain(messages.drain)
     service.on_drain(notes.drain)
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: its connection outlives its task
-    add_routes(service.app, Desk(store, files, press, departments, settings, now_ms))
+    add_routes(service.app, Desk(store, files, questions, press, departments, settings, now_ms))
     return service.app
 
 

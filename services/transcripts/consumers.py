@@ -22,7 +22,8 @@ from pydantic import ValidationError
 from services import topology
 from services.broker import Link, Publisher
 from services.consuming import BAD_DAY_ERRORS, HANDLED, SLOW_START, BadDay
-from services.contracts import ChatState, Fact, NotePosted, NoteStored, decode, is_id
+from services.contracts import ChatState, CitizenStayed, Fact, NotePosted, NoteStored, decode, is_id
+from services.transcripts import counting
 from services.transcripts.recording import Heard, Recorder, Verdict
 from services.transcripts.store import Store
 
@@ -255,3 +256,16 @@ def note_handler(
         await publisher.tell(NoteStored(chat_id=note.chat_id, note=note))
 
     return note_posted
+
+
+def stay_handler(store: Store, clock: Callable[[], datetime]) -> Callable[[Fact], Awaitable[None]]:
+    """Handles `transcripts.silences`: the citizen's silence counts anew from now; a chat that is over stays over."""
+
+    async def citizen_stayed(fact: Fact) -> None:
+        if not isinstance(fact, CitizenStayed) or not is_id(fact.chat_id):
+            raise ValueError("not a citizen who stayed")
+        if await store.stay(fact.chat_id, clock()):
+            counting.SILENCES.labels("stayed").inc()
+            log.info("citizen_stayed", chat_id=fact.chat_id)
+
+    return citizen_stayed

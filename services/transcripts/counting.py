@@ -16,5 +16,7 @@ STORE_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
 )
 ATTACHMENTS = Counter("eloket_attachments_total", "Uploads by what came of them", ["outcome"])
+SILENCES = Counter("eloket_transcripts_silences_total", "What came of citizens' silences, each step once", ["step"])
+QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])
 RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from uuid import uuid4
 
@@ -49,7 +49,7 @@ from services.transcripts.rounds import (
 )
 from services.transcripts.store import Store, encodable
 from services.transcripts.system_texts import event_text
-from services.transcripts.writer import Writer
+from services.transcripts.writer import Writer, now_ms
 
 log = structlog.get_logger()
 
@@ -80,8 +80,12 @@ class Heard:
 class Recorder:
     """Records batches; one at a time."""
 
-    def __init__(self, store: Store, files: Files, publisher: Publisher, writer: Writer) -> None:
+    def __init__(
+        self, store: Store, files: Files, publisher: Publisher, writer: Writer, quiet: timedelta | None = None
+    ) -> None:
+        """`quiet`: how long after an agent got a chat to look for its citizen's silence; None: never."""
         self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
+        self._quiet = quiet
         self._told: Recent[bool] = Recent(20_000)  # ids of system entries that are stored and told
 
     async def record(self, batch: Sequence[Heard]) -> None:
@@ -94,7 +98,7 @@ class Recorder:
             heard.verdict = Verdict.DONE if is_acceptable(heard.fact) else Verdict.POISON
         await retry_in_place(lambda: self._prepare(batch))
         lines = Lines()
-        for heard in batch:
+        for heard in sorted(batch, key=_begins, reverse=True):
             for wanted in heard.wanted:
                 lines.add(wanted)
         outcomes = await self._writer.store(lines)
@@ -137,7 +141,8 @@ class Recorder:
         if not fresh:
             return
         chats = await self._store.chats([f.chat_id for _, f in fresh])
-        await self._store.note_states([(f.chat_id, f.v, f.agent_id) for _, f in fresh if f.chat_id in chats])
+        known = [f for _, f in fresh if f.chat_id in chats]
+        await self._store.note_states([(f.chat_id, f.v, f.agent_id) for f in known], self._looks(known, chats))
         for heard, fact in fresh:
             chat = chats.get(fact.chat_id)
             if chat is None:
@@ -146,6 +151,13 @@ class Recorder:
                 heard.wanted = [happened(fact, chat)]
             else:
                 log.debug("state_overtaken", chat_id=fact.chat_id, v=fact.v)
+
+    def _looks(self, states: Iterable[ChatState], chats: Mapping[str, Chat]) -> dict[str, datetime]:
+        """Chats that an agent has just got, or that are not looked at though one has them, with when to look."""
+        if self._quiet is None:
+            return {}
+        look_at = now_ms() + self._quiet
+        return {f.chat_id: look_at for f in states if begins_silence(f, chats[f.chat_id])}
 
     async def _prepare_message(self, heard: Heard) -> None:
         fact = heard.fact
@@ -239,8 +251,14 @@ def happened(fact: ChatState, chat: Chat) -> Wanted:
     """What the chat says at this state, in its own language."""
     reason = fact.reason if fact.state is ChatStatus.CLOSED else None
     event = Cause.CLOSED if fact.state is ChatStatus.CLOSED else fact.cause
-    text = event_text(chat.locale, event, fact.agent_name, reason)
-    return Wanted(fact.chat_id, _event_id(fact), Party.SYSTEM, SYSTEM, text=text, event=event, reason=reason)
+    text = event_text(chat.locale, event, fact.agent_name, reason, fact.detail)
+    id_, after = _event_id(fact), 2 if chat.asked else 1
+    return Wanted(fact.chat_id, id_, Party.SYSTEM, SYSTEM, text=text, event=event, reason=reason, after=after)
+
+
+def begins_silence(fact: ChatState, chat: Chat) -> bool:
+    """True when from this state on the citizen's silence counts; a state told again does not put off the look."""
+    return fact.state is ChatStatus.ASSIGNED and (fact.v > chat.v or (fact.v == chat.v and not chat.watched))
 
 
 def _event_id(fact: ChatState) -> str:
@@ -257,6 +275,11 @@ def _state_of(heard: Heard) -> ChatState | None:
 def _chat_id(fact: Fact) -> str:
     assert isinstance(fact, ChatOpened | ChatState | MessagePosted)
     return fact.chat_id
+
+
+def _begins(heard: Heard) -> bool:
+    """What opens a chat goes before what has waited for it."""
+    return isinstance(heard.fact, ChatOpened)
 
 
 def _has_attachment(fact: Fact) -> bool:

@@ -26,7 +26,10 @@ class Tail:
 
 @dataclass(eq=False, slots=True)
 class Wanted:
-    """Something that wants to become an entry. `said`: it came from a participant, who waits for an answer."""
+    """Something that wants to become an entry. `said`: it came from a participant, who waits for an answer.
+
+    `after`: so many entries come before it (`opened`, and the question of a citizen who asked one).
+    """
 
     chat_id: str
     id: str
@@ -37,6 +40,7 @@ class Wanted:
     attachment: Attachment | None = None
     event: Cause | None = None
     reason: CloseReason | None = None
+    after: int = 1
 
     @property
     def said(self) -> bool:
@@ -77,7 +81,7 @@ class Refused:
 
 
 class Unknown:
-    """The chat has no log yet: its `chat.opened` was not heard."""
+    """The beginning of the chat's log is not there yet: its `chat.opened` was not heard, or is being stored."""
 
 
 UNKNOWN = Unknown()
@@ -120,7 +124,7 @@ def barred(wanted: Wanted, tail: Tail, limit: int) -> Outcome | None:
     """
     if tail.sealed:
         return Refused(RefusalCode.CHAT_CLOSED)
-    if tail.seq == 0 and not wanted.opens:
+    if tail.seq < wanted.after and not wanted.opens:
         return UNKNOWN
     if wanted.said and tail.seq >= limit:
         return Refused(RefusalCode.UNAVAILABLE)

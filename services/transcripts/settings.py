@@ -21,6 +21,9 @@ class Settings(Shared):
     upload_idle: float = Field(30.0, gt=0, description="longest silence within an upload")
     unposted_life: float = Field(24 * 3600.0, gt=0, description="an uploaded file that nobody posts lives so long")
     citizen_access: float = Field(48 * 3600.0, gt=0, description="a citizen reaches a closed chat for so long")
+    silence_limit: float = Field(
+        900.0, ge=0, le=7 * 24 * 3600.0, description="a citizen who is silent for so long is closed; 0: never"
+    )
     clamd_url: str = Field("", pattern=r"^$|^tcp://[^/\s:]+:\d+$|^unix:/.+$")
     clamd_timeout: float = Field(20.0, gt=0)
     pdf_fonts: Path | None = Field(None, description="a folder with further fonts for the PDF, such as Noto Sans CJK")

@@ -7,7 +7,8 @@ Written with majority and journal, read from the primary with majority (`service
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +21,13 @@ from services.contracts import Attachment, Cause, ChatOpened, CloseReason, Entry
 from services.database import DUPLICATE_KEY, Database
 from services.transcripts.access import Chat
 from services.transcripts.rounds import Tail
+from services.transcripts.silences import Last, Told, Watched
 
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
+_LAST = {"_id": False, "party": True, "event": True, "at": True}
+_WATCHED = {"silence_at": True, "stayed_at": True, "silence": True}
+_UNWATCHED = {"silence_at": "", "silence": "", "stayed_at": ""}
 _AT_A_TIME = 8
 
 
@@ -34,6 +39,7 @@ class Store:
         self._reads = asyncio.Semaphore(_AT_A_TIME)
 
     async def ensure_indexes(self) -> None:
+        await self._chats.create_indexes([IndexModel([("silence_at", ASCENDING)], name="silence", sparse=True)])
         await self._entries.create_indexes([IndexModel([("chat_id", ASCENDING), ("seq", ASCENDING)], unique=True)])
         await self._notes.create_indexes([IndexModel([("chat_id", ASCENDING), ("at", ASCENDING)])])
 
@@ -43,13 +49,21 @@ class Store:
         """Each chat has its document; one that is there keeps what it has."""
         await self._bulk([UpdateOne({"_id": o.chat_id}, {"$setOnInsert": _chat(o)}, upsert=True) for o in opened])
 
-    async def note_states(self, states: Iterable[tuple[str, int, str | None]]) -> None:
-        """Remembers for (chat, v, agent) the highest v and every agent who takes part."""
-        await self._bulk([UpdateOne({"_id": c}, _state(v, agent)) for c, v, agent in states])
+    async def note_states(
+        self, states: Iterable[tuple[str, int, str | None]], looks: Mapping[str, datetime] | None = None
+    ) -> None:
+        """Remembers for (chat, v, agent) the highest v and every agent who takes part.
+
+        `looks`: when to look for the citizen's silence, for chats of which that is to be set anew.
+        """
+        looks = looks or {}
+        await self._bulk([UpdateOne({"_id": c}, _state(v, agent, looks.get(c))) for c, v, agent in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
-        """Each chat's document says when it was sealed."""
-        await self._bulk([UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}}) for s in seals])
+        """Each chat's document says when it was sealed, and is looked at no more."""
+        await self._bulk(
+            [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in seals]
+        )
 
     async def chats(self, chat_ids: Sequence[str]) -> dict[str, Chat]:
         """The chats that are known."""
@@ -58,6 +72,41 @@ class Store:
 
     async def chat(self, chat_id: str) -> Chat | None:
         return (await self.chats([chat_id])).get(chat_id)
+
+    # ── silences ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def due_silences(self, now: datetime, limit: int) -> list[Watched]:
+        """Chats that are to be looked at, the longest due first."""
+        found = self._chats.find({"silence_at": {"$lte": now}}, _WATCHED).sort("silence_at", ASCENDING).limit(limit)
+        return [_watched_of(d) async for d in found]
+
+    async def look_again(self, chat: Watched, at: datetime | None, told: Told | None) -> bool:
+        """Sets when to look next (None: never) and what was told; False when somebody else has set it meanwhile."""
+        change: dict[str, Any] = {"$set": {"silence_at": at}} if at else {"$unset": _UNWATCHED}
+        if at and told:
+            change["$set"]["silence"] = asdict(told)
+        seen = {"_id": chat.chat_id, "silence_at": chat.look_at}
+        return bool((await self._chats.update_one(seen, change)).modified_count)
+
+    async def stay(self, chat_id: str, at: datetime) -> bool:
+        """The citizen asked for more time; False for a chat that is not looked at."""
+        wanted = {"_id": chat_id, "silence_at": {"$exists": True}}
+        return bool((await self._chats.update_one(wanted, {"$max": {"stayed_at": at}})).matched_count)
+
+    async def last(self, chat_id: str) -> Last | None:
+        """How the chat's log ends; None without a log."""
+        tail = await self._last(chat_id, {})
+        if tail is None:
+            return None
+        by_chat = tail["party"] == Party.SYSTEM
+        event = tail if by_chat else await self._last(chat_id, {"party": Party.SYSTEM.value})
+        said = await self._last(chat_id, {"party": {"$ne": Party.SYSTEM.value}}) if by_chat else tail
+        what = event.get("event") if event else None
+        return Last(Party(said["party"]) if said else Party.SYSTEM, Cause(what) if what else None, tail["at"])
+
+    async def _last(self, chat_id: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
+        async with self._reads:
+            return await self._entries.find_one({"chat_id": chat_id, **wanted}, _LAST, sort=[("seq", -1)])
 
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,6 +239,7 @@ def _chat(opened: ChatOpened) -> dict[str, Any]:
         "locale": opened.locale,
         "name": opened.name,
         "opened_at": opened.opened_at,
+        "asked": bool(opened.question),
         "participants": [],
         "v": 0,
         "files": 0,
@@ -198,8 +248,10 @@ def _chat(opened: ChatOpened) -> dict[str, Any]:
     }
 
 
-def _state(v: int, agent: str | None) -> dict[str, Any]:
+def _state(v: int, agent: str | None, look_at: datetime | None) -> dict[str, Any]:
     change: dict[str, Any] = {"$max": {"v": v}}
+    if look_at:
+        change["$set"] = {"silence_at": look_at}
     if agent:
         change["$addToSet"] = {"participants": agent}
     return change
@@ -215,4 +267,11 @@ def _chat_of(found: dict[str, Any]) -> Chat:
         participants=frozenset(found.get("participants", ())),
         v=found.get("v", 0),
         closed_at=found.get("closed_at"),
+        asked=found.get("asked", False),
+        watched="silence_at" in found,
     )
+
+
+def _watched_of(found: dict[str, Any]) -> Watched:
+    told = found.get("silence")
+    return Watched(found["_id"], found["silence_at"], found.get("stayed_at"), Told(**told) if told else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.contracts import Cause, CloseReason
+from services.contracts import Cause, CloseReason, Detail
 from services.departments import LOCALES
 
 _EVENTS: dict[Cause, dict[str, str]] = {
@@ -31,6 +31,29 @@ _EVENTS: dict[Cause, dict[str, str]] = {
         "en": "Your conversation is being passed on to another member of staff.",
     },
 }
+_BACK = {
+    "nl": "Uw gesprek kon niet worden doorgegeven. Het gaat terug naar het team dat u eerst hielp.",
+    "fr": "Votre conversation n'a pas pu être transférée. Elle revient à l'équipe qui vous aidait auparavant.",
+    "de": "Ihr Gespräch konnte nicht weitergeleitet werden. Es geht zurück an das Team, das Ihnen zuvor geholfen hat.",
+    "en": "Your conversation could not be passed on. It is going back to the team that was helping you before.",
+}
+_DETAILS: dict[tuple[Cause, Detail | None], dict[str, str]] = {
+    (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED): {
+        "nl": "De medewerker kon uw gesprek niet aannemen. U staat vooraan in de wachtrij.",
+        "fr": "Le collaborateur n'a pas pu prendre votre conversation. Vous êtes en tête de la file d'attente.",
+        "de": "Ihr Gespräch konnte gerade nicht angenommen werden. Sie stehen ganz vorne in der Warteschlange.",
+        "en": "The member of staff could not take your conversation. You are at the front of the queue.",
+    },
+    (Cause.TRANSFERRED, Detail.OVERFLOW): {
+        "nl": "Uw gesprek gaat naar een andere dienst, waar sneller iemand vrij is.",
+        "fr": "Votre conversation est transmise à un autre service, où quelqu'un est disponible plus rapidement.",
+        "de": "Ihr Gespräch geht an eine andere Dienststelle, bei der schneller jemand frei ist.",
+        "en": "Your conversation is going to another department, where someone is available sooner.",
+    },
+    (Cause.TRANSFERRED, Detail.REFUSED): _BACK,
+    (Cause.TRANSFERRED, Detail.UNANSWERED): _BACK,
+}
+"""Where a change has more behind it, the words that are true of it; the event stays that of its cause."""
 _CLOSED: dict[CloseReason, dict[str, str]] = {
     CloseReason.CITIZEN: {
         "nl": "U hebt het gesprek beëindigd.",
@@ -107,12 +130,18 @@ def locale_of(locale: str) -> str:
     return locale if locale in LOCALES else "nl"
 
 
-def event_text(locale: str, event: Cause, name: str | None = None, reason: CloseReason | None = None) -> str:
+def event_text(
+    locale: str,
+    event: Cause,
+    name: str | None = None,
+    reason: CloseReason | None = None,
+    detail: Detail | None = None,
+) -> str:
     """What the chat says at this event, to the citizen, in the chat's language."""
     language = locale_of(locale)
     if event is Cause.CLOSED:
         return _CLOSED[reason or CloseReason.INACTIVE][language]
-    return _EVENTS[event][language].replace("{name}", name or _STAFF[language])
+    return _DETAILS.get((event, detail), _EVENTS[event])[language].replace("{name}", name or _STAFF[language])
 
 
 def word(locale: str, key: str) -> str:

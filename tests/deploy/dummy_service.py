@@ -41,7 +41,10 @@ async def main() -> None:
     stop = asyncio.Event()
     hangs = os.environ.get("DUMMY_HANG") == NAME
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, (lambda: None) if hangs else stop.set)
-    await asyncio.start_server(answer, "127.0.0.1", int(os.environ[f"{NAME.upper()}_PORT"]))
+    shared = os.environ["PORT_SHARED"] == "on"
+    await asyncio.start_server(answer, "127.0.0.1", int(os.environ[f"{NAME.upper()}_PORT"]), reuse_port=shared)
+    if shared:
+        await asyncio.start_server(answer, "127.0.0.1", int(os.environ["OWN_PORT"]))
     log("dummy_started", hours=os.environ["OFFICE_HOURS"], demo=os.environ["DEMO_ACCOUNTS"])
     await stop.wait()
     log("dummy_draining")

@@ -57,7 +57,7 @@ def test_a_virtual_environment_is_made_once_and_a_broken_one_again(tree: Path, c
     assert capfd.readouterr().out == ""
     require(tree, "# changed\n")
     bootstrap.environment("run")
-    assert capfd.readouterr().out == "setup        installs Python packages: run\n"
+    assert capfd.readouterr().out == "setup         installs Python packages: run\n"
 
 
 def test_no_network_is_one_clear_line(tree: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
@@ -121,3 +121,19 @@ def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.Ca
     lock.close()  # type: ignore[union-attr]
     bootstrap.clean()
     assert not (tree / ".run").exists()
+
+
+def test_soak_sees_to_what_tests_need_and_becomes_the_long_runs(tree: Path, monkeypatch: pytest.MonkeyPatch):
+    told: list[object] = []
+    monkeypatch.setattr(bootstrap, "environment", lambda *names: told.append(names))
+    monkeypatch.setattr(bootstrap, "package", lambda name, *_: told.append(name))
+    monkeypatch.setattr(os, "execv", lambda program, arguments: told.append(arguments))
+    monkeypatch.setenv("SOAK_ARGS", "--minutes 5")
+    monkeypatch.setattr(bootstrap.signal, "signal", lambda *_: None)
+    bootstrap.main("soak")
+    python = str(tree / ".venv" / "bin" / "python")
+    assert told == [
+        ("run", "embedded", "dev"),
+        "rabbitmq-server",
+        [python, "-m", "tests.soak", "--minutes", "5"],
+    ]

@@ -30,14 +30,14 @@ def test_colour_only_when_asked():
 
 def test_other_lines_are_shown_as_they_are():
     for raw in ("Killed", "{not json", "[1]", '{"no":"event"}', ""):
-        assert readable("gateway", raw, colour=False) == f"gateway      {raw}"
+        assert readable("gateway", raw, colour=False) == f"gateway       {raw}"
 
 
 def test_a_traceback_follows_indented():
     raw = json.dumps({"event": "failed", "level": "error", "exception": "Traceback:\n  boom"})
     first, *rest = readable("gateway", raw, colour=False).splitlines()
     assert first.endswith("error   failed")
-    assert rest == ["             | Traceback:", "             |   boom"]
+    assert rest == ["              | Traceback:", "              |   boom"]
 
 
 def test_a_missing_or_odd_timestamp_is_blank():

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.real import ROOT, System, running_system, start_system, wait_for
+from tests.real import ROOT, SERVICES, System, running_system, start_system, wait_for
 
 COMMAND = f"{sys.executable} {ROOT}/tests/deploy/dummy_service.py {{name}}"
 NAMES = {"gateway", "presence", "routing", "transcripts", "broker", "epmd", "database"}
@@ -51,6 +51,7 @@ def test_it_tells_where_everything_is(dummies: System):
     assert "an / demo  or  bert / demo" in log
     assert "dummy_started hours=always demo=on" in log
     assert "\x1b[" not in log
+    assert "on 127.0.0.1:" not in log
     assert set(dummies.pids()) == NAMES
 
 
@@ -90,6 +91,31 @@ def test_servers_that_are_given_are_not_started(tmp_path: Path, broker_url: str,
     with running_system(tmp_path, COMMAND, RABBITMQ_URL=broker_url, MONGODB_URL=mongodb_url) as system:
         assert set(system.pids()) == NAMES - {"broker", "epmd", "database"}
         assert not (tmp_path / "data" / "broker").exists()
+
+
+def test_replicas_have_names_ports_and_lives_of_their_own(tmp_path: Path, broker_url: str, mongodb_url: str):
+    servers = {"RABBITMQ_URL": broker_url, "MONGODB_URL": mongodb_url}
+    with running_system(tmp_path, COMMAND, REPLICAS="gateway=3,presence=2", **servers) as system:
+        gateways, presences = [f"gateway-{n}" for n in (1, 2, 3)], ["presence-1", "presence-2"]
+        assert set(system.pids()) == {*gateways, *presences, "routing", "transcripts"}
+        before = {name: system.url(name) for name in (*gateways, *presences)}
+        assert len({*before.values(), *(system.url(service) for service in SERVICES)}) == 9
+        for name, url in before.items():
+            assert f"{name} on {url.rsplit(':', 1)[1]}" in system.log()
+        assert f"http://localhost:{system.ports['gateway']}/agent" in system.log()
+        began = time.monotonic()
+        system.kill("gateway-2")
+        assert time.monotonic() - began < 2
+        assert "gateway-2 was ended by signal 9: starting it again" in system.log()
+        system.wait_ready()
+        pids = system.pids()
+        system.process.kill()
+        system.process.wait(30)
+    with running_system(tmp_path, COMMAND, REPLICAS="gateway=3,presence=2", **servers) as system:
+        assert not set(pids.items()) & set(system.pids().items())
+        assert {name: system.url(name) for name in before} == before
+        assert system.stop() == 0
+        assert system.log().count("dummy_drained") == 7
 
 
 def test_a_given_broker_that_is_not_there_is_refused(tmp_path: Path):

@@ -80,6 +80,7 @@ def test_nothing_is_left_behind(tree: Path, tmp_path: Path, tell: Callable[[int]
     [
         (["run", "PYTHON=no-such-python"], "there is no no-such-python; install Python 3.11"),
         (["run", "GATEWAY_PORT=x"], "GATEWAY_PORT=x is not a port"),
+        (["run", "REPLICAS=none"], "REPLICAS=none is not understood"),
     ],
 )
 def test_refusals_are_one_line(tree: Path, tmp_path: Path, arguments: list[str], words: str):
@@ -93,5 +94,5 @@ def test_refusals_are_one_line(tree: Path, tmp_path: Path, arguments: list[str],
 
 def test_help_lists_every_target():
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("run", "test", "lint", "docs", "check", "clean", "help"):
+    for target in ("run", "test", "soak", "lint", "docs", "check", "clean", "help"):
         assert f"make {target}" in shown

@@ -100,7 +100,7 @@ def test_an_identity_is_of_one_life(sleeper: "subprocess.Popen[bytes]"):
 
 def test_what_an_earlier_run_left_is_ended(tmp_path: Path, sleeper: "subprocess.Popen[bytes]"):
     file = tmp_path / "processes.json"
-    processes.record(file, {"gateway": sleeper.pid})
+    processes.record(file, {"gateway": sleeper.pid}, {"gateway": 8000})
     assert json.loads(file.read_text())["gateway"]["pid"] == sleeper.pid
     assert processes.end_leftovers(file) == ["gateway"]
     assert sleeper.wait(5) == -signal.SIGTERM
@@ -114,7 +114,7 @@ def test_one_that_ignores_sigterm_is_killed(tmp_path: Path):
     process = processes.start(program(source))
     assert process.stdout is not None
     process.stdout.readline()
-    processes.record(tmp_path / "processes.json", {"it": process.pid})
+    processes.record(tmp_path / "processes.json", {"it": process.pid}, {})
     assert processes.end_leftovers(tmp_path / "processes.json", patience=0.2) == ["it"]
     assert process.wait(5) == -signal.SIGKILL
     process.stdout.close()

@@ -47,6 +47,20 @@ def test_four_programs_each_by_its_module(tmp_path: Path):
     assert all(program.cwd == tmp_path and program.patience == 20 for program in table)
 
 
+def test_replicas_share_their_port_and_have_one_of_their_own(tmp_path: Path):
+    read = settings(tmp_path, REPLICAS="routing=2", PORT_SHARED="on", OWN_PORT="1")
+    assert services.names_of_replicas(read) == ["routing-1", "routing-2"]
+    own = {"routing-1": 21_001, "routing-2": 21_002}
+    table = {program.name: program for program in services.programs(read, tmp_path, URLS, own_ports=own)}
+    assert list(table) == ["gateway", "presence", "routing-1", "routing-2", "transcripts"]
+    for name, port in own.items():
+        program = table[name]
+        assert program.argv[-2:] == ("-m", "services.routing")
+        assert (program.port, program.env["OWN_PORT"], program.env["PORT_SHARED"]) == (port, str(port), "on")
+        assert program.env["ROUTING_PORT"] == "8002"
+    assert (table["gateway"].port, table["gateway"].env["PORT_SHARED"]) == (8000, "off")
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [

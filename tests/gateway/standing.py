@@ -70,6 +70,9 @@ class Others:
     files: dict[str, bytes] = field(default_factory=dict)  # the last one of each chat
     downloads: list[str] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and body
+    held: internal.Held = field(default_factory=lambda: internal.Held(may_wait=True))  # presence's answer to a press
+    questions: dict[str, internal.LeftQuestion] = field(default_factory=dict)
+    assignments: list[internal.Assignment] = field(default_factory=list)
 
     def open(self, chat_id: str, status: ChatStatus = ChatStatus.WAITING, agent_id: str | None = None) -> str:
         """There is such a chat, with its first entry; its token."""
@@ -103,6 +106,18 @@ class Others:
             return internal.Agents(agents=[a for a in self.agents.values() if wanted is None or a.id in wanted])
         if path == internal.BUTTONS:
             return internal.Buttons(buttons=self.buttons)
+        if path == internal.HOLD:
+            return self.held
+        if path == internal.ASSIGNMENTS:
+            return internal.Assignments(assignments=self.assignments)
+        if path == internal.QUESTION_LEAVE:
+            left = internal.LeftQuestion.model_validate_json(body)
+            self.questions.setdefault(left.chat_id, left)
+        if path == internal.QUESTIONS:
+            wanted_ones = internal.QuestionsQuery.model_validate_json(body).departments
+            return internal.Questions(questions=[q for q in self.questions.values() if q.department in wanted_ones])
+        if path == internal.QUESTION_DONE:
+            self.questions.pop(internal.QuestionDone.model_validate_json(body).chat_id, None)
         if path == internal.SESSION_LOOKUP:
             token = internal.SessionToken.model_validate_json(body).token
             if token not in self.sessions:
@@ -279,7 +294,7 @@ class Parts:
         self.agents = Agents(
             self.following, self.posting, self.publisher, self.transfers, self.tasks, self.heartbeat.changed
         )
-        self.upkeep = Upkeep(self.following, self.agents, self.buttons)
+        self.upkeep = Upkeep(self.following, self.agents, self.buttons, self.publisher)
 
     def _resync(self) -> None:
         self.resyncs += 1
@@ -297,14 +312,14 @@ class Parts:
 async def parts_of(world: World) -> AsyncIterator[Parts]:
     """The parts, connected to the broker."""
     parts = Parts(world)
-    async with kept(parts.publisher.run(), parts.live.run(), parts.upkeep.run_resyncs()):
-        await asyncio.wait_for(parts.live.link.up.wait(), 20)
-        await asyncio.wait_for(parts.publisher.link.up.wait(), 20)
-        try:
+    try:
+        async with kept(parts.publisher.run(), parts.live.run(), parts.upkeep.run_resyncs()):
+            await asyncio.wait_for(parts.live.link.up.wait(), 20)
+            await asyncio.wait_for(parts.publisher.link.up.wait(), 20)
             yield parts
-        finally:
             await parts.tasks.settle(0.1)
-            await parts.upstream.close()
+    finally:
+        await parts.upstream.close()
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,25 @@ import pytest
 
 from services import internal
 from services.contracts import (
+    AgentChanged,
     AgentState,
     Cause,
     ChatAccepted,
     ChatStatus,
     CitizenPresence,
     CloseRequested,
+    Detail,
     MessagePosted,
     Note,
     NotePosted,
     ReadShown,
     StateRequested,
+    TransferRefused,
     TypingShown,
 )
 from services.gateway import following
 from services.gateway.connections import Connection
-from services.gateway.verbs import Accept, End, Hello, Post, Read, SetState, Typing, WriteNote
+from services.gateway.verbs import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
 from tests.gateway.making import (
     AN,
     BERT,
@@ -254,6 +257,58 @@ async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> Non
     assert not world.heard(CloseRequested)
     assert not world.heard(MessagePosted)
     assert sent(bert) == []
+
+
+async def test_a_transferred_chat_is_refused_without_being_accepted(world: World, parts: Parts) -> None:
+    connection = await greeted(world, parts)
+    world.others.open(CHAT)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN, transferred=True)
+    await world.publisher.tell(state(2, ASSIGNED, AN, cause=Cause.TRANSFERRED))
+    await until(lambda: CHAT in connection.shown, "the chat")
+    assert [f["chat"]["transferred"] for f in sent(connection) if f["type"] == "assigned"] == [True]
+    parts.agents.take(connection, Refuse(CHAT))
+    assert [(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused)] == [(CHAT, AN)]
+    assert world.heard(ChatAccepted) == []
+    assert connection.accepted == set()
+    detail = {"cause": Cause.TRANSFERRED, "detail": Detail.REFUSED, "former_agent_id": AN}
+    world.others.chats[CHAT] = view(3, WAITING)
+    await world.publisher.tell(state(3, WAITING, **detail))
+    await until(lambda: not connection.followed, "the chat to go")
+    assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "refused"}]
+    parts.agents.take(connection, Refuse(CHAT))
+    assert [f["code"] for f in sent(connection)] == ["not_yours"]
+
+
+@pytest.mark.parametrize(("transferred", "accepted"), [(False, False), (True, True), (True, False)])
+async def test_what_was_not_transferred_or_is_accepted_cannot_be_refused(
+    world: World, parts: Parts, transferred: bool, accepted: bool
+) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN, transferred=transferred, accepted=accepted)
+    connection = await greeted(world, parts)
+    sent(connection)
+    if transferred and not accepted:  # what he does in another tab accepts it too
+        other = await greeted(world, parts)
+        parts.agents.take(other, Typing(True, CHAT))
+    parts.agents.take(connection, Refuse(CHAT))
+    await until(lambda: connection._outbox, "the answer")
+    assert [(f["code"], f["chat_id"]) for f in sent(connection)] == [("unavailable", CHAT)]
+    assert world.heard(TransferRefused) == []
+
+
+async def test_an_agent_who_was_too_late_is_told_so(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    sent(connection)
+    changed = {"agent_id": AN, "v": 7, "online": True, "state": AgentState.PAUSED, "cause": "accept_overdue"}
+    await world.publisher.tell(AgentChanged(**changed))
+    lost = {"cause": Cause.AGENT_LEFT, "detail": Detail.NOT_ACCEPTED, "former_agent_id": AN}
+    await world.publisher.tell(state(3, WAITING, **lost))
+    await until(lambda: len(connection._outbox) == 2, "both")
+    assert sent(connection) == [
+        {"type": "state", "state": "paused", "reason": "accept_overdue"},
+        {"type": "unassigned", "chat_id": CHAT, "reason": "not_accepted"},
+    ]
 
 
 @pytest.mark.parametrize("path", [internal.AGENTS, internal.AGENT_CHATS, internal.CHATS, internal.HISTORY])

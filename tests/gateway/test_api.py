@@ -1,16 +1,21 @@
 """`services/gateway/api.py` behind a real server: the button and agents' sessions."""
 
 import asyncio
+import json
 
+import aiohttp
 import pytest
 
 from services import internal
 from services.contracts import AgentState
+from services.gateway import buttons
 from services.problems import Problem
 from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, BERT, agent_view
-from tests.gateway.standing import World
+from tests.gateway.standing import World, gateway_of
 from tests.gateway.test_buttons import told
+from tests.real import Broker
+from tests.test_broker import close_connections
 
 # ── the button ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -46,6 +51,55 @@ async def test_an_open_page_hears_of_each_change(world: World, client: Client) -
         await world.publisher.tell(told(10**15, green=False))
         event = await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 2)
         assert b'"reason":"closed"' in event
+
+
+async def test_without_the_broker_every_open_page_hears_at_once_that_nothing_is_known(
+    world: World, client: Client, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of the return: each time under a higher revision, whatever presence said before."""
+    monkeypatch.setattr(buttons, "SILENCE", 1_000.0)  # it is not silence that tells
+    await show(world, client)
+    revisions: list[int] = []
+    async with client.session.get("/api/button/events") as stream, asyncio.timeout(20):
+
+        async def next_reason() -> str:
+            while True:
+                event = await stream.content.readuntil(b"\n\n")
+                if event.startswith(b"event: button\n"):
+                    revisions.append(int(event.split(b"\n")[1].removeprefix(b"id: ")))
+                    return str(json.loads(event.split(b"data: ")[1])["reason"])
+
+        assert await next_reason() == "available"
+        world.others.buttons = [told(9)]
+        await close_connections(broker, world.url)
+        assert await next_reason() == "unknown"
+        assert await next_reason() == "available"
+    assert revisions == sorted(set(revisions))
+
+
+async def test_a_gateway_begins_with_the_colours_that_presence_tells_when_asked(world: World) -> None:
+    world.others.buttons = [told(7), told(8, green=False, department="premies")]
+    async with gateway_of(world.settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client = Client(session)
+        async with asyncio.timeout(5):
+            while (await client.ask("GET", "/readyz"))[0] != 200:
+                await asyncio.sleep(0.02)
+        assert (await client.ask("GET", "/api/button"))[1]["colour"] == "green"
+        assert (await client.ask("GET", "/api/button?department=premies"))[1]["reason"] == "closed"
+
+
+async def test_a_gateway_is_not_ready_before_it_knows_a_colour_but_does_not_wait_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buttons, "FIRST_WAIT", 1_000.0)
+    world.others.away.add(internal.BUTTONS)
+    async with gateway_of(world.settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client = Client(session)
+        status, state, _ = await client.ask("GET", "/readyz")
+        assert (status, (await gateway.service.readiness())["button"]) == (503, "not_yet"), state
+        monkeypatch.setattr(buttons, "FIRST_WAIT", 0.0)
+        assert (await client.ask("GET", "/readyz"))[0] == 200
+        assert (await client.ask("GET", "/api/button"))[1]["reason"] == "unknown"
 
 
 # ── agents ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -137,6 +137,18 @@ async def test_events_begin_with_the_present_and_tell_each_change() -> None:
     assert buttons.of["algemeen"].listeners == set()
 
 
+async def test_all_open_pages_of_a_department_share_one_event() -> None:
+    buttons = Buttons(DEPARTMENTS, lambda: True)
+    buttons.hear(told(7))
+    pages = [buttons.events("algemeen") for _ in range(3)]
+    for revision in (7, 8):
+        events = [await next_event(page) for page in pages]
+        assert all(event is events[0] for event in events)
+        buttons.hear(told(revision + 1, green=revision % 2 == 0))
+    for page in pages:
+        await page.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_change_while_an_event_is_being_sent_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.gateway.buttons.KEEPALIVE", 60)
     buttons = Buttons(DEPARTMENTS, lambda: True)

@@ -87,7 +87,7 @@ def test_the_state_of_a_fact_and_of_a_view_show_the_same() -> None:
     for status, agent_id in ((ChatStatus.WAITING, None), (ChatStatus.ASSIGNED, AN), (ChatStatus.CLOSED, AN)):
         fact, held = State.of_fact(state(3, status, agent_id)), State.of_view(view(3, status, agent_id))
         assert fact == held
-        assert fact.shown == (status, None, "An" if status is ChatStatus.ASSIGNED else None)
+        assert fact.shown == (status, None, None, "An" if status is ChatStatus.ASSIGNED else None)
 
 
 @pytest.mark.parametrize("status", list(ChatStatus))

@@ -9,6 +9,8 @@ from services.contracts import (
     ChatStatus,
     CitizenArrived,
     CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
     CloseRequested,
     MessagePosted,
     Party,
@@ -16,9 +18,24 @@ from services.contracts import (
     TypingShown,
 )
 from services.gateway import following
+from services.gateway.citizens import EXTEND_EACH
 from services.gateway.connections import Connection
-from services.gateway.verbs import End, Hello, Post, Read, Typing
-from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, fresh_citizen, id_of, kinds, seal, sent, state, view
+from services.gateway.verbs import End, Extend, Hello, Post, Read, Typing
+from tests.gateway.making import (
+    AN,
+    CHAT,
+    NOW,
+    OTHER,
+    citizen,
+    entry,
+    fresh_citizen,
+    id_of,
+    kinds,
+    seal,
+    sent,
+    state,
+    view,
+)
 from tests.gateway.standing import KEYS, Parts, World, until
 
 
@@ -161,6 +178,37 @@ async def test_a_citizens_frames_become_facts(world: World, parts: Parts) -> Non
     await until(lambda: connection.closing, "the end")
     parts.citizens.leave(connection)
     await until(lambda: parts.idle, "the line to end")
+
+
+async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_told(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    connection = await greeted(parts)
+    sent(connection)
+    exchange, parts.publisher._exchange = parts.publisher._exchange, None
+    parts.citizens.take(connection, Extend())
+    await until(lambda: connection._outbox, "the refusal")
+    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
+    parts.publisher._exchange = exchange
+    for _ in range(5):
+        parts.citizens.take(connection, Extend())
+    assert [s.chat_id for s in await world.hear(CitizenStayed)] == [CHAT]
+    assert len(world.heard(CitizenStayed)) == 1
+    connection.extended_at -= EXTEND_EACH
+    parts.citizens.take(connection, Extend())
+    await world.hear(CitizenStayed, 2)
+    assert sent(connection) == []
+
+
+async def test_a_silent_citizen_is_warned_and_it_is_over_when_he_stays(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ChatStatus.ASSIGNED, AN)
+    connection = await greeted(parts)
+    sent(connection)
+    told = {"warning": 1, "since": NOW, "closes_at": NOW + timedelta(seconds=900)}
+    await world.publisher.tell(CitizenSilent(chat_id=CHAT, **told))
+    await until(lambda: connection._outbox, "the warning")
+    parts.citizens.take(connection, Extend())
+    await until(lambda: len(connection._outbox) == 2, "its end")
+    assert [(f["type"], f["warning"]) for f in sent(connection)] == [("inactive", 1), ("inactive", 0)]
 
 
 async def test_what_was_not_shown_yet_cannot_be_read(world: World, parts: Parts) -> None:

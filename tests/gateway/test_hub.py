@@ -14,19 +14,19 @@ from services.contracts import (
     ChatStatus,
     CitizenPresence,
     CloseReason,
+    Detail,
     Fact,
-    MessageRefused,
     Note,
     NoteStored,
     Party,
     QueueChanged,
     ReadShown,
-    RefusalCode,
     SessionEnded,
     TypingShown,
 )
 from services.gateway.connections import Connection
-from services.gateway.hub import Channel, Hub, Outcome, Receipt, Refusal
+from services.gateway.hub import Channel, Hub
+from services.gateway.receipts import Outcome, Receipt
 from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, agent, citizen, entry, id_of, seal, sent, state, stored
 
 WAITING, ASSIGNED, CLOSED = ChatStatus.WAITING, ChatStatus.ASSIGNED, ChatStatus.CLOSED
@@ -37,6 +37,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
+        self.now = 1_000.0
         self.hub = Hub(
             "here",
             gap=lambda channel: self.asked.append(("gap", channel.chat_id)),
@@ -44,6 +45,7 @@ class Stage:
             button=lambda fact: self.asked.append(("button", fact)),
             answer_presence=lambda channel: self.asked.append(("presence", channel.chat_id)),
             dropped=self._dropped,
+            clock=lambda: self.now,
         )
         self.channel = self.hub.channels[CHAT] = Channel(CHAT)
         self.channel.position.begin(0)
@@ -108,7 +110,7 @@ def test_facts_of_chats_that_are_not_served_here_are_ignored(stage: Stage) -> No
 def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     outcomes: list[Outcome] = []
-    stage.hub.await_receipt(CHAT, "", None, outcomes.append)
+    stage.hub.receipts.wait(CHAT, "", None, outcomes.append)
     stage.hear(stored(seal(1, CloseReason.AGENT)))
     assert [f["type"] for f in sent(one)] == ["message", "closed"]
     assert one.closing == (1000, "agent")
@@ -147,6 +149,21 @@ def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
     assert sent(bert) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
 
 
+@pytest.mark.parametrize(
+    ("cause", "detail", "reason"),
+    [
+        (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED, "not_accepted"),
+        (Cause.TRANSFERRED, Detail.REFUSED, "refused"),
+        (Cause.TRANSFERRED, Detail.UNANSWERED, "not_accepted"),
+        (Cause.TRANSFERRED, Detail.OVERFLOW, "transferred"),
+    ],
+)
+def test_an_agent_is_told_what_stands_behind_the_loss(stage: Stage, cause: Cause, detail: Detail, reason: str) -> None:
+    an = stage.join(agent(AN))
+    stage.hear(state(2, ASSIGNED, AN), state(3, WAITING, cause=cause, detail=detail, former_agent_id=AN))
+    assert sent(an) == [{"type": "unassigned", "chat_id": CHAT, "reason": reason}]
+
+
 def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stage) -> None:
     console = stage.join(agent())
     stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.CITIZEN))
@@ -181,6 +198,20 @@ def test_positions_are_told_to_those_who_wait(stage: Stage) -> None:
     assert [f["position"] for f in sent(one)] == [2], "what was told of the queue before is known"
 
 
+def test_the_wait_is_told_with_the_position_and_again_when_its_minutes_change(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT], pace=61.0))
+    stage.hear(state(1, WAITING))
+    assert [(f["position"], f["wait"]) for f in sent(one)] == [(2, 122)]
+    stage.hear(QueueChanged(department="algemeen", revision=6, order=[OTHER, CHAT], pace=75.25))
+    assert sent(one) == [], "still three minutes"
+    stage.hear(QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT], pace=91.0))
+    stage.hear(QueueChanged(department="algemeen", revision=8, order=[OTHER, CHAT]))
+    stage.hear(QueueChanged(department="algemeen", revision=9, order=[CHAT], pace=0.0))
+    stage.hear(state(2, ASSIGNED, AN))
+    assert [(f["position"], f["wait"]) for f in sent(one)] == [(2, 182), (2, None), (1, 0), (None, None)]
+
+
 def test_typing_and_reading_go_to_the_other_party_alone(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     stage.hear(TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True))
@@ -194,7 +225,7 @@ def test_typing_and_reading_go_to_the_other_party_alone(stage: Stage) -> None:
 def test_a_note_is_never_for_the_citizen(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     outcomes: list[Outcome] = []
-    stage.hub.await_receipt(CHAT, AN, id_of(1), outcomes.append)
+    stage.hub.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
     written = Note(chat_id=CHAT, id=id_of(1), agent_id=AN, name="An", text="intern", at=NOW)
     stage.hear(NoteStored(chat_id=CHAT, note=written))
     assert sent(one) == []
@@ -249,10 +280,10 @@ def test_the_buttons_fact_is_passed_on(stage: Stage) -> None:
 def test_a_receipt_comes_once_and_a_repeat_says_so(stage: Stage) -> None:
     outcomes: list[Outcome] = []
     for _ in range(2):
-        stage.hub.await_receipt(CHAT, "citizen", id_of(1), outcomes.append)
+        stage.hub.receipts.wait(CHAT, "citizen", id_of(1), outcomes.append)
         stage.hear(stored(entry(1)), stored(entry(1)))
     assert outcomes == [Receipt(entry(1)), Receipt(entry(1), repeated=True)]
-    assert stage.hub.receipts == {}
+    assert not stage.hub.receipts
 
 
 def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
@@ -265,22 +296,7 @@ def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
 
 def test_the_receipt_is_for_the_sender_of_that_id_alone(stage: Stage) -> None:
     outcomes: list[Outcome] = []
-    stage.hub.await_receipt(CHAT, AN, id_of(1), outcomes.append)
-    stage.hub.await_receipt(OTHER, "citizen", id_of(1), outcomes.append)
+    stage.hub.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
+    stage.hub.receipts.wait(OTHER, "citizen", id_of(1), outcomes.append)
     stage.hear(stored(entry(1)))
     assert outcomes == []
-
-
-def test_a_refusal_settles_and_a_forgotten_waiter_is_not_called(stage: Stage) -> None:
-    kept: list[Outcome] = []
-    forgotten: list[Outcome] = []
-    stage.hub.await_receipt(CHAT, "citizen", id_of(1), kept.append)
-    stage.hub.await_receipt(CHAT, "citizen", id_of(1), forgotten.append)
-    stage.hub.forget_receipt(CHAT, "citizen", id_of(1), forgotten.append)
-    stage.hear(
-        MessageRefused(chat_id=CHAT, id=id_of(1), sender_id="citizen", code=RefusalCode.CHAT_CLOSED),
-    )
-    assert kept == [Refusal("chat_closed")]
-    assert forgotten == []
-    stage.hub.forget_receipt(CHAT, "citizen", id_of(1), kept.append)
-    assert stage.hub.receipts == {}

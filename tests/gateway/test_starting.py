@@ -1,17 +1,26 @@
 """`services/gateway/starting.py` behind a real server: pressing the button."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
 
-from services.contracts import ChatOpened, ChatStatus
+from services import internal
+from services.contracts import ButtonReason, ChatOpened, ChatStatus, Choice, ChoiceRule, Hold
+from services.departments import load_departments
+from services.gateway import starting
+from services.gateway.starting import StartChat, Starting
+from services.problems import Problem
 from tests.gateway.asking import Client, show
-from tests.gateway.making import view
-from tests.gateway.standing import KEYS, World, gateway_of
+from tests.gateway.making import AN, view
+from tests.gateway.standing import KEYS, Parts, World, gateway_of
+from tests.gateway.test_buttons import told
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=0, idle_for=12.5)
+HOLD = Hold(agent_id=AN, agent_name="An", choice=CHOICE)
 HTML = "<b>An</b> \u202e\u200b"
 
 
@@ -54,6 +63,100 @@ async def test_a_blue_button_opens_nothing(world: World, client: Client) -> None
     assert (status, problem["code"], problem["infofiche_url"]) == (409, "button_blue", "/infofiche/algemeen")
     assert (await client.press(department="elders"))[1]["code"] == "unknown_department"
     assert world.heard(ChatOpened) == []
+
+
+def holds(world: World) -> list[internal.HoldQuery]:
+    """What presence was asked for."""
+    return [internal.HoldQuery.model_validate_json(b) for p, b in world.others.asked if p == internal.HOLD]
+
+
+async def test_an_agent_holds_a_place_before_the_chat_is_opened(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = internal.Held(hold=HOLD)
+    status, started, _ = await client.press("sleutel", locale="fr")
+    opened = (await world.hear(ChatOpened))[0]
+    assert (status, opened.chat_id, opened.held) == (201, started["chat_id"], HOLD)
+    assert [(h.chat_id, h.department, h.locale) for h in holds(world)] == [(started["chat_id"], "algemeen", "fr")]
+
+
+async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = internal.Held(may_wait=True, reason=ButtonReason.BUSY)
+    assert (await client.press())[0] == 201
+    assert [o.held for o in await world.hear(ChatOpened)] == [None]
+    for reason, said in (("busy", "busy"), ("closed", "closed"), ("available", "busy")):
+        world.others.held = internal.Held(reason=ButtonReason(reason))
+        status, problem, _ = await client.press("sleutel")
+        assert (status, problem["code"], problem["reason"]) == (409, "button_blue", said)
+        assert problem["infofiche_url"] == "/infofiche/algemeen"
+    assert len(world.heard(ChatOpened)) == 1
+    world.others.held = internal.Held(hold=HOLD)
+    assert (await client.press("sleutel"))[0] == 201, "nothing is remembered of a press that was refused"
+
+
+async def test_a_blue_button_asks_for_no_place(world: World, client: Client) -> None:
+    await show(world, client, green=False)
+    assert (await client.press())[0] == 409
+    assert holds(world) == []
+
+
+@pytest.mark.parametrize("fault", ["away", "declined", "slow"])
+async def test_a_chat_is_opened_without_a_place_when_presence_cannot_say(
+    world: World, client: Client, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await show(world, client)
+    over = asyncio.Event()
+
+    async def wait() -> None:
+        await asyncio.wait_for(over.wait(), 10)
+
+    if fault == "away":
+        world.others.away.add(internal.HOLD)
+    elif fault == "declined":
+        world.others.refused[internal.HOLD] = Problem(404, "not_found", "an older presence")
+    else:
+        monkeypatch.setattr(starting, "HOLD_LIMIT", 0.1)
+        world.others.meanwhile[internal.HOLD] = wait
+    async with asyncio.timeout(4):
+        assert (await client.press())[0] == 201
+    over.set()
+    assert [o.held for o in await world.hear(ChatOpened)] == [None]
+
+
+async def test_two_presses_with_one_key_at_once_are_one_chat(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = internal.Held(hold=HOLD)
+    answers = await asyncio.gather(*(client.press("sleutel") for _ in range(5)), client.press("andere"))
+    assert [a[0] for a in answers] == [201] * 6
+    assert len({a[1]["chat_id"] for a in answers[:5]}) == 1
+    assert answers[5][1]["chat_id"] != answers[0][1]["chat_id"]
+    assert len(await world.hear(ChatOpened, 2)) == 2
+    assert len(holds(world)) == 2
+
+
+async def test_a_press_that_is_refused_is_refused_to_all_who_made_it_at_once(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = internal.Held(reason=ButtonReason.BUSY)
+    answers = await asyncio.gather(*(client.press("sleutel") for _ in range(3)))
+    assert [(a[0], a[1]["code"]) for a in answers] == [(409, "button_blue")] * 3
+    assert len(holds(world)) == 1
+
+
+async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
+    departments = load_departments(world.settings.departments_file)
+    one = Starting(parts.publisher, parts.upstream, parts.buttons, departments, KEYS)
+    parts.buttons.hear(told(9))
+    world.others.held = internal.Held(hold=HOLD)
+    exchange, parts.publisher._exchange = parts.publisher._exchange, None  # the broker takes nothing for a moment
+    with pytest.raises(Problem, match="unavailable"):
+        await one.start(StartChat(), "sleutel", "::1")
+    parts.publisher._exchange = exchange
+    parts.buttons.hear(told(10, green=False))
+    with pytest.raises(Problem, match="button_blue"):
+        await one.start(StartChat(), "andere", "::1")
+    started = await one.start(StartChat(), "sleutel", "::1")
+    opened = (await world.hear(ChatOpened))[0]
+    assert (opened.chat_id, opened.held) == (started.chat_id, HOLD)
 
 
 async def test_a_repeated_press_is_one_chat_even_when_the_button_is_blue_by_then(world: World, client: Client) -> None:

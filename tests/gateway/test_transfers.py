@@ -3,8 +3,9 @@
 import pytest
 
 from services import internal
-from services.contracts import AgentState, NotePosted
+from services.contracts import AgentState, NotePosted, TransferRefused
 from services.gateway.connections import Connection
+from services.gateway.hub import Channel
 from services.gateway.verbs import TransferChat
 from services.problems import Problem
 from tests.gateway.making import AN, BERT, CHAT, agent, agent_view, sent
@@ -67,4 +68,39 @@ async def test_what_routing_refuses_is_said(world: World, parts: Parts, an: Conn
 async def test_a_service_that_is_away_is_unavailable(world: World, parts: Parts, an: Connection, path: str) -> None:
     world.others.away.add(path)
     await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
+    assert [f["code"] for f in sent(an)] == ["unavailable"]
+
+
+async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, parts: Parts, an: Connection) -> None:
+    world.others.refused[internal.TRANSFER] = Problem(409, "unavailable", "not now")
+    for to in (BERT, BERT):
+        await parts.transfers.transfer(an, TransferChat(CHAT, None, to, "dringend"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, "nu echt"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, "premies", None, "dringend"))
+    ids = [n.id for n in await world.hear(NotePosted, 4)]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
+async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts: Parts, an: Connection) -> None:
+    channel = Channel(CHAT, refusable_by=AN)
+    await parts.transfers.refuse(an, channel)
+    await parts.transfers.refuse(an, channel)
+    assert {(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused, 2)} == {(CHAT, AN)}
+    assert sent(an) == []
+
+
+@pytest.mark.parametrize("whose", [None, BERT])
+async def test_what_is_not_his_to_refuse_is_unavailable(
+    world: World, parts: Parts, an: Connection, whose: str | None
+) -> None:
+    await parts.transfers.refuse(an, Channel(CHAT, refusable_by=whose))
+    assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("unavailable", CHAT)]
+    assert world.heard(TransferRefused) == []
+
+
+async def test_a_refusal_that_cannot_be_told_is_unavailable(world: World, parts: Parts, an: Connection) -> None:
+    exchange, parts.publisher._exchange = parts.publisher._exchange, None
+    await parts.transfers.refuse(an, Channel(CHAT, refusable_by=AN))
+    parts.publisher._exchange = exchange
     assert [f["code"] for f in sent(an)] == ["unavailable"]

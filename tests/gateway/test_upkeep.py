@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from services import internal
-from services.contracts import AgentState, ChatStatus, GatewayConnections
+from services.contracts import AgentState, ChatStatus, CitizenPresence, GatewayConnections
 from services.gateway import upkeep as module
+from services.gateway.attendance import FORGET_AFTER
+from services.gateway.hub import Channel
 from services.gateway.verbs import Hello
 from tests.gateway.making import (
     AN,
@@ -52,6 +54,57 @@ async def test_the_list_is_told_at_each_change_and_a_last_time(world: World, par
         await world.hear(GatewayConnections, 2, 5)
     await parts.heartbeat.leave()
     assert [c.leaving for c in await world.hear(GatewayConnections, 3)] == [False, False, True]
+
+
+async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two gateways have the citizen, and one answers when it is asked; then it goes silent too."""
+    monkeypatch.setattr(module, "PRESENCE_INTERVAL", 0.02)
+    now = [parts.hub.clock()]
+    monkeypatch.setattr(parts.hub, "clock", lambda: now[0])
+    world.others.open(CHAT, ChatStatus.ASSIGNED, AN)
+    world.others.log_in(AN)
+    an = fresh_agent(AN)
+    await parts.agents.greet(an, Hello(chats={}))
+    channel = parts.hub.channels[CHAT]
+
+    async def told(gateway: str) -> None:
+        before = channel.citizen_at._heard.get(gateway)
+        await world.publisher.tell(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=True))
+        await until(lambda: channel.citizen_at._heard.get(gateway) not in (None, before), gateway)
+
+    for gateway in ("dead", "alive"):
+        await told(gateway)
+    sent(an)
+    now[0] += FORGET_AFTER - 1
+    await told("alive")
+    now[0] += 1
+    asked = len(world.heard(CitizenPresence))
+    async with kept(parts.upkeep.ask_presence()):
+        await until(lambda: set(channel.citizen_at._heard) == {"alive"}, "the dead one to be forgotten")
+        assert sent(an) == [], "the other one has him"
+        await until(lambda: [p.asked for p in world.heard(CitizenPresence)[asked:]].count(True) > 1, "questions")
+        now[0] += FORGET_AFTER
+        await until(lambda: an._outbox, "the news")
+    assert sent(an) == [{"type": "citizen", "chat_id": CHAT, "online": False}]
+
+
+async def test_who_could_not_be_heard_is_not_forgotten(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(parts.hub, "clock", lambda: now[0])
+    channel = parts.hub.channels[CHAT] = Channel(CHAT)
+    channel.citizen_at.note("there", True, now[0])
+    now[0] += 10 * FORGET_AFTER
+    parts.upkeep.resync()  # the queue is new: until now nothing was heard
+    parts.upkeep.forget_silent()
+    assert channel.citizen_at.online
+    now[0] += FORGET_AFTER
+    parts.upkeep.forget_silent()
+    assert not channel.citizen_at.online
+    del parts.hub.channels[CHAT]
 
 
 async def test_every_client_hears_how_far_the_log_goes(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -154,3 +155,170 @@ async def test_bytes_stream_both_ways_on_behalf_of_who_asks() -> None:
         response = await upstream.stream("POST", "/echo", ACTOR, {"X-File-Name": "a.txt"}, body())
         async with response:
             assert await response.read() == b"".join([piece async for piece in body()])
+
+
+# ── several replicas behind one address ──────────────────────────────────────────────────────────────────────────────
+
+
+class Replicas:
+    """Answers on one port, each request as the next word says: `answer`, `cut` (before an answer), `half` (within it),
+    `hang` (until somebody gives up), `late` (when another request has come). `ended`: those that were given up."""
+
+    def __init__(self, *words: str) -> None:
+        self.words, self.heard, self.connections = list(words), list[str](), 0
+        self.ended = asyncio.Queue[str]()
+        self._another = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await self._request(reader, writer):
+                pass
+        writer.transport.abort()
+
+    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next((int(h[15:]) for h in head.splitlines() if h.lower().startswith(b"content-length:")), 0)
+        await reader.readexactly(length)
+        word = self.words[min(len(self.heard), len(self.words) - 1)]
+        self.heard.append(word)
+        if len(self.heard) > 1:
+            self._another.set()
+        if word == "late":
+            await self._another.wait()
+        if word == "hang":
+            await reader.read()
+            self.ended.put_nowait(word)
+        if word in ("cut", "hang"):
+            return False
+        body = internal.Tails(tails={CHAT: 7}).model_dump_json().encode()
+        kind = b"Content-Type: application/json\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (kind, len(body)))
+        writer.write(body[:5] if word == "half" else body)
+        await writer.drain()
+        return word != "half"
+
+
+@contextlib.asynccontextmanager
+async def asking_replicas(*words: str) -> AsyncIterator[tuple[Upstream, Replicas]]:
+    replicas = Replicas(*words)
+    server = await asyncio.start_server(replicas.serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    upstream = Upstream(Settings(token_secret=SECRET, presence_url=url, routing_url=url, transcripts_url=url), KEYS)
+    try:
+        yield upstream, replicas
+    finally:
+        await upstream.close()
+        server.close()
+
+
+def asked_again(service: str, why: str) -> float:
+    return float(module.AGAIN.labels(service, why)._value.get())
+
+
+@pytest.mark.parametrize(
+    ("words", "connections"),
+    [
+        (["cut", "answer"], 2),
+        (["half", "answer"], 2),
+        (["cut", "half", "cut", "answer"], 4),
+        (["answer", "cut", "answer"], 2),  # over a connection that was kept
+    ],
+)
+async def test_a_connection_that_breaks_costs_no_answer(words: list[str], connections: int) -> None:
+    before = asked_again("transcripts", "broken")
+    async with asking_replicas(*words) as (upstream, replicas):
+        for _ in range(words.count("answer")):
+            assert await upstream.tails([CHAT]) == {CHAT: 7}
+    assert (replicas.heard, replicas.connections) == (words, connections)
+    assert asked_again("transcripts", "broken") - before == len(words) - words.count("answer")
+
+
+async def test_what_breaks_every_time_is_unavailable_after_six_tries() -> None:
+    async with asking_replicas("cut") as (upstream, replicas):
+        with pytest.raises(Unavailable, match="transcripts"):
+            await upstream.tails([CHAT])
+    assert len(replicas.heard) == module.TRIES
+
+
+@pytest.mark.parametrize("words", [["hang", "answer"], ["hang", "hang", "answer"], ["hang", "cut", "answer"]])
+async def test_a_replica_that_stands_still_costs_a_reader_little(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.1)
+    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    before = asked_again("transcripts", "slow")
+    async with asking_replicas(*words) as (upstream, replicas):
+        began = time.monotonic()
+        assert await upstream.tails([CHAT]) == {CHAT: 7}
+        assert time.monotonic() - began < 2
+        async with asyncio.timeout(5):  # the others are given up
+            assert [await replicas.ended.get() for word in words if word == "hang"] == ["hang"] * words.count("hang")
+        assert await upstream.tails([CHAT]) == {CHAT: 7}
+    assert replicas.heard == [*words, "answer"]
+    assert replicas.connections == len(words) + (words[1] == "cut"), "what answered is used again"
+    assert asked_again("transcripts", "slow") - before == words.count("hang")
+
+
+async def test_the_first_answer_counts_whichever_question_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.1)
+    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    async with asking_replicas("late", "hang") as (upstream, replicas):
+        assert await upstream.tails([CHAT]) == {CHAT: 7}
+        async with asyncio.timeout(5):
+            await replicas.ended.get()
+    assert replicas.heard == ["late", "hang"]
+
+
+async def test_what_changes_something_is_not_asked_twice_because_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.05)
+    monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.5))
+    question = internal.Transfer(chat_id=CHAT, agent_id="an", to_agent="bert")
+    async with asking_replicas("hang") as (upstream, replicas):
+        with pytest.raises(Unavailable):
+            await upstream.ask("routing", internal.TRANSFER, question, internal.Tails)
+    assert replicas.heard == ["hang"]
+    async with asking_replicas("cut", "answer") as (upstream, replicas):
+        await upstream.ask("routing", internal.TRANSFER, question, internal.Tails)
+    assert replicas.heard == ["cut", "answer"]
+
+
+async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.1)
+    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    monkeypatch.setattr(module, "MOST_SLOW", 2)
+    monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=1))
+    async with asking_replicas("hang") as (upstream, replicas):
+        asked = await asyncio.gather(*(upstream.tails([CHAT]) for _ in range(10)), return_exceptions=True)
+        assert [type(answer) for answer in asked] == [Unavailable] * 10
+        assert len(replicas.heard) == 10 + 2 * (module.TRIES - 1)
+        assert upstream._slow == 0
+
+
+async def test_all_tries_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.1)
+    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.6))
+    async with asking_replicas("hang") as (upstream, replicas):
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await upstream.tails([CHAT])
+        assert 0.5 < time.monotonic() - began < 2
+    assert len(replicas.heard) == module.TRIES
+
+
+async def test_a_stream_is_opened_again_unless_its_body_was_begun() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        begun.append(True)
+        yield b"x"
+
+    begun: list[bool] = []
+    async with asking_replicas("cut", "answer") as (upstream, replicas):
+        async with await upstream.stream("GET", "/x", ACTOR) as response:
+            assert b'"tails"' in await response.read()
+        assert replicas.heard == ["cut", "answer"]
+        replicas.words.append("cut")
+        with pytest.raises(Unavailable):
+            await upstream.stream("POST", "/x", ACTOR, {}, body())
+    assert begun == [True]
+    assert replicas.connections == 3, "a body goes over a new connection"

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from services.gateway.frames import AGENT_FRAMES, parse
+from services.gateway.parsing import AGENT_FRAMES, parse
 from services.gateway.verbs import Frame, Refused
 from tests.gateway.making import AN, CHAT, id_of
 
@@ -17,6 +17,7 @@ SAID: dict[str, dict[str, Any]] = {
     "read": {"seq": 1},
     "close": {},
     "accept": {},
+    "refuse": {},
     "state": {"state": "paused"},
     "transfer": {"to": {"agent": AN}},
     "note": {"id": id_of(1), "text": "dag"},
@@ -26,6 +27,7 @@ SAID: dict[str, dict[str, Any]] = {
 def test_every_frame_has_a_value_of_its_own() -> None:
     assert SAID.keys() == AGENT_FRAMES
     read = {kind: parse(json.dumps({"type": kind, "chat_id": CHAT, **more}), "agent") for kind, more in SAID.items()}
+    read["extend"] = parse('{"type": "extend"}', "citizen")
     assert {type(value) for value in read.values()} == set(get_args(Frame))
 
 

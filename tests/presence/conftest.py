@@ -12,7 +12,7 @@ from services import topology
 from services.broker import Publisher, declare_topology
 from services.contracts import Fact, decode
 from services.database import Database, open_database
-from services.presence import button, sessions, store
+from services.presence import button, lines, sessions, store
 from services.presence.accounts import Account
 from services.presence.settings import PresenceSettings
 from services.presence.telling import Desk, utcnow
@@ -22,7 +22,12 @@ F = TypeVar("F", bound=Fact)
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$WNp8xmq+xnd/6IYeLnP5aQ$t6gVrGFn0cr38Ht/fI3G5EH0BWEm5JC3MfrCPMEtvUE"
 
 
-def account(username: str, *departments: str, capacity: int = 1) -> Account:
+def waiting_chats(number: int) -> list[str]:
+    """The ids of so many chats that stand in a line."""
+    return [f"waits {n}" for n in range(number)]
+
+
+def account(username: str, *departments: str, capacity: int = 1, locales: tuple[str, ...] = ("nl",)) -> Account:
     """An account whose password is `demo`."""
     return Account(
         username=username,
@@ -30,6 +35,7 @@ def account(username: str, *departments: str, capacity: int = 1) -> Account:
         password_hash=HASH,
         departments=departments or ("algemeen",),
         capacity=capacity,
+        locales=locales,
     )
 
 
@@ -116,6 +122,7 @@ async def db(settings: PresenceSettings) -> AsyncIterator[Database]:
     await store.ensure_indexes(database)
     await sessions.ensure_indexes(database)
     await button.ensure_buttons(database, ["algemeen", "premies"])
+    await lines.ensure_lines(database, ["algemeen", "premies"])
     yield database
     database.client.close()
 

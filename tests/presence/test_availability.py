@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,13 +10,11 @@ from hypothesis import strategies as st
 from services.contracts import AgentState, ButtonColour, ButtonReason, ChatStatus, ReleaseReason
 from services.presence.availability import (
     Agent,
-    Candidate,
     Crew,
     Seat,
     Wish,
     count,
     due,
-    in_order,
     is_over,
     light,
     next_revision,
@@ -34,7 +31,7 @@ agents = st.sampled_from([None, "an", "bert"])
 
 
 def test_a_turn_that_is_held_is_claimed_again_by_the_same() -> None:
-    assert weigh("c", 2, [AN]) == Wish(again=(AN,))
+    assert weigh("c", 2, [AN]) == Wish(again=((AN, SEAT),))
 
 
 def test_a_seat_that_is_leaving_holds_nothing() -> None:
@@ -78,12 +75,10 @@ def test_what_an_older_state_ends_every_later_one_ends_too(
         assert is_over(SEAT, "an", s2, t2, a2)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), max_size=8))
-def test_fewest_chats_then_idle_longest(loads: list[tuple[int, int]]) -> None:
-    candidates = [Candidate(str(n), "x", c, NOW - timedelta(seconds=idle)) for n, (c, idle) in enumerate(loads)]
-    ordered = in_order(candidates)
-    assert sorted(ordered, key=lambda c: c.id) == sorted(candidates, key=lambda c: c.id)
-    assert all((a.chats, a.idle_since) <= (b.chats, b.idle_since) for a, b in pairwise(ordered))
+def test_a_seat_of_a_press_is_reserved_until_it_is_confirmed() -> None:
+    assert replace(SEAT, held=True).reserved
+    assert not replace(SEAT, held=True, confirmed=True).reserved
+    assert not SEAT.reserved
 
 
 def test_seats_are_due_at_their_age() -> None:
@@ -93,12 +88,12 @@ def test_seats_are_due_at_their_age() -> None:
 
 def test_the_crew_of_a_department() -> None:
     there = [
-        (AgentState.AVAILABLE, ["d", "e"], 1),
-        (AgentState.AVAILABLE, ["d"], -1),  # his capacity was made smaller
-        (AgentState.PAUSED, ["d"], 1),
-        (AgentState.AVAILABLE, ["e"], 5),
+        (AgentState.AVAILABLE, ["d", "e"], 1, 3),
+        (AgentState.AVAILABLE, ["d"], -1, 1),  # his capacity was made smaller
+        (AgentState.PAUSED, ["d"], 1, 2),
+        (AgentState.AVAILABLE, ["e"], 5, 5),
     ]
-    assert count(there, "d") == Crew(online=3, available=2, free=1)
+    assert count(there, "d") == Crew(online=3, available=2, free=1, places=4)
     assert count(there, "f") == Crew()
 
 

@@ -3,23 +3,27 @@
 import asyncio
 import random
 import statistics
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import holidays
 import pytest
 
 from services.contracts import AgentState, ButtonChanged, ButtonColour, ButtonReason, Fact, PlacesChanged
 from services.database import Database
 from services.departments import parse_hours
-from services.presence import button, store
+from services.presence import button, lines, store
 from services.presence.hours import Schedule
 from services.presence.telling import Desk, utcnow
 
-from .conftest import Ear, account, eventually, there
+from .conftest import Ear, account, eventually, there, waiting_chats
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
+BELGIAN = holidays.country_holidays("BE")
 ALWAYS = {"algemeen": Schedule(None, BRUSSELS)}
 OFFICE = {"algemeen": Schedule(parse_hours("Mon-Fri 09:00-17:00"), BRUSSELS)}
 AN = account("an")
@@ -47,10 +51,11 @@ async def test_what_changed_is_told_and_nothing_else(db: Database) -> None:
     assert isinstance(shown, ButtonChanged)
     assert isinstance(places, PlacesChanged)
     assert (shown.colour, shown.reason, places.free) == (ButtonColour.GREEN, ButtonReason.AVAILABLE, 1)
+    assert places.places == 1
     assert isinstance(first[0], ButtonChanged)
     assert shown.revision > first[0].revision
 
-    await button.set_waiting(db, "algemeen", 1, 1)
+    await lines.set_waiting(db, "algemeen", 1, waiting_chats(1))
     (busy,) = await button.evaluate(db, ALWAYS, utcnow)
     assert isinstance(busy, ButtonChanged)
     assert busy.reason is ButtonReason.BUSY
@@ -59,7 +64,23 @@ async def test_what_changed_is_told_and_nothing_else(db: Database) -> None:
     paused, none_free = await button.evaluate(db, ALWAYS, utcnow)
     assert isinstance(paused, ButtonChanged)
     assert isinstance(none_free, PlacesChanged)
-    assert (paused.reason, none_free.free) == (ButtonReason.NO_AGENTS, 0)
+    assert (paused.reason, none_free.free, none_free.places) == (ButtonReason.NO_AGENTS, 0, 0)
+
+
+async def test_places_that_are_all_taken_are_told_too(db: Database) -> None:
+    """Whoever estimates how long one waits needs to know of them."""
+    bert = account("bert")
+    await there(db, AN, bert)
+    await store.set_state(db, bert.id, AgentState.PAUSED, "request", "1", utcnow())
+    await store.claim(db, AN.id, "c", 1, utcnow())
+    _, places = await button.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(places, PlacesChanged)
+    assert (places.free, places.places) == (0, 1)
+    await store.set_state(db, bert.id, AgentState.AVAILABLE, "request", "2", utcnow())
+    await store.claim(db, bert.id, "d", 1, utcnow())
+    (places,) = await button.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(places, PlacesChanged)
+    assert (places.free, places.places) == (0, 2)
 
 
 async def test_an_agent_of_another_department_is_of_no_use(db: Database) -> None:
@@ -86,20 +107,10 @@ async def test_a_late_clock_does_not_open_again(db: Database) -> None:
     assert (await doc(db))["reason"] == "closed"
 
 
-async def test_a_lower_revision_of_the_queue_is_dropped(db: Database) -> None:
-    assert await button.set_waiting(db, "algemeen", 5, 2)
-    assert not await button.set_waiting(db, "algemeen", 4, 9)
-    assert not await button.set_waiting(db, "algemeen", 5, 9)
-    assert await button.set_waiting(db, "algemeen", 6, 0)
-    stored = await db["queues"].find_one({"_id": "algemeen"})
-    assert stored is not None
-    assert stored["waiting"] == 0
-
-
 async def test_an_evaluation_that_was_overtaken_writes_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """One evaluation stands still between reading and writing, while an agent comes and another one sees him."""
     await button.evaluate(db, ALWAYS, utcnow)
-    await button.set_waiting(db, "algemeen", 1, 0)
+    await lines.set_waiting(db, "algemeen", 1, waiting_chats(0))
     read, go_on = asyncio.Event(), asyncio.Event()
     crew = store.crew
 
@@ -133,7 +144,7 @@ async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Databas
 
         async def change_and_evaluate(turn: int, waiting: int, told: list[Fact] = told) -> None:
             await asyncio.sleep(dice.random() / 50)
-            await button.set_waiting(db, "algemeen", turn, waiting)
+            await lines.set_waiting(db, "algemeen", turn, waiting_chats(waiting))
             told += await button.evaluate(db, ALWAYS, utcnow)
 
         await asyncio.gather(*(change_and_evaluate(10 * n + k, dice.randint(0, 1)) for k in range(8)))
@@ -179,3 +190,118 @@ async def _seconds_until_told(db: Database, ear: Ear, buttons: button.Buttons, n
 
     await eventually(told, wanted)
     return asyncio.get_running_loop().time() - began
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "pause"),
+    [
+        (59.9, 59.95, 0.05),
+        (59.9, 60.05, 0.0),  # the whole second went by while something else was looked at
+        (60.0, 60.0, 1.0),
+        (60.3, 60.4, 0.6),
+        (60.3, 20.0, 1.0),  # the clock was put back
+    ],
+)
+def test_hours_are_looked_at_in_each_whole_second(seen: float, now: float, pause: float) -> None:
+    assert button.until_tick(seen, now) == pytest.approx(pause, abs=0.003)
+
+
+async def test_opens_and_closes_in_the_second_that_the_clock_says(db: Database, desk: Desk, ear: Ear) -> None:
+    """Begun 0.4 s before the whole second: told at once when it strikes, not a second after the last look."""
+    await there(db, AN)
+    for text, reason in (
+        ("2026-11-20T08:59:59.6", ButtonReason.AVAILABLE),
+        ("2026-11-20T16:59:59.6", ButtonReason.CLOSED),
+    ):
+        began, start = datetime.fromisoformat(text).replace(tzinfo=BRUSSELS), time.monotonic()
+
+        def clock(began: datetime = began, start: float = start) -> datetime:
+            return began + timedelta(seconds=time.monotonic() - start)
+
+        running = asyncio.create_task(button.Buttons(db, desk.publisher, OFFICE, clock).run())
+
+        async def told(reason: ButtonReason = reason) -> bool:
+            heard = ear.heard(ButtonChanged)
+            return bool(heard) and heard[-1].reason is reason
+
+        try:
+            await eventually(told, reason, 5)
+            late = (clock() - began).total_seconds() - 0.4
+            assert 0 <= late < 0.3  # 0.02 s when nothing else runs
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+NIGHT = "Sun 01:30-02:30; Sun 03:00-04:00; Mon-Fri 09:00-17:00"  # hours that the change of the clock cuts and doubles
+SKEW = timedelta(seconds=2)
+DAYS = {
+    "forward 2026": ("2026-03-27T16:59", "2026-03-30T09:01"),
+    "Easter 2026": ("2026-04-03T16:59", "2026-04-07T09:01"),
+    "national holiday 2026": ("2026-07-20T16:59", "2026-07-22T09:01"),
+    "back 2026": ("2026-10-23T16:59", "2026-10-26T09:01"),
+    "All Saints 2026": ("2026-10-30T16:59", "2026-11-02T09:01"),
+    "Armistice 2026": ("2026-11-10T16:59", "2026-11-12T09:01"),
+    "forward and Easter 2027": ("2027-03-26T16:59", "2027-03-30T09:01"),
+    "back and All Saints 2027": ("2027-10-29T16:59", "2027-11-02T09:01"),
+}
+
+
+def changes_of(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
+    """When it opens and closes, minute by minute on the wall of Brussels, without the service's own rules."""
+    easter = {"2026-04-05", "2026-04-06", "2027-03-28", "2027-03-29"}
+    closed = easter | {"2026-07-21", "2026-11-01", "2026-11-11", "2027-11-01"}
+
+    def works(at: datetime) -> bool:
+        wall = at.astimezone(BRUSSELS)
+        if wall.strftime("%Y-%m-%d") in closed:
+            return False
+        clock = wall.strftime("%H:%M")
+        night = schedule is HOURS["premies"] and wall.weekday() == 6
+        return (wall.weekday() < 5 and "09:00" <= clock < "17:00") or (
+            night and ("01:30" <= clock < "02:30" or "03:00" <= clock < "04:00")
+        )
+
+    minutes = [start + timedelta(minutes=n) for n in range(int((end - start).total_seconds() // 60))]
+    return [b for a, b in pairwise(minutes) if works(a) != works(b)]
+
+
+HOURS = {
+    d: Schedule(parse_hours(hours), BRUSSELS, is_holiday=BELGIAN.__contains__)
+    for d, hours in (("algemeen", "Mon-Fri 09:00-17:00"), ("premies", NIGHT))
+}
+
+
+@pytest.mark.parametrize("days", DAYS)
+async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(db: Database, days: str) -> None:
+    """Across both changes of the clock and the holidays: second by second around each opening and closing.
+
+    One replica's clock is 2 s late. Colour, reason and next opening are those of the clock ahead; nothing flaps back.
+    """
+    await there(db, account("wide", "algemeen", "premies"))
+    start, end = (datetime.fromisoformat(t).replace(tzinfo=BRUSSELS).astimezone(UTC) for t in DAYS[days])
+    changes = {d: changes_of(schedule, start, end) for d, schedule in HOURS.items()}
+    told: dict[str, list[ButtonChanged]] = {d: [] for d in HOURS}
+
+    async def evaluate_both(at: datetime) -> None:
+        for clock in (at, at - SKEW):
+            for fact in await button.evaluate(db, HOURS, lambda clock=clock: clock):
+                if isinstance(fact, ButtonChanged):
+                    told[fact.department].append(fact)
+
+    await evaluate_both(start)
+    for moment in sorted({at for found in changes.values() for at in found}):
+        for second in (-1, 0, 1, 2, 3):
+            at = moment + timedelta(seconds=second)
+            await evaluate_both(at)
+            for shown in await button.read_buttons(db, HOURS):
+                past = [c for c in changes[shown["_id"]] if c <= at]
+                opened = len(past) % 2 == 0  # they begin open: it is a working day at 16:59
+                assert (shown["colour"], shown["reason"]) == (
+                    ("green", "available") if opened else ("blue", "closed")
+                ), at
+                following = next((c for c in changes[shown["_id"]] if c > at), None)
+                assert shown["opens_at"] == (None if opened else following)
+    for department, facts in told.items():
+        assert len(facts) == 1 + len(changes[department])
+        assert [f.revision for f in facts] == sorted({f.revision for f in facts})

@@ -2,11 +2,12 @@
 
 import asyncio
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from services.broker import Publisher, Unconfirmed
+from services.consuming import Handler
 from services.contracts import (
     AcceptOverdue,
     AgentChanged,
@@ -14,6 +15,7 @@ from services.contracts import (
     Cause,
     ChatState,
     ChatStatus,
+    ChoiceRule,
     PlaceClaimed,
     PlaceReleased,
     PlaceWanted,
@@ -22,8 +24,11 @@ from services.contracts import (
     StateRequested,
 )
 from services.database import Database
-from services.presence import store
-from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence import store, sweeps
+from services.presence.claims import Claims
+from services.presence.consumers import on_chat_state, on_queue_changed, on_state
+from services.presence.consumers import on_wanted as wishes_of
+from services.presence.sweeps import REPAIRED
 from services.presence.telling import Desk, utcnow
 
 from .conftest import Ear, account, there
@@ -47,6 +52,11 @@ def state(chat: str, status: ChatStatus, turn: int = 1, agent: str | None = None
         agent_id=agent,
         at=utcnow(),
     )
+
+
+def on_wanted(desk: Desk) -> Handler:
+    """A handler as one replica has it."""
+    return wishes_of(desk, Claims(desk, {}, {}))
 
 
 async def free(db: Database, id_: str) -> int:
@@ -154,6 +164,44 @@ async def test_a_seat_goes_when_it_is_over(desk: Desk, chat: str, status: ChatSt
     for _ in range(2):
         await on_chat_state(desk)(state(chat, status, turn))
     assert await free(desk.db, AN.id) == (0 if stays else 1)
+
+
+@pytest.mark.parametrize(("age", "mended"), [(60, 1), (1, 0)])
+async def test_a_seat_that_only_a_repetition_frees_is_a_repair(desk: Desk, chat: str, age: float, mended: int) -> None:
+    """The chat was over long before: the state that said so was lost, and a reminder had it told again."""
+    await there(desk.db, AN)
+    await store.claim(desk.db, AN.id, chat, 1, utcnow())
+    await store.confirm(desk.db, AN.id, chat, 1)
+    before = REPAIRED.labels("reminder")._value.get()
+    closed = state(chat, ChatStatus.CLOSED).model_copy(update={"at": utcnow() - timedelta(seconds=age)})
+    await on_chat_state(desk)(closed)
+    await on_chat_state(desk)(closed)
+    assert REPAIRED.labels("reminder")._value.get() - before == mended
+    assert await free(desk.db, AN.id) == 1
+
+
+async def test_a_hold_is_confirmed_by_the_state_of_its_chat(desk: Desk, ear: Ear, chat: str) -> None:
+    await there(desk.db, AN)
+    await store.claim(desk.db, AN.id, chat, 1, utcnow(), held=True)
+    await on_chat_state(desk)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
+    (holder,) = await store.holders(desk.db, chat)
+    assert not holder.seats[0].reserved
+    assert ear.facts == []
+
+
+async def test_the_reason_goes_with_the_claim_the_second_time_too(desk: Desk, ear: Ear, chat: str) -> None:
+    french = account("louise", locales=("fr",))
+    await there(desk.db, AN, french)
+    wish = PlaceWanted(chat_id=chat, turn=1, department="algemeen", locale="fr")
+    for _ in range(2):
+        await on_wanted(desk)(wish)
+    await sweeps.tell_unconfirmed(desk, age=0)
+    claims = await ear.hear(PlaceClaimed, 3)
+    assert {c.agent_id for c in claims} == {french.id}
+    assert len({c.choice for c in claims}) == 1
+    choice = claims[0].choice
+    assert choice is not None
+    assert (choice.rule, choice.candidates, choice.speaks) == (ChoiceRule.LANGUAGE, 2, True)
 
 
 async def test_an_agent_who_has_no_such_seat_is_released(desk: Desk, ear: Ear, chat: str) -> None:

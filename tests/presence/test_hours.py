@@ -190,3 +190,60 @@ def test_open_is_what_the_clock_on_the_wall_says(text: str, zone: str, start: da
         else:
             expected |= (day == today and opens <= clock) or (day == yesterday and clock < closes)
     assert is_open(Schedule(week, ZoneInfo(zone)), at) is expected
+
+
+def sunday_feasts(year: int) -> set[date]:
+    """Easter and Whit Sunday, which the calendar counts as holidays besides the ten: for who works on Sundays."""
+    return {easter(year), easter(year) + timedelta(days=49)}
+
+
+# ── whole weeks, by the minute, and by the second around every change ────────────────────────────────────────────────
+
+SPANS = {  # by the wall: what is written for the service, and the same as plain numbers for the model
+    "Mon-Fri 09:00-12:30,13:00-17:00": lambda d, m: d < 5 and (540 <= m < 750 or 780 <= m < 1020),
+    "Sat,Sun 01:30-02:30; Sun 03:00-04:00; Mon 22:00-02:00": lambda d, m: (
+        (d >= 5 and 90 <= m < 150) or (d == 6 and 180 <= m < 240) or (d == 0 and m >= 1320) or (d == 1 and m < 120)
+    ),
+}
+WEEKS = {
+    "forward 2026": date(2026, 3, 23),
+    "Easter Monday 2026": date(2026, 4, 6),
+    "national holiday 2026": date(2026, 7, 20),
+    "back 2026": date(2026, 10, 19),
+    "All Saints 2026, a Sunday": date(2026, 10, 26),
+    "Armistice 2026": date(2026, 11, 9),
+    "forward 2027, and Easter Monday after it": date(2027, 3, 22),
+    "Easter Monday 2027": date(2027, 3, 29),
+    "back 2027": date(2027, 10, 25),
+    "All Saints 2027, a Monday": date(2027, 11, 1),
+}
+
+
+@pytest.mark.parametrize("hours", SPANS)
+@pytest.mark.parametrize("week", WEEKS)
+def test_a_whole_week_is_as_the_clock_on_the_wall_says(week: str, hours: str) -> None:
+    """Eight days by the minute against the plain model, and by the second for ten seconds around each change."""
+    schedule = Schedule(parse_hours(hours), BRUSSELS, is_holiday=BELGIAN.__contains__)
+
+    def model(at: datetime) -> bool:
+        wall = at.astimezone(BRUSSELS)
+        holiday = wall.date() in legal_holidays(wall.year) | sunday_feasts(wall.year)
+        return not holiday and SPANS[hours](wall.weekday(), wall.hour * 60 + wall.minute)
+
+    start = datetime.combine(WEEKS[week], time(0), BRUSSELS).astimezone(UTC)
+    minutes = [start + timedelta(minutes=n) for n in range(8 * 24 * 60)]
+    opens = [model(at) for at in minutes]
+    changes = [n for n in range(1, len(opens)) if opens[n] != opens[n - 1]]
+    assert changes or "holiday" in week
+    for at, expected in zip(minutes, opens, strict=True):
+        assert is_open(schedule, at) is expected, at
+    for n in changes:
+        for second in range(-10, 11):
+            at = minutes[n] + second * SECOND
+            assert is_open(schedule, at) is model(at), at
+        assert next_change(schedule, minutes[n] - SECOND) == minutes[n]
+    following: datetime | None = None
+    for n in reversed(range(len(minutes))):
+        following = minutes[n] if opens[n] and (n == 0 or not opens[n - 1]) else following
+        if n % 15 == 0 and not opens[n] and following:
+            assert next_opening(schedule, minutes[n]) == following

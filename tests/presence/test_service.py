@@ -191,6 +191,39 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
         assert 'eloket_button_green{department="algemeen"} 0.0' in metrics
 
 
+async def test_a_press_holds_a_place_before_its_chat_is_opened(
+    vhost_url: str, mongodb_url: str, mongodb_prefix: str
+) -> None:
+    """Held, the same again, busy meanwhile, confirmed by the chat's state, free at its end; nothing told early."""
+    async with (
+        listening(vhost_url) as ear,
+        publishing(vhost_url) as publisher,
+        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix) as service,
+    ):
+        chat, other = str(uuid.uuid4()), str(uuid.uuid4())
+        press = {"chat_id": chat, "department": "algemeen", "locale": "fr"}
+        _, answer = await service.ask(internal.HOLD, press)
+        assert answer == {"hold": None, "may_wait": False, "reason": "no_agents"}
+        agent = (await service.log_in())[1]["agent"]["id"]
+        async with heartbeats(publisher, agent):
+            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            status, first = await service.ask(internal.HOLD, press)
+            assert (status, first["hold"]["agent_id"], first["hold"]["agent_name"]) == (200, agent, "An")
+            assert first["hold"]["choice"]["rule"] == "only_one"
+            assert await service.ask(internal.HOLD, press) == (200, first)
+            await shown(ear, ButtonColour.BLUE, ButtonReason.BUSY)
+            _, late = await service.ask(internal.HOLD, {**press, "chat_id": other})
+            assert (late["hold"], late["may_wait"], late["reason"]) == (None, True, "busy")
+            assert ear.heard(PlaceClaimed) == []
+            await publisher.tell(told(chat, ChatStatus.ASSIGNED, agent))
+            await publisher.tell(told(chat, ChatStatus.CLOSED))
+            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+        async with service.http.post(service.url + internal.HOLD, json=press) as unsigned:
+            assert unsigned.status == 401
+        async with service.http.get(service.url + "/metrics") as metrics:
+            assert 'eloket_holds_total{outcome="may_wait"} 1.0' in await metrics.text()
+
+
 async def test_a_gateway_that_dies_takes_its_agents_away(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
     async with (
         listening(vhost_url) as ear,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.contracts import AgentState, ReleaseReason
+from services.contracts import AgentState, Choice, ChoiceRule, ReleaseReason
 from services.database import Database, open_database
 from services.presence import store
 from services.presence.availability import Agent
@@ -75,15 +75,52 @@ async def test_who_is_not_there_gets_no_chat(db: Database, hindrance: str) -> No
         assert await store.set_state(db, AN.id, AgentState.PAUSED, "request", "f", utcnow())
     else:
         await store.put_accounts(db, [], utcnow())
-    assert await store.candidates(db, "algemeen", None) == []
+    assert await store.candidates(db) == []
     assert not await store.claim(db, AN.id, "c", 1, utcnow())
 
 
-async def test_candidates_serve_the_department_or_are_named(db: Database) -> None:
+async def test_candidates_are_all_who_are_there_full_or_not(db: Database) -> None:
     await there(db, AN, WIDE)
-    assert {c.id for c in await store.candidates(db, "algemeen", None)} == {AN.id, WIDE.id}
-    assert {c.id for c in await store.candidates(db, "premies", None)} == {WIDE.id}
-    assert {c.id for c in await store.candidates(db, "premies", AN.id)} == {AN.id}
+    await store.claim(db, AN.id, "c", 1, utcnow())
+    found = {c.id: c for c in await store.candidates(db)}
+    assert {i: (c.departments, c.capacity, c.free, c.chats, c.seated) for i, c in found.items()} == {
+        AN.id: ({"algemeen"}, 1, 0, 1, {"c"}),
+        WIDE.id: ({"algemeen", "premies"}, 3, 3, 0, frozenset()),
+    }
+
+
+async def test_who_comes_or_ends_a_pause_is_idle_from_then_on(db: Database) -> None:
+    """Nobody is first in line for the time that he was not there."""
+    await store.put_accounts(db, [AN], utcnow() - timedelta(days=1))
+    came = utcnow()
+    assert await store.set_online(db, AN.id, (await agent(db, AN.id)).v, came)
+    (candidate,) = await store.candidates(db)
+    assert abs(candidate.idle_since - came) < timedelta(milliseconds=1)
+    await store.set_state(db, AN.id, AgentState.PAUSED, "request", "1", utcnow())
+    back = came + timedelta(hours=1)
+    await store.set_state(db, AN.id, AgentState.AVAILABLE, "request", "2", back)
+    (candidate,) = await store.candidates(db)
+    assert abs(candidate.idle_since - back) < timedelta(milliseconds=1)
+
+
+async def test_a_seat_keeps_why_its_agent_was_chosen(db: Database) -> None:
+    await there(db, WIDE)
+    choice = Choice(rule=ChoiceRule.LANGUAGE, candidates=2, speaks=True, chats=0, idle_for=1.5)
+    await store.claim(db, WIDE.id, "c", 1, utcnow(), choice, held=True)
+    await store.claim(db, WIDE.id, "d", 1, utcnow())
+    held, plain = (await agent(db, WIDE.id)).seats
+    assert (held.choice, held.held, held.reserved) == (choice, True, True)
+    assert (plain.choice, plain.held, plain.reserved) == (None, False, False)
+    await store.confirm(db, WIDE.id, "c", 1)
+    assert not (await agent(db, WIDE.id)).seats[0].reserved
+
+
+async def test_a_seat_from_before_the_reasons_were_kept_is_read(db: Database) -> None:
+    await there(db, AN)
+    await store.claim(db, AN.id, "c", 1, utcnow())
+    await db["agents"].update_one({"_id": AN.id}, {"$unset": {"seats.0.choice": "", "seats.0.held": ""}})
+    (seat,) = (await agent(db, AN.id)).seats
+    assert (seat.chat_id, seat.choice, seat.held) == ("c", None, False)
 
 
 async def test_a_seat_goes_once(db: Database, other: Database) -> None:

@@ -6,7 +6,15 @@ from datetime import timedelta
 import pytest
 
 from services.broker import Publisher, Unconfirmed
-from services.contracts import AgentChanged, PlaceClaimed, PlaceReleased, ReleaseReason, SessionEnded
+from services.contracts import (
+    AgentChanged,
+    Choice,
+    ChoiceRule,
+    PlaceClaimed,
+    PlaceReleased,
+    ReleaseReason,
+    SessionEnded,
+)
 from services.presence import sessions, store, sweeps
 from services.presence.availability import Agent
 from services.presence.telling import Desk, arrive, close_session, close_session_soon, depart, utcnow
@@ -81,6 +89,56 @@ async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_re
     assert [c.chat_id for c in await ear.hear(PlaceClaimed)] == ["b"]
     await sweeps.remind(desk)
     assert sorted(c.chat_id for c in await ear.hear(PlaceClaimed, 3)) == ["a", "b", "b"]
+
+
+def repairs(reason: str) -> float:
+    return sweeps.REPAIRED.labels(reason)._value.get()
+
+
+async def test_a_press_that_became_no_chat_is_told_after_longer(desk: Desk, ear: Ear) -> None:
+    """Its gateway died: told too early, the claim of a chat that is just being opened would close it."""
+    await seated(desk)
+    choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
+    for chat, age in (("old", sweeps.RESERVED + 0.5), ("new", sweeps.RESERVED - 5)):
+        assert await store.claim(desk.db, WIDE.id, chat, 1, utcnow() - timedelta(seconds=age), choice, held=True)
+    before = repairs("held")
+    await sweeps.tell_unconfirmed(desk)
+    await sweeps.remind(desk)
+    await sweeps.tell_held(desk)
+    (claimed,) = await ear.hear(PlaceClaimed)
+    assert (claimed.chat_id, claimed.agent_id, claimed.choice) == ("old", WIDE.id, choice)
+    assert repairs("held") == before + 1
+    await store.confirm(desk.db, WIDE.id, "old", 1)
+    await sweeps.tell_held(desk, age=0)
+    assert [c.chat_id for c in await ear.hear(PlaceClaimed, 2)] == ["old", "new"]
+    await sweeps.remind(desk)
+    assert [c.chat_id for c in await ear.hear(PlaceClaimed, 3)] == ["old", "new", "old"]
+
+
+async def test_a_press_whose_agent_is_gone_is_asked_after_too(desk: Desk, ear: Ear) -> None:
+    """That somebody has left a chat of which it has never heard is nothing that routing answers."""
+    await seated(desk)
+    assert await store.claim(desk.db, WIDE.id, "c", 1, utcnow(), held=True)
+    await depart(desk, await agent(desk), ReleaseReason.AGENT_GONE)
+    await ear.hear(PlaceReleased)
+    await sweeps.tell_held(desk)
+    assert ear.heard(PlaceClaimed) == []
+    await sweeps.tell_held(desk, age=0)
+    assert [c.chat_id for c in await ear.hear(PlaceClaimed)] == ["c"]
+
+
+async def test_every_repair_is_counted(desk: Desk, ear: Ear) -> None:
+    await seated(desk, "a")
+    _, token = await sessions.begin(desk.db, WIDE.id, utcnow(), 12)
+    before = {r: repairs(r) for r in ("unconfirmed", "leaving", "untold", "session_over")}
+    await sweeps.tell_unconfirmed(desk, age=0)
+    await sessions.end(desk.db, token, utcnow())
+    with pytest.raises(Unconfirmed):
+        await depart(mute(desk), await agent(desk), ReleaseReason.LOGGED_OUT)
+    await sweeps.tell_leaving(desk, age=0)
+    await sweeps.tell_changes(desk, age=0)
+    await sweeps.close_sessions(desk, age=0)
+    assert {r: repairs(r) - n for r, n in before.items()} == dict.fromkeys(before, 1)
 
 
 async def test_the_last_logout_makes_offline_at_once(desk: Desk, ear: Ear) -> None:

@@ -31,7 +31,9 @@ from services.database import Database, open_database
 from services.routing import assignment
 from services.routing.chat import Chat, Limits
 from services.routing.citizens import Citizens
-from services.routing.consumers import Desk, handler
+from services.routing.consumers import handler
+from services.routing.desk import Desk
+from services.routing.ledger import Ledger
 from services.routing.queue import Queue
 from services.routing.settings import RoutingSettings
 from services.routing.store import Store
@@ -103,8 +105,10 @@ class Scene:
         self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
         self.ahead = timedelta()
         self.store = Store(database, lambda chat: assignment.stamped(chat, self.now(), limits))
-        self.queue = Queue(self.store, publisher)
-        self.desk = Desk(self.store, self.queue, Telling(self.store, publisher, self.queue, DEPARTMENTS), self.now)
+        self.ledger = Ledger(database)
+        self.queue = Queue(self.store, self.ledger, publisher)
+        telling = Telling(self.store, publisher, self.queue, DEPARTMENTS)
+        self.desk = Desk(self.store, self.queue, telling, self.now, limits)
         self.handle = handler(self.desk)
         self.citizens = Citizens(url, publisher, 300, clock=lambda: time.monotonic() + self.ahead.total_seconds())
         self.well = True

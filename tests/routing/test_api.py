@@ -7,8 +7,21 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.contracts import ChatState, CloseReason, CloseRequested, PlaceWanted, QueueChanged
-from services.internal import AGENT_CHATS, CHATS, TRANSFER
+from services.contracts import (
+    ChatState,
+    Choice,
+    ChoiceRule,
+    CloseReason,
+    CloseRequested,
+    PlaceClaimed,
+    PlaceReleased,
+    PlacesChanged,
+    PlaceWanted,
+    QueueChanged,
+    ReleaseReason,
+    TransferRefused,
+)
+from services.internal import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignments
 from services.routing.app import create_app
 from services.routing.settings import RoutingSettings
 from services.tokens import Keys
@@ -97,6 +110,64 @@ async def test_a_transfer_to_a_colleague_asks_for_him(client: aiohttp.ClientSess
     assert (wanted.agent_id, wanted.department) == ("bert", "algemeen")
 
 
+async def test_a_transfer_whose_answer_was_lost_is_answered_again(client: aiohttp.ClientSession, scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    for _ in range(2):
+        assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
+    assert (await scene.chat(chat_id)).turn == 2, "once"
+    await scene.assign(chat_id, "bert", turn=2)
+    assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert") == (204, None)
+    assert await transfer(client, chat_id=chat_id, agent_id="an", to_agent="cas") == (403, "not_yours")
+
+
+async def test_a_transferred_chat_is_shown_so_and_with_why_it_came_back(
+    client: aiohttp.ClientSession, scene: Scene
+) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await transfer(client, chat_id=chat_id, agent_id="an", to_agent="bert")
+    await scene.assign(chat_id, "bert", turn=2)
+    (shown,) = await ask(client, AGENT_CHATS, agent_id="bert")
+    assert (shown["transferred"], shown["returned"]) == (True, None)
+    await scene.handle(TransferRefused(chat_id=chat_id, agent_id="bert"))
+    (shown,) = await ask(client, CHATS, chat_ids=[chat_id])
+    assert (shown["state"], shown["detail"], shown["returned"]) == ("waiting", "refused", None)
+    await scene.assign(chat_id, "an", turn=3)
+    (shown,) = await ask(client, AGENT_CHATS, agent_id="an")
+    assert (shown["transferred"], shown["returned"]) == (False, "refused")
+
+
+async def test_assignments_are_told_with_their_reasons(client: aiohttp.ClientSession, scene: Scene) -> None:
+    choice = Choice(rule=ChoiceRule.FEWEST_CHATS, candidates=2, speaks=True, chats=0, idle_for=9)
+    chat_id, other = await scene.press(), await scene.press("premies")
+    await scene.handle(PlaceClaimed(chat_id=chat_id, turn=1, agent_id="an", agent_name="An", choice=choice))
+    await scene.handle(PlaceReleased(chat_id=chat_id, turn=1, agent_id="an", reason=ReleaseReason.AGENT_GONE))
+    await scene.assign(chat_id, "bert", turn=2)
+    await scene.assign(other, "cas")
+
+    async def assignments(**query: Any) -> list[tuple[str, int, str]]:
+        async with client.post(ASSIGNMENTS, json=query) as answer:
+            assert answer.status == 200, await answer.text()
+            found = Assignments.model_validate(await answer.json()).assignments
+        assert all(a.choice == choice for a in found if a.agent_id == "an")
+        return [(a.chat_id, a.turn, a.agent_id) for a in found]
+
+    assert await assignments(chat_id=chat_id) == [(chat_id, 2, "bert"), (chat_id, 1, "an")]
+    assert await assignments(chat_id="unknown") == []
+    assert await assignments(departments=["algemeen"]) == [(chat_id, 2, "bert"), (chat_id, 1, "an")]
+    assert await assignments(departments=["algemeen", "premies"], limit=2) == [(other, 1, "cas"), (chat_id, 2, "bert")]
+
+
+async def test_who_waits_is_shown_how_long_it_may_take(client: aiohttp.ClientSession, scene: Scene) -> None:
+    await scene.ledger.note_places(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
+    for _ in range(3):
+        await scene.ledger.add_handled("algemeen", 60)
+    first, second = await scene.press(), await scene.press()
+    shown = {c["chat_id"]: c["wait"] for c in await ask(client, CHATS, chat_ids=[first, second])}
+    assert shown == {first: 30, second: 60}
+
+
 async def test_a_transfer_that_cannot_be_is_refused_and_changes_nothing(
     client: aiohttp.ClientSession, scene: Scene
 ) -> None:
@@ -111,7 +182,7 @@ async def test_a_transfer_that_cannot_be_is_refused_and_changes_nothing(
     assert await scene.chat(chat_id) == before
 
 
-@pytest.mark.parametrize("path", [CHATS, AGENT_CHATS, TRANSFER])
+@pytest.mark.parametrize("path", [CHATS, AGENT_CHATS, ASSIGNMENTS, TRANSFER])
 async def test_without_a_service_token_nothing_is_answered(client: aiohttp.ClientSession, path: str) -> None:
     for token in ("", "Bearer nonsense", f"Bearer {Keys(SECRET).chat_token('0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23')}"):
         body = {"chat_ids": [], "chat_id": "c", "agent_id": "an", "to_agent": "bert"}

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.contracts import Cause, ChatOpened, ChatStatus, CloseReason, Form
+from services.contracts import Cause, ChatOpened, ChatStatus, Choice, ChoiceRule, CloseReason, Detail, Form, Hold
+from services.departments import Line
 from services.routing import assignment
 from services.routing.chat import Chat, Limits, state_of, view_of
 
@@ -21,6 +22,8 @@ OPENING = ChatOpened(
     form=Form(id="f-1"),
     opened_at=NOW - timedelta(seconds=1),
 )
+CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=2, speaks=True, chats=0, idle_for=3)
+HELD = OPENING.model_copy(update={"held": Hold(agent_id="an", agent_name="An", choice=CHOICE)})
 
 
 def waiting() -> Chat:
@@ -88,13 +91,86 @@ def test_a_claim_of_an_unknown_chat_is_answered_closed_so_that_the_seat_comes_fr
     assert (told.state, told.turn) == (ChatStatus.CLOSED, 3)
 
 
+def test_a_claim_of_turn_one_waits_for_an_opening_that_is_late() -> None:
+    stub = assignment.claimed(Chat("c"), 1, "an", "An", NOW)
+    assert (stub.state, state_of(stub)) == (None, None)
+    assert assignment.claimed(stub, 1, "an", "An", LATER) is stub
+    due = NOW + LIMITS.unopened
+    assert assignment.due_at(stub, LIMITS) == due
+    assert assignment.overdue(stub, False, due - timedelta(milliseconds=1), LIMITS) is stub
+    assert assignment.opened(stub, HELD, LATER).agent_id == "an", "late, and nothing is lost"
+    never = assignment.overdue(stub, False, due, LIMITS)
+    told = state_of(never)
+    assert told is not None
+    assert (told.state, told.turn, never.untold_since) == (ChatStatus.CLOSED, 1, due)
+
+
+def test_a_chat_with_a_place_that_was_held_is_assigned_at_once() -> None:
+    chat = assignment.opened(Chat("c"), HELD, NOW)
+    assert (chat.state, chat.turn, chat.v, chat.cause) == (ChatStatus.ASSIGNED, 1, 2, Cause.ASSIGNED)
+    assert (chat.agent_id, chat.agent_name, chat.name, chat.head) == ("an", "An", "An", False)
+    (got,) = chat.assignments
+    assert (got.turn, got.agent_id, got.waited, got.choice) == (1, "an", 0, CHOICE)
+    assert assignment.opened(chat, HELD, LATER) is chat
+    lost = assignment.released(chat, 1, "an", LATER)
+    assert (lost.turn, lost.head, lost.cause) == (2, True, Cause.AGENT_LEFT)
+    assert assignment.opened(lost, HELD, LATER) is lost, "the hold was for turn 1"
+
+
+def test_a_held_place_of_a_chat_that_is_closed_already_comes_free() -> None:
+    chat = assignment.opened(assignment.closed(Chat("c"), CloseReason.CITIZEN, NOW), HELD, LATER)
+    told = state_of(chat)
+    assert told is not None
+    assert (told.state, told.agent_id) == (ChatStatus.CLOSED, None)
+
+
+def test_an_opening_without_and_one_with_a_hold_are_one_chat() -> None:
+    chat = assignment.opened(waiting(), HELD, LATER)
+    assert (chat.state, chat.agent_id, chat.v) == (ChatStatus.ASSIGNED, "an", 2)
+    assert assignment.opened(assignment.opened(Chat("c"), HELD, NOW), OPENING, LATER).agent_id == "an"
+
+
+def test_assignments_are_kept_and_only_the_latest() -> None:
+    chat = waiting()
+    for turn in range(1, 31):
+        chat = assignment.claimed(chat, turn, f"a{turn}", "A", NOW + timedelta(seconds=turn), CHOICE)
+        chat = assignment.released(chat, turn, f"a{turn}", NOW + timedelta(seconds=turn))
+    assert [a.turn for a in chat.assignments] == list(range(11, 31))
+    assert {a.waited for a in chat.assignments} == {1.0}
+
+
+def test_silence_ends_only_a_chat_with_an_agent() -> None:
+    assert assignment.closed_by_silence(assigned(), LATER).reason is CloseReason.INACTIVE
+    for chat in (waiting(), closed(), Chat("c")):
+        assert assignment.closed_by_silence(chat, LATER) is chat
+
+
+def test_the_patience_of_a_department_goes_before_the_general_one() -> None:
+    hasty = replace(LIMITS, queues={"algemeen": Line(patience=20)})
+    chat = assignment.arrived(waiting())
+    assert assignment.due_at(chat, hasty) == NOW + timedelta(seconds=20)
+    assert assignment.overdue(chat, True, NOW + timedelta(seconds=20), hasty).reason is CloseReason.NO_AGENT
+    other = replace(LIMITS, queues={"premies": Line(patience=20)})
+    assert assignment.due_at(chat, other) == NOW + LIMITS.waiting
+
+
 @pytest.mark.parametrize("chat", [waiting(), assigned()], ids=["waiting", "assigned"])
 def test_a_release_ends_the_turn_also_while_waiting(chat: Chat) -> None:
     after = assignment.released(chat, 1, "an", LATER)
     assert (after.state, after.turn, after.v, after.head) == (ChatStatus.WAITING, 2, chat.v + 1, True)
-    assert (after.cause, after.agent_id, after.former_agent_id) == (Cause.AGENT_LEFT, None, "an")
+    assert (after.agent_id, after.former_agent_id) == (None, "an")
     assert after.opened_at == chat.opened_at
     assert assignment.claimed(after, 1, "an", "An", LATER) is after
+
+
+def test_a_citizen_who_never_had_the_agent_is_not_told_that_he_left() -> None:
+    assert assignment.released(waiting(), 1, "an", LATER).cause is Cause.OPENED
+    lost = assignment.released(assigned(), 1, "an", LATER)
+    assert lost.cause is Cause.AGENT_LEFT
+    assert assignment.released(lost, 2, "bert", LATER).cause is Cause.OPENED, "that he lost the first one was told"
+    late = assignment.overdue(assignment.arrived(assigned()), True, NOW + LIMITS.accept, LIMITS)
+    again = assignment.released(late, 2, "bert", LATER)
+    assert (again.cause, again.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED), "still to be told"
 
 
 def test_a_release_by_another_agent_or_of_another_turn_changes_nothing() -> None:
@@ -133,27 +209,6 @@ def test_only_its_agent_accepts_a_chat() -> None:
     assert after.v == chat.v, "nothing to tell"
 
 
-def test_a_transfer_puts_the_chat_at_the_head_of_the_other_department() -> None:
-    after = assignment.transferred(assigned(), "an", "premies", None, LATER, LIMITS)
-    assert (after.state, after.turn, after.department, after.head) == (ChatStatus.WAITING, 2, "premies", True)
-    assert (after.cause, after.former_agent_id, after.wanted_agent) == (Cause.TRANSFERRED, "an", None)
-    assert after.untold_since == LATER
-
-
-def test_a_transfer_to_a_colleague_waits_for_him_for_a_while() -> None:
-    after = assignment.transferred(assignment.arrived(assigned()), "an", None, "bert", LATER, LIMITS)
-    assert (after.department, after.wanted_agent) == ("algemeen", "bert")
-    ended = assignment.overdue(after, True, LATER + LIMITS.named, LIMITS)
-    assert (ended.wanted_agent, ended.v, ended.turn) == (None, after.v, after.turn)
-
-
-@pytest.mark.parametrize("chat", [waiting(), closed()], ids=["waiting", "closed"])
-def test_only_an_assigned_chat_is_transferred_and_by_its_agent(chat: Chat) -> None:
-    assert assignment.transferred(chat, "an", "premies", None, LATER, LIMITS) is chat
-    mine = assigned()
-    assert assignment.transferred(mine, "bert", "premies", None, LATER, LIMITS) is mine
-
-
 def test_a_chat_that_nobody_said_hello_to_is_closed() -> None:
     due = NOW + LIMITS.hello
     assert assignment.due_at(waiting(), LIMITS) == due
@@ -185,6 +240,7 @@ def test_a_chat_that_nobody_accepts_goes_back_and_the_agent_is_named() -> None:
     after = assignment.overdue(chat, True, due, LIMITS)
     assert (after.state, after.turn, after.head) == (ChatStatus.WAITING, 2, True)
     assert (after.overdue_agent, after.overdue_turn, after.untold_since) == ("an", 1, due)
+    assert (after.cause, after.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED)
     assert assignment.due_at(after, LIMITS) == due + LIMITS.retell
     told = assignment.told(after)
     assert (told.overdue_agent, told.untold_since) == (None, None)

@@ -2,21 +2,29 @@
 
 import asyncio
 
+import pytest
+
 from services.contracts import (
     AgentState,
     Cause,
     ChatAccepted,
+    ChatOpened,
     ChatState,
     CitizenArrived,
     CloseReason,
     CloseRequested,
+    Hold,
     PlaceClaimed,
     PlaceReleased,
+    PlacesChanged,
     PlaceWanted,
     QueueChanged,
     ReleaseReason,
     StateRequested,
+    TransferRefused,
 )
+from services.routing import assignment, transfers
+from services.routing.chat import Chat
 from tests.routing.scene import Scene, free, opening
 
 
@@ -183,3 +191,93 @@ async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> No
 async def test_facts_of_others_change_nothing(scene: Scene) -> None:
     await scene.handle(StateRequested(agent_id="an", state=AgentState.PAUSED))
     assert await scene.database["chats"].count_documents({}) == 0
+
+
+def held(fact: ChatOpened, agent: str = "an") -> ChatOpened:
+    return fact.model_copy(update={"held": Hold(agent_id=agent, agent_name=agent.title())})
+
+
+async def test_an_opening_with_a_place_is_one_write_and_one_fact(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+    saved = scene.store._save
+
+    async def save(before: Chat, after: Chat) -> bool:
+        commands.append("write")
+        return await saved(before, after)
+
+    async def load(chat_id: str) -> Chat:
+        raise AssertionError("a press reads nothing")
+
+    monkeypatch.setattr(scene.store, "_save", save)
+    monkeypatch.setattr(scene.store, "load", load)
+    fact = held(opening())
+    await scene.handle(fact)
+    await scene.hush()
+    (state,) = scene.ears.facts
+    assert isinstance(state, ChatState)
+    assert (state.chat_id, state.v, state.state, state.turn, state.cause, state.agent_id) == (
+        fact.chat_id,
+        2,
+        "assigned",
+        1,
+        Cause.ASSIGNED,
+        "an",
+    )
+    assert commands == ["write"]
+    assert not scene.queue._rung, "nobody waits: no line has changed"
+
+
+async def test_an_opening_with_a_place_that_is_heard_again_is_answered(scene: Scene) -> None:
+    fact = held(opening())
+    await scene.handle(fact)
+    await scene.handle(fact)
+    await scene.hush()
+    assert [(s.v, s.agent_id) for s in scene.ears.of(ChatState)] == [(2, "an"), (2, "an")]
+
+
+async def test_a_place_that_was_held_for_a_closed_chat_comes_free(scene: Scene) -> None:
+    fact = held(opening())
+    await scene.handle(CloseRequested(chat_id=fact.chat_id, by=CloseReason.CITIZEN))
+    await scene.handle(fact)
+    assert (await scene.ears.hear(ChatState)).state == "closed"
+
+
+async def test_silence_closes_a_chat_only_while_an_agent_has_it(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
+    assert (await scene.chat(chat_id)).waits
+    await scene.assign(chat_id)
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
+    assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.INACTIVE
+
+
+async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    now = scene.now()
+    await scene.store.change(
+        chat_id, lambda c: assignment.told(transfers.transferred(c, "an", "premies", None, now, scene.limits))
+    )
+    await scene.assign(chat_id, "bert", turn=2)
+    await scene.handle(TransferRefused(chat_id=chat_id, agent_id="an"))
+    await scene.hush()
+    assert scene.ears.of(ChatState, chat_id)[-1].v == 4, "not his to refuse: he is told who has it"
+    await scene.handle(TransferRefused(chat_id=chat_id, agent_id="bert"))
+    state = await scene.ears.hear(ChatState, lambda s: s.turn == 3)
+    assert (state.department, state.detail, state.former_agent_id) == ("algemeen", "refused", "bert")
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
+
+
+async def test_chats_that_ended_with_an_agent_make_the_pace_that_is_told(scene: Scene) -> None:
+    await scene.handle(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
+    for _ in range(3):
+        chat_id = await scene.press()
+        await scene.assign(chat_id)
+        await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
+        scene.later(seconds=60)
+        close = CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="an")
+        await scene.handle(close)
+        await scene.handle(close)
+    await scene.queue.announce("algemeen")
+    told = await scene.ears.hear(QueueChanged)
+    assert told.pace == pytest.approx(30, abs=1)

@@ -7,9 +7,9 @@ import pytest
 
 from services.broker import Unconfirmed
 from services.contracts import PlaceReleased, PlaceWanted, QueueChanged, ReleaseReason
-from services.routing import assignment
+from services.routing import assignment, transfers
 from services.routing.chat import Chat
-from services.routing.queue import _due
+from services.routing.queue import LONG, _due
 from tests.routing.scene import Scene, free, publishing
 
 
@@ -74,7 +74,7 @@ async def test_a_chat_for_a_colleague_names_him_and_stops_nobody(scene: Scene) -
     await scene.hush()
     await scene.store.change(
         named,
-        lambda c: assignment.told(assignment.transferred(c, "an", None, "bert", scene.now(), scene.limits)),
+        lambda c: assignment.told(transfers.transferred(c, "an", None, "bert", scene.now(), scene.limits)),
     )
     await scene.handle(free("algemeen", 1, 1))
     await scene.hush()
@@ -119,6 +119,34 @@ async def test_with_places_to_spare_a_press_asks_without_reading_the_line(
     await scene.assign(chats[0])
     await scene.hush()
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == chats
+
+
+async def test_at_the_end_of_a_long_line_nobody_reads_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    await scene.handle(free("algemeen", 0, 1))
+    chats = [await scene.press(greeted=False) for _ in range(LONG + 1)]
+    await scene.queue.ask("algemeen")
+
+    async def line(department: str, limit: int) -> list[Chat]:
+        raise AssertionError("each press would read all who wait")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.store, "line", line)
+        chats.append(await scene.press(greeted=False))
+    order = await scene.queue.order("algemeen")
+    assert [order.places[c] for c in chats] == list(range(1, LONG + 3))
+    await scene.hush()
+    assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {chats[0]}
+
+
+async def test_positions_that_are_asked_for_at_once_share_a_reading(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id = await scene.press()
+    first = await scene.queue.order("algemeen")
+    assert first.places == {chat_id: 1}
+    assert await scene.queue.order("algemeen") is first
+    monkeypatch.setattr("services.routing.queue.COALESCE", -1)
+    assert await scene.queue.order("algemeen") is not first
 
 
 def test_who_asked_asks_again_ever_more_rarely_but_the_first_in_line_at_each_sweep() -> None:

@@ -128,7 +128,10 @@ def test_settings_that_cannot_be_are_refused_in_a_line_each(tmp_path: Path) -> N
     assert "routing: ACCEPT_LIMIT:" in text
 
 
-@pytest.mark.parametrize("module", ["app", "consumers", "store", "queue", "citizens", "sweeps", "api", "__main__"])
+@pytest.mark.parametrize(
+    "module",
+    ["app", "consumers", "desk", "ledger", "overflow", "store", "queue", "citizens", "sweeps", "api", "__main__"],
+)
 def test_importing_opens_nothing_and_reads_no_environment(module: str) -> None:
     code = f"import services.routing.{module}, threading; assert threading.active_count() == 1"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True)

@@ -22,7 +22,9 @@ def test_the_environment_changes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert RoutingSettings(token_secret=SECRET).limits.waiting == timedelta(seconds=5)
 
 
-@pytest.mark.parametrize("name", ["HELLO_LIMIT", "AWAY_LIMIT", "WAITING_LIMIT", "ACCEPT_LIMIT", "NAMED_LIMIT"])
+@pytest.mark.parametrize(
+    "name", ["HELLO_LIMIT", "AWAY_LIMIT", "WAITING_LIMIT", "ACCEPT_LIMIT", "NAMED_LIMIT", "RETURN_LIMIT"]
+)
 def test_a_limit_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "0")
     with pytest.raises(ValidationError):

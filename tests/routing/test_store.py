@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from services.contracts import CloseReason, CloseRequested, Form
-from services.routing import assignment
+from services.contracts import Choice, ChoiceRule, CloseReason, CloseRequested, Form, Hold
+from services.routing import assignment, transfers
 from tests.routing.scene import Scene, opening
 
 
@@ -83,13 +83,6 @@ async def test_the_line_is_head_first_then_the_longest_waiting(scene: Scene) -> 
     assert await scene.store.waiting_departments() == {"algemeen", "premies"}
 
 
-async def test_revisions_of_a_queue_are_given_once_and_grow_over_a_lost_database(scene: Scene) -> None:
-    given = await asyncio.gather(*(scene.store.next_revision("algemeen", at_least=1_000) for _ in range(20)))
-    assert sorted(given) == list(range(1_000, 1_020))
-    await scene.database["queues"].drop()
-    assert await scene.store.next_revision("algemeen", at_least=2_000) == 2_000
-
-
 async def test_only_chats_with_a_deadline_that_passed_are_due(scene: Scene) -> None:
     quiet, greeted = await scene.press(greeted=False), await scene.press()
     gone = await scene.press()
@@ -106,6 +99,7 @@ async def test_searches_are_by_an_index_and_do_not_read_closed_chats(scene: Scen
         {"state": "waiting", "department": "algemeen"},
         {"due_at": {"$lte": scene.now()}},
         {"agent_id": "an", "state": "assigned"},
+        {"assignments.department": "algemeen", "assignments.at": {"$gte": scene.now()}},
     ):
         plan = await chats.find(query).explain()
         assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), plan
@@ -122,3 +116,34 @@ async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> N
     await scene.press("premies")
     counts = {("algemeen", "assigned"): 1, ("algemeen", "waiting"): 1, ("premies", "waiting"): 1}
     assert await scene.store.open_counts() == counts
+
+
+async def test_everything_that_a_chat_can_be_comes_back_as_it_was_written(scene: Scene) -> None:
+    choice = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=1, idle_for=2.5)
+    fact = opening().model_copy(update={"held": Hold(agent_id="an", agent_name="An", choice=choice)})
+    await scene.handle(fact)
+    await scene.store.change(
+        fact.chat_id, lambda c: transfers.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)
+    )
+    chat = await scene.chat(fact.chat_id)
+    assert (chat.origin and chat.origin.agent_id, chat.origin and chat.origin.to_agent) == ("an", "bert")
+    assert [(a.agent_id, a.turn, a.choice) for a in chat.assignments] == [("an", 1, choice)]
+    before, after = await scene.store.change(fact.chat_id, lambda c: c, known=chat)
+    assert before == after == chat, "a chat that was read is a guess as good as one that was written"
+
+
+async def test_the_latest_assignments_of_departments_come_first_and_are_few(scene: Scene) -> None:
+    chats = [await scene.press() for _ in range(5)]
+    for chat in chats:
+        scene.later(minutes=10)
+        await scene.assign(chat)
+    other = await scene.press("premies")
+    await scene.assign(other, "cas")
+
+    async def latest(*departments: str, limit: int = 100) -> list[str]:
+        return [a.chat_id for a in await scene.store.latest_assignments(departments, limit, scene.now())]
+
+    assert await latest("algemeen") == chats[::-1]
+    assert await latest("algemeen", limit=2) == chats[:2:-1]
+    assert await latest("premies", "algemeen", limit=2) == [other, chats[-1]]
+    assert await latest() == []

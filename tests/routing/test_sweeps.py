@@ -13,12 +13,14 @@ from services.contracts import (
     ChatAccepted,
     ChatState,
     CloseReason,
+    Detail,
     PlaceWanted,
     QueueChanged,
 )
-from services.routing import assignment
+from services.routing import assignment, transfers
+from services.routing.queue import FIRST_AGAIN
 from services.routing.sweeps import BACKLOG, STOOD_STILL, Calm
-from tests.routing.scene import Scene, listed
+from tests.routing.scene import Scene, free, listed
 
 
 @pytest.fixture(autouse=True)
@@ -166,19 +168,53 @@ async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> Non
     assert (await scene.chat(here)).waits
 
 
-async def test_a_transfer_to_a_colleague_joins_the_department_after_a_while(scene: Scene) -> None:
-    chat_id = await scene.press()
+def mended(reason: str) -> float:
+    return REGISTRY.get_sample_value("eloket_routing_repairs_total", {"reason": reason}) or 0.0
+
+
+async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_his_line(scene: Scene) -> None:
+    chat_id, before = await scene.press(), mended("unanswered")
     await scene.assign(chat_id, "an")
+    await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
     await scene.store.change(
-        chat_id, lambda c: assignment.told(assignment.transferred(c, "an", None, "bert", scene.now(), scene.limits))
+        chat_id,
+        lambda c: assignment.told(transfers.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)),
     )
-    await scene.queue.ask("algemeen")
-    await scene.ears.hear(PlaceWanted, lambda w: w.agent_id == "bert")
+    await scene.queue.ask("premies")
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))
     scene.later(seconds=61)
+    await scene.sweeps.timers()
+    state = await scene.ears.hear(ChatState, lambda s: s.turn == 3)
+    assert (state.department, state.cause, state.detail) == ("algemeen", Cause.TRANSFERRED, Detail.UNANSWERED)
+    assert mended("unanswered") == before + 1
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
+    scene.later(seconds=6)
     scene.queue._asked.clear()
     await scene.sweeps.timers()
-    await scene.ears.hear(PlaceWanted, lambda w: w.turn == 2 and w.agent_id is None)
-    assert (await scene.chat(chat_id)).turn == 2
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
+
+
+async def test_a_chat_whose_opening_never_comes_is_told_closed_after_a_while(scene: Scene) -> None:
+    chat_id, before = "11111111-2222-4333-8444-666666666666", mended("unknown_chat")
+    await scene.assign(chat_id)
+    await scene.sweeps.timers()
+    assert (await scene.chat(chat_id)).state is None, "its place was held before its opening, which may be late"
+    scene.later(seconds=5.1)
+    await scene.sweeps.timers()
+    state = await scene.ears.hear(ChatState, lambda s: s.chat_id == chat_id)
+    assert (state.state, state.turn) == ("closed", 1)
+    assert mended("unknown_chat") == before + 1
+
+
+async def test_asking_again_beside_free_places_is_counted_as_a_repair(scene: Scene) -> None:
+    await scene.handle(free("algemeen", 1, 1))
+    chat_id, before = await scene.press(), mended("asked_again")
+    asked = scene.queue._asked["algemeen"]
+    asked[chat_id, 1] = (asked[chat_id, 1][0] - FIRST_AGAIN, 1)
+    await scene.sweeps.ask()
+    assert mended("asked_again") == before + 1, "a place was free, and it did not get it: something was lost"
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id, chat_id]
 
 
 async def test_who_waits_asks_again_and_queues_are_told_again(scene: Scene) -> None:

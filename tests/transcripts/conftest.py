@@ -167,7 +167,7 @@ async def ear(vhost_url: str) -> AsyncIterator[Ear]:
         exchange = await declare_topology(channel)
         made = Ear(channel, exchange)
         queue = await channel.declare_queue(exclusive=True)
-        for key in ("message.stored.#", "message.refused.#", "note.stored.#"):
+        for key in ("message.stored.#", "message.refused.#", "note.stored.#", "citizen.silent.#", "close.requested"):
             await queue.bind(exchange, key)
 
         async def hear(message: AbstractIncomingMessage) -> None:

@@ -35,6 +35,16 @@ CHAT = new_id()
 CITIZEN = Actor(party="citizen", id=CHAT)
 AN = Actor(party="agent", id="an")
 BERT = Actor(party="agent", id="bert")
+LEFT: dict[str, Any] = {
+    "chat_id": CHAT,
+    "department": "algemeen",
+    "locale": "fr",
+    "name": "An Peeters",
+    "contact": "02 123 45 67",
+    "text": "Waar is mijn premie?",
+    "at": "2026-11-22T15:04:05.678000Z",
+}
+DONE = {"chat_id": CHAT, "agent_id": "bert", "departments": ["algemeen", "premies"]}
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -58,7 +68,7 @@ class Door:
 
     async def ask(self, path: str, body: dict[str, Any]) -> Answer:
         async with self.client.post(path, json=body, headers=self.headers(None)) as answer:
-            return answer.status, await answer.json()
+            return answer.status, await answer.json(content_type=None)
 
 
 @contextlib.asynccontextmanager
@@ -152,13 +162,50 @@ async def test_tails(door: Door):
 
 
 async def test_only_services_may_ask(door: Door):
-    for path, body in ((internal.HISTORY, {"chats": []}), (internal.TAILS, {"chat_ids": []})):
+    asked: list[tuple[str, dict[str, Any]]] = [
+        (internal.HISTORY, {"chats": []}),
+        (internal.TAILS, {"chat_ids": []}),
+        (internal.QUESTION_LEAVE, LEFT),
+        (internal.QUESTIONS, {"departments": []}),
+        (internal.QUESTION_DONE, DONE),
+    ]
+    for path, body in asked:
         async with door.client.post(path, json=body) as answer:
             assert answer.status == 401
     for path in (f"/chats/{CHAT}/transcript", f"/chats/{CHAT}/attachments/x"):
         bad = {"Authorization": f"Bearer {KEYS.chat_token(CHAT)}"}
         async with door.client.get(path, headers=bad) as answer:
             assert (answer.status, (await answer.json(content_type=None))["code"]) == (401, "unauthenticated")
+
+
+# ── questions that were left ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_question_is_left_read_and_dealt_with(door: Door):
+    assert (await door.ask(internal.QUESTION_LEAVE, LEFT))[0] == 204
+    assert (await door.ask(internal.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}))[0] == 204
+    status, answer = await door.ask(internal.QUESTIONS, {"departments": ["algemeen"]})
+    assert (status, answer) == (200, {"questions": [LEFT]})
+    assert (await door.ask(internal.QUESTION_DONE, DONE))[0] == 204
+    assert (await door.ask(internal.QUESTION_DONE, DONE))[0] == 204
+    assert (await door.ask(internal.QUESTIONS, {"departments": ["algemeen"]}))[1] == {"questions": []}
+
+
+async def test_no_question_without_its_chat_and_nothing_of_another_department(door: Door):
+    status, answer = await door.ask(internal.QUESTION_LEAVE, {**LEFT, "chat_id": new_id()})
+    assert (status, answer["code"]) == (404, "no_such_chat")
+    await door.ask(internal.QUESTION_LEAVE, LEFT)
+    for wrong in ({"departments": ["wonen"]}, {"chat_id": new_id()}):
+        status, answer = await door.ask(internal.QUESTION_DONE, {**DONE, **wrong})
+        assert (status, answer["code"]) == (404, "no_such_question")
+
+
+async def test_what_was_left_is_in_no_log(door: Door, capfd: pytest.CaptureFixture[str]):
+    await door.ask(internal.QUESTION_LEAVE, LEFT)
+    await door.ask(internal.QUESTION_DONE, DONE)
+    said = "".join(capfd.readouterr())
+    assert "question_left" in said
+    assert not any(LEFT[secret] in said for secret in ("contact", "text", "name"))
 
 
 # ── attachments ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,20 +4,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from pymongo.errors import AutoReconnect
 
-from services import consuming
+from services import consuming, topology
 from services.broker import Publisher
 from services.contracts import (
     Cause,
     ChatState,
     ChatStatus,
     CitizenArrived,
+    CitizenStayed,
     CloseReason,
+    Detail,
     Entry,
+    Fact,
+    Hold,
     MessagePosted,
     NotePosted,
     NoteStored,
@@ -28,12 +32,15 @@ from services.contracts import (
 )
 from services.database import Database
 from services.transcripts import consumers as module
-from services.transcripts.consumers import MessageConsumer, note_handler
+from services.transcripts.consumers import MessageConsumer, note_handler, stay_handler
 from services.transcripts.files import UPLOADING, File, Files
 from services.transcripts.recording import Heard, Recorder
+from services.transcripts.rounds import opened_id
+from services.transcripts.silences import Watched
 from services.transcripts.store import Store
+from services.transcripts.system_texts import event_text
 from services.transcripts.writer import Writer, now_ms
-from tests.transcripts.conftest import OPENED_AT, Ear, attachment, new_id, opened_fact, until
+from tests.transcripts.conftest import OPENED_AT, Ear, attachment, entry, new_id, opened_fact, until
 
 
 def posted(chat: str, id_: str | None = None, sender: str = "citizen", text: str | None = "Dag", **more: str):
@@ -68,6 +75,7 @@ class Bench:
     task: "asyncio.Task[None]"
 
 
+QUIET = timedelta(seconds=600)
 Start = Callable[[], "contextlib.AbstractAsyncContextManager[Bench]"]
 
 
@@ -81,7 +89,7 @@ def start(vhost_url: str, database: Database, store: Store, files: Files) -> Sta
         telling = asyncio.create_task(publisher.run())
         await publisher.link.up.wait()
         own = Store(database)
-        recorder = Recorder(own, files, publisher, Writer(own, 5_000))
+        recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET)
 
         async def probe() -> None:
             await database.command("ping")
@@ -134,6 +142,127 @@ async def test_what_comes_after_the_end_is_refused_and_a_repeat_is_answered(star
         await until(lambda: ear.refused() and len(ear.stored(chat)) == 4, "a refusal and a repeat")
         assert [(r.id, r.sender_id, r.code) for r in ear.refused()] == [(late.id, "citizen", RefusalCode.CHAT_CLOSED)]
         assert [e.seq for e in ear.stored(chat) if e.id == known] == [2, 2]
+
+
+async def test_a_chat_that_begins_with_an_agent_has_its_opening_first(start: Start, ear: Ear):
+    held = {"held": Hold(agent_id="bert", agent_name="Bert")}
+    one, other, far = new_id(), new_id(), new_id()
+    async with start() as bench:
+        await ear.put(
+            opened_fact(one).model_copy(update=held),
+            state(one, 1, Cause.ASSIGNED, agent="bert"),
+            state(other, 1, Cause.ASSIGNED, agent="bert"),
+            posted(other, sender="bert", text="Goedemiddag"),
+            opened_fact(other).model_copy(update=held),
+        )
+        await until(lambda: len(ear.stored(one)) == 3 and len(ear.stored(other)) == 4, "both")
+        await ear.put(state(far, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: bench.consumer._waiting, "the state to wait for its chat")
+        await ear.put(opened_fact(far).model_copy(update=held))
+        await until(lambda: len(ear.stored(far)) == 3, "the chat that was heard of last")
+    begun = [(Cause.OPENED, None), (None, "Waar vind ik het formulier?"), (Cause.ASSIGNED, None)]
+    for chat in (one, other, far):
+        told = ear.stored(chat)
+        assert [(e.event, None if e.event else e.text) for e in told[:3]] == begun
+        assert [e.seq for e in told] == list(range(1, len(told) + 1))
+        assert told[2].text == "U bent nu verbonden met Bert."
+
+
+async def test_what_happens_waits_for_a_question_that_another_replica_is_storing(start: Start, ear: Ear):
+    chat, opening = new_id(), opened_fact(new_id())
+    opening = opening.model_copy(update={"chat_id": chat})
+    async with start() as bench:
+        await bench.store.open_chats([opening])
+        await bench.store.insert([entry(chat, 1, Party.SYSTEM, id=opened_id(chat), event=Cause.OPENED)])
+        await ear.put(state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: bench.consumer._waiting, "it to wait")
+        await ear.put(opening)
+        await until(lambda: len(ear.stored(chat)) == 2, "the rest")
+        log = await bench.store.entries(chat)
+    assert [e.event for e in log] == [Cause.OPENED, None, Cause.ASSIGNED]
+    assert ear.stored(chat) == log[1:]
+
+
+async def test_why_a_chat_went_elsewhere_is_said_in_true_words(start: Start, ear: Ear):
+    chat = new_id()
+    async with start():
+        await ear.put(
+            opened_fact(chat, None),
+            state(chat, 2, Cause.TRANSFERRED, 2, detail=Detail.OVERFLOW),
+            state(chat, 3, Cause.ASSIGNED, 2, agent="bert"),
+            state(chat, 4, Cause.TRANSFERRED, 3),
+            state(chat, 5, Cause.TRANSFERRED, 4, detail=Detail.REFUSED),
+        )
+        await until(lambda: len(ear.stored(chat)) == 5, "the journey")
+        told = ear.stored(chat)[1:]
+    assert [e.event for e in told] == [Cause.TRANSFERRED, Cause.ASSIGNED, Cause.TRANSFERRED, Cause.TRANSFERRED]
+    texts = [event_text("nl", Cause.TRANSFERRED, detail=d) for d in (Detail.OVERFLOW, None, Detail.REFUSED)]
+    assert [e.text for e in told if e.event is Cause.TRANSFERRED] == texts
+
+
+async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages_nothing(
+    start: Start, ear: Ear, monkeypatch
+):
+    chat, far = new_id(), OPENED_AT + timedelta(days=3_650)
+    async with start() as bench:
+
+        async def watched() -> list[Watched]:
+            return await bench.store.due_silences(far, 10)
+
+        await ear.put(opened_fact(chat, None), state(chat, 1, Cause.AGENT_LEFT, 2))
+        await until(lambda: len(ear.stored(chat)) == 2, "a wait")
+        assert await watched() == []
+        await ear.put(state(chat, 2, Cause.ASSIGNED, 2, agent="bert"))
+        await until(lambda: len(ear.stored(chat)) == 3, "an agent")
+        (first,) = await watched()
+        assert (first.chat_id, first.stayed_at, first.told) == (chat, None, None)
+        monkeypatch.setattr(bench.store, "_chats", None)  # whoever reads or writes it fails
+        await ear.put(*(posted(chat, sender=s) for s in ("citizen", "bert") for _ in range(5)))
+        await until(lambda: len(ear.stored(chat)) == 13, "ten messages")
+        assert await ear.waiting() == 0
+
+
+async def test_an_agent_who_is_told_again_does_not_put_off_the_look(start: Start, ear: Ear):
+    chat, far = new_id(), OPENED_AT + timedelta(days=3_650)
+    async with start() as bench:
+        await ear.put(opened_fact(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: len(ear.stored(chat)) == 2, "an agent")
+        (first,) = await bench.store.due_silences(far, 10)
+        async with start():  # remembers nothing of what it told
+            bench.task.cancel()
+            last = posted(chat)
+            await ear.put(state(chat, 2, Cause.ASSIGNED, agent="bert"), last)
+            await until(lambda: last.id in {e.id for e in ear.stored(chat)}, "the message")
+            assert await bench.store.due_silences(far, 10) == [first]
+            await bench.store.look_again(first, None, None)
+            await ear.put(state(chat, 3, Cause.ASSIGNED, 2, agent="an"), state(chat, 4, Cause.CLOSED), posted(chat))
+            await until(ear.refused, "the end")
+            assert await bench.store.due_silences(far, 10) == [], "what is over is not looked at"
+
+
+async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store):
+    chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
+    await store.open_chats([opened_fact(chat)])
+    await store.note_states([(chat, 1, "an")], {chat: OPENED_AT})
+    handled: list[Fact] = []
+    handle = stay_handler(store, lambda: at if not handled else OPENED_AT)
+
+    async def counted(fact: Fact) -> None:
+        await handle(fact)
+        handled.append(fact)
+
+    consumers = consuming.Consumers(vhost_url, lambda: asyncio.sleep(0))
+    consumers.add(topology.TRANSCRIPTS_SILENCES, counted)
+    task = asyncio.create_task(consumers.run())
+    await until(lambda: consumers.running, "the consumer")
+    await ear.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
+    await until(lambda: len(handled) == 3, "all three")
+    assert [w.stayed_at for w in await store.due_silences(at, 10)] == [at], "a clock that is behind takes nothing away"
+    with pytest.raises(ValueError, match="not a citizen who stayed"):
+        await stay_handler(store, now_ms)(CitizenArrived(chat_id=chat))
+    await consumers.drain()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_state_told_again_costs_nothing_and_is_stored_once(start: Start, ear: Ear, monkeypatch):

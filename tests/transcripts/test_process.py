@@ -107,7 +107,8 @@ async def test_sigterm_finishes_what_is_in_hand(
     run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
 ):
     chats = [new_id() for _ in range(400)]
-    with run(mongodb_url, mongodb_prefix) as service:
+    with contextlib.ExitStack() as running:
+        service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
         await ear.put(*(opened_fact(c, None) for c in chats))
         await until(lambda: len(ear.stored()) > 50, "the work to begin")
         assert await asyncio.to_thread(service.kill, signal.SIGTERM) == 0
@@ -129,7 +130,8 @@ async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
     sent = {c: [posted(c) for _ in range(60)] for c in chats}
     with contextlib.ExitStack() as replicas:
         start = partial(run, mongodb_url, mongodb_prefix)
-        first, second = replicas.enter_context(start()), replicas.enter_context(start())
+        first = await asyncio.to_thread(replicas.enter_context, start())  # the ear's connection lives on meanwhile
+        second = await asyncio.to_thread(replicas.enter_context, start())
         await ear.put(*(opened_fact(c, None) for c in chats))
         await until(lambda: len(ear.stored()) >= len(chats), "the chats")
         putting = asyncio.create_task(put_all(ear, list(sent.values())))

@@ -67,6 +67,9 @@ def test_nothing_is_added_after_the_seal_before_the_opening_or_beyond_the_limit(
     assert barred(message("1"), Tail(3, sealed=True), 5) == Refused(RefusalCode.CHAT_CLOSED)
     assert barred(message("1"), Tail(0), 5) is UNKNOWN
     assert barred(opened(), Tail(0), 5) is None
+    assigned = Wanted("a", "1", Party.SYSTEM, "system", event=Cause.ASSIGNED, after=2)
+    assert barred(assigned, Tail(1), 5) is UNKNOWN, "the question comes first"
+    assert barred(assigned, Tail(2), 5) is None
     assert barred(message("1"), Tail(5), 5) == Refused(RefusalCode.UNAVAILABLE)
     assert barred(seal(), Tail(5), 5) is None
 

@@ -16,6 +16,20 @@ def test_the_limits_of_the_protocol_are_the_defaults() -> None:
     assert settings.attachment_total == 50 * 1024 * 1024
 
 
+@pytest.mark.parametrize("limit", ["0", "90", "2.5"])
+def test_a_silence_lasts_as_long_as_is_said(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    assert Settings(token_secret=SECRET).silence_limit == 900
+    monkeypatch.setenv("SILENCE_LIMIT", limit)
+    assert Settings(token_secret=SECRET).silence_limit == float(limit)
+
+
+@pytest.mark.parametrize("limit", ["-1", "inf", "nan", "long"])
+def test_a_silence_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setenv("SILENCE_LIMIT", limit)
+    with pytest.raises(ValidationError):
+        Settings(token_secret=SECRET)
+
+
 @pytest.mark.parametrize("url", ["", "tcp://127.0.0.1:3310", "unix:/run/clamav/clamd.ctl"])
 def test_a_scanner_by_tcp_or_unix_socket(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("CLAMD_URL", url)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.contracts import Cause, CloseReason
+from services.contracts import Cause, CloseReason, Detail
 from services.departments import LOCALES
 from services.transcripts.system_texts import event_text, locale_of
 
@@ -20,6 +20,26 @@ def test_each_event(locale: str, cause: Cause) -> None:
 def test_each_end_has_words_of_its_own(locale: str) -> None:
     texts = {event_text(locale, Cause.CLOSED, None, reason) for reason in CloseReason}
     assert len(texts) == len(CloseReason)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize(
+    ("cause", "detail"),
+    [
+        (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED),
+        (Cause.TRANSFERRED, Detail.OVERFLOW),
+        (Cause.TRANSFERRED, Detail.REFUSED),
+        (Cause.TRANSFERRED, Detail.UNANSWERED),
+    ],
+)
+def test_what_has_more_behind_it_is_said_in_true_words(locale: str, cause: Cause, detail: Detail) -> None:
+    assert event_text(locale, cause, detail=detail) != event_text(locale, cause)
+
+
+@pytest.mark.parametrize("detail", Detail)
+def test_the_reason_of_an_earlier_change_leaves_the_words_of_a_later_one_alone(detail: Detail) -> None:
+    assert event_text("nl", Cause.ASSIGNED, "An", detail=detail) == "U bent nu verbonden met An."
+    assert event_text("nl", Cause.CLOSED, detail=detail) == event_text("nl", Cause.CLOSED)
 
 
 def test_the_languages_differ() -> None:

@@ -30,7 +30,7 @@ const types = (frames) => frames.map((frame) => frame.type);
 test("the state of the agent is what the server says, and a change is news once", () => {
   const { state, effects } = after(rules.desk(AGENT, null), welcome(), { type: "state", state: "paused" }, { type: "state", state: "paused" });
   assert.equal(state.agent.state, "paused");
-  assert.deepEqual(effects, [{ type: "state", state: "available" }, { type: "state", state: "paused" }]);
+  assert.deepEqual(effects, [{ type: "state", state: "available", why: null }, { type: "state", state: "paused", why: null }]);
 });
 
 test("an assigned chat arrives once, however often it is told", () => {

@@ -31,7 +31,10 @@ test("every text that the modules and the page name is there", () => {
 test("every reason and code of the protocol has words of its own", () => {
   const words = {
     ended: ["citizen", "agent", "inactive", "no_agent", "away", "other"],
-    gone: ["transferred", "agent_left", "not_accepted", "other"],
+    gone: ["transferred", "agent_left", "not_accepted", "unanswered", "refused", "other"],
+    returned: ["refused", "unanswered", "other"],
+    choice: ["named", "only_one", "language", "fewest_chats", "longest_idle", "other"],
+    state: ["why_accept_overdue"],
     error: ["invalid", "too_long", "unknown_attachment", "chat_closed", "not_yours", "rate_limited", "unavailable", "other"],
     attach: ["too_large", "type_not_allowed", "infected", "chat_closed", "forbidden", "rate_limited", "unavailable", "other"],
   };

@@ -276,3 +276,27 @@ test("whatever is lost, doubled, reordered, refused or cut, both end with the sa
     assert.deepEqual(log.filter((one) => one.from === "citizen").map((one) => one.id), posted, `seed ${seed}`);
   }
 });
+
+const inLine = (wait) => ({ type: "status", dot: "grey", position: 2, agent: null, ...(wait === undefined ? {} : { wait }) });
+const withAgent = { type: "status", dot: "green", position: null, agent: { name: "An" }, wait: null };
+const silent = (warning) => ({ type: "inactive", warning, closes_at: warning ? "2026-11-23T08:05:00Z" : null, seconds: warning ? 300 : null });
+
+test("the wait is the server's estimate; an older server, or one that does not know, says none", () => {
+  assert.equal(welcomed().wait, null);
+  assert.equal(hear(welcomed(), inLine(240)).wait, 240);
+  assert.equal(hear(welcomed(), inLine(240), inLine()).wait, null);
+  assert.equal(hear(welcomed(), inLine(null)).wait, null);
+  assert.equal(hear(welcomed(), inLine(240), withAgent).wait, null);
+});
+
+test("a warning stands until the server takes it back, the agent leaves, the chat ends or the connection is lost", () => {
+  const warned = hear(welcomed(), withAgent, silent(1));
+  assert.equal(warned.inactive.seconds, 300);
+  assert.equal(hear(warned, silent(2)).inactive.warning, 2);
+  assert.equal(hear(warned, withAgent, agentSays(1)).inactive.warning, 1);
+  assert.equal(hear(warned, { type: "welcome", last_seq: 0 }).inactive.warning, 1); // a second hello is not warned again
+  assert.equal(hear(warned, silent(0)).inactive, null);
+  assert.equal(hear(warned, inLine(60)).inactive, null);
+  assert.equal(hear(warned, { type: "closed", reason: "inactive" }).inactive, null);
+  assert.equal(rules.disconnected(warned).inactive, null);
+});

@@ -114,7 +114,15 @@ async def _left_alone(citizen: Person, agent: Person) -> AsyncIterator[tuple[str
     yield "console-leaving", agent
     await agent.hook("confirm").click()
     await citizen.dot("grey")
+    await expect(citizen.hook("chat-wait")).to_contain_text("U bent nummer 1 in de wachtrij.")
     yield "waiting", citizen
+    await citizen.hook("leave-question").click()
+    yield "leaving-a-question", citizen
+    await citizen.hook("question-text").fill("")
+    await citizen.hook("question-send").click()
+    await expect(citizen.hook("question-contact")).to_have_attribute("aria-invalid", "true")
+    yield "leaving-nothing", citizen
+    await citizen.page.keyboard.press("Escape")
     await log_in(agent, "an")
     await citizen.dot("green")
     await expect(agent.hook("chat-input")).to_be_visible()

@@ -47,7 +47,7 @@ async def test_no_state_has_a_violation_or_scrolls_sideways(scene: Scene, tmp_pa
     seen: list[str] = []
     async for name, person in states(scene, file):
         seen.append(name)
-        found += [f"{name}: {problem}" for problem in await _problems(person.page)]
+        found += [f"{name}: {problem}" for problem in await problems(person.page)]
     assert not found, "\n".join(found)
     assert len(seen) == len(set(seen))
     assert {f"info-sheet-{language}" for language in LANGUAGES} < set(seen)
@@ -56,14 +56,15 @@ async def test_no_state_has_a_violation_or_scrolls_sideways(scene: Scene, tmp_pa
 async def test_the_search_reaches_into_the_element(scene: Scene) -> None:
     citizen = await scene.citizen()
     await citizen.button("blue")
-    assert not await _problems(citizen.page)
+    assert not await problems(citizen.page)
     spoil = """() => document.querySelector("eloket-chat").shadowRoot.querySelector("aside").append(
         Object.assign(document.createElement("button"), { className: "empty" }))"""
     await citizen.page.evaluate(spoil)
-    assert [problem for problem in await _problems(citizen.page) if "button-name" in problem]
+    assert [problem for problem in await problems(citizen.page) if "button-name" in problem]
 
 
-async def _problems(page: Page) -> list[str]:
+async def problems(page: Page) -> list[str]:
+    """What is wrong with the page as it stands, in every look; empty when nothing is."""
     found = []
     for look in LOOKS:
         await _turn(page, look.size, look.scheme, look.forced)

@@ -23,6 +23,9 @@ export const me = () => ask("GET", "/api/agent/me");
 export const login = (username, password) => ask("POST", "/api/agent/session", { username, password });
 export const logout = () => ask("DELETE", "/api/agent/session");
 export const colleagues = (department) => ask("GET", `/api/agents?department=${encodeURIComponent(department)}`);
+export const questions = () => ask("GET", "/api/questions");
+export const questionDone = (chat) => ask("POST", `/api/questions/${encodeURIComponent(chat)}/done`);
+export const assignments = (department) => ask("GET", `/api/assignments?department=${encodeURIComponent(department)}&limit=100`);
 export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
 
 /** Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`; the cookie lets it through. */

@@ -1,5 +1,6 @@
 /** The bar at the top: connection, available or paused, and the menu with language, sound, notifications and leaving. */
 import { attribute, button, el, icon, text } from "./dom.js";
+import { questionsLabel } from "./questions.js";
 import { notifyState } from "./signals.js";
 import { LANGUAGES } from "./texts.js";
 
@@ -13,20 +14,31 @@ export function languageChoice(t, id, onLanguage) {
   return el("label", { class: "field" }, t("language"), select);
 }
 
-/** Fills `root`; returns `render(desk, link)`. `acts`: `setState(word)`, `logout()`, `language(one)`; `sound` as `chime()` makes it. */
-export function showBar(root, t, { name, sound, acts }) {
+/**
+ * Fills `root`; returns `render(desk, link, shown)`, `shown` the overview in front or null. `acts`: `setState(word)`, `overview(name)`, `logout()`,
+ * `language(one)`; `sound` as `chime()` makes it, `left` as `leftQuestions()`.
+ */
+export function showBar(root, t, { agent, sound, left, acts }) {
   const linkWords = el("span");
   const link = el("span", { class: "link", role: "status" }, linkWords);
   const now = el("strong");
   const next = el("span", { class: "next" });
   const state = el("button", { type: "button", class: "state", "data-testid": "agent-state", on: { click: toggle } }, now, next);
-  root.replaceChildren(link, state, menu(t, { name, sound, acts }));
+  const opener = (name, ...words) =>
+    el("button", { type: "button", class: "opener", "aria-expanded": "false", "aria-controls": "overview", title: t(name), "data-testid": `open-${name}`, on: { click: () => acts.overview(name) } }, ...words);
+  const openers = { questions: opener("questions") };
+  if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), el("span", { class: "words" }, t("assignments")));
+  root.replaceChildren(link, state, el("div", { class: "openers" }, ...Object.values(openers)), menu(t, { name: agent.name ?? agent.id, sound, acts }));
 
   function toggle() {
     if (!state.getAttribute("aria-disabled")) acts.setState(state.dataset.state === "available" ? "paused" : "available");
   }
 
-  return (desk, line) => {
+  return (desk, line, shown) => {
+    for (const [one, node] of Object.entries(openers)) attribute(node, "aria-expanded", String(one === shown));
+    const count = String(left.list()?.length ?? "");
+    if (openers.questions.dataset.count !== count) openers.questions.replaceChildren(...questionsLabel(t, left));
+    openers.questions.dataset.count = count;
     if (link.dataset.link !== line) {
       link.dataset.link = line;
       link.firstChild.replaceWith(icon(LINK_ICONS[line]));

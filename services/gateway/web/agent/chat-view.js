@@ -2,7 +2,7 @@
 import { nameOf } from "./chat-list.js";
 import { composer } from "./composer.js";
 import { attribute, button, el, icon, text } from "./dom.js";
-import { endKey, isNew } from "./entry.js";
+import { endKey, handover, isNew, isOffer } from "./entry.js";
 import { messageLog } from "./log.js";
 import { known } from "./texts.js";
 import { clock } from "./times.js";
@@ -23,31 +23,35 @@ export function chatView(t, one, { acts, departments, agent, uploads }) {
   const back = button(t("list.back"), { symbol: "back", id: "chat-back", on: { click: acts.back } });
   const heading = el("h2", { id: "chat-name", tabindex: "-1" }, el("bdi", {}, name));
   const typing = el("p", { class: "typing" });
+  const silent = el("p", { class: "silent", "data-testid": "citizen-silent" });
   const bars = el("div", { class: "bars", role: "status" });
   const panel = el("div", { class: "panel" },
     el("div", { class: "chat-head" }, back, el("div", { class: "titles" }, heading, there), el("div", { class: "acts" }, transfer, download, close)),
     about(t, one, departments), bars, log.element, write.element);
-  write.element.prepend(typing);
+  write.element.prepend(silent, typing);
+  let offered = false;
 
   function draw(now) {
     const over = Boolean(now.ended);
-    const held = over && [transfer, close].concat(...write.element.elements).includes(document.activeElement);
+    offered = isOffer(now);
+    const held = panel.contains(document.activeElement);
     write.hide(over);
     transfer.hidden = close.hidden = over;
     attribute(transfer, "aria-disabled", now.transfer && "true");
     attribute(close, "aria-disabled", now.closing && "true");
-    if (held) heading.focus();
     drawThere(t, there, now);
     text(typing, now.talk.typing ? t("item.typing", { name }) : "");
+    text(silent, now.silent ? t("chat.silent", { time: clock(now.silent.closes_at, t.language, new Date()) }) : "");
     drawBars(t, bars, now, acts);
     log.draw(now);
+    if (held && (!panel.contains(document.activeElement) || !document.activeElement.getClientRects().length)) heading.focus();
   }
 
   return {
     id,
     element: panel,
     draw,
-    focus: () => (write.element.hidden ? heading.focus() : write.focus()),
+    focus: () => (write.element.hidden || offered ? heading.focus() : write.focus()),
     writing: write.focused,
     atBottom: log.atBottom,
     toBottom: log.toBottom,
@@ -64,17 +68,33 @@ function drawThere(t, node, one) {
   node.replaceChildren(icon(symbol), t(`item.${key}`));
 }
 
-/** What stands between the head and the messages: not accepted yet, being transferred or ended, over. */
+/** What stands between the head and the messages: not accepted yet, offered, being transferred or ended, over. */
 function drawBars(t, bars, one, acts) {
-  const looks = one.ended ? endKey(one).join(".") : isNew(one) ? "new" : one.closing ? "closing" : one.transfer ? "transfer" : "";
-  if (bars.dataset.looks === looks) return;
-  bars.dataset.looks = looks;
-  const banner = (kind, words, act, hook, main) =>
-    el("div", { class: `banner ${kind}` }, el("span", {}, words), act && button(t(`item.${act}`), { class: main, "data-testid": hook, on: { click: () => acts[act](one.id) } }));
-  if (one.ended) bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss", "dismiss", ""));
-  else if (looks === "new") bars.replaceChildren(banner("fresh", t("chat.unaccepted"), "accept", "accept", "main"));
-  else if (looks) bars.replaceChildren(banner("", t(looks === "closing" ? "close.asked" : "transfer.sent")));
+  const looks = looksOf(one);
+  const note = looks === "offer" ? handover(one) : null;
+  const key = `${looks} ${note?.id ?? ""}`;
+  if (bars.dataset.looks === key) return;
+  bars.dataset.looks = key;
+  const banner = (kind, words, ...doable) =>
+    el("div", { class: `banner ${kind}` }, el("div", { class: "words" }, ...[words].flat()), doable.length > 0 && el("div", { class: "row" }, ...doable.map((act) =>
+      button(t(`item.${act}`), { class: act === "accept" ? "main" : "", "data-testid": act, on: { click: () => acts[act](one.id) } }))));
+  if (one.ended) bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss"));
+  else if (looks === "offer") bars.replaceChildren(banner("fresh offer", offer(t, note), "accept", "refuse"));
+  else if (looks === "new") bars.replaceChildren(banner("fresh", one.returned ? known(t, "returned", one.returned) : t("chat.unaccepted"), "accept"));
+  else if (looks) bars.replaceChildren(banner("", t({ closing: "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])));
   else bars.replaceChildren();
+}
+
+function looksOf(one) {
+  if (one.ended) return endKey(one).join(".");
+  if (isOffer(one)) return one.refusing ? "refusing" : "offer";
+  if (isNew(one)) return "new";
+  return one.closing ? "closing" : one.transfer ? "transfer" : "";
+}
+
+/** What is known of who gives it: the note. The whole of it stands among the messages. */
+function offer(t, note) {
+  return [el("p", {}, t("chat.offered")), note && el("p", { class: "handover" }, el("strong", {}, t("chat.offered_note", { name: note.name })), " ", el("span", { dir: "auto" }, note.text))].filter(Boolean);
 }
 
 /** The citizen's question and form, as a block that folds; unfolded where there is room for it. */

@@ -12,7 +12,7 @@ import { chooseLanguage, speaker } from "./texts.js";
 const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
 const at = (id) => document.getElementById(id);
 const page = {
-  tools: at("tools"), login: at("login"), desk: at("desk"), list: at("chat-list"), empty: at("chats-empty"), chat: at("chat"),
+  tools: at("tools"), login: at("login"), desk: at("desk"), list: at("chat-list"), empty: at("chats-empty"), chat: at("chat"), overview: at("overview"),
   problem: at("problem"), loading: at("loading"), skip: at("skip"),
   title: (words) => document.title !== words && (document.title = words),
 };

@@ -11,11 +11,11 @@ const MOST_NAMED = 100; // chats that a hello may name
 export function desk(agent, kept) {
   const list = (kept?.chats ?? []).map((one) => chats.entry(one, one));
   const selected = list.some((one) => one.id === kept?.selected) ? kept.selected : null;
-  return { agent: { ...agent, state: null }, welcomed: false, chats: list, selected };
+  return { agent: { ...agent, state: null, why: kept?.why ?? null }, welcomed: false, chats: list, selected };
 }
 
 /** What a later page needs. */
-export const keep = ({ chats: list, selected }) => ({ selected, chats: list.map(chats.keep) });
+export const keep = ({ agent, chats: list, selected }) => ({ selected, why: agent.why, chats: list.map(chats.keep) });
 
 export const find = (state, id) => state.chats.find((one) => one.id === id);
 export const isOpen = (one) => !one.ended;
@@ -59,8 +59,9 @@ export function mayOpen(state) {
 
 /**
  * What a frame of the server does: `{desk, effects}`; effects are `{type, …}` for whoever does I/O:
- * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `message` {id, added}, `ended` {id}, `missing` {id} (no
- * longer ours, nobody told why), `state` {state}, `transfer_refused` {id}, `error` {code, id}. Unknown frames change nothing.
+ * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `returned` {id}, `message` {id, added}, `ended` {id},
+ * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id},
+ * `error` {code, id}. Unknown frames change nothing.
  */
 export function take(state, frame) {
   switch (frame.type) {
@@ -75,7 +76,9 @@ export function take(state, frame) {
     case "citizen":
       return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true })));
     case "state":
-      return agentState(state, frame.state);
+      return agentState(state, frame.state, frame.reason ?? null);
+    case "inactive":
+      return silence(state, frame);
     case "note":
       return done(update(state, frame.chat_id, (one) => ({ ...one, book: notes.stored(one.book, frame) })));
     case "error":
@@ -88,7 +91,8 @@ export function take(state, frame) {
 const done = (next, ...effects) => ({ desk: next, effects });
 
 function welcome(state, { agent, chats: list = [] }) {
-  let next = { ...state, agent: { ...state.agent, ...agent }, welcomed: true };
+  const why = agent?.state === "paused" ? state.agent.why : null; // a welcome does not say it: what was told before still holds
+  let next = { ...state, agent: { ...state.agent, ...agent, why }, welcomed: true };
   const effects = [];
   for (const chat of list) {
     const step = place(next, chat);
@@ -100,7 +104,7 @@ function welcome(state, { agent, chats: list = [] }) {
     next = update(next, one.id, (chat) => chats.ended(chat, "gone", "other"));
     effects.push({ type: "missing", id: one.id });
   }
-  if (agent?.state && agent.state !== state.agent.state) effects.push({ type: "state", state: agent.state });
+  if (agent?.state && agent.state !== state.agent.state) effects.push({ type: "state", state: agent.state, why });
   return done(next, ...effects);
 }
 
@@ -109,7 +113,9 @@ function place(state, chat) {
   const { entry, ask } = chats.placed(before ?? chats.entry(chat), chat);
   const rest = before ? state.chats.map((one) => (one.id === entry.id ? entry : one)) : [...state.chats, entry];
   const effects = ask ? [{ type: ask }] : [];
-  if (!before || before.ended) effects.push({ type: "arrived", id: entry.id });
+  const news = !before || before.ended;
+  if (news) effects.push({ type: "arrived", id: entry.id });
+  if (entry.returned && (news || !before.returned)) effects.push({ type: "returned", id: entry.id });
   return done({ ...state, chats: rest }, ...effects);
 }
 
@@ -119,12 +125,22 @@ function finish(state, id, kind, reason) {
   return done(update(state, id, (one) => chats.ended(one, kind, reason)), { type: "ended", id });
 }
 
-function agentState(state, word) {
-  if (state.agent.state === word) return done(state);
-  return done({ ...state, agent: { ...state.agent, state: word } }, { type: "state", state: word });
+function agentState(state, word, reason) {
+  const why = word === "paused" ? (reason ?? (state.agent.state === word ? state.agent.why : null)) : null;
+  if (state.agent.state === word && state.agent.why === why) return done(state);
+  return done({ ...state, agent: { ...state.agent, state: word, why } }, { type: "state", state: word, why });
 }
 
-// A refusal is about a note, about a transfer that waits for its answer, or about the conversation.
+/** `warning` 0: the citizen is there again. */
+function silence(state, { chat_id: id, warning, closes_at }) {
+  const one = find(state, id);
+  if (!one || one.ended) return done(state);
+  const silent = warning > 0 ? { warning, closes_at } : null;
+  const louder = silent && silent.warning !== one.silent?.warning;
+  return done(update(state, id, (before) => ({ ...before, silent })), ...(louder ? [{ type: "silent", id }] : []));
+}
+
+// A refusal is about a note, about a transfer or a refusal of one that waits for its answer, or about the conversation.
 function refuse(state, frame) {
   const one = find(state, frame.chat_id);
   if (!one) return done(state, { type: "error", code: frame.code }, ...(LATER.includes(frame.code) ? [{ type: "later" }] : []));
@@ -134,6 +150,10 @@ function refuse(state, frame) {
   }
   if (one.transfer && !frame.id) {
     return done(update(state, one.id, (chat) => ({ ...chat, transfer: false })), { type: "transfer_refused", id: one.id });
+  }
+  // It is ours for good, accepted in another tab perhaps: the next welcome says how it stands.
+  if (chats.isOffer(one) && one.refusing && !frame.id) {
+    return done(update(state, one.id, (chat) => ({ ...chat, refusing: false })), { type: "refusal_refused", id: one.id }, { type: "later" });
   }
   return converse(state, frame);
 }
@@ -146,7 +166,8 @@ function converse(state, frame) {
   if (added.length) effects.push({ type: "message", id: one.id, added });
   if (frame.type === "error" && !frame.id && !OVER.includes(frame.code)) effects.push({ type: "error", code: frame.code, id: one.id });
   const shown = frame.type === "read" && frame.from === "agent" ? frame.seq : 0;
-  return done(update(state, one.id, (before) => chats.read({ ...before, talk: chat }, shown)), ...effects);
+  const silent = added.some((message) => message.from === "citizen") ? null : one.silent;
+  return done(update(state, one.id, (before) => chats.read({ ...before, talk: chat, silent }, shown)), ...effects);
 }
 
 /** A chat that ended earlier, with what the transcript says was said; closed when that says so too. */
@@ -173,7 +194,14 @@ export function due(state, { here, bottom }) {
   return { frames, desk: { ...state, chats: list } };
 }
 
+// Anything that is said about an offered chat would accept it, so nothing is, but that it is refused.
+function dueOfOffer(one) {
+  if (!one.refusing || one.refuseTold) return { frames: [], entry: one };
+  return { frames: [{ type: "refuse" }], entry: { ...one, refuseTold: true } };
+}
+
 function dueOf(one, front, bottom) {
+  if (chats.isOffer(one)) return dueOfOffer(one);
   const frames = [];
   let next = one;
   if (!one.accepted && (one.pressed || front)) {

@@ -19,6 +19,11 @@ export function entry(chat, kept = {}) {
     transfer: false, // asked for, not answered yet
     closing: kept.closing ?? false, // the agent ended it; the server has not said so yet
     closeTold: false, // and was told so, since the last hello
+    transferred: chat.transferred === true, // a colleague gave it to us, and it may still be refused
+    refusing: kept.refusing ?? false, // the agent does not want it; the server has not taken it away yet
+    refuseTold: false, // and was told so, since the last hello
+    returned: chat.returned ?? null, // why it came back after a transfer: "refused" | "unanswered"
+    silent: null, // the citizen says nothing: {warning, closes_at}
     draft: { text: "", note: "", kind: "message", ...kept.draft },
   };
 }
@@ -28,19 +33,20 @@ const aboutOf = ({ department, locale, name, question, form, opened_at }) =>
 
 /** The server counts this chat among ours (again): `{entry, ask}`; it is a new one when it had ended here. */
 export function placed(one, chat) {
-  const back = one.ended ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false } : {};
+  const back = one.ended ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, refusing: false } : {};
+  const way = { transferred: chat.transferred === true, returned: chat.returned ?? null, refuseTold: false };
   // What the server says of accepting holds, unless it may not have heard yet what was told: then it is told again.
   const told = one.accepted || one.pressed;
   const unheard = chat.accepted === false;
   const accept = unheard ? { accepted: false, pressed: told } : {};
   const seen = chat.accepted === true || (!one.ended && (unheard ? told : one.seen));
   const { chat: next, ask } = talk.welcome({ ...one.talk, closed: null }, chat.last_seq ?? 0);
-  return { entry: { ...one, ...accept, ...back, seen, closeTold: false, about: { ...one.about, ...aboutOf(chat) }, talk: next }, ask };
+  return { entry: { ...one, ...accept, ...back, ...way, seen, closeTold: false, about: { ...one.about, ...aboutOf(chat) }, talk: next }, ask };
 }
 
 /** The connection is gone: what was told to the server counts no longer. */
 export const disconnected = (one) => ({
-  ...one, talk: talk.disconnected(one.talk), book: notes.disconnected(one.book), told: 0, accepted: false, transfer: false, closeTold: false, online: null,
+  ...one, talk: talk.disconnected(one.talk), book: notes.disconnected(one.book), told: 0, accepted: false, transfer: false, closeTold: false, online: null, silent: null,
 });
 
 /** It is over here. What was not sent has failed and can still be read; the first reason stands. */
@@ -49,7 +55,8 @@ export function ended(one, kind, reason) {
   const code = kind === "closed" ? "chat_closed" : "not_yours";
   const fail = (item) => (item.state === "failed" ? item : { ...item, state: "failed", code, wire: false });
   const conversation = { ...talk.disconnected(one.talk), pending: one.talk.pending.map(fail) };
-  return { ...one, ended: { kind, reason }, talk: conversation, book: notes.shut(one.book, code), transfer: false };
+  const shown = kind === "gone" ? talk.lastSeq(one.talk) : one.shown; // what a colleague has to answer is not unread here
+  return { ...one, ended: { kind, reason }, shown, talk: conversation, book: notes.shut(one.book, code), transfer: false, silent: null };
 }
 
 /** Messages of the citizen that were not on the screen yet. The system's own do not count. */
@@ -57,6 +64,12 @@ export const unread = (one) => one.talk.messages.filter((message) => message.seq
 
 /** Assigned, and no person has seen it yet. */
 export const isNew = (one) => !one.ended && !one.seen;
+
+/** A colleague gave it to us, and the agent has not chosen yet: until then the server hears nothing that would accept it. */
+export const isOffer = (one) => isNew(one) && one.transferred;
+
+/** What a colleague wrote for whoever takes the chat over: the last note, or null. */
+export const handover = (one) => one.book.notes.at(-1) ?? null;
 
 /** Something that was written here could not be sent. */
 export const hasFailed = (one) => [...one.talk.pending, ...one.book.pending].some((item) => item.state === "failed");
@@ -69,14 +82,16 @@ export const read = (one, seq) => (seq > one.shown ? { ...one, shown: seq } : on
 
 /**
  * All that is to be shown of the conversation, in order, each with a `key` that stays the same from the press on "send" to the receipt:
- * `{key, kind: "message" | "note" | "pending" | "pending_note", …}`. A note stands behind the messages that are older.
+ * `{key, kind: "message" | "note" | "pending" | "pending_note" | "returned", …}`. A note stands behind the messages that are older.
  */
 export function timeline(one) {
   const items = [];
+  const assigned = one.talk.messages.findLast((message) => message.event === "assigned");
   const waiting = [...one.book.notes];
   for (const message of one.talk.messages) {
     while (waiting.length && waiting[0].at < message.at) items.push(noteItem(waiting.shift()));
     items.push({ kind: "message", key: `${message.from}:${message.id ?? message.seq}`, ...message });
+    if (one.returned && message === assigned) items.push({ kind: "returned", key: `returned:${message.seq}`, why: one.returned, at: message.at });
   }
   items.push(...waiting.map(noteItem));
   items.push(...one.talk.pending.map((item) => ({ kind: "pending", key: `agent:${item.id}`, ...item })));
@@ -89,10 +104,12 @@ const noteItem = (note) => ({ kind: "note", key: `note:${note.id}`, ...note });
 /** The end of a chat waits until all that was written before it is on its way. */
 export const closeIsDue = (one) => one.closing && !one.closeTold && !one.talk.pending.some((item) => item.state === "sending" && !item.wire);
 
-/** Why it is over here, as the last part of a text's name. One that was taken back unseen was not accepted in time. */
-export function endKey({ ended: over, seen }) {
+/** Why it is over here, as a text's name in two parts. One that was taken back unseen was refused, or not accepted in time. */
+export function endKey({ ended: over, seen, refusing, transferred }) {
   if (over.kind === "closed") return ["ended", over.reason];
-  return ["gone", over.reason === "agent_left" && !seen ? "not_accepted" : over.reason];
+  if (refusing && !seen) return ["gone", "refused"];
+  const why = over.reason === "agent_left" && !seen ? "not_accepted" : over.reason;
+  return ["gone", why === "not_accepted" && transferred ? "unanswered" : why];
 }
 
 /** The seq of our last message that the citizen was shown, else 0: only that one says so. */
@@ -104,6 +121,6 @@ export function lastReadSeq(one) {
 export function keep(one) {
   const pending = one.talk.pending.map(({ id, text, attachment, file, state, code }) => ({ id, text, attachment, file, state, code }));
   const open = one.book.pending.map(({ id, text, state, code }) => ({ id, text, state, code }));
-  const { shown, seen, ended: over, closing, draft } = one;
-  return { chat_id: one.id, ...one.about, shown, seen, ended: over, closing, draft, pending, notes: open };
+  const { shown, seen, ended: over, closing, refusing, transferred, draft } = one;
+  return { chat_id: one.id, ...one.about, shown, seen, ended: over, closing, refusing, transferred, draft, pending, notes: open };
 }

@@ -48,6 +48,7 @@ export function messageLog(t, { chat, name, acts, agent, onScroll }) {
       text(node, t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading"));
       return node;
     }
+    if (item.kind === "returned") return old ?? el("div", { class: "message system aside" }, el("div", { class: "bubble" }, known(t, "returned", item.why)));
     const file = Boolean(item.attachment && item.kind === "message");
     const reuse = old && old.dataset.file === String(file);
     const node = reuse ? old : messageNode(t, chat, item, one, agent);

@@ -1,12 +1,14 @@
 /** The page while an agent is logged in: draws the desk and turns presses into acts. */
 import { colleagues } from "./api.js";
+import { assignmentsView } from "./assignments.js";
 import { showBar } from "./bar.js";
 import { drawList, nameOf } from "./chat-list.js";
 import { chatView } from "./chat-view.js";
 import { chooseDownload, confirm } from "./dialogs.js";
 import { button, el } from "./dom.js";
 import { find, mayOpen, openChats, unread } from "./desk.js";
-import { endKey, isNew } from "./entry.js";
+import { endKey, isNew, isOffer } from "./entry.js";
+import { leftQuestions, questionsView } from "./questions.js";
 import { notify } from "./signals.js";
 import { known } from "./texts.js";
 import { chooseTransfer, nameOf as departmentName } from "./transfer.js";
@@ -22,12 +24,14 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
   let t = first;
   let view = null;
   let bar;
+  let front = null; // the overview in the place of the chat: {name, view}
   let link = ["connecting", null];
   let touched = document.hasFocus() ? Date.now() : -PRESENT;
   let departments = new Map();
   const gone = new AbortController();
   const uploads = uploader({ onDone: (id, file) => work.attach(id, file), announce: say });
   const work = startWork({ agent, onChange: draw, onEffect, look });
+  const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
   const acts = {
     ...work,
     open: (id) => open(id, true),
@@ -37,6 +41,8 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
       show(work.desk().selected ? "chat" : "list");
       page.list.querySelector("button")?.focus();
     },
+    refuse: (id) => (work.refuse(id), draw(work.desk(), ...link)),
+    overview: (name) => (front?.name === name ? shutOverview() : openOverview(name)),
     seen: () => work.look(),
     back: () => (show("list"), page.list.querySelector(`[data-chat="${work.desk().selected}"]`)?.focus()),
     upload: (id, file) => uploads.add(t, id, file),
@@ -47,8 +53,33 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
     language: onLanguage,
   };
 
+  const OVERVIEWS = {
+    questions: (more) => questionsView(t, { left, departments: () => departments, say, acts: more }),
+    assignments: (more) => assignmentsView(t, { departments: agent.departments, names: () => departments, acts: more }),
+  };
+
+  function openOverview(name) {
+    front?.view.stop();
+    front = { name, view: OVERVIEWS[name]({ back: () => (shutOverview(), view ? view.focus() : page.chat.focus()), open: (id) => open(id, true) }) };
+    page.overview.replaceChildren(front.view.element);
+    page.overview.hidden = false;
+    draw(work.desk(), ...link);
+    front.view.focus();
+    work.look();
+  }
+
+  function shutOverview() {
+    front?.view.stop();
+    front = null;
+    page.overview.hidden = true;
+    page.overview.replaceChildren();
+    draw(work.desk(), ...link);
+    work.look();
+  }
+
   function open(id, focus) {
     work.select(id);
+    if (front) shutOverview();
     show("chat");
     draw(work.desk(), ...link);
     view?.toBottom();
@@ -64,20 +95,23 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
     return document.visibilityState === "visible" && (document.hasFocus() || Date.now() - touched < PRESENT);
   }
 
-  /** On a narrow page the list hides the chat: then nobody sees it. */
+  /** An overview, and on a narrow page the list too, hides the chat: then nobody sees it. */
   function look() {
-    const visible = here() && !(matchMedia(NARROW).matches && page.desk.dataset.view === "list");
+    const visible = here() && !front && !(matchMedia(NARROW).matches && page.desk.dataset.view === "list");
     return { here: visible, bottom: view?.id === work.desk().selected && view.atBottom() };
   }
 
   function draw(desk, line, code) {
     link = [line, code];
     if (line === "ended" && code === 4401) return onEnd();
-    bar ??= showBar(page.tools, t, { name: agent.name ?? agent.id, sound, acts });
-    bar(desk, line);
+    bar ??= showBar(page.tools, t, { agent, sound, left, acts });
+    bar(desk, line, front?.name ?? null);
+    page.desk.toggleAttribute("data-overview", Boolean(front));
+    page.skip.hidden = Boolean(front);
+    front?.view.draw(desk);
     drawList(page.list, page.empty, t, { desk, departments, acts, now: new Date() });
     drawChat(desk);
-    drawProblem(line, code);
+    drawProblem(desk, line, code);
     page.title(titleOf(desk));
   }
 
@@ -96,11 +130,18 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
     view.draw(one);
   }
 
-  function drawProblem(line, code) {
-    const words = line !== "ended" ? "" : t(code === 4409 ? "connection.other_tabs" : "connection.refused");
+  function drawProblem(desk, line, code) {
+    const [words, label, act] = problemOf(desk, line, code) ?? [""];
     if (page.problem.dataset.words === words) return;
     page.problem.dataset.words = words;
-    page.problem.replaceChildren(...(words ? [el("span", {}, words), button(t("connection.retry"), { class: "small", on: { click: () => work.reconnect() } })] : []));
+    page.problem.replaceChildren(...(words ? [el("span", {}, words), button(label, { class: "small", "data-testid": "mend", on: { click: act } })] : []));
+  }
+
+  /** What keeps new chats away, in words, with what mends it; else null. */
+  function problemOf(desk, line, code) {
+    if (line === "ended") return [t(code === 4409 ? "connection.other_tabs" : "connection.refused"), t("connection.retry"), () => work.reconnect()];
+    const why = `state.why_${desk.agent.why}`;
+    return desk.agent.state === "paused" && t.has(why) ? [t(why), t("state.resume"), () => work.setState("available")] : null;
   }
 
   function titleOf(desk) {
@@ -116,7 +157,10 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
     if (effect.type === "arrived") arrived(one, name);
     else if (effect.type === "message" && effect.added.some((message) => message.from === "citizen")) spoken(one, name);
     else if (effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
-    else if (effect.type === "state") say(t(`state.now_${effect.state}`));
+    else if (effect.type === "returned") say(`${t("chat.back", { name })} ${known(t, "returned", one.returned)}`);
+    else if (effect.type === "silent") say(`${name}: ${t("item.silent")}`);
+    else if (effect.type === "state" && !t.has(`state.why_${effect.why}`)) say(t(`state.now_${effect.state}`));
+    else if (effect.type === "refusal_refused") say(t("chat.refusal_refused"), true);
     else if (effect.type === "transfer_refused") say(t("transfer.refused"), true);
     else if (effect.type === "error") say(sentence(known(t, "error", effect.code)), true);
   }
@@ -124,10 +168,10 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
   function arrived(one, name) {
     loadDepartments();
     sound.play("arrived");
-    const words = t("chat.new_chat", { name });
-    say(words);
+    const words = t(one.returned ? "chat.back" : isOffer(one) ? "chat.new_offer" : "chat.new_chat", { name });
+    if (!one.returned) say(words); // that one is told with its reason
     notify(words, one.id, () => open(one.id, true));
-    if (mayOpen(work.desk())) open(one.id, here() && idle());
+    if (mayOpen(work.desk()) && !front) open(one.id, here() && idle());
   }
 
   /** The focus may move to a new chat: it is nowhere, or in the chat that makes way. */
@@ -138,16 +182,18 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
 
   function spoken(one, name) {
     const away = document.visibilityState !== "visible" || !document.hasFocus();
-    if (!away && one.id === work.desk().selected) return;
+    const seen = one.id === work.desk().selected && !front;
+    if (!away && seen) return;
     sound.play("message");
-    if (one.id !== work.desk().selected) say(t("chat.new_message", { name }));
+    if (!seen) say(t("chat.new_message", { name }));
     notify(t("chat.new_message", { name }), one.id, () => open(one.id, true));
   }
 
   async function loadDepartments() {
-    const missing = work.desk().chats.find((one) => one.about.department && !departments.has(one.about.department));
+    const named = [...work.desk().chats.map((one) => one.about.department), ...agent.departments];
+    const missing = named.find((one) => one && !departments.has(one));
     if (!missing) return;
-    const answer = await colleagues(missing.about.department);
+    const answer = await colleagues(missing);
     if (!answer.ok) return;
     departments = new Map((answer.body?.departments ?? []).map((one) => [one.id, departmentName(one, t.language)]));
     rebuild();
@@ -176,10 +222,16 @@ export function openStage({ t: first, agent, sound, say, page, onLogout, onLangu
       departments = new Map();
       loadDepartments();
       rebuild();
+      if (front) openOverview(front.name);
       page.tools.querySelector("summary")?.focus();
     },
     stop() {
       gone.abort();
+      left.stop();
+      front?.view.stop();
+      page.overview.hidden = true;
+      page.overview.replaceChildren();
+      page.desk.removeAttribute("data-overview");
       uploads.stop();
       view?.stop();
       work.stop();

@@ -3,9 +3,12 @@ import { Connection } from "../lib/connection.js";
 import * as talk from "../lib/conversation.js";
 import { newId, transcript } from "./api.js";
 import * as rules from "./desk.js";
+import { isOffer } from "./entry.js";
 import { keepDesk, keptDesk } from "./keeping.js";
 import * as notes from "./notes.js";
 
+// Whatever the agent does with a chat that was offered takes it; only opening it does not.
+const accepted = (one) => (one.seen ? one : { ...one, pressed: true, seen: true, refusing: false });
 const LATER = 2000; // ms before a refused line is tried again
 const SAVE = 200;
 const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
@@ -88,6 +91,7 @@ export function startWork({ agent, onChange, onEffect, look }) {
   const edit = (id, alter) => change(rules.update(desk, id, alter));
   const converse = (id, alter) => edit(id, (one) => ({ ...one, talk: alter(one.talk) }));
   const note = (id, alter) => edit(id, (one) => ({ ...one, book: alter(one.book) }));
+  const isOffered = (id) => isOffer(rules.find(desk, id) ?? { ended: true });
 
   addEventListener("pagehide", save);
   connection.open();
@@ -101,23 +105,24 @@ export function startWork({ agent, onChange, onEffect, look }) {
       change(rules.select(desk, id));
       remember(id);
     },
-    accept: (id) => edit(id, (one) => ({ ...one, pressed: true, seen: true })),
+    accept: (id) => edit(id, accepted),
+    refuse: (id) => edit(id, (one) => ({ ...one, refusing: true })),
     dismiss: (id) => change(rules.dismiss(desk, id)),
-    post: (id, text) => converse(id, (chat) => talk.post(chat, newId(), { text })),
-    attach: (id, file) => converse(id, (chat) => talk.post(chat, newId(), { attachment: file.id, file })),
+    post: (id, text) => edit(id, (one) => accepted({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
+    attach: (id, file) => edit(id, (one) => accepted({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
     again: (id, message) => converse(id, (chat) => talk.again(chat, message)),
     discard: (id, message) => converse(id, (chat) => talk.discard(chat, message)),
-    note: (id, text) => note(id, (book) => notes.write(book, newId(), text)),
+    note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, newId(), text) })),
     againNote: (id, one) => note(id, (book) => notes.again(book, one)),
     discardNote: (id, one) => note(id, (book) => notes.discard(book, one)),
     draft: (id, draft) => edit(id, (one) => ({ ...one, draft })),
-    typing: (id, active) => desk.welcomed && connection.send({ type: "typing", chat_id: id, active }),
-    close: (id) => edit(id, (one) => ({ ...one, closing: true })),
+    typing: (id, active) => desk.welcomed && !isOffered(id) && connection.send({ type: "typing", chat_id: id, active }),
+    close: (id) => edit(id, (one) => accepted({ ...one, closing: true })),
     setState: (state) => desk.welcomed && connection.send({ type: "state", state }),
     transfer(id, to, words) {
       const frame = { type: "transfer", chat_id: id, to, ...(words ? { note: words } : {}) };
       if (!desk.welcomed || !connection.send(frame)) return onEffect({ type: "transfer_refused", id }, desk);
-      edit(id, (one) => ({ ...one, transfer: true }));
+      edit(id, (one) => accepted({ ...one, transfer: true }));
     },
     reconnect: () => connection.open(),
     stop() {

@@ -17,6 +17,8 @@ export function conversation(me, pending = []) {
     dot: "grey",
     position: null,
     agent: null,
+    wait: null, // seconds, estimated
+    inactive: null, // or the frame that warns
     typing: false, // the other party
     read: 0,
     closed: null,
@@ -36,7 +38,10 @@ export function receive(chat, frame) {
     case "welcome":
       return welcome({ ...chat, dot: frame.dot ?? chat.dot }, frame.last_seq);
     case "status":
-      return done({ ...chat, dot: frame.dot, position: frame.position ?? null, agent: frame.agent ?? null });
+      return done({ ...chat, dot: frame.dot, position: frame.position ?? null, agent: frame.agent ?? null, wait: frame.wait ?? null,
+        inactive: frame.dot === "green" ? chat.inactive : null });
+    case "inactive":
+      return done({ ...chat, inactive: frame.warning ? frame : null });
     case "message":
       return message(chat, frame);
     case "typing":
@@ -68,7 +73,7 @@ export function welcome(chat, last) {
 /** What had no receipt goes out again, under the same ids, after the next welcome. */
 export function disconnected(chat) {
   const pending = chat.pending.map((item) => ({ ...item, wire: false }));
-  return { ...chat, pending, welcomed: false, blocked: false, typing: false };
+  return { ...chat, pending, welcomed: false, blocked: false, typing: false, inactive: null };
 }
 
 function message(chat, frame) {
@@ -97,7 +102,7 @@ function without(chat, stored) {
 
 function close(chat, reason) {
   const pending = chat.pending.map((item) => fail(item, "chat_closed"));
-  return { ...chat, pending, closed: reason ?? "inactive", dot: "red", position: null, agent: null, typing: false };
+  return { ...chat, pending, closed: reason ?? "inactive", dot: "red", position: null, agent: null, typing: false, inactive: null };
 }
 
 const fail = (item, code) => ({ ...item, state: "failed", code, wire: false });

@@ -13,10 +13,10 @@ const DRAW = 16; // ms
 
 /** Joins and shows the chat of `record`; onGone: the server does not know it. */
 export function chatView({ t, lang, base, store, record, announce, isOpen, onUnread, onGone, onEnded, onRestart, onDismiss }) {
-  let state, link, timer;
+  let state, link, timer, aside;
   const save = async (path, name) => {
-    const good = await import("./files.js").then((files) => files.save({ base, record, path, name })).catch(() => false);
-    tell(t(good ? "saved" : "saveFailed"), !good);
+    const said = import("./files.js").then((files) => files.save({ base, record, path, name, element }));
+    tell(...(await said.catch(() => [t("network"), true])));
   };
   const log = messageLog({
     t, lang, announce, onFile: ({ id, name }) => save(`attachments/${id}`, name),
@@ -75,8 +75,7 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     if (session.ending() && link.state !== "open") return t("ending");
     if (link.state === "lost") return t("lost");
     if (colour === "green") return state.agent?.name ? t("green", state.agent) : t("greenNobody");
-    if (colour === "red") return t("red");
-    return state.position ? `${t("grey")}. ${t("queue", { n: state.position })}.` : t("grey");
+    return t(colour);
   }
 
   function draw() {
@@ -93,6 +92,10 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     log.type(state);
     log.update(state, session.backlog());
     if (state.closed && ended.hidden) finish();
+    if (state.position || state.inactive || record.left || state.closed === "no_agent")
+      aside ??= import("./aside.js").then((module) => module.aside({ base, store, record, announce, session, element, bar }))
+        .catch(() => (aside = null));
+    aside?.then((tell) => tell?.(state, link));
     seen();
   }
 
@@ -115,7 +118,7 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     if (isOpen() && !document.hidden && log.atEnd() && last > (record.shown ?? 0)) {
       record.shown = last;
       if (store.read("chat")?.chat_id === record.chat_id) store.write("chat", { ...store.read("chat"), shown: last });
-      if (!state.closed) session.shown(last);
+      if (!state.closed) session.send({ type: "read", seq: last });
     }
     onUnread(unread(state, record.shown ?? 0));
   }
@@ -140,6 +143,7 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     stop: () => {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", seen);
+      aside?.then((tell) => tell?.());
       log.stop();
       bar.stop();
       session.leave();

@@ -55,7 +55,7 @@ export function composer({ t, base, record, store, session, announce }) {
     const chosen = [...files.files];
     files.value = "";
     uploading ??= import("./files.js").then((module) =>
-      module.uploads({ t, base, record, session: session(), announce, list: uploads, focus: () => attach.focus() }));
+      module.uploads({ base, record, session: session(), announce, list: uploads, focus: () => attach.focus() }));
     uploading.then(({ add }) => chosen.forEach(add)).catch(() => {
       uploading = null;
       announce(t("network"), true);

@@ -1,7 +1,12 @@
 // Files up and down, loaded at the first of them. The token goes in a header, never in an address.
 import { h, say } from "./dom.js";
+import { dressed } from "./dressed.js";
 
 const LARGEST = 10 * 1024 * 1024; // bytes; the server has the last word
+const LOOKS = `
+.upload { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .6rem; padding: .35rem 1rem; border-top: 1px solid var(--line); font-size: .875rem; }
+progress { flex: 1; min-width: 4rem; accent-color: var(--press); }
+`;
 const AGAIN = ["network", "rate_limited", "unavailable"];
 
 const problemCode = (text) => {
@@ -30,8 +35,13 @@ export function upload({ base, record, file, onProgress }) {
   return { done, cancel: () => request.abort() };
 }
 
-/** Downloads with the chat's token; true when that went well. */
-export async function save({ base, record, path, name }) {
+/** Downloads with the chat's token; what to say: `[words, wrong]`. */
+export async function save({ base, record, path, name, element }) {
+  const t = await dressed(element, "files", LOOKS);
+  return (await download({ base, record, path, name })) ? [t("saved")] : [t("saveFailed"), true];
+}
+
+async function download({ base, record, path, name }) {
   try {
     const headers = { Authorization: `Bearer ${record.token}` };
     const answer = await fetch(`${base}/api/chats/${record.chat_id}/${path}`, { headers, credentials: "omit" });
@@ -60,7 +70,8 @@ export function fileName(disposition) {
 }
 
 /** The uploads of a chat, a row each in `list`: `add(file)`, `stop()`. */
-export function uploads({ t, base, record, session, announce, list, focus }) {
+export async function uploads({ base, record, session, announce, list, focus }) {
+  const t = await dressed(list, "files", LOOKS);
   const running = new Set();
   let line = Promise.resolve(); // one at a time
 

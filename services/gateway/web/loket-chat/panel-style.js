@@ -72,8 +72,6 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .choice p, .ended p { margin-bottom: .4rem; }
 .choice .tool { background: var(--paper); }
 .reason { font-weight: 600; }
-.upload { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .6rem; padding: .35rem 1rem; border-top: 1px solid var(--line); font-size: .875rem; }
-progress { flex: 1; min-width: 4rem; accent-color: var(--press); }
 @media (max-width: 30rem), (max-height: 30rem) {
   .panel { inset: var(--top, 0) 0 auto 0; width: 100vw; height: var(--height, 100dvh); border: 0; border-radius: 0; overflow-y: auto; }
   .head { flex: none; } .chat { flex: 1 0 auto; min-height: 0; } .body { flex: 1 0 auto; max-height: max(100% - 3.75rem, 20rem); } }

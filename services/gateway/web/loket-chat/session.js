@@ -115,7 +115,8 @@ export function joinChat({ base, record, store, onChange }) {
       typed = active ? Date.now() : 0;
       connection.send({ type: "typing", active });
     },
-    shown: (seq) => connection.send({ type: "read", seq }),
+    hear,
+    send: (frame) => connection.send(frame),
     end: () => {
       ending = true;
       flush();

@@ -1,0 +1,50 @@
+"""Why which agent got which chat, for supervisors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from services import internal
+from services.departments import Departments
+from services.gateway.frames import stamp
+from services.gateway.requests import agent_session, problems_of, unavailable
+from services.gateway.upstream import Declined, Unavailable, Upstream
+from services.problems import Problem
+
+
+def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
+    """`GET /api/assignments`."""
+
+    @app.get(
+        "/api/assignments",
+        responses=problems_of(_401="unauthenticated", _403="forbidden", _404="unknown_department", _503="unavailable"),
+    )
+    async def assignments(
+        request: Request,
+        chat_id: Annotated[str | None, Query(max_length=36)] = None,
+        department: Annotated[str | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> Response:
+        """The assignments of one chat, or the latest ones of a department (left out: the supervisor's own)."""
+        agent = (await agent_session(request, upstream)).agent
+        if not agent.supervisor:
+            raise Problem(403, "forbidden", "Only a supervisor can see this.")
+        wanted: list[str] | None = None
+        if chat_id is None:
+            if department is not None and departments.get(department) is None:
+                raise Problem(404, "unknown_department", "There is no such department.")
+            wanted = agent.departments if department is None else [department]
+        query = internal.AssignmentsQuery(chat_id=chat_id, departments=wanted, limit=limit)
+        try:
+            found = await upstream.ask("routing", internal.ASSIGNMENTS, query, internal.Assignments)
+        except (Unavailable, Declined) as error:
+            raise unavailable() from error
+        shown = [_shown(a) for a in found.assignments]
+        return JSONResponse({"assignments": shown}, headers={"Cache-Control": "no-store"})
+
+
+def _shown(assignment: internal.Assignment) -> dict[str, Any]:
+    return {**assignment.model_dump(mode="json"), "at": stamp(assignment.at)}

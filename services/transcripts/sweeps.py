@@ -1,0 +1,77 @@
+"""Looks at citizens' silences, in every replica: twice is harmless.
+
+A chat whose time has come stays marked (its `silence_at` is past) until what follows has been told: who dies in between
+leaves it to the next one. The rules are in `silences.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from services.broker import Publisher
+from services.consuming import BAD_DAY_ERRORS
+from services.contracts import CitizenSilent, CloseReason, CloseRequested, Fact
+from services.tracing import begin_trace
+from services.transcripts import counting
+from services.transcripts.silences import Limits, Look, Step, Watched, look
+from services.transcripts.store import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 1.0  # seconds
+AT_A_TIME = 200  # chats in one sweep
+
+
+@dataclass(frozen=True)
+class Silences:
+    """Warns citizens who are silent, then asks for the end. `well`: what they say is being stored here."""
+
+    store: Store
+    publisher: Publisher
+    limits: Limits
+    clock: Callable[[], datetime]
+    well: Callable[[], bool]
+
+    async def run(self) -> None:
+        """Sweeps until cancelled; what is away now is tried again next time."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1.0))
+            begin_trace()
+            try:
+                await self.sweep()
+            except BAD_DAY_ERRORS as error:
+                log.warning("sweep_failed", sweep="silences", error=type(error).__name__)
+            except Exception:
+                log.exception("sweep_failed", sweep="silences")
+
+    async def sweep(self) -> None:
+        """One look at each chat whose time has come, the longest due first."""
+        if not self.well():
+            return
+        for chat in await self.store.due_silences(self.clock(), AT_A_TIME):
+            begin_trace(chat_id=chat.chat_id)
+            await self._look(chat)
+
+    async def _look(self, chat: Watched) -> None:
+        found = look(await self.store.last(chat.chat_id), chat, self.limits, self.clock())
+        if fact := _fact(chat.chat_id, found):
+            await self.publisher.tell(fact)
+        if await self.store.look_again(chat, found.again, found.told) and found.step and found.new:
+            counting.SILENCES.labels(found.step.value).inc()
+            log.info("citizen_silent", step=found.step.value)
+
+
+def _fact(chat_id: str, found: Look) -> Fact | None:
+    """What is told of a look, if anything."""
+    if found.step is None or found.told is None:
+        return None
+    if found.step is Step.CLOSED:
+        return CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE)
+    told = found.told
+    return CitizenSilent(chat_id=chat_id, warning=told.warning, since=told.since, closes_at=told.closes_at)

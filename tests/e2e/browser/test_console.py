@@ -1,0 +1,218 @@
+"""The console with more than one chat, transfers that are refused, left questions, and what a supervisor sees."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.e2e.browser.people import PHONE, Person, Scene, log_in, press
+from tests.e2e.browser.test_accessibility import problems
+from tests.e2e.browser.test_waiting import hurried  # noqa: F401
+from tests.presence.conftest import HASH
+from tests.real import Broker, System, running_system, unique
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+ACCOUNT = """[[accounts]]
+username = "{username}"
+name = "{name}"
+password_hash = "{hash}"
+departments = ["algemeen", "premies"]
+{more}
+"""
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+    """A system with the agents ada (two chats at a time) and ben, and the supervisor sara."""
+    home = tmp_path_factory.mktemp("office")
+    rows = (("ada", "capacity = 2"), ("ben", ""), ("sara", "supervisor = true"))
+    text = "\n".join(ACCOUNT.format(username=n, name=n.title(), hash=HASH, more=more) for n, more in rows)
+    (home / "accounts.toml").write_text(text)
+    name = unique("office-")
+    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(home / "accounts.toml"), **servers) as running:
+        yield running
+    broker.remove_vhost(name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
+    """People with browsers at that system, who go home at the end."""
+    made = Scene(office.base_url, browser)
+    yield made
+    await made.close()
+
+
+async def visitor(scene: Scene, name: str, question: str = "") -> Person:
+    """A citizen in conversation with an agent."""
+    citizen = await scene.citizen()
+    await press(citizen, name, question)
+    await citizen.dot("green")
+    return citizen
+
+
+def item(agent: Person, name: str) -> Any:
+    return agent.hook("chat-item").filter(has_text=name)
+
+
+async def chat_of(citizen: Person) -> Any:
+    """The id and the token that the citizen's browser keeps."""
+    state = await citizen.context.storage_state()
+    kept = [row for origin in state["origins"] for row in origin["localStorage"] if row["name"].endswith(" chat")]
+    return json.loads(kept[0]["value"])
+
+
+async def hand_over(agent: Person, colleague: str, note: str) -> None:
+    await agent.hook("chat-transfer").click()
+    await agent.page.get_by_role("radio", name=colleague).check()
+    await agent.page.get_by_role("dialog").get_by_role("textbox").fill(note)
+    await agent.hook("transfer-submit").click()
+
+
+async def test_two_chats_at_once_are_told_apart_and_both_answered(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    lien = await visitor(scene, "Lien", "Waar is mijn dossier?")
+    await expect(ada.hook("chat-input")).to_be_visible()
+    jan = await visitor(scene, "Jan", "Hoe laat sluit u?")
+    await expect(ada.page.locator("#chat-name")).to_have_text("Lien")
+    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "1")
+    await expect(ada.page).to_have_title("(1) Nieuw gesprek met Jan – e-loket chat")
+    await jan.say("Ik kom met de trein.")
+    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "2")
+    await ada.say("Lien, ik kijk het na.")
+    await ada.hook("chat-input").fill("Half geschreven")
+
+    await item(ada, "Jan").focus()
+    await ada.page.keyboard.press("Enter")
+    await expect(ada.hook("chat-input")).to_be_focused()
+    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "0")
+    await ada.say("Om vijf uur, Jan.")
+    await lien.sees("Lien, ik kijk het na.")
+    await jan.sees("Om vijf uur, Jan.")
+    await lien.say("Dank u")
+    await expect(item(ada, "Lien")).to_have_attribute("data-unread", "1")
+    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "0")
+
+    await item(ada, "Lien").click()
+    await ada.sees("Dank u")
+    await expect(ada.hook("chat-input")).to_have_value("Half geschreven")
+    await ada.say("Het ligt klaar, Lien.")
+    await lien.sees("Het ligt klaar, Lien.")
+    assert await lien.shown() == ["Waar is mijn dossier?", "Lien, ik kijk het na.", "Dank u", "Het ligt klaar, Lien."]
+    assert await jan.shown() == ["Hoe laat sluit u?", "Ik kom met de trein.", "Om vijf uur, Jan."]
+
+
+async def test_a_refused_transfer_comes_back_and_all_are_told(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    citizen = await visitor(scene, "Lien", "Waar is mijn dossier?")
+    await expect(ada.hook("chat-input")).to_be_visible()
+    ben = await scene.agent("ben")
+    await hand_over(ada, "Ben", "Dossier 42, identiteit nagekeken")
+    await expect(ben.hook("refuse")).to_be_visible()
+    await expect(ben.page.locator(".banner.offer")).to_contain_text("Nota van Ada: Dossier 42, identiteit nagekeken")
+    await ben.sees("Waar is mijn dossier?")
+    await expect(ben.page.locator("#chat-name")).to_be_focused()
+    await expect(ada.page.locator(".banner.ended")).to_contain_text("Het gesprek is doorgegeven.")
+    assert not await problems(ben.page)
+
+    for _ in range(20):
+        await ben.page.keyboard.press("Tab")
+        if await ben.focus() == "refuse":
+            break
+    await ben.page.keyboard.press("Enter")
+    await expect(ben.page.locator(".banner.ended")).to_contain_text("U hebt dit gesprek geweigerd.")
+    await expect(ben.page.locator("#chat-name")).to_be_focused()
+    await expect(ada.hook("chat-messages")).to_contain_text("Uw collega heeft dit gesprek geweigerd.")
+    await citizen.dot("green")
+    await ada.say("Ik zoek het zelf op.")
+    await citizen.sees("Ik zoek het zelf op.")
+    await citizen.say("Dank u")
+    await expect(citizen.hook("chat-messages")).not_to_contain_text("Dossier 42")
+
+
+async def test_a_chat_that_nobody_looked_at_pauses_the_agent_with_the_reason(hurried: Scene) -> None:  # noqa: F811
+    an = await hurried.agent("an")
+    await an.hook("open-questions").click()
+    citizen = await hurried.citizen()
+    await press(citizen, "Lien")
+    await expect(an.hook("overview-open")).to_be_visible()
+    await expect(an.hook("agent-state")).to_have_attribute("data-state", "paused")
+    why = an.page.get_by_role("alert").filter(has_text="U staat op pauze omdat u een gesprek niet op tijd aannam.")
+    await expect(why).to_be_visible()
+    await an.page.reload()
+    await expect(why).to_be_visible()
+    await item(an, "Lien").click()
+    await expect(an.page.locator(".banner.ended")).to_contain_text("U hebt dit gesprek niet op tijd aangenomen.")
+    assert not await problems(an.page)
+    await why.get_by_role("button", name="Beschikbaar worden").click()
+    await expect(an.hook("agent-state")).to_have_attribute("data-state", "available")
+    await expect(why).to_be_hidden()
+
+
+async def test_an_agent_sees_that_the_citizen_is_silent_and_when_the_chat_will_close(hurried: Scene) -> None:  # noqa: F811
+    an, citizen = await hurried.agent("an"), await hurried.citizen()
+    await press(citizen, "Lien")
+    await expect(an.hook("chat-input")).to_be_visible()
+    await an.say("Bent u er?")
+    silent = an.hook("citizen-silent")
+    await expect(silent).to_have_text(re.compile(r"De burger schrijft niets meer\. .* om \d\d:\d\d gesloten\."))
+    await expect(item(an, "Lien")).to_contain_text("Burger is stil")
+    await citizen.say("Ik ben er nog")
+    await expect(silent).to_be_empty()
+
+
+async def test_a_left_question_is_counted_answered_and_gone_for_all(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    citizen = await visitor(scene, "Lien", "Mag mijn factuur meetellen?")
+    await ada.page.locator("summary", has_text="Menu").click()
+    await ada.hook("logout").click()
+    await ada.hook("confirm").click()
+    await citizen.dot("grey")
+    chat = await chat_of(citizen)
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {chat['token']}"}) as session:
+        body = {"contact": "lien@example.be", "text": "Mag mijn factuur meetellen?"}
+        async with session.post(f"{scene.base}/api/chats/{chat['chat_id']}/question", json=body) as answer:
+            assert answer.status == 201, await answer.text()
+    await citizen.dot("red")
+
+    await log_in(ada, "ada")
+    ben = await scene.agent("ben", size=PHONE)
+    for agent in (ada, ben):
+        await expect(agent.hook("question-count")).to_have_text("1")
+        await agent.hook("open-questions").click()
+        await expect(agent.hook("question")).to_contain_text("Mag mijn factuur meetellen?")
+        await expect(agent.page.get_by_role("link", name="lien@example.be")).to_have_attribute(
+            "href", "mailto:lien@example.be"
+        )
+    assert not await problems(ada.page)
+    await ada.hook("question-done").click()
+    await ada.hook("confirm").click()
+    await expect(ada.hook("question")).to_have_count(0)
+    await expect(ada.hook("question-count")).to_have_count(0)
+    await expect(ada.page.locator("#overview-title")).to_be_focused()
+    await ben.hook("overview-refresh").click()
+    await expect(ben.hook("question")).to_have_count(0)
+
+
+async def test_a_supervisor_reads_why_an_agent_got_a_chat_and_others_do_not(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    await visitor(scene, "Lien")
+    await expect(ada.hook("chat-input")).to_be_visible()
+    await expect(ada.hook("open-assignments")).to_have_count(0)
+    sara = await scene.agent("sara")
+    await sara.hook("open-assignments").click()
+    row = sara.hook("assignments").get_by_role("row").nth(1)
+    await expect(row).to_contain_text("Ada")
+    await expect(row).to_contain_text("was als enige vrij")
+    await expect(row).to_contain_text("1 kandidaat · had 0 gesprekken")
+    assert not await problems(sara.page)
+    await sara.hook("assignments-department").select_option(label="Premies en toelagen")
+    await expect(sara.page.get_by_text("Er zijn nog geen toewijzingen.")).to_be_visible()
+    await sara.hook("overview-back").click()
+    await expect(sara.hook("open-assignments")).to_have_attribute("aria-expanded", "false")

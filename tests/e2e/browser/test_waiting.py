@@ -1,0 +1,152 @@
+"""A citizen in the queue: what he reads, how he leaves a question without a mouse, and what becomes of it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.e2e.browser.people import Person, Scene, press, talking
+from tests.e2e.browser.test_accessibility import problems
+from tests.e2e.browser.test_keyboard import focused, keys, tab_to
+from tests.e2e.clients import Agent, Citizen, agent, begin, citizen, pair, say
+from tests.real import System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+ASKED = "Mag een factuur van vorig jaar nog meetellen?"
+HANDLED = 3  # chats without which nothing is known of the pace
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hurried(hasty: System, browser: Browser) -> AsyncIterator[Scene]:
+    """People on the system whose limits are short."""
+    made = Scene(hasty.base_url, browser)
+    yield made
+    await asyncio.to_thread(hasty.wait_ready)
+    await made.close()
+
+
+async def handle(visitor: Citizen, helper: Agent) -> None:
+    """A chat from beginning to end."""
+    theirs, ours = await pair(visitor, helper)
+    await say(ours, "Dag", visitor.chat_id)
+    await theirs.send(type="close")
+    await ours.expect("closed", chat_id=visitor.chat_id)
+
+
+async def left(person: Agent) -> list[dict[str, Any]]:
+    answer = await person.http.get(f"{person.base}/api/questions")
+    assert answer.status == 200, await answer.text()
+    return list((await answer.json())["questions"])
+
+
+async def fill_in(someone: Person) -> None:
+    """From the text bar to a question that was left, by the keyboard alone."""
+    await tab_to(someone, "leave-question", "Shift+Tab", most=3)
+    await keys(someone, "Enter")
+    await focused(someone, "question-contact")
+    await keys(someone, "Enter")
+    await expect(someone.hook("question-contact")).to_have_attribute("aria-invalid", "true")
+    assert await someone.focus() == "question-contact"
+    assert await someone.hook("question-contact").get_attribute("aria-describedby") == "left-contact-wrong"
+    await expect(someone.page.locator("#left-contact-wrong")).to_contain_text("e-mailadres of telefoonnummer")
+    await someone.page.keyboard.type("lien@example.be")
+    await keys(someone, "Escape")
+    assert await someone.focus() == "leave-question"
+    await keys(someone, "Enter", "Tab")
+    assert await someone.focus() == "question-text"
+    await expect(someone.hook("question-text")).to_have_value(ASKED)
+    await keys(someone, "Tab")
+    assert await someone.focus() == "question-send"
+    await keys(someone, "Enter")
+
+
+async def test_who_waits_reads_the_estimate_and_leaves_his_question(scene: Scene, system: System) -> None:
+    base = system.base_url
+    async with agent(base) as an:
+        for _ in range(HANDLED):
+            async with citizen(base) as visitor:
+                await handle(visitor, an)
+        someone = await scene.citizen()
+        await press(someone, "Lien Claes", ASKED)
+        await someone.dot("green")
+        async with agent(base, "bert") as bert, citizen(base) as other:
+            await begin(other)
+            await (await other.join()).expect("status", dot="green")
+            await an.log_out()
+            wait = someone.hook("chat-wait")
+            words = re.compile(r"^U bent nummer 1 in de wachtrij\. Geschatte wachttijd: ongeveer \d+ minu(ut|ten)\.$")
+            await expect(wait).to_have_text(words)
+            await expect(wait).to_have_attribute("role", "status")
+            info = someone.page.get_by_role("link", name="Bekijk de infofiche")
+            await expect(info).to_have_attribute("href", f"{base}/infofiche/algemeen")
+            await expect(info).to_have_attribute("target", "_blank")
+            assert not await problems(someone.page)
+            await someone.hook("chat-input").focus()
+            await fill_in(someone)
+            await someone.dot("red")
+            reason = someone.page.locator(".ended .reason")
+            await expect(reason).to_contain_text("Uw vraag is goed ontvangen.")
+            await expect(reason).to_be_focused()
+            await expect(someone.hook("leave-question")).to_be_hidden()
+            assert not await problems(someone.page)
+            [question] = [one for one in await left(bert) if one["contact"] == "lien@example.be"]
+            assert (question["text"], question["name"], question["department"]) == (ASKED, "Lien Claes", "algemeen")
+            assert await someone.shown() == [ASKED]
+            await someone.page.reload()
+            await expect(reason).to_contain_text("Uw vraag is goed ontvangen.")
+            done = f"{base}/api/questions/{question['chat_id']}/done"
+            assert (await bert.http.post(done, headers={"Origin": base})).status == 204
+
+
+async def test_an_agent_who_comes_meanwhile_gets_what_was_typed(scene: Scene) -> None:
+    someone, an = await talking(scene, ASKED)
+    await an.context.request.delete(f"{scene.base}/api/agent/session", headers={"Origin": scene.base})
+    await someone.hook("leave-question").click()
+    await someone.hook("question-text").fill("Of telt alleen dit jaar?")
+    bert = await scene.agent("bert")
+    await someone.dot("green")
+    await focused(someone, "chat-input")
+    await expect(someone.hook("question-text")).to_be_hidden()
+    await expect(someone.hook("chat-input")).to_have_value("Of telt alleen dit jaar?")
+    await keys(someone, "Enter")
+    await bert.sees("Of telt alleen dit jaar?")
+
+
+async def test_who_waited_in_vain_may_leave_a_question_too(hurried: Scene) -> None:
+    async with agent(hurried.base) as an:
+        someone = await hurried.citizen(size=(360, 740))
+        await press(someone)
+        await someone.dot("green")
+        await an.log_out()
+        await expect(someone.page.locator(".ended .reason")).to_have_text("Er kwam geen medewerker vrij.")
+        await expect(someone.hook("chat-wait")).to_be_empty()
+        assert not await problems(someone.page)
+        await someone.hook("leave-question").click()
+        await someone.hook("question-contact").fill("0470 12 34 56")
+        await someone.hook("question-text").fill(ASKED)
+        await someone.hook("question-send").click()
+        await expect(someone.page.locator(".ended .reason")).to_contain_text("Uw vraag is goed ontvangen.")
+    async with agent(hurried.base) as an:
+        assert [one["text"] for one in await left(an) if one["contact"] == "0470 12 34 56"] == [ASKED]
+
+
+async def test_a_chat_goes_on_when_what_comes_beside_it_cannot_be_loaded(scene: Scene) -> None:
+    someone = await scene.citizen()
+    someone.expects("ERR_FAILED")
+    await someone.page.route(re.compile("aside.js|waiting.js"), lambda route: route.abort())
+    an = await scene.agent()
+    await press(someone, "", ASKED)
+    await someone.dot("green")
+    await an.context.request.delete(f"{scene.base}/api/agent/session", headers={"Origin": scene.base})
+    await someone.dot("grey")
+    await someone.say("Ik wacht")
+    bert = await scene.agent("bert")
+    await someone.dot("green")
+    await bert.sees("Ik wacht")
+    await bert.say("Hier ben ik")
+    await someone.sees("Hier ben ik")

@@ -1,0 +1,57 @@
+"""Short versions of `make soak`: several replicas, many presses, agents who vanish; the history is judged."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.real import Broker, System, unique
+from tests.soak import losses, presses, truth
+from tests.soak.people import many_browsers
+from tests.soak.report import Report
+from tests.soak.standing import Blows, Crew, crew, standing
+
+REPLICAS = "gateway=2,presence=2,routing=2,transcripts=1"
+SINGLE = crew("enkel", [1] * 6)
+MIXED = crew("gemengd", [1, 2, 3] * 3)
+
+
+@pytest.fixture(scope="module")
+def vhost(broker: Broker) -> Iterator[str]:
+    """AMQP address of these tests' own virtual host."""
+    name = unique("presses-")
+    yield broker.make_vhost(name)
+    broker.remove_vhost(name)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory, vhost: str, mongodb_url: str) -> Iterator[System]:
+    """Two replicas of every service that these tests kill."""
+    home, servers = tmp_path_factory.mktemp("several"), {"RABBITMQ_URL": vhost, "MONGODB_URL": mongodb_url}
+    agents = Crew({**SINGLE.capacity, **MIXED.capacity})
+    with standing(home, agents, REPLICAS, MONGODB_PREFIX=unique("presses-") + "-", **servers) as system:
+        yield system
+
+
+def good(report: Report) -> None:
+    print(f"\n{report}")
+    assert report.faults == []
+
+
+async def test_presses_at_once_while_replicas_are_killed_are_all_served_and_nothing_is_untrue(
+    several: System, vhost: str
+) -> None:
+    plan = presses.Plan(60, Blows(pause=(0.5, 1.5), most=4), limit=90.0, talk=(0.1, 0.5))
+    good(await presses.run(several, MIXED, plan, random.Random(1), vhost))
+
+
+async def test_who_loses_his_agent_has_another_within_15_s(several: System) -> None:
+    async with many_browsers() as http:
+        lost = await losses.one_round(several, http, SINGLE, ["silent", "closed", "cut"], random.Random(2))
+    good(losses.report_of(lost, 0.0))
+    assert len(lost) == 3
+
+
+async def test_a_press_on_green_is_served_whatever_agents_do(several: System, vhost: str) -> None:
+    plan = truth.Plan(15.0, citizens=12, stays=(3.0, 10.0))
+    good(await truth.run(several, MIXED, plan, random.Random(3), vhost))

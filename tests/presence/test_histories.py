@@ -1,0 +1,487 @@
+"""Presence as a whole against a plain model: seats, the choice of agents, lines and buttons, through random histories.
+
+The real stores, rules, claims and handlers take thousands of steps on a database in memory (memory.py), and some
+hundreds on the real one. The model says after each step what must be there: who is there, who has which seats, who
+stands in line, the colours. In bursts, in which replicas race, only the invariants can be told beforehand.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from services.contracts import (
+    AcceptOverdue,
+    AgentState,
+    Cause,
+    ChatState,
+    ChatStatus,
+    Fact,
+    PlaceClaimed,
+    PlaceReleased,
+    PlaceWanted,
+    QueueChanged,
+    ReleaseReason,
+    StateRequested,
+)
+from services.database import open_database
+from services.departments import parse_hours
+from services.internal import Held, HoldQuery
+from services.presence import button, lines, store, sweeps
+from services.presence.claims import Claims, hold
+from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.hours import Schedule
+from services.presence.settings import PresenceSettings
+from services.presence.telling import Desk, arrive, depart
+
+from .conftest import SECRET, account
+from .memory import Memory
+
+T = TypeVar("T")
+BRUSSELS = ZoneInfo("Europe/Brussels")
+SCHEDULES = {"algemeen": Schedule(parse_hours("Mon-Fri 09:00-17:00"), BRUSSELS), "premies": Schedule(None, BRUSSELS)}
+ACCOUNTS = [
+    account("an", capacity=1),
+    account("bert", capacity=2, locales=("nl", "fr")),
+    account("carla", "algemeen", "premies", capacity=2, locales=("fr",)),
+    account("dirk", "premies", capacity=1),
+]
+IDS = [a.id for a in ACCOUNTS]
+LONGEST = 3
+START = datetime(2026, 11, 23, 16, 59, 30, tzinfo=BRUSSELS)
+
+agents = st.sampled_from(IDS)
+chats = st.sampled_from(["c1", "c2", "c3", "c4", "c5", "c6"])
+turns = st.integers(1, 3)
+departments = st.sampled_from(["algemeen", "premies"])
+locales = st.sampled_from(["nl", "fr"])
+
+
+@dataclass
+class Seat:
+    turn: int
+    held: bool = False
+    leaving: bool = False
+    confirmed: bool = False
+
+
+@dataclass
+class Member:
+    """An agent as the model has him."""
+
+    capacity: int
+    departments: tuple[str, ...]
+    locales: tuple[str, ...]
+    idle_since: datetime
+    online: bool = False
+    available: bool = True
+    seats: dict[str, Seat] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        return self.capacity - len(self.seats)
+
+    @property
+    def serves(self) -> bool:
+        return self.online and self.available
+
+
+@dataclass
+class Line:
+    revision: int = 0
+    order: list[str] = field(default_factory=list)
+    raced: dict[str, datetime] = field(default_factory=dict)
+
+
+class Told:
+    """What was told, instead of a broker."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    async def tell(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+    mention = tell
+
+    def take(self, kind: type[T]) -> list[T]:
+        found = [f for f in self.facts if isinstance(f, kind)]
+        self.facts.clear()
+        return found
+
+
+class History(RuleBasedStateMachine):
+    """Random histories of one presence on a database in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.now = START
+        self.told = Told()
+        self.db: Any = None
+        self.members = {a.id: Member(a.capacity, a.departments, a.locales, START) for a in ACCOUNTS}
+        self.lines = {d: Line() for d in SCHEDULES}
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    async def open(self, seed: int) -> Any:
+        return Memory(seed)
+
+    def close(self) -> None:
+        pass
+
+    def teardown(self) -> None:
+        self.close()
+        self.loop.close()
+
+    @initialize(seed=st.integers(0, 2**16))
+    def begin(self, seed: int) -> None:
+        self.run(self._begin(seed))
+        self.all_are_there()
+
+    async def _begin(self, seed: int) -> None:
+        self.db = await self.open(seed)
+        await store.put_accounts(self.db, ACCOUNTS, self.now)
+        await button.ensure_buttons(self.db, SCHEDULES)
+        await lines.ensure_lines(self.db, SCHEDULES)
+        self.replicas = [self._replica(), self._replica()]
+        self.desk, self.claims = self.replicas[0]
+
+    def _replica(self) -> tuple[Desk, Claims]:
+        desk = Desk(self.db, self.told, lambda: None, lambda: self.now)  # type: ignore[arg-type]
+        return desk, Claims(desk, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
+
+    # ── the model's own rules, said plainly ──────────────────────────────────────────────────────────────────────
+
+    def is_open(self, department: str) -> bool:
+        wall = self.now.astimezone(BRUSSELS)
+        return department == "premies" or (wall.weekday() < 5 and 9 <= wall.hour < 17)
+
+    def crew(self, department: str) -> list[Member]:
+        return [m for m in self.members.values() if m.serves and department in m.departments]
+
+    def free(self, department: str) -> int:
+        return sum(max(m.free, 0) for m in self.crew(department))
+
+    def reason(self, department: str, ahead: int) -> str:
+        if not self.is_open(department):
+            return "closed"
+        if not self.crew(department):
+            return "no_agents"
+        return "available" if self.free(department) > ahead else "busy"
+
+    def raced(self, department: str) -> set[str]:
+        since = self.now - timedelta(seconds=lines.RACED)
+        return {chat for chat, at in self.lines[department].raced.items() if at > since}
+
+    def holders(self, chat: str, turn: int) -> list[str]:
+        found = [(i, m.seats[chat]) for i, m in self.members.items() if chat in m.seats]
+        return sorted(i for i, s in found if s.turn == turn and not s.leaving)
+
+    def is_overtaken(self, chat: str, turn: int) -> bool:
+        return any(m.seats[chat].turn > turn for m in self.members.values() if chat in m.seats)
+
+    def best(self, chat: str, department: str, locale: str, named: str | None = None) -> str | None:
+        able = [
+            (locale not in m.locales, len(m.seats), m.idle_since, i)
+            for i, m in self.members.items()
+            if m.serves and m.free > 0 and chat not in m.seats
+            if (i == named if named else department in m.departments)
+        ]
+        return min(able)[3] if able else None
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule(seconds=st.sampled_from([0.001, 0.5, 1, 3, 8, 16 * 3600]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(who=agents)
+    def comes(self, who: str) -> None:
+        agent = self.run(store.agent(self.db, who))
+        assert agent is not None
+        came = self.run(arrive(self.desk, agent))
+        member = self.members[who]
+        assert came is not member.online
+        if came:
+            member.online, member.idle_since = True, self.now
+
+    @rule()
+    def all_are_there(self) -> None:
+        """The morning of a good day, now and then: or there would hardly ever be anyone to choose from."""
+        for who in IDS:
+            self.comes(who)
+            self.pauses_or_resumes(who, True)
+            self.now += timedelta(seconds=0.001)
+        for chat in {c for m in self.members.values() for c in m.seats}:
+            self.hears_of_a_chat(chat, ChatStatus.CLOSED, 1, IDS[0])
+
+    @rule(who=agents, reason=st.sampled_from([ReleaseReason.AGENT_GONE, ReleaseReason.LOGGED_OUT]))
+    def goes(self, who: str, reason: ReleaseReason) -> None:
+        agent = self.run(store.agent(self.db, who))
+        assert agent is not None
+        self.told.facts.clear()
+        assert self.run(depart(self.desk, agent, reason))
+        member = self.members[who]
+        member.online = False
+        for seat in member.seats.values():
+            seat.leaving = True
+        told = self.told.take(PlaceReleased)
+        assert {(f.chat_id, f.turn) for f in told} == {(c, s.turn) for c, s in member.seats.items()}
+
+    @rule(who=agents, available=st.booleans())
+    def pauses_or_resumes(self, who: str, available: bool) -> None:
+        state = AgentState.AVAILABLE if available else AgentState.PAUSED
+        self.run(on_state(self.desk)(StateRequested(agent_id=who, state=state)))
+        if available and not self.members[who].available:
+            self.members[who].idle_since = self.now
+        self.members[who].available = available
+
+    @rule(who=agents)
+    def does_not_accept(self, who: str) -> None:
+        fact = AcceptOverdue(chat_id=str(uuid.uuid4()), turn=1, agent_id=who)
+        for _ in range(2):
+            self.run(on_state(self.desk)(fact))
+        self.members[who].available = False
+
+    @rule(who=agents, capacity=st.integers(1, 3))
+    def has_another_capacity(self, who: str, capacity: int) -> None:
+        self.members[who].capacity = capacity
+        wanted = [a.model_copy(update={"capacity": self.members[a.id].capacity}) for a in ACCOUNTS]
+        assert self.run(store.put_accounts(self.db, wanted, self.now)) == []
+
+    @rule(chat=chats, department=departments, locale=locales)
+    def presses(self, chat: str, department: str, locale: str) -> None:
+        query = HoldQuery(chat_id=chat, department=department, locale=locale)
+        answer = self.run(hold(self.claims, query))
+        if again := self.holders(chat, 1):
+            assert answer.hold is not None
+            assert answer.hold.agent_id == again[0]
+        elif self.is_overtaken(chat, 1):
+            assert answer == Held(may_wait=True)
+        else:
+            self._answered(answer, chat, department, locale)
+        assert self.told.take(PlaceClaimed) == []
+
+    def _answered(self, answer: Held, chat: str, department: str, locale: str) -> None:
+        line, raced = self.lines[department], self.raced(department)
+        reason = self.reason(department, len(line.order) + len(raced - {chat}))
+        best = self.best(chat, department, locale)
+        if reason == "available" and best:
+            assert answer.hold is not None
+            assert answer.hold.agent_id == best
+            self.members[best].seats[chat] = Seat(1, held=True)
+            return
+        assert answer.hold is None
+        assert answer.reason.value == ("busy" if reason == "available" else reason)
+        may_wait = reason in ("busy", "available") and (chat in raced or len(line.order) + len(raced) < LONGEST)
+        assert answer.may_wait is may_wait
+        if may_wait:
+            line.raced = {c: line.raced[c] for c in raced}
+            line.raced.setdefault(chat, self.now)
+
+    @rule(chat=chats, turn=turns, department=departments, locale=locales, named=st.none() | agents)
+    def wants(self, chat: str, turn: int, department: str, locale: str, named: str | None) -> None:
+        fact = PlaceWanted(chat_id=chat, turn=turn, department=department, locale=locale, agent_id=named)
+        self.told.facts.clear()
+        self.run(on_wanted(self.desk, self.claims)(fact))
+        expected = self.holders(chat, turn)
+        if not expected and not self.is_overtaken(chat, turn):
+            best = self.best(chat, department, locale, named)
+            if best:
+                self.members[best].seats[chat] = Seat(turn)
+                expected = [best]
+        told = self.told.take(PlaceClaimed)
+        assert sorted(f.agent_id for f in told) == expected
+        assert all((f.chat_id, f.turn) == (chat, turn) and f.choice for f in told)
+
+    @rule(chat=chats, status=st.sampled_from(ChatStatus), turn=turns, who=agents)
+    def hears_of_a_chat(self, chat: str, status: ChatStatus, turn: int, who: str) -> None:
+        """Of any age: nothing says that this state is the chat's last one."""
+        assigned = status is ChatStatus.ASSIGNED
+        agent = who if assigned else None
+        fact = ChatState(
+            chat_id=chat,
+            v=1,
+            state=status,
+            turn=turn,
+            department="algemeen",
+            cause=Cause.ASSIGNED,
+            agent_id=agent,
+            at=self.now,
+        )
+        self.told.facts.clear()
+        for _ in range(2):
+            self.run(on_chat_state(self.desk)(fact))
+        right = False
+        for i, member in self.members.items():
+            seat = member.seats.get(chat)
+            if seat is None:
+                continue
+            if status is ChatStatus.CLOSED or seat.turn < turn or (seat.turn == turn and assigned and i != who):
+                del member.seats[chat]
+                member.idle_since = self.now
+            elif assigned and seat.turn == turn:
+                seat.confirmed = right = True
+        told = {(f.agent_id, f.turn, f.reason) for f in self.told.take(PlaceReleased)}
+        assert told == ({(who, turn, ReleaseReason.NO_SEAT)} if assigned and not right else set())
+
+    @rule(department=departments, order=st.lists(chats, unique=True, max_size=4), newer=st.integers(-2, 2))
+    def hears_of_a_line(self, department: str, order: list[str], newer: int) -> None:
+        line = self.lines[department]
+        revision = line.revision + newer
+        self.run(on_queue_changed(self.desk)(QueueChanged(department=department, revision=revision, order=order)))
+        if newer > 0:
+            line.revision, line.order = revision, order
+            line.raced = {c: at for c, at in line.raced.items() if c not in order}
+
+    @rule()
+    def sweeps(self) -> None:
+        """Whatever is told twice, the seats stay as they are; what is told is so."""
+        self.told.facts.clear()
+        for sweep in (sweeps.tell_leaving, sweeps.tell_unconfirmed, sweeps.tell_held):
+            self.run(sweep(self.desk, age=0))
+        claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.told.facts if isinstance(f, PlaceClaimed)}
+        released = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceReleased)}
+        seats = [(i, c, s) for i, m in self.members.items() for c, s in m.seats.items()]
+        assert released == {(i, c, s.turn) for i, c, s in seats if s.leaving}
+        assert claimed == {(i, c, s.turn) for i, c, s in seats if not s.confirmed and (s.held or not s.leaving)}
+        self.run(sweeps.remind(self.desk))
+        reminded = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceClaimed)}
+        assert reminded == {(i, c, s.turn) for i, c, s in seats if not s.leaving and (s.confirmed or not s.held)}
+
+    @rule(
+        asked=st.lists(st.tuples(chats, departments, st.booleans()), min_size=2, max_size=8),
+        who=agents,
+        goes=st.booleans(),
+    )
+    def many_at_once(self, asked: list[tuple[str, str, bool]], who: str, goes: bool) -> None:
+        """Presses and wishes at two replicas at once, while an agent comes or goes."""
+        self.run(self._burst(asked, who, goes))
+
+    async def _burst(self, asked: list[tuple[str, str, bool]], who: str, goes: bool) -> None:
+        before = {d: self.free(d) - len(line.order) for d, line in self.lines.items()}
+        work: list[Coroutine[Any, Any, Any]] = []
+        for n, (chat, department, press) in enumerate(asked):
+            desk, claims = self.replicas[n % 2]
+            if press:
+                work.append(hold(claims, HoldQuery(chat_id=chat, department=department)))
+            else:
+                work.append(on_wanted(desk, claims)(PlaceWanted(chat_id=chat, turn=1, department=department)))
+        agent = await store.agent(self.db, who)
+        assert agent is not None
+        moves = not goes or agent.online
+        if moves:
+            work.append(depart(self.desk, agent, ReleaseReason.AGENT_GONE) if goes else arrive(self.desk, agent))
+        answers = await asyncio.gather(*work)
+        pressed = {c for c, _, press in asked if press} - {c for c, _, press in asked if not press}
+        old = {(c, s.turn) for m in self.members.values() for c, s in m.seats.items()}
+        await self._look_again()
+        self._held_once(pressed, {c for c, _ in old})
+        if all(press for *_, press in asked) and not moves:
+            for department in {d for _, d, _ in asked}:
+                new = [
+                    c
+                    for m in self.members.values()
+                    if department in m.departments
+                    for c, s in m.seats.items()
+                    if (c, s.turn) not in old
+                ]
+                assert len(new) <= max(0, before[department]) or len({d for _, d, _ in asked}) > 1
+        if moves and not goes and not agent.online:
+            assert self.members[who].online
+        assert len(answers) == len(work)
+
+    def _held_once(self, pressed: set[str], old: set[str]) -> None:
+        for chat in pressed - old:
+            assert len(self.holders(chat, 1)) <= 1
+
+    async def _look_again(self) -> None:
+        """After a race the model goes on from what is there: the invariants say whether that may be."""
+        for doc in await self.db["agents"].find({}).to_list(None):
+            member = self.members[doc["_id"]]
+            assert len(doc["seats"]) <= max(doc["capacity"], len(member.seats))
+            member.online, member.idle_since = doc["online"], doc["idle_since"]
+            member.seats = {
+                s["chat_id"]: Seat(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in doc["seats"]
+            }
+        for doc in await self.db["queues"].find({}).to_list(None):
+            self.lines[doc["_id"]].raced = {r["chat_id"]: r["at"] for r in doc.get("raced", [])}
+        self.told.facts.clear()
+
+    # ── what must be there after each step ───────────────────────────────────────────────────────────────────────
+
+    @invariant()
+    def everything_is_as_the_model_says(self) -> None:
+        if self.db is not None:
+            self.run(self._compare())
+
+    async def _compare(self) -> None:
+        for doc in await self.db["agents"].find({}).to_list(None):
+            member, there = self.members[doc["_id"]], doc["seats"]
+            assert doc["free"] == doc["capacity"] - len(there) == member.free
+            assert len({s["chat_id"] for s in there}) == len(there)
+            assert (doc["online"], doc["state"] == "available") == (member.online, member.available)
+            assert member.online or all(s["leaving"] for s in there)
+            assert {
+                s["chat_id"]: Seat(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in there
+            } == member.seats
+        await button.evaluate(self.db, SCHEDULES, lambda: self.now)
+        for doc in await self.db["buttons"].find({}).to_list(None):
+            department = doc["_id"]
+            ahead = len(self.lines[department].order)
+            assert doc["reason"] == self.reason(department, ahead)
+            assert (doc["colour"] == "green") == (self.is_open(department) and self.free(department) - ahead > 0)
+            assert doc["free"] == self.free(department)
+            assert doc["places"] == sum(m.capacity for m in self.crew(department))
+
+
+@pytest.fixture(autouse=True)
+def _silence() -> Iterator[None]:
+    """Thousands of steps would fill the report with thousands of lines."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+def steps(examples: int, each: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=each,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_thousands_of_steps_end_as_a_plain_model_says() -> None:
+    run_state_machine_as_test(History, settings=steps(120, 50))
+
+
+def test_the_real_database_does_the_same(mongodb_url: str, mongodb_prefix: str) -> None:
+    with_settings = PresenceSettings(mongodb_url=mongodb_url, mongodb_prefix=mongodb_prefix, token_secret=SECRET)
+    opened: list[Callable[[], None]] = []
+
+    class Real(History):
+        async def open(self, seed: int) -> Any:
+            database = open_database(with_settings, "presence")
+            opened.append(database.client.close)
+            for name in ("agents", "buttons", "queues"):
+                await database[name].delete_many({})
+            return database
+
+        def close(self) -> None:
+            while opened:
+                opened.pop()()
+
+    run_state_machine_as_test(Real, settings=steps(8, 40))

@@ -1,0 +1,92 @@
+"""services/presence/lines.py on the real database: who stands in line, counted exactly under a burst."""
+
+import asyncio
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from services.database import Database
+from services.presence import button, lines
+from services.presence.choice import Line
+from services.presence.hours import Schedule
+from services.presence.telling import utcnow
+
+from .conftest import waiting_chats
+from .test_button import OFFICE, clock_at
+
+ALWAYS = {"algemeen": Schedule(None, ZoneInfo("Europe/Brussels"))}
+
+
+async def line(db: Database) -> Line:
+    return (await lines.read(db, ALWAYS, ["algemeen", "nowhere"], utcnow()))["algemeen"]
+
+
+async def join(db: Database, *chats: str, longest: int = 20, at: datetime | None = None) -> bool:
+    return await lines.join(db, "algemeen", await line(db), chats, longest, at or utcnow())
+
+
+async def test_a_lower_revision_of_the_queue_is_dropped(db: Database) -> None:
+    assert await lines.set_waiting(db, "algemeen", 5, waiting_chats(2))
+    assert not await lines.set_waiting(db, "algemeen", 4, waiting_chats(9))
+    assert not await lines.set_waiting(db, "algemeen", 5, waiting_chats(9))
+    assert await lines.set_waiting(db, "algemeen", 6, waiting_chats(1))
+    assert await lines.waiting(db, ["algemeen", "premies"]) == {"algemeen": 1, "premies": 0}
+
+
+async def test_a_line_of_which_nothing_was_heard_is_empty(db: Database) -> None:
+    assert await line(db) == Line()
+    await db["queues"].delete_many({})
+    assert await line(db) == Line()
+    assert await lines.set_waiting(db, "algemeen", 1, [])
+
+
+async def test_a_burst_lets_in_as_many_as_there_is_room_for(db: Database) -> None:
+    """Forty at once by twos, each pair twice, by what each read before, for a line of twenty in which five stand."""
+    await lines.set_waiting(db, "algemeen", 1, waiting_chats(5))
+    pairs = [(f"a{n % 20}", f"b{n % 20}") for n in range(40)]
+    joined = await asyncio.gather(*(join(db, *pair) for pair in pairs))
+    inside = {chat for pair, good in zip(pairs, joined, strict=True) if good for chat in pair}
+    now = await line(db)
+    assert now.raced == inside
+    assert len(inside) == 14
+    assert sum(joined) == 7
+    assert not await join(db, "x", "y")
+    assert await join(db, "x")
+    assert (now.ahead_of("x"), now.ahead_of(min(inside))) == (19, 18)
+
+
+async def test_nobody_joins_a_line_that_has_moved(db: Database) -> None:
+    """He may have looked before routing told of many who wait."""
+    before = await line(db)
+    await lines.set_waiting(db, "algemeen", 1, waiting_chats(20))
+    assert not await lines.join(db, "algemeen", before, ["a"], 20, utcnow())
+
+
+async def test_who_was_let_in_counts_until_routing_counts_him(db: Database) -> None:
+    assert await join(db, "a", "b")
+    await lines.set_waiting(db, "algemeen", 1, ["other"])  # told before routing heard of them
+    assert (await line(db)).ahead_of("x") == 3
+    await lines.set_waiting(db, "algemeen", 2, ["other", "a"])
+    now = await line(db)
+    assert (now.waiting, now.raced) == (2, {"b"})
+
+
+async def test_who_was_let_in_and_never_came_is_forgotten(db: Database) -> None:
+    assert await join(db, "a", longest=1, at=utcnow() - timedelta(seconds=lines.RACED + 1))
+    assert (await line(db)).raced == frozenset()
+    assert await join(db, "b", longest=1)
+    assert not await join(db, "c", longest=1)
+
+
+async def test_nobody_joins_a_line_that_may_not_be(db: Database) -> None:
+    assert not await join(db, "a", longest=0)
+    assert not await lines.join(db, "nowhere", Line(), ["a"], 9, utcnow())
+
+
+async def test_open_by_the_clock_that_is_ahead(db: Database) -> None:
+    """A button that one replica has closed is closed for presses at another one too, whose clock is late."""
+    late = clock_at("2026-11-20T16:59:59")()
+    assert (await lines.read(db, OFFICE, ["algemeen"], late))["algemeen"].open
+    await button.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
+    assert not (await lines.read(db, OFFICE, ["algemeen"], late))["algemeen"].open
+    early = clock_at("2026-11-23T09:00")()
+    assert (await lines.read(db, OFFICE, ["algemeen"], early))["algemeen"].open

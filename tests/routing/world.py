@@ -1,0 +1,337 @@
+"""Routing's rules beside a plain presence, with all facts between them in a bag from which any may come next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from services.contracts import (
+    AcceptOverdue,
+    ChatAccepted,
+    ChatOpened,
+    ChatState,
+    CitizenArrived,
+    CloseReason,
+    CloseRequested,
+    Fact,
+    Hold,
+    PlaceClaimed,
+    PlaceReleased,
+    PlaceWanted,
+    ReleaseReason,
+    TransferRefused,
+)
+from services.departments import Line, Overflow
+from services.routing import assignment, overflow, transfers
+from services.routing.chat import Chat, Limits, state_of
+
+DEPARTMENTS = {"algemeen": Line(overflow=Overflow(to="premies", after=45)), "premies": Line(patience=300)}
+LIMITS = Limits(queues=DEPARTMENTS)
+AGENTS = {
+    "an": (1, ("algemeen",)),
+    "bert": (1, ("algemeen",)),
+    "cas": (2, ("premies",)),
+    "dora": (1, ("algemeen", "premies")),
+}
+CHATS = ("c0", "c1", "c2", "c3", "c4", "c5")
+RESERVED = timedelta(seconds=15)  # a seat that was held for a press is not told before
+NEVER_LOST = (ChatOpened, CloseRequested, CitizenArrived, ChatAccepted, TransferRefused)  # dead letters are replayed
+
+
+@dataclass
+class Seat:
+    since: datetime
+    held: bool = False
+    leaving: bool = False
+
+
+@dataclass
+class Agent:
+    """An agent as presence holds him. Seats are of one turn of one chat."""
+
+    id: str
+    capacity: int
+    departments: tuple[str, ...]
+    online: bool = True
+    available: bool = True
+    seats: dict[tuple[str, int], Seat] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        return self.capacity - len(self.seats)
+
+    def can_take(self, chat_id: str) -> bool:
+        return self.online and self.available and self.free > 0 and all(c != chat_id for c, _ in self.seats)
+
+
+class Presence:
+    """What presence does, without its database: only the rules that routing's table must live with."""
+
+    def __init__(self) -> None:
+        self.agents = {name: Agent(name, *of) for name, of in AGENTS.items()}
+
+    def free(self, department: str) -> int:
+        crew = (a for a in self.agents.values() if department in a.departments and a.online and a.available)
+        return sum(max(0, a.free) for a in crew)
+
+    def hold(self, chat_id: str, department: str, now: datetime) -> Hold | None:
+        found = self._take(PlaceWanted(chat_id=chat_id, turn=1, department=department), now, held=True)
+        return Hold(agent_id=found.id, agent_name=found.id) if found else None
+
+    def wanted(self, fact: PlaceWanted, now: datetime) -> list[Fact]:
+        found = self._take(fact, now)
+        return [claim(found, (fact.chat_id, fact.turn))] if found else []
+
+    def _take(self, fact: PlaceWanted, now: datetime, held: bool = False) -> Agent | None:
+        key, crew = (fact.chat_id, fact.turn), list(self.agents.values())
+        for agent in crew:
+            if key in agent.seats and not agent.seats[key].leaving:
+                return agent
+        if any(c == fact.chat_id and t > fact.turn for a in crew for c, t in a.seats):
+            return None
+        fit = [a for a in crew if a.can_take(fact.chat_id)]
+        if fact.agent_id:
+            fit = [a for a in fit if a.id == fact.agent_id]
+        else:
+            fit = [a for a in fit if fact.department in a.departments]
+        if not fit:
+            return None
+        best = min(fit, key=lambda a: (len(a.seats), a.id))
+        best.seats[key] = Seat(now, held)
+        return best
+
+    def chat_state(self, fact: ChatState) -> list[Fact]:
+        for agent in self.agents.values():
+            for key, seat in list(agent.seats.items()):
+                chat, turn = key
+                if chat != fact.chat_id:
+                    continue
+                other = turn == fact.turn and fact.state == "assigned" and fact.agent_id != agent.id
+                if fact.state == "closed" or turn < fact.turn or other:
+                    del agent.seats[key]
+                elif turn == fact.turn and fact.state == "assigned":
+                    seat.held = False
+        if fact.state == "assigned" and fact.agent_id:
+            agent = self.agents[fact.agent_id]
+            if (fact.chat_id, fact.turn) not in agent.seats:
+                return [release(agent, (fact.chat_id, fact.turn), ReleaseReason.NO_SEAT)]
+        return []
+
+    def gone(self, name: str) -> list[Fact]:
+        agent = self.agents[name]
+        agent.online = False
+        for seat in agent.seats.values():
+            seat.leaving = True
+        return [release(agent, key) for key in agent.seats]
+
+    def sweep(self, now: datetime) -> list[Fact]:
+        return [
+            release(a, key) if seat.leaving else claim(a, key)
+            for a in self.agents.values()
+            for key, seat in a.seats.items()
+            if seat.leaving or not seat.held or seat.since + RESERVED <= now
+        ]
+
+
+def claim(agent: Agent, key: tuple[str, int]) -> PlaceClaimed:
+    return PlaceClaimed(chat_id=key[0], turn=key[1], agent_id=agent.id, agent_name=agent.id)
+
+
+def release(agent: Agent, key: tuple[str, int], reason: ReleaseReason = ReleaseReason.AGENT_GONE) -> PlaceReleased:
+    return PlaceReleased(chat_id=key[0], turn=key[1], agent_id=agent.id, reason=reason)
+
+
+class World:
+    """Each act may be called at any time; `handle` is what a process does with one fact. At the end all facts come."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 9, tzinfo=UTC)
+        self.presence = Presence()
+        self.chats: dict[str, Chat] = {}
+        self.opened: dict[str, str] = {}  # chat → its department
+        self.bag: list[Fact] = []
+        self.lost: list[Fact] = []  # what a participant did is never lost for good
+        self.said: dict[tuple[str, int], ChatState] = {}  # (chat, v) → what was told
+        self.had: dict[tuple[str, int], str] = {}  # (chat, turn) → the one agent who ever had it
+
+    # ── what people do ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def press(self, chat: str, department: str, hold: bool, dies: bool = False, twice: bool = False) -> None:
+        """`dies`: the gateway, between the hold and the opening. `twice`: two gateways open it, one without a hold."""
+        if chat in self.opened:
+            return
+        held = self.presence.hold(chat, department, self.now) if hold else None
+        if dies:
+            return
+        self.opened[chat] = department
+        fact = ChatOpened(chat_id=chat, department=department, locale="nl", opened_at=self.now, held=held)
+        self.bag += [fact, CitizenArrived(chat_id=chat)]
+        if twice:
+            self.bag.append(fact.model_copy(update={"held": None, "event_id": str(uuid4())}))
+
+    def close(self, chat: str, by: CloseReason, agent: str | None = None) -> None:
+        if chat in self.opened:
+            self.bag.append(CloseRequested(chat_id=chat, by=by, agent_id=agent))
+
+    def transfer(self, chat: str, department: str | None, agent: str | None) -> None:
+        known = self.chats.get(chat)
+        if known and known.agent_id and (department or agent):
+            self.write(transfers.transferred(known, known.agent_id, department, agent, self.now, LIMITS), tell=False)
+
+    def refuse(self, chat: str) -> None:
+        known = self.chats.get(chat)
+        if known and known.agent_id:
+            self.bag.append(TransferRefused(chat_id=chat, agent_id=known.agent_id))
+
+    def accept(self, chat: str) -> None:
+        known = self.chats.get(chat)
+        if known and known.agent_id:
+            self.bag.append(ChatAccepted(chat_id=chat, agent_id=known.agent_id))
+
+    def go(self, agent: str) -> None:
+        self.bag += self.presence.gone(agent)
+
+    def come(self, agent: str, available: bool) -> None:
+        one = self.presence.agents[agent]
+        one.online, one.available = True, available
+
+    # ── what becomes of facts ────────────────────────────────────────────────────────────────────────────────────────
+
+    def deliver(self, n: int, keep: bool = False, crash: bool = False) -> None:
+        """Any fact of the bag is handled. `keep`: it will come again. `crash`: after the write, before anything is
+
+        told; then it comes again too.
+        """
+        if self.bag:
+            fact = self.bag[n % len(self.bag)]
+            if not keep and not crash:
+                self.bag.remove(fact)
+            self.handle(fact, tell=not crash)
+
+    def lose(self, n: int) -> None:
+        if self.bag:
+            fact = self.bag.pop(n % len(self.bag))
+            if isinstance(fact, NEVER_LOST):
+                self.lost.append(fact)
+
+    def pass_time(self, seconds: float) -> None:
+        """Every timer acts; what it changes is told by `sweep` alone, as if it had died after each write."""
+        self.now += timedelta(seconds=seconds)
+        for chat in list(self.chats.values()):
+            self.write(assignment.overdue(chat, False, self.now, LIMITS), tell=False)
+
+    def sweep(self) -> None:
+        """What is repeated on both sides: seats, marks, wishes, free places."""
+        self.bag += self.presence.sweep(self.now)
+        for chat in list(self.chats.values()):
+            if chat.untold_since:
+                if chat.overdue_agent and chat.overdue_turn:
+                    late = AcceptOverdue(chat_id=chat.id, turn=chat.overdue_turn, agent_id=chat.overdue_agent)
+                    self.bag.append(late)
+                self.write(assignment.told(chat))
+        self.overflow()
+        for department in DEPARTMENTS:
+            for chat in assignment.who_asks(self.line(department), self.presence.free(department)):
+                wanted = PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, agent_id=chat.wanted_agent)
+                self.bag.append(wanted)
+
+    def overflow(self) -> None:
+        for to in DEPARTMENTS:
+            room = overflow.room(self.presence.free(to), len(self.line(to)))
+            for source in overflow.sources(LIMITS, to):
+                for chat in self.line(source)[:room]:
+                    self.write(transfers.overflowed(chat, to, self.now, LIMITS), tell=False)
+
+    def line(self, department: str) -> list[Chat]:
+        here = (c for c in self.chats.values() if c.waits and c.department == department)
+        return sorted(here, key=lambda c: (not c.head, c.opened_at, c.id))
+
+    def write(self, chat: Chat, tell: bool = True) -> None:
+        before = self.chats.get(chat.id, Chat(chat.id))
+        assert chat.v >= before.v
+        assert chat.turn >= before.turn
+        assert not before.closed or chat.closed
+        assert chat == before or not before.closed or chat.reason == before.reason
+        assert chat.opened_at == before.opened_at or before.opened_at is None
+        if chat.assigned and chat.agent_id:
+            assert self.had.setdefault((chat.id, chat.turn), chat.agent_id) == chat.agent_id, "one agent for one turn"
+        if chat != Chat(chat.id):
+            self.chats[chat.id] = assignment.stamped(chat, self.now, LIMITS)
+        if tell and (fact := state_of(chat)):
+            same = {"event_id": "", "occurred_at": self.now}
+            said = self.said.setdefault((chat.id, chat.v), fact.model_copy(update=same))
+            assert said == fact.model_copy(update={**same, "occurred_at": said.occurred_at}), "a version says the same"
+            self.bag.append(fact)
+
+    def handle(self, fact: Fact, tell: bool = True) -> None:
+        if isinstance(fact, PlaceWanted):
+            self.bag += self.presence.wanted(fact, self.now)
+        elif isinstance(fact, ChatState):
+            self.bag += self.presence.chat_state(fact)
+        elif isinstance(fact, AcceptOverdue):
+            self.presence.agents[fact.agent_id].available = False
+        else:
+            self.write(self.after(fact), tell)
+
+    def after(self, fact: Fact) -> Chat:
+        chat = self.chats.get(fact.chat_id, Chat(fact.chat_id))  # type: ignore[attr-defined]
+        match fact:
+            case ChatOpened():
+                return assignment.opened(chat, fact, self.now)
+            case CitizenArrived():
+                return assignment.arrived(chat)
+            case ChatAccepted():
+                return assignment.accepted(chat, fact.agent_id)
+            case CloseRequested(by=CloseReason.AGENT):
+                return assignment.closed_by_agent(chat, fact.agent_id, self.now)
+            case CloseRequested(by=CloseReason.INACTIVE):
+                return assignment.closed_by_silence(chat, self.now)
+            case CloseRequested():
+                return assignment.closed(chat, fact.by, self.now)
+            case TransferRefused():
+                return transfers.refused(chat, fact.agent_id, fact.event_id, self.now, LIMITS)
+            case PlaceClaimed():
+                return assignment.claimed(chat, fact.turn, fact.agent_id, fact.agent_name, self.now)
+            case PlaceReleased():
+                return assignment.released(chat, fact.turn, fact.agent_id, self.now)
+        raise AssertionError(fact)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def settle(self) -> None:
+        """Everything arrives, agents accept what they have, and the sweeps run for a while, with agents as they are."""
+        self.bag += self.lost
+        for _ in range(45):
+            self._deliver_all()
+            for chat in self.chats:
+                self.accept(chat)
+            self.pass_time(2)
+            self.sweep()
+        self._deliver_all()
+
+    def _deliver_all(self) -> None:
+        while self.bag:
+            self.handle(self.bag.pop(0))
+
+    def faults(self) -> Sequence[str]:
+        """What is wrong when everything has come to rest: nothing may be."""
+        agents, chats = self.presence.agents.values(), self.chats.values()
+        held = {key: a.id for a in agents for key, seat in a.seats.items() if not seat.leaving}
+        assigned = {(c.id, c.turn): c.agent_id for c in chats if c.assigned}
+        wrong = [f"seats {held} but chats {assigned}"] if held != assigned else []
+        wrong += [f"{a.id} keeps {a.seats}" for a in agents if any(s.leaving for s in a.seats.values())]
+        wrong += [f"{a.id} above his capacity" for a in agents if a.free < 0]
+        wrong += [f"{c} was never heard of" for c in self.opened if c not in self.chats]
+        in_line = [c.id for d in DEPARTMENTS for c in self.line(d)]
+        for chat in chats:
+            places = in_line.count(chat.id) + (chat.id in {c for c, _ in assigned})
+            if places != (0 if chat.closed else 1):
+                wrong.append(f"{chat.id} is {chat.state} and in {places} places")
+            if chat.untold_since or (state_of(chat) and (chat.id, chat.v) not in self.said):
+                wrong.append(f"{chat.id} is {chat.state} since v {chat.v}, and nobody was told")
+        for department in DEPARTMENTS:
+            if self.presence.free(department) and any(not c.wanted_agent for c in self.line(department)):
+                wrong.append(f"in {department} somebody waits beside a free place")
+        return wrong

@@ -1,0 +1,42 @@
+// Mirrors services/gateway/web/agent/questions.js and assignments.js: their RULES.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { figuresOf, reasonOf } from "../../services/gateway/web/agent/assignments.js";
+import { contactLink, hasNews } from "../../services/gateway/web/agent/questions.js";
+import { speaker } from "../../services/gateway/web/agent/texts.js";
+import { span } from "../../services/gateway/web/agent/times.js";
+
+test("an e-mail address and a phone number become links that open nothing else", () => {
+  assert.equal(contactLink(" an.peeters@example.be "), "mailto:an.peeters@example.be");
+  assert.equal(contactLink("an+x&y=z@example.be"), "mailto:an%2Bx%26y%3Dz@example.be");
+  assert.equal(contactLink("0470 12 34 56"), "tel:0470123456");
+  assert.equal(contactLink("+32 (0)470/12.34.56"), "tel:+32470123456");
+  assert.equal(contactLink("(02) 555 01 00"), "tel:025550100");
+});
+
+test("what is neither an address nor a number is no link", () => {
+  const texts = ["", "bel mij", "javascript:alert(1)", "an@example.be?bcc=b@example.be", "an@example.be,b@example.be", "an@localhost", "an @example.be", "12345", "0470123456 na 17 uur", "+", "1+2+3+4"];
+  for (const words of texts) assert.equal(contactLink(words), null, words);
+});
+
+test("a question is news when it was not there before, but never at the first look", () => {
+  const list = (...ids) => ids.map((id) => ({ chat_id: id }));
+  assert.equal(hasNews(null, list("a")), false);
+  assert.equal(hasNews(list("a"), list("a")), false);
+  assert.equal(hasNews(list("a", "b"), list("b")), false);
+  assert.equal(hasNews(list("a"), list("b")), true);
+});
+
+test("why an agent got a chat is said in words, with the figures", () => {
+  const t = speaker("nl");
+  const choice = { rule: "fewest_chats", candidates: 3, speaks: true, chats: 1, idle_for: 125.4 };
+  assert.equal(reasonOf(t, choice), "had de minste gesprekken");
+  assert.deepEqual(figuresOf(t, choice), ["3 kandidaten", "had 1 gesprek", "2 min 5 sec vrij", "spreekt de taal van de burger"]);
+  assert.equal(reasonOf(t, { ...choice, rule: "a_newer_rule" }), "de reden is niet bewaard");
+  assert.deepEqual([reasonOf(t, null), figuresOf(t, null)], ["de reden is niet bewaard", []]);
+});
+
+test("a span of time reads in its two largest units", () => {
+  assert.deepEqual([0, 0.4, 59, 60, 61, 3600, 3725, -1].map((one) => span(one, "en")), ["0 secs", "0 secs", "59 secs", "1 min", "1 min 1 sec", "1 hr", "1 hr 2 mins", "0 secs"]);
+  assert.equal(span(61, "nl"), "1 min 1 sec");
+});
