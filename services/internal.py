@@ -98,11 +98,15 @@ class Buttons(Record):
 
 
 class HoldQuery(Record):
-    """A press: an agent for turn 1 of a chat that is not opened yet."""
+    """A press: an agent for turn 1 of a chat that is not opened yet.
+
+    `again`: only what this press has already is asked for, a place or one in the line; nothing is taken.
+    """
 
     chat_id: str
     department: str
     locale: str = "nl"
+    again: bool = False
 
 
 class Held(Record):

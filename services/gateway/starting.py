@@ -28,7 +28,6 @@ from services.tracing import begin_trace
 log = structlog.get_logger()
 REPEAT_WITHIN = timedelta(minutes=10)
 MOST_REMEMBERED = 10_000
-KEPT = 10.0  # seconds; presence keeps an unconfirmed place a little longer
 HOLD_LIMIT = 2.0  # seconds in which presence may say who takes the chat
 PRESSES = Counter("eloket_gateway_presses_total", "Presses on the button", ["department", "outcome"])
 
@@ -89,7 +88,6 @@ class Starting:
         self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
         self._departments, self._keys = departments, keys
         self._recent: OrderedDict[str, float] = OrderedDict()  # chat → when it was started here
-        self._holding: dict[str, float] = {}  # chat → until when a place is kept though the chat could not be opened
         self._under_way: dict[str, asyncio.Task[Started]] = {}  # by what is derived from the key
 
     async def start(self, wanted: StartChat, key: str | None, address: str) -> Started:
@@ -116,54 +114,51 @@ class Starting:
     async def _start_once(self, department: Department, wanted: StartChat, key: str, address: str) -> Started:
         chat_id, known = await self._chat_of(key, address)
         if not known:
-            return await self._start(department, wanted, chat_id)
+            return await self._start(department, wanted, chat_id, keyed=True)
         PRESSES.labels(department.id, "repeated").inc()
         return Started(chat_id, self._keys.chat_token(chat_id))
 
-    async def _start(self, department: Department, wanted: StartChat, chat_id: str) -> Started:
+    async def _start(self, department: Department, wanted: StartChat, chat_id: str, keyed: bool = False) -> Started:
         begin_trace(chat_id=chat_id)
-        if self._holding.get(chat_id, 0.0) < time.monotonic():  # else the place that makes the button blue is his own
-            self._require_green(department)
         locale = wanted.locale if wanted.locale in LOCALES else "nl"
-        hold, outcome = await self._held(internal.HoldQuery(chat_id=chat_id, department=department.id, locale=locale))
-        if hold:
-            self._keep(chat_id)
+        question = internal.HoldQuery(chat_id=chat_id, department=department.id, locale=locale)
+        hold, outcome = await self._held(question, self._blue(department), keyed)
         await self._open(chat_id, department, wanted, locale, hold)
-        self._holding.pop(chat_id, None)
         self._remember(chat_id)
         PRESSES.labels(department.id, outcome).inc()
         return Started(chat_id, self._keys.chat_token(chat_id))
 
-    def _keep(self, chat_id: str) -> None:
-        now = time.monotonic()
-        self._holding = {c: until for c, until in self._holding.items() if until > now}
-        self._holding[chat_id] = now + KEPT
-
-    async def _held(self, question: internal.HoldQuery) -> tuple[Hold | None, str]:
-        """The agent who keeps a place, if any, and how the press went. Problem 409 when nobody will take the chat.
+    async def _held(self, question: internal.HoldQuery, blue: Problem | None, keyed: bool) -> tuple[Hold | None, str]:
+        """The agent who keeps a place, if any, and how the press went. Raises the problem when nobody will take it.
 
         When presence cannot say it the chat is opened all the same: then it waits until a place is claimed for it.
+        While the button is blue only a press with a key may go on, and only with what it has already: another gateway
+        may have died with it in hand, and the place that makes the button blue may be its own.
         """
+        if blue and not (keyed and blue.code == "button_blue"):
+            PRESSES.labels(question.department, "blue").inc()
+            raise blue
         try:
             async with asyncio.timeout(HOLD_LIMIT):
-                held = await self._upstream.ask("presence", internal.HOLD, question, internal.Held)
+                asked = question.model_copy(update={"again": blue is not None})
+                held = await self._upstream.ask("presence", internal.HOLD, asked, internal.Held)
         except (Unavailable, Declined, TimeoutError) as error:
             log.warning("place_not_held", error=type(error).__name__, department=question.department)
+            if blue:
+                raise blue from error
             return None, "unheld"
         if held.hold or held.may_wait:
             return held.hold, "started" if held.hold else "waiting"
-        PRESSES.labels(question.department, "late").inc()
+        PRESSES.labels(question.department, "blue" if blue else "late").inc()
         reason = ButtonReason.BUSY if held.reason is ButtonReason.AVAILABLE else held.reason
-        raise _blue(question.department, reason.value)
+        raise blue or _blue(question.department, reason.value)
 
-    def _require_green(self, department: Department) -> None:
-        if self._buttons.of[department.id].shown.green:
-            return
-        reason = self._buttons.of[department.id].shown.reason
-        PRESSES.labels(department.id, "blue").inc()
-        if not self._publisher.up:
-            raise _not_now()
-        raise _blue(department.id, reason)
+    def _blue(self, department: Department) -> Problem | None:
+        """Why nobody can start a chat now; None while the button is green."""
+        shown = self._buttons.of[department.id].shown
+        if shown.green:
+            return None
+        return _blue(department.id, shown.reason) if self._publisher.up else _not_now()
 
     async def _open(
         self, chat_id: str, department: Department, wanted: StartChat, locale: str, hold: Hold | None

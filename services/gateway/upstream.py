@@ -26,7 +26,7 @@ SLOW_AGAIN = 0.6  # the next one may have gone to the same replica
 MOST_SLOW = 20  # questions at a time that are asked again for being slow: a service under load does not get it doubled
 BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 READING = {internal.SESSION_LOOKUP, internal.AGENTS, internal.BUTTONS, internal.CHATS, internal.AGENT_CHATS}
-READING |= {internal.ASSIGNMENTS, internal.HISTORY, internal.TAILS, internal.QUESTIONS}
+READING |= {internal.ASSIGNMENTS, internal.HISTORY, internal.TAILS, internal.QUESTIONS, internal.HOLD}
 
 AGAIN = Counter("eloket_gateway_asked_again_total", "Questions to another service asked again", ["service", "why"])
 

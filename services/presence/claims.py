@@ -72,6 +72,14 @@ class Claims:
         self._put(waiting)
         return await waiting.answer
 
+    async def look(self, ask: Ask) -> Outcome:
+        """What this press has already; it is given nothing. Raises `PyMongoError`."""
+        wish = weigh(ask.chat_id, ask.turn, await store.holders(self._desk.db, ask.chat_id))
+        line = (await self._lines([ask])).get(ask.department)
+        if not wish.open:
+            return Outcome(again=wish.again)
+        return Outcome(reason=ButtonReason.BUSY, may_wait=line is not None and ask.chat_id in line.raced)
+
     def _put(self, waiting: _Waiting) -> None:
         self._asked.append(waiting)
         if self._working is None or self._working.done():
@@ -237,7 +245,8 @@ async def hold(claims: Claims, query: HoldQuery) -> Held:
 
     Raises `PyMongoError`.
     """
-    held = _held(await claims.seek(Ask(query.chat_id, 1, query.department, query.locale, press=True)))
+    ask = Ask(query.chat_id, 1, query.department, query.locale, press=True)
+    held = _held(await (claims.look(ask) if query.again else claims.seek(ask)))
     HOLDS.labels("held" if held.hold else "may_wait" if held.may_wait else held.reason.value).inc()
     return held
 

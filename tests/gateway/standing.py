@@ -18,7 +18,7 @@ from deploy.onemachine import ports
 from services import internal, problems, topology
 from services.broker import Publisher, declare_topology
 from services.chassis import Service
-from services.contracts import Cause, ChatStatus, Entry, Fact, MessagePosted, Note, Party, decode
+from services.contracts import ButtonReason, Cause, ChatStatus, Entry, Fact, MessagePosted, Note, Party, decode
 from services.departments import load_departments
 from services.gateway.agents import Agents
 from services.gateway.app import create_app
@@ -107,7 +107,8 @@ class Others:
         if path == internal.BUTTONS:
             return internal.Buttons(buttons=self.buttons)
         if path == internal.HOLD:
-            return self.held
+            nothing = internal.HoldQuery.model_validate_json(body).again and self.held.hold is None
+            return internal.Held(reason=ButtonReason.BUSY) if nothing else self.held
         if path == internal.ASSIGNMENTS:
             return internal.Assignments(assignments=self.assignments)
         if path == internal.QUESTION_LEAVE:

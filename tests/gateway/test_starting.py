@@ -152,11 +152,18 @@ async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blu
         await one.start(StartChat(), "sleutel", "::1")
     parts.publisher._exchange = exchange
     parts.buttons.hear(told(10, green=False))
+    another = Starting(parts.publisher, parts.upstream, parts.buttons, departments, KEYS)
     with pytest.raises(Problem, match="button_blue"):
-        await one.start(StartChat(), "andere", "::1")
-    started = await one.start(StartChat(), "sleutel", "::1")
+        await another.start(StartChat(), None, "::1")
+    assert len(holds(world)) == 1, "without a key there is nothing to find again"
+    world.others.held = internal.Held(reason=ButtonReason.BUSY)
+    with pytest.raises(Problem, match="button_blue"):
+        await another.start(StartChat(), "andere", "::1")
+    world.others.held = internal.Held(hold=HOLD)
+    started = await another.start(StartChat(), "sleutel", "::1")
     opened = (await world.hear(ChatOpened))[0]
     assert (opened.chat_id, opened.held) == (started.chat_id, HOLD)
+    assert [h.again for h in holds(world)] == [False, True, True], "a blue button gives nobody a new place"
 
 
 async def test_a_repeated_press_is_one_chat_even_when_the_button_is_blue_by_then(world: World, client: Client) -> None:

@@ -43,8 +43,8 @@ class Replica:
     def _wake(self) -> None:
         self.woken += 1
 
-    async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen") -> Held:
-        return await hold(self.claims, HoldQuery(chat_id=chat, department=department, locale=locale))
+    async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False) -> Held:
+        return await hold(self.claims, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
 
 
 @pytest.fixture
@@ -86,6 +86,18 @@ async def test_a_press_holds_a_place_and_is_told_the_same_again(one: Replica, tw
     assert one.woken == 1
     (agent,) = await store.holders(one.desk.db, "c")
     assert agent.seats[0].reserved
+
+
+async def test_asked_again_a_press_finds_what_it_has_and_is_given_nothing_new(one: Replica, two: Replica) -> None:
+    await there(one.desk.db, AN)
+    assert await one.hold("c", again=True) == Held(reason=ButtonReason.BUSY), "the place is free, and stays so"
+    assert await seats(one.desk.db) == {}
+    first = await one.hold("c")
+    assert first.hold is not None
+    assert await two.hold("c", again=True) == first
+    assert (await one.hold("late")).may_wait
+    assert await two.hold("late", again=True) == Held(may_wait=True, reason=ButtonReason.BUSY)
+    assert await two.hold("later", again=True) == Held(reason=ButtonReason.BUSY)
 
 
 async def test_a_wish_for_a_chat_that_is_held_finds_the_same_agent(one: Replica) -> None:
