@@ -96,7 +96,7 @@ def test_the_frames_are_those_that_the_gateway_knows() -> None:
 def made() -> list[tuple[Schema, bytes]]:
     assert isinstance(NOTED, NoteStored)
     assert isinstance(STORED, MessageStored)
-    now = datetime.now(UTC)
+    now = datetime(2026, 11, 23, 8, tzinfo=UTC)
     spoken = Entry(chat_id=CHAT, seq=1, id=CHAT, party=Party.CITIZEN, sender_id="citizen", name="An", text="t", at=now)
     event = spoken.model_copy(update={"party": Party.SYSTEM, "name": None, "event": Cause.OPENED})
     entries = [spoken, event, STORED.entry]

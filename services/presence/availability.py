@@ -19,7 +19,7 @@ class Seat:
     """`leaving`: why it is being given up, or None. `confirmed`: routing has said that the chat is assigned so.
 
     `since`: when it was claimed or, once leaving, when that began. `held`: for a press, of whose chat routing hears by
-    its opening first. `choice`: why this agent.
+    its opening first. `kept`: somebody was told of a held one, so it is not given back. `choice`: why this agent.
     """
 
     chat_id: str
@@ -28,7 +28,13 @@ class Seat:
     leaving: ReleaseReason | None = None
     confirmed: bool = False
     held: bool = False
+    kept: bool = False
     choice: Choice | None = None
+
+    @property
+    def sure(self) -> bool:
+        """True when the press that took it can not give it back any more."""
+        return self.kept or self.confirmed or not self.held
 
     @property
     def reserved(self) -> bool:

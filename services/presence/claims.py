@@ -30,7 +30,6 @@ log = structlog.get_logger()
 ROUND = 64  # asks in one round
 TRIES = 8  # rounds in which one ask may lose its agent to others
 APART = (0.01, 0.06)  # seconds after which a press that gave its place back asks again, so that two do not meet again
-SURE = 0.15  # seconds between two looks at a seat that may be given back: the writing of that takes a few ms
 HOLDS = Counter("eloket_holds_total", "Presses that asked for a place", ["outcome"])
 
 
@@ -52,7 +51,6 @@ class _Waiting:
     ask: Ask
     answer: asyncio.Future[Outcome]
     tries: int = field(default=0)
-    seen: str | None = None  # who had the seat when it was looked at last, after this press had given its own back
 
 
 class Claims:
@@ -77,7 +75,7 @@ class Claims:
         wish = weigh(ask.chat_id, ask.turn, await store.holders(self._desk.db, ask.chat_id))
         line = (await self._lines([ask])).get(ask.department)
         if not wish.open:
-            return Outcome(again=wish.again)
+            return Outcome(again=await self._kept(ask, wish))
         return Outcome(reason=ButtonReason.BUSY, may_wait=line is not None and ask.chat_id in line.raced)
 
     def _put(self, waiting: _Waiting) -> None:
@@ -135,19 +133,24 @@ class Claims:
         seeking = []
         for waiting in together:
             wish = weigh(waiting.ask.chat_id, waiting.ask.turn, holders)
-            if not wish.open and self._is_sure(waiting, wish):
-                _answer(waiting, Outcome(again=wish.again))
-            elif not wish.open:
-                self._again(waiting, SURE)
-            elif not waiting.answer.done():  # somebody still waits for it
-                seeking.append(waiting)
+            if wish.open:
+                if not waiting.answer.done():  # somebody still waits for it
+                    seeking.append(waiting)
+            elif (kept := await self._kept(waiting.ask, wish)) or not wish.again:
+                _answer(waiting, Outcome(again=kept))
+            else:
+                self._again(waiting)
         return seeking
 
-    def _is_sure(self, waiting: _Waiting, wish: Wish) -> bool:
-        """Whether this seat will stay. He whom a press gave way to may be giving way himself: it looks twice."""
-        holder = wish.again[0][0].id if wish.again else None
-        sure = not waiting.tries or holder is None or holder == waiting.seen
-        waiting.seen = holder
+    async def _kept(self, ask: Ask, wish: Wish) -> tuple[tuple[Agent, Seat], ...]:
+        """Of those who hold this turn, the ones who will go on holding it: only they may be told of.
+
+        A seat that a press has just taken may be on its way back, until it is kept; then nobody gives it back.
+        """
+        sure = tuple((agent, seat) for agent, seat in wish.again if seat.sure)
+        for agent, seat in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
+            if await store.keep(self._desk.db, agent.id, ask.chat_id, ask.turn):
+                return ((agent, seat),)
         return sure
 
     async def _lines(self, asks: Sequence[Ask]) -> dict[str, Line]:
@@ -190,8 +193,7 @@ class Claims:
         """Presses keep their new places unless another replica claimed for the same chat, or the line came between.
 
         Of two that claimed for one chat the later one always sees the other here. Who sees another gives his own back
-        and asks again: no answer was given yet, so nobody has heard of that seat. Nor has anybody when he who asked
-        waits no more.
+        and asks again, unless somebody was told of that seat meanwhile (it is kept): then it stays.
         """
         if not pressed:
             return
@@ -206,9 +208,11 @@ class Claims:
             if not double and ask not in behind and not waiting.answer.cancelled():
                 self._found(waiting, chosen)
                 continue
-            await store.drop(self._desk.db, chosen.agent_id, ask.chat_id, ask.turn, self._desk.clock())
-            log.info("place_given_back", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
-            self._again(waiting, random.uniform(*APART) if double else 0.0)
+            if await store.give_back(self._desk.db, chosen.agent_id, ask.chat_id, ask.turn, self._desk.clock()):
+                log.info("place_given_back", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
+                self._again(waiting, random.uniform(*APART) if double else 0.0)
+            else:
+                self._found(waiting, chosen)
 
     def _found(self, waiting: _Waiting, chosen: Chosen) -> None:
         self._desk.wake()

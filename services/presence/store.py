@@ -148,7 +148,8 @@ def _read(doc: Mapping[str, Any]) -> Agent:
 def _seat(doc: Mapping[str, Any]) -> Seat:
     leaving = ReleaseReason(doc["leaving"]) if doc["leaving"] else None
     choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
-    return Seat(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], doc.get("held", False), choice)
+    held, kept = doc.get("held", False), doc.get("kept", False)
+    return Seat(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], held, kept, choice)
 
 
 # ── seats ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,6 +191,7 @@ async def claim(
         "leaving": None,
         "confirmed": False,
         "held": held,
+        "kept": False,
         "choice": choice.model_dump(mode="json") if choice else None,
     }
     result = await db["agents"].update_one(
@@ -201,10 +203,27 @@ async def claim(
 
 async def drop(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
     """The seat goes and the place is free; False when there was no such seat (any more)."""
-    seat = {"chat_id": chat_id, "turn": turn}
+    return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn}, now)
+
+
+async def give_back(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
+    """As `drop`, for the press that has just taken the seat; False also when it is kept: somebody was told of it."""
+    return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn, "kept": False}, now)
+
+
+async def _remove(db: Database, agent_id: str, seat: Mapping[str, Any], now: datetime) -> bool:
     result = await db["agents"].update_one(
         {"_id": agent_id, "seats": {"$elemMatch": seat}},
         {"$pull": {"seats": seat}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
+    )
+    return result.modified_count == 1
+
+
+async def keep(db: Database, agent_id: str, chat_id: str, turn: int) -> bool:
+    """Somebody is told of this held seat: nobody gives it back from here on. False when it is gone, or kept already."""
+    seat = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
+    result = await db["agents"].update_one(
+        {"_id": agent_id, "seats": {"$elemMatch": seat}}, {"$set": {"seats.$.kept": True}}
     )
     return result.modified_count == 1
 
