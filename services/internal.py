@@ -155,9 +155,10 @@ class ChatView(Record):
 
 
 class Chats(Record):
-    """Chats that are not known are left out."""
+    """Chats that are not known are left out. `spent`: ids that ended before they were opened; none can be opened."""
 
     chats: list[ChatView]
+    spent: list[str] = Field(default_factory=list)
 
 
 class Transfer(Record):

@@ -9,7 +9,6 @@ import structlog
 
 from services.broker import Publisher, Unconfirmed
 from services.contracts import (
-    ChatStatus,
     CitizenArrived,
     CitizenPresence,
     CitizenStayed,
@@ -54,6 +53,8 @@ class Citizens:
     async def greet(self, connection: Connection, hello: Hello) -> None:
         """`welcome`, `status`, the messages after `after`, then what is new; or the close that says why not."""
         assert connection.chat_id is not None
+        if connection.sender is None:  # he is here, even when nobody can say yet what he is to be shown
+            self._tasks.start(self._tell_arrived(connection.chat_id))
         try:
             await self._answer(connection, connection.chat_id, hello.after)
         except NoSuchChat:
@@ -101,8 +102,6 @@ class Citizens:
         if self._hub.register.join(connection):
             self._hub.citizen_here(channel, online=True)
             self._tasks.start(self._tell_presence(channel.chat_id, online=True))
-        if view.state is not ChatStatus.CLOSED:
-            self._tasks.start(self._tell_arrived(channel.chat_id))
 
     def _tell_what_changed(self, connection: Connection, channel: Channel, told: object) -> None:
         state = channel.state

@@ -68,9 +68,9 @@ class Following:
     async def view(self, chat_id: str) -> ChatView:
         """What routing knows of the chat; waits for one that was just opened. Raises `NoSuchChat`, `Unavailable`."""
         for pause in (*KNOWN_WAIT, None):
-            views = await self.upstream.chats([chat_id])
-            if chat_id in views:
-                return views[chat_id]
+            view, _ = await self.upstream.chat(chat_id)
+            if view:
+                return view
             if pause is not None:
                 await asyncio.sleep(pause)
         raise NoSuchChat(chat_id)

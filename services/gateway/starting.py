@@ -201,10 +201,13 @@ class Starting:
         return str(UUID(bytes=digest[:16], version=4))
 
     async def _age(self, chat_id: str) -> timedelta | None:
+        """Since when the chat of this id was opened; None when it can be opened (again)."""
         try:
-            view = (await self._upstream.chats([chat_id])).get(chat_id)
+            view, spent = await self._upstream.chat(chat_id)
         except Unavailable:
             return None
+        if spent:  # a place was held for it, but it was never opened
+            return REPEAT_WITHIN
         return datetime.now(UTC) - view.opened_at if view else None
 
     def _remember(self, chat_id: str) -> None:

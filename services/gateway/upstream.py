@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from services import internal
 from services.contracts import Record
+from services.gateway.gathering import Gathering
 from services.settings import Settings
 from services.tokens import Actor, Keys
 from services.tracing import traceparent
@@ -60,6 +61,7 @@ class Upstream:
         self._keys = keys
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._slow = 0
+        self._routing_chats = Gathering(self._some_chats, internal.MAX_CHATS)
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -180,6 +182,17 @@ class Upstream:
             answer = await self._sure("routing", internal.CHATS, internal.ChatsQuery(chat_ids=part), internal.Chats)
             views.update((c.chat_id, c) for c in answer.chats)
         return views
+
+    async def chat(self, chat_id: str) -> tuple[internal.ChatView | None, bool]:
+        """What routing knows of this chat, and whether its id is spent: it ended before it was opened.
+
+        Those who ask while another answer is awaited share the next question.
+        """
+        answer = await self._routing_chats.ask(chat_id)
+        return next((c for c in answer.chats if c.chat_id == chat_id), None), chat_id in answer.spent
+
+    async def _some_chats(self, chat_ids: list[str]) -> internal.Chats:
+        return await self._sure("routing", internal.CHATS, internal.ChatsQuery(chat_ids=chat_ids), internal.Chats)
 
     async def chats_of_agent(self, agent_id: str) -> list[internal.ChatView]:
         """The open chats that are assigned to this agent."""

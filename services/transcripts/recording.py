@@ -146,7 +146,7 @@ class Recorder:
         for heard, fact in fresh:
             chat = chats.get(fact.chat_id)
             if chat is None:
-                heard.verdict = Verdict.LATER
+                heard.verdict = Verdict.DONE if _never_opened(fact) else Verdict.LATER
             elif fact.v >= chat.v or fact.state is ChatStatus.CLOSED:
                 heard.wanted = [happened(fact, chat)]
             else:
@@ -230,6 +230,11 @@ def is_acceptable(fact: Fact) -> bool:
     if isinstance(fact, MessagePosted):
         return is_id(fact.chat_id) and is_id(fact.id) and (fact.text is None) is not (fact.attachment_id is None)
     return isinstance(fact, ChatOpened | ChatState) and is_id(fact.chat_id)
+
+
+def _never_opened(fact: ChatState) -> bool:
+    """The end of a chat that routing knows by its number alone: nothing was said in it, and nobody is told of it."""
+    return fact.state is ChatStatus.CLOSED and not fact.department
 
 
 def opening(fact: ChatOpened) -> list[Wanted]:

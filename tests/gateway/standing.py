@@ -59,6 +59,7 @@ class Others:
     """
 
     chats: dict[str, internal.ChatView] = field(default_factory=dict)
+    spent: set[str] = field(default_factory=set)  # ids of chats that ended before they were opened
     logs: dict[str, list[Entry]] = field(default_factory=dict)
     notes: dict[str, list[Note]] = field(default_factory=dict)
     agents: dict[str, internal.AgentView] = field(default_factory=dict)
@@ -90,7 +91,8 @@ class Others:
     def answer(self, path: str, body: str) -> Any:
         if path == internal.CHATS:
             ids = internal.ChatsQuery.model_validate_json(body).chat_ids
-            return internal.Chats(chats=[self.chats[c] for c in ids if c in self.chats])
+            spent = [c for c in ids if c in self.spent]
+            return internal.Chats(chats=[self.chats[c] for c in ids if c in self.chats], spent=spent)
         if path == internal.AGENT_CHATS:
             agent_id = internal.AgentChatsQuery.model_validate_json(body).agent_id
             assigned = [c for c in self.chats.values() if c.state is ChatStatus.ASSIGNED and c.agent_id == agent_id]

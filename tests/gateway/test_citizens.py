@@ -100,7 +100,15 @@ async def test_a_chat_that_has_ended_is_shown_and_closed(world: World, parts: Pa
     assert connection.closing == (1000, "citizen")
     parts.citizens.leave(connection)
     assert parts.idle
-    assert world.heard(CitizenArrived) == []
+
+
+async def test_who_says_hello_has_arrived_though_nobody_can_answer_him_yet(world: World, parts: Parts) -> None:
+    """Else a loaded system would close the chats of those who are there as of those who never came."""
+    world.others.open(CHAT)
+    world.others.away.add(internal.CHATS)
+    connection = await greeted(parts)
+    assert connection.closing == (1012, "try again")
+    assert [a.chat_id for a in await world.hear(CitizenArrived)] == [CHAT]
 
 
 async def test_a_token_ends_48_hours_after_its_chat(world: World, parts: Parts) -> None:

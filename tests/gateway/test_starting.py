@@ -192,6 +192,23 @@ async def test_a_press_that_another_replica_took_is_the_same_chat(world: World, 
         assert (await Client(session).press("sleutel"))[0] == 409, "after ten minutes it is a new press"
 
 
+async def test_an_id_that_ended_before_it_was_opened_is_not_used_again(world: World, client: Client) -> None:
+    """A gateway died between holding a place and opening the chat, and the place was given up: a chat of that id
+
+    would be closed at once.
+    """
+    await show(world, client)
+    world.others.held = internal.Held(reason=ButtonReason.BUSY)
+    assert (await client.press("sleutel"))[0] == 409
+    (asked,) = holds(world)
+    world.others.spent.add(asked.chat_id)
+    world.others.held = internal.Held(hold=HOLD)
+    status, started, _ = await client.press("sleutel")
+    assert status == 201
+    assert started["chat_id"] != asked.chat_id
+    assert (await client.press("sleutel"))[1] == started
+
+
 @pytest.mark.parametrize(
     "body",
     [

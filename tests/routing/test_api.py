@@ -79,6 +79,8 @@ async def test_a_closed_chat_is_shown_and_one_whose_opening_is_unknown_is_not(
     (shown,) = await ask(client, CHATS, chat_ids=[chat_id, "never opened"])
     assert (shown["state"], shown["reason"], shown["position"]) == ("closed", "citizen", None)
     assert shown["closed_at"] is not None
+    async with client.post(CHATS, json={"chat_ids": [chat_id, "never opened", "unheard of"]}) as response:
+        assert (await response.json())["spent"] == ["never opened"]
 
 
 async def test_an_agents_open_chats_are_his_alone(client: aiohttp.ClientSession, scene: Scene) -> None:

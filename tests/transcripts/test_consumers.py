@@ -324,6 +324,16 @@ async def test_a_state_of_a_chat_that_was_never_opened_goes_to_the_dead_letters(
         assert await ear.letters(1) == [encode(fact)]
 
 
+async def test_the_end_of_a_chat_that_routing_itself_never_knew_is_nothing_to_keep(start: Start, ear: Ear, monkeypatch):
+    """A held place whose chat was never opened ends so; it happens whenever a gateway dies at the wrong moment."""
+    monkeypatch.setattr(module, "STATE_PATIENCE", 0.3)
+    nameless, lost = new_id(), new_id()
+    async with start():
+        await ear.put(state(nameless, 1, Cause.CLOSED).model_copy(update={"department": ""}))
+        await ear.put(fact := state(lost, 2, Cause.CLOSED))
+        assert await ear.letters(1) == [encode(fact)]
+
+
 async def test_poison_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
     chat = new_id()
     good = [posted(chat) for _ in range(5)]

@@ -1,0 +1,49 @@
+"""Many who ask the same thing of different chats at the same time share a question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+A = TypeVar("A")
+UNDER_WAY = 4  # questions at a time: one that meets a slow replica does not hold the others up
+
+
+class Gathering(Generic[A]):
+    """Asks `question` for several ids at once. Nobody waits for others to come: while few questions are under way each
+
+    is asked at once, and what comes when there are many goes with the next. At most `most` ids in one question.
+    """
+
+    def __init__(self, question: Callable[[list[str]], Awaitable[A]], most: int) -> None:
+        self._question, self._most = question, most
+        self._waiting: dict[str, list[asyncio.Future[A]]] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def ask(self, id_: str) -> A:
+        """The answer to a question that began after this call and has `id_` in it. Raises what that question raised."""
+        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(id_, []).append(answer)
+        if len(self._asking) < UNDER_WAY:
+            task = asyncio.create_task(self._ask_all())
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        return await answer
+
+    async def _ask_all(self) -> None:
+        while self._waiting:
+            ids = list(self._waiting)[: self._most]
+            waiting = [future for id_ in ids for future in self._waiting.pop(id_)]
+            try:
+                answer = await self._question(ids)
+            except Exception as error:
+                _settle(waiting, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
+            else:
+                _settle(waiting, lambda future, answer=answer: future.set_result(answer))  # type: ignore[misc]
+
+
+def _settle(waiting: list[asyncio.Future[A]], how: Callable[[asyncio.Future[A]], None]) -> None:
+    for future in waiting:
+        if not future.done():  # somebody still waits for it
+            how(future)
