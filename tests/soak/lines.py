@@ -24,9 +24,10 @@ Finding = tuple[str, str]  # about what, and what is wrong
 
 @dataclass(frozen=True)
 class Wait:
-    """A chat waits in a department: surely from `begins` to `surely`, and not longer than until `ends` (wall clock).
+    """A chat waits in a department: surely from `since` to `surely`, at the most from `begins` to `ends` (wall clock).
 
-    The two ends differ where a state in between was never told: the chat had an agent for a moment that is not known.
+    A state is written between its `at` and the making of the fact that tells it, which may be seconds on a day when the
+    database is slow. Where a state in between was never told the chat had an agent for a moment that is not known.
     `rank`: who lost his agent stands before the others, then who came first, and within a millisecond the lower id.
     """
 
@@ -34,6 +35,7 @@ class Wait:
     department: str
     rank: tuple[bool, int, str]
     begins: float
+    since: float
     surely: float
     ends: float
 
@@ -43,7 +45,7 @@ class Wait:
 
     def all_the_time(self, begins: float, ends: float) -> bool:
         """Whether it surely waited from the beginning to the end of this span."""
-        return self.begins <= begins and self.surely > ends + EARLY
+        return self.since <= begins and self.surely > ends + EARLY
 
 
 def waits_of(course: Course) -> list[Wait]:
@@ -53,11 +55,11 @@ def waits_of(course: Course) -> list[Wait]:
     states = course.in_order
     for state, after in zip(states, [*states[1:], None], strict=True):
         if state.state is ChatStatus.WAITING:
-            begins = state.at.timestamp()
-            ends = after.at.timestamp() if after else FOR_EVER
-            surely = ends if after is None or after.v == state.v + 1 else begins
+            begins, since = state.at.timestamp(), state.occurred_at.timestamp()
+            ends = after.occurred_at.timestamp() if after else FOR_EVER
+            surely = FOR_EVER if after is None else after.at.timestamp() if after.v == state.v + 1 else begins
             rank = state.turn == 1, came, course.chat_id
-            waits.append(Wait(course.chat_id, state.department, rank, begins, surely, ends))
+            waits.append(Wait(course.chat_id, state.department, rank, begins, since, surely, ends))
     return waits
 
 
