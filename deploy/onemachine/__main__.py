@@ -102,7 +102,7 @@ async def _announce(supervisor: Supervisor, settings: Settings, terminal: Termin
     terminal.show_as_is(
         f"\n  The e-loket chat is ready (after {time.monotonic() - began:.1f} s).\n\n"
         f"  sample form     {here}/\n"
-        f"  agent console   {here}/agent      log in as  an / demo  or  bert / demo\n"
+        f"  agent console   {here}/agent      log in as  an / demo  or  bert / demo  (supervisor: sofie / demo)\n"
         f"  info sheet      {here}/infofiche/algemeen\n{_replicas(supervisor.programs, settings)}\n"
         f"  Ctrl-C stops it; its data stays in {settings.data_dir}\n"
     )

@@ -73,7 +73,7 @@ def test() -> None:
     package("chromium", shutil.which("chromium") is not None, "the browser tests need it")
     package("nodejs", debian.has_node(), "the tests of the browser's code need node 18 or later")
     arguments = os.environ.get("PYTEST_ARGS", "").split()
-    do(python(), "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments)
+    do(python(), "-m", "pytest", "-n", "4", "--dist", "loadfile", *arguments)
     web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
     if web:
         do(shutil.which("node") or "node", "--test", *web)

@@ -16,6 +16,7 @@ from services.departments import LOCALES, ConfigurationError, Departments
 
 DEMO_PASSWORD = "demo"
 DEMO_DEPARTMENT = "algemeen"
+DEMO_SUPERVISOR = "sofie"
 AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
 
 
@@ -76,15 +77,19 @@ def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
 
 
 def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:
-    """`an`, `bert` and `agent1` to `agent<more>`, all with this hash, of the demo department and capacity 1."""
+    """`an`, `bert`, `sofie` and `agent1` to `agent<more>`, all with this hash, of the demo department and capacity 1.
+
+    `sofie` is a supervisor.
+    """
     known = departments.get(DEMO_DEPARTMENT)
-    names = [("an", "An"), ("bert", "Bert"), *((f"agent{n}", f"Agent {n}") for n in range(1, more + 1))]
+    names = [("an", "An"), ("bert", "Bert"), (DEMO_SUPERVISOR, "Sofie"), *((f"agent{n}", f"Agent {n}") for n in range(1, more + 1))]
     return tuple(
         Account(
             username=username,
             name=name,
             password_hash=password_hash,
             departments=(known.id if known else departments.default,),
+            supervisor=username == DEMO_SUPERVISOR,
         )
         for username, name in names
     )

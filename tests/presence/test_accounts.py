@@ -56,9 +56,11 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | None, proble
 
 def test_the_demo_agents() -> None:
     made = demo_accounts(2, DEPARTMENTS, HASH)
-    assert {a.username: a.name for a in made} == {"an": "An", "bert": "Bert", "agent1": "Agent 1", "agent2": "Agent 2"}
+    named = {"an": "An", "bert": "Bert", "sofie": "Sofie"}
+    assert {a.username: a.name for a in made} == {**named, "agent1": "Agent 1", "agent2": "Agent 2"}
+    assert [a.username for a in made if a.supervisor] == ["sofie"]
     assert {(a.departments, a.capacity) for a in made} == {(("algemeen",), 1)}
-    assert len({a.id for a in made}) == 4
+    assert len({a.id for a in made}) == 5
 
 
 async def test_passwords() -> None:
