@@ -82,7 +82,8 @@ def demo_accounts(more: int, departments: Departments, password_hash: str) -> tu
     `sofie` is a supervisor.
     """
     known = departments.get(DEMO_DEPARTMENT)
-    names = [("an", "An"), ("bert", "Bert"), (DEMO_SUPERVISOR, "Sofie"), *((f"agent{n}", f"Agent {n}") for n in range(1, more + 1))]
+    names = [("an", "An"), ("bert", "Bert"), (DEMO_SUPERVISOR, "Sofie")]
+    names += [(f"agent{n}", f"Agent {n}") for n in range(1, more + 1)]
     return tuple(
         Account(
             username=username,
