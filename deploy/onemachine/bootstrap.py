@@ -24,6 +24,9 @@ OLDEST = (3, 11)
 VENV = ROOT / ".venv"
 STAMP = VENV / "requirements.json"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
+# How many files at a time: those that run whole systems, each with a broker and a database, load the machine most.
+WHOLE_SYSTEMS = ("tests/e2e", "tests/deploy")
+SUITES = (("4", tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)), ("2", WHOLE_SYSTEMS))
 LINTERS = (
     ("-m", "ruff", "check"),
     ("-m", "ruff", "format", "--check"),
@@ -72,8 +75,9 @@ def test() -> None:
     prepare_tests()
     package("chromium", shutil.which("chromium") is not None, "the browser tests need it")
     package("nodejs", debian.has_node(), "the tests of the browser's code need node 18 or later")
-    arguments = os.environ.get("PYTEST_ARGS", "").split()
-    do(python(), "-m", "pytest", "-n", "4", "--dist", "loadfile", *arguments)
+    chosen = os.environ.get("PYTEST_ARGS", "").split()
+    for files, arguments in (("2", chosen),) if chosen else SUITES:
+        do(python(), "-m", "pytest", "-n", files, "--dist", "loadfile", *arguments)
     web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
     if web:
         do(shutil.which("node") or "node", "--test", *web)

@@ -257,7 +257,7 @@ async def test_the_answers_to_gateways(vhost_url: str, mongodb_url: str, mongodb
         assert (status, session["agent"]["supervisor"], session["agent"]["capacity"]) == (200, True, 3)
 
         _, found = await service.ask(internal.AGENTS, {"department": "algemeen"})
-        assert [a["name"] for a in found["agents"]] == ["Agent 1", "Agent 2", "An", "Bert"]
+        assert [a["name"] for a in found["agents"]] == ["Agent 1", "Agent 2", "An", "Bert", "Sofie"]
         _, found = await service.ask(internal.AGENTS, {"ids": [session["agent"]["id"], str(uuid.uuid4())]})
         assert [(a["name"], a["free"], a["online"]) for a in found["agents"]] == [("Karel", 3, False)]
 
