@@ -45,6 +45,7 @@ async def test_who_waits_too_long_goes_where_a_place_is_free_and_asks_there(spil
     await spilling.handle(free("premies", 1, 3))
     assert await spilling.store.order("algemeen") == [second], "who went over has that place"
     await spilling.queue.flush()
+    await spilling.hush()
     assert {q.department for q in spilling.ears.of(QueueChanged)} == {"algemeen", "premies"}
 
 
