@@ -232,3 +232,11 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = WAIT_
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.05)
+
+
+async def can_be_given(agent: Person, colleague: str, wait: float = 15.0) -> None:
+    """Returns when this colleague, who has just come, is among those whom the agent can transfer a chat to."""
+    script = "name => fetch('/api/agents').then(r => r.json()).then(all => all.agents.some(a => a.name === name))"
+    async with asyncio.timeout(wait):
+        while not await agent.page.evaluate(script, colleague):
+            await asyncio.sleep(0.1)

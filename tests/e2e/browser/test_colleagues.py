@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import Scene, talking
+from tests.e2e.browser.people import Scene, can_be_given, talking
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 async def test_a_chat_goes_to_a_colleague_with_a_note_that_the_citizen_never_sees(scene: Scene) -> None:
     citizen, an = await talking(scene, "Waar is mijn dossier?")
     bert = await scene.agent("bert")
+    await can_be_given(an, "Bert")
     await an.hook("chat-transfer").click()
     await an.page.get_by_role("radio", name="Bert").check()
     await an.page.get_by_role("dialog").get_by_role("textbox").fill("Vraagt naar dossier 42")

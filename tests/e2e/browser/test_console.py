@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene, log_in, press
+from tests.e2e.browser.people import PHONE, Person, Scene, can_be_given, log_in, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_waiting import hurried  # noqa: F401
 from tests.presence.conftest import HASH
@@ -69,6 +69,7 @@ async def chat_of(citizen: Person) -> Any:
 
 
 async def hand_over(agent: Person, colleague: str, note: str) -> None:
+    await can_be_given(agent, colleague)
     await agent.hook("chat-transfer").click()
     await agent.page.get_by_role("radio", name=colleague).check()
     await agent.page.get_by_role("dialog").get_by_role("textbox").fill(note)
