@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint docs check clean
+.PHONY: help run test soak chaos rollout dead-letters lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -11,7 +11,7 @@ exec $(PYTHON) deploy/onemachine/bootstrap.py
 endef
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 run:  ## the whole system on this machine, until Ctrl-C; REPLICAS=3 runs three of each service
 	$(bootstrap) run
@@ -21,6 +21,15 @@ test:  ## every test: Python, browser, JavaScript
 
 soak:  ## the long runs against several replicas; SOAK_ARGS are handed on
 	$(bootstrap) soak
+
+chaos:  ## people write while faults strike; says what was lost, doubled, reordered; CHAOS_ARGS are handed on
+	$(bootstrap) chaos
+
+rollout:  ## the last version is replaced by this one while people write; ROLLOUT_ARGS are handed on
+	$(bootstrap) rollout
+
+dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
+	$(bootstrap) dead-letters
 
 lint:  ## ruff, mypy, import contracts
 	$(bootstrap) lint

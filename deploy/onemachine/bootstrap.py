@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache",
 # How many files at a time: those that run whole systems, each with a broker and a database, load the machine most.
 WHOLE_SYSTEMS = ("tests/e2e", "tests/deploy")
 SUITES = (("4", tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)), ("2", WHOLE_SYSTEMS))
+LONG_RUNS = ("soak", "chaos", "rollout")
 LINTERS = (
     ("-m", "ruff", "check"),
     ("-m", "ruff", "format", "--check"),
@@ -48,8 +50,10 @@ def main(command: str) -> None:
         run()
     elif command == "test":
         test()
-    elif command == "soak":
-        soak()
+    elif command in LONG_RUNS:
+        long_run(command)
+    elif command == "dead-letters":
+        dead_letters()
     elif command == "lint":
         environment("run", "dev")
         for arguments in LINTERS:
@@ -66,8 +70,7 @@ def run() -> None:
     environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
     if not os.environ.get("RABBITMQ_URL"):
         package("rabbitmq-server", debian.has_broker(), "or set RABBITMQ_URL to the address of a broker")
-    sys.stdout.flush()
-    os.execv(python(), [python(), "-m", "deploy.onemachine"])
+    become("deploy.onemachine")
 
 
 def test() -> None:
@@ -83,17 +86,29 @@ def test() -> None:
         do(shutil.which("node") or "node", "--test", *web)
 
 
-def soak() -> None:
-    """The long runs, which take SOAK_ARGS; our process becomes theirs, so that make's signals reach it."""
+def long_run(name: str) -> None:
+    """One of the long runs, which takes <NAME>_ARGS; our process becomes it, so that make's signals reach it."""
     prepare_tests()
+    become(f"tests.{name}", f"{name.upper()}_ARGS")
+
+
+def dead_letters() -> None:
+    """The operators' command for what could not be handled; it takes ARGS."""
+    environment("run")
+    become("deploy.dead_letters", "ARGS")
+
+
+def become(module: str, arguments: str = "") -> None:
+    """Our process turns into this module, with the arguments that the variable of this name has."""
     sys.stdout.flush()
-    os.execv(python(), [python(), "-m", "tests.soak", *os.environ.get("SOAK_ARGS", "").split()])
+    os.execv(python(), [python(), "-m", module, *shlex.split(os.environ.get(arguments, ""))])
 
 
 def prepare_tests() -> None:
     """What every test that runs the system needs."""
     environment("run", "embedded", "dev")
     package("rabbitmq-server", debian.has_broker(), "the tests start a private broker")
+    package("faketime", debian.has_faketime(), "the tests set services' clocks wrong")
 
 
 def clean() -> None:

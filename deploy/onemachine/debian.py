@@ -38,6 +38,11 @@ def has_broker() -> bool:
     return any(BROKER_RELEASES.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
 
 
+def has_faketime() -> bool:
+    """Whether the library is there that shows a process another time."""
+    return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
 def has_node() -> bool:
     """Whether there is a node that can run the tests."""
     node = shutil.which("node")

@@ -123,17 +123,32 @@ def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.Ca
     assert not (tree / ".run").exists()
 
 
-def test_soak_sees_to_what_tests_need_and_becomes_the_long_runs(tree: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", bootstrap.LONG_RUNS)
+def test_a_long_run_sees_to_what_tests_need_and_takes_its_arguments(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    assert becomes(tree, monkeypatch, name, f"{name.upper()}_ARGS") == [
+        ("run", "embedded", "dev"),
+        "rabbitmq-server",
+        "faketime",
+        [str(tree / ".venv" / "bin" / "python"), "-m", f"tests.{name}", "--minutes", "5", "--home", "a b"],
+    ]
+
+
+def test_dead_letters_need_only_what_services_need(tree: Path, monkeypatch: pytest.MonkeyPatch):
+    assert becomes(tree, monkeypatch, "dead-letters", "ARGS") == [
+        ("run",),
+        [str(tree / ".venv" / "bin" / "python"), "-m", "deploy.dead_letters", "--minutes", "5", "--home", "a b"],
+    ]
+
+
+def becomes(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str, variable: str) -> list[object]:
+    """What a target sees to, in order, and the command that it turns into."""
     told: list[object] = []
     monkeypatch.setattr(bootstrap, "environment", lambda *names: told.append(names))
     monkeypatch.setattr(bootstrap, "package", lambda name, *_: told.append(name))
     monkeypatch.setattr(os, "execv", lambda program, arguments: told.append(arguments))
-    monkeypatch.setenv("SOAK_ARGS", "--minutes 5")
+    monkeypatch.setenv(variable, "--minutes 5 --home 'a b'")
     monkeypatch.setattr(bootstrap.signal, "signal", lambda *_: None)
-    bootstrap.main("soak")
-    python = str(tree / ".venv" / "bin" / "python")
-    assert told == [
-        ("run", "embedded", "dev"),
-        "rabbitmq-server",
-        [python, "-m", "tests.soak", "--minutes", "5"],
-    ]
+    bootstrap.main(target)
+    return told
