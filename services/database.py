@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from services.clock import CLOCK
 from services.departments import ConfigurationError
 from services.settings import Settings
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 DUPLICATE_KEY = 11000
+TIME_EVERY = 5.0  # seconds between readings of the database's clock
+log = structlog.get_logger()
 
 
 def open_database(settings: Settings, service: str) -> Database:
@@ -49,6 +56,22 @@ async def ping(database: Database) -> bool:
     async with asyncio.timeout(2):
         await database.command("ping")
     return True
+
+
+async def read_time(database: Database) -> None:
+    """This process's clock shows the database's time (`hello`, MongoDB manual). Raises `PyMongoError` when away."""
+    asked = time.monotonic()
+    told: datetime = (await database.command("hello"))["localTime"]
+    if off := CLOCK.read(told.replace(tzinfo=UTC), asked, time.monotonic()):
+        log.warning("clock_set", seconds=round(off, 3))
+
+
+async def follow_time(database: Database) -> None:
+    """Reads the time again and again; between readings, and while the database is away, the clock carries it on."""
+    while True:
+        with contextlib.suppress(PyMongoError):
+            await read_time(database)
+        await asyncio.sleep(TIME_EVERY)
 
 
 async def probe_write(database: Database) -> None:

@@ -7,12 +7,13 @@ sample of each is kept in `tests/golden/` and never edited. Import them from `se
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import uuid4
 
 from pydantic import Field
 
+from services.clock import utcnow
 from services.values import (
     AgentConnection,
     AgentState,
@@ -34,7 +35,7 @@ from services.values import (
 class Fact(Record):
     type: str
     event_id: str = Field(default_factory=lambda: str(uuid4()))
-    occurred_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    occurred_at: datetime = Field(default_factory=utcnow)
 
 
 # ── chats and places ─────────────────────────────────────────────────────────────────────────────────────────────────

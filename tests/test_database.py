@@ -7,7 +7,9 @@ import pytest
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
-from services.database import DUPLICATE_KEY, open_database, ping, probe_write
+from services import database as opened
+from services.clock import Clock
+from services.database import DUPLICATE_KEY, open_database, ping, probe_write, read_time
 from services.departments import ConfigurationError
 from services.settings import Settings
 
@@ -31,6 +33,20 @@ async def test_a_service_has_a_database_of_its_own_with_the_concerns_said_here(
         await probe_write(database)
         await probe_write(database)
         assert await database["probe"].find_one() == {"_id": "probe", "n": 2}
+    finally:
+        database.client.close()
+
+
+@pytest.mark.parametrize("wrong", [3600.0, -86_400.0])
+async def test_a_clock_that_is_wrong_is_set_by_the_databases(
+    mongodb_url: str, mongodb_prefix: str, monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    clock = Clock(wall=lambda: time.time() + wrong)
+    monkeypatch.setattr(opened, "CLOCK", clock)
+    database = open_database(settings(mongodb_url, mongodb_prefix), "routing")
+    try:
+        await read_time(database)
+        assert abs(clock.now().timestamp() - time.time()) < 1
     finally:
         database.client.close()
 

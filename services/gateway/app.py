@@ -6,12 +6,14 @@ import asyncio
 import random
 from uuid import uuid4
 
+import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from services.broker import Publisher
 from services.chassis import Service
-from services.contracts import CitizenPresence
+from services.clock import CLOCK
+from services.contracts import ButtonChanged, CitizenPresence
 from services.departments import load_departments
 from services.gateway import api, assignments, files, pages, questions, sockets
 from services.gateway.agents import Agents
@@ -29,6 +31,8 @@ from services.gateway.tasks import Tasks
 from services.gateway.transfers import Transfers
 from services.gateway.upkeep import Heartbeat, Upkeep
 from services.gateway.upstream import Upstream
+
+log = structlog.get_logger()
 
 SPREAD = 5.0  # seconds over which the browsers of a draining gateway are sent elsewhere
 SPREAD_EACH = 0.01  # seconds for each connection, so that few are gone at once
@@ -48,11 +52,16 @@ def create_app(settings: Settings) -> FastAPI:
             fact = CitizenPresence(chat_id=channel.chat_id, incarnation=incarnation, online=True)
             tasks.start(publisher.mention(fact))
 
+    def hear_button(fact: ButtonChanged) -> None:
+        if off := CLOCK.hear(fact.occurred_at):
+            log.warning("clock_set", seconds=round(off, 3))
+        buttons.hear(fact)
+
     hub = Hub(
         incarnation,
         gap=lambda channel: following.gap(channel),
         assigned=lambda agent_id, chat_id: agents.assigned(agent_id, chat_id),
-        button=lambda fact: buttons.hear(fact),
+        button=hear_button,
         answer_presence=answer_presence,
         dropped=lambda connection, channel: agents.drop(connection, channel),
     )

@@ -12,6 +12,7 @@ import orjson
 from prometheus_client import Gauge
 
 from services import topology
+from services.clock import utcnow
 from services.contracts import ButtonChanged, ButtonColour, ButtonReason
 from services.departments import Departments
 from services.gateway.frames import stamp
@@ -96,7 +97,7 @@ class Buttons:
 
     def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
         self._broker_up = broker_up
-        self.of = {d.id: Button(d.id, time.time) for d in departments.departments}
+        self.of = {d.id: Button(d.id, lambda: utcnow().timestamp()) for d in departments.departments}
         self.closing = False
         self._began = time.monotonic()
 

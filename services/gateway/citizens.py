@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.contracts import (
     CitizenArrived,
     CitizenPresence,
@@ -71,7 +72,7 @@ class Citizens:
         channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
         try:
             view, page = await asyncio.gather(self._following.view(chat_id), self._following.first_page(channel, after))
-            if view.closed_at and datetime.now(UTC) - view.closed_at > TOKEN_AFTER_END:
+            if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
                 raise _Expired
         except BaseException:
             if first:

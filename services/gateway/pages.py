@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import orjson
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
+from services.clock import utcnow
 from services.departments import LOCALES, Departments
 from services.gateway import infofiche
 from services.gateway.buttons import Buttons
@@ -104,7 +104,7 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
             found,
             state,
             locale,
-            datetime.now(UTC),
+            utcnow(),
             office_hours=settings.office_hours,
             holidays=bool(settings.holidays),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import structlog
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services import internal
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.contracts import (
     ChatStatus,
     CloseReason,
@@ -115,7 +115,7 @@ def _left(view: ChatView, given: LeaveQuestion) -> internal.LeftQuestion:
         name=view.name,
         contact=given.contact,
         text=given.text,
-        at=datetime.now(UTC),
+        at=utcnow(),
     )
 
 

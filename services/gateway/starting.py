@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services import internal
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.contracts import ButtonReason, ChatOpened, Form, Hold
 from services.departments import LOCALES, Department, Departments
 from services.gateway.buttons import Buttons
@@ -172,7 +173,7 @@ class Starting:
             name=(wanted.name or "").strip() or None,
             question=question,
             form=Form(id=form.id, title=form.title, url=form.url) if form else None,
-            opened_at=datetime.now(UTC),
+            opened_at=utcnow(),
             held=hold,
         )
         try:
@@ -208,7 +209,7 @@ class Starting:
             return None
         if spent:  # a place was held for it, but it was never opened
             return REPEAT_WITHIN
-        return datetime.now(UTC) - view.opened_at if view else None
+        return utcnow() - view.opened_at if view else None
 
     def _remember(self, chat_id: str) -> None:
         self._recent[chat_id] = time.monotonic()

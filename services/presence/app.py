@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from services import topology
 from services.broker import Publisher
 from services.chassis import Service
+from services.clock import utcnow
 from services.consuming import Consumers, retry_in_place
-from services.database import Database, open_database, ping, probe_write
+from services.database import Database, follow_time, open_database, ping, probe_write, read_time
 from services.departments import Departments, load_departments
 from services.presence import button, lines, sessions, store, sweeps
 from services.presence.accounts import DEMO_PASSWORD, Account, Passwords, demo_accounts, load_accounts
@@ -21,8 +22,10 @@ from services.presence.claims import Claims
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.heartbeats import Judge, Listener
 from services.presence.openings import load_schedules
+from services.presence.schema import STEPS
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk, utcnow
+from services.presence.telling import Desk
+from services.schema import upgrade
 
 log = structlog.get_logger()
 
@@ -44,6 +47,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
 
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
+        await retry_in_place(lambda: read_time(database))
         await retry_in_place(lambda: _prepare_database(database, accounts, list(schedules)))
         await publisher.link.up.wait()
 
@@ -54,6 +58,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.check("heartbeats", lambda: listener.up)
     service.on_drain(consumers.drain)
     service.on_close(database.client.close)
+    service.background("clock", lambda: follow_time(database))
     add_routes(service.app, settings, desk, passwords, list(schedules))
     add_places(service.app, claims)
     return service.app
@@ -117,8 +122,7 @@ async def _accounts(
 
 
 async def _prepare_database(database: Database, accounts: Sequence[Account], departments: list[str]) -> None:
-    await store.ensure_indexes(database)
-    await sessions.ensure_indexes(database)
+    await upgrade(database, STEPS)
     await button.ensure_buttons(database, departments)
     await lines.ensure_lines(database, departments)
     barred = await store.put_accounts(database, accounts, utcnow())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.contracts import AgentChanged, Choice, PlaceClaimed, PlaceReleased, ReleaseReason, SessionEnded
 from services.database import Database
 from services.presence import sessions, store
@@ -16,11 +17,6 @@ from services.presence.availability import Agent, Seat
 from services.presence.sessions import Session
 
 log = structlog.get_logger()
-
-
-def utcnow() -> datetime:
-    """The present time, aware."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

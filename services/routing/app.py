@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -13,8 +12,9 @@ from pymongo.errors import PyMongoError
 from services import topology
 from services.broker import Publisher
 from services.chassis import Service
+from services.clock import utcnow
 from services.consuming import Consumers, retry_in_place
-from services.database import open_database, ping, probe_write
+from services.database import follow_time, open_database, ping, probe_write, read_time
 from services.departments import load_departments
 from services.problems import document
 from services.routing import assignment, sweeps
@@ -24,10 +24,12 @@ from services.routing.consumers import handler
 from services.routing.desk import Desk
 from services.routing.ledger import Ledger
 from services.routing.queue import Queue
+from services.routing.schema import STEPS
 from services.routing.settings import RoutingSettings
 from services.routing.store import Store
 from services.routing.sweeps import Calm, Sweeps
 from services.routing.telling import Telling
+from services.schema import upgrade
 
 
 def create_app(settings: RoutingSettings) -> FastAPI:
@@ -37,7 +39,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     names = [d.id for d in departments.departments]
     service = Service("routing", settings)
     database = open_database(settings, "routing")
-    store = Store(database, lambda chat: assignment.stamped(chat, datetime.now(UTC), limits))
+    store = Store(database, lambda chat: assignment.stamped(chat, utcnow(), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing")
     queue = Queue(store, Ledger(database), publisher)
     desk = Desk(store, queue, Telling(store, publisher, queue, names), limits=limits)
@@ -56,7 +58,8 @@ def create_app(settings: RoutingSettings) -> FastAPI:
 
     async def consume() -> None:
         await publisher.link.up.wait()
-        await retry_in_place(store.make_indexes, patience=float("inf"))
+        await retry_in_place(lambda: read_time(database), patience=float("inf"))
+        await retry_in_place(lambda: upgrade(database, STEPS), patience=float("inf"))
         await consumers.run()
 
     service.background("publisher", publisher.run)
@@ -64,6 +67,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.background("queue", queue.run)
     service.background("citizens", citizens.run)
     service.background("echo", citizens.echo)
+    service.background("clock", lambda: follow_time(database))
     _watch(service, sweeping)
     service.check("broker", lambda: publisher.up and citizens.hears)
     service.check("database", lambda: ping(database))

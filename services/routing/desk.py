@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from services.clock import utcnow
 from services.routing import pace
 from services.routing.chat import Chat, Limits
 from services.routing.queue import Queue
@@ -20,7 +21,7 @@ class Desk:
     store: Store
     queue: Queue
     telling: Telling
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], datetime] = utcnow
     limits: Limits = field(default_factory=Limits)
 
     async def keep_pace(self, before: Chat, after: Chat) -> None:

@@ -13,14 +13,16 @@ from services import topology
 from services.broker import Publisher
 from services.chassis import Service
 from services.consuming import BAD_DAY_ERRORS, Consumers, retry_in_place
-from services.database import open_database, ping, probe_write
+from services.database import follow_time, open_database, ping, probe_write, read_time
 from services.departments import load_departments
+from services.schema import upgrade
 from services.transcripts.api import Desk, add_routes
 from services.transcripts.consumers import MessageConsumer, note_handler, stay_handler
 from services.transcripts.files import Files
 from services.transcripts.pdf import PdfPress
 from services.transcripts.questions import Questions
 from services.transcripts.recording import Recorder
+from services.transcripts.schema import STEPS
 from services.transcripts.settings import Settings
 from services.transcripts.silences import SHORTEST, limits_of
 from services.transcripts.store import Store
@@ -51,9 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     async def prepare() -> None:
         await publisher.link.up.wait()
-        await retry_in_place(store.ensure_indexes, FOR_EVER)
-        await retry_in_place(files.ensure_indexes, FOR_EVER)
-        await retry_in_place(questions.ensure_indexes, FOR_EVER)
+        await retry_in_place(lambda: read_time(database), FOR_EVER)
+        await retry_in_place(lambda: upgrade(database, STEPS), FOR_EVER)
         prepared.set()
 
     async def consume_messages() -> None:
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("publisher", publisher.run)
     service.background("messages", consume_messages)
     service.background("notes", consume_notes)
+    service.background("clock", lambda: follow_time(database))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     if limits:
         service.background("silences", Silences(store, publisher, limits, now_ms, consuming).run)

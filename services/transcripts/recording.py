@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 
 from services.broker import Publisher
+from services.clock import utcnow
 from services.consuming import retry_in_place
 from services.contracts import (
     Cause,
@@ -219,7 +220,7 @@ def stored_fact(entry: Entry) -> MessageStored:
     return MessageStored.model_construct(
         type="message.stored",
         event_id=str(uuid4()),
-        occurred_at=datetime.now(UTC),
+        occurred_at=utcnow(),
         chat_id=entry.chat_id,
         entry=entry,
     )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
+from services.clock import utcnow
 from services.consuming import retry_in_place
 from services.contracts import Entry
 from services.transcripts import counting
@@ -35,7 +36,7 @@ MAX_PAUSE = 0.2  # seconds between rounds that got nowhere: another writer's ent
 
 def now_ms() -> datetime:
     """Now, in the whole milliseconds that the database keeps: what is told equals what is read back."""
-    now = datetime.now(UTC)
+    now = utcnow()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 

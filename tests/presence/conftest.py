@@ -10,12 +10,13 @@ import pytest
 
 from services import topology
 from services.broker import Publisher, declare_topology
+from services.clock import utcnow
 from services.contracts import Fact, decode
 from services.database import Database, open_database
 from services.presence import button, lines, sessions, store
 from services.presence.accounts import Account
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk, utcnow
+from services.presence.telling import Desk
 
 SECRET = "a secret of the tests alone"
 F = TypeVar("F", bound=Fact)
@@ -119,8 +120,7 @@ def settings(mongodb_url: str, mongodb_prefix: str) -> PresenceSettings:
 async def db(settings: PresenceSettings) -> AsyncIterator[Database]:
     """The database of this test, with its indexes."""
     database = open_database(settings, "presence")
-    await store.ensure_indexes(database)
-    await sessions.ensure_indexes(database)
+    await upgrade(database, STEPS)
     await button.ensure_buttons(database, ["algemeen", "premies"])
     await lines.ensure_lines(database, ["algemeen", "premies"])
     yield database

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 import holidays
 import pytest
 
+from services.clock import utcnow
 from services.contracts import AgentState, ButtonChanged, ButtonColour, ButtonReason, Fact, PlacesChanged
 from services.database import Database
 from services.departments import parse_hours
 from services.presence import button, lines, store
 from services.presence.hours import Schedule
-from services.presence.telling import Desk, utcnow
+from services.presence.telling import Desk
 
 from .conftest import Ear, account, eventually, there, waiting_chats
 

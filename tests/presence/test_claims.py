@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.broker import Publisher
+from services.clock import utcnow
 from services.contracts import AgentState, ButtonReason, ChoiceRule, ReleaseReason
 from services.database import Database, open_database
 from services.internal import Held, HoldQuery
@@ -19,7 +20,7 @@ from services.presence.choice import Ask, Candidate
 from services.presence.claims import Claims, Outcome, hold
 from services.presence.hours import Schedule
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk, utcnow
+from services.presence.telling import Desk
 
 from .conftest import account, there, waiting_chats
 from .test_button import OFFICE, clock_at

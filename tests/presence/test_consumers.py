@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.consuming import Handler
 from services.contracts import (
     AcceptOverdue,
@@ -29,7 +30,7 @@ from services.presence.claims import Claims
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state
 from services.presence.consumers import on_wanted as wishes_of
 from services.presence.sweeps import REPAIRED
-from services.presence.telling import Desk, utcnow
+from services.presence.telling import Desk
 
 from .conftest import Ear, account, there
 

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services import liveness
+from services.clock import utcnow
 from services.contracts import AgentConnection, GatewayConnections, PlaceReleased, ReleaseReason
 from services.presence import heartbeats, sessions, store
 from services.presence.heartbeats import Judge, Listener
-from services.presence.telling import Desk, depart, utcnow
+from services.presence.telling import Desk, depart
 
 from .conftest import Ear, account, eventually, there
 

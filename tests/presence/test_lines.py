@@ -4,11 +4,11 @@ import asyncio
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from services.clock import utcnow
 from services.database import Database
 from services.presence import button, lines
 from services.presence.choice import Line
 from services.presence.hours import Schedule
-from services.presence.telling import utcnow
 
 from .conftest import waiting_chats
 from .test_button import OFFICE, clock_at

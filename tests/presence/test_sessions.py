@@ -3,9 +3,9 @@
 import asyncio
 from datetime import timedelta
 
+from services.clock import utcnow
 from services.database import Database
 from services.presence import sessions
-from services.presence.telling import utcnow
 
 MINUTE = timedelta(minutes=1)
 

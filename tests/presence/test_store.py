@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from services.clock import utcnow
 from services.contracts import AgentState, Choice, ChoiceRule, ReleaseReason
 from services.database import Database, open_database
 from services.presence import store
 from services.presence.availability import Agent
 from services.presence.settings import PresenceSettings
-from services.presence.telling import utcnow
 
 from .conftest import account, there
 

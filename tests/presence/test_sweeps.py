@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.contracts import (
     AgentChanged,
     Choice,
@@ -17,7 +18,7 @@ from services.contracts import (
 )
 from services.presence import sessions, store, sweeps
 from services.presence.availability import Agent
-from services.presence.telling import Desk, arrive, close_session, close_session_soon, depart, utcnow
+from services.presence.telling import Desk, arrive, close_session, close_session_soon, depart
 
 from .conftest import Ear, account, there
 
