@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import aio_pika
 import structlog
@@ -21,14 +21,37 @@ from services.tracing import traceparent
 log = structlog.get_logger()
 
 FAILURES = (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 3.0  # while packets are swallowed an attempt tells nothing: soon another
+PREPARE_TIMEOUT = 15.0
 CONFIRM_TIMEOUT = 5.0
+HEARTBEAT = 2  # seconds; a connection on which nothing came for 3 * (HEARTBEAT + 1) s is given up
 PUBLISHED = Counter("eloket_facts_published_total", "Facts that the broker confirmed", ["type"])
 UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
 
 
 class Unconfirmed(Exception):
     """The broker did not confirm: the fact may or may not have arrived. Telling it again is harmless."""
+
+
+def with_heartbeat(url: str) -> str:
+    """The address, with our heartbeat where it names none: the library's own notices a dead connection after 3 min."""
+    address = URL(url)
+    return url if "heartbeat" in address.query else str(address.update_query(heartbeat=HEARTBEAT))
+
+
+@contextlib.contextmanager
+def given_up_is_failure() -> Iterator[None]:
+    """Raises `ConnectionError` where the task was cancelled and nobody asked for it.
+
+    The library cancels whatever still waits on a connection that it gives up, in whichever task that is.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection was given up") from None
 
 
 class Link:
@@ -44,7 +67,7 @@ class Link:
         prepare: Callable[[AbstractChannel], Awaitable[None]],
         lost: Callable[[], None] | None = None,
     ) -> None:
-        self._url, self._name, self._prepare, self._lost = url, name, prepare, lost
+        self._url, self._name, self._prepare, self._lost = with_heartbeat(url), name, prepare, lost
         self.up = asyncio.Event()
 
     async def run(self) -> None:
@@ -52,7 +75,8 @@ class Link:
         failures = 0
         while True:
             try:
-                failures = 0 if await self._once() else failures + 1
+                with given_up_is_failure():
+                    failures = 0 if await self._once() else failures + 1
             except FAILURES as error:
                 failures += 1
                 if failures == 1:
@@ -82,7 +106,7 @@ class Link:
             log.warning("broker_link_lost", link=self._name)
             return True
         finally:
-            with contextlib.suppress(*FAILURES):
+            with contextlib.suppress(*FAILURES), given_up_is_failure():
                 async with asyncio.timeout(2):
                     await connection.close()
 
@@ -127,10 +151,11 @@ class Publisher:
             UNCONFIRMED.labels(fact.type).inc()
             raise Unconfirmed("no connection")
         try:
-            async with asyncio.timeout(timeout):
-                await exchange.publish(
-                    _message(fact), topology.routing_key(fact), mandatory=fact.type not in topology.UNHEARD
-                )
+            with given_up_is_failure():
+                async with asyncio.timeout(timeout):
+                    await exchange.publish(
+                        _message(fact), topology.routing_key(fact), mandatory=fact.type not in topology.UNHEARD
+                    )
         except FAILURES as error:
             UNCONFIRMED.labels(fact.type).inc()
             raise Unconfirmed(type(error).__name__) from error
@@ -144,7 +169,7 @@ class Publisher:
             log.debug("fact_not_told", type=fact.type, error=str(error))
 
     async def _prepare(self, channel: AbstractChannel) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PREPARE_TIMEOUT):
             self._exchange = await declare_topology(channel)
 
     def _forget(self) -> None:

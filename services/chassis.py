@@ -40,6 +40,7 @@ class Service:
         self.name, self.settings = name, settings
         self.keys = Keys(settings.token_secret, settings.token_secret_previous)
         self.draining = self._closing = False
+        self.status = 70  # of the process, when a background task ends
         self.failed = asyncio.Event()
         self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -144,9 +145,16 @@ class Service:
         try:
             await run()
             log.error("background_task_ended", task=name)
+        except ConfigurationError as error:
+            self.status = EX_CONFIG
+            log.error("service_refuses", task=name, reason=str(error))
+        except asyncio.CancelledError:
+            if not self._closing:
+                log.exception("background_task_cancelled", task=name)
+            raise
         except Exception:
             log.exception("background_task_failed", task=name)
-        finally:  # a cancellation that is not ours ends it too
+        finally:
             if not self._closing:
                 self.failed.set()
 
@@ -175,7 +183,10 @@ class _Server(uvicorn.Server):
 
 
 def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], ws: Any = "none") -> None:
-    """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 78 on bad settings, 70 when a task ended."""
+    """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 70 when a task ended, 78 on what will not mend.
+
+    That is: bad settings, or the data of a later version.
+    """
     try:
         settings = settings_class()
         configure_logging(name, settings.log_level)
@@ -281,7 +292,7 @@ async def _serve(server: _Server, service: Service, shared: _SharedPort | None) 
     await asyncio.gather(*serving, return_exceptions=True)
     for task in ended:
         task.cancel()
-    return 0 if stop.is_set() else 70
+    return 0 if stop.is_set() else service.status
 
 
 def _refuse(name: str, lines: list[str]) -> None:

@@ -5,7 +5,8 @@
   the delivery limit is for messages that hurt. After `BAD_DAY` the consumer stops until `probe` succeeds.
 - Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery; on RabbitMQ 4.3 `nack` does
   not).
-- A queue is begun with prefetch 1 until five messages are done, so that one that kills the process takes no neighbours.
+- A queue is begun with prefetch 1 until five messages are done that nobody had before, so that one that kills the
+  process takes no neighbours.
 - Consumers that fail are stopped and begun anew, as after a bad day.
 """
 
@@ -28,7 +29,7 @@ from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
 from services import topology
-from services.broker import Unconfirmed
+from services.broker import CONNECT_TIMEOUT, Unconfirmed, given_up_is_failure, with_heartbeat
 from services.contracts import Fact, decode
 from services.tracing import begin_trace
 
@@ -105,7 +106,8 @@ class Consumers:
         while True:
             self._over.clear()
             try:
-                await self._start()
+                with given_up_is_failure():
+                    await self._start()
                 await self._over.wait()
             except CONNECTION_ERRORS as error:
                 log.warning("consumers_failed", error=type(error).__name__)
@@ -118,7 +120,7 @@ class Consumers:
         """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
         async with self._changing:
             for subscriber in self._subscribers:
-                with contextlib.suppress(*CONNECTION_ERRORS):
+                with contextlib.suppress(*CONNECTION_ERRORS), given_up_is_failure():
                     async with asyncio.timeout(CANCEL_LIMIT):
                         await _cancel(subscriber)
             self._draining.set()  # last: what is given back now must not come back here
@@ -129,9 +131,10 @@ class Consumers:
 
     async def _start(self) -> None:
         broker = RabbitBroker(
-            self._url,
+            with_heartbeat(self._url),
+            timeout=CONNECT_TIMEOUT,  # without one, an attempt whose packets are swallowed lasts for ever
             fail_fast=False,
-            reconnect_interval=1.0,
+            reconnect_interval=random.uniform(0.5, 1.0),
             graceful_timeout=5.0,
             logger=None,
         )
@@ -153,7 +156,8 @@ class Consumers:
         broker, self._broker, self._subscribers = self._broker, None, []
         if broker:
             try:
-                await broker.stop()
+                with given_up_is_failure():
+                    await broker.stop()
             except CONNECTION_ERRORS as error:
                 log.info("consumers_dropped", error=type(error).__name__)
 
@@ -176,6 +180,8 @@ class Consumers:
             finally:
                 self._in_hand -= 1
             HANDLED.labels(queue.name, outcome).inc()
+            if message.raw_message.redelivered:
+                return  # a dead process had it in hand: until all of those are done, one at a time
             await self._widen(queue, prefetch, subscriber)
 
         return deliver
@@ -198,7 +204,7 @@ class Consumers:
             log.exception("message_failed", queue=queue.name, type=fact.type, delivery_count=count)
             await self._pause(min(FIRST_DELAY * 2.0**count, LONGEST_DELAY))
             await message.reject(requeue=True)
-            return "given_back"
+            return "dead_lettered" if count >= queue.declaration["x-delivery-limit"] else "given_back"
         await message.ack()
         log.debug("message_handled", queue=queue.name, type=fact.type)
         return "done"
@@ -208,15 +214,19 @@ class Consumers:
         if self._done[queue.name] != SLOW_START:
             return
         try:
-            async with asyncio.timeout(WIDEN_LIMIT), self._changing:
-                source = subscriber._queue_obj
-                if self._draining.is_set() or source is None or not await _cancel(subscriber):
-                    return
-                await source.channel.set_qos(prefetch)
-                subscriber._consumer_tag = await source.consume(subscriber.consume, no_ack=False)  # type: ignore[arg-type]
+            with given_up_is_failure():
+                async with asyncio.timeout(WIDEN_LIMIT), self._changing:
+                    await self._consume_wide(prefetch, subscriber)
         except CONNECTION_ERRORS as error:
             log.warning("consumer_lost", queue=queue.name, error=type(error).__name__)
             self._over.set()
+
+    async def _consume_wide(self, prefetch: int, subscriber: RabbitSubscriber) -> None:
+        source = subscriber._queue_obj
+        if self._draining.is_set() or source is None or not await _cancel(subscriber):
+            return
+        await source.channel.set_qos(prefetch)
+        subscriber._consumer_tag = await source.consume(subscriber.consume, no_ack=False)  # type: ignore[arg-type]
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -21,6 +21,7 @@ from services.settings import Settings
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 DUPLICATE_KEY = 11000
+HELLO_EVERY, HELLO_LIMIT = 4.0, 4.0  # seconds: how often the driver asks each server whether it is there
 TIME_EVERY = 5.0  # seconds between readings of the database's clock
 log = structlog.get_logger()
 
@@ -28,8 +29,9 @@ log = structlog.get_logger()
 def open_database(settings: Settings, service: str) -> Database:
     """The service's database: writes wait for a majority and its journal, reads come from the primary with majority.
 
-    Times are aware (UTC). Nothing is connected yet; an absent server shows at the first use (5 s). Raises
-    `ConfigurationError` on a bad address.
+    Times are aware (UTC). Nothing is connected yet; an absent server shows at the first use (5 s). A connection that
+    only swallows is noticed by the server's monitor, `HELLO_EVERY` + `HELLO_LIMIT` after its last sign of life at most:
+    then all connections are given up, those in use too. Raises `ConfigurationError` on a bad address.
     """
     try:
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
@@ -37,7 +39,8 @@ def open_database(settings: Settings, service: str) -> Database:
             appname=service,
             tz_aware=True,
             serverSelectionTimeoutMS=5_000,
-            connectTimeoutMS=5_000,
+            heartbeatFrequencyMS=int(HELLO_EVERY * 1000),
+            connectTimeoutMS=int(HELLO_LIMIT * 1000),
             socketTimeoutMS=15_000,
             maxPoolSize=50,
         )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.real import Broker, System, running_broker, running_database, running_system, unique
+from tests.rollout.versions import NoHistory, Version, former
 
 # How long an example takes depends on what else the machine does: no reason to fail.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -65,6 +66,15 @@ def mongodb_prefix(mongodb_client: "pymongo.MongoClient[dict[str, object]]") -> 
     for name in mongodb_client.list_database_names():
         if name.startswith(prefix):
             mongodb_client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def former_version(tmp_path_factory: pytest.TempPathFactory) -> Version:
+    """The code of the version before this one; where it cannot be had, what needs it is not run."""
+    try:
+        return former(tmp_path_factory.mktemp("former"))
+    except NoHistory as reason:
+        pytest.skip(f"the former version cannot be had: {reason}")
 
 
 @pytest.fixture(scope="session")

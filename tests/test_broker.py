@@ -19,7 +19,7 @@ from services import broker, topology
 from services.broker import Link, Publisher, Unconfirmed, declare_topology
 from services.contracts import CitizenArrived, TypingShown, decode
 from tests.real import Broker, in_thread, wait_for
-from tests.samples import CHAT
+from tests.samples import CHAT, golden
 
 FACT = CitizenArrived(chat_id=CHAT)
 
@@ -261,7 +261,7 @@ async def test_a_broker_that_stands_still_is_unconfirmed_in_time_and_used_again(
 
 
 async def test_a_broker_that_stands_still_for_long_is_noticed_by_the_heartbeat(node: Node) -> None:
-    publisher = Publisher(node.url.replace("heartbeat=5", "heartbeat=1"), "heartbeat")
+    publisher = Publisher(node.url.replace("heartbeat=2", "heartbeat=1"), "heartbeat")
     async with kept(publisher.run):
         await told(publisher)
         with node.standing_still():
@@ -291,3 +291,28 @@ async def test_a_confirmed_fact_survives_and_a_transient_one_need_not_be_heard(v
 async def test_the_topology_can_be_declared_again(vhost_url: str) -> None:
     async with await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
         assert (await declare_topology(channel)).name == (await declare_topology(channel)).name == topology.EXCHANGE
+
+
+async def test_a_full_queue_of_messages_refuses_and_takes_again_when_there_is_room(
+    vhost_url: str, broker: Broker
+) -> None:
+    publisher, posted = Publisher(vhost_url, "full"), decode(golden("message.posted"))
+    vhost = vhost_url.rsplit("/", 1)[1].split("?")[0]
+    async with kept(publisher.run), await aio_pika.connect(vhost_url) as connection, connection.channel() as channel:
+        await told(publisher)
+        queue = topology.TRANSCRIPTS_MESSAGES.name
+        policy = {"pattern": f"^{queue}$", "definition": {"max-length": 3}, "apply-to": "queues"}
+        await asyncio.to_thread(broker.api, "PUT", f"/api/policies/{vhost}/short", policy)
+        confirmed = 0
+        with pytest.raises(Unconfirmed, match="DeliveryError"):
+            async with asyncio.timeout(20):
+                while True:
+                    await publisher.tell(posted, timeout=5)
+                    confirmed += 1
+        assert confirmed >= 3
+        letters = await channel.get_queue(queue)
+        for _ in range(confirmed):
+            assert decode((await letters.get(no_ack=True)).body) == posted
+        await told(publisher)
+        await publisher.tell(posted, timeout=5)
+        assert publisher.up

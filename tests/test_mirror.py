@@ -18,8 +18,10 @@ ELSEWHERE = {
     "services/routing/counting.py": "tests/routing/test_sweeps.py sees every repair counted",
     "services/routing/desk.py": "tests/routing/test_consumers.py works at it",
     "services/routing/telling.py": "tests/routing/test_consumers.py and test_sweeps.py hear what it tells",
+    "services/presence/schema.py": "tests/test_schema.py does the steps of every service",
+    "services/routing/schema.py": "tests/test_schema.py does the steps of every service",
+    "services/transcripts/schema.py": "tests/test_schema.py does the steps of every service",
     "services/transcripts/counting.py": "names of metrics only",
-    "services/transcripts/recording.py": "tests/transcripts/test_consumers.py sees what becomes of batches",
     "services/transcripts/uploads.py": "tests/transcripts/test_api.py uploads over HTTP",
 }
 """Modules that are tested somewhere else, and where. Keep it short."""

@@ -35,7 +35,7 @@ class Node:
     @property
     def url(self) -> str:
         """AMQP address of the default virtual host. The heartbeat makes clients notice a broker that hangs."""
-        return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['broker']}/?heartbeat=5"
+        return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['broker']}/?heartbeat=2"
 
 
 def find_sbin(releases: Path = RELEASES) -> Path | None:

@@ -25,7 +25,8 @@ class Program:
 
     `ready` gives None when it can do its work, else why not. Programs of a higher `stage` are stopped first; `patience`
     is the time in seconds between SIGTERM and SIGKILL. With a `log` the output goes to that file, else line by line to
-    the terminal. `port`: where this process, and no replica of it, answers over HTTP.
+    the terminal. `port`: where this process, and no replica of it, answers over HTTP. `silent` is true when it takes a
+    question and does not answer it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Program:
     patience: float
     log: Path | None = None
     port: int | None = None
+    silent: Callable[[], Awaitable[bool]] | None = None
 
 
 def start(program: Program) -> "subprocess.Popen[bytes]":

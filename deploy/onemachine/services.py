@@ -67,17 +67,33 @@ async def http_ready(port: int, seconds: float = 3.0) -> str | None:
     """None when `/readyz` on this port answers 200, else what it answers."""
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-                answer = await reader.read(-1)
-            finally:
-                writer.close()
+            answer = await _get(port, "/readyz")
     except (OSError, TimeoutError):
         return "no answer yet"
     head, _, body = answer.partition(b"\r\n\r\n")
     status = b"".join(head.split(b" ", 2)[1:2]).decode("ascii", "replace")
     return None if status == "200" else f"{status} {_failed_checks(body)}".strip()
+
+
+async def http_silent(port: int, seconds: float = 2.0) -> bool:
+    """Whether a question to `/healthz` on this port is left without an answer; a port that refuses is not silent."""
+    try:
+        async with asyncio.timeout(seconds):
+            await _get(port, "/healthz")
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+async def _get(port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        return await reader.read(-1)
+    finally:
+        writer.close()
 
 
 def _failed_checks(body: bytes) -> str:
@@ -93,7 +109,10 @@ def _program(name: str, argv: Sequence[str], environment: Mapping[str, str], roo
     async def ready() -> str | None:
         return await http_ready(port)
 
-    return Program(name, tuple(argv), environment, root, ready, stage=3, patience=DRAIN_SECONDS, port=port)
+    async def silent() -> bool:
+        return await http_silent(port)
+
+    return Program(name, tuple(argv), environment, root, ready, 3, DRAIN_SECONDS, port=port, silent=silent)
 
 
 def _kept_secret(file: Path) -> str:

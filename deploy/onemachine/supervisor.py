@@ -16,6 +16,7 @@ from deploy.onemachine.settings import EX_CONFIG, Refusal
 RESTART_DELAYS = (0.0, 0.0, 0.1, 0.3, 0.7, 1.2)
 LIVED_LONG = 10.0
 POLL_SECONDS = 0.1
+LOOK_EVERY, HANGS_AFTER = 1.0, 5  # seconds between looks; so often in a row silent (2 s each), and it is killed: 15 s
 Show = Callable[[str, str], None]
 
 
@@ -104,7 +105,9 @@ class Supervisor:
             self._show(program.name, line)
 
         reading = asyncio.create_task(processes.read_lines(process.stdout, take)) if process.stdout else None
+        watching = asyncio.create_task(self._kill_when_it_hangs(program, process.pid))
         status = await processes.ended(process)
+        watching.cancel()
         processes.signal_group(process.pid, signal.SIGKILL)  # what it started ends with it
         del self._running[program.name]
         self._record()
@@ -112,6 +115,16 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reading, timeout=1)
         return status, last
+
+    async def _kill_when_it_hangs(self, program: Program, pid: int) -> None:
+        """A process that takes connections and answers nobody only costs others time: it is to be started again."""
+        silences = 0
+        while program.silent and silences < HANGS_AFTER:
+            await asyncio.sleep(LOOK_EVERY)
+            silences = silences + 1 if await program.silent() else 0
+        if program.silent:
+            self._show("runner", f"{program.name} lives but has not answered for some time: it is killed")
+            processes.signal_group(pid, signal.SIGKILL)
 
     async def _end(self, program: Program) -> None:
         process = self._running.get(program.name)

@@ -113,6 +113,8 @@ class Following:
                 break
             page = await self.first_page(channel, shown)
         self.hub.attach(connection, channel, shown)
+        if channel.position.behind:  # what is ahead came while nothing could be called a hole yet
+            self.gap(channel)
 
     # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -40,11 +40,9 @@ from services.gateway.connections import Connection, Register
 from services.gateway.frames import Close
 from services.gateway.receipts import Receipt, Receipts, Refusal
 from services.gateway.silences import Quiet, Silences
-from services.gateway.waiting import Lines, is_news
+from services.gateway.waiting import Lines, Place, is_news
 
 log = structlog.get_logger()
-
-
 # Why an agent lost a chat, in words of the protocol, where it is not `transferred` or `agent_left`.
 LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
 
@@ -133,8 +131,7 @@ class Hub:
 
     def pass_on(self, channel: Channel, entry: Entry) -> None:
         """Shows an entry, the next in order, to every connection that follows the chat live."""
-        for_citizen: bytes | None = None
-        for_agent: bytes | None = None
+        for_citizen = for_agent = b""
         for connection in tuple(channel.members):
             if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
                 continue
@@ -206,11 +203,15 @@ class Hub:
 
     def _queue_changed(self, fact: QueueChanged) -> None:
         for chat_id, place in self._lines.take(fact):
-            channel = self.channels.get(chat_id)
-            state = channel.state if channel else None
-            if channel and state and state.status is ChatStatus.WAITING and is_news(state.place, place):
-                state.place = place
-                self._to_citizen(channel, frames.status(*state.shown))
+            if channel := self.channels.get(chat_id):
+                self.set_place(channel, place)
+
+    def set_place(self, channel: Channel, place: Place) -> None:
+        """Where this chat stands in the line now: its citizen is told when that is news to him."""
+        state = channel.state
+        if state and state.status is ChatStatus.WAITING and is_news(state.place, place):
+            state.place = place
+            self._to_citizen(channel, frames.status(*state.shown))
 
     def _shown(self, fact: TypingShown | ReadShown) -> None:
         channel = self.channels.get(fact.chat_id)

@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, declare_topology
+from services.broker import Link, declare_topology, given_up_is_failure
 from services.contracts import Fact, decode
 from services.gateway.upstream import Unavailable
 
@@ -120,8 +120,9 @@ class Live:
                 pass
             self._change.clear()
             try:
-                await self._bind_wanted()
-                await self._unbind_late()
+                with given_up_is_failure():
+                    await self._bind_wanted()
+                    await self._unbind_late()
             except (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError) as error:
                 log.warning("bindings_not_changed", error=type(error).__name__)
                 await asyncio.sleep(0.2)
@@ -143,8 +144,10 @@ class Live:
         queue, now = self._queue, time.monotonic()
         due = [i for i, at in self._late.items() if at <= now and i not in self._wanted]
         for id_ in due:
+            if id_ not in self._late or self._late[id_] > now:  # while another one was unbound, somebody came back
+                continue
             del self._late[id_]
-            if queue is not None and id_ in self._bound:
+            if queue is not None and queue is self._queue and id_ in self._bound:
                 self._bound.discard(id_)
                 async with asyncio.timeout(BIND_LIMIT):
                     await queue.unbind(topology.EXCHANGE, topology.binding_of(id_))

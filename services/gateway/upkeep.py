@@ -15,12 +15,14 @@ from services.gateway.agents import Agents
 from services.gateway.attendance import FORGET_AFTER
 from services.gateway.buttons import Buttons
 from services.gateway.channel import State
+from services.gateway.connections import Connection
 from services.gateway.following import Following
 from services.gateway.frames import Close
 from services.gateway.upstream import Declined, Unavailable
 
 log = structlog.get_logger()
-SYNC_INTERVAL = 10.0
+SYNC_INTERVAL = 5.0  # a browser that hears nothing for twice as long takes its connection for dead
+SYNC_PARTS = 10  # of one round, so that many connections are no burst
 TAILS_INTERVAL = 15.0
 PRESENCE_INTERVAL = 15.0
 CITIZENS_EACH = 3  # the citizens' list stands in every third list of connections
@@ -73,6 +75,17 @@ class Heartbeat:
         await self._publisher.mention(self.list_now(leaving=True))
 
 
+def _sync(connection: Connection) -> None:
+    if connection.party is Party.CITIZEN:
+        for shown in connection.shown.values():
+            connection.send(frames.frame("sync", last_seq=shown))
+        return
+    for chat_id, shown in connection.shown.items():
+        connection.send(frames.frame("sync", chat_id=chat_id, last_seq=shown))
+    if not connection.shown:
+        connection.send(frames.frame("sync", chat_id=None, last_seq=0))
+
+
 class Upkeep:
     """The rounds, and starting over after the gateway's queue was lost."""
 
@@ -88,17 +101,13 @@ class Upkeep:
         self._resync_due.set()
 
     async def sync_frames(self) -> None:
-        """Every 10 s each client hears how far the log goes: a lost last frame leaves no hole."""
+        """Every 5 s each client hears how far the log goes: a lost last frame leaves no hole, and it knows us here."""
         while True:
-            await asyncio.sleep(SYNC_INTERVAL)
-            for connection in tuple(self._hub.register.connected):
-                for chat_id, shown in connection.shown.items():
-                    if connection.party is Party.CITIZEN:
-                        connection.send(frames.frame("sync", last_seq=shown))
-                    else:
-                        connection.send(frames.frame("sync", chat_id=chat_id, last_seq=shown))
-                if connection.party is Party.AGENT and not connection.shown:
-                    connection.send(frames.frame("sync", chat_id=None, last_seq=0))
+            for part in range(SYNC_PARTS):
+                await asyncio.sleep(SYNC_INTERVAL / SYNC_PARTS)
+                for connection in tuple(self._hub.register.connected):
+                    if hash(connection) % SYNC_PARTS == part:
+                        _sync(connection)
 
     async def compare_tails(self) -> None:
         """Every 15 s: a hole at the tail is invisible to those who only listen."""
@@ -175,6 +184,8 @@ class Upkeep:
             channel = self._hub.channels.get(chat_id)
             if channel and (channel.state is None or view.v > channel.state.v):
                 self._hub.set_state(channel, State.of_view(view))
+            elif channel and channel.state and view.v == channel.state.v:
+                self._hub.set_place(channel, State.of_view(view).place)
         await self._following.read_on(channels)
 
     async def _ask_agents(self) -> None:

@@ -20,7 +20,8 @@ from services.tracing import traceparent
 R = TypeVar("R", bound=Record)
 _Answer = tuple[aiohttp.ClientResponse, bytes]
 TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=1)
-STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=60)
+STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=30)
+KEPT = 4  # seconds for which an idle connection is trusted
 TRIES = 6  # of one question, all within its total time
 SLOW = 1.25  # seconds without an answer; a history may rightly take 1
 SLOW_AGAIN = 0.6  # the next one may have gone to the same replica
@@ -52,8 +53,9 @@ class Upstream:
     """Asks presence, routing and transcripts. One pool of connections; call `close` at the end.
 
     Behind one address there may be several replicas. One that was killed leaves dead connections in the pool: what
-    broke is asked again over a new one. One that stands still accepts connections and never answers: what is slow is
-    asked again over another one, and as only connections that answered go back to the pool, that soon has good ones.
+    broke is asked again over a new one. One that stands still accepts connections and never answers, and a network that
+    was away may have left connections that swallow everything: what is slow is asked again over a new one, then over
+    one of the pool, and so on. Only connections that answered go back to the pool, so that it soon has good ones.
     """
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
@@ -70,7 +72,7 @@ class Upstream:
     def _http(self, fresh: bool = False) -> aiohttp.ClientSession:
         """The pool, or with `fresh` what makes a new connection for each request."""
         if fresh not in self._sessions:
-            kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": 50}
+            kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEPT}
             self._sessions[fresh] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=200, **kept),
                 auto_decompress=False,
@@ -116,7 +118,8 @@ class Upstream:
                     self._slow += 1
                 tries += 1
                 AGAIN.labels(service, "broken" if broken else "slow").inc()
-                running.add(asyncio.create_task(self._try(service, path, body, headers, fresh=bool(broken))))
+                fresh = bool(broken) or tries % 2 == 0
+                running.add(asyncio.create_task(self._try(service, path, body, headers, fresh)))
         finally:
             self._slow -= slow
             for task in running:
@@ -150,11 +153,11 @@ class Upstream:
     async def _opened(
         self, method: str, path: str, headers: dict[str, str], body: AsyncIterator[bytes] | None
     ) -> aiohttp.ClientResponse:
-        """The head of a response. A body can be sent only once: it goes over a new connection, once that is there."""
+        """The head of a response, over a new connection: an old one may be dead, and a body can be sent only once."""
         again = aiohttp.ClientConnectionError if body is None else aiohttp.ClientConnectorError
         for tries in range(1, TRIES + 1):
             try:
-                return await self._http(fresh=tries > 1 or body is not None).request(
+                return await self._http(fresh=True).request(
                     method, self._urls["transcripts"] + path, headers=headers, data=body, timeout=STREAM_TIMEOUT
                 )
             except again as error:

@@ -20,7 +20,6 @@ from services.database import Database
 
 ATTEMPTS = 10
 ATTEMPTS_SECONDS = 300
-_KEPT_AFTER = 3_600  # seconds for which a sweep has time to tell that a session expired
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,6 @@ class Session:
     id: str
     agent_id: str
     expires_at: datetime
-
-
-async def ensure_indexes(db: Database) -> None:
-    """Indexes of sessions and attempts; harmless when they are there."""
-    await db["sessions"].create_index("token_hash", unique=True)
-    await db["sessions"].create_index("agent_id")
-    await db["sessions"].create_index("ended_at")
-    await db["sessions"].create_index("expires_at", expireAfterSeconds=_KEPT_AFTER)
-    await db["attempts"].create_index("expires_at", expireAfterSeconds=0)
 
 
 async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tuple[Session, str]:

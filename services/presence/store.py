@@ -24,13 +24,6 @@ HEARD = 20  # facts of one agent that are remembered, so that one delivered agai
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
-async def ensure_indexes(db: Database) -> None:
-    """Indexes of the agents; harmless when they are there."""
-    await db["agents"].create_index("username", unique=True)
-    await db["agents"].create_index("seats.chat_id")
-    await db["agents"].create_index([("departments", 1), ("online", 1), ("state", 1), ("free", 1)])
-
-
 # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -84,8 +84,9 @@ class Citizens:
         if channel is None:
             return -1
         try:
-            async with asyncio.timeout(2):
-                queue = await channel.declare_queue(topology.ROUTING_CHATS.name, passive=True)
+            with given_up_is_failure():
+                async with asyncio.timeout(2):
+                    queue = await channel.declare_queue(topology.ROUTING_CHATS.name, passive=True)
         except (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError):
             return -1
         return queue.declaration_result.message_count or 0

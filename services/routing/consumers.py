@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from structlog.contextvars import bind_contextvars
@@ -27,6 +27,7 @@ from services.routing.counting import repaired
 from services.routing.desk import Desk
 
 log = structlog.get_logger()
+STALE = timedelta(seconds=30)  # a silence that was told so long ago may be over; while it lasts it is told again
 
 
 def handler(desk: Desk) -> Callable[[Fact], Awaitable[None]]:
@@ -87,6 +88,8 @@ def _closing(fact: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
     match fact.by:
         case CloseReason.AGENT:
             return lambda c: assignment.closed_by_agent(c, fact.agent_id, now)
+        case CloseReason.INACTIVE if now - fact.occurred_at > STALE:
+            return lambda c: c
         case CloseReason.INACTIVE:
             return lambda c: assignment.closed_by_silence(c, now)
         case _:

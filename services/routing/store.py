@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.contracts import Cause, ChatStatus, CloseReason, Detail, Form
@@ -25,13 +25,6 @@ Rule = Callable[[Chat], Chat]
 OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
 RECENT = 5_000  # chats
 _IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
-_INDEXES = [
-    IndexModel([("state", ASCENDING), ("department", ASCENDING), *_IN_LINE], name="line"),
-    IndexModel([("agent_id", ASCENDING), ("state", ASCENDING)], name="agent", sparse=True),
-    IndexModel([("assignments.department", ASCENDING), ("assignments.at", DESCENDING)], name="assigned", sparse=True),
-    IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
-    IndexModel([("expire_at", ASCENDING)], name="expire", sparse=True, expireAfterSeconds=0),
-]
 _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
 _ASKED_FOR = ("turn", "department", "locale", "wanted_agent", "untold_since")
@@ -64,10 +57,6 @@ class Store:
         """`stamp` gives each chat its next revision and its times before it is written."""
         self._chats, self._stamp = database["chats"], stamp
         self._recent: dict[str, Chat] = {}  # as this replica wrote them last: guesses, confirmed by a write or a read
-
-    async def make_indexes(self) -> None:
-        """The indexes exist; any number of replicas may do this at once."""
-        await self._chats.create_indexes(_INDEXES)
 
     async def load(self, chat_id: str) -> Chat:
         """The chat; one with `rev` 0 when it is not known."""

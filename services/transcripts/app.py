@@ -68,13 +68,16 @@ def create_app(settings: Settings) -> FastAPI:
     def consuming() -> bool:
         return messages.running and notes.running
 
+    async def well() -> bool:
+        return consuming() and await messages.caught_up()
+
     service.background("publisher", publisher.run)
     service.background("messages", consume_messages)
     service.background("notes", consume_notes)
     service.background("clock", lambda: follow_time(database))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     if limits:
-        service.background("silences", Silences(store, publisher, limits, now_ms, consuming).run)
+        service.background("silences", Silences(store, publisher, limits, now_ms, well).run)
         if settings.silence_limit < SHORTEST:
             log.warning("silence_limit_too_short_for_people", seconds=settings.silence_limit, least=SHORTEST)
     service.check("broker", lambda: publisher.up)

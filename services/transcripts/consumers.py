@@ -8,7 +8,9 @@ last.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +22,8 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, Publisher
-from services.consuming import BAD_DAY_ERRORS, HANDLED, SLOW_START, BadDay
+from services.broker import Link, Publisher, given_up_is_failure
+from services.consuming import BAD_DAY_ERRORS, FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay
 from services.contracts import ChatState, CitizenStayed, Fact, NotePosted, NoteStored, decode, is_id
 from services.transcripts import counting
 from services.transcripts.recording import Heard, Recorder, Verdict
@@ -63,6 +65,19 @@ class MessageConsumer:
     def running(self) -> bool:
         """True while deliveries come in on a connection that is up."""
         return self._link is not None and self._link.up.is_set() and self._tag is not None
+
+    async def caught_up(self) -> bool:
+        """True when nothing waits in the queue: what people said is stored, or in the hands of some replica."""
+        queue = self._queue
+        if queue is None or not self.running:
+            return False
+        try:  # without a limit of its own: a question given up half-way would leave its channel in disorder
+            with given_up_is_failure():
+                found = await queue.channel.declare_queue(QUEUE.name, passive=True)
+        except _LOST as error:
+            log.info("queue_not_seen", error=type(error).__name__)
+            return False
+        return not found.declaration_result.message_count
 
     async def run(self) -> None:
         """Call it when the topology is declared."""
@@ -134,7 +149,8 @@ class MessageConsumer:
         queue, tag, self._tag = self._queue, self._tag, None
         if queue and tag:
             try:
-                await queue.cancel(tag)
+                with given_up_is_failure():
+                    await queue.cancel(tag)
             except _LOST as error:
                 log.info("cancel_failed", error=type(error).__name__)
 
@@ -145,7 +161,8 @@ class MessageConsumer:
             return
         await self._cancel()
         try:
-            await self._consume(PREFETCH)
+            with given_up_is_failure():
+                await self._consume(PREFETCH)
         except (*_LOST, AssertionError) as error:
             log.info("widen_failed", error=type(error).__name__)  # the channel is gone: the next one starts wide
 
@@ -156,8 +173,12 @@ class MessageConsumer:
             fresh = await self._next()
             self._busy = True
             try:
-                batch, self._waiting = [*self._waiting, *await self._decoded(fresh)], []
-                await self._handle(batch)
+                decoded = await self._decoded(fresh)
+                batch, self._waiting = [*self._waiting, *(d for d in decoded if not d.heard.redelivered)], []
+                for delivery in _again(decoded):
+                    await self._handle([delivery])
+                if batch:
+                    await self._handle(batch)
                 await self._widen()
             finally:
                 self._busy = False
@@ -217,31 +238,40 @@ class MessageConsumer:
 
     async def _settle(self, message: AbstractIncomingMessage, verdict: Verdict) -> None:
         try:
-            if verdict is Verdict.DONE:
-                await message.ack()
-            else:
-                await message.reject(requeue=False)
+            with given_up_is_failure():
+                await (message.ack() if verdict is Verdict.DONE else message.reject(requeue=False))
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)  # it is delivered again, and found done
             return
-        self._done += 1
+        self._done += not message.redelivered  # until all that a dead process had in hand is done, one at a time
         HANDLED.labels(QUEUE.name, "done" if verdict is Verdict.DONE else "dead_lettered").inc()
 
     def _give_back(self, delivery: Delivery) -> None:
         """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
         count = int(str(delivery.message.headers.get("x-delivery-count") or 0))
         log.exception("message_failed", queue=QUEUE.name, type=delivery.heard.fact.type, delivery_count=count)
-        HANDLED.labels(QUEUE.name, "given_back").inc()
-        task = asyncio.create_task(self._return_later(delivery.message, min(2.0**count, 30.0)))
+        HANDLED.labels(QUEUE.name, "dead_lettered" if count >= topology.DELIVERY_LIMIT else "given_back").inc()
+        task = asyncio.create_task(self._return_later(delivery.message, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
     async def _return_later(self, message: AbstractIncomingMessage, seconds: float) -> None:
         await asyncio.sleep(seconds)
         try:
-            await message.reject(requeue=True)
+            with given_up_is_failure():
+                await message.reject(requeue=True)
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)
+
+
+def _again(batch: Iterable[Delivery]) -> list[Delivery]:
+    """What was delivered before, which may have killed a process: one by one, those of a chat in their order.
+
+    The chats come in an order of chance, so that what stands behind a killer does not do so each time.
+    """
+    chance: defaultdict[str, float] = defaultdict(random.random)
+    again = [d for d in batch if d.heard.redelivered]
+    return sorted(again, key=lambda d: chance[getattr(d.heard.fact, "chat_id", "")])
 
 
 def note_handler(

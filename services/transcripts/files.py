@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 from gridfs.errors import NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
-from pymongo import ASCENDING, IndexModel
 
 from services.contracts import Attachment
 from services.database import Database
@@ -45,10 +44,6 @@ class Files:
     @cached_property
     def _bytes(self) -> AsyncIOMotorGridFSBucket:
         return AsyncIOMotorGridFSBucket(self._database, bucket_name="files")  # made within the loop that uses it
-
-    async def ensure_indexes(self) -> None:
-        states = IndexModel([("state", ASCENDING), ("changed_at", ASCENDING)])
-        await self._documents.create_indexes([states, IndexModel([("chat_id", ASCENDING)])])
 
     async def begin(self, file: File, now: datetime) -> None:
         """The document of an upload whose bytes come next."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.database import Database
@@ -24,11 +24,6 @@ class Questions:
 
     def __init__(self, database: Database) -> None:
         self._questions = database["questions"]
-
-    async def ensure_indexes(self) -> None:
-        to_do = IndexModel([("done_at", ASCENDING), ("department", ASCENDING), ("at", ASCENDING)], name="to_do")
-        expiry = IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)
-        await self._questions.create_indexes([to_do, expiry])
 
     async def leave(self, question: LeftQuestion, now: datetime) -> bool:
         """The first question of a chat stands; False when there was one already."""

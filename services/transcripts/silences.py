@@ -18,6 +18,9 @@ from services.contracts import Cause, Party
 WARNED_FOR = (timedelta(seconds=300), timedelta(seconds=120))  # from the first, from the second warning to the end
 SHARE_WARNED = (1 / 3, 2 / 15)  # the same as shares of a limit that is short
 TOLD_AGAIN = timedelta(seconds=5)
+MOST_ASKED_AGAIN = timedelta(
+    seconds=60
+)  # the end that was asked for may be long in coming: requests are not to pile up
 NOT_LOOKED = timedelta(seconds=30)  # so long without a look: what happened meanwhile may not be stored yet
 SHORTEST = 90.0  # seconds; with less a person has not enough time to answer the first warning
 
@@ -125,13 +128,14 @@ def look(last: Last | None, chat: Watched, limits: Limits, now: datetime) -> Loo
         return _warn(Told(began, 1, closes_at, now), limits, new=True)
     if now < told.closes_at - limits.second and told.warning == 1:
         return _warn(Told(began, 1, told.closes_at, now), limits)
-    if told.warning == 1 or now - told.at > NOT_LOOKED:
+    asked = told.at >= told.closes_at
+    if told.warning == 1 or now - told.at > (NOT_LOOKED + MOST_ASKED_AGAIN if asked else NOT_LOOKED):
         closes_at = max(told.closes_at, now + limits.second - limits.late)
         return _warn(Told(began, 2, closes_at, now), limits, new=told.warning == 1)
     if now < told.closes_at:
         return _warn(Told(began, 2, told.closes_at, now), limits)
-    asked = told.at >= told.closes_at
-    return Look(now + TOLD_AGAIN, Step.CLOSED, Told(began, 2, told.closes_at, now), new=not asked)
+    again = min(max(now - told.closes_at, TOLD_AGAIN), MOST_ASKED_AGAIN)
+    return Look(now + again, Step.CLOSED, Told(began, 2, told.closes_at, now), new=not asked)
 
 
 def _warn(told: Told, limits: Limits, new: bool = False) -> Look:

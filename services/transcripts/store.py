@@ -14,7 +14,7 @@ from typing import Any
 
 import bson
 from bson.errors import BSONError
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.contracts import Attachment, Cause, ChatOpened, CloseReason, Entry, Note, NotePosted, Party
@@ -37,11 +37,6 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._chats, self._entries, self._notes = database["chats"], database["entries"], database["notes"]
         self._reads = asyncio.Semaphore(_AT_A_TIME)
-
-    async def ensure_indexes(self) -> None:
-        await self._chats.create_indexes([IndexModel([("silence_at", ASCENDING)], name="silence", sparse=True)])
-        await self._entries.create_indexes([IndexModel([("chat_id", ASCENDING), ("seq", ASCENDING)], unique=True)])
-        await self._notes.create_indexes([IndexModel([("chat_id", ASCENDING), ("at", ASCENDING)])])
 
     # ── chats ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

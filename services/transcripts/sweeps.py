@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,13 +30,13 @@ AT_A_TIME = 200  # chats in one sweep
 
 @dataclass(frozen=True)
 class Silences:
-    """Warns citizens who are silent, then asks for the end. `well`: what they say is being stored here."""
+    """Warns citizens who are silent, then asks for the end. `well`: all that they said until now is being stored."""
 
     store: Store
     publisher: Publisher
     limits: Limits
     clock: Callable[[], datetime]
-    well: Callable[[], bool]
+    well: Callable[[], Awaitable[bool]]
 
     async def run(self) -> None:
         """Sweeps until cancelled; what is away now is tried again next time."""
@@ -52,7 +52,7 @@ class Silences:
 
     async def sweep(self) -> None:
         """One look at each chat whose time has come, the longest due first."""
-        if not self.well():
+        if not await self.well():
             return
         for chat in await self.store.due_silences(self.clock(), AT_A_TIME):
             begin_trace(chat_id=chat.chat_id)

@@ -25,7 +25,7 @@ def test_its_files_are_ours_alone_and_the_password_is_kept(tmp_path: Path):
     first = nodes.prepare(tmp_path / "broker", Path("/sbin"), chosen)
     second = nodes.prepare(tmp_path / "broker", Path("/sbin"), chosen | {"broker": 4})
     assert first.password == second.password
-    assert second.url == f"amqp://eloket:{first.password}@127.0.0.1:4/?heartbeat=5"
+    assert second.url == f"amqp://eloket:{first.password}@127.0.0.1:4/?heartbeat=2"
     assert stat.S_IMODE((tmp_path / "broker").stat().st_mode) == 0o700
     for name in ("password", "rabbitmq.conf"):
         assert stat.S_IMODE((tmp_path / "broker" / name).stat().st_mode) == 0o600

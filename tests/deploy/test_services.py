@@ -85,3 +85,23 @@ async def test_ready_is_what_readyz_says(answer: bytes, expected: str | None):
         assert await services.http_ready(port) == expected
     assert asked == [b"GET /readyz HTTP/1.1\r\n"]
     assert await services.http_ready(port) == "no answer yet"
+
+
+async def test_silent_is_who_takes_a_question_and_does_not_answer():
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        assert await services.http_silent(port, 0.2)
+    assert not await services.http_silent(port, 0.2), "it refuses: it is being started, or ends"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readline() == b"GET /healthz HTTP/1.1\r\n"
+        writer.write(b"HTTP/1.1 500 Oops\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        assert not await services.http_silent(port)

@@ -5,10 +5,12 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deploy.onemachine import supervisor as supervisor_module
 from deploy.onemachine.processes import Program
 from deploy.onemachine.supervisor import Supervisor, restart_delay
 
@@ -184,3 +186,21 @@ async def test_ready_when_all_are_and_what_is_waited_for_is_told(screen: Screen,
     assert ("b", "not ready yet: 503 no broker") in screen.lines
     assert next(answers, None) is None
     await supervisor.stop()
+
+
+async def test_one_that_answers_nobody_is_killed_and_started_again(
+    screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(supervisor_module, "LOOK_EVERY", 0.01)
+    answers = iter([*[True] * 4, False, *[True] * 5])
+
+    async def silent() -> bool:
+        return next(answers, False)
+
+    supervisor = Supervisor([replace(program("a", SLEEP), silent=silent)], screen.show, tmp_path / "r.json")
+    supervisor.start()
+    await screen.until("runner", "a was ended by signal 9")
+    await screen.until("a", "up")
+    assert list(answers) == [], "five silences in a row, no fewer"
+    await supervisor.stop()
+    assert screen.lines.count(("runner", "a lives but has not answered for some time: it is killed")) == 1

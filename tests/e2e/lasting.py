@@ -54,8 +54,12 @@ class Lasting:
             async with self._sending:
                 self.pending[id_] = {"type": "message", "id": id_, **content, **members}
                 self.posted.append(id_)
+                self.wrote(self.pending[id_])
                 await self._send(self.pending[id_])
         return id_
+
+    def wrote(self, frame: Frame) -> None:
+        """Called before a message is sent for the first time, in the order of writing."""
 
     async def until(self, condition: Callable[[], object], what: str, wait: float = OVERALL) -> None:
         """Returns as soon as the condition holds; looks at each frame that comes."""

@@ -149,6 +149,19 @@ async def test_all_open_pages_of_a_department_share_one_event() -> None:
         await page.aclose()  # type: ignore[attr-defined]
 
 
+async def test_who_reads_slowly_gets_the_last_state_and_no_backlog() -> None:
+    buttons = Buttons(DEPARTMENTS, lambda: True)
+    stream = buttons.events("algemeen")
+    buttons.hear(told(1))
+    await next_event(stream)
+    for revision in range(2, 500):  # while nothing is read
+        buttons.hear(told(revision, green=bool(revision % 2)))
+    assert b"id: 499\n" in await next_event(stream)
+    buttons.hear(told(500, green=False))
+    assert b"id: 500\n" in await next_event(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_change_while_an_event_is_being_sent_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.gateway.buttons.KEEPALIVE", 60)
     buttons = Buttons(DEPARTMENTS, lambda: True)

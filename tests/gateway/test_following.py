@@ -1,6 +1,7 @@
 """`services/gateway/following.py`: bind, history, then live, without a hole or a double; and everything given back."""
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -128,3 +129,83 @@ async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None
     await until(lambda: connection.shown[CHAT] == 3, "both")
     await until(lambda: not channel.gap_read_due, "the work to end")
     assert len(world.others.asked) == asked
+
+
+async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_read(world: World, parts: Parts) -> None:
+    """Nothing else is said afterwards: nobody but the reading itself could find it soon."""
+    world.others.open(CHAT)
+    connection, channel = citizen(), await parts.following.open(CHAT)
+
+    async def lose_one() -> None:
+        await world.append(entry(2), tell=False)
+        await world.append(entry(3))
+        await until(lambda: channel.position.heard == 3, "what is ahead")
+
+    world.others.meanwhile[internal.HISTORY] = lose_one
+    page = await parts.following.first_page(channel, 0)
+    assert page.last_seq == 1
+    assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
+    await until(lambda: connection.shown[CHAT] == 3, "the gap to be read", 5)
+    assert [f["seq"] for f in sent(connection)] == [2, 3]
+
+
+async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts) -> None:
+    """A reading from a replica that is behind is not taken for the whole: transcripts waits for what was heard of."""
+    world.others.open(CHAT)
+    connection, channel = citizen(), await parts.following.open(CHAT)
+
+    async def asked_for(after: int, at_least: int) -> None:
+        wanted = internal.HistoryWanted(chat_id=CHAT, after=after, at_least=at_least)
+        await until(lambda: wanted in wanted_of(world), f"{wanted}")
+
+    await world.publisher.tell(stored(entry(4)))
+    await until(lambda: channel.position.heard == 4, "the fact")
+    page = await parts.following.first_page(channel, 0)
+    await asked_for(0, 4)
+    assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
+    await asked_for(1, 4)
+    await world.append(entry(2), entry(3), entry(4), tell=False)
+    await until(lambda: connection.shown[CHAT] == 4, "the rest")
+
+
+def wanted_of(world: World) -> list[internal.HistoryWanted]:
+    """The histories that were asked for."""
+    bodies = [body for path, body in world.others.asked if path == internal.HISTORY]
+    return [w for body in bodies for w in internal.HistoryQuery.model_validate_json(body).chats]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_live_facts_lost_doubled_and_turned_around_are_shown_once_each_in_order(
+    world: World, parts: Parts, seed: int
+) -> None:
+    world.others.open(CHAT)
+    rng, connections, channel = Random(seed), [citizen(), citizen()], await parts.following.open(CHAT)
+    for connection in connections:
+        page = await parts.following.first_page(channel, 1)
+        assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
+    seq, last = 1, 240
+    while seq < last:
+        several = [entry(n) for n in range(seq + 1, min(seq + rng.randint(1, 9), last) + 1)]
+        seq += len(several)
+        await world.append(*several, tell=False)
+        told = [e for e in several for _ in range(rng.choice((0, 1, 1, 1, 2)))]
+        rng.shuffle(told)
+        for one in told:
+            await world.publisher.tell(stored(one))
+    await world.publisher.tell(stored(entry(last)))
+    await until(lambda: all(c.shown[CHAT] == last for c in connections), "everything")
+    for connection in connections:
+        assert [f["seq"] for f in sent(connection)] == list(range(2, last + 1))
+
+
+async def test_who_has_more_than_the_log_is_shown_what_comes_next(world: World, parts: Parts) -> None:
+    """After a backup was restored: the page is told the log's true end, and nothing new is taken for known."""
+    world.others.open(CHAT)
+    one, two, channel = citizen(), citizen(), await parts.following.open(CHAT)
+    for connection in (one, two):
+        page = await parts.following.first_page(channel, 9)
+        assert page.last_seq == 1
+        assert [e async for e in parts.following.catch_up(connection, channel, page, 9)] == []
+    await world.append(entry(2))
+    await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 2, "the new one")
+    assert [f["seq"] for f in sent(one)] == [f["seq"] for f in sent(two)] == [2]

@@ -171,6 +171,17 @@ def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stag
     assert stage.hub.desks == {AN: {CHAT}}
 
 
+def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) -> None:
+    """Routing has closed the chat; what was stored before the seal is still on its way."""
+    one = stage.join(citizen())
+    stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.AGENT))
+    assert one.closing is None
+    assert "closed" not in [f["type"] for f in sent(one)]
+    stage.hear(stored(entry(1, party="agent", sender_id=AN)), stored(seal(2, CloseReason.AGENT)))
+    assert [f["type"] for f in sent(one)] == ["message", "message", "closed"]
+    assert one.closing == (1000, "agent")
+
+
 def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> None:
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == []

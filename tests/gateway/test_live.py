@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from random import Random
 
 import aio_pika
 import pytest
+from aio_pika.abc import AbstractQueue
 
 from services import topology
-from services.contracts import ChatStatus, Fact
+from services.contracts import ChatStatus, Fact, decode
 from services.gateway import live as module
 from services.gateway.live import Live
 from services.gateway.upstream import Unavailable
-from tests.gateway.making import AN, CHAT, OTHER, entry, state, stored
+from services.gateway.verbs import Hello
+from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored
 from tests.gateway.standing import Parts, World, kept, until
 from tests.real import Broker
 from tests.test_broker import close_connections
@@ -80,6 +83,7 @@ async def test_a_binding_goes_late_and_a_reload_costs_none(
         ear.live.unfollow(CHAT)
         ear.live.unfollow(OTHER)
         assert ear.live._bound == {CHAT, OTHER}
+        assert ear.live._late[OTHER] > time.monotonic()
         await until(lambda: ear.live._bound == {CHAT}, "the late unbinding", 8)
         keys = await asyncio.to_thread(bound_keys, broker, world.url)
         assert keys == [{topology.binding_of(CHAT), *topology.GATEWAY_KEYS}]
@@ -88,6 +92,65 @@ async def test_a_binding_goes_late_and_a_reload_costs_none(
         await ear.live.follow(CHAT)
         assert time.monotonic() - began < 0.05, "it was still bound"
         assert ear.live._late == {}
+
+
+async def test_who_comes_back_while_another_one_is_unbound_stays_bound(
+    world: World, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNBIND_LATE", 0.05)
+    async with kept(ear.live.run()):
+        for id_ in (CHAT, OTHER, AN):
+            await ear.live.follow(id_)
+        queue = ear.live._queue
+        assert queue is not None
+        unbind, unbound = type(queue).unbind, list[str]()
+
+        async def come_back(queue: AbstractQueue, exchange: str, key: str) -> object:
+            unbound.append(key)
+            if len(unbound) == 1:  # the last tab of OTHER's citizen is there again; AN is followed and left once more
+                await ear.live.follow(OTHER)
+                await ear.live.follow(AN)
+                monkeypatch.setattr(module, "UNBIND_LATE", 60.0)
+                ear.live.unfollow(AN)
+            return await unbind(queue, exchange, key)
+
+        monkeypatch.setattr(type(queue), "unbind", come_back)
+        for id_ in (CHAT, OTHER, AN):
+            ear.live.unfollow(id_)
+
+        def unbound_late() -> bool:
+            ear.live._change.set()  # it looks every 5 s otherwise
+            return ear.live._bound == {OTHER, AN}
+
+        await until(unbound_late, "the late unbinding", 8)
+        await world.publisher.tell(stored(entry(1, OTHER)))
+        await until(lambda: ear.seqs() == [1], "what the one hears who came back")
+        assert unbound == [topology.binding_of(CHAT)]
+
+
+async def test_however_quickly_people_come_and_go_those_who_are_here_hear(
+    world: World, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNBIND_LATE", 0.0)
+    rng, chats = Random(1), [id_of(n) for n in range(20)]
+    here = dict.fromkeys(chats, 0)
+    async with kept(ear.live.run()):
+
+        async def come_and_go(chat_id: str) -> None:
+            for _ in range(rng.randint(5, 15)):
+                await ear.live.follow(chat_id)
+                here[chat_id] += 1
+                if rng.random() < 0.8:
+                    await asyncio.sleep(rng.choice((0.0, 0.001, 0.01)))
+                    ear.live.unfollow(chat_id)
+                    here[chat_id] -= 1
+
+        await asyncio.gather(*(come_and_go(c) for c in chats for _ in range(2)))
+        wanted = {c for c, n in here.items() if n}
+        assert wanted
+        for chat_id in chats:
+            await world.publisher.tell(stored(entry(1, chat_id)))
+        await until(lambda: {f.chat_id for f in ear.facts} >= wanted, "all that is followed")  # type: ignore[attr-defined]
 
 
 async def test_a_connection_that_the_broker_closed_means_a_new_queue_all_binds_and_a_resync(
@@ -133,6 +196,28 @@ async def test_without_a_broker_following_fails_in_time_and_leaves_nothing(monke
         assert waiting.cancelled()
     assert ear.live._wanted == {}
     assert ear.live._waiting == {}
+
+
+async def test_a_gateway_that_stands_still_loses_its_oldest_facts_hinders_nobody_and_reads_them_again(
+    world: World, parts: Parts, ear: Ear
+) -> None:
+    """Its queue has room for 5 here; whoever publishes gets every confirm."""
+    world.others.open(CHAT)
+    connection, still = fresh_citizen(), {**topology.GATEWAY_QUEUE_ARGUMENTS, "x-max-length": 5}
+    await parts.citizens.greet(connection, Hello())
+    parts.live._heard = lambda fact: None  # it stands still; what its queue keeps is in the one below
+    async with kept(ear.live.run()), await aio_pika.connect(world.url) as broker, broker.channel() as channel:
+        await ear.live.follow(CHAT)
+        queue = await channel.declare_queue(exclusive=True, arguments=still)
+        await queue.bind(topology.EXCHANGE, topology.binding_of(CHAT))
+        await world.append(*(entry(n) for n in range(2, 62)))
+        await until(lambda: ear.seqs() == list(range(2, 62)), "the other gateway")
+        left = [await queue.get(no_ack=True) for _ in range(5)]
+        assert await queue.get(fail=False) is None
+    for message in left:
+        parts.hub.hear(decode(message.body))
+    await until(lambda: connection.shown[CHAT] == 61, "what it has missed")
+    assert [f["seq"] for f in sent(connection) if f["type"] == "message"] == list(range(1, 62))
 
 
 async def test_a_fact_that_is_not_understood_harms_nobody(world: World, ear: Ear) -> None:

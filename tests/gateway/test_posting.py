@@ -122,6 +122,24 @@ async def test_a_message_without_a_receipt_is_published_again(
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
 
 
+async def test_repeats_do_not_swell_the_queue_while_transcripts_is_away(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour is 3 s here: 10 s are 1/120 s, the pauses double to 60 s; 63 copies instead of 360."""
+    monkeypatch.setattr(lines, "FIRST_CONFIRMED", 3 / 360)
+    monkeypatch.setattr(lines, "MOST_CONFIRMED", 3 / 60)
+    world.storing = False
+    for number in range(10, 10 + lines.CAPACITY):
+        parts.posting.post(sender, CHAT, post(number))
+    await asyncio.sleep(3)
+    posted = world.heard(MessagePosted)
+    assert {p.id for p in posted} == {id_of(10)}, "only the first of the line is under way"
+    assert 3 <= len(posted) <= 64
+    world.storing = True
+    await until(lambda: sender.shown[CHAT] == 33, "all receipts")
+    assert len(world.heard(MessagePosted)) < len(posted) + 2 * lines.CAPACITY
+
+
 async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts: Parts, sender: Connection) -> None:
     other = citizen()
     parts.hub.attach(other, parts.hub.channels[CHAT], 1)

@@ -20,6 +20,7 @@ from tests.gateway.making import (
     entry,
     fresh_agent,
     fresh_citizen,
+    id_of,
     kinds,
     seal,
     sent,
@@ -29,6 +30,8 @@ from tests.gateway.standing import Parts, World, kept, until
 from tests.gateway.test_buttons import told
 from tests.real import Broker
 from tests.test_broker import close_connections
+
+THIRD = id_of(3)
 
 
 async def test_the_list_names_agents_with_their_best_connection_and_citizens(world: World, parts: Parts) -> None:
@@ -150,7 +153,10 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, p
     await parts.citizens.greet(one, Hello())
     await parts.agents.greet(an, Hello(chats={}))
     await parts.agents.greet(bert, Hello(chats={}))
-    for connection in (one, an, bert):
+    waiting = fresh_citizen(THIRD)
+    world.others.open(THIRD)
+    await parts.citizens.greet(waiting, Hello())
+    for connection in (one, an, bert, waiting):
         sent(connection)
     await close_connections(broker, world.url)
     await until(lambda: not parts.live.up, "the loss")
@@ -159,6 +165,7 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, p
     world.others.chats[OTHER] = view(8, ChatStatus.CLOSED, AN, chat_id=OTHER)
     world.others.logs[CHAT].append(entry(2))
     world.others.logs[OTHER].append(seal(2, chat_id=OTHER))
+    world.others.chats[THIRD] = view(1, ChatStatus.WAITING, chat_id=THIRD, position=4)  # it waits still, one back
     world.others.agents[AN] = agent_view(AN, v=9, state=AgentState.PAUSED)
     del world.others.sessions[f"token-{BERT}"]
     world.others.buttons = [told(5)]
@@ -172,4 +179,5 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, p
     told_an = kinds(sent(an))
     assert set(told_an) == {"state", "message", "closed", "assigned", "citizen"}
     assert bert.closing == (4401, "logged out")
+    assert [(f["type"], f["position"]) for f in sent(waiting)] == [("status", 4)]
     await until(lambda: parts.buttons.of["algemeen"].shown.green, "the button")

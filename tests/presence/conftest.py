@@ -13,10 +13,12 @@ from services.broker import Publisher, declare_topology
 from services.clock import utcnow
 from services.contracts import Fact, decode
 from services.database import Database, open_database
-from services.presence import button, lines, sessions, store
+from services.presence import button, lines, store
 from services.presence.accounts import Account
+from services.presence.schema import STEPS
 from services.presence.settings import PresenceSettings
 from services.presence.telling import Desk
+from services.schema import upgrade
 
 SECRET = "a secret of the tests alone"
 F = TypeVar("F", bound=Fact)

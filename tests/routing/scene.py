@@ -35,10 +35,12 @@ from services.routing.consumers import handler
 from services.routing.desk import Desk
 from services.routing.ledger import Ledger
 from services.routing.queue import Queue
+from services.routing.schema import STEPS
 from services.routing.settings import RoutingSettings
 from services.routing.store import Store
 from services.routing.sweeps import Calm, Sweeps
 from services.routing.telling import Telling
+from services.schema import upgrade
 
 F = TypeVar("F", bound=Fact)
 SECRET = "a secret of the tests alone"
@@ -176,6 +178,6 @@ async def replica(url: str, mongodb_url: str, prefix: str, limits: Limits | None
     database = open_database(settings, "routing")
     async with publishing(url) as publisher, listening(url) as ears:
         scene = Scene(database, publisher, url, limits or Limits(), ears)
-        await scene.store.make_indexes()
+        await upgrade(database, STEPS)
         yield scene
     database.client.close()

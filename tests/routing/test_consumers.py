@@ -1,6 +1,7 @@
 """services/routing/consumers.py: what follows from each fact, against the real broker and database."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -25,6 +26,7 @@ from services.contracts import (
 )
 from services.routing import assignment, transfers
 from services.routing.chat import Chat
+from services.routing.consumers import STALE
 from tests.routing.scene import Scene, free, opening
 
 
@@ -249,6 +251,18 @@ async def test_silence_closes_a_chat_only_while_an_agent_has_it(scene: Scene) ->
     await scene.assign(chat_id)
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
     assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.INACTIVE
+
+
+async def test_a_silence_that_was_told_long_ago_closes_nothing(scene: Scene) -> None:
+    """It lay in the queue while routing was away, and the citizen may have answered since; if not, it is told again."""
+    chat_id = await scene.press()
+    await scene.assign(chat_id)
+    asked = CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE)
+    long_ago = asked.model_copy(update={"occurred_at": asked.occurred_at - STALE - timedelta(seconds=1)})
+    await scene.handle(long_ago)
+    assert (await scene.chat(chat_id)).assigned
+    await scene.handle(long_ago.model_copy(update={"by": CloseReason.CITIZEN}))
+    assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.CITIZEN
 
 
 async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene: Scene) -> None:

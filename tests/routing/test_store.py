@@ -105,11 +105,6 @@ async def test_searches_are_by_an_index_and_do_not_read_closed_chats(scene: Scen
         assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), plan
 
 
-async def test_indexes_can_be_made_again_by_any_number_of_replicas(pair: tuple[Scene, Scene]) -> None:
-    await asyncio.gather(*(s.store.make_indexes() for s in (*pair, *pair)))
-    assert {"line", "agent", "due", "expire"} <= set(await pair[0].database["chats"].index_information())
-
-
 async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> None:
     await scene.assign(await scene.press())
     await scene.press()

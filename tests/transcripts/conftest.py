@@ -1,8 +1,10 @@
 """What the tests of transcripts share: a database and a virtual host of their own, and the things to fill them with."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -11,25 +13,34 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
 from services import consuming
-from services.broker import declare_topology
+from services.broker import Publisher, declare_topology
 from services.contracts import (
     Attachment,
     Cause,
     ChatOpened,
+    ChatState,
+    ChatStatus,
     CloseReason,
     Entry,
     Fact,
+    MessagePosted,
     MessageRefused,
     MessageStored,
     Party,
+    Sender,
     decode,
     encode,
 )
 from services.database import Database, open_database
+from services.schema import upgrade
 from services.topology import routing_key
+from services.transcripts.consumers import MessageConsumer
 from services.transcripts.files import Files
+from services.transcripts.recording import Recorder
+from services.transcripts.schema import STEPS
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
+from services.transcripts.writer import Writer
 
 SECRET = "a secret for tests alone, long enough"
 OPENED_AT = datetime(2026, 11, 22, 15, 0, 0, 123_000, tzinfo=UTC)
@@ -86,22 +97,19 @@ def make_settings(mongodb_url: str, mongodb_prefix: str) -> Callable[..., Settin
 @pytest.fixture
 async def database(make_settings: Callable[..., Settings]) -> AsyncIterator[Database]:
     opened = open_database(make_settings(), "transcripts")
+    await upgrade(opened, STEPS)
     yield opened
     opened.client.close()
 
 
 @pytest.fixture
 async def store(database: Database) -> Store:
-    made = Store(database)
-    await made.ensure_indexes()
-    return made
+    return Store(database)
 
 
 @pytest.fixture
 async def files(database: Database) -> Files:
-    made = Files(database)
-    await made.ensure_indexes()
-    return made
+    return Files(database)
 
 
 @pytest.fixture
@@ -175,3 +183,67 @@ async def ear(vhost_url: str) -> AsyncIterator[Ear]:
 
         await queue.consume(hear, no_ack=True)
         yield made
+
+
+def posted(chat: str, id_: str | None = None, sender: str = "citizen", text: str | None = "Dag", **more: str):
+    who = Sender(party=Party.CITIZEN if sender == "citizen" else Party.AGENT, id=sender, name="X")
+    return MessagePosted(chat_id=chat, id=id_ or new_id(), sender=who, text=text, **more)
+
+
+def state(chat: str, v: int, cause: Cause, turn: int = 1, agent: str | None = None, **more: object) -> ChatState:
+    status = ChatStatus.CLOSED if cause is Cause.CLOSED else ChatStatus.ASSIGNED if agent else ChatStatus.WAITING
+    return ChatState.model_validate(
+        {
+            "chat_id": chat,
+            "v": v,
+            "state": status,
+            "turn": turn,
+            "department": "algemeen",
+            "cause": cause,
+            "agent_id": agent,
+            "agent_name": agent and agent.title(),
+            "at": OPENED_AT,
+            **more,
+        }
+    )
+
+
+@dataclass
+class Bench:
+    store: Store
+    files: Files
+    recorder: Recorder
+    consumer: MessageConsumer
+    task: "asyncio.Task[None]"
+
+
+QUIET = timedelta(seconds=600)
+Start = Callable[[], "contextlib.AbstractAsyncContextManager[Bench]"]
+
+
+@pytest.fixture
+def start(vhost_url: str, database: Database, store: Store, files: Files) -> Start:
+    """Starts one replica's consumer."""
+
+    @contextlib.asynccontextmanager
+    async def run() -> AsyncIterator[Bench]:
+        publisher = Publisher(vhost_url, "transcripts")
+        telling = asyncio.create_task(publisher.run())
+        await publisher.link.up.wait()
+        own = Store(database)
+        recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET)
+
+        async def probe() -> None:
+            await database.command("ping")
+
+        consumer = MessageConsumer(vhost_url, recorder, probe)
+        task = asyncio.create_task(consumer.run())
+        await until(lambda: consumer.running or task.done(), "the consumer")
+        try:
+            yield Bench(own, files, recorder, consumer, task)
+        finally:
+            for one in (task, telling):
+                one.cancel()
+            await asyncio.gather(task, telling, return_exceptions=True)
+
+    return run

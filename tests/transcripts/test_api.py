@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import aiohttp
@@ -22,11 +22,11 @@ from services.contracts import Cause, NotePosted, Party
 from services.database import Database
 from services.tokens import Actor, Keys
 from services.transcripts.app import create_app
-from services.transcripts.files import DOOMED, FREE, KEPT, Files
+from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, Files
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
 from tests.serving import served
-from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_fact, seal_entry
+from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_fact, seal_entry, until
 from tests.transcripts.test_attachments import EXE_BYTES, PNG_BYTES
 from tests.transcripts.test_scanning import EICAR, scanner
 
@@ -310,6 +310,28 @@ async def test_a_chat_that_ends_during_an_upload_gets_no_file(
     assert await files.clean(datetime.now(UTC), timedelta(hours=24)) == 1
     assert await database["attachments"].count_documents({}) == 0
     assert await database["files.chunks"].count_documents({}) == 0
+
+
+async def test_the_document_is_there_before_any_byte_and_two_uploads_of_a_chat_go_on_at_a_time(
+    door: Door, database: Database, files: Files, monkeypatch: pytest.MonkeyPatch
+):
+    gate, putting, real = asyncio.Event(), list[str](), Files.put
+
+    async def put(self: Files, id_: str, source: BinaryIO) -> None:
+        found = await self.get(id_)
+        assert found is not None
+        assert found.state == UPLOADING
+        putting.append(id_)
+        await gate.wait()
+        await real(self, id_, source)
+
+    monkeypatch.setattr(Files, "put", put)
+    uploads = [asyncio.create_task(door.upload(PNG_BYTES)) for _ in range(4)]
+    await until(lambda: len(putting) == 2, "two of them")
+    await asyncio.sleep(0.3)
+    assert len(putting) == 2
+    gate.set()
+    assert [status for status, _ in await asyncio.gather(*uploads)] == [201] * 4
 
 
 async def test_an_upload_that_stands_still_is_ended(door: Door):

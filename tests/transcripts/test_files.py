@@ -1,5 +1,6 @@
 """Attachments in the real database: the document is the lock."""
 
+import asyncio
 import io
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import pytest
 from gridfs.errors import NoFile
 
 from services.contracts import Attachment
+from services.database import Database
 from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, File, Files
 from services.transcripts.store import Store
 from tests.transcripts.conftest import OPENED_AT, new_id, opened_fact
@@ -85,3 +87,53 @@ async def test_a_chats_quota_is_exact(files: Files, chat_id: str) -> None:
     late = a_file(chat_id)
     await files.begin(late, OPENED_AT)
     assert not await files.finish(late, 1, 50 * 1024 * 1024, OPENED_AT)
+
+
+async def test_the_cleaner_and_a_late_message_agree_on_each_file(files: Files, database: Database) -> None:
+    """Uploads that lay for long are posted at the moment at which they are cleaned away: kept whole, or refused."""
+    chats, later = [new_id() for _ in range(12)], OPENED_AT + 2 * DAY
+    await Store(database).open_chats([opened_fact(c) for c in chats])
+    late = await asyncio.gather(*(uploaded(files, c) for c in chats))
+
+    async def keep(file: File, turns: int) -> Attachment | None:
+        for _ in range(turns):  # spread over the time in which the cleaners work
+            await files.get(file.attachment.id)
+        return await files.keep(file.attachment.id, file.chat_id, file.uploader)
+
+    cleaning = asyncio.gather(*(files.clean(later, DAY) for _ in range(3)))
+    answers = await asyncio.gather(*(keep(file, n) for n, file in enumerate(late)))
+    await cleaning
+    await files.clean(later, DAY)
+    for file, answer in zip(late, answers, strict=True):
+        id_ = file.attachment.id
+        left = await files.get(id_)
+        assert (left is not None) is (answer is not None)
+        if answer:
+            assert b"".join([chunk async for chunk in files.content(id_)]) == BODY
+        else:
+            assert await database["files.chunks"].count_documents({"files_id": id_}) == 0
+
+
+async def test_one_that_dies_before_or_amid_the_bytes_leaves_nothing_for_ever(
+    files: Files, database: Database, chat_id: str
+) -> None:
+    before, amid, whole = a_file(chat_id), a_file(chat_id), a_file(chat_id)
+    for file in (before, amid, whole):
+        await files.begin(file, OPENED_AT)
+    for file in (amid, whole):
+        await files.put(file.attachment.id, io.BytesIO(BODY))
+    await database["files.files"].delete_one({"_id": amid.attachment.id})  # it is written last, after the chunks
+    assert await database["files.chunks"].count_documents({"files_id": amid.attachment.id}) > 0
+    assert await files.clean(OPENED_AT + DAY / 2, DAY) == 0, "it may still be under way"
+    assert await files.clean(OPENED_AT + 2 * DAY, DAY) == 3
+    for collection in ("attachments", "files.files", "files.chunks"):
+        assert await database[collection].count_documents({}) == 0
+    assert await files.within_quota(chat_id, 1, len(BODY), len(BODY)), "none of them counts"
+
+
+async def test_the_last_place_in_a_chats_quota_is_given_once(files: Files, chat_id: str) -> None:
+    several = [a_file(chat_id) for _ in range(8)]
+    for file in several:
+        await files.begin(file, OPENED_AT)
+    took = await asyncio.gather(*(files.finish(file, 3, 50 * 1024 * 1024, OPENED_AT) for file in several))
+    assert took.count(True) == 3

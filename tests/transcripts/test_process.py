@@ -20,8 +20,7 @@ from deploy.onemachine import ports
 from services.contracts import Cause
 from services.transcripts.store import Store
 from tests.real import ROOT, running_database, unique, wait_for
-from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, until
-from tests.transcripts.test_consumers import posted
+from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted, until
 
 Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
 

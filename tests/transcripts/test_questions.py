@@ -22,10 +22,7 @@ def done(chat_id: str, *departments: str) -> QuestionDone:
 
 @pytest.fixture
 async def questions(database: Database) -> Questions:
-    made = Questions(database)
-    await made.ensure_indexes()
-    await made.ensure_indexes()
-    return made
+    return Questions(database)
 
 
 async def test_the_first_question_of_a_chat_stands(questions: Questions) -> None:

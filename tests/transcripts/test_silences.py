@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.contracts import Cause, Party
 from services.transcripts.silences import (
+    MOST_ASKED_AGAIN,
     NOT_LOOKED,
     SHORTEST,
     TOLD_AGAIN,
@@ -132,6 +133,20 @@ def test_two_warnings_and_the_end_each_at_its_time() -> None:
     assert not at(905, end.told).new
 
 
+def test_the_end_is_asked_for_again_less_and_less_often() -> None:
+    """Who is to close the chat may be away for an hour."""
+    told, now, asked = warned(2, 897), 900.0, list[float]()
+    while now < 900 + 3_600:
+        found = at(now, told)
+        assert (found.step, found.new) == (Step.CLOSED, not asked)
+        asked.append(now - 900)
+        assert found.told is not None
+        assert found.again is not None
+        told, now = found.told, (found.again - START).total_seconds()
+    assert asked[:7] == [0, 5, 10, 20, 40, 80, 140]
+    assert len(asked) < 70
+
+
 @pytest.mark.parametrize(
     ("last", "stayed"), [(GOT_AGENT, 400), (Last(Party.AGENT, Cause.ASSIGNED, START + seconds(400)), None)]
 )
@@ -210,7 +225,9 @@ class Conversation:
         assert self.now - second >= self.limits.second - self.limits.late
         answerable = self.now - (self.limits.second - self.limits.late)
         gaps = [after - before for before, after in pairwise(self.looks) if after > answerable]
-        assert all(gap <= NOT_LOOKED for gap in gaps), "what he said meanwhile had time to be stored"
+        again = [s for _, s in of_this].count(Step.CLOSED) > 1
+        most = NOT_LOOKED + MOST_ASKED_AGAIN if again else NOT_LOOKED
+        assert all(gap <= most for gap in gaps), "what he said meanwhile had time to be stored"
 
 
 LENGTHS = st.integers(1, 1_200)

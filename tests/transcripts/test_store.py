@@ -1,16 +1,14 @@
 """What is stored, on the real database."""
 
 import pytest
+from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
 
 from services.contracts import NotePosted
+from services.database import Database
 from services.transcripts.rounds import Tail
 from services.transcripts.store import MAX_ENTRY, Store, document, encodable, entry_of
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, opened_fact, seal_entry
-
-
-async def test_indexes_are_made_any_number_of_times(store: Store) -> None:
-    await store.ensure_indexes()
-    await store.ensure_indexes()
 
 
 async def test_a_taken_place_and_a_known_id_are_told_by_their_positions(store: Store) -> None:
@@ -20,6 +18,18 @@ async def test_a_taken_place_and_a_known_id_are_told_by_their_positions(store: S
     assert taken == {0}
     assert await store.insert([entry(one, 2, id="id-1"), entry(other, 3)]) == {0}
     assert await store.last_seqs([one, other, new_id()]) == {one: 1, other: 3}
+
+
+async def test_what_is_no_duplicate_is_no_answer_at_all(database: Database, store: Store) -> None:
+    """Without a majority nothing is known of a round, whatever else it says; no other error is taken for a place."""
+    chat_id = new_id()
+    await store.insert([entry(chat_id, 1)])
+    alone = database.with_options(write_concern=WriteConcern(5, wtimeout=50))  # there are not so many members
+    with pytest.raises(PyMongoError):
+        await Store(alone).insert([entry(chat_id, 1, id="another"), entry(new_id(), 1)])
+    await database.command("collMod", "entries", validator={"$jsonSchema": {"required": ["text"]}})
+    with pytest.raises(PyMongoError):
+        await store.insert([entry(chat_id, 1, id="another"), entry(new_id(), 1, text=None, attachment=attachment())])
 
 
 async def test_the_tail_knows_the_seal(store: Store) -> None:

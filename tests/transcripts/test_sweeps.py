@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,16 +10,25 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.broker import Publisher
-from services.contracts import Cause, CitizenSilent, CitizenStayed, CloseReason, CloseRequested, Party
+from services.contracts import (
+    Cause,
+    CitizenSilent,
+    CitizenStayed,
+    CloseReason,
+    CloseRequested,
+    MessagePosted,
+    Party,
+)
 from services.database import Database
+from services.transcripts import consumers
 from services.transcripts.app import create_app
+from services.transcripts.recording import Heard, Recorder
 from services.transcripts.settings import Settings
 from services.transcripts.silences import limits_of
 from services.transcripts.store import Store
 from services.transcripts.sweeps import Silences
-from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_fact, seal_entry, until
+from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_fact, posted, seal_entry, state, until
 from tests.transcripts.test_api import opened
-from tests.transcripts.test_consumers import state
 
 LIMITS = limits_of(900)
 assert LIMITS is not None
@@ -87,9 +96,11 @@ async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterato
         await publisher.link.up.wait()
     made = Post(store, [])
     assert LIMITS is not None
-    made.replicas = [
-        Silences(Store(database), publisher, LIMITS, lambda: made.now, lambda: made.is_well) for publisher in publishers
-    ]
+
+    async def well() -> bool:
+        return made.is_well
+
+    made.replicas = [Silences(Store(database), p, LIMITS, lambda: made.now, well) for p in publishers]
     yield made
     for task in running:
         task.cancel()
@@ -231,6 +242,31 @@ async def test_the_whole_service_warns_hears_who_stays_and_ends(
         await ear.put(state(chat, 2, Cause.CLOSED, reason=CloseReason.INACTIVE))
         await until(lambda: len(ear.stored(chat)) == 3, "the seal")
         await until_left(store)
+
+
+async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
+    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(consumers, "PREFETCH", 1)
+    chat, slow, real = new_id(), asyncio.Event(), Recorder.record
+
+    async def record(self: Recorder, batch: Sequence[Heard]) -> None:
+        if any(isinstance(h.fact, MessagePosted) for h in batch):
+            await slow.wait()
+        await real(self, batch)
+
+    monkeypatch.setattr(Recorder, "record", record)
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=1.5))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(opened(app))
+        await ear.put(opened_fact(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: len(ear.stored(chat)) == 2, "the agent")
+        await ear.put(posted(new_id()), posted(chat))  # his stands behind another one, for longer than the limit
+        await asyncio.sleep(2.5)
+        assert CloseReason.INACTIVE not in heard(ear, chat)
+        slow.set()
+        await until(lambda: len(ear.stored(chat)) == 3, "his answer")
+        assert CloseReason.INACTIVE not in heard(ear, chat)
 
 
 async def until_left(store: Store) -> None:

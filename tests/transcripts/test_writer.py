@@ -130,12 +130,25 @@ async def test_beyond_the_limit_people_are_refused_but_the_chat_can_end(store: S
     assert outcomes[2] == Refused(RefusalCode.UNAVAILABLE)
 
 
+async def test_after_an_error_no_tail_is_taken_for_known(database: Database, store: Store):
+    """A backup may have been restored: what this writer once stored is not there any more."""
+    chat, faulty = new_id(), FaultyStore(database, Random(1), 0.0)
+    writer = Writer(faulty, LIMIT)
+    await begun(store, chat)
+    await store_all(writer, [text(chat, "citizen", n) for n in range(3)])
+    await database["entries"].delete_many({"chat_id": chat, "seq": {"$gt": 2}})
+    faulty.next = AutoReconnect("before the insert")
+    await store_all(writer, [text(chat, "citizen", 3)])
+    assert [e.seq for e in await store.entries(chat)] == [1, 2, 3]
+
+
 class FaultyStore(Store):
     """The real store; operations fail before they are done, after, or land late although they failed."""
 
     def __init__(self, database: Database, random: Random, rate: float) -> None:
         super().__init__(database)
         self.random, self.rate, self.faults = random, rate, 0
+        self.next: Exception | None = None
         self.late: set[asyncio.Task[set[int]]] = set()
 
     def fails(self) -> bool:
@@ -154,6 +167,9 @@ class FaultyStore(Store):
         return await super().find(chat_id, ids)
 
     async def insert(self, entries: Sequence[Entry]) -> set[int]:
+        if error := self.next:
+            self.next = None
+            raise error
         if self.fails():
             raise AutoReconnect("before the insert")
         if self.fails():
@@ -188,7 +204,6 @@ async def sender(writers: list[Writer], chat: str, name: str, count: int, random
 async def test_three_writers_with_faults_leave_no_hole_no_double_and_no_false_answer(database: Database, seed: int):
     random = Random(seed)
     stores = [FaultyStore(database, random, 0.08) for _ in range(3)]
-    await stores[0].ensure_indexes()
     writers = [Writer(s, LIMIT) for s in stores]
     chats = [new_id() for _ in range(4)]
     for chat in chats:

@@ -62,7 +62,7 @@ export function startWork({ agent, onChange, onEffect, look }) {
 
   function onState(state, code = null) {
     link = [state, code];
-    change(state === "open" || state === "connecting" ? desk : rules.disconnected(desk));
+    change(state === "open" ? desk : rules.disconnected(desk));
   }
 
   function after(name, ms, call) {

@@ -2,18 +2,20 @@
 import { closeCode } from "./close-codes.js";
 
 const FIRST_DELAY = 500; // ms; doubles, full jitter
+const LONG_DELAY = 3_000;
 const LONGEST_DELAY = 20_000;
-const RESTART_JITTER = 2_000;
-const TICK = 5_000;
-const SILENCE = 20_000; // the server says `sync` every 15 s
-const OPENING = 10_000;
+const MANY = 30; // tries in vain
+const RESTART_JITTER = 1_000;
+const TICK = 2_000;
+const SILENCE = 12_000; // the server says `sync` every 5 s
+const OPENING = 6_000;
 const HELLO_GAP = 1_000;
 const FULL = 1 << 20; // bytes
 
 /**
  * Keeps one websocket open until `close()` or a final close code; `hello()` makes its first frame.
  *
- * onState(state, closeCode): `connecting`, `open`, `lost` (it comes back by itself), `ended` (only by `open()`).
+ * onState(state, closeCode): `connecting` (first, and once after 1012), `open`, `lost` (it comes back by itself), `ended` (only by `open()`).
  * `env` takes the browser's place in tests.
  */
 export class Connection {
@@ -134,9 +136,12 @@ export class Connection {
       return this.#tell("ended", code);
     }
     if (code === 4429 || code === 4430) this.tries = Math.max(this.tries, 3);
-    const most = code === 1012 && this.tries === 0 ? RESTART_JITTER : Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.tries);
+    const restart = code === 1012 && this.tries === 0;
+    const most = restart ? RESTART_JITTER : Math.min(this.tries < MANY ? LONG_DELAY : LONGEST_DELAY, FIRST_DELAY * 2 ** this.tries);
     this.tries += 1;
-    if (this.state !== "connecting") this.#tell("lost", code);
+    if (restart && this.state === "open") this.#tell("connecting", code);
+    else if (this.state !== "connecting" || this.restarting) this.#tell("lost", code);
+    this.restarting = restart;
     this.#again(this.env.Math.random() * most);
   }
 

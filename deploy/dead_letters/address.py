@@ -1,0 +1,25 @@
+"""Where the broker is: the one of RABBITMQ_URL, else the private one of `make run`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.onemachine import broker
+from deploy.onemachine.settings import Refusal
+
+
+def broker_url(environ: Mapping[str, str], root: Path) -> str | Refusal:
+    """The broker's AMQP address; a relative DATA_DIR is taken from the project's root."""
+    if given := environ.get("RABBITMQ_URL"):
+        if given.startswith(("amqp://", "amqps://")):
+            return given
+        return Refusal("RABBITMQ_URL must begin with amqp:// or amqps://")
+    home = (root / (environ.get("DATA_DIR") or ".run")).resolve()
+    try:
+        port = json.loads((home / "ports.json").read_text())["broker"]
+        password = (home / "broker" / "password").read_text()
+    except (OSError, ValueError, KeyError, TypeError):
+        return Refusal(f"there is no broker of `make run` in {home}: start it, or set RABBITMQ_URL")
+    return f"amqp://{broker.USER}:{password}@127.0.0.1:{port}/?heartbeat=5"

@@ -1,0 +1,30 @@
+"""How presence's database came to be as it is. Add a step at the end; never change one that was released."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, IndexModel
+
+from services.database import Database
+from services.schema import Step, make_indexes
+
+_KEPT_AFTER = 3_600  # seconds for which a sweep has time to tell that a session expired
+_THERE = [("departments", ASCENDING), ("online", ASCENDING), ("state", ASCENDING), ("free", ASCENDING)]
+
+
+async def _first_indexes(db: Database) -> None:
+    await make_indexes(
+        db,
+        {
+            "agents": [IndexModel("username", unique=True), IndexModel("seats.chat_id"), IndexModel(_THERE)],
+            "sessions": [
+                IndexModel("token_hash", unique=True),
+                IndexModel("agent_id"),
+                IndexModel("ended_at"),
+                IndexModel("expires_at", expireAfterSeconds=_KEPT_AFTER),
+            ],
+            "attempts": [IndexModel("expires_at", expireAfterSeconds=0)],
+        },
+    )
+
+
+STEPS = (Step("indexes of agents, sessions and attempts", _first_indexes),)

@@ -1,0 +1,30 @@
+"""How routing's database came to be as it is. Add a step at the end; never change one that was released."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from services.database import Database
+from services.schema import Step, make_indexes
+
+_IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
+
+
+async def _first_indexes(db: Database) -> None:
+    line = [("state", ASCENDING), ("department", ASCENDING), *_IN_LINE]
+    assigned = [("assignments.department", ASCENDING), ("assignments.at", DESCENDING)]
+    await make_indexes(
+        db,
+        {
+            "chats": [
+                IndexModel(line, name="line"),
+                IndexModel([("agent_id", ASCENDING), ("state", ASCENDING)], name="agent", sparse=True),
+                IndexModel(assigned, name="assigned", sparse=True),
+                IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
+                IndexModel([("expire_at", ASCENDING)], name="expire", sparse=True, expireAfterSeconds=0),
+            ]
+        },
+    )
+
+
+STEPS = (Step("indexes of chats", _first_indexes),)

@@ -1,0 +1,116 @@
+"""A durable queue on a real broker, and the consumers of `services/consuming.py` on it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from services import consuming, topology
+from services.broker import declare_topology
+from services.consuming import Consumers
+from services.contracts import Fact, Party, ReadShown, encode
+from tests.samples import CHAT
+
+QUEUE = topology.Queue("test.facts", ("read.shown",))
+HURTING = topology.Queue("test.facts", ("read.shown",), {"x-delivery-limit": 2})
+
+
+@dataclass
+class Bench:
+    """A queue with its dead letters on a virtual host of its own, and what the handler was given."""
+
+    channel: AbstractChannel
+    consumers: Consumers
+    probes: list[float] = field(default_factory=list)
+
+    async def put(self, *bodies: bytes) -> None:
+        for body in bodies:
+            await self.channel.default_exchange.publish(aio_pika.Message(body), QUEUE.name)
+
+    async def left(self, name: str = QUEUE.name) -> list[AbstractIncomingMessage]:
+        """Everything that waits in a queue now, taken out."""
+        queue = await self.channel.get_queue(name)
+        found = []
+        while message := await queue.get(no_ack=True, fail=False):
+            found.append(message)
+        return found
+
+    async def letters(self, number: int) -> list[AbstractIncomingMessage]:
+        """The dead letters, as soon as there are so many."""
+        found: list[AbstractIncomingMessage] = []
+        async with asyncio.timeout(20):
+            while len(found) < number:
+                found += await self.left(QUEUE.dead_letters)
+                await asyncio.sleep(0.02)
+        return found
+
+    async def waiting(self, number: int) -> None:
+        """Returns when so many are ready to be delivered."""
+        async with asyncio.timeout(20):
+            while (
+                await self.channel.declare_queue(QUEUE.name, passive=True)
+            ).declaration_result.message_count != number:
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def bench(url: str, queue: topology.Queue = QUEUE) -> AsyncIterator[Bench]:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await declare_topology(channel)
+        await channel.declare_queue(queue.name, durable=True, arguments=queue.declaration)
+        letters = await channel.declare_queue(
+            queue.dead_letters, durable=True, arguments=topology.DEAD_LETTER_DECLARATION
+        )
+        await letters.bind(topology.DEAD_EXCHANGE, queue.service)
+
+        async def probe() -> None:
+            made.probes.append(time.monotonic())
+
+        made = Bench(channel, Consumers(url, probe))
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def consumed(
+    made: Bench, handler: Callable[[Fact], Awaitable[None]], queue: topology.Queue = QUEUE, **options: int
+) -> AsyncIterator[Consumers]:
+    """The queue is consumed by `handler` while the context is open."""
+    consumers = made.consumers
+    consumers.add(queue, handler, **options)
+    task = asyncio.create_task(consumers.run())
+    try:
+        await until(lambda: consumers.running or task.done(), "the consumers")
+        yield consumers
+        assert not task.done(), "consuming ended by itself"
+    finally:
+        await consumers.drain(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not consumers.running
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        await asyncio.sleep(0.01)
+
+
+def facts(number: int, first: int = 1) -> list[bytes]:
+    return [encode(ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id="an", seq=first + i)) for i in range(number)]
+
+
+def seq(fact: Fact) -> int:
+    assert isinstance(fact, ReadShown)
+    return fact.seq
+
+
+def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the delays before a message is given back, and quick probes."""
+    monkeypatch.setattr(consuming, "FIRST_DELAY", 0.2)
+    monkeypatch.setattr(consuming, "PROBE_INTERVAL", 0.05)

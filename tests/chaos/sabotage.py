@@ -1,0 +1,112 @@
+"""`python -m tests.chaos.sabotage KIND SERVICE`: a real service with one guarantee broken on purpose.
+
+The checker must see each of them; a checker that has only ever said that all is well proves nothing.
+
+`drop`: one in twenty messages is told as stored, and is not. `swap`: a gateway passes every fifth message on after the
+next one of its sender. `double`: one in twenty is stored twice. `early`: told and acknowledged two seconds before it is
+stored, which a kill -9 makes matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import runpy
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from services.contracts import Entry
+from services.gateway.connections import Connection
+from services.gateway.posting import Posting
+from services.gateway.verbs import Post
+from services.transcripts.recording import Heard, Recorder
+from services.transcripts.store import Store
+
+EARLY = 2.0  # seconds
+
+
+def drop() -> None:
+    """Stored, says the database's answer; but one in twenty was never written."""
+    insert, turns = Store.insert, itertools.count(1)
+
+    async def forgetful(self: Store, entries: Sequence[Entry]) -> set[int]:
+        kept = [(i, e) for i, e in enumerate(entries) if e.event is not None or next(turns) % 20]
+        taken = await insert(self, [e for _, e in kept]) if kept else set()
+        return {kept[i][0] for i in taken}
+
+    Store.insert = forgetful  # type: ignore[method-assign]
+
+
+def swap() -> None:
+    """Every fifth message waits until its sender's next one has gone."""
+    post, turns = Posting.post, itertools.count(1)
+    held: dict[tuple[Connection, str], Post] = {}
+
+    def turned_around(self: Posting, connection: Connection, chat_id: str, frame: Any) -> None:
+        before = held.pop((connection, chat_id), None)
+        if before is None and isinstance(frame, Post) and next(turns) % 5 == 0:
+            held[connection, chat_id] = frame
+            return
+        pair = [frame, before] if isinstance(frame, Post) else [before, frame]
+        for one in pair:
+            if one is not None:
+                post(self, connection, chat_id, one)
+
+    Posting.post = turned_around  # type: ignore[method-assign]
+
+
+def double() -> None:
+    """One in twenty is stored a second time under an id of its own."""
+    prepare, turns = Recorder._prepare, itertools.count(1)
+
+    async def prepare_twice(self: Recorder, batch: Iterable[Heard]) -> None:
+        several = list(batch)
+        await prepare(self, several)
+        for heard in several:
+            if len(heard.wanted) == 1 and heard.wanted[0].said and next(turns) % 20 == 0:
+                heard.wanted.append(replace(heard.wanted[0], id=str(uuid4())))
+
+    Recorder._prepare = prepare_twice  # type: ignore[method-assign]
+
+
+def early() -> None:
+    """The database's answer is not waited for: receipt and acknowledgement go out before anything is written."""
+    insert, writing = Store.insert, set()
+
+    async def write_later(self: Store, entries: Sequence[Entry]) -> None:
+        await asyncio.sleep(EARLY)
+        await insert(self, entries)
+
+    async def hasty(self: Store, entries: Sequence[Entry]) -> set[int]:
+        if any(e.event is not None for e in entries):
+            return await insert(self, entries)
+        writing.add(task := asyncio.create_task(write_later(self, entries)))
+        task.add_done_callback(writing.discard)
+        return set()
+
+    Store.insert = hasty  # type: ignore[method-assign]
+
+
+KINDS: dict[str, tuple[str, Callable[[], None]]] = {
+    "drop": ("transcripts", drop),
+    "swap": ("gateway", swap),
+    "double": ("transcripts", double),
+    "early": ("transcripts", early),
+}
+
+
+def command(kind: str) -> str:
+    """What the runner starts each service with."""
+    return f"{sys.executable} -m tests.chaos.sabotage {kind} {{name}}"
+
+
+if __name__ == "__main__":
+    _, chosen, service = sys.argv
+    broken, sabotage = KINDS[chosen]
+    if service == broken:
+        sabotage()
+    sys.argv = sys.argv[:1]
+    runpy.run_module(f"services.{service}", run_name="__main__")

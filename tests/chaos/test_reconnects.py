@@ -1,0 +1,30 @@
+"""Those who were on a gateway that dies come back to the others, spread out, and nobody else notices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos import reconnects
+from tests.real import System
+
+PEOPLE = 200
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with reconnects.standing(tmp_path_factory.mktemp("two")) as system:
+        yield system
+
+
+async def test_200_come_back_within_10_s_and_the_other_gateway_serves_on(two: System) -> None:
+    outcome = await reconnects.play(two, PEOPLE, random.Random(4), limit=30)
+    print(*(f"\n{what}: {how}" for what, how in outcome.rows()))
+    assert len(outcome.back) == PEOPLE
+    assert outcome.back[-1] < 10
+    assert outcome.back[0] < outcome.back[PEOPLE // 2] < outcome.back[-1]
+    assert outcome.met["1006"] >= PEOPLE, "they lost it without a word"
+    assert outcome.seen.not_ready == 0
+    assert outcome.good

@@ -1,0 +1,54 @@
+"""More comes in than goes out: senders are told, memory stays bounded, and everything flows when it is over."""
+
+import asyncio
+import time
+
+import psutil
+import pytest
+
+from tests.chaos import alarms
+from tests.e2e.clients import agent, citizen, new_id, pair
+from tests.e2e.faults import SERVICES, dead_letters, probe
+from tests.real import System
+
+pytestmark = pytest.mark.e2e
+LINE = 32
+MORE = 20 * 2**20  # bytes that a service may have grown by in the meantime
+
+
+def memory(system: System) -> dict[str, int]:
+    """Resident bytes of each service's process."""
+    return {name: psutil.Process(system.pids()[name]).memory_info().rss for name in SERVICES}
+
+
+async def test_while_the_broker_blocks_publishers_senders_are_told_and_afterwards_all_flows(frail: System) -> None:
+    base, alarm = frail.base_url, alarms.blows(alarms.of_the_own_broker(frail))[0]
+    async with agent(base) as an, citizen(base) as visitor:
+        theirs, ours = await pair(visitor, an)
+        texts = [f"bericht {i} {'x' * 3_900}" for i in range(LINE + 60)]
+        ids = [new_id() for _ in texts]
+        await alarm.strike()
+        before = memory(frail)
+        try:
+            for id_, text in zip(ids, texts, strict=True):
+                await theirs.send(type="message", id=id_, text=text)
+            told = time.monotonic()
+            for id_ in ids[LINE:]:
+                refused = await theirs.expect("error", wait=5)
+                assert (refused["code"], refused["id"]) == ("unavailable", id_)
+            assert time.monotonic() - told < 5
+            assert {name: probe(frail, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
+            await asyncio.sleep(5.5)  # time is the subject: the first attempt to publish has no confirm after 5 s
+            grown = {name: now - before[name] for name, now in memory(frail).items()}
+        finally:
+            await alarm.heal()
+        over = time.monotonic()
+        for id_ in ids[:LINE]:
+            await ours.expect("message", id=id_)
+        print(f"\ngrown {grown}, all {LINE} shown {time.monotonic() - over:.1f} s after it was over")
+        for id_, text in zip(ids[LINE:], texts[LINE:], strict=True):
+            await theirs.send(type="message", id=id_, text=text)
+            await ours.expect("message", id=id_)
+        assert [m["text"] for m in ours.messages(visitor.chat_id) if m["from"] == "citizen"] == texts
+        assert max(grown.values()) < MORE, grown
+    assert await dead_letters(frail) == dict.fromkeys(SERVICES[1:], 0)

@@ -1,0 +1,66 @@
+"""People write while processes are killed, and what they wrote down is judged; the checker sees what is broken.
+
+The long run, with every kind of fault, is `make chaos`.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import kills, seeing
+from tests.chaos.blows import Stand
+from tests.chaos.people import Manners
+from tests.chaos.play import Plan, play
+from tests.chaos.report import good, report
+from tests.chaos.stages import agents
+from tests.e2e.test_replicas import vhost
+from tests.real import running_system
+
+pytestmark = pytest.mark.e2e
+PAIRS = 4
+STRUCK = {
+    "gateway, one of two: kill -9",
+    "transcripts, one of two: kill -9",
+    "transcripts, both at once: kill -9",
+    "routing, the only one: kill -9",
+}
+
+
+async def test_nothing_is_lost_while_replicas_and_whole_services_are_killed(
+    tmp_path: Path, vhost_url: str, mongodb_url: str
+) -> None:
+    """Short chats, attachments, downloads, reloads and second tabs; two gateways, two of transcripts."""
+    accounts = str(agents(PAIRS).write(tmp_path / "accounts.toml"))
+    servers = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{vhost(vhost_url)}-"}
+    manners = Manners(pause=0.25, talks=(4.0, 9.0), attached=0.1, downloaded=0.1, reloaded=0.05, tabs=0.05)
+    settings = {
+        "REPLICAS": "gateway=2,presence=1,routing=1,transcripts=2",
+        "RATE_LIMITS": "off",
+        "ACCOUNTS_FILE": accounts,
+        **servers,
+    }
+    with running_system(tmp_path, **settings) as system:
+        known = [*kills.of_one_replica(system), *kills.of_all_replicas(system), *kills.of_the_only_ones(system)]
+        blows = [blow for blow in known if blow.kind in STRUCK]
+        assert len(blows) == len(STRUCK)
+        plan = Plan(PAIRS, seconds=0, rest=(0.2, 0.8), manners=manners)
+        outcome = await play("kills", Stand(system, system.base_url, blows), plan, random.Random(1))
+    print(f"\n{report([outcome], 'seed 1')}")
+    assert good([outcome]), report([outcome], "seed 1")
+    counts = outcome.judgement.counts
+    assert len(outcome.struck) == len(STRUCK)
+    assert counts.chats > PAIRS
+    assert counts.receipts > 100
+    assert counts.attachments
+    assert counts.downloads > counts.chats
+    assert outcome.connections > 2 * counts.chats, "nobody had to connect again"
+
+
+@pytest.mark.parametrize("kind", ["swap", "drop"])
+def test_the_checker_sees_a_system_that_breaks_a_promise(
+    kind: str, tmp_path: Path, vhost_url: str, mongodb_url: str
+) -> None:
+    """A pair of messages that is turned around; a message with a receipt that was never stored."""
+    servers = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{vhost(vhost_url)}-"}
+    assert not seeing.prove(kind, tmp_path, **servers)

@@ -1,0 +1,259 @@
+"""A message that kills its process, one that hurts, and days without a database or broker: what becomes of the others.
+
+A transcript service with planted defects (sabotage.py) on a real broker and database, started again when it dies.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aio_pika
+import pytest
+
+from deploy.onemachine import broker, ports, processes
+from deploy.onemachine import database as database_server
+from deploy.onemachine.processes import Program
+from services import topology
+from services.broker import declare_topology
+from services.contracts import Fact, NotePosted, NoteStored, encode
+from services.transcripts.store import Store
+from tests.real import ROOT, in_thread, running, wait_for
+from tests.transcripts import conftest as transcripts
+from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted
+
+LIMIT = 3
+NOTES, MESSAGES, LETTERS = "transcripts.notes", "transcripts.messages", "transcripts.dead-letters"
+database, make_settings = transcripts.database, transcripts.make_settings
+ear, store = transcripts.ear, transcripts.store
+
+
+@pytest.fixture(autouse=True)
+def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queues that are declared here have the same short limit as those that the service declares."""
+    monkeypatch.setattr(topology, "DELIVERY_LIMIT", LIMIT)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica that is started again as soon as it has ended."""
+
+    port: int
+    log: Path
+    process: "subprocess.Popen[bytes]"
+
+    def deaths(self) -> int:
+        return self.log.read_text().count("ended with 9")
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@contextlib.contextmanager
+def serving(home: Path, vhost_url: str, mongodb_url: str, replicas: int = 1, **more: str) -> Iterator[list[Replica]]:
+    common = {
+        **os.environ,
+        "RABBITMQ_URL": vhost_url,
+        "MONGODB_URL": mongodb_url,
+        "TOKEN_SECRET": SECRET,
+        "SABOTAGE_LIMIT": str(LIMIT),
+        **more,
+    }
+    made = []
+    for number in range(replicas):
+        port, log = ports.pick(), home / f"replica-{number}.log"
+        with log.open("wb") as out:
+            command, env = [sys.executable, "-m", "tests.e2e.sabotage"], {**common, "TRANSCRIPTS_PORT": str(port)}
+            process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
+        made.append(Replica(port, log, process))
+    try:
+        yield made
+    finally:
+        for one in made:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait(10)
+
+
+async def until_empty(ear: Ear, *queues: str, letters: int, wait: float = 60) -> None:
+    """Returns when these queues are empty, nothing is in anybody's hands, and so many letters are dead."""
+    async with asyncio.timeout(wait):
+        while True:
+            if not any([await ear.waiting(q) for q in queues]) and await ear.waiting(LETTERS) >= letters:
+                return
+            await asyncio.sleep(0.05)
+
+
+def note(chat: str, text: str = "let op") -> NotePosted:
+    return NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text=text)
+
+
+@pytest.mark.parametrize(("replicas", "killer"), [(1, "KILL"), (2, "DRAG"), (1, "HURT")])
+async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with_it(
+    ear: Ear,
+    store: Store,
+    vhost_url: str,
+    mongodb_url: str,
+    mongodb_prefix: str,
+    tmp_path: Path,
+    replicas: int,
+    killer: str,
+) -> None:
+    chats = [new_id() for _ in range(20)]
+    good = [posted(chat) for _ in range(3) for chat in chats]
+    notes = [note(chat) for _ in range(3) for chat in chats]
+    bad: list[Fact] = [posted(chats[0], text=killer), note(chats[0], killer)]
+    await ear.put(*(opened_fact(chat, None) for chat in chats))
+    await ear.put(*good[:30], bad[0], *good[30:])
+    await ear.put(*notes[:30], bad[1], *notes[30:])
+    began = time.monotonic()
+    with serving(tmp_path, vhost_url, mongodb_url, replicas, MONGODB_PREFIX=mongodb_prefix) as running:
+        await until_empty(ear, NOTES, MESSAGES, letters=2)
+        letters = await ear.letters(2)
+        took = time.monotonic() - began
+        late = posted(chats[0])
+        await ear.put(late)
+        told = {g.id for g in (*good, late)}
+        await transcripts.until(
+            lambda: told <= {e.id for e in ear.stored()}, "all good ones, and one that came later", 60
+        )
+        await transcripts.until(lambda: len(notes_heard(ear)) == len(notes), "all notes", 60)
+        deaths = [one.deaths() for one in running]
+    print(f"\n{replicas} x {killer}: dead-lettered after {took:.1f} s, deaths {deaths}")
+    assert sorted(letters) == sorted(map(encode, bad)), "the two that kill, and nobody else"
+    assert await ear.waiting(LETTERS) == 0
+    for chat in chats:
+        log = await store.entries(chat)
+        assert [e.seq for e in log] == list(range(1, len(log) + 1))
+        assert {e.id for e in log} >= {g.id for g in good if g.chat_id == chat}
+        assert {n.id for n in await store.notes(chat)} == {n.id for n in notes if n.chat_id == chat}
+
+
+def notes_heard(ear: Ear) -> set[str]:
+    return {f.note.id for f in ear.heard if isinstance(f, NoteStored)}
+
+
+@contextlib.contextmanager
+def started(program: Program) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program of the runner, ready; ended at the end, whatever was done to it."""
+    process = processes.start(program)
+    try:
+        wait_for(lambda: in_thread(program.ready) is None, program.name)
+        yield process
+    finally:
+        processes.signal_group(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+@pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_database_that_is_away_for_long_dead_letters_nothing(
+    ear: Ear, vhost_url: str, tmp_path: Path, strike: signal.Signals
+) -> None:
+    port = ports.pick()
+    program = database_server.program(tmp_path / "database", port, tmp_path / "database.log")
+    chats = [new_id() for _ in range(10)]
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(started(program))
+        (replica,) = stack.enter_context(
+            serving(tmp_path, vhost_url, database_server.url(port), SABOTAGE_PATIENCE="0.5")
+        )
+        await asyncio.to_thread(wait_for, replica.is_ready, "the service")
+        await ear.put(*(opened_fact(chat, None) for chat in chats))
+        await transcripts.until(lambda: len(ear.stored()) == 10, "the chats")
+        server.send_signal(strike)
+        said = [posted(chat) for _ in range(50) for chat in chats]
+        notes = [note(chat) for _ in range(6) for chat in chats]
+        await ear.put(*said, *notes)
+        await transcripts.until(
+            lambda: {"consumer_stopped", "consumers_stopped"} <= set(re.findall(r"\w+", replica.log.read_text())),
+            "the end of patience",
+            60,
+        )
+        assert not await asyncio.to_thread(replica.is_ready)
+        await until_waiting(ear, {MESSAGES: 500, NOTES: 60, LETTERS: 0})
+        if strike == signal.SIGSTOP:
+            server.send_signal(signal.SIGCONT)
+        else:
+            await asyncio.to_thread(stack.enter_context, started(program))
+        await transcripts.until(lambda: len({e.id for e in ear.stored()}) == 510, "all that was said", 60)
+        await transcripts.until(lambda: len(notes_heard(ear)) == 60, "all notes", 60)
+        await until_waiting(ear, {MESSAGES: 0, NOTES: 0, LETTERS: 0})
+        await asyncio.to_thread(wait_for, replica.is_ready, "the service")
+        assert replica.deaths() == 0
+    for chat in chats:
+        order = {e.seq: e.id for e in ear.stored(chat)}
+        assert [order[seq] for seq in range(2, 52)] == [m.id for m in said if m.chat_id == chat]
+
+
+async def until_waiting(ear: Ear, counts: dict[str, int]) -> None:
+    async with asyncio.timeout(60):
+        while {name: await ear.waiting(name) for name in counts} != counts:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_fact_of_a_later_version_is_set_aside_and_replayed_after_the_upgrade(
+    ear: Ear, vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+) -> None:
+    renamed = encode(note(new_id())).replace(b"note.posted", b"note.renamed")
+    with serving(tmp_path, vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix):
+        await ear.raw(renamed, "note.posted")
+        await until_waiting(ear, {NOTES: 0, LETTERS: 1})
+    environ = {**os.environ, "RABBITMQ_URL": vhost_url}
+    replay = [sys.executable, "-m", "deploy.dead_letters", "replay", "transcripts", "--type", "note.renamed"]
+    with serving(tmp_path, vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, SABOTAGE_KNOWS="note.renamed"):
+        assert await asyncio.to_thread(subprocess.call, replay, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) == 0
+        await transcripts.until(lambda: len(notes_heard(ear)) == 1, "the note")
+    await until_waiting(ear, {NOTES: 0, LETTERS: 0})
+
+
+async def test_a_broker_that_dies_while_it_sets_letters_aside_loses_none(
+    mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+) -> None:
+    sbin = broker.find_sbin()
+    assert sbin is not None
+    node = broker.prepare(tmp_path / "broker", sbin, {name: ports.pick() for name in broker.PORT_NAMES})
+    mapper, server = broker.programs(node, tmp_path / "broker.log")
+    poison = {b"poison %d" % number for number in range(1_500)}
+    with running([mapper]), contextlib.ExitStack() as stack:
+        first = await asyncio.to_thread(stack.enter_context, started(server))
+        async with await aio_pika.connect(node.url) as connection, connection.channel() as channel:
+            await declare_topology(channel)
+            exchange = channel.default_exchange
+            await asyncio.gather(*(exchange.publish(aio_pika.Message(b, delivery_mode=2), NOTES) for b in poison))
+        stack.enter_context(serving(tmp_path, node.url, mongodb_url, MONGODB_PREFIX=mongodb_prefix))
+        assert 0 < await many_letters(node.url, 100) < 1_500, "it is struck amid the work"
+        first.kill()
+        first.wait(10)
+        await asyncio.to_thread(stack.enter_context, started(server))
+        await many_letters(node.url, 1_500)
+        assert await letters_of(node.url) == poison
+
+
+async def many_letters(url: str, number: int) -> int:
+    """How many dead letters there are, as soon as there are so many."""
+    async with asyncio.timeout(60), await aio_pika.connect(url) as connection, connection.channel() as channel:
+        while True:
+            letters = await channel.declare_queue(LETTERS, passive=True)
+            if (count := letters.declaration_result.message_count or 0) >= number:
+                return count
+            await asyncio.sleep(0.005)
+
+
+async def letters_of(url: str) -> set[bytes]:
+    found = set()
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        queue = await channel.get_queue(LETTERS)
+        while message := await queue.get(no_ack=True, fail=False):
+            found.add(message.body)
+    return found
