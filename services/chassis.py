@@ -148,12 +148,10 @@ class Service:
         except ConfigurationError as error:
             self.status = EX_CONFIG
             log.error("service_refuses", task=name, reason=str(error))
-        except asyncio.CancelledError:
-            if not self._closing:
-                log.exception("background_task_cancelled", task=name)
-            raise
-        except Exception:
-            log.exception("background_task_failed", task=name)
+        except (Exception, asyncio.CancelledError):
+            if self._closing:
+                raise
+            log.exception("background_task_failed", task=name)  # a cancellation that is not ours, too
         finally:
             if not self._closing:
                 self.failed.set()

@@ -68,6 +68,17 @@ async def retry_in_place(work: Callable[[], Awaitable[T]], patience: float = BAD
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
+async def until_probe_succeeds(probe: Callable[[], Awaitable[object]]) -> None:
+    """Returns when what was away for long is back; asks every 5 s."""
+    while True:
+        try:
+            await probe()
+            return
+        except (TimeoutError, *BAD_DAY_ERRORS) as error:
+            log.warning("probe_failed", error=type(error).__name__)
+            await asyncio.sleep(PROBE_INTERVAL)
+
+
 class Consumers:
     """The durable queues that one service consumes, on one connection of their own (FastStream subscribers)."""
 
@@ -114,7 +125,7 @@ class Consumers:
                 await asyncio.sleep(random.uniform(0.5, 1.5))
             log.error("consumers_stopped")
             await self._stop()
-            await self._until_probe_succeeds()
+            await until_probe_succeeds(self._probe)
 
     async def drain(self, patience: float = 10.0) -> None:
         """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
@@ -160,15 +171,6 @@ class Consumers:
                     await broker.stop()
             except CONNECTION_ERRORS as error:
                 log.info("consumers_dropped", error=type(error).__name__)
-
-    async def _until_probe_succeeds(self) -> None:
-        while True:
-            try:
-                await self._probe()
-                return
-            except (TimeoutError, *BAD_DAY_ERRORS) as error:
-                log.warning("probe_failed", error=type(error).__name__)
-                await asyncio.sleep(PROBE_INTERVAL)
 
     def _deliver(
         self, queue: topology.Queue, handler: Handler, prefetch: int, subscriber: RabbitSubscriber

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import structlog
@@ -27,11 +29,13 @@ from services.gateway.posting import Posting, refuse
 from services.gateway.tasks import Tasks
 from services.gateway.upstream import Unavailable
 from services.gateway.verbs import End, Extend, Frame, Hello, Post, Read, Typing
-from services.internal import ChatView
+from services.internal import ChatHistory, ChatView
 from services.tokens import Keys
 
 log = structlog.get_logger()
 TOKEN_AFTER_END = timedelta(hours=48)
+TURNS = 64  # hellos that are answered at a time, when many come back at once
+TURN_LIMIT = 6.0  # seconds until one that waits for its turn is sent away: sooner than the page takes us for dead
 EXTEND_EACH = 2.0  # seconds between two of a connection that are told
 
 
@@ -42,6 +46,7 @@ class Citizens:
         self._following, self._posting, self._publisher = following, posting, publisher
         self._keys, self._tasks = keys, tasks
         self._hub = following.hub
+        self._turns = asyncio.Semaphore(TURNS)
 
     def identify(self, connection: Connection, hello: Hello) -> bool:
         """Binds the connection to the chat of its token; False when the token is none of ours or of another chat."""
@@ -69,15 +74,8 @@ class Citizens:
 
     async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
         first = connection.sender is None
-        channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
-        try:
-            view, page = await asyncio.gather(self._following.view(chat_id), self._following.first_page(channel, after))
-            if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
-                raise _Expired
-        except BaseException:
-            if first:
-                self._following.release(connection, channel)
-            raise
+        async with self._turn():
+            channel, view, page = await self._ask(connection, chat_id, after)
         self._hub.unfollow(connection, channel)
         if first:
             self._arrive(connection, channel, view)
@@ -97,6 +95,32 @@ class Citizens:
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
             self._hub.show_end(connection, reason.value if reason else "inactive")
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of `TURNS`. More at a time would only wait for the same services until none is answered in time."""
+        try:
+            async with asyncio.timeout(TURN_LIMIT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable("a turn") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _ask(self, connection: Connection, chat_id: str, after: int) -> tuple[Channel, ChatView, ChatHistory]:
+        first = connection.sender is None
+        channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
+        try:
+            view, page = await asyncio.gather(self._following.view(chat_id), self._following.first_page(channel, after))
+            if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
+                raise _Expired
+        except BaseException:
+            if first:
+                self._following.release(connection, channel)
+            raise
+        return channel, view, page
 
     def _arrive(self, connection: Connection, channel: Channel, view: ChatView) -> None:
         connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)

@@ -23,6 +23,7 @@ from services.gateway.upstream import Declined, Unavailable
 log = structlog.get_logger()
 SYNC_INTERVAL = 5.0  # a browser that hears nothing for twice as long takes its connection for dead
 SYNC_PARTS = 10  # of one round, so that many connections are no burst
+AGENT_PARTS = 2  # an agent's page is told each second: it must be back before he is taken for gone
 TAILS_INTERVAL = 15.0
 PRESENCE_INTERVAL = 15.0
 CITIZENS_EACH = 3  # the citizens' list stands in every third list of connections
@@ -101,12 +102,16 @@ class Upkeep:
         self._resync_due.set()
 
     async def sync_frames(self) -> None:
-        """Every 5 s each client hears how far the log goes: a lost last frame leaves no hole, and it knows us here."""
+        """Every 5 s, agents each second, a client hears how far the log goes.
+
+        A lost last frame leaves no hole, and who hears nothing knows that his connection is dead.
+        """
         while True:
             for part in range(SYNC_PARTS):
                 await asyncio.sleep(SYNC_INTERVAL / SYNC_PARTS)
                 for connection in tuple(self._hub.register.connected):
-                    if hash(connection) % SYNC_PARTS == part:
+                    parts = AGENT_PARTS if connection.party is Party.AGENT else SYNC_PARTS
+                    if hash(connection) % parts == part % parts:
                         _sync(connection)
 
     async def compare_tails(self) -> None:

@@ -16,7 +16,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalid
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, Publisher
+from services.broker import Link, Publisher, given_up_is_failure
 from services.contracts import Fact, GatewayConnections, ListenerEcho, decode
 from services.liveness import Liveness
 

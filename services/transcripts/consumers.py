@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from services import topology
 from services.broker import Link, Publisher, given_up_is_failure
-from services.consuming import BAD_DAY_ERRORS, FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay
+from services.consuming import FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay, until_probe_succeeds
 from services.contracts import ChatState, CitizenStayed, Fact, NotePosted, NoteStored, decode, is_id
 from services.transcripts import counting
 from services.transcripts.recording import Heard, Recorder, Verdict
@@ -35,7 +35,6 @@ PREFETCH = 200
 PATIENCE = 2.0  # seconds that a message waits for its chat to become known
 STATE_PATIENCE = 15.0  # a state of the chat waits longer: there is nobody who would tell it again
 LOOK_AGAIN = 0.1
-PROBE_PAUSE = 5.0
 QUEUE = topology.TRANSCRIPTS_MESSAGES
 _LOST = (*CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
 
@@ -86,7 +85,7 @@ class MessageConsumer:
                 await self._until_bad_day()
             except BadDay:
                 log.error("consumer_stopped", queue=QUEUE.name, reason="bad_day")
-                await self._until_probe_succeeds()
+                await until_probe_succeeds(self._probe)
 
     async def drain(self, patience: float = 10.0) -> None:
         """Takes no more deliveries and finishes those in hand; what waits for its chat goes back to the queue."""
@@ -108,15 +107,6 @@ class MessageConsumer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._lost()
-
-    async def _until_probe_succeeds(self) -> None:
-        while True:
-            try:
-                await self._probe()
-                return
-            except BAD_DAY_ERRORS as error:
-                log.warning("probe_failed", error=type(error).__name__)
-                await asyncio.sleep(PROBE_PAUSE)
 
     # ── the channel ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -258,8 +248,7 @@ class MessageConsumer:
     async def _return_later(self, message: AbstractIncomingMessage, seconds: float) -> None:
         await asyncio.sleep(seconds)
         try:
-            with given_up_is_failure():
-                await message.reject(requeue=True)
+            await message.reject(requeue=True)
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)
 

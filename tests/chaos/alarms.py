@@ -14,7 +14,7 @@ from tests.real import System
 LASTS = 15.0
 FLOWS_AGAIN = 2.0
 MEMORY = "vm_memory_monitor:set_vm_memory_high_watermark({0})"
-DISK = 'rabbit_disk_monitor:set_disk_free_limit({0})'
+DISK = "rabbit_disk_monitor:set_disk_free_limit({0})"
 
 
 def control(environment: Mapping[str, str], *arguments: str) -> str:

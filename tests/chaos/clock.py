@@ -27,8 +27,10 @@ def library() -> Path | None:
 
 def command(faces: Path, module: str = "services.{name}") -> str:
     """Starts a service (or this module) whose clock shows what stands in `faces`, in a file named after its port."""
+    preloaded = library()
+    assert preloaded is not None, "libfaketime is not installed (Debian: apt install faketime)"
     faces.mkdir(parents=True, exist_ok=True)
-    told = f'LD_PRELOAD={library()} FAKETIME_TIMESTAMP_FILE="{faces}"/$OWN_PORT'
+    told = f'LD_PRELOAD={preloaded} FAKETIME_TIMESTAMP_FILE="{faces}"/$OWN_PORT'
     options = "FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_CACHE_DURATION=1"
     return f"sh -c 'exec env {told} {options} {sys.executable} -m {module}'"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from tests.chaos.history import CITIZEN
-from tests.chaos.sides import FAILED, Notes, Side, until_done
+from tests.chaos.sides import AGENT_SILENCE, FAILED, Notes, Side, until_done
 from tests.e2e.clients import Frame, http_client, new_id
 from tests.e2e.lasting import Lasting
 
@@ -91,7 +91,7 @@ class Desk(Lasting):
         await self.http.close()
 
     async def _connection(self) -> None:
-        timeout = aiohttp.ClientWSTimeout(ws_receive=12, ws_close=1)
+        timeout = aiohttp.ClientWSTimeout(ws_receive=AGENT_SILENCE, ws_close=1)
         try:
             async with asyncio.timeout(6):
                 ws = await self._http.ws_connect(self._url, headers={"Origin": self._company.base}, timeout=timeout)

@@ -42,6 +42,7 @@ SECRET = "the-secret-of-those-who-come-back"
 FIRST_DELAY, LONG_DELAY, RESTART_JITTER, OPENING, SILENCE = 0.5, 3.0, 2.0, 6.0, 12.0  # as in connection.js
 DIES, STAYS = "gateway-1", "gateway-2"
 PATIENT = {"HELLO_LIMIT": "3600", "WAITING_LIMIT": "3600", "AWAY_LIMIT": "3600"}
+COME_EVERY = 0.008  # seconds between two who come, at first
 LONGEST_TURN = 5.0  # seconds that the pair on the other gateway may wait for a message at worst
 
 
@@ -53,13 +54,14 @@ class Person:
     welcomes: list[float] = field(default_factory=list)
     met: list[str] = field(default_factory=list)
     tries: int = 0
+    moved: bool = False  # he has left the gateway that he was on at first
 
     async def stay(self, first: str, then: str, rng: random.Random) -> None:
         """Connects to `first`, and whenever that is lost to `then`."""
         url = first
         while True:
             code = await self._once(url)
-            url = then
+            url, self.moved = then, True
             self.met.append(str(code))
             soon = code == 1012 and self.tries == 0
             most = RESTART_JITTER if soon else min(LONG_DELAY, FIRST_DELAY * 2**self.tries)
@@ -81,7 +83,8 @@ class Person:
         while True:
             async with asyncio.timeout(SILENCE):
                 frame = orjson.loads(await socket.recv())
-            self.tries = 0
+            if frame["type"] != "error":
+                self.tries = 0
             if frame["type"] == "welcome":
                 self.welcomes.append(time.monotonic())
 
@@ -185,9 +188,13 @@ def cpu(system: System) -> dict[str, float]:
 async def play(system: System, number: int, rng: random.Random, limit: float = 120.0) -> Outcome:
     """All of them on one gateway; it is killed; until all are back or `limit` seconds have passed."""
     async with talking(system.url(STAYS)) as talk:
+        await talk.quiet()  # from here on they only speak when they are asked to
         people = await opened(system, number)
         there, anywhere = (f"{url.replace('http', 'ws', 1)}/ws/citizen" for url in (system.url(DIES), system.base_url))
-        tasks = [asyncio.create_task(p.stay(there, anywhere, random.Random(rng.random()))) for p in people]
+        tasks = []
+        for person in people:
+            tasks.append(asyncio.create_task(person.stay(there, anywhere, random.Random(rng.random()))))
+            await asyncio.sleep(COME_EVERY)
         await until(lambda: all(p.welcomes for p in people), limit)
         there_now = sum(bool(p.welcomes) for p in people)
         assert there_now == number, f"{there_now} came, the others met {Counter(w for p in people for w in p.met)}"
@@ -196,17 +203,18 @@ async def play(system: System, number: int, rng: random.Random, limit: float = 1
         before = cpu(system)
         async with watching(system, talk) as seen:
             await asyncio.sleep(1)
+            struck = [p for p in people if not p.moved]
             killed = time.monotonic()
             strike(system, DIES)
-            await until(lambda: all(p.welcomes[-1] > killed for p in people), limit)
+            await until(lambda: all(p.welcomes[-1] > killed for p in struck), limit)
             used = {name: t - before[name] if t > before.get(name, t) else t for name, t in cpu(system).items()}
             await until(lambda: len(seen.turns) > 1, limit)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    first = [next((w - killed for w in p.welcomes if w > killed), None) for p in people]
+    first = [next((w - killed for w in p.welcomes if w > killed), None) for p in struck]
     back = sorted(at for at in first if at is not None)
-    return Outcome(back, number, Counter(what for p in people for what in p.met), seen, used)
+    return Outcome(back, len(struck), Counter(what for p in people for what in p.met), seen, used)
 
 
 async def until(condition: Callable[[], object], limit: float) -> None:

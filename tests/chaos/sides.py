@@ -33,7 +33,7 @@ from tests.e2e.clients import Frame
 from tests.e2e.lasting import Lasting
 
 OPENING = 6.0  # seconds for a connection to open
-SILENCE = 12.0  # seconds without a word: a connection that is dead, as browsers take it
+SILENCE, AGENT_SILENCE = 12.0, 5.5  # seconds without a word: a connection that is dead, as browsers take it
 ANSWER = 10.0  # seconds for an answer over HTTP
 PATIENCE = 120.0  # seconds for which something over HTTP is tried again
 FAILED = (aiohttp.ClientError, OSError, TimeoutError)
@@ -166,7 +166,8 @@ class Side(Lasting):
 
     async def _connection(self) -> None:
         self._number, code = self._notes.connection(), None
-        timeout = aiohttp.ClientWSTimeout(ws_receive=SILENCE, ws_close=1)
+        silence = SILENCE if self.who == CITIZEN else AGENT_SILENCE
+        timeout = aiohttp.ClientWSTimeout(ws_receive=silence, ws_close=1)
         async with asyncio.timeout(OPENING):
             ws = await self._http.ws_connect(self._url, headers={"Origin": self.base}, timeout=timeout)
         try:

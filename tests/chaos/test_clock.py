@@ -40,6 +40,8 @@ async def test_each_replica_s_clock_jumps_by_itself_and_back(tmp_path: Path) -> 
         for server in servers:
             server.kill()
             server.wait(10)
+            for left in Path("/dev/shm").glob(f"*faketime_*_{server.pid}"):
+                left.unlink()
 
 
 def answers(clocks: clock.Clocks, name: str) -> bool:

@@ -36,7 +36,7 @@ def plant() -> None:
     patience = float(os.environ.get("SABOTAGE_PATIENCE", consuming.BAD_DAY))
     consuming.retry_in_place.__defaults__ = (patience,)
     consuming.FIRST_DELAY = own.FIRST_DELAY = 0.05
-    consuming.PROBE_INTERVAL = own.PROBE_PAUSE = 0.2
+    consuming.PROBE_INTERVAL = 0.2
     plant_defects()
     if new_type := os.environ.get("SABOTAGE_KNOWS", "").encode():
         known = consuming.decode

@@ -14,7 +14,7 @@ from playwright.async_api import Page, async_playwright
 from deploy.onemachine import ports
 from tests.chaos.network import Links, forwarding
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM
-from tests.e2e.clients import agent
+from tests.e2e.clients import Closed, agent
 from tests.e2e.faults import SERVICES, ready
 from tests.e2e.lasting import talking
 from tests.real import System, running_system
@@ -88,7 +88,7 @@ async def logs_in(base: str) -> float:
     """Seconds until somebody can log in."""
     began = time.monotonic()
     while True:
-        with contextlib.suppress(AssertionError):
+        with contextlib.suppress(AssertionError, Closed, TimeoutError):
             async with agent(base, "bert"):
                 return time.monotonic() - began
 

@@ -117,7 +117,7 @@ async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypa
 
 
 async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds(start: Start, ear: Ear, monkeypatch):
-    monkeypatch.setattr(module, "PROBE_PAUSE", 0.05)
+    monkeypatch.setattr(consuming, "PROBE_INTERVAL", 0.05)
     chat, probes, away = new_id(), list[float](), True
     async with start() as bench:
         real = bench.store.insert

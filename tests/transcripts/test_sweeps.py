@@ -20,7 +20,7 @@ from services.contracts import (
     Party,
 )
 from services.database import Database
-from services.transcripts import consumers
+from services.transcripts import consumers, sweeps
 from services.transcripts.app import create_app
 from services.transcripts.recording import Heard, Recorder
 from services.transcripts.settings import Settings
@@ -248,6 +248,7 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
     ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(consumers, "PREFETCH", 1)
+    monkeypatch.setattr(sweeps, "LOOK_EVERY", 0.1)
     chat, slow, real = new_id(), asyncio.Event(), Recorder.record
 
     async def record(self: Recorder, batch: Sequence[Heard]) -> None:

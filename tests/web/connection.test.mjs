@@ -63,7 +63,7 @@ function browser({ random = 0.5 } = {}) {
   return { env, sockets, pass, fire, heard, timers, last: () => sockets.at(-1) };
 }
 
-function connected(options) {
+function connected({ silence, ...options } = {}) {
   const page = browser(options);
   const states = [];
   const frames = [];
@@ -74,6 +74,7 @@ function connected(options) {
     onFrame: (frame) => frames.push(frame),
     onState: (state, code) => states.push(code === undefined ? state : `${state} ${code}`),
     env: page.env,
+    ...(silence && { silence }),
   });
   line.open();
   return { ...page, line, states, frames, seen: (seq) => (after = seq) };
@@ -151,6 +152,24 @@ test("after 1012 it is back within 1 s, and does not call that a loss unless the
   assert.deepEqual(it.states.slice(4), ["connecting 1012", "lost 1006"]);
 });
 
+test("a server that says that it cannot now, and hangs up, is given more time each time", () => {
+  const it = connected({ random: 1 });
+  it.last().accept();
+  it.last().say(SYNC);
+  it.last().drop();
+  it.pass(500);
+  for (const expected of [1000, 2000, 3000]) {
+    it.last().accept();
+    it.last().say({ type: "error", code: "unavailable" });
+    it.last().drop(1012);
+    const count = it.sockets.length;
+    it.pass(expected - 1);
+    assert.equal(it.sockets.length, count);
+    it.pass(1);
+    assert.equal(it.sockets.length, count + 1);
+  }
+});
+
 for (const code of [4429, 4430]) {
   test(`after ${code} it waits longer than after a lost line`, () => {
     const it = connected({ random: 1 });
@@ -194,6 +213,18 @@ test("silence of more than 12 s means a dead line, whenever it began", () => {
   it.pass(2_000);
   assert.equal(dead.closed, true);
   assert.equal(it.states.at(-1), "lost 1006");
+});
+
+test("an agent's line is taken for dead sooner", () => {
+  const it = connected({ silence: 4_800 });
+  it.last().accept();
+  it.pass(4_700);
+  it.last().say(SYNC);
+  it.pass(4_700);
+  assert.equal(it.sockets.length, 1);
+  const dead = it.last();
+  it.pass(1_000);
+  assert.equal(dead.closed, true);
 });
 
 test("a page that slept reads what is waiting before it judges", () => {

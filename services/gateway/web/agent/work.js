@@ -11,6 +11,7 @@ import * as notes from "./notes.js";
 const accepted = (one) => (one.seen ? one : { ...one, pressed: true, seen: true, refusing: false });
 const LATER = 2000; // ms before a refused line is tried again
 const SAVE = 200;
+const SILENCE = 4800; // the server says `sync` each second: back before the agent is taken for gone (10 s)
 const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
 
 /**
@@ -23,7 +24,7 @@ export function startWork({ agent, onChange, onEffect, look }) {
   let waiting = false; // a drawing is under way
   let over = false;
   const timers = {};
-  const connection = new Connection({ url: socketUrl(), hello: () => rules.hello(desk), onFrame, onState });
+  const connection = new Connection({ url: socketUrl(), hello: () => rules.hello(desk), onFrame, onState, silence: SILENCE });
 
   function change(next) {
     if (over) return;

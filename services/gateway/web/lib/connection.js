@@ -6,7 +6,6 @@ const LONG_DELAY = 3_000;
 const LONGEST_DELAY = 20_000;
 const MANY = 30; // tries in vain
 const RESTART_JITTER = 1_000;
-const TICK = 2_000;
 const SILENCE = 12_000; // the server says `sync` every 5 s
 const OPENING = 6_000;
 const HELLO_GAP = 1_000;
@@ -16,11 +15,11 @@ const FULL = 1 << 20; // bytes
  * Keeps one websocket open until `close()` or a final close code; `hello()` makes its first frame.
  *
  * onState(state, closeCode): `connecting` (first, and once after 1012), `open`, `lost` (it comes back by itself), `ended` (only by `open()`).
- * `env` takes the browser's place in tests.
+ * Dead after `silence` ms without a word. `env` takes the browser's place in tests.
  */
 export class Connection {
-  constructor({ url, hello, onFrame, onState = () => {}, env = globalThis }) {
-    Object.assign(this, { url, hello, onFrame, onState, env });
+  constructor({ url, hello, onFrame, onState = () => {}, silence = SILENCE, env = globalThis }) {
+    Object.assign(this, { url, hello, onFrame, onState, silence, env });
     this.state = null;
     this.socket = null;
     this.tries = 0;
@@ -102,30 +101,31 @@ export class Connection {
   #opened() {
     this.quiet = 0;
     this.ticked = this.saidHello = this.env.Date.now();
-    this.#after("tick", TICK, () => this.#tick());
+    this.#after("tick", this.silence / 6, () => this.#tick());
     this.socket.send(JSON.stringify(this.hello()));
     this.#tell("open");
   }
 
   #heard(data) {
     this.quiet = 0;
-    this.tries = 0; // not at open: it may hang up at once
     let frame;
     try {
       frame = JSON.parse(data);
     } catch {
       return;
     }
-    if (frame && typeof frame === "object") this.onFrame(frame);
+    if (!frame || typeof frame !== "object") return;
+    if (frame.type !== "error") this.tries = 0; // not at open: it may hang up at once
+    this.onFrame(frame);
   }
 
   // A page that slept has one more tick to read.
   #tick() {
     const now = this.env.Date.now();
-    this.quiet += Math.min(now - this.ticked, SILENCE - TICK);
+    this.quiet += Math.min(now - this.ticked, (this.silence * 5) / 6);
     this.ticked = now;
-    if (this.quiet > SILENCE) return this.#lost(1006);
-    this.#after("tick", TICK, () => this.#tick());
+    if (this.quiet > this.silence) return this.#lost(1006);
+    this.#after("tick", this.silence / 6, () => this.#tick());
   }
 
   #lost(code) {
