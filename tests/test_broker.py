@@ -304,11 +304,16 @@ async def test_a_full_queue_of_messages_refuses_and_takes_again_when_there_is_ro
         policy = {"pattern": f"^{queue}$", "definition": {"max-length": 3}, "apply-to": "queues"}
         await asyncio.to_thread(broker.api, "PUT", f"/api/policies/{vhost}/short", policy)
         confirmed = 0
-        with pytest.raises(Unconfirmed, match="DeliveryError"):
+
+        async def tell_on() -> None:
+            nonlocal confirmed
             async with asyncio.timeout(20):
                 while True:
                     await publisher.tell(posted, timeout=5)
                     confirmed += 1
+
+        with pytest.raises(Unconfirmed, match="DeliveryError"):
+            await tell_on()
         assert confirmed >= 3
         letters = await channel.get_queue(queue)
         for _ in range(confirmed):

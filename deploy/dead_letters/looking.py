@@ -177,19 +177,24 @@ async def locked(connection: aio_pika.abc.AbstractConnection, name: str) -> Asyn
 
     Letters in one's hands are invisible to another, who would see too few.
     """
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(LOCK_LIMIT):
-            while True:
-                channel = await connection.channel()
-                try:
-                    lock = await channel.declare_queue(name, exclusive=True, auto_delete=True)
-                    break
-                except ChannelLockedResource:
-                    await asyncio.sleep(0.2)
+            channel, lock = await _lock(connection, name)
+    except TimeoutError:
+        raise Busy from None
+    try:
+        yield
+    finally:
+        await lock.delete()
+        await channel.close()
+
+
+async def _lock(
+    connection: aio_pika.abc.AbstractConnection, name: str
+) -> tuple[AbstractChannel, aio_pika.abc.AbstractQueue]:
+    while True:
+        channel = await connection.channel()
         try:
-            yield
-        finally:
-            await lock.delete()
-            await channel.close()
-        return
-    raise Busy
+            return channel, await channel.declare_queue(name, exclusive=True, auto_delete=True)
+        except ChannelLockedResource:
+            await asyncio.sleep(0.2)

@@ -18,9 +18,7 @@ from services.contracts import Cause, Party
 WARNED_FOR = (timedelta(seconds=300), timedelta(seconds=120))  # from the first, from the second warning to the end
 SHARE_WARNED = (1 / 3, 2 / 15)  # the same as shares of a limit that is short
 TOLD_AGAIN = timedelta(seconds=5)
-MOST_ASKED_AGAIN = timedelta(
-    seconds=60
-)  # the end that was asked for may be long in coming: requests are not to pile up
+MOST_ASKED_AGAIN = timedelta(seconds=60)  # the end may be long in coming: requests are not to pile up
 NOT_LOOKED = timedelta(seconds=30)  # so long without a look: what happened meanwhile may not be stored yet
 SHORTEST = 90.0  # seconds; with less a person has not enough time to answer the first warning
 
