@@ -113,7 +113,14 @@ class Citizens:
         first = connection.sender is None
         channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
         try:
-            view, page = await asyncio.gather(self._following.view(chat_id), self._following.first_page(channel, after))
+            view, page = await asyncio.gather(
+                self._following.view(chat_id), self._following.first_page(channel, after), return_exceptions=True
+            )
+            for missing in (view, page):  # what nobody knows is not merely late
+                if isinstance(missing, BaseException):
+                    raise missing
+            assert isinstance(view, ChatView)
+            assert isinstance(page, ChatHistory)
             if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
                 raise _Expired
         except BaseException:

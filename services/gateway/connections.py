@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
 
-from services.contracts import Party, Sender
+from services.contracts import Entry, Party, Sender
 from services.gateway.frames import Close
 from services.gateway.lines import Line
 from services.internal import AgentView
@@ -39,6 +39,9 @@ class Connection:
         self.ended: set[str] = set()  # an agent's chats that ended while he followed them
         self.extended_at = float("-inf")  # when a citizen last said here that he stays
         self.lines: dict[str, Line] = {}
+        self.caught_up: dict[tuple[str, str], Entry] | None = (
+            None  # while a hello is answered: own messages shown by it
+        )
         self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
         self.closing: tuple[int, str] | None = None
         self.gone = False
@@ -82,6 +85,11 @@ class Connection:
         self._bytes -= len(frame)
         self._sent.set()
         return frame
+
+    def catch_up(self, entry: Entry) -> None:
+        """A log is shown: what this participant said is not to be put into his line when he says it again."""
+        if self.caught_up is not None and self.sender and self.sender.id == entry.sender_id:
+            self.caught_up[entry.chat_id, entry.id] = entry
 
     async def room(self) -> None:
         """Returns when the outbox is at most half full, or the connection is over: a long log is no slow reader."""

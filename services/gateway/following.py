@@ -25,7 +25,8 @@ from services.internal import ChatHistory, ChatView, HistoryWanted
 log = structlog.get_logger()
 GAP_WAIT = 0.1  # seconds that a hole may be a mere reordering
 LONGEST_GAP_WAIT = 5.0  # between attempts that brought nothing
-KNOWN_WAIT = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 1.0)  # a chat just opened may not be known everywhere yet
+# A chat just opened may not be known everywhere yet.
+KNOWN_WAIT = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 1.0, 1.0, 1.0, 1.0)
 GAPS = Counter("eloket_gateway_gaps_read_total", "Holes in the live facts that were read from transcripts")
 
 
@@ -76,7 +77,7 @@ class Following:
         raise NoSuchChat(chat_id)
 
     async def first_page(self, channel: Channel, after: int, notes: bool = False) -> ChatHistory:
-        """The log after `after`; waits a moment until transcripts knows the chat. Raises like `view`."""
+        """The log after `after`; waits a moment until transcripts knows the chat, which routing does. `Unavailable`."""
         for pause in (*KNOWN_WAIT, None):
             wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=channel.position.heard)
             found = (await self.upstream.history([wanted], notes)).get(channel.chat_id)
@@ -84,7 +85,7 @@ class Following:
                 return found
             if pause is not None:
                 await asyncio.sleep(pause)
-        raise NoSuchChat(channel.chat_id)
+        raise Unavailable("the beginning of the log")
 
     def note_view(self, channel: Channel, view: ChatView) -> State:
         """The newer of what is known and this view; the citizen's other tabs learn it too."""
@@ -106,6 +107,7 @@ class Following:
             for entry in page.entries:
                 if entry.seq == shown + 1:
                     shown = entry.seq
+                    connection.catch_up(entry)
                     yield entry
             for passed in channel.position.begin(shown):
                 self.hub.pass_on(channel, passed)

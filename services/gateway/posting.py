@@ -40,6 +40,9 @@ class Posting:
     def post(self, connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> None:
         """Takes a frame into the line, or refuses it with an `error` frame. Returns at once."""
         id_ = None if isinstance(frame, End) else frame.id
+        if id_ and connection.caught_up and (stored := connection.caught_up.get((chat_id, id_))):
+            connection.send(frames.message(stored, chat_id if connection.party is Party.AGENT else None))
+            return
         line = connection.lines.setdefault(chat_id, Line())
         code = line.offer(Item(id_, fact_of(connection, chat_id, frame)))
         if code:

@@ -95,6 +95,7 @@ class Conversation:
         if self._hellos and self._hellos.take(time.monotonic()):
             self.connection.close(Close.TOO_MANY_FRAMES, "too many hellos")
             return
+        self.connection.caught_up = {}
         self.greeting = asyncio.create_task(self._greet(hello))
 
     async def _greet(self, hello: Hello) -> None:
@@ -108,6 +109,8 @@ class Conversation:
     def _take_stashed(self) -> None:
         while self._stash and not self.connection.closing and self.greeting and self.greeting.done():
             self._take(self._stash.popleft())
+        if self.greeting and self.greeting.done():
+            self.connection.caught_up = None
 
     async def end(self) -> None:
         if self.greeting:

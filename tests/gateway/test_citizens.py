@@ -130,6 +130,18 @@ async def test_a_chat_that_nobody_knows_is_4404(world: World, parts: Parts, monk
     assert parts.idle
 
 
+async def test_a_chat_whose_log_is_late_is_to_be_tried_again(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "KNOWN_WAIT", (0.01,))
+    world.others.open(CHAT)
+    world.others.logs[CHAT].clear()
+    connection = await greeted(parts)
+    assert connection.closing == (1012, "try again")
+    parts.citizens.leave(connection)
+    assert parts.idle
+
+
 @pytest.mark.parametrize("path", [internal.CHATS, internal.HISTORY])
 async def test_a_service_that_is_away_is_never_an_empty_welcome(world: World, parts: Parts, path: str) -> None:
     world.others.open(CHAT)

@@ -126,6 +126,28 @@ async def test_what_is_sent_right_behind_the_hello_is_taken_in_order(world: Worl
     assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 30)]
 
 
+async def test_what_a_hello_shows_takes_no_room_in_the_line_when_it_is_said_again(
+    world: World, gateway: Gateway
+) -> None:
+    token, told, new = world.others.open(CHAT), range(10, 42), range(42, 47)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        for number in told:
+            await say(one, "message", id=id_of(number), text=f"bericht {number}")
+        while (await hear(one, "message"))["id"] != id_of(told[-1]):
+            pass
+    async with browser(gateway) as again:  # it had lost all receipts
+        await say(again, "hello", token=token)
+        for number in (*told, *new):
+            await say(again, "message", id=id_of(number), text=f"bericht {number}")
+        heard = []
+        while not heard or heard[-1].get("id") != id_of(new[-1]):
+            heard.append(await hear(again, "message", "error"))
+    assert [f for f in heard if f["type"] == "error"] == []
+    assert {f["id"] for f in heard} >= {id_of(n) for n in (*told, *new)}
+    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in (*told, *new)]
+
+
 async def _second(one: Any) -> dict[str, Any]:
     assert (await hear(one, "message"))["event"] == "opened"
     return await hear(one, "message")
