@@ -39,9 +39,7 @@ class Connection:
         self.ended: set[str] = set()  # an agent's chats that ended while he followed them
         self.extended_at = float("-inf")  # when a citizen last said here that he stays
         self.lines: dict[str, Line] = {}
-        self.caught_up: dict[tuple[str, str], Entry] | None = (
-            None  # while a hello is answered: own messages shown by it
-        )
+        self.caught_up: dict[tuple[str, str], Entry] | None = None  # own messages that the answer to a hello shows
         self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
         self.closing: tuple[int, str] | None = None
         self.gone = False
