@@ -1,6 +1,7 @@
 """`python -m tests.chaos [stages…]`: people write while faults strike; prints tables; 1 when a rule was broken.
 
 First it proves that its checker sees: four short runs against systems with a broken guarantee must each turn it red.
+`writers`, `pressure` and `reconnects` are runs of another kind, each with options of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos import play as playing
+from tests.chaos import pressure, reconnects, writers
 from tests.chaos.people import Manners
 from tests.chaos.play import Outcome, Plan
 from tests.chaos.report import good, report
@@ -23,8 +25,13 @@ from tests.chaos.stages import STAGES
 from tests.soak.standing import load
 
 
+OTHERS = {"writers": writers.main, "pressure": pressure.main, "reconnects": reconnects.main}
+
+
 def main() -> int:
     """Plays the stages that are named, or all, one after the other; 1 when something was wrong."""
+    if sys.argv[1:] and sys.argv[1] in OTHERS:
+        return OTHERS[sys.argv.pop(1)]()
     options = arguments()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as temporary:
         home = options.home or Path(temporary)

@@ -39,7 +39,7 @@ from tests.real import System, running_system
 from tests.soak.standing import DEPARTMENT, broker_url, load
 
 SECRET = "the-secret-of-those-who-come-back"
-FIRST_DELAY, LONG_DELAY, RESTART_JITTER, OPENING, SILENCE = 0.5, 3.0, 2.0, 6.0, 12.0  # as in connection.js
+FIRST_DELAY, LONG_DELAY, RESTART_JITTER, OPENING, SILENCE = 0.5, 3.0, 1.0, 6.0, 12.0  # as in connection.js
 DIES, STAYS = "gateway-1", "gateway-2"
 PATIENT = {"HELLO_LIMIT": "3600", "WAITING_LIMIT": "3600", "AWAY_LIMIT": "3600"}
 COME_EVERY = 0.008  # seconds between two who come, at first
