@@ -24,7 +24,6 @@ from tests.chaos.seeing import SEEN, prove
 from tests.chaos.stages import STAGES
 from tests.soak.standing import load
 
-
 OTHERS = {"writers": writers.main, "pressure": pressure.main, "reconnects": reconnects.main}
 
 
