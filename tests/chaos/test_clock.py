@@ -7,13 +7,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from deploy.onemachine import ports
 from tests.chaos import clock
 from tests.real import System, wait_for
-
-pytestmark = pytest.mark.skipif(clock.library() is None, reason="libfaketime is not installed")
 
 
 async def test_each_replica_s_clock_jumps_by_itself_and_back(tmp_path: Path) -> None:
