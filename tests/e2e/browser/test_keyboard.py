@@ -127,6 +127,16 @@ async def test_on_a_phone_the_panel_is_the_page_and_gives_the_focus_back(scene: 
     await expect(citizen.hook("chat-button")).to_contain_text("1")
 
 
+# Being offline, as the browser emulates it, now and then lets a websocket through on a full machine.
+NO_WAY_OUT = """() => {
+    window.RealWebSocket = window.WebSocket;
+    window.WebSocket = class {
+        constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); }
+        close() {}
+    };
+}"""
+
+
 async def test_a_new_message_is_said_once_and_what_was_missed_is_counted(scene: Scene) -> None:
     citizen, agent = await talking(scene)
     log = citizen.hook("chat-messages")
@@ -139,11 +149,13 @@ async def test_a_new_message_is_said_once_and_what_was_missed_is_counted(scene: 
     heard = [line for line in await citizen.watched("log") if line["text"] in ("Nieuw", "Van mezelf")]
     assert heard == [{"live": "polite", "text": "Nieuw"}, {"live": "polite", "text": "Van mezelf"}]
     citizen.expects("net::ERR_", "WebSocket")
+    await citizen.page.evaluate(NO_WAY_OUT)
     await citizen.context.set_offline(True)
     await citizen.dot("red")
     for number in range(5):
         await agent.say(f"gemist {number}")
         await agent.sees(f"gemist {number}")
+    await citizen.page.evaluate("() => { window.WebSocket = window.RealWebSocket }")
     await citizen.context.set_offline(False)
     await citizen.sees("gemist 4")
     missed = [line["live"] for line in await citizen.watched("log") if (line["text"] or "").startswith("gemist")]
