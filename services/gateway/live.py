@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
+from aiormq.abc import DeliveredMessage
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, declare_topology, given_up_is_failure
+from services.broker import Link, declare_topology, given_up_is_failure, underlay
 from services.contracts import Fact, decode
 from services.gateway.upstream import Unavailable
 
@@ -91,7 +92,8 @@ class Live:
             keys = [*topology.GATEWAY_KEYS, *(topology.binding_of(i) for i in self._wanted)]
             bound = set(self._wanted)
             await asyncio.gather(*(queue.bind(exchange, key) for key in keys))
-            await queue.consume(self._deliver, no_ack=True)
+            direct = await underlay(channel)
+            await direct.basic_consume(queue.name, self._deliver, no_ack=True)
         self._queue, self._bound = queue, bound
         self._late = {i: at for i, at in self._late.items() if i in bound}  # left while it was being bound
         self._settle(bound)
@@ -103,11 +105,11 @@ class Live:
         self._bound = set()
         self._after_loss()
 
-    async def _deliver(self, message: AbstractIncomingMessage) -> None:
+    async def _deliver(self, message: DeliveredMessage) -> None:
         try:
             fact = decode(message.body)
         except ValidationError:
-            log.warning("live_fact_not_understood", type=message.type)
+            log.warning("live_fact_not_understood", type=message.header.properties.message_type)
             return
         self._heard(fact)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -99,13 +100,15 @@ class Posting:
 
     async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
         """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
-        waiting: set[asyncio.Future[Any]] = {settled}
-        back = None if self._publisher.up else asyncio.create_task(self._publisher.link.up.wait())
-        if back:
-            waiting.add(back)
-        await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        if back:
-            back.cancel()
+        if self._publisher.up:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await asyncio.shield(settled)
+            return
+        back = asyncio.create_task(self._publisher.link.up.wait())
+        waited: set[asyncio.Future[Any]] = {settled, back}
+        await asyncio.wait(waited, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        back.cancel()
 
     async def _told(self, fact: Fact) -> bool:
         try:

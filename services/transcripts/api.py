@@ -140,9 +140,12 @@ def _add_reads(app: FastAPI, desk: Desk) -> None:
         return _json(internal.History.model_construct(chats=found))
 
     @app.post(internal.TAILS, response_model=internal.Tails)
-    async def tails(request: Request, query: internal.ChatsQuery) -> Response:
+    async def tails(request: Request, query: internal.TailsQuery) -> Response:
         caller(request)
-        return _json(internal.Tails(tails=await desk.store.last_seqs(query.chat_ids)))
+        if query.after is not None:
+            return _json(internal.Tails(tails=await desk.store.grown(query.after)))
+        tails = await desk.store.tails(query.chat_ids)  # gateways of a former version ask so
+        return _json(internal.Tails(tails={c: t.seq for c, t in tails.items() if t.seq}))
 
 
 def _add_attachments(app: FastAPI, desk: Desk) -> None:

@@ -17,8 +17,9 @@ from services.database import follow_time, open_database, ping, probe_write, rea
 from services.departments import load_departments
 from services.schema import upgrade
 from services.transcripts.api import Desk, add_routes
-from services.transcripts.consumers import MessageConsumer, note_handler, stay_handler
+from services.transcripts.consumers import MessageConsumer
 from services.transcripts.files import Files
+from services.transcripts.handlers import note_handler, stay_handler
 from services.transcripts.pdf import PdfPress
 from services.transcripts.questions import Questions
 from services.transcripts.recording import Recorder

@@ -1,8 +1,8 @@
 """The queues of transcripts. Messages come in batches that form by themselves while the previous one is being written.
 
-Plain aio-pika on a link of its own: a batch needs the deliveries themselves. The promises are those of
-`services/consuming.py`: poison to the dead letters alone, bad days waited out in place, a slow start, acknowledged
-last.
+aiormq (what aio-pika stands on) on a link of its own: a batch needs the deliveries themselves, and one acknowledgement
+for all of them. The promises are those of `services/consuming.py`: poison to the dead letters alone, bad days waited
+out in place, a slow start, acknowledged last.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import aio_pika
+import aiormq
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
+from aiormq.abc import DeliveredMessage
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, Publisher, given_up_is_failure
+from services.broker import Link, given_up_is_failure, underlay
 from services.consuming import FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay, until_probe_succeeds
-from services.contracts import ChatState, CitizenStayed, Fact, NotePosted, NoteStored, decode, is_id
-from services.transcripts import counting
+from services.contracts import ChatState, Fact, decode
 from services.transcripts.recording import Heard, Recorder, Verdict
-from services.transcripts.store import Store
 
 log = structlog.get_logger()
 
@@ -41,8 +40,13 @@ _LOST = (*CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidSt
 
 @dataclass(eq=False, slots=True)
 class Delivery:
-    message: AbstractIncomingMessage
+    message: DeliveredMessage
     heard: Heard
+
+    @property
+    def tag(self) -> int:
+        """Its number on its channel: what came later has a higher one (AMQP 0-9-1, §1.8.3.13)."""
+        return self.message.delivery_tag or 0
 
 
 class MessageConsumer:
@@ -51,10 +55,11 @@ class MessageConsumer:
     def __init__(self, url: str, recorder: Recorder, probe: Callable[[], Awaitable[object]]) -> None:
         self._url, self._recorder, self._probe = url, recorder, probe
         self._link: Link | None = None
-        self._queue: AbstractQueue | None = None
+        self._channel: aiormq.Channel | None = None
         self._tag: str | None = None
         self._prefetch = 1
-        self._inbox: asyncio.Queue[tuple[AbstractQueue, AbstractIncomingMessage]] = asyncio.Queue()
+        self._inbox: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        self._unsettled: set[int] = set()  # the tags on this channel of what is neither acknowledged nor rejected
         self._waiting: list[Delivery] = []  # for their chat to become known
         self._done = 0
         self._busy = self._draining = False
@@ -67,16 +72,16 @@ class MessageConsumer:
 
     async def caught_up(self) -> bool:
         """True when nothing waits in the queue: what people said is stored, or in the hands of some replica."""
-        queue = self._queue
-        if queue is None or not self.running:
+        channel = self._channel
+        if channel is None or not self.running:
             return False
         try:  # without a limit of its own: a question given up half-way would leave its channel in disorder
             with given_up_is_failure():
-                found = await queue.channel.declare_queue(QUEUE.name, passive=True)
+                found = await channel.queue_declare(QUEUE.name, passive=True)
         except _LOST as error:
             log.info("queue_not_seen", error=type(error).__name__)
             return False
-        return not found.declaration_result.message_count
+        return not found.message_count
 
     async def run(self) -> None:
         """Call it when the topology is declared."""
@@ -115,32 +120,35 @@ class MessageConsumer:
         if self._draining:
             return
         async with asyncio.timeout(30):
-            self._queue = await channel.get_queue(QUEUE.name)
+            self._channel = await underlay(channel)
             await self._consume(PREFETCH if self._done >= SLOW_START else 1)
 
     def _lost(self) -> None:
         """What was delivered on the channel that is gone is delivered again: forget it."""
-        self._queue, self._tag = None, None
+        self._channel, self._tag = None, None
         self._waiting.clear()
+        self._unsettled.clear()
         while not self._inbox.empty():
             self._inbox.get_nowait()
 
     async def _consume(self, prefetch: int) -> None:
-        queue = self._queue
-        assert queue is not None
-        await queue.channel.set_qos(prefetch_count=prefetch)
+        channel = self._channel
+        assert channel is not None
+        await channel.basic_qos(prefetch_count=prefetch)
+        self._prefetch = prefetch
+        self._tag = (await channel.basic_consume(QUEUE.name, self._take)).consumer_tag
 
-        async def take(message: AbstractIncomingMessage) -> None:
-            self._inbox.put_nowait((queue, message))
-
-        self._prefetch, self._tag = prefetch, await queue.consume(take)
+    async def _take(self, message: DeliveredMessage) -> None:
+        if message.channel is self._channel:
+            self._unsettled.add(message.delivery_tag or 0)
+            self._inbox.put_nowait(message)
 
     async def _cancel(self) -> None:
-        queue, tag, self._tag = self._queue, self._tag, None
-        if queue and tag:
+        channel, tag, self._tag = self._channel, self._tag, None
+        if channel and tag:
             try:
                 with given_up_is_failure():
-                    await queue.cancel(tag)
+                    await channel.basic_cancel(tag)
             except _LOST as error:
                 log.info("cancel_failed", error=type(error).__name__)
 
@@ -173,7 +181,7 @@ class MessageConsumer:
             finally:
                 self._busy = False
 
-    async def _next(self) -> list[tuple[AbstractQueue, AbstractIncomingMessage]]:
+    async def _next(self) -> list[DeliveredMessage]:
         """All that has come in since, at least one; none when it is time to look at those that wait for their chat."""
         got = []
         try:
@@ -183,20 +191,22 @@ class MessageConsumer:
             return []
         while len(got) < PREFETCH and not self._inbox.empty():
             got.append(self._inbox.get_nowait())
-        return [(queue, m) for queue, m in got if queue is self._queue]
+        return [message for message in got if message.channel is self._channel]
 
-    async def _decoded(self, fresh: Iterable[tuple[AbstractQueue, AbstractIncomingMessage]]) -> list[Delivery]:
+    async def _decoded(self, fresh: Iterable[DeliveredMessage]) -> list[Delivery]:
         batch = []
-        for _, message in fresh:
+        for message in fresh:
+            again = bool(message.redelivered)
             try:
                 fact = decode(message.body)
             except ValidationError as error:
                 problem = error.errors(include_input=False)[0]["type"]
                 log.error("message_dead_lettered", queue=QUEUE.name, problem=problem)
-                await self._settle(message, Verdict.POISON)
+                unknown = Heard(Fact(type=""), again, verdict=Verdict.POISON)
+                await self._settle([Delivery(message, unknown)])
                 continue
-            header = message.headers.get("traceparent")
-            batch.append(Delivery(message, Heard(fact, bool(message.redelivered), header)))
+            header = (message.header.properties.headers or {}).get("traceparent")
+            batch.append(Delivery(message, Heard(fact, again, header)))
         return batch
 
     async def _handle(self, batch: Sequence[Delivery]) -> None:
@@ -213,11 +223,8 @@ class MessageConsumer:
                 await self._handle([delivery])
             return
         await self._give_up_on_late(batch)
-        for delivery in batch:
-            if delivery.heard.verdict is Verdict.LATER:
-                self._waiting.append(delivery)
-            else:
-                await self._settle(delivery.message, delivery.heard.verdict)
+        self._waiting += [d for d in batch if d.heard.verdict is Verdict.LATER]
+        await self._settle([d for d in batch if d.heard.verdict is not Verdict.LATER])
 
     async def _give_up_on_late(self, batch: Iterable[Delivery]) -> None:
         now = time.monotonic()
@@ -226,29 +233,49 @@ class MessageConsumer:
             if heard.verdict is Verdict.LATER and now - heard.arrived > patience:
                 await self._recorder.give_up(heard)
 
-    async def _settle(self, message: AbstractIncomingMessage, verdict: Verdict) -> None:
+    async def _settle(self, finished: Sequence[Delivery]) -> None:
+        """Rejects what is poison and acknowledges the rest, with one frame for all below which nothing is open."""
+        mine = [d for d in finished if d.message.channel is self._channel]
+        self._unsettled.difference_update(d.tag for d in mine)
+        lowest = min(self._unsettled, default=None)
+        poison = [d for d in mine if d.heard.verdict is Verdict.POISON]
+        done = [d for d in mine if d.heard.verdict is Verdict.DONE]
+        together = [d.tag for d in done if lowest is None or d.tag < lowest]
         try:
             with given_up_is_failure():
-                await (message.ack() if verdict is Verdict.DONE else message.reject(requeue=False))
+                for delivery in poison:
+                    await delivery.message.channel.basic_reject(delivery.tag, requeue=False, wait=False)
+                if together:
+                    await done[0].message.channel.basic_ack(max(together), multiple=True, wait=False)
+                for delivery in done:
+                    if lowest is not None and delivery.tag > lowest:
+                        await delivery.message.channel.basic_ack(delivery.tag, wait=False)
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)  # it is delivered again, and found done
             return
-        self._done += not message.redelivered  # until all that a dead process had in hand is done, one at a time
-        HANDLED.labels(QUEUE.name, "done" if verdict is Verdict.DONE else "dead_lettered").inc()
+        # Until all that a dead process had in hand is done, one at a time.
+        self._done += sum(not d.heard.redelivered for d in mine)
+        for several, outcome in ((done, "done"), (poison, "dead_lettered")):
+            if several:
+                HANDLED.labels(QUEUE.name, outcome).inc(len(several))
 
     def _give_back(self, delivery: Delivery) -> None:
         """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
-        count = int(str(delivery.message.headers.get("x-delivery-count") or 0))
+        count = int(str((delivery.message.header.properties.headers or {}).get("x-delivery-count") or 0))
         log.exception("message_failed", queue=QUEUE.name, type=delivery.heard.fact.type, delivery_count=count)
         HANDLED.labels(QUEUE.name, "dead_lettered" if count >= topology.DELIVERY_LIMIT else "given_back").inc()
-        task = asyncio.create_task(self._return_later(delivery.message, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
+        task = asyncio.create_task(self._return_later(delivery, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
-    async def _return_later(self, message: AbstractIncomingMessage, seconds: float) -> None:
+    async def _return_later(self, delivery: Delivery, seconds: float) -> None:
         await asyncio.sleep(seconds)
+        if delivery.message.channel is not self._channel:
+            return
+        self._unsettled.discard(delivery.tag)
         try:
-            await message.reject(requeue=True)
+            with given_up_is_failure():
+                await delivery.message.channel.basic_reject(delivery.tag, requeue=True, wait=False)
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)
 
@@ -261,30 +288,3 @@ def _again(batch: Iterable[Delivery]) -> list[Delivery]:
     chance: defaultdict[str, float] = defaultdict(random.random)
     again = [d for d in batch if d.heard.redelivered]
     return sorted(again, key=lambda d: chance[getattr(d.heard.fact, "chat_id", "")])
-
-
-def note_handler(
-    store: Store, publisher: Publisher, clock: Callable[[], datetime]
-) -> Callable[[Fact], Awaitable[None]]:
-    """Handles `transcripts.notes`: the note is stored once, and told each time that it comes."""
-
-    async def note_posted(fact: Fact) -> None:
-        if not isinstance(fact, NotePosted) or not (is_id(fact.chat_id) and is_id(fact.id)):
-            raise ValueError("not an internal note")
-        note = await store.add_note(fact, clock())
-        await publisher.tell(NoteStored(chat_id=note.chat_id, note=note))
-
-    return note_posted
-
-
-def stay_handler(store: Store, clock: Callable[[], datetime]) -> Callable[[Fact], Awaitable[None]]:
-    """Handles `transcripts.silences`: the citizen's silence counts anew from now; a chat that is over stays over."""
-
-    async def citizen_stayed(fact: Fact) -> None:
-        if not isinstance(fact, CitizenStayed) or not is_id(fact.chat_id):
-            raise ValueError("not a citizen who stayed")
-        if await store.stay(fact.chat_id, clock()):
-            counting.SILENCES.labels("stayed").inc()
-            log.info("citizen_stayed", chat_id=fact.chat_id)
-
-    return citizen_stayed

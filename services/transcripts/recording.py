@@ -117,9 +117,9 @@ class Recorder:
             log.error("chat_never_opened", type=heard.fact.type)
             heard.verdict = Verdict.POISON
             return
-        begin_trace(heard.traceparent, chat_id=heard.fact.chat_id)
-        heard.verdict = Verdict.DONE
-        await self._refuse(heard.fact.chat_id, heard.fact.id, heard.fact.sender.id, RefusalCode.UNAVAILABLE)
+        heard.verdict, heard.refusal = Verdict.DONE, RefusalCode.UNAVAILABLE
+        heard.wanted = []
+        await self._tell_all([heard], {})
 
     # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,45 +174,44 @@ class Recorder:
     # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _tell_all(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> None:
-        """Each chat's facts one after another in the order of seq, the chats side by side."""
-        by_chat: dict[str, list[Heard]] = {}
-        for heard in batch:
-            if heard.verdict is Verdict.DONE:
-                by_chat.setdefault(_chat_id(heard.fact), []).append(heard)
-        told = await asyncio.gather(*(self._tell_chat(s, outcomes) for s in by_chat.values()), return_exceptions=True)
-        for error in told:
-            if isinstance(error, BaseException):
-                raise error
-
-    async def _tell_chat(self, several: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> None:
-        ready = [(h, w, outcomes[w]) for h in several for w in h.wanted]
-        for heard, wanted, outcome in sorted(ready, key=lambda r: _seq(r[2])):
-            begin_trace(heard.traceparent, chat_id=wanted.chat_id)
+        """All facts of the batch in one go, each chat's in the order of seq; done when every one is confirmed."""
+        done = [h for h in batch if h.verdict is Verdict.DONE]
+        ready = sorted(((h, w, outcomes[w]) for h in done for w in h.wanted), key=lambda r: _seq(r[2]))
+        facts: list[tuple[Fact, object]] = []
+        for heard, wanted, outcome in ready:
             if isinstance(outcome, Stored):
-                await self._tell_stored(heard, wanted, outcome)
+                if wanted.said or heard.redelivered or not outcome.repeated:
+                    facts.append((stored_fact(outcome.entry), heard.traceparent))
             elif isinstance(outcome, Refused) and wanted.said:
-                await self._refuse(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code)
-        for heard in several:
+                facts.append((_refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), heard.traceparent))
+        for heard in done:
             if heard.refusal and isinstance(heard.fact, MessagePosted):
-                begin_trace(heard.traceparent, chat_id=heard.fact.chat_id)
-                await self._refuse(heard.fact.chat_id, heard.fact.id, heard.fact.sender.id, heard.refusal)
-            counting.STORE_SECONDS.observe(time.monotonic() - heard.arrived)
-            log.debug("message_handled", type=heard.fact.type)
+                said_ = heard.fact
+                facts.append((_refused(said_.chat_id, said_.id, said_.sender.id, heard.refusal), heard.traceparent))
+        if facts:
+            await retry_in_place(lambda: self._publisher.tell_all(facts))
+        self._note_told(ready, facts)
+        now = time.monotonic()
+        for heard in done:
+            counting.STORE_SECONDS.observe(now - heard.arrived)
 
-    async def _tell_stored(self, heard: Heard, wanted: Wanted, outcome: Stored) -> None:
-        if wanted.said or heard.redelivered or not outcome.repeated:
-            fact = stored_fact(outcome.entry)
-            await retry_in_place(lambda: self._publisher.tell(fact))
-        if not wanted.said:
+    def _note_told(self, ready: Iterable[tuple[Heard, Wanted, Outcome]], facts: Iterable[tuple[Fact, object]]) -> None:
+        for heard, wanted, outcome in ready:
+            if not isinstance(outcome, Stored) or wanted.said:
+                continue
             self._told.set(wanted.id, True)
-        if wanted.event and not outcome.repeated and (wanted.opens or outcome.entry.is_seal):
-            log.info("chat_sealed" if outcome.entry.is_seal else "log_begun", seq=outcome.entry.seq)
+            if not outcome.repeated and (wanted.opens or outcome.entry.is_seal):
+                begin_trace(heard.traceparent, chat_id=wanted.chat_id)
+                log.info("chat_sealed" if outcome.entry.is_seal else "log_begun", seq=outcome.entry.seq)
+        for fact, trace in facts:
+            if isinstance(fact, MessageRefused):
+                begin_trace(trace, chat_id=fact.chat_id)
+                counting.REFUSED.labels(fact.code.value).inc()
+                log.info("message_refused", code=fact.code.value)
 
-    async def _refuse(self, chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> None:
-        fact = MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)
-        await retry_in_place(lambda: self._publisher.tell(fact))
-        counting.REFUSED.labels(code.value).inc()
-        log.info("message_refused", code=code.value)
+
+def _refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:
+    return MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)
 
 
 def stored_fact(entry: Entry) -> MessageStored:
@@ -276,11 +275,6 @@ def _state_of(heard: Heard) -> ChatState | None:
     if not isinstance(fact, ChatState):
         return None
     return None if fact.cause is Cause.OPENED and fact.state is not ChatStatus.CLOSED else fact
-
-
-def _chat_id(fact: Fact) -> str:
-    assert isinstance(fact, ChatOpened | ChatState | MessagePosted)
-    return fact.chat_id
 
 
 def _begins(heard: Heard) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import bson
@@ -20,15 +21,21 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from services.contracts import Attachment, Cause, ChatOpened, CloseReason, Entry, Note, NotePosted, Party
 from services.database import DUPLICATE_KEY, Database
 from services.transcripts.access import Chat
+from services.transcripts.recent import Recent
 from services.transcripts.rounds import Tail
 from services.transcripts.silences import Last, Told, Watched
 
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
+_SEQ = {"_id": False, "chat_id": True, "seq": True}
 _LAST = {"_id": False, "party": True, "event": True, "at": True}
 _WATCHED = {"silence_at": True, "stayed_at": True, "silence": True}
 _UNWATCHED = {"silence_at": "", "silence": "", "stayed_at": ""}
 _AT_A_TIME = 8
+_MOST = 2**63 - 1  # the highest number that the database's format has
+_BATCH = 1_000  # entries in one answer
+_seq = attrgetter("seq")
+_REACHED = 20_000  # chats of which a seq is remembered that is in the database for good
 
 
 class Store:
@@ -37,6 +44,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._chats, self._entries, self._notes = database["chats"], database["entries"], database["notes"]
         self._reads = asyncio.Semaphore(_AT_A_TIME)
+        self._reached: Recent[int] = Recent(_REACHED)
 
     # ── chats ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +126,8 @@ class Store:
             await self._entries.insert_many([document(e) for e in entries], ordered=False)
         except BulkWriteError as error:
             return _duplicates(error)
+        for entry in entries:
+            self._reached.set(entry.chat_id, entry.seq)
         return set()
 
     async def find(self, chat_id: str, ids: Iterable[str]) -> dict[str, Entry]:
@@ -127,17 +137,20 @@ class Store:
 
     async def entries(self, chat_id: str, after: int = 0, limit: int = 0) -> list[Entry]:
         """Entries after seq `after` in the order of seq, at most `limit` (0: all)."""
+        # seq is dense, so a span is a limit; and what is all taken need not be sorted there, which cost a third.
+        span = {"$gt": after, "$lte": min(after + limit, _MOST)} if limit else {"$gt": after}
         async with self._reads:
-            found = self._entries.find({"chat_id": chat_id, "seq": {"$gt": after}}).sort("seq", ASCENDING).limit(limit)
-            return [entry_of(d) async for d in found]
+            found = await self._entries.find({"chat_id": chat_id, "seq": span}, batch_size=_BATCH).to_list(None)
+        return sorted(map(entry_of, found), key=_seq)
 
-    async def last_seqs(self, chat_ids: Sequence[str]) -> dict[str, int]:
-        """The last seq of each chat that has a log, in one request."""
-        stages: list[dict[str, Any]] = [
-            {"$match": {"chat_id": {"$in": list(chat_ids)}}},
-            {"$group": {"_id": "$chat_id", "seq": {"$max": "$seq"}}},
-        ]
-        return {d["_id"]: int(d["seq"]) async for d in self._entries.aggregate(stages)}
+    async def grown(self, after: Mapping[str, int]) -> dict[str, int]:
+        """Those of these chats whose log has the entry after that seq, with its seq. Long logs cost no more."""
+        found = await asyncio.gather(*(self._has(chat_id, seq + 1) for chat_id, seq in after.items()))
+        return {c: seq + 1 for (c, seq), there in zip(after.items(), found, strict=True) if there}
+
+    async def _has(self, chat_id: str, seq: int) -> bool:
+        async with self._reads:
+            return await self._entries.find_one({"chat_id": chat_id, "seq": seq}, _SEQ) is not None
 
     # ── internal notes ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,11 +173,20 @@ class Store:
         return [Note.model_validate(d) async for d in found]
 
     async def _tail(self, chat_id: str) -> tuple[str, Tail]:
+        """Looked for from a seq on that was there: a server that sorts what it finds would sort the whole chat."""
+        reached = self._reached.get(chat_id) or 1
         async with self._reads:
-            found = await self._entries.find_one({"chat_id": chat_id}, _TAIL, sort=[("seq", -1)])
+            found = await self._find_tail(chat_id, reached)
+            if found is None and reached > 1:  # data of another day were put back meanwhile
+                found = await self._find_tail(chat_id, 1)
         if found is None:
             return chat_id, Tail()
+        self._reached.set(chat_id, found["seq"])
         return chat_id, Tail(found["seq"], found.get("event") == Cause.CLOSED, found["at"])
+
+    async def _find_tail(self, chat_id: str, reached: int) -> dict[str, Any] | None:
+        wanted = {"chat_id": chat_id, "seq": {"$gte": reached}}
+        return await self._entries.find_one(wanted, _TAIL, sort=[("seq", -1)])
 
     async def _bulk(self, writes: list[UpdateOne]) -> None:
         if writes:

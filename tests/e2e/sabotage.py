@@ -13,7 +13,7 @@ from typing import Any
 from services import consuming, database, topology
 from services.chassis import run
 from services.contracts import Fact
-from services.transcripts import app, recording
+from services.transcripts import app, handlers, recording
 from services.transcripts import consumers as own
 from services.transcripts.settings import Settings
 
@@ -44,7 +44,7 @@ def plant() -> None:
 
 
 def plant_defects() -> None:
-    connect, record, handler = database.AsyncIOMotorClient, recording.Recorder.record, own.note_handler
+    connect, record, handler = database.AsyncIOMotorClient, recording.Recorder.record, handlers.note_handler
 
     async def recorded(self: recording.Recorder, batch: Sequence[recording.Heard]) -> None:
         for heard in batch:

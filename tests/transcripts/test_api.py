@@ -158,7 +158,11 @@ async def test_notes_only_when_asked_and_never_in_a_transcript(door: Door, store
 
 async def test_tails(door: Door):
     status, answer = await door.ask(internal.TAILS, {"chat_ids": [CHAT, new_id()]})
-    assert (status, answer) == (200, {"tails": {CHAT: 3}})
+    assert (status, answer) == (200, {"tails": {CHAT: 3}}), "as a former gateway asks"
+    unknown = new_id()
+    for has, told in ((1, {CHAT: 2}), (3, {}), (9, {})):
+        body = {"chat_ids": [CHAT, unknown], "after": {CHAT: has, unknown: 0}}
+        assert await door.ask(internal.TAILS, body) == (200, {"tails": told})
 
 
 async def test_only_services_may_ask(door: Door):

@@ -2,31 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
 import aio_pika
-import pytest
 from pymongo.errors import AutoReconnect
 
-from services import consuming, topology
-from services.broker import Publisher
+from services import consuming
 from services.contracts import (
     CitizenArrived,
-    CitizenStayed,
     Entry,
-    Fact,
     MessagePosted,
-    NotePosted,
-    NoteStored,
     encode,
 )
 from services.transcripts import consumers as module
-from services.transcripts.consumers import note_handler, stay_handler
 from services.transcripts.recording import Heard, Recorder
-from services.transcripts.store import Store
-from services.transcripts.writer import now_ms
 from tests.transcripts.conftest import (
-    OPENED_AT,
     Ear,
     Start,
     new_id,
@@ -158,49 +147,6 @@ async def test_three_replicas_share_the_work_without_a_hole(start: Start, ear: E
             log = await bench.store.entries(chat)
             assert [e.seq for e in log] == list(range(1, 42))
             assert {e.id for e in ear.stored(chat)} == {e.id for e in log}
-
-
-async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str, store: Store):
-    publisher = Publisher(vhost_url, "transcripts")
-    telling = asyncio.create_task(publisher.run())
-    await publisher.link.up.wait()
-    handle, chat = note_handler(store, publisher, now_ms), new_id()
-    note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="let op")
-    await handle(note)
-    await handle(note.model_copy(update={"text": "anders"}))
-    await until(lambda: len(ear.heard) == 2, "both tellings")
-    told = [f.note for f in ear.heard if isinstance(f, NoteStored)]
-    assert told[0] == told[1] == (await store.notes(chat))[0]
-    assert told[0].text == "let op"
-    with pytest.raises(ValueError, match="not an internal note"):
-        await handle(CitizenArrived(chat_id=chat))
-    telling.cancel()
-    await asyncio.gather(telling, return_exceptions=True)
-
-
-async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store):
-    chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
-    await store.open_chats([opened_fact(chat)])
-    await store.note_states([(chat, 1, "an")], {chat: OPENED_AT})
-    handled: list[Fact] = []
-    handle = stay_handler(store, lambda: at if not handled else OPENED_AT)
-
-    async def counted(fact: Fact) -> None:
-        await handle(fact)
-        handled.append(fact)
-
-    consumers = consuming.Consumers(vhost_url, lambda: asyncio.sleep(0))
-    consumers.add(topology.TRANSCRIPTS_SILENCES, counted)
-    task = asyncio.create_task(consumers.run())
-    await until(lambda: consumers.running, "the consumer")
-    await ear.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
-    await until(lambda: len(handled) == 3, "all three")
-    assert [w.stayed_at for w in await store.due_silences(at, 10)] == [at], "a clock that is behind takes nothing away"
-    with pytest.raises(ValueError, match="not a citizen who stayed"):
-        await stay_handler(store, now_ms)(CitizenArrived(chat_id=chat))
-    await consumers.drain()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(

@@ -3,9 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from services.departments import load_departments
 from services.internal import HistoryWanted
-from services.transcripts.conversations import history, tail_at_least, transcript
+from services.transcripts import conversations as module
+from services.transcripts.conversations import history, reached, transcript
 from services.transcripts.store import Store
 from tests.real import ROOT
 from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_fact, seal_entry
@@ -33,18 +36,47 @@ async def test_a_page_has_what_comes_after_and_knows_the_end(store: Store) -> No
 async def test_what_was_heard_of_is_waited_for(store: Store) -> None:
     chat_id = new_id()
     await store.insert([entry(chat_id, 1)])
-    asked = asyncio.create_task(tail_at_least(store, chat_id, 2))
+    asked = asyncio.create_task(history(store, HistoryWanted(chat_id=chat_id, after=1, at_least=2), notes=False))
     await asyncio.sleep(0.1)
     assert not asked.done()
     await store.insert([entry(chat_id, 2)])
-    assert (await asked).seq == 2
+    page = await asked
+    assert page is not None
+    assert ([e.seq for e in page.entries], page.last_seq) == ([2], 2)
 
 
 async def test_what_never_comes_is_not_waited_for_for_ever(store: Store) -> None:
     chat_id = new_id()
     await store.insert([entry(chat_id, 1)])
     async with asyncio.timeout(10):
-        assert (await tail_at_least(store, chat_id, 99)).seq == 1
+        await reached(store, chat_id, 99)
+        page = await history(store, HistoryWanted(chat_id=chat_id, at_least=99), notes=False)
+    assert page is not None
+    assert page.last_seq == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "entries"),
+    [
+        (0, [1, 2]),
+        (1, [2, 3]),
+        (3, [4, 5]),  # a full page, and the last one
+        (4, [5]),
+        (5, []),
+        (6, []),
+    ],
+)
+async def test_every_page_knows_the_tail(
+    store: Store, monkeypatch: pytest.MonkeyPatch, after: int, entries: list[int]
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 2)
+    chat_id = new_id()
+    for seq in range(1, 5):
+        await store.insert([entry(chat_id, seq)])
+    await store.insert([seal_entry(chat_id, 5)])
+    page = await history(store, HistoryWanted(chat_id=chat_id, after=after), notes=False)
+    assert page is not None
+    assert ([e.seq for e in page.entries], page.last_seq, page.sealed) == (entries, 5, True)
 
 
 async def test_the_whole_conversation_with_its_departments_name(store: Store) -> None:

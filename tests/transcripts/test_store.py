@@ -17,7 +17,7 @@ async def test_a_taken_place_and_a_known_id_are_told_by_their_positions(store: S
     taken = await store.insert([entry(one, 1, id="another"), entry(other, 2)])
     assert taken == {0}
     assert await store.insert([entry(one, 2, id="id-1"), entry(other, 3)]) == {0}
-    assert await store.last_seqs([one, other, new_id()]) == {one: 1, other: 3}
+    assert {c: t.seq for c, t in (await store.tails([one, other])).items()} == {one: 1, other: 3}
 
 
 async def test_what_is_no_duplicate_is_no_answer_at_all(database: Database, store: Store) -> None:
@@ -40,6 +40,26 @@ async def test_the_tail_knows_the_seal(store: Store) -> None:
     assert await store.tails([chat_id]) == {chat_id: Tail(2, True, OPENED_AT)}
 
 
+async def test_a_tail_that_is_no_longer_there_is_not_relied_upon(database: Database, store: Store) -> None:
+    """As after data of another day were put back: what is remembered of a chat is only where to look first."""
+    chat_id = new_id()
+    for seq in (1, 2, 3):
+        await store.insert([entry(chat_id, seq)])
+    assert (await store.tails([chat_id]))[chat_id].seq == 3
+    await database["entries"].delete_many({"chat_id": chat_id, "seq": {"$gt": 1}})
+    assert (await store.tails([chat_id]))[chat_id].seq == 1
+    await database["entries"].delete_many({"chat_id": chat_id})
+    assert await store.tails([chat_id]) == {chat_id: Tail()}
+
+
+async def test_only_chats_that_go_on_are_told(store: Store) -> None:
+    chat_id, other = new_id(), new_id()
+    for one in (entry(chat_id, 1), entry(chat_id, 2), entry(other, 1)):
+        await store.insert([one])
+    assert await store.grown({chat_id: 1, other: 1, new_id(): 0}) == {chat_id: 2}
+    assert await store.grown({chat_id: 0, other: 0}) == {chat_id: 1, other: 1}
+
+
 async def test_entries_come_in_order_after_a_seq_and_as_they_were_stored(store: Store) -> None:
     chat_id = new_id()
     written = [entry(chat_id, 1), entry(chat_id, 2, text=None, attachment=attachment()), seal_entry(chat_id, 3)]
@@ -47,6 +67,7 @@ async def test_entries_come_in_order_after_a_seq_and_as_they_were_stored(store: 
         await store.insert([one])
     assert await store.entries(chat_id) == written
     assert await store.entries(chat_id, after=1, limit=1) == written[1:2]
+    assert await store.entries(chat_id, after=2**63 - 1, limit=1) == []
     assert await store.find(chat_id, ["id-1", "nobody"]) == {"id-1": written[0]}
 
 
