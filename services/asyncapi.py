@@ -38,6 +38,8 @@ TELLERS: dict[str, tuple[str, ...]] = {
     "listener.echo": LISTENERS,
     "message.posted": ("gateway",),
     "message.stored": ("transcripts",),
+    "messages.posted": ("gateway",),
+    "messages.stored": ("transcripts",),
     "message.refused": ("transcripts",),
     "note.posted": ("gateway",),
     "note.stored": ("transcripts",),
@@ -87,7 +89,7 @@ def address_of(kind: type[Fact]) -> str:
 
 def _with_ids(kind: type[Fact]) -> Fact:
     ids: dict[str, Any] = {name: f"{{{name}}}" for name in (*IDS, "former_agent_id")}
-    return kind.model_construct(None, **ids)
+    return kind.model_construct(None, **ids, entries=[])
 
 
 def _channel(type_: str, kind: type[Fact]) -> Document:

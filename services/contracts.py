@@ -36,6 +36,8 @@ from services.said import (
     CitizenStayed,
     MessagePosted,
     MessageRefused,
+    MessagesPosted,
+    MessagesStored,
     MessageStored,
     NotePosted,
     NoteStored,
@@ -101,6 +103,8 @@ __all__ = [
     "MessagePosted",
     "MessageRefused",
     "MessageStored",
+    "MessagesPosted",
+    "MessagesStored",
     "Note",
     "NotePosted",
     "NoteStored",
@@ -146,6 +150,8 @@ AnyFact = Annotated[
     | ListenerEcho
     | MessagePosted
     | MessageStored
+    | MessagesPosted
+    | MessagesStored
     | MessageRefused
     | NotePosted
     | NoteStored

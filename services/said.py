@@ -32,6 +32,29 @@ class MessageStored(Fact):
     entry: Entry
 
 
+class MessagesPosted(Fact):
+    """Several `message.posted` of one gateway in one broker message, in their order. `traces`: the traceparent of each.
+
+    Told instead of single ones where `FACTS_TOGETHER` is on; each counts as if it had come alone.
+    """
+
+    type: Literal["messages.posted"] = "messages.posted"
+    posted: list[MessagePosted]
+    traces: list[str]
+
+
+class MessagesStored(Fact):
+    """Several `message.stored` in one broker message, those of a chat in the order of seq; `chat_id` is of the first.
+
+    Told instead of single ones where `FACTS_TOGETHER` is on. A gateway gets it for the sake of any of its chats and
+    leaves the others alone.
+    """
+
+    type: Literal["messages.stored"] = "messages.stored"
+    chat_id: str
+    entries: list[Entry]
+
+
 class MessageRefused(Fact):
     """This message (or close) of this sender is not, and will never be, in the log."""
 

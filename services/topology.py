@@ -20,6 +20,7 @@ from services.contracts import (
     CitizenStayed,
     Fact,
     MessageRefused,
+    MessagesStored,
     MessageStored,
     NoteStored,
     QueueChanged,
@@ -33,6 +34,7 @@ DEAD_EXCHANGE = "eloket.dead"
 DELIVERY_LIMIT = 20
 BUTTON_INTERVAL = 2.0  # seconds between repetitions of every department's colour
 HEARTBEAT_INTERVAL = 2.0  # seconds between a gateway's lists of connections
+MOST_TOGETHER = 16  # facts in one broker message: most of the gain, and a chat's neighbours are few
 MESSAGES_MAX_LENGTH = 1_000_000  # messages that may wait for transcripts before publishers are refused
 
 
@@ -75,7 +77,7 @@ ROUTING_CHATS = Queue(
 ROUTING_PLACES = Queue("routing.places", ("place.claimed", "place.released", "places.changed"))
 TRANSCRIPTS_MESSAGES = Queue(
     "transcripts.messages",
-    ("message.posted", "chat.opened", "chat.state.*"),
+    ("message.posted", "messages.posted", "chat.opened", "chat.state.*"),
     {"x-max-length": MESSAGES_MAX_LENGTH},
 )
 TRANSCRIPTS_NOTES = Queue("transcripts.notes", ("note.posted",))
@@ -107,6 +109,7 @@ TRANSIENT = ("gateway.connections", "listener.echo", "typing.shown", "read.shown
 UNHEARD = (
     *TRANSIENT,
     "message.stored",
+    "messages.stored",
     "message.refused",
     "note.stored",
     "agent.changed",
@@ -118,6 +121,7 @@ UNHEARD = (
 _BY_CHAT = (
     ChatState,
     MessageStored,
+    MessagesStored,
     MessageRefused,
     NoteStored,
     TypingShown,
@@ -142,8 +146,11 @@ def routing_key(fact: Fact) -> str:
 def copies(fact: Fact) -> list[str]:
     """Further keys under which the same message goes out once more (RabbitMQ manual, "Sender-Selected Distribution"):
 
-    the agent who gets or loses a chat hears of it before his gateway follows that chat. A queue gets one copy only.
+    the agent who gets or loses a chat hears of it before his gateway follows that chat; entries that go together reach
+    whoever follows any of their chats. A queue gets one copy only.
     """
+    if isinstance(fact, MessagesStored):
+        return [f"{fact.type}.{c}" for c in dict.fromkeys(e.chat_id for e in fact.entries) if c != fact.chat_id]
     if isinstance(fact, ChatState):
         return [f"{fact.type}.{a}" for a in (fact.agent_id, fact.former_agent_id) if a]
     return []

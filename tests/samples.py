@@ -23,6 +23,62 @@ def _at(hour: int, minute: int = 0, second: int = 0, microsecond: int = 0, day: 
     return datetime(2026, 11, day, hour, minute, second, microsecond, tzinfo=UTC)
 
 
+def _together() -> list[Fact]:
+    """Several in one broker message; what stands alone elsewhere, and a neighbour."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    file = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+    first, said = "11111111-2222-4333-8444-555555555555", _at(8, 0, 0, 123_000)
+
+    def told(number: str) -> dict[str, Any]:
+        return {"event_id": f"7d3e{number}-52a1-4c0b-8f6e-9a1b2c3d4e5f", "occurred_at": said}
+
+    citizen = c.Sender(party=c.Party.CITIZEN, id="citizen", name="An Peeters")
+    question = "Goedemorgen,\nik heb een vraag over <b>artikel 3</b>."
+    attest = c.Attachment(id=file, name="attest één.pdf", size=183_204, content_type="application/pdf")
+    agent = {"party": c.Party.AGENT, "name": "An"}
+    return [
+        c.MessagesPosted(
+            **told("0031"),
+            posted=[
+                c.MessagePosted(**told("0012"), chat_id=CHAT, id=first, sender=citizen, text=question),
+                c.MessagePosted(
+                    **told("0112"),
+                    chat_id=CHAT,
+                    id=f"{first[:-1]}7",
+                    sender=c.Sender(id=AN, **agent),
+                    attachment_id=file,
+                ),
+            ],
+            traces=[trace, trace.replace("736-", "737-")],
+        ),
+        c.MessagesStored(
+            **told("0032"),
+            chat_id=CHAT,
+            entries=[
+                c.Entry(
+                    chat_id=CHAT,
+                    seq=7,
+                    id=f"{first[:-1]}6",
+                    sender_id=AN,
+                    **agent,
+                    attachment=attest,
+                    at=_at(8, 2, 0, 789_000),
+                ),
+                c.Entry(
+                    chat_id=f"{CHAT[:-1]}4",
+                    seq=8,
+                    id=first,
+                    party=c.Party.CITIZEN,
+                    sender_id="citizen",
+                    name="An Peeters",
+                    text="Dank u!",
+                    at=_at(8, 2, 1),
+                ),
+            ],
+        ),
+    ]
+
+
 def _facts() -> list[Fact]:
     number = iter(range(1, 100))
 
@@ -143,6 +199,7 @@ def _facts() -> list[Fact]:
         c.CitizenSilent(**told(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
         c.CitizenStayed(**told(), chat_id=CHAT),
         c.TransferRefused(**told(), chat_id=CHAT, agent_id=BERT),
+        *_together(),
     ]
 
 

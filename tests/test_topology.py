@@ -32,6 +32,7 @@ LANDS = {
     "gateway.connections": {"listener"},
     "listener.echo": {"listener"},
     "message.posted": {"transcripts.messages"},
+    "messages.posted": {"transcripts.messages"},
     "note.posted": {"transcripts.notes"},
     "citizen.stayed": {"transcripts.silences"},
     "transfer.refused": {"routing.chats"},
@@ -114,7 +115,7 @@ async def test_a_message_says_what_it_is(vhost_url: str) -> None:
             assert str(message.headers["traceparent"]).startswith("00-")
             transient = type_ in topology.TRANSIENT
             assert message.delivery_mode == (1 if transient else 2)
-            assert "CC" not in message.headers or type_ == "chat.state"
+            assert "CC" not in message.headers or type_ in ("chat.state", "messages.stored")
 
 
 @pytest.mark.parametrize("type_", sorted(FACTS))
@@ -139,7 +140,7 @@ async def test_a_gateway_follows_a_chat_and_an_agent_with_one_binding_each(vhost
         for fact in FACTS.values():
             await publisher.tell(fact)
         of_citizen = ["citizen.presence", "citizen.silent", "citizen.stayed"]
-        assert [m.type for m in await taken(chat)] == [*FOLLOWED, *of_citizen]
+        assert [m.type for m in await taken(chat)] == [*FOLLOWED, *of_citizen, "messages.stored"]
         assert [m.type for m in await taken(agent)] == ["chat.state", "agent.changed", "session.ended"]
 
 

@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
     following = Following(hub, live, upstream, tasks)
-    posting = Posting(hub, publisher, tasks)
+    posting = Posting(hub, publisher, tasks, together=settings.facts_together == "on")
     heartbeat = Heartbeat(following, publisher)
     citizens = Citizens(following, posting, publisher, service.keys, tasks)
     transfers = Transfers(publisher, upstream, departments)

@@ -25,6 +25,7 @@ from services.contracts import (
     Entry,
     Fact,
     MessageRefused,
+    MessagesStored,
     MessageStored,
     NoteStored,
     Party,
@@ -93,6 +94,9 @@ class Hub:
         """Passes one fact from the broker on. Facts about what is not served here are ignored."""
         if isinstance(fact, MessageStored):
             self._stored(fact.entry)
+        elif isinstance(fact, MessagesStored):
+            for entry in fact.entries:
+                self._stored(entry)
         elif isinstance(fact, ChatState):
             self._chat_state(fact)
         elif isinstance(fact, QueueChanged):
@@ -214,14 +218,13 @@ class Hub:
             self._to_citizen(channel, frames.status(*state.shown))
 
     def _shown(self, fact: TypingShown | ReadShown) -> None:
-        channel = self.channels.get(fact.chat_id)
-        if channel is None:
+        if (channel := self.channels.get(fact.chat_id)) is None:
             return
+        members: dict[str, object] = {"from": fact.party.value}
         if isinstance(fact, ReadShown):
-            channel.read[fact.party] = max(fact.seq, channel.read.get(fact.party, 0))
-            members = {"from": fact.party.value, "seq": channel.read[fact.party]}
+            members["seq"] = channel.read[fact.party] = max(fact.seq, channel.read.get(fact.party, 0))
         else:
-            members = {"from": fact.party.value, "active": fact.active}
+            members["active"] = fact.active
         kind = fact.type.split(".")[0]
         if fact.party is Party.AGENT:
             self._to_citizen(channel, frames.frame(kind, **members))
@@ -229,8 +232,7 @@ class Hub:
             self._to_agents(fact.chat_id, frames.frame(kind, chat_id=fact.chat_id, **members))
 
     def _citizen(self, fact: CitizenPresence) -> None:
-        channel = self.channels.get(fact.chat_id)
-        if channel is None:
+        if (channel := self.channels.get(fact.chat_id)) is None:
             return
         if channel.citizen_at.note(fact.incarnation, fact.online, self.clock()):
             self.tell_online(channel)
@@ -239,13 +241,13 @@ class Hub:
 
     def tell_online(self, channel: Channel) -> None:
         """The agents of this chat hear whether its citizen is there."""
-        online = channel.citizen_at.online
-        self._to_agents(channel.chat_id, frames.frame("citizen", chat_id=channel.chat_id, online=online))
+        shown = frames.frame("citizen", chat_id=channel.chat_id, online=channel.citizen_at.online)
+        self._to_agents(channel.chat_id, shown)
 
     def presence_asked(self, chat_id: str) -> CitizenPresence:
         """Asks the other gateways whether they have the citizen."""
-        here = self.online_here(chat_id)
-        return CitizenPresence(chat_id=chat_id, incarnation=self.incarnation, online=here, asked=True)
+        online = self.online_here(chat_id)
+        return CitizenPresence(chat_id=chat_id, incarnation=self.incarnation, online=online, asked=True)
 
     def citizen_here(self, channel: Channel, online: bool) -> None:
         """The citizen's first connection to this gateway came, or his last one went."""
@@ -254,11 +256,9 @@ class Hub:
 
     def _silence(self, fact: CitizenSilent | CitizenStayed) -> None:
         channel = self.channels.get(fact.chat_id)
-        if channel is None:
-            return
-        if isinstance(fact, CitizenSilent):
+        if channel and isinstance(fact, CitizenSilent):
             self.silences.warn(channel, fact)
-        else:
+        elif channel:
             self.silences.stayed(channel)
 
     def _agent_changed(self, fact: AgentChanged) -> None:

@@ -18,6 +18,7 @@ from services.gateway.hub import Hub
 from services.gateway.lines import Item, Line, after_attempt
 from services.gateway.receipts import Outcome, Refusal
 from services.gateway.tasks import Tasks
+from services.gateway.together import Together
 from services.gateway.verbs import End, Post, WriteNote
 from services.tracing import begin_trace
 
@@ -35,8 +36,10 @@ REFUSED = Counter("eloket_gateway_refused_total", "Frames refused to their sende
 class Posting:
     """Puts what a connection says into its line for that chat and sees it through."""
 
-    def __init__(self, hub: Hub, publisher: Publisher, tasks: Tasks) -> None:
+    def __init__(self, hub: Hub, publisher: Publisher, tasks: Tasks, together: bool = False) -> None:
+        """`together`: what comes up at once goes out in one broker message."""
         self._hub, self._publisher, self._tasks = hub, publisher, tasks
+        self._together = Together(publisher, tasks) if together else None
 
     def post(self, connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> None:
         """Takes a frame into the line, or refuses it with an `error` frame. Returns at once."""
@@ -112,7 +115,10 @@ class Posting:
 
     async def _told(self, fact: Fact) -> bool:
         try:
-            await self._publisher.tell(fact)
+            if self._together and isinstance(fact, MessagePosted):
+                await self._together.tell(fact)
+            else:
+                await self._publisher.tell(fact)
         except Unconfirmed as error:
             log.info("message_not_confirmed", error=str(error))
             return False

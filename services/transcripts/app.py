@@ -45,7 +45,9 @@ def create_app(settings: Settings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "transcripts")
     questions, limits = Questions(database), limits_of(settings.silence_limit)
     writer = Writer(store, settings.max_messages)
-    recorder = Recorder(store, files, publisher, writer, limits.quiet if limits else None)
+    recorder = Recorder(
+        store, files, publisher, writer, limits.quiet if limits else None, settings.facts_together == "on"
+    )
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
     notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))

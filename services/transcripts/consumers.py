@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import aio_pika
 import aiormq
@@ -25,8 +23,9 @@ from pydantic import ValidationError
 from services import topology
 from services.broker import Link, given_up_is_failure, underlay
 from services.consuming import FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay, until_probe_succeeds
-from services.contracts import ChatState, Fact, decode
-from services.transcripts.recording import Heard, Recorder, Verdict
+from services.contracts import ChatState
+from services.transcripts.parcels import Delivery, Parcel, acknowledged_together, finish, once_more, unpack
+from services.transcripts.recording import Recorder, Verdict
 
 log = structlog.get_logger()
 
@@ -36,17 +35,6 @@ STATE_PATIENCE = 15.0  # a state of the chat waits longer: there is nobody who w
 LOOK_AGAIN = 0.1
 QUEUE = topology.TRANSCRIPTS_MESSAGES
 _LOST = (*CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
-
-
-@dataclass(eq=False, slots=True)
-class Delivery:
-    message: DeliveredMessage
-    heard: Heard
-
-    @property
-    def tag(self) -> int:
-        """Its number on its channel: what came later has a higher one (AMQP 0-9-1, §1.8.3.13)."""
-        return self.message.delivery_tag or 0
 
 
 class MessageConsumer:
@@ -173,10 +161,10 @@ class MessageConsumer:
             try:
                 decoded = await self._decoded(fresh)
                 batch, self._waiting = [*self._waiting, *(d for d in decoded if not d.heard.redelivered)], []
-                for delivery in _again(decoded):
+                for delivery in once_more(decoded, random.random):
                     await self._handle([delivery])
-                if batch:
-                    await self._handle(batch)
+                for start in range(0, len(batch), PREFETCH):
+                    await self._handle(batch[start : start + PREFETCH])
                 await self._widen()
             finally:
                 self._busy = False
@@ -194,19 +182,16 @@ class MessageConsumer:
         return [message for message in got if message.channel is self._channel]
 
     async def _decoded(self, fresh: Iterable[DeliveredMessage]) -> list[Delivery]:
-        batch = []
+        batch: list[Delivery] = []
         for message in fresh:
-            again = bool(message.redelivered)
+            parcel = Parcel(message)
             try:
-                fact = decode(message.body)
+                batch += unpack(parcel)
             except ValidationError as error:
                 problem = error.errors(include_input=False)[0]["type"]
                 log.error("message_dead_lettered", queue=QUEUE.name, problem=problem)
-                unknown = Heard(Fact(type=""), again, verdict=Verdict.POISON)
-                await self._settle([Delivery(message, unknown)])
-                continue
-            header = (message.header.properties.headers or {}).get("traceparent")
-            batch.append(Delivery(message, Heard(fact, again, header)))
+                parcel.unreadable = True
+                await self._settle([parcel])
         return batch
 
     async def _handle(self, batch: Sequence[Delivery]) -> None:
@@ -224,7 +209,7 @@ class MessageConsumer:
             return
         await self._give_up_on_late(batch)
         self._waiting += [d for d in batch if d.heard.verdict is Verdict.LATER]
-        await self._settle([d for d in batch if d.heard.verdict is not Verdict.LATER])
+        await self._finish([d for d in batch if d.heard.verdict is not Verdict.LATER])
 
     async def _give_up_on_late(self, batch: Iterable[Delivery]) -> None:
         now = time.monotonic()
@@ -233,58 +218,61 @@ class MessageConsumer:
             if heard.verdict is Verdict.LATER and now - heard.arrived > patience:
                 await self._recorder.give_up(heard)
 
-    async def _settle(self, finished: Sequence[Delivery]) -> None:
+    async def _finish(self, deliveries: Iterable[Delivery]) -> None:
+        complete = finish(deliveries)
+        for parcel in complete:
+            if parcel.poison and parcel.size > 1:  # it must not take its neighbours to the dead letters
+                await self._recorder.tell_alone(parcel.poison, parcel.trace)
+                parcel.poison = []
+        await self._settle(complete)
+
+    async def _settle(self, parcels: Iterable[Parcel]) -> None:
         """Rejects what is poison and acknowledges the rest, with one frame for all below which nothing is open."""
-        mine = [d for d in finished if d.message.channel is self._channel]
-        self._unsettled.difference_update(d.tag for d in mine)
-        lowest = min(self._unsettled, default=None)
-        poison = [d for d in mine if d.heard.verdict is Verdict.POISON]
-        done = [d for d in mine if d.heard.verdict is Verdict.DONE]
-        together = [d.tag for d in done if lowest is None or d.tag < lowest]
+        channel = self._channel
+        mine = [p for p in parcels if p.message.channel is channel]
+        if channel is None or not mine:
+            return
+        self._unsettled.difference_update(p.tag for p in mine)
+        poison = [p for p in mine if p.unreadable or p.poison]
+        done = [p for p in mine if not (p.unreadable or p.poison)]
         try:
             with given_up_is_failure():
-                for delivery in poison:
-                    await delivery.message.channel.basic_reject(delivery.tag, requeue=False, wait=False)
-                if together:
-                    await done[0].message.channel.basic_ack(max(together), multiple=True, wait=False)
-                for delivery in done:
-                    if lowest is not None and delivery.tag > lowest:
-                        await delivery.message.channel.basic_ack(delivery.tag, wait=False)
+                for parcel in poison:
+                    await channel.basic_reject(parcel.tag, requeue=False, wait=False)
+                if up_to := acknowledged_together(done, self._unsettled):
+                    await channel.basic_ack(up_to, multiple=True, wait=False)
+                for parcel in done:
+                    if parcel.tag > (up_to or 0):
+                        await channel.basic_ack(parcel.tag, wait=False)
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)  # it is delivered again, and found done
             return
         # Until all that a dead process had in hand is done, one at a time.
-        self._done += sum(not d.heard.redelivered for d in mine)
-        for several, outcome in ((done, "done"), (poison, "dead_lettered")):
-            if several:
-                HANDLED.labels(QUEUE.name, outcome).inc(len(several))
+        self._done += sum(not p.message.redelivered for p in mine)
+        HANDLED.labels(QUEUE.name, "done").inc(sum(p.size for p in done))
+        HANDLED.labels(QUEUE.name, "dead_lettered").inc(len(poison))
 
     def _give_back(self, delivery: Delivery) -> None:
         """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
-        count = int(str((delivery.message.header.properties.headers or {}).get("x-delivery-count") or 0))
+        parcel = delivery.parcel
+        if parcel.given_back:
+            return
+        parcel.given_back = True
+        count = int(str(parcel.headers.get("x-delivery-count") or 0))
         log.exception("message_failed", queue=QUEUE.name, type=delivery.heard.fact.type, delivery_count=count)
         HANDLED.labels(QUEUE.name, "dead_lettered" if count >= topology.DELIVERY_LIMIT else "given_back").inc()
-        task = asyncio.create_task(self._return_later(delivery, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
+        task = asyncio.create_task(self._return_later(parcel, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
-    async def _return_later(self, delivery: Delivery, seconds: float) -> None:
+    async def _return_later(self, parcel: Parcel, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        if delivery.message.channel is not self._channel:
+        channel = self._channel
+        if channel is None or parcel.message.channel is not channel:
             return
-        self._unsettled.discard(delivery.tag)
+        self._unsettled.discard(parcel.tag)
         try:
             with given_up_is_failure():
-                await delivery.message.channel.basic_reject(delivery.tag, requeue=True, wait=False)
+                await channel.basic_reject(parcel.tag, requeue=True, wait=False)
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)
-
-
-def _again(batch: Iterable[Delivery]) -> list[Delivery]:
-    """What was delivered before, which may have killed a process: one by one, those of a chat in their order.
-
-    The chats come in an order of chance, so that what stands behind a killer does not do so each time.
-    """
-    chance: defaultdict[str, float] = defaultdict(random.random)
-    again = [d for d in batch if d.heard.redelivered]
-    return sorted(again, key=lambda d: chance[getattr(d.heard.fact, "chat_id", "")])

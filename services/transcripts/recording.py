@@ -11,23 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from uuid import uuid4
 
 import structlog
 
+from services import topology
 from services.broker import Publisher
-from services.clock import utcnow
 from services.consuming import retry_in_place
 from services.contracts import (
     Cause,
     ChatOpened,
     ChatState,
     ChatStatus,
-    Entry,
     Fact,
     MessagePosted,
     MessageRefused,
-    MessageStored,
     Party,
     RefusalCode,
     is_id,
@@ -50,6 +47,7 @@ from services.transcripts.rounds import (
 )
 from services.transcripts.store import Store, encodable
 from services.transcripts.system_texts import event_text
+from services.transcripts.telling import Told, in_messages, refused, stored_fact
 from services.transcripts.writer import Writer, now_ms
 
 log = structlog.get_logger()
@@ -82,11 +80,20 @@ class Recorder:
     """Records batches; one at a time."""
 
     def __init__(
-        self, store: Store, files: Files, publisher: Publisher, writer: Writer, quiet: timedelta | None = None
+        self,
+        store: Store,
+        files: Files,
+        publisher: Publisher,
+        writer: Writer,
+        quiet: timedelta | None = None,
+        together: bool = False,
     ) -> None:
-        """`quiet`: how long after an agent got a chat to look for its citizen's silence; None: never."""
+        """`quiet`: how long after an agent got a chat to look for its citizen's silence; None: never.
+
+        `together`: what was stored is told several at a time.
+        """
         self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
-        self._quiet = quiet
+        self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
         self._told: Recent[bool] = Recent(20_000)  # ids of system entries that are stored and told
 
     async def record(self, batch: Sequence[Heard]) -> None:
@@ -110,6 +117,10 @@ class Recorder:
                 heard.verdict = Verdict.LATER
         await self._tell_all(batch, outcomes)
         counting.BATCH_SIZE.observe(len(batch))
+
+    async def tell_alone(self, facts: Sequence[Fact], trace: object) -> None:
+        """Puts facts that came together back into the queue, each alone: what cannot be stored harms nobody there."""
+        await retry_in_place(lambda: self._publisher.tell_all([(fact, trace) for fact in facts]))
 
     async def give_up(self, heard: Heard) -> None:
         """The chat never became known: whoever said something in it hears so; anything else is for the dead letters."""
@@ -177,25 +188,26 @@ class Recorder:
         """All facts of the batch in one go, each chat's in the order of seq; done when every one is confirmed."""
         done = [h for h in batch if h.verdict is Verdict.DONE]
         ready = sorted(((h, w, outcomes[w]) for h in done for w in h.wanted), key=lambda r: _seq(r[2]))
-        facts: list[tuple[Fact, object]] = []
+        facts: list[Told] = []
         for heard, wanted, outcome in ready:
             if isinstance(outcome, Stored):
                 if wanted.said or heard.redelivered or not outcome.repeated:
                     facts.append((stored_fact(outcome.entry), heard.traceparent))
             elif isinstance(outcome, Refused) and wanted.said:
-                facts.append((_refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), heard.traceparent))
+                facts.append((refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), heard.traceparent))
         for heard in done:
             if heard.refusal and isinstance(heard.fact, MessagePosted):
                 said_ = heard.fact
-                facts.append((_refused(said_.chat_id, said_.id, said_.sender.id, heard.refusal), heard.traceparent))
+                facts.append((refused(said_.chat_id, said_.id, said_.sender.id, heard.refusal), heard.traceparent))
         if facts:
-            await retry_in_place(lambda: self._publisher.tell_all(facts))
+            messages = list(in_messages(facts, self._most))
+            await retry_in_place(lambda: self._publisher.tell_all(messages))
         self._note_told(ready, facts)
         now = time.monotonic()
         for heard in done:
             counting.STORE_SECONDS.observe(now - heard.arrived)
 
-    def _note_told(self, ready: Iterable[tuple[Heard, Wanted, Outcome]], facts: Iterable[tuple[Fact, object]]) -> None:
+    def _note_told(self, ready: Iterable[tuple[Heard, Wanted, Outcome]], facts: Iterable[Told]) -> None:
         for heard, wanted, outcome in ready:
             if not isinstance(outcome, Stored) or wanted.said:
                 continue
@@ -208,21 +220,6 @@ class Recorder:
                 begin_trace(trace, chat_id=fact.chat_id)
                 counting.REFUSED.labels(fact.code.value).inc()
                 log.info("message_refused", code=fact.code.value)
-
-
-def _refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:
-    return MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)
-
-
-def stored_fact(entry: Entry) -> MessageStored:
-    """The fact that tells this entry; built by hand, since validating what is trusted costs a third of the hot path."""
-    return MessageStored.model_construct(
-        type="message.stored",
-        event_id=str(uuid4()),
-        occurred_at=utcnow(),
-        chat_id=entry.chat_id,
-        entry=entry,
-    )
 
 
 def is_acceptable(fact: Fact) -> bool:

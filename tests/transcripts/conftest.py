@@ -146,8 +146,10 @@ class Ear:
 
     def stored(self, chat_id: str | None = None) -> list[Entry]:
         """The entries that were told, in the order of telling."""
-        facts = [f for f in self.heard if isinstance(f, MessageStored)]
-        return [f.entry for f in facts if chat_id in (None, f.chat_id)]
+        entries: list[Entry] = []
+        for fact in self.heard:
+            entries += [fact.entry] if isinstance(fact, MessageStored) else getattr(fact, "entries", [])
+        return [e for e in entries if chat_id in (None, e.chat_id)]
 
     def refused(self) -> list[MessageRefused]:
         return [f for f in self.heard if isinstance(f, MessageRefused)]
@@ -175,7 +177,14 @@ async def ear(vhost_url: str) -> AsyncIterator[Ear]:
         exchange = await declare_topology(channel)
         made = Ear(channel, exchange)
         queue = await channel.declare_queue(exclusive=True)
-        for key in ("message.stored.#", "message.refused.#", "note.stored.#", "citizen.silent.#", "close.requested"):
+        for key in (
+            "message.stored.#",
+            "messages.stored.#",
+            "message.refused.#",
+            "note.stored.#",
+            "citizen.silent.#",
+            "close.requested",
+        ):
             await queue.bind(exchange, key)
 
         async def hear(message: AbstractIncomingMessage) -> None:
@@ -218,7 +227,7 @@ class Bench:
 
 
 QUIET = timedelta(seconds=600)
-Start = Callable[[], "contextlib.AbstractAsyncContextManager[Bench]"]
+Start = Callable[..., "contextlib.AbstractAsyncContextManager[Bench]"]
 
 
 @pytest.fixture
@@ -226,12 +235,12 @@ def start(vhost_url: str, database: Database, store: Store, files: Files) -> Sta
     """Starts one replica's consumer."""
 
     @contextlib.asynccontextmanager
-    async def run() -> AsyncIterator[Bench]:
+    async def run(together: bool = False) -> AsyncIterator[Bench]:
         publisher = Publisher(vhost_url, "transcripts")
         telling = asyncio.create_task(publisher.run())
         await publisher.link.up.wait()
         own = Store(database)
-        recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET)
+        recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET, together)
 
         async def probe() -> None:
             await database.command("ping")

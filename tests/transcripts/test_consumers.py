@@ -6,16 +6,19 @@ from collections.abc import Sequence
 import aio_pika
 from pymongo.errors import AutoReconnect
 
-from services import consuming
+from services import consuming, topology
 from services.contracts import (
     CitizenArrived,
     Entry,
     MessagePosted,
+    MessagesPosted,
+    MessagesStored,
     encode,
 )
 from services.transcripts import consumers as module
 from services.transcripts.recording import Heard, Recorder
 from tests.transcripts.conftest import (
+    Bench,
     Ear,
     Start,
     new_id,
@@ -179,3 +182,87 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
         assert sizes[:35] == [1] * 35
         assert {e.chat_id for e in ear.stored()[:30]} == set(chats[:30]), "what was in hand comes first"
         assert bench.consumer._prefetch == module.PREFETCH
+
+
+def parcel(*facts: MessagePosted) -> MessagesPosted:
+    return MessagesPosted(posted=list(facts), traces=[f"00-{n:032x}-{1:016x}-01" for n in range(1, len(facts) + 1)])
+
+
+async def settled(bench: Bench, ear: Ear) -> None:
+    """Nothing is left in the queue, nor in this consumer's hands."""
+    await until(lambda: not bench.consumer._unsettled, "the last acknowledgement")
+    await bench.consumer.drain()
+    assert await ear.waiting() == 0
+
+
+def told_of(ear: Ear, chat: str) -> set[str]:
+    """The ids that were told of this chat, however often."""
+    return {e.id for e in ear.stored(chat)}
+
+
+async def test_what_comes_together_is_stored_and_told_as_if_each_had_come_alone(start: Start, ear: Ear):
+    chats = [new_id() for _ in range(20)]
+    facts = [posted(chats[n % 20]) for n in range(60)]
+    async with start(together=True) as bench:
+        await ear.put(*(opened_fact(c, None) for c in chats))
+        await until(lambda: len(ear.stored()) == 20, "the chats")
+        await ear.put(parcel(*facts[:25]), posted(chats[0]), parcel(*facts[25:]))
+        await until(lambda: len(ear.stored()) == 81, "all of them")
+        for n, chat in enumerate(chats):
+            entries = ear.stored(chat)
+            assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
+            assert await bench.store.entries(chat) == entries
+            ids = [e.id for e in entries[1:]]
+            assert [i for i in ids if i in {f.id for f in facts}] == [f.id for f in facts[n::20]]
+        together = [f for f in ear.heard if isinstance(f, MessagesStored)]
+        assert 1 < max(len(f.entries) for f in together) <= topology.MOST_TOGETHER
+        await settled(bench, ear)
+
+
+async def test_poison_among_several_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
+    chat = new_id()
+    good, poison = [posted(chat) for _ in range(4)], posted(chat, text="x" * 300_000)
+    async with start(together=True) as bench:
+        await ear.put(opened_fact(chat, None), parcel(*good[:2], poison, *good[2:]))
+        await until(lambda: len(ear.stored(chat)) == 5, "the good ones")
+        assert await ear.letters(1) == [encode(poison)]
+        assert [e.id for e in ear.stored(chat)[1:]] == [g.id for g in good]
+        await settled(bench, ear)
+
+
+async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start: Start, ear: Ear):
+    known, late = new_id(), new_id()
+    async with start(together=True) as bench:
+        await ear.put(opened_fact(known, None))
+        await until(lambda: len(ear.stored(known)) == 1, "the chat")
+        await ear.put(*(posted(known) for _ in range(5)))  # beyond the slow start
+        await ear.put(parcel(posted(known), posted(late)), posted(known))
+        await until(lambda: len(ear.stored(known)) == 8, "what can be stored")
+        await until(lambda: len(bench.consumer._unsettled) == 1, "the others' acknowledgement")
+        await ear.put(opened_fact(late, None))
+        await until(lambda: len(ear.stored(late)) == 2, "the late one")
+        await settled(bench, ear)
+
+
+async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_are_stored_once(
+    start: Start, ear: Ear, monkeypatch
+):
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    chat, other = new_id(), new_id()
+    cursed, tries = posted(chat), 0
+    async with start(together=True) as bench:
+        real = bench.recorder.record
+
+        async def record(batch: Sequence[Heard]) -> None:
+            nonlocal tries
+            if any(isinstance(h.fact, MessagePosted) and h.fact.id == cursed.id for h in batch):
+                tries += 1
+                if tries < 6:
+                    raise RuntimeError("it hurts")
+            await real(batch)
+
+        monkeypatch.setattr(bench.recorder, "record", record)
+        await ear.put(opened_fact(chat, None), opened_fact(other, None), parcel(posted(other), cursed, posted(other)))
+        await until(lambda: len(told_of(ear, other)) == 3 and len(told_of(ear, chat)) == 2, "all of them")
+        await settled(bench, ear)
+        assert len(await bench.store.entries(other)) == 3

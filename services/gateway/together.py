@@ -1,0 +1,63 @@
+"""What connections say, on its way to the broker: what comes up while the broker confirms goes together in one message.
+
+Nothing waits for company: with less under way than `UNDER_WAY` broker messages a fact goes out in the same turn of the
+loop. Under load a quorum queue then writes once for many facts (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from services import topology
+from services.broker import Publisher, Unconfirmed
+from services.contracts import MessagePosted, MessagesPosted
+from services.gateway.tasks import Tasks
+from services.tracing import traceparent
+
+UNDER_WAY = 2
+
+Posted = tuple[MessagePosted, str, asyncio.Future[None]]
+
+
+class Together:
+    """Tells `message.posted` for all connections of this gateway."""
+
+    def __init__(self, publisher: Publisher, tasks: Tasks) -> None:
+        self._publisher, self._tasks = publisher, tasks
+        self._waiting: list[Posted] = []
+        self._under_way = 0
+
+    async def tell(self, fact: MessagePosted) -> None:
+        """Like `Publisher.tell`: returns with the confirm, raises `Unconfirmed` without one."""
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((fact, traceparent(), confirmed))
+        if self._under_way < UNDER_WAY:
+            self._under_way += 1
+            self._tasks.start(self._send())
+        await confirmed
+
+    async def _send(self) -> None:
+        try:
+            while several := self._waiting[: topology.MOST_TOGETHER]:
+                del self._waiting[: topology.MOST_TOGETHER]
+                await self._send_some(several)
+        finally:
+            self._under_way -= 1
+
+    async def _send_some(self, several: list[Posted]) -> None:
+        fact, trace, _ = several[0]
+        together = MessagesPosted(posted=[f for f, _, _ in several], traces=[t for _, t, _ in several])
+        try:
+            await self._publisher.tell_all([(together if len(several) > 1 else fact, trace)])
+        except Unconfirmed as error:
+            for _, _, confirmed in several:
+                if not confirmed.done():  # somebody still waits
+                    confirmed.set_exception(Unconfirmed(str(error)))
+        except BaseException:
+            for _, _, confirmed in several:
+                confirmed.cancel()
+            raise
+        else:
+            for _, _, confirmed in several:
+                if not confirmed.done():
+                    confirmed.set_result(None)

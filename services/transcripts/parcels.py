@@ -1,0 +1,89 @@
+"""RULES of what the broker delivers to transcripts: which facts a message holds, when it is acknowledged. No I/O.
+
+A message of the broker is a parcel: one fact, or several that came together. It is settled as a whole, when the last
+of its facts is finished.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aiormq.abc import DeliveredMessage
+
+from services.contracts import Fact, MessagesPosted, decode
+from services.transcripts.recording import Heard, Verdict
+
+
+@dataclass(eq=False, slots=True)
+class Parcel:
+    """One message of the broker: a fact, or several that came together. It is settled when all of them are finished."""
+
+    message: DeliveredMessage
+    size: int = 1
+    finished: int = 0
+    unreadable: bool = False
+    poison: list[Fact] = field(default_factory=list)
+    given_back: bool = False
+
+    @property
+    def tag(self) -> int:
+        """Its number on its channel: what came later has a higher one (AMQP 0-9-1, §1.8.3.13)."""
+        return self.message.delivery_tag or 0
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        return self.message.header.properties.headers or {}
+
+    @property
+    def trace(self) -> object:
+        return self.headers.get("traceparent")
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    """One fact to be recorded, and what it came in."""
+
+    parcel: Parcel
+    heard: Heard
+
+
+def unpack(parcel: Parcel) -> list[Delivery]:
+    """The facts of this message, in their order. Raises `pydantic.ValidationError` when it cannot be read."""
+    fact, again = decode(parcel.message.body), bool(parcel.message.redelivered)
+    if isinstance(fact, MessagesPosted) and fact.posted:
+        parcel.size = len(fact.posted)
+        traced = itertools.zip_longest(fact.posted, fact.traces[: parcel.size])
+        return [Delivery(parcel, Heard(posted, again, trace)) for posted, trace in traced]
+    return [Delivery(parcel, Heard(fact, again, parcel.trace))]
+
+
+def finish(deliveries: Iterable[Delivery]) -> list[Parcel]:
+    """These facts are done or poison; the parcels of which that was the last one."""
+    complete = []
+    for delivery in deliveries:
+        parcel = delivery.parcel
+        parcel.finished += 1
+        if delivery.heard.verdict is Verdict.POISON:
+            parcel.poison.append(delivery.heard.fact)
+        if parcel.finished == parcel.size and not parcel.given_back:
+            complete.append(parcel)
+    return complete
+
+
+def acknowledged_together(done: Sequence[Parcel], unsettled: Iterable[int]) -> int | None:
+    """The tag up to which one acknowledgement may go: below it nothing is open. None when there is none."""
+    lowest = min(unsettled, default=None)
+    return max((p.tag for p in done if lowest is None or p.tag < lowest), default=None)
+
+
+def once_more(batch: Iterable[Delivery], chance: Callable[[], float]) -> list[Delivery]:
+    """What was delivered before, which may have killed a process: one by one, those of a chat in their order.
+
+    The chats come in an order of `chance`, so that what stands behind a killer does not do so each time.
+    """
+    place: defaultdict[str, float] = defaultdict(chance)
+    again = [d for d in batch if d.heard.redelivered]
+    return sorted(again, key=lambda d: place[getattr(d.heard.fact, "chat_id", "")])

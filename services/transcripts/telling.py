@@ -1,0 +1,48 @@
+"""RULES of what transcripts tells of a batch: which facts, and which of them in one broker message. No I/O."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from uuid import uuid4
+
+from services.clock import utcnow
+from services.contracts import Entry, Fact, MessageRefused, MessagesStored, MessageStored, RefusalCode
+
+Told = tuple[Fact, object]  # a fact, and the traceparent of what led to it
+
+
+def stored_fact(entry: Entry) -> MessageStored:
+    """The fact that tells this entry; built by hand, since validating what is trusted costs a third of the hot path."""
+    return MessageStored.model_construct(
+        type="message.stored",
+        event_id=str(uuid4()),
+        occurred_at=utcnow(),
+        chat_id=entry.chat_id,
+        entry=entry,
+    )
+
+
+def in_messages(facts: Sequence[Told], most: int) -> Iterator[Told]:
+    """The facts as they go to the broker: neighbours that tell what was stored in one message, at most `most`."""
+    for stored, several in itertools.groupby(facts, lambda told: isinstance(told[0], MessageStored)):
+        left, size = list(several), most if stored else 1
+        for part in (left[i : i + size] for i in range(0, len(left), size)):
+            yield part[0] if len(part) == 1 else _together(part)
+
+
+def _together(told: Sequence[Told]) -> Told:
+    entries = [fact.entry for fact, _ in told if isinstance(fact, MessageStored)]
+    fact = MessagesStored.model_construct(
+        type="messages.stored",
+        event_id=str(uuid4()),
+        occurred_at=utcnow(),
+        chat_id=entries[0].chat_id,
+        entries=entries,
+    )
+    return fact, told[0][1]
+
+
+def refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:
+    """The fact that tells its sender that this is not, and never will be, in the log."""
+    return MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)

@@ -1,0 +1,124 @@
+"""`services/gateway/together.py`: what comes up while the broker confirms goes together, and nobody is forgotten."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from services import topology
+from services.broker import Publisher, Unconfirmed
+from services.contracts import Fact, MessagePosted, MessagesPosted, Party, Sender
+from services.gateway.posting import Posting
+from services.gateway.tasks import Tasks
+from services.gateway.together import UNDER_WAY, Together
+from services.gateway.verbs import Post
+from services.tracing import begin_trace
+from tests.gateway.making import CHAT, citizen, id_of, sent
+from tests.gateway.standing import Parts, World, until
+
+
+class Standing:
+    """Confirms when it is told to; a stand-in, since a real one cannot be made to wait between two messages."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Fact, object]] = []
+        self.answers: list[asyncio.Future[None]] = []
+
+    async def tell_all(self, facts: Sequence[tuple[Fact, object]]) -> None:
+        self.told += facts
+        self.answers.append(asyncio.get_running_loop().create_future())
+        await self.answers[-1]
+
+
+def fact(number: int) -> MessagePosted:
+    return MessagePosted(chat_id=CHAT, id=id_of(number), sender=Sender(party=Party.CITIZEN, id="citizen"), text="dag")
+
+
+@pytest.fixture
+def link() -> Standing:
+    return Standing()
+
+
+@pytest.fixture
+def together(link: Standing) -> Together:
+    return Together(cast(Publisher, link), Tasks())
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_first_one_waits_for_nobody_and_company_forms_while_the_broker_confirms(
+    together: Together, link: Standing
+) -> None:
+    traces = []
+
+    async def tell(number: int) -> None:
+        traces.append(begin_trace())
+        await together.tell(fact(number))
+
+    waiting = []
+    for number in range(1, UNDER_WAY + 6):
+        waiting.append(asyncio.create_task(tell(number)))
+        await turns()
+    assert [f.type for f, _ in link.told] == ["message.posted"] * UNDER_WAY
+    link.answers[0].set_result(None)
+    await turns()
+    assert waiting[0].done()
+    assert not waiting[1].done()
+    several, _ = link.told[-1]
+    assert isinstance(several, MessagesPosted)
+    assert [p.id for p in several.posted] == [id_of(n) for n in range(UNDER_WAY + 1, UNDER_WAY + 6)]
+    assert [t.split("-")[1] for t in several.traces] == traces[UNDER_WAY:]
+    for answer in link.answers[1:]:
+        answer.set_result(None)
+    await asyncio.gather(*waiting)
+
+
+async def test_a_message_holds_a_bounded_number(together: Together, link: Standing) -> None:
+    waiting = [asyncio.create_task(together.tell(fact(n))) for n in range(1, 60)]
+    for _ in range(12):
+        await turns()
+        for answer in link.answers:
+            if not answer.done():
+                answer.set_result(None)
+    await asyncio.gather(*waiting)
+    sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.told]
+    assert sum(sizes) == 59
+    assert max(sizes) == topology.MOST_TOGETHER
+
+
+async def test_without_a_confirm_each_of_them_hears_so_and_the_next_goes_on(together: Together, link: Standing) -> None:
+    waiting = [asyncio.create_task(together.tell(fact(n))) for n in range(1, 5)]
+    await turns()
+    waiting[0].cancel()  # nobody waits for this one any more
+    await turns()
+    for answer in link.answers:
+        answer.set_exception(Unconfirmed("away"))
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(o) for o in outcomes] == [asyncio.CancelledError, Unconfirmed, Unconfirmed, Unconfirmed]
+    again = asyncio.create_task(together.tell(fact(9)))
+    await turns()
+    link.answers[-1].set_result(None)
+    await again
+
+
+async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: World, parts: Parts) -> None:
+    posting = Posting(parts.hub, parts.publisher, parts.tasks, together=True)
+    senders = []
+    for number in range(6):
+        chat = id_of(100 + number)
+        world.others.open(chat)
+        channel = await parts.following.open(chat)
+        channel.position.begin(1)
+        senders.append((chat, citizen(chat_id=chat)))
+        parts.hub.attach(senders[-1][1], channel, 1)
+    for chat, connection in senders:
+        for number in (10, 11):
+            posting.post(connection, chat, Post(id_of(number), text="dag"))
+    await until(lambda: all(c.shown[chat] == 3 for chat, c in senders), "all receipts")
+    for _, connection in senders:
+        assert [f["id"] for f in sent(connection) if f["type"] == "message"] == [id_of(10), id_of(11)]
+    assert world.heard(MessagesPosted), "some went together"
