@@ -41,7 +41,7 @@ TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_su
 ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments
 # transcripts
 HISTORY = "/internal/history"  # HistoryQuery → History
-TAILS = "/internal/tails"  # ChatsQuery → Tails
+TAILS = "/internal/tails"  # TailsQuery → Tails
 QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → 204; the first one of a chat stands
 QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
 QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question
@@ -225,7 +225,15 @@ class History(Record):
     chats: list[ChatHistory]
 
 
+class TailsQuery(ChatsQuery):
+    """`after`: the last seq that the asker has of each chat. Without it the last seqs themselves are answered."""
+
+    after: dict[str, Whole] | None = Field(default=None, max_length=MAX_CHATS)
+
+
 class Tails(Record):
+    """To a question with `after`: only chats whose log goes on after it, with a seq beyond it that is there."""
+
     tails: dict[str, int]
 
 

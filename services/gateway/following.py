@@ -80,7 +80,7 @@ class Following:
         """The log after `after`; waits a moment until transcripts knows the chat, which routing does. `Unavailable`."""
         for pause in (*KNOWN_WAIT, None):
             wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=channel.position.heard)
-            found = (await self.upstream.history([wanted], notes)).get(channel.chat_id)
+            found = await self.upstream.page(wanted, notes)
             if found is not None and found.last_seq > 0:
                 return found
             if pause is not None:

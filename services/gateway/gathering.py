@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 A = TypeVar("A")
 UNDER_WAY = 4  # questions at a time: one that meets a slow replica does not hold the others up
 
 
-class Gathering(Generic[A]):
-    """Asks `question` for several ids at once. Nobody waits for others to come: while few questions are under way each
+class Gathering(Generic[K, A]):
+    """Asks `question` for several things at once. Nobody waits for others to come: while few questions are under way
 
-    is asked at once, and what comes when there are many goes with the next. At most `most` ids in one question.
+    each is asked at once, and what comes when there are many goes with the next. At most `most` in one question.
     """
 
-    def __init__(self, question: Callable[[list[str]], Awaitable[A]], most: int) -> None:
+    def __init__(self, question: Callable[[list[K]], Awaitable[A]], most: int) -> None:
         self._question, self._most = question, most
-        self._waiting: dict[str, list[asyncio.Future[A]]] = {}
+        self._waiting: dict[K, list[asyncio.Future[A]]] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
-    async def ask(self, id_: str) -> A:
-        """The answer to a question that began after this call and has `id_` in it. Raises what that question raised."""
+    async def ask(self, wanted: K) -> A:
+        """The answer to a question that began after this call and has `wanted` in it. Raises what that one raised."""
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(id_, []).append(answer)
+        self._waiting.setdefault(wanted, []).append(answer)
         if len(self._asking) < UNDER_WAY:
             task = asyncio.create_task(self._ask_all())
             self._asking.add(task)
@@ -33,10 +34,10 @@ class Gathering(Generic[A]):
 
     async def _ask_all(self) -> None:
         while self._waiting:
-            ids = list(self._waiting)[: self._most]
-            waiting = [future for id_ in ids for future in self._waiting.pop(id_)]
+            asked = list(self._waiting)[: self._most]
+            waiting = [future for wanted in asked for future in self._waiting.pop(wanted)]
             try:
-                answer = await self._question(ids)
+                answer = await self._question(asked)
             except Exception as error:
                 _settle(waiting, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
             else:

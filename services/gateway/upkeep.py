@@ -24,7 +24,9 @@ log = structlog.get_logger()
 SYNC_INTERVAL = 5.0  # a browser that hears nothing for twice as long takes its connection for dead
 SYNC_PARTS = 10  # of one round, so that many connections are no burst
 AGENT_PARTS = 2  # an agent's page is told each second: it must be back before he is taken for gone
-TAILS_INTERVAL = 15.0
+TAILS_QUIET = 12.0  # a chat of which so long nothing was heard or asked is asked about; with the rounds at most 15
+TAILS_ROUND = 1.5
+TAILS_AT_A_TIME, TAILS_PAUSE = 50, 0.05  # chats in one question, seconds between two: many chats are no burst
 PRESENCE_INTERVAL = 15.0
 CITIZENS_EACH = 3  # the citizens' list stands in every third list of connections
 SOON = 0.02
@@ -95,6 +97,7 @@ class Upkeep:
         self._hub, self._upstream = following.hub, following.upstream
         self._resync_due = asyncio.Event()
         self._hearing_since = float("-inf")
+        self._tails: dict[str, tuple[int, float]] = {}  # chat → how far it was passed on, and since when or asked when
 
     def resync(self) -> None:
         """The queue is new: what was told in between must be asked for."""
@@ -115,19 +118,38 @@ class Upkeep:
                         _sync(connection)
 
     async def compare_tails(self) -> None:
-        """Every 15 s: a hole at the tail is invisible to those who only listen."""
+        """A hole at the tail is invisible to those who only listen: within 15 s it is found by asking.
+
+        What came in order meanwhile has shown that there was none: a chat in full swing is not asked about.
+        """
         while True:
-            await asyncio.sleep(TAILS_INTERVAL)
+            await asyncio.sleep(TAILS_ROUND)
+            quiet = self._quiet_chats()
             try:
-                tails = await self._upstream.tails(self._hub.channels)
+                for start in range(0, len(quiet), TAILS_AT_A_TIME):
+                    await self._compare(dict(quiet[start : start + TAILS_AT_A_TIME]))
+                    await asyncio.sleep(TAILS_PAUSE)
             except Unavailable as error:
                 log.warning("tails_not_compared", missing=str(error))
-                continue
-            for chat_id, last in tails.items():
-                channel = self._hub.channels.get(chat_id)
-                if channel and channel.position.last is not None and last > channel.position.last:
-                    channel.position.heard = max(channel.position.heard, last)
-                    self._following.gap(channel)
+
+    def _quiet_chats(self) -> list[tuple[str, int]]:
+        before, self._tails, now = self._tails, {}, self._hub.clock()
+        for chat_id, channel in self._hub.channels.items():
+            last = channel.position.last
+            if last is not None:
+                known, since = before.get(chat_id, (last, now))
+                self._tails[chat_id] = last, since if known == last else now
+        return [(chat_id, last) for chat_id, (last, since) in self._tails.items() if now - since >= TAILS_QUIET]
+
+    async def _compare(self, chats: dict[str, int]) -> None:
+        asked = self._hub.clock()
+        grown = await self._upstream.grown(chats)
+        self._tails.update((chat_id, (last, asked)) for chat_id, last in chats.items())
+        for chat_id, last in grown.items():
+            channel = self._hub.channels.get(chat_id)
+            if channel and channel.position.last is not None and last > channel.position.last:
+                channel.position.heard = max(channel.position.heard, last)
+                self._following.gap(channel)
 
     async def ask_presence(self) -> None:
         """Every 15 s it is asked for each agent's chat whether its citizen is there; who does not answer is forgotten.

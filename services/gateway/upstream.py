@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -25,6 +26,7 @@ KEPT = 4  # seconds for which an idle connection is trusted
 TRIES = 6  # of one question, all within its total time
 SLOW = 1.25  # seconds without an answer; a history may rightly take 1
 SLOW_AGAIN = 0.6  # the next one may have gone to the same replica
+MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory whole
 MOST_SLOW = 20  # questions at a time that are asked again for being slow: a service under load does not get it doubled
 BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 READING = {internal.SESSION_LOOKUP, internal.AGENTS, internal.BUTTONS, internal.CHATS, internal.AGENT_CHATS}
@@ -64,6 +66,7 @@ class Upstream:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._slow = 0
         self._routing_chats = Gathering(self._some_chats, internal.MAX_CHATS)
+        self._pages = {notes: Gathering(partial(self._some_pages, notes), MOST_PAGES) for notes in (False, True)}
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -213,13 +216,35 @@ class Upstream:
             found.update((h.chat_id, h) for h in answer.chats)
         return found
 
-    async def tails(self, chat_ids: Iterable[str]) -> dict[str, int]:
-        """The last seq of each of these chats."""
-        tails: dict[str, int] = {}
-        for part in _parts(list(chat_ids)):
-            question = internal.ChatsQuery(chat_ids=part)
-            tails |= (await self._sure("transcripts", internal.TAILS, question, internal.Tails)).tails
-        return tails
+    async def page(self, wanted: internal.HistoryWanted, notes: bool = False) -> internal.ChatHistory | None:
+        """One chat's log after what is named, or None for one that is not known.
+
+        Those who ask while another answer is awaited share the next question, as after a restart, when everybody comes
+        back; but not with one whose answer may be a second in coming.
+        """
+        if wanted.at_least > wanted.after:
+            return (await self.history([wanted], notes)).get(wanted.chat_id)
+        return (await self._pages[notes].ask(wanted)).get(wanted)
+
+    async def _some_pages(
+        self, notes: bool, wanted: list[internal.HistoryWanted]
+    ) -> dict[internal.HistoryWanted, internal.ChatHistory]:
+        found: dict[internal.HistoryWanted, internal.ChatHistory] = {}
+        while wanted:
+            once = {w.chat_id: w for w in wanted}  # an answer has each chat once
+            pages = await self.history(once.values(), notes)
+            found.update((once[chat_id], page) for chat_id, page in pages.items())
+            wanted = [w for w in wanted if once[w.chat_id] is not w]
+        return found
+
+    async def grown(self, after: Mapping[str, int]) -> dict[str, int]:
+        """Those of these chats whose log goes on after that seq, with a seq beyond it that is there."""
+        grown: dict[str, int] = {}
+        for part in _parts(list(after)):
+            question = internal.TailsQuery(chat_ids=part, after={c: after[c] for c in part})
+            tails = (await self._sure("transcripts", internal.TAILS, question, internal.Tails)).tails
+            grown.update((c, seq) for c, seq in tails.items() if seq > after.get(c, seq))
+        return grown
 
     async def _sure(self, service: str, path: str, question: Record, answer: type[R]) -> R:
         try:

@@ -28,4 +28,12 @@ async def _first_indexes(db: Database) -> None:
     )
 
 
-STEPS = (Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),)
+async def _index_of_bytes(db: Database) -> None:
+    """The one that GridFS prescribes; drivers of a former version made it with the first file."""
+    await make_indexes(db, {"files.chunks": [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)]})
+
+
+STEPS = (
+    Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
+    Step("index of the bytes of attachments", _index_of_bytes),
+)

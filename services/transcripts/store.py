@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import bson
@@ -28,14 +28,14 @@ from services.transcripts.silences import Last, Told, Watched
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
 _SEQ = {"_id": False, "chat_id": True, "seq": True}
-_LAST = {"_id": False, "party": True, "event": True, "at": True}
+_LAST = {"_id": False, "seq": True, "party": True, "event": True, "at": True}
 _WATCHED = {"silence_at": True, "stayed_at": True, "silence": True}
 _UNWATCHED = {"silence_at": "", "silence": "", "stayed_at": ""}
 _AT_A_TIME = 8
 _MOST = 2**63 - 1  # the highest number that the database's format has
 _BATCH = 1_000  # entries in one answer
 _seq = attrgetter("seq")
-_REACHED = 20_000  # chats of which a seq is remembered that is in the database for good
+_REMEMBERED = 10_000  # chats of which it is remembered how far the log goes; what is stored never changes
 
 
 class Store:
@@ -44,7 +44,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._chats, self._entries, self._notes = database["chats"], database["entries"], database["notes"]
         self._reads = asyncio.Semaphore(_AT_A_TIME)
-        self._reached: Recent[int] = Recent(_REACHED)
+        self._reached: Recent[int] = Recent(_REMEMBERED)
+        self._lasts: Recent[tuple[int, Last]] = Recent(_REMEMBERED)
 
     # ── chats ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,19 +98,14 @@ class Store:
         return bool((await self._chats.update_one(wanted, {"$max": {"stayed_at": at}})).matched_count)
 
     async def last(self, chat_id: str) -> Last | None:
-        """How the chat's log ends; None without a log."""
-        tail = await self._last(chat_id, {})
-        if tail is None:
-            return None
-        by_chat = tail["party"] == Party.SYSTEM
-        event = tail if by_chat else await self._last(chat_id, {"party": Party.SYSTEM.value})
-        said = await self._last(chat_id, {"party": {"$ne": Party.SYSTEM.value}}) if by_chat else tail
-        what = event.get("event") if event else None
-        return Last(Party(said["party"]) if said else Party.SYSTEM, Cause(what) if what else None, tail["at"])
-
-    async def _last(self, chat_id: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
+        """How the chat's log ends; None without a log. It is asked often: only what was added since is read."""
+        seq, last = self._lasts.get(chat_id) or (0, None)
         async with self._reads:
-            return await self._entries.find_one({"chat_id": chat_id, **wanted}, _LAST, sort=[("seq", -1)])
+            found = await self._entries.find({"chat_id": chat_id, "seq": {"$gt": seq}}, _LAST).to_list(None)
+        for entry in sorted(found, key=itemgetter("seq")):
+            last = _after(last, entry)
+            self._lasts.set(chat_id, (entry["seq"], last))
+        return last
 
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,6 +237,14 @@ def encodable(entry: Entry) -> bool:
         return len(bson.encode(document(entry))) <= MAX_ENTRY
     except (BSONError, ValueError, OverflowError):
         return False
+
+
+def _after(last: Last | None, entry: dict[str, Any]) -> Last:
+    """How a log ends after one more entry: who said something last, what the chat itself said last, and when."""
+    party, event, at = Party(entry["party"]), entry.get("event"), entry["at"]
+    if party is Party.SYSTEM:
+        return Last(last.party if last else party, Cause(event) if event else None, at)
+    return Last(party, last.event if last else None, at)
 
 
 def _duplicates(error: BulkWriteError) -> set[int]:

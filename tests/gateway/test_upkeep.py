@@ -8,6 +8,7 @@ from services import internal
 from services.contracts import AgentState, ChatStatus, CitizenPresence, GatewayConnections
 from services.gateway import upkeep as module
 from services.gateway.attendance import FORGET_AFTER
+from services.gateway.channel import Position
 from services.gateway.hub import Channel
 from services.gateway.verbs import Hello
 from tests.gateway.making import (
@@ -131,17 +132,40 @@ async def test_every_client_hears_how_far_the_log_goes(
 
 
 async def test_a_hole_at_the_tail_is_found(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TAILS_INTERVAL", 0.1)
+    monkeypatch.setattr(module, "TAILS_QUIET", 0.05)
+    monkeypatch.setattr(module, "TAILS_ROUND", 0.05)
     world.others.open(CHAT)
     connection = fresh_citizen()
     await parts.citizens.greet(connection, Hello())
     await world.append(entry(2), entry(3), tell=False)
     world.others.away.add(internal.TAILS)
     async with kept(parts.upkeep.compare_tails()):
-        await asyncio.sleep(0.25)
+        await until(lambda: tails_asked(world) > 1, "questions that are not answered")
         assert connection.shown[CHAT] == 1
         world.others.away.clear()
         await until(lambda: connection.shown[CHAT] == 3, "the tail")
+
+
+def tails_asked(world: World) -> int:
+    return [path for path, _ in world.others.asked].count(internal.TAILS)
+
+
+async def test_only_chats_in_which_nothing_was_heard_are_asked_about(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(parts.hub, "clock", lambda: now[0])
+    channels = {chat_id: Channel(chat_id, Position(last=1)) for chat_id in (CHAT, OTHER)}
+    channels[THIRD] = Channel(THIRD)  # its log was not read yet
+    monkeypatch.setattr(parts.hub, "channels", channels)
+    asked = list[list[str]]()
+    for spoken in (None, CHAT, None, None, None):
+        if spoken:
+            channels[spoken].position.take(entry(2, spoken))
+        asked.append([chat_id for chat_id, _ in parts.upkeep._quiet_chats()])
+        await parts.upkeep._compare(dict(parts.upkeep._quiet_chats()))
+        now[0] += module.TAILS_QUIET / 2
+    assert asked == [[], [], [OTHER], [CHAT], [OTHER]]
 
 
 async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, parts: Parts, broker: Broker) -> None:

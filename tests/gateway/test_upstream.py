@@ -21,6 +21,7 @@ from tests.gateway.standing import KEYS, SECRET
 from tests.serving import served
 
 ACTOR = Actor(party="citizen", id=CHAT)
+HAS = {CHAT: 6}
 
 
 @contextlib.asynccontextmanager
@@ -68,14 +69,36 @@ async def test_many_chats_are_asked_in_parts_and_none_in_no_question() -> None:
 
     @app.post(internal.TAILS)
     async def tails(request: Request) -> Response:
-        ids = (await request.json())["chat_ids"]
+        ids = (await request.json())["chat_ids"]  # a former version hears no more than that, and tells all tails
         sizes.append(len(ids))
         return Response(internal.Tails(tails=dict.fromkeys(ids, 1)).model_dump_json(), media_type="application/json")
 
     async with asking(app) as upstream:
-        assert len(await upstream.tails(id_of(n) for n in range(450))) == 450
-        assert await upstream.tails([]) == {}
+        has = {id_of(n): n % 2 for n in range(450)}
+        assert await upstream.grown(has) == {chat_id: 1 for chat_id, seq in has.items() if not seq}
+        assert await upstream.grown({}) == {}
     assert sizes == [200, 200, 50]
+
+
+async def test_many_who_want_a_page_share_a_question_and_each_gets_his_own() -> None:
+    app, asked = FastAPI(), list[list[tuple[str, int]]]()
+    waited = internal.HistoryWanted(chat_id=CHAT, after=1, at_least=2)
+
+    @app.post(internal.HISTORY)
+    async def history(query: internal.HistoryQuery) -> Response:
+        asked.append([(w.chat_id, w.after) for w in query.chats])
+        pages = [internal.ChatHistory(chat_id=w.chat_id, last_seq=w.after, entries=[]) for w in query.chats]
+        known = [page for page in pages if page.chat_id != id_of(99)]
+        return Response(internal.History(chats=known).model_dump_json(), media_type="application/json")
+
+    async with asking(app) as upstream:
+        many = [internal.HistoryWanted(chat_id=id_of(n % 10), after=n) for n in range(100)]
+        pages = await asyncio.gather(*(upstream.page(w) for w in many), upstream.page(waited))
+        assert [page and (page.chat_id, page.last_seq) for page in pages[:-1]] == [(w.chat_id, w.after) for w in many]
+        assert await upstream.page(internal.HistoryWanted(chat_id=id_of(99))) is None
+    assert [(CHAT, 1)] in asked, "who may have to wait holds nobody up"
+    assert len(asked) <= 15
+    assert all(len(dict(chats)) == len(chats) <= module.MOST_PAGES for chats in asked), "each chat once in a question"
 
 
 async def test_nobody_there_is_unavailable() -> None:
@@ -229,7 +252,7 @@ async def test_a_connection_that_breaks_costs_no_answer(words: list[str], connec
     before = asked_again("transcripts", "broken")
     async with asking_replicas(*words) as (upstream, replicas):
         for _ in range(words.count("answer")):
-            assert await upstream.tails([CHAT]) == {CHAT: 7}
+            assert await upstream.grown(HAS) == {CHAT: 7}
     assert (replicas.heard, replicas.connections) == (words, connections)
     assert asked_again("transcripts", "broken") - before == len(words) - words.count("answer")
 
@@ -237,7 +260,7 @@ async def test_a_connection_that_breaks_costs_no_answer(words: list[str], connec
 async def test_what_breaks_every_time_is_unavailable_after_six_tries() -> None:
     async with asking_replicas("cut") as (upstream, replicas):
         with pytest.raises(Unavailable, match="transcripts"):
-            await upstream.tails([CHAT])
+            await upstream.grown(HAS)
     assert len(replicas.heard) == module.TRIES
 
 
@@ -250,11 +273,11 @@ async def test_a_replica_that_stands_still_costs_a_reader_little(
     before = asked_again("transcripts", "slow")
     async with asking_replicas(*words) as (upstream, replicas):
         began = time.monotonic()
-        assert await upstream.tails([CHAT]) == {CHAT: 7}
+        assert await upstream.grown(HAS) == {CHAT: 7}
         assert time.monotonic() - began < 2
         async with asyncio.timeout(5):  # the others are given up
             assert [await replicas.ended.get() for word in words if word == "hang"] == ["hang"] * words.count("hang")
-        assert await upstream.tails([CHAT]) == {CHAT: 7}
+        assert await upstream.grown(HAS) == {CHAT: 7}
     assert replicas.heard == [*words, "answer"]
     new = words[1] != "hang"  # every second try goes over a connection of its own, which is not kept
     assert replicas.connections == len(words) + new, "what answered is used again"
@@ -265,7 +288,7 @@ async def test_the_first_answer_counts_whichever_question_it_answers(monkeypatch
     monkeypatch.setattr(module, "SLOW", 0.1)
     monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
     async with asking_replicas("late", "hang") as (upstream, replicas):
-        assert await upstream.tails([CHAT]) == {CHAT: 7}
+        assert await upstream.grown(HAS) == {CHAT: 7}
         async with asyncio.timeout(5):
             await replicas.ended.get()
     assert replicas.heard == ["late", "hang"]
@@ -290,7 +313,7 @@ async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monke
     monkeypatch.setattr(module, "MOST_SLOW", 2)
     monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=1))
     async with asking_replicas("hang") as (upstream, replicas):
-        asked = await asyncio.gather(*(upstream.tails([CHAT]) for _ in range(10)), return_exceptions=True)
+        asked = await asyncio.gather(*(upstream.grown(HAS) for _ in range(10)), return_exceptions=True)
         assert [type(answer) for answer in asked] == [Unavailable] * 10
         assert len(replicas.heard) == 10 + 2 * (module.TRIES - 1)
         assert upstream._slow == 0
@@ -303,7 +326,7 @@ async def test_all_tries_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     async with asking_replicas("hang") as (upstream, replicas):
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            await upstream.tails([CHAT])
+            await upstream.grown(HAS)
         assert 0.5 < time.monotonic() - began < 2
     assert len(replicas.heard) == module.TRIES
 

@@ -9,6 +9,7 @@ from gridfs.errors import NoFile
 
 from services.contracts import Attachment
 from services.database import Database
+from services.transcripts import files as module
 from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, File, Files
 from services.transcripts.store import Store
 from tests.transcripts.conftest import OPENED_AT, new_id, opened_fact
@@ -43,6 +44,17 @@ async def test_the_bytes_come_back_as_they_went_in(files: Files, chat_id: str) -
     found = await files.get(file.attachment.id)
     assert found is not None
     assert found.state == FREE
+
+
+@pytest.mark.parametrize("size", [1, 100, 799, 800, 801, 1_650])
+async def test_bytes_of_every_number_of_chunks_come_back(
+    files: Files, database: Database, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 100)
+    id_, body = new_id(), bytes(n % 251 for n in range(size))
+    await files.put(id_, io.BytesIO(body))
+    assert b"".join([chunk async for chunk in files.content(id_)]) == body
+    assert await database["files.chunks"].count_documents({"files_id": id_}) == -(-size // 100)
 
 
 async def test_only_its_uploader_in_its_chat_can_keep_it(files: Files, chat_id: str) -> None:

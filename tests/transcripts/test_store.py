@@ -4,9 +4,10 @@ import pytest
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from services.contracts import NotePosted
+from services.contracts import Cause, NotePosted, Party
 from services.database import Database
 from services.transcripts.rounds import Tail
+from services.transcripts.silences import Last
 from services.transcripts.store import MAX_ENTRY, Store, document, encodable, entry_of
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, opened_fact, seal_entry
 
@@ -50,6 +51,24 @@ async def test_a_tail_that_is_no_longer_there_is_not_relied_upon(database: Datab
     assert (await store.tails([chat_id]))[chat_id].seq == 1
     await database["entries"].delete_many({"chat_id": chat_id})
     assert await store.tails([chat_id]) == {chat_id: Tail()}
+
+
+async def test_how_a_log_ends_is_told_at_every_length(database: Database, store: Store) -> None:
+    """The same by one who has followed it as by one who reads it for the first time."""
+    chat_id = new_id()
+    assert await store.last(chat_id) is None
+    log = [
+        (entry(chat_id, 1, Party.SYSTEM, event=Cause.OPENED), Party.SYSTEM, Cause.OPENED),
+        (entry(chat_id, 2), Party.CITIZEN, Cause.OPENED),
+        (entry(chat_id, 3, Party.SYSTEM, event=Cause.ASSIGNED), Party.CITIZEN, Cause.ASSIGNED),
+        (entry(chat_id, 4, Party.AGENT), Party.AGENT, Cause.ASSIGNED),
+        (seal_entry(chat_id, 5), Party.AGENT, Cause.CLOSED),
+    ]
+    for one, party, event in log:
+        await store.insert([one])
+        for reader in (store, Store(database)):
+            assert await reader.last(chat_id) == Last(party, event, OPENED_AT)
+            assert await reader.last(chat_id) == Last(party, event, OPENED_AT)
 
 
 async def test_only_chats_that_go_on_are_told(store: Store) -> None:

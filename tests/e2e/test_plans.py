@@ -1,0 +1,127 @@
+"""Every search that services make of their databases, explained: none that grows with what is stored."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, new_id, pair, say, until_green
+from tests.e2e.wiretap import Search, Wiretap, tapped
+from tests.real import System, running_system
+
+SMALL = {
+    "schema": "one document",
+    "probe": "one document",
+    "agents": "a few hundred people, of whom most are wanted",
+    "buttons": "one document a department",
+}
+"""Collections that may be read from end to end, and why."""
+LIMITS = {"ACCEPT_LIMIT": "3", "WAITING_LIMIT": "4", "SETTLE_LIMIT": "0.5", "SILENCE_LIMIT": "12"}
+
+
+@pytest.fixture
+def tap(mongodb_url: str) -> Any:
+    with tapped(mongodb_url) as tap:
+        yield tap
+
+
+async def test_no_search_reads_a_collection_from_end_to_end(
+    tmp_path: Path, tap: Wiretap, mongodb_prefix: str, vhost_url: str, mongodb_client: "pymongo.MongoClient[Any]"
+) -> None:
+    servers = {"MONGODB_URL": tap.url, "MONGODB_PREFIX": mongodb_prefix, "RABBITMQ_URL": vhost_url}
+    running = running_system(tmp_path, RATE_LIMITS="off", DEMO_AGENTS="1", **servers, **LIMITS)
+    system = await asyncio.to_thread(running.__enter__)
+    try:
+        await a_day(system)
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
+    scans = [s.shape for s in tap.searches.values() if s.collection not in SMALL and reads_all(mongodb_client, s)]
+    assert len(tap.searches) > 60, "this is not what a day is made of"
+    assert scans == []
+
+
+def test_a_search_that_no_index_serves_is_seen(mongodb_prefix: str, mongodb_client: "pymongo.MongoClient[Any]") -> None:
+    name = f"{mongodb_prefix}library"
+    mongodb_client[name]["books"].create_index([("shelf", 1), ("place", 1)])
+    for wanted, whole in (
+        ({"shelf": 1, "place": {"$gt": 2}}, False),
+        ({"_id": 7, "title": "x"}, False),
+        ({"title": "x", "shelf": {"$in": [1]}}, False),
+        ({"title": "x"}, True),
+        ({"place": 2}, True),
+        ({"$or": [{"shelf": 1}, {"_id": 7}]}, True),
+        ({}, True),
+    ):
+        assert reads_all(mongodb_client, Search(name, "books", "find", wanted, {})) == whole, wanted
+
+
+def scans_all(client: "pymongo.MongoClient[Any]", search: Search) -> bool:
+    if search.command == "findAndModify":  # reads all of it in the embedded server, whatever it looks for
+        return True
+    find = {"find": search.collection, "filter": search.filter, "sort": search.sort}
+    explained = client[search.database].command("explain", find, verbosity="queryPlanner")
+    return "COLLSCAN" in str(explained["queryPlanner"]["winningPlan"])
+
+
+def reads_all(client: "pymongo.MongoClient[Any]", search: Search) -> bool:
+    """Whether no part of what is looked for is served by an index: the embedded server explains them only alone."""
+    parts = [search.filter, *({name: value} for name, value in search.filter.items())]
+    return all(scans_all(client, replace(search, filter=part)) for part in parts)
+
+
+async def a_day(system: System) -> None:
+    """What people do, once: a conversation with everything in it, and a citizen for whom nobody is there."""
+    base = system.base_url
+    async with agent(base, "an") as an, citizen(base) as visitor:
+        theirs, ours = await pair(visitor, an, name="An Peeters", question="Waar?")
+        await say(theirs, "Goeiemorgen")
+        await say(ours, "Dag", visitor.chat_id)
+        await ours.send(type="note", chat_id=visitor.chat_id, id=new_id(), text="dossier 42")
+        await ours.expect("note")
+        await a_file(visitor, theirs)
+        again = await visitor.join(after=2)
+        async with agent(base, "bert") as bert:
+            await until_green(base)
+            await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
+            await bert.socket.expect("assigned")
+            await bert.socket.send(type="accept", chat_id=visitor.chat_id)
+            await say(bert.socket, "Ik neem over", visitor.chat_id)
+            await again.send(type="close")
+            await theirs.expect("closed")
+        for kind in ("txt", "html", "json", "pdf"):
+            assert (await visitor.transcript(kind)).status == 200
+    await nobody_there(base)
+
+
+async def a_file(visitor: Citizen, theirs: Socket) -> None:
+    file = await (await visitor.upload("a.txt", b"hallo\n")).json()
+    await theirs.send(type="message", id=new_id(), attachment=file["id"])
+    await theirs.expect("message", attachment=lambda a: a is not None)
+    path = f"{visitor.base}/api/chats/{visitor.chat_id}/attachments/{file['id']}"
+    assert (await visitor.http.get(path, headers=visitor.bearer)).status == 200
+
+
+async def nobody_there(base: str) -> None:
+    async with citizen(base) as left_alone, citizen(base) as patient:
+        async with agent(base, "an"), agent(base, "bert"):
+            await begin(left_alone)
+            theirs = await left_alone.join()
+            await begin(patient)
+            waiting = await patient.join()
+        await theirs.expect("status", dot="grey")
+        await waiting.expect("status", dot="grey")
+        asked = {"contact": "an@example.be", "text": "Wanneer?"}
+        url = f"{base}/api/chats/{left_alone.chat_id}/question"
+        assert (await left_alone.http.post(url, json=asked, headers=left_alone.bearer)).status == 201
+        await theirs.expect("closed")
+        async with agent(base, "sofie") as sofie:  # a supervisor
+            await waiting.expect("status", dot="green")
+            for path in ("me", "agents", "assignments", f"assignments?chat_id={patient.chat_id}", "questions"):
+                path = f"agent/{path}" if path == "me" else path
+                assert (await sofie.http.get(f"{base}/api/{path}")).status == 200
+            done = f"{base}/api/questions/{left_alone.chat_id}/done"
+            assert (await sofie.http.post(done, headers={"Origin": base})).status == 204
+            await waiting.expect("closed")  # she never accepts it, and nobody else is there
