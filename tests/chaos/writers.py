@@ -40,6 +40,7 @@ from services.contracts import (
     Fact,
     MessagePosted,
     MessageRefused,
+    MessagesStored,
     MessageStored,
     Party,
     Sender,
@@ -52,6 +53,7 @@ from services.transcripts.files import Files
 from services.transcripts.recording import Heard, Recorder, Verdict
 from services.transcripts.schema import STEPS
 from services.transcripts.store import Store
+from services.transcripts.telling import stored_fact
 from services.transcripts.writer import Writer, now_ms
 from tests.chaos.logbook import Story, faults
 from tests.chaos.struck import Crash, Strikes, StruckStore
@@ -91,14 +93,19 @@ class Town:
             await self.news.wait()
         return [self.queue.popleft() for _ in range(min(len(self.queue), BATCH))]
 
-    async def tell(self, fact: Fact) -> None:
-        """As a publisher; the fact may be lost later, at the participants' gateways, or come late."""
-        self.strikes.at("told: before", Unconfirmed())
-        if self.rng.random() >= LOST:
-            asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.02), self._hear, fact)
-        self.strikes.at("told: after", Unconfirmed())
+    async def tell_all(self, facts: Sequence[tuple[Fact, object]]) -> None:
+        """As a publisher; a fact may be lost later, at the participants' gateways, or come late."""
+        for fact, _ in facts:
+            self.strikes.at("told: before", Unconfirmed())
+            if self.rng.random() >= LOST:
+                asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.02), self._hear, fact)
+            self.strikes.at("told: after", Unconfirmed())
 
     def _hear(self, fact: Fact) -> None:
+        if isinstance(fact, MessagesStored):
+            for entry in fact.entries:
+                self._hear(stored_fact(entry))
+            return
         if isinstance(fact, MessageStored):
             story, id_ = self.stories[fact.chat_id], fact.entry.id
             story.receipts.append(fact.entry)
@@ -149,7 +156,7 @@ async def write(town: Town, database: Database, clock: Callable[[], datetime]) -
     """One writer after another, each begun where the one before it crashed."""
     while True:
         store = StruckStore(database, town.strikes)
-        recorder = Recorder(store, Files(database), town, Writer(store, 5_000, clock))  # type: ignore[arg-type]
+        recorder = Recorder(store, Files(database), town, Writer(store, 5_000, clock), together=True)  # type: ignore[arg-type]
         with contextlib.suppress(Crash):
             while True:
                 await _record(town, recorder)
