@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -221,7 +221,7 @@ class Agents:
         assert agent is not None
         assert not isinstance(frame, Hello | Extend)
         if isinstance(frame, SetState):
-            self._tasks.start(self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
+            self._begin(connection, None, self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
             return
         chat_id = frame.chat_id
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
@@ -229,7 +229,7 @@ class Agents:
             refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
             return
         if isinstance(frame, Refuse):
-            self._tasks.start(self._transfers.refuse(connection, self._hub.channels[chat_id]))
+            self._begin(connection, chat_id, self._transfers.refuse(connection, self._hub.channels[chat_id]))
             return
         self._accept(connection, chat_id)
         if isinstance(frame, Post | WriteNote | End):
@@ -237,9 +237,13 @@ class Agents:
         elif isinstance(frame, Typing | Read):
             self._show(connection, chat_id, frame)
         elif isinstance(frame, TransferChat):
-            self._tasks.start(self._transfers.transfer(connection, frame))
+            self._begin(connection, chat_id, self._transfers.transfer(connection, frame))
         else:
             assert isinstance(frame, Accept)
+
+    def _begin(self, connection: Connection, chat_id: str | None, work: Coroutine[Any, Any, None]) -> None:
+        if not self._tasks.start_for(connection, work):
+            refuse(connection, "unavailable", None, chat_id)
 
     def _accept(self, connection: Connection, chat_id: str) -> None:
         if chat_id not in connection.accepted:
@@ -253,11 +257,11 @@ class Agents:
         who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": connection.agent.id}
         channel = self._hub.channels[chat_id]
         if isinstance(frame, Typing):
-            self._tasks.start(self._publisher.mention(TypingShown(**who, active=frame.active)))
+            self._tasks.start_for(connection, self._publisher.mention(TypingShown(**who, active=frame.active)))
         elif frame.seq > (channel.position.last or 0):
             refuse(connection, "invalid", None, chat_id)
         elif frame.seq > channel.read.get(Party.AGENT, 0):
-            self._tasks.start(self._publisher.mention(ReadShown(**who, seq=frame.seq)))
+            self._tasks.start_for(connection, self._publisher.mention(ReadShown(**who, seq=frame.seq)))
 
     async def _tell(self, connection: Connection, fact: Fact) -> None:
         try:

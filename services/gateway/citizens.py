@@ -161,7 +161,7 @@ class Citizens:
             self._posting.post(connection, chat_id, frame)
         elif isinstance(frame, Typing):
             fact = TypingShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", active=frame.active)
-            self._tasks.start(self._publisher.mention(fact))
+            self._tasks.start_for(connection, self._publisher.mention(fact))
         elif isinstance(frame, Extend):
             self._extend(connection, chat_id)
         elif isinstance(frame, Read):
@@ -169,7 +169,7 @@ class Citizens:
                 refuse(connection, "invalid")
             elif frame.seq > channel.read.get(Party.CITIZEN, 0):
                 shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)
-                self._tasks.start(self._publisher.mention(shown))
+                self._tasks.start_for(connection, self._publisher.mention(shown))
 
     def _extend(self, connection: Connection, chat_id: str) -> None:
         now = self._hub.clock()

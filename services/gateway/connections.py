@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
@@ -16,19 +16,30 @@ from services.internal import AgentView
 
 MOST_BYTES = 1024 * 1024  # of frames that wait for a slow browser
 MOST_FRAMES = 4_000
+PIECE = 64 * 1024  # bytes that are written at once
 PER_PARTICIPANT = 5
 
 OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
 CLOSED = Counter("eloket_gateway_connections_closed_total", "Websockets closed by this gateway", ["party", "code"])
 
 
+class Socket(Protocol):
+    """What a connection needs of its websocket (`services/gateway/protocol.py`)."""
+
+    last_heard: float
+
+    @property
+    def may_write(self) -> bool: ...
+    def write(self, frames: Sequence[bytes]) -> None: ...
+    def soon(self, call: Callable[[], None]) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
 class Connection:
     """One websocket, seen from the hub: frames are put into the outbox and never waited for."""
 
-    def __init__(
-        self, party: Party, heard: Callable[[], float], drop: Callable[[int, str], None], session_id: str = ""
-    ) -> None:
-        self.party, self.heard, self._drop, self.session_id = party, heard, drop, session_id
+    def __init__(self, party: Party, socket: Socket, session_id: str = "") -> None:
+        self.party, self._socket, self.session_id = party, socket, session_id
         self.agent: AgentView | None = None
         self.token = ""  # of an agent's session, which is asked about again after facts may have been missed
         self.chat_id: str | None = None
@@ -39,18 +50,23 @@ class Connection:
         self.ended: set[str] = set()  # an agent's chats that ended while he followed them
         self.extended_at = float("-inf")  # when a citizen last said here that he stays
         self.lines: dict[str, Line] = {}
+        self.in_hand = 0  # pieces of work that frames of this connection began (`services/gateway/tasks.py`)
         self.caught_up: dict[tuple[str, str], Entry] | None = None  # own messages that the answer to a hello shows
         self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
         self.closing: tuple[int, str] | None = None
         self.gone = False
-        self._outbox: deque[bytes] = deque()
+        self._outbox: list[bytes] = []
         self._bytes = 0
-        self._wake = asyncio.Event()
-        self._sent = asyncio.Event()
+        self._due = False  # the outbox is written when what is ready now is done
+        self._room: asyncio.Event | None = None
 
     @property
     def participant(self) -> str:
         return self.agent.id if self.agent else f"citizen/{self.chat_id}"
+
+    def heard(self) -> float:
+        """When the browser last gave a sign of life, on the loop's clock."""
+        return self._socket.last_heard
 
     def send(self, frame: bytes) -> None:
         """Puts a frame into the outbox; over the bound the connection is closed with 4430 and resumes by itself."""
@@ -58,31 +74,51 @@ class Connection:
             return
         self._outbox.append(frame)
         self._bytes += len(frame)
-        self._wake.set()
         if self._bytes > MOST_BYTES or len(self._outbox) > MOST_FRAMES:
-            self._outbox.clear()
+            self._outbox, self._bytes = [], 0
             self.close(Close.TOO_SLOW, "reads too slowly")
-            self._drop(Close.TOO_SLOW, "reads too slowly")
+            self._socket.close(Close.TOO_SLOW, "reads too slowly")
+        elif not self._due:
+            self._flush_soon()
 
     def close(self, code: int, reason: str = "") -> None:
         """Closes once the outbox is sent; the first code stands."""
         if not self.closing:
             self.closing = (int(code), reason)
             CLOSED.labels(self.party.value, str(int(code))).inc()
-        self._wake.set()
-        self._sent.set()
+            self._flush_soon()
+        self._make_room()
 
-    async def next_frame(self) -> bytes | None:
-        """The next frame to send; None when it is to be closed now. For the one task that writes."""
-        while not self._outbox:
-            if self.closing:
-                return None
-            self._wake.clear()
-            await self._wake.wait()
-        frame = self._outbox.popleft()
-        self._bytes -= len(frame)
-        self._sent.set()
-        return frame
+    def _flush_soon(self) -> None:
+        # One write for all frames of a turn: a write is a call of the kernel, which costs more than all else here.
+        self._due = True
+        self._socket.soon(self.flush)
+
+    def flush(self) -> None:
+        """Writes the outbox as far as the socket takes it, then the close. Called again when the socket may write."""
+        self._due = False
+        while self._outbox and self._socket.may_write:
+            self._socket.write(self._piece())
+            self._make_room()
+        if self.closing and not self._outbox and self._socket.may_write:
+            self._socket.close(*self.closing)
+
+    def _piece(self) -> list[bytes]:
+        """The first frames of the outbox, about `PIECE` bytes; they leave it."""
+        outbox = self._outbox
+        if self._bytes <= PIECE:
+            self._outbox, self._bytes = [], 0
+            return outbox
+        count = size = 0
+        while count < len(outbox) and size < PIECE:
+            size += len(outbox[count])
+            count += 1
+        self._outbox, self._bytes = outbox[count:], self._bytes - size
+        return outbox[:count]
+
+    def put_down(self, _: object = None) -> None:
+        """A piece of work that is in hand has ended."""
+        self.in_hand -= 1
 
     def catch_up(self, entry: Entry) -> None:
         """A log is shown: what this participant said is not to be put into his line when he says it again."""
@@ -94,8 +130,19 @@ class Connection:
         while self._bytes * 2 > MOST_BYTES or len(self._outbox) * 2 > MOST_FRAMES:
             if self.closing or self.gone:
                 return
-            self._sent.clear()
-            await self._sent.wait()
+            self._room = self._room or asyncio.Event()
+            await self._room.wait()
+
+    def _make_room(self) -> None:
+        if self._room:
+            self._room.set()
+            self._room = None
+
+    def end(self) -> None:
+        """The websocket is over: nothing is sent any more, and nobody waits for room."""
+        self.gone = True
+        self._outbox, self._bytes = [], 0
+        self._make_room()
 
 
 @dataclass

@@ -34,7 +34,7 @@ def frame(kind: str, **members: Any) -> bytes:
 
 def stamp(at: datetime) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-23T08:00:00.123Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def message(entry: Entry, chat_id: str | None = None) -> bytes:

@@ -1,20 +1,34 @@
-"""uvicorn's websocket protocol, with the time at which the peer was last heard (its pongs included)."""
+"""uvicorn's websocket protocol without its queue: messages are handed on as they come, frames are written at once."""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import OPEN
 
 LINGER = 1.0  # seconds in which the last frame may still leave
 SOCKET = "eloket.socket"  # in the scope's extensions: the protocol object of this websocket
+MOST_PIECES = 1_024  # of one message; empty ones have no size that could be limited
+MUCH = 32 * 1024  # bytes that came at once
+TEXT = 0x81  # the first byte of a text frame that is whole (RFC 6455 §5.2)
 
 
 class HeardProtocol(WebSocketsSansIOProtocol):
-    """Any byte from the peer is a sign of life: the server pings each 4 s, so a live peer is heard as often."""
+    """Any byte from the peer is a sign of life: the server pings each 4 s, so a live peer is heard as often.
+
+    Until `hear` is called everything is as in uvicorn. From then on its queue holds nothing but the end: a message
+    costs no queue, no switch to another task, and neither stops nor starts the reading.
+    """
 
     last_heard: float = 0.0
+    _full = False
+    _hear: Callable[[bytes | None], None] | None = None
+    _writable: Callable[[], None] | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.last_heard = self.loop.time()
@@ -23,6 +37,10 @@ class HeardProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         self.last_heard = self.loop.time()
         super().data_received(data)
+        if len(data) > MUCH and self._hear and not self.transport.is_closing():
+            self.read_paused = True  # who sends without end has not every turn: libuv reads on 31 times
+            self.transport.pause_reading()
+            self.soon(self._read_on)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -30,27 +48,100 @@ class HeardProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[SOCKET] = self
 
+    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hear(self, hear: Callable[[bytes | None], None], writable: Callable[[], None]) -> None:
+        """Hands each whole message to `hear`, those first that came already; None stands for a binary one.
+
+        `writable` is called when `may_write` has become true again. Neither may raise.
+        """
+        self._hear, self._writable = hear, writable
+        del self.request, self.response  # of the handshake: 4 KB that nobody reads any more
+        while not self.queue.empty():
+            message = self.queue.get_nowait()
+            if message["type"] != "websocket.receive":
+                self.queue.put_nowait(message)
+                break
+            text = message.get("text")
+            hear(None if text is None else text.encode())
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def send_receive_event_to_app(self) -> None:
+        if self._hear is None:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if not self.close_sent:
+            self._hear(data if self.curr_msg_data_type == "text" else None)
+
+    def handle_cont(self, event: Frame) -> None:
+        super().handle_cont(event)
+        if len(self.frames) > MOST_PIECES:
+            self.frames = []
+            self.close(1009, "too many pieces")
+
+    def handle_ping(self) -> None:
+        """Answers a ping; not while the peer reads nothing, since its pings would then fill our memory."""
+        if self.may_write:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def may_write(self) -> bool:
+        """Whether frames can be written now: the peer is there, nobody has closed, and little waits for the kernel."""
+        return not (self._full or self.close_sent or self.disconnected or self.transport.is_closing())
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Sends these text frames, in one piece. Only while `may_write`."""
+        if len(frames) == 1:
+            self.transport.write(_head(len(frames[0])) + frames[0])
+        else:
+            self.transport.write(b"".join([part for frame in frames for part in (_head(len(frame)), frame)]))
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Calls it after what is ready now."""
+        self.loop.call_soon(call)
+
+    def pause_writing(self) -> None:
+        self._full = True
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        super().resume_writing()
+        if self._writable:
+            self.soon(self._writable)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def keepalive_timeout(self) -> None:
         """No pong in time: the peer is gone. A transport that is merely closed waits for minutes until it has read."""
         super().keepalive_timeout()
         self.loop.call_later(LINGER, self.transport.abort)
 
-    async def send(self, message: Any) -> None:
-        """Like uvicorn's, but a peer that does not answer our close is let go, whatever it has not read."""
-        await super().send(message)
-        if self.close_sent and self.close_timer is not None:
-            self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
-
-    def close_over_backlog(self, code: int, reason: str) -> None:
-        """Closes a peer that reads too slowly: the close frame stands behind what it has not read, for 10 s at most."""
-        if self.close_sent or self.transport.is_closing():
+    def close(self, code: int, reason: str = "") -> None:
+        """Closes behind what was written; who does not answer is let go after 10 s, whatever he has not read."""
+        if self.close_sent or self.conn.state is not OPEN or self.transport.is_closing():
             return
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._read_on()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+def _head(length: int) -> bytes:
+    """What stands before the text of a whole, unmasked frame; no extension is ever agreed on (RFC 6455 §5.2)."""
+    if length < 126:
+        return bytes((TEXT, length))
+    return struct.pack("!BBH", TEXT, 126, length) if length < 65_536 else struct.pack("!BBQ", TEXT, 127, length)

@@ -1,15 +1,16 @@
-"""The only file that touches a websocket: read, write, close. What frames mean is decided elsewhere."""
+"""The two websockets: who may open one, and its frames in their order. What frames mean is decided elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
+from contextvars import copy_context
 from typing import Any, Literal, Protocol
 
 import structlog
 from fastapi import FastAPI, WebSocket
-from starlette.websockets import WebSocketDisconnect
+from starlette.routing import WebSocketRoute
 
 from services.contracts import Party
 from services.departments import Departments
@@ -51,24 +52,56 @@ class Conversation:
         self._messages = Bucket(limits.MESSAGES_PER_CONNECTION, now) if limited else None
         self._hellos = Bucket(limits.HELLOS_PER_CONNECTION, now) if limited else None
         self._bad = Bucket(limits.BAD_FRAMES_PER_CONNECTION, now)
-        self._stash: deque[Frame] = deque()
+        self._party: Literal["citizen", "agent"] = "citizen" if connection.party is Party.CITIZEN else "agent"
+        self._stash: deque[Frame] | None = None  # what came before the welcome
         self.greeting: asyncio.Task[None] | None = None
 
-    def receive(self, text: str | bytes) -> None:
-        """One frame from the browser. Raises `Malformed`."""
+    def receive(self, text: bytes | None) -> None:
+        """One frame from the browser; None when it was binary. Returns at once, raises nothing; may close."""
+        if self.connection.closing:
+            return
+        try:
+            self._receive(text)
+        except Malformed:
+            code, reason = (Close.BAD_FRAME, "not a frame of this protocol") if _is_utf8(text) else (1007, "no UTF-8")
+            self.connection.close(code, reason)
+        except Exception:
+            log.exception("frame_failed")
+            self.connection.close(Close.RESTART, "try again")
+
+    def _receive(self, text: bytes | None) -> None:
         if self._frames and self._frames.take(time.monotonic()):
             self.connection.close(Close.TOO_MANY_FRAMES, "too many frames")
             return
-        party: Literal["citizen", "agent"] = "citizen" if self.connection.party is Party.CITIZEN else "agent"
-        frame = parse(text, party)
-        if isinstance(frame, Refused):
+        if text is None:
+            raise Malformed
+        frame = parse(text, self._party)
+        if self.greeting is None:
+            self._begin(frame)
+        elif isinstance(frame, Refused):
             self._refuse(frame)
-        elif self._stash or self.greeting is None or not self.greeting.done():
-            if len(self._stash) >= MOST_STASHED:
-                self.connection.close(Close.TOO_MANY_FRAMES, "too many frames before the welcome")
-            self._stash.append(frame)
+        elif self._stash is not None or not self.greeting.done():
+            self._keep(frame)
         else:
             self._take(frame)
+
+    def _begin(self, frame: Frame | Refused) -> None:
+        if isinstance(frame, Hello):
+            self.greet(frame)
+        else:
+            self.connection.close(Close.UNAUTHENTICATED, "the first frame must be hello")
+
+    def no_hello_yet(self) -> None:
+        """The time for a hello is over."""
+        if self.greeting is None:
+            self.connection.close(Close.UNAUTHENTICATED, "no hello in time")
+
+    def _keep(self, frame: Frame) -> None:
+        self._stash = deque() if self._stash is None else self._stash
+        if len(self._stash) >= MOST_STASHED:
+            self.connection.close(Close.TOO_MANY_FRAMES, "too many frames before the welcome")
+        else:
+            self._stash.append(frame)
 
     def _refuse(self, refused: Refused) -> None:
         refuse(self.connection, refused.code, refused.id, refused.chat_id)
@@ -110,13 +143,23 @@ class Conversation:
         while self._stash and not self.connection.closing and self.greeting and self.greeting.done():
             self._take(self._stash.popleft())
         if self.greeting and self.greeting.done():
-            self.connection.caught_up = None
+            self.connection.caught_up = self._stash = None
 
     async def end(self) -> None:
+        """The websocket is over: what its frames began ends, or is seen through by those who began it."""
+        self.connection.end()
         if self.greeting:
             self.greeting.cancel()
             await asyncio.gather(self.greeting, return_exceptions=True)
         self._room.leave(self.connection)
+
+
+def _is_utf8(text: bytes | None) -> bool:
+    try:
+        (text or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def own_origin(headers: Any, origins: frozenset[str] = frozenset()) -> bool:
@@ -131,36 +174,40 @@ def install(
     """The two websockets of the protocol."""
     origins = departments.origins()
 
-    @app.websocket("/ws/citizen")
     async def citizen(websocket: WebSocket) -> None:
         begin_trace()
         await websocket.accept()
+        socket = _socket(websocket)
         if "origin" in websocket.headers and not own_origin(websocket.headers, origins):
-            await _close(websocket, Close.FORBIDDEN_ORIGIN)
+            socket.close(Close.FORBIDDEN_ORIGIN)
             return
-        connection = _connection(websocket, Party.CITIZEN)
+        connection = Connection(Party.CITIZEN, socket)
         await _serve(websocket, Conversation(connection, _CitizenRoom(citizens), limited))
 
-    @app.websocket("/ws/agent")
     async def agent(websocket: WebSocket) -> None:
         begin_trace()
         await websocket.accept()
+        socket = _socket(websocket)
         if not own_origin(websocket.headers):
-            await _close(websocket, Close.FORBIDDEN_ORIGIN)
+            socket.close(Close.FORBIDDEN_ORIGIN)
             return
         try:
             token = session_token(websocket.cookies, websocket.headers.get("host", ""))
             session = await upstream.session(token) if token else None
         except Unavailable:
-            await websocket.send_text(frames.error("unavailable").decode())
-            await _close(websocket, Close.RESTART)
+            if socket.may_write:
+                socket.write([frames.error("unavailable")])
+            socket.close(Close.RESTART)
             return
         if session is None:
-            await _close(websocket, Close.UNAUTHENTICATED)
+            socket.close(Close.UNAUTHENTICATED)
             return
-        connection = _connection(websocket, Party.AGENT, session.session_id)
+        connection = Connection(Party.AGENT, socket, session.session_id)
         connection.agent, connection.token = session.agent, token or ""
         await _serve(websocket, Conversation(connection, agents, limited))
+
+    # Starlette's own route: FastAPI's would keep what it builds for each request as long as the websocket is open.
+    app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
 
 
 class _CitizenRoom:
@@ -177,72 +224,19 @@ class _CitizenRoom:
             connection.close(Close.UNAUTHENTICATED, "no or a bad token")
 
 
-def _connection(websocket: WebSocket, party: Party, session_id: str = "") -> Connection:
+def _socket(websocket: WebSocket) -> HeardProtocol:
     socket: HeardProtocol = websocket.scope["extensions"][SOCKET]
-    return Connection(party, lambda: socket.last_heard, socket.close_over_backlog, session_id)
+    return socket
 
 
 async def _serve(websocket: WebSocket, conversation: Conversation) -> None:
-    connection = conversation.connection
-    writer = asyncio.create_task(_write(websocket, connection))
+    """Frames go past this task, straight from the protocol to the conversation: it only waits for the end."""
+    context = copy_context()  # what frames begin belongs to this trace
+    patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, conversation.no_hello_yet)
     try:
-        await _read(websocket, conversation)
-        if connection.closing:
-            await writer
-    except WebSocketDisconnect:
-        pass
+        _socket(websocket).hear(lambda text: context.run(conversation.receive, text), conversation.connection.flush)
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
     finally:
-        writer.cancel()
+        patience.cancel()
         await conversation.end()
-        await asyncio.gather(writer, return_exceptions=True)
-
-
-async def _read(websocket: WebSocket, conversation: Conversation) -> None:
-    connection = conversation.connection
-    try:
-        async with asyncio.timeout(HELLO_LIMIT):
-            first = await _next(websocket)
-        frame = parse(first, "citizen" if connection.party is Party.CITIZEN else "agent")
-        if not isinstance(frame, Hello):
-            connection.close(Close.UNAUTHENTICATED, "the first frame must be hello")
-            return
-        conversation.greet(frame)
-        while True:
-            conversation.receive(await _next(websocket))
-            if connection.closing:
-                await _until_closed(websocket)
-                return
-    except TimeoutError:
-        connection.close(Close.UNAUTHENTICATED, "no hello in time")
-    except Malformed:
-        connection.close(Close.BAD_FRAME, "not a frame of this protocol")
-
-
-async def _next(websocket: WebSocket) -> str | bytes:
-    message = await websocket.receive()
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1006))
-    text = message.get("text")
-    if text is None:
-        raise Malformed
-    return str(text)
-
-
-async def _until_closed(websocket: WebSocket) -> None:
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def _write(websocket: WebSocket, connection: Connection) -> None:
-    """Sends the outbox, then the close; waits for the browser as long as it takes (the outbox is bounded)."""
-    try:
-        while (frame := await connection.next_frame()) is not None:
-            await websocket.send_text(frame.decode())
-        code, reason = connection.closing or (Close.ENDED, "")
-        await _close(websocket, code, reason)
-    except (WebSocketDisconnect, RuntimeError):
-        return
-
-
-async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
-    await websocket.close(int(code), reason)

@@ -8,7 +8,10 @@ from typing import Any
 
 import structlog
 
+from services.gateway.connections import Connection
+
 log = structlog.get_logger()
+MOST_IN_HAND = 32  # pieces of work that one connection's frames began, beside its messages
 
 
 class Tasks:
@@ -23,6 +26,18 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def start_for(self, connection: Connection, work: Coroutine[Any, Any, None]) -> bool:
+        """Begins what a frame of this connection asks for; False, and not begun, when it has too much in hand.
+
+        Frames come in as fast as the network brings them, and nothing but this bounds what they begin.
+        """
+        if connection.in_hand >= MOST_IN_HAND:
+            work.close()
+            return False
+        connection.in_hand += 1
+        self.start(work).add_done_callback(connection.put_down)
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -56,7 +56,7 @@ class Raw:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, gateway: Gateway, path: str = "/ws/citizen") -> "Raw":
+    async def open(cls, gateway: Gateway, path: str = "/ws/citizen", **headers: str) -> "Raw":
         host, port = gateway.address.split(":")
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -65,6 +65,7 @@ class Raw:
         reader, writer = await asyncio.open_connection(sock=sock, limit=4_096)
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"GET {path} HTTP/1.1\r\nHost: {gateway.address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"{head}Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
         answer = await reader.readuntil(b"\r\n\r\n")
         assert b" 101 " in answer.split(b"\r\n")[0]

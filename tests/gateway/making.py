@@ -1,7 +1,8 @@
 """Entries, chats, agents and connections for the gateway's tests."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -72,9 +73,37 @@ def open_session(agent_id: str = AN, token: str | None = None) -> OpenSession:
     return OpenSession(session_id=f"session-{agent_id}", token=token, expires_at=expires, agent=agent_view(agent_id))
 
 
-def citizen(drop: Callable[[int, str], None] = lambda code, reason: None, chat_id: str = CHAT) -> Connection:
+class Paper:
+    """In a websocket's place: what is written stands in `written`. While it is `full` the outbox keeps everything."""
+
+    last_heard = 0.0
+
+    def __init__(self, full: bool = True) -> None:
+        self.full = full
+        self.written: list[bytes] = []
+        self.pieces = self.asked = 0
+        self.closed: tuple[int, str] | None = None
+
+    @property
+    def may_write(self) -> bool:
+        return not self.full and self.closed is None
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        self.written += frames
+        self.pieces += 1
+
+    def soon(self, call: Callable[[], None]) -> None:
+        self.asked += 1
+        if not self.full:
+            asyncio.get_running_loop().call_soon(call)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = self.closed or (code, reason)
+
+
+def citizen(socket: Paper | None = None, chat_id: str = CHAT) -> Connection:
     """A citizen's connection whose hello was accepted."""
-    connection = Connection(Party.CITIZEN, lambda: 0.0, drop)
+    connection = Connection(Party.CITIZEN, socket or Paper())
     connection.chat_id = chat_id
     connection.sender = Sender(party=Party.CITIZEN, id="citizen", name="An Peeters")
     return connection
@@ -82,7 +111,7 @@ def citizen(drop: Callable[[int, str], None] = lambda code, reason: None, chat_i
 
 def agent(agent_id: str = AN, session_id: str = "") -> Connection:
     """An agent's connection whose hello was accepted."""
-    connection = Connection(Party.AGENT, lambda: 0.0, lambda code, reason: None, session_id or f"session-{agent_id}")
+    connection = Connection(Party.AGENT, Paper(), session_id or f"session-{agent_id}")
     connection.agent = agent_view(agent_id)
     connection.sender = Sender(party=Party.AGENT, id=agent_id, name=connection.agent.name)
     return connection

@@ -18,7 +18,18 @@ from deploy.onemachine import ports
 from services import internal, problems, topology
 from services.broker import Publisher, declare_topology
 from services.chassis import Service
-from services.contracts import ButtonReason, Cause, ChatStatus, Entry, Fact, MessagePosted, Note, Party, decode
+from services.contracts import (
+    ButtonReason,
+    Cause,
+    ChatStatus,
+    Entry,
+    Fact,
+    MessagePosted,
+    MessagesPosted,
+    Note,
+    Party,
+    decode,
+)
 from services.departments import load_departments
 from services.gateway.agents import Agents
 from services.gateway.app import create_app
@@ -101,8 +112,8 @@ class Others:
             query = internal.HistoryQuery.model_validate_json(body)
             return internal.History(chats=[self._page(w, query.notes) for w in query.chats if w.chat_id in self.logs])
         if path == internal.TAILS:
-            ids = internal.ChatsQuery.model_validate_json(body).chat_ids
-            return internal.Tails(tails={c: len(self.logs[c]) for c in ids if c in self.logs})
+            after = internal.TailsQuery.model_validate_json(body).after or {}
+            return internal.Tails(tails={c: seq + 1 for c, seq in after.items() if len(self.logs.get(c, ())) > seq})
         if path == internal.AGENTS:
             wanted = internal.AgentsQuery.model_validate_json(body).ids
             return internal.Agents(agents=[a for a in self.agents.values() if wanted is None or a.id in wanted])
@@ -215,6 +226,9 @@ class World:
     async def take(self, message: AbstractIncomingMessage) -> None:
         fact = decode(message.body)
         self.facts.append(fact)
+        if isinstance(fact, MessagesPosted) and self.storing:
+            for posted in fact.posted:
+                await self.store(posted)
         if isinstance(fact, MessagePosted) and self.storing:
             await self.store(fact)
 

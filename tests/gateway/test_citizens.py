@@ -204,11 +204,11 @@ async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_t
     world.others.open(CHAT)
     connection = await greeted(parts)
     sent(connection)
-    exchange, parts.publisher._exchange = parts.publisher._exchange, None
+    channel, parts.publisher._channel = parts.publisher._channel, None
     parts.citizens.take(connection, Extend())
     await until(lambda: connection._outbox, "the refusal")
     assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
-    parts.publisher._exchange = exchange
+    parts.publisher._channel = channel
     for _ in range(5):
         parts.citizens.take(connection, Extend())
     assert [s.chat_id for s in await world.hear(CitizenStayed)] == [CHAT]

@@ -1,33 +1,61 @@
 """`services/gateway/connections.py`: bounded outboxes, and at most five connections of one participant."""
 
 import asyncio
+from collections.abc import Callable
+
+import pytest
 
 from services.contracts import Party
-from services.gateway.connections import MOST_BYTES, MOST_FRAMES, PER_PARTICIPANT, Register
+from services.gateway.connections import MOST_BYTES, MOST_FRAMES, PER_PARTICIPANT, Connection, Register
 from services.gateway.frames import Close
-from tests.gateway.making import AN, BERT, agent, citizen, sent
+from tests.gateway.making import AN, BERT, Paper, agent, citizen, sent
 
 
-async def test_frames_come_out_in_order_and_the_close_after_them() -> None:
-    connection = citizen()
+async def test_the_frames_of_a_turn_are_written_in_one_piece_in_order_and_the_close_after_them() -> None:
+    socket = Paper(full=False)
+    connection = citizen(socket)
     connection.send(b"1")
     connection.send(b"2")
+    assert (socket.written, socket.asked) == ([], 1)
     connection.close(Close.ENDED, "citizen")
     connection.send(b"3")
-    assert [await connection.next_frame() for _ in range(3)] == [b"1", b"2", None]
-    assert connection.closing == (1000, "citizen")
-
-
-async def test_the_writer_is_woken_by_a_frame_and_by_a_close() -> None:
-    connection = citizen()
-    waiting = asyncio.create_task(connection.next_frame())
     await asyncio.sleep(0)
+    assert (socket.written, socket.pieces, socket.closed) == ([b"1", b"2"], 1, (1000, "citizen"))
+
+
+async def test_a_close_alone_is_written_too() -> None:
+    socket = Paper(full=False)
+    citizen(socket).close(Close.RESTART, "restart")
+    await asyncio.sleep(0)
+    assert socket.closed == (1012, "restart")
+
+
+async def test_what_a_full_socket_does_not_take_waits_and_goes_on_in_order() -> None:
+    socket = Paper(full=False)
+    connection = citizen(socket)
     connection.send(b"1")
-    assert await waiting == b"1"
-    waiting = asyncio.create_task(connection.next_frame())
     await asyncio.sleep(0)
-    connection.close(Close.RESTART)
-    assert await waiting is None
+    socket.full = True
+    connection.send(b"2")
+    connection.send(b"3")
+    connection.close(Close.ENDED)
+    connection.flush()
+    assert (socket.written, socket.closed) == ([b"1"], None)
+    socket.full = False
+    connection.flush()
+    assert (socket.written, socket.closed) == ([b"1", b"2", b"3"], (1000, ""))
+
+
+async def test_what_is_much_is_written_in_pieces() -> None:
+    """However long the outbox, the kernel is given little more at a time than it has said that it takes."""
+    socket = Paper(full=False)
+    connection, frames = citizen(socket), [bytes([n]) * 10_000 for n in range(100)]
+    for frame in frames:
+        connection.send(frame)
+    await asyncio.sleep(0)
+    assert socket.written == frames
+    assert 10 < socket.pieces < 20
+    assert connection._bytes == 0
 
 
 async def test_the_first_code_stands() -> None:
@@ -38,38 +66,38 @@ async def test_the_first_code_stands() -> None:
 
 
 async def test_over_the_bound_of_bytes_the_connection_is_dropped_with_4430() -> None:
-    dropped: list[int] = []
-    connection = citizen(lambda code, reason: dropped.append(code))
+    socket = Paper()
+    connection = citizen(socket)
     frame = b"x" * 64 * 1024
     for _ in range(MOST_BYTES // len(frame)):
         connection.send(frame)
-    assert dropped == []
+    assert socket.closed is None
     connection.send(b"y")
-    assert dropped == [Close.TOO_SLOW]
-    assert connection.closing is not None
-    assert connection.closing[0] == Close.TOO_SLOW
+    assert socket.closed == (Close.TOO_SLOW, "reads too slowly")
+    assert connection.closing == socket.closed
     assert not connection._outbox, "nothing is kept for it"
     connection.send(b"z")
-    assert dropped == [Close.TOO_SLOW]
-    assert await connection.next_frame() is None
+    assert not connection._outbox
 
 
 async def test_over_the_bound_of_frames_too_and_what_was_read_does_not_count() -> None:
-    dropped: list[int] = []
-    connection = citizen(lambda code, reason: dropped.append(code))
+    socket = Paper(full=False)
+    connection = citizen(socket)
     for _ in range(2 * MOST_FRAMES):
         connection.send(b"x")
-        assert await connection.next_frame() == b"x"
+        connection.flush()
+    assert len(socket.written) == 2 * MOST_FRAMES
+    socket.full = True
     for _ in range(MOST_FRAMES):
         connection.send(b"x")
-    assert dropped == []
+    assert socket.closed is None
     connection.send(b"x")
-    assert dropped == [Close.TOO_SLOW]
+    assert connection.closing == (Close.TOO_SLOW, "reads too slowly")
 
 
 async def test_a_long_log_waits_for_its_reader_and_is_never_too_slow() -> None:
-    dropped: list[int] = []
-    connection, frame = citizen(lambda code, reason: dropped.append(code)), b"x" * 16_000
+    socket = Paper()
+    connection, frame = citizen(socket), b"x" * 16_000
 
     async def write() -> None:
         for _ in range(500):
@@ -77,20 +105,26 @@ async def test_a_long_log_waits_for_its_reader_and_is_never_too_slow() -> None:
             await connection.room()
         connection.close(Close.ENDED)
 
-    writing, read = asyncio.create_task(write()), 0
-    while await connection.next_frame() is not None:
-        read += 1
-    await writing
-    assert (read, dropped) == (500, [])
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        await asyncio.sleep(0)
+        assert len(connection._outbox) < 50
+        socket.full = False
+        connection.flush()
+        socket.full = True
+    socket.full = False
+    connection.flush()
+    assert (len(socket.written), socket.closed) == (500, (1000, ""))
 
 
-async def test_nobody_waits_for_room_in_a_connection_that_is_over() -> None:
+@pytest.mark.parametrize("over", [lambda c: c.close(Close.RESTART), lambda c: c.end()])
+async def test_nobody_waits_for_room_in_a_connection_that_is_over(over: Callable[[Connection], None]) -> None:
     connection = citizen()
     connection.send(b"x" * (MOST_BYTES // 2 + 1))
     waiting = asyncio.create_task(connection.room())
     await asyncio.sleep(0)
     assert not waiting.done()
-    connection.close(Close.RESTART)
+    over(connection)
     await asyncio.wait_for(waiting, 1)
 
 

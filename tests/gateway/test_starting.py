@@ -147,10 +147,10 @@ async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blu
     one = Starting(parts.publisher, parts.upstream, parts.buttons, departments, KEYS)
     parts.buttons.hear(told(9))
     world.others.held = internal.Held(hold=HOLD)
-    exchange, parts.publisher._exchange = parts.publisher._exchange, None  # the broker takes nothing for a moment
+    channel, parts.publisher._channel = parts.publisher._channel, None  # the broker takes nothing for a moment
     with pytest.raises(Problem, match="unavailable"):
         await one.start(StartChat(), "sleutel", "::1")
-    parts.publisher._exchange = exchange
+    parts.publisher._channel = channel
     parts.buttons.hear(told(10, green=False))
     another = Starting(parts.publisher, parts.upstream, parts.buttons, departments, KEYS)
     with pytest.raises(Problem, match="button_blue"):

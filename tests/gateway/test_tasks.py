@@ -4,7 +4,8 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from services.gateway.tasks import Tasks
+from services.gateway.tasks import MOST_IN_HAND, Tasks
+from tests.gateway.making import citizen
 
 
 async def test_work_that_fails_is_logged_and_forgotten() -> None:
@@ -33,3 +34,19 @@ async def test_settling_waits_and_then_cancels_what_is_left() -> None:
     assert done == ["quick"]
     assert slow.cancelled()
     await tasks.settle(0.2)
+
+
+async def test_what_one_connection_has_in_hand_is_bounded() -> None:
+    tasks, one, other, go = Tasks(), citizen(), citizen(), asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+
+    assert [tasks.start_for(one, work()) for _ in range(MOST_IN_HAND + 1)] == [True] * MOST_IN_HAND + [False]
+    assert tasks.start_for(other, work())
+    go.set()
+    await tasks.settle(1)
+    await asyncio.sleep(0)
+    assert (one.in_hand, other.in_hand) == (0, 0)
+    assert tasks.start_for(one, work())
+    await tasks.settle(1)

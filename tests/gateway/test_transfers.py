@@ -100,7 +100,7 @@ async def test_what_is_not_his_to_refuse_is_unavailable(
 
 
 async def test_a_refusal_that_cannot_be_told_is_unavailable(world: World, parts: Parts, an: Connection) -> None:
-    exchange, parts.publisher._exchange = parts.publisher._exchange, None
+    channel, parts.publisher._channel = parts.publisher._channel, None
     await parts.transfers.refuse(an, Channel(CHAT, refusable_by=AN))
-    parts.publisher._exchange = exchange
+    parts.publisher._channel = channel
     assert [f["code"] for f in sent(an)] == ["unavailable"]
