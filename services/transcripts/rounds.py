@@ -1,8 +1,9 @@
 """RULES of seq: which entries go into which round, and what a duplicate key means. No I/O.
 
-A batch is stored in rounds. In a round stands at most one entry of each chat, with that chat's tail + 1. The tail is
-what this writer itself has stored, or has read (both with majority): so n + 1 is only tried by one who knows that n is
-there, and whatever fails leaves no hole. The seal is the last entry of a chat: nothing comes after it.
+A batch is stored in rounds. In a round each chat has a run of entries, from its tail + 1 on. The tail is what this
+writer itself has stored, or has read (both with majority); where a run is longer than one, the round is stored in order
+and ends at the first duplicate. So n + 1 is only tried where n is there, and whatever fails or lands late leaves no
+hole. The seal is the last entry of a chat: nothing comes after it.
 """
 
 from __future__ import annotations
@@ -134,6 +135,18 @@ def barred(wanted: Wanted, tail: Tail, limit: int) -> Outcome | None:
 def next_entry(wanted: Wanted, tail: Tail, now: datetime) -> Entry:
     """The entry after `tail`; times within a chat never go back, though the clocks of two writers differ."""
     return wanted.entry(tail.seq + 1, max(now, tail.at) if tail.at else now)
+
+
+def run_of(line: Iterable[Wanted], tail: Tail, limit: int, now: datetime) -> list[tuple[Wanted, Entry]]:
+    """The entries of a chat that may go in one round, one after the other: up to the first that is barred."""
+    run: list[tuple[Wanted, Entry]] = []
+    for wanted in line:
+        if barred(wanted, tail, limit) is not None:
+            break
+        entry = next_entry(wanted, tail, now)
+        run.append((wanted, entry))
+        tail = tail_after(entry)
+    return run
 
 
 def tail_after(entry: Entry) -> Tail:

@@ -113,13 +113,15 @@ class Store:
         """The last entry of each chat; `Tail()` for one without a log."""
         return dict(await asyncio.gather(*(self._tail(c) for c in chat_ids)))
 
-    async def insert(self, entries: Sequence[Entry]) -> set[int]:
-        """Stores a round (at most one entry of each chat); gives the positions that met a duplicate key.
+    async def insert(self, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
+        """Stores a round; gives the positions that met a duplicate key.
 
+        `in_order`: each only when all before it were stored, and none after a duplicate (MongoDB manual, `insert`,
+        `ordered`); needed when a chat has several, so that none can leave a hole before it, even when it lands late.
         Raises `PyMongoError` on anything else that went wrong, a missing majority too: then nothing is known.
         """
         try:
-            await self._entries.insert_many([document(e) for e in entries], ordered=False)
+            await self._entries.insert_many([document(e) for e in entries], ordered=in_order)
         except BulkWriteError as error:
             return _duplicates(error)
         for entry in entries:

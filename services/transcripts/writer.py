@@ -23,8 +23,8 @@ from services.transcripts.rounds import (
     Tail,
     Wanted,
     barred,
-    next_entry,
     repeat,
+    run_of,
     tail_after,
     unread,
 )
@@ -96,16 +96,19 @@ class Writer:
 
     async def _insert(self, heads: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
         now = self._clock()
-        entries = [next_entry(w, self._tails.get(w.chat_id) or Tail(), now) for w in heads]
-        taken = await self._store.insert(entries)
+        known = [(w.chat_id, self._tails.get(w.chat_id) or Tail()) for w in heads]
+        runs = [pair for chat_id, tail in known for pair in run_of(lines.line(chat_id), tail, self._limit, now)]
+        in_order = len(runs) > len(heads)
+        taken = await self._store.insert([entry for _, entry in runs], in_order)
         counting.ROUNDS.inc()
-        for index, (wanted, entry) in enumerate(zip(heads, entries, strict=True)):
+        tried = runs[: min(taken)] if in_order and taken else runs
+        for index, (wanted, entry) in enumerate(tried):
             if index not in taken:
                 self._tails.set(wanted.chat_id, tail_after(entry))
                 _finish(lines, outcomes, wanted, Stored(entry, repeated=False))
         if taken:
             counting.COLLISIONS.inc(len(taken))
-            await self._look_up([heads[i] for i in sorted(taken)], lines, outcomes)
+            await self._look_up([runs[i][0] for i in sorted(taken)], lines, outcomes)
 
     async def _look_up(self, collided: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
         """After a duplicate key: an id that is there keeps its seq, any other is tried again after the new tail."""

@@ -32,9 +32,9 @@ def drop() -> None:
     """Stored, says the database's answer; but one in twenty was never written."""
     insert, turns = Store.insert, itertools.count(1)
 
-    async def forgetful(self: Store, entries: Sequence[Entry]) -> set[int]:
+    async def forgetful(self: Store, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
         kept = [(i, e) for i, e in enumerate(entries) if e.event is not None or next(turns) % 20]
-        taken = await insert(self, [e for _, e in kept]) if kept else set()
+        taken = await insert(self, [e for _, e in kept], in_order) if kept else set()
         return {kept[i][0] for i in taken}
 
     Store.insert = forgetful  # type: ignore[method-assign]
@@ -76,14 +76,14 @@ def early() -> None:
     """The database's answer is not waited for: receipt and acknowledgement go out before anything is written."""
     insert, writing = Store.insert, set()
 
-    async def write_later(self: Store, entries: Sequence[Entry]) -> None:
+    async def write_later(self: Store, entries: Sequence[Entry], in_order: bool) -> None:
         await asyncio.sleep(EARLY)
-        await insert(self, entries)
+        await insert(self, entries, in_order)
 
-    async def hasty(self: Store, entries: Sequence[Entry]) -> set[int]:
+    async def hasty(self: Store, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
         if any(e.event is not None for e in entries):
-            return await insert(self, entries)
-        writing.add(task := asyncio.create_task(write_later(self, entries)))
+            return await insert(self, entries, in_order)
+        writing.add(task := asyncio.create_task(write_later(self, entries, in_order)))
         task.add_done_callback(writing.discard)
         return set()
 

@@ -95,19 +95,20 @@ class StruckStore(Store):
     async def find(self, chat_id: str, ids: Iterable[str]) -> dict[str, Entry]:
         return await self._struck("ids looked up", super().find(chat_id, ids))
 
-    async def insert(self, entries: Sequence[Entry]) -> set[int]:
+    async def insert(self, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
         rng = self._strikes.rng
         if rng.random() < AWAY:
-            await super().insert(rng.sample(list(entries), rng.randint(1, len(entries))))
+            some = list(entries) if in_order else rng.sample(list(entries), len(entries))
+            await super().insert(some[: rng.randint(1, len(entries))], in_order)
             self._strikes.either("round half stored", WTimeoutError("round half stored"))
         if rng.random() < AWAY:
-            self._left_behind(asyncio.ensure_future(self._land_late(list(entries), rng.uniform(0, LATE))))
+            self._left_behind(asyncio.ensure_future(self._land_late(list(entries), in_order, rng.uniform(0, LATE))))
             self._strikes.either("round lands late", AutoReconnect("round lands late"))
-        return await self._struck("round", super().insert(entries))
+        return await self._struck("round", super().insert(entries, in_order))
 
-    async def _land_late(self, entries: list[Entry], seconds: float) -> None:
+    async def _land_late(self, entries: list[Entry], in_order: bool, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await super().insert(entries)
+        await super().insert(entries, in_order)
 
     def _left_behind(self, task: asyncio.Future[Any]) -> None:
         async def end() -> None:

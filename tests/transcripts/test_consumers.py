@@ -95,12 +95,12 @@ async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypa
     async with start() as bench:
         real, failures = bench.store.insert, 4
 
-        async def insert(entries: Sequence[Entry]) -> set[int]:
+        async def insert(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
             nonlocal failures
             failures -= 1
             if failures >= 0:
                 raise AutoReconnect("away")
-            return await real(entries)
+            return await real(entries, in_order)
 
         monkeypatch.setattr(bench.store, "insert", insert)
         await ear.put(opened_fact(chat), posted(chat))
@@ -114,10 +114,10 @@ async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds
     async with start() as bench:
         real = bench.store.insert
 
-        async def insert(entries: Sequence[Entry]) -> set[int]:
+        async def insert(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
             if away:
                 raise AutoReconnect("away")
-            return await real(entries)
+            return await real(entries, in_order)
 
         async def probe() -> None:
             probes.append(0.0)

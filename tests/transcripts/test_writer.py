@@ -58,14 +58,41 @@ async def test_many_chats_share_a_round(store: Store, monkeypatch: pytest.Monkey
     inserts: list[int] = []
     real = store.insert
 
-    async def counted(entries: Sequence[Entry]) -> set[int]:
+    async def counted(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
         inserts.append(len(entries))
-        return await real(entries)
+        return await real(entries, in_order)
 
     monkeypatch.setattr(store, "insert", counted)
     writer, chats = Writer(store, LIMIT), [new_id() for _ in range(20)]
     await store_all(writer, [w for c in chats for w in opening(opened_fact(c))])
-    assert inserts == [20, 20]
+    assert inserts == [40]
+
+
+async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(store: Store):
+    chats, writer = [new_id() for _ in range(3)], Writer(store, LIMIT)
+    wanted = [w for c in chats for w in opening(opened_fact(c))]
+    said = [text(c, "citizen", n) for c in chats for n in (1, 2, 2, 3)]
+    outcomes = await store_all(writer, [*wanted, *said])
+    for chat in chats:
+        log = await store.entries(chat)
+        assert [e.seq for e in log] == [1, 2, 3, 4, 5]
+        assert [e.id for e in log[2:]] == [text(chat, "citizen", n).id for n in (1, 2, 3)]
+    assert sum(isinstance(o, Stored) and o.repeated for o in outcomes) == 3
+
+
+async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store: Store, database: Database):
+    chat, other = new_id(), new_id()
+    writer = Writer(store, LIMIT)
+    await store_all(writer, [*opening(opened_fact(chat)), *opening(opened_fact(other))])
+    await store_all(Writer(Store(database), LIMIT), [text(chat, "an", 0)])
+    mine = [text(chat, "citizen", n) for n in range(3)]
+    outcomes = await store_all(writer, [*mine, text(other, "citizen", 9)])
+    assert all(isinstance(o, Stored) for o in outcomes)
+    log = await store.entries(chat)
+    assert [(e.seq, e.id) for e in log[2:]] == [
+        (3, text(chat, "an", 0).id),
+        *((4 + n, m.id) for n, m in enumerate(mine)),
+    ]
 
 
 async def test_known_tails_are_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -166,27 +193,28 @@ class FaultyStore(Store):
             raise AutoReconnect("before the ids")
         return await super().find(chat_id, ids)
 
-    async def insert(self, entries: Sequence[Entry]) -> set[int]:
+    async def insert(self, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
         if error := self.next:
             self.next = None
             raise error
         if self.fails():
             raise AutoReconnect("before the insert")
         if self.fails():
-            await super().insert(self.random.sample(list(entries), self.random.randint(1, len(entries))))
+            some = list(entries) if in_order else self.random.sample(list(entries), len(entries))
+            await super().insert(some[: self.random.randint(1, len(entries))], in_order)
             raise WTimeoutError("some of it was stored")
         if self.fails():
-            task = asyncio.create_task(self._late(list(entries)))
+            task = asyncio.create_task(self._late(list(entries), in_order))
             self.late.add(task)
             raise AutoReconnect("it lands late")
-        taken = await super().insert(entries)
+        taken = await super().insert(entries, in_order)
         if self.fails():
             raise AutoReconnect("after the insert")
         return taken
 
-    async def _late(self, entries: list[Entry]) -> set[int]:
+    async def _late(self, entries: list[Entry], in_order: bool) -> set[int]:
         await asyncio.sleep(self.random.uniform(0, 0.05))
-        return await super().insert(entries)
+        return await super().insert(entries, in_order)
 
 
 async def sender(writers: list[Writer], chat: str, name: str, count: int, random: Random) -> list[Outcome]:
