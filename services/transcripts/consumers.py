@@ -23,15 +23,12 @@ from pydantic import ValidationError
 from services import topology
 from services.broker import Link, given_up_is_failure, underlay
 from services.consuming import FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay, until_probe_succeeds
-from services.contracts import ChatState
-from services.transcripts.parcels import Delivery, Parcel, acknowledged_together, finish, once_more, unpack
+from services.transcripts.parcels import Delivery, Parcel, acknowledged_together, finish, late, once_more, unpack
 from services.transcripts.recording import Recorder, Verdict
 
 log = structlog.get_logger()
 
 PREFETCH = 200
-PATIENCE = 2.0  # seconds that a message waits for its chat to become known
-STATE_PATIENCE = 15.0  # a state of the chat waits longer: there is nobody who would tell it again
 LOOK_AGAIN = 0.1
 QUEUE = topology.TRANSCRIPTS_MESSAGES
 _LOST = (*CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
@@ -46,7 +43,8 @@ class MessageConsumer:
         self._channel: aiormq.Channel | None = None
         self._tag: str | None = None
         self._prefetch = 1
-        self._inbox: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        self._inbox: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+        self._finishing: asyncio.Task[None] | None = None
         self._unsettled: set[int] = set()  # the tags on this channel of what is neither acknowledged nor rejected
         self._waiting: list[Delivery] = []  # for their chat to become known
         self._done = 0
@@ -85,7 +83,7 @@ class MessageConsumer:
         self._draining = True
         await self._cancel()
         end = time.monotonic() + patience
-        while (self._busy or not self._inbox.empty()) and time.monotonic() < end:  # noqa: ASYNC110 - a few polls
+        while (self._at_work() or not self._inbox.empty()) and time.monotonic() < end:  # noqa: ASYNC110 - a few polls
             await asyncio.sleep(0.02)
 
     async def _until_bad_day(self) -> None:
@@ -96,10 +94,15 @@ class MessageConsumer:
             for task in done:
                 task.result()
         finally:
+            tasks += [self._finishing] if self._finishing else []
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._finishing = None
             self._lost()
+
+    def _at_work(self) -> bool:
+        return self._busy or (self._finishing is not None and not self._finishing.done())
 
     # ── the channel ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,7 +174,7 @@ class MessageConsumer:
 
     async def _next(self) -> list[DeliveredMessage]:
         """All that has come in since, at least one; none when it is time to look at those that wait for their chat."""
-        got = []
+        got: list[DeliveredMessage | None] = []
         try:
             async with asyncio.timeout(LOOK_AGAIN if self._waiting else None):
                 got.append(await self._inbox.get())
@@ -179,7 +182,9 @@ class MessageConsumer:
             return []
         while len(got) < PREFETCH and not self._inbox.empty():
             got.append(self._inbox.get_nowait())
-        return [message for message in got if message.channel is self._channel]
+        if None in got:
+            await self._told()
+        return [message for message in got if message and message.channel is self._channel]
 
     async def _decoded(self, fresh: Iterable[DeliveredMessage]) -> list[Delivery]:
         batch: list[Delivery] = []
@@ -196,7 +201,7 @@ class MessageConsumer:
 
     async def _handle(self, batch: Sequence[Delivery]) -> None:
         try:
-            await self._recorder.record([d.heard for d in batch])
+            telling = await self._recorder.record([d.heard for d in batch])
         except BadDay:
             raise
         except Exception:
@@ -207,16 +212,41 @@ class MessageConsumer:
             for delivery in batch:  # one of them hurts: it must not take its neighbours with it
                 await self._handle([delivery])
             return
-        await self._give_up_on_late(batch)
+        for heard in late(batch, time.monotonic()):
+            await self._recorder.give_up(heard)
         self._waiting += [d for d in batch if d.heard.verdict is Verdict.LATER]
-        await self._finish([d for d in batch if d.heard.verdict is not Verdict.LATER])
+        await self._told()
+        stored = [d for d in batch if d.heard.verdict is not Verdict.LATER]
+        self._finishing = asyncio.create_task(self._finish_told(stored, telling))
 
-    async def _give_up_on_late(self, batch: Iterable[Delivery]) -> None:
-        now = time.monotonic()
-        for heard in (d.heard for d in batch):
-            patience = STATE_PATIENCE if isinstance(heard.fact, ChatState) else PATIENCE
-            if heard.verdict is Verdict.LATER and now - heard.arrived > patience:
-                await self._recorder.give_up(heard)
+    async def _told(self) -> None:
+        """Returns when the batch before is done: one is told while the next one is stored. Raises `BadDay`."""
+        finishing, self._finishing = self._finishing, None
+        if finishing:
+            await finishing
+
+    async def _finish_told(self, stored: Sequence[Delivery], telling: asyncio.Task[None]) -> None:
+        try:
+            await telling
+        except BadDay:
+            self._inbox.put_nowait(None)  # whoever waits for the next message hears of it
+            raise
+        except Exception:
+            log.exception("batch_not_told", size=len(stored))
+            for delivery in stored:
+                await self._record_alone(delivery)
+        else:
+            await self._finish(stored)
+
+    async def _record_alone(self, delivery: Delivery) -> None:
+        try:
+            await (await self._recorder.record([delivery.heard]))
+        except BadDay:
+            raise
+        except Exception:
+            self._give_back(delivery)
+        else:
+            await self._finish([delivery])
 
     async def _finish(self, deliveries: Iterable[Delivery]) -> None:
         complete = finish(deliveries)
@@ -233,12 +263,11 @@ class MessageConsumer:
         if channel is None or not mine:
             return
         self._unsettled.difference_update(p.tag for p in mine)
-        poison = [p for p in mine if p.unreadable or p.poison]
-        done = [p for p in mine if not (p.unreadable or p.poison)]
+        done = [p for p in mine if not p.rejected]
         try:
             with given_up_is_failure():
-                for parcel in poison:
-                    await channel.basic_reject(parcel.tag, requeue=False, wait=False)
+                for parcel in (p for p in mine if p.rejected):
+                    await channel.basic_reject(parcel.tag, requeue=parcel.given_back, wait=False)
                 if up_to := acknowledged_together(done, self._unsettled):
                     await channel.basic_ack(up_to, multiple=True, wait=False)
                 for parcel in done:
@@ -247,10 +276,11 @@ class MessageConsumer:
         except _LOST as error:
             log.info("not_settled", error=type(error).__name__)  # it is delivered again, and found done
             return
+        finished = [p for p in mine if not p.given_back]
         # Until all that a dead process had in hand is done, one at a time.
-        self._done += sum(not p.message.redelivered for p in mine)
+        self._done += sum(not p.message.redelivered for p in finished)
         HANDLED.labels(QUEUE.name, "done").inc(sum(p.size for p in done))
-        HANDLED.labels(QUEUE.name, "dead_lettered").inc(len(poison))
+        HANDLED.labels(QUEUE.name, "dead_lettered").inc(len(finished) - len(done))
 
     def _give_back(self, delivery: Delivery) -> None:
         """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
@@ -267,12 +297,4 @@ class MessageConsumer:
 
     async def _return_later(self, parcel: Parcel, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        channel = self._channel
-        if channel is None or parcel.message.channel is not channel:
-            return
-        self._unsettled.discard(parcel.tag)
-        try:
-            with given_up_is_failure():
-                await channel.basic_reject(parcel.tag, requeue=True, wait=False)
-        except _LOST as error:
-            log.info("not_settled", error=type(error).__name__)
+        await self._settle([parcel])

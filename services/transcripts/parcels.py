@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 
 from aiormq.abc import DeliveredMessage
 
-from services.contracts import Fact, MessagesPosted, decode
+from services.contracts import ChatState, Fact, MessagesPosted, decode
 from services.transcripts.recording import Heard, Verdict
+
+PATIENCE = 2.0  # seconds that a message waits for its chat to become known
+STATE_PATIENCE = 15.0  # a state of the chat waits longer: there is nobody who would tell it again
 
 
 @dataclass(eq=False, slots=True)
@@ -32,6 +35,11 @@ class Parcel:
     def tag(self) -> int:
         """Its number on its channel: what came later has a higher one (AMQP 0-9-1, §1.8.3.13)."""
         return self.message.delivery_tag or 0
+
+    @property
+    def rejected(self) -> bool:
+        """It is not acknowledged: it goes back to the queue, or to the dead letters."""
+        return self.unreadable or self.given_back or bool(self.poison)
 
     @property
     def headers(self) -> Mapping[str, object]:
@@ -71,6 +79,12 @@ def finish(deliveries: Iterable[Delivery]) -> list[Parcel]:
         if parcel.finished == parcel.size and not parcel.given_back:
             complete.append(parcel)
     return complete
+
+
+def late(batch: Iterable[Delivery], now: float) -> list[Heard]:
+    """Those that have waited for their chat for too long."""
+    waiting = [d.heard for d in batch if d.heard.verdict is Verdict.LATER]
+    return [h for h in waiting if now - h.arrived > (STATE_PATIENCE if isinstance(h.fact, ChatState) else PATIENCE)]
 
 
 def acknowledged_together(done: Sequence[Parcel], unsettled: Iterable[int]) -> int | None:

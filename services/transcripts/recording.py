@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -76,6 +76,9 @@ class Heard:
     verdict: Verdict = Verdict.DONE
 
 
+Ready = tuple[Heard, Wanted, Outcome]
+
+
 class Recorder:
     """Records batches; one at a time."""
 
@@ -96,10 +99,11 @@ class Recorder:
         self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
         self._told: Recent[bool] = Recent(20_000)  # ids of system entries that are stored and told
 
-    async def record(self, batch: Sequence[Heard]) -> None:
-        """Each gets its verdict; whatever it led to has been stored with majority and confirmed by the broker.
+    async def record(self, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        """Each gets its verdict; whatever it led to has been stored with majority, and is being told.
 
-        Waits bad days out in place; raises `BadDay` when one lasts too long.
+        The task ends when the broker has confirmed all of it: only then the batch is done. The next batch may be
+        stored meanwhile. Both wait bad days out in place, and raise `BadDay` when one lasts too long.
         """
         for heard in batch:
             heard.wanted, heard.refusal = [], None
@@ -115,8 +119,8 @@ class Recorder:
         for heard in batch:
             if any(isinstance(outcomes[w], Unknown) for w in heard.wanted):
                 heard.verdict = Verdict.LATER
-        await self._tell_all(batch, outcomes)
         counting.BATCH_SIZE.observe(len(batch))
+        return asyncio.create_task(self._telling(batch, outcomes))
 
     async def tell_alone(self, facts: Sequence[Fact], trace: object) -> None:
         """Puts facts that came together back into the queue, each alone: what cannot be stored harms nobody there."""
@@ -130,7 +134,7 @@ class Recorder:
             return
         heard.verdict, heard.refusal = Verdict.DONE, RefusalCode.UNAVAILABLE
         heard.wanted = []
-        await self._tell_all([heard], {})
+        await self._telling([heard], {})
 
     # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,8 +188,8 @@ class Recorder:
 
     # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _tell_all(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> None:
-        """All facts of the batch in one go, each chat's in the order of seq; done when every one is confirmed."""
+    def _telling(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> Coroutine[None, None, None]:
+        """Tells all facts of the batch in one go, each chat's in the order of seq; what they are is settled now."""
         done = [h for h in batch if h.verdict is Verdict.DONE]
         ready = sorted(((h, w, outcomes[w]) for h in done for w in h.wanted), key=lambda r: _seq(r[2]))
         facts: list[Told] = []
@@ -199,6 +203,9 @@ class Recorder:
             if heard.refusal and isinstance(heard.fact, MessagePosted):
                 said_ = heard.fact
                 facts.append((refused(said_.chat_id, said_.id, said_.sender.id, heard.refusal), heard.traceparent))
+        return self._tell(done, ready, facts)
+
+    async def _tell(self, done: Sequence[Heard], ready: Sequence[Ready], facts: Sequence[Told]) -> None:
         if facts:
             messages = list(in_messages(facts, self._most))
             await retry_in_place(lambda: self._publisher.tell_all(messages))
@@ -207,7 +214,7 @@ class Recorder:
         for heard in done:
             counting.STORE_SECONDS.observe(now - heard.arrived)
 
-    def _note_told(self, ready: Iterable[tuple[Heard, Wanted, Outcome]], facts: Iterable[Told]) -> None:
+    def _note_told(self, ready: Iterable[Ready], facts: Iterable[Told]) -> None:
         for heard, wanted, outcome in ready:
             if not isinstance(outcome, Stored) or wanted.said:
                 continue

@@ -165,7 +165,7 @@ async def write(town: Town, database: Database, clock: Callable[[], datetime]) -
 async def _record(town: Town, recorder: Recorder) -> None:
     batch = [Heard(fact, redelivered) for fact, redelivered in await town.take()]
     try:
-        await recorder.record(batch)
+        await (await recorder.record(batch))
     except BaseException:
         town.give_back(h.fact for h in batch)
         raise

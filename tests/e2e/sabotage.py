@@ -46,10 +46,10 @@ def plant() -> None:
 def plant_defects() -> None:
     connect, record, handler = database.AsyncIOMotorClient, recording.Recorder.record, handlers.note_handler
 
-    async def recorded(self: recording.Recorder, batch: Sequence[recording.Heard]) -> None:
+    async def recorded(self: recording.Recorder, batch: Sequence[recording.Heard]) -> asyncio.Task[None]:
         for heard in batch:
             await befall(heard.fact)
-        await record(self, batch)
+        return await record(self, batch)
 
     def note_handler(*parts: Any) -> Callable[[Fact], Awaitable[None]]:
         handle = handler(*parts)

@@ -10,6 +10,7 @@ from services import consuming, topology
 from services.contracts import (
     CitizenArrived,
     Entry,
+    Fact,
     MessagePosted,
     MessagesPosted,
     MessagesStored,
@@ -59,12 +60,12 @@ async def test_an_unexpected_error_hurts_one_message_alone(start: Start, ear: Ea
     async with start() as bench:
         real, tries = bench.recorder.record, list[int]()
 
-        async def record(batch: Sequence[Heard]) -> None:
+        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
             if any(isinstance(h.fact, MessagePosted) and h.fact.id == cursed.id for h in batch):
                 tries.append(len(batch))
                 if len(tries) < 4:
                     raise RuntimeError("it hurts")
-            await real(batch)
+            return await real(batch)
 
         monkeypatch.setattr(bench.recorder, "record", record)
         await ear.put(opened_fact(chat, None), *(posted(chat) for _ in range(6)), cursed, posted(chat))
@@ -79,9 +80,9 @@ async def test_the_start_is_slow_and_then_batches_form_by_themselves(start: Star
     sizes: list[int] = []
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> None:
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
         sizes.append(len(batch))
-        await real(self, batch)
+        return await real(self, batch)
 
     monkeypatch.setattr(Recorder, "record", record)
     async with start():
@@ -172,9 +173,9 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
             await asyncio.sleep(0.02)
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> None:
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
         sizes.append(len(batch))
-        await real(self, batch)
+        return await real(self, batch)
 
     monkeypatch.setattr(Recorder, "record", record)
     async with start() as bench:
@@ -253,16 +254,71 @@ async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_a
     async with start(together=True) as bench:
         real = bench.recorder.record
 
-        async def record(batch: Sequence[Heard]) -> None:
+        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
             nonlocal tries
             if any(isinstance(h.fact, MessagePosted) and h.fact.id == cursed.id for h in batch):
                 tries += 1
                 if tries < 6:
                     raise RuntimeError("it hurts")
-            await real(batch)
+            return await real(batch)
 
         monkeypatch.setattr(bench.recorder, "record", record)
         await ear.put(opened_fact(chat, None), opened_fact(other, None), parcel(posted(other), cursed, posted(other)))
         await until(lambda: len(told_of(ear, other)) == 3 and len(told_of(ear, chat)) == 2, "all of them")
         await settled(bench, ear)
         assert len(await bench.store.entries(other)) == 3
+
+
+async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowledged_before(
+    start: Start, ear: Ear, monkeypatch
+):
+    chat = new_id()
+    async with start(together=True) as bench:
+        await ear.put(opened_fact(chat, None), *(posted(chat) for _ in range(5)))
+        await until(lambda: len(ear.stored(chat)) == 6, "the slow start")
+        await until(lambda: not bench.consumer._unsettled, "its acknowledgement")
+        publisher = bench.recorder._publisher
+        real, confirmed = publisher.tell_all, asyncio.Event()
+
+        async def tell_all(facts: Sequence[tuple[Fact, object]]) -> None:
+            await confirmed.wait()
+            await real(facts)
+
+        monkeypatch.setattr(publisher, "tell_all", tell_all)
+        for expected in (7, 8, 8):  # the third waits until the first is told
+            await ear.put(posted(chat))
+            async with asyncio.timeout(10):
+                while len(await bench.store.entries(chat)) < expected:
+                    await asyncio.sleep(0.01)
+        assert len(ear.stored(chat)) == 6
+        await until(lambda: len(bench.consumer._unsettled) == 3, "all three in hand")
+        confirmed.set()
+        await until(lambda: len(ear.stored(chat)) == 9, "all told")
+        assert [e.seq for e in ear.stored(chat)] == list(range(1, 10))
+        await settled(bench, ear)
+
+
+async def test_what_cannot_be_told_hurts_one_message_alone(start: Start, ear: Ear, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    chats = [new_id() for _ in range(6)]
+    facts, tries = [posted(c) for c in chats], 0
+    async with start(together=True) as bench:
+        await ear.put(*(opened_fact(c, None) for c in chats))
+        await until(lambda: len(ear.stored()) == 6, "the chats")
+        publisher = bench.recorder._publisher
+        real = publisher.tell_all
+
+        async def tell_all(several: Sequence[tuple[Fact, object]]) -> None:
+            nonlocal tries
+            if facts[2].id.encode() in b"".join(encode(fact) for fact, _ in several):
+                tries += 1
+                if tries < 4:
+                    raise RuntimeError("it hurts")
+            await real(several)
+
+        monkeypatch.setattr(publisher, "tell_all", tell_all)
+        await ear.put(*facts)
+        await until(lambda: {e.id for e in ear.stored()} >= {f.id for f in facts}, "all of them")
+        assert tries == 4
+        await settled(bench, ear)
+        assert [len(await bench.store.entries(c)) for c in chats] == [2] * 6

@@ -12,7 +12,7 @@ from services.contracts import (
     RefusalCode,
     encode,
 )
-from services.transcripts import consumers as module
+from services.transcripts import parcels
 from services.transcripts.files import UPLOADING, File
 from services.transcripts.rounds import opened_id
 from services.transcripts.silences import Watched
@@ -203,7 +203,7 @@ async def test_system_messages_are_in_the_language_of_the_chat(start: Start, ear
 
 
 async def test_a_message_waits_for_its_chat_and_is_refused_when_it_stays_unknown(start: Start, ear: Ear, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.8)
+    monkeypatch.setattr(parcels, "PATIENCE", 0.8)
     early, never = new_id(), new_id()
     async with start():
         await ear.put(posted(never), posted(early))
@@ -215,7 +215,7 @@ async def test_a_message_waits_for_its_chat_and_is_refused_when_it_stays_unknown
 
 
 async def test_a_state_of_a_chat_that_was_never_opened_goes_to_the_dead_letters(start: Start, ear: Ear, monkeypatch):
-    monkeypatch.setattr(module, "STATE_PATIENCE", 0.3)
+    monkeypatch.setattr(parcels, "STATE_PATIENCE", 0.3)
     chat = new_id()
     fact = state(chat, 2, Cause.CLOSED)
     async with start():
@@ -225,7 +225,7 @@ async def test_a_state_of_a_chat_that_was_never_opened_goes_to_the_dead_letters(
 
 async def test_the_end_of_a_chat_that_routing_itself_never_knew_is_nothing_to_keep(start: Start, ear: Ear, monkeypatch):
     """A held place whose chat was never opened ends so; it happens whenever a gateway dies at the wrong moment."""
-    monkeypatch.setattr(module, "STATE_PATIENCE", 0.3)
+    monkeypatch.setattr(parcels, "STATE_PATIENCE", 0.3)
     nameless, lost = new_id(), new_id()
     async with start():
         await ear.put(state(nameless, 1, Cause.CLOSED).model_copy(update={"department": ""}))

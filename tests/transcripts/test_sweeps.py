@@ -251,10 +251,10 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
     monkeypatch.setattr(sweeps, "LOOK_EVERY", 0.1)
     chat, slow, real = new_id(), asyncio.Event(), Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> None:
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
         if any(isinstance(h.fact, MessagePosted) for h in batch):
             await slow.wait()
-        await real(self, batch)
+        return await real(self, batch)
 
     monkeypatch.setattr(Recorder, "record", record)
     app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=1.5))
