@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 
-from services import problems
+from services import inventory, problems
 from services.departments import ConfigurationError
 from services.logs import configure_logging
 from services.settings import EX_CONFIG, Settings, explain
@@ -193,6 +193,7 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
         _refuse(name, explain(error))
     except ConfigurationError as error:
         _refuse(name, [str(error)])
+    inventory.begin()
     host, port, shared = settings.listen_address, getattr(settings, f"{name}_port"), None
     if settings.port_shared == "on":
         try:

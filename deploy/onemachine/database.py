@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from deploy.onemachine.broker import port_answers
-from deploy.onemachine.processes import Program
+from deploy.onemachine.processes import FRUGAL, Program
 
 PORT_NAME = "database"
 PATIENCE = 4.0
@@ -33,4 +33,4 @@ def program(home: Path, port: int, log: Path) -> Program:
     async def ready() -> str | None:
         return await port_answers(port)
 
-    return Program("database", command + options, dict(os.environ), home, ready, 2, PATIENCE, log)
+    return Program("database", command + options, FRUGAL | os.environ, home, ready, 2, PATIENCE, log)

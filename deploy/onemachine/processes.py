@@ -15,6 +15,12 @@ from typing import IO, BinaryIO
 
 LONGEST_LINE = 256 * 1024
 LARGEST_LOG = 10 * 1024 * 1024
+FRUGAL = {
+    "MALLOC_ARENA_MAX": "1",  # not one for each thread: the database has a thread for each connection, 12 MB
+    "MALLOC_MMAP_THRESHOLD_": "1048576",  # what is larger is given back at once, as the 19 MiB of a password's hash
+    "MALLOC_TRIM_THRESHOLD_": "1048576",
+}
+"""How the C library keeps memory, for a process that holds the interpreter's lock while it asks for some."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deploy.onemachine.processes import Program
+from deploy.onemachine.processes import FRUGAL, Program
 from deploy.onemachine.settings import SERVICES, Settings, port_variable
 
 DRAIN_SECONDS = 20.0
@@ -51,6 +51,7 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
         "FACTS_TOGETHER": "on",  # all are of one version here
         "MOTOR_MAX_WORKERS": str(MOTOR_MAX_WORKERS),
         "PYTHONUTF8": "1",
+        **FRUGAL,
         **{f"{name.upper()}_URL": f"http://127.0.0.1:{settings.ports[name]}" for name in SERVICES if name != "gateway"},
     }
     given = {name: value for name, value in settings.environ.items() if value}

@@ -1,5 +1,6 @@
 """`python -m services.gateway`"""
 
+from services import lean  # noqa: F401  (first: it keeps out what the others would load)
 from services.chassis import run
 from services.gateway.app import create_app
 from services.gateway.protocol import HeardProtocol

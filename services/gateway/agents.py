@@ -176,7 +176,7 @@ class Agents:
         reason = (seal.reason if seal else None) or (channel.state.reason if channel.state else None)
         shown = reason.value if reason else "inactive"
         connection.send(frames.frame("closed", chat_id=channel.chat_id, reason=shown))
-        connection.ended.add(channel.chat_id)
+        connection.ended.append(channel.chat_id)
         self._hub.desks.get(connection.participant, set()).discard(channel.chat_id)
         self.drop(connection, channel)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ MOST_BYTES = 1024 * 1024  # of frames that wait for a slow browser
 MOST_FRAMES = 4_000
 PIECE = 64 * 1024  # bytes that are written at once
 PER_PARTICIPANT = 5
+ENDED = 100  # of an agent's chats that ended on a connection, it is said so when he still writes in them
 
 OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
 CLOSED = Counter("eloket_gateway_connections_closed_total", "Websockets closed by this gateway", ["party", "code"])
@@ -47,7 +49,7 @@ class Connection:
         self.shown: dict[str, int] = {}  # chat → the last seq sent here; only chats that are followed live
         self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
         self.accepted: set[str] = set()  # an agent's chats that a person has seen here
-        self.ended: set[str] = set()  # an agent's chats that ended while he followed them
+        self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while he followed them
         self.extended_at = float("-inf")  # when a citizen last said here that he stays
         self.lines: dict[str, Line] = {}
         self.in_hand = 0  # pieces of work that frames of this connection began (`services/gateway/tasks.py`)

@@ -163,7 +163,7 @@ class Hub:
                 self.show_end(connection, reason)
             else:
                 connection.send(frames.frame("closed", chat_id=channel.chat_id, reason=reason))
-                connection.ended.add(channel.chat_id)
+                connection.ended.append(channel.chat_id)
                 self._dropped(connection, channel)
         for chats in self.desks.values():
             chats.discard(channel.chat_id)

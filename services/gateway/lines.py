@@ -69,6 +69,11 @@ class Line:
         self.broken, self.broken_at = False, None
 
     @property
+    def idle(self) -> bool:
+        """Nothing stands in it, nobody works it off and it refuses nothing: a new line would do as well."""
+        return not (self.items or self.running or self.broken)
+
+    @property
     def head(self) -> Item | None:
         return self.items[0] if self.items else None
 

@@ -61,6 +61,8 @@ class Posting:
             await self._work_off(connection, chat_id, line)
         finally:
             line.running = False
+            if line.idle:  # an agent's connection lives all day and sees hundreds of chats: 1 KB each
+                connection.lines.pop(chat_id, None)
 
     async def _work_off(self, connection: Connection, chat_id: str, line: Line) -> None:
         while (item := line.head) is not None:

@@ -27,3 +27,8 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path):
     process.wait()
     with running([program]), pymongo.MongoClient[dict[str, int]](database.url(port)) as client:
         assert [entry["_id"] for entry in client["test"]["entries"].find().sort("_id")] == list(range(20))
+
+
+def test_it_keeps_no_memory_for_each_of_its_threads(tmp_path: Path) -> None:
+    program = database.program(tmp_path, 1234, tmp_path / "database.log")
+    assert program.env["MALLOC_ARENA_MAX"] == os.environ.get("MALLOC_ARENA_MAX", "1")

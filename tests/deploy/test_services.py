@@ -24,10 +24,12 @@ def test_what_one_machine_adds(tmp_path: Path):
     assert environment["ROUTING_URL"] == "http://127.0.0.1:8002"
     assert environment["RABBITMQ_URL"] == "amqp://here"
     assert environment["LANG"] == "nl_BE.UTF-8"
+    assert environment["MALLOC_ARENA_MAX"] == "1"
 
 
 def test_what_is_given_stands(tmp_path: Path):
     given = {"OFFICE_HOURS": "Mon-Fri 09:00-17:00", "TOKEN_SECRET": "s" * 32, "PRESENCE_URL": "http://elsewhere"}
+    given["MALLOC_ARENA_MAX"] = "4"
     environment = services.service_environment(settings(tmp_path, **given), URLS)
     assert {name: environment[name] for name in given} == given
     assert not (tmp_path / "token_secret").exists()

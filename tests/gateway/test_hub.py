@@ -117,7 +117,7 @@ def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
     frames = sent(console)
     assert [f["type"] for f in frames] == ["message", "closed"]
     assert frames[1] == {"type": "closed", "chat_id": CHAT, "reason": "agent"}
-    assert console.ended == {CHAT}
+    assert list(console.ended) == [CHAT]
     assert console.closing is None
     assert stage.hub.desks == {AN: set()}
     assert [type(o) for o in outcomes] == [Receipt], "whoever asked for the end has it"

@@ -46,6 +46,24 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
     assert not parts.hub.receipts
 
 
+async def test_nothing_is_kept_of_a_line_that_was_worked_off(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts.posting.post(sender, CHAT, post(10))
+    parts.posting.post(sender, CHAT, post(11))
+    await until(lambda: sender.shown[CHAT] == 3, "both receipts")
+    await until(lambda: not sender.lines, "the line to be forgotten")
+    parts.posting.post(sender, CHAT, post(12))
+    await until(lambda: sender.shown[CHAT] == 4, "a receipt in a new line")
+    world.storing = False
+    for number in range(20, 20 + lines.CAPACITY + 1):
+        parts.posting.post(sender, CHAT, post(number))
+    world.storing = True
+    await world.store((await world.hear(MessagePosted, 4))[3])
+    await until(lambda: sender.shown[CHAT] == 4 + lines.CAPACITY, "all but the refused one")
+    assert sender.lines[CHAT].broken, "what it refuses it has to know"
+
+
 async def test_only_the_first_is_under_way_and_a_full_line_refuses(
     world: World, parts: Parts, sender: Connection
 ) -> None:

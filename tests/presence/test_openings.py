@@ -1,5 +1,7 @@
 """services/presence/openings.py: schedules from the files and the environment."""
 
+import subprocess
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -53,6 +55,19 @@ def test_closing_days_are_those_of_the_department() -> None:
 def test_a_bad_calendar_is_named_in_one_line() -> None:
     with pytest.raises(ConfigurationError, match=r"^HOLIDAYS: 'XX'[^\n]+$"):
         load_schedules(settings(holidays="XX"), departments())
+
+
+def test_no_calendar_is_loaded_for_those_who_are_always_open() -> None:
+    code = (
+        "import sys; from pathlib import Path; from services.departments import load_departments as load; "
+        "from services.presence.openings import load_schedules; "
+        "from services.presence.settings import PresenceSettings; "
+        "load_schedules(PresenceSettings(office_hours='always'), load(Path('deploy/departments.toml'))); "
+        "print('holidays' in sys.modules)"
+    )
+    environment = {"TOKEN_SECRET": SECRET}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert shown.stdout == "False\n"
 
 
 @pytest.mark.parametrize("hours", ["Mon-Fry 09:00-17:00", "Mon 9-17", ""])

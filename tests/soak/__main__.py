@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.soak import losses, pages, presses, truth
+from tests.soak import losses, memory, pages, presses, truth
 from tests.soak.report import Report
 from tests.soak.standing import REPLICAS, Blows, crew, standing
 
@@ -42,7 +43,17 @@ def play_truth(home: Path, options: Options, rng: random.Random) -> Report:
         return uvloop.run(truth.run(system, agents, plan, rng))
 
 
-RUNS = {"presses": play_presses, "losses": play_losses, "pages": play_pages, "truth": play_truth}
+def play_memory(home: Path, options: Options, rng: random.Random) -> Report:
+    return memory.play(home, options.seconds or 3600.0, rng)
+
+
+RUNS = {
+    "presses": play_presses,
+    "losses": play_losses,
+    "pages": play_pages,
+    "truth": play_truth,
+    "memory": play_memory,
+}
 
 
 def main() -> int:
@@ -50,7 +61,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(RUNS)}; all when left out")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="the same run again, about")
-    parser.add_argument("--seconds", type=float, help="how long a run may take")
+    given = float(os.environ.get("SECONDS") or 0) or None
+    parser.add_argument("--seconds", type=float, default=given, help="how long a run may take; else what SECONDS says")
     parser.add_argument("--replicas", default=REPLICAS)
     parser.add_argument("--presses", type=int, default=1000)
     parser.add_argument("--agents", type=int, default=60)

@@ -35,7 +35,7 @@ class Caller:
         self._http, self.base = http, base
         self.visit = Visit()
         self.token = ""
-        self._side: Lasting | None = None
+        self._side: Lost | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def press(self, key: str, **body: str) -> int:
@@ -74,6 +74,39 @@ class Caller:
         with contextlib.suppress(AssertionError):  # it is sent again by itself for as long as the chat lasts
             await self._side.say(text)
 
+    async def cut(self) -> bool:
+        """Ends the connection, as a browser that goes on to another page; whether there was one. It comes back."""
+        assert self._side
+        return await self._side.drop()
+
+    async def send_file(self, body: bytes) -> bool:
+        """Uploads a small file and posts it; whether that went well."""
+        assert self._side
+        form = aiohttp.FormData()
+        form.add_field("file", b"%PDF-1.4\n" + body, filename="bijlage.pdf", content_type="application/pdf")
+        with contextlib.suppress(*FAILED, AssertionError):
+            answer = await self._http.post(f"{self._address}/attachments", data=form, headers=self._bearer)
+            if answer.status == 201:
+                await self._side.post(attachment=(await answer.json())["id"])
+                return True
+        return False
+
+    async def download(self, format: str) -> bool:
+        """Reads the whole transcript; whether that went well."""
+        with contextlib.suppress(*FAILED):
+            url = f"{self._address}/transcript?format={format}"
+            async with self._http.get(url, headers=self._bearer) as answer:
+                return answer.status == 200 and bool(await answer.read())
+        return False
+
+    @property
+    def _address(self) -> str:
+        return f"{self.base}/api/chats/{self.visit.chat_id}"
+
+    @property
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
     async def leave(self, wait: float = 60.0) -> bool:
         """Closes the chat; whether it was over in time."""
         assert self._side
@@ -110,6 +143,13 @@ class Lost(Lasting):
             self._ws = None
             tries = 0 if len(self.frames) > heard else tries + 1
             await asyncio.sleep(random.uniform(0.1, 0.5) * pause(tries))
+
+    async def drop(self) -> bool:
+        """Ends the connection; whether there was one."""
+        ws = self._ws
+        if ws is not None:
+            await ws.close()
+        return ws is not None
 
     async def _connection(self) -> None:
         try:

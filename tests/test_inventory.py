@@ -1,0 +1,38 @@
+import asyncio
+import gc
+import subprocess
+import sys
+
+import uvloop
+from prometheus_client import generate_latest
+
+from services import inventory
+
+
+def test_tasks_and_timers_are_those_of_the_loop_and_are_gone_when_they_have_ended() -> None:
+    async def hold() -> None:
+        gc.collect()
+        tasks, timers = inventory.tasks(), inventory.timers()
+        sleeping = [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
+        later = asyncio.get_running_loop().call_later(60, print)
+        await asyncio.sleep(0)
+        assert (inventory.tasks() - tasks, inventory.timers() - timers) == (3, 4)
+        assert b"\neloket_tasks " in generate_latest()
+        assert b"\neloket_timers " in generate_latest()
+        later.cancel()
+        for task in sleeping:
+            task.cancel()
+        await asyncio.gather(*sleeping, return_exceptions=True)
+        del sleeping, later, task
+        async with asyncio.timeout(10):
+            while (inventory.tasks(), inventory.timers()) != (tasks, timers + 1):  # our own limit is one
+                await asyncio.sleep(0)
+
+    uvloop.run(hold())
+    assert inventory.tasks() == 0
+
+
+def test_what_was_loaded_before_is_not_looked_at_again() -> None:
+    code = "import gc; from services import inventory; inventory.begin(); print(len(gc.get_objects()))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(shown.stdout) < 100
