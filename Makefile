@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test soak chaos rollout dead-letters lint docs check clean
+.PHONY: help run test soak chaos rollout bench dead-letters lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -27,6 +27,9 @@ chaos:  ## people write while faults strike; says what was lost, doubled, reorde
 
 rollout:  ## the last version is replaced by this one while people write; ROLLOUT_ARGS are handed on
 	$(bootstrap) rollout
+
+bench:  ## how fast it is, beside a plain relay and the last kept table; BENCH_ARGS are handed on
+	$(bootstrap) bench
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters

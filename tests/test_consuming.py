@@ -8,7 +8,7 @@ import pytest
 from services import consuming
 from services.consuming import Consumers
 from services.contracts import Fact, decode
-from tests.bench import QUEUE, bench, consumed, facts, seq, until
+from tests.queue_bench import QUEUE, bench, consumed, facts, seq, until
 from tests.real import Broker
 
 

@@ -11,7 +11,7 @@ from services import consuming
 from services.broker import Unconfirmed
 from services.consuming import BadDay, retry_in_place
 from services.contracts import Fact
-from tests.bench import QUEUE, bench, consumed, facts, quicken, seq, until
+from tests.queue_bench import QUEUE, bench, consumed, facts, quicken, seq, until
 from tests.real import Broker
 
 

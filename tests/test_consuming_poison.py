@@ -9,7 +9,7 @@ import pytest
 
 from services import consuming, topology
 from services.contracts import Fact, decode
-from tests.bench import HURTING, QUEUE, bench, consumed, facts, quicken, seq, until
+from tests.queue_bench import HURTING, QUEUE, bench, consumed, facts, quicken, seq, until
 from tests.samples import golden
 
 

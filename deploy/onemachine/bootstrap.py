@@ -26,9 +26,9 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requirements.json"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 # How many files at a time: those that run whole systems, each with a broker and a database, load the machine most.
-WHOLE_SYSTEMS = ("tests/e2e", "tests/deploy", "tests/chaos", "tests/rollout")
+WHOLE_SYSTEMS = ("tests/e2e", "tests/deploy", "tests/chaos", "tests/rollout", "tests/bench")
 SUITES = (("4", tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)), ("2", WHOLE_SYSTEMS))
-LONG_RUNS = ("soak", "chaos", "rollout")
+LONG_RUNS = ("soak", "chaos", "rollout", "bench")
 LINTERS = (
     ("-m", "ruff", "check"),
     ("-m", "ruff", "format", "--check"),

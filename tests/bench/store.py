@@ -1,4 +1,4 @@
-"""`python -m tests.bench_store 2000 10000`: what an operation costs with so many chats of 20 entries behind it.
+"""`python -m tests.bench.store 2000 10000`: what an operation costs with so many chats of 20 entries behind it.
 
 Prints the processor time of the database and the time that a caller waits for each operation that a person waits for,
 in an empty database and with all those chats behind it, and the ratio. On an embedded server of its own.
@@ -128,7 +128,7 @@ async def cost(work: Callable[[], Awaitable[Any]], server: psutil.Process) -> Co
 async def grow(url: str, sizes: list[int]) -> dict[int, dict[str, Cost]]:
     """The costs with none and with so many chats behind; each size takes what was there before."""
     settings = Settings(token_secret="only for measuring", mongodb_url=url, mongodb_prefix="growth_")
-    database, server = open_database(settings, "transcripts"), _listening_at(url)
+    database, server = open_database(settings, "transcripts"), listening_at(url)
     await upgrade(database, STEPS)
     found: dict[int, dict[str, Cost]] = {}
     there = 0
@@ -161,7 +161,8 @@ def measure(sizes: list[int]) -> dict[int, dict[str, Cost]]:
         return asyncio.run(grow(url, sizes))
 
 
-def _listening_at(url: str) -> psutil.Process:
+def listening_at(url: str) -> psutil.Process:
+    """The process of the embedded server with this address."""
     port = url.split(":")[2].split("/")[0]
     return next(p for p in psutil.process_iter() if _is_server(p, port))
 
