@@ -6,7 +6,7 @@ import time
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services import internal
@@ -28,6 +28,7 @@ from services.gateway.requests import (
     unavailable,
 )
 from services.gateway.settings import Settings
+from services.gateway.shortcut import Shortcut
 from services.gateway.starting import StartChat, Starting
 from services.gateway.transfers import can_take
 from services.gateway.upstream import Declined, Unavailable, Upstream
@@ -44,28 +45,19 @@ class LogIn(BaseModel):
 
 
 def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
-    """`GET /api/button` and its events."""
+    """`GET /api/button` and its events: the shortcut answers, the routes document it and refuse unknown departments."""
+    app.add_middleware(Shortcut, buttons=buttons, departments=departments)
+    unknown = problems_of(_404="unknown_department")
 
-    def known(department: str | None) -> str:
-        found = departments.get(department)
-        if found is None:
-            raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
-        return found.id
-
-    @app.get("/api/button", responses=problems_of(_404="unknown_department"))
-    async def button(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
+    @app.get("/api/button", responses=unknown)
+    async def button(department: Annotated[str | None, Query()] = None) -> Response:
         """The button's colour and reason; 304 when the ETag is still right. Any shared cache may answer for 2 s."""
-        shown = buttons.of[known(department)].shown
-        headers = {"ETag": shown.etag, "Cache-Control": "public, max-age=2"}
-        if shown.etag in [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]:
-            return Response(status_code=304, headers=headers)
-        return Response(shown.body, headers=headers, media_type="application/json")
+        raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
 
-    @app.get("/api/button/events", responses=problems_of(_404="unknown_department"))
+    @app.get("/api/button/events", responses=unknown)
     async def events(department: Annotated[str | None, Query()] = None) -> Response:
         """Server-sent events: the present state at once, then one for each change."""
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(buttons.events(known(department)), media_type="text/event-stream", headers=headers)
+        raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
 
 
 def install_chats(app: FastAPI, starting: Starting, settings: Settings) -> None:

@@ -79,10 +79,10 @@ def create_app(settings: Settings) -> FastAPI:
     transfers = Transfers(publisher, upstream, departments)
     agents = Agents(following, posting, publisher, transfers, tasks, heartbeat.changed)
     upkeep = Upkeep(following, agents, buttons, publisher)
-    starting = Starting(publisher, upstream, buttons, departments, service.keys)
+    starting = Starting(publisher, upstream, live, tasks, buttons, departments, service.keys)
 
     async def drain() -> None:
-        buttons.end()
+        await buttons.end()
         connections = list(hub.register.connected)
         spread = min(SPREAD, SPREAD_EACH * len(connections))
         loop = asyncio.get_running_loop()
@@ -106,7 +106,8 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(upstream.close)
 
     app = service.app
-    app.add_middleware(
+    api.install_button(app, buttons, departments)
+    app.add_middleware(  # after the button's shortcut, and so around it
         CORSMiddleware,
         allow_origins=sorted(departments.origins()),
         allow_methods=["GET", "POST"],
@@ -114,7 +115,6 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Content-Disposition", "Retry-After", "ETag"],
         max_age=600,
     )
-    api.install_button(app, buttons, departments)
     api.install_chats(app, starting, settings)
     api.install_agents(app, upstream, departments, settings)
     questions.install(app, Questions(publisher, upstream), upstream, service.keys, settings)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
-from prometheus_client import Gauge
 
 from services import topology
 from services.clock import utcnow
 from services.contracts import ButtonChanged, ButtonColour, ButtonReason
 from services.departments import Departments
 from services.gateway.frames import stamp
+from services.gateway.listeners import Listeners
 
 SILENCE = 3 * topology.BUTTON_INTERVAL
 KEEPALIVE = 12.0
 FIRST_WAIT = 3.0
-LISTENERS = Gauge("eloket_gateway_button_listeners", "Open pages that listen to the button")
 _UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
 
@@ -28,12 +27,14 @@ _UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 class Shown:
     """What every open page of a department is shown: the body, its ETag and its revision.
 
-    `event`: the same as a server-sent event (HTML standard §9.2), made once for all pages.
+    `event`: the same as a server-sent event (HTML standard §9.2); `headers`: those of an answer, with those of a body
+    last. All is made once for all who ask.
     """
 
     body: bytes
     event: bytes
-    etag: str
+    etag: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
     revision: int
     green: bool
     reason: str
@@ -48,7 +49,7 @@ class Button:
         self._heard_at = float("-inf")
         self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
         self.revision = 0
-        self.listeners: set[asyncio.Event] = set()
+        self.listeners = Listeners(lambda: self.shown.event)
         self.shown = self._build(_UNKNOWN, 0)
 
     def hear(self, fact: ButtonChanged, now: float) -> None:
@@ -58,7 +59,7 @@ class Button:
             self._heard_at = now
 
     def refresh(self, now: float, broker_up: bool) -> None:
-        """Shows what is known now; the listeners are woken when it changed."""
+        """Shows what is known now; the listeners are told when it changed."""
         fact = self._fact
         if fact is None or not broker_up or now - self._heard_at > SILENCE:
             content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
@@ -72,8 +73,7 @@ class Button:
         own = max(self.revision + 1, int(self._wall() * 1000))
         self.revision = revision if revision > self.revision else own
         self.shown = self._build(content, self.revision)
-        for listener in self.listeners:
-            listener.set()
+        self.listeners.changed()
 
     def _build(self, content: tuple[ButtonColour, ButtonReason, str | None], revision: int) -> Shown:
         colour, reason, opens_at = content
@@ -87,9 +87,15 @@ class Button:
                 "revision": revision,
             }
         )
-        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
+        headers = (
+            (b"etag", etag),
+            (b"cache-control", b"public, max-age=2"),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        )
         event = b"event: button\nid: %d\ndata: %s\n\n" % (revision, body)
-        return Shown(body, event, etag, revision, colour is ButtonColour.GREEN, reason.value)
+        return Shown(body, event, etag, headers, revision, colour is ButtonColour.GREEN, reason.value)
 
 
 class Buttons:
@@ -98,7 +104,6 @@ class Buttons:
     def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
         self._broker_up = broker_up
         self.of = {d.id: Button(d.id, lambda: utcnow().timestamp()) for d in departments.departments}
-        self.closing = False
         self._began = time.monotonic()
 
     def hear(self, fact: ButtonChanged) -> None:
@@ -120,35 +125,17 @@ class Buttons:
         return heard or time.monotonic() - self._began > FIRST_WAIT
 
     async def run(self) -> None:
-        """Notices silence."""
+        """Notices silence, and keeps the open pages' connections open."""
+        reminded = time.monotonic()
         while True:
             await asyncio.sleep(0.5)
             self.refresh()
+            if time.monotonic() - reminded > KEEPALIVE:
+                reminded = time.monotonic()
+                for button in self.of.values():
+                    await button.listeners.remind()
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """The gateway drains: streams end, and the pages connect again elsewhere."""
-        self.closing = True
         for button in self.of.values():
-            for listener in button.listeners:
-                listener.set()
-
-    async def events(self, department: str) -> AsyncIterator[bytes]:
-        """Server-sent events: the present state at once, then each change; a comment each 12 s."""
-        button, wake = self.of[department], asyncio.Event()
-        button.listeners.add(wake)
-        LISTENERS.inc()
-        try:
-            told = None
-            while not self.closing:
-                wake.clear()  # before the look at what is shown: a change while it is being sent wakes us too
-                if button.shown is not told:
-                    told = button.shown
-                    yield told.event
-                try:
-                    async with asyncio.timeout(KEEPALIVE):
-                        await wake.wait()
-                except TimeoutError:
-                    yield b": still here\n\n"
-        finally:
-            button.listeners.discard(wake)
-            LISTENERS.dec()
+            await button.listeners.end()

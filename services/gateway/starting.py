@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from services.clock import utcnow
 from services.contracts import ButtonReason, ChatOpened, Form, Hold
 from services.departments import LOCALES, Department, Departments
 from services.gateway.buttons import Buttons
+from services.gateway.live import Live
+from services.gateway.tasks import Tasks
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 from services.tokens import Keys
@@ -84,9 +87,17 @@ class Starting:
     """
 
     def __init__(
-        self, publisher: Publisher, upstream: Upstream, buttons: Buttons, departments: Departments, keys: Keys
+        self,
+        publisher: Publisher,
+        upstream: Upstream,
+        live: Live,
+        tasks: Tasks,
+        buttons: Buttons,
+        departments: Departments,
+        keys: Keys,
     ) -> None:
         self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
+        self._live, self._tasks = live, tasks
         self._departments, self._keys = departments, keys
         self._recent: OrderedDict[str, float] = OrderedDict()  # chat → when it was started here
         self._under_way: dict[str, asyncio.Task[Started]] = {}  # by what is derived from the key
@@ -123,7 +134,10 @@ class Starting:
         begin_trace(chat_id=chat_id)
         locale = wanted.locale if wanted.locale in LOCALES else "nl"
         question = internal.HoldQuery(chat_id=chat_id, department=department.id, locale=locale)
-        hold, outcome = await self._held(question, self._blue(department), keyed)
+        blue = self._blue(department)
+        if blue is None:
+            self._tasks.start(self._expect(chat_id))
+        hold, outcome = await self._held(question, blue, keyed)
         await self._open(chat_id, department, wanted, locale, hold)
         self._remember(chat_id)
         PRESSES.labels(department.id, outcome).inc()
@@ -153,6 +167,15 @@ class Starting:
         PRESSES.labels(question.department, "blue" if blue else "late").inc()
         reason = ButtonReason.BUSY if held.reason is ButtonReason.AVAILABLE else held.reason
         raise blue or _blue(question.department, reason.value)
+
+    async def _expect(self, chat_id: str) -> None:
+        """Binds the chat here while presence is asked: the citizen, soon to be here, need not wait for it.
+
+        Nobody uses the binding yet, so it goes by itself, 30 s later, unless he comes.
+        """
+        with contextlib.suppress(Unavailable):
+            await self._live.follow(chat_id)
+            self._live.unfollow(chat_id)
 
     def _blue(self, department: Department) -> Problem | None:
         """Why nobody can start a chat now; None while the button is green."""

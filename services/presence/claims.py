@@ -107,13 +107,17 @@ class Claims:
         return list(together.values())
 
     async def _round(self, together: Sequence[_Waiting]) -> None:
-        seeking = await self._still_seeking(together)
+        now, db = self._desk.clock(), self._desk.db
+        holders, candidates, standing = await asyncio.gather(
+            store.holders(db, *(w.ask.chat_id for w in together)),
+            store.candidates(db),
+            self._lines([w.ask for w in together]),
+        )
+        seeking = await self._still_seeking(together, holders)
         if not seeking:
             return
         by_chat = {w.ask.chat_id: w for w in seeking}
         asks = [w.ask for w in seeking]
-        now = self._desk.clock()
-        candidates, standing = await asyncio.gather(store.candidates(self._desk.db), self._lines(asks))
         planned = plan(asks, candidates, standing, now)
         await self._refuse([(by_chat[ask.chat_id], reason) for ask, reason in planned.refused], standing, now)
         claimed = await asyncio.gather(*(self._claim(ask, chosen) for ask, chosen in planned.given))
@@ -127,9 +131,8 @@ class Claims:
                 self._found(by_chat[ask.chat_id], chosen)
         await self._keep_or_give_back(pressed, any(standing[a.department].ahead_of("") for a, _ in pressed), by_chat)
 
-    async def _still_seeking(self, together: Sequence[_Waiting]) -> list[_Waiting]:
+    async def _still_seeking(self, together: Sequence[_Waiting], holders: Sequence[Agent]) -> list[_Waiting]:
         """Those for whose chats nobody has a seat yet; the others are answered."""
-        holders = await store.holders(self._desk.db, *(w.ask.chat_id for w in together))
         seeking = []
         for waiting in together:
             wish = weigh(waiting.ask.chat_id, waiting.ask.turn, holders)

@@ -32,7 +32,7 @@ async def history(store: Store, wanted: HistoryWanted, notes: bool) -> ChatHisto
     if wanted.at_least > known.seq and len(found) < PAGE:
         await reached(store, wanted.chat_id, wanted.at_least)
         known, found = await _read_on(store, wanted)
-    if len(found) == PAGE or not known.seq:  # there may be more than the page
+    if len(found) == PAGE or (wanted.after and not known.seq):  # there may be more than the page
         known = (await store.tails([wanted.chat_id]))[wanted.chat_id]
     if not known.seq:
         return None

@@ -1,8 +1,6 @@
-"""`services/gateway/buttons.py`: green only while presence says so, and every open page hears of each change."""
+"""`services/gateway/buttons.py`: green only while presence says so, and its revision grows with each change."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.contracts import ButtonChanged, ButtonColour, ButtonReason
 from services.departments import load_departments
-from services.gateway.buttons import LISTENERS, SILENCE, Button, Buttons
+from services.gateway.buttons import SILENCE, Button, Buttons
 from tests.gateway.making import NOW
 
 DEPARTMENTS = load_departments(Path(__file__).parents[2] / "deploy/departments.toml")
@@ -74,17 +72,20 @@ def test_silence_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_re
     assert len({green.etag, unknown.etag, button.shown.etag}) == 3
 
 
-def test_a_repetition_changes_nothing_and_wakes_nobody() -> None:
-    button, woken = Button("algemeen", lambda: WALL), asyncio.Event()
+def test_a_repetition_changes_nothing_and_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    button = Button("algemeen", lambda: WALL)
+    told_of: list[int] = []
+    monkeypatch.setattr(button.listeners, "changed", lambda: told_of.append(button.revision))
     button.hear(told(9), 0.0)
     button.refresh(0.0, broker_up=True)
     shown = button.shown
-    button.listeners.add(woken)
     for second in range(1, 20):
         button.hear(told(9), float(second))
         button.refresh(float(second), broker_up=True)
     assert button.shown is shown
-    assert not woken.is_set()
+    button.hear(told(10, green=False), 20.0)
+    button.refresh(20.0, broker_up=True)
+    assert told_of == [9, 10]
 
 
 STEPS = st.lists(
@@ -115,76 +116,6 @@ def test_the_revision_grows_with_every_change_whatever_happens(steps: list[tuple
             assert (shown.body, shown.etag) != (before.body, before.etag)
         assert json.loads(shown.body)["revision"] == shown.revision
         before = shown
-
-
-async def next_event(events: AsyncIterator[bytes], seconds: float = 5) -> bytes:
-    async with asyncio.timeout(seconds):
-        return await anext(events)
-
-
-async def test_events_begin_with_the_present_and_tell_each_change() -> None:
-    buttons = Buttons(DEPARTMENTS, lambda: True)
-    buttons.hear(told(7))
-    events = buttons.events("algemeen")
-    assert (await next_event(events)).startswith(b"event: button\nid: 7\ndata: {")
-    for revision in (8, 9):
-        buttons.hear(told(revision, green=revision % 2 == 1))
-        event = await next_event(events, 1)
-        assert event.startswith(b"event: button\nid: %d\n" % revision)
-        assert event.endswith(b"\n\n")
-        assert event.count(b"\n") == 4
-    await events.aclose()  # type: ignore[attr-defined]
-    assert buttons.of["algemeen"].listeners == set()
-
-
-async def test_all_open_pages_of_a_department_share_one_event() -> None:
-    buttons = Buttons(DEPARTMENTS, lambda: True)
-    buttons.hear(told(7))
-    pages = [buttons.events("algemeen") for _ in range(3)]
-    for revision in (7, 8):
-        events = [await next_event(page) for page in pages]
-        assert all(event is events[0] for event in events)
-        buttons.hear(told(revision + 1, green=revision % 2 == 0))
-    for page in pages:
-        await page.aclose()  # type: ignore[attr-defined]
-
-
-async def test_who_reads_slowly_gets_the_last_state_and_no_backlog() -> None:
-    buttons = Buttons(DEPARTMENTS, lambda: True)
-    stream = buttons.events("algemeen")
-    buttons.hear(told(1))
-    await next_event(stream)
-    for revision in range(2, 500):  # while nothing is read
-        buttons.hear(told(revision, green=bool(revision % 2)))
-    assert b"id: 499\n" in await next_event(stream)
-    buttons.hear(told(500, green=False))
-    assert b"id: 500\n" in await next_event(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
-
-
-async def test_a_change_while_an_event_is_being_sent_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.buttons.KEEPALIVE", 60)
-    buttons = Buttons(DEPARTMENTS, lambda: True)
-    buttons.hear(told(7))
-    events = buttons.events("algemeen")
-    await next_event(events)  # the stream is at its yield now: the page has not asked for more yet
-    buttons.hear(told(8, green=False))
-    assert b"id: 8\n" in await next_event(events, 1)
-    await events.aclose()  # type: ignore[attr-defined]
-
-
-async def test_quiet_streams_say_that_they_are_there_and_end_at_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.buttons.KEEPALIVE", 0.05)
-    buttons = Buttons(DEPARTMENTS, lambda: True)
-    before = LISTENERS._value.get()
-    events = buttons.events("premies")
-    await next_event(events)
-    assert LISTENERS._value.get() == before + 1
-    assert (await next_event(events)).startswith(b":")
-    buttons.end()
-    with pytest.raises(StopAsyncIteration):
-        await next_event(events)
-    assert LISTENERS._value.get() == before
 
 
 async def test_departments_do_not_touch_each_other_and_unknown_ones_are_ignored() -> None:

@@ -10,7 +10,7 @@ from services.contracts import ChatStatus
 from services.gateway import following as module
 from services.gateway.following import NoSuchChat
 from services.gateway.upstream import Unavailable
-from tests.gateway.making import CHAT, citizen, entry, sent, stored
+from tests.gateway.making import CHAT, citizen, entry, sent, state, stored
 from tests.gateway.standing import Parts, World, until
 
 
@@ -46,6 +46,20 @@ async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Pa
     await soon
     assert view.state is ChatStatus.WAITING
     assert [e.seq for e in page.entries] == [1]
+
+
+async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KNOWN_WAIT", (60.0,))
+    channel = await parts.following.open(CHAT)
+    asked = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
+    await until(lambda: {p for p, _ in world.others.asked} >= {internal.CHATS, internal.HISTORY}, "the first questions")
+    world.others.open(CHAT)
+    await world.publisher.tell(stored(world.others.logs[CHAT][0]))
+    await world.publisher.tell(state(1, ChatStatus.WAITING))
+    view, page = await asyncio.wait_for(asked, 10)
+    assert (view.state, page.last_seq) == (ChatStatus.WAITING, 1)
 
 
 async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:

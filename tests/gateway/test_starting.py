@@ -15,7 +15,7 @@ from services.gateway.starting import StartChat, Starting
 from services.problems import Problem
 from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, view
-from tests.gateway.standing import KEYS, Parts, World, gateway_of
+from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
 from tests.gateway.test_buttons import told
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -142,9 +142,21 @@ async def test_a_press_that_is_refused_is_refused_to_all_who_made_it_at_once(wor
     assert len(holds(world)) == 1
 
 
-async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
+def started_by(world: World, parts: Parts) -> Starting:
     departments = load_departments(world.settings.departments_file)
-    one = Starting(parts.publisher, parts.upstream, parts.buttons, departments, KEYS)
+    return Starting(parts.publisher, parts.upstream, parts.live, parts.tasks, parts.buttons, departments, KEYS)
+
+
+async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
+    parts.buttons.hear(told(9))
+    started = await started_by(world, parts).start(StartChat(), None, "::1")
+    await until(lambda: started.chat_id in parts.live._late, "the binding, which goes later")
+    assert started.chat_id in parts.live._bound
+    assert parts.idle, "a citizen who never comes leaves nothing"
+
+
+async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
+    one = started_by(world, parts)
     parts.buttons.hear(told(9))
     world.others.held = internal.Held(hold=HOLD)
     channel, parts.publisher._channel = parts.publisher._channel, None  # the broker takes nothing for a moment
@@ -152,7 +164,7 @@ async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blu
         await one.start(StartChat(), "sleutel", "::1")
     parts.publisher._channel = channel
     parts.buttons.hear(told(10, green=False))
-    another = Starting(parts.publisher, parts.upstream, parts.buttons, departments, KEYS)
+    another = started_by(world, parts)
     with pytest.raises(Problem, match="button_blue"):
         await another.start(StartChat(), None, "::1")
     assert len(holds(world)) == 1, "without a key there is nothing to find again"
