@@ -58,7 +58,9 @@ class Fleet:
         self.ports = ports.remembered(home / "ports.json", SERVICES)
         environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
         urls = {"RABBITMQ_URL": rabbitmq_url, "MONGODB_URL": mongodb_url}
-        settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | {"RATE_LIMITS": "off"} | variables)
+        # The former version does not know facts that go together (docs/operating.md, "Updating").
+        environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off"}
+        settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | variables)
         self._environment = services.service_environment(settings, urls)
         self.members: list[Member] = []
         self._all: list[Member] = []
