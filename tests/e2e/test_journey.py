@@ -47,9 +47,12 @@ async def test_the_button_streams_its_changes(system: System) -> None:
 
         async def event() -> dict[str, str]:
             lines: dict[str, str] = {}
-            while line := (await stream.content.readline()).decode().strip():
-                name, _, value = line.partition(": ")
-                lines[name] = value
+            async for line in stream.content:
+                name, colon, value = line.decode().strip().partition(": ")
+                if name:  # a comment has none: it only holds the connection open
+                    lines[name] = value
+                elif lines and not colon:
+                    break
             return lines
 
         now = await event()
