@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
@@ -18,7 +19,7 @@ from yarl import URL
 
 from services import topology
 from services.contracts import Fact, encode
-from services.tracing import traceparent
+from services.tracing import begin_span, traceparent, within
 
 log = structlog.get_logger()
 
@@ -29,6 +30,8 @@ CONFIRM_TIMEOUT = 5.0
 HEARTBEAT = 2  # seconds; a connection on which nothing came for 3 * (HEARTBEAT + 1) s is given up
 PUBLISHED = Counter("eloket_facts_published_total", "Facts that the broker confirmed", ["type"])
 UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
+_ABOUT = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.EXCHANGE}
+_published = functools.cache(PUBLISHED.labels)
 
 
 class Unconfirmed(Exception):
@@ -151,15 +154,17 @@ class Publisher:
 
         Raises `Unconfirmed` when there is no connection, no confirm within `timeout` seconds, a nack or no queue.
         """
+        await self._tell_one(fact, None, timeout)
+
+    async def _tell_one(self, fact: Fact, trace: object, limit: float) -> None:
         channel = self._opened(fact)
         try:
             with given_up_is_failure():
-                async with asyncio.timeout(timeout):
-                    await _publish(channel, fact)
+                await _publish(channel, fact, trace, limit)
         except FAILURES as error:
             UNCONFIRMED.labels(fact.type).inc()
             raise Unconfirmed(type(error).__name__) from error
-        PUBLISHED.labels(fact.type).inc()
+        _published(fact.type).inc()
 
     async def tell_all(self, facts: Sequence[tuple[Fact, object]]) -> None:
         """Tells several, each with the `traceparent` that it belongs to (None: the present one); one wait for all.
@@ -167,16 +172,19 @@ class Publisher:
         They go out in their order without waiting for each other's confirm, and a queue gets them in that order.
         Raises `Unconfirmed` when not every one was confirmed; telling all of them again is harmless.
         """
+        if len(facts) == 1:  # without a task for each
+            await self._tell_one(*facts[0], CONFIRM_TIMEOUT)
+            return
         channel = self._opened(*(fact for fact, _ in facts))
+        publishing = (_publish(channel, fact, trace, CONFIRM_TIMEOUT) for fact, trace in facts)
         try:
             with given_up_is_failure():
-                async with asyncio.timeout(CONFIRM_TIMEOUT):
-                    told = await asyncio.gather(*(_publish(channel, f, t) for f, t in facts), return_exceptions=True)
+                told = await asyncio.gather(*publishing, return_exceptions=True)
         except FAILURES as error:
             told = [error] * len(facts)
         failed = [outcome for outcome in told if isinstance(outcome, BaseException)]
         for (fact, _), outcome in zip(facts, told, strict=True):
-            (UNCONFIRMED if isinstance(outcome, BaseException) else PUBLISHED).labels(fact.type).inc()
+            (UNCONFIRMED.labels if isinstance(outcome, BaseException) else _published)(fact.type).inc()
         for failure in failed:
             if not isinstance(failure, (*FAILURES, asyncio.CancelledError)):  # the library cancels what it gives up
                 raise failure
@@ -213,23 +221,30 @@ async def underlay(channel: AbstractChannel) -> aiormq.Channel:
     return found
 
 
-async def _publish(channel: aiormq.Channel, fact: Fact, trace: object = None) -> None:
-    """Returns with the confirm; what bounds the facts under way is each sender's line and batch, not the socket."""
+async def _publish(channel: aiormq.Channel, fact: Fact, trace: object, limit: float) -> None:
+    """Returns with the confirm; raises `TimeoutError` after `limit` seconds.
+
+    What bounds the facts under way is each sender's line and batch, not the socket.
+    """
     transient = fact.type in topology.TRANSIENT
-    headers: dict[str, object] = {"traceparent": trace if isinstance(trace, str) else traceparent()}
+    header = trace if isinstance(trace, str) else None
+    begun = begin_span("publish", fact.type, "producer", header, _ABOUT)
+    headers: dict[str, object] = {"traceparent": begun.place.traceparent if begun else header or traceparent()}
     if copies := topology.copies(fact):
         headers["CC"] = copies
-    await channel.basic_publish(
-        encode(fact),
-        exchange=topology.EXCHANGE,
-        routing_key=topology.routing_key(fact),
-        properties=Basic.Properties(
-            headers=headers,  # type: ignore[arg-type]
-            content_type="application/json",
-            message_id=fact.event_id,
-            message_type=fact.type,
-            delivery_mode=1 if transient else 2,
-        ),
-        mandatory=fact.type not in topology.UNHEARD,
-        wait=False,
-    )
+    with within(begun, end=True):
+        await channel.basic_publish(
+            encode(fact),
+            exchange=topology.EXCHANGE,
+            routing_key=topology.routing_key(fact),
+            properties=Basic.Properties(
+                headers=headers,  # type: ignore[arg-type]
+                content_type="application/json",
+                message_id=fact.event_id,
+                message_type=fact.type,
+                delivery_mode=1 if transient else 2,
+            ),
+            mandatory=fact.type not in topology.UNHEARD,
+            timeout=limit,
+            wait=False,
+        )

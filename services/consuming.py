@@ -5,8 +5,8 @@
   the delivery limit is for messages that hurt. After `BAD_DAY` the consumer stops until `probe` succeeds.
 - Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery; on RabbitMQ 4.3 `nack` does
   not).
-- A queue is begun with prefetch 1 until five messages are done that nobody had before, so that one that kills the
-  process takes no neighbours.
+- A queue is begun with prefetch 1 until five messages are done that nobody had before, and the next queue when the
+  first is past what a dead process had in hand (`services/beginning.py`): one that kills takes no neighbours with it.
 - Consumers that fail are stopped and begun anew, as after a bad day.
 """
 
@@ -29,9 +29,11 @@ from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
 from services import topology
+from services.backlog import Waiting
+from services.beginning import Beginning
 from services.broker import CONNECT_TIMEOUT, Unconfirmed, given_up_is_failure, with_heartbeat
 from services.contracts import Fact, decode
-from services.tracing import begin_trace
+from services.tracing import begin_trace, span
 
 log = structlog.get_logger()
 
@@ -85,8 +87,10 @@ class Consumers:
     def __init__(self, url: str, probe: Callable[[], Awaitable[object]]) -> None:
         self._url, self._probe = url, probe
         self._handlers: list[tuple[topology.Queue, Handler, int]] = []
+        self.waiting: dict[str, Waiting] = {}  # by queue
         self._broker: RabbitBroker | None = None
         self._subscribers: list[RabbitSubscriber] = []
+        self._begun = False  # all of them
         self._done: dict[str, int] = {}
         self._in_hand = 0
         self._over = asyncio.Event()  # these subscribers are to be stopped and begun anew
@@ -96,13 +100,14 @@ class Consumers:
     def add(self, queue: topology.Queue, handler: Handler, prefetch: int = PREFETCH) -> None:
         """`handler` gets each fact of this queue; it must be idempotent, and returning is its acknowledgement."""
         self._handlers.append((queue, handler, prefetch))
+        self.waiting[queue.name] = Waiting(queue.name)
 
     @property
     def running(self) -> bool:
         """True while the broker sends every queue's messages here."""
         connection = getattr(self._broker, "_connection", None)
         up = connection is not None and connection.connected.is_set()
-        return up and bool(self._subscribers) and all(_consumes(s) for s in self._subscribers)
+        return up and self._begun and all(_consumes(s) for s in self._subscribers)
 
     async def run(self) -> None:
         """Consumes until cancelled. Call it when the topology is declared."""
@@ -150,7 +155,7 @@ class Consumers:
             logger=None,
         )
         self._broker, self._subscribers, self._done = broker, [], {}  # known before it connects, so that it is stopped
-        await broker.connect()
+        await broker.start()
         for queue, handler, prefetch in self._handlers:
             subscriber = broker.subscriber(
                 RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, declare=False),
@@ -159,12 +164,16 @@ class Consumers:
                 decoder=_undecoded,
                 no_reply=True,
             )
-            subscriber(self._deliver(queue, handler, prefetch, subscriber))
+            beginning = Beginning()
+            subscriber(self._deliver(queue, handler, prefetch, subscriber, beginning))
             self._subscribers.append(subscriber)
-        await broker.start()
+            await subscriber.start()
+            beginning.begun()
+            await beginning.past()
+        self._begun = True
 
     async def _stop(self) -> None:
-        broker, self._broker, self._subscribers = self._broker, None, []
+        broker, self._broker, self._subscribers, self._begun = self._broker, None, [], False
         if broker:
             try:
                 with given_up_is_failure():
@@ -173,14 +182,23 @@ class Consumers:
                 log.info("consumers_dropped", error=type(error).__name__)
 
     def _deliver(
-        self, queue: topology.Queue, handler: Handler, prefetch: int, subscriber: RabbitSubscriber
+        self,
+        queue: topology.Queue,
+        handler: Handler,
+        prefetch: int,
+        subscriber: RabbitSubscriber,
+        beginning: Beginning,
     ) -> Callable[..., Awaitable[None]]:
         async def deliver(message: RabbitMessage) -> None:
             self._in_hand += 1
+            beginning.took()
+            outcome = "kept"
             try:
                 outcome = await self._handle(queue, handler, message)
             finally:
                 self._in_hand -= 1
+                beginning.done(bool(message.raw_message.redelivered))
+                self.waiting[queue.name].finish(id(message), done=outcome in ("done", "dead_lettered"))
             HANDLED.labels(queue.name, outcome).inc()
             if message.raw_message.redelivered:
                 return  # a dead process had it in hand: until all of those are done, one at a time
@@ -196,8 +214,10 @@ class Consumers:
             log.error("message_dead_lettered", queue=queue.name, problem=error.errors(include_input=False)[0]["type"])
             await message.reject(requeue=False)
             return "dead_lettered"
+        self.waiting[queue.name].take(id(message), fact.occurred_at)
         try:
-            await retry_in_place(lambda: handler(fact))
+            with span("process", fact.type, "consumer", None, {"messaging.destination.name": queue.name}):
+                await retry_in_place(lambda: handler(fact))
         except BadDay:
             self._over.set()
             return "kept"

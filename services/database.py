@@ -43,6 +43,7 @@ def open_database(settings: Settings, service: str) -> Database:
             connectTimeoutMS=int(HELLO_LIMIT * 1000),
             socketTimeoutMS=15_000,
             maxPoolSize=50,
+            event_listeners=_listeners(settings),
         )
     except (PyMongoError, ValueError):  # their texts may quote the address, and with it the password
         raise ConfigurationError("MONGODB_URL: is not an address such as mongodb://host:27017/.") from None
@@ -52,6 +53,14 @@ def open_database(settings: Settings, service: str) -> Database:
         read_concern=ReadConcern("majority"),
         read_preference=ReadPreference.PRIMARY,
     )
+
+
+def _listeners(settings: Settings) -> list[Any]:
+    if not settings.trace_sample:
+        return []
+    from services.spans import Commands
+
+    return [Commands()]
 
 
 async def ping(database: Database) -> bool:

@@ -171,6 +171,7 @@ class Entry(Record):
     event: Cause | None = None
     reason: CloseReason | None = None
     at: datetime
+    posted_at: datetime | None = None  # when its sender's gateway took it; told once, when it was stored, and not kept
 
     @property
     def is_seal(self) -> bool:

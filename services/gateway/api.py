@@ -74,7 +74,7 @@ def install_chats(app: FastAPI, starting: Starting, settings: Settings) -> None:
     )
     async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
         """Starts a chat. A repeat with the same `Idempotency-Key` within ten minutes is the same chat."""
-        begin_trace(request.headers.get("traceparent"))
+        begin_trace(request.headers.get("traceparent"), public=True)
         wanted = await read_json(request, StartChat)
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
             raise Problem(422, "invalid", "An Idempotency-Key has 1 to 255 characters; a UUID is a good one.")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
+from prometheus_client import Gauge
 
 from services import topology
 from services.clock import utcnow
@@ -20,6 +21,9 @@ from services.gateway.listeners import Listeners
 SILENCE = 3 * topology.BUTTON_INTERVAL
 KEEPALIVE = 12.0
 FIRST_WAIT = 3.0
+SHOWN = Gauge(
+    "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
+)
 _UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
 
@@ -94,6 +98,8 @@ class Button:
             (b"content-length", b"%d" % len(body)),
             (b"content-type", b"application/json"),
         )
+        for one in ButtonReason:
+            SHOWN.labels(self.department, one.value).set(one is reason)
         event = b"event: button\nid: %d\ndata: %s\n\n" % (revision, body)
         return Shown(body, event, etag, headers, revision, colour is ButtonColour.GREEN, reason.value)
 

@@ -23,6 +23,9 @@ ENDED = 100  # of an agent's chats that ended on a connection, it is said so whe
 
 OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
 CLOSED = Counter("eloket_gateway_connections_closed_total", "Websockets closed by this gateway", ["party", "code"])
+for _party in (Party.CITIZEN, Party.AGENT):  # there from the start: the first one is to be seen as an increase
+    OPEN.labels(_party.value)
+    CLOSED.labels(_party.value, str(int(Close.TOO_SLOW)))
 
 
 class Socket(Protocol):

@@ -45,7 +45,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, settings: Settings) ->
             limited(buckets.retry_after(chat_id, time.monotonic()))
 
     async def actor_of(request: Request, chat_id: str) -> Actor:
-        begin_trace(request.headers.get("traceparent"), chat_id=chat_id)
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         if "authorization" in request.headers:
             require_chat_token(request, keys, chat_id)
             return Actor(party=Party.CITIZEN.value, id=chat_id)

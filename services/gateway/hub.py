@@ -38,10 +38,12 @@ from services.gateway import frames
 from services.gateway.attendance import Attendance
 from services.gateway.channel import Position, State
 from services.gateway.connections import Connection, Register
+from services.gateway.delivery import delivered
 from services.gateway.frames import Close
 from services.gateway.receipts import Receipt, Receipts, Refusal
 from services.gateway.silences import Quiet, Silences
 from services.gateway.waiting import Lines, Place, is_news
+from services.tracing import span
 
 log = structlog.get_logger()
 # Why an agent lost a chat, in words of the protocol, where it is not `transferred` or `agent_left`.
@@ -125,8 +127,7 @@ class Hub:
         channel = self.channels.get(entry.chat_id)
         if channel is None:
             return
-        last = channel.position.last
-        repeated = last is not None and entry.seq <= last
+        repeated = entry.seq <= (channel.position.last or 0)
         for passed in channel.position.take(entry):
             self.pass_on(channel, passed)
         self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
@@ -135,17 +136,17 @@ class Hub:
 
     def pass_on(self, channel: Channel, entry: Entry) -> None:
         """Shows an entry, the next in order, to every connection that follows the chat live."""
-        for_citizen = for_agent = b""
+        framed: dict[Party, bytes] = {}
         for connection in tuple(channel.members):
             if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
                 continue
             connection.shown[channel.chat_id] = entry.seq
-            if connection.party is Party.CITIZEN:
-                for_citizen = for_citizen or frames.message(entry)
-                connection.send(for_citizen)
-            else:
-                for_agent = for_agent or frames.message(entry, entry.chat_id)
-                connection.send(for_agent)
+            party = connection.party
+            if party not in framed:
+                framed[party] = frames.message(entry, entry.chat_id if party is Party.AGENT else None)
+            with span("send", "message", "producer", None, {"eloket.to": party.value, "eloket.seq": entry.seq}):
+                connection.send(framed[party])
+        delivered(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
         self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
         if entry.is_seal:
             self.end(channel, entry)
@@ -255,8 +256,7 @@ class Hub:
             self.tell_online(channel)
 
     def _silence(self, fact: CitizenSilent | CitizenStayed) -> None:
-        channel = self.channels.get(fact.chat_id)
-        if channel and isinstance(fact, CitizenSilent):
+        if (channel := self.channels.get(fact.chat_id)) and isinstance(fact, CitizenSilent):
             self.silences.warn(channel, fact)
         elif channel:
             self.silences.stayed(channel)

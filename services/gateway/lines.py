@@ -20,10 +20,11 @@ FIRST_CONFIRMED, MOST_CONFIRMED = 10.0, 60.0
 
 @dataclass(slots=True)
 class Item:
-    """One thing to be said: its id (None for the end of the chat) and the fact that tells it."""
+    """One thing to be said: its id (None for the end of the chat), the fact that tells it, when it came (ns, epoch)."""
 
     id: str | None
     fact: Fact
+    came: int = 0
     began: float | None = None
     pause: float = 0.0
     confirmed: bool = False

@@ -22,6 +22,7 @@ from services import topology
 from services.broker import Link, declare_topology, given_up_is_failure, underlay
 from services.contracts import Fact, decode
 from services.gateway.upstream import Unavailable
+from services.tracing import span
 
 log = structlog.get_logger()
 UNBIND_LATE = 30.0
@@ -111,7 +112,9 @@ class Live:
         except ValidationError:
             log.warning("live_fact_not_understood", type=message.header.properties.message_type)
             return
-        self._heard(fact)
+        header = (message.header.properties.headers or {}).get("traceparent", "")
+        with span("process", fact.type, "consumer", header):
+            self._heard(fact)
 
     async def _reconcile(self) -> None:
         while True:

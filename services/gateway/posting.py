@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Any
 
@@ -16,11 +15,12 @@ from services.gateway import frames
 from services.gateway.connections import Connection
 from services.gateway.hub import Hub
 from services.gateway.lines import Item, Line, after_attempt
+from services.gateway.pending import Pending
 from services.gateway.receipts import Outcome, Refusal
 from services.gateway.tasks import Tasks
 from services.gateway.together import Together
 from services.gateway.verbs import End, Post, WriteNote
-from services.tracing import begin_trace
+from services.tracing import begin_trace, span
 
 log = structlog.get_logger()
 _UNAVAILABLE = Refusal("unavailable")
@@ -31,6 +31,7 @@ RECEIPT_TIME = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
 )
 REFUSED = Counter("eloket_gateway_refused_total", "Frames refused to their sender", ["code"])
+REFUSED.labels("unavailable")  # there from the start: the first one is to be seen as an increase
 
 
 class Posting:
@@ -39,6 +40,7 @@ class Posting:
     def __init__(self, hub: Hub, publisher: Publisher, tasks: Tasks, together: bool = False) -> None:
         """`together`: what comes up at once goes out in one broker message."""
         self._hub, self._publisher, self._tasks = hub, publisher, tasks
+        self._pending = Pending()
         self._together = Together(publisher, tasks) if together else None
 
     def post(self, connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> None:
@@ -48,25 +50,28 @@ class Posting:
             connection.send(frames.message(stored, chat_id if connection.party is Party.AGENT else None))
             return
         line = connection.lines.setdefault(chat_id, Line())
-        code = line.offer(Item(id_, fact_of(connection, chat_id, frame)))
+        code = line.offer(Item(id_, fact_of(connection, chat_id, frame), time.time_ns()))
         if code:
             refuse(connection, code, id_, chat_id)
         elif not line.running:
             line.running = True
+            self._pending.begin(line, connection)
             self._tasks.start(self._run(connection, chat_id, line))
 
     async def _run(self, connection: Connection, chat_id: str, line: Line) -> None:
-        begin_trace(chat_id=chat_id)
         try:
             await self._work_off(connection, chat_id, line)
         finally:
             line.running = False
+            self._pending.end(line)
             if line.idle:  # an agent's connection lives all day and sees hundreds of chats: 1 KB each
                 connection.lines.pop(chat_id, None)
 
     async def _work_off(self, connection: Connection, chat_id: str, line: Line) -> None:
         while (item := line.head) is not None:
-            outcome, given_up = await self._see_through(connection, chat_id, line, item)
+            begin_trace(chat_id=chat_id)
+            with span("receive", item.fact.type, "server", None, {"eloket.chat_id": chat_id}, item.came):
+                outcome, given_up = await self._see_through(connection, chat_id, line, item)
             if given_up or outcome == _UNAVAILABLE:  # what follows would be stored before it
                 for refused in line.give_up():
                     refuse(connection, "unavailable", refused.id, chat_id)
@@ -106,9 +111,7 @@ class Posting:
     async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
         """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
         if self._publisher.up:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await asyncio.shield(settled)
+            await asyncio.wait((settled,), timeout=pause)
             return
         back = asyncio.create_task(self._publisher.link.up.wait())
         waited: set[asyncio.Future[Any]] = {settled, back}

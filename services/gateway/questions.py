@@ -140,7 +140,7 @@ def install(app: FastAPI, questions: Questions, upstream: Upstream, keys: Keys, 
     )
     async def leave(request: Request, chat_id: str) -> Response:
         """Leaves a question in a chat that waits, or that ended because no agent came. The chat ends."""
-        begin_trace(request.headers.get("traceparent"), chat_id=chat_id)
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         require_chat_token(request, keys, chat_id)
         if settings.rate_limits == "on":
             limited(buckets.retry_after(chat_id, time.monotonic()))
@@ -165,7 +165,7 @@ def install(app: FastAPI, questions: Questions, upstream: Upstream, keys: Keys, 
     )
     async def done(request: Request, chat_id: str) -> Response:
         """The agent has dealt with this question."""
-        begin_trace(request.headers.get("traceparent"), chat_id=chat_id)
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         agent = (await agent_session(request, upstream)).agent
         if not is_id(chat_id):
             raise Problem(404, "no_such_question", "There is no such question.")

@@ -7,12 +7,13 @@ from ipaddress import ip_address, ip_network
 from pydantic import field_validator
 
 from services.settings import Settings as Shared
+from services.settings import told
 
 
 class Settings(Shared):
-    """`trusted_proxies`: networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, separated by commas."""
+    """The gateway's own, beside those of all services."""
 
-    trusted_proxies: str = ""
+    trusted_proxies: str = told("networks whose `X-Forwarded-For` and `-Proto` are believed, separated by commas", "")
 
     @field_validator("trusted_proxies")
     @classmethod

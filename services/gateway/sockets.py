@@ -27,7 +27,7 @@ from services.gateway.posting import refuse
 from services.gateway.protocol import SOCKET, HeardProtocol
 from services.gateway.upstream import Unavailable, Upstream
 from services.gateway.verbs import Frame, Hello, Malformed, Post, Refused
-from services.tracing import begin_trace
+from services.tracing import begin_trace, span
 
 log = structlog.get_logger()
 HELLO_LIMIT = 5.0
@@ -133,7 +133,9 @@ class Conversation:
 
     async def _greet(self, hello: Hello) -> None:
         try:
-            await self._room.greet(self.connection, hello)
+            begin_trace()
+            with span("receive", "hello", "server", None, {"eloket.from": self._party}):
+                await self._room.greet(self.connection, hello)
         except Exception:
             log.exception("hello_failed")
             self.connection.close(Close.RESTART, "try again")

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import structlog
 from prometheus_client import Counter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from structlog.contextvars import bind_contextvars
 
 from services import internal
 from services.broker import Publisher, Unconfirmed
@@ -27,7 +28,6 @@ from services.gateway.tasks import Tasks
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 from services.tokens import Keys
-from services.tracing import begin_trace
 
 log = structlog.get_logger()
 REPEAT_WITHIN = timedelta(minutes=10)
@@ -131,7 +131,7 @@ class Starting:
         return Started(chat_id, self._keys.chat_token(chat_id))
 
     async def _start(self, department: Department, wanted: StartChat, chat_id: str, keyed: bool = False) -> Started:
-        begin_trace(chat_id=chat_id)
+        bind_contextvars(chat_id=chat_id)
         locale = wanted.locale if wanted.locale in LOCALES else "nl"
         question = internal.HoldQuery(chat_id=chat_id, department=department.id, locale=locale)
         blue = self._blue(department)

@@ -1,7 +1,8 @@
-"""What connections say, on its way to the broker: what comes up while the broker confirms goes together in one message.
+"""What connections say, on its way to the broker: what comes up at once, or while the broker confirms, goes together.
 
-Nothing waits for company: with less under way than `UNDER_WAY` broker messages a fact goes out in the same turn of the
-loop. Under load a quorum queue then writes once for many facts (docs/performance.md).
+Nothing waits for company beyond the turn of the loop in which it came: with less under way than `UNDER_WAY` broker
+messages it goes out with what that turn brought. Under load a quorum queue then writes once for many facts
+(docs/performance.md).
 """
 
 from __future__ import annotations
@@ -29,14 +30,28 @@ class Together:
 
     async def tell(self, fact: MessagePosted) -> None:
         """Like `Publisher.tell`: returns with the confirm, raises `Unconfirmed` without one."""
-        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((fact, traceparent(), confirmed))
+        mine = (fact, traceparent(), asyncio.get_running_loop().create_future())
+        self._waiting.append(mine)
         if self._under_way < UNDER_WAY:
             self._under_way += 1
-            self._tasks.start(self._send())
-        await confirmed
+            try:
+                await asyncio.sleep(0)  # the others that this turn brings
+                if self._waiting == [mine]:
+                    self._waiting.clear()
+                    await self._publisher.tell(fact)
+                    return
+            finally:
+                self._hand_on()
+        await mine[2]
 
-    async def _send(self) -> None:
+    def _hand_on(self) -> None:
+        """The place of a broker message that was under way goes to those who wait."""
+        if self._waiting:
+            self._tasks.start(self._send_waiting())
+        else:
+            self._under_way -= 1
+
+    async def _send_waiting(self) -> None:
         try:
             while several := self._waiting[: topology.MOST_TOGETHER]:
                 del self._waiting[: topology.MOST_TOGETHER]

@@ -16,7 +16,7 @@ from services.contracts import Record
 from services.gateway.gathering import Gathering
 from services.settings import Settings
 from services.tokens import Actor, Keys
-from services.tracing import traceparent
+from services.tracing import span, traceparent
 
 R = TypeVar("R", bound=Record)
 _Answer = tuple[aiohttp.ClientResponse, bytes]
@@ -33,6 +33,9 @@ READING = {internal.SESSION_LOOKUP, internal.AGENTS, internal.BUTTONS, internal.
 READING |= {internal.ASSIGNMENTS, internal.HISTORY, internal.TAILS, internal.QUESTIONS, internal.HOLD}
 
 AGAIN = Counter("eloket_gateway_asked_again_total", "Questions to another service asked again", ["service", "why"])
+for _service in ("presence", "routing", "transcripts"):  # there from the start: the first is an increase
+    AGAIN.labels(_service, "broken")
+    AGAIN.labels(_service, "slow")
 
 
 class Unavailable(Exception):
@@ -94,8 +97,9 @@ class Upstream:
         """
         body = question.model_dump_json().encode() if question else b"{}"
         try:
-            async with asyncio.timeout(TIMEOUT.total):
-                response, data = await self._first_answer(service, path, body)
+            with span("ask", f"{service} {path}", "client"):
+                async with asyncio.timeout(TIMEOUT.total):
+                    response, data = await self._first_answer(service, path, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(service) from error
         _raise_for(response, data, service)

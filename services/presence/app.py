@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI
 
 from services import topology
+from services.backlog import Backlog
 from services.broker import Publisher
 from services.chassis import Service
 from services.clock import utcnow
@@ -40,10 +41,11 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "presence")
     database = open_database(settings, "presence")
     buttons = button.Buttons(database, publisher, schedules, utcnow)
-    desk = Desk(database, publisher, buttons.wake)
+    desk = Desk(database, publisher, buttons.wake, left=lambda agent_id: listener.online.discard(agent_id))
     claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
     listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)
     consumers = _consumers(settings, desk, claims)
+    backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
@@ -59,6 +61,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.on_drain(consumers.drain)
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))
+    service.background("backlog", lambda: backlog.run(publisher.link.up))
     add_routes(service.app, settings, desk, passwords, list(schedules))
     add_places(service.app, claims)
     return service.app

@@ -32,6 +32,7 @@ from services.presence.hours import Schedule, is_open, next_opening
 log = structlog.get_logger()
 
 TICK = 1.0  # hours are looked at in each whole second of the clock, without any other cause
+ANYWAY = 3.0  # seconds after which all is evaluated without any cause: another replica may have died with one
 PAST = 0.002  # seconds after a whole second at which that is done: a timer may be early by less
 SPACING = 0.08  # seconds between two evaluations, in which causes are gathered
 ONLINE = Gauge("eloket_agents_online", "Agents logged in", ["department"])
@@ -140,13 +141,16 @@ class Buttons:
         self._db, self._publisher, self._schedules, self._clock = db, publisher, schedules, clock
         self._woken = asyncio.Event()
         self._woken.set()
+        self._evaluated = float("-inf")
+        self._hours: list[tuple[bool, datetime | None]] = []
 
     def wake(self) -> None:
         """Something that the buttons depend on has changed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Evaluates until cancelled. A bad day passes: the next tick sees everything."""
+        """Evaluates when woken, when the hours change, and anyway; until cancelled. A bad day passes: the next tick
+        sees everything."""
         seen = self._clock().timestamp()
         while True:
             try:
@@ -154,13 +158,17 @@ class Buttons:
                     await self._woken.wait()
             except TimeoutError:
                 pass
+            now = self._clock()
+            seen, hours = now.timestamp(), [(is_open(s, now), next_opening(s, now)) for s in self._schedules.values()]
+            if not self._woken.is_set() and hours == self._hours and abs(seen - self._evaluated) < ANYWAY:
+                continue
             self._woken.clear()
-            seen = self._clock().timestamp()
             try:
                 for fact in await evaluate(self._db, self._schedules, self._clock):
                     if isinstance(fact, ButtonChanged):
                         log.info("button_changed", department=fact.department, reason=fact.reason.value)
                     await self._publisher.mention(fact)
+                self._evaluated, self._hours = seen, hours
             except BAD_DAY_ERRORS as error:
                 log.warning("button_not_evaluated", error=type(error).__name__)
             await asyncio.sleep(SPACING)

@@ -49,6 +49,10 @@ def on_chat_state(desk: Desk) -> Handler:
 
     async def chat_state(fact: Fact) -> None:
         assert isinstance(fact, ChatState)
+        if fact.state is ChatStatus.CLOSED and not _is_late(fact):  # no need to see who has them
+            if await store.drop_all(desk.db, fact.chat_id, desk.clock()):
+                desk.wake()
+            return
         holders = await store.holders(desk.db, fact.chat_id)
         seats = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == fact.chat_id]
         for agent, seat in seats:
@@ -72,8 +76,12 @@ async def _drop(desk: Desk, agent: Agent, seat: Seat, fact: ChatState) -> None:
     if not await store.drop(desk.db, agent.id, seat.chat_id, seat.turn, desk.clock()):
         return
     desk.wake()
-    if seat.confirmed and not seat.leaving and fact.occurred_at - fact.at > timedelta(seconds=LATE):
+    if seat.confirmed and not seat.leaving and _is_late(fact):
         repaired("reminder", agent.id, seat.chat_id)
+
+
+def _is_late(fact: ChatState) -> bool:
+    return fact.occurred_at - fact.at > timedelta(seconds=LATE)
 
 
 def on_queue_changed(desk: Desk) -> Handler:

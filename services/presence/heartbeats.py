@@ -29,6 +29,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 LOOK = 0.5  # seconds between looks at who is gone
+ANYWAY = 2.0  # seconds after which the database is asked though everyone who is online is heard, and nobody else
 SPACING = 0.05  # seconds between two looks, in which news is gathered
 AT_ONCE = 8  # agents who come or go at a time
 
@@ -94,6 +95,7 @@ class Judge:
     def __init__(self, desk: Desk, listener: Listener, grace: float) -> None:
         self._desk, self._listener, self._grace = desk, listener, grace
         self._known_since: dict[str, float] = {}
+        self._asked = float("-inf")
 
     async def run(self) -> None:
         """Judges at each piece of news and twice a second, until cancelled."""
@@ -104,6 +106,8 @@ class Judge:
             except TimeoutError:
                 pass
             self._listener.news.clear()
+            if not self._is_due(time.monotonic()):
+                continue
             try:
                 await self.look()
             except BAD_DAY_ERRORS as error:
@@ -111,11 +115,15 @@ class Judge:
                 await asyncio.sleep(LOOK)
             await asyncio.sleep(SPACING)
 
+    def _is_due(self, now: float) -> bool:
+        return now - self._asked >= ANYWAY or self._listener.liveness.present(now) != self._listener.online
+
     async def look(self) -> None:
         """Those who came are online, those who are gone are offline. A deaf listener judges nobody."""
         liveness, now = self._listener.liveness, time.monotonic()
         if not liveness.hears(now):
             return
+        self._asked = now
         online = await store.online_ids(self._desk.db)
         # Another replica may have heard of him first: silence counts from when this one knew that he is online.
         self._known_since = {who: self._known_since.get(who, now) for who in online}
@@ -143,8 +151,8 @@ class Judge:
 
     async def _depart(self, agent_id: str) -> None:
         agent = await store.agent(self._desk.db, agent_id)
-        if agent and agent.online:
-            await depart(self._desk, agent, ReleaseReason.AGENT_GONE)
+        if agent and agent.online and await depart(self._desk, agent, ReleaseReason.AGENT_GONE):
+            self._listener.online.discard(agent_id)
 
 
 async def _for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:

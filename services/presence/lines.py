@@ -7,6 +7,7 @@ agent before it was ever told among the waiting.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -58,8 +59,10 @@ async def read(
     """
     ids = [d for d in set(wanted) if d in schedules]
     known = {"_id": {"$in": ids}}
-    queues = {doc["_id"]: doc for doc in await db["queues"].find(known).to_list(None)}
-    seen = {doc["_id"]: doc for doc in await db["buttons"].find(known, {"as_of": 1}).to_list(None)}
+    found, evaluated = await asyncio.gather(
+        db["queues"].find(known).to_list(None), db["buttons"].find(known, {"as_of": 1}).to_list(None)
+    )
+    queues, seen = {doc["_id"]: doc for doc in found}, {doc["_id"]: doc for doc in evaluated}
     fresh = now - timedelta(seconds=RACED)
     lines = {}
     for department in ids:

@@ -27,4 +27,14 @@ async def _first_indexes(db: Database) -> None:
     )
 
 
-STEPS = (Step("indexes of agents, sessions and attempts", _first_indexes),)
+async def _indexes_of_sweeps(db: Database) -> None:
+    """So that looking for what is to be told again reads those agents alone, not all of them each second or two."""
+    await make_indexes(
+        db, {"agents": [IndexModel("untold_since"), IndexModel("seats.leaving"), IndexModel("seats.confirmed")]}
+    )
+
+
+STEPS = (
+    Step("indexes of agents, sessions and attempts", _first_indexes),
+    Step("indexes of what is told again", _indexes_of_sweeps),
+)

@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from services.settings import Settings
+from services.settings import Settings, told
 
 
 class PresenceSettings(Settings):
-    """`agent_grace`: seconds without a sign of life after which an agent is gone.
+    """What presence can be told beside the settings of all services."""
 
-    Accounts come from `accounts_file`, and with `demo_accounts` also `an`, `bert` and `demo_agents` more.
-    """
-
-    agent_grace: float = Field(10.0, gt=0, le=600)
-    session_hours: float = Field(12.0, gt=0, le=168)
-    demo_accounts: Literal["on", "off"] = "off"
-    demo_agents: int = Field(0, ge=0, le=5_000)
-    accounts_file: Path | None = None
+    agent_grace: float = told("without a sign of life for so long an agent is gone", 10.0, gt=0, le=600)
+    session_hours: float = told("an agent stays logged in for so many hours", 12.0, gt=0, le=168)
+    accounts_file: Path | None = told("the agents' accounts", None)
+    demo_accounts: Literal["on", "off"] = told("also accounts whose password is public: `an`, `bert`, `sofie`", "off")
+    demo_agents: int = told("so many more of them", 0, ge=0, le=5_000)
 
     @field_validator("accounts_file", mode="before")
     @classmethod

@@ -111,6 +111,16 @@ async def seated(db: Database) -> list[Agent]:
     return await _agents(db, {"seats.0": {"$exists": True}})
 
 
+async def leaving(db: Database) -> list[Agent]:
+    """The agents with a seat that is leaving."""
+    return await _agents(db, {"seats.leaving": {"$in": [reason.value for reason in ReleaseReason]}})
+
+
+async def unconfirmed(db: Database) -> list[Agent]:
+    """The agents with a seat that routing has not confirmed."""
+    return await _agents(db, {"seats.confirmed": False})
+
+
 async def untold(db: Database, before: datetime) -> list[Agent]:
     """The agents with a change from before this time that is still to be told."""
     return await _agents(db, {"untold_since": {"$lt": before}})
@@ -197,6 +207,15 @@ async def claim(
 async def drop(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
     """The seat goes and the place is free; False when there was no such seat (any more)."""
     return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn}, now)
+
+
+async def drop_all(db: Database, chat_id: str, now: datetime) -> int:
+    """Every seat of the chat goes; how many there were. An agent never has two of one chat (see `claim`)."""
+    result = await db["agents"].update_many(
+        {"seats.chat_id": chat_id},
+        {"$pull": {"seats": {"chat_id": chat_id}}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
+    )
+    return result.modified_count
 
 
 async def give_back(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:

@@ -6,7 +6,7 @@ Every replica sweeps; twice is harmless. A repair that the ordinary way should h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import structlog
@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from services.consuming import BAD_DAY_ERRORS
 from services.presence import sessions, store
-from services.presence.availability import Seat, due
+from services.presence.availability import Agent, Seat, due
 from services.presence.telling import Desk, close_session, tell_agent, tell_claimed, tell_seat
 
 log = structlog.get_logger()
@@ -24,6 +24,8 @@ UNCONFIRMED = 5.0  # seconds after which a claim that routing has not answered i
 RESERVED = 15.0  # seconds after which a press has not become a chat: long enough for any gateway to have opened it
 REMINDER = 60.0  # seconds between two times that every seat is told
 REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
+for _reason in ("leaving", "unconfirmed", "held", "untold", "no_seat", "reminder", "session_over"):
+    REPAIRED.labels(_reason)  # there from the start: the first one is to be seen as an increase
 
 
 def repaired(reason: str, agent_id: str, chat_id: str | None = None) -> None:
@@ -55,12 +57,13 @@ async def run(desk: Desk) -> None:
 
 async def tell_leaving(desk: Desk, age: float = MARKS) -> None:
     """place.released for each seat that has been leaving for so long."""
-    await _tell(desk, "leaving", age, lambda seat: seat.leaving is not None)
+    await _tell(desk, "leaving", age, await store.leaving(desk.db), lambda seat: seat.leaving is not None)
 
 
 async def tell_unconfirmed(desk: Desk, age: float = UNCONFIRMED) -> None:
     """place.claimed for each seat that routing has not confirmed for so long."""
-    await _tell(desk, "unconfirmed", age, lambda seat: not (seat.leaving or seat.confirmed or seat.held))
+    agents = await store.unconfirmed(desk.db)
+    await _tell(desk, "unconfirmed", age, agents, lambda seat: not (seat.leaving or seat.confirmed or seat.held))
 
 
 async def tell_held(desk: Desk, age: float = RESERVED) -> None:
@@ -69,7 +72,7 @@ async def tell_held(desk: Desk, age: float = RESERVED) -> None:
     Routing confirms it, or says that such a chat is closed, and the place is free. Also when the agent is gone: that he
     has left a chat that it does not know is nothing to routing.
     """
-    for agent in await store.seated(desk.db):
+    for agent in await store.unconfirmed(desk.db):
         for seat in due(agent.seats, desk.clock(), age):
             if seat.reserved:
                 repaired("held", agent.id, seat.chat_id)
@@ -101,8 +104,10 @@ async def close_sessions(desk: Desk, age: float = MARKS) -> None:
         await close_session(desk, session)
 
 
-async def _tell(desk: Desk, reason: str, age: float, concerned: Callable[[Seat], bool]) -> None:
-    for agent in await store.seated(desk.db):
+async def _tell(
+    desk: Desk, reason: str, age: float, agents: Iterable[Agent], concerned: Callable[[Seat], bool]
+) -> None:
+    for agent in agents:
         for seat in due(filter(concerned, agent.seats), desk.clock(), age):
             repaired(reason, agent.id, seat.chat_id)
             await tell_seat(desk, agent, seat)

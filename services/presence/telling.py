@@ -21,12 +21,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Desk:
-    """What every part of the service works with. `wake`: something that the buttons depend on has changed."""
+    """What every part of the service works with.
+
+    `wake`: something that the buttons depend on has changed. `left`: this agent was set offline just now.
+    """
 
     db: Database
     publisher: Publisher
     wake: Callable[[], None]
     clock: Callable[[], datetime] = utcnow
+    left: Callable[[str], None] = lambda agent_id: None
 
 
 async def tell_claimed(
@@ -77,6 +81,7 @@ async def depart(desk: Desk, agent: Agent, reason: ReleaseReason) -> bool:
     if not await store.set_offline(desk.db, agent.id, agent.v, reason, desk.clock()):
         return False
     desk.wake()
+    desk.left(agent.id)
     log.info("agent_offline", agent_id=agent.id, reason=reason.value, seats=len(agent.seats))
     left = await store.agent(desk.db, agent.id) or agent
     for seat in left.seats:

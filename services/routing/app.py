@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pymongo.errors import PyMongoError
 
 from services import topology
+from services.backlog import Backlog
 from services.broker import Publisher
 from services.chassis import Service
 from services.clock import utcnow
@@ -21,6 +22,7 @@ from services.routing import assignment, sweeps
 from services.routing.api import create_routes
 from services.routing.citizens import Citizens
 from services.routing.consumers import handler
+from services.routing.counting import begin_at_nothing
 from services.routing.desk import Desk
 from services.routing.ledger import Ledger
 from services.routing.queue import Queue
@@ -37,6 +39,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     departments = load_departments(settings.departments_file)
     limits = replace(settings.limits, queues={d.id: d.queue for d in departments.departments})
     names = [d.id for d in departments.departments]
+    begin_at_nothing(names)
     service = Service("routing", settings)
     database = open_database(settings, "routing")
     store = Store(database, lambda chat: assignment.stamped(chat, utcnow(), limits))
@@ -47,6 +50,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
         consumers.add(subject, handler(desk))
+    backlog = Backlog(settings.rabbitmq_url, "routing", consumers.waiting.values())
     sweeping = Sweeps(
         desk=desk,
         citizens=citizens,
@@ -68,6 +72,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.background("citizens", citizens.run)
     service.background("echo", citizens.echo)
     service.background("clock", lambda: follow_time(database))
+    service.background("backlog", lambda: backlog.run(publisher.link.up))
     _watch(service, sweeping)
     service.check("broker", lambda: publisher.up and citizens.hears)
     service.check("database", lambda: ping(database))

@@ -146,14 +146,20 @@ class Store:
         chats = [_chat(d) async for d in self._chats.find(such, {"assignments": 1})]
         return [a for c in chats for a in c.assignments if a.department == department and a.at >= since]
 
-    async def open_counts(self) -> dict[tuple[str, str], int]:
-        """How many chats there are by department and open state."""
+    async def open_counts(self) -> dict[tuple[str, str], tuple[int, datetime | None]]:
+        """How many chats there are by department and open state, and since when the first of them has waited."""
         group: list[Document] = [
             {"$match": {"state": {"$in": OPEN}}},
-            {"$group": {"_id": {"department": "$department", "state": "$state"}, "n": {"$sum": 1}}},
+            {
+                "$group": {
+                    "_id": {"department": "$department", "state": "$state"},
+                    "n": {"$sum": 1},
+                    "since": {"$min": "$waiting_since"},
+                }
+            },
         ]
         found = self._chats.aggregate(group)
-        return {(d["_id"]["department"], d["_id"]["state"]): d["n"] async for d in found}
+        return {(d["_id"]["department"], d["_id"]["state"]): (d["n"], d["since"]) async for d in found}
 
 
 def _chat(document: Document) -> Chat:

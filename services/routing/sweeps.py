@@ -16,10 +16,11 @@ from typing import Protocol
 import structlog
 
 from services.consuming import BAD_DAY_ERRORS
+from services.contracts import ChatStatus
 from services.routing import assignment
 from services.routing.chat import Chat, Limits
 from services.routing.citizens import Citizens
-from services.routing.counting import OPEN, repaired
+from services.routing.counting import LONGEST, OPEN, OPEN_STATES, OTHER, repaired
 from services.routing.desk import Desk
 from services.routing.store import Contended
 from services.tracing import begin_trace
@@ -147,10 +148,19 @@ class Sweeps:
             await self.desk.queue.announce(department)
 
     async def count(self) -> None:
-        """The gauges of open chats."""
-        OPEN.clear()
-        for (department, state), n in (await self.desk.store.open_counts()).items():
-            OPEN.labels(self.desk.telling.label(department), state).inc(n)
+        """The gauges of open chats, and of who waits longest."""
+        found, now = await self.desk.store.open_counts(), self.desk.clock()
+        counts = dict.fromkeys(((d, s) for d in (*self.departments, OTHER) for s in OPEN_STATES), 0)
+        longest = dict.fromkeys((*self.departments, OTHER), 0.0)
+        for (department, state), (n, since) in found.items():
+            label = self.desk.telling.label(department)
+            counts[label, state] += n
+            if state == ChatStatus.WAITING and since:
+                longest[label] = max(longest[label], (now - since).total_seconds())
+        for labels, n in counts.items():
+            OPEN.labels(*labels).set(n)
+        for label, seconds in longest.items():
+            LONGEST.labels(label).set(seconds)
 
 
 def _why(before: Chat, after: Chat) -> str:

@@ -10,13 +10,11 @@ from services.broker import Publisher
 from services.contracts import AcceptOverdue
 from services.routing.assignment import told
 from services.routing.chat import Chat, state_of
-from services.routing.counting import ASSIGNED, CLOSED, OPENED, REQUEUED, WAITED
+from services.routing.counting import ABANDONED, ASSIGNED, CLOSED, OPENED, OTHER, REQUEUED, WAITED
 from services.routing.queue import Queue
 from services.routing.store import Store
 
 log = structlog.get_logger()
-
-OTHER = "other"  # the label of departments that are no longer in the departments file
 
 
 class Telling:
@@ -58,6 +56,8 @@ class Telling:
             self._record_assigned(after)
         elif after.closed:
             CLOSED.labels(str(after.reason)).inc()
+            if before.waits:
+                ABANDONED.labels(self.label(before.department), str(after.reason)).inc()
             log.info("chat_closed", reason=after.reason, why=why, turn=after.turn, agent_id=after.agent_id)
         elif after.turn > 1:
             REQUEUED.labels(why).inc()
@@ -67,7 +67,7 @@ class Telling:
         got = after.assignments[-1]
         rule = got.choice.rule.value if got.choice else None
         ASSIGNED.labels(self.label(after.department)).inc()
-        WAITED.observe(got.waited)
+        WAITED.labels(self.label(after.department)).observe(got.waited)
         log.info("chat_assigned", agent_id=got.agent_id, turn=got.turn, waited=round(got.waited, 3), rule=rule)
 
     def label(self, department: str | None) -> str:

@@ -10,12 +10,14 @@ import structlog
 from fastapi import FastAPI
 
 from services import topology
+from services.backlog import Backlog
 from services.broker import Publisher
 from services.chassis import Service
 from services.consuming import BAD_DAY_ERRORS, Consumers, retry_in_place
 from services.database import follow_time, open_database, ping, probe_write, read_time
 from services.departments import load_departments
 from services.schema import upgrade
+from services.transcripts.answers import Answers
 from services.transcripts.api import Desk, add_routes
 from services.transcripts.consumers import MessageConsumer
 from services.transcripts.files import Files
@@ -45,13 +47,14 @@ def create_app(settings: Settings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "transcripts")
     questions, limits = Questions(database), limits_of(settings.silence_limit)
     writer = Writer(store, settings.max_messages)
-    recorder = Recorder(
-        store, files, publisher, writer, limits.quiet if limits else None, settings.facts_together == "on"
-    )
+    answers = Answers(store, [d.id for d in departments.departments])
+    quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
+    recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
     notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))
     notes.add(topology.TRANSCRIPTS_SILENCES, stay_handler(store, now_ms))
+    backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.standing, *notes.waiting.values()])
     prepared = asyncio.Event()
 
     async def prepare() -> None:
@@ -66,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     async def consume_notes() -> None:
         await prepared.wait()
+        await messages.beginning.past()
         await notes.run()
 
     def consuming() -> bool:
@@ -77,6 +81,8 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("publisher", publisher.run)
     service.background("messages", consume_messages)
     service.background("notes", consume_notes)
+    service.background("answers", answers.run)
+    service.background("backlog", lambda: backlog.run(publisher.link.up))
     service.background("clock", lambda: follow_time(database))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     if limits:

@@ -12,26 +12,27 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 from aiormq.abc import DeliveredMessage
+from pamqp.common import FieldTable
 from pydantic import ValidationError
 
 from services import topology
+from services.backlog import Waiting
+from services.beginning import Beginning
 from services.broker import Link, given_up_is_failure, underlay
 from services.consuming import FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay, until_probe_succeeds
-from services.transcripts.parcels import Delivery, Parcel, acknowledged_together, finish, late, once_more, unpack
+from services.transcripts.parcels import Delivery, Parcel, finish, late, once_more, unpack
 from services.transcripts.recording import Recorder, Verdict
+from services.transcripts.settling import LOST, Settling
 
 log = structlog.get_logger()
 
 PREFETCH = 200
 LOOK_AGAIN = 0.1
 QUEUE = topology.TRANSCRIPTS_MESSAGES
-_LOST = (*CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
 
 
 class MessageConsumer:
@@ -39,13 +40,17 @@ class MessageConsumer:
 
     def __init__(self, url: str, recorder: Recorder, probe: Callable[[], Awaitable[object]]) -> None:
         self._url, self._recorder, self._probe = url, recorder, probe
+        self.standing, self.beginning = Waiting(QUEUE.name), Beginning()
+        # One replica gets all that it has room for, the next one what is left (RabbitMQ manual, consumer priorities):
+        # two that take turns in a chat find each other's entries in the way.
+        self._priority = random.randrange(1, 1 << 31)
         self._link: Link | None = None
         self._channel: aiormq.Channel | None = None
         self._tag: str | None = None
         self._prefetch = 1
         self._inbox: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
         self._finishing: asyncio.Task[None] | None = None
-        self._unsettled: set[int] = set()  # the tags on this channel of what is neither acknowledged nor rejected
+        self._settling: Settling | None = None
         self._waiting: list[Delivery] = []  # for their chat to become known
         self._done = 0
         self._busy = self._draining = False
@@ -64,7 +69,7 @@ class MessageConsumer:
         try:  # without a limit of its own: a question given up half-way would leave its channel in disorder
             with given_up_is_failure():
                 found = await channel.queue_declare(QUEUE.name, passive=True)
-        except _LOST as error:
+        except LOST as error:
             log.info("queue_not_seen", error=type(error).__name__)
             return False
         return not found.message_count
@@ -85,6 +90,8 @@ class MessageConsumer:
         end = time.monotonic() + patience
         while (self._at_work() or not self._inbox.empty()) and time.monotonic() < end:  # noqa: ASYNC110 - a few polls
             await asyncio.sleep(0.02)
+        if self._settling:
+            await self._settling.acknowledge()
 
     async def _until_bad_day(self) -> None:
         self._link = Link(self._url, QUEUE.name, self._prepare, self._lost)
@@ -112,13 +119,17 @@ class MessageConsumer:
             return
         async with asyncio.timeout(30):
             self._channel = await underlay(channel)
+            self._settling = Settling(self._channel)
             await self._consume(PREFETCH if self._done >= SLOW_START else 1)
+        self.beginning.begun()
 
     def _lost(self) -> None:
         """What was delivered on the channel that is gone is delivered again: forget it."""
         self._channel, self._tag = None, None
         self._waiting.clear()
-        self._unsettled.clear()
+        self.standing.lose()
+        self.beginning.lost()
+        self._settling = None
         while not self._inbox.empty():
             self._inbox.get_nowait()
 
@@ -127,11 +138,13 @@ class MessageConsumer:
         assert channel is not None
         await channel.basic_qos(prefetch_count=prefetch)
         self._prefetch = prefetch
-        self._tag = (await channel.basic_consume(QUEUE.name, self._take)).consumer_tag
+        first: FieldTable = {"x-priority": self._priority}
+        self._tag = (await channel.basic_consume(QUEUE.name, self._take, arguments=first)).consumer_tag
 
     async def _take(self, message: DeliveredMessage) -> None:
-        if message.channel is self._channel:
-            self._unsettled.add(message.delivery_tag or 0)
+        if self._settling and message.channel is self._channel:
+            self._settling.delivered(message.delivery_tag or 0)
+            self.beginning.took()
             self._inbox.put_nowait(message)
 
     async def _cancel(self) -> None:
@@ -140,7 +153,7 @@ class MessageConsumer:
             try:
                 with given_up_is_failure():
                     await channel.basic_cancel(tag)
-            except _LOST as error:
+            except LOST as error:
                 log.info("cancel_failed", error=type(error).__name__)
 
     async def _widen(self) -> None:
@@ -152,7 +165,7 @@ class MessageConsumer:
         try:
             with given_up_is_failure():
                 await self._consume(PREFETCH)
-        except (*_LOST, AssertionError) as error:
+        except (*LOST, AssertionError) as error:
             log.info("widen_failed", error=type(error).__name__)  # the channel is gone: the next one starts wide
 
     # ── the batches ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,6 +205,7 @@ class MessageConsumer:
             parcel = Parcel(message)
             try:
                 batch += unpack(parcel)
+                self.standing.take(parcel.tag, batch[-parcel.size].heard.fact.occurred_at)
             except ValidationError as error:
                 problem = error.errors(include_input=False)[0]["type"]
                 log.error("message_dead_lettered", queue=QUEUE.name, problem=problem)
@@ -256,31 +270,16 @@ class MessageConsumer:
                 parcel.poison = []
         await self._settle(complete)
 
-    async def _settle(self, parcels: Iterable[Parcel]) -> None:
-        """Rejects what is poison and acknowledges the rest, with one frame for all below which nothing is open."""
-        channel = self._channel
-        mine = [p for p in parcels if p.message.channel is channel]
-        if channel is None or not mine:
+    async def _settle(self, parcels: Sequence[Parcel]) -> None:
+        if self._settling is None:
             return
-        self._unsettled.difference_update(p.tag for p in mine)
-        done = [p for p in mine if not p.rejected]
-        try:
-            with given_up_is_failure():
-                for parcel in (p for p in mine if p.rejected):
-                    await channel.basic_reject(parcel.tag, requeue=parcel.given_back, wait=False)
-                if up_to := acknowledged_together(done, self._unsettled):
-                    await channel.basic_ack(up_to, multiple=True, wait=False)
-                for parcel in done:
-                    if parcel.tag > (up_to or 0):
-                        await channel.basic_ack(parcel.tag, wait=False)
-        except _LOST as error:
-            log.info("not_settled", error=type(error).__name__)  # it is delivered again, and found done
-            return
-        finished = [p for p in mine if not p.given_back]
+        handled = await self._settling.settle(parcels, at_once=self._prefetch == 1 or self._draining)
+        for parcel in parcels:
+            if parcel.message.channel is self._channel:
+                self.standing.finish(parcel.tag, done=not parcel.given_back)
+                self.beginning.done(bool(parcel.message.redelivered))
         # Until all that a dead process had in hand is done, one at a time.
-        self._done += sum(not p.message.redelivered for p in finished)
-        HANDLED.labels(QUEUE.name, "done").inc(sum(p.size for p in done))
-        HANDLED.labels(QUEUE.name, "dead_lettered").inc(len(finished) - len(done))
+        self._done += sum(not p.message.redelivered for p in handled)
 
     def _give_back(self, delivery: Delivery) -> None:
         """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""

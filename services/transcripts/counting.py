@@ -15,6 +15,12 @@ STORE_SECONDS = Histogram(
     "From a message's arrival in this process until it was stored and told",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
 )
+FIRST_ANSWER = Histogram(
+    "eloket_transcripts_first_answer_seconds",
+    "From the opening of a chat until its first message of an agent was stored",
+    ["department"],
+    buckets=(5, 10, 15, 30, 60, 120, 300, 600, 1800),
+)
 ATTACHMENTS = Counter("eloket_attachments_total", "Uploads by what came of them", ["outcome"])
 SILENCES = Counter("eloket_transcripts_silences_total", "What came of citizens' silences, each step once", ["step"])
 QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])

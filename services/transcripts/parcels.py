@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiormq.abc import DeliveredMessage
@@ -87,10 +87,10 @@ def late(batch: Iterable[Delivery], now: float) -> list[Heard]:
     return [h for h in waiting if now - h.arrived > (STATE_PATIENCE if isinstance(h.fact, ChatState) else PATIENCE)]
 
 
-def acknowledged_together(done: Sequence[Parcel], unsettled: Iterable[int]) -> int | None:
-    """The tag up to which one acknowledgement may go: below it nothing is open. None when there is none."""
+def acknowledged_together(done: Iterable[int], unsettled: Iterable[int]) -> int | None:
+    """Of tags that are done, the one up to which one acknowledgement may go: below it nothing is open. Or None."""
     lowest = min(unsettled, default=None)
-    return max((p.tag for p in done if lowest is None or p.tag < lowest), default=None)
+    return max((tag for tag in done if lowest is None or tag < lowest), default=None)
 
 
 def once_more(batch: Iterable[Delivery], chance: Callable[[], float]) -> list[Delivery]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -22,16 +23,26 @@ from services.contracts import (
     ChatOpened,
     ChatState,
     ChatStatus,
+    Entry,
     Fact,
     MessagePosted,
     MessageRefused,
-    Party,
     RefusalCode,
-    is_id,
 )
-from services.tracing import begin_trace
+from services.tracing import Span, begin_span, begin_trace, span, within
 from services.transcripts import counting
 from services.transcripts.access import Chat
+from services.transcripts.documents import encodable
+from services.transcripts.entries import (
+    begins_silence,
+    happened,
+    has_attachment,
+    id_of_event,
+    is_acceptable,
+    never_opened,
+    opening,
+    said,
+)
 from services.transcripts.files import Files
 from services.transcripts.recent import Recent
 from services.transcripts.rounds import (
@@ -41,19 +52,13 @@ from services.transcripts.rounds import (
     Stored,
     Unknown,
     Wanted,
-    event_id,
-    opened_id,
-    question_id,
 )
-from services.transcripts.store import Store, encodable
-from services.transcripts.system_texts import event_text
+from services.transcripts.store import Store
 from services.transcripts.telling import Told, in_messages, refused, stored_fact
 from services.transcripts.writer import Writer, now_ms
 
 log = structlog.get_logger()
 
-SYSTEM = "system"
-CITIZEN = "citizen"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -74,6 +79,7 @@ class Heard:
     wanted: list[Wanted] = field(default_factory=list)
     refusal: RefusalCode | None = None
     verdict: Verdict = Verdict.DONE
+    span: Span | None = None  # from its arrival until what it led to is told
 
 
 Ready = tuple[Heard, Wanted, Outcome]
@@ -90,13 +96,15 @@ class Recorder:
         writer: Writer,
         quiet: timedelta | None = None,
         together: bool = False,
+        stored: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
         """`quiet`: how long after an agent got a chat to look for its citizen's silence; None: never.
 
-        `together`: what was stored is told several at a time.
+        `together`: what was stored is told several at a time. `stored` is given each entry once it is.
         """
         self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
         self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
+        self._stored = stored
         self._told: Recent[bool] = Recent(20_000)  # ids of system entries that are stored and told
 
     async def record(self, batch: Sequence[Heard]) -> asyncio.Task[None]:
@@ -106,6 +114,7 @@ class Recorder:
         stored meanwhile. Both wait bad days out in place, and raise `BadDay` when one lasts too long.
         """
         for heard in batch:
+            _begin_span(heard)
             heard.wanted, heard.refusal = [], None
             heard.verdict = Verdict.DONE if is_acceptable(heard.fact) else Verdict.POISON
         await retry_in_place(lambda: self._prepare(batch))
@@ -113,7 +122,8 @@ class Recorder:
         for heard in sorted(batch, key=_begins, reverse=True):
             for wanted in heard.wanted:
                 lines.add(wanted)
-        outcomes = await self._writer.store(lines)
+        with _storing(batch):
+            outcomes = await self._writer.store(lines)
         seals = [o.entry for o in outcomes.values() if isinstance(o, Stored) and o.entry.is_seal]
         await retry_in_place(lambda: self._store.close_chats(seals))
         for heard in batch:
@@ -142,18 +152,18 @@ class Recorder:
         good = [h for h in batch if h.verdict is Verdict.DONE]
         await self._store.open_chats([h.fact for h in good if isinstance(h.fact, ChatOpened)])
         await self._prepare_states([h for h in good if isinstance(h.fact, ChatState)])
-        await asyncio.gather(*(self._prepare_message(h) for h in good if _has_attachment(h.fact)))
+        await asyncio.gather(*(self._prepare_message(h) for h in good if has_attachment(h.fact)))
         for heard in good:
             if isinstance(heard.fact, ChatOpened):
                 heard.wanted = opening(heard.fact)
-            elif isinstance(heard.fact, MessagePosted) and not _has_attachment(heard.fact):
+            elif isinstance(heard.fact, MessagePosted) and not has_attachment(heard.fact):
                 heard.wanted = [said(heard.fact)]
             if not all(encodable(w.entry(1, _LONG_AGO)) for w in heard.wanted):
                 log.error("entry_not_encodable", type=heard.fact.type)
                 heard.wanted, heard.verdict = [], Verdict.POISON
 
     async def _prepare_states(self, states: Sequence[Heard]) -> None:
-        fresh = [(h, f) for h in states if (f := _state_of(h)) and (h.redelivered or _event_id(f) not in self._told)]
+        fresh = [(h, f) for h in states if (f := _state_of(h)) and (h.redelivered or id_of_event(f) not in self._told)]
         if not fresh:
             return
         chats = await self._store.chats([f.chat_id for _, f in fresh])
@@ -162,7 +172,7 @@ class Recorder:
         for heard, fact in fresh:
             chat = chats.get(fact.chat_id)
             if chat is None:
-                heard.verdict = Verdict.DONE if _never_opened(fact) else Verdict.LATER
+                heard.verdict = Verdict.DONE if never_opened(fact) else Verdict.LATER
             elif fact.v >= chat.v or fact.state is ChatStatus.CLOSED:
                 heard.wanted = [happened(fact, chat)]
             else:
@@ -196,7 +206,9 @@ class Recorder:
         for heard, wanted, outcome in ready:
             if isinstance(outcome, Stored):
                 if wanted.said or heard.redelivered or not outcome.repeated:
-                    facts.append((stored_fact(outcome.entry), heard.traceparent))
+                    posted_at = None if outcome.repeated else wanted.posted_at
+                    facts.append((stored_fact(outcome.entry, posted_at), heard.traceparent))
+                    self._stored(outcome.entry)
             elif isinstance(outcome, Refused) and wanted.said:
                 facts.append((refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), heard.traceparent))
         for heard in done:
@@ -213,6 +225,8 @@ class Recorder:
         now = time.monotonic()
         for heard in done:
             counting.STORE_SECONDS.observe(now - heard.arrived)
+            if heard.span:
+                heard.span.end()
 
     def _note_told(self, ready: Iterable[Ready], facts: Iterable[Told]) -> None:
         for heard, wanted, outcome in ready:
@@ -229,49 +243,23 @@ class Recorder:
                 log.info("message_refused", code=fact.code.value)
 
 
-def is_acceptable(fact: Fact) -> bool:
-    """True for the facts of this queue with ids in their canonical form (they become keys in the database)."""
-    if isinstance(fact, MessagePosted):
-        return is_id(fact.chat_id) and is_id(fact.id) and (fact.text is None) is not (fact.attachment_id is None)
-    return isinstance(fact, ChatOpened | ChatState) and is_id(fact.chat_id)
+def _begin_span(heard: Heard) -> None:
+    """What is done with it belongs to a span of its own, where its trace is kept."""
+    if heard.span is None:
+        began = time.time_ns() - int((time.monotonic() - heard.arrived) * 1e9)
+        about = {"messaging.destination.name": topology.TRANSCRIPTS_MESSAGES.name}
+        heard.span = begin_span("process", heard.fact.type, "consumer", heard.traceparent or "", about, began)
+        if heard.span:
+            heard.traceparent = heard.span.place.traceparent
 
 
-def _never_opened(fact: ChatState) -> bool:
-    """The end of a chat that routing knows by its number alone: nothing was said in it, and nobody is told of it."""
-    return fact.state is ChatStatus.CLOSED and not fact.department
-
-
-def opening(fact: ChatOpened) -> list[Wanted]:
-    """The first entries of a chat: `opened`, and the citizen's question when there is one."""
-    text = event_text(fact.locale, Cause.OPENED)
-    first = Wanted(fact.chat_id, opened_id(fact.chat_id), Party.SYSTEM, SYSTEM, text=text, event=Cause.OPENED)
-    if not fact.question:
-        return [first]
-    question = Wanted(fact.chat_id, question_id(fact.chat_id), Party.CITIZEN, CITIZEN, fact.name, fact.question)
-    return [first, question]
-
-
-def said(fact: MessagePosted) -> Wanted:
-    sender = fact.sender
-    return Wanted(fact.chat_id, fact.id, sender.party, sender.id, sender.name, fact.text)
-
-
-def happened(fact: ChatState, chat: Chat) -> Wanted:
-    """What the chat says at this state, in its own language."""
-    reason = fact.reason if fact.state is ChatStatus.CLOSED else None
-    event = Cause.CLOSED if fact.state is ChatStatus.CLOSED else fact.cause
-    text = event_text(chat.locale, event, fact.agent_name, reason, fact.detail)
-    id_, after = _event_id(fact), 2 if chat.asked else 1
-    return Wanted(fact.chat_id, id_, Party.SYSTEM, SYSTEM, text=text, event=event, reason=reason, after=after)
-
-
-def begins_silence(fact: ChatState, chat: Chat) -> bool:
-    """True when from this state on the citizen's silence counts; a state told again does not put off the look."""
-    return fact.state is ChatStatus.ASSIGNED and (fact.v > chat.v or (fact.v == chat.v and not chat.watched))
-
-
-def _event_id(fact: ChatState) -> str:
-    return event_id(fact.chat_id, Cause.CLOSED if fact.state is ChatStatus.CLOSED else fact.cause, fact.turn)
+def _storing(batch: Sequence[Heard]) -> AbstractContextManager[None]:
+    """One write for the whole batch: under the span of the first whose trace is kept, with links to the others'."""
+    kept = [h.span.place for h in batch if h.span]
+    if not kept:
+        return within(None)
+    first, *others = kept
+    return span("store", "entries", "internal", first.traceparent, {"eloket.batch": len(batch)}, links=others)
 
 
 def _state_of(heard: Heard) -> ChatState | None:
@@ -284,10 +272,6 @@ def _state_of(heard: Heard) -> ChatState | None:
 def _begins(heard: Heard) -> bool:
     """What opens a chat goes before what has waited for it."""
     return isinstance(heard.fact, ChatOpened)
-
-
-def _has_attachment(fact: Fact) -> bool:
-    return isinstance(fact, MessagePosted) and fact.attachment_id is not None
 
 
 def _seq(outcome: Outcome) -> int:

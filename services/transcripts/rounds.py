@@ -42,6 +42,7 @@ class Wanted:
     event: Cause | None = None
     reason: CloseReason | None = None
     after: int = 1
+    posted_at: datetime | None = None
 
     @property
     def said(self) -> bool:

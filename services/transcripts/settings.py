@@ -15,7 +15,7 @@ class Settings(Shared):
     """Sizes in bytes, times in seconds."""
 
     max_messages: int = Field(5_000, ge=10, description="entries of one chat; what participants say beyond is refused")
-    attachment_bytes: int = Field(10 * MIB, ge=1)
+    attachment_bytes: int = Field(10 * MIB, ge=1, description="of one file, at most")
     attachment_count: int = Field(20, ge=1, description="files of one chat")
     attachment_total: int = Field(50 * MIB, ge=1, description="bytes of all files of one chat")
     upload_idle: float = Field(30.0, gt=0, description="longest silence within an upload")
@@ -24,6 +24,12 @@ class Settings(Shared):
     silence_limit: float = Field(
         900.0, ge=0, le=7 * 24 * 3600.0, description="a citizen who is silent for so long is closed; 0: never"
     )
-    clamd_url: str = Field("", pattern=r"^$|^tcp://[^/\s:]+:\d+$|^unix:/.+$")
-    clamd_timeout: float = Field(20.0, gt=0)
+    clamd_url: str = Field(
+        "",
+        description="ClamAV's daemon, which scans every file: `tcp://host:port` or `unix:/path`; none: no scan",
+        pattern=r"^$|^tcp://[^/\s:]+:\d+$|^unix:/.+$",
+    )
+    clamd_timeout: float = Field(
+        20.0, gt=0, description="for one scan; then the file is refused, and may be sent again"
+    )
     pdf_fonts: Path | None = Field(None, description="a folder with further fonts for the PDF, such as Noto Sans CJK")

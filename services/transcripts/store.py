@@ -13,19 +13,25 @@ from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
 
-import bson
-from bson.errors import BSONError
 from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from services.contracts import Attachment, Cause, ChatOpened, CloseReason, Entry, Note, NotePosted, Party
+from services.contracts import Cause, ChatOpened, Entry, Note, NotePosted
 from services.database import DUPLICATE_KEY, Database
 from services.transcripts.access import Chat
+from services.transcripts.documents import (
+    chat_document,
+    chat_of,
+    document,
+    entry_of,
+    last_after,
+    state_noted,
+    watched_of,
+)
 from services.transcripts.recent import Recent
 from services.transcripts.rounds import Tail
 from services.transcripts.silences import Last, Told, Watched
 
-MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
 _SEQ = {"_id": False, "chat_id": True, "seq": True}
 _LAST = {"_id": False, "seq": True, "party": True, "event": True, "at": True}
@@ -51,7 +57,9 @@ class Store:
 
     async def open_chats(self, opened: Iterable[ChatOpened]) -> None:
         """Each chat has its document; one that is there keeps what it has."""
-        await self._bulk([UpdateOne({"_id": o.chat_id}, {"$setOnInsert": _chat(o)}, upsert=True) for o in opened])
+        await self._bulk(
+            [UpdateOne({"_id": o.chat_id}, {"$setOnInsert": chat_document(o)}, upsert=True) for o in opened]
+        )
 
     async def note_states(
         self, states: Iterable[tuple[str, int, str | None]], looks: Mapping[str, datetime] | None = None
@@ -61,7 +69,7 @@ class Store:
         `looks`: when to look for the citizen's silence, for chats of which that is to be set anew.
         """
         looks = looks or {}
-        await self._bulk([UpdateOne({"_id": c}, _state(v, agent, looks.get(c))) for c, v, agent in states])
+        await self._bulk([UpdateOne({"_id": c}, state_noted(v, agent, looks.get(c))) for c, v, agent in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
         """Each chat's document says when it was sealed, and is looked at no more."""
@@ -69,10 +77,15 @@ class Store:
             [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in seals]
         )
 
+    async def answered(self, chat_id: str) -> bool:
+        """An agent has said something; true the first time only, and never for a chat of before this was noted."""
+        seen = {"_id": chat_id, "unanswered": True}
+        return bool((await self._chats.update_one(seen, {"$unset": {"unanswered": ""}})).modified_count)
+
     async def chats(self, chat_ids: Sequence[str]) -> dict[str, Chat]:
         """The chats that are known."""
         found = self._chats.find({"_id": {"$in": list(chat_ids)}})
-        return {d["_id"]: _chat_of(d) async for d in found}
+        return {d["_id"]: chat_of(d) async for d in found}
 
     async def chat(self, chat_id: str) -> Chat | None:
         return (await self.chats([chat_id])).get(chat_id)
@@ -82,7 +95,7 @@ class Store:
     async def due_silences(self, now: datetime, limit: int) -> list[Watched]:
         """Chats that are to be looked at, the longest due first."""
         found = self._chats.find({"silence_at": {"$lte": now}}, _WATCHED).sort("silence_at", ASCENDING).limit(limit)
-        return [_watched_of(d) async for d in found]
+        return [watched_of(d) async for d in found]
 
     async def look_again(self, chat: Watched, at: datetime | None, told: Told | None) -> bool:
         """Sets when to look next (None: never) and what was told; False when somebody else has set it meanwhile."""
@@ -103,7 +116,7 @@ class Store:
         async with self._reads:
             found = await self._entries.find({"chat_id": chat_id, "seq": {"$gt": seq}}, _LAST).to_list(None)
         for entry in sorted(found, key=itemgetter("seq")):
-            last = _after(last, entry)
+            last = last_after(last, entry)
             self._lasts.set(chat_id, (entry["seq"], last))
         return last
 
@@ -120,8 +133,14 @@ class Store:
         `ordered`); needed when a chat has several, so that none can leave a hole before it, even when it lands late.
         Raises `PyMongoError` on anything else that went wrong, a missing majority too: then nothing is known.
         """
+        documents = [document(e) for e in entries]
         try:
-            await self._entries.insert_many([document(e) for e in entries], ordered=in_order)
+            if len(documents) == 1:  # as most are on a quiet day; for one the driver needs half the time
+                await self._entries.insert_one(documents[0])
+            else:
+                await self._entries.insert_many(documents, ordered=in_order)
+        except DuplicateKeyError:
+            return {0}
         except BulkWriteError as error:
             return _duplicates(error)
         for entry in entries:
@@ -191,110 +210,8 @@ class Store:
             await self._chats.bulk_write(writes, ordered=True)
 
 
-def document(entry: Entry) -> dict[str, Any]:
-    """An entry as it is stored: without the members that it does not have."""
-    made: dict[str, Any] = {
-        "_id": f"{entry.chat_id}:{entry.id}",
-        "chat_id": entry.chat_id,
-        "seq": entry.seq,
-        "id": entry.id,
-        "party": entry.party.value,
-        "sender_id": entry.sender_id,
-        "at": entry.at,
-    }
-    if entry.name is not None:
-        made["name"] = entry.name
-    if entry.text is not None:
-        made["text"] = entry.text
-    if entry.attachment is not None:
-        made["attachment"] = entry.attachment.model_dump()
-    if entry.event is not None:
-        made["event"] = entry.event.value
-    if entry.reason is not None:
-        made["reason"] = entry.reason.value
-    return made
-
-
-def entry_of(found: dict[str, Any]) -> Entry:
-    """The entry in a stored document (trusted: not validated again)."""
-    attachment, event, reason = found.get("attachment"), found.get("event"), found.get("reason")
-    return Entry.model_construct(
-        chat_id=found["chat_id"],
-        seq=found["seq"],
-        id=found["id"],
-        party=Party(found["party"]),
-        sender_id=found["sender_id"],
-        name=found.get("name"),
-        text=found.get("text"),
-        attachment=Attachment.model_construct(**attachment) if attachment else None,
-        event=Cause(event) if event else None,
-        reason=CloseReason(reason) if reason else None,
-        at=found["at"],
-    )
-
-
-def encodable(entry: Entry) -> bool:
-    """False for an entry that the database's format cannot hold: it would take its whole round with it."""
-    try:
-        return len(bson.encode(document(entry))) <= MAX_ENTRY
-    except (BSONError, ValueError, OverflowError):
-        return False
-
-
-def _after(last: Last | None, entry: dict[str, Any]) -> Last:
-    """How a log ends after one more entry: who said something last, what the chat itself said last, and when."""
-    party, event, at = Party(entry["party"]), entry.get("event"), entry["at"]
-    if party is Party.SYSTEM:
-        return Last(last.party if last else party, Cause(event) if event else None, at)
-    return Last(party, last.event if last else None, at)
-
-
 def _duplicates(error: BulkWriteError) -> set[int]:
     details = error.details
     if details.get("writeConcernErrors") or any(e["code"] != DUPLICATE_KEY for e in details["writeErrors"]):
         raise error
     return {e["index"] for e in details["writeErrors"]}
-
-
-def _chat(opened: ChatOpened) -> dict[str, Any]:
-    return {
-        "department": opened.department,
-        "locale": opened.locale,
-        "name": opened.name,
-        "opened_at": opened.opened_at,
-        "asked": bool(opened.question),
-        "participants": [],
-        "v": 0,
-        "files": 0,
-        "bytes": 0,
-        "closed_at": None,
-    }
-
-
-def _state(v: int, agent: str | None, look_at: datetime | None) -> dict[str, Any]:
-    change: dict[str, Any] = {"$max": {"v": v}}
-    if look_at:
-        change["$set"] = {"silence_at": look_at}
-    if agent:
-        change["$addToSet"] = {"participants": agent}
-    return change
-
-
-def _chat_of(found: dict[str, Any]) -> Chat:
-    return Chat(
-        chat_id=found["_id"],
-        department=found["department"],
-        locale=found["locale"],
-        opened_at=found["opened_at"],
-        name=found.get("name"),
-        participants=frozenset(found.get("participants", ())),
-        v=found.get("v", 0),
-        closed_at=found.get("closed_at"),
-        asked=found.get("asked", False),
-        watched="silence_at" in found,
-    )
-
-
-def _watched_of(found: dict[str, Any]) -> Watched:
-    told = found.get("silence")
-    return Watched(found["_id"], found["silence_at"], found.get("stayed_at"), Told(**told) if told else None)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import uuid4
 
 from services.clock import utcnow
 from services.contracts import Entry, Fact, MessageRefused, MessagesStored, MessageStored, RefusalCode
+from services.tracing import is_kept
 
 Told = tuple[Fact, object]  # a fact, and the traceparent of what led to it
 
 
-def stored_fact(entry: Entry) -> MessageStored:
-    """The fact that tells this entry; built by hand, since validating what is trusted costs a third of the hot path."""
+def stored_fact(entry: Entry, posted_at: datetime | None = None) -> MessageStored:
+    """The fact that tells this entry; built by hand, since validating what is trusted costs a third of the hot path.
+
+    `posted_at`: when its sender's gateway took it, which is not kept.
+    """
+    if posted_at:
+        entry = entry.model_copy(update={"posted_at": posted_at})
     return MessageStored.model_construct(
         type="message.stored",
         event_id=str(uuid4()),
@@ -40,7 +47,7 @@ def _together(told: Sequence[Told]) -> Told:
         chat_id=entries[0].chat_id,
         entries=entries,
     )
-    return fact, told[0][1]
+    return fact, next((trace for _, trace in told if is_kept(trace)), told[0][1])
 
 
 def refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:

@@ -25,6 +25,9 @@ class Standing:
         self.told: list[tuple[Fact, object]] = []
         self.answers: list[asyncio.Future[None]] = []
 
+    async def tell(self, fact: Fact) -> None:
+        await self.tell_all([(fact, None)])
+
     async def tell_all(self, facts: Sequence[tuple[Fact, object]]) -> None:
         self.told += facts
         self.answers.append(asyncio.get_running_loop().create_future())
@@ -77,6 +80,21 @@ async def test_a_first_one_waits_for_nobody_and_company_forms_while_the_broker_c
     await asyncio.gather(*waiting)
 
 
+async def test_what_comes_in_one_turn_goes_together(together: Together, link: Standing) -> None:
+    waiting = [asyncio.create_task(together.tell(fact(n))) for n in range(1, 7)]
+    await turns()
+    ((several, _),) = link.told
+    assert isinstance(several, MessagesPosted)
+    assert [p.id for p in several.posted] == [id_of(n) for n in range(1, 7)]
+    link.answers[0].set_result(None)
+    await asyncio.gather(*waiting)
+    again = asyncio.create_task(together.tell(fact(7)))
+    await turns()
+    assert link.told[-1][0].type == "message.posted", "and alone it goes alone"
+    link.answers[-1].set_result(None)
+    await again
+
+
 async def test_a_message_holds_a_bounded_number(together: Together, link: Standing) -> None:
     waiting = [asyncio.create_task(together.tell(fact(n))) for n in range(1, 60)]
     for _ in range(12):
@@ -96,7 +114,8 @@ async def test_without_a_confirm_each_of_them_hears_so_and_the_next_goes_on(toge
     waiting[0].cancel()  # nobody waits for this one any more
     await turns()
     for answer in link.answers:
-        answer.set_exception(Unconfirmed("away"))
+        if not answer.done():
+            answer.set_exception(Unconfirmed("away"))
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(o) for o in outcomes] == [asyncio.CancelledError, Unconfirmed, Unconfirmed, Unconfirmed]
     again = asyncio.create_task(together.tell(fact(9)))

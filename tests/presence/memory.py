@@ -79,11 +79,12 @@ class Collection:
         self.documents[document["_id"]] = document
         return Result(0, document["_id"])
 
-    async def update_many(self, wanted: Mapping[str, Any], update: Mapping[str, Any]) -> None:
+    async def update_many(self, wanted: Mapping[str, Any], update: Mapping[str, Any]) -> Result:
         await self.give_way()
-        for document in self.documents.values():
-            if matches(document, wanted):
-                apply(document, update, wanted)
+        concerned = [d for d in self.documents.values() if matches(d, wanted)]
+        for document in concerned:
+            apply(document, update, wanted)
+        return Result(len(concerned))
 
     async def bulk_write(self, writes: Sequence[UpdateOne], ordered: bool = True) -> None:
         for write in writes:

@@ -178,6 +178,35 @@ async def test_a_change_is_told_within_200_ms_and_repeated(db: Database, desk: D
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def test_quiet_seconds_ask_nothing_and_what_nobody_was_woken_for_is_seen_all_the_same(
+    db: Database, desk: Desk, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica may have died between a change and its evaluation."""
+    evaluated, real = [], button.evaluate
+
+    async def evaluate(*given: Any) -> list[Fact]:
+        evaluated.append(time.monotonic())
+        return await real(*given)
+
+    monkeypatch.setattr(button, "evaluate", evaluate)
+    await there(db, AN)
+    running = asyncio.create_task(button.Buttons(db, desk.publisher, ALWAYS, utcnow).run())
+    try:
+        await ear.hear(ButtonChanged)
+        await store.set_state(db, AN.id, AgentState.PAUSED, "request", "nobody is woken", utcnow())
+        began = time.monotonic()
+
+        async def told() -> bool:
+            return ear.heard(ButtonChanged)[-1].reason is ButtonReason.NO_AGENTS
+
+        await eventually(told, "what nobody was woken for", 6)
+        assert time.monotonic() - began < button.ANYWAY + button.TICK + 0.5
+        assert len(evaluated) == 2
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def _seconds_until_told(db: Database, ear: Ear, buttons: button.Buttons, n: int) -> float:
     state = (AgentState.AVAILABLE, AgentState.PAUSED)[n % 2]
     wanted = (ButtonReason.AVAILABLE, ButtonReason.NO_AGENTS)[n % 2]

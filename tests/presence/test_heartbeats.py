@@ -5,12 +5,14 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from services import liveness
 from services.clock import utcnow
 from services.contracts import AgentConnection, GatewayConnections, PlaceReleased, ReleaseReason
+from services.database import Database
 from services.presence import heartbeats, sessions, store
 from services.presence.heartbeats import Judge, Listener
 from services.presence.telling import Desk, depart
@@ -90,6 +92,33 @@ async def test_comes_with_the_first_list_and_goes_after_the_grace(module_vhost_u
         assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
         await gateway.tells(AN.id)
         await eventually(lambda: is_online(desk), "back", 5)
+
+
+async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_at_once(
+    module_vhost_url: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, real = [], store.online_ids
+
+    async def online_ids(db: Database) -> set[str]:
+        reads.append(time.monotonic())
+        return await real(db)
+
+    monkeypatch.setattr(heartbeats, "ANYWAY", 60.0)
+    await log_in(desk)
+    async with replica(module_vhost_url, desk) as listener:
+        gateway = Gateway(desk)
+        await gateway.tells(AN.id)
+        await eventually(lambda: is_online(desk), "online", 5)
+        await asyncio.sleep(0.3)
+        monkeypatch.setattr(store, "online_ids", online_ids)
+        for _ in range(4):
+            await gateway.tells(AN.id)
+            await asyncio.sleep(0.4)
+        assert not reads
+        agent = await store.agent(desk.db, AN.id)
+        assert agent is not None
+        assert await depart(replace(desk, left=listener.online.discard), agent, ReleaseReason.LOGGED_OUT)
+        await eventually(lambda: is_online(desk), "back", 2)
 
 
 async def test_a_list_with_someone_new_is_looked_at_at_once(

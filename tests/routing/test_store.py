@@ -109,8 +109,10 @@ async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> N
     await scene.assign(await scene.press())
     await scene.press()
     await scene.press("premies")
+    found = await scene.store.open_counts()
     counts = {("algemeen", "assigned"): 1, ("algemeen", "waiting"): 1, ("premies", "waiting"): 1}
-    assert await scene.store.open_counts() == counts
+    assert {labels: n for labels, (n, _) in found.items()} == counts
+    assert found["premies", "waiting"][1] == min(c.waiting_since for c in await scene.store.line("premies", 5))
 
 
 async def test_everything_that_a_chat_can_be_comes_back_as_it_was_written(scene: Scene) -> None:

@@ -20,7 +20,7 @@ from services.contracts import (
 from services.routing import assignment, transfers
 from services.routing.queue import FIRST_AGAIN
 from services.routing.sweeps import BACKLOG, STOOD_STILL, Calm
-from tests.routing.scene import Scene, free, listed
+from tests.routing.scene import DEPARTMENTS, Scene, free, listed
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +79,11 @@ async def test_a_chat_that_waits_too_long_is_closed(scene: Scene) -> None:
     await scene.sweeps.timers()
     assert (await scene.chat(chat_id)).waits
     scene.later(seconds=2)
+    before = abandoned("algemeen", "no_agent")
     await scene.sweeps.timers()
     state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
     assert state.reason == CloseReason.NO_AGENT
+    assert abandoned("algemeen", "no_agent") - before == 1
 
 
 async def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named_first(scene: Scene) -> None:
@@ -170,6 +172,11 @@ async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> Non
 
 def mended(reason: str) -> float:
     return REGISTRY.get_sample_value("eloket_routing_repairs_total", {"reason": reason}) or 0.0
+
+
+def abandoned(department: str, reason: str) -> float:
+    labels = {"department": department, "reason": reason}
+    return REGISTRY.get_sample_value("eloket_routing_abandoned_total", labels) or 0.0
 
 
 async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_his_line(scene: Scene) -> None:
@@ -267,3 +274,18 @@ async def test_open_chats_are_counted_for_the_metrics(scene: Scene) -> None:
     for department in ("algemeen", "other"):
         labels = {"department": department, "state": "waiting"}
         assert REGISTRY.get_sample_value("eloket_routing_chats", labels) == 1
+    nobody = {"department": "premies", "state": "assigned"}
+    assert REGISTRY.get_sample_value("eloket_routing_chats", nobody) == 0, "there from the start"
+
+
+async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -> None:
+    await scene.assign(await scene.press("premies"))
+    await scene.press()
+    scene.later(seconds=90)
+    await scene.press()
+    await scene.sweeps.count()
+    longest = {
+        d: REGISTRY.get_sample_value("eloket_routing_longest_wait_seconds", {"department": d}) for d in DEPARTMENTS
+    }
+    assert longest["premies"] == 0, "its only chat has its agent"
+    assert 90 <= (longest["algemeen"] or 0) < 100

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -120,6 +120,11 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(min(seconds, 0.002))
 
     monkeypatch.setattr(consuming, "asyncio", SimpleNamespace(sleep=brief))
+
+
+def as_kept(told: Iterable[Entry]) -> list[Entry]:
+    """Entries as they are read again: when they were posted is told, and not kept."""
+    return [e.model_copy(update={"posted_at": None}) for e in told]
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:

@@ -1,6 +1,7 @@
 """Mirrors services/transcripts/consumers.py, on the real broker and database: how facts are taken in."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import aio_pika
@@ -18,15 +19,7 @@ from services.contracts import (
 )
 from services.transcripts import consumers as module
 from services.transcripts.recording import Heard, Recorder
-from tests.transcripts.conftest import (
-    Bench,
-    Ear,
-    Start,
-    new_id,
-    opened_fact,
-    posted,
-    until,
-)
+from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_fact, posted, until
 
 
 async def test_poison_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
@@ -89,6 +82,38 @@ async def test_the_start_is_slow_and_then_batches_form_by_themselves(start: Star
         await until(lambda: len(ear.stored()) == 300, "all chats")
     assert sizes[:5] == [1] * 5
     assert 20 < max(sizes) <= module.PREFETCH
+
+
+async def test_of_two_replicas_one_writes_and_the_other_takes_over(start: Start, ear: Ear, monkeypatch):
+    """Two that take turns in one chat would find each other's entries in the way."""
+    chat, took = new_id(), list[Recorder]()
+    real = Recorder.record
+
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        took.extend(self for _ in batch)
+        return await real(self, batch)
+
+    async def write(times: int) -> None:
+        for _ in range(times):
+            stored = len(ear.stored(chat))
+            await ear.put(posted(chat))
+            await until(lambda then=stored: len(ear.stored(chat)) > then, "the next")
+
+    monkeypatch.setattr(Recorder, "record", record)
+    async with contextlib.AsyncExitStack() as ends:
+        two = [await ends.enter_async_context(start()) for _ in range(2)]
+        await ear.put(opened_fact(chat, None))
+        await write(12)  # both have begun, slowly
+        took.clear()
+        await write(20)
+        assert len(set(took)) == 1
+        (first,) = [bench for bench in two if bench.recorder is took[0]]
+        first.task.cancel()
+        await until(first.task.done, "the end of the first")
+        took.clear()
+        await write(5)
+        assert first.recorder not in took
+    await until(lambda: {e.seq for e in ear.stored(chat)} == set(range(1, 39)), "all, some of them told again")
 
 
 async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypatch):
@@ -189,9 +214,15 @@ def parcel(*facts: MessagePosted) -> MessagesPosted:
     return MessagesPosted(posted=list(facts), traces=[f"00-{n:032x}-{1:016x}-01" for n in range(1, len(facts) + 1)])
 
 
+def in_hand(bench: Bench) -> int:
+    """How many deliveries are not settled yet."""
+    settling = bench.consumer._settling
+    return len(settling._open) + len(settling._done) if settling else 0
+
+
 async def settled(bench: Bench, ear: Ear) -> None:
     """Nothing is left in the queue, nor in this consumer's hands."""
-    await until(lambda: not bench.consumer._unsettled, "the last acknowledgement")
+    await until(lambda: not in_hand(bench), "the last acknowledgement")
     await bench.consumer.drain()
     assert await ear.waiting() == 0
 
@@ -212,7 +243,7 @@ async def test_what_comes_together_is_stored_and_told_as_if_each_had_come_alone(
         for n, chat in enumerate(chats):
             entries = ear.stored(chat)
             assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
-            assert await bench.store.entries(chat) == entries
+            assert await bench.store.entries(chat) == as_kept(entries)
             ids = [e.id for e in entries[1:]]
             assert [i for i in ids if i in {f.id for f in facts}] == [f.id for f in facts[n::20]]
         together = [f for f in ear.heard if isinstance(f, MessagesStored)]
@@ -239,7 +270,7 @@ async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start:
         await ear.put(*(posted(known) for _ in range(5)))  # beyond the slow start
         await ear.put(parcel(posted(known), posted(late)), posted(known))
         await until(lambda: len(ear.stored(known)) == 8, "what can be stored")
-        await until(lambda: len(bench.consumer._unsettled) == 1, "the others' acknowledgement")
+        await until(lambda: in_hand(bench) == 1, "the others' acknowledgement")
         await ear.put(opened_fact(late, None))
         await until(lambda: len(ear.stored(late)) == 2, "the late one")
         await settled(bench, ear)
@@ -276,7 +307,7 @@ async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowl
     async with start(together=True) as bench:
         await ear.put(opened_fact(chat, None), *(posted(chat) for _ in range(5)))
         await until(lambda: len(ear.stored(chat)) == 6, "the slow start")
-        await until(lambda: not bench.consumer._unsettled, "its acknowledgement")
+        await until(lambda: not in_hand(bench), "its acknowledgement")
         publisher = bench.recorder._publisher
         real, confirmed = publisher.tell_all, asyncio.Event()
 
@@ -291,7 +322,7 @@ async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowl
                 while len(await bench.store.entries(chat)) < expected:
                     await asyncio.sleep(0.01)
         assert len(ear.stored(chat)) == 6
-        await until(lambda: len(bench.consumer._unsettled) == 3, "all three in hand")
+        await until(lambda: in_hand(bench) == 3, "all three in hand")
         confirmed.set()
         await until(lambda: len(ear.stored(chat)) == 9, "all told")
         assert [e.seq for e in ear.stored(chat)] == list(range(1, 10))

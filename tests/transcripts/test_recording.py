@@ -21,6 +21,7 @@ from tests.transcripts.conftest import (
     OPENED_AT,
     Ear,
     Start,
+    as_kept,
     attachment,
     entry,
     new_id,
@@ -50,7 +51,8 @@ async def test_a_conversation_is_stored_and_told_in_order(start: Start, ear: Ear
         assert told[1].name == "An Peeters"
         assert told[2].text == "U bent nu verbonden met Bert."
         assert told[5].reason is CloseReason.AGENT
-        assert told == await bench.store.entries(chat)
+        assert as_kept(told) == await bench.store.entries(chat)
+        assert [e.posted_at is not None for e in told] == [False, False, False, True, True, False]
         kept = await bench.store.chat(chat)
         assert kept is not None
         assert (kept.participants, kept.closed_at, kept.locale) == ({"bert"}, told[5].at, "nl")

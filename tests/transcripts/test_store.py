@@ -8,7 +8,7 @@ from services.contracts import Cause, NotePosted, Party
 from services.database import Database
 from services.transcripts.rounds import Tail
 from services.transcripts.silences import Last
-from services.transcripts.store import MAX_ENTRY, Store, document, encodable, entry_of
+from services.transcripts.store import Store
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, opened_fact, seal_entry
 
 
@@ -112,15 +112,3 @@ async def test_the_first_note_of_an_id_stands(store: Store) -> None:
     kept = await store.add_note(first, OPENED_AT)
     assert await store.add_note(other, OPENED_AT) == kept
     assert await store.notes(chat_id) == [kept]
-
-
-def test_a_document_has_only_what_the_entry_has() -> None:
-    stored = document(entry("c", 1))
-    assert "attachment" not in stored
-    assert "event" not in stored
-    assert entry_of(stored) == entry("c", 1)
-
-
-@pytest.mark.parametrize(("text", "fits"), [("x" * 4_000, True), ("x" * MAX_ENTRY, False), ("\ud800", False)])
-def test_what_the_database_cannot_hold_is_known_beforehand(text: str, fits: bool) -> None:
-    assert encodable(entry("c", 1).model_copy(update={"text": text})) is fits

@@ -10,7 +10,7 @@ from pymongo.errors import AutoReconnect, WTimeoutError
 
 from services.contracts import Cause, CloseReason, Entry, MessagePosted, Party, RefusalCode, Sender
 from services.database import Database
-from services.transcripts.recording import opening, said
+from services.transcripts.entries import opening, said
 from services.transcripts.rounds import UNKNOWN, Lines, Outcome, Refused, Stored, Tail, Wanted
 from services.transcripts.store import Store
 from services.transcripts.writer import Writer

@@ -1,13 +1,13 @@
-// The messages: the stored ones by seq, below them those without a receipt.
+// The stored messages by seq, below them those without a receipt.
 import { h, icon, say, set } from "./dom.js";
 
 export const CLIP = "M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7L9.3 17a1.7 1.7 0 0 1-2.4-2.4L14 7.5";
-const ALOUD = 3; // more missed messages are counted, not read
+const ALOUD = 3; // more are counted, not read
 const HUSH = 1_000; // ms
 const NEAR = 48; // px
 const LINK = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
 
-/** The log; `update(chat, backlog)` draws what changed. */
+/** `update(chat, backlog)` draws what changed. */
 export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announce }) {
   const list = h("div", { class: "log", hook: "chat-messages", role: "log", "aria-live": "polite", "aria-label": t("log"), tabindex: 0 });
   const fresh = h("button", { class: "fresh", hidden: true, onclick: toEnd }, t("fresh"));
@@ -16,8 +16,8 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
   const waiting = new Map(); // id → node
   let drawn = [];
   let lastDrawn = null;
+  let counted = 0;
   let hush;
-
   let atEnd = true;
   function toEnd() {
     list.scrollTop = list.scrollHeight;
@@ -34,14 +34,12 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
   resizing.observe(list);
 
   function words(text) {
-    const parts = text.split(LINK);
-    return parts.map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
+    return text.split(LINK).map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
   }
 
   function file(attachment, ready) {
     const measure = size.format(Math.ceil(attachment.size / 1000));
-    const label = t("file", { name: attachment.name, size: measure });
-    return h("button", { class: "file", type: "button", "aria-label": label, disabled: !ready, onclick: () => onFile(attachment) },
+    return h("button", { class: "file", type: "button", "aria-label": t("file", { name: attachment.name, size: measure }), disabled: !ready, onclick: () => onFile(attachment) },
       icon(CLIP), h("bdi", {}, attachment.name), h("small", {}, measure));
   }
 
@@ -96,10 +94,12 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
   }
 
   function quietly(backlog) {
-    const old = backlog - (drawn.at(-1)?.seq ?? 0);
-    if (old <= ALOUD && drawn.length) return;
+    const last = drawn.at(-1)?.seq;
+    const old = backlog - last;
+    if (last >= counted && old <= ALOUD) return;
     set(list, "aria-live", "off");
-    if (drawn.length) announce(t("missed", { n: old }));
+    if (last && backlog > counted) announce(t("missed", { n: old }));
+    counted = backlog; // it may come in pieces
     clearTimeout(hush);
     hush = setTimeout(() => set(list, "aria-live", "polite"), HUSH);
   }

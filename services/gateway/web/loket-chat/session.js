@@ -12,14 +12,11 @@ export const newId = () =>
   "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
     (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16));
 
-/**
- * Joins the chat of `record` (`{chat_id, token, websocket}`); `onChange(chat, link)` with link `{state, code}`.
- * `backlog()`: the last seq at the last welcome.
- */
+/** Joins the chat of `record` (`{chat_id, token, websocket}`); `onChange(chat, link)` with link `{state, code}`. */
 export function joinChat({ base, record, store, onChange }) {
   let chat = rules.conversation("citizen", store.waiting(record.chat_id));
   let link = { state: "connecting" };
-  let backlog = 0;
+  let backlog = 0; // the last seq at the last welcome
   let ending = false;
   let refusals = 0;
   let count = 0;
@@ -53,7 +50,7 @@ export function joinChat({ base, record, store, onChange }) {
   }
 
   function hear(frame) {
-    if (frame.type === "welcome") backlog = Math.max(backlog, frame.last_seq);
+    if (frame.type === "welcome") backlog = frame.last_seq;
     const { chat: next, ask, added } = rules.receive(chat, frame);
     if (added.some((message) => message.from === "citizen")) refusals = 0;
     change(next);

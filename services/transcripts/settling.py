@@ -1,0 +1,82 @@
+"""What was delivered on a channel and is not settled yet. What is done is acknowledged soon, as much as can be at once.
+
+Each acknowledgement is an entry in a quorum queue's log, and costs the broker as much as a message. So it waits a
+little for company; what a crash meanwhile gives back is found done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import aiormq
+import structlog
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
+
+from services import topology
+from services.broker import given_up_is_failure
+from services.consuming import HANDLED
+from services.transcripts.parcels import Parcel, acknowledged_together
+
+log = structlog.get_logger()
+
+COMPANY = 0.02  # seconds
+LOST = (*CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError)
+_DONE = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "done")
+_DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_lettered")
+
+
+class Settling:
+    """Of one channel; another one, for what is delivered after a loss."""
+
+    def __init__(self, channel: aiormq.Channel) -> None:
+        self._channel = channel
+        self._open: set[int] = set()  # tags of what is neither acknowledged nor rejected, nor about to be
+        self._done: list[int] = []
+        self._acknowledging: asyncio.Task[None] | None = None
+
+    def delivered(self, tag: int) -> None:
+        self._open.add(tag)
+
+    async def settle(self, parcels: Sequence[Parcel], at_once: bool) -> list[Parcel]:
+        """Rejects what is poison or given back, and acknowledges the rest soon, or `at_once`; gives those now handled.
+
+        Gives none when the channel is lost: all of them are delivered again, and found done.
+        """
+        mine = [p for p in parcels if p.message.channel is self._channel]
+        self._open.difference_update(p.tag for p in mine)
+        try:
+            with given_up_is_failure():
+                for parcel in (p for p in mine if p.rejected):
+                    await self._channel.basic_reject(parcel.tag, requeue=parcel.given_back, wait=False)
+        except LOST as error:
+            log.info("not_settled", error=type(error).__name__)
+            return []
+        done = [p for p in mine if not p.rejected]
+        handled = [p for p in mine if not p.given_back]
+        _DONE.inc(sum(p.size for p in done))
+        _DEAD_LETTERED.inc(len(handled) - len(done))
+        self._done += [p.tag for p in done]
+        if at_once:
+            await self.acknowledge()
+        elif done and self._acknowledging is None:
+            self._acknowledging = asyncio.create_task(self._acknowledge_soon())
+        return handled
+
+    async def acknowledge(self) -> None:
+        """Acknowledges what is done, with one frame for all below which nothing is open."""
+        done, self._done = self._done, []
+        try:
+            with given_up_is_failure():
+                if up_to := acknowledged_together(done, self._open):
+                    await self._channel.basic_ack(up_to, multiple=True, wait=False)
+                for tag in done:
+                    if tag > (up_to or 0):
+                        await self._channel.basic_ack(tag, wait=False)
+        except LOST as error:
+            log.info("not_acknowledged", error=type(error).__name__)
+
+    async def _acknowledge_soon(self) -> None:
+        await asyncio.sleep(COMPANY)
+        self._acknowledging = None
+        await self.acknowledge()
