@@ -8,6 +8,9 @@ import threading
 
 from prometheus_client import Gauge
 
+from services import VERSION
+
+BUILD = Gauge("eloket_build_info", "Always 1; `version` is what runs", ["version"])
 TASKS = Gauge("eloket_tasks", "Tasks of this process's event loop that have not ended")
 TIMERS = Gauge("eloket_timers", "Timers of this process's event loop, and those that were cancelled but are still held")
 THREADS = Gauge("eloket_threads", "Threads that run Python")
@@ -21,6 +24,7 @@ def begin() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def tasks() -> int:
@@ -36,6 +40,7 @@ def timers() -> int:
     return sum(type(held).__name__ == "TimerHandle" for held in gc.get_objects())
 
 
+BUILD.labels(VERSION).set(1)
 TASKS.set_function(tasks)
 TIMERS.set_function(timers)
 THREADS.set_function(threading.active_count)

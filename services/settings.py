@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -15,38 +15,50 @@ from services.departments import parse_hours
 EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): restarting will not help
 
 
-class Settings(BaseSettings):
-    """Settings that all services share; a service adds its own by subclassing. Limits are in seconds.
+Port = Annotated[int, Field(ge=1, le=65535)]
 
-    `facts_together`: several facts of the hot path in one broker message; on where every replica is of 1.1 or later.
-    `port_shared`: other replicas on this machine listen on the service's port too. `own_port`: where this process alone
-    answers then, on loopback.
-    """
+
+def told(description: str, default: Any = ..., **more: Any) -> Any:
+    """A setting, with what `docs/settings.md` says of it."""
+    return Field(default, description=description, **more)
+
+
+class Settings(BaseSettings):
+    """Settings that all services share; a service adds its own by subclassing. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    rabbitmq_url: str = "amqp://guest:guest@127.0.0.1:5672/"
-    mongodb_url: str = "mongodb://127.0.0.1:27017/?w=majority&journal=true"
-    mongodb_prefix: str = ""
-    listen_address: str = "127.0.0.1"
-    gateway_port: int = Field(8000, ge=1, le=65535)
-    presence_port: int = Field(8001, ge=1, le=65535)
-    routing_port: int = Field(8002, ge=1, le=65535)
-    transcripts_port: int = Field(8003, ge=1, le=65535)
-    port_shared: Literal["on", "off"] = "off"
-    own_port: int | None = Field(None, ge=1, le=65535, validate_default=True)
-    presence_url: str = ""
-    routing_url: str = ""
-    transcripts_url: str = ""
-    token_secret: str = Field(min_length=16)
-    token_secret_previous: str = ""
-    log_level: Literal["debug", "info", "warning"] = "info"
-    rate_limits: Literal["on", "off"] = "on"
-    facts_together: Literal["on", "off"] = "off"
-    departments_file: Path = Path("deploy/departments.toml")
-    office_hours: str = "Mon-Fri 09:00-17:00"
-    timezone: str = "Europe/Brussels"
-    holidays: str = "BE"
+    token_secret: str = told("signs tokens; the same in every service", min_length=16)
+    token_secret_previous: str = told("still accepted while `TOKEN_SECRET` is rotated", "")
+    rabbitmq_url: str = told("address of the broker", "amqp://guest:guest@127.0.0.1:5672/")
+    mongodb_url: str = told(
+        "address of the database; not for the gateway, which has none",
+        "mongodb://127.0.0.1:27017/?w=majority&journal=true",
+    )
+    mongodb_prefix: str = told("before the name of the service's database", "")
+    departments_file: Path = told(
+        "the departments: names, hours, contacts, sites that embed the chat", Path("deploy/departments.toml")
+    )
+    office_hours: str = told("hours of departments that name none", "Mon-Fri 09:00-17:00")
+    timezone: str = told("the time zone of all hours (IANA)", "Europe/Brussels")
+    holidays: str = told("whose public holidays are closing days (country, or country-region)", "BE")
+    log_level: Literal["debug", "info", "warning"] = told("the least that is logged", "info")
+    rate_limits: Literal["on", "off"] = told("`off` turns every abuse limit off", "on")
+    facts_together: Literal["on", "off"] = told(
+        "under load several messages share one broker message; every replica must be of 1.1 or later", "off"
+    )
+    trace_sample: float = told("share of the traces whose spans are kept; 0: tracing is off", 0.0, ge=0, le=1)
+    otlp_endpoint: str = told("the OpenTelemetry collector that gets them (OTLP over HTTP)", "http://127.0.0.1:4318")
+    listen_address: str = told("address to listen on", "127.0.0.1")
+    gateway_port: Port = told("where the gateway listens", 8000)
+    presence_port: Port = told("where presence listens", 8001)
+    routing_port: Port = told("where routing listens", 8002)
+    transcripts_port: Port = told("where transcripts listens", 8003)
+    presence_url: str = told("where the gateway finds presence", "", examples=["http://127.0.0.1:<port>"])
+    routing_url: str = told("where the gateway finds routing", "", examples=["http://127.0.0.1:<port>"])
+    transcripts_url: str = told("where the gateway finds transcripts", "", examples=["http://127.0.0.1:<port>"])
+    port_shared: Literal["on", "off"] = told("other replicas on this machine listen on the service's port too", "off")
+    own_port: Port | None = told("where this process alone answers then, on loopback", None, validate_default=True)
 
     @field_validator("own_port")
     @classmethod
@@ -74,7 +86,7 @@ class Settings(BaseSettings):
     def _mongodb(cls, value: str) -> str:
         return _address(value, "mongodb", "mongodb+srv")
 
-    @field_validator("presence_url", "routing_url", "transcripts_url")
+    @field_validator("presence_url", "routing_url", "transcripts_url", "otlp_endpoint")
     @classmethod
     def _http(cls, value: str) -> str:
         return value and _address(value, "http", "https")

@@ -2,11 +2,15 @@ import asyncio
 import gc
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import uvloop
 from prometheus_client import generate_latest
 
 from services import inventory
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_tasks_and_timers_are_those_of_the_loop_and_are_gone_when_they_have_ended() -> None:
@@ -36,3 +40,8 @@ def test_what_was_loaded_before_is_not_looked_at_again() -> None:
     code = "import gc; from services import inventory; inventory.begin(); print(len(gc.get_objects()))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(shown.stdout) < 100
+
+
+def test_the_version_that_runs_is_shown_and_is_that_of_the_project() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'\neloket_build_info{{version="{version}"}} 1.0\n' in generate_latest().decode()
