@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 
-from services import inventory, problems
+from services import VERSION, inventory, problems, tracing
 from services.departments import ConfigurationError
+from services.listening import Server, SharedPort, server
 from services.logs import configure_logging
 from services.settings import EX_CONFIG, Settings, explain
 from services.tokens import Actor, Keys
 from services.tracing import begin_trace
+
+if TYPE_CHECKING:
+    from services.spans import Collector  # 10 MB, and only where spans are kept
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
@@ -30,7 +32,6 @@ Check = Callable[[], bool | Awaitable[bool]]
 
 DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
 CHECK_LIMIT = 2.5
-JOIN_LIMIT = 10.0  # after that even a replica that is not ready takes connections: an answer tells more than silence
 
 
 class Service:
@@ -57,6 +58,11 @@ class Service:
         )
         self.app.state.service = self
         problems.install(self.app)
+        self._traced = settings.trace_sample > 0
+        if self._traced:
+            from services.spans import Requests
+
+            self.app.add_middleware(Requests, public=name == "gateway")
         self._routes()
 
     def background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -127,6 +133,7 @@ class Service:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         for name, run in self._background:
             self._tasks[name] = asyncio.create_task(self._watch(name, run), name=name)
+        collector = self._keep_spans()
         log.info("service_started")
         try:
             yield
@@ -139,7 +146,19 @@ class Service:
                 result = close()
                 if result is not None:
                     await result
+            if collector:
+                tracing.keep_spans(None)
+                await collector.close()
             log.info("service_stopped")
+
+    def _keep_spans(self) -> Collector | None:
+        if not self._traced:
+            return None
+        from services import spans
+
+        collector = spans.Collector(self.name, VERSION, self.settings.otlp_endpoint)
+        tracing.keep_spans(collector, self.settings.trace_sample)
+        return collector
 
     async def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -172,14 +191,6 @@ def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     log.error("unhandled_in_loop", exc_info=context.get("exception"))
 
 
-class _Server(uvicorn.Server):
-    """Leaves the signals to us: we drain before the server stops, and exit with 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
 def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], ws: Any = "none") -> None:
     """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 70 when a task ended, 78 on what will not mend.
 
@@ -197,71 +208,13 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
     host, port, shared = settings.listen_address, getattr(settings, f"{name}_port"), None
     if settings.port_shared == "on":
         try:
-            shared = _SharedPort(_server(app, ws, lifespan="off"), host, port)
+            shared = SharedPort(server(app, ws, lifespan="off"), host, port)
         except OSError as error:
             sys.exit(f"{name}: port {port} cannot be shared: {error.strerror}")
         host, port = "127.0.0.1", settings.own_port
     with asyncio.Runner(loop_factory=_loop) as runner:
-        status = runner.run(_serve(_server(app, ws, host=host, port=port), app.state.service, shared))
+        status = runner.run(_serve(server(app, ws, host=host, port=port), app.state.service, shared))
     sys.exit(status)
-
-
-def _server(app: FastAPI, ws: Any, **where: Any) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            **where,
-            ws=ws,
-            loop="uvloop",
-            http="httptools",
-            ws_max_size=64 * 1024,
-            ws_ping_interval=4,
-            ws_ping_timeout=4,
-            ws_per_message_deflate=False,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,  # a gateway believes its own trusted proxies only
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
-        )
-    )
-
-
-class _SharedPort:
-    """The service's port where several replicas listen on it: the kernel gives each new connection to one of them."""
-
-    def __init__(self, server: _Server, host: str, port: int) -> None:
-        """Takes the port without listening yet. Raises `OSError` when another program has it for itself."""
-        self._server, self._left = server, False
-        # asyncio sets TCP_NODELAY only on sockets that say `proto`.
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        self._listener = socket.socket(*found[0][:3])
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._listener.bind(found[0][4])
-
-    async def serve(self, service: Service, own: _Server) -> None:
-        """Take a part of the connections, from when the service is ready until `end`; readiness waits for it."""
-        service.check("port", lambda: self._server.started)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(JOIN_LIMIT):
-                state = {"own port": "not_yet"}
-                while not self._left and any(said != "ok" for name, said in state.items() if name != "port"):
-                    await asyncio.sleep(0.1)
-                    state = await service.readiness() if own.started else state
-        if not self._left:
-            await self._server.serve([self._listener])
-
-    def leave(self) -> None:
-        """No more new connections: the other replicas get them."""
-        self._left = True
-        for server in self._server.servers if self._server.started else []:
-            server.close()
-
-    def end(self) -> None:
-        """Let `serve` return, as soon as what is in hand is done."""
-        self._server.should_exit = True
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -270,14 +223,14 @@ def _loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(server: _Server, service: Service, shared: _SharedPort | None) -> int:
+async def _serve(own: Server, service: Service, shared: SharedPort | None) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().set_exception_handler(_unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serving = [asyncio.create_task(server.serve())]
+    serving = [asyncio.create_task(own.serve())]
     if shared:
-        serving.append(asyncio.create_task(shared.serve(service, server)))
+        serving.append(asyncio.create_task(shared.serve(service, own)))
     ended = [asyncio.create_task(e.wait()) for e in (stop, service.failed)]
     await asyncio.wait([*serving, *ended], return_when=asyncio.FIRST_COMPLETED)
     if shared:
@@ -287,7 +240,7 @@ async def _serve(server: _Server, service: Service, shared: _SharedPort | None) 
     if shared:  # before the other, which closes what this one's last answers need
         shared.end()
         await asyncio.gather(serving[1], return_exceptions=True)
-    server.should_exit = True
+    own.should_exit = True
     await asyncio.gather(*serving, return_exceptions=True)
     for task in ended:
         task.cancel()

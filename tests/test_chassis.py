@@ -1,149 +1,21 @@
 """`services/chassis.py` and `services/logs.py`: a service as a process of its own, and its three addresses."""
 
 import asyncio
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import Request
 
-from deploy.onemachine import ports
 from services import chassis
 from services.chassis import Service, caller
 from services.settings import Settings
 from services.tokens import Actor
-from tests.real import OUR_VARIABLES, ROOT, wait_for
+from tests.one_service import SECRET
+from tests.real import wait_for
 from tests.serving import served
-
-SECRET = "sixteen characters or more"
-# A service in which each part can be made to fail; its name decides which port is its own.
-PROGRAM = """
-import asyncio, logging, os, structlog
-from pydantic import BaseModel
-from services.chassis import Service, run
-from services.database import open_database
-from services.settings import Settings
-from services.tracing import begin_trace
-
-log = structlog.get_logger()
-PRIVATE = "An Peeters wrote"
-
-def create_app(settings):
-    service = Service("routing", settings)
-    open_database(settings, "routing")
-    async def forever():
-        begin_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", chat_id="chat-1")
-        log.info("working", number=7)
-        await asyncio.Event().wait()
-    async def ends():
-        await asyncio.sleep(0.5)
-    async def fails():
-        await asyncio.sleep(0.5)
-        raise ValueError(PRIVATE)
-    async def cancelled():
-        await asyncio.sleep(0.5)
-        raise asyncio.CancelledError
-    async def drain():
-        log.info("in_drain", draining=service.draining)
-        await asyncio.sleep(float(os.environ.get("DRAIN", "0")))
-        if os.environ.get("DRAIN_FAILS"):
-            raise RuntimeError("drain")
-    service.background("forever", forever)
-    if task := os.environ.get("TASK"):
-        service.background("task", {"ends": ends, "fails": fails, "cancelled": cancelled}[task])
-    service.on_drain(drain)
-    service.on_close(lambda: log.info("closed"))
-    if wanted := os.environ.get("READY_WHEN"):
-        service.check("file", lambda: os.path.exists(wanted))
-    @service.app.get("/pid")
-    async def pid(after: float = 0):
-        log.info("asked")
-        await asyncio.sleep(after)
-        return os.getpid()
-    @service.app.get("/fails")
-    async def route():
-        raise RuntimeError(PRIVATE)
-    @service.app.get("/loses")
-    async def loses():
-        async def lost():
-            raise RuntimeError(PRIVATE)
-        asyncio.create_task(lost())
-        logging.getLogger("library").error("a library failed", exc_info=RuntimeError(PRIVATE))
-    return service.app
-
-if __name__ == "__main__":
-    run("routing", Settings, create_app)
-"""
-
-
-class Process:
-    """A service process, its port and what it has written so far."""
-
-    def __init__(self, home: Path, **environment: str) -> None:
-        self.port = int(environment.get("OWN_PORT", ports.pick()))
-        self.out, self.err = home / "out", home / "err"
-        program = home / "service.py"
-        program.write_text(PROGRAM)
-        kept = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
-        given = {"TOKEN_SECRET": SECRET, "ROUTING_PORT": str(self.port), "PYTHONPATH": str(ROOT), **environment}
-        with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.process = subprocess.Popen([sys.executable, program], env=kept | given, stdout=out, stderr=err)
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def lives(self) -> bool:
-        with contextlib.suppress(OSError):
-            return self.get("/healthz")[0] == 200
-        return False
-
-    def wait_until_it_lives(self) -> None:
-        wait_for(lambda: self.lives() or self.process.poll() is not None, "the service", 30)
-        assert self.process.poll() is None, self.err.read_text()
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Its exit status after a signal, and the seconds that it took."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        return self.process.wait(30), time.monotonic() - began
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.read_text().splitlines()]
-
-    def line(self, event: str) -> dict[str, Any]:
-        return next(line for line in self.lines() if line["event"] == event)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
-    processes: list[Process] = []
-
-    def begin(**environment: str) -> Process:
-        home = tmp_path / str(len(processes))
-        home.mkdir()
-        processes.append(Process(home, **environment))
-        return processes[-1]
-
-    yield begin
-    for process in processes:
-        if process.process.poll() is None:
-            process.process.kill()
-        process.process.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -236,88 +108,6 @@ def test_without_a_secret_it_does_not_start(start: Any) -> None:
     process = start(TOKEN_SECRET="")
     assert process.process.wait(30) == 78
     assert process.err.read_text().startswith("routing: TOKEN_SECRET: ")
-
-
-def test_a_port_that_is_taken_ends_it_with_an_error(start: Any) -> None:
-    one = start()
-    one.wait_until_it_lives()
-    two = start(ROUTING_PORT=str(one.port))
-    assert two.process.wait(30) not in (0, 78)
-
-
-def shared() -> dict[str, str]:
-    """What the replicas of one service are told, save for each one's own port."""
-    return {"PORT_SHARED": "on", "ROUTING_PORT": str(ports.pick())}
-
-
-def own() -> dict[str, str]:
-    return {"OWN_PORT": str(ports.pick())}
-
-
-def who_answers(together: dict[str, str], times: int = 1) -> set[int]:
-    """The processes that answer on the shared port, each time over a new connection."""
-    url = f"http://127.0.0.1:{together['ROUTING_PORT']}/pid"
-    return {int(urllib.request.urlopen(url, timeout=10).read()) for _ in range(times)}
-
-
-def test_replicas_answer_on_one_port_and_each_on_its_own(start: Any) -> None:
-    together = shared()
-    pair = [start(**together, **own()) for _ in range(2)]
-    for one in pair:
-        wait_for(lambda one=one: one.lives() and one.get("/readyz")[0] == 200, "a replica", 30)
-        assert one.get("/pid") == (200, str(one.process.pid))
-    pids = {one.process.pid for one in pair}
-    seen: set[int] = set()
-    wait_for(lambda: seen.update(who_answers(together)) or seen == pids, "both to answer", 10)
-    pair[0].process.kill()
-    pair[0].process.wait(10)
-    assert who_answers(together, 20) == {pair[1].process.pid}
-
-
-def test_a_replica_takes_connections_from_when_it_is_ready(start: Any, tmp_path: Path) -> None:
-    together, ready = shared(), tmp_path / "ready"
-    one = start(**together, **own(), READY_WHEN=str(ready))
-    one.wait_until_it_lives()
-    assert json.loads(one.get("/readyz")[1])["checks"] == {"task_forever": "ok", "file": "not_yet", "port": "not_yet"}
-    with pytest.raises(OSError, match="refused"):
-        who_answers(together)
-    two = start(**together, **own())
-    wait_for(lambda: two.lives() and two.get("/readyz")[0] == 200, "another, that is ready", 30)
-    assert who_answers(together, 20) == {two.process.pid}
-    ready.touch()
-    wait_for(lambda: one.get("/readyz")[0] == 200, "the replica to be ready", 10)
-    two.process.kill()
-    two.process.wait(10)
-    ready.unlink()  # later it may be unready like any service: it can say so
-    assert one.get("/readyz")[0] == 503
-    assert who_answers(together) == {one.process.pid}
-
-
-def test_a_replica_that_drains_finishes_and_leaves_what_is_new_to_the_others(start: Any) -> None:
-    together = shared()
-    leaving = start(**together, **own(), DRAIN="1.5")
-    wait_for(lambda: leaving.lives() and leaving.get("/readyz")[0] == 200, "the first", 30)
-    kept = HTTPConnection("127.0.0.1", int(together["ROUTING_PORT"]), timeout=10)
-    kept.connect()
-    staying = start(**together, **own())
-    wait_for(lambda: staying.lives() and staying.get("/readyz")[0] == 200, "the second", 30)
-    kept.request("GET", "/pid?after=1")
-    wait_for(lambda: "asked" in leaving.out.read_text(), "the question", 10)
-    leaving.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "in_drain" in leaving.out.read_text(), "the drain", 5)
-    assert who_answers(together, 30) == {staying.process.pid}
-    assert leaving.get("/readyz")[0] == 503
-    assert int(kept.getresponse().read()) == leaving.process.pid
-    kept.close()
-    assert leaving.process.wait(10) == 0
-
-
-def test_a_port_that_another_has_for_itself_cannot_be_shared(start: Any) -> None:
-    one = start()
-    one.wait_until_it_lives()
-    two = start(PORT_SHARED="on", ROUTING_PORT=str(one.port), **own())
-    assert two.process.wait(30) not in (0, 78)
-    assert two.err.read_text() == f"routing: port {one.port} cannot be shared: Address already in use\n"
 
 
 @pytest.fixture

@@ -1,0 +1,226 @@
+"""The files for operators agree with the code: every metric is defined, every alert set off by what it is for alone."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deploy.onemachine.settings import SERVICES
+from tests.deploy.monitoring import FOLDER, ROOT, SELECTOR, alert_names, dashboard, panels, shown
+
+REGISTERED = """
+import importlib, json, sys
+from prometheus_client import REGISTRY
+importlib.import_module(f"services.{sys.argv[1]}.app")
+found = [c for c in REGISTRY._collector_to_names if hasattr(c, "_labelnames")]
+print(json.dumps([[c._name + "_total" * (c._type == "counter"), c._type, list(c._labelnames)] for c in found]))
+"""
+ROW = re.compile(r"^\| `(eloket_\w+)` \| (\w+) \| (.*?) \| ", re.MULTILINE)
+WELL = {f'up{{job="{name}", instance="1"}}': "1x300" for name in SERVICES}
+
+
+def defined() -> dict[str, tuple[str, list[str]]]:
+    """What docs/metrics.md says of each metric: its type and the names of its labels."""
+    rows = ROW.findall((ROOT / "docs" / "metrics.md").read_text())
+    found = {name: (kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
+    assert len(found) == len(rows), "one row for each"
+    return found
+
+
+def test_every_metric_of_the_four_services_is_defined_and_no_other() -> None:
+    registered: dict[str, tuple[str, list[str]]] = {}
+    for service in SERVICES:
+        made = subprocess.run(
+            [sys.executable, "-c", REGISTERED, service], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        registered |= {name: (kind, labels) for name, kind, labels in json.loads(made.stdout)}
+    assert defined() == registered
+
+
+def test_no_label_names_a_person_or_a_chat() -> None:
+    for name, (_, labels) in defined().items():
+        assert not {label for label in labels if re.search(r"id$|name|user|address|agent|chat", label)}, name
+
+
+def test_what_dashboard_and_alerts_speak_of_is_defined() -> None:
+    rules = (FOLDER / "alerts.yaml").read_text()
+    recorded = set(re.findall(r"- record: (\S+)", rules))
+    texts = [rules, *(query.expression for query in shown())]
+    names = {name for text in texts for name, _ in SELECTOR.findall(text) if name.startswith("eloket")}
+    assert len(names) > 30
+    known = {f"{name}{suffix}" for name, (kind, _) in defined().items() for suffix in SUFFIXES[kind]}
+    assert names <= known | recorded
+
+
+SUFFIXES = {"gauge": [""], "counter": [""], "histogram": ["_bucket", "_count", "_sum"]}
+
+
+def test_every_alert_has_its_entry_in_the_runbook_and_no_entry_is_left_over() -> None:
+    entries = re.findall(r"^## (Eloket\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert sorted(entries) == sorted(alert_names())
+    rules = (FOLDER / "alerts.yaml").read_text()
+    for alert in alert_names():
+        assert f'runbook_url: "docs/runbook.md#{alert.lower()}"' in rules
+    number = len(alert_names())
+    assert [len(re.findall(rf"^ +{part}:", rules, re.MULTILINE)) for part in PARTS] == [number] * len(PARTS)
+
+
+PARTS = ("severity", "summary", "description", "runbook_url")
+
+
+def test_every_entry_of_the_runbook_says_the_same_four_things() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    for entry in text.split("\n## ")[1:]:
+        parts = [re.match(r"\*\*(.+?)\*\*", line) for line in entry.splitlines()]
+        assert [part[1].rstrip(".") for part in parts if part] == ["People notice", "Look at", "Do", "Over"]
+
+
+def test_every_panel_says_what_it_shows_in_which_unit_and_no_two_overlap() -> None:
+    made = dashboard()
+    everything = [panel for row in made["panels"] for panel in (row, *row.get("panels", ()))]
+    assert len({panel["id"] for panel in everything}) == len(everything)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert all(target["legendFormat"] for target in panel["targets"])
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not taken & cells, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+    assert {variable["name"] for variable in made["templating"]["list"]} == {"datasource", "department", "job"}
+
+
+# ── the alerts, played ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Series, one value each 30 s (as promtool writes them), and how many alerts of one name they set off by then."""
+
+    alert: str
+    series: dict[str, str]
+    at: str
+    fires: int = 1
+    well: dict[str, str] = field(default_factory=lambda: WELL)
+
+
+BUCKET, COUNT = (f"eloket_gateway_delivery_seconds_{part}" for part in ("bucket", "count"))
+LATE = {f'{COUNT}{{to="agent"}}': "0+100x300"}
+SCENES = [
+    Scene("EloketServiceDown", {}, "2m", 1, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
+    Scene("EloketServiceDown", {}, "1m", 0, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
+    Scene("EloketServiceDown", {'up{job="gateway", instance="2"}': "0x300"}, "10m", 0),  # another replica is there
+    Scene("EloketServiceDown", {}, "2m", 2, dict(list(WELL.items())[:2])),  # two that Prometheus does not know
+    Scene("EloketServiceRestarts", {'process_start_time_seconds{job="gateway", instance="1"}': "0+100x4 400x9"}, "5m"),
+    Scene("EloketServiceRestarts", {'process_start_time_seconds{job="gateway", instance="1"}': "0 100x300"}, "5m", 0),
+    Scene("EloketMessagesWithoutReceipt", {"eloket_gateway_unreceipted_oldest_seconds": "0 0+30x20"}, "3m"),
+    Scene("EloketMessagesWithoutReceipt", {"eloket_gateway_unreceipted_oldest_seconds": "15x20"}, "3m", 0),
+    Scene("EloketMessagesRefused", {'eloket_gateway_refused_total{code="unavailable"}': "0x9 20x9"}, "6m"),
+    Scene("EloketMessagesRefused", {'eloket_gateway_refused_total{code="unavailable"}': "0x9 5x9"}, "6m", 0),
+    Scene("EloketMessagesRefused", {'eloket_gateway_refused_total{code="rate_limited"}': "0x9 90x9"}, "6m", 0),
+    Scene("EloketMessagesSlow", {**LATE, f'{BUCKET}{{to="agent", le="1.0"}}': "0+90x300"}, "10m"),
+    Scene("EloketMessagesSlow", {**LATE, f'{BUCKET}{{to="agent", le="1.0"}}': "0+99x300"}, "10m", 0),
+    Scene("EloketMessagesSlow", {**LATE, f'{BUCKET}{{to="agent", le="1.0"}}': "0+97x300"}, "10m", 0),
+    Scene("EloketMessagesSlow", {**LATE, f'{BUCKET}{{to="agent", le="1.0"}}': "0+100x220 22090+90x40"}, "115m30s", 0),
+    Scene("EloketQueueStands", {'eloket_queue_oldest_seconds{queue="transcripts.messages"}': "0 0+30x20"}, "4m"),
+    Scene("EloketQueueStands", {'eloket_queue_oldest_seconds{queue="transcripts.messages"}': "5x20"}, "4m", 0),
+    Scene("EloketDeadLetters", {'eloket_dead_letters{service="routing"}': "0 2x20"}, "6m"),
+    Scene("EloketDeadLetters", {'eloket_dead_letters{service="routing"}': "0 2x4 0x20"}, "6m", 0),
+    Scene("EloketButtonUnknown", {'eloket_gateway_button{department="a", reason="unknown"}': "0 1x20"}, "2m"),
+    Scene("EloketButtonUnknown", {'eloket_gateway_button{department="a", reason="closed"}': "1x20"}, "9m", 0),
+    Scene("EloketNobodyThere", {'eloket_gateway_button{department="a", reason="no_agents"}': "0 1x90"}, "16m"),
+    Scene("EloketNobodyThere", {'eloket_gateway_button{department="a", reason="closed"}': "1x90"}, "16m", 0),
+    Scene("EloketLongWait", {'eloket_routing_longest_wait_seconds{department="a"}': "0+30x90"}, "13m"),
+    Scene("EloketLongWait", {'eloket_routing_longest_wait_seconds{department="a"}': "200x90"}, "13m", 0),
+    Scene(
+        "EloketChatsAbandoned",
+        {
+            'eloket_routing_opened_total{department="a"}': "0+1x300",
+            'eloket_routing_abandoned_total{department="a", reason="citizen"}': "0 0+0.4x300",
+            'eloket_routing_opened_total{department="b"}': "0+1x300",
+            'eloket_routing_abandoned_total{department="b", reason="citizen"}': "0+0.1x300",
+        },
+        "40m",
+    ),
+    Scene(
+        "EloketChatsAbandoned",  # too few to judge
+        {
+            'eloket_routing_opened_total{department="a"}': "0x9 4x300",
+            'eloket_routing_abandoned_total{department="a", reason="no_agent"}': "0x9 4x300",
+        },
+        "40m",
+        0,
+    ),
+    Scene(
+        "EloketSlowSockets", {'eloket_gateway_connections_closed_total{party="citizen", code="4430"}': "0+1x60"}, "15m"
+    ),
+    Scene(
+        "EloketSlowSockets", {'eloket_gateway_connections_closed_total{party="agent", code="4430"}': "0 5x60"}, "9m", 0
+    ),
+    Scene(
+        "EloketSlowSockets",
+        {'eloket_gateway_connections_closed_total{party="citizen", code="1000"}': "0+9x60"},
+        "15m",
+        0,
+    ),
+    Scene(
+        "EloketFactsLost",
+        {
+            'eloket_routing_repairs_total{reason="untold"}': "0+1x90",
+            'eloket_presence_repairs_total{reason="unconfirmed"}': "0+1x90",
+        },
+        "40m",
+    ),
+    Scene(
+        "EloketFactsLost",
+        {
+            'eloket_routing_repairs_total{reason="not_greeted"}': "0+9x90",
+            'eloket_presence_repairs_total{reason="unconfirmed"}': "0x40 20x90",
+        },
+        "40m",
+        0,
+    ),
+]
+
+
+def test_every_alert_is_played_both_ways() -> None:
+    for alert in alert_names():
+        assert {bool(scene.fires) for scene in SCENES if scene.alert == alert} == {True, False}, alert
+
+
+def test_each_scene_sets_off_its_alert_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "alerts.yaml").write_text((FOLDER / "alerts.yaml").read_text())
+    tests = {"rule_files": ["alerts.yaml"], "evaluation_interval": "30s", "tests": [played(s) for s in SCENES]}
+    (tmp_path / "scenes.yaml").write_text(json.dumps(tests))  # JSON is YAML
+    said = promtool("test", "rules", str(tmp_path / "scenes.yaml"))
+    assert "SUCCESS" in said
+
+
+def played(scene: Scene) -> dict[str, object]:
+    labels = f'{{alertname="{scene.alert}"}}'
+    firing = [{"labels": labels, "value": scene.fires}] if scene.fires else []
+    expression = 'count by (alertname) (ALERTS{alertstate="firing"})'
+    return {
+        "name": f"{scene.alert} {scene.series}",
+        "interval": "30s",
+        "input_series": [{"series": s, "values": v} for s, v in (scene.well | scene.series).items()],
+        "promql_expr_test": [{"expr": expression, "eval_time": scene.at, "exp_samples": firing}],
+    }
+
+
+@pytest.mark.parametrize("kind", [("rules", "alerts.yaml"), ("config", "prometheus.yml")])
+def test_prometheus_takes_the_files(kind: tuple[str, str]) -> None:
+    assert "SUCCESS" in promtool("check", kind[0], str(FOLDER / kind[1]))
+
+
+def promtool(*arguments: str) -> str:
+    """What Prometheus' own checker says; fails with it when it is not content."""
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

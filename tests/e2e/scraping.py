@@ -1,0 +1,99 @@
+"""A real Prometheus that scrapes a running system each second, with the rules that operators are given."""
+
+import contextlib
+import json
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deploy.onemachine import ports
+from deploy.onemachine.settings import SERVICES
+from tests.real import ROOT, System, wait_for
+
+Series = dict[str, Any]
+
+
+class NotAnswered(Exception):
+    """Prometheus refused the question, and why."""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """Where it answers."""
+
+    url: str
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """The data of an answer of its HTTP API. Raises `NotAnswered`."""
+        query = urllib.parse.urlencode(parameters, doseq=True)
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as answer:
+                return json.loads(answer.read())["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise NotAnswered(error.read().decode()) from error
+
+    def query(self, expression: str) -> list[Series]:
+        """What the expression gives now."""
+        found: list[Series] = self.ask("query", query=expression)["result"]
+        return found
+
+    def series(self, selector: str) -> list[dict[str, str]]:
+        """The labels of every series that was scraped and fits."""
+        found: list[dict[str, str]] = self.ask("series", **{"match[]": selector})
+        return found
+
+    def value(self, expression: str) -> float:
+        """The only number that it gives; nothing at all is NaN."""
+        found = self.query(expression)
+        return float(found[0]["value"][1]) if found else float("nan")
+
+    def until(self, expression: str, such: Callable[[float], bool], seconds: float = 30) -> float:
+        """Its number as soon as it is such."""
+        wait_for(lambda: such(self.value(expression)), f"{expression}, now {self.value(expression)}", seconds)
+        return self.value(expression)
+
+
+@contextlib.contextmanager
+def running_prometheus(home: Path, system: System, every: str = "1s") -> Iterator[Prometheus]:
+    """Scrapes each replica of the system while the context is open; the rules of deploy/monitoring/ are evaluated."""
+    home.mkdir(parents=True, exist_ok=True)
+    rules = (ROOT / "deploy" / "monitoring" / "alerts.yaml").read_text()
+    (home / "alerts.yaml").write_text(rules.replace("interval: 30s", f"interval: {every}"))
+    jobs = [
+        {
+            "job_name": service,
+            "static_configs": [
+                {"targets": [system.url(name).removeprefix("http://") for name in system.replicas(service)]}
+            ],
+        }
+        for service in SERVICES
+    ]
+    settings = {"global": {"scrape_interval": every, "evaluation_interval": every}, "rule_files": ["alerts.yaml"]}
+    (home / "prometheus.yml").write_text(json.dumps({**settings, "scrape_configs": jobs}))  # JSON is YAML
+    port = ports.pick()
+    command = ["prometheus", f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'data'}"]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"], stdout=log, stderr=log
+        )
+    try:
+        prometheus = Prometheus(f"http://127.0.0.1:{port}")
+        every_one = sum(len(system.replicas(service)) for service in SERVICES)
+        wait_for(partial(_has_met, prometheus, every_one), f"Prometheus, see {home / 'log'}")
+        yield prometheus
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _has_met(prometheus: Prometheus, replicas: int) -> bool:
+    with contextlib.suppress(OSError, NotAnswered):
+        return prometheus.value("sum(up)") == replicas
+    return False

@@ -1,0 +1,138 @@
+"""What operators look at, in a running system: after a short journey all that dashboard and alerts name is there.
+
+A real Prometheus scrapes the four services each second and answers every query of the dashboard and of the rules.
+"""
+
+import asyncio
+import functools
+import operator
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.deploy.monitoring import Query, alert_names, shown
+from tests.e2e.clients import agent, citizen, pair, say, until_blue
+from tests.e2e.scraping import NotAnswered, Prometheus, running_prometheus
+from tests.real import System
+
+# What is empty while all is well, beside counters that nothing began yet: shown only above zero.
+QUIET = ("Not confirmed by the broker",)
+
+
+def beside(check: Callable[..., None]) -> Callable[..., Awaitable[None]]:
+    """The check runs in a thread, while the loop goes on answering for the journey's browsers."""
+
+    @functools.wraps(check)
+    async def run(**given: Any) -> None:
+        await asyncio.to_thread(check, **given)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def prometheus(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), system) as running:
+        yield running
+
+
+CLOSED = 'sum(eloket_routing_closed_total{reason="agent"})'
+TO_AGENT, TO_CITIZEN = (f'eloket_gateway_delivery_seconds_%s{{to="{to}"}}' for to in ("agent", "citizen"))
+FIRST_ANSWERS = 'eloket_transcripts_first_answer_seconds_count{department="algemeen"}'
+WAITED = 'eloket_routing_waited_seconds_count{department="algemeen"}'
+ONE_MORE = (CLOSED, TO_AGENT % "count", TO_CITIZEN % "count", FIRST_ANSWERS, WAITED)
+
+
+@pytest.fixture
+async def journey(system: System, prometheus: Prometheus) -> AsyncIterator[dict[str, float]]:
+    """A chat from the press to its end, which has been scraped; the agent is still there.
+
+    Gives the numbers before it: the system may have served other tests.
+    """
+    now = time.time()
+    await asyncio.to_thread(prometheus.until, "min(timestamp(up))", lambda t: t > now)  # all were scraped since
+    before = {
+        name: prometheus.value(f"{name} or vector(0)") for name in (*ONE_MORE, TO_AGENT % "sum", TO_CITIZEN % "sum")
+    }
+    async with agent(system.base_url) as an, citizen(system.base_url) as visitor:
+        theirs, ours = await pair(visitor, an)
+        asked = await say(theirs, "Goeiemorgen")
+        await ours.expect("message", id=asked["id"])
+        answer = await say(ours, "Dag, waarmee kan ik helpen?", visitor.chat_id)
+        await theirs.expect("message", id=answer["id"])
+        await asyncio.to_thread(prometheus.until, "sum(eloket_gateway_connections)", lambda n: n >= 2)
+        await ours.send(type="close", chat_id=visitor.chat_id)
+        assert await theirs.closed() == 1000
+        await asyncio.to_thread(prometheus.until, CLOSED, lambda n: n == before[CLOSED] + 1)
+        yield before
+
+
+@pytest.mark.usefixtures("journey")
+@beside
+def test_every_metric_and_label_that_is_named_is_there(prometheus: Prometheus) -> None:
+    queries = [*shown(), *rules(prometheus)]
+    assert len(queries) > 60
+    for query in queries:
+        series = [labels for selector in query.selectors for labels in wait_for_series(prometheus, selector)]
+        known = {label for labels in series for label in labels}
+        assert query.labels <= known, f"{query.where}: {query.labels - known} in {query.expression}"
+
+
+def wait_for_series(prometheus: Prometheus, selector: str) -> list[dict[str, str]]:
+    """What is counted each 15 s, or recorded of others, takes a moment."""
+    prometheus.until(f"count({selector})", lambda n: n > 0)
+    return prometheus.series(selector)
+
+
+@pytest.mark.usefixtures("journey")
+@beside
+def test_every_query_of_the_dashboard_is_answered(prometheus: Prometheus) -> None:
+    for query in shown():
+        try:
+            if query.where not in QUIET and not re.search(r"> 0$", query.expression):
+                prometheus.until(f"count({query.expression})", lambda n: n > 0)
+            prometheus.query(query.expression)
+        except NotAnswered as error:
+            pytest.fail(f"{query.where}: {error}")
+
+
+@pytest.mark.usefixtures("journey")
+@beside
+def test_every_rule_is_evaluated_without_an_error_and_all_is_well(prometheus: Prometheus) -> None:
+    found = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+    assert [rule["name"] for rule in found if rule["type"] == "alerting"] == alert_names()
+    for rule in found:
+        prometheus.until(
+            f'count(ALERTS{{alertname="{rule["name"]}", alertstate="firing"}}) or vector(0)', lambda n: n == 0
+        )
+    healths = {rule["name"]: rule["health"] for group in prometheus.ask("rules")["groups"] for rule in group["rules"]}
+    assert set(healths.values()) == {"ok"}, healths
+
+
+@beside
+def test_the_numbers_say_what_happened(prometheus: Prometheus, journey: dict[str, float]) -> None:
+    """The journey has one message each way and one first answer; nothing is left without receipt."""
+    for name in ONE_MORE:
+        prometheus.until(name, partial(operator.eq, journey[name] + 1))
+    for to in (TO_AGENT, TO_CITIZEN):
+        assert 0 < prometheus.value(to % "sum") - journey[to % "sum"] < 5
+    prometheus.until("eloket_gateway_unreceipted", lambda n: n == 0)
+    assert prometheus.value("sum(eloket_dead_letters)") == 0
+    prometheus.until('eloket_gateway_button{department="algemeen", reason="available"}', lambda n: n == 1)
+    reasons = prometheus.query('eloket_gateway_button{department="algemeen"} == 1')
+    assert len(reasons) == 1, "one reason at a time"
+
+
+async def test_the_reason_of_the_button_changes_with_it(system: System, prometheus: Prometheus) -> None:
+    await until_blue(system.base_url, "no_agents")
+    prometheus.until('eloket_gateway_button{department="algemeen", reason="no_agents"}', lambda n: n == 1)
+    prometheus.until('eloket_button_green{department="algemeen"}', lambda n: n == 0)
+
+
+def rules(prometheus: Prometheus) -> list[Query]:
+    """The expressions of the rules, as Prometheus has read them."""
+    found = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+    return [Query(rule["name"], rule["query"]) for rule in found]

@@ -1,0 +1,107 @@
+"""A real trace, as a collector gets it: from the browser's frame by the broker to MongoDB and the other browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.clients import agent, citizen, pair, say
+from tests.e2e.collector import Collected, Collector, collector
+from tests.real import Broker, System, running_system, unique, wait_for
+
+pytestmark = pytest.mark.e2e
+SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5  # opentelemetry/proto/trace/v1/trace.proto, SpanKind
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Collector]:
+    with collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def traced(
+    tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str, kept: Collector
+) -> Iterator[System]:
+    """A system whose every trace is kept, each message in a broker message of its own."""
+    name = unique("traced-")
+    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    spans = {"TRACE_SAMPLE": "1", "OTLP_ENDPOINT": kept.url}
+    with running_system(tmp_path_factory.mktemp("traced"), RATE_LIMITS="off", **servers, **spans) as running:
+        yield running
+    broker.remove_vhost(name)
+
+
+def the(spans: list[Collected], service: str, name: str, **attributes: object) -> Collected:
+    """The one span of this service and name."""
+    found = [s for s in spans if (s.service, s.name) == (service, name) and attributes.items() <= s.attributes.items()]
+    assert len(found) == 1, f"{len(found)} of {service}: {name} among {sorted((s.service, s.name) for s in spans)}"
+    return found[0]
+
+
+def complete(spans: list[Collected]) -> bool:
+    return {"receive message.posted", "send message"} <= {s.name for s in spans} and all(
+        not s.parent or s.parent in {other.id for other in spans} for s in spans
+    )
+
+
+async def test_one_trace_from_frame_to_database_to_the_other_browser(traced: System, kept: Collector) -> None:
+    async with citizen(traced.base_url) as visitor, agent(traced.base_url) as an:
+        theirs, _ = await pair(visitor, an)
+        await say(theirs, "Waar vind ik het formulier?")
+        about = {"eloket__chat_id": visitor.chat_id}
+        wait_for(lambda: complete(kept.trace_of("receive message.posted", **about)), "all spans of the message")
+        spans = kept.trace_of("receive message.posted", **about)
+    received = the(spans, "gateway", "receive message.posted")
+    published = the(spans, "gateway", "publish message.posted")
+    processed = the(spans, "transcripts", "process message.posted")
+    stored = the(spans, "transcripts", "store entries")
+    inserted = the(spans, "transcripts", "insert entries")
+    told = the(spans, "transcripts", "publish message.stored")
+    heard = the(spans, "gateway", "process message.stored")
+    to_agent = the(spans, "gateway", "send message", **{"eloket.to": "agent"})
+    to_citizen = the(spans, "gateway", "send message", **{"eloket.to": "citizen"})
+
+    assert received.parent == ""
+    for child, parent in [
+        (published, received),
+        (processed, published),
+        (stored, processed),
+        (inserted, stored),
+        (told, processed),
+        (heard, told),
+        (to_agent, heard),
+        (to_citizen, heard),
+    ]:
+        assert child.parent == parent.id, f"{child.name} is not under {parent.name}"
+    kinds = [s.kind for s in (received, published, processed, inserted, told, heard)]
+    assert kinds == [SERVER, PRODUCER, CONSUMER, CLIENT, PRODUCER, CONSUMER]
+    assert inserted.attributes["db.system.name"] == "mongodb"
+    assert inserted.ended <= told.began, "stored first, shown second"
+    assert received.ended >= to_agent.began, "the receipt is the end of it"
+    assert all("formulier" not in str(s.attributes) for s in spans), "what people write is in no span"
+
+
+async def test_a_press_is_one_trace_through_three_services(traced: System, kept: Collector) -> None:
+    async with citizen(traced.base_url) as visitor, agent(traced.base_url) as an:
+        await pair(visitor, an)
+        name = "POST /api/chats"
+        wait_for(lambda: complete_press(kept.trace_of(name)), "all spans of the press")
+        spans = kept.trace_of(name)
+    pressed = the(spans, "gateway", name)
+    asked = the(spans, "gateway", "ask presence /internal/places/hold")
+    answered = the(spans, "presence", "POST /internal/places/hold")
+    opened = the(spans, "gateway", "publish chat.opened")
+    assert (pressed.parent, pressed.attributes["http.response.status_code"]) == ("", 201)
+    assert (asked.parent, answered.parent, opened.parent) == (pressed.id, asked.id, pressed.id)
+    routed = [s for s in spans if s.name == "process chat.opened"]
+    assert {s.service for s in routed} == {"routing", "transcripts"}
+    assert {s.parent for s in routed} == {opened.id}
+
+
+def complete_press(spans: list[Collected]) -> bool:
+    wanted = {("gateway", "POST /api/chats"), ("presence", "POST /internal/places/hold")}
+    wanted |= {("routing", "process chat.opened"), ("transcripts", "process chat.opened")}
+    known = {s.id for s in spans}
+    return wanted <= {(s.service, s.name) for s in spans} and all(not s.parent or s.parent in known for s in spans)

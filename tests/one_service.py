@@ -1,0 +1,119 @@
+"""A service in a process of its own, in which each part can be made to fail."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from deploy.onemachine import ports
+from tests.real import OUR_VARIABLES, ROOT, wait_for
+
+SECRET = "sixteen characters or more"
+# A service in which each part can be made to fail; its name decides which port is its own.
+PROGRAM = """
+import asyncio, logging, os, structlog
+from pydantic import BaseModel
+from services.chassis import Service, run
+from services.database import open_database
+from services.settings import Settings
+from services.tracing import begin_trace
+
+log = structlog.get_logger()
+PRIVATE = "An Peeters wrote"
+
+def create_app(settings):
+    service = Service("routing", settings)
+    open_database(settings, "routing")
+    async def forever():
+        begin_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", chat_id="chat-1")
+        log.info("working", number=7)
+        await asyncio.Event().wait()
+    async def ends():
+        await asyncio.sleep(0.5)
+    async def fails():
+        await asyncio.sleep(0.5)
+        raise ValueError(PRIVATE)
+    async def cancelled():
+        await asyncio.sleep(0.5)
+        raise asyncio.CancelledError
+    async def drain():
+        log.info("in_drain", draining=service.draining)
+        await asyncio.sleep(float(os.environ.get("DRAIN", "0")))
+        if os.environ.get("DRAIN_FAILS"):
+            raise RuntimeError("drain")
+    service.background("forever", forever)
+    if task := os.environ.get("TASK"):
+        service.background("task", {"ends": ends, "fails": fails, "cancelled": cancelled}[task])
+    service.on_drain(drain)
+    service.on_close(lambda: log.info("closed"))
+    if wanted := os.environ.get("READY_WHEN"):
+        service.check("file", lambda: os.path.exists(wanted))
+    @service.app.get("/pid")
+    async def pid(after: float = 0):
+        log.info("asked")
+        await asyncio.sleep(after)
+        return os.getpid()
+    @service.app.get("/fails")
+    async def route():
+        raise RuntimeError(PRIVATE)
+    @service.app.get("/loses")
+    async def loses():
+        async def lost():
+            raise RuntimeError(PRIVATE)
+        asyncio.create_task(lost())
+        logging.getLogger("library").error("a library failed", exc_info=RuntimeError(PRIVATE))
+    return service.app
+
+if __name__ == "__main__":
+    run("routing", Settings, create_app)
+"""
+
+
+class Process:
+    """A service process, its port and what it has written so far."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.port = int(environment.get("OWN_PORT", ports.pick()))
+        self.out, self.err = home / "out", home / "err"
+        program = home / "service.py"
+        program.write_text(PROGRAM)
+        kept = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
+        given = {"TOKEN_SECRET": SECRET, "ROUTING_PORT": str(self.port), "PYTHONPATH": str(ROOT), **environment}
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.process = subprocess.Popen([sys.executable, program], env=kept | given, stdout=out, stderr=err)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def lives(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.get("/healthz")[0] == 200
+        return False
+
+    def wait_until_it_lives(self) -> None:
+        wait_for(lambda: self.lives() or self.process.poll() is not None, "the service", 30)
+        assert self.process.poll() is None, self.err.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Its exit status after a signal, and the seconds that it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        return self.process.wait(30), time.monotonic() - began
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.read_text().splitlines()]
+
+    def line(self, event: str) -> dict[str, Any]:
+        return next(line for line in self.lines() if line["event"] == event)
