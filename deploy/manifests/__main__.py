@@ -1,0 +1,39 @@
+"""`make manifests`: builds every overlay and component and says what does not fit; `--write` renews what is made."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from deploy.manifests import generated, policies
+from deploy.manifests.builds import BuildFailed, components, overlays, parse, text_of
+from deploy.manifests.checks import problems
+
+CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
+
+
+def main() -> int:
+    """0 when everything fits, 1 when not, 2 when it could not be checked."""
+    arguments = argparse.ArgumentParser(prog="make manifests", description=__doc__)
+    arguments.add_argument("--write", action="store_true", help="make the files that are made of others")
+    if arguments.parse_args().write:
+        generated.write()
+    try:
+        texts = {f"{folder.parent.name}-{folder.name}": text_of(folder) for folder in [*overlays(), *components()]}
+        opinions = policies.problems(policies.failures(CHECKOV, texts))
+    except (BuildFailed, policies.CheckFailed) as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 2
+    found = generated.problems() + opinions[""]
+    for name, text in texts.items():
+        objects = parse(text)
+        lines = problems(objects) + opinions[name]
+        print(f"{name:30} {len(objects):3} objects  {len(lines) or 'no'} problems")
+        found += [f"{name}: {line}" for line in lines]
+    print(*found, f"{len(found)} problems" if found else "everything fits", sep="\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

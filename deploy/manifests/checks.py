@@ -1,0 +1,13 @@
+"""Everything that is asked of one build. No I/O but reading schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploy.manifests import agreement, arrows, schemas, variables
+from deploy.manifests.objects import Object
+
+
+def problems(objects: Sequence[Object]) -> list[str]:
+    """One line for each thing that does not fit."""
+    return [line for check in (schemas, agreement, arrows, variables) for line in check.problems(objects)]

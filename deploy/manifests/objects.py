@@ -1,0 +1,83 @@
+"""What a build consists of: objects as Kubernetes gets them, and the pods that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.onemachine.settings import SERVICES
+
+Object = dict[str, Any]
+WITHOUT_NAMESPACE = ("Namespace",)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """Pods of one kind: what to call them, their labels, and the ports that they have names for."""
+
+    name: str
+    labels: dict[str, str]
+    ports: dict[str, int] = field(default_factory=dict)
+
+
+def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:
+    """The objects of this kind by their names."""
+    return {o["metadata"]["name"]: o for o in objects if o["kind"] == kind}
+
+
+def called(thing: Object) -> str:
+    """How to speak of an object: `Deployment gateway`."""
+    return f"{thing['kind']} {thing['metadata']['name']}"
+
+
+def pod_spec(deployment: Object) -> Object:
+    spec: Object = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def container(deployment: Object) -> Object:
+    """The one container of a deployment of ours."""
+    only: Object = pod_spec(deployment)["containers"][0]
+    return only
+
+
+def services(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
+    """Those of the four services that have a Deployment, with it."""
+    deployments = of_kind(objects, "Deployment")
+    yield from ((name, deployments[name]) for name in SERVICES if name in deployments)
+
+
+def pods(objects: Sequence[Object]) -> list[Pod]:
+    """All pods of a build, those too that operators make of their resources."""
+    found = []
+    for name, thing in of_kind(objects, "Deployment").items():
+        ports = {p["name"]: p["containerPort"] for p in container(thing).get("ports", ())}
+        found.append(Pod(name, thing["spec"]["template"]["metadata"]["labels"], ports))
+    for name in of_kind(objects, "RabbitmqCluster"):
+        labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "rabbitmq"}
+        found.append(Pod(name, labels, {"amqp": 5672, "management": 15672, "prometheus": 15692}))
+    for name in of_kind(objects, "MongoDBCommunity"):
+        found.append(Pod(name, {"app": f"{name}-svc"}, {"mongodb": 27017}))
+    for name in of_kind(objects, "OpenTelemetryCollector"):
+        found.append(Pod(f"{name}-collector", {"app.kubernetes.io/name": f"{name}-collector"}, {"otlp-http": 4318}))
+    return found
+
+
+def selects(selector: Object | None, labels: dict[str, str]) -> bool:
+    """Whether a label selector means these labels (Kubernetes, "Labels and Selectors")."""
+    if selector is None:
+        return False
+    if any(labels.get(k) != v for k, v in selector.get("matchLabels", {}).items()):
+        return False
+    return all(_expressed(e, labels) for e in selector.get("matchExpressions", ()))
+
+
+def _expressed(expression: Object, labels: dict[str, str]) -> bool:
+    key, operator = expression["key"], expression["operator"]
+    if operator == "In":
+        return labels.get(key) in expression["values"]
+    if operator == "NotIn":
+        return labels.get(key) not in expression["values"]
+    present = key in labels
+    return present if operator == "Exists" else not present

@@ -1,0 +1,69 @@
+"""checkov's opinion of a build, less what exceptions.toml excepts with a reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+EXCEPTIONS = Path(__file__).with_name("exceptions.toml")
+COMMAND = ("--framework", "kubernetes", "--skip-download", "--compact", "--quiet", "--output", "json")
+
+
+class CheckFailed(Exception):
+    """checkov gave no answer; the text is the last that it said."""
+
+
+def exceptions() -> list[dict[str, str]]:
+    """What is excepted: check, where, why."""
+    found: list[dict[str, str]] = tomllib.loads(EXCEPTIONS.read_text())["exceptions"]
+    return found
+
+
+def failures(checkov: Path, texts: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """By build: the checks that failed. One run for all builds. Raises `CheckFailed`."""
+    with tempfile.TemporaryDirectory() as home:
+        for name, text in texts.items():
+            (Path(home) / f"{name}.yaml").write_text(text)
+        # Without an address to send to: nothing leaves this machine.
+        environment = {**os.environ, "LOG_LEVEL": "ERROR", "CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false"}
+        done = subprocess.run(
+            [str(checkov), *COMMAND, "--directory", home], capture_output=True, text=True, env=environment
+        )
+        try:
+            told = json.loads(done.stdout)
+            failed = told["results"]["failed_checks"]
+            if told["summary"]["parsing_errors"] or not told["summary"]["passed"]:
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            raise CheckFailed((done.stderr.strip().splitlines() or ["it said nothing"])[-1]) from None
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in texts}
+    for check in failed:
+        found[Path(check["file_path"]).stem].append(check)
+    return found
+
+
+def problems(failed: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
+    """By build: one line for each failed check that is not excepted; under "" the exceptions that are of no use."""
+    rows = exceptions()
+    used: set[int] = set()
+    found: dict[str, list[str]] = {}
+    for build, checks in failed.items():
+        lines = []
+        for check in checks:
+            excepted = {
+                number
+                for number, row in enumerate(rows)
+                if row["check"] == check["check_id"] and re.fullmatch(row["where"], check["resource"])
+            }
+            used |= excepted
+            if not excepted:
+                lines.append(f"{check['check_id']} {check['check_name']}: {check['resource']}")
+        found[build] = sorted(set(lines))
+    idle = [row for number, row in enumerate(rows) if number not in used]
+    return found | {"": [f"exceptions.toml: {row['check']} at {row['where']} fails nowhere any more" for row in idle]}

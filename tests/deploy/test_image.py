@@ -1,0 +1,107 @@
+"""`deploy/Dockerfile`: what each image would hold is enough to run, and holds nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.onemachine import ports
+from deploy.onemachine.services import http_ready
+from tests.deploy import closure
+from tests.deploy.closure import FOLDER, SERVICES
+from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out
+from tests.e2e.clients import agent, citizen, pair, say, until
+from tests.real import Broker, unique
+
+USER = 10001
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_a_service_is_pinned_to_is_what_it_needs(service: str) -> None:
+    assert (FOLDER / f"{service}.txt").read_text() == closure.text(service), "run python -m tests.deploy.closure"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_holds_one_service_and_what_all_share(service: str) -> None:
+    places = [str(place) for _, place in copied(service)]
+    assert f"/app/services/{service}/app.py" in places
+    assert "/app/services/chassis.py" in places
+    assert not [p for p in places for other in SERVICES if other != service and f"/services/{other}/" in p]
+    assert not [p for p in places if "/tests/" in p or "pycache" in p or p.endswith("specs.py")]
+
+
+def test_it_runs_as_nobody_in_particular_and_ends_by_sigterm() -> None:
+    words = dict(instructions("gateway"))
+    assert words["USER"] == f"{USER}:{USER}"
+    assert words["STOPSIGNAL"] == "SIGTERM"
+    assert all("latest" not in rest for word, rest in instructions("gateway") if word in ("ARG", "FROM"))
+
+
+@pytest.fixture(scope="module")
+def images() -> Iterator[dict[str, Path]]:
+    """The interpreter of each service, laid out where another user may read."""
+    with tempfile.TemporaryDirectory(prefix="images-") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        yield {service: lay_out(service, home / service) for service in SERVICES}
+        subprocess.run(["chmod", "-R", "u+w", home], check=True)
+
+
+@contextlib.contextmanager
+def running(
+    images: dict[str, Path], listening: dict[str, int], **settings: str
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The four services at these ports, each on its own files and packages alone, with nothing of this environment."""
+    addresses = {f"{service.upper()}_PORT": str(port) for service, port in listening.items()}
+    addresses |= {f"{service.upper()}_URL": f"http://127.0.0.1:{port}" for service, port in listening.items()}
+    processes = {}
+    try:
+        for service, python in images.items():
+            given = environment(service) | addresses | settings | {"LISTEN_ADDRESS": "127.0.0.1"}
+            given |= {"PATH": f"{python.parent}:/usr/bin:/bin"}
+            command = [*as_user(USER), *entry(service)]
+            processes[service] = subprocess.Popen(command, cwd=python.parents[2] / "app", env=given)
+        yield processes
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+async def ready(processes: dict[str, subprocess.Popen[bytes]], ports_: dict[str, int]) -> None:
+    async with asyncio.timeout(60):
+        for service, process in processes.items():
+            while await http_ready(ports_[service]) is not None:
+                assert process.poll() is None, f"{service} ended with {process.returncode}"
+                await asyncio.sleep(0.1)
+
+
+async def test_the_four_images_talk_and_end_well(images: dict[str, Path], broker: Broker, mongodb_url: str) -> None:
+    name = unique("image-")
+    told = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    told |= {"TOKEN_SECRET": os.urandom(16).hex(), "DEMO_ACCOUNTS": "on", "OFFICE_HOURS": "always"}
+    listening = {service: ports.pick() for service in SERVICES}
+    with running(images, listening, **told) as processes:
+        await ready(processes, listening)
+        base = f"http://127.0.0.1:{listening['gateway']}"
+        async with citizen(base) as visitor, agent(base) as an:
+            await until(lambda button: button["colour"] == "green", base)
+            theirs, ours = await pair(visitor, an)
+            await say(theirs, "Dag")
+            await ours.expect("message", text="Dag")
+            for format in ("txt", "pdf"):
+                assert (await visitor.transcript(format)).status == 200
+        if os.geteuid() == 0:
+            assert {Path(f"/proc/{process.pid}").stat().st_uid for process in processes.values()} == {USER}
+        for process in processes.values():
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(25) for process in processes.values()] == [0, 0, 0, 0]
+    broker.remove_vhost(name)

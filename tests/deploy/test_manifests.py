@@ -1,0 +1,141 @@
+"""The manifests fit the code, and each check sees what it is for: every planted fault is told."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.manifests import generated, policies
+from deploy.manifests.builds import DEPLOY, components, overlays, parse, text_of
+from deploy.manifests.checks import problems
+from deploy.manifests.objects import Object, container, of_kind, pod_spec
+
+BUILDS = [*overlays(), *components()]
+
+
+@pytest.mark.parametrize("folder", BUILDS, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def test_a_build_fits(folder: Path) -> None:
+    objects = parse(text_of(folder))
+    assert len(objects) > 20
+    assert problems(objects) == []
+
+
+def test_there_are_the_overlays_and_components_that_operators_were_promised() -> None:
+    assert {"dev", "production", "example-city"} <= {folder.name for folder in overlays()}
+    promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
+    assert promised <= {folder.name for folder in components()}
+
+
+def test_what_is_made_of_other_files_is_up_to_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert generated.problems() == []
+    alerts = tmp_path / "alerts.yaml"
+    alerts.write_text(generated.ALERTS.read_text().replace("for: 5m", "for: 6m"))
+    monkeypatch.setattr(generated, "ALERTS", alerts)
+    assert generated.problems() == [
+        "deploy/components/monitoring/rules.yaml is out of date: make manifests ARGS=--write"
+    ]
+
+
+@pytest.fixture(scope="module")
+def production() -> list[Object]:
+    return parse(text_of(DEPLOY / "overlays" / "production"))
+
+
+def deployment(objects: list[Object], name: str = "routing") -> Any:
+    return of_kind(objects, "Deployment")[name]
+
+
+def without(kind: str, name: str) -> Callable[[list[Object]], None]:
+    def plant(objects: list[Object]) -> None:
+        objects[:] = [o for o in objects if (o["kind"], o["metadata"]["name"]) != (kind, name)]
+
+    return plant
+
+
+def of_container(**fields: Any) -> Callable[[list[Object]], None]:
+    return lambda objects: container(deployment(objects)).update(fields)
+
+
+def variable(name: str, value: str) -> Callable[[list[Object]], None]:
+    return lambda objects: container(deployment(objects))["env"].append({"name": name, "value": value})
+
+
+def ports_of_service(objects: list[Object]) -> None:
+    of_kind(objects, "Service")["presence"]["spec"]["ports"][0]["targetPort"] = 9999
+
+
+def labels_of_pods(objects: list[Object]) -> None:
+    deployment(objects)["spec"]["template"]["metadata"]["labels"] = {"app.kubernetes.io/name": "else"}
+
+
+def misspelled_field(objects: list[Object]) -> None:
+    pod_spec(deployment(objects))["terminationGracePeriod"] = 30
+
+
+def of_an_operator(objects: list[Object]) -> None:
+    of_kind(objects, "RabbitmqCluster")["rabbitmq"]["spec"]["replica"] = 3
+
+
+def less_grace(objects: list[Object]) -> None:
+    pod_spec(deployment(objects))["terminationGracePeriodSeconds"] = 10
+
+
+def everything_public(objects: list[Object]) -> None:
+    for thing in of_kind(objects, "Ingress").values():
+        thing["spec"]["rules"][0]["http"]["paths"][0].update(path="/", pathType="Prefix")
+
+
+def a_written_secret(objects: list[Object]) -> None:
+    space = next(iter(of_kind(objects, "Namespace")))
+    name = {"name": "eloket", "namespace": space}
+    objects.append({"apiVersion": "v1", "kind": "Secret", "metadata": name, "stringData": {"TOKEN_SECRET": "x"}})
+
+
+def a_wide_policy(objects: list[Object]) -> None:
+    space = next(iter(of_kind(objects, "Namespace")))
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+    name = {"name": "wide", "namespace": space}
+    objects.append({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": name, "spec": spec})
+
+
+PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
+    "no Service": (without("Service", "transcripts"), "transcripts has no Service"),
+    "no budget": (without("PodDisruptionBudget", "gateway"), "gateway has no PodDisruptionBudget"),
+    "no policy": (without("NetworkPolicy", "routing"), "in the design, but not allowed: gateway -> routing:8002"),
+    "no account": (without("ServiceAccount", "presence"), "there is no ServiceAccount presence"),
+    "a wide policy": (a_wide_policy, "allowed, but not in the design: "),
+    "latest": (of_container(image="registry.example.be/eloket-chat/routing:latest"), "does not name a version"),
+    "no version": (of_container(image="registry.example.be/eloket-chat/routing"), "does not name a version"),
+    "no resources": (of_container(resources={}), "has no limits of memory"),
+    "rights": (of_container(securityContext={}), "must have no capabilities"),
+    "no probe": (of_container(readinessProbe={}), "its readinessProbe is not /readyz"),
+    "unread": (variable("HELLO_LIMITS", "3"), "routing: nobody reads HELLO_LIMITS"),
+    "refused": (variable("HELLO_LIMIT", "soon"), "HELLO_LIMIT"),
+    "written down": (variable("TOKEN_SECRET", "abc"), "TOKEN_SECRET is written down"),
+    "a Secret": (a_written_secret, "Secret eloket is written down"),
+    "ports": (ports_of_service, "Service presence: its pods have no port 9999"),
+    "labels": (labels_of_pods, "Deployment routing selects no pod"),
+    "a field": (misspelled_field, "terminationGracePeriod"),
+    "an operator's field": (of_an_operator, "RabbitmqCluster rabbitmq"),
+    "grace": (less_grace, "routing needs"),
+    "all public": (everything_public, "/ is public"),
+}
+
+
+@pytest.mark.parametrize(("plant", "told"), PLANTED.values(), ids=PLANTED)
+def test_a_planted_fault_is_told(production: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
+    objects = copy.deepcopy(production)
+    plant(objects)
+    assert [line for line in problems(objects) if told in line]
+
+
+def test_an_exception_is_for_one_check_at_one_place_and_goes_when_it_is_of_no_use() -> None:
+    failed = {"check_id": "CKV_K8S_40", "check_name": "high UID"}
+    at = {"clamav": failed | {"resource": "Deployment.eloket-chat.clamav"}}
+    elsewhere = failed | {"resource": "Deployment.eloket-chat.routing"}
+    told = policies.problems({"a": [at["clamav"], elsewhere]})
+    assert told["a"] == ["CKV_K8S_40 high UID: Deployment.eloket-chat.routing"]
+    assert [line for line in told[""] if "CKV_K8S_15" in line and "fails nowhere any more" in line]
+    assert not [line for line in told[""] if "CKV_K8S_40" in line]

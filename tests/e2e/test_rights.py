@@ -1,0 +1,150 @@
+"""Each service with the rights on the broker that deploy/components/rabbitmq gives it: enough for all, and no more."""
+
+import asyncio
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import aio_pika
+import pytest
+import yaml
+from aiormq.exceptions import ChannelAccessRefused
+
+from deploy.onemachine import broker as node
+from services.broker import declare_topology
+from tests.e2e.clients import agent, citizen, new_id, pair, say
+from tests.e2e.lasting import talking
+from tests.e2e.test_files import PNG
+from tests.real import OUR_VARIABLES, ROOT, SERVICES, Broker, System, running_system, unique, wait_for
+
+USERS = ROOT / "deploy" / "components" / "rabbitmq" / "users.yaml"
+COMMAND = f"/bin/sh -c 'RABBITMQ_URL=$URL_{{name}} exec {sys.executable} -m services.{{name}}'"
+
+
+@dataclass(frozen=True)
+class Rights:
+    """A virtual host with the topology and the users of the manifests, each with an address of his own."""
+
+    broker: Broker
+    vhost: str
+    admin: str
+    passwords: dict[str, str]
+
+    def url(self, user: str) -> str:
+        return self.admin.replace(f"{node.USER}:{self.broker.node.password}@", f"{user}:{self.passwords[user]}@")
+
+    def connections(self) -> dict[str, str]:
+        """The name and the user of each, some seconds after they were made (the management plugin collects them)."""
+        found = self.broker.api("GET", f"/api/vhosts/{quote(self.vhost)}/connections")
+        return {one["name"]: one["user"] for one in found}
+
+
+def declared() -> dict[str, dict[str, str]]:
+    """The permissions of each user, as the manifests have them."""
+    found = [one for one in yaml.safe_load_all(USERS.read_text()) if one["kind"] == "Permission"]
+    assert {one["spec"]["vhost"] for one in found} == {"/"}
+    return {one["metadata"]["name"]: one["spec"]["permissions"] for one in found}
+
+
+@pytest.fixture(scope="module")
+def rights(broker: Broker) -> Iterator[Rights]:
+    vhost = unique("rights-")
+    made = Rights(broker, vhost, broker.make_vhost(vhost), {user: secrets.token_hex(8) for user in declared()})
+    asyncio.run(declare(made.admin))
+    for user, permissions in declared().items():
+        broker.api("PUT", f"/api/users/{user}", {"password": made.passwords[user], "tags": ""})
+        broker.api("PUT", f"/api/permissions/{vhost}/{user}", permissions)
+    yield made
+    for user in made.passwords:
+        broker.api("DELETE", f"/api/users/{user}")
+    broker.remove_vhost(vhost)
+
+
+async def declare(url: str) -> None:
+    """As the operator of RabbitMQ does before any service starts."""
+    async with await aio_pika.connect(url) as connection:
+        await declare_topology(await connection.channel())
+
+
+@pytest.fixture(scope="module")
+def confined(rights: Rights, mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The system, each service as its own user."""
+    urls = {f"URL_{name}": rights.url(name) for name in SERVICES}
+    servers = {"RABBITMQ_URL": rights.admin, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{rights.vhost}-"}
+    home: Path = tmp_path_factory.mktemp("confined")
+    with running_system(home, COMMAND, RATE_LIMITS="off", **servers, **urls) as running:
+        yield running
+
+
+async def test_with_its_own_rights_every_service_does_all_its_work(confined: System, rights: Rights) -> None:
+    base = confined.base_url
+    await asyncio.to_thread(wait_for, lambda: set(rights.connections().values()) == set(SERVICES), "all four's links")
+    async with agent(base) as an, agent(base, "bert") as bert, citizen(base) as visitor:
+        theirs, ours = await pair(visitor, an, question="Waar vind ik mijn attest?")
+        asked = await say(theirs, "Hallo")
+        await ours.expect("message", id=asked["id"])
+        await ours.send(type="typing", chat_id=visitor.chat_id, active=True)
+        await theirs.expect("typing", active=True)
+        file = await (await visitor.upload("gevel.png", PNG)).json()
+        await theirs.send(type="message", id=new_id(), attachment=file["id"])
+        await ours.expect("message", attachment=lambda a: a is not None)
+        note = new_id()
+        await ours.send(type="note", chat_id=visitor.chat_id, id=note, text="Let op")
+        await ours.expect("note", id=note)
+        await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
+        await bert.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
+        answer = await say(bert.socket, "Dag, met Bert", visitor.chat_id)
+        await theirs.expect("message", id=answer["id"])
+        await bert.socket.send(type="close", chat_id=visitor.chat_id)
+        assert await theirs.closed() == 1000
+    assert not re.search(r"link_lost|AccessRefused|ACCESS_REFUSED", confined.log())
+
+
+async def test_links_are_made_again_with_the_same_rights(confined: System, rights: Rights) -> None:
+    async with talking(confined.base_url) as talk:
+        links = await asyncio.to_thread(rights.connections)
+        assert set(links.values()) == set(SERVICES)
+        for name in links:
+            rights.broker.api("DELETE", f"/api/connections/{quote(name)}")
+        await talk.flows()
+        await talk.check()
+    lost = set(re.findall(r"link_lost +link=([a-z]+)", confined.log()))
+    assert lost == set(SERVICES)
+    assert not re.search(r"AccessRefused|ACCESS_REFUSED", confined.log())
+
+
+@pytest.mark.parametrize("user", [*SERVICES, "operator"])
+async def test_nobody_may_do_more(rights: Rights, user: str) -> None:
+    others = [f"{name}.chats" for name in ("presence", "routing") if name != user]
+    others += [] if user == "transcripts" else ["transcripts.messages"]
+    async with await aio_pika.connect(rights.url(user)) as connection:
+        for queue in others:
+            with pytest.raises(ChannelAccessRefused):
+                await (await (await connection.channel()).get_queue(queue, ensure=False)).get(no_ack=False)
+        for call in ("declare_queue", "declare_exchange"):
+            with pytest.raises(ChannelAccessRefused):
+                await getattr(await connection.channel(), call)("something")
+        where, key = ("eloket", "chat.opened") if user == "operator" else ("", "routing.chats")
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(where, ensure=False) if where else channel.default_exchange
+        with pytest.raises(ChannelAccessRefused):
+            await exchange.publish(aio_pika.Message(b"{}"), key)
+
+
+async def test_the_operator_sees_to_dead_letters(rights: Rights) -> None:
+    async with await aio_pika.connect(rights.admin) as connection:
+        channel = await connection.channel()
+        await channel.default_exchange.publish(aio_pika.Message(b"no fact"), "transcripts.dead-letters")
+    kept = {k: v for k, v in os.environ.items() if k not in OUR_VARIABLES}
+    for arguments in (["list"], ["show", "transcripts"], ["discard", "transcripts", "--all", "--yes"]):
+        command = [sys.executable, "-m", "deploy.dead_letters", *arguments]
+        env = {**kept, "RABBITMQ_URL": rights.url("operator")}
+        done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "1 discarded" in done.stdout
