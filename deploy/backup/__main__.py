@@ -1,0 +1,118 @@
+"""Backs up what the services keep in MongoDB into a folder, or restores it from one.
+
+The folder has mongodump's format and a manifest with sums. A backup may be made while the services run (at MONGODB_URL:
+a replica set); to restore, stop them first. Without MONGODB_URL it is about the data of `make run`, which must be
+stopped for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from deploy.backup import folder as disk
+from deploy.backup.dumping import Client, dump
+from deploy.backup.folder import File, Manifest
+from deploy.backup.place import Refused, address
+from deploy.backup.restoring import drop, not_empty, restore
+from deploy.onemachine.settings import Refusal
+
+ROOT = Path(__file__).resolve().parents[2]
+TOO_OLD = 239
+HINTS = {
+    TOO_OLD: "the reading took longer than the server keeps a moment: raise minSnapshotHistoryWindowInSeconds, or use "
+    "mongodump --oplog",
+    123: "the server is no replica set, so it cannot be read as of one moment",
+    13: "the user of MONGODB_URL has not the right to do that",
+    18: "the user or the password of MONGODB_URL is wrong",
+}
+"""By the server's error codes (SnapshotTooOld, NotAReplicaSet, Unauthorized, AuthenticationFailed)."""
+
+
+def main() -> int:
+    """0: done; 1: refused, or not done; 2: not understood."""
+    options = _parser().parse_args()
+    os.umask(0o077)
+    folder, prefix = Path(options.folder).absolute(), os.environ.get("MONGODB_PREFIX", "")
+    try:
+        with address(os.environ, ROOT) as url, _client(url) as client:
+            refusal = _backup(client, prefix, folder) if options.command == "backup" else None
+            if options.command == "restore":
+                refusal = _restore(client, prefix, folder, options.drop)
+    except Refused as refused:
+        refusal = Refusal(str(refused))
+    except OperationFailure as error:
+        refusal = Refusal(HINTS.get(error.code or 0, f"the database does not do it ({_kind(error)})"))
+    except (PyMongoError, ValueError) as error:
+        refusal = Refusal(f"the database does not answer, or MONGODB_URL is wrong ({type(error).__name__})")
+    except OSError as error:
+        refusal = Refusal(f"{error.filename or folder}: {error.strerror}")
+    if refusal is None:
+        return 0
+    print(f"refused: {refusal.text}", file=sys.stderr)
+    return 1
+
+
+def _kind(error: OperationFailure) -> str:
+    """The server's name for it and its code; never its text, which may quote what a person wrote."""
+    name = (error.details or {}).get("codeName") or type(error).__name__
+    return f"{name}, code {error.code}"
+
+
+def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:
+    if not not_empty(client, prefix):
+        return Refusal(f"there is nothing to back up: no database called {prefix}transcripts or the like")
+    if refusal := disk.claim(folder):
+        return refusal
+    manifest = dump(client, prefix, folder, _show)
+    print(f"backed up {_size(manifest)} in {folder}")
+    return None
+
+
+def _restore(client: Client, prefix: str, folder: Path, dropping: bool) -> Refusal | None:
+    manifest = disk.read_manifest(folder)
+    if isinstance(manifest, Refusal):
+        return manifest
+    if refusal := disk.check(folder, manifest):
+        return refusal
+    if there := not_empty(client, prefix):
+        if not dropping:
+            names = ", ".join(there)
+            return Refusal(f"{names} already there: stop the services, and say --drop to delete what these hold")
+        drop(client, prefix)
+    if refusal := restore(client, prefix, folder, manifest, _show):
+        return refusal
+    print(f"restored {_size(manifest)}, as of {manifest.made_at}")
+    return None
+
+
+def _client(url: str) -> Client:
+    return MongoClient(url, appname="backup", serverSelectionTimeoutMS=5_000)
+
+
+def _show(service: str, collection: str, file: File) -> None:
+    print(f"{service:<12} {collection:<16} {file.documents or 0:>12,} documents {file.bytes:>16,} bytes", flush=True)
+
+
+def _size(manifest: Manifest) -> str:
+    return f"{len(manifest.collections)} collections, {manifest.documents:,} documents, {manifest.bytes:,} bytes"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    backing = commands.add_parser("backup", prog="make backup ARGS=…", description=__doc__)
+    restoring = commands.add_parser("restore", prog="make restore ARGS=…", description=__doc__)
+    backing.add_argument("folder", help="does not exist yet, or is empty")
+    restoring.add_argument("folder", help="that `make backup` has written")
+    restoring.add_argument("--drop", action="store_true", help="delete what the databases hold now")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
