@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test soak chaos rollout bench dead-letters lint docs check clean
+.PHONY: help run test soak chaos rollout bench scale manifests dead-letters backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -31,8 +31,20 @@ rollout:  ## the last version is replaced by this one while people write; ROLLOU
 bench:  ## how fast it is, beside a plain relay and the last kept table; BENCH_ARGS are handed on
 	$(bootstrap) bench
 
+scale:  ## 1, 2, 4 replicas of one service at a time under the same load; SCALE_ARGS are handed on
+	$(bootstrap) scale
+
+manifests:  ## builds every overlay and component and checks it; ARGS=--write makes what is made of other files
+	$(bootstrap) manifests
+
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters
+
+backup:  ## all that lasts, into a folder: ARGS=backup-2026-11-23
+	$(bootstrap) backup
+
+restore:  ## from such a folder, into empty databases: ARGS=backup-2026-11-23; services are stopped first
+	$(bootstrap) restore
 
 lint:  ## ruff, mypy, import contracts
 	$(bootstrap) lint

@@ -26,10 +26,12 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
-case " $* " in
-*" rabbitmq-server "*)
-    if [ -d /run/systemd/system ]; then systemctl disable --quiet rabbitmq-server.service || true; fi ;;
-esac
+for service in rabbitmq-server prometheus; do
+    case " $* " in
+    *" $service "*)
+        if [ -d /run/systemd/system ]; then systemctl disable --quiet "$service.service" || true; fi ;;
+    esac
+done
 """
 
 

@@ -83,7 +83,33 @@ def test_no_venv_module_is_one_clear_line(
     assert not (tree / ".venv").exists()
 
 
+def test_debians_own_python_unless_another_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own = tmp_path / "python3"
+    own.symlink_to(sys.executable)
+    monkeypatch.setattr(bootstrap, "DEBIANS_OWN", str(own))
+    monkeypatch.delenv("PYTHON", raising=False)
+    assert bootstrap.suitable_python() == str(own)
+    monkeypatch.setenv("PYTHON", sys.executable)
+    assert bootstrap.suitable_python() == sys.executable
+
+
+@pytest.mark.parametrize("why", ["too old", "no ensurepip", "not there"])
+def test_debians_own_python_that_will_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str):
+    own = tmp_path / "python3"
+    if why != "not there":
+        modules = tmp_path / "modules"
+        modules.mkdir()
+        wrong = "raise ImportError" if why == "no ensurepip" else "import sys; sys.version_info = (3, 9, 2)"
+        (modules / "ensurepip.py").write_text(wrong)
+        own.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
+        own.chmod(0o755)
+    monkeypatch.setattr(bootstrap, "DEBIANS_OWN", str(own))
+    monkeypatch.delenv("PYTHON", raising=False)
+    assert bootstrap.suitable_python() == sys.executable
+
+
 def test_an_old_python_looks_for_a_newer_one(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("PYTHON", sys.executable)
     assert bootstrap.suitable_python() == sys.executable
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "python3.12" else None)
@@ -140,6 +166,18 @@ def test_dead_letters_need_only_what_services_need(tree: Path, monkeypatch: pyte
         ("run",),
         [str(tree / ".venv" / "bin" / "python"), "-m", "deploy.dead_letters", "--minutes", "5", "--home", "a b"],
     ]
+
+
+@pytest.mark.parametrize("target", ["backup", "restore"])
+def test_a_backup_needs_the_embedded_server_where_no_other_is_given(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, target: str
+):
+    command = [str(tree / ".venv" / "bin" / "python"), "-m", "deploy.backup", target]
+    arguments = ["--minutes", "5", "--home", "a b"]
+    monkeypatch.delenv("MONGODB_URL", raising=False)
+    assert becomes(tree, monkeypatch, target, "ARGS") == [("run", "embedded"), command + arguments]
+    monkeypatch.setenv("MONGODB_URL", "mongodb://elsewhere/")
+    assert becomes(tree, monkeypatch, target, "ARGS") == [("run",), command + arguments]
 
 
 def becomes(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str, variable: str) -> list[object]:

@@ -94,6 +94,19 @@ def test_refusals_are_one_line(tree: Path, tmp_path: Path, arguments: list[str],
 
 def test_help_lists_every_target():
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    long_runs = ("soak", "chaos", "rollout", "bench")
-    for target in ("run", "test", *long_runs, "dead-letters", "lint", "docs", "check", "clean", "help"):
+    long_runs = ("soak", "chaos", "rollout", "bench", "scale")
+    for target in (
+        "run",
+        "test",
+        *long_runs,
+        "manifests",
+        "dead-letters",
+        "backup",
+        "restore",
+        "lint",
+        "docs",
+        "check",
+        "clean",
+        "help",
+    ):
         assert f"make {target}" in shown

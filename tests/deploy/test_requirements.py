@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("run", "embedded", "dev")
+FILES = ("run", "embedded", "dev", "manifests")
 PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][0-9A-Za-z.]*)")
 
 
@@ -50,7 +50,9 @@ def test_what_the_project_declares_is_pinned():
             assert name in pins(file), f"{name} is not in requirements/{file}.txt"
 
 
-@pytest.mark.parametrize(("folder", "files"), [("services", ["run"]), ("deploy", ["run"]), ("tests", FILES)])
+@pytest.mark.parametrize(
+    ("folder", "files"), [("services", ["run"]), ("deploy", ["run", "manifests"]), ("tests", FILES)]
+)
 def test_what_is_imported_is_pinned(folder: str, files: list[str]):
     """A fresh checkout has nothing else: an import that works here only because somebody installed it fails there."""
     available = {package for file in files for package in pins(file)}
