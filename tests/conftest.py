@@ -1,12 +1,13 @@
 """Fixtures for every test: a real broker, a real database, the whole system. Started when first asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pymongo
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.one_service import Process
 from tests.real import Broker, System, running_broker, running_database, running_system, unique
 from tests.rollout.versions import NoHistory, Version, former
 
@@ -83,3 +84,21 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     home: Path = tmp_path_factory.mktemp("system")
     with running_system(home, RATE_LIMITS="off", DEMO_AGENTS="8") as running:
         yield running
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts services of `tests/one_service.py` with these variables, and ends them."""
+    processes: list[Process] = []
+
+    def begin(**environment: str) -> Process:
+        home = tmp_path / str(len(processes))
+        home.mkdir()
+        processes.append(Process(home, **environment))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        if process.process.poll() is None:
+            process.process.kill()
+        process.process.wait()

@@ -41,7 +41,7 @@ OUR_VARIABLES = (
         "LISTEN_ADDRESS",
     ),
     *("TOKEN_SECRET", "DEMO_AGENTS", "RATE_LIMITS", "LOG_LEVEL", "DEPARTMENTS_FILE", "REPLICAS"),
-    *("PORT_SHARED", "OWN_PORT", "SOAK_ARGS", "CHAOS_ARGS", "ROLLOUT_ARGS", "BENCH_ARGS"),
+    *("PORT_SHARED", "OWN_PORT", "SOAK_ARGS", "CHAOS_ARGS", "ROLLOUT_ARGS", "BENCH_ARGS", "SCALE_ARGS"),
     *(f"{name.upper()}_{part}" for name in SERVICES for part in ("PORT", "URL")),
 )
 

@@ -71,8 +71,9 @@ class Person:
         await self.hook("chat-input").press("Enter")
 
     async def sees(self, text: str) -> None:
-        """Waits until the text stands once in the conversation, stored."""
+        """Waits until the text stands once in the conversation, stored: none is still under way."""
         await expect(self.said(text)).to_have_count(1)
+        await expect(self.hook("chat-messages").locator(".sending").get_by_text(text, exact=True)).to_have_count(0)
 
     async def shown(self) -> list[str]:
         """The texts of the conversation, in order, without the system's own."""
