@@ -71,6 +71,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if options.quick and options.keep:
+        parser.error("--quick gives no figures that could be kept")
     return options
 
 

@@ -22,7 +22,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from deploy.onemachine import ports
-from services.transcripts.store import document
+from services.transcripts.documents import document
 from tests.bench.load import Load, Side
 from tests.bench.machine import Groups, costing
 from tests.bench.messages import servers

@@ -26,8 +26,9 @@ from services.internal import HistoryWanted
 from services.schema import upgrade
 from services.settings import Settings
 from services.transcripts.conversations import history
+from services.transcripts.documents import document
 from services.transcripts.schema import STEPS
-from services.transcripts.store import Store, document
+from services.transcripts.store import Store
 from tests.real import running_database
 
 LENGTH = 20  # entries of a chat
