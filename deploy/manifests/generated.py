@@ -11,12 +11,14 @@ from services import topology
 
 DEPLOY = Path(__file__).resolve().parents[1]
 ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
+DEPARTMENTS = DEPLOY / "departments.toml"
 _CLUSTER = {"rabbitmqClusterReference": {"name": "rabbitmq"}}
 
 
 def files() -> dict[Path, str]:
     """Each file that is made, with what it must hold."""
     return {
+        DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
         DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring/alerts.yaml"),
         DEPLOY / "components" / "rabbitmq" / "topology.yaml": _written(declared(), "services/topology.py"),
     }
@@ -85,4 +87,8 @@ def _resource(version: str, kind: str, name: str, spec: Object) -> Object:
 def _written(things: list[Object], source: str) -> str:
     plain = type("Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
     text = "---\n".join(yaml.dump(t, Dumper=plain, sort_keys=False, width=100, allow_unicode=True) for t in things)
+    return _made_of(source, text)
+
+
+def _made_of(source: str, text: str) -> str:
     return f"# Made of {source} by `make manifests ARGS=--write`; do not edit.\n{text}"

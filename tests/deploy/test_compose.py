@@ -29,7 +29,7 @@ PLANTED: list[tuple[Plant, str]] = [
     (lambda s: s["transcripts"].pop("tmpfs"), "transcripts: no tmpfs"),
     (lambda s: s["mongodb"].pop("healthcheck"), "mongodb: no healthcheck"),
     (lambda s: s["routing"]["volumes"][0].update(read_only=False), "may be written to"),
-    (lambda s: s["routing"]["volumes"][0].update(source="./departments.toml"), "departments.toml is no file"),
+    (lambda s: s["routing"]["volumes"][0].update(source="./places.toml"), "places.toml is no file"),
     (lambda s: s["routing"]["volumes"][0].update(target="/etc/other.toml"), "DEPARTMENTS_FILE is not mounted"),
     (lambda s: s["presence"]["volumes"].pop(1), "ACCOUNTS_FILE is not mounted"),
     (lambda s: s["mongodb"].update(image="mongo:latest"), "has no version"),
