@@ -1,5 +1,6 @@
 """Fixtures for every test: a real broker, a real database, the whole system. Started when first asked for."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tests.rollout.versions import NoHistory, Version, former
 # How long an example takes depends on what else the machine does: no reason to fail.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+# What is run in the background, or by nohup, ignores these, and so would all that the tests start and tell to end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """`make run` itself, from a small copy of the project whose services are stand-ins."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -69,10 +70,17 @@ def test_nothing_is_left_behind(tree: Path, tmp_path: Path, tell: Callable[[int]
         )
     wait_for(lambda: "is ready" in log.read_text() or make.poll() is not None, "the system")
     started = family(make.pid)
-    assert len(started) >= 6, log.read_text()  # the runner, four services, the database
-    tell(make.pid)
-    make.wait(30)
-    assert not psutil.wait_procs(started, timeout=15)[1]
+    try:
+        assert len(started) >= 6, log.read_text()  # the runner, four services, the database
+        tell(make.pid)
+        make.wait(30)
+        assert not psutil.wait_procs(started, timeout=15)[1]
+    finally:
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        make.kill()
+        make.wait()
 
 
 @pytest.mark.parametrize(
