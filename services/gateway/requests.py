@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import orjson
+import structlog
 from fastapi import Request
+from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 
+from services.addresses import client_key, client_scheme, parse
 from services.gateway.cookies import session_token
 from services.gateway.settings import Settings
 from services.gateway.sockets import own_origin
@@ -16,8 +19,15 @@ from services.internal import OpenSession
 from services.problems import MEDIA_TYPE, Problem
 from services.tokens import Keys
 
+log = structlog.get_logger()
 M = TypeVar("M", bound=BaseModel)
 MOST_JSON = 64 * 1024
+UNTRUSTED = Counter(
+    "eloket_gateway_untrusted_forwarded_total", "Requests with a proxy's header from a peer that is not one", ["header"]
+)
+for _header in ("x-forwarded-for", "x-forwarded-proto"):
+    UNTRUSTED.labels(_header)
+_warned: set[str] = set()  # the headers that were logged
 
 
 async def read_json(request: Request, model: type[M]) -> M:
@@ -39,21 +49,33 @@ async def read_json(request: Request, model: type[M]) -> M:
 
 
 def address_of(request: Request, settings: Settings) -> str:
-    """The client's address: that of the peer, or what a trusted proxy says of it (the last hop that is not ours)."""
-    peer = request.client.host if request.client else ""
-    if not settings.is_trusted_proxy(peer):
-        return peer
-    for hop in reversed([h.strip() for h in request.headers.get("x-forwarded-for", "").split(",") if h.strip()]):
-        if not settings.is_trusted_proxy(hop):
-            return hop
-    return peer
+    """Return the key of the client's address for limits (`services.addresses.client_key`)."""
+    peer, headers = _peer_of(request, "x-forwarded-for", settings), request.headers
+    return client_key(peer, headers.getlist("x-forwarded-for"), settings.trusted_proxies)
 
 
 def scheme_of(request: Request, settings: Settings) -> str:
     """`http` or `https`, as the browser sees it."""
+    peer, headers = _peer_of(request, "x-forwarded-proto", settings), request.headers
+    told, proto = headers.getlist("x-forwarded-for"), headers.getlist("x-forwarded-proto")
+    return client_scheme(peer, told, proto, settings.trusted_proxies, request.url.scheme)
+
+
+def _peer_of(request: Request, header: str, settings: Settings) -> str:
+    """Return the peer's address. Count it, and log it once, when it sends this header of a proxy and is not trusted."""
     peer = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-proto", "")
-    return forwarded if forwarded and settings.is_trusted_proxy(peer) else request.url.scheme
+    if header in request.headers and not settings.is_trusted_proxy(peer):
+        UNTRUSTED.labels(header).inc()
+        if header not in _warned:
+            _warned.add(header)
+            address = parse(peer)
+            log.warning(
+                "untrusted_proxy",
+                header=header,
+                peer=str(address) if address and address.is_private else "a public address",  # that may be a person's
+                advice="If this is your proxy, add it to TRUSTED_PROXIES: until then all its clients share one limit.",
+            )
+    return peer
 
 
 def require_own_origin(request: Request) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
-
 from pydantic import field_validator
 
+from services.addresses import is_trusted, networks
 from services.settings import Settings as Shared
 from services.settings import told
 
@@ -18,15 +17,9 @@ class Settings(Shared):
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
-        for part in filter(None, (p.strip() for p in value.split(","))):
-            ip_network(part)
+        networks(value)
         return value
 
     def is_trusted_proxy(self, address: str) -> bool:
         """Whether this peer is a proxy of ours."""
-        networks = [ip_network(p.strip()) for p in self.trusted_proxies.split(",") if p.strip()]
-        try:
-            peer = ip_address(address)
-        except ValueError:
-            return False
-        return any(peer in network for network in networks)
+        return is_trusted(address, self.trusted_proxies)

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 from fastapi import Request
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, ConfigDict
+from structlog.testing import capture_logs
 
+from services.gateway import requests
 from services.gateway.requests import (
     MOST_JSON,
     address_of,
@@ -87,6 +90,37 @@ def test_the_scheme_is_believed_of_a_proxy_of_ours_alone() -> None:
     assert scheme_of(request(x_forwarded_proto="https"), SETTINGS) == "http"
     assert scheme_of(request(peer="10.0.0.1", x_forwarded_proto="https"), SETTINGS) == "https"
     assert scheme_of(request(peer="10.0.0.1"), SETTINGS) == "http"
+
+
+def test_every_line_of_the_list_counts_and_one_ipv6_subscriber_is_one_address() -> None:
+    def address(*lines: bytes) -> str:
+        one = request(peer="10.0.0.1")
+        one.scope["headers"] += [(b"x-forwarded-for", line) for line in lines]
+        return address_of(one, SETTINGS)
+
+    assert address(b"1.1.1.1", b"198.51.100.7") == "198.51.100.7"
+    assert address(b"198.51.100.7:1001") == address(b"198.51.100.7:1002") == "198.51.100.7"
+    assert address(b"2001:db8::1") == address(b"[2001:db8::2]:99") == "2001:db8::/64"
+    assert address(b"any", b"thing") == "10.0.0.1"
+
+
+def test_a_peer_that_speaks_like_a_proxy_and_is_none_is_counted_and_logged_once() -> None:
+    def counted(header: str) -> float:
+        return REGISTRY.get_sample_value("eloket_gateway_untrusted_forwarded_total", {"header": header}) or 0
+
+    requests._warned.clear()
+    before = counted("x-forwarded-for"), counted("x-forwarded-proto")
+    with capture_logs() as logs:
+        for peer in ("192.168.7.7", "203.0.113.5"):
+            one = request(peer=peer, x_forwarded_for="1.1.1.1", x_forwarded_proto="https")
+            assert (address_of(one, SETTINGS), scheme_of(one, SETTINGS)) == (peer, "http")
+        address_of(request(peer="10.0.0.1", x_forwarded_for="1.1.1.1"), SETTINGS)
+        address_of(request(peer="203.0.113.5"), SETTINGS)
+    assert (counted("x-forwarded-for"), counted("x-forwarded-proto")) == (before[0] + 2, before[1] + 2)
+    assert [(line["event"], line["header"], line["peer"]) for line in logs] == [
+        ("untrusted_proxy", "x-forwarded-for", "192.168.7.7"),
+        ("untrusted_proxy", "x-forwarded-proto", "192.168.7.7"),
+    ]
 
 
 @pytest.mark.parametrize(
