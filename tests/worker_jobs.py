@@ -1,0 +1,23 @@
+"""What the children do in tests/test_worker_process.py: a job is Python, its answer is what it leaves in `answer`."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+
+
+def begin() -> Callable[[bytes], bytes]:
+    kept: dict[str, object] = {"os": os, "time": time, "json": json, "answer": b""}
+
+    def work(job: bytes) -> bytes:
+        kept["answer"] = b""
+        exec(job.decode(), kept)
+        answer = kept["answer"]
+        assert isinstance(answer, bytes)
+        return answer
+
+    return work
+
+
+def broken() -> Callable[[bytes], bytes]:
+    raise LookupError("a child that cannot begin")
