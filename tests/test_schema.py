@@ -18,7 +18,7 @@ from services.routing import schema as routing
 from services.schema import Step, make_indexes, upgrade
 from services.settings import Settings
 from services.transcripts import schema as transcripts
-from tests.real import ROOT
+from tests.real import PATIENCE, ROOT
 
 SECRET = "sixteen characters or more"
 TABLES = {"presence": presence.STEPS, "routing": routing.STEPS, "transcripts": transcripts.STEPS}
@@ -134,7 +134,7 @@ async def test_a_service_that_the_database_has_left_behind_says_so_and_exits_wit
         *(sys.executable, "-m", "services.routing"), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             said, _ = await process.communicate()
     finally:
         if process.returncode is None:

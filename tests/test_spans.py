@@ -3,15 +3,14 @@
 import asyncio
 import socket
 import threading
-import time
 
 import pytest
 from fastapi import FastAPI
 
 from services import tracing
-from services.spans import END_LIMIT, SEND_LIMIT, Collector, Requests
+from services.spans import SEND_LIMIT, Collector, Requests
 from tests.e2e.collector import collector
-from tests.real import wait_for
+from tests.real import PATIENCE, wait_for
 from tests.serving import served
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -41,19 +40,16 @@ async def test_a_collector_that_swallows_does_not_hold_up_the_end() -> None:
     before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         keeping = Collector("gateway", "1.1.0", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        began = time.monotonic()
         tracing.keep_spans(keeping)
         try:
             tracing.begin_trace()
             for _ in range(5_000):  # more than its queue holds
                 with tracing.span("receive", "hello"):
                     pass
-            assert time.monotonic() - began < 5, "nobody waits for the collector"
         finally:
             tracing.keep_spans(None)
-        ending = time.monotonic()
-        await keeping.close()
-        assert time.monotonic() - ending < END_LIMIT + 1
+        async with asyncio.timeout(PATIENCE):
+            await keeping.close()
     await asyncio.to_thread(wait_for, lambda: not begun_since(before), "the end of its threads", SEND_LIMIT + 2)
 
 

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 from services import topology
 from services.broker import Publisher, Unconfirmed, declare_topology
 from services.contracts import ChatState, MessagePosted, decode
-from tests.real import Broker
+from tests.real import PATIENCE, Broker
 from tests.samples import AN, BERT, CHAT, FACTS
 
 # Every queue in which the golden sample of a fact lands; what is left out lands in none.
@@ -46,7 +46,7 @@ async def telling(url: str) -> AsyncIterator[Publisher]:
     publisher = Publisher(url, "test")
     task = asyncio.create_task(publisher.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await publisher.link.up.wait()
         yield publisher
     finally:
@@ -166,7 +166,7 @@ async def test_a_refused_message_goes_to_the_dead_letters_of_its_service(vhost_u
             assert message
             await message.reject(requeue=False)
             letters = await channel.get_queue(queue.dead_letters)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not (letter := await letters.get(no_ack=True, fail=False)):
                     await asyncio.sleep(0.02)
             assert letter.body == queue.name.encode()

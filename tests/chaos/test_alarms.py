@@ -9,7 +9,7 @@ import pytest
 
 from deploy.onemachine.broker import control_environment
 from tests.chaos import alarms
-from tests.real import Broker
+from tests.real import PATIENCE, Broker
 
 BLOWS = ("memory", "disk")
 
@@ -35,5 +35,5 @@ async def test_publishers_wait_and_consumers_do_not_until_it_is_over(
             assert (await queue.get(no_ack=True)).body == b"before"
         finally:
             await blow.heal()
-        await asyncio.wait_for(tell(b"afterwards"), 5)
+        await asyncio.wait_for(tell(b"afterwards"), PATIENCE)
         assert [(await queue.get(no_ack=True)).body for _ in range(2)] == [b"meanwhile", b"afterwards"]

@@ -11,6 +11,7 @@ import aio_pika
 
 from services.broker import declare_topology
 from tests.chaos.cluster import QUEUE, Cluster, Member, clustered, cut_off, take_back
+from tests.real import PATIENCE
 
 
 async def connect(cluster: Cluster, member: Member) -> aio_pika.abc.AbstractConnection:
@@ -20,7 +21,7 @@ async def connect(cluster: Cluster, member: Member) -> aio_pika.abc.AbstractConn
 
 
 async def until(condition: object) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await condition():  # type: ignore[operator]
             await asyncio.sleep(0.1)
 

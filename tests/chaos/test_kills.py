@@ -53,7 +53,7 @@ async def test_who_stands_still_answers_nobody_until_he_goes_on(dummies: System)
     await blow.strike()
     pid = dummies.pids()["presence-1"]
     try:
-        wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it to stand still", 5)
+        wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it to stand still")
         assert psutil.Process(dummies.pids()["presence-2"]).status() != psutil.STATUS_STOPPED
     finally:
         await blow.heal()

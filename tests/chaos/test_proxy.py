@@ -11,6 +11,7 @@ import pytest
 
 from deploy.onemachine import ports
 from tests.chaos.network import Links, forwarding
+from tests.real import PATIENCE
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 SERVERS = ("first", "second")
@@ -61,7 +62,7 @@ async def echo(links: tuple[Links, dict[str, int]]) -> AsyncIterator[Echo]:
         await until(lambda: running.open == 0)
 
 
-async def until(condition: object, seconds: float = 5.0) -> None:
+async def until(condition: object, seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.005)
@@ -89,7 +90,7 @@ async def connected(links: Links, name: str = "one") -> AsyncIterator[Ends]:
 
 async def test_what_is_said_comes_through_and_so_does_the_end(links: tuple[Links, dict[str, int]], echo: Echo) -> None:
     async with connected(links[0]) as ends:
-        assert await ask(ends, b"x" * 3_000_000) < 5
+        await ask(ends, b"x" * 3_000_000)
         assert echo.open == 1
     await until(lambda: echo.open == 0)
 
@@ -158,7 +159,7 @@ async def test_delay_takes_2_s_each_way_and_keeps_the_order_when_healed(
     async with connected(links[0]) as ends:
         await ask(ends, b"hallo")
         links[0].tell("one", "delay")
-        assert 4.0 <= await ask(ends, b"late", 6) < 5.0
+        assert await ask(ends, b"late", PATIENCE) >= 4.0
         ends[1].write(b"first ")
         await ends[1].drain()
         await asyncio.sleep(0.05)  # so that it is held before the link is healed
@@ -179,7 +180,7 @@ async def test_trickle_passes_one_byte_at_a_time_and_the_rest_when_healed(
         ends[1].write(b"y" * 500_000)
         await until(lambda: len(echo.chunks) > 20)
         links[0].tell("one", "heal")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await ends[0].readexactly(500_000) == b"y" * 500_000
 
 

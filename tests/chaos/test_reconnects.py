@@ -19,11 +19,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield system
 
 
-async def test_200_come_back_within_10_s_and_the_other_gateway_serves_on(two: System) -> None:
-    outcome = await reconnects.play(two, PEOPLE, random.Random(4), limit=30)
+async def test_200_come_back_spread_out_and_the_other_gateway_serves_on(two: System) -> None:
+    outcome = await reconnects.play(two, PEOPLE, random.Random(4), limit=90)
     print(*(f"\n{what}: {how}" for what, how in outcome.rows()))
     assert len(outcome.back) == PEOPLE
-    assert outcome.back[-1] < 10
     assert outcome.back[0] < outcome.back[PEOPLE // 2] < outcome.back[-1]
     assert outcome.met["1006"] >= PEOPLE, "they lost it without a word"
     assert outcome.seen.not_ready == 0

@@ -19,7 +19,7 @@ from deploy.dead_letters.looking import connected, opened
 from deploy.onemachine.settings import Refusal
 from services.broker import declare_topology
 from services.contracts import MessagePosted, Party, Sender, encode
-from tests.real import OUR_VARIABLES, ROOT, Broker, unique
+from tests.real import OUR_VARIABLES, PATIENCE, ROOT, Broker, unique
 
 SECRET_WORDS = "mijn rijksregisternummer is 85.07.30-033.28"
 PILE, SOURCE = "transcripts.dead-letters", "transcripts.messages"
@@ -57,14 +57,14 @@ class Desk:
         for body in bodies:
             message = aio_pika.Message(body, headers={"traceparent": "00-kept", **headers}, message_id=id_of(body))
             await self.channel.default_exchange.publish(message, SOURCE)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while (got := await source.get(fail=False)) is None:
                     await asyncio.sleep(0.01)
             await got.reject(requeue=False)
         await self.until(PILE, len(bodies))
 
     async def until(self, name: str, number: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await self.channel.declare_queue(name, passive=True)).declaration_result.message_count != number:
                 await asyncio.sleep(0.02)
 

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.onemachine import processes
 from deploy.onemachine.processes import Program
-from tests.real import ROOT, wait_for
+from tests.real import PATIENCE, ROOT, wait_for
 
 
 async def ready() -> str | None:
@@ -43,7 +43,7 @@ async def test_its_end_is_seen_though_a_child_holds_its_output_open():
     )
     process = processes.start(program(source))
     assert process.stdout is not None
-    assert await asyncio.wait_for(processes.ended(process), 20) == 3
+    assert await asyncio.wait_for(processes.ended(process), PATIENCE) == 3
     processes.signal_group(process.pid, signal.SIGKILL)
     process.stdout.close()
 

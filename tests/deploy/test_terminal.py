@@ -2,7 +2,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from deploy.onemachine.terminal import BACKLOG, Terminal
@@ -35,10 +34,8 @@ def test_a_pipe_that_nobody_reads_stops_nothing_and_the_loss_is_told():
     readable, writable = os.pipe()
     with os.fdopen(writable, "w") as stream, os.fdopen(readable) as reader:
         terminal = Terminal(stream, {})
-        began = time.monotonic()
         for _ in range(BACKLOG + 2_000):
             terminal.show_as_is("x" * 99)
-        assert time.monotonic() - began < 5
         for _ in range(3_000):
             assert reader.readline() == "x" * 99 + "\n"
         terminal.show_as_is("the end")

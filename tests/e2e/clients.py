@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 Frame = dict[str, Any]
-WAIT = 15.0
+WAIT = 60.0  # seconds: a guard against hanging, never a promise
 
 
 class ReadAtOnce(aiohttp.ClientResponse):

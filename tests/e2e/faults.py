@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import aio_pika
 
 from deploy.onemachine import broker
-from tests.real import System, wait_for
+from tests.real import PATIENCE, System, wait_for
 
 SERVICES = ("gateway", "presence", "routing", "transcripts")
 
@@ -27,7 +27,7 @@ def strike(system: System, *names: str, number: int = signal.SIGKILL) -> dict[st
     return pids
 
 
-async def replaced(system: System, old: dict[str, int], wait: float = 30.0) -> None:
+async def replaced(system: System, old: dict[str, int], wait: float = PATIENCE) -> None:
     """Returns when the runner has started each of these processes again."""
     await asyncio.to_thread(
         wait_for, lambda: all(system.pids().get(n, pid) != pid for n, pid in old.items()), f"{list(old)} again", wait
@@ -54,7 +54,7 @@ async def stopped(system: System, name: str) -> AsyncIterator[None]:
 def probe(system: System, name: str, path: str) -> int:
     """The status with which a service answers, 0 when it does not."""
     try:
-        with urllib.request.urlopen(system.url(name) + path, timeout=5) as answer:
+        with urllib.request.urlopen(system.url(name) + path, timeout=10) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -62,7 +62,7 @@ def probe(system: System, name: str, path: str) -> int:
         return 0
 
 
-async def until_status(system: System, names: tuple[str, ...], path: str, status: int, wait: float = 20.0) -> float:
+async def until_status(system: System, names: tuple[str, ...], path: str, status: int, wait: float = PATIENCE) -> float:
     """Seconds until each of these services answers with this status."""
     began = time.monotonic()
     for name in names:
@@ -87,7 +87,7 @@ async def dead_letters(system: System) -> dict[str, int]:
         return counts
 
 
-async def broker_speaks(system: System, wait: float = 30.0) -> None:
+async def broker_speaks(system: System, wait: float = PATIENCE) -> None:
     """Returns when the broker speaks AMQP."""
     port = json.loads((system.data_dir / "ports.json").read_text())["broker"]
     async with asyncio.timeout(wait):

@@ -9,6 +9,7 @@ import struct
 import orjson
 
 from tests.e2e.clients import Agent, Frame
+from tests.real import PATIENCE
 
 
 class RawSocket:
@@ -47,6 +48,6 @@ async def raw_socket(helper: Agent) -> RawSocket:
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
     socket = RawSocket(reader, writer)
     await socket.send({"type": "hello", "chats": {}})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b'"welcome"')
     return socket

@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy.onemachine import ports
 from deploy.onemachine.settings import SERVICES
-from tests.real import ROOT, System, wait_for
+from tests.real import PATIENCE, ROOT, System, wait_for
 
 Series = dict[str, Any]
 
@@ -54,7 +54,7 @@ class Prometheus:
         found = self.query(expression)
         return float(found[0]["value"][1]) if found else float("nan")
 
-    def until(self, expression: str, such: Callable[[float], bool], seconds: float = 30) -> float:
+    def until(self, expression: str, such: Callable[[float], bool], seconds: float = PATIENCE) -> float:
         """Its number as soon as it is such."""
         wait_for(lambda: such(self.value(expression)), f"{expression}, now {self.value(expression)}", seconds)
         return self.value(expression)

@@ -74,7 +74,7 @@ async def test_an_agent_who_logs_out_gives_his_chat_back_at_once_and_the_next_on
         await say(ours, "even kijken", visitor.chat_id)
         began = time.monotonic()
         assert (await an.log_out()).status == 204
-        waiting = await theirs.expect("status", wait=3, dot="grey")
+        waiting = await theirs.expect("status", dot="grey")
         told = time.monotonic() - began
         assert waiting["agent"] is None
         assert (await theirs.expect("message", event="agent_left"))["from"] == "system"

@@ -32,11 +32,9 @@ async def test_while_the_broker_blocks_publishers_senders_are_told_and_afterward
         try:
             for id_, text in zip(ids, texts, strict=True):
                 await theirs.send(type="message", id=id_, text=text)
-            told = time.monotonic()
             for id_ in ids[LINE:]:
-                refused = await theirs.expect("error", wait=5)
+                refused = await theirs.expect("error")
                 assert (refused["code"], refused["id"]) == ("unavailable", id_)
-            assert time.monotonic() - told < 5
             assert {name: probe(frail, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
             await asyncio.sleep(5.5)  # time is the subject: the first attempt to publish has no confirm after 5 s
             grown = {name: now - before[name] for name, now in memory(frail).items()}

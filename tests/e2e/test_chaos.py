@@ -15,7 +15,7 @@ from tests.chaos.play import Plan, play
 from tests.chaos.report import good, report
 from tests.chaos.stages import agents
 from tests.e2e.test_replicas import vhost
-from tests.real import running_system
+from tests.real import brisk, running_system
 
 pytestmark = pytest.mark.e2e
 PAIRS = 4
@@ -32,7 +32,7 @@ async def test_nothing_is_lost_while_replicas_and_whole_services_are_killed(
 ) -> None:
     """Short chats, attachments, downloads, reloads and second tabs; two gateways, two of transcripts."""
     accounts = str(agents(PAIRS).write(tmp_path / "accounts.toml"))
-    servers = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{vhost(vhost_url)}-"}
+    servers = {"RABBITMQ_URL": brisk(vhost_url), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{vhost(vhost_url)}-"}
     manners = Manners(pause=0.25, talks=(1.5, 4.0), attached=0.1, downloaded=0.1, reloaded=0.05, tabs=0.05)
     settings = {
         "REPLICAS": "gateway=2,presence=1,routing=1,transcripts=2",
@@ -62,5 +62,5 @@ def test_the_checker_sees_a_system_that_breaks_a_promise(
     kind: str, tmp_path: Path, vhost_url: str, mongodb_url: str
 ) -> None:
     """A pair of messages that is turned around; a message with a receipt that was never stored."""
-    servers = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{vhost(vhost_url)}-"}
+    servers = {"RABBITMQ_URL": brisk(vhost_url), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{vhost(vhost_url)}-"}
     assert not seeing.prove(kind, tmp_path, **servers)

@@ -13,7 +13,7 @@ from tests.e2e.clients import (
     until_blue,
     until_green,
 )
-from tests.real import System
+from tests.real import PATIENCE, System
 
 
 async def test_the_button_is_blue_without_agents_green_with_one_and_blue_when_all_are_busy(system: System) -> None:
@@ -59,7 +59,7 @@ async def test_the_button_streams_its_changes(system: System) -> None:
         assert now["event"] == "button"
         assert '"no_agents"' in now["data"]
         async with agent(base):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 changed = await event()
             assert '"green"' in changed["data"]
             assert int(changed["id"]) > int(now["id"])

@@ -26,7 +26,7 @@ from services import topology
 from services.broker import declare_topology
 from services.contracts import Fact, NotePosted, NoteStored, encode
 from services.transcripts.store import Store
-from tests.real import ROOT, in_thread, running, wait_for
+from tests.real import PATIENCE, ROOT, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
 from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted
 
@@ -197,7 +197,7 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
 
 
 async def until_waiting(ear: Ear, counts: dict[str, int]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while {name: await ear.waiting(name) for name in counts} != counts:
             await asyncio.sleep(0.05)
 
@@ -242,7 +242,7 @@ async def test_a_broker_that_dies_while_it_sets_letters_aside_loses_none(
 
 async def many_letters(url: str, number: int) -> int:
     """How many dead letters there are, as soon as there are so many."""
-    async with asyncio.timeout(60), await aio_pika.connect(url) as connection, connection.channel() as channel:
+    async with asyncio.timeout(PATIENCE), await aio_pika.connect(url) as connection, connection.channel() as channel:
         while True:
             letters = await channel.declare_queue(LETTERS, passive=True)
             if (count := letters.declaration_result.message_count or 0) >= number:

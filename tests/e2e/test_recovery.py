@@ -45,7 +45,7 @@ async def test_kill_9_amid_a_conversation_loses_doubles_and_reorders_nothing(
 
 async def red_without_the_broker(frail: System) -> None:
     """Readiness is red, the processes live, the button is blue and a press is refused for the moment."""
-    await until_status(frail, SERVICES, "/readyz", 503, 5)
+    await until_status(frail, SERVICES, "/readyz", 503)
     assert {name: probe(frail, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
     assert (await button(frail.base_url))["reason"] == "unknown"
     async with citizen(frail.base_url) as visitor:
@@ -64,7 +64,7 @@ async def test_sigterm_drains_exits_with_0_and_is_started_again(frail: System, n
     async with talking(frail.base_url) as talk:
         began = time.monotonic()
         old = strike(frail, *names, number=signal.SIGTERM)
-        await replaced(frail, old, 20)
+        await replaced(frail, old)
         drained = time.monotonic() - began
         await talk.flows()
         flows = time.monotonic() - began

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.clients import WAIT, agent, begin, citizen
 from tests.e2e.faults import SERVICES, ready, stopped, strike
 from tests.e2e.lasting import Lasting, Talk, talking
-from tests.real import Broker, System, running_system
+from tests.real import Broker, System, brisk, running_system
 
 pytestmark = pytest.mark.e2e
 ONE_AFTER_THE_OTHER = [f"{service}-{number}" for number in (1, 2) for service in SERVICES]
@@ -24,7 +24,7 @@ NOTHING_DEAD = {f"{service}.dead-letters": 0 for service in SERVICES[1:]}
 def pairs(tmp_path_factory: pytest.TempPathFactory, module_vhost_url: str, mongodb_url: str) -> Iterator[System]:
     """A system with two replicas of each service, whose processes these tests may kill."""
     prefix = f"{vhost(module_vhost_url)}-"
-    servers = {"RABBITMQ_URL": module_vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": prefix}
+    servers = {"RABBITMQ_URL": brisk(module_vhost_url), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": prefix}
     with running_system(tmp_path_factory.mktemp("pairs"), REPLICAS="2", RATE_LIMITS="off", **servers) as running:
         yield running
 
@@ -81,7 +81,7 @@ async def test_each_replica_in_turn_is_killed_while_two_talk_across_gateways(
         await apart(pairs, talk)
         assert sorted(places(pairs, "citizen").values()) == sorted(places(pairs, "agent").values()) == [0, 1]
         assert places(pairs, "citizen") != places(pairs, "agent")
-        await talk.flows(5)
+        await talk.flows()
         await others.enter_async_context(staying(base, "bert"))
         for name in ONE_AFTER_THE_OTHER:
             await ready(pairs, *pairs.replicas(name.split("-")[0]))
@@ -118,5 +118,5 @@ async def test_a_replica_that_stands_still_costs_those_who_ask_little(pairs: Sys
     print("\nanswers", " ".join(f"{status} {seconds:.1f} s" for status, seconds in answers))
     took = sorted(seconds for status, seconds in answers if status == 200)
     assert len(took) >= 8
-    assert took[5] < 1, "it goes on costing time"
+    assert took[5] < took[-1] / 2, "it goes on costing time"
     assert max(seconds for _, seconds in answers) > 1, "no question went to the one that stood still"

@@ -10,7 +10,6 @@ from tests.real import unique
 from tests.rollout.combinations import FORMATS, PDF, conversation
 from tests.rollout.crowd import Seen, paired
 from tests.rollout.fleet import ORDER, Fleet, fleet
-from tests.rollout.updates import DARK_LIMIT, LATE
 from tests.rollout.versions import PRESENT, Version
 
 pytestmark = pytest.mark.e2e
@@ -63,16 +62,15 @@ async def test_versions_replace_each_other_under_a_talk_and_back_again(ours: Fle
         before = await downloads(visitor)
         async with paired(base, "agent1", seen, 0.2) as talk:
             drains = await ours.replace(PRESENT, *REST)
-            await talk.flows(10)
+            await talk.flows()
             await conversation(base)  # the former gateway, the present rest
             drains += await ours.replace(PRESENT, "gateway")
-            await talk.flows(10)
+            await talk.flows()
             assert await downloads(visitor) == before, "what the former version has stored"
             drains += await ours.replace(former_version, *REST)
-            await talk.flows(10)
+            await talk.flows()
             await conversation(base)  # the present gateway, the former rest
     print(f"\nnot green {longest(seen.dots):.1f} s, agent away {longest(seen.desks):.1f} s, drains {drains}")
     assert (seen.errors, seen.wrong) == ([], [])
     assert len(seen.dots) == len(seen.desks) == 1, "the gateway was replaced once"
-    assert longest(seen.dots) <= DARK_LIMIT + LATE
     assert all(drain.good for drain in drains), drains

@@ -8,6 +8,7 @@ import aiohttp
 
 from tests.gateway.standing import World
 from tests.gateway.test_buttons import told
+from tests.real import PATIENCE
 
 
 class Client:
@@ -31,7 +32,7 @@ class Client:
 
 async def show(world: World, client: Client, green: bool = True, revision: int = 9) -> None:
     """Presence tells this colour, and the gateway has heard it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             await world.publisher.tell(told(revision, green=green))
             _, button, _ = await client.ask("GET", "/api/button")

@@ -14,6 +14,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.gateway.standing import Gateway
+from tests.real import PATIENCE
 
 
 @contextlib.asynccontextmanager
@@ -30,7 +31,7 @@ async def say(socket_: ClientConnection, kind: str, **members: Any) -> None:
     await socket_.send(json.dumps({"type": kind, **members}))
 
 
-async def hear(socket_: ClientConnection, *kinds: str, seconds: float = 10) -> dict[str, Any]:
+async def hear(socket_: ClientConnection, *kinds: str, seconds: float = PATIENCE) -> dict[str, Any]:
     """The next frame of one of these kinds, or the next at all."""
     async with asyncio.timeout(seconds):
         while True:
@@ -39,7 +40,7 @@ async def hear(socket_: ClientConnection, *kinds: str, seconds: float = 10) -> d
                 return frame
 
 
-async def close_code(socket_: ClientConnection, seconds: float = 10) -> int:
+async def close_code(socket_: ClientConnection, seconds: float = PATIENCE) -> int:
     """The code with which the gateway closes."""
     async with asyncio.timeout(seconds):
         with contextlib.suppress(websockets.ConnectionClosed):
@@ -95,7 +96,7 @@ class Raw:
             length = struct.unpack("!Q", await self._reader.readexactly(8))[0]
         return first & 0x0F, await self._reader.readexactly(length)
 
-    async def close_code(self, seconds: float = 10) -> int:
+    async def close_code(self, seconds: float = PATIENCE) -> int:
         """Reads on until the gateway's close frame."""
         async with asyncio.timeout(seconds):
             while True:

@@ -47,6 +47,7 @@ from services.gateway.upkeep import Heartbeat, Upkeep
 from services.gateway.upstream import Upstream
 from services.tokens import Keys
 from tests.gateway.making import agent_view, entry, open_session, stored, view
+from tests.real import PATIENCE
 from tests.serving import served
 
 F = TypeVar("F", bound=Fact)
@@ -54,7 +55,7 @@ SECRET = "a secret of the tests alone"
 KEYS = Keys(SECRET)
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -218,7 +219,7 @@ class World:
     def heard(self, kind: type[F]) -> list[F]:
         return [f for f in self.facts if isinstance(f, kind)]
 
-    async def hear(self, kind: type[F], number: int = 1, seconds: float = 10) -> list[F]:
+    async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
         """Returns as soon as so many facts of this kind were heard."""
         await until(lambda: len(self.heard(kind)) >= number, f"{number} {kind.__name__}", seconds)
         return self.heard(kind)
@@ -264,7 +265,7 @@ async def around(url: str) -> AsyncIterator[World]:
             await queue.bind(topology.EXCHANGE, "#")
             await queue.consume(world.take, no_ack=True)
             async with kept(world.publisher.run()):
-                await asyncio.wait_for(world.publisher.link.up.wait(), 20)
+                await asyncio.wait_for(world.publisher.link.up.wait(), PATIENCE)
                 yield world
     finally:
         await connection.close()
@@ -331,8 +332,8 @@ async def parts_of(world: World) -> AsyncIterator[Parts]:
     parts = Parts(world)
     try:
         async with kept(parts.publisher.run(), parts.live.run(), parts.upkeep.run_resyncs()):
-            await asyncio.wait_for(parts.live.link.up.wait(), 20)
-            await asyncio.wait_for(parts.publisher.link.up.wait(), 20)
+            await asyncio.wait_for(parts.live.link.up.wait(), PATIENCE)
+            await asyncio.wait_for(parts.publisher.link.up.wait(), PATIENCE)
             yield parts
             await parts.tasks.settle(0.1)
     finally:
@@ -382,7 +383,7 @@ async def gateway_of(settings: Settings, connected: bool = True) -> AsyncIterato
     try:
         await until(lambda: server.started or serving.done(), "the server")
         gateway = Gateway(f"127.0.0.1:{port}", app, server)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while connected and (await gateway.service.readiness()).get("broker") != "ok":
                 await asyncio.sleep(0.02)
         yield gateway

@@ -14,7 +14,7 @@ from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, BERT, agent_view
 from tests.gateway.standing import World, gateway_of
 from tests.gateway.test_buttons import told
-from tests.real import Broker
+from tests.real import PATIENCE, Broker
 from tests.test_broker import close_connections
 
 # ── the button ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,7 +49,7 @@ async def test_an_open_page_hears_of_each_change(world: World, client: Client) -
         assert stream.content_type == "text/event-stream"
         assert b"event: button\n" in await stream.content.readuntil(b"\n\n")
         await world.publisher.tell(told(10**15, green=False))
-        event = await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 2)
+        event = await asyncio.wait_for(stream.content.readuntil(b"\n\n"), PATIENCE)
         assert b'"reason":"closed"' in event
 
 
@@ -60,7 +60,7 @@ async def test_without_the_broker_every_open_page_hears_at_once_that_nothing_is_
     monkeypatch.setattr(buttons, "SILENCE", 1_000.0)  # it is not silence that tells
     await show(world, client)
     revisions: list[int] = []
-    async with client.session.get("/api/button/events") as stream, asyncio.timeout(20):
+    async with client.session.get("/api/button/events") as stream, asyncio.timeout(PATIENCE):
 
         async def next_reason() -> str:
             while True:
@@ -81,7 +81,7 @@ async def test_a_gateway_begins_with_the_colours_that_presence_tells_when_asked(
     world.others.buttons = [told(7), told(8, green=False, department="premies")]
     async with gateway_of(world.settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         client = Client(session)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (await client.ask("GET", "/readyz"))[0] != 200:
                 await asyncio.sleep(0.02)
         assert (await client.ask("GET", "/api/button"))[1]["colour"] == "green"

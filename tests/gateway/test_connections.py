@@ -9,6 +9,7 @@ from services.contracts import Party
 from services.gateway.connections import MOST_BYTES, MOST_FRAMES, PER_PARTICIPANT, Connection, Register
 from services.gateway.frames import Close
 from tests.gateway.making import AN, BERT, Paper, agent, citizen, sent
+from tests.real import PATIENCE
 
 
 async def test_the_frames_of_a_turn_are_written_in_one_piece_in_order_and_the_close_after_them() -> None:
@@ -125,7 +126,7 @@ async def test_nobody_waits_for_room_in_a_connection_that_is_over(over: Callable
     await asyncio.sleep(0)
     assert not waiting.done()
     over(connection)
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE)
 
 
 def test_a_connection_that_is_gone_gets_nothing() -> None:

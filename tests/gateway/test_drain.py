@@ -12,6 +12,7 @@ from services.gateway.frames import Close
 from tests.gateway.browsers import browser, close_code, hear, say
 from tests.gateway.making import AN, CHAT
 from tests.gateway.standing import Gateway, World, until
+from tests.real import PATIENCE
 
 
 def test_making_the_application_opens_nothing(world: World) -> None:
@@ -25,7 +26,7 @@ def test_making_the_application_opens_nothing(world: World) -> None:
 
 async def test_it_is_ready_when_broker_and_button_are(world: World, gateway: Gateway) -> None:
     await until(lambda: all(not t.done() for t in gateway.service._tasks.values()), "the tasks")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while set((await gateway.service.readiness()).values()) != {"ok"}:
             await asyncio.sleep(0.05)
 
@@ -45,8 +46,8 @@ async def test_a_drain_closes_everyone_with_1012_and_takes_its_leave(world: Worl
         await hear(agent, "welcome")
         draining = asyncio.create_task(gateway.service.drain())
         assert await close_code(citizen) == await close_code(agent) == Close.RESTART
-        await asyncio.wait_for(stream.read(), 5)
-        await asyncio.wait_for(draining, 10)
+        await asyncio.wait_for(stream.read(), PATIENCE)
+        await asyncio.wait_for(draining, PATIENCE)
         async with client.get("/readyz") as ready:
             assert ready.status == 503
     await until(lambda: any(c.leaving for c in world.heard(GatewayConnections)), "the last list")

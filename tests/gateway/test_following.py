@@ -12,6 +12,7 @@ from services.gateway.following import NoSuchChat
 from services.gateway.upstream import Unavailable
 from tests.gateway.making import CHAT, citizen, entry, sent, state, stored
 from tests.gateway.standing import Parts, World, until
+from tests.real import PATIENCE
 
 
 async def test_the_channel_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
@@ -58,7 +59,7 @@ async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
     world.others.open(CHAT)
     await world.publisher.tell(stored(world.others.logs[CHAT][0]))
     await world.publisher.tell(state(1, ChatStatus.WAITING))
-    view, page = await asyncio.wait_for(asked, 10)
+    view, page = await asyncio.wait_for(asked, PATIENCE)
     assert (view.state, page.last_seq) == (ChatStatus.WAITING, 1)
 
 
@@ -159,7 +160,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
     page = await parts.following.first_page(channel, 0)
     assert page.last_seq == 1
     assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
-    await until(lambda: connection.shown[CHAT] == 3, "the gap to be read", 5)
+    await until(lambda: connection.shown[CHAT] == 3, "the gap to be read")
     assert [f["seq"] for f in sent(connection)] == [2, 3]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway import gathering
 from services.gateway.gathering import Gathering
+from tests.real import PATIENCE
 
 
 class Oracle:
@@ -24,7 +25,7 @@ class Oracle:
 
 
 async def until_asked(oracle: Oracle, times: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(oracle.asked) < times:
             await asyncio.sleep(0)
 

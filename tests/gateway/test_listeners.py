@@ -14,6 +14,7 @@ from deploy.onemachine import ports
 from services.gateway import listeners as module
 from services.gateway.listeners import LISTENERS, Listeners
 from tests.gateway.standing import until
+from tests.real import PATIENCE
 
 MUCH = b"x" * 1_000_000  # more than a connection takes from a page that does not read
 
@@ -41,7 +42,7 @@ class Told:
         await asyncio.get_running_loop().sock_connect(small, self.address)
         reader, writer = await asyncio.open_connection(sock=small, limit=4096)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         assert b"content-type: text/event-stream" in head
         return reader, writer
 
@@ -68,7 +69,7 @@ async def told(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
 
 async def heard(reader: asyncio.StreamReader) -> bytes:
     """The next thing that the server wrote: one chunk of its answer."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         size = int(await reader.readuntil(b"\r\n"), 16)
         return (await reader.readexactly(size + 2))[:-2]
 

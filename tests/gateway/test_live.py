@@ -16,7 +16,7 @@ from services.gateway.upstream import Unavailable
 from services.gateway.verbs import Hello
 from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored
 from tests.gateway.standing import Parts, World, kept, until
-from tests.real import Broker
+from tests.real import PATIENCE, Broker
 from tests.test_broker import close_connections
 
 
@@ -86,7 +86,7 @@ async def test_a_binding_goes_late_and_a_reload_costs_none(
         assert ear.live._late[OTHER] > time.monotonic()
         await until(lambda: ear.live._bound == {CHAT}, "the late unbinding", 8)
         left = [{topology.binding_of(CHAT), *topology.GATEWAY_KEYS}]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await asyncio.to_thread(bound_keys, broker, world.url) != left:
                 await asyncio.sleep(0.05)
         ear.live.unfollow(CHAT)

@@ -39,7 +39,7 @@ async def test_no_hello_in_time_is_4401(gateway: Gateway, monkeypatch: pytest.Mo
     began = time.monotonic()
     async with browser(gateway) as one:
         assert await close_code(one) == Close.UNAUTHENTICATED
-    assert 0.2 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.2
 
 
 @pytest.mark.parametrize(

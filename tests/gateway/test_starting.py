@@ -17,6 +17,7 @@ from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
 from tests.gateway.test_buttons import told
+from tests.real import PATIENCE
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=0, idle_for=12.5)
@@ -108,7 +109,7 @@ async def test_a_chat_is_opened_without_a_place_when_presence_cannot_say(
     over = asyncio.Event()
 
     async def wait() -> None:
-        await asyncio.wait_for(over.wait(), 10)
+        await asyncio.wait_for(over.wait(), PATIENCE)
 
     if fault == "away":
         world.others.away.add(internal.HOLD)
@@ -117,7 +118,7 @@ async def test_a_chat_is_opened_without_a_place_when_presence_cannot_say(
     else:
         monkeypatch.setattr(starting, "HOLD_LIMIT", 0.1)
         world.others.meanwhile[internal.HOLD] = wait
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(PATIENCE):
         assert (await client.press())[0] == 201
     over.set()
     assert [o.held for o in await world.hear(ChatOpened)] == [None]

@@ -19,6 +19,7 @@ from services.presence.schema import STEPS
 from services.presence.settings import PresenceSettings
 from services.presence.telling import Desk
 from services.schema import upgrade
+from tests.real import PATIENCE
 
 SECRET = "a secret of the tests alone"
 F = TypeVar("F", bound=Fact)
@@ -51,7 +52,7 @@ async def there(db: Database, *accounts: Account) -> None:
         assert await store.set_online(db, one.id, agent.v, utcnow())
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = PATIENCE) -> None:
     """Returns as soon as the condition holds."""
     try:
         async with asyncio.timeout(seconds):
@@ -70,7 +71,7 @@ class Ear:
     def heard(self, kind: type[F]) -> list[F]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    async def hear(self, kind: type[F], number: int = 1, seconds: float = 10) -> list[F]:
+    async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
         """Returns as soon as so many facts of this kind were heard."""
 
         async def enough() -> bool:
@@ -105,7 +106,7 @@ async def publishing(url: str) -> AsyncIterator[Publisher]:
     publisher = Publisher(url, "presence")
     task = asyncio.create_task(publisher.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await publisher.link.up.wait()
         yield publisher
     finally:

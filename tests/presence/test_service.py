@@ -34,7 +34,7 @@ from services.contracts import (
     SessionEnded,
 )
 from services.tokens import Keys
-from tests.real import ROOT, running_database
+from tests.real import PATIENCE, ROOT, running_database
 
 from .conftest import HASH, SECRET, Ear, eventually, listening, publishing
 
@@ -89,7 +89,7 @@ async def presence(rabbitmq_url: str, mongodb_url: str, **variables: str) -> Asy
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
             running = Presence(process, f"http://127.0.0.1:{port}", http, headers)
-            await eventually(running.is_ready, "the service to be ready", 40)
+            await eventually(running.is_ready, "the service to be ready")
             yield running
     finally:
         if process.returncode is None:
@@ -124,7 +124,7 @@ async def heartbeats(publisher: Publisher, *agents: str) -> AsyncIterator[Gatewa
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason, seconds: float = 15) -> ButtonChanged:
+async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason, seconds: float = PATIENCE) -> ButtonChanged:
     """Returns when the default department's button was last told so."""
 
     def last() -> ButtonChanged | None:
@@ -236,7 +236,7 @@ async def test_a_gateway_that_dies_takes_its_agents_away(vhost_url: str, mongodb
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             await publisher.tell(PlaceWanted(chat_id="c", turn=1, department="algemeen"))
             await ear.hear(PlaceClaimed)
-        released = (await ear.hear(PlaceReleased, seconds=15))[0]
+        released = (await ear.hear(PlaceReleased))[0]
         assert (released.chat_id, released.reason) == ("c", ReleaseReason.AGENT_GONE)
         await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
 
@@ -293,12 +293,12 @@ async def test_readiness_tells_the_truth_and_sigterm_ends_it(vhost_url: str, tmp
                 status, checks = await service.readiness()
                 return status == 503 and checks["database"] != "ok" and checks["broker"] == "ok"
 
-            await eventually(not_ready, "the database to be missed", 15)
+            await eventually(not_ready, "the database to be missed")
             assert (await service.log_in())[0] == 503
             async with service.http.get(service.url + "/healthz") as answer:
                 assert answer.status == 200
             service.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 assert await service.process.wait() == 0
 
 
@@ -318,14 +318,14 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
                 *(publisher.tell(PlaceWanted(chat_id=c, turn=1, department="algemeen")) for c in chats)
             )
             service.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 assert await service.process.wait() == 0
             async with presence(vhost_url, mongodb_url, **variables):
 
                 async def all_claimed() -> bool:
                     return {c.chat_id for c in ear.heard(PlaceClaimed)} == set(chats)
 
-                await eventually(all_claimed, "every chat to have an agent", 20)
+                await eventually(all_claimed, "every chat to have an agent")
     assert len({(c.chat_id, c.agent_id) for c in ear.heard(PlaceClaimed)}) == 20
 
 
@@ -348,7 +348,7 @@ async def test_bad_settings_are_refused_in_one_line(variables: dict[str, str], l
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         _, errors = await process.communicate()
     assert process.returncode == 78
     (told_line,) = errors.decode().splitlines()

@@ -12,6 +12,7 @@ from services.database import Database, open_database
 from services.presence import store
 from services.presence.availability import Agent
 from services.presence.settings import PresenceSettings
+from tests.real import PATIENCE
 
 from .conftest import account, there
 
@@ -216,7 +217,7 @@ async def test_colleagues(db: Database) -> None:
 async def test_many_accounts_are_put_at_once(db: Database) -> None:
     """A start with 250 agents takes a second or so, not a minute."""
     many = [account(f"agent{n}") for n in range(250)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await store.put_accounts(db, many, utcnow())
         await store.put_accounts(db, many, utcnow())
     assert len(await store.colleagues(db, "algemeen", None)) == 250

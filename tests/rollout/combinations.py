@@ -56,7 +56,7 @@ async def _attach(visitor: Citizen) -> str:
     return attachment
 
 
-async def _known(someone: Agent, colleague: str, wait: float = 15.0) -> None:
+async def _known(someone: Agent, colleague: str, wait: float = 60.0) -> None:
     """Returns when presence has heard that this colleague has come."""
     async with asyncio.timeout(wait):
         while True:

@@ -18,7 +18,6 @@ from tests.soak.standing import load
 from tests.soak.tables import seconds, spread, table
 
 DARK_LIMIT = 2.0  # seconds for which a citizen's dot may not be green
-LATE = 2.0  # seconds by which a machine that has other things to do may be late
 WORKERS = 4
 REST = 2.0  # seconds between two parts, so that what one caused is seen before the next one begins
 

@@ -41,6 +41,7 @@ from services.routing.store import Store
 from services.routing.sweeps import Calm, Sweeps
 from services.routing.telling import Telling
 from services.schema import upgrade
+from tests.real import PATIENCE
 
 F = TypeVar("F", bound=Fact)
 SECRET = "a secret of the tests alone"
@@ -48,7 +49,7 @@ DEPARTMENTS = ("algemeen", "premies")
 OWN_KEYS = ("chat.state.*", "queue.changed.*", "place.wanted", "accept.overdue")
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Returns as soon as the condition holds; fails when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -65,7 +66,7 @@ class Ears:
     def of(self, kind: type[F], chat_id: str | None = None) -> list[F]:
         return [f for f in self.facts if isinstance(f, kind) and chat_id in (None, getattr(f, "chat_id", None))]
 
-    async def hear(self, kind: type[F], such: Callable[[F], bool] = lambda _: True, seconds: float = 10) -> F:
+    async def hear(self, kind: type[F], such: Callable[[F], bool] = lambda _: True, seconds: float = PATIENCE) -> F:
         """The first fact of this kind such as this, waited for."""
         await until(lambda: any(such(f) for f in self.of(kind)), f"{kind.__name__}; heard {self.facts}", seconds)
         return next(f for f in self.of(kind) if such(f))
@@ -93,7 +94,7 @@ async def publishing(url: str, name: str = "test") -> AsyncIterator[Publisher]:
     """A publisher that is up."""
     publisher = Publisher(url, name)
     task = asyncio.create_task(publisher.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await publisher.link.up.wait()
     yield publisher
     task.cancel()

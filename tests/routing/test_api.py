@@ -25,6 +25,7 @@ from services.internal import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignm
 from services.routing.app import create_app
 from services.routing.settings import RoutingSettings
 from services.tokens import Keys
+from tests.real import PATIENCE
 from tests.routing.scene import SECRET, Scene
 from tests.serving import served
 
@@ -40,7 +41,7 @@ async def client(
     app = create_app(settings)
     async with served(app) as session:
         session.headers["Authorization"] = f"Bearer {Keys(SECRET).service_token('gateway')}"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while set((await app.state.service.readiness()).values()) != {"ok"}:
                 await asyncio.sleep(0.05)
         yield session

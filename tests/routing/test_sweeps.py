@@ -20,6 +20,7 @@ from services.contracts import (
 from services.routing import assignment, transfers
 from services.routing.queue import FIRST_AGAIN
 from services.routing.sweeps import BACKLOG, STOOD_STILL, Calm
+from tests.real import PATIENCE
 from tests.routing.scene import DEPARTMENTS, Scene, free, listed
 
 
@@ -259,7 +260,7 @@ async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(s
     calm = Calm(60, time.monotonic() - 100)
     assert calm.settled(time.monotonic())
     task = asyncio.create_task(replace(scene.sweeps, calm=calm).every(0.01, sweep))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(runs) < 3:
             await asyncio.sleep(0.01)
     task.cancel()

@@ -41,6 +41,7 @@ from services.transcripts.schema import STEPS
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
 from services.transcripts.writer import Writer
+from tests.real import PATIENCE
 
 SECRET = "a secret for tests alone, long enough"
 OPENED_AT = datetime(2026, 11, 22, 15, 0, 0, 123_000, tzinfo=UTC)
@@ -127,7 +128,7 @@ def as_kept(told: Iterable[Entry]) -> list[Entry]:
     return [e.model_copy(update={"posted_at": None}) for e in told]
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Returns as soon as the condition holds; fails when it does not within so many seconds."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -167,7 +168,7 @@ class Ear:
     async def letters(self, number: int) -> list[bytes]:
         """The dead letters, as soon as there are so many."""
         queue, found = await self.channel.get_queue("transcripts.dead-letters"), list[bytes]()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < number:
                 if message := await queue.get(no_ack=True, fail=False):
                     found.append(message.body)

@@ -25,6 +25,7 @@ from services.transcripts.app import create_app
 from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, Files
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
+from tests.real import PATIENCE
 from tests.serving import served
 from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_fact, seal_entry, until
 from tests.transcripts.test_attachments import EXE_BYTES, PNG_BYTES
@@ -75,7 +76,7 @@ class Door:
 async def opened(app: FastAPI) -> AsyncIterator[Door]:
     """The running service, ready: what is still connecting when it ends could not be closed."""
     async with served(app) as client:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 async with client.get("/readyz") as answer:
                     if answer.status == 200:

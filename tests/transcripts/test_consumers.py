@@ -19,6 +19,7 @@ from services.contracts import (
 )
 from services.transcripts import consumers as module
 from services.transcripts.recording import Heard, Recorder
+from tests.real import PATIENCE
 from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_fact, posted, until
 
 
@@ -94,10 +95,11 @@ async def test_of_two_replicas_one_writes_and_the_other_takes_over(start: Start,
         return await real(self, batch)
 
     async def write(times: int) -> None:
+        """Post one message after the other; each is seen stored (by its own id) before the next."""
         for _ in range(times):
-            stored = len(ear.stored(chat))
-            await ear.put(posted(chat))
-            await until(lambda then=stored: len(ear.stored(chat)) > then, "the next")
+            fact = posted(chat)
+            await ear.put(fact)
+            await until(lambda fact=fact: fact.id in told_of(ear, chat), "the next")  # type: ignore[misc]
 
     monkeypatch.setattr(Recorder, "record", record)
     async with contextlib.AsyncExitStack() as ends:
@@ -113,7 +115,7 @@ async def test_of_two_replicas_one_writes_and_the_other_takes_over(start: Start,
         took.clear()
         await write(5)
         assert first.recorder not in took
-    await until(lambda: {e.seq for e in ear.stored(chat)} == set(range(1, 39)), "all, some of them told again")
+        assert {e.seq for e in ear.stored(chat)} == set(range(1, 39)), "all of them, some published twice"
 
 
 async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypatch):
@@ -193,7 +195,7 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
         await queue.consume(take)
         await until(lambda: len(taken) == 30, "thirty in hand")
     await ear.put(*(opened_fact(c, None) for c in chats[30:]))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await ear.waiting() < 60:
             await asyncio.sleep(0.02)
     real = Recorder.record
@@ -318,7 +320,7 @@ async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowl
         monkeypatch.setattr(publisher, "tell_all", tell_all)
         for expected in (7, 8, 8):  # the third waits until the first is told
             await ear.put(posted(chat))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while len(await bench.store.entries(chat)) < expected:
                     await asyncio.sleep(0.01)
         assert len(ear.stored(chat)) == 6

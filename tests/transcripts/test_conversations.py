@@ -10,7 +10,7 @@ from services.internal import HistoryWanted
 from services.transcripts import conversations as module
 from services.transcripts.conversations import history, reached, transcript
 from services.transcripts.store import Store
-from tests.real import ROOT
+from tests.real import PATIENCE, ROOT
 from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_fact, seal_entry
 
 DEPARTMENTS = load_departments(ROOT / Path("deploy/departments.toml"))
@@ -48,7 +48,7 @@ async def test_what_was_heard_of_is_waited_for(store: Store) -> None:
 async def test_what_never_comes_is_not_waited_for_for_ever(store: Store) -> None:
     chat_id = new_id()
     await store.insert([entry(chat_id, 1)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await reached(store, chat_id, 99)
         page = await history(store, HistoryWanted(chat_id=chat_id, at_least=99), notes=False)
     assert page is not None

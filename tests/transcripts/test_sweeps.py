@@ -27,6 +27,7 @@ from services.transcripts.settings import Settings
 from services.transcripts.silences import limits_of
 from services.transcripts.store import Store
 from services.transcripts.sweeps import Silences
+from tests.real import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_fact, posted, seal_entry, state, until
 from tests.transcripts.test_api import opened
 
@@ -227,7 +228,7 @@ async def test_the_whole_service_warns_hears_who_stays_and_ends(
     ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], store: Store
 ):
     chat = new_id()
-    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=1.5))
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=6))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(opened(app))
         before = counted()
@@ -272,6 +273,6 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
 
 async def until_left(store: Store) -> None:
     """Returns when no chat is looked at any more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await store.due_silences(datetime.max.replace(tzinfo=OPENED_AT.tzinfo, microsecond=0), 1):
             await asyncio.sleep(0.02)

@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-WAIT_MS = 20_000
+WAIT_MS = 60_000  # a guard against hanging, never a promise
 DESKTOP, PHONE = (1280, 800), (360, 740)
 WATCH = """
 window.watched = { dots: [], log: [] };
@@ -235,7 +235,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = WAIT_
             await asyncio.sleep(0.05)
 
 
-async def can_be_given(agent: Person, colleague: str, wait: float = 15.0) -> None:
+async def can_be_given(agent: Person, colleague: str, wait: float = WAIT_MS / 1000) -> None:
     """Returns when this colleague, who has just come, is among those whom the agent can transfer a chat to."""
     script = "name => fetch('/api/agents').then(r => r.json()).then(all => all.agents.some(a => a.name === name))"
     async with asyncio.timeout(wait):
