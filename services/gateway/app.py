@@ -15,7 +15,7 @@ from services.chassis import Service
 from services.clock import CLOCK
 from services.contracts import ButtonChanged, CitizenPresence
 from services.departments import load_departments
-from services.gateway import api, assignments, files, pages, questions, sockets
+from services.gateway import api, assignments, ending, files, pages, questions, sockets
 from services.gateway.agents import Agents
 from services.gateway.buttons import Buttons
 from services.gateway.citizens import Citizens
@@ -110,13 +110,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(  # after the button's shortcut, and so around it
         CORSMiddleware,
         allow_origins=sorted(departments.origins()),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
         expose_headers=["Content-Disposition", "Retry-After", "ETag"],
         max_age=600,
     )
     api.install_chats(app, starting, settings)
     api.install_agents(app, upstream, departments, settings)
+    ending.install(app, publisher, service.keys, settings)
     questions.install(app, Questions(publisher, upstream), upstream, service.keys, settings)
     assignments.install(app, upstream, departments)
     files.install(app, upstream, service.keys, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -16,10 +16,11 @@ from services.clock import utcnow
 from services.contracts import ButtonChanged, ButtonColour, ButtonReason
 from services.departments import Departments
 from services.gateway.frames import stamp
+from services.gateway.infofiche import contact_ways
 from services.gateway.listeners import Listeners
 
 SILENCE = 3 * topology.BUTTON_INTERVAL
-KEEPALIVE = 12.0
+KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s takes its connection for dead
 FIRST_WAIT = 3.0
 SHOWN = Gauge(
     "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
@@ -47,8 +48,9 @@ class Shown:
 class Button:
     """One department's button. The revision grows with every change, `unknown` and the return from it included."""
 
-    def __init__(self, department: str, wall: Callable[[], float]) -> None:
-        self.department, self._wall = department, wall
+    def __init__(self, department: str, wall: Callable[[], float], contact: Sequence[dict[str, str]] = ()) -> None:
+        """`contact`: the other ways to reach the department, for pages that lose the server later."""
+        self.department, self._wall, self._contact = department, wall, list(contact)
         self._fact: ButtonChanged | None = None
         self._heard_at = float("-inf")
         self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
@@ -89,6 +91,7 @@ class Button:
                 "opens_at": opens_at,
                 "infofiche_url": f"/infofiche/{self.department}",
                 "revision": revision,
+                "contact": self._contact,
             }
         )
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
@@ -109,7 +112,7 @@ class Buttons:
 
     def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
         self._broker_up = broker_up
-        self.of = {d.id: Button(d.id, lambda: utcnow().timestamp()) for d in departments.departments}
+        self.of = {d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d)) for d in departments.departments}
         self._began = time.monotonic()
 
     def hear(self, fact: ButtonChanged) -> None:

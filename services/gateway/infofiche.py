@@ -182,3 +182,12 @@ def contact_address(contact: Contact) -> str | None:
         parts = urlsplit(contact.value)
         return contact.value if parts.scheme in ("http", "https") and parts.netloc else None
     return None
+
+
+def contact_ways(department: Department) -> list[dict[str, str]]:
+    """The department's contact ways without their notes, as `GET /api/button` tells them: `kind`, `value`, `href`."""
+    ways = []
+    for contact in department.contacts:
+        address = contact_address(contact)
+        ways.append({"kind": contact.kind, "value": contact.value, **({"href": address} if address else {})})
+    return ways

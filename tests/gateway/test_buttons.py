@@ -36,6 +36,7 @@ def test_a_button_is_blue_until_presence_has_spoken() -> None:
         "opens_at": None,
         "infofiche_url": "/infofiche/algemeen",
         "revision": int(WALL * 1000),
+        "contact": [],
     }
     assert not button.shown.green
 
@@ -136,3 +137,14 @@ async def test_settled_once_heard_or_after_three_seconds(monkeypatch: pytest.Mon
     monkeypatch.undo()
     buttons.hear(told(7))
     assert buttons.settled
+
+
+async def test_the_answer_brings_the_other_ways_to_reach_the_department_and_stays_small() -> None:
+    shown = Buttons(DEPARTMENTS, lambda: True).of["algemeen"].shown
+    assert json.loads(shown.body)["contact"] == [
+        {"kind": "phone", "value": "+32 2 555 01 00", "href": "tel:+3225550100"},
+        {"kind": "email", "value": "e-loket@example.be", "href": "mailto:e-loket@example.be"},
+        {"kind": "visit", "value": "Stadsplein 1, 1000 Brussel"},
+    ]
+    assert len(shown.body) < 500
+    assert shown.body in shown.event

@@ -1,0 +1,42 @@
+"""The end of a chat over HTTP, for a citizen whose network lets no websocket through."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from services.broker import Publisher, Unconfirmed
+from services.contracts import CloseReason, CloseRequested
+from services.gateway.limits import ENDINGS_PER_CHAT, Buckets
+from services.gateway.requests import limited, problems_of, require_chat_token, unavailable
+from services.gateway.settings import Settings
+from services.tokens import Keys
+from services.tracing import begin_trace
+
+log = structlog.get_logger()
+
+
+def install(app: FastAPI, publisher: Publisher, keys: Keys, settings: Settings) -> None:
+    """`DELETE /api/chats/{chat_id}`."""
+    buckets = Buckets(ENDINGS_PER_CHAT)
+
+    @app.delete(
+        "/api/chats/{chat_id}",
+        status_code=204,
+        responses=problems_of(_401="unauthenticated", _403="forbidden", _429="rate_limited", _503="unavailable"),
+    )
+    async def end(request: Request, chat_id: str) -> Response:
+        """Ends the chat for its citizen, as the frame `close` does. A repeat, or a chat that has ended, is 204 too."""
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        require_chat_token(request, keys, chat_id)
+        if settings.rate_limits == "on":
+            limited(buckets.retry_after(chat_id, time.monotonic()))
+        try:
+            await publisher.tell(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+        except Unconfirmed as error:
+            raise unavailable() from error
+        log.info("chat_end_requested", chat_id=chat_id)
+        return Response(status_code=204)
