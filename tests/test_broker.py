@@ -260,7 +260,7 @@ async def test_a_broker_that_stands_still_for_long_is_noticed_by_the_heartbeat(n
     async with kept(publisher.run):
         await told(publisher)
         with node.standing_still():
-            await until(lambda: not publisher.up, "silence to be noticed", 15)
+            await until(lambda: not publisher.up, "silence to be noticed")
         await told(publisher)
 
 

@@ -280,7 +280,7 @@ async def test_a_chat_that_nobody_accepts_goes_to_the_next_agent_and_the_first_i
             await an.socket.expect("unassigned", chat_id=visitor.chat_id)
             await an.socket.expect("state", state="paused")
             await theirs.expect("status", dot="green", agent={"name": "Bert"})
-            await asyncio.sleep(3)  # time is the subject: an accepted chat stays
+            await asyncio.sleep(5)  # time is the subject: an accepted chat stays
             assert (await say(bert.socket, "hier ben ik", visitor.chat_id))["seq"]
             assert events(theirs)[:4] == ["opened", "assigned", "agent_left", "assigned"]
 

@@ -20,7 +20,7 @@ from services.presence.telling import Desk, depart
 from .conftest import Ear, account, eventually, there
 
 AN = account("an", capacity=2)
-GRACE = 1.0
+GRACE = 2.5
 
 
 class Gateway:

@@ -205,7 +205,7 @@ async def test_system_messages_are_in_the_language_of_the_chat(start: Start, ear
 
 
 async def test_a_message_waits_for_its_chat_and_is_refused_when_it_stays_unknown(start: Start, ear: Ear, monkeypatch):
-    monkeypatch.setattr(parcels, "PATIENCE", 0.8)
+    monkeypatch.setattr(parcels, "PATIENCE", 5.0)
     early, never = new_id(), new_id()
     async with start():
         await ear.put(posted(never), posted(early))

@@ -258,13 +258,13 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
         return await real(self, batch)
 
     monkeypatch.setattr(Recorder, "record", record)
-    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=1.5))
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=5))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(opened(app))
         await ear.put(opened_fact(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
         await until(lambda: len(ear.stored(chat)) == 2, "the agent")
         await ear.put(posted(new_id()), posted(chat))  # his stands behind another one, for longer than the limit
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(6)  # time is the subject
         assert CloseReason.INACTIVE not in heard(ear, chat)
         slow.set()
         await until(lambda: len(ear.stored(chat)) == 3, "his answer")
