@@ -16,6 +16,7 @@ from deploy.manifests.objects import (
     pods,
     selects,
     services,
+    templates,
 )
 from deploy.onemachine.services import DRAIN_SECONDS
 from deploy.onemachine.settings import SERVICES
@@ -29,7 +30,20 @@ _PASSWORD = re.compile(r"://[^/@$]*:[^/@$]+@")
 
 def problems(objects: Sequence[Object]) -> list[str]:
     """One line for each thing that does not fit."""
-    checks = (_complete, _one_place, _scaled_once, _selected, _ports, _public, _pods, _pinned, _secret, _references)
+    checks = (
+        _complete,
+        _one_place,
+        _scaled_once,
+        _selected,
+        _ports,
+        _public,
+        _pods,
+        _pinned,
+        _secret,
+        _references,
+        _roles,
+        _members,
+    )
     return [line for check in checks for line in check(objects)]
 
 
@@ -206,3 +220,32 @@ def _references(objects: Sequence[Object]) -> Iterator[str]:
         mounted = {m["name"] for m in container(thing).get("volumeMounts", ())}
         if mounted != {v["name"] for v in spec.get("volumes", ())}:
             yield f"{called(thing)}: volumes and mounts differ"
+
+
+def _roles(objects: Sequence[Object]) -> Iterator[str]:
+    """An account that a role is bound to is here, and its pods get its token: without it they have no right at all."""
+    accounts = of_kind(objects, "ServiceAccount")
+    running = [one for thing in objects for one in templates(thing)]
+    bindings = [*of_kind(objects, "RoleBinding").values(), *of_kind(objects, "ClusterRoleBinding").values()]
+    for thing in bindings:
+        for subject in (s for s in thing.get("subjects", ()) if s["kind"] == "ServiceAccount"):
+            account = accounts.get(subject["name"])
+            if account is None or account["metadata"].get("namespace") != subject.get("namespace"):
+                yield f"{called(thing)} is for an account that is not in this build: {subject['name']}"
+                continue
+            usual = account.get("automountServiceAccountToken", True)
+            given = [
+                spec.get("automountServiceAccountToken", usual) for name, spec in running if name == subject["name"]
+            ]
+            if not given or not all(given):
+                yield f"{called(thing)} is for ServiceAccount {subject['name']}, whose pods get no token"
+
+
+def _members(objects: Sequence[Object]) -> Iterator[str]:
+    """A cluster of RabbitMQ brings each quorum queue to as many members as it has nodes, whenever it was declared."""
+    for thing in of_kind(objects, "RabbitmqCluster").values():
+        nodes, key = thing["spec"].get("replicas", 1), "quorum_queue.continuous_membership_reconciliation"
+        lines = thing["spec"].get("rabbitmq", {}).get("additionalConfig", "").splitlines()
+        told = dict(re.split(r"\s*=\s*", line.strip(), maxsplit=1) for line in lines if re.match(r"\s*[^#\s].*=", line))
+        if nodes > 1 and (told.get(f"{key}.enabled"), told.get(f"{key}.target_group_size")) != ("true", str(nodes)):
+            yield f"{called(thing)} does not bring its queues to {nodes} members"

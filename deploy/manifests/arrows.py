@@ -51,6 +51,7 @@ def drawn(present: set[str]) -> set[Arrow]:
     """The arrows of the design between those who are present; `present` has the names of pods."""
     rows: list[tuple[Sequence[str], Sequence[str], Sequence[int]]] = [
         (["ingress controller"], ["gateway"], [SERVICES["gateway"]]),
+        (["ingress controller"], ["http01 solver"], [8089]),
         *((["gateway"], [name], [SERVICES[name]]) for name in WITH_DATABASE),
         (list(SERVICES), ["rabbitmq"], [5671, 5672]),
         (WITH_DATABASE, ["mongodb"], [27017]),

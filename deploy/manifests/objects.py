@@ -9,6 +9,8 @@ from typing import Any
 from deploy.onemachine.settings import SERVICES
 
 Object = dict[str, Any]
+# Whom pods run as that an operator makes without being told whom.
+ACCOUNTS = {"MongoDBCommunity": "mongodb-kubernetes-appdb"}
 WITHOUT_NAMESPACE = ("Namespace",)
 
 
@@ -59,9 +61,28 @@ def pods(objects: Sequence[Object]) -> list[Pod]:
         found.append(Pod(name, labels, {"amqp": 5672, "management": 15672, "prometheus": 15692}))
     for name in of_kind(objects, "MongoDBCommunity"):
         found.append(Pod(name, {"app": f"{name}-svc"}, {"mongodb": 27017}))
+    if of_kind(objects, "Certificate"):
+        found.append(Pod("http01 solver", {"acme.cert-manager.io/http01-solver": "true"}, {"http": 8089}))
     for name in of_kind(objects, "OpenTelemetryCollector"):
         found.append(Pod(f"{name}-collector", {"app.kubernetes.io/name": f"{name}-collector"}, {"otlp-http": 4318}))
     return found
+
+
+def templates(thing: Object) -> list[tuple[str, Object]]:
+    """The specs of all pods that come of this object, each with the account that it runs as."""
+    account = ACCOUNTS.get(thing["kind"], "default")
+    found = [(spec.get("serviceAccountName", account), spec) for spec in _specs(thing)]
+    return found or ([(account, {})] if thing["kind"] in ACCOUNTS else [])
+
+
+def _specs(value: Any) -> Iterator[Object]:
+    if isinstance(value, dict):
+        if isinstance(value.get("containers"), list):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _specs(part)
 
 
 def selects(selector: Object | None, labels: dict[str, str]) -> bool:

@@ -100,6 +100,28 @@ def a_wide_policy(objects: list[Object]) -> None:
     objects.append({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": name, "spec": spec})
 
 
+def an_account_without_its_token(objects: list[Object]) -> None:
+    of_kind(objects, "ServiceAccount")["mongodb-kubernetes-appdb"]["automountServiceAccountToken"] = False
+
+
+def pods_without_their_token(objects: list[Object]) -> None:
+    template = {"metadata": {}, "spec": {"automountServiceAccountToken": False, "containers": []}}
+    of_kind(objects, "MongoDBCommunity")["mongodb"]["spec"]["statefulSet"]["spec"]["template"] = template
+
+
+def a_role_for_nobody(objects: list[Object]) -> None:
+    of_kind(objects, "RoleBinding")["mongodb-kubernetes-appdb"]["subjects"][0]["namespace"] = "elsewhere"
+
+
+def a_cluster_that_never_grows(objects: list[Object]) -> None:
+    rabbitmq = of_kind(objects, "RabbitmqCluster")["rabbitmq"]["spec"]
+    rabbitmq["rabbitmq"]["additionalConfig"] = "cluster_partition_handling = pause_minority\n"
+
+
+def a_larger_cluster(objects: list[Object]) -> None:
+    of_kind(objects, "RabbitmqCluster")["rabbitmq"]["spec"]["replicas"] = 5
+
+
 PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
     "no Service": (without("Service", "transcripts"), "transcripts has no Service"),
     "no budget": (without("PodDisruptionBudget", "gateway"), "gateway has no PodDisruptionBudget"),
@@ -120,6 +142,15 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
     "a field": (misspelled_field, "terminationGracePeriod"),
     "an operator's field": (of_an_operator, "RabbitmqCluster rabbitmq"),
     "grace": (less_grace, "routing needs"),
+    "an account's token": (an_account_without_its_token, "whose pods get no token"),
+    "a pod's token": (pods_without_their_token, "whose pods get no token"),
+    "a role for nobody": (a_role_for_nobody, "is for an account that is not in this build"),
+    "no solver": (
+        without("NetworkPolicy", "http01-solver"),
+        "in the design, but not allowed: ingress controller -> http01 solver:8089",
+    ),
+    "members": (a_cluster_that_never_grows, "does not bring its queues to 3 members"),
+    "more members": (a_larger_cluster, "does not bring its queues to 5 members"),
     "all public": (everything_public, "/ is public"),
 }
 
