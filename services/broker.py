@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import aio_pika
@@ -30,6 +31,14 @@ CONFIRM_TIMEOUT = 5.0
 HEARTBEAT = 2  # seconds; a connection on which nothing came for 3 * (HEARTBEAT + 1) s is given up
 PUBLISHED = Counter("eloket_facts_published_total", "Facts that the broker confirmed", ["type"])
 UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
+ABSENT_AFTER = 10.0  # seconds; a broker that starts together with us is there by then
+REFUSALS = (
+    aio_pika.exceptions.AuthenticationError,
+    aio_pika.exceptions.ProbableAuthenticationError,
+    aiormq.exceptions.ConnectionNotAllowed,
+    aiormq.exceptions.ChannelAccessRefused,
+    aiormq.exceptions.InvalidFrameError,  # a close where the virtual host was to be opened
+)
 _ABOUT = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.EXCHANGE}
 _published = functools.cache(PUBLISHED.labels)
 
@@ -74,16 +83,28 @@ class Link:
     ) -> None:
         self._url, self._name, self._prepare, self._lost = with_heartbeat(url), name, prepare, lost
         self.up = asyncio.Event()
+        self._began: float | None = None
+        self._unanswered = False  # the last attempt failed, and not because the broker refused us
+
+    @property
+    def absent(self) -> bool:
+        """True while the broker has not answered since the start, for 10 s or longer. A refusal is an answer.
+
+        So a replica that starts during an outage can be told from one whose address or rights are wrong.
+        """
+        late = self._began is not None and time.monotonic() - self._began > ABSENT_AFTER
+        return late and self._unanswered and not self.up.is_set()
 
     async def run(self) -> None:
         """Keeps the link until it is cancelled, then closes it."""
-        failures = 0
+        failures, self._began = 0, time.monotonic()
         while True:
             try:
                 with given_up_is_failure():
                     failures = 0 if await self._once() else failures + 1
             except FAILURES as error:
                 failures += 1
+                self._unanswered = not isinstance(error, REFUSALS)
                 if failures == 1:
                     log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
             finally:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import ValidationError
 
 from services import VERSION, inventory, problems, tracing
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
 Check = Callable[[], bool | Awaitable[bool]]
+DEPENDENCY = Gauge("eloket_dependency_up", "1 while this dependency of the replica is there, else 0", ["dependency"])
 
 DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
 CHECK_LIMIT = 2.5
@@ -46,6 +47,8 @@ class Service:
         self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, Check] = {}
+        self._excuses: dict[str, Callable[[], bool]] = {}  # of dependencies
+        self._met: set[str] = set()  # dependencies that were there once
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._closers: list[Callable[[], Awaitable[None] | None]] = []
         self.app = FastAPI(
@@ -73,6 +76,14 @@ class Service:
         """Readiness needs this to be true (within 2.5 s, without an exception)."""
         self._checks[name] = check
 
+    def depend(self, name: str, check: Check, excused: Callable[[], bool] = lambda: False) -> None:
+        """A dependency that all replicas share: `/readyz` says and `eloket_dependency_up` counts whether it is there.
+
+        When it is lost the replica stays ready: without it every replica would leave its Service at the same time.
+        A replica that has just started is not ready before the dependency was there once, or its absence is `excused`.
+        """
+        self._checks[name], self._excuses[name] = check, excused
+
     def on_drain(self, drain: Callable[[], Awaitable[None]]) -> None:
         """Called at SIGTERM, in the order of registration, before anything is closed."""
         self._drains.append(drain)
@@ -99,11 +110,22 @@ class Service:
         names = list(self._checks)
         answers = await asyncio.gather(*(self._ask(n) for n in names))
         state = dict(zip(names, answers, strict=True))
+        for name in self._excuses:
+            DEPENDENCY.labels(name).set(state[name] == "ok")
+            if state[name] == "ok":
+                self._met.add(name)
         for name, task in self._tasks.items():
             state[f"task_{name}"] = "ended" if task.done() else "ok"
         if self.draining:
             state["draining"] = "yes"
         return state
+
+    def is_ready(self, state: Mapping[str, str]) -> bool:
+        """Whether a replica of which `readiness` says this can answer requests: all is well but lost dependencies."""
+        return all(said == "ok" or self._spared(name) for name, said in state.items())
+
+    def _spared(self, name: str) -> bool:
+        return name in self._excuses and (name in self._met or self._excuses[name]())
 
     async def _ask(self, name: str) -> str:
         try:
@@ -122,11 +144,13 @@ class Service:
         @self.app.get("/readyz", include_in_schema=False)
         async def readyz() -> Response:
             state = await self.readiness()
-            good = all(v == "ok" for v in state.values())
-            return JSONResponse({"status": "ok" if good else "not_ready", "checks": state}, 200 if good else 503)
+            good = self.is_ready(state)
+            whole = "ok" if all(said == "ok" for said in state.values()) else "degraded"
+            return JSONResponse({"status": whole if good else "not_ready", "checks": state}, 200 if good else 503)
 
         @self.app.get("/metrics", include_in_schema=False)
         async def metrics() -> Response:
+            await self.readiness()  # for `eloket_dependency_up`
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @contextlib.asynccontextmanager

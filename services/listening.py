@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 JOIN_LIMIT = 10.0  # after that even a replica that is not ready takes connections: an answer tells more than silence
 
 
+async def _without_port(service: Service) -> dict[str, str]:
+    return {name: said for name, said in (await service.readiness()).items() if name != "port"}
+
+
 class Server(uvicorn.Server):
     """Leaves the signals to us: we drain before the server stops, and exit with 0."""
 
@@ -65,10 +69,10 @@ class SharedPort:
         service.check("port", lambda: self._server.started)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_LIMIT):
-                state = {"own port": "not_yet"}
-                while not self._left and any(said != "ok" for name, said in state.items() if name != "port"):
+                ready = False
+                while not (self._left or ready):
                     await asyncio.sleep(0.1)
-                    state = await service.readiness() if own.started else state
+                    ready = own.started and service.is_ready(await _without_port(service))
         if not self._left:
             await self._server.serve([self._listener])
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -183,10 +184,13 @@ class System:
         return self.pids()[name]
 
     def is_ready(self, name: str) -> bool:
-        """Whether a service, or one replica of it, says that it can do its work now."""
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url(name)}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-        return False
+        """Whether a service, or one replica of it, is ready and all that it depends on is there."""
+        checks = self.checks(name)
+        return bool(checks) and set(checks.values()) == {"ok"}
+
+    def checks(self, name: str) -> dict[str, str]:
+        """What `/readyz` of a service, or of one replica of it, says of each check; empty when it does not answer."""
+        return checks_at(self.url(name))
 
     def wait_ready(self, *names: str, seconds: float = START_SECONDS) -> None:
         """Wait until these services or replicas, or every process of all four, are ready."""
@@ -234,6 +238,19 @@ def running_system(home: Path, command: str | None = None, **variables: str) -> 
     finally:
         if system.process.poll() is None:
             system.stop()
+
+
+def checks_at(url: str) -> dict[str, str]:
+    """What `/readyz` of the process at this address says of each check; empty when it does not answer."""
+    with contextlib.suppress(OSError):
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+                body = json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                body = json.loads(error.read())
+        return dict(body["checks"])
+    return {}
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:

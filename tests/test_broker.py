@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aio_pika
+import aiormq
 import pytest
 from aio_pika.abc import AbstractChannel
+from yarl import URL
 
 from deploy.onemachine import broker as node_files
 from deploy.onemachine import ports, processes
@@ -135,6 +137,37 @@ async def test_a_link_comes_back_after_the_broker_closed_it(vhost_url: str, brok
     await asyncio.sleep(0)
     assert prepared[1].is_closed
     assert not link.up.is_set()
+
+
+@pytest.mark.parametrize("wrong", ["port", "password", "vhost", "rights"])
+async def test_who_never_reached_the_broker_is_told_from_who_was_refused(
+    wrong: str, vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that starts in an outage is ready without its broker; one with wrong settings is not."""
+    monkeypatch.setattr(broker, "ABSENT_AFTER", 0.0)
+    attempts = 0
+    address = URL(vhost_url)
+    url = {
+        "port": str(address.with_port(9)),
+        "password": str(address.with_password("wrong")),
+        "vhost": str(address.with_path("/nobody-made-it")),
+    }.get(wrong, vhost_url)
+
+    async def prepare(channel: AbstractChannel) -> None:
+        raise aiormq.exceptions.ChannelAccessRefused(403, "ACCESS_REFUSED")
+
+    link = Link(url, "refused", prepare)
+    once = link._once
+
+    async def counted() -> bool:
+        nonlocal attempts
+        attempts += 1
+        return await once()
+
+    monkeypatch.setattr(link, "_once", counted)
+    async with kept(link.run):
+        await until(lambda: attempts >= 3, "three attempts")
+        assert link.absent == (wrong == "port")
 
 
 async def test_a_link_whose_channel_is_closed_makes_a_new_one(vhost_url: str) -> None:

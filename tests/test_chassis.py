@@ -151,6 +151,34 @@ async def test_a_check_that_fails_or_hangs_is_not_ready(service: Service, monkey
     assert await service.readiness() == {"hangs": "TimeoutError", "fails": "ConnectionError"}
 
 
+async def test_a_lost_dependency_is_told_and_counted_and_takes_no_replica_away(service: Service) -> None:
+    there, absent = asyncio.Event(), asyncio.Event()
+    service.depend("database", there.is_set, absent.is_set)
+    async with served(service.app) as client:
+
+        async def ask() -> tuple[int, str, str]:
+            answer = await client.get("/readyz")
+            body = await answer.json()
+            return answer.status, body["status"], body["checks"]["database"]
+
+        async def counted() -> str:
+            text = await (await client.get("/metrics")).text()
+            return next(line for line in text.splitlines() if line.startswith('eloket_dependency_up{dependency="data'))
+
+        assert await ask() == (503, "not_ready", "not_yet"), "a new replica has never worked"
+        absent.set()
+        assert await ask() == (200, "degraded", "not_yet"), "what is away for all keeps none out"
+        absent.clear()
+        there.set()
+        assert await ask() == (200, "ok", "ok")
+        assert await counted() == 'eloket_dependency_up{dependency="database"} 1.0'
+        there.clear()
+        assert await ask() == (200, "degraded", "not_yet")
+        assert await counted() == 'eloket_dependency_up{dependency="database"} 0.0'
+        service.draining = True
+        assert (await ask())[:2] == (503, "not_ready")
+
+
 @pytest.mark.parametrize("end", ["returns", "raises", "is cancelled"])
 async def test_a_background_task_that_ends_ends_readiness(service: Service, end: str) -> None:
     gate = asyncio.Event()

@@ -66,7 +66,7 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
 
 
 async def http_ready(port: int, seconds: float = 3.0) -> str | None:
-    """None when `/readyz` on this port answers 200, else what it answers."""
+    """None when `/readyz` on this port answers 200 and says that all dependencies are there, else what it answers."""
     try:
         async with asyncio.timeout(seconds):
             answer = await _get(port, "/readyz")
@@ -74,7 +74,8 @@ async def http_ready(port: int, seconds: float = 3.0) -> str | None:
         return "no answer yet"
     head, _, body = answer.partition(b"\r\n\r\n")
     status = b"".join(head.split(b" ", 2)[1:2]).decode("ascii", "replace")
-    return None if status == "200" else f"{status} {_failed_checks(body)}".strip()
+    failed = _failed_checks(body)
+    return None if status == "200" and not failed else f"{status} {failed}".strip()
 
 
 async def http_silent(port: int, seconds: float = 2.0) -> bool:

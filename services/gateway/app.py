@@ -100,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("tails", upkeep.compare_tails)
     service.background("attendance", upkeep.ask_presence)
     service.background("resync", upkeep.run_resyncs)
-    service.check("broker", lambda: live.up and publisher.up)
+    service.depend("broker", lambda: live.up and publisher.up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)
     service.on_drain(drain)
     service.on_close(upstream.close)

@@ -47,17 +47,23 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     consumers = _consumers(settings, desk, claims)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
+    upgraded = asyncio.Event()
+
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
         await retry_in_place(lambda: read_time(database))
         await retry_in_place(lambda: _prepare_database(database, accounts, list(schedules)))
+        upgraded.set()
         await publisher.link.up.wait()
 
+    async def database_answers() -> bool:
+        return upgraded.is_set() and await ping(database)
+
     _background(service, prepare, consumers, listener, Judge(desk, listener, settings.agent_grace), buttons, desk)
-    service.check("broker", lambda: publisher.up)
-    service.check("database", lambda: ping(database))
-    service.check("consumers", lambda: consumers.running)
-    service.check("heartbeats", lambda: listener.up)
+    service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)
+    service.depend("database", database_answers)
+    service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
+    service.depend("heartbeats", lambda: listener.up, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))

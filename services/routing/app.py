@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 
@@ -60,11 +61,17 @@ def create_app(settings: RoutingSettings) -> FastAPI:
         departments=names,
     )
 
+    prepared = asyncio.Event()
+
     async def consume() -> None:
-        await publisher.link.up.wait()
         await retry_in_place(lambda: read_time(database), patience=float("inf"))
         await retry_in_place(lambda: upgrade(database, STEPS), patience=float("inf"))
+        prepared.set()
+        await publisher.link.up.wait()
         await consumers.run()
+
+    async def database_answers() -> bool:
+        return prepared.is_set() and await ping(database)
 
     service.background("publisher", publisher.run)
     service.background("consumers", consume)
@@ -74,9 +81,9 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
     _watch(service, sweeping)
-    service.check("broker", lambda: publisher.up and citizens.hears)
-    service.check("database", lambda: ping(database))
-    service.check("consumers", lambda: consumers.running)
+    service.depend("broker", lambda: publisher.up and citizens.hears, lambda: publisher.link.absent)
+    service.depend("database", database_answers)
+    service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
     service.on_drain(queue.flush)
     service.on_close(database.client.close)

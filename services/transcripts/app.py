@@ -55,13 +55,17 @@ def create_app(settings: Settings) -> FastAPI:
     notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))
     notes.add(topology.TRANSCRIPTS_SILENCES, stay_handler(store, now_ms))
     backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.standing, *notes.waiting.values()])
-    prepared = asyncio.Event()
+    upgraded, prepared = asyncio.Event(), asyncio.Event()
 
     async def prepare() -> None:
-        await publisher.link.up.wait()
         await retry_in_place(lambda: read_time(database), FOR_EVER)
         await retry_in_place(lambda: upgrade(database, STEPS), FOR_EVER)
+        upgraded.set()
+        await publisher.link.up.wait()
         prepared.set()
+
+    async def database_answers() -> bool:
+        return upgraded.is_set() and await ping(database)
 
     async def consume_messages() -> None:
         await prepare()
@@ -89,9 +93,9 @@ def create_app(settings: Settings) -> FastAPI:
         service.background("silences", Silences(store, publisher, limits, now_ms, well).run)
         if settings.silence_limit < SHORTEST:
             log.warning("silence_limit_too_short_for_people", seconds=settings.silence_limit, least=SHORTEST)
-    service.check("broker", lambda: publisher.up)
-    service.check("database", lambda: ping(database))
-    service.check("consumers", consuming)
+    service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)
+    service.depend("database", database_answers)
+    service.depend("consumers", consuming, lambda: publisher.link.absent)
     service.on_drain(messages.drain)
     service.on_drain(notes.drain)
     service.on_close(database.client.close)

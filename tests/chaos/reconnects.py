@@ -155,7 +155,7 @@ async def watching(system: System, talk: Talk) -> AsyncIterator[Seen]:
             while True:
                 began = time.monotonic()
                 async with http.get(f"{system.url(STAYS)}/readyz") as answer:
-                    seen.not_ready += answer.status != 200
+                    seen.not_ready += (await answer.json())["status"] != "ok"
                 seen.ready.append(time.monotonic() - began)
                 await asyncio.sleep(0.1)
 

@@ -110,6 +110,28 @@ class Scene:
     well: dict[str, str] = field(default_factory=lambda: WELL)
 
 
+def dependencies(job: str, name: str, *replicas: str) -> dict[str, str]:
+    """What the replicas of one service say of one dependency."""
+    return {
+        f'eloket_dependency_up{{job="{job}", instance="{number}", dependency="{name}"}}': values
+        for number, values in enumerate(replicas)
+    }
+
+
+def members(*nodes: str) -> dict[str, str]:
+    """What the nodes of RabbitMQ say of one quorum queue, the leader first, as far as they are its members.
+
+    They also have a classic queue, which is of no concern here.
+    """
+    series = {f'rabbitmq_identity_info{{rabbitmq_node="{number}"}}': "1x300" for number in range(len(nodes))}
+    series['rabbitmq_queue_info{queue="amq.gen-1", queue_type="rabbit_classic_queue", membership="leader"}'] = "1x300"
+    for number, values in enumerate(nodes):
+        part = "follower" if number else "leader"
+        labels = f'queue="transcripts.messages", queue_type="rabbit_quorum_queue", membership="{part}"'
+        series[f'rabbitmq_queue_info{{instance="{number}", vhost="/", {labels}}}'] = values
+    return series
+
+
 BUCKET, COUNT = (f"eloket_gateway_delivery_seconds_{part}" for part in ("bucket", "count"))
 LATE = {f'{COUNT}{{to="agent"}}': "0+100x300"}
 SCENES = [
@@ -136,6 +158,16 @@ SCENES = [
     Scene("EloketButtonUnknown", {'eloket_gateway_button{department="a", reason="closed"}': "1x20"}, "9m", 0),
     Scene("EloketNobodyThere", {'eloket_gateway_button{department="a", reason="no_agents"}': "0 1x90"}, "16m"),
     Scene("EloketNobodyThere", {'eloket_gateway_button{department="a", reason="closed"}': "1x90"}, "16m", 0),
+    Scene("EloketDependencyAway", dependencies("presence", "database", "1 0x20", "0x20"), "4m"),
+    Scene("EloketDependencyAway", dependencies("routing", "consumers", "1x20", "1 0x20"), "4m"),  # one of two
+    Scene(
+        "EloketDependencyAway", dependencies("gateway", "broker", "1 0x2 1x20", "1 0x2 1x20"), "4m", 0
+    ),  # an election
+    Scene("EloketQueueUnderReplicated", members("1x300", "1x300", "_x300"), "30m"),
+    Scene("EloketQueueUnderReplicated", members("1x300", "_x300", "_x300"), "30m"),
+    Scene("EloketQueueUnderReplicated", members("1x300", "1x300", "_x10 1x300"), "30m", 0),  # grown within minutes
+    Scene("EloketQueueUnderReplicated", members("1x300", "1x20 _x10 1x300", "1x300"), "30m", 0),  # a node was restarted
+    Scene("EloketQueueUnderReplicated", members("1x300"), "30m", 0),  # one node alone, as under `make run`
     Scene("EloketLongWait", {'eloket_routing_longest_wait_seconds{department="a"}': "0+30x90"}, "13m"),
     Scene("EloketLongWait", {'eloket_routing_longest_wait_seconds{department="a"}': "200x90"}, "13m", 0),
     Scene(

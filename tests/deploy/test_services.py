@@ -66,7 +66,9 @@ def test_replicas_share_their_port_and_have_one_of_their_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", None),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"status":"ok","checks":{"broker":"ok"}}', None),
+        (b"HTTP/1.1 200 OK\r\n\r\n", None),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"checks":{"broker":"not_yet","database":"ok"}}', "200 broker=not_yet"),
         (b'HTTP/1.1 503 No\r\n\r\n{"checks":{"broker":"not_yet","database":"ok"}}', "503 broker=not_yet"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\nstarting", "503 starting"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n[]", "503 []"),

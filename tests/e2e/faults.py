@@ -35,7 +35,7 @@ async def replaced(system: System, old: dict[str, int], wait: float = PATIENCE) 
 
 
 async def ready(system: System, *names: str) -> None:
-    """Returns when these services, or all four, are ready."""
+    """Returns when these services, or all four, are ready and all that they depend on is there."""
     await asyncio.to_thread(system.wait_ready, *names)
 
 
@@ -62,12 +62,15 @@ def probe(system: System, name: str, path: str) -> int:
         return 0
 
 
-async def until_status(system: System, names: tuple[str, ...], path: str, status: int, wait: float = PATIENCE) -> float:
-    """Seconds until each of these services answers with this status."""
+async def until_missed(system: System, names: tuple[str, ...], check: str, wait: float = PATIENCE) -> float:
+    """Seconds until each of these services says that `check` fails, in an answer of 200: it stays ready."""
     began = time.monotonic()
     for name in names:
         await asyncio.to_thread(
-            wait_for, lambda name=name: probe(system, name, path) == status, f"{name}{path} {status}", wait
+            wait_for,
+            lambda name=name: system.checks(name).get(check, "ok") != "ok" and probe(system, name, "/readyz") == 200,
+            f"{name} without its {check}",
+            wait,
         )
     return time.monotonic() - began
 

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from services import topology
 from services.broker import declare_topology
 from services.contracts import Fact, NotePosted, NoteStored, encode
 from services.transcripts.store import Store
-from tests.real import PATIENCE, ROOT, in_thread, running, wait_for
+from tests.real import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
 from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted
 
@@ -54,11 +53,9 @@ class Replica:
         return self.log.read_text().count("ended with 9")
 
     def is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        """Whether it is ready and all that it depends on is there."""
+        checks = checks_at(f"http://127.0.0.1:{self.port}")
+        return bool(checks) and set(checks.values()) == {"ok"}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.clients import Citizen, agent, button, citizen, new_id, until_blue, until_green
-from tests.e2e.faults import SERVICES, broker_speaks, dead_letters, probe, ready, replaced, strike, until_status
+from tests.e2e.faults import SERVICES, broker_speaks, dead_letters, probe, ready, replaced, strike, until_missed
 from tests.e2e.lasting import lasting_agent, lasting_citizen, talking
 from tests.real import System
 
@@ -24,7 +24,7 @@ async def test_kill_9_amid_a_conversation_loses_doubles_and_reorders_nothing(
         struck = time.monotonic()
         old = strike(frail, *names)
         if "broker" in names:
-            await red_without_the_broker(frail)
+            await open_without_the_broker(frail)
         await replaced(frail, old)
         await broker_speaks(frail)
         restarted = time.monotonic() - struck
@@ -43,11 +43,16 @@ async def test_kill_9_amid_a_conversation_loses_doubles_and_reorders_nothing(
     assert await dead_letters(frail) == {"presence": 0, "routing": 0, "transcripts": 0}
 
 
-async def red_without_the_broker(frail: System) -> None:
-    """Readiness is red, the processes live, the button is blue and a press is refused for the moment."""
-    await until_status(frail, SERVICES, "/readyz", 503)
+async def open_without_the_broker(frail: System) -> None:
+    """Every replica stays in its Service and names the broker; pages, the info sheet and the widget are served.
+
+    The button is blue and a press is refused for the moment.
+    """
+    await until_missed(frail, SERVICES, "broker")
     assert {name: probe(frail, name, "/healthz") for name in SERVICES} == dict.fromkeys(SERVICES, 200)
     assert (await button(frail.base_url))["reason"] == "unknown"
+    pages = ("/widget.js", "/infofiche/algemeen", "/agent", "/")
+    assert {path: probe(frail, "gateway", path) for path in pages} == dict.fromkeys(pages, 200)
     async with citizen(frail.base_url) as visitor:
         answer = await visitor.start()
         assert answer.status == 503

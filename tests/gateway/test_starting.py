@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services import internal
+from services import broker, internal
 from services.contracts import ButtonReason, ChatOpened, ChatStatus, Choice, ChoiceRule, Hold
 from services.departments import load_departments
 from services.gateway import starting
@@ -255,7 +255,9 @@ async def test_a_press_has_bounds(world: World, client: Client) -> None:
     assert (await client.press(""))[1]["code"] == "invalid"
 
 
-async def test_without_a_broker_a_press_is_503_and_the_button_unknown(world: World) -> None:
+async def test_without_a_broker_a_press_is_503_and_the_button_unknown_but_the_pages_are_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = world.settings.model_copy(update={"rabbitmq_url": "amqp://127.0.0.1:9/"})
     async with (
         gateway_of(settings, connected=False) as gateway,
@@ -265,7 +267,16 @@ async def test_without_a_broker_a_press_is_503_and_the_button_unknown(world: Wor
         status, problem, headers = await client.press()
         assert (status, problem["code"], headers["Retry-After"]) == (503, "unavailable", "5")
         assert (await client.ask("GET", "/api/button"))[1]["reason"] == "unknown"
-        assert (await client.ask("GET", "/readyz"))[0] == 503
+        assert (await client.ask("GET", "/readyz"))[0] == 503, "the first connection is waited for"
+        monkeypatch.setattr(broker, "ABSENT_AFTER", 0.0)
+        async with asyncio.timeout(20):
+            while (await client.ask("GET", "/readyz"))[0] != 200:
+                await asyncio.sleep(0.02)
+        said = (await client.ask("GET", "/readyz"))[1]
+        assert (said["status"], said["checks"]["broker"]) == ("degraded", "not_yet")
+        for page in ("/widget.js", "/infofiche/algemeen", "/agent"):
+            async with session.get(page) as answer:
+                assert answer.status == 200
         assert (await client.ask("GET", "/healthz"))[0] == 200
 
 

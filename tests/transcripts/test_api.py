@@ -79,7 +79,7 @@ async def opened(app: FastAPI) -> AsyncIterator[Door]:
         async with asyncio.timeout(PATIENCE):
             while True:
                 async with client.get("/readyz") as answer:
-                    if answer.status == 200:
+                    if (await answer.json())["status"] == "ok":
                         break
                 await asyncio.sleep(0.05)
         yield Door(client)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deploy.onemachine import ports
+from services.broker import ABSENT_AFTER
 from services.contracts import Cause
 from services.transcripts.store import Store
 from tests.real import ROOT, running_database, unique, wait_for
@@ -89,11 +90,27 @@ async def test_it_says_whether_it_can_work_and_ends_well(run: Run, tmp_path: Pat
         with run(url) as service:
             assert {"broker", "database", "consumers", "task_messages", "task_cleaner"} <= service.checks().keys()
             database.close()
-            wait_for(lambda: service.checks().get("status") == "not_ready", "the truth")
-            assert service.checks()["database"] != "ok"
+            wait_for(lambda: service.checks().get("database") != "ok", "the truth")
+            assert service.checks()["status"] == "degraded", "it stays in its Service: so do all other replicas"
             assert service.checks()["broker"] == "ok"
             assert service.lives()
             assert service.kill(signal.SIGTERM) == 0
+
+
+async def test_without_a_broker_it_serves_what_is_stored_but_not_before_its_database_is_upgraded(
+    run: Run, tmp_path: Path
+):
+    dead, mongodb = "amqp://127.0.0.1:9/", f"127.0.0.1:{ports.pick()}"
+    with run(f"mongodb://{mongodb}/", ready=False, RABBITMQ_URL=dead) as service:
+        wait_for(lambda: {"database", "broker"} <= service.checks().keys(), "an answer", 30)
+        await asyncio.sleep(ABSENT_AFTER + 1)  # time is the subject
+        assert service.checks()["status"] == "not_ready", "nothing of it works yet"
+    with (
+        running_database(tmp_path / "database") as url,
+        run(url, prefix=unique("p"), ready=False, RABBITMQ_URL=dead) as service,
+    ):
+        wait_for(lambda: service.checks().get("status") == "degraded", "the answers of a database alone", 30)
+        assert service.checks()["database"] == "ok"
 
 
 async def test_it_refuses_to_start_without_a_secret(run: Run):
