@@ -71,8 +71,8 @@ def pods(objects: Sequence[Object]) -> list[Pod]:
 def templates(thing: Object) -> list[tuple[str, Object]]:
     """The specs of all pods that come of this object, each with the account that it runs as."""
     account = ACCOUNTS.get(thing["kind"], "default")
-    found = [(spec.get("serviceAccountName", account), spec) for spec in _specs(thing)]
-    return found or ([(account, {})] if thing["kind"] in ACCOUNTS else [])
+    specs = list(_specs(thing)) or [{}] * (thing["kind"] in ACCOUNTS)
+    return [(spec.get("serviceAccountName", account), spec) for spec in specs]
 
 
 def _specs(value: Any) -> Iterator[Object]:
