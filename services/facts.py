@@ -17,6 +17,7 @@ from services.clock import utcnow
 from services.values import (
     AgentConnection,
     AgentState,
+    Block,
     ButtonColour,
     ButtonReason,
     Cause,
@@ -66,12 +67,16 @@ class CitizenArrived(Fact):
 
 
 class CloseRequested(Fact):
-    """A participant ended the chat. `agent_id` is that of the agent when `by` is `agent`."""
+    """A participant ended the chat. `agent_id` is that of the agent when `by` is `agent`.
+
+    `block`: that agent also blocks the citizen; it counts for a chat of this agent that has ended already, too.
+    """
 
     type: Literal["close.requested"] = "close.requested"
     chat_id: str
     by: CloseReason
     agent_id: str | None = None
+    block: Block | None = None
 
 
 class ChatAccepted(Fact):

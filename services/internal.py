@@ -7,6 +7,7 @@ that no id or token stands in an access log.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 
@@ -35,7 +36,7 @@ AGENTS = "/internal/agents"  # AgentsQuery → Agents
 BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
 # routing
-CHATS = "/internal/chats"  # ChatsQuery → Chats
+CHATS = "/internal/chats"  # AlikeQuery → Chats
 AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
 TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
 ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments
@@ -122,6 +123,22 @@ class Held(Record):
 
 class ChatsQuery(Record):
     chat_ids: list[str] = Field(max_length=MAX_CHATS)
+
+
+_PREFIX = 18  # characters of a chat id: 60 bits beside the version
+
+
+def prefix_of(chat_id: str) -> str:
+    """What the ids of all chats have in common that were started with one `Idempotency-Key` from one address."""
+    return chat_id[:_PREFIX]
+
+
+class AlikeQuery(ChatsQuery):
+    """`prefixes`: also chats of the last hour whose ids begin like this (`prefix_of`)."""
+
+    prefixes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}$")]] = Field(
+        default_factory=list, max_length=MAX_CHATS
+    )
 
 
 class AgentChatsQuery(Record):

@@ -114,6 +114,14 @@ class Hold(Record):
     choice: Choice | None = None
 
 
+class Block(Record):
+    """An agent keeps the browser of a chat, and with `address` all of its network, from starting chats for a time."""
+
+    minutes: int = Field(ge=1, le=24 * 60)
+    reason: str = Field(min_length=1, max_length=200)
+    address: bool = True
+
+
 class ReleaseReason(StrEnum):
     AGENT_GONE = "agent_gone"
     LOGGED_OUT = "logged_out"

@@ -109,6 +109,10 @@ _SHOWN = {
     ),
     "closed": _frame("closed", {"reason": _words(CloseReason)}),
 }
+BLOCK = _object(
+    {"minutes": {"type": "integer", "minimum": 1, "maximum": 1440}, "reason": {"type": "string", "maxLength": 200}},
+    {"address": {**FLAG, "description": "also everybody behind the citizen's address; true when left out"}},
+)
 _REFUSED = _frame("error", {"code": ERROR, "message": STRING}, {"id": STRING})
 
 FROM_CITIZEN: dict[str, Schema] = {
@@ -129,6 +133,7 @@ TO_CITIZEN: dict[str, Schema] = {
 FROM_AGENT: dict[str, Schema] = {
     "hello": _frame("hello", None, {"chats": {"type": "object", "additionalProperties": SEQ, "maxProperties": 100}}),
     **{kind: _of_chat(schema) for kind, schema in _SAID.items()},
+    "close": _of_chat(_frame("close", None, {"block": BLOCK})),
     "accept": _of_chat(_frame("accept")),
     "refuse": _of_chat(_frame("refuse")),
     "state": _frame("state", {"state": _words(AgentState)}),

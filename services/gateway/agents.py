@@ -26,7 +26,7 @@ from services.gateway.connections import Connection
 from services.gateway.following import Following, NoSuchChat
 from services.gateway.frames import Close
 from services.gateway.hub import Channel
-from services.gateway.posting import Posting, refuse
+from services.gateway.posting import Posting, fact_of, refuse
 from services.gateway.tasks import Tasks
 from services.gateway.transfers import Transfers
 from services.gateway.upstream import Declined, Unavailable
@@ -225,6 +225,9 @@ class Agents:
             return
         chat_id = frame.chat_id
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
+        if chat_id in connection.ended and isinstance(frame, End) and frame.block:
+            self._begin(connection, chat_id, self._tell(connection, fact_of(connection, frame.chat_id or "", frame)))
+            return
         if chat_id is None or chat_id not in self._hub.desks.get(agent.id, ()):
             refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
             return

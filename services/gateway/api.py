@@ -14,7 +14,7 @@ from services.contracts import Record
 from services.departments import Departments
 from services.gateway.buttons import Buttons
 from services.gateway.cookies import clear_session, session_token, set_session
-from services.gateway.limits import CHATS_PER_ADDRESS, Buckets
+from services.gateway.limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, Buckets
 from services.gateway.requests import (
     address_of,
     agent_session,
@@ -23,18 +23,20 @@ from services.gateway.requests import (
     passed_on,
     problems_of,
     read_json,
+    require_origin,
     require_own_origin,
     scheme_of,
     unavailable,
 )
 from services.gateway.settings import Settings
 from services.gateway.shortcut import Shortcut
-from services.gateway.starting import StartChat, Starting
+from services.gateway.starting import Source, StartChat, Starting
 from services.gateway.transfers import can_take
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 from services.tracing import begin_trace
 
+KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
 UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default one."
 
 
@@ -60,28 +62,43 @@ def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> 
         raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
 
 
-def install_chats(app: FastAPI, starting: Starting, settings: Settings) -> None:
+def install_chats(app: FastAPI, starting: Starting, departments: Departments, settings: Settings) -> None:
     """`POST /api/chats`."""
-    presses = Buckets(CHATS_PER_ADDRESS)
+    presses, bare = Buckets(CHATS_PER_ADDRESS), Buckets(BARE_CHATS_PER_ADDRESS)
 
     @app.post(
         "/api/chats",
         status_code=201,
         openapi_extra=body_of(StartChat),
         responses=problems_of(
-            _404="unknown_department", _409="button_blue", _422="invalid", _429="rate_limited", _503="unavailable"
+            _403="origin_not_allowed, blocked",
+            _404="unknown_department",
+            _408="timeout",
+            _409="button_blue",
+            _413="too_large",
+            _415="unsupported_media_type",
+            _422="invalid",
+            _429="rate_limited",
+            _503="unavailable",
         ),
     )
     async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
         """Starts a chat. A repeat with the same `Idempotency-Key` within ten minutes is the same chat."""
         begin_trace(request.headers.get("traceparent"), public=True)
+        require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, StartChat)
-        if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
-            raise Problem(422, "invalid", "An Idempotency-Key has 1 to 255 characters; a UUID is a good one.")
-        address = address_of(request, settings)
+        if department := departments.get(wanted.department):
+            require_origin(request, frozenset(department.origins), settings)
+        if idempotency_key is not None and not KEY_LENGTHS[0] <= len(idempotency_key) <= KEY_LENGTHS[1]:
+            raise Problem(
+                422,
+                "invalid",
+                f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
+            )
+        address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
         if settings.rate_limits == "on":
-            limited(presses.retry_after(address, time.monotonic()))
-        started = await starting.start(wanted, idempotency_key, address)
+            limited((presses if origin else bare).retry_after(address, time.monotonic()))
+        started = await starting.start(wanted, idempotency_key, Source(address, origin))
         return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
 
 
@@ -92,7 +109,16 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         "/api/agent/session",
         status_code=204,
         openapi_extra=body_of(LogIn),
-        responses=problems_of(_401="bad_credentials", _422="invalid", _429="rate_limited", _503="unavailable"),
+        responses=problems_of(
+            _401="bad_credentials",
+            _403="forbidden",
+            _408="timeout",
+            _413="too_large",
+            _415="unsupported_media_type",
+            _422="invalid",
+            _429="rate_limited",
+            _503="unavailable",
+        ),
     )
     async def log_in(request: Request) -> Response:
         """Logs an agent in: 204 and a cookie."""

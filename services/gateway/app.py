@@ -115,12 +115,12 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Content-Disposition", "Retry-After", "ETag"],
         max_age=600,
     )
-    api.install_chats(app, starting, settings)
+    api.install_chats(app, starting, departments, settings)
     api.install_agents(app, upstream, departments, settings)
     ending.install(app, publisher, service.keys, settings)
-    questions.install(app, Questions(publisher, upstream), upstream, service.keys, settings)
+    questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
     assignments.install(app, upstream, departments)
-    files.install(app, upstream, service.keys, settings)
+    files.install(app, upstream, service.keys, departments, settings)
     sockets.install(app, citizens, agents, upstream, departments, limited=settings.rate_limits == "on")
     pages.install(app, buttons, departments, settings)
     return app

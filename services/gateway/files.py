@@ -13,9 +13,10 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from services.contracts import Party, is_id
+from services.departments import Departments
 from services.gateway.limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
 from services.gateway.multipart import FilePart, NotMultipart, file_part
-from services.gateway.requests import agent_session, limited, passed_on, require_chat_token, unavailable
+from services.gateway.requests import agent_session, limited, passed_on, require_chat_token, require_origin, unavailable
 from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.internal import MAX_FILE_BYTES
@@ -36,7 +37,7 @@ PASSED_HEADERS = (
 )
 
 
-def install(app: FastAPI, upstream: Upstream, keys: Keys, settings: Settings) -> None:
+def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departments, settings: Settings) -> None:
     """`/api/chats/{chat_id}/attachments…` and `/api/chats/{chat_id}/transcript`."""
     uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
 
@@ -47,6 +48,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, settings: Settings) ->
     async def actor_of(request: Request, chat_id: str) -> Actor:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         if "authorization" in request.headers:
+            require_origin(request, departments.origins(), settings)
             require_chat_token(request, keys, chat_id)
             return Actor(party=Party.CITIZEN.value, id=chat_id)
         session = await agent_session(request, upstream)

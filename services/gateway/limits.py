@@ -16,6 +16,7 @@ class Limit:
 
 
 CHATS_PER_ADDRESS = Limit(60, 30 / 60)
+BARE_CHATS_PER_ADDRESS = Limit(20, 10 / 60)  # without an `Origin`: no browser sent them
 UPLOADS_PER_CHAT = Limit(25, 1 / 5)
 DOWNLOADS_PER_CHAT = Limit(60, 1)
 ENDINGS_PER_CHAT = Limit(10, 1 / 5)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
+from pydantic import ValidationError
 
-from services.contracts import AgentState, is_id
+from services.contracts import AgentState, Block, is_id
 from services.gateway.verbs import (
     Accept,
     End,
@@ -121,8 +122,16 @@ def _read(raw: Mapping[str, Any], chat_id: str | None) -> Frame | Refused:
     return Read(seq, chat_id) if isinstance(seq, int) and _is_seq(seq) else Refused("invalid", None, chat_id)
 
 
-def _end(_: Mapping[str, Any], chat_id: str | None) -> Frame | Refused:
-    return End(chat_id)
+def _end(raw: Mapping[str, Any], chat_id: str | None) -> Frame | Refused:
+    given = raw.get("block") if chat_id else None
+    if given is None:
+        return End(chat_id)
+    try:
+        block = Block.model_validate(given, strict=True)
+    except ValidationError:
+        return Refused("invalid", None, chat_id)
+    reason = block.reason.strip()
+    return Refused("invalid", None, chat_id) if not reason or "\0" in reason else End(chat_id, block)
 
 
 def _extend(_: Mapping[str, Any], __: str | None) -> Frame | Refused:

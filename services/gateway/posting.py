@@ -142,7 +142,7 @@ def fact_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End)
     assert sender is not None
     if isinstance(frame, End):
         by, agent_id = (CloseReason.AGENT, sender.id) if sender.party is Party.AGENT else (CloseReason.CITIZEN, None)
-        return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id)
+        return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id, block=frame.block)
     if isinstance(frame, WriteNote):
         return NotePosted(
             chat_id=chat_id, id=frame.id, agent_id=sender.id, agent_name=sender.name or "", text=frame.text

@@ -24,6 +24,7 @@ from services.contracts import (
     derived_id,
     is_id,
 )
+from services.departments import Departments
 from services.gateway.frames import stamp
 from services.gateway.limits import QUESTIONS_PER_CHAT, Buckets
 from services.gateway.requests import (
@@ -34,6 +35,7 @@ from services.gateway.requests import (
     problems_of,
     read_json,
     require_chat_token,
+    require_origin,
     unavailable,
 )
 from services.gateway.settings import Settings
@@ -119,7 +121,14 @@ def _left(view: ChatView, given: LeaveQuestion) -> internal.LeftQuestion:
     )
 
 
-def install(app: FastAPI, questions: Questions, upstream: Upstream, keys: Keys, settings: Settings) -> None:
+def install(
+    app: FastAPI,
+    questions: Questions,
+    upstream: Upstream,
+    keys: Keys,
+    departments: Departments,
+    settings: Settings,
+) -> None:
     """`POST /api/chats/{chat_id}/question` for citizens, `/api/questions…` for agents."""
     buckets = Buckets(QUESTIONS_PER_CHAT)
 
@@ -129,10 +138,12 @@ def install(app: FastAPI, questions: Questions, upstream: Upstream, keys: Keys, 
         openapi_extra=body_of(LeaveQuestion),
         responses=problems_of(
             _401="unauthenticated",
-            _403="forbidden",
+            _403="forbidden, origin_not_allowed",
             _404="no_such_chat",
+            _408="timeout",
             _409="not_waiting",
             _413="too_large",
+            _415="unsupported_media_type",
             _422="invalid",
             _429="rate_limited",
             _503="unavailable",
@@ -141,6 +152,7 @@ def install(app: FastAPI, questions: Questions, upstream: Upstream, keys: Keys, 
     async def leave(request: Request, chat_id: str) -> Response:
         """Leaves a question in a chat that waits, or that ended because no agent came. The chat ends."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        require_origin(request, departments.origins(), settings)
         require_chat_token(request, keys, chat_id)
         if settings.rate_limits == "on":
             limited(buckets.retry_after(chat_id, time.monotonic()))

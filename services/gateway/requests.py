@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import orjson
@@ -12,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from services.addresses import client_key, client_scheme, parse
 from services.gateway.cookies import session_token
+from services.gateway.origins import is_foreign, own_origin
 from services.gateway.settings import Settings
-from services.gateway.sockets import own_origin
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.internal import OpenSession
 from services.problems import MEDIA_TYPE, Problem
@@ -22,6 +23,10 @@ from services.tokens import Keys
 log = structlog.get_logger()
 M = TypeVar("M", bound=BaseModel)
 MOST_JSON = 64 * 1024
+JSON = "application/json"
+UNSAID = ("", "application/octet-stream")  # what clients send with no body
+BODY_SECONDS = 20.0  # in which a JSON body must be here
+_CLOSE = {"Connection": "close"}  # the rest of the body is not waited for
 UNTRUSTED = Counter(
     "eloket_gateway_untrusted_forwarded_total", "Requests with a proxy's header from a peer that is not one", ["header"]
 )
@@ -31,12 +36,25 @@ _warned: set[str] = set()  # the headers that were logged
 
 
 async def read_json(request: Request, model: type[M]) -> M:
-    """The body as this model. Problems: 413 `too_large` over 64 KiB, 422 `invalid` for anything that does not fit."""
+    """Return the body as this model.
+
+    Problems: 408 `timeout` when it takes longer than `BODY_SECONDS`, 413 `too_large` over 64 KiB, 415
+    `unsupported_media_type` for what does not say that it is JSON, 422 `invalid` for anything that does not fit.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (JSON, *UNSAID):
+        raise _not_json()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_JSON:
-            raise Problem(413, "too_large", "The request is larger than 64 KiB; send less.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_JSON:
+                    raise Problem(413, "too_large", "The request is larger than 64 KiB; send less.")
+    except TimeoutError:
+        raise Problem(408, "timeout", "The request took too long to arrive; send it again.", _CLOSE) from None
+    if body and kind != JSON:
+        raise _not_json()
     try:
         return model.model_validate(orjson.loads(body or b"{}"))
     except orjson.JSONDecodeError:
@@ -46,6 +64,11 @@ async def read_json(request: Request, model: type[M]) -> M:
         raise Problem(
             422, "invalid", "The request is not as documented; mend what `errors` names.", errors=where
         ) from None
+
+
+def _not_json() -> Problem:
+    """A page of any site may send other types without asking first (a simple request of CORS); JSON it may not."""
+    return Problem(415, "unsupported_media_type", f"Send the body as JSON, with the header Content-Type: {JSON}.")
 
 
 def address_of(request: Request, settings: Settings) -> str:
@@ -76,6 +99,20 @@ def _peer_of(request: Request, header: str, settings: Settings) -> str:
                 advice="If this is your proxy, add it to TRUSTED_PROXIES: until then all its clients share one limit.",
             )
     return peer
+
+
+def require_origin(request: Request, origins: frozenset[str], settings: Settings) -> None:
+    """A citizen's request comes from our pages, from a listed origin, or from no page at all.
+
+    Problem 403 `origin_not_allowed`. `origins`: the listed ones.
+    """
+    if is_foreign(request.headers, origins, scheme_of(request, settings)):
+        raise Problem(
+            403,
+            "origin_not_allowed",
+            "The page that sent this is of a site that may not use the chat of this department. Open the chat on the "
+            "department's own site; whoever runs this site can ask to have it listed.",
+        )
 
 
 def require_own_origin(request: Request) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from contextvars import copy_context
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import structlog
 from fastapi import FastAPI, WebSocket
@@ -22,6 +22,7 @@ from services.gateway.cookies import session_token
 from services.gateway.frames import Close
 from services.gateway.limits import Bucket
 from services.gateway.lines import Line
+from services.gateway.origins import own_origin
 from services.gateway.parsing import parse
 from services.gateway.posting import refuse
 from services.gateway.protocol import SOCKET, HeardProtocol
@@ -162,12 +163,6 @@ def _is_utf8(text: bytes | None) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def own_origin(headers: Any, origins: frozenset[str] = frozenset()) -> bool:
-    """Whether `Origin` is there and equals `Host`, or is one of the listed ones."""
-    origin, host = headers.get("origin", "").lower(), headers.get("host", "").lower()
-    return origin in origins or (bool(host) and origin in (f"http://{host}", f"https://{host}"))
 
 
 def install(

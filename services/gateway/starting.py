@@ -26,6 +26,7 @@ from services.gateway.buttons import Buttons
 from services.gateway.live import Live
 from services.gateway.tasks import Tasks
 from services.gateway.upstream import Declined, Unavailable, Upstream
+from services.internal import prefix_of
 from services.problems import Problem
 from services.tokens import Keys
 
@@ -67,8 +68,17 @@ class StartChat(BaseModel):
     department: str | None = None
     locale: str | None = None
     name: Line | None = None
+    browser: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")] | None = None
     question: Annotated[str, Field(max_length=4_000), AfterValidator(_clean)] | None = None
     form: FormMembers | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a press comes from: the key of its address, and its `Origin` ("" without one)."""
+
+    address: str
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,9 @@ class Started:
 
 class Starting:
     """Starts chats. An `Idempotency-Key` is remembered here and, everywhere, by the chat id derived from it.
+
+    The first half of that id comes from the key and the address, the second also from the body and the `Origin`. So
+    every replica finds the chats of a key by the first half, and sees by the second whether it is the same request.
 
     An agent's place is held before the chat is opened, so that nobody gets a chat that nobody takes.
     """
@@ -99,32 +112,40 @@ class Starting:
         self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
         self._live, self._tasks = live, tasks
         self._departments, self._keys = departments, keys
-        self._recent: OrderedDict[str, float] = OrderedDict()  # chat → when it was started here
-        self._under_way: dict[str, asyncio.Task[Started]] = {}  # by what is derived from the key
+        self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, and when it was started
+        self._under_way: dict[str, tuple[str, asyncio.Task[Started]]] = {}  # by the prefix of the first attempt
 
-    async def start(self, wanted: StartChat, key: str | None, address: str) -> Started:
-        """The chat of this press. Problems: 404 `unknown_department`, 409 `button_blue`, 503 `unavailable`."""
+    async def start(self, wanted: StartChat, key: str | None, source: Source) -> Started:
+        """The chat of this press.
+
+        Problems: 404 `unknown_department`, 409 `button_blue`, 422 `invalid` for a key that came with another request,
+        503 `unavailable`.
+        """
         department = self._departments.get(wanted.department)
         if department is None:
             raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
         if key is None:
             return await self._start(department, wanted, str(uuid4()))
-        same = self._derive(key, address, 0)
-        first = self._under_way.get(same)
-        if first is None:
-            first = self._under_way[same] = asyncio.create_task(self._start_once(department, wanted, key, address))
-            first.add_done_callback(lambda task: self._ended(same, task))
+        chat_id = self._derive(key, wanted, source, 0)
+        prefix = prefix_of(chat_id)
+        if prefix not in self._under_way:
+            task = asyncio.create_task(self._start_once(department, wanted, key, source))
+            self._under_way[prefix] = (chat_id, task)
+            task.add_done_callback(lambda task: self._ended(prefix, task))
         else:
+            first, task = self._under_way[prefix]
+            if first != chat_id:
+                raise _other_request()
             PRESSES.labels(department.id, "repeated").inc()
-        return await asyncio.shield(first)
+        return await asyncio.shield(task)
 
-    def _ended(self, same: str, task: asyncio.Task[Started]) -> None:
-        del self._under_way[same]
+    def _ended(self, prefix: str, task: asyncio.Task[Started]) -> None:
+        del self._under_way[prefix]
         if not task.cancelled():
             task.exception()  # whoever waited for it was told
 
-    async def _start_once(self, department: Department, wanted: StartChat, key: str, address: str) -> Started:
-        chat_id, known = await self._chat_of(key, address)
+    async def _start_once(self, department: Department, wanted: StartChat, key: str, source: Source) -> Started:
+        chat_id, known = await self._chat_of(key, wanted, source)
         if not known:
             return await self._start(department, wanted, chat_id, keyed=True)
         PRESSES.labels(department.id, "repeated").inc()
@@ -206,38 +227,50 @@ class Starting:
             raise _not_now() from error
         log.info("chat_opened", department=department.id, held=hold is not None)
 
-    async def _chat_of(self, key: str, address: str) -> tuple[str, bool]:
-        """The chat id for this key, and whether that chat was started already, within the last ten minutes."""
+    async def _chat_of(self, key: str, wanted: StartChat, source: Source) -> tuple[str, bool]:
+        """The chat id for this request, and whether that chat was started already, within the last ten minutes.
+
+        Raises the problem 422 when another request with this key was made within that time.
+        """
         for attempt in range(100):
-            chat_id = self._derive(key, address, attempt)
-            started = self._recent.get(chat_id)
-            if started is not None and time.monotonic() - started < REPEAT_WITHIN.total_seconds():
+            chat_id = self._derive(key, wanted, source, attempt)
+            recent, at = self._recent.get(prefix_of(chat_id), ("", 0.0))
+            if recent and time.monotonic() - at < REPEAT_WITHIN.total_seconds():
+                if recent != chat_id:
+                    raise _other_request()
                 return chat_id, True
-            age = await self._age(chat_id)
-            if age is None:
+            try:
+                views, spent = await self._upstream.chats_like(chat_id)
+            except Unavailable:
                 return chat_id, False
-            if age < REPEAT_WITHIN:
+            fresh = [view.chat_id for view in views if utcnow() - view.opened_at < REPEAT_WITHIN]
+            if chat_id in fresh:
                 return chat_id, True
+            if fresh:
+                raise _other_request()
+            if not spent and all(view.chat_id != chat_id for view in views):
+                return chat_id, False
+            # The id is used up: its chat is older, or a place was held for it and it was never opened.
         return str(uuid4()), False
 
-    def _derive(self, key: str, address: str, attempt: int) -> str:
-        digest = self._keys.digest("idempotency", f"{address}\n{attempt}\n{key}")
-        return str(UUID(bytes=digest[:16], version=4))
-
-    async def _age(self, chat_id: str) -> timedelta | None:
-        """Since when the chat of this id was opened; None when it can be opened (again)."""
-        try:
-            view, spent = await self._upstream.chat(chat_id)
-        except Unavailable:
-            return None
-        if spent:  # a place was held for it, but it was never opened
-            return REPEAT_WITHIN
-        return utcnow() - view.opened_at if view else None
+    def _derive(self, key: str, wanted: StartChat, source: Source, attempt: int) -> str:
+        who = f"{source.address}\n{attempt}\n{key}"
+        of_key = self._keys.digest("idempotency", who)
+        of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{wanted.model_dump_json()}")
+        return str(UUID(bytes=of_key[:8] + of_request[:8], version=4))
 
     def _remember(self, chat_id: str) -> None:
-        self._recent[chat_id] = time.monotonic()
+        self._recent[prefix_of(chat_id)] = (chat_id, time.monotonic())
         if len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
+
+
+def _other_request() -> Problem:
+    return Problem(
+        422,
+        "invalid",
+        "This Idempotency-Key was used for another request a moment ago; send each new request with a new random key.",
+    )
 
 
 def _blue(department: str, reason: str) -> Problem:

@@ -69,6 +69,7 @@ class Upstream:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._slow = 0
         self._routing_chats = Gathering(self._some_chats, internal.MAX_CHATS)
+        self._routing_alike = Gathering(self._some_alike, internal.MAX_CHATS)
         self._pages = {notes: Gathering(partial(self._some_pages, notes), MOST_PAGES) for notes in (False, True)}
 
     async def close(self) -> None:
@@ -200,6 +201,19 @@ class Upstream:
         """
         answer = await self._routing_chats.ask(chat_id)
         return next((c for c in answer.chats if c.chat_id == chat_id), None), chat_id in answer.spent
+
+    async def chats_like(self, chat_id: str) -> tuple[list[internal.ChatView], bool]:
+        """The chat of this id and recent ones of the same key (`internal.prefix_of`); whether the id is spent.
+
+        Shares questions like `chat`. A routing service of 1.1 knows no prefixes and answers for the id alone.
+        """
+        answer = await self._routing_alike.ask(chat_id)
+        prefix = internal.prefix_of(chat_id)
+        return [c for c in answer.chats if internal.prefix_of(c.chat_id) == prefix], chat_id in answer.spent
+
+    async def _some_alike(self, chat_ids: list[str]) -> internal.Chats:
+        question = internal.AlikeQuery(chat_ids=chat_ids, prefixes=[internal.prefix_of(c) for c in chat_ids])
+        return await self._sure("routing", internal.CHATS, question, internal.Chats)
 
     async def _some_chats(self, chat_ids: list[str]) -> internal.Chats:
         return await self._sure("routing", internal.CHATS, internal.ChatsQuery(chat_ids=chat_ids), internal.Chats)

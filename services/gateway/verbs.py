@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.contracts import AgentState
+from services.contracts import AgentState, Block
 
 
 class Malformed(Exception):
@@ -57,7 +57,10 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class End:
+    """`block`: of an agent alone."""
+
     chat_id: str | None = None
+    block: Block | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -18,10 +19,10 @@ from services.internal import (
     CHATS,
     TRANSFER,
     AgentChatsQuery,
+    AlikeQuery,
     Assignments,
     AssignmentsQuery,
     Chats,
-    ChatsQuery,
     Transfer,
 )
 from services.problems import Problem
@@ -31,6 +32,7 @@ from services.routing.desk import Desk
 from services.routing.pace import wait
 
 log = structlog.get_logger()
+ALIKE_WITHIN = timedelta(hours=1)  # a key is remembered for ten minutes
 
 
 def create_routes(desk: Desk, departments: Departments) -> APIRouter:
@@ -38,9 +40,10 @@ def create_routes(desk: Desk, departments: Departments) -> APIRouter:
     routes = APIRouter()
 
     @routes.post(CHATS)
-    async def chats(query: ChatsQuery, request: Request) -> Chats:
+    async def chats(query: AlikeQuery, request: Request) -> Chats:
         caller(request)
-        return await _views(desk, await desk.store.some(query.chat_ids))
+        since = desk.clock() - ALIKE_WITHIN
+        return await _views(desk, await desk.store.some(query.chat_ids, query.prefixes, since))
 
     @routes.post(AGENT_CHATS)
     async def chats_of_agent(query: AgentChatsQuery, request: Request) -> Chats:

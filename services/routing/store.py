@@ -123,9 +123,13 @@ class Store:
         found = self._chats.find({"state": {"$in": OPEN}, "greeted": True}, {"_id": 1})
         return [d["_id"] async for d in found]
 
-    async def some(self, chat_ids: Sequence[str]) -> list[Chat]:
-        """Those of these chats that are known."""
-        return [_chat(d) async for d in self._chats.find({"_id": {"$in": list(chat_ids)}})]
+    async def some(
+        self, chat_ids: Sequence[str], prefixes: Sequence[str] = (), since: datetime | None = None
+    ) -> list[Chat]:
+        """Those of these chats that are known, and those opened after `since` whose ids begin with a prefix."""
+        wanted: list[Document] = [{"_id": {"$in": list(chat_ids)}}]
+        wanted += [{"_id": {"$gte": p, "$lt": p + "~"}, "opened_at": {"$gte": since}} for p in prefixes]
+        return [_chat(d) async for d in self._chats.find({"$or": wanted} if prefixes else wanted[0])]
 
     async def of_agent(self, agent_id: str) -> list[Chat]:
         """The open chats that are assigned to this agent."""

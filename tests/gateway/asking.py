@@ -21,13 +21,21 @@ class Client:
         """Status, body (JSON where it is any) and headers."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None:
+            named.setdefault("Content-Type", "application/json")
         async with self.session.request(method, path, data=data, headers=named) as answer:
             raw = await answer.read()
             return answer.status, json.loads(raw) if raw else None, answer.headers
 
     async def press(self, key: str | None = None, **members: Any) -> tuple[int, Any, Any]:
-        named = {} if key is None else {"Idempotency_Key": key}
+        """A press on the button; `key` is made as long as an `Idempotency-Key` must be."""
+        named = {} if key is None else {"Idempotency_Key": long(key)}
         return await self.ask("POST", "/api/chats", members, **named)
+
+
+def long(key: str) -> str:
+    """A key that is long enough, the same for the same word."""
+    return f"{key:-<22}"
 
 
 async def show(world: World, client: Client, green: bool = True, revision: int = 9) -> None:

@@ -102,7 +102,9 @@ class Others:
 
     def answer(self, path: str, body: str) -> Any:
         if path == internal.CHATS:
-            ids = internal.ChatsQuery.model_validate_json(body).chat_ids
+            query = internal.AlikeQuery.model_validate_json(body)
+            alike = [c for c in self.chats for p in query.prefixes if c.startswith(p)]
+            ids = list(dict.fromkeys((*query.chat_ids, *alike)))
             spent = [c for c in ids if c in self.spent]
             return internal.Chats(chats=[self.chats[c] for c in ids if c in self.chats], spent=spent)
         if path == internal.AGENT_CHATS:
@@ -110,8 +112,10 @@ class Others:
             assigned = [c for c in self.chats.values() if c.state is ChatStatus.ASSIGNED and c.agent_id == agent_id]
             return internal.Chats(chats=assigned)
         if path == internal.HISTORY:
-            query = internal.HistoryQuery.model_validate_json(body)
-            return internal.History(chats=[self._page(w, query.notes) for w in query.chats if w.chat_id in self.logs])
+            history = internal.HistoryQuery.model_validate_json(body)
+            return internal.History(
+                chats=[self._page(w, history.notes) for w in history.chats if w.chat_id in self.logs]
+            )
         if path == internal.TAILS:
             after = internal.TailsQuery.model_validate_json(body).after or {}
             return internal.Tails(tails={c: seq + 1 for c, seq in after.items() if len(self.logs.get(c, ())) > seq})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contracts import AgentState
+from services.contracts import AgentState, Block
 from services.gateway import frames
 from services.gateway.parsing import AGENT_FRAMES, CITIZEN_FRAMES, parse
 from services.gateway.verbs import (
@@ -74,6 +74,15 @@ def test_a_citizens_frames(members: dict[str, Any], frame: Frame) -> None:
         ({"type": "typing", "chat_id": CHAT, "active": False}, Typing(False, CHAT)),
         ({"type": "read", "chat_id": CHAT, "seq": 0}, Read(0, CHAT)),
         ({"type": "close", "chat_id": CHAT}, End(CHAT)),
+        (
+            {"type": "close", "chat_id": CHAT, "block": {"minutes": 60, "reason": "scheldt"}},
+            End(CHAT, Block(minutes=60, reason="scheldt")),
+        ),
+        (
+            {"type": "close", "chat_id": CHAT, "block": {"minutes": 1440, "reason": "x" * 200, "address": False}},
+            End(CHAT, Block(minutes=1440, reason="x" * 200, address=False)),
+        ),
+        ({"type": "close", "chat_id": CHAT, "block": None}, End(CHAT)),
         ({"type": "accept", "chat_id": CHAT}, Accept(CHAT)),
         ({"type": "refuse", "chat_id": CHAT}, Refuse(CHAT)),
         ({"type": "state", "state": "paused"}, SetState(AgentState.PAUSED)),
@@ -87,6 +96,29 @@ def test_a_citizens_frames(members: dict[str, Any], frame: Frame) -> None:
 )
 def test_an_agents_frames(members: dict[str, Any], frame: Frame) -> None:
     assert read("agent", **members) == frame
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {},
+        [],
+        True,
+        "60",
+        {"minutes": 60},
+        {"reason": "scheldt"},
+        {"minutes": 60, "reason": ""},
+        {"minutes": 60, "reason": " \n"},
+        {"minutes": 60, "reason": "a\0b"},
+        {"minutes": 60, "reason": "x" * 201},
+        {"minutes": 60, "reason": 7},
+        *({"minutes": minutes, "reason": "scheldt"} for minutes in (0, -1, 1441, 2**70, "60", 1.5, True, None)),
+        {"minutes": 60, "reason": "scheldt", "address": "yes"},
+    ],
+)
+def test_a_block_without_a_time_or_a_reason_is_invalid(block: Any) -> None:
+    assert read("agent", type="close", chat_id=CHAT, block=block) == Refused("invalid", None, CHAT)
+    assert read("citizen", type="close", block=block) == End(), "a citizen blocks nobody"
 
 
 @pytest.mark.parametrize(

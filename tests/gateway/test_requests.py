@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from structlog.testing import capture_logs
 
 from services.gateway import requests
+from services.gateway.origins import own_origin
 from services.gateway.requests import (
     MOST_JSON,
     address_of,
@@ -19,7 +20,6 @@ from services.gateway.requests import (
     scheme_of,
 )
 from services.gateway.settings import Settings
-from services.gateway.sockets import own_origin
 from services.gateway.upstream import Declined
 from services.problems import Problem
 
@@ -39,7 +39,8 @@ def request(*chunks: bytes, peer: str | None = "203.0.113.5", **headers: str) ->
     async def receive() -> Any:
         return messages.pop(0)
 
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    named = {"content_type": "application/json", **headers}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
     scope: dict[str, Any] = {
         "type": "http",
         "method": "POST",

@@ -1,8 +1,11 @@
 """`services/gateway/starting.py` behind a real server: pressing the button."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -11,9 +14,9 @@ from services import broker, internal
 from services.contracts import ButtonReason, ChatOpened, ChatStatus, Choice, ChoiceRule, Hold
 from services.departments import load_departments
 from services.gateway import starting
-from services.gateway.starting import StartChat, Starting
+from services.gateway.starting import Source, StartChat, Starting
 from services.problems import Problem
-from tests.gateway.asking import Client, show
+from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
 from tests.gateway.test_buttons import told
@@ -22,6 +25,7 @@ from tests.real import PATIENCE
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=0, idle_for=12.5)
 HOLD = Hold(agent_id=AN, agent_name="An", choice=CHOICE)
+HERE = Source("2001:db8::/64")
 HTML = "<b>An</b> \u202e\u200b"
 
 
@@ -150,7 +154,7 @@ def started_by(world: World, parts: Parts) -> Starting:
 
 async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
     parts.buttons.hear(told(9))
-    started = await started_by(world, parts).start(StartChat(), None, "::1")
+    started = await started_by(world, parts).start(StartChat(), None, HERE)
     await until(lambda: started.chat_id in parts.live._late, "the binding, which goes later")
     assert started.chat_id in parts.live._bound
     assert parts.idle, "a citizen who never comes leaves nothing"
@@ -162,18 +166,18 @@ async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blu
     world.others.held = internal.Held(hold=HOLD)
     channel, parts.publisher._channel = parts.publisher._channel, None  # the broker takes nothing for a moment
     with pytest.raises(Problem, match="unavailable"):
-        await one.start(StartChat(), "sleutel", "::1")
+        await one.start(StartChat(), long("sleutel"), HERE)
     parts.publisher._channel = channel
     parts.buttons.hear(told(10, green=False))
     another = started_by(world, parts)
     with pytest.raises(Problem, match="button_blue"):
-        await another.start(StartChat(), None, "::1")
+        await another.start(StartChat(), None, HERE)
     assert len(holds(world)) == 1, "without a key there is nothing to find again"
     world.others.held = internal.Held(reason=ButtonReason.BUSY)
     with pytest.raises(Problem, match="button_blue"):
-        await another.start(StartChat(), "andere", "::1")
+        await another.start(StartChat(), long("andere"), HERE)
     world.others.held = internal.Held(hold=HOLD)
-    started = await another.start(StartChat(), "sleutel", "::1")
+    started = await another.start(StartChat(), long("sleutel"), HERE)
     opened = (await world.hear(ChatOpened))[0]
     assert (opened.chat_id, opened.held) == (started.chat_id, HOLD)
     assert [h.again for h in holds(world)] == [False, True, True], "a blue button gives nobody a new place"
@@ -251,8 +255,9 @@ async def test_a_wrong_press_is_invalid(world: World, client: Client, body: Any)
 
 async def test_a_press_has_bounds(world: World, client: Client) -> None:
     assert (await client.ask("POST", "/api/chats", {"question": "x" * 65_536}))[0] == 413
-    assert (await client.press("x" * 256))[1]["code"] == "invalid"
-    assert (await client.press(""))[1]["code"] == "invalid"
+    for key in ("x" * 256, "", "1", "x" * 21):
+        status, problem, _ = await client.ask("POST", "/api/chats", {}, Idempotency_Key=key)
+        assert (status, problem["code"]) == (422, "invalid"), key
 
 
 async def test_without_a_broker_a_press_is_503_and_the_button_unknown_but_the_pages_are_there(
@@ -283,9 +288,131 @@ async def test_without_a_broker_a_press_is_503_and_the_button_unknown_but_the_pa
 async def test_too_many_presses_from_one_address_are_429(world: World) -> None:
     settings = world.settings.model_copy(update={"rate_limits": "on"})
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client, origin = Client(session), {"Origin": f"http://{gateway.address}"}
+        for most, headers in ((60, origin), (20, {})):  # a browser tells its page
+            answers = [await client.ask("POST", "/api/chats", {}, **headers) for _ in range(most)]
+            assert {a[0] for a in answers} == {409}
+            status = 409
+            for _ in range(most):  # a slow machine has earned some more meanwhile
+                status, problem, said = await client.ask("POST", "/api/chats", {}, **headers)
+                if status != 409:
+                    break
+            assert (status, problem["code"]) == (429, "rate_limited")
+            assert int(said["Retry-After"]) >= 1
+
+
+# ── who may press ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LISTED, ELSEWHERE = "https://www.stad.be", "https://premies.be"
+
+
+@pytest.fixture
+async def listed(world: World, tmp_path: Path) -> AsyncIterator[Client]:
+    """A gateway where one site may use the department `algemeen`, and another one `premies`."""
+    text = world.settings.departments_file.read_text("utf-8").replace("origins = []", f'origins = ["{LISTED}"]', 1)
+    text = text.replace('id = "premies"\n', f'id = "premies"\norigins = ["{ELSEWHERE}"]\n')
+    departments = tmp_path / "departments.toml"
+    departments.write_text(text, "utf-8")
+    settings = world.settings.model_copy(update={"departments_file": departments, "trusted_proxies": "127.0.0.1"})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         client = Client(session)
-        answers = [await client.press() for _ in range(61)]
-        assert {a[0] for a in answers[:60]} == {409}
-        status, problem, headers = answers[60]
-        assert (status, problem["code"]) == (429, "rate_limited")
-        assert int(headers["Retry-After"]) >= 1
+        await show(world, client)
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"Origin": "{own}"}, 201),
+        ({"Origin": "{own}", "Sec_Fetch_Site": "same-origin"}, 201),
+        ({"Origin": LISTED}, 201),
+        ({"Origin": LISTED, "Sec_Fetch_Site": "cross-site"}, 201),
+        ({"Sec_Fetch_Site": "none"}, 201),
+        ({"Host": "loket.be", "Origin": "https://loket.be", "X_Forwarded_Proto": "https"}, 201),
+        ({"Host": "loket.be:443", "Origin": "https://loket.be", "X_Forwarded_Proto": "https"}, 201),
+        ({"Host": "loket.be", "Origin": "http://loket.be", "X_Forwarded_Proto": "https"}, 403),
+        ({"Origin": ELSEWHERE}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "{own}.evil.example"}, 403),
+        ({"Origin": f"{LISTED}.evil.example"}, 403),
+        ({"Origin": "{own}", "Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+    ],
+)
+async def test_only_our_own_pages_and_those_listed_press_the_button(
+    world: World, listed: Client, headers: dict[str, str], status: int
+) -> None:
+    own = str(listed.session._base_url).rstrip("/")
+    given = {name: value.replace("{own}", own) for name, value in headers.items()}
+    answered, said, _ = await listed.ask("POST", "/api/chats", {}, **given)
+    assert answered == status, said
+    if status == 403:
+        assert said["code"] == "origin_not_allowed"
+        assert holds(world) == []
+        assert world.heard(ChatOpened) == []
+
+
+@pytest.mark.parametrize("path", ["/api/chats", "/api/chats/{chat}/question", "/api/agent/session"])
+async def test_a_body_that_does_not_say_it_is_json_is_refused(world: World, client: Client, path: str) -> None:
+    """What a form or a page of another site can send without asking first (CORS simple requests)."""
+    await show(world, client)
+    chat_id = str(uuid4())
+    path, bearer = path.replace("{chat}", chat_id), f"Bearer {KEYS.chat_token(chat_id)}"
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json", "*/*"):
+        status, problem, _ = await client.ask("POST", path, {}, Content_Type=kind, Authorization=bearer)
+        assert (status, problem["code"]) == (415, "unsupported_media_type"), kind
+    async with client.session.post(path, data=b"{}", skip_auto_headers=["Content-Type"]) as answer:
+        assert answer.status in (401, 415)
+    assert world.heard(ChatOpened) == []
+
+
+async def test_json_may_name_its_character_set_and_an_empty_body_needs_no_type(world: World, client: Client) -> None:
+    await show(world, client)
+    assert (await client.ask("POST", "/api/chats", {}, Content_Type="Application/JSON; charset=utf-8"))[0] == 201
+    assert (await client.ask("POST", "/api/chats"))[0] == 201
+
+
+# ── one key, one request ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_key_with_another_body_or_origin_is_refused_and_gives_no_other_chat(
+    world: World, client: Client
+) -> None:
+    await show(world, client)
+    _, first, _ = await client.press("sleutel", name="An")
+    for members in ({"name": "Bert"}, {}, {"name": "An", "question": "Hoe?"}):
+        status, problem, _ = await client.press("sleutel", **members)
+        assert (status, problem["code"]) == (422, "invalid"), members
+        assert "token" not in problem
+    own = str(client.session._base_url).rstrip("/")
+    headers = {"Idempotency_Key": long("sleutel"), "Origin": own}
+    assert (await client.ask("POST", "/api/chats", {"name": "An"}, **headers))[0] == 422
+    assert (await client.press("sleutel", name="An", unknown=1))[1] == first, "what is ignored makes no difference"
+    assert len(world.heard(ChatOpened)) == 1
+
+
+async def test_two_requests_with_one_key_at_once_are_not_one_chat(world: World, client: Client) -> None:
+    await show(world, client)
+    answers = await asyncio.gather(*(client.press("sleutel", name=name) for name in ("An", "Bert", "An", "Bert")))
+    assert sorted(a[0] for a in answers) == [201, 201, 422, 422]
+    assert len({a[1]["chat_id"] for a in answers if a[0] == 201}) == 1
+
+
+async def test_another_replica_refuses_another_request_with_the_same_key(world: World, client: Client) -> None:
+    await show(world, client)
+    first = (await client.press("sleutel", name="An"))[1]
+    chat_id, opened = first["chat_id"], (await world.hear(ChatOpened))[0].opened_at
+    world.others.chats[chat_id] = view(1, ChatStatus.WAITING, chat_id=chat_id, opened_at=opened)
+    async with gateway_of(world.settings) as replica, aiohttp.ClientSession(f"http://{replica.address}") as session:
+        other = Client(session)
+        await show(world, other)
+        assert (await other.press("sleutel", name="Bert"))[0] == 422
+        assert (await other.press("sleutel", name="An"))[1] == first
+        world.others.chats[chat_id] = view(1, ChatStatus.CLOSED, chat_id=chat_id, opened_at=LONG_AGO)
+        status, later, _ = await other.press("sleutel", name="Bert")
+        assert status == 201, "after ten minutes it is a new press"
+        assert later["chat_id"] != chat_id

@@ -3,10 +3,13 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 from services.contracts import Choice, ChoiceRule, CloseReason, CloseRequested, Form, Hold
 from services.routing import assignment, transfers
 from tests.routing.scene import Scene, opening
+
+PREFIX = "0b5ca1ab-1e00-4abc"
 
 
 async def test_a_chat_comes_back_as_it_was_written(scene: Scene) -> None:
@@ -144,3 +147,14 @@ async def test_the_latest_assignments_of_departments_come_first_and_are_few(scen
     assert await latest("algemeen", limit=2) == chats[:2:-1]
     assert await latest("premies", "algemeen", limit=2) == [other, chats[-1]]
     assert await latest() == []
+
+
+async def test_chats_of_one_key_are_found_by_the_beginning_of_their_ids(scene: Scene) -> None:
+    one, other = (f"{PREFIX}-8{digit * 3}-{digit * 12}" for digit in "0f")
+    for chat_id in (one, other, str(uuid4())):
+        fact = opening().model_copy(update={"chat_id": chat_id})
+        await scene.store.change(chat_id, lambda c, f=fact: assignment.opened(c, f, scene.now()))  # type: ignore[misc]
+    hour = timedelta(hours=1)
+    assert {c.id for c in await scene.store.some([], [PREFIX], scene.now() - hour)} == {one, other}
+    assert [c.id for c in await scene.store.some([one], [], scene.now())] == [one]
+    assert {c.id for c in await scene.store.some([one], [PREFIX], scene.now() + hour)} == {one}, "others are too old"

@@ -6,11 +6,13 @@ const KEY_LASTS = 9 * 60_000; // ms
 
 /** Asks for one chat, however often: `{record}` or `{code, seconds, infofiche}`. */
 export async function startChat(base, store, details) {
+  const sent = JSON.stringify(details);
   const old = store.read("start");
-  const start = old && Date.now() - old.at < KEY_LASTS ? old : { key: newId(), at: Date.now() };
+  const same = old && old.sent === sent && Date.now() - old.at < KEY_LASTS; // another body needs another key
+  const start = same ? old : { key: newId(), at: Date.now(), sent };
   store.write("start", start);
   const headers = { "Content-Type": "application/json", "Idempotency-Key": start.key };
-  const request = { method: "POST", headers, body: JSON.stringify(details), credentials: "omit", signal: AbortSignal.timeout(20_000) };
+  const request = { method: "POST", headers, body: sent, credentials: "omit", signal: AbortSignal.timeout(20_000) };
   try {
     const answer = await fetch(`${base}/api/chats`, request);
     const body = await answer.json().catch(() => ({}));

@@ -1,0 +1,42 @@
+"""RULES of which page a request comes from: `Origin` (RFC 6454), `Sec-Fetch-Site` (W3C Fetch Metadata). No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_PORTS = {"http": ":80", "https": ":443"}
+
+
+def own_origin(
+    headers: Mapping[str, str], origins: frozenset[str] = frozenset(), schemes: tuple[str, ...] = ("http", "https")
+) -> bool:
+    """Tell whether `Origin` is there and equals `Host`, or is one of the listed ones.
+
+    Args:
+        headers: those of the request, by lower-case name.
+        origins: the listed origins, in lower case.
+        schemes: those that the own origin may have.
+    """
+    origin, host = headers.get("origin", "").lower(), headers.get("host", "").lower()
+    if origin in origins:
+        return True
+    return bool(host) and any(
+        origin in (f"{scheme}://{host}", f"{scheme}://{host.removesuffix(_PORTS[scheme])}") for scheme in schemes
+    )
+
+
+def is_foreign(headers: Mapping[str, str], origins: frozenset[str], scheme: str) -> bool:
+    """Tell whether another site's page sent this request: one whose origin is neither ours nor listed.
+
+    A request without `Origin` is not a page's (a browser names it in every POST), unless `Sec-Fetch-Site` says so.
+
+    Args:
+        headers, origins: as for `own_origin`.
+        scheme: of the own origin, as the browser used it. With `http` an own origin may also be `https`: a proxy that
+            is not trusted may have ended TLS.
+    """
+    schemes = ("https",) if scheme == "https" else ("http", "https")
+    if "origin" in headers and not own_origin(headers, origins, schemes):
+        return True
+    site = headers.get("sec-fetch-site", "").lower()
+    return site in ("cross-site", "same-site") and headers.get("origin", "").lower() not in origins
