@@ -41,7 +41,13 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "presence")
     database = open_database(settings, "presence")
     buttons = button.Buttons(database, publisher, schedules, utcnow)
-    desk = Desk(database, publisher, buttons.wake, left=lambda agent_id: listener.online.discard(agent_id))
+    desk = Desk(
+        database,
+        publisher,
+        buttons.wake,
+        left=lambda agent_id: listener.online.discard(agent_id),
+        connected=lambda *asked: listener.connected(*asked),
+    )
     claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
     listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)
     consumers = _consumers(settings, desk, claims)
