@@ -234,6 +234,7 @@ class GatewayConnections(Fact):
 
     Transient and never backlogged. `counter` grows within an `incarnation` (one run of one gateway process); the
     highest wins. `chats` is None in those that speak of agents alone (most: the citizens' list is told every 6 s).
+    `active`: agents who used their console lately, with the seconds since; only those whose page said so.
     """
 
     type: Literal["gateway.connections"] = "gateway.connections"
@@ -241,6 +242,7 @@ class GatewayConnections(Fact):
     counter: Whole
     agents: list[AgentConnection]
     chats: list[str] | None = None
+    active: dict[str, float] | None = None
     leaving: bool = False
 
 

@@ -161,6 +161,7 @@ class ChatView(Record):
     agent_id: str | None = None
     agent_name: str | None = None
     accepted: bool = False
+    accept_by: datetime | None = None  # until when its agent can accept it, while it is assigned and not accepted
     position: int | None = None
     wait: float | None = None  # seconds until its turn, by recent history; None when that is not known
     detail: Detail | None = None

@@ -34,6 +34,7 @@ DEAD_EXCHANGE = "eloket.dead"
 DELIVERY_LIMIT = 20
 BUTTON_INTERVAL = 2.0  # seconds between repetitions of every department's colour
 HEARTBEAT_INTERVAL = 2.0  # seconds between a gateway's lists of connections
+ACTIVE_LASTS = 15.0  # seconds for which an agent whose page said so counts as at work
 MOST_TOGETHER = 16  # facts in one broker message: most of the gain, and a chat's neighbours are few
 MESSAGES_MAX_LENGTH = 1_000_000  # messages that may wait for transcripts before publishers are refused
 

@@ -70,6 +70,10 @@ CHAT = _object(
     },
     {
         "accepted": FLAG,
+        "accept_seconds": {
+            **_or_null(SECONDS),
+            "description": "seconds left to accept it; null: accepted, or not known",
+        },
         "transferred": {**FLAG, "description": "a colleague gave it to this agent, who may still refuse it"},
         "returned": {**_or_null(RETURNED), "description": "why it came back to this agent after he transferred it"},
     },
@@ -135,6 +139,7 @@ FROM_AGENT: dict[str, Schema] = {
     **{kind: _of_chat(schema) for kind, schema in _SAID.items()},
     "close": _of_chat(_frame("close", None, {"block": BLOCK})),
     "accept": _of_chat(_frame("accept")),
+    "active": _frame("active"),
     "refuse": _of_chat(_frame("refuse")),
     "state": _frame("state", {"state": _words(AgentState)}),
     "transfer": _of_chat(
@@ -147,7 +152,11 @@ FROM_AGENT: dict[str, Schema] = {
     "note": _of_chat(_frame("note", {"id": ID, "text": TEXT})),
 }
 TO_AGENT: dict[str, Schema] = {
-    "welcome": _frame("welcome", {"agent": AGENT, "chats": {"type": "array", "items": CHAT}}),
+    "welcome": _frame(
+        "welcome",
+        {"agent": AGENT, "chats": {"type": "array", "items": CHAT}},
+        {"frames": {"type": "array", "items": STRING, "description": "frames beyond version 1 that may be sent"}},
+    ),
     "assigned": _frame("assigned", {"chat": CHAT}),
     "unassigned": _of_chat(_frame("unassigned", {"reason": LOST})),
     **{kind: _of_chat(schema) for kind, schema in _SHOWN.items() if kind != "sync"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,6 +11,7 @@ import structlog
 
 from services import internal
 from services.broker import Publisher, Unconfirmed
+from services.clock import utcnow
 from services.contracts import (
     ChatAccepted,
     ChatStatus,
@@ -32,6 +34,7 @@ from services.gateway.transfers import Transfers
 from services.gateway.upstream import Declined, Unavailable
 from services.gateway.verbs import (
     Accept,
+    Active,
     End,
     Extend,
     Frame,
@@ -50,7 +53,7 @@ log = structlog.get_logger()
 
 
 class Agents:
-    """Answers agents' frames. `changed` is called when a connection of an agent comes or goes."""
+    """Answers agents' frames. `changed` is called when an agent's first connection comes or his last one goes."""
 
     def __init__(
         self,
@@ -89,9 +92,6 @@ class Agents:
             if self._hub.register.join(connection):
                 self._hub.desks[agent.id] = set()
             self._changed()
-            if connection.token and await self._upstream.session(connection.token) is None:
-                connection.close(Close.UNAUTHENTICATED, "logged out")  # its end was told before it was heard here
-                return
         async with connection.answering:
             view = await self._self_view(connection)
             views = await self._upstream.chats_of_agent(agent.id)
@@ -119,8 +119,9 @@ class Agents:
             channel = channels[view.chat_id]
             pages[view.chat_id] = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
         held = [v for v in held if v.chat_id in connection.followed]
-        chats = [frames.chat_for_agent(v, pages[v.chat_id].last_seq) for v in held]
-        connection.send(frames.frame("welcome", agent=frames.agent(agent), chats=chats))
+        now = utcnow()
+        chats = [frames.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
+        connection.send(frames.frame("welcome", agent=frames.agent(agent), chats=chats, frames=frames.ADDED))
         for view in held:
             chat_id = view.chat_id
             await self._show_log(connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0))
@@ -213,7 +214,7 @@ class Agents:
                 return
             page = await self._following.first_page(channel, 0, notes=True)
             if chat_id in connection.followed:
-                connection.send(frames.frame("assigned", chat=frames.chat_for_agent(view, page.last_seq)))
+                connection.send(frames.frame("assigned", chat=frames.chat_for_agent(view, page.last_seq, utcnow())))
                 await self._show_log(connection, channel, page, 0)
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,6 +226,9 @@ class Agents:
         assert not isinstance(frame, Hello | Extend)
         if isinstance(frame, SetState):
             self._begin(connection, None, self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
+            return
+        if isinstance(frame, Active):
+            connection.active_at = asyncio.get_running_loop().time()
             return
         chat_id = frame.chat_id
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
@@ -285,7 +289,7 @@ class Agents:
             return
         if self._hub.register.leave(connection):
             self._hub.desks.pop(agent.id, None)
-        self._changed()
+            self._changed()
         self._following.live.unfollow(agent.id)
         for chat_id in tuple(connection.followed):
             if channel := self._hub.channels.get(chat_id):

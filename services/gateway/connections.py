@@ -53,6 +53,7 @@ class Connection:
         self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
         self.accepted: set[str] = set()  # an agent's chats that a person has seen here
         self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while he followed them
+        self.active_at = float("-inf")  # when an agent's page last said that its user is at work, on the loop's clock
         self.extended_at = float("-inf")  # when a citizen last said here that he stays
         self.lines: dict[str, Line] = {}
         self.in_hand = 0  # pieces of work that frames of this connection began (`services/gateway/tasks.py`)

@@ -115,8 +115,14 @@ def error(code: str, id_: str | None = None, chat_id: str | None = None, **membe
     return orjson.dumps({**shown, **members})
 
 
-def chat_for_agent(chat: ChatView, last_seq: int) -> dict[str, Any]:
-    """A chat as an agent gets it in `assigned` and `welcome`."""
+ADDED = ("active",)
+"""Frames that this gateway takes from agents beyond version 1: a page sends them only to one that names them, for to a
+gateway of an earlier release they are no frames of the protocol (4400)."""
+
+
+def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -> dict[str, Any]:
+    """Describe a chat as an agent gets it in `assigned` and `welcome`; `now`, to say how long it can be accepted."""
+    left = (chat.accept_by - now).total_seconds() if chat.accept_by and now else None
     return {
         "chat_id": chat.chat_id,
         "department": chat.department,
@@ -127,6 +133,7 @@ def chat_for_agent(chat: ChatView, last_seq: int) -> dict[str, Any]:
         "opened_at": stamp(chat.opened_at),
         "last_seq": last_seq,
         "accepted": chat.accepted,
+        "accept_seconds": None if left is None else max(0, round(left)),
         "transferred": chat.transferred,
         "returned": chat.returned.value if chat.returned else None,
     }

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from services.contracts import AgentState, Block, is_id
 from services.gateway.verbs import (
     Accept,
+    Active,
     End,
     Extend,
     Frame,
@@ -35,7 +36,8 @@ MAX_CHATS_IN_HELLO = 100
 MAX_SEQ = 2**31
 _BOTH = frozenset({"hello", "message", "typing", "read", "close"})
 CITIZEN_FRAMES = _BOTH | {"extend"}
-AGENT_FRAMES = _BOTH | {"accept", "refuse", "state", "transfer", "note"}
+AGENT_FRAMES = _BOTH | {"accept", "active", "refuse", "state", "transfer", "note"}
+_WITHOUT_CHAT = frozenset({"state", "active"})
 
 
 def parse(data: str | bytes, party: Literal["citizen", "agent"]) -> Frame | Refused:
@@ -52,7 +54,7 @@ def parse(data: str | bytes, party: Literal["citizen", "agent"]) -> Frame | Refu
     if kind == "hello":
         return _hello(raw, party)
     chat_id = raw.get("chat_id") if party == "agent" else None
-    if party == "agent" and kind != "state" and not is_id(chat_id):
+    if party == "agent" and kind not in _WITHOUT_CHAT and not is_id(chat_id):
         return Refused("invalid", _given_id(raw))
     return _BUILDERS[kind](raw, chat_id)
 
@@ -142,6 +144,10 @@ def _accept(_: Mapping[str, Any], chat_id: str | None) -> Frame | Refused:
     return Accept(chat_id) if chat_id else Refused("invalid")
 
 
+def _active(_: Mapping[str, Any], __: str | None) -> Frame | Refused:
+    return Active()
+
+
 def _refuse(_: Mapping[str, Any], chat_id: str | None) -> Frame | Refused:
     return Refuse(chat_id) if chat_id else Refused("invalid")
 
@@ -169,6 +175,7 @@ _BUILDERS = {
     "close": _end,
     "extend": _extend,
     "accept": _accept,
+    "active": _active,
     "refuse": _refuse,
     "state": _state,
     "transfer": _transfer,

@@ -74,6 +74,11 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class Active:
+    """The agent uses the keyboard or the pointer in the console while a chat waits for their acceptance."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """The agent does not want the chat that was transferred to him."""
 
@@ -93,4 +98,4 @@ class TransferChat:
     note: str | None
 
 
-Frame = Hello | Post | WriteNote | Typing | Read | End | Extend | Accept | Refuse | SetState | TransferChat
+Frame = Hello | Post | WriteNote | Typing | Read | End | Extend | Accept | Active | Refuse | SetState | TransferChat

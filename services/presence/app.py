@@ -46,7 +46,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         publisher,
         buttons.wake,
         left=lambda agent_id: listener.online.discard(agent_id),
-        connected=lambda *asked: listener.connected(*asked),
+        at_work=lambda agent_id: listener.at_work(agent_id),
     )
     claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
     listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)

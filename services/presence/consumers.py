@@ -96,7 +96,10 @@ def on_queue_changed(desk: Desk) -> Handler:
 
 
 def on_state(desk: Desk) -> Handler:
-    """state.requested and accept.overdue: the agent is available or paused. A fact delivered again changes nothing."""
+    """state.requested and accept.overdue: the agent is available or paused. A fact delivered again changes nothing.
+
+    An agent who uses their console is not paused for the first chats that they do not accept in time: they are there.
+    """
 
     async def state(fact: Fact) -> None:
         assert isinstance(fact, StateRequested | AcceptOverdue)
@@ -104,6 +107,9 @@ def on_state(desk: Desk) -> Handler:
             wanted, cause, mark = fact.state, "request", fact.event_id
         else:
             wanted, cause, mark = AgentState.PAUSED, "accept_overdue", f"{fact.chat_id}/{fact.turn}"
+            if desk.at_work(fact.agent_id) and await store.spare(desk.db, fact.agent_id, mark, desk.clock()):
+                log.info("agent_not_paused", agent_id=fact.agent_id, chat_id=fact.chat_id)
+                return
         if await store.set_state(desk.db, fact.agent_id, wanted, cause, mark, desk.clock()):
             desk.wake()
             log.info("agent_state_changed", agent_id=fact.agent_id, state=wanted.value, cause=cause)

@@ -34,7 +34,13 @@ async def _indexes_of_sweeps(db: Database) -> None:
     )
 
 
+async def _missed_chats(db: Database) -> None:
+    """When each agent, at work, last did not accept a chat in time."""
+    await db["agents"].update_many({"missed": {"$exists": False}}, {"$set": {"missed": []}})
+
+
 STEPS = (
     Step("indexes of agents, sessions and attempts", _first_indexes),
     Step("indexes of what is told again", _indexes_of_sweeps),
+    Step("chats that an agent at work missed", _missed_chats),
 )

@@ -1,8 +1,7 @@
 """Logged-in sessions and attempts to log in, in the database.
 
-sessions: {_id: session_id, agent_id, token_hash, expires_at, ended_at, told}: only the SHA-256 of the random token is
-kept. `told`: the gateways were told that it is over. A session that is over stays until all that follows from it is
-done; the TTL index is for what nobody ever asked for again.
+sessions: {_id: session_id, agent_id, token_hash, expires_at, ended_at}: only the SHA-256 of the random token is kept.
+A session that is over stays until all who must know were told; the TTL index is for what nobody ever asked for again.
 attempts: {_id, count, expires_at}: tries for one username from one address.
 """
 
@@ -11,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -26,17 +24,11 @@ ATTEMPTS_SECONDS = 300
 
 @dataclass(frozen=True)
 class Session:
-    """One login of an agent. `ended_at`: when it was ended before it expired. `told`: gateways know that it is over."""
+    """One login of an agent."""
 
     id: str
     agent_id: str
     expires_at: datetime
-    ended_at: datetime | None = None
-    told: bool = False
-
-    def over_for(self, now: datetime) -> float:
-        """Seconds since it was ended or expired."""
-        return (now - (self.ended_at or self.expires_at)).total_seconds()
 
 
 async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tuple[Session, str]:
@@ -58,7 +50,7 @@ async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tup
 async def find(db: Database, token: str, now: datetime) -> Session | None:
     """The live session of this token."""
     doc = await db["sessions"].find_one({"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}})
-    return _read(doc) if doc else None
+    return Session(doc["_id"], doc["agent_id"], doc["expires_at"]) if doc else None
 
 
 async def end(db: Database, token: str, now: datetime) -> Session | None:
@@ -67,7 +59,7 @@ async def end(db: Database, token: str, now: datetime) -> Session | None:
     if doc is None:
         return None
     await db["sessions"].update_one({"_id": doc["_id"], "ended_at": None}, {"$set": {"ended_at": now}})
-    return _read({**doc, "ended_at": doc["ended_at"] or now})
+    return Session(doc["_id"], doc["agent_id"], doc["expires_at"])
 
 
 async def end_all_of(db: Database, agent_ids: Iterable[str], now: datetime) -> None:
@@ -84,26 +76,18 @@ async def over(db: Database, now: datetime, age: float) -> list[Session]:
         *await db["sessions"].find({"ended_at": {"$lt": before}}).to_list(None),
         *await db["sessions"].find({"ended_at": None, "expires_at": {"$lt": before}}).to_list(None),
     ]
-    return [_read(doc) for doc in docs]
-
-
-async def told(db: Database, session_id: str) -> None:
-    """The gateways know that this session is over; what becomes of its agent is not decided yet."""
-    await db["sessions"].update_one({"_id": session_id}, {"$set": {"told": True}})
+    return [Session(doc["_id"], doc["agent_id"], doc["expires_at"]) for doc in docs]
 
 
 async def forget(db: Database, session_id: str) -> None:
-    """All that follows from the end of this session is done."""
+    """Everyone who must know that this session is over was told."""
     await db["sessions"].delete_one({"_id": session_id})
 
 
-async def live(db: Database, agent_ids: Iterable[str], now: datetime) -> dict[str, set[str]]:
-    """The live sessions of each of these agents who has any."""
+async def logged_in(db: Database, agent_ids: Iterable[str], now: datetime) -> set[str]:
+    """Those of these agents who have a live session."""
     wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
-    found: dict[str, set[str]] = {}
-    async for doc in db["sessions"].find(wanted, {"agent_id": 1}):
-        found.setdefault(doc["agent_id"], set()).add(doc["_id"])
-    return found
+    return {doc["agent_id"] async for doc in db["sessions"].find(wanted, {"agent_id": 1})}
 
 
 async def admit(db: Database, username: str, address: str, now: datetime) -> float:
@@ -128,10 +112,6 @@ async def admit(db: Database, username: str, address: str, now: datetime) -> flo
 async def absolve(db: Database, username: str, address: str) -> None:
     """A right password: earlier attempts do not count."""
     await db["attempts"].delete_one({"_id": _digest(f"{address}\n{username}")})
-
-
-def _read(doc: Mapping[str, Any]) -> Session:
-    return Session(doc["_id"], doc["agent_id"], doc["expires_at"], doc["ended_at"], doc.get("told", False))
 
 
 def _digest(text: str) -> str:

@@ -1,15 +1,16 @@
 """The agents and their seats in the database. Each change is one compare-and-set on one document, and idempotent.
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
-idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice}], v, cause, untold_since, heard}. `v` grows
-with every change but those of seats; `untold_since` marks a change that is still to be told; `heard` are the last facts
-acted on; `idle_since`: when he last gave up a seat, came, or ended a pause.
+idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice}], v, cause, untold_since, heard, missed}.
+`v` grows with every change but those of seats; `untold_since` marks a change that is still to be told; `heard` are the
+last facts acted on; `missed`: when the agent, at work, last did not accept a chat in time; `idle_since`: when he last
+gave up a seat, came, or ended a pause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import UpdateOne
@@ -20,6 +21,8 @@ from services.presence.accounts import Account
 from services.presence.availability import Agent, Seat
 from services.presence.choice import Candidate
 
+MISSED = 2  # chats that an agent at work may miss within `MISSED_WITHIN` without being paused
+MISSED_WITHIN = timedelta(minutes=10)
 HEARD = 20  # facts of one agent that are remembered, so that one delivered again late changes nothing
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
@@ -55,6 +58,7 @@ def _upsert(account: Account, now: datetime) -> UpdateOne:
         "cause": "",
         "untold_since": None,
         "heard": [],
+        "missed": [],
     }
     return UpdateOne({"_id": account.id}, {"$set": known, "$setOnInsert": first}, upsert=True)
 
@@ -269,11 +273,27 @@ async def set_offline(db: Database, agent_id: str, v: int, reason: ReleaseReason
 async def set_state(db: Database, agent_id: str, state: AgentState, cause: str, fact: str, now: datetime) -> bool:
     """Available or paused; False when he was already, or when this `fact` was acted on before."""
     fresh = {"_id": agent_id, "heard": {"$ne": fact}}
-    fields = {"state": state.value, **({"idle_since": now} if state is AgentState.AVAILABLE else {})}
+    fields = {"state": state.value, **({"idle_since": now, "missed": []} if state is AgentState.AVAILABLE else {})}
     if await _change(db, {**fresh, "state": {"$ne": state.value}}, fields, cause, now, heard=fact):
         return True
     await db["agents"].update_one(fresh, {"$push": {"heard": {"$each": [fact], "$slice": -HEARD}}})
     return False
+
+
+async def spare(db: Database, agent_id: str, fact: str, now: datetime) -> bool:
+    """Whether a chat that this agent did not accept in time, though at work, is let pass. Idempotent for each `fact`.
+
+    False from the third one within `MISSED_WITHIN` on: then the agent is to be paused.
+    """
+    expected = {
+        "_id": agent_id,
+        "heard": {"$ne": fact},
+        "$or": [{f"missed.{MISSED - 1}": {"$exists": False}}, {"missed.0": {"$lt": now - MISSED_WITHIN}}],
+    }
+    update = {
+        "$push": {"heard": {"$each": [fact], "$slice": -HEARD}, "missed": {"$each": [now], "$slice": -MISSED}},
+    }
+    return (await db["agents"].update_one(expected, update)).modified_count == 1
 
 
 async def told(db: Database, agent_id: str, v: int) -> None:

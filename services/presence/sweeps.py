@@ -100,8 +100,7 @@ async def tell_changes(desk: Desk, age: float = MARKS) -> None:
 async def close_sessions(desk: Desk, age: float = MARKS) -> None:
     """What follows from the end of each session that ended or expired so long ago."""
     for session in await sessions.over(desk.db, desk.clock(), age):
-        if not session.told:
-            repaired("session_over", session.agent_id)
+        repaired("session_over", session.agent_id)
         await close_session(desk, session)
 
 

@@ -108,6 +108,6 @@ async def _views(desk: Desk, chats: Iterable[Chat]) -> Chats:
     for chat in known:
         order = orders.get(chat.department or "") if chat.waits else None
         position = order.places.get(chat.id) if order else None
-        views.append(view_of(chat, position, wait(position, order.pace if order else None)))
+        views.append(view_of(chat, position, wait(position, order.pace if order else None), desk.limits.accept))
     spent = [chat.id for chat in known if chat.closed and chat.opened_at is None]
     return Chats(chats=[view for view in views if view], spent=spent)

@@ -140,8 +140,13 @@ def state_of(chat: Chat) -> ChatState | None:
     )
 
 
-def view_of(chat: Chat, position: int | None = None, wait: float | None = None) -> ChatView | None:
-    """The chat as other services are shown it; None while its opening has not been heard."""
+def view_of(
+    chat: Chat, position: int | None = None, wait: float | None = None, accept: timedelta | None = None
+) -> ChatView | None:
+    """The chat as other services are shown it; None while its opening has not been heard.
+
+    `accept`: how long its agent has to accept it.
+    """
     if chat.state is None or chat.cause is None or not chat.department or chat.opened_at is None:
         return None
     return ChatView(
@@ -158,6 +163,7 @@ def view_of(chat: Chat, position: int | None = None, wait: float | None = None) 
         agent_id=chat.agent_id,
         agent_name=chat.agent_name,
         accepted=chat.accepted,
+        accept_by=_accept_by(chat, accept),
         position=position,
         wait=wait,
         detail=chat.detail,
@@ -167,3 +173,9 @@ def view_of(chat: Chat, position: int | None = None, wait: float | None = None) 
         opened_at=chat.opened_at,
         closed_at=chat.closed_at,
     )
+
+
+def _accept_by(chat: Chat, accept: timedelta | None) -> datetime | None:
+    if accept is None or chat.assigned_at is None or not chat.assigned or chat.accepted:
+        return None
+    return chat.assigned_at + accept

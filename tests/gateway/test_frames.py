@@ -2,8 +2,9 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,15 @@ def test_a_warning_of_silence_and_its_end() -> None:
 def test_a_chat_says_whether_it_may_be_refused_or_came_back(returned: Detail | None, shown: str | None) -> None:
     chat = frames.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, transferred=not returned, returned=returned), 7)
     assert (chat["transferred"], chat["returned"]) == (not returned, shown)
+
+
+def test_a_chat_says_how_long_it_can_be_accepted() -> None:
+    def left(**more: Any) -> Any:
+        return frames.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7, NOW)["accept_seconds"]
+
+    assert left(accept_by=NOW + timedelta(seconds=29.6)) == 30
+    assert left(accept_by=NOW - timedelta(seconds=1)) == 0
+    assert left() is None
 
 
 def test_an_error_says_what_to_do_and_which_frame_it_was() -> None:

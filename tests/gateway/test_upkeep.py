@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services import internal
+from services import internal, topology
 from services.contracts import AgentState, ChatStatus, CitizenPresence, GatewayConnections
 from services.gateway import upkeep as module
 from services.gateway.attendance import FORGET_AFTER
@@ -49,6 +49,15 @@ async def test_the_list_names_agents_with_their_best_connection_and_citizens(wor
     assert (first.chats, second.chats) == ([CHAT], None)
     assert (first.counter, second.counter) == (1, 2)
     assert {parts.heartbeat.list_now().chats is None, parts.heartbeat.list_now().chats is None} == {True, False}
+
+
+async def test_the_list_says_who_used_their_console_lately(world: World, parts: Parts) -> None:
+    now = asyncio.get_running_loop().time()
+    for agent_id, active_at in ((AN, now - 9), (AN, now - 2), (BERT, now - topology.ACTIVE_LASTS - 1)):
+        connection = fresh_agent(agent_id)
+        connection.active_at = active_at
+        parts.hub.register.join(connection)
+    assert parts.heartbeat.list_now().active == {AN: pytest.approx(2, abs=0.5)}
 
 
 async def test_the_list_is_told_at_each_change_and_a_last_time(world: World, parts: Parts) -> None:

@@ -17,6 +17,7 @@ SAID: dict[str, dict[str, Any]] = {
     "read": {"seq": 1},
     "close": {},
     "accept": {},
+    "active": {},
     "refuse": {},
     "state": {"state": "paused"},
     "transfer": {"to": {"agent": AN}},

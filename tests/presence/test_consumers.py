@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -26,6 +27,7 @@ from services.contracts import (
 )
 from services.database import Database
 from services.presence import store, sweeps
+from services.presence.availability import Agent
 from services.presence.claims import Claims
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state
 from services.presence.consumers import on_wanted as wishes_of
@@ -245,6 +247,41 @@ async def test_who_does_not_accept_is_paused_once(desk: Desk, ear: Ear, chat: st
         (AgentState.AVAILABLE, "request"),
         (AgentState.AVAILABLE, "request"),
     ]
+
+
+async def test_who_is_at_work_is_paused_for_the_third_chat_that_they_miss_and_not_before(desk: Desk) -> None:
+    await there(desk.db, AN)
+    now = utcnow()
+    working = replace(desk, at_work=lambda agent_id: agent_id == AN.id, clock=lambda: now)
+    missed = [AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id) for _ in range(3)]
+    for fact in (missed[0], missed[0], missed[1], missed[1]):
+        await on_state(working)(fact)
+        assert (await agent_of(desk)).state is AgentState.AVAILABLE
+    await on_state(working)(missed[2])
+    assert (await agent_of(desk)).state is AgentState.PAUSED
+    assert (await agent_of(desk)).cause == "accept_overdue"
+    await on_state(working)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
+    await on_state(working)(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
+    assert (await agent_of(desk)).state is AgentState.AVAILABLE
+
+
+async def test_a_missed_chat_of_long_ago_does_not_count(desk: Desk) -> None:
+    await there(desk.db, AN)
+    now = utcnow()
+    for missed_at in (now, now, now + store.MISSED_WITHIN * 2, now + store.MISSED_WITHIN * 2):
+        working = replace(desk, at_work=lambda agent_id: True, clock=lambda at=missed_at: at)
+        await on_state(working)(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
+    assert (await agent_of(desk)).state is AgentState.AVAILABLE
+
+
+async def agent_of(desk: Desk) -> Agent:
+    found = await store.agent(desk.db, AN.id)
+    assert found is not None
+    return found
+
+
+def new_chat() -> str:
+    return str(uuid.uuid4())
 
 
 async def test_a_state_of_nobody_is_ignored(desk: Desk) -> None:

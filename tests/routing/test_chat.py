@@ -1,6 +1,7 @@
 """What of a chat is told, and when there is nothing to tell yet."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from services.contracts import Cause, ChatStatus, CloseReason
 from services.routing.chat import Chat, state_of, view_of
@@ -28,6 +29,21 @@ def test_the_fact_never_holds_what_the_citizen_told_of_himself() -> None:
     assert "An" not in fact.model_dump_json()
     assert "Waar?" not in fact.model_dump_json()
     assert (fact.v, fact.turn, fact.state, fact.cause) == (1, 1, ChatStatus.WAITING, Cause.OPENED)
+
+
+def test_the_view_says_until_when_an_assigned_chat_can_be_accepted() -> None:
+    assigned = replace(WAITING, state=ChatStatus.ASSIGNED, agent_id="an", assigned_at=NOW)
+    limit = timedelta(seconds=30)
+
+    def until(chat: Chat, accept: timedelta | None = limit) -> datetime | None:
+        view = view_of(chat, accept=accept)
+        assert view is not None
+        return view.accept_by
+
+    assert until(assigned) == NOW + limit
+    assert until(assigned, None) is None
+    assert until(replace(assigned, accepted=True)) is None
+    assert until(WAITING) is None
 
 
 def test_the_view_has_it_and_the_position() -> None:
