@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import * as rules from "../../services/gateway/web/agent/desk.js";
-import { isNew, keep as keepEntry, unread } from "../../services/gateway/web/agent/entry.js";
+import { isNew, keep as keepEntry, secondsLeft, unread, unsent } from "../../services/gateway/web/agent/entry.js";
 import * as talk from "../../services/gateway/web/lib/conversation.js";
 import * as notes from "../../services/gateway/web/agent/notes.js";
 
@@ -255,4 +255,80 @@ test("frames of unknown chats and unknown frames change nothing", () => {
   const state = start({ type: "assigned", chat: chat("a") });
   for (const frame of [message("z", 1), { type: "novelty" }, { type: "closed", chat_id: "z" }, { type: "note", chat_id: "z", id: "n" }, { type: "citizen", chat_id: "z", online: true }])
     assert.deepEqual(after(state, frame).state, state);
+});
+
+const typed = (draft) => (one) => ({ ...one, draft: { ...one.draft, ...draft } });
+
+test("a new chat comes in front by itself only where nobody is at work", () => {
+  const none = start({ type: "assigned", chat: chat("b") });
+  assert.ok(rules.mayOpen(none, true) && rules.mayOpen(none, false));
+  const open = rules.select(start({ type: "assigned", chat: chat("a") }, { type: "assigned", chat: chat("b") }), "a");
+  assert.ok(!rules.mayOpen(open, false));
+  for (const end of [{ type: "closed", chat_id: "a", reason: "citizen" }, { type: "unassigned", chat_id: "a", reason: "transferred" }, { type: "closed", chat_id: "a", reason: "inactive" }]) {
+    const ended = after(open, end).state;
+    assert.ok(rules.mayOpen(ended, false), end.type);
+    assert.ok(!rules.mayOpen(ended, true), "keys were pressed just now");
+    assert.ok(!rules.mayOpen(rules.update(ended, "a", typed({ text: "Uw dossier" })), false), "a message is half written");
+    assert.ok(!rules.mayOpen(rules.update(ended, "a", typed({ note: "let op" })), false), "a note is half written");
+  }
+  const gone = after(open, welcome(chat("b"))).state; // it ended while there was no connection
+  assert.ok(!rules.mayOpen(rules.update(gone, "a", typed({ text: "Uw dossier" })), false));
+});
+
+test("the cursor goes into a new chat by itself only when no other chat made way and nothing is half written", () => {
+  const none = start({ type: "assigned", chat: chat("b") });
+  assert.ok(rules.mayType(none, false));
+  assert.ok(!rules.mayType(none, true));
+  assert.ok(!rules.mayType(rules.update(none, "b", typed({ text: "x" })), false));
+  const ended = rules.select(after(none, { type: "closed", chat_id: "b", reason: "citizen" }).state, "b");
+  assert.ok(!rules.mayType(ended, false));
+});
+
+test("what is added to an ended chat has failed at once and is not sent when another one is", () => {
+  let state = after(start({ type: "assigned", chat: chat("a") }), { type: "closed", chat_id: "a", reason: "citizen" }).state;
+  state = rules.update(state, "a", (one) => unsent({ ...one, talk: talk.post(one.talk, "late", { text: "te laat" }) }));
+  assert.deepEqual(rules.find(state, "a").talk.pending.map((item) => [item.state, item.code]), [["failed", "chat_closed"]]);
+  assert.deepEqual(rules.due(state, HERE).frames, []);
+});
+
+test("the notes that the server keeps stand in an ended chat, each once", () => {
+  const note = { id: "n1", agent_id: "bert", name: "Bert", text: "identiteit nagekeken", at: "2026-11-23T08:00:05Z" };
+  let state = after(start({ type: "assigned", chat: chat("a") }), { type: "note", chat_id: "a", ...note }, { type: "closed", chat_id: "a", reason: "agent" }).state;
+  state = rules.desk(AGENT, JSON.parse(JSON.stringify(rules.keep(state))));
+  assert.deepEqual(rules.find(state, "a").book.notes, []);
+  state = rules.noted(rules.noted(state, "a", [note]), "a", [note]);
+  assert.deepEqual(rules.find(state, "a").book.notes.map((one) => one.text), ["identiteit nagekeken"]);
+});
+
+test("frames beyond version 1 are those that the last welcome named", () => {
+  assert.deepEqual(start().frames, []);
+  const state = after(rules.desk(AGENT, null), { ...welcome(), frames: ["active"] }).state;
+  assert.deepEqual(state.frames, ["active"]);
+  assert.deepEqual(after(state, welcome()).state.frames, []); // another gateway, of an earlier release
+});
+
+test("the time to accept is counted from what the server said last", () => {
+  const state = start({ type: "assigned", chat: chat("a", { accept_at: 30_000 }) });
+  assert.deepEqual([0, 29_001, 31_000].map((now) => secondsLeft(rules.find(state, "a"), now)), [30, 1, 0]);
+  const again = after(state, welcome(chat("a", { accept_at: 90_000 }))).state;
+  assert.equal(secondsLeft(rules.find(again, "a"), 60_000), 30);
+  assert.equal(secondsLeft(rules.find(start({ type: "assigned", chat: chat("b") }), "b"), 0), null);
+});
+
+test("ending with a block is one frame, told again after a reconnect, and kept over a reload", () => {
+  const block = { minutes: 60, reason: "bedreiging", address: true };
+  let state = start({ type: "assigned", chat: chat("a") });
+  state = rules.update(state, "a", (one) => ({ ...one, closing: true, block }));
+  const frame = { type: "close", chat_id: "a", block };
+  assert.deepEqual(rules.due(state, AWAY).frames, [frame]);
+  assert.deepEqual(rules.due(after(rules.disconnected(state), welcome(chat("a"))).state, AWAY).frames, [frame]);
+  const again = rules.desk(AGENT, JSON.parse(JSON.stringify(rules.keep(state))));
+  assert.deepEqual(rules.due(after(again, welcome(chat("a"))).state, AWAY).frames, [frame]);
+});
+
+test("a block that is refused after the end is told", () => {
+  let state = after(start({ type: "assigned", chat: chat("a") }), { type: "closed", chat_id: "a", reason: "citizen" }).state;
+  state = rules.update(state, "a", (one) => ({ ...one, blocking: true }));
+  const { effects } = after(state, { type: "error", code: "not_yours", chat_id: "a" });
+  assert.deepEqual(effects, [{ type: "block_refused", id: "a" }]);
 });

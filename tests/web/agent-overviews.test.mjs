@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { figuresOf, reasonOf } from "../../services/gateway/web/agent/assignments.js";
-import { contactLink, hasNews } from "../../services/gateway/web/agent/questions.js";
+import { asRead, contactLink, hasNews, holderOf } from "../../services/gateway/web/agent/questions.js";
 import { speaker } from "../../services/gateway/web/agent/texts.js";
 import { span } from "../../services/gateway/web/agent/times.js";
 
@@ -39,4 +39,18 @@ test("why an agent got a chat is said in words, with the figures", () => {
 test("a span of time reads in its two largest units", () => {
   assert.deepEqual([0, 0.4, 59, 60, 61, 3600, 3725, -1].map((one) => span(one, "en")), ["0 secs", "0 secs", "59 secs", "1 min", "1 min 1 sec", "1 hr", "1 hr 2 mins", "0 secs"]);
   assert.equal(span(61, "nl"), "1 min 1 sec");
+});
+
+test("a question is dealt with by nobody, by this agent or by a colleague", () => {
+  assert.equal(holderOf({ claimed: null }, "an"), "nobody");
+  assert.equal(holderOf({}, "an"), "nobody"); // of a server that knows no claims
+  assert.equal(holderOf({ claimed: { agent_id: "an" } }, "an"), "me");
+  assert.equal(holderOf({ claimed: { agent_id: "bert" } }, "an"), "colleague");
+});
+
+test("the conversation of a question is one that has ended, with what was said and noted", () => {
+  const said = { opened_at: "2026-11-23T08:00:00Z", closed_at: "2026-11-23T08:09:00Z", messages: [{ seq: 1, id: "m1", from: "citizen", text: "Waar?", at: "2026-11-23T08:00:01Z" }] };
+  const note = { id: "n1", agent_id: "b", name: "Bert", text: "gebeld", at: "2026-11-23T08:05:00Z" };
+  const one = asRead({ chat_id: "c", department: "d", locale: "fr", name: "Lien", at: "2026-11-23T08:09:00Z" }, said, [note]);
+  assert.deepEqual([one.talk.messages.map((message) => message.text), one.book.notes.map((written) => written.text), one.about.locale, one.ended.kind], [["Waar?"], ["gebeld"], "fr", "closed"]);
 });

@@ -21,20 +21,25 @@ export async function ask(method, path, body) {
 
 export const me = () => ask("GET", "/api/agent/me");
 export const login = (username, password) => ask("POST", "/api/agent/session", { username, password });
-export const logout = () => ask("DELETE", "/api/agent/session");
+export const logout = (everywhere = false) => ask("DELETE", `/api/agent/session${everywhere ? "?everywhere=true" : ""}`);
+export const settings = () => ask("GET", "/api/settings");
 export const colleagues = (department) => ask("GET", `/api/agents?department=${encodeURIComponent(department)}`);
 export const questions = () => ask("GET", "/api/questions");
-export const questionDone = (chat) => ask("POST", `/api/questions/${encodeURIComponent(chat)}/done`);
+const questionUrl = (chat, what) => `/api/questions/${encodeURIComponent(chat)}/${what}`;
+export const questionDone = (chat) => ask("POST", questionUrl(chat, "done"));
+export const questionClaim = (chat) => ask("POST", questionUrl(chat, "claim"));
+export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"));
+export const notes = (chat) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`);
 export const assignments = (department) => ask("GET", `/api/assignments?department=${encodeURIComponent(department)}&limit=100`);
 export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
 
-/** Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`; the cookie lets it through. */
-export const transcriptUrl = (chat, format) => `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}`;
+/** Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through. */
+export const transcriptUrl = (chat, format, language) => `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}${language ? `&lang=${language}` : ""}`;
 
 export const attachmentUrl = (chat, id) => `/api/chats/${encodeURIComponent(chat)}/attachments/${encodeURIComponent(id)}`;
 
 /**
- * Uploads a file: `{done, cancel}`; `done` is a promise of `{ok, body, code}`, code `cancelled` after `cancel()`.
+ * Uploads a file: `{done, cancel}`; `done` is a promise of `{ok, body, code, reason}`, code `cancelled` after `cancel()`.
  * `onProgress(share)` gets 0 to 1. (XMLHttpRequest, for fetch tells no progress of what goes up.)
  */
 export function upload(chat, file, onProgress) {
@@ -43,10 +48,10 @@ export function upload(chat, file, onProgress) {
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () => {
       const body = parsed(request.responseText);
-      resolve({ ok: request.status === 201 && Boolean(body?.id), body, code: uploadCode(request.status, body) });
+      resolve({ ok: request.status === 201 && Boolean(body?.id), body, code: uploadCode(request.status, body), reason: body?.reason ?? null });
     };
-    request.onerror = () => resolve({ ok: false, body: null, code: "unavailable" });
-    request.onabort = () => resolve({ ok: false, body: null, code: "cancelled" });
+    request.onerror = () => resolve({ ok: false, body: null, code: "unavailable", reason: null });
+    request.onabort = () => resolve({ ok: false, body: null, code: "cancelled", reason: null });
   });
   const form = new FormData();
   form.append("file", file);
@@ -65,7 +70,7 @@ function parsed(words) {
 
 // A proxy before the server may refuse in words of its own: then the status tells.
 const uploadCode = (status, body) =>
-  body?.code ?? { 403: "forbidden", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ?? "other";
+  body?.code ?? { 403: "forbidden", 408: "too_slow", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ?? "other";
 
 /** A new UUID; also on plain http, where `randomUUID` is missing. */
 export function newId() {

@@ -20,7 +20,7 @@ export function figuresOf(t, choice) {
   ];
 }
 
-/** `{element, draw(desk), focus(), stop()}` of the agent's departments; `names()` names them by id, `acts` as in `overview`. */
+/** `{element, draw(), focus(), stop()}` of the agent's departments; `names()` names them by id, `acts` as in `overview`. */
 export function assignmentsView(t, { departments, names, acts }) {
   let list = null;
   let at = null;
@@ -54,8 +54,7 @@ export function assignmentsView(t, { departments, names, acts }) {
     rows.replaceChildren(...(list ?? []).map((one) => row(t, one)));
   }
 
-  function draw(desk) {
-    frame.draw(desk);
+  function draw() {
     for (const option of select.options) text(option, names().get(option.value) ?? option.value);
   }
 
@@ -67,7 +66,7 @@ function row(t, one) {
   const id = one.chat_id.slice(0, 8);
   const cells = {
     time: [el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))],
-    chat: [el("a", { href: api.transcriptUrl(one.chat_id, "html"), download: "", "aria-label": t("assignments.chat_of", { id }) }, id), " ", el("small", {}, t("assignments.turn", { n: one.turn }))],
+    chat: [el("a", { href: api.transcriptUrl(one.chat_id, "html", t.language), download: "", "aria-label": t("assignments.chat_of", { id }) }, id), " ", el("small", {}, t("assignments.turn", { n: one.turn }))],
     agent: [el("bdi", {}, one.agent_name)],
     waited: [span(one.waited, t.language)],
     reason: [el("strong", {}, reasonOf(t, one.choice)), el("small", {}, figuresOf(t, one.choice).join(" · "))],

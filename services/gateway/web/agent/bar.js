@@ -62,7 +62,8 @@ function menu(t, { name, sound, acts }) {
     el("p", {}, t("logged_in_as", { name })),
     languageChoice(t, "menu-language", acts.language),
     el("label", { class: "switch" }, box, t("sound")), blocked, notifications(t),
-    button(t("logout"), { "data-testid": "logout", on: { click: acts.logout } }));
+    button(t("logout"), { "data-testid": "logout", on: { click: acts.logout } }),
+    button(t("logout.everywhere"), { "data-testid": "logout-everywhere", on: { click: acts.logoutEverywhere } }));
   const details = el("details", { class: "menu" }, el("summary", {}, icon("menu"), el("span", { class: "words" }, t("menu"))), sheet);
   details.addEventListener("toggle", () => (blocked.hidden = sound.ready() || !sound.on));
   details.addEventListener("keydown", (event) => {

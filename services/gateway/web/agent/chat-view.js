@@ -4,16 +4,20 @@ import { composer } from "./composer.js";
 import { attribute, button, el, icon, text } from "./dom.js";
 import { endKey, handover, isNew, isOffer } from "./entry.js";
 import { messageLog } from "./log.js";
+import { timeLeft } from "./news.js";
 import { known } from "./texts.js";
 import { clock } from "./times.js";
 
 const WIDE = "(width >= 76rem)";
 
-/** `{id, element, draw(one), focus(), writing(), atBottom(), stop()}`; `acts`: what the buttons do, each with the chat's id. */
-export function chatView(t, one, { acts, departments, agent, uploads }) {
+/**
+ * `{id, element, draw(one, departments), focus(), focusName(), writing(), atBottom(), toBottom(), stop()}`; `acts`: what the buttons do, each with the chat's
+ * id. `focus()` goes into the text bar where the agent may write, else to the name.
+ */
+export function chatView(t, one, { acts, agent, own, uploads }) {
   const id = one.id;
   const name = nameOf(one, t);
-  const log = messageLog(t, { chat: id, name, agent, acts, onScroll: acts.seen });
+  const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
   const there = el("p", { class: "who-there" });
   const tool = (key, symbol, hook, act) => button(t(key), { symbol, "data-testid": hook, on: { click: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) } });
@@ -23,27 +27,32 @@ export function chatView(t, one, { acts, departments, agent, uploads }) {
   const back = button(t("list.back"), { symbol: "back", id: "chat-back", on: { click: acts.back } });
   const heading = el("h2", { id: "chat-name", tabindex: "-1" }, el("bdi", {}, name));
   const typing = el("p", { class: "typing" });
+  const department = el("span");
   const silent = el("p", { class: "silent", "data-testid": "citizen-silent" });
   const bars = el("div", { class: "bars", role: "status" });
   const panel = el("div", { class: "panel" },
     el("div", { class: "chat-head" }, back, el("div", { class: "titles" }, heading, there), el("div", { class: "acts" }, transfer, download, close)),
-    about(t, one, departments), bars, log.element, write.element);
+    about(t, one, department), bars, log.element, write.element);
   write.element.prepend(silent, typing);
   let offered = false;
+  let ended = false;
 
-  function draw(now) {
-    const over = Boolean(now.ended);
+  function draw(now, departments) {
+    const over = (ended = Boolean(now.ended));
     offered = isOffer(now);
     const held = panel.contains(document.activeElement);
-    write.hide(over);
+    write.end(over);
     transfer.hidden = close.hidden = over;
     attribute(transfer, "aria-disabled", now.transfer && "true");
     attribute(close, "aria-disabled", now.closing && "true");
     drawThere(t, there, now);
+    text(department, departments.get(now.about.department) ?? now.about.department ?? "");
     text(typing, now.talk.typing ? t("item.typing", { name }) : "");
     text(silent, now.silent ? t("chat.silent", { time: clock(now.silent.closes_at, t.language, new Date()) }) : "");
     drawBars(t, bars, now, acts);
-    log.draw(now);
+    const left = bars.querySelector(".left");
+    if (left) text(left, timeLeft(t, now, performance.now()));
+    log.draw(now, departments);
     if (held && (!panel.contains(document.activeElement) || !document.activeElement.getClientRects().length)) heading.focus();
   }
 
@@ -51,7 +60,8 @@ export function chatView(t, one, { acts, departments, agent, uploads }) {
     id,
     element: panel,
     draw,
-    focus: () => (write.element.hidden || offered ? heading.focus() : write.focus()),
+    focus: () => (ended || offered ? heading.focus() : write.focus()),
+    focusName: () => heading.focus(),
     writing: write.focused,
     atBottom: log.atBottom,
     toBottom: log.toBottom,
@@ -76,12 +86,12 @@ function drawBars(t, bars, one, acts) {
   if (bars.dataset.looks === key) return;
   bars.dataset.looks = key;
   const banner = (kind, words, ...doable) =>
-    el("div", { class: `banner ${kind}` }, el("div", { class: "words" }, ...[words].flat()), doable.length > 0 && el("div", { class: "row" }, ...doable.map((act) =>
+    el("div", { class: `banner ${kind}` }, el("div", { class: "words" }, ...[words].flat(), " ", kind.startsWith("fresh") && el("strong", { class: "left", role: "timer" })), doable.length > 0 && el("div", { class: "row" }, ...doable.map((act) =>
       button(t(`item.${act}`), { class: act === "accept" ? "main" : "", "data-testid": act, on: { click: () => acts[act](one.id) } }))));
-  if (one.ended) bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss"));
+  if (one.ended) bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss", ...(one.ended.kind === "closed" ? ["block"] : [])));
   else if (looks === "offer") bars.replaceChildren(banner("fresh offer", offer(t, note), "accept", "refuse"));
   else if (looks === "new") bars.replaceChildren(banner("fresh", one.returned ? known(t, "returned", one.returned) : t("chat.unaccepted"), "accept"));
-  else if (looks) bars.replaceChildren(banner("", t({ closing: "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])));
+  else if (looks) bars.replaceChildren(banner("", t({ closing: one.block ? "block.closing" : "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])));
   else bars.replaceChildren();
 }
 
@@ -98,15 +108,15 @@ function offer(t, note) {
 }
 
 /** The citizen's question and form, as a block that folds; unfolded where there is room for it. */
-function about(t, one, departments) {
-  const { question, form, department, locale, opened_at } = one.about;
+function about(t, one, department) {
+  const { question, form, locale, opened_at } = one.about;
   const row = (key, ...value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, ...value));
   const language = t.has(`locale.${locale}`) ? t(`locale.${locale}`) : locale;
   const wide = matchMedia(WIDE);
   const block = el("details", { class: "about", open: wide.matches }, el("summary", {}, t("chat.about")), el("dl", {},
     question && row("chat.question", el("span", { dir: "auto", lang: locale }, question)),
     form && (form.title || form.url || form.id) && row("chat.form", formLink(t, form)),
-    row("chat.department", departments.get(department) ?? department ?? ""), row("chat.locale", language ?? ""), row("chat.started", clock(opened_at, t.language, new Date()))));
+    row("chat.department", department), row("chat.locale", language ?? ""), row("chat.started", clock(opened_at, t.language, new Date()))));
   wide.addEventListener("change", () => (block.open = wide.matches));
   return block;
 }

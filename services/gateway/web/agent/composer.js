@@ -5,10 +5,16 @@ import { attribute, button, el, text } from "./dom.js";
 const COUNT_FROM = 500; // characters left
 const TYPING_EVERY = 3000; // ms between two words to the citizen that somebody is writing
 const TYPING_OVER = 4000; // ms of stillness
+const NAMES = { message: "write", note: "note" };
 
-/** `{element, draw(one), focus(), focused(), stop()}`; `acts`: `post`, `note`, `draft`, `typing`, `upload` with the chat's id first. */
+/**
+ * `{element, focus(), focused(), end(over), stop()}`; `acts`: `post`, `note`, `draft`, `typing`, `upload` with the chat's id first.
+ * When the chat is over, what was not sent stays: to be read and copied, in the same element, so that the focus stays and keys have no effect.
+ */
 export function composer(t, { chat, draft, uploads, acts }) {
   const areas = { message: area(t("write.label"), t("write.placeholder"), "chat-input"), note: area(t("note.label"), t("note.placeholder"), "note-input") };
+  const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
+  const unsent = el("p", { class: "unsent", hidden: true }, t("write.unsent"));
   const left = el("p", { class: "hint", id: "write-left", role: "status" });
   const hint = el("p", { class: "hint keys", id: "write-hint" }, t("write.hint"));
   const send = button(t("write.send"), { symbol: "send", class: "main", "data-testid": "chat-send", type: "submit" });
@@ -18,9 +24,10 @@ export function composer(t, { chat, draft, uploads, acts }) {
   const kinds = { message: kindOf("message", "write-message"), note: kindOf("note", "write-note") };
   const form = el("form", { class: "write", on: { submit: submit } },
     el("fieldset", { class: "kinds" }, el("legend", { class: "hidden-words" }, t("write.kind")), kinds.message.label, kinds.note.label),
-    uploads, el("div", { class: "line" }, areas.message, areas.note, el("div", { class: "buttons" }, send, save)),
+    unsent, uploads, el("div", { class: "line" }, ...Object.values(areas).map((field, index) => el("div", { class: "text" }, field, Object.values(copies)[index])), el("div", { class: "buttons" }, send, save)),
     el("div", { class: "under" }, attach, file, hint, left));
   let kind = draft.kind;
+  let over = false;
   let told = 0;
   let still;
 
@@ -37,17 +44,43 @@ export function composer(t, { chat, draft, uploads, acts }) {
     return { input, label: el("label", {}, input, t(value === "note" ? "write.note" : "write.message")) };
   }
 
+  function copyOf(name, hook) {
+    return button(t(name === "note" ? "write.copy_note" : "write.copy"), { symbol: "copy", class: "small", hidden: true, "data-testid": hook, on: { click: () => copy(areas[name]) } });
+  }
+
+  async function copy(field) {
+    text(left, "");
+    text(left, t((await copied(field)) ? "write.copied" : "write.not_copied"));
+  }
+
   function show(which) {
     kind = which;
     form.dataset.kind = which;
     kinds[which].input.checked = true;
-    for (const [name, node] of Object.entries(areas)) node.hidden = name !== which;
-    send.hidden = attach.hidden = which !== "message";
-    save.hidden = which !== "note";
+    for (const [name, node] of Object.entries(areas)) {
+      node.hidden = over ? !node.value.trim() : name !== which;
+      copies[name].hidden = !over || node.hidden;
+      node.readOnly = over;
+      attribute(node, "aria-label", t(`${NAMES[name]}.${over ? "unsent_label" : "label"}`));
+    }
+    form.hidden = over && Object.values(areas).every((node) => node.hidden);
+    kinds.message.label.parentElement.hidden = hint.hidden = over;
+    unsent.hidden = !over;
+    send.hidden = over || which !== "message";
+    attach.hidden = over || which !== "message";
+    save.hidden = over || which !== "note";
     measure();
   }
 
+  function end(now) {
+    if (over === now) return;
+    over = now;
+    if (over) quiet();
+    show(kind);
+  }
+
   function measure() {
+    if (over) return text(left, "");
     const room = LONGEST_TEXT - [...areas[kind].value].length;
     attribute(areas[kind], "aria-invalid", room < 0 ? "true" : null);
     left.classList.toggle("over", room < 0);
@@ -57,7 +90,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
   function changed() {
     measure();
     acts.draft(chat, { text: areas.message.value, note: areas.note.value, kind });
-    if (kind !== "message" || !areas.message.value) return quiet();
+    if (over || kind !== "message" || !areas.message.value) return quiet();
     const now = Date.now();
     if (now - told > TYPING_EVERY) acts.typing(chat, true);
     if (now - told > TYPING_EVERY) told = now;
@@ -79,6 +112,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
 
   function submit(event) {
     event.preventDefault();
+    if (over) return;
     const field = areas[kind];
     field.focus();
     if (problem(field.value)) return;
@@ -90,7 +124,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
   }
 
   function pick() {
-    for (const one of file.files) acts.upload(chat, one);
+    acts.upload(chat, [...file.files]);
     file.value = "";
     areas.message.focus();
   }
@@ -99,7 +133,18 @@ export function composer(t, { chat, draft, uploads, acts }) {
     element: form,
     focus: () => areas[kind].focus(),
     focused: () => form.contains(document.activeElement),
-    hide: (away) => attribute(form, "hidden", away),
+    end,
     stop: quiet,
   };
+}
+
+/** Puts a field's text on the clipboard; true when it is there. Pages on plain http have only the older way. */
+async function copied(field) {
+  try {
+    await navigator.clipboard.writeText(field.value);
+    return true;
+  } catch {
+    field.select();
+    return document.execCommand("copy");
+  }
 }

@@ -1,8 +1,9 @@
 /** The agent console: who is there? Then the login form or the desk. */
+import { watchActivity } from "./activity.js";
 import { logout, me } from "./api.js";
 import { languageChoice } from "./bar.js";
 import { confirm } from "./dialogs.js";
-import { text } from "./dom.js";
+import { el, text } from "./dom.js";
 import { choice, choose, forgetDesk, maybeLoggedIn } from "./keeping.js";
 import { showLogin } from "./login.js";
 import { chime } from "./signals.js";
@@ -13,23 +14,28 @@ const AGAIN = 3000; // ms between questions who is there, while the server canno
 const at = (id) => document.getElementById(id);
 const page = {
   tools: at("tools"), login: at("login"), desk: at("desk"), list: at("chat-list"), empty: at("chats-empty"), chat: at("chat"), overview: at("overview"),
-  problem: at("problem"), loading: at("loading"), skip: at("skip"),
+  problem: at("problem"), news: at("news-list"), loading: at("loading"), skip: at("skip"),
   title: (words) => document.title !== words && (document.title = words),
 };
+const activity = watchActivity();
 const sound = chime();
 let t = speaker(chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]));
 let stage = null;
 let why = "";
 let leaving = false;
 
-/** Speaks to a screen reader; `loud` also shows it on the page for a while. */
-function say(words, loud = false) {
-  const place = at(loud ? "alarm" : "announce");
-  place.textContent = "";
-  setTimeout(() => text(place, words), 50);
-  if (!loud) return;
-  clearTimeout(say.timer);
-  say.timer = setTimeout(() => text(place, ""), 12_000);
+const SAID = 12_000; // ms that something said stays on the page
+
+/**
+ * Speaks to a screen reader. `how`: "announce"; "new" for what has a time limit or stops the work, in a place of its own, so that nothing takes
+ * its turn; "loud" shows it on the page for a while too. What is said stands beside what was said just before.
+ */
+function say(words, how = "announce") {
+  const line = el("p", {}, words);
+  const place = at({ announce: "announce", new: "announce-new", loud: "alarm" }[how]);
+  if (how === "loud") place.replaceChildren();
+  setTimeout(() => place.append(line), 50);
+  setTimeout(() => line.remove(), SAID);
 }
 
 function fillWords() {
@@ -56,7 +62,7 @@ function askLogin() {
   view("login");
   page.title(`${t("login.title")} – ${t("title")}`);
   page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
-  showLogin(page.login, t, why && t(why), () => (choose("session", "yes"), start()));
+  showLogin(page.login, t, why && t(why), { focus: !activity.typing() || why === "login.left", onDone: () => (choose("session", "yes"), start()) });
 }
 
 /** Ends the desk; `reason` is the name of the text that the form shows. */
@@ -69,19 +75,20 @@ function leave(reason) {
 }
 
 // Our own logging out closes the websocket too: that is no second reason to ask for a login, over what is typed by then.
-async function signOut() {
+async function signOut(everywhere = false) {
   leaving = true;
-  const answer = await logout();
+  const answer = await logout(everywhere);
   leaving = false;
-  if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), true);
+  if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), "loud");
   choose("session", "");
   leave("login.left");
   forgetDesk();
 }
 
-function onLogout(open) {
+function onLogout(open, everywhere = false) {
+  if (everywhere) return confirm(t, { title: t("logout.everywhere_title"), body: t("logout.everywhere_body"), yes: t("logout.everywhere"), onYes: () => signOut(true) });
   if (!open) return signOut();
-  confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: signOut });
+  confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: () => signOut() });
 }
 
 /** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
@@ -99,10 +106,10 @@ async function start() {
   page.tools.replaceChildren();
   view("desk");
   const agent = answer.body.agent ?? answer.body;
-  stage = openStage({ t, agent, sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
+  stage = openStage({ t, agent, activity, sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
 }
 
-for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), true));
+for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), "loud"));
 fillWords();
 view("loading");
 start();

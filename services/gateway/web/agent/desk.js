@@ -11,7 +11,7 @@ const MOST_NAMED = 100; // chats that a hello may name
 export function desk(agent, kept) {
   const list = (kept?.chats ?? []).map((one) => chats.entry(one, one));
   const selected = list.some((one) => one.id === kept?.selected) ? kept.selected : null;
-  return { agent: { ...agent, state: null, why: kept?.why ?? null }, welcomed: false, chats: list, selected };
+  return { agent: { ...agent, state: null, why: kept?.why ?? null }, frames: [], welcomed: false, chats: list, selected };
 }
 
 /** What a later page needs. */
@@ -51,16 +51,25 @@ export function dismiss(state, id) {
   return { ...state, chats: rest, selected };
 }
 
-/** A new chat may come in front by itself when none is in work there: nothing chosen, or what is there has ended. */
-export function mayOpen(state) {
+/**
+ * A new chat may come in front by itself when none is in work there: nothing chosen, or what is there has ended, nobody is typing
+ * (`typing`: keys were pressed in the last seconds) and nothing that was written there is still to be read.
+ */
+export function mayOpen(state, typing) {
   const front = find(state, state.selected);
-  return !front || Boolean(front.ended);
+  return !front || (Boolean(front.ended) && !typing && !chats.hasDraft(front));
 }
+
+/** The cursor may go into the text bar of a chat that comes in front by itself: no other chat made way, nobody types, nothing is half written. */
+export const mayType = (state, typing) => !find(state, state.selected) && !typing && !state.chats.some(chats.hasDraft);
+
+/** The chat that waits longest for its acceptance, or undefined. */
+export const nextNew = (state) => state.chats.find(chats.isNew);
 
 /**
  * What a frame of the server does: `{desk, effects}`; effects are `{type, …}` for whoever does I/O:
  * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `returned` {id}, `message` {id, added}, `ended` {id},
- * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id},
+ * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
  * `error` {code, id}. Unknown frames change nothing.
  */
 export function take(state, frame) {
@@ -90,9 +99,9 @@ export function take(state, frame) {
 
 const done = (next, ...effects) => ({ desk: next, effects });
 
-function welcome(state, { agent, chats: list = [] }) {
+function welcome(state, { agent, chats: list = [], frames = [] }) {
   const why = agent?.state === "paused" ? state.agent.why : null; // a welcome does not say it: what was told before still holds
-  let next = { ...state, agent: { ...state.agent, ...agent, why }, welcomed: true };
+  let next = { ...state, agent: { ...state.agent, ...agent, why }, frames, welcomed: true }; // what this server takes beyond version 1
   const effects = [];
   for (const chat of list) {
     const step = place(next, chat);
@@ -148,6 +157,9 @@ function refuse(state, frame) {
     const next = update(state, one.id, (chat) => ({ ...chat, book: notes.refused(chat.book, frame.id, frame.code) }));
     return LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
   }
+  if (one.blocking && !frame.id) {
+    return done(update(state, one.id, (chat) => ({ ...chat, blocking: false })), { type: "block_refused", id: one.id });
+  }
   if (one.transfer && !frame.id) {
     return done(update(state, one.id, (chat) => ({ ...chat, transfer: false })), { type: "transfer_refused", id: one.id });
   }
@@ -176,6 +188,9 @@ export function recalled(state, id, { messages = [], closed_at: closedAt }) {
   const close = (one) => (closedAt && one.ended?.kind === "gone" ? { ...one, ended: { kind: "closed", reason: "away" } } : one);
   return update(filled, id, (one) => close(chats.read(one, talk.lastSeq(one.talk))));
 }
+
+/** A chat with the notes that the server keeps of it. */
+export const noted = (state, id, list) => update(state, id, (one) => ({ ...one, book: list.reduce(notes.stored, one.book) }));
 
 /**
  * What the server is to hear now, in order: `{frames, desk}`, the desk as it is when all of them were sent.
@@ -214,7 +229,7 @@ function dueOf(one, front, bottom) {
   const book = written.reduce((before, note) => notes.sent(before, note.id), one.book);
   next = { ...next, book, talk: talk.sent(one.talk, messages.map((frame) => frame.id)) };
   if (chats.closeIsDue(next)) {
-    frames.push({ type: "close" });
+    frames.push({ type: "close", ...(one.block ? { block: one.block } : {}) });
     next = { ...next, closeTold: true };
   }
   const last = talk.lastSeq(one.talk);

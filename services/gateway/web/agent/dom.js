@@ -17,6 +17,7 @@ const ICONS = {
   failed: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-1.2 4.5h2.4v7.5h-2.4Zm0 9h2.4v2.4h-2.4Z",
   menu: "M3 5h18v2.4H3Zm0 5.8h18v2.4H3Zm0 5.8h18V19H3Z",
   inbox: "M5 3.5h14l3 9.5v7.5H2V13Zm1.8 2.4L4.7 12.5H8.5l1.5 3h4l1.5-3h3.8L17.2 5.9Z",
+  copy: "M8 2h12v15H8Zm2.2 2.2v10.6h7.6V4.2ZM4 7h2v13h10v2H4Z",
   table: "M3 4h18v16H3Zm2 4.5V11h4V8.5Zm6 0V11h8V8.5ZM5 13v5h4v-5Zm6 0v5h8v-5Z",
   send: "M3 4l18 8-18 8 3-8Zm3.4 3.4L8 11h6v2H8l-1.6 3.6L17 12Z",
 };

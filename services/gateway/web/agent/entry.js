@@ -18,10 +18,13 @@ export function entry(chat, kept = {}) {
     ended: kept.ended ?? null, // {kind: "closed" | "gone", reason}
     transfer: false, // asked for, not answered yet
     closing: kept.closing ?? false, // the agent ended it; the server has not said so yet
+    block: kept.block ?? null, // and its citizen is to be blocked with it: {minutes, reason, address}
+    blocking: false, // a block was asked for after the end; a refusal may still come
     closeTold: false, // and was told so, since the last hello
     transferred: chat.transferred === true, // a colleague gave it to us, and it may still be refused
     refusing: kept.refusing ?? false, // the agent does not want it; the server has not taken it away yet
     refuseTold: false, // and was told so, since the last hello
+    acceptAt: chat.accept_at ?? null, // until when it can be accepted, in ms of the page's own clock; null: not told
     returned: chat.returned ?? null, // why it came back after a transfer: "refused" | "unanswered"
     silent: null, // the citizen says nothing: {warning, closes_at}
     draft: { text: "", note: "", kind: "message", ...kept.draft },
@@ -33,8 +36,8 @@ const aboutOf = ({ department, locale, name, question, form, opened_at }) =>
 
 /** The server counts this chat among ours (again): `{entry, ask}`; it is a new one when it had ended here. */
 export function placed(one, chat) {
-  const back = one.ended ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, refusing: false } : {};
-  const way = { transferred: chat.transferred === true, returned: chat.returned ?? null, refuseTold: false };
+  const back = one.ended ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, block: null, blocking: false, refusing: false } : {};
+  const way = { transferred: chat.transferred === true, returned: chat.returned ?? null, acceptAt: chat.accept_at ?? null, refuseTold: false };
   // What the server says of accepting holds, unless it may not have heard yet what was told: then it is told again.
   const told = one.accepted || one.pressed;
   const unheard = chat.accepted === false;
@@ -52,15 +55,25 @@ export const disconnected = (one) => ({
 /** It is over here. What was not sent has failed and can still be read; the first reason stands. */
 export function ended(one, kind, reason) {
   if (one.ended?.kind === "closed") return one;
-  const code = kind === "closed" ? "chat_closed" : "not_yours";
-  const fail = (item) => (item.state === "failed" ? item : { ...item, state: "failed", code, wire: false });
-  const conversation = { ...talk.disconnected(one.talk), pending: one.talk.pending.map(fail) };
   const shown = kind === "gone" ? talk.lastSeq(one.talk) : one.shown; // what a colleague has to answer is not unread here
-  return { ...one, ended: { kind, reason }, shown, talk: conversation, book: notes.shut(one.book, code), transfer: false, silent: null };
+  return unsent({ ...one, ended: { kind, reason }, shown, talk: talk.disconnected(one.talk), transfer: false, silent: null });
+}
+
+/** An ended chat: what was written in it and not sent has failed, also what came too late (a file whose upload took longer). */
+export function unsent(one) {
+  const code = one.ended.kind === "closed" ? "chat_closed" : "not_yours";
+  const fail = (item) => (item.state === "failed" ? item : { ...item, state: "failed", code, wire: false });
+  return { ...one, talk: { ...one.talk, pending: one.talk.pending.map(fail) }, book: notes.shut(one.book, code) };
 }
 
 /** Messages of the citizen that were not on the screen yet. The system's own do not count. */
 export const unread = (one) => one.talk.messages.filter((message) => message.seq > one.shown && message.from === "citizen").length;
+
+/** Something was written in it that was not sent: a message or a note. */
+export const hasDraft = (one) => Boolean(one.draft.text.trim() || one.draft.note.trim());
+
+/** Whole seconds in which this chat can still be accepted, or null when that is not known. */
+export const secondsLeft = (one, now) => (one.acceptAt === null ? null : Math.max(0, Math.ceil((one.acceptAt - now) / 1000)));
 
 /** Assigned, and no person has seen it yet. */
 export const isNew = (one) => !one.ended && !one.seen;
@@ -121,6 +134,6 @@ export function lastReadSeq(one) {
 export function keep(one) {
   const pending = one.talk.pending.map(({ id, text, attachment, file, state, code }) => ({ id, text, attachment, file, state, code }));
   const open = one.book.pending.map(({ id, text, state, code }) => ({ id, text, state, code }));
-  const { shown, seen, ended: over, closing, refusing, transferred, draft } = one;
-  return { chat_id: one.id, ...one.about, shown, seen, ended: over, closing, refusing, transferred, draft, pending, notes: open };
+  const { shown, seen, ended: over, closing, block, refusing, transferred, draft } = one;
+  return { chat_id: one.id, ...one.about, shown, seen, ended: over, closing, block, refusing, transferred, draft, pending, notes: open };
 }

@@ -3,14 +3,15 @@ import { attachmentUrl } from "./api.js";
 import { button, el, icon, keyed, text } from "./dom.js";
 import { lastReadSeq, timeline } from "./entry.js";
 import { clock, size } from "./times.js";
+import { systemWords } from "./said.js";
 import { known } from "./texts.js";
 import { nameOf } from "./chat-list.js";
 
 const NEAR = 40; // px from the end still counts as the end
 const CHANGING = 3; // more new things than this at once are history, not news
 
-/** `{element, draw(one), atBottom(), toBottom()}`; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`. */
-export function messageLog(t, { chat, name, acts, agent, onScroll }) {
+/** `{element, draw(one, departments), atBottom(), toBottom()}`; `own` is the agent's id; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`. */
+export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
   const log = el("div", { class: "log", role: "log", tabindex: "0", "aria-label": t("chat.messages", { name }), "data-testid": "chat-messages", on: { scroll } });
   const jump = button(t("chat.new_below"), { class: "jump main small", hidden: true, on: { click: () => (toBottom(), log.focus()) } });
   let drawn = 0;
@@ -28,13 +29,13 @@ export function messageLog(t, { chat, name, acts, agent, onScroll }) {
     jump.hidden = true;
   }
 
-  function draw(one) {
+  function draw(one, departments) {
     const items = timeline(one);
     const read = lastReadSeq(one);
     // Filling in a conversation is not news: a screen reader would read all of it aloud.
     log.setAttribute("aria-live", drawn === 0 || items.length - drawn > CHANGING ? "off" : "polite");
     const empty = items.length ? [] : [{ key: "empty", kind: "empty" }];
-    keyed(log, [...empty, ...items], (item, old) => draw1(item, old, one, read));
+    keyed(log, [...empty, ...items], (item, old) => draw1(item, old, one, read, departments));
     const added = items.length > drawn;
     const own = items.at(-1)?.kind.startsWith("pending");
     drawn = items.length;
@@ -42,7 +43,7 @@ export function messageLog(t, { chat, name, acts, agent, onScroll }) {
     else if (added) jump.hidden = false;
   }
 
-  function draw1(item, old, one, read) {
+  function draw1(item, old, one, read, departments) {
     if (item.kind === "empty") {
       const node = old ?? el("p", { class: "empty" });
       text(node, t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading"));
@@ -53,6 +54,7 @@ export function messageLog(t, { chat, name, acts, agent, onScroll }) {
     const reuse = old && old.dataset.file === String(file);
     const node = reuse ? old : messageNode(t, chat, item, one, agent);
     node.dataset.file = file;
+    if (item.from === "system") text(node.querySelector(".bubble"), systemWords(t, item, { own, name: nameOf(one, t), departments }));
     status(t, chat, node, item, { read, over: Boolean(one.ended) }, acts);
     return node;
   }

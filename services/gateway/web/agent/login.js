@@ -9,8 +9,11 @@ export function refusal(t, answer) {
   return t(answer.status === 0 ? "login.network" : "login.unavailable");
 }
 
-/** Fills `root` with the form; `why` is a text that stands above it (or ""); `onDone()` after a good login. */
-export function showLogin(root, t, why, onDone) {
+/**
+ * Fills `root` with the form; `why` is a text that stands above it (or ""); `onDone()` after a good login. Without `focus` the cursor stays out of
+ * the fields: somebody was typing when the session ended, and the rest of it is no user name.
+ */
+export function showLogin(root, t, why, { focus, onDone }) {
   const alert = el("p", { class: "alert", role: "alert", id: "login-alert" });
   const field = (name, type, complete) =>
     el("input", { type, name, id: `login-${name}`, autocomplete: complete, required: true, "aria-describedby": "login-alert", "data-testid": `login-${name}`, spellcheck: "false", autocapitalize: "none" });
@@ -43,6 +46,7 @@ export function showLogin(root, t, why, onDone) {
     place.focus();
   }
 
-  root.replaceChildren(el("h2", { id: "login-title" }, t("login.title")), el("p", { class: "lead" }, why || t("login.lead")), form);
-  username.focus();
+  const title = el("h2", { id: "login-title", tabindex: "-1" }, t("login.title"));
+  root.replaceChildren(title, el("p", { class: "lead" }, why || t("login.lead")), form);
+  (focus ? username : title).focus();
 }

@@ -25,13 +25,17 @@ export function standing(t, agent) {
   return agent.free > 0 ? t("transfer.free", { n: agent.free }) : t("transfer.full");
 }
 
-/** `onTransfer(to, note)`: `to` is `{department}` or `{agent}`, note a text or "". */
-export function chooseTransfer(t, { chat, department, own, onTransfer }) {
+/**
+ * `onTransfer(chat, to, note)`: `to` is `{department}` or `{agent}`, note a text or "". `draft` is the note as it was left the last time and
+ * `onDraft(note)` hears of every change. `isOver()`: the chat is not the agent's any more; then nothing is transferred and the note stays.
+ */
+export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOver, onTransfer }) {
   const status = el("p", { role: "status" });
   const alert = el("p", { class: "alert", role: "alert" });
   const retry = button(t("transfer.again"), { hidden: true, on: { click: () => load(department) } });
   const groups = { department: group(t("transfer.departments")), agent: group(t("transfer.agents")) };
-  const note = el("textarea", { rows: "2", maxlength: "4000", dir: "auto" });
+  const note = el("textarea", { rows: "2", maxlength: "4000", dir: "auto", "data-testid": "transfer-note", on: { input: () => onDraft(note.value) } });
+  note.value = draft;
   const go = button(t("transfer.yes"), { type: "submit", class: "main", "data-testid": "transfer-submit" });
   const form = el("form", { on: { submit: send } }, el("p", {}, t("transfer.lead")), status, retry, groups.department.box, groups.agent.box,
     el("label", { class: "field" }, t("transfer.note"), note), alert,
@@ -68,6 +72,7 @@ export function chooseTransfer(t, { chat, department, own, onTransfer }) {
   function send(event) {
     event.preventDefault();
     const [, kind, id] = /^(\w+):(.*)$/.exec(new FormData(form).get("to") ?? "") ?? [];
+    if (isOver()) return text(alert, t("transfer.over"));
     if (!kind) {
       text(alert, t("transfer.choose"));
       return form.querySelector("input")?.focus();

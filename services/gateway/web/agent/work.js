@@ -3,7 +3,7 @@ import { Connection } from "../lib/connection.js";
 import * as talk from "../lib/conversation.js";
 import { newId, transcript } from "./api.js";
 import * as rules from "./desk.js";
-import { isOffer } from "./entry.js";
+import { isOffer, unsent } from "./entry.js";
 import { keepDesk, keptDesk } from "./keeping.js";
 import * as notes from "./notes.js";
 
@@ -11,6 +11,7 @@ import * as notes from "./notes.js";
 const accepted = (one) => (one.seen ? one : { ...one, pressed: true, seen: true, refusing: false });
 const LATER = 2000; // ms before a refused line is tried again
 const SAVE = 200;
+const ACTIVE_EVERY = 3000; // ms between two signs that the agent is at work, only while a chat waits to be accepted
 const SILENCE = 4800; // the server says `sync` each second: back before the agent is taken for gone (10 s)
 const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
 
@@ -48,6 +49,9 @@ export function startWork({ agent, onChange, onEffect, look }) {
   }
 
   function onFrame(frame) {
+    for (const chat of frame.type === "welcome" ? (frame.chats ?? []) : frame.type === "assigned" ? [frame.chat] : []) {
+      if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
+    }
     const { desk: next, effects } = rules.take(desk, frame);
     if (frame.type === "typing" && frame.chat_id) after(`typing ${frame.chat_id}`, TYPING_LASTS, () => edit(frame.chat_id, (one) => ({ ...one, talk: talk.quiet(one.talk) })));
     change(next);
@@ -93,6 +97,7 @@ export function startWork({ agent, onChange, onEffect, look }) {
   const converse = (id, alter) => edit(id, (one) => ({ ...one, talk: alter(one.talk) }));
   const note = (id, alter) => edit(id, (one) => ({ ...one, book: alter(one.book) }));
   const isOffered = (id) => isOffer(rules.find(desk, id) ?? { ended: true });
+  const isOpen = (id) => !(rules.find(desk, id) ?? { ended: true }).ended;
 
   addEventListener("pagehide", save);
   connection.open();
@@ -109,23 +114,36 @@ export function startWork({ agent, onChange, onEffect, look }) {
     accept: (id) => edit(id, accepted),
     refuse: (id) => edit(id, (one) => ({ ...one, refusing: true })),
     dismiss: (id) => change(rules.dismiss(desk, id)),
-    post: (id, text) => edit(id, (one) => accepted({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
-    attach: (id, file) => edit(id, (one) => accepted({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
+    post: (id, text) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
+    attach: (id, file) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
     again: (id, message) => converse(id, (chat) => talk.again(chat, message)),
     discard: (id, message) => converse(id, (chat) => talk.discard(chat, message)),
     note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, newId(), text) })),
     againNote: (id, one) => note(id, (book) => notes.again(book, one)),
     discardNote: (id, one) => note(id, (book) => notes.discard(book, one)),
-    draft: (id, draft) => edit(id, (one) => ({ ...one, draft })),
-    typing: (id, active) => desk.welcomed && !isOffered(id) && connection.send({ type: "typing", chat_id: id, active }),
+    draft: (id, draft) => edit(id, (one) => ({ ...one, draft: { ...one.draft, ...draft } })),
+    typing: (id, active) => desk.welcomed && isOpen(id) && !isOffered(id) && connection.send({ type: "typing", chat_id: id, active }),
     close: (id) => edit(id, (one) => accepted({ ...one, closing: true })),
+    block(id, block) {
+      if (isOpen(id)) return edit(id, (one) => accepted({ ...one, closing: true, block }));
+      const told = desk.welcomed && connection.send({ type: "close", chat_id: id, block });
+      if (!told) return onEffect({ type: "block_refused", id }, desk);
+      edit(id, (one) => ({ ...one, blocking: true }));
+      onEffect({ type: "block_asked", id }, desk);
+    },
     setState: (state) => desk.welcomed && connection.send({ type: "state", state }),
     transfer(id, to, words) {
       const frame = { type: "transfer", chat_id: id, to, ...(words ? { note: words } : {}) };
       if (!desk.welcomed || !connection.send(frame)) return onEffect({ type: "transfer_refused", id }, desk);
-      edit(id, (one) => accepted({ ...one, transfer: true }));
+      edit(id, (one) => accepted({ ...one, transfer: true, draft: { ...one.draft, transfer: "" } }));
     },
     reconnect: () => connection.open(),
+    active() {
+      if (!desk.frames.includes("active") || timers.active) return;
+      after("active", ACTIVE_EVERY, () => {});
+      connection.send({ type: "active" });
+    },
+    refresh: () => timers.later ?? after("later", LATER, () => connection.sayHello()),
     stop() {
       removeEventListener("pagehide", save);
       Object.values(timers).forEach(clearTimeout);

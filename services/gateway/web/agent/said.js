@@ -1,0 +1,22 @@
+/** RULES of how the agent reads what the system says in a conversation: in their own language, from where they stand. */
+
+/**
+ * The words for a system `message`, made from its `event` and `about`. `own` is the agent's id, `name` how the citizen is called, `departments` the
+ * departments' names by id. What this page does not know is told in the words that came with it, which speak to the citizen.
+ */
+export function systemWords(t, { event, text, about = {} }, { own, name, departments }) {
+  const { agent_id: who, agent, department, detail, reason } = about;
+  const values = { name, agent: agent || t("said.colleague"), department: departments.get(department) ?? department ?? "" };
+  const by = who === own ? "you" : who || agent ? "other" : "nobody";
+  const told = (...keys) => keys.map((key) => `said.${key}`).find((key) => t.has(key) && (values.department || !asks(t(key))));
+  const key = {
+    opened: () => told("opened"),
+    assigned: () => told(`assigned.${by}`),
+    agent_left: () => told(`agent_left.${detail}.${by}`, `agent_left.${by}`),
+    transferred: () => told(`transferred.${detail}.${by}`, `transferred.${detail}`, `transferred.${by}`, "transferred.nobody"),
+    closed: () => told(`closed.${reason}.${by}`, `closed.${reason}`, "closed"),
+  }[event]?.();
+  return key ? t(key, values) : (text ?? "");
+}
+
+const asks = (words) => words.includes("{department}");
