@@ -64,6 +64,12 @@ class Liveness:
         at = self._effective(now)
         return {who for g in self._gateways.values() if at - g.heard_at <= self.gateway_late for who in g.here}
 
+    def named_since(self, who: Iterable[str], at: float, now: float) -> bool:
+        """Whether a list that was heard at `at` or later, and is the present one of its gateway, names one of these."""
+        wanted, heard_from = set(who), self._effective(at)
+        live = (g for g in self._gateways.values() if self._effective(now) - g.heard_at <= self.gateway_late)
+        return any(g.heard_at >= heard_from and not wanted.isdisjoint(g.here) for g in live)
+
     def gone(self, known: Iterable[str], now: float) -> list[str]:
         """Those of `known` who were in nobody's list for the whole grace, counted from their last sign of life.
 

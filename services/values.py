@@ -146,6 +146,9 @@ class AgentConnection(Record):
     silent_for: float = Field(
         ge=0, allow_inf_nan=False, description="seconds since the best of his connections was last heard"
     )
+    sessions: list[str] | None = Field(
+        default=None, description="sessions with an open websocket; None: told by a gateway of before 1.2"
+    )
 
 
 class Attachment(Record):

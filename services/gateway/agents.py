@@ -53,7 +53,7 @@ log = structlog.get_logger()
 
 
 class Agents:
-    """Answers agents' frames. `changed` is called when an agent's first connection comes or his last one goes."""
+    """Answers agents' frames. `changed` is called when a connection of an agent comes or goes."""
 
     def __init__(
         self,
@@ -92,6 +92,9 @@ class Agents:
             if self._hub.register.join(connection):
                 self._hub.desks[agent.id] = set()
             self._changed()
+            if connection.token and await self._upstream.session(connection.token) is None:
+                connection.close(Close.UNAUTHENTICATED, "logged out")  # its end was told before it was heard here
+                return
         async with connection.answering:
             view = await self._self_view(connection)
             views = await self._upstream.chats_of_agent(agent.id)
@@ -289,7 +292,7 @@ class Agents:
             return
         if self._hub.register.leave(connection):
             self._hub.desks.pop(agent.id, None)
-            self._changed()
+        self._changed()
         self._following.live.unfollow(agent.id)
         for chat_id in tuple(connection.followed):
             if channel := self._hub.channels.get(chat_id):

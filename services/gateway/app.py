@@ -64,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         button=hear_button,
         answer_presence=answer_presence,
         dropped=lambda connection, channel: agents.drop(connection, channel),
+        agents_changed=lambda: heartbeat.changed(),
     )
     live = Live(
         settings.rabbitmq_url,

@@ -67,7 +67,10 @@ class Channel:
 
 
 class Hub:
-    """The callables are told what a fact asks for beyond frames; `dropped`: an agent's connection left a chat."""
+    """The callables are told what a fact asks for beyond frames; `dropped`: an agent's connection left a chat.
+
+    `agents_changed`: connections of agents are closing.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Hub:
         button: Callable[[ButtonChanged], None],
         answer_presence: Callable[[Channel], None],
         dropped: Callable[[Connection, Channel], None],
+        agents_changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.incarnation, self.clock = incarnation, clock
@@ -89,6 +93,7 @@ class Hub:
         self._agent_versions: dict[str, int] = {}
         self._gap, self._assigned, self._button = gap, assigned, button
         self._answer_presence, self._dropped = answer_presence, dropped
+        self._agents_changed = agents_changed
 
     # ── facts in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,6 +127,7 @@ class Hub:
             for connection in self.register.of(fact.agent_id):
                 if connection.session_id == fact.session_id:
                     connection.close(Close.UNAUTHENTICATED, "logged out")
+            self._agents_changed()
 
     def _stored(self, entry: Entry) -> None:
         channel = self.channels.get(entry.chat_id)

@@ -41,7 +41,7 @@ class Heartbeat:
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
-        """An agent's connection came or went."""
+        """An agent's connection came, is closing or went."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -60,18 +60,20 @@ class Heartbeat:
         now, register = asyncio.get_running_loop().time(), self._hub.register
         silent: dict[str, float] = {}
         active: dict[str, float] = {}
+        sessions: dict[str, set[str]] = {}
         for connection in register.of_party(Party.AGENT):
-            if connection.agent:
-                age = max(0.0, now - connection.heard())
-                silent[connection.agent.id] = min(age, silent.get(connection.agent.id, age))
+            if connection.agent and not connection.closing:  # a browser may take long to close after it was told to
+                agent_id, age = connection.agent.id, max(0.0, now - connection.heard())
+                silent[agent_id] = min(age, silent.get(agent_id, age))
+                sessions.setdefault(agent_id, set()).add(connection.session_id)
                 if (unused := now - connection.active_at) <= topology.ACTIVE_LASTS:
-                    active[connection.agent.id] = min(unused, active.get(connection.agent.id, unused))
+                    active[agent_id] = min(unused, active.get(agent_id, unused))
         chats = {c.chat_id for c in register.of_party(Party.CITIZEN) if c.chat_id}
         self._counter += 1
         return GatewayConnections(
             incarnation=self._hub.incarnation,
             counter=self._counter,
-            agents=[AgentConnection(agent_id=a, silent_for=s) for a, s in silent.items()],
+            agents=[AgentConnection(agent_id=a, silent_for=s, sessions=sorted(sessions[a])) for a, s in silent.items()],
             chats=sorted(chats) if self._counter % CITIZENS_EACH == 1 else None,
             active=active or None,
             leaving=leaving,

@@ -47,6 +47,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         buttons.wake,
         left=lambda agent_id: listener.online.discard(agent_id),
         at_work=lambda agent_id: listener.at_work(agent_id),
+        connected=lambda *asked: listener.connected(*asked),
     )
     claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
     listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)

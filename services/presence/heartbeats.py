@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from services import topology
 from services.broker import Link, declare_topology
 from services.consuming import BAD_DAY_ERRORS
-from services.contracts import GatewayConnections, ListenerEcho, ReleaseReason, decode
+from services.contracts import AgentConnection, GatewayConnections, ListenerEcho, ReleaseReason, decode
 from services.liveness import Liveness
 from services.presence import sessions, store
 from services.presence.availability import Agent
-from services.presence.telling import Desk, arrive, depart
+from services.presence.telling import Desk, arrive, close_undecided, depart
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -32,13 +32,20 @@ LOOK = 0.5  # seconds between looks at who is gone
 ANYWAY = 2.0  # seconds after which the database is asked though everyone who is online is heard, and nobody else
 SPACING = 0.05  # seconds between two looks, in which news is gathered
 AT_ONCE = 8  # agents who come or go at a time
+SETTLED = 0.3  # seconds after which a gateway's list shows what was closed: it is told 20 ms after each change
+KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every gateway was heard
 
 
 class Listener:
-    """Hears every gateway's list and its own echo. `news` is set when a list names someone not known to be online."""
+    """Hears every gateway's list and its own echo.
+
+    `news` is set when a list names an agent not known to be online, and while the end of a session is undecided.
+    `sessions` knows which sessions have an open websocket; a gateway of before 1.2 names agents alone, and stands there
+    for any of an agent's sessions under the key of `_unnamed`.
+    """
 
     def __init__(self, url: str, desk: Desk, grace: float) -> None:
-        self.liveness = Liveness(grace)
+        self.liveness, self.sessions = Liveness(grace), Liveness(grace)
         self.news = asyncio.Event()
         self.online: set[str] = set()
         self._active: dict[str, float] = {}  # agent → when they last used their console
@@ -54,6 +61,19 @@ class Listener:
     def at_work(self, agent_id: str) -> bool:
         """Whether this agent used their console within the last `topology.ACTIVE_LASTS` seconds."""
         return time.monotonic() - self._active.get(agent_id, float("-inf")) <= topology.ACTIVE_LASTS
+
+    def connected(self, agent_id: str, session_ids: Collection[str], since: float) -> bool | None:
+        """Whether one of these sessions of the agent has an open websocket.
+
+        True when a list that came `SETTLED` seconds after the moment `since` seconds ago names one. None when a list
+        from before names one, or when this process has not listened for long enough to know every gateway.
+        """
+        now = time.monotonic()
+        known = self.liveness.hears(now) and now - (self.liveness.started or now) >= KNOWN
+        wanted = {*session_ids, _unnamed(agent_id)}
+        if known and wanted.isdisjoint(self.sessions.present(now)):
+            return False
+        return True if known and self.sessions.named_since(wanted, now - since + SETTLED, now) else None
 
     async def run(self) -> None:
         """Listens until cancelled."""
@@ -87,11 +107,14 @@ class Listener:
         now = time.monotonic()
         if isinstance(fact, ListenerEcho) and fact.listener == self._id:
             self.liveness.echo(now)
+            self.sessions.echo(now)
         elif isinstance(fact, GatewayConnections):
             self._note_active(fact.active or {}, now)
             here = {a.agent_id: a.silent_for for a in fact.agents}
             self.liveness.hear(fact.incarnation, fact.counter, here, now, fact.leaving)
-            if not fact.leaving and here.keys() - self.online:
+            open_ = {s: a.silent_for for a in fact.agents for s in _sessions(a)}
+            self.sessions.hear(fact.incarnation, fact.counter, open_, now, fact.leaving)
+            if self._desk.undecided or (not fact.leaving and here.keys() - self.online):
                 self.news.set()
 
     def _note_active(self, active: Mapping[str, float], now: float) -> None:
@@ -117,9 +140,10 @@ class Judge:
             except TimeoutError:
                 pass
             self._listener.news.clear()
-            if not self._is_due(time.monotonic()):
-                continue
             try:
+                await close_undecided(self._desk)
+                if not self._is_due(time.monotonic()):
+                    continue
                 await self.look()
             except BAD_DAY_ERRORS as error:
                 log.warning("agents_not_judged", error=type(error).__name__)
@@ -144,17 +168,20 @@ class Judge:
         await _for_each(came, self._arrive)
         await _for_each(gone, self._depart)
         liveness.forget_stale(now)
+        self._listener.sessions.forget_stale(now)
 
     async def _admitted(self, listed: set[str]) -> list[Agent]:
-        """Of those listed, the agents with a live session. They are read before their sessions: a logout in between
-        makes their `v` another one."""
-        if not listed:
+        """Of those listed, the agents with a live session that has an open websocket.
+
+        One whose only open websocket is that of a session that is over would come back for a moment after each logout.
+        They are read before their sessions: a logout in between makes their `v` another one.
+        """
+        agents = await store.absent(self._desk.db, listed) if listed else []
+        if not agents:
             return []
-        agents = await store.absent(self._desk.db, listed)
-        admitted = (
-            await sessions.logged_in(self._desk.db, [a.id for a in agents], self._desk.clock()) if agents else set()
-        )
-        return [a for a in agents if a.id in admitted]
+        live = await sessions.live(self._desk.db, [a.id for a in agents], self._desk.clock())
+        connected = self._listener.sessions.present(time.monotonic())
+        return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
     async def _arrive(self, agent: Agent) -> None:
         if await arrive(self._desk, agent):
@@ -164,6 +191,14 @@ class Judge:
         agent = await store.agent(self._desk.db, agent_id)
         if agent and agent.online and await depart(self._desk, agent, ReleaseReason.AGENT_GONE):
             self._listener.online.discard(agent_id)
+
+
+def _unnamed(agent_id: str) -> str:
+    return f"any session of {agent_id}"
+
+
+def _sessions(agent: AgentConnection) -> list[str]:
+    return [_unnamed(agent.agent_id)] if agent.sessions is None else agent.sessions
 
 
 async def _for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:

@@ -1,7 +1,8 @@
 """Logged-in sessions and attempts to log in, in the database.
 
-sessions: {_id: session_id, agent_id, token_hash, expires_at, ended_at}: only the SHA-256 of the random token is kept.
-A session that is over stays until all who must know were told; the TTL index is for what nobody ever asked for again.
+sessions: {_id: session_id, agent_id, token_hash, expires_at, ended_at, told}: only the SHA-256 of the random token is
+kept. `told`: the gateways were told that it is over. A session that is over stays until all that follows from it is
+done; the TTL index is for what nobody ever asked for again.
 attempts: {_id, count, expires_at}: tries for one username from one address.
 """
 
@@ -10,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -24,11 +26,17 @@ ATTEMPTS_SECONDS = 300
 
 @dataclass(frozen=True)
 class Session:
-    """One login of an agent."""
+    """One login of an agent. `ended_at`: when it was ended before it expired. `told`: gateways know that it is over."""
 
     id: str
     agent_id: str
     expires_at: datetime
+    ended_at: datetime | None = None
+    told: bool = False
+
+    def over_for(self, now: datetime) -> float:
+        """Seconds since it was ended or expired."""
+        return (now - (self.ended_at or self.expires_at)).total_seconds()
 
 
 async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tuple[Session, str]:
@@ -50,7 +58,7 @@ async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tup
 async def find(db: Database, token: str, now: datetime) -> Session | None:
     """The live session of this token."""
     doc = await db["sessions"].find_one({"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}})
-    return Session(doc["_id"], doc["agent_id"], doc["expires_at"]) if doc else None
+    return _read(doc) if doc else None
 
 
 async def end(db: Database, token: str, now: datetime) -> Session | None:
@@ -59,7 +67,7 @@ async def end(db: Database, token: str, now: datetime) -> Session | None:
     if doc is None:
         return None
     await db["sessions"].update_one({"_id": doc["_id"], "ended_at": None}, {"$set": {"ended_at": now}})
-    return Session(doc["_id"], doc["agent_id"], doc["expires_at"])
+    return _read({**doc, "ended_at": doc["ended_at"] or now})
 
 
 async def end_all_of(db: Database, agent_ids: Iterable[str], now: datetime) -> None:
@@ -76,18 +84,26 @@ async def over(db: Database, now: datetime, age: float) -> list[Session]:
         *await db["sessions"].find({"ended_at": {"$lt": before}}).to_list(None),
         *await db["sessions"].find({"ended_at": None, "expires_at": {"$lt": before}}).to_list(None),
     ]
-    return [Session(doc["_id"], doc["agent_id"], doc["expires_at"]) for doc in docs]
+    return [_read(doc) for doc in docs]
+
+
+async def told(db: Database, session_id: str) -> None:
+    """The gateways know that this session is over; what becomes of its agent is not decided yet."""
+    await db["sessions"].update_one({"_id": session_id}, {"$set": {"told": True}})
 
 
 async def forget(db: Database, session_id: str) -> None:
-    """Everyone who must know that this session is over was told."""
+    """All that follows from the end of this session is done."""
     await db["sessions"].delete_one({"_id": session_id})
 
 
-async def logged_in(db: Database, agent_ids: Iterable[str], now: datetime) -> set[str]:
-    """Those of these agents who have a live session."""
+async def live(db: Database, agent_ids: Iterable[str], now: datetime) -> dict[str, set[str]]:
+    """The live sessions of each of these agents who has any."""
     wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
-    return {doc["agent_id"] async for doc in db["sessions"].find(wanted, {"agent_id": 1})}
+    found: dict[str, set[str]] = {}
+    async for doc in db["sessions"].find(wanted, {"agent_id": 1}):
+        found.setdefault(doc["agent_id"], set()).add(doc["_id"])
+    return found
 
 
 async def admit(db: Database, username: str, address: str, now: datetime) -> float:
@@ -112,6 +128,10 @@ async def admit(db: Database, username: str, address: str, now: datetime) -> flo
 async def absolve(db: Database, username: str, address: str) -> None:
     """A right password: earlier attempts do not count."""
     await db["attempts"].delete_one({"_id": _digest(f"{address}\n{username}")})
+
+
+def _read(doc: Mapping[str, Any]) -> Session:
+    return Session(doc["_id"], doc["agent_id"], doc["expires_at"], doc["ended_at"], doc.get("told", False))
 
 
 def _digest(text: str) -> str:

@@ -100,7 +100,8 @@ async def tell_changes(desk: Desk, age: float = MARKS) -> None:
 async def close_sessions(desk: Desk, age: float = MARKS) -> None:
     """What follows from the end of each session that ended or expired so long ago."""
     for session in await sessions.over(desk.db, desk.clock(), age):
-        repaired("session_over", session.agent_id)
+        if not session.told:
+            repaired("session_over", session.agent_id)
         await close_session(desk, session)
 
 

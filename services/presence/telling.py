@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -23,7 +23,9 @@ log = structlog.get_logger()
 class Desk:
     """What every part of the service works with.
 
-    `wake`: something that the buttons depend on has changed. `left`: this agent was set offline just now.
+    `wake`: something that the buttons depend on has changed. `left`: this agent was set offline just now. `connected`:
+    whether one of these sessions of the agent has had an open websocket since so many seconds ago; None: that cannot be
+    told yet. `undecided`: sessions that are over while that could not be told.
     `at_work`: whether this agent used their console within the last seconds.
     """
 
@@ -32,7 +34,9 @@ class Desk:
     wake: Callable[[], None]
     clock: Callable[[], datetime] = utcnow
     left: Callable[[str], None] = lambda agent_id: None
+    connected: Callable[[str, Collection[str], float], bool | None] = lambda agent_id, session_ids, since: None
     at_work: Callable[[str], bool] = lambda agent_id: False
+    undecided: dict[str, Session] = field(default_factory=dict)
 
 
 async def tell_claimed(
@@ -93,17 +97,40 @@ async def depart(desk: Desk, agent: Agent, reason: ReleaseReason) -> bool:
 
 
 async def close_session(desk: Desk, session: Session) -> None:
-    """Everything that follows from the end of a session: its sockets close and, if it was the last one, he is offline.
+    """Do everything that follows from the end of a session: close its websockets and set its agent offline.
 
-    May be done any number of times, by anyone; the session is forgotten when all of it is done.
+    The agent stays online while another live session of theirs has an open websocket; a session without one does not
+    count. While that cannot be told (a gateway's list may be older than the end of the session), the session is kept
+    and this is called again, by `close_undecided` and by the sweep. It may be called any number of times, by anyone.
     """
-    while agent := await store.agent(desk.db, session.agent_id):  # read before his sessions: see Judge
-        if await sessions.logged_in(desk.db, [agent.id], desk.clock()):
+    decided = await _log_out(desk, session)
+    if not session.told:
+        await desk.publisher.tell(SessionEnded(agent_id=session.agent_id, session_id=session.id))
+    if decided:
+        desk.undecided.pop(session.id, None)
+        await sessions.forget(desk.db, session.id)
+    elif not session.told:
+        await sessions.told(desk.db, session.id)
+        desk.undecided[session.id] = replace(session, told=True)
+
+
+async def _log_out(desk: Desk, session: Session) -> bool:
+    """Set the agent offline unless another session has an open websocket; False when that cannot be told yet."""
+    while agent := await store.agent(desk.db, session.agent_id):  # read before the sessions: see Judge
+        now = desk.clock()
+        others = (await sessions.live(desk.db, [agent.id], now)).get(agent.id)
+        stays = desk.connected(agent.id, others, session.over_for(now)) if others else False
+        if stays is None:
+            return False
+        if stays or await depart(desk, agent, ReleaseReason.LOGGED_OUT):
             break
-        if await depart(desk, agent, ReleaseReason.LOGGED_OUT):
-            break
-    await desk.publisher.tell(SessionEnded(agent_id=session.agent_id, session_id=session.id))
-    await sessions.forget(desk.db, session.id)
+    return True
+
+
+async def close_undecided(desk: Desk) -> None:
+    """Try again to finish each session whose end could not be decided before. Call at each new list of a gateway."""
+    for session in list(desk.undecided.values()):
+        await close_session(desk, session)
 
 
 async def close_session_soon(desk: Desk, session: Session) -> None:

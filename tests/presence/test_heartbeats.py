@@ -15,7 +15,7 @@ from services.contracts import AgentConnection, GatewayConnections, PlaceRelease
 from services.database import Database
 from services.presence import heartbeats, sessions, store
 from services.presence.heartbeats import Judge, Listener
-from services.presence.telling import Desk, depart
+from services.presence.telling import Desk, close_session, depart
 
 from .conftest import Ear, account, eventually, there
 
@@ -29,13 +29,20 @@ class Gateway:
     def __init__(self, desk: Desk) -> None:
         self._desk, self.incarnation, self._counter = desk, str(uuid.uuid4()), 0
 
-    async def tells(self, *agents: str, leaving: bool = False, active: dict[str, float] | None = None) -> None:
+    async def tells(
+        self,
+        *agents: str,
+        leaving: bool = False,
+        sessions: list[str] | None = None,
+        active: dict[str, float] | None = None,
+    ) -> None:
+        """Its list; `sessions`: of each of these agents. Without them as a gateway of before 1.2 tells it."""
         self._counter += 1
         await self._desk.publisher.tell(
             GatewayConnections(
                 incarnation=self.incarnation,
                 counter=self._counter,
-                agents=[AgentConnection(agent_id=a, silent_for=0) for a in agents],
+                agents=[AgentConnection(agent_id=a, silent_for=0, sessions=sessions) for a in agents],
                 active=active,
                 leaving=leaving,
             )
@@ -229,3 +236,133 @@ async def test_a_deaf_listener_brings_nobody_back(
         await depart(desk, agent, ReleaseReason.AGENT_GONE)
         await asyncio.sleep(1.2)
         assert await is_offline(desk)
+
+
+# ── logging out where there are several sessions ─────────────────────────────────────────────────────────────────────
+
+
+async def end(desk: Desk, token: str) -> None:
+    session = await sessions.end(desk.db, token, utcnow())
+    assert session is not None
+    await close_session(desk, session)
+
+
+@contextlib.asynccontextmanager
+async def replicas(url: str, desk: Desk, number: int) -> AsyncIterator[list[tuple[Desk, Listener]]]:
+    """So many processes of presence, each with a desk of its own, that have listened for long enough."""
+    async with contextlib.AsyncExitStack() as stack:
+        made = []
+        for _ in range(number):
+            listener: list[Listener] = []
+            own = replace(
+                desk,
+                undecided={},
+                connected=lambda *asked, listener=listener: listener[0].connected(*asked),
+                left=lambda agent_id, listener=listener: listener[0].online.discard(agent_id),
+            )
+            listener.append(await stack.enter_async_context(replica(url, own, grace=30)))
+            made.append((own, listener[0]))
+        yield made
+
+
+@pytest.fixture
+def knowing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats, "KNOWN", 0.0)
+
+
+async def two_sessions(desk: Desk) -> tuple[str, str, str]:
+    """The id and the token of one, and the id of another."""
+    await store.put_accounts(desk.db, [AN], utcnow())
+    one, token = await sessions.begin(desk.db, AN.id, utcnow(), 12)
+    return one.id, token, (await sessions.begin(desk.db, AN.id, utcnow(), 12))[0].id
+
+
+@pytest.mark.usefixtures("knowing")
+async def test_a_session_without_a_websocket_keeps_nobody_in(module_vhost_url: str, desk: Desk, ear: Ear) -> None:
+    """Of two replicas one is asked; the list that still names the closing websocket brings the agent back in none."""
+    async with replicas(module_vhost_url, desk, 2) as made:
+        one, token, _ = await two_sessions(desk)
+        gateway = Gateway(desk)
+        await gateway.tells(AN.id, sessions=[one])
+        await eventually(lambda: is_online(desk), "online", 5)
+        assert await store.claim(desk.db, AN.id, "c", 1, utcnow())
+        await end(made[0][0], token)
+        assert await is_offline(desk)
+        assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+        for _ in range(4):
+            await gateway.tells(AN.id, sessions=[one])
+            await asyncio.sleep(0.3)
+            assert await is_offline(desk)
+
+
+@pytest.mark.usefixtures("knowing")
+async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent_in(
+    module_vhost_url: str, desk: Desk
+) -> None:
+    async with replicas(module_vhost_url, desk, 2) as made:
+        one, token, other = await two_sessions(desk)
+        here, there_ = Gateway(desk), Gateway(desk)
+        await here.tells(AN.id, sessions=[one])
+        await there_.tells(AN.id, sessions=[other])
+        await eventually(lambda: is_online(desk), "online", 5)
+
+        async def all_know() -> bool:
+            return all({one, other} <= listener.sessions.present(time.monotonic()) for _, listener in made)
+
+        await eventually(all_know, "both lists")
+        v = (await store.colleagues(desk.db, None, [AN.id]))[0].v
+        await end(made[0][0], token)
+        assert made[0][0].undecided, "a list of before the logout proves nothing"
+        await asyncio.sleep(heartbeats.SETTLED)
+        await here.tells()
+        await there_.tells(AN.id, sessions=[other])
+
+        async def decided() -> bool:
+            return not made[0][0].undecided
+
+        await eventually(decided, "the decision")
+        (now,) = await store.colleagues(desk.db, None, [AN.id])
+        assert (now.online, now.v) == (True, v)
+        assert await desk.db["sessions"].count_documents({}) == 1
+
+
+@pytest.mark.usefixtures("knowing")
+async def test_a_list_that_is_older_than_the_logout_keeps_the_agent_in_until_the_next_one_alone(
+    module_vhost_url: str, desk: Desk
+) -> None:
+    async with replicas(module_vhost_url, desk, 1) as made:
+        one, token, other = await two_sessions(desk)
+        gateway = Gateway(desk)
+        await gateway.tells(AN.id, sessions=[one, other])
+        await eventually(lambda: is_online(desk), "online", 5)
+        await end(made[0][0], token)
+        assert await is_online(desk)
+        await gateway.tells()  # both websockets have closed
+        await eventually(lambda: is_offline(desk), "offline at the next list", 5)  # the grace is 30 s
+
+
+async def test_a_replica_that_has_just_started_decides_nothing(module_vhost_url: str, desk: Desk) -> None:
+    async with replicas(module_vhost_url, desk, 1) as made:
+        one, token, _ = await two_sessions(desk)
+        await Gateway(desk).tells(AN.id, sessions=[one])
+        await eventually(lambda: is_online(desk), "online", 5)
+        own, listener = made[0]
+        assert listener.connected(AN.id, ["another"], 0.0) is None
+        await end(own, token)
+        assert await is_online(desk)
+        await eventually(lambda: is_offline(desk), "offline once it has listened for long enough", 8)
+
+
+@pytest.mark.usefixtures("knowing")
+async def test_an_agent_of_a_former_gateway_stays_by_any_session(module_vhost_url: str, desk: Desk) -> None:
+    """It names no sessions: who is connected there may have any of them open."""
+    async with replicas(module_vhost_url, desk, 1) as made:
+        _, token, _ = await two_sessions(desk)
+        gateway = Gateway(desk)
+        await gateway.tells(AN.id)
+        await eventually(lambda: is_online(desk), "online", 5)
+        await end(made[0][0], token)
+        await asyncio.sleep(heartbeats.SETTLED)
+        await gateway.tells(AN.id)
+        await asyncio.sleep(0.5)
+        assert await is_online(desk)

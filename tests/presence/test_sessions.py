@@ -26,7 +26,7 @@ async def test_a_session_expires(db: Database) -> None:
     session, token = await sessions.begin(db, "a", utcnow(), 1)
     assert await sessions.find(db, token, utcnow() + 59 * MINUTE)
     assert await sessions.find(db, token, utcnow() + 61 * MINUTE) is None
-    assert await sessions.logged_in(db, ["a"], utcnow() + 61 * MINUTE) == set()
+    assert await sessions.live(db, ["a"], utcnow() + 61 * MINUTE) == {}
     assert await sessions.over(db, utcnow(), 0) == []
     assert [s.id for s in await sessions.over(db, utcnow() + 61 * MINUTE, 2)] == [session.id]
 
@@ -38,9 +38,9 @@ async def test_a_session_ends_and_is_kept_until_forgotten(db: Database) -> None:
     assert await sessions.end(db, token, utcnow())
     assert await sessions.end(db, token, utcnow())
     assert await sessions.find(db, token, utcnow()) is None
-    assert await sessions.logged_in(db, ["a", "b", "c"], utcnow()) == {"a", "b"}
+    assert set(await sessions.live(db, ["a", "b", "c"], utcnow())) == {"a", "b"}
     await sessions.end(db, other, utcnow())
-    assert await sessions.logged_in(db, ["a", "b", "c"], utcnow()) == {"b"}
+    assert set(await sessions.live(db, ["a", "b", "c"], utcnow())) == {"b"}
     assert session.id in {s.id for s in await sessions.over(db, utcnow() + MINUTE, 2)}
     await sessions.forget(db, session.id)
     assert await sessions.end(db, token, utcnow()) is None
@@ -51,7 +51,7 @@ async def test_all_sessions_of_someone_end(db: Database) -> None:
     for who in ("a", "a", "b"):
         await sessions.begin(db, who, utcnow(), 12)
     await sessions.end_all_of(db, ["a"], utcnow())
-    assert await sessions.logged_in(db, ["a", "b"], utcnow()) == {"b"}
+    assert set(await sessions.live(db, ["a", "b"], utcnow())) == {"b"}
 
 
 async def test_the_eleventh_attempt_waits(db: Database) -> None:

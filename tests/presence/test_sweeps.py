@@ -1,6 +1,7 @@
 """services/presence/sweeps.py and telling.py: what is told again, departures, the end of sessions."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from services.contracts import (
 )
 from services.presence import sessions, store, sweeps
 from services.presence.availability import Agent
-from services.presence.telling import Desk, arrive, close_session, close_session_soon, depart
+from services.presence.telling import Desk, arrive, close_session, close_session_soon, close_undecided, depart
 
 from .conftest import Ear, account, there
 
@@ -145,6 +146,7 @@ async def test_every_repair_is_counted(desk: Desk, ear: Ear) -> None:
 async def test_the_last_logout_makes_offline_at_once(desk: Desk, ear: Ear) -> None:
     await seated(desk, "a")
     (first, one), (second, two) = [await sessions.begin(desk.db, WIDE.id, utcnow(), 12) for _ in range(2)]
+    desk = replace(desk, connected=lambda agent_id, session_ids, since: second.id in session_ids)
     await sessions.end(desk.db, one, utcnow())
     await close_session(desk, first)
     assert (await agent(desk)).online
@@ -154,6 +156,27 @@ async def test_the_last_logout_makes_offline_at_once(desk: Desk, ear: Ear) -> No
     assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
     assert [e.session_id for e in await ear.hear(SessionEnded, 2)] == [first.id, second.id]
     assert await desk.db["sessions"].count_documents({}) == 0
+
+
+async def test_another_session_counts_by_its_websocket_alone(desk: Desk, ear: Ear) -> None:
+    """While that cannot be told the session is kept, its websockets are closed once, and it is no repair."""
+    await seated(desk, "a")
+    (first, one), _ = [await sessions.begin(desk.db, WIDE.id, utcnow(), 12) for _ in range(2)]
+    await sessions.end(desk.db, one, utcnow())
+    before = repairs("session_over")
+    await close_session(desk, first)
+    assert list(desk.undecided) == [first.id]
+    await close_undecided(desk)
+    await sweeps.close_sessions(desk, age=0)
+    assert (await agent(desk)).online
+    assert await desk.db["sessions"].count_documents({}) == 2
+    gone = replace(desk, connected=lambda agent_id, session_ids, since: False)
+    await close_undecided(gone)
+    assert not (await agent(desk)).online
+    assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+    assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id]
+    assert (await desk.db["sessions"].count_documents({}), desk.undecided) == (1, {})
+    assert repairs("session_over") == before
 
 
 async def test_a_logout_without_a_broker_is_finished_by_a_sweep(desk: Desk, ear: Ear) -> None:

@@ -1,0 +1,108 @@
+"""Logging out, where an agent has several sessions: what counts is which of them has a websocket open."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.e2e.clients import Agent, agent, citizen, http_client, pair, say, until_blue, until_green
+from tests.real import System
+
+SOON = 3.0  # seconds; the grace of an agent who vanished is 10
+
+
+@contextlib.asynccontextmanager
+async def browser(base: str, username: str = "an") -> AsyncIterator[Agent]:
+    """A browser of this agent, logged in and connected; it logs out at the end if nobody did before."""
+    async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        one = Agent(base, session, username)
+        assert (await one.log_in()).status == 204
+        await one.connect()
+        yield one
+        await one.leave()
+
+
+async def test_an_older_session_that_was_never_ended_does_not_keep_an_agent_in(system: System) -> None:
+    """The browser of this morning was closed without logging out."""
+    base = system.base_url
+    async with browser(base) as morning:
+        await morning.socket.close()
+        async with browser(base) as now, citizen(base) as visitor:
+            theirs, _ = await pair(visitor, now)
+            began = time.monotonic()
+            assert (await now.log_out()).status == 204
+            await theirs.expect("status", wait=SOON, dot="grey")
+            print(f"\nhis citizen was told after {time.monotonic() - began:.2f} s")
+            assert await now.socket.closed() == 4401
+            await until_blue(base, "no_agents")
+            assert time.monotonic() - began < SOON
+            await theirs.send(type="close")
+        assert (await morning.http.get(f"{base}/api/agent/me")).status == 200, "that session goes on"
+
+
+async def test_a_websocket_of_another_session_that_is_really_open_keeps_the_agent_in(system: System) -> None:
+    base = system.base_url
+    async with browser(base) as one, browser(base) as other, citizen(base) as visitor:
+        theirs, _ = await pair(visitor, one)
+        before = len(theirs.frames)
+        assert (await one.log_out()).status == 204
+        assert await one.socket.closed() == 4401
+        last = await say(other.socket, "ik ga hier verder", visitor.chat_id)
+        await theirs.expect("message", id=last["id"])
+        await asyncio.sleep(4)  # time is the subject: longer than anything that looks again
+        assert not [f for f in theirs.frames[before:] if f["type"] == "status"]
+        began = time.monotonic()
+        await other.log_out()
+        await theirs.expect("status", wait=SOON, dot="grey")
+        assert time.monotonic() - began < SOON
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.005])
+async def test_a_websocket_that_has_just_closed_does_not_keep_the_agent_in(system: System, pause: float) -> None:
+    """The other gateway's list may still name it when he logs out."""
+    base = system.base_url
+    async with browser(base) as one, browser(base) as other, citizen(base) as visitor:
+        theirs, _ = await pair(visitor, one)
+        await other.socket.close()
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        assert (await one.log_out()).status == 204
+        await theirs.expect("status", wait=SOON, dot="grey")
+        print(f"\nhis citizen was told after {time.monotonic() - began:.2f} s")
+        await until_blue(base, "no_agents")
+        assert time.monotonic() - began < SOON
+
+
+async def test_who_logs_out_and_in_again_at_once_is_there(system: System) -> None:
+    base = system.base_url
+    async with browser(base) as morning:
+        await morning.socket.close()
+        async with browser(base) as now:
+            for _ in range(3):
+                assert (await now.log_out()).status == 204
+                assert (await now.log_out()).status == 204  # twice
+                assert (await now.log_in()).status == 204
+                await now.connect()
+                await until_green(base)
+            async with citizen(base) as visitor:
+                theirs, ours = await pair(visitor, now)
+                last = await say(ours, "goeiedag", visitor.chat_id)
+                await theirs.expect("message", id=last["id"])
+
+
+async def test_a_websocket_that_says_hello_after_its_session_ended_is_closed(system: System) -> None:
+    base = system.base_url
+    async with agent(base) as stays, http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        second = Agent(base, session, "an")
+        assert (await second.log_in()).status == 204
+        late = await session.ws_connect(f"{base}/ws/agent", headers={"Origin": base})
+        assert (await second.log_out()).status == 204
+        await late.send_json({"type": "hello", "chats": {}})
+        async with asyncio.timeout(SOON):
+            while (await late.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+        assert late.close_code == 4401
+        assert not stays.socket.ws.closed
