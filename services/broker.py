@@ -137,6 +137,23 @@ class Link:
                     await connection.close()
 
 
+async def find_topology(channel: AbstractChannel, service: str) -> AbstractExchange:
+    """The exchange, declared by somebody else, with the queues of this service. Declares nothing.
+
+    Raises `ChannelNotFoundEntity` while one of them is not there.
+    """
+    exchange = await channel.get_exchange(topology.EXCHANGE)
+    for queue in topology.QUEUES:
+        if queue.service == service:
+            await channel.get_queue(queue.name)
+    return exchange
+
+
+async def prepare_topology(channel: AbstractChannel, service: str, given: bool) -> AbstractExchange:
+    """The exchange, once all that `service` needs is there: declared here, or `given` by somebody else."""
+    return await (find_topology(channel, service) if given else declare_topology(channel))
+
+
 async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
     """Exchange, durable queues, bindings and dead letters exist; returns the exchange. Any number may do it at once."""
     exchange = await channel.declare_exchange(topology.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -159,7 +176,9 @@ class Publisher:
     Publishes by aiormq, which aio-pika stands on: each fact costs half as much there (docs/performance.md).
     """
 
-    def __init__(self, url: str, service: str) -> None:
+    def __init__(self, url: str, service: str, given: bool = False) -> None:
+        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
+        self._service, self._given = service, given
         self._channel: aiormq.Channel | None = None
         self.link = Link(url, f"{service}.publisher", self._prepare, self._forget)
 
@@ -228,7 +247,7 @@ class Publisher:
 
     async def _prepare(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(PREPARE_TIMEOUT):
-            await declare_topology(channel)
+            await prepare_topology(channel, self._service, self._given)
             self._channel = await underlay(channel)
 
     def _forget(self) -> None:

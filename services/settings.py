@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     token_secret: str = told("signs tokens; the same in every service", min_length=16)
     token_secret_previous: str = told("still accepted while `TOKEN_SECRET` is rotated", "")
     rabbitmq_url: str = told("address of the broker", "amqp://guest:guest@127.0.0.1:5672/")
+    topology: Literal["declare", "given"] = told(
+        "`given`: somebody else declares the broker's exchanges, queues and bindings, and services need no right to",
+        "declare",
+    )
     mongodb_url: str = told(
         "address of the database; not for the gateway, which has none",
         "mongodb://127.0.0.1:27017/?w=majority&journal=true",

@@ -119,6 +119,24 @@ UNHEARD = (
     "citizen.silent",
 )
 
+# Who publishes what: the rights on the broker are made of it (deploy/manifests/rights.py).
+PUBLISHED: dict[str, tuple[str, ...]] = {
+    "gateway": (
+        *("chat.opened", "citizen.arrived", "citizen.presence", "citizen.stayed", "close.requested"),
+        *("chat.accepted", "transfer.refused", "state.requested", "gateway.connections"),
+        *("message.posted", "messages.posted", "note.posted", "typing.shown", "read.shown"),
+    ),
+    "presence": (
+        *("place.claimed", "place.released", "places.changed", "button.changed"),
+        *("agent.changed", "session.ended", "listener.echo"),
+    ),
+    "routing": ("chat.state", "queue.changed", "place.wanted", "accept.overdue", "listener.echo"),
+    "transcripts": (
+        *("message.stored", "messages.stored", "message.refused", "note.stored", "citizen.silent"),
+        *("close.requested", "message.posted", "note.posted"),  # the last two: one of several together that is poison
+    ),
+}
+
 _BY_CHAT = (
     ChatState,
     MessageStored,

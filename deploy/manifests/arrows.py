@@ -78,7 +78,7 @@ def of_monitoring(present: set[str]) -> set[Arrow]:
 
 def of_keda(present: set[str]) -> set[Arrow]:
     """What the component `keda` adds."""
-    return {Arrow("keda", "rabbitmq", 5672)} if "rabbitmq" in present else set()
+    return {Arrow("keda", "rabbitmq", 15672)} if "rabbitmq" in present else set()
 
 
 def problems(objects: Sequence[Object]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from deploy.manifests import rights
 from deploy.manifests.objects import Object
 from services import topology
 
@@ -21,6 +22,7 @@ def files() -> dict[Path, str]:
         DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
         DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring/alerts.yaml"),
         DEPLOY / "components" / "rabbitmq" / "topology.yaml": _written(declared(), "services/topology.py"),
+        DEPLOY / "components" / "rabbitmq" / "users.yaml": _written(users(), "services/topology.py"),
     }
 
 
@@ -58,6 +60,28 @@ def declared() -> list[Object]:
         found += [_queue(queue.name, queue.declaration)]
         found += [_binding(topology.EXCHANGE, queue.name, key) for key in queue.keys]
     return found
+
+
+def users() -> list[Object]:
+    """A user for each service with its rights (`deploy/manifests/rights.py`), and one for `make dead-letters`.
+
+    Names and passwords are made by the operator: Secrets `<name>-user-credentials`.
+    """
+    found: list[Object] = []
+    for service in topology.PUBLISHED:
+        topics = {"exchange": topology.EXCHANGE, **rights.topic_permissions(service)}
+        found += [_user(service), _permission(service, rights.permissions(service))]
+        found += [_topology("TopicPermission", service, {"userReference": {"name": service}, "permissions": topics})]
+    by_hand = {"configure": r"^eloket\.operator\.", "write": r"^amq\.default$", "read": r"\.dead-letters$"}
+    return [*found, _user("operator"), _permission("operator", by_hand)]
+
+
+def _user(name: str) -> Object:
+    return _resource("rabbitmq.com/v1beta1", "User", name, _CLUSTER)
+
+
+def _permission(name: str, permissions: dict[str, str]) -> Object:
+    return _topology("Permission", name, {"userReference": {"name": name}, "permissions": permissions})
 
 
 def _exchange(name: str, kind: str) -> Object:

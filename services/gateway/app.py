@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     departments = load_departments(settings.departments_file)
     incarnation = str(uuid4())
     tasks = Tasks()
-    publisher = Publisher(settings.rabbitmq_url, "gateway")
+    publisher = Publisher(settings.rabbitmq_url, "gateway", settings.topology == "given")
     upstream = Upstream(settings, service.keys)
 
     def answer_presence(channel: Channel) -> None:
@@ -71,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         heard=hub.hear,
         resync=lambda: upkeep.resync(),
         lost=lambda: buttons.refresh(),
+        given=settings.topology == "given",
     )
     buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
     following = Following(hub, live, upstream, tasks)

@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, declare_topology, given_up_is_failure, underlay
+from services.broker import Link, given_up_is_failure, prepare_topology, underlay
 from services.contracts import Fact, decode
 from services.gateway.upstream import Unavailable
 from services.tracing import span
@@ -34,8 +34,15 @@ class Live:
     """Facts come in by `heard`, in the order of the queue; `resync` is called after each new start of the queue."""
 
     def __init__(
-        self, url: str, heard: Callable[[Fact], None], resync: Callable[[], None], lost: Callable[[], None]
+        self,
+        url: str,
+        heard: Callable[[Fact], None],
+        resync: Callable[[], None],
+        lost: Callable[[], None],
+        given: bool = False,
     ) -> None:
+        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
+        self._given = given
         self._heard, self._resync = heard, resync
         self._queue: AbstractQueue | None = None
         self._wanted: dict[str, int] = {}
@@ -86,7 +93,7 @@ class Live:
 
     async def _prepare(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(30):
-            exchange = await declare_topology(channel)
+            exchange = await prepare_topology(channel, "gateway", self._given)
             queue = await channel.declare_queue(
                 exclusive=True, auto_delete=True, arguments=topology.GATEWAY_QUEUE_ARGUMENTS
             )

@@ -38,7 +38,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     named = load_accounts(settings.accounts_file, departments) if settings.accounts_file else ()
     passwords = Passwords()
     service = Service("presence", settings)
-    publisher = Publisher(settings.rabbitmq_url, "presence")
+    publisher = Publisher(settings.rabbitmq_url, "presence", settings.topology == "given")
     database = open_database(settings, "presence")
     buttons = button.Buttons(database, publisher, schedules, utcnow)
     desk = Desk(
@@ -50,7 +50,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         connected=lambda *asked: listener.connected(*asked),
     )
     claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
-    listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace)
+    listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace, settings.topology == "given")
     consumers = _consumers(settings, desk, claims)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 

@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, declare_topology
+from services.broker import Link, prepare_topology
 from services.consuming import BAD_DAY_ERRORS
 from services.contracts import AgentConnection, GatewayConnections, ListenerEcho, ReleaseReason, decode
 from services.liveness import Liveness
@@ -44,7 +44,9 @@ class Listener:
     for any of an agent's sessions under the key of `_unnamed`.
     """
 
-    def __init__(self, url: str, desk: Desk, grace: float) -> None:
+    def __init__(self, url: str, desk: Desk, grace: float, given: bool = False) -> None:
+        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
+        self._given = given
         self.liveness, self.sessions = Liveness(grace), Liveness(grace)
         self.news = asyncio.Event()
         self.online: set[str] = set()
@@ -90,7 +92,7 @@ class Listener:
 
     async def _prepare(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(30):
-            await declare_topology(channel)
+            await prepare_topology(channel, "presence", self._given)
             queue = await channel.declare_queue(
                 exclusive=True, auto_delete=True, arguments=dict[str, Any](topology.LISTENER_QUEUE_ARGUMENTS)
             )

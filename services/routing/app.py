@@ -44,7 +44,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service = Service("routing", settings)
     database = open_database(settings, "routing")
     store = Store(database, lambda chat: assignment.stamped(chat, utcnow(), limits))
-    publisher = Publisher(settings.rabbitmq_url, "routing")
+    publisher = Publisher(settings.rabbitmq_url, "routing", settings.topology == "given")
     queue = Queue(store, Ledger(database), publisher)
     desk = Desk(store, queue, Telling(store, publisher, queue, names), limits=limits)
     citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)

@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     departments = load_departments(settings.departments_file)
     database = open_database(settings, "transcripts")
     store, files, press = Store(database), Files(database), PdfPress(settings.pdf_fonts)
-    publisher = Publisher(settings.rabbitmq_url, "transcripts")
+    publisher = Publisher(settings.rabbitmq_url, "transcripts", settings.topology == "given")
     questions, limits = Questions(database), limits_of(settings.silence_limit)
     writer = Writer(store, settings.max_messages)
     answers = Answers(store, [d.id for d in departments.departments])

@@ -1,28 +1,37 @@
 """Each service with the rights on the broker that deploy/components/rabbitmq gives it: enough for all, and no more."""
 
 import asyncio
+import base64
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import aio_pika
 import pytest
 import yaml
+from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.onemachine import broker as node
+from services import topology
 from services.broker import declare_topology
+from services.contracts import AnyFact
 from tests.e2e.clients import agent, citizen, new_id, pair, say
 from tests.e2e.lasting import talking
 from tests.e2e.test_files import PNG
 from tests.real import OUR_VARIABLES, ROOT, SERVICES, Broker, System, running_system, unique, wait_for
 
+KEDA = ROOT / "deploy" / "components" / "keda" / "queues.yaml"
 USERS = ROOT / "deploy" / "components" / "rabbitmq" / "users.yaml"
 COMMAND = f"/bin/sh -c 'RABBITMQ_URL=$URL_{{name}} exec {sys.executable} -m services.{{name}}'"
 
@@ -45,9 +54,9 @@ class Rights:
         return {one["name"]: one["user"] for one in found}
 
 
-def declared() -> dict[str, dict[str, str]]:
+def declared(kind: str = "Permission") -> dict[str, dict[str, str]]:
     """The permissions of each user, as the manifests have them."""
-    found = [one for one in yaml.safe_load_all(USERS.read_text()) if one["kind"] == "Permission"]
+    found = [one for one in yaml.safe_load_all(USERS.read_text()) if one["kind"] == kind]
     assert {one["spec"]["vhost"] for one in found} == {"/"}
     return {one["metadata"]["name"]: one["spec"]["permissions"] for one in found}
 
@@ -60,6 +69,8 @@ def rights(broker: Broker) -> Iterator[Rights]:
     for user, permissions in declared().items():
         broker.api("PUT", f"/api/users/{user}", {"password": made.passwords[user], "tags": ""})
         broker.api("PUT", f"/api/permissions/{vhost}/{user}", permissions)
+    for user, permissions in declared("TopicPermission").items():
+        broker.api("PUT", f"/api/topic-permissions/{vhost}/{user}", permissions)
     yield made
     for user in made.passwords:
         broker.api("DELETE", f"/api/users/{user}")
@@ -78,7 +89,7 @@ def confined(rights: Rights, mongodb_url: str, tmp_path_factory: pytest.TempPath
     urls = {f"URL_{name}": rights.url(name) for name in SERVICES}
     servers = {"RABBITMQ_URL": rights.admin, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{rights.vhost}-"}
     home: Path = tmp_path_factory.mktemp("confined")
-    with running_system(home, COMMAND, RATE_LIMITS="off", **servers, **urls) as running:
+    with running_system(home, COMMAND, RATE_LIMITS="off", TOPOLOGY="given", **servers, **urls) as running:
         yield running
 
 
@@ -148,3 +159,102 @@ async def test_the_operator_sees_to_dead_letters(rights: Rights) -> None:
         done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "1 discarded" in done.stdout
+
+
+ATTACKS: dict[str, Callable[[AbstractChannel, str], Awaitable[object]]] = {
+    "delete another's queue": lambda channel, _: channel.queue_delete("transcripts.silences"),
+    "delete its own durable queue": lambda channel, user: channel.queue_delete(f"{user}.dead-letters"),
+    "delete the exchange": lambda channel, _: channel.exchange_delete("eloket"),
+    "purge the dead letters of another": lambda channel, user: purge(
+        channel, "routing.dead-letters" if user == "presence" else "presence.dead-letters"
+    ),
+    "bind another's queue": lambda channel, _: bind(channel, "transcripts.messages", "chat.opened"),
+    "hear everything": lambda channel, _: hear(channel, "#"),
+    "hear all messages": lambda channel, _: hear(channel, "message.stored.*"),
+    "hear every chat": lambda channel, _: hear(channel, "*.*.*"),
+}
+FORGED = {
+    "gateway": ["chat.state.x", "session.ended.x", "message.stored.x", "place.claimed"],
+    "presence": ["message.posted", "chat.state.x", "close.requested"],
+    "routing": ["message.stored.x", "place.claimed", "chat.opened"],
+    "transcripts": ["chat.state.x", "chat.opened", "agent.changed.x"],
+}
+
+
+async def bind(channel: AbstractChannel, queue: str, key: str) -> None:
+    await (await channel.get_queue(queue, ensure=False)).bind("eloket", key)
+
+
+async def purge(channel: AbstractChannel, queue: str) -> None:
+    await (await channel.get_queue(queue, ensure=False)).purge()
+
+
+async def take_one(channel: AbstractChannel, queue: str) -> None:
+    await (await channel.get_queue(queue, ensure=False)).get(no_ack=True)
+
+
+async def refused(attempt: Awaitable[object]) -> bool:
+    try:
+        await attempt
+    except ChannelAccessRefused:
+        return True
+    return False
+
+
+async def hear(channel: AbstractChannel, key: str) -> None:
+    """Bind a queue of its own, which it may have, to what it may not hear."""
+    queue = await channel.declare_queue(exclusive=True)
+    await queue.bind("eloket", key)
+
+
+@pytest.mark.parametrize("user", SERVICES)
+async def test_who_took_over_a_service_can_neither_delete_nor_listen_in_nor_speak_for_others(
+    rights: Rights, user: str
+) -> None:
+    async with await aio_pika.connect(rights.url(user)) as connection:
+        for attack, attempt in ATTACKS.items():
+            assert await refused(attempt(await connection.channel(), user)), f"{user} could {attack}"
+        for key in FORGED[user]:
+            channel = await connection.channel()
+            exchange = await channel.get_exchange("eloket", ensure=False)
+            assert await refused(exchange.publish(aio_pika.Message(b"{}"), key)), f"{user} could publish {key}"
+
+
+def test_every_fact_has_a_service_that_may_publish_it() -> None:
+    known = {kind.model_fields["type"].default for kind in get_args(get_args(AnyFact)[0])}
+    assert known == {type_ for types in topology.PUBLISHED.values() for type_ in types}
+
+
+async def test_the_scaler_sees_how_long_queues_are_and_can_do_nothing_to_them(rights: Rights) -> None:
+    """KEDA's user: the tag `monitoring`, and a permission to nothing, without which the API tells it of no queue."""
+    made = {one["kind"]: one["spec"] for one in yaml.safe_load_all(KEDA.read_text())}
+    name, password = unique("keda-"), secrets.token_hex(8)
+    user = {"password": password, "tags": ",".join(made["User"]["tags"])}
+    rights.broker.api("PUT", f"/api/users/{name}", user)
+    rights.broker.api("PUT", f"/api/permissions/{rights.vhost}/{name}", made["Permission"]["permissions"])
+    queue = f"/api/queues/{quote(rights.vhost)}/transcripts.messages"
+
+    def ask(method: str, path: str, body: object = None) -> int:
+        token = base64.b64encode(f"{name}:{password}".encode()).decode()
+        headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(rights.broker.management + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    try:
+        assert ask("GET", queue) == 200
+        take = {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}
+        assert ask("POST", f"{queue}/get", take) in (401, 403)
+        assert ask("DELETE", f"{queue}/contents") in (401, 403)
+        assert ask("DELETE", queue) in (401, 403)
+        url = rights.admin.replace(f"{node.USER}:{rights.broker.node.password}@", f"{name}:{password}@")
+        async with await aio_pika.connect(url) as connection:
+            assert await refused(purge(await connection.channel(), "transcripts.messages"))
+            assert await refused(take_one(await connection.channel(), "transcripts.messages"))
+            assert await refused(hear(await connection.channel(), "chat.state.*"))
+    finally:
+        rights.broker.api("DELETE", f"/api/users/{name}")
