@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.contracts import (
     AgentState,
@@ -31,7 +31,7 @@ from services.contracts import (
 # presence
 SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 bad_credentials | 429 rate_limited
 SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionToken → OpenSession | 401 unauthenticated
-SESSION_END = "/internal/sessions/end"  # SessionToken → 204
+SESSION_END = "/internal/sessions/end"  # SessionEnd → 204
 AGENTS = "/internal/agents"  # AgentsQuery → Agents
 BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
@@ -51,14 +51,33 @@ MAX_CHATS = 200  # in one request
 PAGE = 500  # entries of one chat in one answer
 
 
+MOST_PASSWORD = 1_024  # bytes of a password, in UTF-8
+
+
+def short_enough(password: str) -> str:
+    """The password; raises `ValueError` when it is longer than anything that is hashed."""
+    if len(password.encode("utf-8", "surrogatepass")) > MOST_PASSWORD:
+        raise ValueError(f"must be at most {MOST_PASSWORD} bytes in UTF-8")
+    return password
+
+
 class Credentials(Record):
+    """What an agent logs in with. `address`: the key of the client's address. `device`: the browser's device cookie."""
+
     username: str = Field(max_length=100)
-    password: str = Field(max_length=500)
+    password: Annotated[str, Field(max_length=500), AfterValidator(short_enough)]
     address: str = ""
+    device: str = Field(default="", max_length=2_048)
 
 
 class SessionToken(Record):
     token: str
+
+
+class SessionEnd(SessionToken):
+    """`everywhere`: all sessions of its agent end."""
+
+    everywhere: bool = False
 
 
 class AgentView(Record):
@@ -77,10 +96,11 @@ class AgentView(Record):
 
 
 class OpenSession(Record):
-    """`token` (the cookie's value) only in the answer to a login."""
+    """`token` and `device` (values of the two cookies) only in the answer to a login."""
 
     session_id: str
     token: str | None = None
+    device: str | None = None
     expires_at: datetime
     agent: AgentView
 

@@ -17,6 +17,7 @@ from services.contracts import Record, is_id
 _ALGORITHM = "HS256"
 _OPTIONS: Any = {"verify_exp": False}  # by our own clock, not by the machine's
 SERVICE_TOKEN_LIFE = 120  # seconds
+DEVICE_TOKEN_LIFE = 180 * 24 * 3600  # seconds
 
 
 class Actor(Record):
@@ -59,6 +60,18 @@ class Keys:
             return None
         actor = Actor.model_validate(claims["act"]) if "act" in claims else None
         return str(claims.get("iss", "")), actor
+
+    def device_token(self, account: str, device: str) -> str:
+        """A token that says that this browser has logged this account in; it opens nothing by itself."""
+        claims = {"typ": "device", "sub": account, "jti": device, "exp": _now() + DEVICE_TOKEN_LIFE}
+        return jwt.encode(claims, self._key(0, "device"), algorithm=_ALGORITHM)
+
+    def device_of(self, token: str) -> tuple[str, str] | None:
+        """The account and the browser of a device token; None when it is not one of ours, or too old."""
+        claims = self._claims(token, "device")
+        if not claims or claims.get("exp", 0) <= _now():
+            return None
+        return str(claims.get("sub", "")), str(claims.get("jti", ""))
 
     def digest(self, purpose: str, text: str) -> bytes:
         """32 bytes that only a holder of the secret can derive from `text`; other for each purpose."""

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services import internal
 from services.contracts import Record
 from services.departments import Departments
 from services.gateway.buttons import Buttons
-from services.gateway.cookies import clear_session, session_token, set_session
+from services.gateway.cookies import clear_session, device_cookie, session_token, set_device, set_session
 from services.gateway.limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, Buckets
 from services.gateway.requests import (
     address_of,
@@ -43,7 +43,7 @@ UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default 
 class LogIn(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
     username: Annotated[str, Field(min_length=1, max_length=100)]
-    password: Annotated[str, Field(min_length=1, max_length=500)]
+    password: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(internal.short_enough)]
 
 
 def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
@@ -121,11 +121,14 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         ),
     )
     async def log_in(request: Request) -> Response:
-        """Logs an agent in: 204 and a cookie."""
+        """Logs an agent in: 204 and two cookies, of the session and of the browser that is known from here on."""
         require_own_origin(request)
-        given = await read_json(request, LogIn)
+        given, host = await read_json(request, LogIn), request.headers.get("host", "")
         credentials = internal.Credentials(
-            username=given.username, password=given.password, address=address_of(request, settings)
+            username=given.username,
+            password=given.password,
+            address=address_of(request, settings),
+            device=device_cookie(request.cookies, host),
         )
         try:
             session = await upstream.ask("presence", internal.SESSION_OPEN, credentials, internal.OpenSession)
@@ -134,16 +137,22 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         except Declined as declined:
             raise passed_on(declined) from declined
         response = Response(status_code=204, headers={"Cache-Control": "no-store"})
-        set_session(response, session.token or "", scheme_of(request, settings), request.headers.get("host", ""))
+        set_session(response, session.token or "", scheme_of(request, settings), host)
+        if session.device:
+            set_device(response, session.device, scheme_of(request, settings), host)
         return response
 
     @app.delete("/api/agent/session", status_code=204, responses=problems_of(_503="unavailable"))
-    async def log_out(request: Request) -> Response:
-        """Logs the agent out: his sockets close, his chats go to the head of the queue."""
+    async def log_out(request: Request, everywhere: Annotated[bool, Query()] = False) -> Response:
+        """Logs the agent out: the session's websockets close and, unless another session has one open, the agent's
+
+        chats go to the head of the queue. `everywhere`: all sessions of the agent end.
+        """
         require_own_origin(request)
         if token := session_token(request.cookies, request.headers.get("host", "")):
             try:
-                await upstream.ask("presence", internal.SESSION_END, internal.SessionToken(token=token), Record)
+                ending = internal.SessionEnd(token=token, everywhere=everywhere)
+                await upstream.ask("presence", internal.SESSION_END, ending, Record)
             except Unavailable as error:
                 raise unavailable() from error
             except Declined as declined:

@@ -17,6 +17,7 @@ from services.departments import LOCALES, ConfigurationError, Departments
 DEMO_PASSWORD = "demo"
 DEMO_DEPARTMENT = "algemeen"
 DEMO_SUPERVISOR = "sofie"
+_DEMO_SALT = b"eloket demo salt"  # their password is public; with one hash their sessions outlive a restart
 AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
 
 
@@ -108,6 +109,11 @@ class Passwords:
         """The argon2 hash of a password, with a salt of its own."""
         async with self._gate:
             return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def demo_hash(self) -> str:
+        """The hash of the demo accounts' password, always the same."""
+        async with self._gate:
+            return await asyncio.to_thread(self._hasher.hash, DEMO_PASSWORD, salt=_DEMO_SALT)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether this is the password; for a user who does not exist (None) the answer takes as long, and is False."""

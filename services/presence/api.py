@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from prometheus_client import Counter
 from pymongo.errors import PyMongoError
 
 from services import internal, problems
-from services.broker import Unconfirmed
 from services.chassis import caller
-from services.contracts import AgentState
 from services.internal import (
     Agents,
     AgentsQuery,
@@ -24,22 +20,21 @@ from services.internal import (
     Held,
     HoldQuery,
     OpenSession,
+    SessionEnd,
     SessionToken,
 )
 from services.presence import button, sessions, store
-from services.presence.accounts import Passwords
 from services.presence.availability import Agent
 from services.presence.claims import Claims, hold
+from services.presence.logins import Logins
 from services.presence.sessions import Session
-from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk, close_session_soon, tell_agent
+from services.presence.telling import Desk, close_session_soon
 
 log = structlog.get_logger()
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
-LOGINS = Counter("eloket_logins_total", "Attempts to log in", ["outcome"])
 
 
-def add_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: Passwords, known: list[str]) -> None:
+def add_routes(app: FastAPI, desk: Desk, logins: Logins, known: list[str]) -> None:
     """The routes of `services/internal.py` that presence answers; `known`: the ids of the departments."""
 
     @app.exception_handler(PyMongoError)
@@ -47,7 +42,7 @@ def add_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: 
         log.warning("database_away", error=type(error).__name__)
         return problems.document(503, "unavailable", "The database cannot be reached. Please try again.")
 
-    _add_session_routes(app, settings, desk, passwords)
+    _add_session_routes(app, desk, logins)
 
     @app.post(internal.AGENTS)
     async def agents(request: Request, query: AgentsQuery) -> Agents:
@@ -75,11 +70,12 @@ def add_places(app: FastAPI, claims: Claims) -> None:
             raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None
 
 
-def _add_session_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, passwords: Passwords) -> None:
+def _add_session_routes(app: FastAPI, desk: Desk, logins: Logins) -> None:
     @app.post(internal.SESSION_OPEN)
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
         caller(request)
-        return await log_in(desk, passwords, credentials, settings.session_hours, settings.rate_limits == "on")
+        made = await logins.log_in(credentials)
+        return _open_session(made.session, made.agent, made.token, made.device)
 
     @app.post(internal.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
@@ -91,55 +87,21 @@ def _add_session_routes(app: FastAPI, settings: PresenceSettings, desk: Desk, pa
         return _open_session(session, agent)
 
     @app.post(internal.SESSION_END, status_code=204)
-    async def session_end(request: Request, sought: SessionToken) -> None:
+    async def session_end(request: Request, sought: SessionEnd) -> None:
         caller(request)
         session = await sessions.end(desk.db, sought.token, desk.clock())
         if session:
-            log.info("agent_logged_out", agent_id=session.agent_id)
+            log.info("agent_logged_out", agent_id=session.agent_id, everywhere=sought.everywhere)
             await close_session_soon(desk, session)
+            if sought.everywhere:
+                for other in await sessions.end_all(desk.db, session.agent_id, desk.clock()):
+                    await close_session_soon(desk, other)
 
 
-async def log_in(
-    desk: Desk, passwords: Passwords, credentials: Credentials, hours: float, limited: bool
-) -> OpenSession:
-    """A session of the agent with these credentials, who is available from here on.
-
-    Raises the problems `rate_limited` (with Retry-After, whole seconds) and `bad_credentials`, for a user who does not
-    exist exactly as for a wrong password.
-    """
-    username = credentials.username.strip().lower()
-    wait = await sessions.admit(desk.db, username, credentials.address, desk.clock()) if limited else 0.0
-    if wait:
-        LOGINS.labels("rate_limited").inc()
-        raise problems.Problem(
-            429, "rate_limited", "Too many attempts; wait a while.", {"Retry-After": str(math.ceil(wait))}
-        )
-    agent_id, stored = await store.password_of(desk.db, username) or (None, None)
-    if not await passwords.verify(stored, credentials.password) or agent_id is None:
-        LOGINS.labels("bad_credentials").inc()
-        raise problems.Problem(401, "bad_credentials", "The username or the password is not right.")
-    if limited:
-        await sessions.absolve(desk.db, username, credentials.address)
-    session, token = await sessions.begin(desk.db, agent_id, desk.clock(), hours)
-    if await store.set_state(desk.db, agent_id, AgentState.AVAILABLE, "login", session.id, desk.clock()):
-        desk.wake()
-        await _mention(desk, agent_id)
-    LOGINS.labels("ok").inc()
-    log.info("agent_logged_in", agent_id=agent_id)
-    agent = await store.agent(desk.db, agent_id)
-    assert agent is not None
-    return _open_session(session, agent, token)
-
-
-async def _mention(desk: Desk, agent_id: str) -> None:
-    try:
-        await tell_agent(desk, agent_id)
-    except Unconfirmed:
-        log.info("agent_change_untold", agent_id=agent_id)  # it is marked: a sweep tells it
-
-
-def _open_session(session: Session, agent: Agent, token: str | None = None) -> OpenSession:
-    return OpenSession(session_id=session.id, token=token, expires_at=session.expires_at, agent=_view(agent))
+def _open_session(session: Session, agent: Agent, token: str | None = None, device: str | None = None) -> OpenSession:
+    return OpenSession(
+        session_id=session.id, token=token, device=device, expires_at=session.expires_at, agent=_view(agent)
+    )
 
 
 def _view(agent: Agent) -> AgentView:

@@ -17,11 +17,12 @@ from services.consuming import Consumers, retry_in_place
 from services.database import Database, follow_time, open_database, ping, probe_write, read_time
 from services.departments import Departments, load_departments
 from services.presence import button, lines, sessions, store, sweeps
-from services.presence.accounts import DEMO_PASSWORD, Account, Passwords, demo_accounts, load_accounts
+from services.presence.accounts import Account, Passwords, demo_accounts, load_accounts
 from services.presence.api import add_places, add_routes
 from services.presence.claims import Claims
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.heartbeats import Judge, Listener
+from services.presence.logins import Logins, fingerprint
 from services.presence.openings import load_schedules
 from services.presence.schema import STEPS
 from services.presence.settings import PresenceSettings
@@ -75,7 +76,9 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
-    add_routes(service.app, settings, desk, passwords, list(schedules))
+    limited = settings.rate_limits == "on"
+    logins = Logins(desk, passwords, service.keys, settings.session_hours, limited)
+    add_routes(service.app, desk, logins, list(schedules))
     add_places(service.app, claims)
     return service.app
 
@@ -129,7 +132,7 @@ async def _accounts(
 ) -> list[Account]:
     demo: Sequence[Account] = ()
     if settings.demo_accounts == "on":
-        demo = demo_accounts(settings.demo_agents, departments, await passwords.hash(DEMO_PASSWORD))
+        demo = demo_accounts(settings.demo_agents, departments, await passwords.demo_hash())
     usernames = {account.username for account in named}
     accounts = [*named, *(account for account in demo if account.username not in usernames)]
     if not accounts:
@@ -143,4 +146,7 @@ async def _prepare_database(database: Database, accounts: Sequence[Account], dep
     await lines.ensure_lines(database, departments)
     barred = await store.put_accounts(database, accounts, utcnow())
     await sessions.end_all_of(database, barred, utcnow())
+    fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}
+    if changed := await sessions.end_changed(database, fingerprints, utcnow()):
+        log.info("sessions_ended", why="password_changed", sessions=changed)
     log.info("accounts_ready", accounts=len(accounts))

@@ -1,9 +1,9 @@
-"""Logged-in sessions and attempts to log in, in the database.
+"""Logged-in sessions, in the database.
 
-sessions: {_id: session_id, agent_id, token_hash, expires_at, ended_at, told}: only the SHA-256 of the random token is
-kept. `told`: the gateways were told that it is over. A session that is over stays until all that follows from it is
-done; the TTL index is for what nobody ever asked for again.
-attempts: {_id, count, expires_at}: tries for one username from one address.
+sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told}: only the SHA-256 of the random
+token is kept. `password`: a fingerprint of the hash of the password that began it. `told`: the gateways were told that
+it is over. A session that is over stays until all that follows from it is done; the TTL index is for what nobody ever
+asked for again.
 """
 
 from __future__ import annotations
@@ -16,12 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
 from services.database import Database
-
-ATTEMPTS = 10
-ATTEMPTS_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,9 @@ class Session:
         return (now - (self.ended_at or self.expires_at)).total_seconds()
 
 
-async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tuple[Session, str]:
+async def begin(
+    db: Database, agent_id: str, now: datetime, hours: float, password: str | None = None
+) -> tuple[Session, str]:
     """A new session and its token, which is known to nobody else from here on."""
     token = secrets.token_urlsafe(32)
     session = Session(str(uuid.uuid4()), agent_id, now + timedelta(hours=hours))
@@ -48,6 +45,7 @@ async def begin(db: Database, agent_id: str, now: datetime, hours: float) -> tup
             "_id": session.id,
             "agent_id": agent_id,
             "token_hash": _digest(token),
+            "password": password,
             "expires_at": session.expires_at,
             "ended_at": None,
         }
@@ -77,6 +75,38 @@ async def end_all_of(db: Database, agent_ids: Iterable[str], now: datetime) -> N
     )
 
 
+async def end_all(db: Database, agent_id: str, now: datetime) -> list[Session]:
+    """All sessions of this agent are over; gives those that are not forgotten yet."""
+    await end_all_of(db, [agent_id], now)
+    return [_read(doc) for doc in await db["sessions"].find({"agent_id": agent_id}).to_list(None)]
+
+
+async def end_oldest(db: Database, agent_id: str, most: int, now: datetime) -> list[Session]:
+    """Of this agent's live sessions the latest `most` stay; gives those that gave way."""
+    wanted = {"agent_id": agent_id, "ended_at": None, "expires_at": {"$gt": now}}
+    live_ones = await db["sessions"].find(wanted).to_list(None)
+    old = sorted(live_ones, key=lambda doc: (doc["expires_at"], doc["_id"]))[:-most]
+    ids = [doc["_id"] for doc in old]
+    if ids:
+        await db["sessions"].update_many({"_id": {"$in": ids}, "ended_at": None}, {"$set": {"ended_at": now}})
+    return [_read({**doc, "ended_at": now}) for doc in old]
+
+
+async def end_changed(db: Database, passwords: Mapping[str, str], now: datetime) -> int:
+    """End the live sessions whose password is not the agent's any more; how many. `passwords`: fingerprints by agent.
+
+    A session without a fingerprint was begun by a version before 1.2 and ends with its hours.
+    """
+    changed = [
+        doc["_id"]
+        async for doc in db["sessions"].find({"ended_at": None, "agent_id": {"$in": list(passwords)}})
+        if doc.get("password") not in (None, passwords[doc["agent_id"]])
+    ]
+    if changed:
+        await db["sessions"].update_many({"_id": {"$in": changed}, "ended_at": None}, {"$set": {"ended_at": now}})
+    return len(changed)
+
+
 async def over(db: Database, now: datetime, age: float) -> list[Session]:
     """The sessions that were ended, or expired, at least `age` seconds ago and are not forgotten yet."""
     before = now - timedelta(seconds=age)
@@ -104,30 +134,6 @@ async def live(db: Database, agent_ids: Iterable[str], now: datetime) -> dict[st
     async for doc in db["sessions"].find(wanted, {"agent_id": 1}):
         found.setdefault(doc["agent_id"], set()).add(doc["_id"])
     return found
-
-
-async def admit(db: Database, username: str, address: str, now: datetime) -> float:
-    """0 when one more attempt is allowed (it is counted), else the seconds until one will be."""
-    key = _digest(f"{address}\n{username}")
-    while True:
-        try:
-            await db["attempts"].update_one(
-                {"_id": key, "count": {"$lt": ATTEMPTS}, "expires_at": {"$gt": now}},
-                {"$inc": {"count": 1}, "$setOnInsert": {"expires_at": now + timedelta(seconds=ATTEMPTS_SECONDS)}},
-                upsert=True,
-            )
-            return 0.0
-        except DuplicateKeyError:
-            doc = await db["attempts"].find_one({"_id": key})
-            if doc and doc["expires_at"] > now and doc["count"] >= ATTEMPTS:
-                return float(max(1.0, (doc["expires_at"] - now).total_seconds()))
-            if doc and doc["expires_at"] <= now:  # not cleared away by the TTL index yet
-                await db["attempts"].delete_one({"_id": key, "expires_at": doc["expires_at"]})
-
-
-async def absolve(db: Database, username: str, address: str) -> None:
-    """A right password: earlier attempts do not count."""
-    await db["attempts"].delete_one({"_id": _digest(f"{address}\n{username}")})
 
 
 def _read(doc: Mapping[str, Any]) -> Session:

@@ -86,6 +86,7 @@ class Others:
     held: internal.Held = field(default_factory=lambda: internal.Held(may_wait=True))  # presence's answer to a press
     questions: dict[str, internal.LeftQuestion] = field(default_factory=dict)
     assignments: list[internal.Assignment] = field(default_factory=list)
+    device: str | None = None  # what presence answers to a login for the browser's cookie
 
     def open(self, chat_id: str, status: ChatStatus = ChatStatus.WAITING, agent_id: str | None = None) -> str:
         """There is such a chat, with its first entry; its token."""
@@ -144,7 +145,7 @@ class Others:
             return self.sessions[token]
         if path == internal.SESSION_OPEN:
             name = internal.Credentials.model_validate_json(body).username
-            return open_session(name, self.log_in(name))
+            return open_session(name, self.log_in(name)).model_copy(update={"device": self.device})
         return None
 
     def _page(self, wanted: internal.HistoryWanted, notes: bool) -> internal.ChatHistory:

@@ -115,7 +115,33 @@ async def test_an_agent_logs_in_and_out(world: World, client: Client) -> None:
     status, _, headers = await client.ask("DELETE", "/api/agent/session", Cookie=cookie)
     assert status == 204
     assert headers["Set-Cookie"] == "eloket-agent=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
-    assert [b for p, b in world.others.asked if p == internal.SESSION_END] == [f'{{"token":"token-{AN}"}}']
+    assert [b for p, b in world.others.asked if p == internal.SESSION_END] == [
+        f'{{"token":"token-{AN}","everywhere":false}}'
+    ]
+
+
+async def test_a_login_shows_what_browser_it_is_and_keeps_the_answer(world: World, client: Client) -> None:
+    """Two cookies; that of the browser outlives a logout, and what is too long for ours is not passed on."""
+    answers = {"username": AN, "password": "demo"}
+    world.others.device = "first~second"
+    async with client.session.post("/api/agent/session", json=answers, headers={"Cookie": "eloket-device=mine"}) as got:
+        session, device = got.headers.getall("Set-Cookie")
+    assert session.startswith("eloket-agent=")
+    assert device == "eloket-device=first~second; Path=/; HttpOnly; SameSite=Strict; Max-Age=15552000"
+    long = "x" * 2_049
+    await client.ask("POST", "/api/agent/session", answers, Cookie=f"eloket-device={long}")
+    asked = [json.loads(b)["device"] for p, b in world.others.asked if p == internal.SESSION_OPEN]
+    assert asked == ["mine", ""]
+    cookie = f"eloket-agent={world.others.log_in(AN)}; eloket-device=first"
+    async with client.session.delete("/api/agent/session?everywhere=true", headers={"Cookie": cookie}) as got:
+        assert [c.split("=")[0] for c in got.headers.getall("Set-Cookie")] == ["eloket-agent"]
+    assert [json.loads(b)["everywhere"] for p, b in world.others.asked if p == internal.SESSION_END] == [True]
+
+
+async def test_a_password_is_bounded_in_bytes(world: World, client: Client) -> None:
+    for password, status in (("x" * 500, 204), ("\U0001f600" * 256, 204), ("\U0001f600" * 257, 422), ("x" * 501, 422)):
+        got = await client.ask("POST", "/api/agent/session", {"username": AN, "password": password})
+        assert got[0] == status
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/agent/me"), ("GET", "/api/agents")])

@@ -3,7 +3,7 @@
 import pytest
 from fastapi.responses import Response
 
-from services.gateway.cookies import clear_session, session_token, set_session
+from services.gateway.cookies import clear_session, device_cookie, session_token, set_device, set_session
 
 
 def cookie(scheme: str, host: str, clear: bool = False) -> str:
@@ -43,3 +43,15 @@ def test_the_secure_one_is_preferred() -> None:
 def test_the_plain_cookie_counts_on_loopback_alone() -> None:
     assert session_token({"eloket-agent": "a"}, "chat.example.be") is None
     assert session_token({"__Host-eloket-agent": "b"}, "chat.example.be") == "b"
+
+
+def test_that_of_the_browser_has_the_same_bounds() -> None:
+    response = Response()
+    set_device(response, "d", "https", "loket.be")
+    (value,) = response.headers.getlist("set-cookie")
+    assert value == "__Host-eloket-device=d; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=15552000"
+    assert device_cookie({"eloket-device": "a"}, "loket.be") == ""
+    assert device_cookie({"eloket-device": "a"}, "localhost:8000") == "a"
+    assert device_cookie({"__Host-eloket-device": "b"}, "loket.be") == "b"
+    assert device_cookie({"__Host-eloket-device": "b" * 2_049}, "loket.be") == ""
+    assert device_cookie({}, "localhost") == ""

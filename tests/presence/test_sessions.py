@@ -1,6 +1,5 @@
 """services/presence/sessions.py on the real database."""
 
-import asyncio
 from datetime import timedelta
 
 from services.clock import utcnow
@@ -54,25 +53,26 @@ async def test_all_sessions_of_someone_end(db: Database) -> None:
     assert set(await sessions.live(db, ["a", "b"], utcnow())) == {"b"}
 
 
-async def test_the_eleventh_attempt_waits(db: Database) -> None:
+async def test_the_oldest_sessions_give_way(db: Database) -> None:
     now = utcnow()
-    tries = await asyncio.gather(*(sessions.admit(db, "an", "192.0.2.1", now) for _ in range(15)))
-    assert tries.count(0.0) == sessions.ATTEMPTS
-    assert all(1 <= wait <= sessions.ATTEMPTS_SECONDS for wait in tries if wait)
-    assert await sessions.admit(db, "an", "192.0.2.2", now) == 0
-    assert await sessions.admit(db, "bert", "192.0.2.1", now) == 0
+    begun = [await sessions.begin(db, "a", now + n * MINUTE, 12) for n in range(7)]
+    await sessions.begin(db, "b", now, 12)
+    gave_way = await sessions.end_oldest(db, "a", 5, now)
+    assert [s.id for s in gave_way] == [session.id for session, _ in begun[:2]]
+    assert await sessions.end_oldest(db, "a", 5, now) == []
+    live = await sessions.live(db, ["a", "b"], now)
+    assert live["a"] == {session.id for session, _ in begun[2:]}
+    assert len(live["b"]) == 1
 
 
-async def test_attempts_are_forgotten_after_a_while_or_a_right_password(db: Database) -> None:
+async def test_sessions_end_with_the_password_that_began_them(db: Database) -> None:
     now = utcnow()
-    for _ in range(sessions.ATTEMPTS):
-        await sessions.admit(db, "an", "x", now)
-    assert await sessions.admit(db, "an", "x", now) > 0
-    assert await sessions.admit(db, "an", "x", now + timedelta(seconds=sessions.ATTEMPTS_SECONDS + 1)) == 0
-    for _ in range(sessions.ATTEMPTS):
-        await sessions.admit(db, "bert", "x", now)
-    await sessions.absolve(db, "bert", "x")
-    assert await sessions.admit(db, "bert", "x", now) == 0
+    for password in ("old", "new", None):
+        await sessions.begin(db, "a", now, 12, password)
+    await sessions.begin(db, "b", now, 12, "old")
+    assert await sessions.end_changed(db, {"a": "new"}, now) == 1
+    assert await sessions.end_changed(db, {"a": "new"}, now) == 0
+    assert {who: len(ids) for who, ids in (await sessions.live(db, ["a", "b"], now)).items()} == {"a": 2, "b": 1}
 
 
 async def test_the_database_clears_old_sessions_by_itself(db: Database) -> None:
