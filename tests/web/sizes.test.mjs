@@ -26,15 +26,15 @@ const launcher = (lang) => withImports(["/widget.js", `/static/loket-chat/text/l
 const opened = (lang) => withImports(["/static/loket-chat/panel.js", `/static/loket-chat/text/${lang}.js`], launcher(lang));
 
 for (const lang of ["nl", "fr", "de", "en"]) {
-  test(`${lang}: the launcher alone costs at most 5 kB, with the panel at most 25 kB`, (t) => {
+  test(`${lang}: the launcher alone costs at most 9 kB, with the panel at most 35 kB`, (t) => {
     const [alone, all] = [weight(launcher(lang)), weight(opened(lang))];
     t.diagnostic(`launcher ${alone} bytes, with the panel ${all} bytes`);
-    assert.ok(alone <= 5_000, `launcher: ${alone}`);
-    assert.ok(all <= 25_000, `with the panel: ${all}`);
+    assert.ok(alone <= 9_000, `launcher: ${alone}`);
+    assert.ok(all <= 35_000, `with the panel: ${all}`);
   });
 }
 
-for (const [name, most] of [["files", 4_000], ["waiting", 6_500], ["inactive", 3_000]])
+for (const [name, most] of [["files", 6_000], ["waiting", 6_500], ["inactive", 3_000]])
   test(`${name}: comes later, and costs at most ${most} bytes then`, (t) => {
     for (const lang of ["nl", "fr", "de", "en"]) {
       const before = opened(lang);

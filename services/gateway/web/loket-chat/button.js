@@ -1,59 +1,133 @@
-// Follows the button: its event stream, and a look now and then, since a dead stream looks like one without news.
-const CHECK = 45_000; // ms
-const SILENT = 120_000; // not heard for so long: blue
+// Follows the button: its event stream, and a question over HTTP while the stream says nothing.
+const QUIET = 8_000; // ms without a byte, though a comment comes each 5 s: the stream is dead, or kept back by a proxy
+const LOST = 12_000; // ms in which nothing was heard in either way
+const ANSWER = 4_000; // ms for one answer
+const FIRST = 2_000; // ms before the first new try, doubling, with full jitter: all pages lose the server at once
+const LONGEST = 15_000;
+const FULL = 65_536; // characters of one event
+const KINDS = ["phone", "email", "web", "visit", "post"];
 
-/** Tells `onButton(button)` each change, in the order of revisions; not heard is blue. Returns what stops it. */
-export function followButton(base, department, onButton) {
+/** The button in an answer, its members checked; null when it is none. `contact` is always a list. */
+export function asButton(value) {
+  const known = ["green", "blue"].includes(value?.colour) && typeof value.reason === "string" && Number.isSafeInteger(value.revision);
+  if (!known) return null;
+  const ways = Array.isArray(value.contact) ? value.contact : [];
+  const contact = ways.filter((way) => KINDS.includes(way?.kind) && typeof way.value === "string" && way.value)
+    .map(({ kind, value: text, href }) => ({ kind, value: text, href: /^(tel:|mailto:|https?:\/\/)/.test(href) ? href : null }));
+  return { ...value, infofiche_url: /^\/(?!\/)/.test(value.infofiche_url) ? value.infofiche_url : undefined, contact };
+}
+
+/**
+ * Tells `onButton(button)` each change, in the order of revisions. Returns what stops it.
+ *
+ * After `lost` ms without a sign of the server the button is told as blue and `unknown`, with `lost: true`; after the
+ * next sign it is told as it is. A hidden page holds no connection: browsers allow few to one server.
+ */
+export function followButton(base, department, onButton, lost = LOST) {
   const query = department ? `?department=${encodeURIComponent(department)}` : "";
-  let revision = -1;
-  let heard = Date.now();
-  let tries = 0;
-  let stream, check, retry;
+  let last = null; // the last button
+  let over = false; // told as lost
+  let [tries, misses] = [0, 0];
+  let running = 0; // grows with each start: what an earlier one still hears is ignored
+  let stream, retry, quiet, gone;
 
   const take = (button) => {
-    heard = Date.now();
-    if (button.revision < revision) return;
-    revision = button.revision;
-    onButton(button);
+    // another replica may have an older revision of what this one does not know
+    if (button && last && button.revision < last.revision && (last.reason !== "unknown" || button.reason === "unknown")) return;
+    last = button ?? last;
+    over = false;
+    onButton(last);
   };
-  const look = async () => {
-    clearTimeout(check);
-    check = setTimeout(look, CHECK * (0.75 + Math.random() / 2));
+  const lose = () => {
+    over = true;
+    onButton({ ...last, colour: "blue", reason: "unknown", lost: true });
+  };
+  const arm = () => {
+    const armed = Date.now();
+    clearTimeout(gone);
+    gone = setTimeout(() => (Date.now() - armed > lost + 3_000 ? start() : lose()), lost); // later: the computer slept
+  };
+  const heard = () => {
+    arm();
+    clearTimeout(quiet);
+    quiet = setTimeout(look, QUIET * (1 + Math.random() / 8));
+    misses = 0;
+    if (over && last) take(null);
+  };
+
+  async function look() {
+    const mine = running;
+    stream?.abort();
     try {
-      const answer = await fetch(`${base}/api/button${query}`, { signal: AbortSignal.timeout(10_000), credentials: "omit" });
-      if (!answer.ok) throw answer.status;
-      take(await answer.json());
+      const answer = await fetch(`${base}/api/button${query}`, { signal: AbortSignal.timeout(ANSWER), credentials: "omit" });
+      const button = answer.ok ? asButton(await answer.json()) : null;
+      if (!button) throw answer.status;
+      if (mine !== running) return;
+      take(button);
+      heard();
     } catch {
-      if (revision < 0 || Date.now() - heard > SILENT) onButton({ colour: "blue", reason: "unknown" });
+      if (mine !== running) return;
+      if (!last && !over) lose();
+      clearTimeout(quiet);
+      quiet = setTimeout(look, FIRST + Math.random() * Math.min(LONGEST, FIRST * 2 ** misses++));
     }
-  };
-  // Browsers allow few connections to one server: a hidden page holds none.
+  }
+
+  async function listen() {
+    const mine = running;
+    const own = (stream = new AbortController());
+    const began = Date.now();
+    try {
+      const request = { signal: own.signal, credentials: "omit", cache: "no-store", headers: { Accept: "text/event-stream" } };
+      const answer = await fetch(`${base}/api/button/events${query}`, request);
+      if (!answer.ok || !/^text\/event-stream/.test(answer.headers.get("Content-Type"))) throw answer.status;
+      await read(answer.body.getReader(), mine);
+    } catch {
+      // it is opened again below
+    }
+    own.abort();
+    if (Date.now() - began > QUIET) tries = 0;
+    if (mine === running) retry = setTimeout(listen, Math.random() * Math.min(LONGEST, FIRST * 2 ** tries++));
+  }
+
+  async function read(reader, mine) {
+    const decoder = new TextDecoder();
+    let text = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || mine !== running) return;
+      text += decoder.decode(value, { stream: true });
+      if (text.length > FULL) return;
+      const events = text.split("\n\n");
+      text = events.pop();
+      for (const event of events) {
+        const data = /^event: button$/m.test(event) && /^data: (.*)$/m.exec(event);
+        const button = data && asButton(JSON.parse(data[1]));
+        if (button) take(button);
+      }
+      heard();
+    }
+  }
+
   const halt = () => {
-    stream?.close();
-    clearTimeout(check);
-    clearTimeout(retry);
+    running += 1;
+    stream?.abort();
+    for (const timer of [retry, quiet, gone]) clearTimeout(timer);
   };
-  const start = () => {
+  const start = (event) => {
+    if (event?.type === "pageshow" && !event.persisted) return;
     halt();
     if (document.hidden) return;
+    tries = misses = 0;
+    arm();
     look();
-    stream = new EventSource(`${base}/api/button/events${query}`);
-    stream.addEventListener("button", (event) => {
-      tries = 0;
-      take(JSON.parse(event.data));
-    });
-    stream.onerror = () => {
-      stream.close();
-      clearTimeout(retry);
-      retry = setTimeout(start, Math.random() * Math.min(30_000, 1000 * 2 ** tries++));
-    };
+    listen();
   };
-  document.addEventListener("visibilitychange", start);
-  addEventListener("online", start);
+  const events = [[document, "visibilitychange"], [globalThis, "online"], [globalThis, "pageshow"]];
+  for (const [target, type] of events) target.addEventListener(type, start);
   start();
   return () => {
     halt();
-    document.removeEventListener("visibilitychange", start);
-    removeEventListener("online", start);
+    for (const [target, type] of events) target.removeEventListener(type, start);
   };
 }

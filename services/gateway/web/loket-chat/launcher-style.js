@@ -22,6 +22,15 @@ export const launcherSheet = sheet(`
 .words b { font-weight: 600; }
 .words small { font-size: .875em; }
 .badge { min-width: 1.6em; padding: 0 .4em; border-radius: 1em; background: #fff; color: #111; font-weight: 700; text-align: center; }
+.launcher[aria-busy] { cursor: progress; }
+.reach { position: fixed; z-index: 2147483000; inset: auto 1rem calc(max(1rem, env(safe-area-inset-bottom)) + 4.75rem) auto; width: min(22rem, calc(100vw - 2rem));
+  max-height: calc(100dvh - 7rem); overflow-y: auto; padding: 1rem; border: 1px solid #8888; border-radius: .75rem; background: Canvas; color: CanvasText; box-shadow: 0 2px 6px #0002, 0 12px 40px #0005; }
+.reach p { margin: 0; }
+.reach:focus { outline: none; }
+.reach :is(a, button):focus-visible { outline: 3px solid LinkText; outline-offset: 1px; }
+.reach button { min-height: 2.75rem; padding: .3rem .9rem; border: 1px solid; border-radius: .4rem; background: none; color: inherit; font: inherit; cursor: pointer; }
+.ways { margin: .5rem 0; padding: 0; list-style: none; overflow-wrap: anywhere; }
+.ways a { display: inline-block; padding-block: .2rem; color: var(--link, LinkText); }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
 @media (forced-colors: active) { .launcher { border-color: ButtonText; } }
 @media print { :host { display: none; } }
