@@ -327,3 +327,21 @@ test("close leaves no timer, no listener and no open socket", () => {
   it.line.close();
   assert.deepEqual([it.timers.size, it.heard(), it.last().closed], [0, 0, true]);
 });
+
+test("a policy that forbids websockets by an exception is a line that is lost, tried again", () => {
+  const page = browser();
+  const { WebSocket } = page.env;
+  const states = [];
+  page.env.WebSocket = class {
+    constructor() {
+      throw new Error("SecurityError");
+    }
+  };
+  const line = new Connection({ url: "ws://here", hello: () => ({}), onFrame: () => {}, onState: (state) => states.push(state), env: page.env });
+  line.open();
+  page.pass(10_000);
+  page.env.WebSocket = WebSocket;
+  page.pass(5_000);
+  page.last().accept();
+  assert.deepEqual(states, ["connecting", "open"]);
+});

@@ -300,3 +300,21 @@ test("a warning stands until the server takes it back, the agent leaves, the cha
   assert.equal(hear(warned, { type: "closed", reason: "inactive" }).inactive, null);
   assert.equal(rules.disconnected(warned).inactive, null);
 });
+
+test("a frame with members of another kind changes nothing wrongly and leaves no hole", () => {
+  const strange = [{ type: "status", dot: "purple" }, { type: "status" }, { type: "read", from: "agent", seq: "9" }, { type: "sync", last_seq: "9" }, { type: "inactive", warning: 1, closes_at: "soon", seconds: 300 }, { type: "error" }, { type: 7 }];
+  const chat = hear(welcomed(), ...strange);
+  assert.deepEqual([chat.dot, chat.read, chat.inactive, chat.closed], ["grey", 0, null, null]);
+  const status = hear(chat, { type: "status", dot: "grey", position: "2", agent: "An", wait: "9" });
+  assert.deepEqual([status.position, status.agent, status.wait], [null, null, null]);
+  const shown = hear(chat, { type: "message", seq: 1 }, { type: "message", seq: 2, id: "x", from: "robot", name: {}, text: 7, attachment: { name: "a" }, at: "once" }).messages;
+  assert.deepEqual(shown.map(({ from, name, text, attachment, at }) => [from, name, text, attachment, at]), [["system", undefined, "", undefined, null], ["system", undefined, "", undefined, null]]);
+  assert.equal(hear(chat, { type: "closed", reason: 7 }).closed, "inactive");
+});
+
+test("an agent who has the chat on the screen is told apart from a queue, until green", () => {
+  const chat = hear(welcomed(), { type: "status", dot: "grey", position: null, agent: null, assigned: true });
+  assert.equal(chat.assigned, true);
+  assert.equal(hear(chat, { type: "status", dot: "grey", position: 1 }).assigned, false);
+  assert.equal(hear(chat, { type: "status", dot: "green", agent: { name: "An" }, assigned: true }).assigned, false);
+});

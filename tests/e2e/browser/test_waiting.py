@@ -83,7 +83,7 @@ async def test_who_waits_reads_the_estimate_and_leaves_his_question(scene: Scene
             await expect(wait).to_have_text(words)
             await expect(wait).to_have_attribute("role", "status")
             info = someone.page.get_by_role("link", name="Bekijk de infofiche")
-            await expect(info).to_have_attribute("href", f"{base}/infofiche/algemeen")
+            await expect(info).to_have_attribute("href", f"{base}/infofiche/algemeen?lang=nl")
             await expect(info).to_have_attribute("target", "_blank")
             assert not await problems(someone.page)
             await someone.hook("chat-input").focus()

@@ -90,7 +90,12 @@ export class Connection {
   }
 
   #connect() {
-    const socket = (this.socket = new this.env.WebSocket(this.url));
+    let socket;
+    try {
+      socket = this.socket = new this.env.WebSocket(this.url);
+    } catch {
+      return this.#lost(1006); // the page's own policy forbids it, in some browsers by an exception
+    }
     const mine = (call) => (event) => this.socket === socket && call(event);
     socket.onopen = mine(() => this.#opened());
     socket.onmessage = mine((event) => this.#heard(event.data));

@@ -4,6 +4,8 @@ export const UNDER_WAY = 32; // messages without a receipt at a time
 export const LONGEST_TEXT = 4000; // Unicode code points
 const AHEAD = 64; // kept beyond a hole
 const LATER = ["rate_limited", "unavailable"];
+const DOTS = ["grey", "green", "red"];
+const PARTIES = ["citizen", "agent", "system"];
 
 /** A new one; `pending`, of an earlier page: `{id, text}` or `{id, attachment, file}`. */
 export function conversation(me, pending = []) {
@@ -17,6 +19,7 @@ export function conversation(me, pending = []) {
     dot: "grey",
     position: null,
     agent: null,
+    assigned: false, // an agent has it on the screen and has not accepted it yet
     wait: null, // seconds, estimated
     inactive: null, // or the frame that warns
     typing: false, // the other party
@@ -36,27 +39,56 @@ export const lastSeq = (chat) => chat.messages.at(-1)?.seq ?? 0;
 export function receive(chat, frame) {
   switch (frame.type) {
     case "welcome":
-      return welcome({ ...chat, dot: frame.dot ?? chat.dot }, frame.last_seq);
+      return welcome({ ...chat, dot: DOTS.includes(frame.dot) ? frame.dot : chat.dot }, count(frame.last_seq) ?? lastSeq(chat));
     case "status":
-      return done({ ...chat, dot: frame.dot, position: frame.position ?? null, agent: frame.agent ?? null, wait: frame.wait ?? null,
-        inactive: frame.dot === "green" ? chat.inactive : null });
+      return DOTS.includes(frame.dot) ? done(status(chat, frame)) : done(chat);
     case "inactive":
-      return done({ ...chat, inactive: frame.warning ? frame : null });
+      return done({ ...chat, inactive: frame.warning && isTime(frame.closes_at) && Number.isFinite(frame.seconds) ? frame : null });
     case "message":
       return message(chat, frame);
     case "typing":
       return done(frame.from === chat.me ? chat : { ...chat, typing: frame.active === true });
     case "read":
-      return done(frame.from === chat.me ? chat : { ...chat, read: Math.max(chat.read, frame.seq) });
+      return done(frame.from === chat.me ? chat : { ...chat, read: Math.max(chat.read, count(frame.seq) ?? 0) });
     case "sync":
-      return done(chat, frame.last_seq > lastSeq(chat) ? "hello" : null);
+      return done(chat, count(frame.last_seq) > lastSeq(chat) ? "hello" : null);
     case "closed":
-      return done(close(chat, frame.reason));
+      return done(close(chat, typeof frame.reason === "string" && frame.reason ? frame.reason : "inactive"));
     case "error":
       return refuse(chat, frame);
     default:
       return done(chat);
   }
+}
+
+const count = (value) => (Number.isSafeInteger(value) && value >= 0 ? value : null);
+const isTime = (value) => typeof value === "string" && !Number.isNaN(Date.parse(value));
+
+/** Whether this describes an attachment: what an upload is answered with, and what a message carries. */
+export const isFile = (file) => typeof file?.id === "string" && typeof file.name === "string" && Number.isFinite(file.size);
+
+function status(chat, { dot: colour, position, agent, wait, assigned }) {
+  return {
+    ...chat,
+    dot: colour,
+    position: count(position) || null,
+    agent: typeof agent?.name === "string" ? agent : null,
+    assigned: colour === "grey" && assigned === true,
+    wait: Number.isFinite(wait) ? wait : null,
+    inactive: colour === "green" ? chat.inactive : null,
+  };
+}
+
+// What cannot be shown as it is becomes something that can: a message that is left out would be a hole for ever.
+function readable(frame) {
+  const right = { ...frame };
+  if (!PARTIES.includes(frame.from)) right.from = "system";
+  if (typeof frame.name !== "string") delete right.name;
+  if (!isFile(frame.attachment)) delete right.attachment;
+  if (typeof frame.text !== "string") delete right.text;
+  if (!right.attachment && right.text === undefined) right.text = "";
+  if (!isTime(frame.at)) right.at = null;
+  return right;
 }
 
 // Hello lifts a refusal: what we sent before its welcome could overtake the refused. One hello at a time.
@@ -80,7 +112,7 @@ function message(chat, frame) {
   if (!Number.isSafeInteger(frame.seq) || frame.seq < 1) return done(chat);
   if (frame.seq <= lastSeq(chat)) return done({ ...chat, pending: without(chat, [frame]) });
   const ahead = chat.ahead.filter((known) => known.seq !== frame.seq && known.seq > lastSeq(chat));
-  ahead.push(frame);
+  ahead.push(readable(frame));
   ahead.sort((a, b) => a.seq - b.seq);
   const added = [];
   while (ahead[0]?.seq === lastSeq(chat) + added.length + 1) added.push(ahead.shift());
@@ -102,7 +134,7 @@ function without(chat, stored) {
 
 function close(chat, reason) {
   const pending = chat.pending.map((item) => fail(item, "chat_closed"));
-  return { ...chat, pending, closed: reason ?? "inactive", dot: "red", position: null, agent: null, typing: false, inactive: null };
+  return { ...chat, pending, closed: reason, dot: "red", position: null, agent: null, assigned: false, typing: false, inactive: null };
 }
 
 const fail = (item, code) => ({ ...item, state: "failed", code, wire: false });

@@ -12,22 +12,25 @@ const FORMATS = ["txt", "html", "pdf", "json"];
 const DRAW = 16; // ms
 
 /** Joins and shows the chat of `record`; onGone: the server does not know it. */
-export function chatView({ t, lang, base, store, record, announce, isOpen, onUnread, onGone, onEnded, onRestart, onDismiss }) {
+export function chatView({ t, lang, base, store, record, announce, settings, ways, isOpen, onUnread, onGone, onEnded, onUntold, onRestart, onDismiss }) {
   let state, link, timer, aside;
+  let untold = false;
   const save = async (path, name) => {
     const said = import("./files.js").then((files) => files.save({ base, record, path, name, element }));
-    tell(...(await said.catch(() => [t("network"), true])));
+    tell(...(await said.catch(() => [t("saveFailed"), true])));
   };
   const log = messageLog({
-    t, lang, announce, onFile: ({ id, name }) => save(`attachments/${id}`, name),
+    t, lang, announce, zone: settings.timezone, onFile: ({ id, name }) => save(`attachments/${id}`, name),
     onAgain: (id) => session.again(id), onDiscard: (id) => (session.discard(id), bar.focus()), onSeen: () => seen(),
   });
-  const bar = composer({ t, base, record, store, session: () => session, announce: tell });
+  const bar = composer({ t, lang, base, record, store, settings, session: () => session, announce: tell });
 
   const sign = h("span", { class: "dot", hook: "chat-dot" });
   const words = h("div", { role: "status" });
   const mend = h("button", { class: "text", hidden: true, onclick: () => session.reopen() });
   const status = h("div", { class: "status" }, sign, words, mend);
+  const why = h("p", { role: "status" });
+  const far = h("div", { class: "notice far", hook: "chat-far", hidden: true }, why);
 
   const button = (look, hook, key, onclick, drawing) =>
     h("button", { class: look, hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
@@ -46,7 +49,7 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
   const ended = h("div", { class: "ended", hidden: true }, reason, h("p", {}, t("keep")), h("div", { class: "row" },
     button("primary", "chat-restart", "restart", onRestart), button("tool", "chat-dismiss", "dismiss", onDismiss)));
   const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
-  const element = h("div", { class: "chat" }, status, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
+  const element = h("div", { class: "chat" }, status, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
 
   function choice(key, buttons) {
     return h("div", { class: "choice", role: "group", "aria-label": t(key), hidden: true }, h("p", {}, t(key)), h("div", { class: "row" }, ...buttons));
@@ -72,15 +75,32 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
   function meaning(colour) {
     if (state.closed) return t("red");
     if (link.state === "ended") return t(link.code === 4409 ? "elsewhere" : "broken");
-    if (session.ending() && link.state !== "open") return t("ending");
+    if (session.ending() && !state.welcomed) return t("ending");
+    if (link.trouble && link.trouble !== "long") return t("unreached");
     if (link.state === "lost") return t("lost");
     if (colour === "green") return state.agent?.name ? t("green", state.agent) : t("greenNobody");
-    return t(colour);
+    return t(colour === "grey" && state.assigned ? "assigned" : colour);
+  }
+
+  // Why there is no connection, for longer than a short outage, and how else to reach the department.
+  function distance() {
+    if (state.closed) return state.closed === "unreached" ? "endUnreached" : null;
+    if (link.state === "ended") return link.code === 4409 ? null : "farBroken";
+    return { blocked: "farBlocked", unreached: "farUnreached", long: "farLong" }[link.trouble] ?? null;
+  }
+
+  function explain() {
+    const key = distance();
+    if (far.dataset.why === (key ?? "")) return;
+    far.dataset.why = key ?? "";
+    set(far, "hidden", !key);
+    far.replaceChildren(why, ...(key ? [ways()] : []));
+    say(why, key ? t(key) : "");
   }
 
   function draw() {
     timer = undefined;
-    const colour = dot(state, link.state);
+    const colour = link.trouble && !state.closed ? "red" : dot(state, link.state);
     if (sign.dataset.dot !== colour) {
       sign.dataset.dot = colour;
       sign.replaceChildren(icon(SIGNS[colour]));
@@ -89,14 +109,23 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     const stuck = link.state === "ended" && !state.closed;
     set(mend, "hidden", !stuck);
     if (stuck) say(mend, t(link.code === 4409 ? "here" : "retry"));
+    explain();
     log.type(state);
     log.update(state, session.backlog());
     if (state.closed && ended.hidden) finish();
+    else if (state.closed && untold && !session.untold()) say(reason, because());
     if (state.position || state.inactive || record.left || state.closed === "no_agent")
       aside ??= import("./aside.js").then((module) => module.aside({ base, store, record, announce, session, element, bar }))
         .catch(() => (aside = null));
     aside?.then((tell) => tell?.(state, link));
     seen();
+  }
+
+  function because() {
+    untold = session.untold();
+    if (untold) return t("endUntold");
+    const key = `end${state.closed[0].toUpperCase()}${state.closed.slice(1)}`;
+    return t(t.has(key) ? key : "endInactive");
   }
 
   function finish() {
@@ -105,7 +134,7 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     set(end, "hidden", true);
     set(question, "hidden", true);
     set(ended, "hidden", false);
-    say(reason, t(`end${state.closed[0].toUpperCase()}${state.closed.slice(1)}`));
+    say(reason, because());
     if (held) reason.focus();
     else announce(reason.textContent);
     log.toEnd();
@@ -123,7 +152,7 @@ export function chatView({ t, lang, base, store, record, announce, isOpen, onUnr
     onUnread(unread(state, record.shown ?? 0));
   }
 
-  const session = joinChat({ base, record, store, onChange: (next, now) => {
+  const session = joinChat({ base, record, store, onUntold, onChange: (next, now) => {
     [state, link] = [next, now];
     if (now.state === "ended" && [4401, 4404].includes(now.code)) return onGone();
     timer ??= setTimeout(draw, DRAW);

@@ -1,6 +1,6 @@
 // The white bar, Zend, and attachments under way.
 import { LONGEST_TEXT, problem } from "../lib/conversation.js";
-import { h, icon, say, set } from "./dom.js";
+import { h, icon, say, set, sizes } from "./dom.js";
 import { CLIP } from "./log.js";
 
 const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
@@ -9,14 +9,15 @@ const COUNT_FROM = 500;
 const IDLE = 4_000; // ms
 
 /** The form to write in. */
-export function composer({ t, base, record, store, session, announce }) {
+export function composer({ t, lang, base, record, store, settings, session, announce }) {
   const input = h("textarea", { id: "input", class: "input", hook: "chat-input", rows: 2, dir: "auto", enterkeyhint: "send",
     placeholder: t("placeholder"), "aria-label": t("input"), "aria-describedby": "hint count" });
   const count = h("p", { id: "count", class: "count", role: "status" });
   const send = h("button", { class: "primary", hook: "chat-send" }, icon(PLANE), t("send"));
   const form = h("form", { class: "bar" }, input, send, h("span", { id: "hint", class: "sr" }, t("hint")));
-  const files = h("input", { type: "file", class: "sr", hook: "chat-file", multiple: true, accept: ACCEPT, tabindex: -1, "aria-label": t("attachHint") });
-  const attach = h("button", { class: "tool", hook: "chat-attach", title: t("attachHint"), onclick: () => files.click() },
+  const attachHint = t("attachHint", { size: sizes(lang)(settings.attachment_bytes) });
+  const files = h("input", { type: "file", class: "sr", hook: "chat-file", multiple: true, accept: ACCEPT, tabindex: -1, "aria-label": attachHint });
+  const attach = h("button", { class: "tool", hook: "chat-attach", title: attachHint, onclick: () => files.click() },
     icon(CLIP), t("attach"));
   const uploads = h("div", {});
   let uploading;
@@ -55,10 +56,10 @@ export function composer({ t, base, record, store, session, announce }) {
     const chosen = [...files.files];
     files.value = "";
     uploading ??= import("./files.js").then((module) =>
-      module.uploads({ base, record, session: session(), announce, list: uploads, focus: () => attach.focus() }));
+      module.uploads({ base, record, settings, session: session(), announce, list: uploads, focus: () => attach.focus() }));
     uploading.then(({ add }) => chosen.forEach(add)).catch(() => {
       uploading = null;
-      announce(t("network"), true);
+      announce(t("attachFailed"), true);
     });
   });
 

@@ -33,6 +33,13 @@ export function icon(path) {
   return svg;
 }
 
+/** A size in bytes as people read it: whole kB, from 1,000 kB on MB with one decimal, in powers of 1,000. */
+export function sizes(lang) {
+  const format = (unit, maximumFractionDigits) => new Intl.NumberFormat(lang, { style: "unit", unit, maximumFractionDigits });
+  const [kilo, mega] = [format("kilobyte", 0), format("megabyte", 1)];
+  return (bytes) => (bytes > 999_000 ? mega.format(Math.ceil(bytes / 100_000) / 10) : kilo.format(Math.ceil(bytes / 1000)));
+}
+
 /** Allowed where inline styles are not. */
 export function sheet(css) {
   const made = new CSSStyleSheet();

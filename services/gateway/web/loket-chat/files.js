@@ -1,38 +1,84 @@
 // Files up and down, loaded at the first of them. The token goes in a header, never in an address.
-import { h, say } from "./dom.js";
+import { isFile } from "../lib/conversation.js";
+import { h, icon, say, sizes } from "./dom.js";
 import { dressed } from "./dressed.js";
 
-const LARGEST = 10 * 1024 * 1024; // bytes; the server has the last word
+const STALLED = 60_000; // ms in which no byte moved
+const WARNING = "M12 3 2.5 20h19z M12 10v4.5 M12 17.4v.1";
 const LOOKS = `
 .upload { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .6rem; padding: .35rem 1rem; border-top: 1px solid var(--line); font-size: .875rem; }
+.upload.wrong { border-inline-start: 4px solid var(--wrong); padding-inline-start: calc(1rem - 4px); font-size: .875rem; color: inherit; }
+.upload.wrong > :is(.words, .icon) { color: var(--wrong); }
+.upload.wrong > .words { flex: 1 1 100%; }
+.upload > bdi { min-width: 0; overflow-wrap: anywhere; }
 progress { flex: 1; min-width: 4rem; accent-color: var(--press); }
 `;
-const AGAIN = ["network", "rate_limited", "unavailable"];
+const AGAIN = ["network", "rate_limited", "unavailable", "too_slow"];
+const REASONS = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_allowed"];
+const ALLOWED = ["pdf", "png", "jpeg", "gif", "webp", "text", "csv", "opendocument", "office"];
+const LIMITS = { limit_bytes: "attachment_bytes", limit_files: "attachment_count", limit_total_bytes: "attachment_total" };
 
-const problemCode = (text) => {
+function object(text) {
   try {
-    return JSON.parse(text).code ?? "refused";
+    return Object(JSON.parse(text));
   } catch {
-    return "network";
+    return {};
   }
-};
+}
 
-/** Uploads one file: `{done, cancel}`; done resolves to `{attachment}` or `{code}`; onProgress: 0 to 1. */
+/** What an upload was answered with: `{attachment}`, or the problem: `{code, …}` with the members that the server gave. */
+export function outcome(status, text) {
+  const told = object(text);
+  if (status === 201 && isFile(told)) return { attachment: told };
+  if (status >= 400 && typeof told.code === "string") return told;
+  return { code: status >= 500 ? "unavailable" : "network" }; // a page of something on the way
+}
+
+/** Uploads one file: `{done, cancel}`; done resolves to what `outcome` says; onProgress: 0 to 1. */
 export function upload({ base, record, file, onProgress }) {
   const request = new XMLHttpRequest();
+  let stalled;
+  const watch = () => {
+    clearTimeout(stalled);
+    stalled = setTimeout(() => {
+      request.onabort = null;
+      request.abort();
+      request.onerror();
+    }, STALLED);
+  };
   const done = new Promise((resolve) => {
     request.open("POST", `${base}/api/chats/${record.chat_id}/attachments`);
     request.setRequestHeader("Authorization", `Bearer ${record.token}`);
-    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
-    request.onload = () =>
-      resolve(request.status === 201 ? { attachment: JSON.parse(request.responseText) } : { code: problemCode(request.responseText) });
+    request.upload.onprogress = ({ loaded, total }) => {
+      watch();
+      onProgress(total ? loaded / total : 0);
+    };
+    request.onload = () => resolve(outcome(request.status, request.responseText));
     request.onerror = request.ontimeout = () => resolve({ code: "network" });
     request.onabort = () => resolve({ code: "cancelled" });
     const form = new FormData();
     form.append("file", file, file.name);
     request.send(form);
+    watch();
   });
-  return { done, cancel: () => request.abort() };
+  return { done: done.finally(() => clearTimeout(stalled)), cancel: () => request.abort() };
+}
+
+/** Why a file was refused and what to do, in the words of `t`; `settings` are the limits where the problem names none. */
+export function because(t, problem, lang, settings) {
+  const { code } = problem;
+  if (code === "too_large") {
+    const size = sizes(lang);
+    const limit = (name) => (problem[name] > 0 ? problem[name] : settings[LIMITS[name]]);
+    return t("too_large", { file: size(limit("limit_bytes")), files: limit("limit_files"), total: size(limit("limit_total_bytes")) });
+  }
+  if (code === "type_not_allowed") {
+    const reason = REASONS.includes(problem.reason) ? problem.reason : "not_allowed";
+    const kinds = Array.isArray(problem.allowed) && problem.allowed.length ? problem.allowed : ALLOWED;
+    const names = kinds.map((kind) => (t.has(`kind_${kind}`) ? t(`kind_${kind}`) : `${kind}`));
+    return t(reason, { allowed: new Intl.ListFormat(lang, { type: "conjunction" }).format(names) });
+  }
+  return t(t.has(code) ? code : "refused");
 }
 
 /** Downloads with the chat's token; what to say: `[words, wrong]`. */
@@ -41,20 +87,38 @@ export async function save({ base, record, path, name, element }) {
   return (await download({ base, record, path, name })) ? [t("saved")] : [t("saveFailed"), true];
 }
 
+// Every download of the server is one by its header; a page of something on the way is not.
 async function download({ base, record, path, name }) {
+  const stop = new AbortController();
+  let stalled;
+  const watch = () => {
+    clearTimeout(stalled);
+    stalled = setTimeout(() => stop.abort(), STALLED);
+  };
   try {
+    watch();
     const headers = { Authorization: `Bearer ${record.token}` };
-    const answer = await fetch(`${base}/api/chats/${record.chat_id}/${path}`, { headers, credentials: "omit" });
-    if (!answer.ok) return false;
-    const address = URL.createObjectURL(await answer.blob());
+    const answer = await fetch(`${base}/api/chats/${record.chat_id}/${path}`, { headers, credentials: "omit", signal: stop.signal });
+    const disposition = answer.headers.get("Content-Disposition");
+    if (answer.status !== 200 || !/^attachment\b/i.test(disposition)) throw answer.status;
+    const parts = [];
+    for (const reader = answer.body.getReader(); ; watch()) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+    }
+    const address = URL.createObjectURL(new Blob(parts, { type: answer.headers.get("Content-Type") ?? "" }));
     const link = document.createElement("a");
     link.href = address;
-    link.download = fileName(answer.headers.get("Content-Disposition")) ?? name;
+    link.download = fileName(disposition) ?? name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
     return true;
   } catch {
+    stop.abort();
     return false;
+  } finally {
+    clearTimeout(stalled);
   }
 }
 
@@ -70,8 +134,9 @@ export function fileName(disposition) {
 }
 
 /** The uploads of a chat, a row each in `list`: `add(file)`, `stop()`. */
-export async function uploads({ base, record, session, announce, list, focus }) {
+export async function uploads({ base, record, settings, session, announce, list, focus }) {
   const t = await dressed(list, "files", LOOKS);
+  const { lang } = list.closest("[lang]");
   const running = new Set();
   let line = Promise.resolve(); // one at a time
 
@@ -84,9 +149,12 @@ export async function uploads({ base, record, session, announce, list, focus }) 
     stop.onclick = () => task.cancel();
     list.append(row);
     running.add(task);
-    const fail = (code) => {
-      const reason = t(t.has(code) ? code : "refused");
+    const fail = (problem) => {
+      const { code } = problem;
+      const reason = because(t, problem, lang, settings);
       bar.remove();
+      row.classList.add("wrong");
+      row.prepend(icon(WARNING));
       say(words, reason);
       announce(`${file.name}: ${reason}`);
       say(stop, t("discard"));
@@ -96,26 +164,28 @@ export async function uploads({ base, record, session, announce, list, focus }) 
         stop.before(h("button", { class: "text", type: "button", onclick: () => (leave(), add(file)) }, t("retry")));
     };
     const run = async () => {
-      if (task.cancelled) return "cancelled";
+      if (task.cancelled) return { code: "cancelled" };
       const { done, cancel } = upload({ base, record, file, onProgress: (part) => {
         bar.value = part;
         say(words, `${Math.round(part * 100)} %`);
       } });
       task.cancel = cancel;
-      const { attachment, code } = await done;
+      const { attachment, ...problem } = await done;
       if (attachment) session.attach(attachment);
-      return code;
+      return problem;
     };
-    const end = (code) => {
+    const end = (problem) => {
+      const { code } = problem;
       running.delete(task);
-      if (code && code !== "cancelled") return fail(code);
+      if (code && code !== "cancelled") return fail(problem);
       const focused = row.contains(row.getRootNode().activeElement);
       row.remove();
       if (code) announce(`${file.name}: ${t("cancelled")}`);
       if (focused) focus();
     };
-    if (file.size > LARGEST) end("too_large");
-    else line = line.then(run).then(end, () => end("network"));
+    if (file.size > settings.attachment_bytes) end({ code: "too_large" });
+    else if (!file.size) end({ code: "type_not_allowed", reason: "empty" });
+    else line = line.then(run).then(end, () => end({ code: "network" }));
   }
 
   return { add, stop: () => running.forEach((task) => task.cancel()) };

@@ -1,18 +1,19 @@
 // The stored messages by seq, below them those without a receipt.
-import { h, icon, say, set } from "./dom.js";
+import { h, icon, say, set, sizes } from "./dom.js";
 
 export const CLIP = "M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7L9.3 17a1.7 1.7 0 0 1-2.4-2.4L14 7.5";
 const ALOUD = 3; // more are counted, not read
 const HUSH = 1_000; // ms
 const NEAR = 48; // px
+const HOPELESS = ["invalid", "too_long", "unknown_attachment", "not_yours"]; // the same again would be refused again
 const LINK = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
 
 /** `update(chat, backlog)` draws what changed. */
-export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announce }) {
+export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, announce }) {
   const list = h("div", { class: "log", hook: "chat-messages", role: "log", "aria-live": "polite", "aria-label": t("log"), tabindex: 0 });
   const fresh = h("button", { class: "fresh", hidden: true, onclick: toEnd }, t("fresh"));
-  const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: "Europe/Brussels" });
-  const size = new Intl.NumberFormat(lang, { style: "unit", unit: "kilobyte", maximumFractionDigits: 0 });
+  const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: zone });
+  const size = sizes(lang);
   const waiting = new Map(); // id → node
   let drawn = [];
   let lastDrawn = null;
@@ -38,7 +39,7 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
   }
 
   function file(attachment, ready) {
-    const measure = size.format(Math.ceil(attachment.size / 1000));
+    const measure = size(attachment.size);
     return h("button", { class: "file", type: "button", "aria-label": t("file", { name: attachment.name, size: measure }), disabled: !ready, onclick: () => onFile(attachment) },
       icon(CLIP), h("bdi", {}, attachment.name), h("small", {}, measure));
   }
@@ -60,7 +61,7 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
     const item = before && message.text != null ? before : node(message.from, name, message, true);
     if (item !== before) before?.remove();
     item.className = `item ${message.from}`;
-    const at = time.format(new Date(message.at));
+    const at = message.at ? time.format(new Date(message.at)) : "";
     item.lastChild.replaceChildren(...(mine ? [`${t("sent")} ${at}`] : [at]));
     lastDrawn = place(item, lastDrawn);
   }
@@ -90,7 +91,7 @@ export function messageLog({ t, lang, onFile, onAgain, onDiscard, onSeen, announ
     const words = `${t("failed")}.${t.has(code) ? ` ${t(code)}` : ""}`;
     if (code === "chat_closed") return [words];
     const choice = (key, call) => h("button", { class: "text", type: "button", onclick: () => call(id) }, t(key));
-    return [words, " ", choice("again", onAgain), " ", choice("discard", onDiscard)];
+    return [words, ...(HOPELESS.includes(code) ? [] : [" ", choice("again", onAgain)]), " ", choice("discard", onDiscard)];
   }
 
   function quietly(backlog) {

@@ -35,6 +35,8 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .start :is(label, .primary) { margin-top: .6rem; font-weight: 600; }
 :is(.start input, .start textarea, .input) { width: 100%; padding: .55rem .7rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); }
 .notice { padding: .6rem .8rem; border-inline-start: 4px solid var(--wrong); border-radius: .25rem; background: var(--soft); }
+.far { margin: 0; border-radius: 0; font-size: .9375rem; max-height: 45%; overflow-y: auto; }
+.ways { margin: .25rem 0 0; }
 .status { display: flex; align-items: center; gap: .6rem; padding: .55rem 1rem; border-bottom: 1px solid var(--line); background: var(--soft); font-size: .9375rem; line-height: 1.3; }
 .dot { display: flex; padding: .2rem; border-radius: 50%; background: var(--muted); color: var(--paper); forced-color-adjust: none; }
 .dot .icon { width: .9rem; height: .9rem; stroke-width: 3; }

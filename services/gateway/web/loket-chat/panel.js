@@ -3,11 +3,14 @@ import { chatView } from "./chat-view.js";
 import { h, icon, say } from "./dom.js";
 import { panelSheet } from "./panel-style.js";
 import { createStore } from "./session.js";
-import { startChat, startForm } from "./start.js";
+import { browserOf, startChat, startForm } from "./start.js";
 
 const MINUS = "M5 12h14";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
 const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
+
+// of the server (docs/limits.md)
+const DEFAULTS = { timezone: "Europe/Brussels", attachment_bytes: 10 * 1024 * 1024, attachment_count: 20, attachment_total: 50 * 1024 * 1024 };
 
 /** A text with its {values}. */
 export function translator(texts) {
@@ -20,6 +23,7 @@ export function translator(texts) {
 export async function createPanel(host, base, prefix) {
   const { lang } = host.frame;
   const t = translator((await import(`./text/${lang}.js`)).default);
+  const settings = (host.settings = DEFAULTS);
   const store = createStore(prefix);
   const small = matchMedia(SMALL);
   const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
@@ -43,7 +47,7 @@ export async function createPanel(host, base, prefix) {
   function showForm(words) {
     view?.stop();
     [view, record, unread] = [null, null, 0];
-    form = startForm({ t, onStart: begin, onInfo: (path) => new URL(path ?? host.button?.infofiche_url ?? "/", base).href });
+    form = startForm({ t, onStart: begin, ways: (path) => host.ways(path) });
     body.replaceChildren(form.form);
     if (words) form.tell(words);
     tellHost();
@@ -54,12 +58,12 @@ export async function createPanel(host, base, prefix) {
     const url = protocol.startsWith("http") ? origin + pathname : undefined;
     const attribute = (name) => host.getAttribute(name) ?? undefined;
     const asked = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, url };
-    const answer = await startChat(base, store, { ...given, department: attribute("department"), locale: lang, form: asked });
+    const answer = await startChat(base, store, { ...given, department: attribute("department"), locale: lang, form: asked, browser: browserOf(store) }, host.asChat);
     if (answer.record) {
       store.write("chat", { ...answer.record, open: true });
       join(store.read("chat"));
       view.focus();
-    } else if (answer.code === "button_blue") host.show({ button: { ...host.button, colour: "blue", infofiche_url: answer.infofiche } });
+    } else if (answer.code === "button_blue") host.show({ button: { ...host.button, colour: "blue" } });
     return answer;
   }
 
@@ -67,7 +71,7 @@ export async function createPanel(host, base, prefix) {
     view?.stop();
     record = kept;
     view = chatView({
-      t, lang, base, store, record, announce,
+      t, lang, base, store, record, announce, settings, ways: () => host.ways(),
       isOpen: () => dialog.open,
       onUnread: (count) => {
         unread = count;
@@ -75,6 +79,7 @@ export async function createPanel(host, base, prefix) {
       },
       onGone: () => forget(t("gone")),
       onEnded: () => record.ended || remember({ ended: Date.now() }),
+      onUntold: (untold) => remember({ untold }),
       onRestart: () => {
         const draft = store.read("draft");
         forget();
@@ -118,9 +123,11 @@ export async function createPanel(host, base, prefix) {
     host.launcher?.focus();
   }
 
+  // The kept chat; what is none, or ended too long ago, is thrown away.
   function kept() {
-    const chat = store.read("chat");
-    if (!chat?.ended || Date.now() - chat.ended < FORGET) return chat;
+    const found = store.read("chat");
+    const chat = host.asChat(found);
+    if (!found || (chat && (!chat.ended || Date.now() - chat.ended < FORGET))) return chat;
     store.clear();
     return null;
   }
@@ -137,7 +144,7 @@ export async function createPanel(host, base, prefix) {
 
   function stored({ key, newValue }) {
     if (key !== null && key !== `${prefix}chat`) return;
-    const chat = store.read("chat");
+    const chat = host.asChat(store.read("chat"));
     const same = chat && chat.chat_id === record?.chat_id;
     if (!newValue && record) {
       // another tab dismissed it, perhaps while we wrote

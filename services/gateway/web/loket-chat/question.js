@@ -1,5 +1,6 @@
 // Leaving a question with a way to be reached, for who does not want to wait. Comes with waiting.js.
 import { h, say, set } from "./dom.js";
+import { secondsOf } from "./start.js";
 
 const SHORTEST_NUMBER = 6; // digits
 const ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
@@ -20,9 +21,10 @@ export async function leaveQuestion(base, record, given) {
   const request = { method: "POST", headers, body: JSON.stringify(given), credentials: "omit", signal: AbortSignal.timeout(20_000) };
   try {
     const answer = await fetch(`${base}/api/chats/${record.chat_id}/question`, request);
-    if (answer.status === 201) return {};
-    const { code = "unavailable" } = await answer.json().catch(() => ({}));
-    return { code, seconds: Number(answer.headers.get("Retry-After")) || 5 };
+    const told = await answer.json().catch(() => null);
+    if (answer.status === 201 && told?.chat_id === record.chat_id) return {};
+    const code = answer.status >= 400 && typeof told?.code === "string" ? told.code : "unavailable";
+    return { code, seconds: secondsOf(answer) };
   } catch {
     return { code: "network" };
   }

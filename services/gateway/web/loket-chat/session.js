@@ -2,9 +2,17 @@
 import { Connection } from "../lib/connection.js";
 import * as rules from "../lib/conversation.js";
 
+const { isFile } = rules;
+
 const ADOPT = 20_000; // ms: what another tab left behind is ours
 const TYPING_AGAIN = 3_000;
 const TYPING_ENDS = 6_000;
+const REACH = 10_000; // ms without a welcome: no websocket comes through here, or nobody answers
+const LONG = 30_000; // ms: no short outage any more
+const ENDING = 10_000; // ms for the server to end a chat; then it ends here alone
+const ASK = 20_000; // ms between two questions about a chat out of reach, doubling, with jitter
+const LONGEST_ASK = 120_000;
+const ANSWER = 8_000; // ms
 
 /** A UUID, also on plain http. */
 export const newId = () =>
@@ -12,27 +20,123 @@ export const newId = () =>
   "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
     (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16));
 
-/** Joins the chat of `record` (`{chat_id, token, websocket}`); `onChange(chat, link)` with link `{state, code}`. */
-export function joinChat({ base, record, store, onChange }) {
+/** Ends the chat over HTTP: whether the server knows it. */
+async function endChat(base, record) {
+  const headers = { Authorization: `Bearer ${record.token}` };
+  const request = { method: "DELETE", headers, credentials: "omit", keepalive: true, signal: AbortSignal.timeout(ANSWER) };
+  return fetch(`${base}/api/chats/${record.chat_id}`, request).then(({ status }) => status === 204, () => false);
+}
+
+/** What the server says of the chat over HTTP: `{messages, closed}`, `{gone: true}`, or null when it says nothing. */
+async function readChat(base, record) {
+  try {
+    const headers = { Authorization: `Bearer ${record.token}` };
+    const request = { headers, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(ANSWER) };
+    const answer = await fetch(`${base}/api/chats/${record.chat_id}/transcript?format=json`, request);
+    const told = await answer.json();
+    if (answer.status === 404 && told.code === "no_such_chat") return { gone: true };
+    const right = answer.status === 200 && told.chat_id === record.chat_id && Array.isArray(told.messages);
+    return right ? { messages: told.messages, closed: typeof told.closed_at === "string" } : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Joins the chat of `record` (`{chat_id, token, websocket}`); `onChange(chat, link)` with link `{state, code, trouble}`.
+ *
+ * trouble: "blocked" (the server answers over HTTP, but no websocket came through for 10 s), "unreached" (nothing came
+ * through), "long" (lost for 30 s), or null. A chat always ends here; `onUntold(true)`: the server does not know it yet.
+ */
+export function joinChat({ base, record, store, onChange, onUntold }) {
   let chat = rules.conversation("citizen", store.waiting(record.chat_id));
-  let link = { state: "connecting" };
+  let link = { state: "connecting", trouble: null };
   let backlog = 0; // the last seq at the last welcome
-  let ending = false;
+  let untold = record.untold === true; // ended here, and the server does not know it
+  let ending = untold;
+  let left = false;
   let refusals = 0;
+  let premature = 0; // closes that said "ended" though nothing had ended
+  let asks = 0;
   let count = 0;
   let typed = 0; // said last, ms
-  let later, quiet;
+  let later, quiet, trouble, asking, over, reopening;
+  if (untold) chat = rules.receive(chat, { type: "closed", reason: "citizen" }).chat;
 
   const connection = new Connection({
     url: `${base.replace(/^http/, "ws")}${record.websocket}`,
     hello: () => ({ type: "hello", token: record.token, after: rules.lastSeq(chat) }),
     onFrame: hear,
     onState: (state, code) => {
-      link = { state, code };
-      if (state === "ended" && code === 1000 && !chat.closed) chat = rules.receive(chat, { type: "closed" }).chat;
+      if (state === "ended" && code === 1000 && !chat.closed) return hungUp();
+      link = { ...link, state, code };
+      if (state === "lost" && !link.trouble) watch(LONG, "long");
       change(state === "open" ? chat : rules.disconnected(chat));
     },
   });
+
+  // The server says "closed" before it closes with 1000: this was something on the way.
+  function hungUp() {
+    link = { ...link, state: "lost", code: 1006 };
+    change(rules.disconnected(chat));
+    reopening = setTimeout(() => connection.open(), Math.random() * Math.min(20_000, 1_000 * 2 ** premature++));
+  }
+
+  function watch(ms, kind) {
+    clearTimeout(trouble);
+    trouble = setTimeout(() => {
+      link = { ...link, trouble: kind };
+      change(chat);
+      if (!chat.closed) ask();
+    }, ms);
+  }
+
+  // Whether the chat still is, from a server that no websocket reaches.
+  async function ask() {
+    clearTimeout(asking);
+    const found = await readChat(base, record);
+    if (left || !link.trouble) return;
+    if (found?.gone) return finish({ state: "ended", code: 4404 });
+    if (link.trouble !== "long") link = { ...link, trouble: found ? "blocked" : "unreached" };
+    let next = chat;
+    for (const message of found?.messages ?? []) next = rules.receive(next, { ...message, type: "message" }).chat;
+    if (found?.closed && !chat.closed) {
+      change(rules.receive(next, { type: "closed", reason: record.shown || backlog ? "inactive" : "unreached" }).chat);
+      return finish({ state: "ended", code: 1000 });
+    }
+    change(next);
+    asking = setTimeout(ask, Math.min(LONGEST_ASK, ASK * 2 ** asks++) * (0.75 + Math.random() / 2));
+  }
+
+  function finish(how) {
+    stop();
+    link = { ...how, trouble: null };
+    change(chat);
+  }
+
+  function stop() {
+    connection.close();
+    for (const timer of [later, quiet, trouble, asking, over, reopening]) clearTimeout(timer);
+  }
+
+  // Over HTTP: the way that is left when there is no websocket.
+  async function tellEnd() {
+    if (!(await endChat(base, record)) || left || (chat.closed && !untold)) return;
+    known();
+    if (!chat.closed) change(rules.receive(chat, { type: "closed", reason: "citizen" }).chat);
+    finish({ state: "ended", code: 1000 });
+  }
+
+  function known() {
+    if (untold) onUntold((untold = false));
+  }
+
+  function endHere() {
+    if (chat.closed) return;
+    onUntold((untold = true));
+    change(rules.receive(chat, { type: "closed", reason: "citizen" }).chat);
+    tellEnd();
+  }
 
   function change(next) {
     const before = new Map(chat.pending.map((item) => [item.id, item]));
@@ -50,7 +154,14 @@ export function joinChat({ base, record, store, onChange }) {
   }
 
   function hear(frame) {
-    if (frame.type === "welcome") backlog = frame.last_seq;
+    if (frame.type === "welcome") {
+      backlog = frame.last_seq;
+      premature = asks = 0;
+      link = { ...link, trouble: null };
+      clearTimeout(trouble);
+      clearTimeout(asking);
+    }
+    if (frame.type === "closed") known();
     const { chat: next, ask, added } = rules.receive(chat, frame);
     if (added.some((message) => message.from === "citizen")) refusals = 0;
     change(next);
@@ -83,7 +194,7 @@ export function joinChat({ base, record, store, onChange }) {
       handed.push(frame.id);
     }
     if (handed.length) change(rules.sent(chat, handed));
-    if (ending && chat.welcomed && !chat.closed && !rules.due(chat).length) connection.send({ type: "close" });
+    if (ending && chat.welcomed && (!chat.closed || untold) && !rules.due(chat).length) connection.send({ type: "close" });
   }
 
   function add(content) {
@@ -93,10 +204,13 @@ export function joinChat({ base, record, store, onChange }) {
     flush();
   }
 
+  watch(REACH, "unreached");
   connection.open();
+  if (untold) tellEnd();
   return {
     backlog: () => backlog,
     ending: () => ending,
+    untold: () => untold,
     post: (text) => {
       typed = 0;
       add({ text });
@@ -117,18 +231,28 @@ export function joinChat({ base, record, store, onChange }) {
     end: () => {
       ending = true;
       flush();
+      // what is still to be sent goes first, when the connection comes back in time
+      if (!chat.welcomed && (link.trouble || !chat.pending.some((item) => item.state === "sending"))) tellEnd();
+      clearTimeout(over);
+      over = setTimeout(endHere, ENDING);
       onChange(chat, link);
     },
-    reopen: () => connection.open(),
+    reopen: () => {
+      if (!chat.welcomed) watch(REACH, "unreached");
+      connection.open();
+    },
     leave: () => {
-      connection.close();
-      clearTimeout(later);
-      clearTimeout(quiet);
+      left = true;
+      stop();
+      if (untold) endChat(base, record);
     },
   };
 }
 
-/** Named JSON values in localStorage, or in memory; `null` takes one away. */
+const isPending = ({ id, text, attachment, file }) =>
+  typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
+
+/** Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser. */
 export function createStore(prefix) {
   const memory = new Map();
   const attempt = (call, otherwise) => {
@@ -154,7 +278,7 @@ export function createStore(prefix) {
   };
   // tabs do not overwrite one another's
   const waiting = (chatId) =>
-    names().filter((name) => name.startsWith("p:")).map(read).filter((item) => item?.chat === chatId)
+    names().filter((name) => name.startsWith("p:")).map(read).filter((item) => item?.chat === chatId && isPending(item))
       .sort((a, b) => a.since - b.since || a.n - b.n);
-  return { read, write, waiting, clear: () => names().forEach((name) => write(name, null)) };
+  return { read, write, waiting, clear: () => names().filter((name) => name !== "browser").forEach((name) => write(name, null)) };
 }

@@ -43,8 +43,7 @@ export async function waiting({ base, store, record, announce, session, element,
   const ended = element.querySelector(".ended");
   const words = h("p", { class: "place", hook: "chat-wait", role: "status" });
   const ask = h("button", { class: "tool", hook: "leave-question", type: "button", onclick: () => open() }, t("leave"));
-  const sheet = host.button?.infofiche_url ?? `/infofiche/${host.getAttribute("department") ?? "algemeen"}`;
-  const info = h("a", { href: new URL(sheet, base).href, target: "_blank", rel: "noopener" }, t("infofiche"), " ", h("small", {}, t("newTab")));
+  const info = h("a", { href: host.sheet(), target: "_blank", rel: "noopener" }, t("infofiche"), " ", h("small", {}, t("newTab")));
   const offer = h("div", { class: "row offer" }, ask, info);
   const form = questionForm({ t, base, record, onCancel: () => close(ask), onLeft: left, onLate: () => draw() });
   const box = h("div", { class: "waiting", hidden: true }, words, offer, form.element);
