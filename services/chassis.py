@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import ValidationError
 
 from services import VERSION, inventory, problems, tracing
+from services.bounds import Bounds
 from services.departments import ConfigurationError
 from services.listening import Server, SharedPort, server
 from services.logs import configure_logging
@@ -229,15 +230,19 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
     except ConfigurationError as error:
         _refuse(name, [str(error)])
     inventory.begin()
+    bounds = Bounds()
+    if settings.rate_limits == "on":  # a gateway alone serves the public, by address
+        own = (getattr(settings, "connections_per_address", 0), getattr(settings, "trusted_proxies", ""))
+        bounds = Bounds(settings.connections_most, *own)
     host, port, shared = settings.listen_address, getattr(settings, f"{name}_port"), None
     if settings.port_shared == "on":
         try:
-            shared = SharedPort(server(app, ws, lifespan="off"), host, port)
+            shared = SharedPort(server(app, ws, bounds, lifespan="off"), host, port)
         except OSError as error:
             sys.exit(f"{name}: port {port} cannot be shared: {error.strerror}")
         host, port = "127.0.0.1", settings.own_port
     with asyncio.Runner(loop_factory=_loop) as runner:
-        status = runner.run(_serve(server(app, ws, host=host, port=port), app.state.service, shared))
+        status = runner.run(_serve(server(app, ws, bounds, host=host, port=port), app.state.service, shared))
     sys.exit(status)
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
+from services.bounds import BoundedProtocol, Bounds
+
 if TYPE_CHECKING:
     from services.chassis import Service
 
@@ -28,15 +30,22 @@ class Server(uvicorn.Server):
         yield
 
 
-def server(app: FastAPI, ws: Any, **where: Any) -> Server:
-    """What serves this application `where` it is told to; `ws`: its websockets' protocol."""
+def server(app: FastAPI, ws: Any, bounds: Bounds | None = None, **where: Any) -> Server:
+    """What serves this application `where` it is told to.
+
+    Args:
+        ws: its websockets' protocol.
+        bounds: how many connections the process takes; None: any number. Their bytes and times are always bounded.
+        where: further settings of uvicorn.
+    """
+    protocol = type("Protocol", (BoundedProtocol,), {"bounds": bounds or Bounds()})
     return Server(
         uvicorn.Config(
             app,
             **where,
             ws=ws,
             loop="uvloop",
-            http="httptools",
+            http=protocol,
             ws_max_size=64 * 1024,
             ws_ping_interval=4,
             ws_ping_timeout=4,

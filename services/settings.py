@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     holidays: str = told("whose public holidays are closing days (country, or country-region)", "BE")
     log_level: Literal["debug", "info", "warning"] = told("the least that is logged", "info")
     rate_limits: Literal["on", "off"] = told("`off` turns every abuse limit off", "on")
+    connections_most: int = told("connections that one process takes at a time; 0: any number", 20_000, ge=0)
     facts_together: Literal["on", "off"] = told(
         "under load several messages share one broker message; every replica must be of 1.1 or later", "off"
     )

@@ -35,6 +35,7 @@ _ONE_MACHINE = "for replicas on one machine"
 _ASKED_BY_GATEWAY = "the gateway alone asks the others"
 _TRACES = "off, but for the component opentelemetry"
 _PROMISED = "the public protocol or the manual names this limit: a city that wants another says so in its overlay"
+_GENEROUS = "generous; a city that needs more says so in its overlay (docs/limits.md)"
 LEFT = {
     **dict.fromkeys(("GATEWAY_PORT", "PRESENCE_PORT", "ROUTING_PORT", "TRANSCRIPTS_PORT"), _OWN_PORT),
     **dict.fromkeys(("PORT_SHARED", "OWN_PORT"), _ONE_MACHINE),
@@ -42,9 +43,10 @@ LEFT = {
     **dict.fromkeys(("TRACE_SAMPLE", "OTLP_ENDPOINT"), _TRACES),
     "MONGODB_PREFIX": "the database server serves one installation",
     "RATE_LIMITS": "on",
+    "CONNECTIONS_MOST": _GENEROUS,
 }
 LEFT_OF = {
-    "gateway": {"MONGODB_URL": "it has no database"},
+    "gateway": {"MONGODB_URL": "it has no database", "CONNECTIONS_PER_ADDRESS": _GENEROUS},
     "presence": {
         **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS"), _PROMISED),
         **dict.fromkeys(("DEMO_ACCOUNTS", "DEMO_AGENTS"), "none, but in overlays/dev"),

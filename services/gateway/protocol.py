@@ -26,6 +26,7 @@ class HeardProtocol(WebSocketsSansIOProtocol):
     """
 
     last_heard: float = 0.0
+    lost: Callable[[], None] | None = None  # called when the connection is lost
     _full = False
     _hear: Callable[[bytes | None], None] | None = None
     _writable: Callable[[], None] | None = None
@@ -33,6 +34,11 @@ class HeardProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         self.last_heard = self.loop.time()
         super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.lost:
+            self.lost()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self.last_heard = self.loop.time()

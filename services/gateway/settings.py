@@ -14,6 +14,12 @@ class Settings(Shared):
 
     trusted_proxies: str = told("networks whose `X-Forwarded-For` and `-Proto` are believed, separated by commas", "")
 
+    connections_per_address: int = told(
+        "connections (or requests through a trusted proxy) of one address at a time, for each process; 0: any number",
+        1_000,
+        ge=0,
+    )
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
