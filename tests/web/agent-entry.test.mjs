@@ -82,6 +82,8 @@ test("sizes read in the language", () => {
   assert.equal(size(36_000, "nl"), "36 kB");
   assert.equal(size(3_400_000, "nl"), "3,4 MB");
   assert.equal(size(10, "en"), "1 kB");
+  assert.deepEqual([999_499, 999_500, 10_125_000].map((bytes) => size(bytes, "nl")), ["999 kB", "1 MB", "10,1 MB"]);
+  assert.equal(size(3_400_000, "fr").replace(/\s/u, " "), "3,4 Mo");
 });
 
 const agent = (id, more = {}) => ({ id, name: id, departments: [], state: "available", online: true, free: 1, ...more });

@@ -27,8 +27,9 @@ export function span(seconds, language) {
   return shown.map(([unit, value]) => new Intl.NumberFormat(LOCALES[language] ?? language, { style: "unit", unit, unitDisplay: "short" }).format(value)).join(" ");
 }
 
-/** `12 kB`, `3,4 MB`. */
+/** `12 kB`, `3,4 MB`; MB from what would read as 1.000 kB on. */
 export function size(bytes, language) {
-  const [value, unit] = bytes < 1e6 ? [Math.max(1, Math.round(bytes / 1e3)), "kB"] : [bytes / 1e6, "MB"];
-  return `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(value)} ${unit}`;
+  const kilo = Math.max(1, Math.round(bytes / 1e3));
+  const [value, unit] = kilo < 1000 ? [kilo, "kilobyte"] : [bytes / 1e6, "megabyte"];
+  return new Intl.NumberFormat(LOCALES[language] ?? language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(value);
 }
