@@ -90,7 +90,7 @@ async def test_who_types_all_the_time_is_not_paused_and_the_chat_is_offered_agai
         async with typing(ada, SENTENCE):
             await begin(bilal, name="Bilal")
             socket = await bilal.join()
-            await expect(item(ada, "Bilal")).to_contain_text("Nog")
+            await expect(item(ada, "Bilal")).to_contain_text("nog niet aangenomen")
             await socket.expect("message", event="agent_left", wait=ACCEPT * 3)
             await expect(ada.hook("agent-state")).to_have_attribute("data-state", "available")
             await expect(ada.hook("news-accept")).to_be_visible()  # the next attempt, for nobody else is there

@@ -16,7 +16,7 @@ export function chooseBlock(t, { name, over, onBlock }) {
   const go = button(t(over ? "block.yes_over" : "block.yes"), { type: "submit", class: "main", "data-testid": "block-confirm" });
   const form = el("form", { novalidate: true, on: { submit: send } },
     el("p", {}, t(over ? "block.lead_over" : "block.lead", { name })),
-    el("fieldset", {}, el("legend", {}, t("block.duration")), el("div", { class: "choices" }, ...DURATIONS.map(choice))),
+    el("fieldset", {}, el("legend", {}, t("block.duration")), el("div", { class: "choices short" }, ...DURATIONS.map(choice))),
     el("div", { class: "field" }, el("label", { for: id("reason") }, t("block.reason")), reason, el("small", { id: id("reason-hint") }, t("block.reason_hint"))),
     el("div", {}, el("label", { class: "switch" }, address, t("block.address")), el("small", { id: id("address-hint") }, t("block.address_hint"))),
     alert, el("div", { class: "row" }, no, go));
