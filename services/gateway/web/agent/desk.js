@@ -52,12 +52,12 @@ export function dismiss(state, id) {
 }
 
 /**
- * A new chat may come in front by itself when none is in work there: nothing chosen, or what is there has ended, nobody is typing
- * (`typing`: keys were pressed in the last seconds) and nothing that was written there is still to be read.
+ * A new chat may come in front by itself when none is in work there: nothing chosen, or what is there has ended, nobody is at
+ * work there (`busy`: keys or the pointer were pressed just now) and nothing that was written there is still to be read.
  */
-export function mayOpen(state, typing) {
+export function mayOpen(state, busy) {
   const front = find(state, state.selected);
-  return !front || (Boolean(front.ended) && !typing && !chats.hasDraft(front));
+  return !front || (Boolean(front.ended) && !busy && !chats.hasDraft(front));
 }
 
 /** The cursor may go into the text bar of a chat that comes in front by itself: no other chat made way, nobody types, nothing is half written. */

@@ -19,6 +19,7 @@ import { startWork } from "./work.js";
 
 const PRESENT = 30_000; // ms after a press or a key for which a person is there, focus or not
 const ATTENDED = 120_000; // ms after which a page that has the focus may stand before an empty chair
+const HAND = 1000; // ms after a press in which nothing is put under the pointer
 const TICK = 1000;
 const RING = 6000; // ms between two signals for a chat that is not accepted yet
 const ACTIVE = 3000; // ms since the last key or press for which the server is told that this agent is at work
@@ -238,7 +239,8 @@ export function openStage({ t: first, agent, activity, sound, say, page, onLogou
     const next = nextNew(work.desk());
     if (!next || work.desk().selected === next.id) return;
     const [typing, dialog] = [activity.typing(), document.querySelector("dialog[open]")];
-    if (front || dialog || !mayOpen(work.desk(), typing)) return void (bringing = setTimeout(bring, AGAIN));
+    const busy = typing || activity.unused() < HAND;
+    if (front || dialog || !mayOpen(work.desk(), busy)) return void (bringing = setTimeout(bring, AGAIN));
     const free = here() && document.hasFocus() && idle();
     const write = free && mayType(work.desk(), typing);
     open(next.id, write);
