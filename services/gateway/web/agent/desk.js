@@ -64,7 +64,7 @@ export function mayOpen(state, busy) {
 export const mayType = (state, typing) => !find(state, state.selected) && !typing && !state.chats.some(chats.hasDraft);
 
 /** The chat that waits longest for its acceptance, or undefined. */
-export const nextNew = (state) => state.chats.find(chats.isNew);
+export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && !one.refusing);
 
 /**
  * What a frame of the server does: `{desk, effects}`; effects are `{type, …}` for whoever does I/O:
