@@ -45,6 +45,7 @@ from services.said import (
     TypingShown,
 )
 from services.values import (
+    About,
     AgentConnection,
     AgentState,
     Attachment,
@@ -72,6 +73,7 @@ from services.values import (
 )
 
 __all__ = [
+    "About",
     "AcceptOverdue",
     "AgentChanged",
     "AgentConnection",

@@ -149,7 +149,10 @@ class Line(BaseModel):
 
 
 class Department(BaseModel):
-    """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays."""
+    """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays.
+
+    `accept`: whether an agent accepts each chat, or a chat is accepted by itself when it is assigned.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -159,6 +162,7 @@ class Department(BaseModel):
     contacts: tuple[Contact, ...] = ()
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     queue: Line = Line()
+    accept: Literal["by_agent", "automatic"] = "by_agent"
 
 
 class Departments(BaseModel):

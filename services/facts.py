@@ -80,11 +80,12 @@ class CloseRequested(Fact):
 
 
 class ChatAccepted(Fact):
-    """A person has seen the chat that was assigned to him."""
+    """A person has seen the chat that was assigned to them. `turn`: of no other turn of the chat; None: of any."""
 
     type: Literal["chat.accepted"] = "chat.accepted"
     chat_id: str
     agent_id: str
+    turn: Whole | None = None
 
 
 class ChatState(Fact):
@@ -93,6 +94,9 @@ class ChatState(Fact):
     `v` grows with every change of the chat: older ones are dropped. `cause` is what brought this state about and is the
     same each time the same `v` is told; `detail` says more of it to agents than a citizen is told. Also sent to the
     agents concerned (`services/topology.py`, copies).
+
+    `accepted`: whether a person has accepted an assigned chat; None: told by a version that does not tell it, for which
+    assigned is as good as accepted.
     """
 
     type: Literal["chat.state"] = "chat.state"
@@ -106,7 +110,9 @@ class ChatState(Fact):
     agent_name: str | None = None
     reason: CloseReason | None = None
     former_agent_id: str | None = None
+    former_agent_name: str | None = None
     detail: Detail | None = None
+    accepted: bool | None = None
     at: datetime
 
 

@@ -182,6 +182,7 @@ class ChatView(Record):
     agent_name: str | None = None
     accepted: bool = False
     accept_by: datetime | None = None  # until when its agent can accept it, while it is assigned and not accepted
+    tells_acceptance: bool = False  # this version of routing tells `accepted` in `chat.state` too
     position: int | None = None
     wait: float | None = None  # seconds until its turn, by recent history; None when that is not known
     detail: Detail | None = None

@@ -14,7 +14,11 @@ from services.values import Entry, Note, Party, RefusalCode, Sender, Whole
 
 
 class MessagePosted(Fact):
-    """A participant said something; not stored yet. Either `text` or `attachment_id` is there."""
+    """A participant said something; not stored yet. Either `text` or `attachment_id` is there.
+
+    `turn`: an agent said it who has the chat in this turn, and the gateway has not seen the `assigned` entry of that
+    turn yet: to say something is to accept, so the entry goes before the message.
+    """
 
     type: Literal["message.posted"] = "message.posted"
     chat_id: str
@@ -22,6 +26,7 @@ class MessagePosted(Fact):
     sender: Sender
     text: str | None = None
     attachment_id: str | None = None
+    turn: Whole | None = None
 
 
 class MessageStored(Fact):

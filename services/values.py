@@ -168,6 +168,20 @@ class Sender(Record):
     name: str | None = None
 
 
+class About(Record):
+    """What a system entry is about, for agents' own words. `turn`: the turn of the chat in which it happened.
+
+    `agent_id`, `agent`: who accepted, is gone, transferred the chat, or ended it. `department`: the id of the chat's
+    department at that moment.
+    """
+
+    turn: Whole | None = None
+    agent_id: str | None = None
+    agent: str | None = None
+    department: str | None = None
+    detail: str | None = None
+
+
 class Entry(Record):
     """One entry of a chat's log: a message as every participant is shown it. A `closed` event is the seal: the last."""
 
@@ -181,6 +195,7 @@ class Entry(Record):
     attachment: Attachment | None = None
     event: Cause | None = None
     reason: CloseReason | None = None
+    about: About | None = None  # of a system entry
     at: datetime
     posted_at: datetime | None = None  # when its sender's gateway took it; told once, when it was stored, and not kept
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from services.contracts import AgentState, Cause, CloseReason, Party
+from services.contracts import AgentState, Cause, CloseReason, Detail, Party
 
 Schema = dict[str, Any]
 
@@ -53,6 +53,11 @@ def _of_chat(schema: Schema) -> Schema:
     """The same frame on an agent's websocket, where it names its chat."""
     properties = {"type": schema["properties"]["type"], "chat_id": ID, **schema["properties"]}
     return {**schema, "required": [*schema["required"], "chat_id"], "properties": properties}
+
+
+def _with(schema: Schema, **members: Schema) -> Schema:
+    """The same frame with optional members more."""
+    return {**schema, "properties": {**schema["properties"], **members}}
 
 
 ATTACHMENT = _object({"id": ID, "name": STRING, "size": SEQ, "content_type": STRING})
@@ -129,7 +134,10 @@ TO_CITIZEN: dict[str, Schema] = {
     "status": _frame(
         "status",
         {"dot": DOT, "position": _or_null(SEQ), "agent": _or_null(_object({"name": _or_null(STRING)}))},
-        {"wait": _or_null(SECONDS)},
+        {
+            "wait": _or_null(SECONDS),
+            "assigned": {"const": True, "description": "an agent has the chat and has not accepted it yet"},
+        },
     ),
     **_SHOWN,
     "error": _REFUSED,
@@ -151,6 +159,17 @@ FROM_AGENT: dict[str, Schema] = {
     ),
     "note": _of_chat(_frame("note", {"id": ID, "text": TEXT})),
 }
+ABOUT: Schema = {
+    **_object(
+        {},
+        {
+            **dict.fromkeys(("agent_id", "agent", "department"), STRING),
+            "detail": _words(Detail),
+            "reason": _words(CloseReason),
+        },
+    ),
+    "description": "of a system message: what it is about, for the console's own words",
+}
 TO_AGENT: dict[str, Schema] = {
     "welcome": _frame(
         "welcome",
@@ -159,7 +178,8 @@ TO_AGENT: dict[str, Schema] = {
     ),
     "assigned": _frame("assigned", {"chat": CHAT}),
     "unassigned": _of_chat(_frame("unassigned", {"reason": LOST})),
-    **{kind: _of_chat(schema) for kind, schema in _SHOWN.items() if kind != "sync"},
+    **{kind: _of_chat(schema) for kind, schema in _SHOWN.items() if kind not in ("message", "sync")},
+    "message": _with(_of_chat(_SHOWN["message"]), about=ABOUT),
     "note": _of_chat(_frame("note", {"id": ID, "text": STRING, "name": STRING, "at": TIME}, {"agent_id": STRING})),
     "citizen": _of_chat(_frame("citizen", {"online": FLAG})),
     "state": _frame("state", {"state": _words(AgentState)}, {"reason": STRING}),

@@ -50,6 +50,7 @@ from services.gateway.verbs import (
 from services.internal import ChatHistory, ChatView
 
 log = structlog.get_logger()
+Put = Callable[[bytes], None]  # where frames go: into the answer to a hello, or after it
 
 
 class Agents:
@@ -69,6 +70,10 @@ class Agents:
         self._hub, self._upstream = following.hub, following.upstream
         self._coming: set[tuple[str, str]] = set()
 
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        """The cookie has said who it is."""
+        return connection.agent is not None
+
     async def greet(self, connection: Connection, hello: Hello) -> None:
         """`welcome` with the open chats, then each chat's messages after the seq given for it, then what is new."""
         try:
@@ -77,7 +82,7 @@ class Agents:
             return
         except (Unavailable, NoSuchChat) as error:
             log.warning("hello_not_answered", missing=type(error).__name__)
-            connection.send(frames.error("unavailable"))
+            connection.answer(frames.error("unavailable"))
             connection.close(Close.RESTART, "try again")
 
     async def _answer(self, connection: Connection, after: Any) -> None:
@@ -95,6 +100,9 @@ class Agents:
             if connection.token and await self._upstream.session(connection.token) is None:
                 connection.close(Close.UNAUTHENTICATED, "logged out")  # its end was told before it was heard here
                 return
+        for chat_id in connection.followed:  # from here on it hears nothing of its chats but the answer
+            if channel := self._hub.channels.get(chat_id):
+                self._hub.unfollow(connection, channel)
         async with connection.answering:
             view = await self._self_view(connection)
             views = await self._upstream.chats_of_agent(agent.id)
@@ -124,10 +132,15 @@ class Agents:
         held = [v for v in held if v.chat_id in connection.followed]
         now = utcnow()
         chats = [frames.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
-        connection.send(frames.frame("welcome", agent=frames.agent(agent), chats=chats, frames=frames.ADDED))
+        connection.answer(frames.frame("welcome", agent=frames.agent(agent), chats=chats, frames=frames.ADDED))
+        if newer := self._hub.newer_state(agent.id, agent.v):
+            connection.answer(newer)
         for view in held:
             chat_id = view.chat_id
-            await self._show_log(connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0))
+            await self._show_log(
+                connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0), connection.answer
+            )
+        connection.end_answer()
 
     def _hold(self, connection: Connection, channel: Channel, view: ChatView) -> bool:
         """Whether the chat is this agent's by all that is known: if so it is on his desk, else it is given back."""
@@ -156,33 +169,35 @@ class Agents:
 
     def drop(self, connection: Connection, channel: Channel) -> None:
         """The agent is done with this chat: it ended, or went to somebody else."""
-        connection.accepted.discard(channel.chat_id)
+        connection.forget_acceptance(channel.chat_id)
         if channel.chat_id in connection.followed:
             connection.followed.discard(channel.chat_id)
             self._following.release(connection, channel)
 
-    async def _show_log(self, connection: Connection, channel: Channel, page: ChatHistory, after: int) -> None:
+    async def _show_log(
+        self, connection: Connection, channel: Channel, page: ChatHistory, after: int, put: Put
+    ) -> None:
         chat_id, seal = channel.chat_id, None
         async for entry in self._following.catch_up(connection, channel, page, after):
-            connection.send(frames.message(entry, chat_id))
+            put(frames.message(entry, chat_id))
             await connection.room()
             seal = entry if entry.is_seal else seal
         if chat_id not in connection.followed:  # it went elsewhere meanwhile
             self._hub.unfollow(connection, channel)
             return
         for written in page.notes:
-            connection.send(frames.note(written))
+            put(frames.note(written))
         if seq := channel.read.get(Party.CITIZEN):
-            connection.send(frames.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
-        connection.send(frames.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
+            put(frames.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
+        put(frames.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
         self._tasks.start(self._publisher.mention(self._hub.presence_asked(chat_id)))
         if page.sealed or seal:
-            self._show_end(connection, channel, seal)
+            self._show_end(connection, channel, seal, put)
 
-    def _show_end(self, connection: Connection, channel: Channel, seal: Entry | None) -> None:
+    def _show_end(self, connection: Connection, channel: Channel, seal: Entry | None, put: Put) -> None:
         reason = (seal.reason if seal else None) or (channel.state.reason if channel.state else None)
         shown = reason.value if reason else "inactive"
-        connection.send(frames.frame("closed", chat_id=channel.chat_id, reason=shown))
+        put(frames.frame("closed", chat_id=channel.chat_id, reason=shown))
         connection.ended.append(channel.chat_id)
         self._hub.desks.get(connection.participant, set()).discard(channel.chat_id)
         self.drop(connection, channel)
@@ -218,7 +233,7 @@ class Agents:
             page = await self._following.first_page(channel, 0, notes=True)
             if chat_id in connection.followed:
                 connection.send(frames.frame("assigned", chat=frames.chat_for_agent(view, page.last_seq, utcnow())))
-                await self._show_log(connection, channel, page, 0)
+                await self._show_log(connection, channel, page, 0, connection.send)
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,10 +259,11 @@ class Agents:
         if isinstance(frame, Refuse):
             self._begin(connection, chat_id, self._transfers.refuse(connection, self._hub.channels[chat_id]))
             return
+        if isinstance(frame, Post | WriteNote | End):  # what is said goes out when it is known that a person is there
+            self._posting.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
+            return
         self._accept(connection, chat_id)
-        if isinstance(frame, Post | WriteNote | End):
-            self._posting.post(connection, chat_id, frame)
-        elif isinstance(frame, Typing | Read):
+        if isinstance(frame, Typing | Read):
             self._show(connection, chat_id, frame)
         elif isinstance(frame, TransferChat):
             self._begin(connection, chat_id, self._transfers.transfer(connection, frame))
@@ -258,12 +274,20 @@ class Agents:
         if not self._tasks.start_for(connection, work):
             refuse(connection, "unavailable", None, chat_id)
 
+    def _acceptance(self, connection: Connection, chat_id: str) -> ChatAccepted | None:
+        """What tells that a person has seen the chat; None when that is told already, and confirmed."""
+        connection.accepted.add(chat_id)
+        if chat_id in connection.acceptance_told:
+            return None
+        channel = self._hub.channels[chat_id]
+        channel.refusable_by = None
+        assert connection.agent is not None
+        turn = channel.state.turn if channel.state and channel.state.turn else None
+        return ChatAccepted(chat_id=chat_id, agent_id=connection.agent.id, turn=turn)
+
     def _accept(self, connection: Connection, chat_id: str) -> None:
-        if chat_id not in connection.accepted:
-            connection.accepted.add(chat_id)
-            self._hub.channels[chat_id].refusable_by = None
-            assert connection.agent is not None
-            self._tasks.start(self._tell(connection, ChatAccepted(chat_id=chat_id, agent_id=connection.agent.id)))
+        if chat_id not in connection.accepted and (fact := self._acceptance(connection, chat_id)):
+            self._tasks.start(self._tell(connection, fact))
 
     def _show(self, connection: Connection, chat_id: str, frame: Typing | Read) -> None:
         assert connection.agent is not None
@@ -281,8 +305,11 @@ class Agents:
             await self._publisher.tell(fact)
         except Unconfirmed:
             if isinstance(fact, ChatAccepted):
-                connection.accepted.discard(fact.chat_id)
+                connection.forget_acceptance(fact.chat_id)
             connection.send(frames.error("unavailable"))
+        else:
+            if isinstance(fact, ChatAccepted):
+                connection.note_acceptance(fact.chat_id)
 
     def leave(self, connection: Connection) -> None:
         """The websocket is closed."""

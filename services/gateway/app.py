@@ -17,6 +17,7 @@ from services.contracts import ButtonChanged, CitizenPresence
 from services.departments import load_departments
 from services.gateway import api, assignments, ending, files, pages, questions, sockets
 from services.gateway.agents import Agents
+from services.gateway.allowances import Allowances
 from services.gateway.buttons import Buttons
 from services.gateway.citizens import Citizens
 from services.gateway.following import Following
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     departments = load_departments(settings.departments_file)
     incarnation = str(uuid4())
     tasks = Tasks()
+    allowances = Allowances(limited=settings.rate_limits == "on")
     publisher = Publisher(settings.rabbitmq_url, "gateway", settings.topology == "given")
     upstream = Upstream(settings, service.keys)
 
@@ -65,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         answer_presence=answer_presence,
         dropped=lambda connection, channel: agents.drop(connection, channel),
         agents_changed=lambda: heartbeat.changed(),
+        said=allowances.stored,
     )
     live = Live(
         settings.rabbitmq_url,
@@ -75,9 +78,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
     following = Following(hub, live, upstream, tasks)
-    posting = Posting(hub, publisher, tasks, together=settings.facts_together == "on")
+    posting = Posting(hub, publisher, tasks, together=settings.facts_together == "on", allowances=allowances)
     heartbeat = Heartbeat(following, publisher)
-    citizens = Citizens(following, posting, publisher, service.keys, tasks)
+    citizens = Citizens(following, posting, publisher, service.keys, tasks, allowances)
     transfers = Transfers(publisher, upstream, departments)
     agents = Agents(following, posting, publisher, transfers, tasks, heartbeat.changed)
     upkeep = Upkeep(following, agents, buttons, publisher)
@@ -123,6 +126,6 @@ def create_app(settings: Settings) -> FastAPI:
     questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
     assignments.install(app, upstream, departments)
     files.install(app, upstream, service.keys, departments, settings)
-    sockets.install(app, citizens, agents, upstream, departments, limited=settings.rate_limits == "on")
+    sockets.install(app, citizens, agents, upstream, departments, allowances)
     pages.install(app, buttons, departments, settings)
     return app

@@ -80,6 +80,8 @@ class State:
     place: Place = NOWHERE  # in the line, while waiting
     closed_at: datetime | None = None
     detail: Detail | None = None
+    turn: int = 0
+    accepted: bool | None = None  # None: not told, by a former version of routing
 
     @classmethod
     def of_fact(cls, fact: ChatState) -> State:
@@ -92,6 +94,8 @@ class State:
             fact.agent_name,
             fact.reason,
             detail=fact.detail,
+            turn=fact.turn,
+            accepted=fact.accepted,
         )
 
     @classmethod
@@ -107,10 +111,26 @@ class State:
             (view.position, whole(view.wait)),
             view.closed_at,
             view.detail,
+            view.turn,
+            view.accepted if view.tells_acceptance else None,
         )
 
     @property
-    def shown(self) -> tuple[ChatStatus, int | None, int | None, str | None]:
-        """What a citizen's `status` frame says: position and wait while waiting, the agent's name while assigned."""
+    def connected(self) -> bool:
+        """True while an agent has it who has accepted it, or of whom that is not told."""
+        return self.status is ChatStatus.ASSIGNED and self.accepted is not False
+
+    @property
+    def offered(self) -> bool:
+        """True while an agent has it who has not accepted it."""
+        return self.status is ChatStatus.ASSIGNED and self.accepted is False
+
+    @property
+    def shown(self) -> tuple[ChatStatus, int | None, int | None, str | None, bool]:
+        """What a citizen's `status` frame says: position and wait while waiting, the agent's name while connected."""
         position, wait = self.place if self.status is ChatStatus.WAITING else NOWHERE
-        return self.status, position, wait, self.agent_name if self.status is ChatStatus.ASSIGNED else None
+        return self.status, position, wait, self.agent_name if self.connected else None, self.offered
+
+    def learns(self, accepted: bool | None) -> bool:
+        """Whether this, told of the same `v`, is more than is known: what is accepted stays so."""
+        return accepted is not None and not self.accepted and accepted is not self.accepted

@@ -21,6 +21,7 @@ from services.contracts import (
     TypingShown,
 )
 from services.gateway import frames
+from services.gateway.allowances import Allowances
 from services.gateway.connections import Connection
 from services.gateway.following import Following, NoSuchChat
 from services.gateway.frames import Close
@@ -42,7 +43,16 @@ EXTEND_EACH = 2.0  # seconds between two of a connection that are told
 class Citizens:
     """Answers citizens' frames. One instance for the process; a connection's own state is in the connection."""
 
-    def __init__(self, following: Following, posting: Posting, publisher: Publisher, keys: Keys, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        following: Following,
+        posting: Posting,
+        publisher: Publisher,
+        keys: Keys,
+        tasks: Tasks,
+        allowances: Allowances | None = None,
+    ) -> None:
+        self._allowances = allowances or Allowances(limited=False)
         self._following, self._posting, self._publisher = following, posting, publisher
         self._keys, self._tasks = keys, tasks
         self._hub = following.hub
@@ -69,11 +79,13 @@ class Citizens:
             connection.close(Close.UNAUTHENTICATED, "the token has expired")
         except Unavailable as error:
             log.warning("hello_not_answered", missing=str(error))
-            connection.send(frames.error("unavailable"))
+            connection.answer(frames.error("unavailable"))
             connection.close(Close.RESTART, "try again")
 
     async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
         first = connection.sender is None
+        if not first:  # from here on it hears nothing of the chat but the answer
+            self._hub.unfollow(connection, self._hub.channels[chat_id])
         async with self._turn():
             channel, view, page = await self._ask(connection, chat_id, after)
         self._hub.unfollow(connection, channel)
@@ -82,19 +94,24 @@ class Citizens:
         for line in connection.lines.values():
             line.mend()
         state = self._following.note_view(channel, view)
-        connection.send(frames.frame("welcome", chat_id=chat_id, dot=frames.DOTS[state.status], last_seq=page.last_seq))
-        told = state.shown
+        for entry in page.entries:
+            self._hub.note_entry(channel, entry)
+        dot, told = frames.dot(state.status, state.offered), state.shown
+        connection.answer(frames.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
         if not page.sealed:
-            connection.send(frames.status(*told))
+            connection.answer(frames.status(*told))
         seal = None
         async for entry in self._following.catch_up(connection, channel, page, after):
-            connection.send(frames.message(entry))
+            shown = frames.message(entry)
+            self._allowances.showed(connection.participant, len(shown))
+            connection.answer(shown)
             await connection.room()
             seal = entry if entry.is_seal else seal
         self._tell_what_changed(connection, channel, told)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
             self._hub.show_end(connection, reason.value if reason else "inactive")
+        connection.end_answer()
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -138,9 +155,9 @@ class Citizens:
     def _tell_what_changed(self, connection: Connection, channel: Channel, told: object) -> None:
         state = channel.state
         if state and state.shown != told:
-            connection.send(frames.status(*state.shown))
+            connection.answer(frames.status(*state.shown))
         if seq := channel.read.get(Party.AGENT):
-            connection.send(frames.frame("read", **{"from": "agent", "seq": seq}))
+            connection.answer(frames.frame("read", **{"from": "agent", "seq": seq}))
 
     async def _tell_arrived(self, chat_id: str) -> None:
         try:

@@ -52,6 +52,7 @@ class Connection:
         self.shown: dict[str, int] = {}  # chat → the last seq sent here; only chats that are followed live
         self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
         self.accepted: set[str] = set()  # an agent's chats that a person has seen here
+        self.acceptance_told: set[str] = set()  # those of which the broker has confirmed it
         self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while he followed them
         self.active_at = float("-inf")  # when an agent's page last said that its user is at work, on the loop's clock
         self.extended_at = float("-inf")  # when a citizen last said here that he stays
@@ -61,10 +62,18 @@ class Connection:
         self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
         self.closing: tuple[int, str] | None = None
         self.gone = False
+        self._held: (
+            list[bytes] | None
+        ) = []  # what is not part of the answer to a hello waits for its end; None: no hello
         self._outbox: list[bytes] = []
         self._bytes = 0
         self._due = False  # the outbox is written when what is ready now is done
         self._room: asyncio.Event | None = None
+
+    @property
+    def identified(self) -> bool:
+        """Whether it is known whose connection this is."""
+        return self.agent is not None or self.chat_id is not None
 
     @property
     def participant(self) -> str:
@@ -74,8 +83,37 @@ class Connection:
         """When the browser last gave a sign of life, on the loop's clock."""
         return self._socket.last_heard
 
+    @property
+    def answered(self) -> bool:
+        """True when a hello was answered and no other one is being answered."""
+        return self._held is None
+
+    def begin_answer(self) -> None:
+        """A hello has come: until `end_answer` only its answer goes out."""
+        if self._held is None:
+            self._held = []
+
+    def end_answer(self) -> None:
+        """The answer to the hello is complete: what was held follows, in its order."""
+        held, self._held = self._held or [], None
+        for frame in held:
+            self.answer(frame)
+
     def send(self, frame: bytes) -> None:
-        """Puts a frame into the outbox; over the bound the connection is closed with 4430 and resumes by itself."""
+        """Sends a frame that is not part of the answer to a hello: never before the first answer, nor within one."""
+        if self._held is None:
+            self.answer(frame)
+        elif not (self.closing or self.gone):
+            self._held.append(frame)
+            if len(self._held) > MOST_FRAMES:
+                self.close(Close.TOO_SLOW, "too much at once")
+
+    def answer(self, frame: bytes) -> None:
+        """Puts a frame into the outbox; over the bound the connection is closed with 4430 and resumes by itself.
+
+        Called for the answer to a hello, and for an `error` or `closed` before the close that takes its place; for
+        everything else there is `send`.
+        """
         if self.closing or self.gone:
             return
         self._outbox.append(frame)
@@ -122,6 +160,16 @@ class Connection:
         self._outbox, self._bytes = outbox[count:], self._bytes - size
         return outbox[:count]
 
+    def note_acceptance(self, chat_id: str) -> None:
+        """The broker has confirmed that a person has seen this chat here, unless the chat has gone meanwhile."""
+        if chat_id in self.accepted:
+            self.acceptance_told.add(chat_id)
+
+    def forget_acceptance(self, chat_id: str) -> None:
+        """The chat is gone, or what told that it was accepted is lost: the next frame for it tells it anew."""
+        self.accepted.discard(chat_id)
+        self.acceptance_told.discard(chat_id)
+
     def put_down(self, _: object = None) -> None:
         """A piece of work that is in hand has ended."""
         self.in_hand -= 1
@@ -147,7 +195,7 @@ class Connection:
     def end(self) -> None:
         """The websocket is over: nothing is sent any more, and nobody waits for room."""
         self.gone = True
-        self._outbox, self._bytes = [], 0
+        self._outbox, self._bytes, self._held = [], 0, []
         self._make_room()
 
 

@@ -101,6 +101,7 @@ class Following:
             if channel.state.place[0] is None:
                 channel.state.place = (view.position, whole(view.wait))
             channel.state.closed_at = view.closed_at
+            self.hub.learn(channel, view.accepted if view.tells_acceptance else None)
         assert channel.state is not None
         return channel.state
 
@@ -114,6 +115,7 @@ class Following:
                 if entry.seq == shown + 1:
                     shown = entry.seq
                     connection.catch_up(entry)
+                    self.hub.note_entry(channel, entry)
                     yield entry
             for passed in channel.position.begin(shown):
                 self.hub.pass_on(channel, passed)

@@ -51,8 +51,16 @@ def message(entry: Entry, chat_id: str | None = None) -> bytes:
         shown["text"] = entry.text
     if entry.event is not None:
         shown["event"] = entry.event.value
+        if chat_id:
+            shown["about"] = about(entry)
     shown["at"] = stamp(entry.at)
     return orjson.dumps(shown)
+
+
+def about(entry: Entry) -> dict[str, Any]:
+    """What a system entry is about, from which a console makes its own words; members without a value left out."""
+    told = entry.about.model_dump(exclude={"turn"}, exclude_none=True) if entry.about else {}
+    return {**told, "reason": entry.reason.value} if entry.reason else told
 
 
 def attachment(file: Attachment) -> dict[str, Any]:
@@ -74,15 +82,23 @@ def note(written: Note) -> bytes:
 DOTS = {ChatStatus.WAITING: "grey", ChatStatus.ASSIGNED: "green", ChatStatus.CLOSED: "red"}
 
 
-def status(state: ChatStatus, position: int | None, wait: int | None, agent_name: str | None) -> bytes:
+def dot(state: ChatStatus, offered: bool) -> str:
+    """The colour of a citizen's dot. `offered`: an agent has the chat who has not accepted it."""
+    return "grey" if offered else DOTS[state]
+
+
+def status(
+    state: ChatStatus, position: int | None, wait: int | None, agent_name: str | None, offered: bool = False
+) -> bytes:
     """The dot, with position and wait (seconds, by recent history) while waiting and the agent while connected."""
-    waiting, assigned = state is ChatStatus.WAITING, state is ChatStatus.ASSIGNED
+    waiting, connected = state is ChatStatus.WAITING, state is ChatStatus.ASSIGNED and not offered
     return frame(
         "status",
-        dot=DOTS[state],
+        dot=dot(state, offered),
         position=position if waiting else None,
         wait=wait if waiting else None,
-        agent={"name": agent_name} if assigned else None,
+        agent={"name": agent_name} if connected else None,
+        **({"assigned": True} if offered else {}),
     )
 
 

@@ -64,12 +64,13 @@ class Channel:
     read: dict[Party, int] = field(default_factory=dict)
     gap_read_due: bool = False
     refusable_by: str | None = None  # the agent who got it by a transfer and has not accepted it
+    introduced: int = 0  # the latest turn of which the entry is known that says with whom the citizen is connected
 
 
 class Hub:
     """The callables are told what a fact asks for beyond frames; `dropped`: an agent's connection left a chat.
 
-    `agents_changed`: connections of agents are closing.
+    `agents_changed`: connections of agents are closing. `said`: an entry was heard of for the first time.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Hub:
         answer_presence: Callable[[Channel], None],
         dropped: Callable[[Connection, Channel], None],
         agents_changed: Callable[[], None] = lambda: None,
+        said: Callable[[Entry], None] = lambda entry: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.incarnation, self.clock = incarnation, clock
@@ -90,9 +92,9 @@ class Hub:
         self.receipts = Receipts()
         self.silences = Silences(clock)
         self._lines = Lines()
-        self._agent_versions: dict[str, int] = {}
+        self._agent_states: dict[str, AgentChanged] = {}
         self._gap, self._assigned, self._button = gap, assigned, button
-        self._answer_presence, self._dropped = answer_presence, dropped
+        self._answer_presence, self._dropped, self._said = answer_presence, dropped, said
         self._agents_changed = agents_changed
 
     # ── facts in ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,6 +144,8 @@ class Hub:
 
     def pass_on(self, channel: Channel, entry: Entry) -> None:
         """Shows an entry, the next in order, to every connection that follows the chat live."""
+        self.note_entry(channel, entry)
+        self._said(entry)
         framed: dict[Party, bytes] = {}
         for connection in tuple(channel.members):
             if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
@@ -158,6 +162,29 @@ class Hub:
             self.end(channel, entry)
         else:
             self.silences.spoke(channel, entry)
+
+    def note_entry(self, channel: Channel, entry: Entry) -> None:
+        """An entry of this chat is about to be shown. One that says with whom the citizen is connected tells more:
+
+        it is written at acceptance, so the dot is green before it is read.
+        """
+        if entry.event is not Cause.ASSIGNED or not entry.about or not entry.about.turn:
+            return
+        channel.introduced = max(channel.introduced, entry.about.turn)
+        if channel.state and channel.state.turn == entry.about.turn and channel.state.offered:
+            self.learn(channel, accepted=True)
+
+    def learn(self, channel: Channel, accepted: bool | None) -> None:
+        """What was told of acceptance beside the version of a state that is known already."""
+        state = channel.state
+        if state is None or state.status is not ChatStatus.ASSIGNED or not state.learns(accepted):
+            return
+        before, state.accepted = state.shown, accepted
+        if accepted:
+            channel.refusable_by = None
+        if state.shown != before:
+            self._to_citizen(channel, frames.status(*state.shown))
+        self.silences.moved(channel)
 
     def end(self, channel: Channel, seal: Entry) -> None:
         """The seal was shown: `closed` goes out, and the citizen's sockets close with 1000."""
@@ -178,13 +205,15 @@ class Hub:
     @staticmethod
     def show_end(connection: Connection, reason: str) -> None:
         """The last frame of a citizen's connection, and its close."""
-        connection.send(frames.frame("closed", reason=reason))
+        connection.answer(frames.frame("closed", reason=reason))
         connection.close(Close.ENDED, reason)
 
     def _chat_state(self, fact: ChatState) -> None:
         channel = self.channels.get(fact.chat_id)
         if channel is not None and (channel.state is None or fact.v > channel.state.v):
             self.set_state(channel, State.of_fact(fact))
+        elif channel is not None and channel.state and fact.v == channel.state.v:
+            self.learn(channel, fact.accepted)
         agent_id = fact.agent_id
         here = fact.state is ChatStatus.ASSIGNED and agent_id in self.register.by_participant
         if here and agent_id and fact.chat_id not in self.desks.get(agent_id, ()):
@@ -197,6 +226,8 @@ class Hub:
             state.place = self._lines.place(state.department, channel.chat_id)
         if before is None or before.shown != state.shown:
             self._to_citizen(channel, frames.status(*state.shown))
+        if state.accepted:
+            channel.refusable_by = None
         self.silences.moved(channel)
         if state.status is not ChatStatus.CLOSED:
             self._take_back(channel, state)
@@ -268,11 +299,18 @@ class Hub:
             self.silences.stayed(channel)
 
     def _agent_changed(self, fact: AgentChanged) -> None:
-        if fact.v <= self._agent_versions.get(fact.agent_id, -1) or not self.register.of(fact.agent_id):
+        known = self._agent_states.get(fact.agent_id)
+        if (known and fact.v <= known.v) or not self.register.of(fact.agent_id):
             return
-        self._agent_versions[fact.agent_id] = fact.v
+        self._agent_states[fact.agent_id] = fact
         for connection in self.register.of(fact.agent_id):
-            connection.send(frames.frame("state", state=fact.state.value, reason=fact.cause))
+            if connection.answered:  # else the welcome has it, or what goes with the welcome
+                connection.send(frames.frame("state", state=fact.state.value, reason=fact.cause))
+
+    def newer_state(self, agent_id: str, v: int) -> bytes | None:
+        """The `state` frame of an agent of whom something newer than this was heard."""
+        known = self._agent_states.get(agent_id)
+        return frames.frame("state", state=known.state.value, reason=known.cause) if known and known.v > v else None
 
     # ── frames out ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from services.contracts import Fact
+from services.contracts import ChatAccepted, Fact
 
 CAPACITY = 32
 CONFIRM_PATIENCE = 30.0
@@ -20,7 +20,10 @@ FIRST_CONFIRMED, MOST_CONFIRMED = 10.0, 60.0
 
 @dataclass(slots=True)
 class Item:
-    """One thing to be said: its id (None for the end of the chat), the fact that tells it, when it came (ns, epoch)."""
+    """One thing to be said: its id (None for the end of the chat), the fact that tells it, when it came (ns, epoch).
+
+    `first`: what must be confirmed before it is told: that the agent has accepted the chat.
+    """
 
     id: str | None
     fact: Fact
@@ -28,6 +31,7 @@ class Item:
     began: float | None = None
     pause: float = 0.0
     confirmed: bool = False
+    first: ChatAccepted | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +59,10 @@ class Line:
             return "unavailable"
         self.items.append(item)
         return None
+
+    def takes(self, id_: str) -> bool:
+        """Whether an item of this id would be taken as a new one."""
+        return not self.holds(id_) and not (self.broken and id_ != self.broken_at) and len(self.items) < CAPACITY
 
     def break_at(self, id_: str | None) -> None:
         """From now on all is refused, until this id comes again or `mend` is called. The first refused id stands."""

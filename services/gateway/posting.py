@@ -10,8 +10,9 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from services.broker import Publisher, Unconfirmed
-from services.contracts import CloseReason, CloseRequested, Fact, MessagePosted, NotePosted, Party
+from services.contracts import ChatAccepted, CloseReason, CloseRequested, Fact, MessagePosted, NotePosted, Party
 from services.gateway import frames
+from services.gateway.allowances import Allowances
 from services.gateway.connections import Connection
 from services.gateway.hub import Hub
 from services.gateway.lines import Item, Line, after_attempt
@@ -37,26 +38,56 @@ REFUSED.labels("unavailable")  # there from the start: the first one is to be se
 class Posting:
     """Puts what a connection says into its line for that chat and sees it through."""
 
-    def __init__(self, hub: Hub, publisher: Publisher, tasks: Tasks, together: bool = False) -> None:
-        """`together`: what comes up at once goes out in one broker message."""
+    def __init__(
+        self,
+        hub: Hub,
+        publisher: Publisher,
+        tasks: Tasks,
+        together: bool = False,
+        allowances: Allowances | None = None,
+    ) -> None:
+        """`together`: what comes up at once goes out in one broker message. `allowances`: how much one may say."""
+        self._allowances = allowances or Allowances(limited=False)
         self._hub, self._publisher, self._tasks = hub, publisher, tasks
         self._pending = Pending()
         self._together = Together(publisher, tasks) if together else None
 
-    def post(self, connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> None:
-        """Takes a frame into the line, or refuses it with an `error` frame. Returns at once."""
+    def post(
+        self, connection: Connection, chat_id: str, frame: Post | WriteNote | End, first: ChatAccepted | None = None
+    ) -> None:
+        """Takes a frame into the line, or refuses it with an `error` frame. Returns at once.
+
+        `first` is told, and confirmed, before what the frame says: who says something in a chat has accepted it.
+        """
         id_ = None if isinstance(frame, End) else frame.id
         if id_ and connection.caught_up and (stored := connection.caught_up.get((chat_id, id_))):
             connection.send(frames.message(stored, chat_id if connection.party is Party.AGENT else None))
             return
         line = connection.lines.setdefault(chat_id, Line())
-        code = line.offer(Item(id_, fact_of(connection, chat_id, frame), time.time_ns()))
+        if not isinstance(frame, End) and line.takes(frame.id) and not self._may_say(connection, chat_id, frame):
+            line.break_at(frame.id)
+            refuse(connection, "rate_limited", frame.id, chat_id)
+            return
+        fact = fact_of(connection, chat_id, frame, self._turn(connection, chat_id))
+        code = line.offer(Item(id_, fact, time.time_ns(), first=first))
         if code:
             refuse(connection, code, id_, chat_id)
         elif not line.running:
             line.running = True
             self._pending.begin(line, connection)
             self._tasks.start(self._run(connection, chat_id, line))
+
+    def _may_say(self, connection: Connection, chat_id: str, frame: Post | WriteNote) -> bool:
+        assert connection.sender is not None
+        return self._allowances.message(chat_id, connection.sender.id, frame.id, len((frame.text or "").encode()))
+
+    def _turn(self, connection: Connection, chat_id: str) -> int | None:
+        """The turn in which this agent has the chat, until the entry is known that says so to its citizen."""
+        channel = self._hub.channels.get(chat_id)
+        if channel is None or channel.state is None or connection.party is not Party.AGENT:
+            return None
+        mine = channel.state.agent_id == connection.participant
+        return channel.state.turn if mine and channel.introduced < channel.state.turn else None
 
     async def _run(self, connection: Connection, chat_id: str, line: Line) -> None:
         try:
@@ -72,6 +103,8 @@ class Posting:
             begin_trace(chat_id=chat_id)
             with span("receive", item.fact.type, "server", None, {"eloket.chat_id": chat_id}, item.came):
                 outcome, given_up = await self._see_through(connection, chat_id, line, item)
+            if given_up:
+                connection.forget_acceptance(chat_id)
             if given_up or outcome == _UNAVAILABLE:  # what follows would be stored before it
                 for refused in line.give_up():
                     refuse(connection, "unavailable", refused.id, chat_id)
@@ -97,7 +130,8 @@ class Posting:
         began = time.monotonic()
         try:
             while not settled.done():
-                pause = after_attempt(item, await self._told(item.fact), time.monotonic())
+                confirmed = await self._accepted(connection, item) and await self._told(item.fact)
+                pause = after_attempt(item, confirmed, time.monotonic())
                 if pause is None:
                     return None, True
                 if connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
@@ -107,6 +141,16 @@ class Posting:
             self._hub.receipts.forget(chat_id, sender_id, item.id, settle)
         RECEIPT_TIME.observe(time.monotonic() - began)
         return settled.result(), False
+
+    async def _accepted(self, connection: Connection, item: Item) -> bool:
+        """Whether that goes before is told and confirmed."""
+        if item.first is None or item.first.chat_id in connection.acceptance_told:
+            return True
+        if not await self._told(item.first):
+            return False
+        connection.note_acceptance(item.first.chat_id)
+        item.first = None
+        return True
 
     async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
         """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
@@ -136,8 +180,8 @@ def refuse(connection: Connection, code: str, id_: str | None = None, chat_id: s
     connection.send(frames.error(code, id_, chat_id if connection.party is Party.AGENT else None))
 
 
-def fact_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End) -> Fact:
-    """The fact that tells what this connection says."""
+def fact_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End, turn: int | None = None) -> Fact:
+    """The fact that tells what this connection says. `turn`: the agent's, as in `MessagePosted`."""
     sender = connection.sender
     assert sender is not None
     if isinstance(frame, End):
@@ -147,7 +191,9 @@ def fact_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End)
         return NotePosted(
             chat_id=chat_id, id=frame.id, agent_id=sender.id, agent_name=sender.name or "", text=frame.text
         )
-    return MessagePosted(chat_id=chat_id, id=frame.id, sender=sender, text=frame.text, attachment_id=frame.attachment)
+    return MessagePosted(
+        chat_id=chat_id, id=frame.id, sender=sender, text=frame.text, attachment_id=frame.attachment, turn=turn
+    )
 
 
 def _answer(connection: Connection, chat_id: str, item: Item, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from services.contracts import ChatStatus, CitizenSilent, Entry, Party
+from services.contracts import CitizenSilent, Entry, Party
 from services.gateway import frames
 from services.gateway.connections import Connection
 
@@ -65,7 +65,7 @@ class Silences:
         quiet = channel.quiet
         if fact.since < quiet.spoken_at or (quiet.answered and fact.since <= quiet.answered):
             return
-        if channel.state and channel.state.status is not ChatStatus.ASSIGNED:
+        if channel.state and not channel.state.connected:
             return
         before = quiet.warned
         left = (fact.closes_at - fact.occurred_at).total_seconds()  # both by the clock of who told it
@@ -86,8 +86,8 @@ class Silences:
         self._end(channel)
 
     def moved(self, channel: Channel) -> None:
-        """The chat came into another state: only who has an agent can be silent."""
-        if channel.state and channel.state.status is not ChatStatus.ASSIGNED:
+        """The chat came into another state: only who is connected with an agent can be silent."""
+        if channel.state and not channel.state.connected:
             self._end(channel)
 
     def end_old(self, channel: Channel) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from contextvars import copy_context
 from typing import Literal, Protocol
@@ -14,20 +13,19 @@ from starlette.routing import WebSocketRoute
 
 from services.contracts import Party
 from services.departments import Departments
-from services.gateway import frames, limits
+from services.gateway import frames
 from services.gateway.agents import Agents
+from services.gateway.allowances import Allowances
 from services.gateway.citizens import Citizens
 from services.gateway.connections import Connection
 from services.gateway.cookies import session_token
 from services.gateway.frames import Close
-from services.gateway.limits import Bucket
-from services.gateway.lines import Line
 from services.gateway.origins import own_origin
 from services.gateway.parsing import parse
 from services.gateway.posting import refuse
 from services.gateway.protocol import SOCKET, HeardProtocol
 from services.gateway.upstream import Unavailable, Upstream
-from services.gateway.verbs import Frame, Hello, Malformed, Post, Refused
+from services.gateway.verbs import Frame, Hello, Malformed, Refused
 from services.tracing import begin_trace, span
 
 log = structlog.get_logger()
@@ -38,6 +36,8 @@ MOST_STASHED = 200
 class Room(Protocol):
     """What citizens and agents have in common, seen from a socket."""
 
+    def identify(self, connection: Connection, hello: Hello) -> bool: ...
+
     async def greet(self, connection: Connection, hello: Hello) -> None: ...
     def take(self, connection: Connection, frame: Frame) -> None: ...
     def leave(self, connection: Connection) -> None: ...
@@ -46,13 +46,8 @@ class Room(Protocol):
 class Conversation:
     """One websocket's frames, in their order: a hello is answered before what came after it is taken."""
 
-    def __init__(self, connection: Connection, room: Room, limited: bool) -> None:
-        self.connection, self._room = connection, room
-        now = time.monotonic()
-        self._frames = Bucket(limits.FRAMES_PER_CONNECTION, now) if limited else None
-        self._messages = Bucket(limits.MESSAGES_PER_CONNECTION, now) if limited else None
-        self._hellos = Bucket(limits.HELLOS_PER_CONNECTION, now) if limited else None
-        self._bad = Bucket(limits.BAD_FRAMES_PER_CONNECTION, now)
+    def __init__(self, connection: Connection, room: Room, allowances: Allowances) -> None:
+        self.connection, self._room, self._allowances = connection, room, allowances
         self._party: Literal["citizen", "agent"] = "citizen" if connection.party is Party.CITIZEN else "agent"
         self._stash: deque[Frame] | None = None  # what came before the welcome
         self.greeting: asyncio.Task[None] | None = None
@@ -71,7 +66,7 @@ class Conversation:
             self.connection.close(Close.RESTART, "try again")
 
     def _receive(self, text: bytes | None) -> None:
-        if self._frames and self._frames.take(time.monotonic()):
+        if self.connection.identified and not self._allowances.frame(self.connection.participant):
             self.connection.close(Close.TOO_MANY_FRAMES, "too many frames")
             return
         if text is None:
@@ -106,29 +101,24 @@ class Conversation:
 
     def _refuse(self, refused: Refused) -> None:
         refuse(self.connection, refused.code, refused.id, refused.chat_id)
-        if self._bad.take(time.monotonic()):
+        if self.connection.identified and not self._allowances.bad_frame(self.connection.participant):
             self.connection.close(Close.BAD_FRAME, "too many bad frames")
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Hello):
             self.greet(frame)
-        elif isinstance(frame, Post) and self._messages and self._messages.take(time.monotonic()):
-            self._limit(frame)
         else:
             self._room.take(self.connection, frame)
 
-    def _limit(self, post: Post) -> None:
-        chat_id = post.chat_id or self.connection.chat_id or ""
-        line = self.connection.lines.setdefault(chat_id, Line())
-        if not line.holds(post.id):  # a repeat of what is under way is no new message
-            line.break_at(post.id)
-            refuse(self.connection, "rate_limited", post.id, chat_id)
-
     def greet(self, hello: Hello) -> None:
         """Answers a hello; frames that come meanwhile wait."""
-        if self._hellos and self._hellos.take(time.monotonic()):
+        if not self._room.identify(self.connection, hello):
+            self.connection.close(Close.UNAUTHENTICATED, "no or a bad token")
+            return
+        if not self._allowances.hello(self.connection.participant):
             self.connection.close(Close.TOO_MANY_FRAMES, "too many hellos")
             return
+        self.connection.begin_answer()
         self.connection.caught_up = {}
         self.greeting = asyncio.create_task(self._greet(hello))
 
@@ -136,7 +126,12 @@ class Conversation:
         try:
             begin_trace()
             with span("receive", "hello", "server", None, {"eloket.from": self._party}):
-                await self._room.greet(self.connection, hello)
+                async with self._allowances.turn(self.connection.participant):
+                    if not self.connection.gone:
+                        await self._room.greet(self.connection, hello)
+        except TimeoutError:
+            self.connection.answer(frames.error("unavailable"))
+            self.connection.close(Close.RESTART, "try again")
         except Exception:
             log.exception("hello_failed")
             self.connection.close(Close.RESTART, "try again")
@@ -166,7 +161,12 @@ def _is_utf8(text: bytes | None) -> bool:
 
 
 def install(
-    app: FastAPI, citizens: Citizens, agents: Agents, upstream: Upstream, departments: Departments, limited: bool
+    app: FastAPI,
+    citizens: Citizens,
+    agents: Agents,
+    upstream: Upstream,
+    departments: Departments,
+    allowances: Allowances,
 ) -> None:
     """The two websockets of the protocol."""
     origins = departments.origins()
@@ -179,7 +179,7 @@ def install(
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
         connection = Connection(Party.CITIZEN, socket)
-        await _serve(websocket, Conversation(connection, _CitizenRoom(citizens), limited))
+        await _serve(websocket, Conversation(connection, citizens, allowances))
 
     async def agent(websocket: WebSocket) -> None:
         begin_trace()
@@ -201,24 +201,10 @@ def install(
             return
         connection = Connection(Party.AGENT, socket, session.session_id)
         connection.agent, connection.token = session.agent, token or ""
-        await _serve(websocket, Conversation(connection, agents, limited))
+        await _serve(websocket, Conversation(connection, agents, allowances))
 
     # Starlette's own route: FastAPI's would keep what it builds for each request as long as the websocket is open.
     app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
-
-
-class _CitizenRoom:
-    """Citizens, where every hello must also carry the token of the one chat."""
-
-    def __init__(self, citizens: Citizens) -> None:
-        self._citizens = citizens
-        self.take, self.leave = citizens.take, citizens.leave
-
-    async def greet(self, connection: Connection, hello: Hello) -> None:
-        if self._citizens.identify(connection, hello):
-            await self._citizens.greet(connection, hello)
-        else:
-            connection.close(Close.UNAUTHENTICATED, "no or a bad token")
 
 
 def _socket(websocket: WebSocket) -> HeardProtocol:

@@ -85,6 +85,8 @@ class Heartbeat:
 
 
 def _sync(connection: Connection) -> None:
+    if not connection.answered:  # how far the log goes stands in the welcome
+        return
     if connection.party is Party.CITIZEN:
         for shown in connection.shown.values():
             connection.send(frames.frame("sync", last_seq=shown))
@@ -219,6 +221,7 @@ class Upkeep:
                 self._hub.set_state(channel, State.of_view(view))
             elif channel and channel.state and view.v == channel.state.v:
                 self._hub.set_place(channel, State.of_view(view).place)
+                self._hub.learn(channel, State.of_view(view).accepted)
         await self._following.read_on(channels)
 
     async def _ask_agents(self) -> None:

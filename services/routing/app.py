@@ -38,7 +38,11 @@ from services.schema import upgrade
 def create_app(settings: RoutingSettings) -> FastAPI:
     """The service, nothing opened yet. Raises `ConfigurationError` when the departments file cannot be used."""
     departments = load_departments(settings.departments_file)
-    limits = replace(settings.limits, queues={d.id: d.queue for d in departments.departments})
+    limits = replace(
+        settings.limits,
+        queues={d.id: d.queue for d in departments.departments},
+        automatic=frozenset(d.id for d in departments.departments if d.accept == "automatic"),
+    )
     names = [d.id for d in departments.departments]
     begin_at_nothing(names)
     service = Service("routing", settings)
@@ -97,6 +101,7 @@ def _watch(service: Service, sweeping: Sweeps) -> None:
         (sweeps.TIMERS_EVERY, sweeping.timers),
         (sweeps.ASK_EVERY, sweeping.ask),
         (sweeps.AWAY_EVERY, sweeping.away),
+        (sweeps.ACCEPTED_EVERY, sweeping.accepted),
         (sweeps.QUEUES_EVERY, sweeping.queues),
         (sweeps.COUNT_EVERY, sweeping.count),
     ):

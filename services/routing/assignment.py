@@ -6,7 +6,7 @@ over for good. So the order, the repetition and the age of facts do not matter. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,14 +18,14 @@ from services.routing.chat import REMEMBERED, Chat, Limits
 from services.routing.turns import changed, marked, requeued
 
 
-def opened(chat: Chat, fact: ChatOpened, now: datetime) -> Chat:
+def opened(chat: Chat, fact: ChatOpened, now: datetime, automatic: Collection[str] = ()) -> Chat:
     """A new chat waits, turn 1; with a place that was held for it, it is assigned at once, as by a claim of turn 1.
 
-    One that was closed before its opening was heard stays closed and gets its data.
+    One that was closed before its opening was heard stays closed and gets its data. `automatic`: as for `claimed`.
     """
     held = fact.held
     chat = _opened(chat, fact, now)
-    return claimed(chat, 1, held.agent_id, held.agent_name, now, held.choice) if held else chat
+    return claimed(chat, 1, held.agent_id, held.agent_name, now, held.choice, automatic) if held else chat
 
 
 def _opened(chat: Chat, fact: ChatOpened, now: datetime) -> Chat:
@@ -57,28 +57,53 @@ def arrived(chat: Chat) -> Chat:
     return chat if chat.greeted or chat.closed else replace(chat, greeted=True)
 
 
-def accepted(chat: Chat, agent_id: str) -> Chat:
-    """Its agent has seen it; nobody else can accept it."""
-    if not chat.assigned or chat.agent_id != agent_id or chat.accepted:
+def accepted(chat: Chat, agent_id: str, now: datetime, turn: int | None = None) -> Chat:
+    """Its agent has seen it; nobody else can accept it. From here on its citizen is connected.
+
+    `turn`: the one that was accepted, where that is known. A chat that a former version has accepted without telling
+    it (`accepted_at` None) is accepted once more, so that it is told.
+    """
+    if not chat.assigned or chat.agent_id != agent_id or chat.accepted_at or turn not in (None, chat.turn):
         return chat
-    return transfers.settled(replace(chat, accepted=True))
+    return transfers.settled(changed(chat, now, Cause.ASSIGNED, accepted=True, accepted_at=now))
 
 
-def claimed(chat: Chat, turn: int, agent_id: str, agent_name: str, now: datetime, choice: Choice | None = None) -> Chat:
-    """Waiting and its turn: assigned. A chat that is not known here is told closed, so that the seat comes free."""
+def accepted_silently(chat: Chat, now: datetime) -> Chat:
+    """A former version has noted that it was accepted, and told nobody: marked until it is told."""
+    if not (chat.assigned and chat.agent_id and chat.accepted and chat.accepted_at is None):
+        return chat
+    return marked(accepted(chat, chat.agent_id, now), now)
+
+
+def claimed(
+    chat: Chat,
+    turn: int,
+    agent_id: str,
+    agent_name: str,
+    now: datetime,
+    choice: Choice | None = None,
+    automatic: Collection[str] = (),
+) -> Chat:
+    """Waiting and its turn: assigned. A chat that is not known here is told closed, so that the seat comes free.
+
+    `automatic`: the departments that accept by themselves.
+    """
     if chat.state is None:
         return _unopened(chat, turn, now)
     if not chat.waits or chat.turn != turn:
         return chat
+    at_once = chat.department in automatic
+    taken = transfers.claimed_by(chat, agent_id)
     return changed(
-        transfers.claimed_by(chat, agent_id),
+        transfers.settled(taken) if at_once else taken,
         now,
         Cause.ASSIGNED,
         state=ChatStatus.ASSIGNED,
         agent_id=agent_id,
         agent_name=agent_name,
         assigned_at=now,
-        accepted=False,
+        accepted=at_once,
+        accepted_at=now if at_once else None,
         wanted_agent=None,
         wanted_until=None,
         assignments=(*chat.assignments, _recorded(chat, agent_id, agent_name, now, choice))[-REMEMBERED:],
@@ -120,8 +145,8 @@ def released(chat: Chat, turn: int, agent_id: str, now: datetime) -> Chat:
         return _unopened(chat, turn, now)
     if chat.turn != turn or not (chat.waits or (chat.assigned and chat.agent_id == agent_id)):
         return chat
-    if chat.assigned:
-        return requeued(chat, now, Cause.AGENT_LEFT, agent_id)
+    if chat.assigned:  # who never accepted it cannot leave it
+        return requeued(chat, now, Cause.AGENT_LEFT, agent_id, detail=None if chat.accepted else Detail.NOT_ACCEPTED)
     if chat.untold_since and chat.cause:
         return requeued(chat, now, chat.cause, agent_id, detail=chat.detail)
     return requeued(chat, now, Cause.OPENED, agent_id)
@@ -154,8 +179,8 @@ def closed_by_agent(chat: Chat, agent_id: str | None, now: datetime) -> Chat:
 
 
 def closed_by_silence(chat: Chat, now: datetime) -> Chat:
-    """Closed when an agent has it: only a citizen who was spoken to can be silent."""
-    return closed(chat, CloseReason.INACTIVE, now) if chat.assigned else chat
+    """Closed when an agent has accepted it: only a citizen who was spoken to can be silent."""
+    return closed(chat, CloseReason.INACTIVE, now) if chat.assigned and chat.accepted else chat
 
 
 def away(chat: Chat, now: datetime) -> Chat:

@@ -19,7 +19,7 @@ class Limits:
 
     `unopened`: a claimed chat whose opening never comes is closed. `named`: a transfer that nobody took comes back.
     `returning`: it waits for its former agent alone. `overflown`: who found no agent in the other department comes
-    back. `queues`: the rules of each department's queue.
+    back. `queues`: the rules of each department's queue. `automatic`: the departments that accept by themselves.
     """
 
     hello: timedelta = timedelta(seconds=10)
@@ -32,6 +32,7 @@ class Limits:
     kept: timedelta = timedelta(days=30)
     retell: timedelta = timedelta(seconds=2)
     queues: Mapping[str, Line] = field(default_factory=dict)
+    automatic: frozenset[str] = frozenset()
 
     def patience(self, department: str | None) -> timedelta:
         """How long a citizen may wait in this department."""
@@ -85,7 +86,9 @@ class Chat:
     agent_name: str | None = None
     assigned_at: datetime | None = None
     accepted: bool = False
+    accepted_at: datetime | None = None  # None though `accepted`: by a former version, which has told nobody
     former_agent_id: str | None = None
+    former_agent_name: str | None = None
     closed_at: datetime | None = None
     reason: CloseReason | None = None
     untold_since: datetime | None = None  # a timer's or transfer's change that may not have been told yet
@@ -135,7 +138,9 @@ def state_of(chat: Chat) -> ChatState | None:
         agent_name=chat.agent_name,
         reason=chat.reason,
         former_agent_id=chat.former_agent_id,
+        former_agent_name=chat.former_agent_name,
         detail=chat.detail,
+        accepted=chat.accepted if chat.assigned else None,
         at=chat.changed_at,
     )
 
@@ -164,6 +169,7 @@ def view_of(
         agent_name=chat.agent_name,
         accepted=chat.accepted,
         accept_by=_accept_by(chat, accept),
+        tells_acceptance=True,
         position=position,
         wait=wait,
         detail=chat.detail,

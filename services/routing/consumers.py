@@ -63,7 +63,9 @@ def handler(desk: Desk) -> Callable[[Fact], Awaitable[None]]:
 async def _opened(desk: Desk, fact: ChatOpened) -> None:
     now = desk.clock()
     new = Chat(fact.chat_id)
-    before, after = await desk.store.change(fact.chat_id, lambda c: assignment.opened(c, fact, now), known=new)
+    before, after = await desk.store.change(
+        fact.chat_id, lambda c: assignment.opened(c, fact, now, desk.limits.automatic), known=new
+    )
     desk.telling.record(before, after)
     if after.waits and after.rev == 1:
         await asyncio.gather(desk.queue.opened(after), desk.telling.state(after))
@@ -72,9 +74,12 @@ async def _opened(desk: Desk, fact: ChatOpened) -> None:
 
 
 async def _accepted(desk: Desk, fact: ChatAccepted) -> None:
-    _, after = await desk.store.change(fact.chat_id, lambda c: assignment.accepted(c, fact.agent_id))
-    if after.agent_id != fact.agent_id:
-        await desk.telling.state(after)  # his console still shows a chat that is not his
+    now = desk.clock()
+    before, after = await desk.store.change(
+        fact.chat_id, lambda c: assignment.accepted(c, fact.agent_id, now, fact.turn)
+    )
+    desk.telling.record(before, after)
+    await desk.telling.state(after)  # also when nothing changed: the one before may have died before it told it
 
 
 async def _close_requested(desk: Desk, fact: CloseRequested) -> None:
@@ -99,7 +104,10 @@ def _closing(fact: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
 async def _claimed(desk: Desk, fact: PlaceClaimed) -> None:
     now = desk.clock()
     before, after = await desk.store.change(
-        fact.chat_id, lambda c: assignment.claimed(c, fact.turn, fact.agent_id, fact.agent_name, now, fact.choice)
+        fact.chat_id,
+        lambda c: assignment.claimed(
+            c, fact.turn, fact.agent_id, fact.agent_name, now, fact.choice, desk.limits.automatic
+        ),
     )
     if before.state is None and after.closed:
         repaired("unknown_chat", agent_id=fact.agent_id, turn=fact.turn)

@@ -41,7 +41,7 @@ def begin_at_nothing(departments: Iterable[str]) -> None:
         CLOSED.labels(reason.value)
     for lost in ReleaseReason:
         REQUEUED.labels(lost.value)
-    for mended in ("untold", "asked_again", "unknown_chat"):
+    for mended in ("untold", "asked_again", "unknown_chat", "accepted"):
         REPAIRED.labels(mended)
 
 

@@ -123,6 +123,11 @@ class Store:
         found = self._chats.find({"state": {"$in": OPEN}, "greeted": True}, {"_id": 1})
         return [d["_id"] async for d in found]
 
+    async def accepted_silently(self, limit: int) -> list[Chat]:
+        """Chats that were accepted by a version that does not note when."""
+        such = {"state": ChatStatus.ASSIGNED.value, "accepted": True, "accepted_at": {"$exists": False}}
+        return [_chat(d) async for d in self._chats.find(such).limit(limit)]
+
     async def some(
         self, chat_ids: Sequence[str], prefixes: Sequence[str] = (), since: datetime | None = None
     ) -> list[Chat]:

@@ -27,7 +27,7 @@ from services.tracing import begin_trace
 
 log = structlog.get_logger()
 
-TIMERS_EVERY, ASK_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 5.0, 10.0, 15.0
+TIMERS_EVERY, ASK_EVERY, ACCEPTED_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 2.0, 5.0, 10.0, 15.0
 STOOD_STILL = 5.0  # seconds between two looks after which this process itself was the trouble
 BACKLOG = 20  # facts that may wait without being trouble
 AT_A_TIME = 100  # chats in one sweep
@@ -121,6 +121,19 @@ class Sweeps:
         if chat.untold_since and chat.untold_since + self.limits.retell <= self.desk.clock():
             repaired("untold", state=chat.state, turn=chat.turn)
             await self.desk.telling.marked(chat)
+
+    async def accepted(self) -> None:
+        """Chats that a former version, while services are updated one by one, has noted as accepted and told nobody."""
+        now = self.desk.clock()
+        for chat in await self.desk.store.accepted_silently(AT_A_TIME):
+            begin_trace(chat_id=chat.id)
+            before, after = await self.desk.store.change(
+                chat.id, lambda c: assignment.accepted_silently(c, now), known=chat
+            )
+            if after != before:
+                repaired("accepted", turn=before.turn, agent_id=before.agent_id)
+                self.desk.telling.record(before, after, why="silently")
+                await self.desk.telling.marked(after)
 
     async def away(self) -> None:
         """Citizens whom no gateway has had for too long."""

@@ -52,7 +52,9 @@ class Telling:
         if before.opened_at is None and after.opened_at is not None and not after.closed:
             OPENED.labels(self.label(after.department)).inc()
             log.info("chat_opened", department=after.department, locale=after.locale)
-        if after.assigned:
+        if after.assigned and before.assigned:
+            log.info("chat_accepted", agent_id=after.agent_id, turn=after.turn, why=why)
+        elif after.assigned:
             self._record_assigned(after)
         elif after.closed:
             CLOSED.labels(str(after.reason)).inc()

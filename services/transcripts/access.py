@@ -10,7 +10,8 @@ from services.tokens import Actor
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What is kept of a chat beside its log. `participants`: agents who take or took part. `v`: highest state heard.
+    """What is kept of a chat beside its log. `participants`: agents who take or took part. `v`, `turn`: the highest
+    of the states heard.
 
     `asked`: it was opened with a question. `watched`: it is looked at for the citizen's silence.
     """
@@ -22,6 +23,7 @@ class Chat:
     name: str | None = None
     participants: frozenset[str] = frozenset()
     v: int = 0
+    turn: int = 0
     closed_at: datetime | None = None
     asked: bool = False
     watched: bool = False

@@ -1,8 +1,8 @@
 """RULES of how chats and entries are written as documents, and read again. No I/O.
 
-chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, files, bytes, closed_at, silence_at,
-silence, stayed_at, unanswered}. entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and what else an
-entry has.
+chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
+silence_at, silence, stayed_at, unanswered}. entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and
+what else an entry has.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import bson
 from bson.errors import BSONError
 
-from services.contracts import Attachment, Cause, ChatOpened, CloseReason, Entry, Party
+from services.contracts import About, Attachment, Cause, ChatOpened, CloseReason, Entry, Party
 from services.transcripts.access import Chat
 from services.transcripts.silences import Last, Told, Watched
 
@@ -41,12 +41,15 @@ def document(entry: Entry) -> dict[str, Any]:
         made["event"] = entry.event.value
     if entry.reason is not None:
         made["reason"] = entry.reason.value
+    if entry.about is not None:
+        made["about"] = entry.about.model_dump(exclude_none=True)
     return made
 
 
 def entry_of(found: dict[str, Any]) -> Entry:
     """The entry in a stored document (trusted: not validated again)."""
     attachment, event, reason = found.get("attachment"), found.get("event"), found.get("reason")
+    about = found.get("about")
     return Entry.model_construct(
         chat_id=found["chat_id"],
         seq=found["seq"],
@@ -58,6 +61,7 @@ def entry_of(found: dict[str, Any]) -> Entry:
         attachment=Attachment.model_construct(**attachment) if attachment else None,
         event=Cause(event) if event else None,
         reason=CloseReason(reason) if reason else None,
+        about=About.model_validate(about) if about else None,
         at=found["at"],
     )
 
@@ -95,9 +99,9 @@ def chat_document(opened: ChatOpened) -> dict[str, Any]:
     }
 
 
-def state_noted(v: int, agent: str | None, look_at: datetime | None) -> dict[str, Any]:
-    """The change that remembers a state: its `v`, the agent who takes part, when to look for silence."""
-    change: dict[str, Any] = {"$max": {"v": v}}
+def state_noted(v: int, agent: str | None, look_at: datetime | None, turn: int = 0) -> dict[str, Any]:
+    """The change that remembers a state: its `v` and turn, the agent who takes part, when to look for silence."""
+    change: dict[str, Any] = {"$max": {"v": v, "turn": turn} if turn else {"v": v}}
     if look_at:
         change["$set"] = {"silence_at": look_at}
     if agent:
@@ -115,6 +119,7 @@ def chat_of(found: dict[str, Any]) -> Chat:
         name=found.get("name"),
         participants=frozenset(found.get("participants", ())),
         v=found.get("v", 0),
+        turn=found.get("turn", 0),
         closed_at=found.get("closed_at"),
         asked=found.get("asked", False),
         watched="silence_at" in found,

@@ -27,6 +27,7 @@ from services.contracts import (
     Fact,
     MessagePosted,
     MessageRefused,
+    Party,
     RefusalCode,
 )
 from services.tracing import Span, begin_span, begin_trace, span, within
@@ -34,11 +35,14 @@ from services.transcripts import counting
 from services.transcripts.access import Chat
 from services.transcripts.documents import encodable
 from services.transcripts.entries import (
+    accepting,
     begins_silence,
     happened,
     has_attachment,
+    id_of_accepting,
     id_of_event,
     is_acceptable,
+    is_silent,
     never_opened,
     opening,
     said,
@@ -151,32 +155,64 @@ class Recorder:
     async def _prepare(self, batch: Iterable[Heard]) -> None:
         good = [h for h in batch if h.verdict is Verdict.DONE]
         await self._store.open_chats([h.fact for h in good if isinstance(h.fact, ChatOpened)])
-        await self._prepare_states([h for h in good if isinstance(h.fact, ChatState)])
+        fresh = [(h, f) for h in good if (f := _state_of(h)) and (h.redelivered or id_of_event(f) not in self._told)]
+        first = [(h, m) for h in good if (m := _accepts(h)) and id_of_accepting(m) not in self._told]
+        ids = [*(f.chat_id for _, f in fresh), *(m.chat_id for _, m in first)]
+        chats = await self._store.chats(ids) if ids else {}
+        await self._prepare_states(fresh, chats)
         await asyncio.gather(*(self._prepare_message(h) for h in good if has_attachment(h.fact)))
         for heard in good:
             if isinstance(heard.fact, ChatOpened):
                 heard.wanted = opening(heard.fact)
             elif isinstance(heard.fact, MessagePosted) and not has_attachment(heard.fact):
                 heard.wanted = [said(heard.fact)]
+        await self._prepare_first(first, good, chats)
+        for heard in good:
             if not all(encodable(w.entry(1, _LONG_AGO)) for w in heard.wanted):
                 log.error("entry_not_encodable", type=heard.fact.type)
                 heard.wanted, heard.verdict = [], Verdict.POISON
 
-    async def _prepare_states(self, states: Sequence[Heard]) -> None:
-        fresh = [(h, f) for h in states if (f := _state_of(h)) and (h.redelivered or id_of_event(f) not in self._told)]
+    async def _prepare_states(self, fresh: Sequence[tuple[Heard, ChatState]], chats: Mapping[str, Chat]) -> None:
         if not fresh:
             return
-        chats = await self._store.chats([f.chat_id for _, f in fresh])
         known = [f for _, f in fresh if f.chat_id in chats]
-        await self._store.note_states([(f.chat_id, f.v, f.agent_id) for f in known], self._looks(known, chats))
+        turns: dict[str, int] = {}
+        for fact in known:
+            turns[fact.chat_id] = max(turns.get(fact.chat_id, 0), fact.turn)
+        await self._store.note_states([(f.chat_id, f.v, f.agent_id) for f in known], self._looks(known, chats), turns)
         for heard, fact in fresh:
             chat = chats.get(fact.chat_id)
             if chat is None:
                 heard.verdict = Verdict.DONE if never_opened(fact) else Verdict.LATER
             elif fact.v >= chat.v or fact.state is ChatStatus.CLOSED:
-                heard.wanted = [happened(fact, chat)]
+                heard.wanted = [] if is_silent(fact) else [happened(fact, chat)]
             else:
                 log.debug("state_overtaken", chat_id=fact.chat_id, v=fact.v)
+
+    async def _prepare_first(
+        self, first: Sequence[tuple[Heard, MessagePosted]], good: Iterable[Heard], chats: Mapping[str, Chat]
+    ) -> None:
+        """Before the first message of an agent the chat says with whom its citizen is connected.
+
+        When the turn is over, and nothing of it is in the log, the agent never was: the message is refused. What is in
+        the log is answered as any repeat. The order of the queue decides what was over first.
+        """
+        if not first:
+            return
+        messages = dict(first)
+        turns = {chat_id: chat.turn for chat_id, chat in chats.items()}
+        for heard in good:
+            if isinstance(heard.fact, ChatState):
+                turns[heard.fact.chat_id] = max(turns.get(heard.fact.chat_id, 0), heard.fact.turn)
+            if (fact := messages.get(heard)) is None or heard.refusal:
+                continue
+            chat = chats.get(fact.chat_id)
+            if chat is None:
+                heard.wanted, heard.verdict = [], Verdict.LATER
+            elif turns[fact.chat_id] <= (fact.turn or 0):
+                heard.wanted = [accepting(fact, chat), *heard.wanted]
+            elif not await self._store.find(fact.chat_id, [fact.id, id_of_accepting(fact)]):
+                heard.wanted, heard.refusal = [], RefusalCode.NOT_YOURS
 
     def _looks(self, states: Iterable[ChatState], chats: Mapping[str, Chat]) -> dict[str, datetime]:
         """Chats that an agent has just got, or that are not looked at though one has them, with when to look."""
@@ -267,6 +303,12 @@ def _state_of(heard: Heard) -> ChatState | None:
     if not isinstance(fact, ChatState):
         return None
     return None if fact.cause is Cause.OPENED and fact.state is not ChatStatus.CLOSED else fact
+
+
+def _accepts(heard: Heard) -> MessagePosted | None:
+    """A message with which an agent may accept the chat."""
+    fact = heard.fact
+    return fact if isinstance(fact, MessagePosted) and fact.sender.party is Party.AGENT and fact.turn else None
 
 
 def _begins(heard: Heard) -> bool:

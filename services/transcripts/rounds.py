@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.contracts import Attachment, Cause, CloseReason, Entry, Party, RefusalCode, derived_id
+from services.contracts import About, Attachment, Cause, CloseReason, Entry, Party, RefusalCode, derived_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Wanted:
     attachment: Attachment | None = None
     event: Cause | None = None
     reason: CloseReason | None = None
+    about: About | None = None
     after: int = 1
     posted_at: datetime | None = None
 
@@ -65,6 +66,7 @@ class Wanted:
             attachment=self.attachment,
             event=self.event,
             reason=self.reason,
+            about=self.about,
             at=at,
         )
 

@@ -62,14 +62,19 @@ class Store:
         )
 
     async def note_states(
-        self, states: Iterable[tuple[str, int, str | None]], looks: Mapping[str, datetime] | None = None
+        self,
+        states: Iterable[tuple[str, int, str | None]],
+        looks: Mapping[str, datetime] | None = None,
+        turns: Mapping[str, int] | None = None,
     ) -> None:
-        """Remembers for (chat, v, agent) the highest v and every agent who takes part.
+        """Remembers for (chat, v, agent) the highest v, every agent who takes part, and the highest of the `turns`.
 
         `looks`: when to look for the citizen's silence, for chats of which that is to be set anew.
         """
-        looks = looks or {}
-        await self._bulk([UpdateOne({"_id": c}, state_noted(v, agent, looks.get(c))) for c, v, agent in states])
+        looks, turns = looks or {}, turns or {}
+        await self._bulk(
+            [UpdateOne({"_id": c}, state_noted(v, agent, looks.get(c), turns.get(c, 0))) for c, v, agent in states]
+        )
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
         """Each chat's document says when it was sealed, and is looked at no more."""

@@ -51,6 +51,7 @@ class Person(Side):
                 self.heard(self, frame["text"])
         elif kind == "assigned":
             self.chat_id = frame["chat"]["chat_id"]
+            self.send(type="accept", chat_id=self.chat_id)
         elif kind in ("unassigned", "closed"):
             self.chat_id, self.dot = None, "red"
         elif kind == "status":

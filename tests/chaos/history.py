@@ -39,7 +39,7 @@ class Message:
 
 def message_of(given: Mapping[str, Any]) -> Message:
     """From a frame, or from a transcript."""
-    content = {k: v for k, v in given.items() if k not in ("type", "chat_id", "seq")}
+    content = {k: v for k, v in given.items() if k not in ("type", "chat_id", "seq", "about")}
     attachment = (given.get("attachment") or {}).get("id", "")
     said = digest(attachment or given.get("text"))
     return Message(

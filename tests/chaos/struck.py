@@ -79,9 +79,12 @@ class StruckStore(Store):
         await self._struck("chats opened", super().open_chats(opened))
 
     async def note_states(
-        self, states: Iterable[tuple[str, int, str | None]], looks: Mapping[str, datetime] | None = None
+        self,
+        states: Iterable[tuple[str, int, str | None]],
+        looks: Mapping[str, datetime] | None = None,
+        turns: Mapping[str, int] | None = None,
     ) -> None:
-        await self._struck("states noted", super().note_states(states, looks))
+        await self._struck("states noted", super().note_states(states, looks, turns))
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
         await self._struck("chats closed", super().close_chats(seals))

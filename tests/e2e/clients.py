@@ -40,8 +40,10 @@ class Closed(Exception):
 class Socket:
     """One websocket that is read all the time (pings are answered); every frame that came is kept, in order."""
 
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, accepts: bool = False) -> None:
+        """`accepts`: an agent's, who accepts each chat as soon as it is given to them."""
         self.ws = ws
+        self._accepts = accepts
         self.frames: list[Frame] = []
         self._next = 0
         self._news = asyncio.Event()
@@ -50,7 +52,16 @@ class Socket:
     async def _read(self) -> None:
         async for message in self.ws:
             self.frames.append(message.json())
+            if self._accepts:
+                await self._accept(self.frames[-1])
             self._news.set()
+
+    async def _accept(self, frame: Frame) -> None:
+        chats = frame["chats"] if frame["type"] == "welcome" else [frame["chat"]] if frame["type"] == "assigned" else []
+        for chat in chats:
+            if not chat["accepted"]:
+                with contextlib.suppress(ConnectionError):
+                    await self.send(type="accept", chat_id=chat["chat_id"])
 
     async def send(self, **frame: Any) -> None:
         await self.ws.send_json(frame)
@@ -82,7 +93,7 @@ class Socket:
     def messages(self, chat_id: str | None = None) -> list[Frame]:
         """The messages shown so far, each seq once, in the order of seq, as the transcript has them."""
         shown = {f["seq"]: f for f in self.frames if f["type"] == "message" and f.get("chat_id") == chat_id}
-        return [{k: v for k, v in shown[seq].items() if k not in ("type", "chat_id")} for seq in sorted(shown)]
+        return [{k: v for k, v in shown[seq].items() if k not in ("type", "chat_id", "about")} for seq in sorted(shown)]
 
     async def close(self) -> None:
         await self.ws.close()
@@ -148,10 +159,10 @@ class Citizen:
 
 
 class Agent:
-    """An agent's browser: a cookie, one or more websockets."""
+    """An agent's browser: a cookie, one or more websockets. `accepts`: each chat, as soon as it is given to them."""
 
-    def __init__(self, base: str, session: aiohttp.ClientSession, username: str) -> None:
-        self.base, self.http, self.username = base, session, username
+    def __init__(self, base: str, session: aiohttp.ClientSession, username: str, accepts: bool = True) -> None:
+        self.base, self.http, self.username, self.accepts = base, session, username, accepts
         self.socket: Socket
         self.id = ""
 
@@ -165,7 +176,7 @@ class Agent:
     async def connect(self, chats: dict[str, int] | None = None) -> Frame:
         """Opens the websocket and says hello; returns the welcome."""
         ws = await self.http.ws_connect(f"{self.base}/ws/agent", headers={"Origin": self.base})
-        self.socket = Socket(ws)
+        self.socket = Socket(ws, self.accepts)
         await self.socket.send(type="hello", chats=chats or {})
         welcome = await self.socket.expect("welcome")
         self.id = welcome["agent"]["id"]
@@ -196,10 +207,10 @@ async def citizen(base: str) -> AsyncIterator[Citizen]:
 
 
 @contextlib.asynccontextmanager
-async def agent(base: str, username: str = "an") -> AsyncIterator[Agent]:
+async def agent(base: str, username: str = "an", accepts: bool = True) -> AsyncIterator[Agent]:
     """An agent who is logged in and connected; logs out at the end."""
     async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        someone = Agent(base, session, username)
+        someone = Agent(base, session, username, accepts)
         assert (await someone.log_in()).status == 204
         await someone.connect()
         try:
@@ -245,12 +256,11 @@ async def begin(someone: Citizen, **start: Any) -> None:
 
 
 async def pair(someone: Citizen, helper: Agent, **start: Any) -> tuple[Socket, Socket]:
-    """A chat between the two, begun: the citizen's dot is green and the agent has seen the chat."""
+    """A chat between the two, begun: the agent has accepted the chat and the citizen's dot is green."""
     await begin(someone, **start)
     socket = await someone.join()
-    await socket.expect("status", dot="green")
     await helper.socket.expect("assigned", chat=lambda c: c["chat_id"] == someone.chat_id)
-    await helper.socket.send(type="accept", chat_id=someone.chat_id)
+    await socket.expect("status", dot="green")
     return socket, helper.socket
 
 

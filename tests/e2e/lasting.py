@@ -88,7 +88,9 @@ class Lasting:
 
     def messages(self) -> list[Frame]:
         """What was shown, in the order of seq, as the transcript has it."""
-        return [{k: v for k, v in self.log[s].items() if k not in ("type", "chat_id")} for s in sorted(self.log)]
+        return [
+            {k: v for k, v in self.log[s].items() if k not in ("type", "chat_id", "about")} for s in sorted(self.log)
+        ]
 
     async def end(self) -> None:
         """Closes the chat and waits until the server says that it is closed."""
@@ -121,6 +123,8 @@ class Lasting:
         self.frames.append((time.monotonic(), frame))
         kind = frame["type"]
         mine = self._chat_id is None or frame.get("chat_id") == self._chat_id
+        for chat_id in self._offered(frame):
+            await ws.send_json({"type": "accept", "chat_id": chat_id})
         if kind == "welcome":
             async with self._sending:
                 self._ws = ws
@@ -135,6 +139,13 @@ class Lasting:
             self.over, self.reason = True, frame["reason"]
         async with self._news:
             self._news.notify_all()
+
+    def _offered(self, frame: Frame) -> list[str]:
+        """The chats that this agent has been given and has not accepted."""
+        if self._chat_id is None or frame["type"] not in ("welcome", "assigned"):
+            return []
+        chats = frame["chats"] if frame["type"] == "welcome" else [frame["chat"]]
+        return [c["chat_id"] for c in chats if not c["accepted"]]
 
     async def _keep(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         known = self.log.get(frame["seq"])

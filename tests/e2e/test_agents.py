@@ -5,6 +5,7 @@ import contextlib
 import time
 
 import aiohttp
+import pytest
 
 from tests.e2e.clients import (
     Agent,
@@ -23,7 +24,7 @@ from tests.e2e.clients import (
     until_blue,
     until_green,
 )
-from tests.e2e.raw import raw_socket
+from tests.e2e.raw import RawSocket, raw_socket
 from tests.real import System
 
 GONE = 15.0  # seconds within which a citizen hears that his agent has vanished
@@ -37,9 +38,17 @@ def events(socket: Socket) -> list[str]:
 async def given(helper: Agent, visitor: Citizen) -> Frame:
     """The chat came to this agent, who accepts it."""
     frame = await helper.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
-    await helper.socket.send(type="accept", chat_id=visitor.chat_id)
     chat: Frame = frame["chat"]
     return chat
+
+
+async def until_accepted(raw: RawSocket, visitor: Citizen, theirs: Socket) -> None:
+    """The agent, who cannot read that the chat has come, accepts it until that has its effect."""
+    async with asyncio.timeout(10):
+        while not any(f.get("dot") == "green" for f in theirs.frames):
+            await raw.send({"type": "accept", "chat_id": visitor.chat_id})
+            await asyncio.sleep(0.1)
+    await theirs.expect("status", dot="green")
 
 
 async def test_who_logs_in_is_available_and_who_pauses_keeps_his_chat_and_gets_no_other(system: System) -> None:
@@ -151,7 +160,8 @@ async def test_an_agent_who_vanishes_is_missed_within_15_s_and_the_oldest_chat_i
             stack.push_async_callback(raws[-1].break_off)
             await begin(visitor)
             sockets.append(await visitor.join())
-            await sockets[-1].expect("status", dot="green")
+            await sockets[-1].expect("status", assigned=True)
+            await until_accepted(raws[-1], visitor, sockets[-1])
         await raws[0].break_off()  # the other one goes on being connected, and does not answer
         third = await stack.enter_async_context(agent(base, "agent1"))
         began = time.monotonic()
@@ -271,10 +281,10 @@ async def test_transfers_that_cannot_be_made_are_refused_and_the_chat_stays(syst
 
 async def test_a_chat_that_nobody_accepts_goes_to_the_next_agent_and_the_first_is_paused(hasty: System) -> None:
     base = hasty.base_url
-    async with agent(base) as an, citizen(base) as visitor:
+    async with agent(base, accepts=False) as an, citizen(base) as visitor:
         await begin(visitor)
         theirs = await visitor.join()
-        await theirs.expect("status", dot="green", agent={"name": "An"})
+        await theirs.expect("status", dot="grey", assigned=True, agent=None, position=None)
         async with agent(base, "bert") as bert:
             await given(bert, visitor)
             await an.socket.expect("unassigned", chat_id=visitor.chat_id)
@@ -282,7 +292,91 @@ async def test_a_chat_that_nobody_accepts_goes_to_the_next_agent_and_the_first_i
             await theirs.expect("status", dot="green", agent={"name": "Bert"})
             await asyncio.sleep(5)  # time is the subject: an accepted chat stays
             assert (await say(bert.socket, "hier ben ik", visitor.chat_id))["seq"]
-            assert events(theirs)[:4] == ["opened", "assigned", "agent_left", "assigned"]
+            assert events(theirs)[:3] == ["opened", "agent_left", "assigned"]
+            assert not [f for f in theirs.frames if f["type"] == "status" and (f["agent"] or {}).get("name") == "An"]
+
+
+async def test_nobody_is_connected_until_a_person_has_accepted(system: System) -> None:
+    base = system.base_url
+    async with agent(base, accepts=False) as an, citizen(base) as visitor:
+        await begin(visitor)
+        theirs = await visitor.join()
+        offered = await theirs.expect("status", assigned=True)
+        assert (offered["dot"], offered["position"], offered["agent"]) == ("grey", None, None)
+        await an.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id and not c["accepted"])
+        await say(theirs, "is daar iemand?")
+        again = await visitor.connect()  # a second tab, or a page that was loaded again
+        await again.send(type="hello", token=visitor.token, after=0)
+        assert (await again.expect("welcome"))["dot"] == "grey"
+        assert (await again.expect("status"))["assigned"] is True
+        await an.socket.close()
+        (shown,) = (await an.connect())["chats"]
+        assert shown["accepted"] is False, "a hello accepts nothing"
+        assert events(theirs) == ["opened"]
+        await an.socket.send(type="accept", chat_id=visitor.chat_id)
+        for socket in (theirs, again):
+            assert (await socket.expect("status", dot="green"))["agent"] == {"name": "An"}
+            assert (await socket.expect("message", event="assigned"))["text"] == "U bent nu verbonden met An."
+        late = await visitor.join()
+        assert [f["dot"] for f in late.frames if f["type"] == "welcome"] == ["green"]
+        assert events(theirs) == ["opened", "assigned"]
+
+
+@pytest.mark.parametrize("kind", ["message", "typing", "read", "note"])
+async def test_whatever_an_agent_does_with_a_chat_accepts_it_and_is_introduced(system: System, kind: str) -> None:
+    base = system.base_url
+    content = {
+        "message": {"id": new_id(), "text": "Goeiedag"},
+        "typing": {"active": True},
+        "read": {"seq": 1},
+        "note": {"id": new_id(), "text": "intern"},
+    }[kind]
+    async with agent(base, accepts=False) as an, citizen(base) as visitor:
+        await begin(visitor)
+        theirs = await visitor.join()
+        await an.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
+        await an.socket.expect("message", chat_id=visitor.chat_id, seq=1)
+        await an.socket.send(type=kind, chat_id=visitor.chat_id, **content)
+        assert (await theirs.expect("status", dot="green"))["agent"] == {"name": "An"}
+        await say(an.socket, "waarmee kan ik u helpen?", visitor.chat_id)
+        await theirs.expect("message", text="waarmee kan ik u helpen?")
+        shown = theirs.messages()
+        assert [m.get("event") for m in shown[:2]] == ["opened", "assigned"], shown
+        said = next(i for i, f in enumerate(theirs.frames) if f.get("from") == "agent" and f["type"] == "message")
+        green = next(i for i, f in enumerate(theirs.frames) if f.get("dot") == "green")
+        assert green < said, "green before the first answer is read"
+
+
+async def test_a_colleague_who_refuses_a_transferred_chat_was_never_connected(system: System) -> None:
+    base = system.base_url
+    async with agent(base) as an, citizen(base) as visitor:
+        theirs, ours = await pair(visitor, an)
+        await theirs.expect("message", event="assigned")
+        async with agent(base, "bert", accepts=False) as bert:
+            await until_green(base)
+            await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
+            await theirs.expect("status", dot="grey", agent=None)
+            await theirs.expect("message", event="transferred")
+            await bert.socket.expect("assigned", chat=lambda c: c["transferred"])
+            await bert.socket.send(type="refuse", chat_id=visitor.chat_id)
+            assert (await theirs.expect("status", dot="green"))["agent"] == {"name": "An"}
+            await theirs.expect("message", event="assigned")
+        assert events(theirs) == ["opened", "assigned", "transferred", "transferred", "assigned"]
+        assert "Bert" not in str(theirs.frames)
+
+
+async def test_agents_are_told_what_a_system_message_is_about(system: System) -> None:
+    base = system.base_url
+    async with agent(base) as an, citizen(base) as visitor:
+        theirs, ours = await pair(visitor, an)
+        opened = await ours.expect("message", event="opened")
+        assert opened["about"] == {"department": "algemeen"}
+        taken = await ours.expect("message", event="assigned")
+        assert taken["about"] == {"agent_id": an.id, "agent": "An"}
+        await theirs.send(type="close")
+        over = await ours.expect("message", event="closed")
+        assert over["about"] == {"department": "algemeen", "reason": "citizen"}
+        assert not [f for f in theirs.frames if "about" in f]
 
 
 async def test_a_chat_whose_citizen_says_no_hello_is_closed_and_its_place_is_free(hasty: System) -> None:

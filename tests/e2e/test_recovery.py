@@ -95,13 +95,12 @@ async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(frail: 
         old = strike(frail, name)
         statuses = await first
         someone = lasting_citizen(visitor)
-        running = asyncio.create_task(someone.run())
+        ours = lasting_agent(an, visitor.chat_id)
+        running, helping = asyncio.create_task(someone.run()), asyncio.create_task(ours.run())
         began = time.monotonic()
         await someone.status(dot="green")
         print(f"\n{name}: presses {statuses}, agent after {time.monotonic() - began:.1f} s, closes {someone.closes}")
         assert (await visitor.start(key=key)).status == 201
-        ours = lasting_agent(an, visitor.chat_id)
-        helping = asyncio.create_task(ours.run())
         await ours.until(lambda: ours.log, "the chat on the agent's console")
         assert [c["chat_id"] for c in ours.last("welcome")["chats"]] in ([], [visitor.chat_id])
         await someone.shown(await someone.say("eindelijk"))

@@ -106,6 +106,7 @@ def citizen(socket: Paper | None = None, chat_id: str = CHAT) -> Connection:
     connection = Connection(Party.CITIZEN, socket or Paper())
     connection.chat_id = chat_id
     connection.sender = Sender(party=Party.CITIZEN, id="citizen", name="An Peeters")
+    connection.end_answer()
     return connection
 
 
@@ -114,6 +115,7 @@ def agent(agent_id: str = AN, session_id: str = "") -> Connection:
     connection = Connection(Party.AGENT, Paper(), session_id or f"session-{agent_id}")
     connection.agent = agent_view(agent_id)
     connection.sender = Sender(party=Party.AGENT, id=agent_id, name=connection.agent.name)
+    connection.end_answer()
     return connection
 
 
@@ -129,6 +131,7 @@ def fresh_citizen(chat_id: str = CHAT) -> Connection:
     """A citizen's connection whose token was good, before its hello is answered."""
     connection = citizen(chat_id=chat_id)
     connection.sender = None
+    connection.begin_answer()
     return connection
 
 
@@ -136,6 +139,7 @@ def fresh_agent(agent_id: str = AN) -> Connection:
     """An agent's connection before its hello is answered."""
     connection = agent(agent_id)
     connection.sender, connection.token = None, f"token-{agent_id}"
+    connection.begin_answer()
     return connection
 
 

@@ -17,6 +17,7 @@ from services.contracts import (
     MessagePosted,
     Note,
     NotePosted,
+    Party,
     ReadShown,
     StateRequested,
     TransferRefused,
@@ -24,6 +25,8 @@ from services.contracts import (
 )
 from services.gateway import following
 from services.gateway.connections import Connection
+from services.gateway.posting import refuse
+from services.gateway.upkeep import _sync
 from services.gateway.verbs import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
 from tests.gateway.making import (
     AN,
@@ -39,6 +42,7 @@ from tests.gateway.making import (
     seal,
     sent,
     state,
+    stored,
     view,
 )
 from tests.gateway.standing import Parts, World, until
@@ -63,6 +67,45 @@ async def assign(world: World, v: int = 2, agent_id: str = AN, chat_id: str = CH
 async def take_back(world: World, v: int, former: str = AN) -> None:
     world.others.chats[CHAT] = view(v, WAITING)
     await world.publisher.tell(state(v, WAITING, cause=Cause.AGENT_LEFT, former_agent_id=former))
+
+
+async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.logs[CHAT].append(entry(2))
+    world.others.log_in(AN)
+    world.others.agents[AN] = agent_view(AN, v=4)
+    connection = fresh_agent()
+
+    async def everything() -> None:
+        """What timers, other connections, the broker and the browser itself can bring at that moment."""
+        connection.in_hand = 0
+        for fact in (
+            AgentChanged(agent_id=AN, v=3, online=True, state=AgentState.AVAILABLE, cause="back"),
+            AgentChanged(agent_id=AN, v=5, online=True, state=AgentState.PAUSED, cause="request"),
+            state(2, ASSIGNED, AN),
+            stored(entry(2)),
+            TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True),
+            CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True),
+        ):
+            parts.hub.hear(fact)
+        _sync(connection)
+        refuse(connection, "invalid")
+
+    for greeting in ("the first hello", "another one on the same connection"):
+        for path in (internal.AGENTS, internal.AGENT_CHATS, internal.CHATS, internal.HISTORY):
+            world.others.meanwhile[path] = everything
+        connection.begin_answer()
+        _sync(connection)
+        await parts.agents.greet(connection, Hello(chats={}))
+        shown = sent(connection)
+        first = kinds(shown)[:3]
+        assert first == ["welcome", "state", "message"], greeting
+        assert shown[1]["state"] == "paused", "it is newer than the welcome"
+        assert kinds(shown)[-1] == "error", "what was refused meanwhile is said after the answer"
+        assert [f["seq"] for f in shown if f["type"] == "message"] == [1, 2]
+        assert "sync" not in kinds(shown)
+    _sync(connection)
+    assert kinds(sent(connection)) == ["sync"]
 
 
 async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, parts: Parts) -> None:
@@ -231,7 +274,8 @@ async def test_an_agents_frames_become_facts_and_the_first_accepts(world: World,
     world.storing = False
     for frame in frames:
         parts.agents.take(connection, frame)
-    assert [(a.chat_id, a.agent_id) for a in await world.hear(ChatAccepted)] == [(CHAT, AN)]
+    accepted = await world.hear(ChatAccepted)  # told once more by what is said before the first was confirmed
+    assert {(a.chat_id, a.agent_id, a.turn) for a in accepted} == {(CHAT, AN, 1)}
     assert (await world.hear(TypingShown))[0].party == "agent"
     assert (await world.hear(ReadShown))[0].seq == 1
     assert (await world.hear(StateRequested))[0].state is AgentState.PAUSED
@@ -240,7 +284,7 @@ async def test_an_agents_frames_become_facts_and_the_first_accepts(world: World,
     assert world.heard(NotePosted) == [], "in its line behind the message"
     await world.store(posted)
     assert (await world.hear(NotePosted))[0].text == "intern"
-    assert len(world.heard(ChatAccepted)) == 1
+    assert len(world.heard(ChatAccepted)) <= 2
     sent(connection)
     parts.agents.take(connection, Read(99, CHAT))
     assert [f["code"] for f in sent(connection)] == ["invalid"]

@@ -8,7 +8,7 @@ import pytest
 from services.contracts import Party
 from services.gateway.connections import MOST_BYTES, MOST_FRAMES, PER_PARTICIPANT, Connection, Register
 from services.gateway.frames import Close
-from tests.gateway.making import AN, BERT, Paper, agent, citizen, sent
+from tests.gateway.making import AN, BERT, Paper, agent, citizen, fresh_citizen, sent
 from tests.real import PATIENCE
 
 
@@ -173,3 +173,34 @@ def test_citizens_and_agents_are_told_apart() -> None:
     assert list(register.of_party(Party.CITIZEN)) == [one]
     assert list(register.of_party(Party.AGENT)) == [two]
     assert one.participant.startswith("citizen/")
+
+
+def test_nothing_goes_out_before_or_within_the_answer_to_a_hello() -> None:
+    connection = fresh_citizen()
+    for answer in (b"welcome", b"welcome again"):
+        connection.begin_answer()
+        connection.send(b"status")
+        assert connection._outbox == []
+        assert not connection.answered
+        connection.answer(answer)
+        connection.send(b"typing")
+        connection.answer(b"message")
+        connection.end_answer()
+        assert connection._outbox == [answer, b"message", b"status", b"typing"]
+        connection.send(b"live")
+        assert connection._outbox.pop() == b"live"
+        connection._outbox.clear()
+
+
+def test_who_is_never_answered_costs_little_and_hears_only_why() -> None:
+    flooded = fresh_citizen()
+    for _ in range(MOST_FRAMES + 1):
+        flooded.send(b"x")
+    assert flooded.closing
+    assert flooded.closing[0] == Close.TOO_SLOW
+    refused = fresh_citizen()
+    refused.send(b"status")
+    refused.answer(b"error")
+    refused.close(Close.RESTART, "try again")
+    refused.end_answer()
+    assert refused._outbox == [b"error"]

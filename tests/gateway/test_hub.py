@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.contracts import (
+    About,
     AgentChanged,
     AgentState,
     ButtonChanged,
@@ -131,6 +132,53 @@ def test_the_dot_follows_the_newest_state_and_older_ones_are_dropped(stage: Stag
     assert shown == [("grey", None), ("green", "An")]
     stage.hear(state(4, ASSIGNED, AN, cause=Cause.TRANSFERRED))
     assert sent(one) == [], "nothing that the citizen sees has changed"
+
+
+def test_the_dot_is_grey_until_a_person_has_accepted(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(1, WAITING), state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN))
+    first, offered = sent(one)
+    assert "assigned" not in first
+    assert offered == {
+        "type": "status",
+        "dot": "grey",
+        "position": None,
+        "wait": None,
+        "agent": None,
+        "assigned": True,
+    }
+    stage.hear(state(3, ASSIGNED, AN, accepted=True), state(3, ASSIGNED, AN, accepted=True), state(2, ASSIGNED, AN))
+    (connected,) = sent(one)
+    assert (connected["dot"], connected["agent"], "assigned" in connected) == ("green", {"name": "An"}, False)
+
+
+def test_what_is_accepted_is_learnt_from_what_is_told_of_the_same_version_too(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN, accepted=True))
+    stage.hear(state(2, ASSIGNED, AN, accepted=False))
+    assert [f["dot"] for f in sent(one)] == ["grey", "green"]
+
+
+def test_the_dot_is_green_before_it_is_read_that_one_is_connected(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(2, ASSIGNED, AN, accepted=False))
+    about = About(turn=1, agent_id=AN, agent="An")
+    line = entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.ASSIGNED, about=about)
+    stage.hear(stored(line), state(3, ASSIGNED, AN, accepted=True))
+    assert [f.get("dot") or f["type"] for f in sent(one)] == ["grey", "green", "message"]
+    assert stage.channel.introduced == 1
+
+
+def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
+    one, console = stage.join(citizen()), stage.join(agent())
+    about = About(turn=1, agent_id=AN, agent="An", department="algemeen")
+    stage.hear(stored(entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.AGENT_LEFT, about=about)))
+    stage.hear(stored(seal(2, CloseReason.CITIZEN)))
+    assert [f.get("about") for f in sent(console)[:2]] == [
+        {"agent_id": AN, "agent": "An", "department": "algemeen"},
+        {"reason": "citizen"},
+    ]
+    assert not [f for f in sent(one) if "about" in f]
 
 
 def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:

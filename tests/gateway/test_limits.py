@@ -48,4 +48,15 @@ def test_the_limits_let_an_eager_writer_through() -> None:
     named = {name: one for name, one in vars(limits).items() if isinstance(one, Limit)}
     assert len(named) >= 7
     assert all(one.burst >= 10 for one in named.values())
-    assert limits.MESSAGES_PER_CONNECTION.burst >= 32, "a whole line may be said again at once"
+    assert limits.MESSAGES_PER_SENDER.burst >= 32, "a whole line may be said again at once"
+
+
+def test_what_cannot_be_refused_counts_all_the_same_and_full_ones_are_forgotten() -> None:
+    buckets = Buckets(Limit(10, 1))
+    buckets.spend("a", 0.0, 25)
+    assert buckets.retry_after("a", 0.0) == 11, "a debt is never more than a burst"
+    assert buckets.retry_after("a", 0.0, 0.0) == 10, "free of charge, once the debt is paid"
+    assert buckets.retry_after("a", 10.0, 0.0) == 0
+    for number in range(100):
+        buckets.retry_after(f"k{number}", 100.0 + 2 * number)
+    assert len(buckets) < 5, "each is full again after a second"

@@ -4,16 +4,19 @@ Each is closed with its own code, and disturbs nobody else.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from websockets import ConnectionClosed
 
 from services import internal
 from services.contracts import ChatStatus, MessagePosted, SessionEnded
 from services.gateway import limits, sockets
+from services.gateway.allowances import Allowances
 from services.gateway.connections import Connection
 from services.gateway.frames import Close
 from services.gateway.sockets import Conversation
@@ -268,42 +271,102 @@ async def _flood(one: Any) -> None:
         await say(one, "typing", active=True)
 
 
-async def test_too_many_hellos_are_4429_and_too_many_bad_frames_4400(world: World, limited: Gateway) -> None:
+async def test_too_many_hellos_are_4429_also_on_new_connections(world: World, limited: Gateway) -> None:
     token = world.others.open(CHAT)
     async with browser(limited) as one:
-        for _ in range(15):
+        for _ in range(25):
             await say(one, "hello", token=token)
         assert await close_code(one) == Close.TOO_MANY_FRAMES
-    async with browser(limited) as one:
-        await say(one, "hello", token=token)
-        for _ in range(30):
-            await say(one, "typing", active=1)
-        assert await close_code(one) == Close.BAD_FRAME
+    async with browser(limited) as another:
+        await say(another, "hello", token=token)
+        assert await close_code(another) == Close.TOO_MANY_FRAMES
+    other = world.others.open(OTHER)
+    async with browser(limited) as neighbour:
+        await say(neighbour, "hello", token=other)
+        assert (await hear(neighbour))["type"] == "welcome"
 
 
-async def test_too_many_messages_are_refused_until_the_refused_one_comes_again(
-    world: World, limited: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "MESSAGES_PER_CONNECTION", limits.Limit(3, 2))
+async def test_too_many_bad_frames_are_4400_also_on_new_connections(world: World, limited: Gateway) -> None:
+    token, codes = world.others.open(CHAT), []
+    for _ in range(4):
+        async with browser(limited) as one:
+            await say(one, "hello", token=token)
+            await hear(one, "message")
+            for _ in range(8):
+                await say(one, "typing", active=1)
+            with contextlib.suppress(TimeoutError, ConnectionClosed):
+                for _ in range(8):
+                    await hear(one, "error", seconds=1)
+            codes.append(one.close_code)
+    assert codes[0] is None
+    assert codes[-1] == Close.BAD_FRAME
+
+
+async def test_too_many_messages_are_refused_until_the_refused_one_comes_again(world: World, limited: Gateway) -> None:
     token = world.others.open(CHAT)
     async with browser(limited) as one:
         await say(one, "hello", token=token)
         await hear(one, "message")
-        for number in range(2, 7):
+        refused, number = None, 1
+        while refused is None:
+            number += 1
             await say(one, "message", id=id_of(number), text="x")
-        answers = [await hear(one, "message", "error") for _ in range(5)]
-        assert [a["id"] for a in answers if a["type"] == "message"] == [id_of(2), id_of(3), id_of(4)]
-        refused = [(a["code"], a["id"]) for a in answers if a["type"] == "error"]
-        assert refused[0] == ("rate_limited", id_of(5))
-        assert refused[1][1] == id_of(6)
-        await asyncio.sleep(1.2)
-        await say(one, "message", id=id_of(6), text="x")
+            answer = await hear(one, "message", "error")
+            refused = answer if answer["type"] == "error" else None
+            assert number < 1_000
+        assert number > limits.MESSAGES_PER_SENDER.burst
+        assert (refused["code"], refused["id"]) == ("rate_limited", id_of(number))
+        await say(one, "message", id=id_of(number + 1), text="x")
         assert (await hear(one, "error"))["code"] == "unavailable", "out of its turn"
-        await say(one, "message", id=id_of(5), text="x")
-        assert (await hear(one, "message"))["id"] == id_of(5)
+        while (await _said(one, id_of(number)))["type"] == "error":
+            await asyncio.sleep(0.05)
+        assert (await _said(one, id_of(number + 1)))["type"] in ("message", "error")
+
+
+async def _said(one: Any, id_: str) -> dict[str, Any]:
+    await say(one, "message", id=id_, text="x")
+    return await hear(one, "message", "error")
+
+
+async def test_a_new_connection_or_another_tab_may_not_say_more(world: World, limited: Gateway) -> None:
+    token, number = world.others.open(CHAT), 10
+    began = time.monotonic()
+    for _ in range(6):
+        async with browser(limited) as one, browser(limited) as tab:
+            for socket_ in (one, tab):
+                await say(socket_, "hello", token=token)
+                await hear(socket_, "message")
+            for socket_ in (one, tab):
+                for _ in range(20):
+                    number += 1
+                    await say(socket_, "message", id=id_of(number), text="x")
+            for socket_ in (one, tab):
+                with contextlib.suppress(TimeoutError):
+                    while (await hear(socket_, "message", "error", seconds=2)).get("id") != id_of(number):
+                        pass
+    stored_ = len(world.others.logs[CHAT]) - 1
+    most = limits.MESSAGES_PER_SENDER.burst + (time.monotonic() - began) * limits.MESSAGES_PER_SENDER.per_second
+    assert 32 <= stored_ <= most, f"{stored_} of {number - 10} in {time.monotonic() - began:.1f} s"
+
+
+async def test_what_is_sent_again_after_a_reconnect_is_not_counted_again(world: World, limited: Gateway) -> None:
+    token = world.others.open(CHAT)
+    world.storing = False  # no receipt comes
+    ids = [id_of(number) for number in range(10, 40)]
+    for _ in range(5):  # 150 messages, but 30 ids
+        async with browser(limited) as one:
+            await say(one, "hello", token=token)
+            await hear(one, "message")
+            for id_ in ids:
+                await say(one, "message", id=id_, text="x")
+            await say(one, "read", seq=999)
+            assert (await hear(one, "error"))["code"] == "invalid", "nothing was refused before"
 
 
 # ── one conversation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+FREE = Allowances(limited=False)
 
 
 class Room:
@@ -312,6 +375,9 @@ class Room:
     def __init__(self) -> None:
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.taken: list[str] = []
+
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        return True
 
     async def greet(self, connection: Connection, hello: Hello) -> None:
         await asyncio.shield(self.answer)
@@ -330,7 +396,7 @@ def _post(number: int) -> bytes:
 
 async def test_a_frame_that_comes_as_the_hello_is_answered_stays_behind_those_before_it() -> None:
     room, loop = Room(), asyncio.get_running_loop()
-    conversation = Conversation(citizen(), room, limited=False)
+    conversation = Conversation(citizen(), room, FREE)
     conversation.greet(Hello("t"))
     await asyncio.sleep(0)
     conversation.receive(_post(1))
@@ -349,7 +415,7 @@ async def test_a_frame_that_comes_as_the_hello_is_answered_stays_behind_those_be
 async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_taken() -> None:
     room = Room()
     connection = citizen()
-    conversation = Conversation(connection, room, limited=False)
+    conversation = Conversation(connection, room, FREE)
     conversation.greet(Hello("t"))
     conversation.receive(_post(1))
     room.answer.set_exception(ValueError())
@@ -362,7 +428,7 @@ async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_
 
 async def test_what_comes_after_our_close_is_not_taken() -> None:
     room, connection = Room(), citizen()
-    conversation = Conversation(connection, room, limited=False)
+    conversation = Conversation(connection, room, FREE)
     conversation.greet(Hello("t"))
     room.answer.set_result(None)
     conversation.receive(_post(1))
@@ -376,7 +442,7 @@ async def test_what_comes_after_our_close_is_not_taken() -> None:
 
 async def test_what_waits_for_a_welcome_is_bounded() -> None:
     connection = citizen()
-    conversation = Conversation(connection, Room(), limited=False)
+    conversation = Conversation(connection, Room(), FREE)
     conversation.greet(Hello("t"))
     for number in range(sockets.MOST_STASHED + 1):
         assert connection.closing is None

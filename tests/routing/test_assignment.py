@@ -34,6 +34,10 @@ def assigned() -> Chat:
     return assignment.claimed(waiting(), 1, "an", "An", NOW)
 
 
+def talking() -> Chat:
+    return assignment.accepted(assigned(), "an", NOW)
+
+
 def closed() -> Chat:
     return assignment.closed(waiting(), CloseReason.CITIZEN, NOW)
 
@@ -133,15 +137,16 @@ def test_an_opening_without_and_one_with_a_hold_are_one_chat() -> None:
 def test_assignments_are_kept_and_only_the_latest() -> None:
     chat = waiting()
     for turn in range(1, 31):
-        chat = assignment.claimed(chat, turn, f"a{turn}", "A", NOW + timedelta(seconds=turn), CHOICE)
+        at = NOW + timedelta(seconds=turn)
+        chat = assignment.accepted(assignment.claimed(chat, turn, f"a{turn}", "A", at, CHOICE), f"a{turn}", at)
         chat = assignment.released(chat, turn, f"a{turn}", NOW + timedelta(seconds=turn))
     assert [a.turn for a in chat.assignments] == list(range(11, 31))
     assert {a.waited for a in chat.assignments} == {1.0}
 
 
-def test_silence_ends_only_a_chat_with_an_agent() -> None:
-    assert assignment.closed_by_silence(assigned(), LATER).reason is CloseReason.INACTIVE
-    for chat in (waiting(), closed(), Chat("c")):
+def test_silence_ends_only_a_chat_with_an_agent_who_accepted_it() -> None:
+    assert assignment.closed_by_silence(talking(), LATER).reason is CloseReason.INACTIVE
+    for chat in (waiting(), assigned(), closed(), Chat("c")):
         assert assignment.closed_by_silence(chat, LATER) is chat
 
 
@@ -183,7 +188,42 @@ def test_a_release_by_another_agent_or_of_another_turn_changes_nothing() -> None
 
 def test_a_release_while_waiting_does_not_lengthen_the_wait() -> None:
     assert assignment.released(waiting(), 1, "an", LATER).waiting_since == NOW
-    assert assignment.released(assigned(), 1, "an", LATER).waiting_since == LATER
+    assert assignment.released(assigned(), 1, "an", LATER).waiting_since == NOW, "nobody had accepted it"
+    assert assignment.released(talking(), 1, "an", LATER).waiting_since == LATER
+
+
+def test_who_never_accepted_a_chat_has_not_left_it() -> None:
+    lost = assignment.released(assigned(), 1, "an", LATER)
+    assert (lost.cause, lost.detail, lost.former_agent_name) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED, "An")
+    left = assignment.released(talking(), 1, "an", LATER)
+    assert (left.cause, left.detail, left.former_agent_name) == (Cause.AGENT_LEFT, None, "An")
+
+
+def test_agents_who_do_not_accept_do_not_lengthen_the_wait() -> None:
+    chat = assignment.arrived(waiting())
+    for turn in (1, 2):
+        chat = assignment.claimed(chat, turn, "an", "An", NOW + timedelta(seconds=100 * turn))
+        chat = assignment.told(assignment.overdue(chat, True, NOW + timedelta(seconds=100 * turn + 30), LIMITS))
+    assert (chat.waits, chat.turn, chat.waiting_since) == (True, 3, NOW)
+    assert assignment.overdue(chat, True, NOW + LIMITS.waiting, LIMITS).reason is CloseReason.NO_AGENT
+
+
+def test_a_department_may_accept_by_itself() -> None:
+    at_once = assignment.claimed(waiting(), 1, "an", "An", NOW, automatic={"algemeen"})
+    told = state_of(at_once)
+    assert told is not None
+    assert (at_once.v, told.accepted, assignment.due_at(assignment.arrived(at_once), LIMITS)) == (2, True, None)
+    assert not assignment.claimed(waiting(), 1, "an", "An", NOW, automatic={"premies"}).accepted
+    assert assignment.opened(Chat("c"), HELD, NOW, {"algemeen"}).accepted
+
+
+def test_what_a_former_version_accepted_is_accepted_once_more_so_that_it_is_told() -> None:
+    silent = replace(assigned(), accepted=True)
+    for after in (assignment.accepted(silent, "an", LATER), assignment.accepted_silently(silent, LATER)):
+        assert (after.v, after.accepted_at) == (silent.v + 1, LATER)
+    assert assignment.accepted_silently(silent, LATER).untold_since == LATER
+    for other in (assigned(), talking(), waiting(), closed()):
+        assert assignment.accepted_silently(other, LATER) is other
 
 
 def test_closed_is_for_ever_and_forgets_what_the_citizen_told() -> None:
@@ -203,10 +243,13 @@ def test_only_the_agent_who_has_the_chat_closes_it() -> None:
 
 def test_only_its_agent_accepts_a_chat() -> None:
     chat = assigned()
-    assert assignment.accepted(chat, "bert") is chat
-    after = assignment.accepted(chat, "an")
-    assert after.accepted
-    assert after.v == chat.v, "nothing to tell"
+    assert assignment.accepted(chat, "bert", NOW) is chat
+    after = assignment.accepted(chat, "an", NOW)
+    assert (after.accepted, after.v, after.turn, after.cause) == (True, chat.v + 1, 1, Cause.ASSIGNED)
+    assert [s.accepted for c in (waiting(), chat, after, closed()) if (s := state_of(c))] == [None, False, True, None]
+    assert assignment.accepted(after, "an", LATER) is after
+    assert assignment.accepted(chat, "an", LATER, turn=2) is chat, "what was accepted is another turn"
+    assert assignment.accepted(chat, "an", LATER, turn=1).accepted
 
 
 def test_a_chat_that_nobody_said_hello_to_is_closed() -> None:
@@ -247,7 +290,7 @@ def test_a_chat_that_nobody_accepts_goes_back_and_the_agent_is_named() -> None:
 
 
 def test_an_accepted_chat_is_never_due() -> None:
-    assert assignment.due_at(assignment.accepted(assignment.arrived(assigned()), "an"), LIMITS) is None
+    assert assignment.due_at(assignment.accepted(assignment.arrived(assigned()), "an", NOW), LIMITS) is None
 
 
 def test_a_citizen_who_is_away_ends_an_open_greeted_chat_alone() -> None:

@@ -134,17 +134,19 @@ async def test_a_chat_that_lost_its_agent_is_first_in_line_and_told_so(scene: Sc
     assert await scene.store.order("algemeen") == [lost, other]
 
 
-async def test_hello_and_accept_are_kept_and_not_told(scene: Scene) -> None:
+async def test_hello_is_kept_and_not_told_and_accept_is_told_each_time(scene: Scene) -> None:
     fact = opening()
     await scene.handle(CitizenArrived(chat_id=fact.chat_id))
     await scene.handle(fact)
     await scene.assign(fact.chat_id, "an")
-    await scene.handle(ChatAccepted(chat_id=fact.chat_id, agent_id="an"))
+    for _ in range(2):  # who was killed after the first write hears it again, and must tell it
+        await scene.handle(ChatAccepted(chat_id=fact.chat_id, agent_id="an", turn=1))
     await scene.hush()
     chat = await scene.chat(fact.chat_id)
     assert chat.greeted
     assert chat.accepted
-    assert [s.v for s in scene.ears.of(ChatState, fact.chat_id)] == [1, 2]
+    told = [(s.v, s.accepted) for s in scene.ears.of(ChatState, fact.chat_id)]
+    assert told == [(1, None), (2, False), (3, True), (3, True)]
 
 
 async def test_who_accepts_what_is_not_his_is_told_the_state(scene: Scene) -> None:
@@ -244,11 +246,14 @@ async def test_a_place_that_was_held_for_a_closed_chat_comes_free(scene: Scene) 
     assert (await scene.ears.hear(ChatState)).state == "closed"
 
 
-async def test_silence_closes_a_chat_only_while_an_agent_has_it(scene: Scene) -> None:
+async def test_silence_closes_a_chat_only_while_an_agent_has_accepted_it(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
     assert (await scene.chat(chat_id)).waits
-    await scene.assign(chat_id)
+    await scene.assign(chat_id, "an")
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
+    assert (await scene.chat(chat_id)).assigned
+    await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
     await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE))
     assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).reason == CloseReason.INACTIVE
 

@@ -112,6 +112,16 @@ async def test_an_accepted_chat_stays(scene: Scene) -> None:
     assert (await scene.chat(chat_id)).assigned
 
 
+async def test_what_a_former_version_accepted_without_telling_it_is_told(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.store.change(chat_id, lambda c: replace(c, accepted=True))  # as version 1.1 does it
+    await scene.sweeps.accepted()
+    state = await scene.ears.hear(ChatState, lambda s: s.accepted is True)
+    assert (state.v, state.turn, state.agent_id) == (3, 1, "an")
+    assert (await scene.chat(chat_id)).untold_since is None
+
+
 async def test_a_change_that_was_not_told_is_told_again_after_two_seconds(scene: Scene) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")

@@ -24,7 +24,7 @@ def waiting() -> Chat:
 
 
 def talking() -> Chat:
-    return assignment.accepted(assignment.claimed(waiting(), 1, "an", "An", NOW), "an")
+    return assignment.accepted(assignment.claimed(waiting(), 1, "an", "An", NOW), "an", NOW)
 
 
 def to_bert() -> Chat:
@@ -67,7 +67,7 @@ def test_only_an_assigned_chat_is_transferred_and_by_its_agent(chat: Chat) -> No
 def test_the_colleague_is_shown_that_it_came_by_a_transfer_until_he_accepts_it() -> None:
     assert shown(talking()) == (False, None)
     assert shown(at_bert()) == (True, None)
-    assert shown(assignment.accepted(at_bert(), "bert")) == (False, None)
+    assert shown(assignment.accepted(at_bert(), "bert", NOW)) == (False, None)
 
 
 def test_a_refused_chat_goes_back_to_who_handed_it_on() -> None:
@@ -80,7 +80,7 @@ def test_a_refused_chat_goes_back_to_who_handed_it_on() -> None:
     assert fact.detail is Detail.REFUSED
     again = assignment.claimed(back, 3, "an", "An", at(106))
     assert shown(again) == (False, Detail.REFUSED)
-    assert shown(assignment.accepted(again, "an")) == (False, Detail.REFUSED)
+    assert shown(assignment.accepted(again, "an", NOW)) == (False, Detail.REFUSED)
 
 
 def test_who_comes_back_to_another_agent_is_an_ordinary_chat_for_him() -> None:
@@ -94,7 +94,7 @@ def test_who_comes_back_to_another_agent_is_an_ordinary_chat_for_him() -> None:
 
 @pytest.mark.parametrize(
     "chat",
-    [waiting(), talking(), to_bert(), assignment.accepted(at_bert(), "bert"), Chat("c")],
+    [waiting(), talking(), to_bert(), assignment.accepted(at_bert(), "bert", NOW), Chat("c")],
     ids=["waiting", "no transfer", "not his yet", "accepted", "unknown"],
 )
 def test_a_refusal_of_anything_else_changes_nothing(chat: Chat) -> None:
@@ -122,7 +122,7 @@ def test_a_colleague_who_does_not_accept_in_time_is_paused_and_the_chat_comes_ba
 
 
 def test_an_accepted_transfer_never_comes_back() -> None:
-    chat = assignment.accepted(at_bert(), "bert")
+    chat = assignment.accepted(at_bert(), "bert", NOW)
     assert assignment.due_at(chat, LIMITS) is None
     lost = assignment.released(chat, 2, "bert", at(200))
     assert (lost.cause, lost.wanted_agent, lost.waiting_since) == (Cause.AGENT_LEFT, None, at(200))
@@ -143,7 +143,7 @@ def test_the_limit_of_waiting_counts_from_the_transfer_however_often_it_goes_to_
 
 
 def test_a_request_that_is_repeated_is_known_again() -> None:
-    for chat in (to_bert(), at_bert(), assignment.accepted(at_bert(), "bert")):
+    for chat in (to_bert(), at_bert(), assignment.accepted(at_bert(), "bert", NOW)):
         assert transfers.is_repeated(chat, "an", None, "bert")
         assert not transfers.is_repeated(chat, "an", "premies", None)
         assert not transfers.is_repeated(chat, "cas", None, "bert")

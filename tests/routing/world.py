@@ -283,7 +283,7 @@ class World:
             case CitizenArrived():
                 return assignment.arrived(chat)
             case ChatAccepted():
-                return assignment.accepted(chat, fact.agent_id)
+                return assignment.accepted(chat, fact.agent_id, self.now, fact.turn)
             case CloseRequested(by=CloseReason.AGENT):
                 return assignment.closed_by_agent(chat, fact.agent_id, self.now)
             case CloseRequested(by=CloseReason.INACTIVE):

@@ -52,8 +52,8 @@ class Course:
 
     @property
     def assigned(self) -> bool:
-        """Whether it ever had an agent."""
-        return any(s.state is ChatStatus.ASSIGNED for s in self.states.values())
+        """Whether it ever had an agent who accepted it."""
+        return any(s.state is ChatStatus.ASSIGNED and s.accepted is not False for s in self.states.values())
 
     def spans(self, claims: bool = True) -> Iterator[Span]:
         """Who had this chat when; with `claims` from the moment when a place was held for it."""

@@ -200,9 +200,9 @@ async def ear(vhost_url: str) -> AsyncIterator[Ear]:
         yield made
 
 
-def posted(chat: str, id_: str | None = None, sender: str = "citizen", text: str | None = "Dag", **more: str):
+def posted(chat: str, id_: str | None = None, sender: str = "citizen", text: str | None = "Dag", **more: object):
     who = Sender(party=Party.CITIZEN if sender == "citizen" else Party.AGENT, id=sender, name="X")
-    return MessagePosted(chat_id=chat, id=id_ or new_id(), sender=who, text=text, **more)
+    return MessagePosted(chat_id=chat, id=id_ or new_id(), sender=who, text=text, **more)  # type: ignore[arg-type]
 
 
 def state(chat: str, v: int, cause: Cause, turn: int = 1, agent: str | None = None, **more: object) -> ChatState:

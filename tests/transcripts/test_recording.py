@@ -59,6 +59,81 @@ async def test_a_conversation_is_stored_and_told_in_order(start: Start, ear: Ear
         assert await ear.waiting() == 0
 
 
+async def test_the_chat_says_that_one_is_connected_when_a_person_has_accepted_it_and_says_it_once(
+    start: Start, ear: Ear
+):
+    chat = new_id()
+    offered = state(chat, 2, Cause.ASSIGNED, agent="bert", accepted=False)
+    accepted = state(chat, 3, Cause.ASSIGNED, agent="bert", accepted=True)
+    async with start() as bench:
+        await ear.put(opened_fact(chat, None), offered, posted(chat), offered, posted(chat))
+        await until(lambda: len(ear.stored(chat)) == 3, "two messages")
+        assert [e.event for e in ear.stored(chat)] == [Cause.OPENED, None, None]
+        kept = await bench.store.chat(chat)
+        assert kept is not None
+        assert (kept.participants, kept.watched, kept.turn) == ({"bert"}, False, 1)
+        await ear.put(accepted, accepted, posted(chat, sender="bert", turn=1), offered)
+        await until(lambda: len(ear.stored(chat)) == 5, "the agent's message")
+        log = await bench.store.entries(chat)
+    assert [e.event for e in log] == [Cause.OPENED, None, None, Cause.ASSIGNED, None]
+    assert log[3].about is not None
+    assert (log[3].about.turn, log[3].about.agent_id, log[3].about.agent) == (1, "bert", "Bert")
+
+
+async def test_an_agent_who_accepts_by_saying_something_is_introduced_before_it(start: Start, ear: Ear):
+    chat, known = new_id(), new_id()
+    async with start() as bench:
+        first = posted(chat, known, sender="bert", turn=1)
+        await ear.put(opened_fact(chat, None), first, first, posted(chat, sender="bert", turn=1))
+        await ear.put(state(chat, 2, Cause.ASSIGNED, agent="bert", accepted=False))
+        await ear.put(state(chat, 3, Cause.ASSIGNED, agent="bert", accepted=True), posted(chat))
+        await until(lambda: any(e.party is Party.CITIZEN for e in ear.stored(chat)), "the last message")
+        log = await bench.store.entries(chat)
+    assert [(e.event, e.sender_id) for e in log] == [
+        (Cause.OPENED, "system"),
+        (Cause.ASSIGNED, "system"),
+        (None, "bert"),
+        (None, "bert"),
+        (None, "citizen"),
+    ]
+    assert log[1].text == "U bent nu verbonden met X."
+
+
+async def test_a_first_message_waits_until_its_chat_is_known_and_is_introduced_then_too(start: Start, ear: Ear):
+    chat = new_id()
+    async with start() as bench:
+        await ear.put(posted(chat, sender="bert", turn=1))
+        await asyncio.sleep(0.3)  # it was looked at already
+        await ear.put(opened_fact(chat, None))
+        await until(lambda: len(ear.stored(chat)) == 3, "the conversation")
+        assert [e.event for e in await bench.store.entries(chat)] == [Cause.OPENED, Cause.ASSIGNED, None]
+
+
+async def test_who_lost_the_chat_before_accepting_it_says_nothing_in_it_any_more(start: Start, ear: Ear):
+    chat, mine = new_id(), new_id()
+    lost = state(chat, 3, Cause.AGENT_LEFT, 2, detail=Detail.NOT_ACCEPTED, former_agent_id="bert")
+    async with start() as bench:
+        await ear.put(opened_fact(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert", accepted=False), lost)
+        await ear.put(posted(chat, mine, sender="bert", turn=1))
+        await until(ear.refused, "a refusal")
+        assert [(r.id, r.code) for r in ear.refused()] == [(mine, RefusalCode.NOT_YOURS)]
+        assert [e.event for e in await bench.store.entries(chat)] == [Cause.OPENED, Cause.AGENT_LEFT]
+
+
+async def test_what_was_said_in_time_is_answered_again_when_the_turn_is_over(start: Start, ear: Ear):
+    chat = new_id()
+    first = posted(chat, sender="bert", turn=1)
+    async with start() as bench:
+        await ear.put(opened_fact(chat, None), first, state(chat, 3, Cause.AGENT_LEFT, 2, former_agent_id="bert"))
+        await until(lambda: len(ear.stored(chat)) == 4, "the agent has left")
+    async with start() as bench:  # a process that remembers nothing
+        await ear.put(first, posted(chat, sender="bert", turn=1))
+        await until(lambda: len(ear.stored(chat)) == 6, "a repeat and a late one")
+        assert not ear.refused()
+        log = await bench.store.entries(chat)
+    assert [e.event for e in log] == [Cause.OPENED, Cause.ASSIGNED, None, Cause.AGENT_LEFT, None]
+
+
 async def test_what_comes_after_the_end_is_refused_and_a_repeat_is_answered(start: Start, ear: Ear):
     chat, known = new_id(), new_id()
     async with start():
