@@ -22,7 +22,6 @@ export function chooseBlock(t, { name, over, onBlock }) {
     alert, el("div", { class: "row" }, no, go));
   reason.id = id("reason");
   const dialog = show(t(over ? "block.title_over" : "block.title"), [form]);
-  no.focus();
 
   function send(event) {
     event.preventDefault();

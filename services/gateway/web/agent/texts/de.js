@@ -259,7 +259,7 @@ export default {
   "logout.everywhere_body": "Sie werden auf jedem Gerät und in jedem Browser abgemeldet. Ihre offenen Gespräche kommen an die Spitze der Warteschlange.",
 
   "block.choose": "Beenden und sperren…",
-  "item.block": "Person sperren…",
+  "item.block": "Sperren…",
   "block.title": "Gespräch beenden und Person sperren",
   "block.title_over": "Person sperren",
   "block.lead": "{name} kann eine Zeit lang kein neues Gespräch beginnen. Verwenden Sie dies nur bei Missbrauch.",

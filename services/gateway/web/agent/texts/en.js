@@ -259,7 +259,7 @@ export default {
   "logout.everywhere_body": "You will be logged out on every device and in every browser. Your open chats go to the head of the queue for colleagues.",
 
   "block.choose": "End and block…",
-  "item.block": "Block the citizen…",
+  "item.block": "Block…",
   "block.title": "End the chat and block the citizen",
   "block.title_over": "Block the citizen",
   "block.lead": "{name} cannot start a new chat for a while. Use this for abuse only.",

@@ -259,7 +259,7 @@ export default {
   "logout.everywhere_body": "Vous serez déconnecté sur chaque appareil et dans chaque navigateur. Vos conversations ouvertes passent en tête de file chez vos collègues.",
 
   "block.choose": "Terminer et bloquer…",
-  "item.block": "Bloquer le citoyen…",
+  "item.block": "Bloquer…",
   "block.title": "Terminer la conversation et bloquer le citoyen",
   "block.title_over": "Bloquer le citoyen",
   "block.lead": "{name} ne pourra pas lancer de nouvelle conversation pendant un certain temps. N’utilisez ceci qu’en cas d’abus.",

@@ -259,7 +259,7 @@ export default {
   "logout.everywhere_body": "U wordt op elk toestel en in elke browser afgemeld. Uw open gesprekken gaan vooraan in de wachtrij naar collega’s.",
 
   "block.choose": "Beëindigen en blokkeren…",
-  "item.block": "Burger blokkeren…",
+  "item.block": "Blokkeren…",
   "block.title": "Gesprek beëindigen en burger blokkeren",
   "block.title_over": "Burger blokkeren",
   "block.lead": "{name} kan een tijd geen nieuw gesprek beginnen. Gebruik dit alleen bij misbruik.",
