@@ -25,7 +25,8 @@ from services.problems import Problem
 from services.tokens import Actor
 from services.transcripts import conversations, counting, rendering
 from services.transcripts.access import Chat, refusal, uploader_of
-from services.transcripts.attachments import disposition
+from services.transcripts.attachments.names import disposition
+from services.transcripts.checking import Checker
 from services.transcripts.files import FREE, KEPT, Files
 from services.transcripts.pdf import PdfPress, PressBusy
 from services.transcripts.questions import Questions
@@ -84,7 +85,8 @@ class Desk:
         self.press, self.departments = press, departments
         self.settings, self.clock = settings, clock
         self.zone = ZoneInfo(settings.timezone)
-        self.uploads = Uploads(store, files, settings, clock)
+        self.checker = Checker(settings.refused_findings)
+        self.uploads = Uploads(store, files, settings, clock, self.checker)
 
     async def admit(self, request: Request, chat_id: str) -> tuple[Actor, Chat]:
         """Who asks, and the chat; raises `Problem` when this actor may not."""

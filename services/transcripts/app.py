@@ -101,7 +101,9 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: its connection outlives its task
-    add_routes(service.app, Desk(store, files, questions, press, departments, settings, now_ms))
+    desk = Desk(store, files, questions, press, departments, settings, now_ms)
+    service.on_close(desk.checker.close)
+    add_routes(service.app, desk)
     return service.app
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.settings import Settings as Shared
+from services.transcripts.attachments.kinds import FINDINGS, Finding
 
 MIB = 1024 * 1024
 
@@ -18,7 +19,14 @@ class Settings(Shared):
     attachment_bytes: int = Field(10 * MIB, ge=1, description="of one file, at most")
     attachment_count: int = Field(20, ge=1, description="files of one chat")
     attachment_total: int = Field(50 * MIB, ge=1, description="bytes of all files of one chat")
-    upload_idle: float = Field(30.0, gt=0, description="longest silence within an upload")
+    attachment_refuses: str = Field(
+        ",".join(Finding),
+        description="what a document may not hold, separated by commas; the default is all that is known: "
+        + "; ".join(f"`{f}` ({what})" for f, what in FINDINGS.items()),
+    )
+    upload_idle: float = Field(20.0, gt=0, description="longest silence within an upload")
+    upload_rate: float = Field(8 * 1024.0, gt=0, description="bytes a second that an upload brings at least")
+    upload_time: float = Field(300.0, gt=0, description="longest time for one upload")
     unposted_life: float = Field(24 * 3600.0, gt=0, description="an uploaded file that nobody posts lives so long")
     citizen_access: float = Field(48 * 3600.0, gt=0, description="a citizen reaches a closed chat for so long")
     silence_limit: float = Field(
@@ -33,3 +41,20 @@ class Settings(Shared):
         20.0, gt=0, description="for one scan; then the file is refused, and may be sent again"
     )
     pdf_fonts: Path | None = Field(None, description="a folder with further fonts for the PDF, such as Noto Sans CJK")
+
+    @field_validator("attachment_refuses")
+    @classmethod
+    def _known_findings(cls, value: str) -> str:
+        unknown = [f for f in _listed(value) if f not in set(Finding)]
+        if unknown:
+            raise ValueError(f"knows {', '.join(Finding)}, and nothing else")
+        return value
+
+    @property
+    def refused_findings(self) -> frozenset[Finding]:
+        """`attachment_refuses`, read."""
+        return frozenset(Finding(f) for f in _listed(self.attachment_refuses))
+
+
+def _listed(value: str) -> list[str]:
+    return [part for part in (p.strip() for p in value.split(",")) if part]

@@ -1,4 +1,8 @@
-"""Takes an upload in: bounded in memory, size, time and number; judged, scanned, then stored."""
+"""Takes uploads in: bounded in memory, disk, rate, time and number; judged, scanned, then stored.
+
+A body is received first, on disk, without keeping others from anything: what it may take is counted in bytes that are
+there. Only what is complete takes one of the places in which files are judged, scanned and stored.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, cast
 from uuid import uuid4
@@ -18,52 +22,78 @@ from starlette.requests import ClientDisconnect
 from services.contracts import Attachment
 from services.problems import Problem
 from services.transcripts import counting
-from services.transcripts.attachments import kind_of, safe_name
+from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
+from services.transcripts.attachments.names import safe_name
+from services.transcripts.checking import Checker
 from services.transcripts.files import UPLOADING, File, Files
 from services.transcripts.scanning import ScannerAway, is_infected
-from services.transcripts.settings import Settings
+from services.transcripts.settings import MIB, Settings
 from services.transcripts.store import Store
 
 log = structlog.get_logger()
 
-SPOOL_IN_MEMORY = 512 * 1024  # bytes; what is larger waits in a temporary file
-OF_ONE_CHAT = 2
+SPOOL_IN_MEMORY = 128 * 1024  # bytes; what is larger waits in a temporary file
+RECEIVED_OF_ONE_CHAT = 10  # bodies at a time
+RECEIVED_AT_ALL = 300
+ON_DISK = 320 * MIB  # of all bodies that are received or wait; the manifest gives /tmp 512 MiB
+OF_ONE_CHAT = 2  # complete files at a time that are judged, scanned and stored
 AT_ALL = 16
-LONGEST = 600.0  # seconds for one upload as a whole
-PATIENCE = 30.0  # seconds that one more upload waits for its turn
+PATIENCE = 5.0  # seconds that a complete file waits for its turn
+
+_WHY = {
+    Reason.EMPTY: "The file is empty. Save it again and choose it again.",
+    Reason.PASSWORD: "The file has a password. Save it without a password and send that.",
+    Reason.OLD_OFFICE: "This is a file of an old version of Office. Save it as docx, xlsx, pptx or PDF and send that.",
+    Reason.HEIC: "This is a HEIC photo. Choose the most compatible format in the settings of the camera, or save the "
+    "photo as JPEG, and send that.",
+    Reason.MACROS: "The file holds macros or scripts. Save it without them, or as PDF, and send that.",
+    Reason.ACTIVE_CONTENT: "The file would start or load something when it is opened. Save it as a plain document, or "
+    "print it to PDF, and send that.",
+    Reason.NOT_ALLOWED: "This type of file is not accepted, or the file is damaged. Save it as PDF or as a picture and "
+    "send that.",
+}
+_ACCEPTED = (
+    "Accepted are PDF, PNG, JPEG, GIF, WebP, plain text, CSV, OpenDocument, and docx, xlsx and pptx without macros."
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    file: BinaryIO
-    size: int
-    sha256: str
+@dataclass
+class _Chat:
+    """What uploads of one chat are under way."""
+
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CHAT))
+    bodies: int = 0
+    on_disk: int = 0
 
 
 class Uploads:
-    """Takes uploads of any number of chats, two at a time of each."""
+    """Takes uploads of any number of chats."""
 
-    def __init__(self, store: Store, files: Files, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, files: Files, settings: Settings, clock: Callable[[], datetime], checker: Checker
+    ) -> None:
         self._store, self._files, self._settings, self._clock = store, files, settings, clock
+        self._checker = checker
         self._all = asyncio.Semaphore(AT_ALL)
-        self._chats: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        self._chats: dict[str, _Chat] = {}
+        self._bodies = self._on_disk = 0
 
     async def take(
         self, chat_id: str, uploader: str, name: str, body: AsyncIterator[bytes], declared: int | None
     ) -> File:
-        """The file as it is stored, free to be posted. Raises `Problem` with the protocol's code when it is refused."""
+        """The file as it is stored, free to be posted. Raises `Problem` with the protocol's code when it is refused.
+
+        Args:
+            declared: the size by the request's own word, which can only get it refused early: what comes is counted.
+        """
         outcome = "failed"
         try:
-            async with self._turn(chat_id), asyncio.timeout(LONGEST):
-                file = await self._take(chat_id, uploader, name, body, declared)
+            file = await self._take(chat_id, uploader, name, body, declared)
             outcome = "stored"
             return file
         except Problem as problem:
             outcome = problem.code
             raise
-        except TimeoutError:
-            outcome = "too_slow"
-            raise Problem(408, "too_slow", "The upload took too long. Please try again.") from None
         except ClientDisconnect:
             outcome = "broken_off"
             raise Problem(400, "broken_off", "The upload was broken off.") from None
@@ -74,18 +104,45 @@ class Uploads:
         self, chat_id: str, uploader: str, name: str, body: AsyncIterator[bytes], declared: int | None
     ) -> File:
         await self._refuse_early(chat_id, declared)
-        with tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY) as spool:
-            received = await self._receive(cast(BinaryIO, spool), body)
-            kind = await asyncio.to_thread(kind_of, received.file, name)
-            if kind is None:
-                raise Problem(415, "type_not_allowed", "This type of file is not allowed.")
-            await self._scan(received.file)
-            attachment = Attachment(
-                id=str(uuid4()), name=safe_name(name, kind), size=received.size, content_type=kind.content_type
-            )
-            file = File(attachment, chat_id, uploader, UPLOADING, received.sha256)
-            await self._store_bytes(file, received.file)
-        log.info("attachment_stored", attachment_id=attachment.id, size=attachment.size, type=kind.content_type)
+        with self._body(chat_id) as chat, tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY) as spool:
+            file, size = cast(BinaryIO, spool), 0
+            try:
+                async for chunk in self._chunks(body):
+                    size += len(chunk)
+                    self._count(chat, len(chunk))
+                    if size > self._settings.attachment_bytes:
+                        raise _too_large(self._settings)
+                    file.write(chunk)
+                if not size:
+                    raise _refusal(Refused(Reason.EMPTY, "empty"))
+                async with self._turn(chat):
+                    return await self._keep(chat_id, uploader, name, file)
+            finally:
+                self._count(chat, -size)
+
+    def _count(self, chat: _Chat, size: int) -> None:
+        """Raises the problem `rate_limited` when the bodies of this chat, or all, take too much of the disk."""
+        chat.on_disk += size
+        self._on_disk += size
+        if size > 0 and (self._on_disk > ON_DISK or chat.on_disk > self._settings.attachment_total):
+            raise _busy()
+
+    async def _keep(self, chat_id: str, uploader: str, name: str, spool: BinaryIO) -> File:
+        """Judges, scans and stores a complete file."""
+        try:
+            verdict = await self._checker.check(spool, name)
+        except Refused as refused:
+            log.info("attachment_refused", reason=refused.reason, found=refused.found)
+            raise _refusal(refused) from None
+        if verdict.stored is not None:
+            await asyncio.to_thread(_replace, spool, verdict.stored)
+        size, digest = await asyncio.to_thread(_measure, spool)
+        await self._scan(spool)
+        kind = verdict.kind
+        attachment = Attachment(id=str(uuid4()), name=safe_name(name, kind), size=size, content_type=kind.content_type)
+        file = File(attachment, chat_id, uploader, UPLOADING, digest)
+        await self._store_bytes(file, spool)
+        log.info("attachment_stored", attachment_id=attachment.id, size=size, type=kind.content_type)
         return file
 
     async def _refuse_early(self, chat_id: str, declared: int | None) -> None:
@@ -100,21 +157,26 @@ class Uploads:
         if (await self._store.tails([chat_id]))[chat_id].sealed:
             raise Problem(409, "chat_closed", "The conversation has ended: nothing can be added.")
 
-    async def _receive(self, spool: BinaryIO, body: AsyncIterator[bytes]) -> Received:
-        digest, size = hashlib.sha256(), 0
+    async def _chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """What comes, as long as it comes fast enough: by a least rate, and within a time in all.
+
+        Each byte buys time by the least rate, and no more of it can be had in store than the longest silence.
+        """
+        limits, loop = self._settings, asyncio.get_running_loop()
+        now = loop.time()
+        end, due = now + limits.upload_time, now + limits.upload_idle
         while True:
-            async with asyncio.timeout(self._settings.upload_idle):
-                chunk = await anext(body, None)
+            try:
+                async with asyncio.timeout_at(min(end, due)):
+                    chunk = await anext(body, None)
+            except TimeoutError:
+                raise Problem(
+                    408, "too_slow", "The file came too slowly. Try again over a better connection."
+                ) from None
             if chunk is None:
-                break
-            size += len(chunk)
-            if size > self._settings.attachment_bytes:
-                raise _too_large(self._settings)
-            digest.update(chunk)
-            spool.write(chunk)
-        if not size:
-            raise Problem(422, "invalid", "The file is empty.")
-        return Received(spool, size, digest.hexdigest())
+                return
+            due = min(due + len(chunk) / limits.upload_rate, loop.time() + limits.upload_idle)
+            yield chunk
 
     async def _scan(self, file: BinaryIO) -> None:
         if not self._settings.clamd_url:
@@ -142,34 +204,69 @@ class Uploads:
                 await self._files.doom(id_, UPLOADING, self._clock())
             raise
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, chat_id: str) -> AsyncIterator[None]:
-        own, users = self._chats.get(chat_id, (asyncio.Semaphore(OF_ONE_CHAT), 0))
-        self._chats[chat_id] = own, users + 1
+    @contextlib.contextmanager
+    def _body(self, chat_id: str) -> Iterator[_Chat]:
+        """A body that is received, or waits for its turn. Raises the problem `rate_limited` when there are too many."""
+        chat = self._chats.get(chat_id) or _Chat()
+        if chat.bodies >= RECEIVED_OF_ONE_CHAT or self._bodies >= RECEIVED_AT_ALL:
+            raise _busy()
+        self._chats[chat_id] = chat
+        chat.bodies += 1
+        self._bodies += 1
         try:
+            yield chat
+        finally:
+            chat.bodies -= 1
+            self._bodies -= 1
+            if not chat.bodies:
+                del self._chats[chat_id]
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, chat: _Chat) -> AsyncIterator[None]:
+        """The turn of a complete file, of its chat and of all. Raises the problem `rate_limited` after some seconds."""
+        async with contextlib.AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(PATIENCE):
-                    await own.acquire()
+                    await held.enter_async_context(chat.turns)
+                    await held.enter_async_context(self._all)
             except TimeoutError:
-                raise Problem(429, "rate_limited", "Wait for the other uploads.", {"Retry-After": "10"}) from None
-            try:
-                async with self._all:
-                    yield
-            finally:
-                own.release()
-        finally:
-            own, users = self._chats[chat_id]
-            if users == 1:
-                del self._chats[chat_id]
-            else:
-                self._chats[chat_id] = own, users - 1
+                raise _busy() from None
+            yield
+
+
+def _replace(file: BinaryIO, content: bytes) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
+
+
+def _measure(file: BinaryIO) -> tuple[int, str]:
+    """Bytes of a file, and their SHA-256."""
+    file.seek(0)
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(MIB):
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def _refusal(refused: Refused) -> Problem:
+    detail = f"{_WHY[refused.reason]} {_ACCEPTED}"
+    return Problem(415, "type_not_allowed", detail, reason=refused.reason.value, allowed=list(ALLOWED))
+
+
+def _busy() -> Problem:
+    detail = "Too many files are on their way just now. Try again in some seconds."
+    return Problem(429, "rate_limited", detail, {"Retry-After": "5"})
 
 
 def _too_large(limits: Settings) -> Problem:
-    mib = 1024 * 1024
     return Problem(
         413,
         "too_large",
-        f"At most {limits.attachment_bytes / mib:g} MiB a file, and {limits.attachment_count} files and "
-        f"{limits.attachment_total / mib:g} MiB a conversation.",
+        f"The file is too large: at most {limits.attachment_bytes / MIB:g} MiB a file, and {limits.attachment_count} "
+        f"files and {limits.attachment_total / MIB:g} MiB a conversation. Send a smaller file, or a photo of it.",
+        limit_bytes=limits.attachment_bytes,
+        limit_files=limits.attachment_count,
+        limit_total_bytes=limits.attachment_total,
     )

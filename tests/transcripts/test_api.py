@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 import io
 import json
+import struct
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,13 +23,18 @@ from services import internal
 from services.contracts import Cause, NotePosted, Party
 from services.database import Database
 from services.tokens import Actor, Keys
+from services.transcripts import uploads
 from services.transcripts.app import create_app
+from services.transcripts.attachments import compound
+from services.transcripts.attachments.kinds import ALLOWED
 from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, Files
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
+from services.transcripts.uploads import AT_ALL, OF_ONE_CHAT, RECEIVED_OF_ONE_CHAT
 from tests.real import PATIENCE
 from tests.serving import served
 from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_fact, seal_entry, until
+from tests.transcripts.made import PNG, bombs
 from tests.transcripts.test_attachments import EXE_BYTES, PNG_BYTES
 from tests.transcripts.test_scanning import EICAR, scanner
 
@@ -261,7 +268,6 @@ async def test_the_file_of_another_chat_is_not_there(door: Door, store: Store):
 async def test_an_executable_is_refused_under_any_name(door: Door, database: Database):
     for name in ("foto.png", "brief.pdf", "x.txt"):
         assert (await door.upload(EXE_BYTES, name))[1]["code"] == "type_not_allowed"
-    assert (await door.upload(b""))[1]["code"] == "invalid"
     assert await database["attachments"].count_documents({}) == 0
 
 
@@ -337,6 +343,138 @@ async def test_the_document_is_there_before_any_byte_and_two_uploads_of_a_chat_g
     assert len(putting) == 2
     gate.set()
     assert [status for status, _ in await asyncio.gather(*uploads)] == [201] * 4
+
+
+async def test_a_refusal_says_why_and_what_is_allowed(door: Door, database: Database):
+    old = compound.MAGIC + bytes(1_016) + "WordDocument".encode("utf-16-le").ljust(64, b"\0") + b"\x1a\0" + bytes(62)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    for content, reason in ((b"", "empty"), (old, "old_office"), (heic, "heic"), (EXE_BYTES, "not_allowed")):
+        status, told = await door.upload(content, "foto.png")
+        assert (status, told["code"], told["reason"]) == (415, "type_not_allowed", reason)
+        assert told["allowed"] == list(ALLOWED)
+        assert "Accepted are PDF" in told["detail"]
+    assert await database["attachments"].count_documents({}) == 0
+
+
+async def test_what_is_too_large_says_the_limits(door: Door):
+    status, told = await door.upload(io.BytesIO(bytes(10 * 1024 * 1024 + 1)))
+    limits = {"limit_bytes": 10 * 1024 * 1024, "limit_files": 20, "limit_total_bytes": 50 * 1024 * 1024}
+    assert (status, told["code"], {k: told[k] for k in limits}) == (413, "too_large", limits)
+
+
+async def test_a_picture_is_stored_without_its_metadata(door: Door):
+    secret = b"GPS 51.05 3.72"
+    chunk = struct.pack(">L", len(secret)) + b"tEXt" + secret + struct.pack(">L", zlib.crc32(b"tEXt" + secret))
+    picture = PNG[:33] + chunk + PNG[33:]
+    status, told = await door.upload(picture)
+    assert (status, told["size"], told["sha256"]) == (201, len(PNG), hashlib.sha256(PNG).hexdigest())
+    _, headers, got = await door.get(f"/chats/{CHAT}/attachments/{told['id']}")
+    assert (got, headers["Content-Length"]) == (PNG, str(len(PNG)))
+
+
+async def test_uploads_that_trickle_keep_nobody_from_anything(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str
+):
+    """As many as there are places, each a byte at a time: another upload is taken at once, and they are ended."""
+    chats = [CHAT, *(new_id() for _ in range(AT_ALL // OF_ONE_CHAT))]
+    await fill(store)
+    await store.open_chats([opened_fact(chat) for chat in chats[1:]])
+    begun, released = asyncio.Semaphore(0), asyncio.Event()
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield PNG_BYTES[:1]
+        begun.release()
+        await released.wait()
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.05)
+
+    app = create_app(make_settings(rabbitmq_url=vhost_url, upload_idle=8.0, upload_rate=1_000.0))
+    async with opened(app) as door:
+        slow = [
+            asyncio.create_task(door.upload(trickle(), actor=Actor(party="citizen", id=chat), chat=chat))
+            for chat in chats[1:]
+            for _ in range(OF_ONE_CHAT)
+        ]
+        for _ in slow:
+            await begun.acquire()
+        assert (await door.upload(PNG_BYTES))[0] == 201
+        assert not any(task.done() for task in slow)
+        released.set()
+        assert {(s, told["code"]) for s, told in await asyncio.gather(*slow)} == {(408, "too_slow")}
+
+
+async def test_an_upload_has_a_time_in_all(make_settings: Callable[..., Settings], store: Store, vhost_url: str):
+    async def steady() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(2_000)
+            await asyncio.sleep(0.05)
+
+    await fill(store)
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, upload_time=1.0))) as door:
+        status, told = await door.upload(steady())
+        assert (status, told["code"]) == (408, "too_slow")
+
+
+async def test_more_bodies_than_a_chat_may_send_at_a_time_are_refused_at_once(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str
+):
+    released = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[bytes]:
+        yield PNG_BYTES
+        await released.wait()
+
+    await fill(store)
+    app = create_app(make_settings(rabbitmq_url=vhost_url, attachment_count=1_000, upload_idle=120.0))
+    async with opened(app) as door:
+        held = [asyncio.create_task(door.upload(waiting())) for _ in range(RECEIVED_OF_ONE_CHAT)]
+        async with asyncio.timeout(60):
+            while (answer := await door.upload(PNG_BYTES))[0] == 201:  # until all of them are being received
+                await asyncio.sleep(0.05)
+        released.set()
+        assert (answer[0], answer[1]["code"]) == (429, "rate_limited")
+        await asyncio.gather(*held)
+        assert (await door.upload(PNG_BYTES))[0] == 201
+
+
+async def test_a_file_that_waits_too_long_for_its_turn_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch):
+    gate, putting, real = asyncio.Event(), list[str](), Files.put
+
+    async def put(self: Files, id_: str, source: BinaryIO) -> None:
+        putting.append(id_)
+        await gate.wait()
+        await real(self, id_, source)
+
+    monkeypatch.setattr(Files, "put", put)
+    monkeypatch.setattr(uploads, "PATIENCE", 0.2)
+    held = [asyncio.create_task(door.upload(PNG_BYTES)) for _ in range(OF_ONE_CHAT)]
+    await until(lambda: len(putting) == OF_ONE_CHAT, "two of them")
+    status, told = await door.upload(PNG_BYTES)
+    gate.set()
+    assert (status, told["code"]) == (429, "rate_limited")
+    assert [status for status, _ in await asyncio.gather(*held)] == [201] * OF_ONE_CHAT
+
+
+async def test_a_bomb_is_refused_and_the_next_file_is_taken(door: Door):
+    for bomb in bombs().values():
+        status, told = await door.upload(io.BytesIO(bomb), "brief.docx")
+        assert (status, told["code"]) == (415, "type_not_allowed")
+    assert (await door.upload(PNG_BYTES))[0] == 201
+
+
+async def test_what_documents_may_hold_is_a_setting(
+    make_settings: Callable[..., Settings], store: Store, vhost_url: str
+):
+    await fill(store)
+    scripted = b"%PDF-1.4\n1 0 obj<</Type/Catalog/OpenAction<</S/JavaScript/JS(app.alert(1))>>>>endobj\n%%EOF\n"
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url))) as door:
+        status, told = await door.upload(scripted, "brief.pdf")
+        assert (status, told["reason"]) == (415, "active_content")
+    async with opened(create_app(make_settings(rabbitmq_url=vhost_url, attachment_refuses="macros,programs"))) as door:
+        assert (await door.upload(scripted, "brief.pdf"))[0] == 201
+    with pytest.raises(ValueError, match="attachment_refuses"):
+        make_settings(attachment_refuses="macros,everything")
 
 
 async def test_an_upload_that_stands_still_is_ended(door: Door):

@@ -1,0 +1,41 @@
+"""Documents that are archives: Office Open XML or OpenDocument, and those within them."""
+
+from __future__ import annotations
+
+from services.transcripts.attachments import office, opendocument
+from services.transcripts.attachments.archives import MAX_NESTED, Archive, BadArchive, Budget, Member, TooMuch
+from services.transcripts.attachments.kinds import Finding, Kind, Reason, Refused
+
+MAX_DEPTH = 3  # of documents in documents
+
+
+def inspect(content: bytes) -> tuple[Kind, set[Finding]]:
+    """Which document this archive is, and what is in it. Raises `Refused` for other archives, and damaged ones."""
+    try:
+        found = _inspect(Archive(content, Budget()), 0)
+    except BadArchive as error:
+        raise Refused(Reason.NOT_ALLOWED, f"archive: {error}") from error
+    if found is None or found[0] is None:
+        raise Refused(Reason.NOT_ALLOWED, "archive that is no document")
+    return found[0], found[1]
+
+
+def _inspect(archive: Archive, depth: int) -> tuple[Kind | None, set[Finding]] | None:
+    def nested(outer: Archive, member: Member) -> set[Finding]:
+        """What is in a document within a document; another archive than a document counts as a program."""
+        if depth >= MAX_DEPTH:
+            raise BadArchive("documents in documents")
+        try:
+            inner = Archive(outer.read(member, MAX_NESTED), outer.budget)
+        except TooMuch:
+            raise
+        except BadArchive:
+            return {Finding.PROGRAMS}
+        found = _inspect(inner, depth + 1)
+        return {Finding.PROGRAMS} if found is None else found[1]
+
+    if office.is_package(archive):
+        return office.inspect(archive, nested)
+    if opendocument.is_opendocument(archive):
+        return opendocument.inspect(archive, nested)
+    return None

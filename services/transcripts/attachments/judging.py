@@ -1,0 +1,104 @@
+"""Judges a file: what it is, whether it is taken, and what of it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.transcripts.attachments import compound, documents, images, pdfs, texts
+from services.transcripts.attachments.kinds import (
+    CSV,
+    GIF,
+    JPEG,
+    PNG,
+    STRICT,
+    TEXT,
+    WEBP,
+    Finding,
+    Kind,
+    Reason,
+    Refused,
+    refuse,
+)
+from services.transcripts.attachments.kinds import PDF as PDF_KIND
+
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif")
+_AVIF = (b"avif", b"avis")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The kind, and what is stored in place of the file when that is not the file itself."""
+
+    kind: Kind
+    stored: bytes | None = None
+
+
+def judge(content: bytes, name: str, policy: frozenset[Finding] = STRICT) -> Verdict:
+    """What this file is. Raises `Refused` when it is not taken.
+
+    Args:
+        content: the whole file.
+        name: as its owner calls it; it tells CSV and scripts from other plain text, and nothing else.
+        policy: what documents may not hold.
+    """
+    if not content:
+        raise Refused(Reason.EMPTY, "empty")
+    if content.startswith(b"PK\3\4"):
+        kind, findings = documents.inspect(content)
+        refuse(findings, policy)
+        return Verdict(kind)
+    if content.startswith(compound.MAGIC):
+        raise _compound(content)
+    if content[4:8] == b"ftyp":
+        raise _film(content)
+    if picture := _picture(content):
+        clean = images.without_metadata(content, picture)
+        return Verdict(picture, None if clean is content else clean)
+    at = pdfs.begins(content)
+    if at == 0 or (at is not None and _may_precede(content[:at])):
+        refuse(pdfs.inspect(content), policy)
+        return Verdict(PDF_KIND)
+    return Verdict(_text(content, name))
+
+
+def _compound(content: bytes) -> Refused:
+    if compound.has_password(content):
+        return Refused(Reason.PASSWORD, "compound file with an encrypted package")
+    if compound.is_old_office(content):
+        return Refused(Reason.OLD_OFFICE, "compound file")
+    return Refused(Reason.NOT_ALLOWED, "another compound file")
+
+
+def _film(content: bytes) -> Refused:
+    """Files of the ISO base media format (ISO/IEC 14496-12, 4.3): pictures of telephones, and films."""
+    size = min(max(int.from_bytes(content[:4], "big"), 16), 256)
+    brands = [content[8:12], *(content[at : at + 4] for at in range(16, size, 4))]
+    if any(b in _HEIC for b in brands) and not any(b in _AVIF for b in brands):
+        return Refused(Reason.HEIC, "heic")
+    return Refused(Reason.NOT_ALLOWED, "film")
+
+
+def _picture(content: bytes) -> Kind | None:
+    if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR":
+        return PNG
+    if content.startswith(b"\xff\xd8\xff"):
+        return JPEG
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return GIF
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return WEBP
+    return None
+
+
+def _may_precede(junk: bytes) -> bool:
+    """Whether a PDF may begin with this: a mark, line ends, headers of mail or print, but no other kind of file."""
+    return not junk.startswith((b"MZ", b"\x7fELF", b"PK", b"#!", b"<", b"Rar!", b"%!PS", b"{\\rtf", b"ID3", b"OggS"))
+
+
+def _text(content: bytes, name: str) -> Kind:
+    text = texts.decoded(content)
+    if text is None:
+        raise Refused(Reason.NOT_ALLOWED, "binary")
+    if what := texts.recognised(text, name):
+        raise Refused(Reason.NOT_ALLOWED, what)
+    return CSV if name.lower().endswith(".csv") else TEXT

@@ -1,0 +1,103 @@
+"""Names of files: the owner's own, as far as it is one line without a path and ends as its type does."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+from services.transcripts.attachments.kinds import Kind
+
+MAX_NAME = 100  # characters
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_SPACES = re.compile(r"\s{2,}|[\u2028\u2029]")
+_JOINERS = "\u200c\u200d"  # zero width non-joiner and joiner
+_FLAG = "\U0001f3f4"  # a black flag begins a flag of tag characters (Unicode Technical Standard 51, 1.4.6)
+_UNSEEN = "\u034f\u115f\u1160\u3164\uffa0"  # fillers: letters and marks that show as nothing
+
+
+def safe_name(name: str, kind: Kind) -> str:
+    """A name for this file that shows as what it is: at most `MAX_NAME` characters, with an ending that fits its type.
+
+    Without a path and without control, invisible or direction-changing characters; joiners stay between the letters and
+    emoji that they join. All other characters stay: a browser that saves the file replaces what its system forbids.
+    """
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    clean = _SPACES.sub(" ", _visible(last)).strip(" .")
+    ending = next((e for e in sorted(kind.endings, key=len, reverse=True) if clean.lower().endswith(e)), None)
+    stem = clean[: -len(ending)] if ending else clean
+    stem = _cut(stem, MAX_NAME - max(len(ending or ""), len(kind.endings[0])) - 1).strip(" .") or "attachment"
+    if _RESERVED.fullmatch(stem):
+        stem = f"_{stem}"
+    return stem + (clean[-len(ending) :] if ending else kind.endings[0])
+
+
+def disposition(name: str) -> str:
+    """The `Content-Disposition` of a download with this name (RFC 6266, RFC 8187)."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._() -]", "_", plain).strip() or "download"
+    plain = f"download{plain}" if plain.startswith(".") else plain
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _visible(text: str) -> str:
+    kept: list[str] = []
+    in_flag = False
+    for at, character in enumerate(text):
+        in_flag = character == _FLAG or (in_flag and _is_tag(character))
+        if character in _JOINERS:
+            before, after = "".join(kept[-1:]), text[at + 1 : at + 2]
+            if _joins(before) and _joins(after):
+                kept.append(character)
+        elif (in_flag and _is_tag(character)) or _is_visible(character):
+            kept.append(character)
+    return "".join(kept)
+
+
+def _is_visible(character: str) -> bool:
+    category, code = unicodedata.category(character), ord(character)
+    if category == "Cn":  # a character of a later Unicode than this interpreter's, such as a new emoji
+        return not (code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or 0xE0000 <= code <= 0xE0FFF)
+    return category not in ("Cc", "Cf", "Co", "Cs") and character not in _UNSEEN
+
+
+def _is_tag(character: str) -> bool:
+    return 0xE0020 <= ord(character) <= 0xE007F
+
+
+def _joins(character: str) -> bool:
+    """True for a letter, a mark or a symbol: what a joiner can stand beside."""
+    return bool(character) and (unicodedata.category(character)[0] in "LMS" or _is_new(character))
+
+
+def _is_new(character: str) -> bool:
+    return unicodedata.category(character) == "Cn" and _is_visible(character)
+
+
+def _cut(text: str, length: int) -> str:
+    """The first characters, without the half of one that is made of several (an accent, a flag, a joined emoji)."""
+    if len(text) <= length:
+        return text
+    end = length
+    while end > length - 30 and end > 0 and _belongs(text, end):
+        end -= 1
+    return text[:end]
+
+
+def _belongs(text: str, at: int) -> bool:
+    """True when the character here goes with the one before it (the rules of Unicode Standard Annex 29, in short)."""
+    before, here = text[at - 1], text[at]
+    if unicodedata.category(here)[0] == "M" or here in _JOINERS or before == "\u200d" or _is_tag(here):
+        return True
+    if 0x1F3FB <= ord(here) <= 0x1F3FF:  # a skin tone
+        return True
+    if _is_regional(here) and _is_regional(before):
+        run = at
+        while run and _is_regional(text[run - 1]):
+            run -= 1
+        return (at - run) % 2 == 1
+    return False
+
+
+def _is_regional(character: str) -> bool:
+    return 0x1F1E6 <= ord(character) <= 0x1F1FF

@@ -1,0 +1,71 @@
+"""What the members of Office Open XML and of OpenDocument archives have in common: names, first bytes, addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from services.transcripts.attachments import compound
+from services.transcripts.attachments.archives import MAX_NESTED, Archive, Member
+from services.transcripts.attachments.kinds import Finding
+
+Nested = Callable[[Archive, Member], set[Finding]]
+
+_MACRO_NAMES = re.compile(r"(^|/)(vbaproject[^/]*\.bin|vbadata\.xml)$|(^|/)(intl)?macrosheets/")
+_OBJECT_NAMES = re.compile(r"(^|/)activex/")
+_PROGRAM_NAMES = re.compile(
+    r"\.(exe|dll|scr|com|pif|cpl|msi|msp|msix|appx|bat|cmd|ps1|psm1|vbs|vbe|js|jse|mjs|wsf|wsh|wsc|sct|hta|lnk|url|scf|"
+    r"jar|class|jnlp|reg|inf|chm|hlp|iso|vhdx?|cab|rar|7z|tar|gz|sh|py|pyw|pl|rb|php|apk|app|command|elf|so|deb|rpm|"
+    r"application|gadget|msc|iqy|slk|settingcontent-ms|library-ms|search-ms|xll|wll|ppam?|xlam?|dotm|docm|xlsm|xltm|"
+    r"pptm|potm|ppsm|sldm)$"
+)
+_PROGRAM_HEADS = (
+    b"MZ",
+    b"\x7fELF",
+    b"\xca\xfe\xba\xbe",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"L\0\0\0\x01\x14\x02\0",  # a Windows shortcut (MS-SHLLINK 2.1)
+    b"#!/",
+    b"Rar!\x1a\x07",
+    b"7z\xbc\xaf\x27\x1c",
+    b"MSCF",
+)
+
+
+def inspect_name(name: str, findings: set[Finding]) -> None:
+    """What the name of a member alone says."""
+    if _MACRO_NAMES.search(name):
+        findings.add(Finding.MACROS)
+    if _OBJECT_NAMES.search(name):
+        findings.add(Finding.OBJECTS)
+    if _PROGRAM_NAMES.search(name):
+        findings.add(Finding.PROGRAMS)
+
+
+def inspect_head(archive: Archive, member: Member, head: bytes, findings: set[Finding]) -> bool:
+    """True when how a member begins says what it is; OLE compound files are looked into."""
+    if head.startswith(compound.MAGIC):
+        content = archive.read(member, MAX_NESTED)
+        findings.add(Finding.MACROS if compound.has_macros(content) else Finding.OBJECTS)
+        return True
+    if head.startswith(_PROGRAM_HEADS):
+        findings.add(Finding.PROGRAMS)
+        return True
+    return False
+
+
+def is_remote(target: str) -> bool:
+    """Whether an address leads to another machine: not a path of a drive, nor one beside the document."""
+    place = unquote(target).strip().replace("\\", "/").lower()
+    if place.startswith("file:"):
+        place = place.removeprefix("file:").removeprefix("//localhost")
+        return not (re.match(r"/{0,3}[a-z]:", place) or re.match(r"(/{3}(?!/)|/?(?!/))", place))
+    if re.match(r"[a-z]:", place):
+        return False
+    return place.startswith("//") or bool(re.match(r"[a-z][a-z0-9+.-]+:", place))
+
+
+def is_web(target: str) -> bool:
+    return bool(re.match(r"\s*(https?|data|cid):", unquote(target), re.I))

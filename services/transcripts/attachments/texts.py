@@ -1,0 +1,127 @@
+"""Plain text, and what is written in text but is something else: web pages, scripts, other formats of documents.
+
+What counts is how a file begins, as in https://mimesniff.spec.whatwg.org/ (section 7.1): a text that mentions HTML, a
+mail, or a list with angle brackets stays a text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL_WIDE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffe\uffff]")
+_MARKS = (  # the longer first: that of UTF-32 begins as that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_BEGINNING = 64 * 1024  # characters of the beginning that are looked at
+_DELIMITED = r"(?=[\s/>])"
+_PAGE = re.compile(  # what a page alone begins with
+    r"<(!doctype\s+(html|svg)|html|head|body|frameset|script|iframe|style|title|meta|link|base|object|embed|applet|svg"
+    rf"|form|\w+:(?:html|svg|script)|hta:application|%|\?(?:php|=)){_DELIMITED}|<[%?](?:=|@|php\b)",
+    re.IGNORECASE,
+)
+_PIECE = re.compile(  # what a page may begin with, and a text that was written with a few tags
+    r"<(h[1-6]|div|p|table|font|center|span|ul|ol|main|section|article|nav|header|input|video|audio|button|marquee|"
+    rf"details|math|select|textarea|img|a|b|i|u|br|hr|em|strong|pre|blockquote){_DELIMITED}",
+    re.IGNORECASE,
+)
+_INLINE = ("img", "a", "b", "i", "u", "br", "hr", "em", "strong", "pre", "blockquote", "span", "font")
+_TAG = re.compile(r"<[a-z!/?][^<>]*>", re.IGNORECASE)
+_COMMENT = re.compile(r"\s*<!--.*?(-->|\Z)", re.DOTALL)
+_XML = re.compile(r"\s*<\?xml\s.*?\?>", re.DOTALL | re.IGNORECASE)
+_INSTRUCTION = re.compile(r"\s*<\?(?!php)[\w-]+.*?\?>", re.DOTALL | re.IGNORECASE)
+_DOCTYPE = re.compile(r"\s*<!doctype\s+(?!html\b|svg\b)[^\[>]*(\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE)
+_ROOT = re.compile(r"\s*<(?:[\w.-]+:)?(html|svg)[\s/>]", re.IGNORECASE)
+_OFFICE = re.compile(  # Word and Excel 2003, Word's single file and OpenDocument's: documents in one XML file
+    r"<\?mso-application\b|urn:schemas-microsoft-com:office:spreadsheet|schemas\.microsoft\.com/office/word/2003/wordml"
+    r"|schemas\.microsoft\.com/office/2006/xmlPackage|urn:oasis:names:tc:opendocument:xmlns:office:1\.0",
+    re.IGNORECASE,
+)
+_RUNS = re.compile(r"<\s*(?:[\w.-]+:)?script[\s/>]|\bon(?:load|error|click|mouseover|begin)\s*=", re.IGNORECASE)
+_RENDERED = re.compile(r"www\.w3\.org/(1999/xhtml|2000/svg|1999/XSL/Transform)", re.IGNORECASE)
+_SCRIPT = re.compile(
+    r"#!\s*/|@?echo\s+(?:off|on)\s*$|@echo\b|\[(?:internetshortcut|desktop entry|autorun)\]"
+    r"|windows registry editor version|regedit4\s*$|<\?php|<\?=|#requires\s+-|import-module\s|on error resume next\s*$"
+    r"|%!ps|\{\\rtf",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HOST = re.compile(r"wscript\.(shell|createobject)|createobject\(\s*[\"']|new\s+activexobject", re.IGNORECASE)
+_STATEMENT = re.compile(r"[;{}()=]\s*$|^\s*(set|dim|var|let|const|function|sub|if|end)\b", re.IGNORECASE)
+_PAGE_ENDINGS = (".html", ".htm", ".xhtml", ".xht", ".shtml", ".mht", ".mhtml", ".svg", ".hta")
+_SCRIPT_ENDINGS = (
+    ".bat .cmd .ps1 .psm1 .psd1 .vbs .vbe .js .jse .mjs .cjs .wsf .wsh .wsc .sct .sh .bash .zsh .csh .ksh .py .pyw .pl"
+    " .rb .php .phtml .asp .aspx .jsp .reg .url .desktop .scf .inf .jnlp .command .applescript .lua .tcl .iqy"
+)
+_MARKED_UP = (".md", ".markdown", ".xml", ".eml", ".rst", ".log")  # of these, tags at the beginning tell nothing
+
+
+def decoded(content: bytes) -> str | None:
+    """The text in these bytes; None when they are no text.
+
+    UTF-8, UTF-16 or UTF-32 with its mark, or one of the one-byte sets, without control characters (tab, line ends, form
+    feed and vertical tab may be; so may the end-of-file sign of old systems at the end).
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            try:
+                wide = content.decode(encoding)
+            except UnicodeDecodeError:
+                return None
+            return None if _CONTROL_WIDE.search(wide) else wide
+    if _CONTROL.search(content[:-1] if content.endswith(b"\x1a") else content):
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content[: 2 * _BEGINNING].decode("latin-1")  # every byte is a printable one, as far as can be told
+
+
+def recognised(text: str, name: str) -> str | None:
+    """What this text is beyond a text (`page`, `script`, `office`); `name` is what its owner calls it."""
+    name = name.lower()
+    beginning = text[:_BEGINNING].lstrip("\ufeff")
+    first = beginning.lstrip()
+    if _SCRIPT.match(first) or name.endswith(tuple(_SCRIPT_ENDINGS.split())):
+        return "script"
+    if name.endswith(_PAGE_ENDINGS) and _TAG.search(text):
+        return "page"
+    if first.startswith("<"):
+        return _recognised_markup(text, first, name)
+    if _HOST.search(beginning) and not _prose(beginning):
+        return "script"
+    return None
+
+
+def _recognised_markup(text: str, first: str, name: str) -> str | None:
+    if _OFFICE.search(first):
+        return "office"
+    is_xml = bool(_XML.match(first)) or name.endswith(".xml")
+    if is_xml:
+        rest = _without(first, _XML, _COMMENT, _INSTRUCTION, _DOCTYPE)
+        if _ROOT.match(rest) or re.match(r"\s*<!doctype\s+(html|svg)\b", rest, re.IGNORECASE):
+            return "page"
+        return "page" if _RENDERED.search(text) and _RUNS.search(text) else None
+    rest = _without(first, _COMMENT).lstrip()
+    if _PAGE.match(rest):
+        return None if name.endswith(_MARKED_UP) and not _RUNS.search(text) and not _ROOT.match(rest) else "page"
+    if (piece := _PIECE.match(rest)) and not name.endswith(_MARKED_UP):
+        written = piece[1].lower() not in _INLINE and re.search(r"</\w+\s*>", text)
+        return "page" if written or _RUNS.search(text) else None
+    return None
+
+
+def _without(text: str, *beginnings: re.Pattern[str]) -> str:
+    while found := next((m for b in beginnings if (m := b.match(text)) and m.end()), None):
+        text = text[found.end() :]
+    return text
+
+
+def _prose(text: str) -> bool:
+    """Whether this reads as sentences rather than statements."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    statements = sum(bool(_STATEMENT.search(line)) for line in lines)
+    return statements * 2 < len(lines)
