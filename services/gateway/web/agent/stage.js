@@ -147,12 +147,11 @@ export function openStage({ t: first, agent, activity, sound, say, page, onLogou
     drawNews(page.news, t, { chats, acts, overview: Boolean(front), now });
     for (const place of document.querySelectorAll("dialog .news")) drawNews(place, t, { chats, now });
     page.news.parentElement.hidden = !chats.length;
-    clearTimeout(ticking);
-    if (!desk.chats.some(isNew)) return;
-    ticking = setTimeout(tick, TICK);
+    if (desk.chats.some(isNew)) ticking ??= setTimeout(tick, TICK); // not put off by what is drawn meanwhile: each key draws
   }
 
   function tick() {
+    ticking = undefined;
     const desk = work.desk();
     const now = performance.now();
     const fresh = desk.chats.filter((one) => isNew(one) && !one.refusing);
