@@ -26,7 +26,10 @@ from services.tracing import begin_trace
 
 CHUNK = 64 * 1024
 OVERHEAD = 64 * 1024  # of a multipart body beyond its file
-MOST_DISCARDED = 4 * MAX_FILE_BYTES  # read and thrown away so that a browser gets to read the refusal
+MOST_DISCARDED = 4 * MAX_FILE_BYTES  # read and thrown away so that a client that only writes gets to read the refusal
+DISCARDED_SECONDS = 2.0  # in which; what still comes after the answer is thrown away by the server
+PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have come at
+PACE = 4 * 1024  # bytes a second on average; `services/bounds.py` bounds the whole time
 PASSED_HEADERS = (
     "Content-Type",
     "Content-Length",
@@ -62,7 +65,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         actor = await actor_of(request, chat_id)
         limit(uploads, chat_id)
         declared = int(request.headers.get("content-length", "0") or 0)
-        body = request.stream()
+        body = paced(request.stream())
         try:
             if declared > MAX_FILE_BYTES + OVERHEAD:
                 raise _too_large()
@@ -94,9 +97,32 @@ def _too_large() -> Problem:
     return Problem(413, "too_large", "The file is larger than 10 MiB. Send a smaller one, or send it in parts.")
 
 
+async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks. Problem 408 `too_slow` when they come too slowly; only waiting for the client counts."""
+    came, waited = 0, 0.0
+    while True:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(PACE_SECONDS):
+                chunk = await anext(body)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise _too_slow() from None
+        waited += time.monotonic() - began
+        came += len(chunk)
+        if waited > PACE_SECONDS and came < waited * PACE:
+            raise _too_slow()
+        yield chunk
+
+
+def _too_slow() -> Problem:
+    return Problem(408, "too_slow", "The file came too slowly. Try again over a better connection.")
+
+
 async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart) -> Response:
     sent = 0
-    broken: NotMultipart | None = None
+    broken: Exception | None = None
 
     async def bytes_of() -> AsyncIterator[bytes]:
         nonlocal sent, broken
@@ -106,7 +132,7 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart)
                 if sent > MAX_FILE_BYTES:
                     raise _too_large()
                 yield chunk
-        except NotMultipart as error:
+        except (NotMultipart, Problem) as error:
             broken = error
             raise
 
@@ -114,8 +140,6 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart)
     try:
         response = await upstream.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
     except Unavailable as error:
-        if sent > MAX_FILE_BYTES:
-            raise _too_large() from error
         raise broken or unavailable() from error
     except Declined as declined:
         raise passed_on(declined) from declined
@@ -143,7 +167,7 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 async def _discard(body: AsyncIterator[bytes]) -> None:
     left = MOST_DISCARDED
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DISCARDED_SECONDS):
             async for chunk in body:
                 left -= len(chunk)
                 if left < 0:

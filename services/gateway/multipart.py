@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 MOST_HEADER = 16 * 1024
+MOST_BEFORE = 64 * 1024  # bytes of the body before the file: preamble, other fields, headers
+_ESCAPED = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # by browsers, in names (HTML Standard, multipart/form-data encoding)
+_ESCAPE = re.compile("|".join(_ESCAPED))
 
 
 class NotMultipart(Exception):
@@ -56,7 +60,8 @@ class _Parts:
             _, options = parse_options_header(self._value)
             if options.get(b"name") == b"file" and self.name is None:
                 self._in_file = True
-                self.name = options.get(b"filename", b"").decode("utf-8", "replace")
+                name = options.get(b"filename", b"").decode("utf-8", "replace")
+                self.name = _ESCAPE.sub(lambda found: _ESCAPED[found[0]], name)
         self._field, self._value = b"", b""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -69,7 +74,10 @@ class _Parts:
 
 
 async def file_part(content_type: str, body: AsyncIterator[bytes]) -> FilePart:
-    """The part `file` of this body, once its headers were read. Raises `NotMultipart`, while reading its chunks too."""
+    """The part `file` of this body, once its headers were read. Raises `NotMultipart`, while reading its chunks too.
+
+    Of a body without that part no more than `MOST_BEFORE` bytes and one piece are read.
+    """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
@@ -81,8 +89,11 @@ async def file_part(content_type: str, body: AsyncIterator[bytes]) -> FilePart:
         parser = MultipartParser(boundary, callbacks)
     except FormParserError as error:  # a boundary that is too long
         raise NotMultipart from error
+    before = 0
     while parts.name is None:
-        if not await _feed(parser, body):
+        fed = await _feed(parser, body)
+        before += fed
+        if not fed or (parts.name is None and before > MOST_BEFORE):
             raise NotMultipart
     return FilePart(parts.name, _chunks(parser, parts, body))
 
@@ -97,12 +108,13 @@ async def _chunks(parser: MultipartParser, parts: _Parts, body: AsyncIterator[by
             raise NotMultipart
 
 
-async def _feed(parser: MultipartParser, body: AsyncIterator[bytes]) -> bool:
+async def _feed(parser: MultipartParser, body: AsyncIterator[bytes]) -> int:
+    """Give the parser the next piece of the body. Returns its bytes; 0 at the end."""
     async for chunk in body:
         if chunk:
             try:
                 parser.write(chunk)
             except FormParserError as error:
                 raise NotMultipart from error
-            return True
-    return False
+            return len(chunk)
+    return 0

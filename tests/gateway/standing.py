@@ -16,6 +16,7 @@ from fastapi.responses import Response
 
 from deploy.onemachine import ports
 from services import internal, problems, topology
+from services.bounds import BoundedProtocol
 from services.broker import Publisher, declare_topology
 from services.chassis import Service
 from services.contracts import (
@@ -373,6 +374,7 @@ async def gateway_of(settings: Settings, connected: bool = True) -> AsyncIterato
         app,
         host="127.0.0.1",
         port=port,
+        http=BoundedProtocol,
         ws=HeardProtocol,
         ws_max_size=64 * 1024,
         ws_ping_interval=4,

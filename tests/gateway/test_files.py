@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from services import internal
+from services.gateway import files
 from services.internal import MAX_FILE_BYTES
 from tests.gateway.making import AN, CHAT, OTHER
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of
@@ -172,3 +173,45 @@ async def test_a_browser_that_goes_in_the_middle_disturbs_nobody(
     writer.transport.abort()
     assert (await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=CITIZEN))[0] == 201
     assert len(world.others.files[CHAT]) == 1
+
+
+async def test_an_endless_form_without_a_file_is_refused_at_once(client: aiohttp.ClientSession) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        yield b'--grens\r\nContent-Disposition: form-data; name="other"\r\n\r\n'
+        while taken < 400 * MAX_FILE_BYTES:
+            taken += 50_000
+            yield b"x" * 50_000
+
+    headers = {**CITIZEN, "Content-Type": "multipart/form-data; boundary=grens"}
+    answer = await ask(client, "POST", f"{PATH}/attachments", data=endless(), headers=headers)
+    assert answer == (422, "invalid")
+    assert taken < 400 * MAX_FILE_BYTES
+
+
+@pytest.mark.parametrize("before", [b"--grens\r\nX-A: ", HEAD, HEAD + b"x" * 100_000])
+async def test_an_upload_that_hardly_comes_ends(
+    client: aiohttp.ClientSession, before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PACE_SECONDS", 0.5)
+    monkeypatch.setattr(files, "PACE", 1_000_000)
+    monkeypatch.setattr(files, "DISCARDED_SECONDS", 0.1)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield before
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.05)
+
+    headers = {**CITIZEN, "Content-Type": "multipart/form-data; boundary=grens"}
+    answer = await ask(client, "POST", f"{PATH}/attachments", data=trickle(), headers=headers)
+    assert answer == (408, "too_slow")
+
+
+async def test_a_foreign_page_uploads_nothing(world: World, client: aiohttp.ClientSession) -> None:
+    headers = {**CITIZEN, "Origin": "https://evil.example"}
+    answer = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
+    assert answer == (403, "origin_not_allowed")
+    assert CHAT not in world.others.files

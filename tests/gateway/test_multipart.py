@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.multipart import MOST_HEADER, NotMultipart, file_part
+from services.gateway.multipart import MOST_BEFORE, MOST_HEADER, NotMultipart, file_part
 
 TYPE = "multipart/form-data; boundary=grens"
 
@@ -96,3 +96,40 @@ async def test_without_the_field_or_its_end(body: bytes) -> None:
 async def test_headers_without_end_are_not_kept() -> None:
     with pytest.raises(NotMultipart):
         await read(b"--grens\r\nContent-Disposition: " + b"x" * (MOST_HEADER + 1))
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("Offerte %22tuinhuis%22.pdf", 'Offerte "tuinhuis".pdf'),
+        ("a%0D%0Ab.txt", "a\r\nb.txt"),
+        ("100%25 zeker %20 %2F %00 %22.pdf", '100%25 zeker %20 %2F %00 ".pdf'),
+        ("%0a %0d %2522.txt", "%0a %0d %2522.txt"),
+        ("50%.txt", "50%.txt"),
+    ],
+)
+async def test_what_browsers_escape_in_a_name_is_undone_and_nothing_else(sent: str, name: str) -> None:
+    assert (await read(form((f'name="file"; filename="{sent}"', b"x"))))[0] == name
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"x" * 1_000,  # a preamble
+        b"\r\n",
+        b'--grens\r\nContent-Disposition: form-data; name="other"\r\n\r\n' + b"x" * 1_000 + b"\r\n",
+        b"--grens\r\nX-A: b\r\n\r\n\r\n",
+    ],
+)
+async def test_a_form_without_a_file_is_not_read_on_for_ever(endless: bytes) -> None:
+    taken = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += len(endless)
+            yield endless
+
+    with pytest.raises(NotMultipart):
+        await file_part(TYPE, body())
+    assert taken <= MOST_BEFORE + len(endless)
