@@ -86,11 +86,20 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         return await _pass(upstream, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
 
     @app.get("/api/chats/{chat_id}/transcript")
-    async def transcript(request: Request, chat_id: str, format: Annotated[str, Query()] = "txt") -> Response:
-        """The conversation as a download: txt, html, pdf or json, complete up to now."""
+    async def transcript(
+        request: Request, chat_id: str, format: Annotated[str, Query()] = "txt", lang: Annotated[str, Query()] = ""
+    ) -> Response:
+        """The conversation as a download: txt, html, pdf or json, complete up to now.
+
+        To agents and supervisors it speaks in their language: `lang`, else `Accept-Language`.
+        """
         actor = await actor_of(request, chat_id)
         limit(downloads, chat_id)
-        return await _pass(upstream, f"/chats/{chat_id}/transcript?format={quote(format[:20], safe='')}", actor)
+        path = f"/chats/{chat_id}/transcript?format={quote(format[:20], safe='')}"
+        if actor.party == Party.AGENT.value:
+            languages = request.headers.get("accept-language", "")[:200]
+            path += f"&lang={quote(lang[:20], safe='')}&languages={quote(languages, safe='')}"
+        return await _pass(upstream, path, actor)
 
 
 def _too_large() -> Problem:

@@ -19,11 +19,11 @@ from pymongo.errors import PyMongoError
 
 from services import internal, problems
 from services.chassis import caller
-from services.contracts import Record
+from services.contracts import Party, Record
 from services.departments import Departments
 from services.problems import Problem
 from services.tokens import Actor
-from services.transcripts import conversations, counting, rendering
+from services.transcripts import conversations, counting, perspective, rendering
 from services.transcripts.access import Chat, refusal, uploader_of
 from services.transcripts.attachments.names import disposition
 from services.transcripts.checking import Checker
@@ -195,9 +195,14 @@ def _add_downloads(app: FastAPI, desk: Desk) -> None:
         chat_id: str,
         format_: Annotated[Format, Query(alias="format")] = Format.TXT,
         at_least: Annotated[int, Query(ge=0)] = 0,
+        lang: Annotated[str, Query()] = "",
+        languages: Annotated[str, Query()] = "",
     ) -> Response:
-        _, chat = await desk.admit(request, chat_id)
+        actor, chat = await desk.admit(request, chat_id)
         conversation = await conversations.transcript(desk.store, chat, desk.departments, at_least)
+        if actor.party == Party.AGENT and format_ is not Format.JSON:
+            language = perspective.language_of(lang, languages, chat.locale)
+            conversation = perspective.of_office(conversation, language, desk.departments)
         content = await desk.render(format_, conversation)
         name = rendering.file_name(conversation, format_.value, desk.zone)
         headers = {**_DOWNLOAD, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}

@@ -81,8 +81,8 @@ def file_size(size: int, locale: str) -> str:
 
 
 def who(entry: Entry, locale: str) -> str:
-    """The name over a message: the person's own, else what the party is called."""
-    label = word(locale, entry.party.value)
+    """The name over a message: the person's own, else what the party is called (`perspective.py` may say otherwise)."""
+    label: str = getattr(entry, "label", None) or word(locale, entry.party.value)
     if entry.name is None or entry.party.value == "system":
         return label
     return f"{entry.name} ({label.lower()})"
