@@ -14,17 +14,16 @@ from datetime import datetime, timedelta
 
 import structlog
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
 from prometheus_client import Gauge
 
-from services.broker import Link, given_up_is_failure, underlay
+from services.broker import Link, underlay
+from services.broker_errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.clock import utcnow
 
 log = structlog.get_logger()
 
 LOOK_EVERY = 5.0  # seconds
 STALE = timedelta(seconds=3 * LOOK_EVERY)  # after which a queue that was not looked into counts as not empty
-LOST = (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError)
 OLDEST = Gauge(
     "eloket_queue_oldest_seconds",
     "No message of this durable queue has stood there, or is in hand, for longer",
@@ -106,17 +105,22 @@ class Backlog:
         self._channel = channel
 
     async def _look_for_ever(self) -> None:
+        unknown = UnknownErrors(f"{self._service}.backlog")
         while True:
             await self._link.up.wait()
             try:
                 with given_up_is_failure():
                     await self.look()
-            except LOST as error:
+                unknown.clear()
+            except BROKER_ERRORS as error:
                 log.info("queues_not_seen", error=type(error).__name__)
+            except Exception as error:
+                unknown.note(error)
+                unknown.check()
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Asks how many messages wait in each queue. Raises one of `LOST` when the broker is away."""
+        """Asks how many messages wait in each queue. Raises one of `BROKER_ERRORS` when the broker is away."""
         assert self._channel is not None
         channel = await underlay(self._channel)
         # Without limits of their own: a question given up half-way would leave its channel in disorder.

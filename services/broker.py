@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 from pamqp.commands import Basic
 from prometheus_client import Counter
 from yarl import URL
 
 from services import topology
+from services.broker_errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.contracts import Fact, encode
 from services.tracing import begin_span, traceparent, within
 
 log = structlog.get_logger()
 
-FAILURES = (TimeoutError, *CONNECTION_EXCEPTIONS, aio_pika.exceptions.AMQPError, ChannelInvalidStateError)
 CONNECT_TIMEOUT = 3.0  # while packets are swallowed an attempt tells nothing: soon another
 PREPARE_TIMEOUT = 15.0
 CONFIRM_TIMEOUT = 5.0
@@ -53,21 +51,6 @@ def with_heartbeat(url: str) -> str:
     return url if "heartbeat" in address.query else str(address.update_query(heartbeat=HEARTBEAT))
 
 
-@contextlib.contextmanager
-def given_up_is_failure() -> Iterator[None]:
-    """Raises `ConnectionError` where the task was cancelled and nobody asked for it.
-
-    The library cancels whatever still waits on a connection that it gives up, in whichever task that is.
-    """
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise ConnectionError("the connection was given up") from None
-
-
 class Link:
     """A connection with one channel, made again after each loss (0.2 to 1 s later, spread at random).
 
@@ -83,6 +66,7 @@ class Link:
     ) -> None:
         self._url, self._name, self._prepare, self._lost = with_heartbeat(url), name, prepare, lost
         self.up = asyncio.Event()
+        self._unknown = UnknownErrors(name)
         self._began: float | None = None
         self._unanswered = False  # the last attempt failed, and not because the broker refused us
 
@@ -96,17 +80,23 @@ class Link:
         return late and self._unanswered and not self.up.is_set()
 
     async def run(self) -> None:
-        """Keeps the link until it is cancelled, then closes it."""
+        """Keeps the link until it is cancelled, then closes it. Raises an unknown error that came too often."""
         failures, self._began = 0, time.monotonic()
         while True:
             try:
                 with given_up_is_failure():
                     failures = 0 if await self._once() else failures + 1
-            except FAILURES as error:
+                if not failures:
+                    self._unknown.clear()
+            except BROKER_ERRORS as error:
                 failures += 1
                 self._unanswered = not isinstance(error, REFUSALS)
                 if failures == 1:
                     log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
+            except Exception as error:
+                self._unanswered = False
+                self._unknown.note(error)
+                self._unknown.check()
             finally:
                 if self.up.is_set():
                     self.up.clear()
@@ -132,9 +122,19 @@ class Link:
             log.warning("broker_link_lost", link=self._name)
             return True
         finally:
-            with contextlib.suppress(*FAILURES), given_up_is_failure():
-                async with asyncio.timeout(2):
-                    await connection.close()
+            await _close(connection)
+
+
+async def _close(connection: aio_pika.Connection) -> None:
+    """Whatever comes of it: what was the matter with the connection is told by another error."""
+    try:
+        with given_up_is_failure():
+            async with asyncio.timeout(2):
+                await connection.close()
+    except BROKER_ERRORS:
+        pass
+    except Exception:
+        log.exception("connection_not_closed")
 
 
 async def find_topology(channel: AbstractChannel, service: str) -> AbstractExchange:
@@ -181,9 +181,13 @@ class Publisher:
         self._service, self._given = service, given
         self._channel: aiormq.Channel | None = None
         self.link = Link(url, f"{service}.publisher", self._prepare, self._forget)
+        self._unknown = UnknownErrors(f"{service}.publisher")
 
     async def run(self) -> None:
-        await self.link.run()
+        """Keeps its connection until cancelled. Raises an unknown error that came too often when facts were told."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.link.run())
+            group.create_task(self._unknown.watch())
 
     @property
     def up(self) -> bool:
@@ -201,9 +205,14 @@ class Publisher:
         try:
             with given_up_is_failure():
                 await _publish(channel, fact, trace, limit)
-        except FAILURES as error:
+        except BROKER_ERRORS as error:
             UNCONFIRMED.labels(fact.type).inc()
             raise Unconfirmed(type(error).__name__) from error
+        except RuntimeError as error:
+            UNCONFIRMED.labels(fact.type).inc()
+            self._unknown.note(error)
+            raise Unconfirmed(type(error).__name__) from error
+        self._unknown.clear()
         _published(fact.type).inc()
 
     async def tell_all(self, facts: Sequence[tuple[Fact, object]]) -> None:
@@ -220,14 +229,20 @@ class Publisher:
         try:
             with given_up_is_failure():
                 told = await asyncio.gather(*publishing, return_exceptions=True)
-        except FAILURES as error:
+        except BROKER_ERRORS as error:
             told = [error] * len(facts)
         failed = [outcome for outcome in told if isinstance(outcome, BaseException)]
         for (fact, _), outcome in zip(facts, told, strict=True):
             (UNCONFIRMED.labels if isinstance(outcome, BaseException) else _published)(fact.type).inc()
         for failure in failed:
-            if not isinstance(failure, (*FAILURES, asyncio.CancelledError)):  # the library cancels what it gives up
+            if isinstance(failure, RuntimeError) and not isinstance(failure, BROKER_ERRORS):
+                self._unknown.note(failure)
+            elif not isinstance(
+                failure, (*BROKER_ERRORS, asyncio.CancelledError)
+            ):  # the library cancels what it gives up
                 raise failure
+        if not failed:
+            self._unknown.clear()
         if failed:
             raise Unconfirmed(type(failed[0]).__name__) from failed[0]
 
@@ -272,7 +287,7 @@ async def _publish(channel: aiormq.Channel, fact: Fact, trace: object, limit: fl
     headers: dict[str, object] = {"traceparent": begun.place.traceparent if begun else header or traceparent()}
     if copies := topology.copies(fact):
         headers["CC"] = copies
-    with within(begun, end=True):
+    with within(begun, end=True), given_up_is_failure():
         await channel.basic_publish(
             encode(fact),
             exchange=topology.EXCHANGE,

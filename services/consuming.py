@@ -20,7 +20,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitMessage, RabbitQueue
 from faststream.rabbit.subscriber import RabbitSubscriber
@@ -31,7 +30,8 @@ from pymongo.errors import PyMongoError
 from services import topology
 from services.backlog import Waiting
 from services.beginning import Beginning
-from services.broker import CONNECT_TIMEOUT, Unconfirmed, given_up_is_failure, with_heartbeat
+from services.broker import CONNECT_TIMEOUT, Unconfirmed, with_heartbeat
+from services.broker_errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.contracts import Fact, decode
 from services.tracing import begin_trace, span
 
@@ -48,7 +48,6 @@ SLOW_START = 5
 PREFETCH = 50
 WIDEN_LIMIT, CANCEL_LIMIT = 10.0, 2.0
 BAD_DAY_ERRORS = (PyMongoError, Unconfirmed)
-CONNECTION_ERRORS = (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError)
 HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
 
 
@@ -95,6 +94,7 @@ class Consumers:
         self._in_hand = 0
         self._over = asyncio.Event()  # these subscribers are to be stopped and begun anew
         self._draining = asyncio.Event()
+        self._starting, self._widening = UnknownErrors("consumers"), UnknownErrors("consumers.widen")
         self._changing = asyncio.Lock()  # held while consumers are cancelled or begun
 
     def add(self, queue: topology.Queue, handler: Handler, prefetch: int = PREFETCH) -> None:
@@ -110,7 +110,7 @@ class Consumers:
         return up and self._begun and all(_consumes(s) for s in self._subscribers)
 
     async def run(self) -> None:
-        """Consumes until cancelled. Call it when the topology is declared."""
+        """Consumes until cancelled. Call it when the topology is there. Raises an unknown error that came often."""
         try:
             await self._run()
         finally:
@@ -124,9 +124,16 @@ class Consumers:
             try:
                 with given_up_is_failure():
                     await self._start()
+                self._starting.clear()
                 await self._over.wait()
-            except CONNECTION_ERRORS as error:
+                self._widening.check()
+            except BROKER_ERRORS as error:
                 log.warning("consumers_failed", error=type(error).__name__)
+                await asyncio.sleep(random.uniform(0.5, 1.5))
+            except Exception as error:
+                self._widening.check()
+                self._starting.note(error)
+                self._starting.check()
                 await asyncio.sleep(random.uniform(0.5, 1.5))
             log.error("consumers_stopped")
             await self._stop()
@@ -136,9 +143,14 @@ class Consumers:
         """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
         async with self._changing:
             for subscriber in self._subscribers:
-                with contextlib.suppress(*CONNECTION_ERRORS), given_up_is_failure():
-                    async with asyncio.timeout(CANCEL_LIMIT):
-                        await _cancel(subscriber)
+                try:
+                    with given_up_is_failure():
+                        async with asyncio.timeout(CANCEL_LIMIT):
+                            await _cancel(subscriber)
+                except BROKER_ERRORS:
+                    pass
+                except Exception:  # what is in hand is to be finished all the same
+                    log.exception("consumer_not_cancelled")
             self._draining.set()  # last: what is given back now must not come back here
         end = time.monotonic() + patience
         while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
@@ -178,8 +190,10 @@ class Consumers:
             try:
                 with given_up_is_failure():
                     await broker.stop()
-            except CONNECTION_ERRORS as error:
+            except BROKER_ERRORS as error:
                 log.info("consumers_dropped", error=type(error).__name__)
+            except Exception:
+                log.exception("consumers_not_stopped")
 
     def _deliver(
         self,
@@ -239,8 +253,12 @@ class Consumers:
             with given_up_is_failure():
                 async with asyncio.timeout(WIDEN_LIMIT), self._changing:
                     await self._consume_wide(prefetch, subscriber)
-        except CONNECTION_ERRORS as error:
+            self._widening.clear()
+        except BROKER_ERRORS as error:
             log.warning("consumer_lost", queue=queue.name, error=type(error).__name__)
+            self._over.set()
+        except Exception as error:
+            self._widening.note(error)
             self._over.set()
 
     async def _consume_wide(self, prefetch: int, subscriber: RabbitSubscriber) -> None:

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aio_pika
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError
 
 from deploy.dead_letters.address import broker_url
 from deploy.dead_letters.letters import REASONS, UNKNOWN, Letter, tally, when, with_content, without_content
 from deploy.dead_letters.looking import Busy, Found, Pile, connected, opened
 from deploy.onemachine.settings import Refusal
 from services import topology
+from services.broker_errors import BROKER_ERRORS
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted({queue.service for queue in topology.QUEUES})
@@ -30,7 +30,6 @@ WEARS_OUT = (
     "RabbitMQ 4 drops a letter that was looked at 20 times: tell it not to, with a policy `delivery-limit` of -1 "
     "for the queues *.dead-letters"
 )
-BAD_DAYS = (TimeoutError, OSError, *CONNECTION_EXCEPTIONS, AMQPError)
 
 
 def main() -> int:
@@ -49,7 +48,7 @@ def main() -> int:
         return asyncio.run(_do(url, options))
     except Busy:
         print("refused: somebody else is looking at these letters: try again in a minute", file=sys.stderr)
-    except BAD_DAYS as error:
+    except BROKER_ERRORS as error:
         print(f"refused: the broker does not answer, or does not allow it ({type(error).__name__})", file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped: what was only looked at is back where it was", file=sys.stderr)

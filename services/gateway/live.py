@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractQueue
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
 from aiormq.abc import DeliveredMessage
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, given_up_is_failure, prepare_topology, underlay
+from services.broker import Link, prepare_topology, underlay
+from services.broker_errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.contracts import Fact, decode
 from services.gateway.upstream import Unavailable
 from services.tracing import span
@@ -124,6 +124,7 @@ class Live:
             self._heard(fact)
 
     async def _reconcile(self) -> None:
+        unknown = UnknownErrors("gateway.bindings")
         while True:
             try:
                 async with asyncio.timeout(5):
@@ -135,8 +136,14 @@ class Live:
                 with given_up_is_failure():
                     await self._bind_wanted()
                     await self._unbind_late()
-            except (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError) as error:
+                unknown.clear()
+            except BROKER_ERRORS as error:
                 log.warning("bindings_not_changed", error=type(error).__name__)
+                await asyncio.sleep(0.2)
+                self._change.set()
+            except Exception as error:
+                unknown.note(error)
+                unknown.check()
                 await asyncio.sleep(0.2)
                 self._change.set()
             BOUND.set(len(self._bound))

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
 from pydantic import ValidationError
 
 from services import topology
-from services.broker import Link, Publisher, given_up_is_failure
+from services.broker import Link, Publisher
+from services.broker_errors import BROKER_ERRORS, given_up_is_failure
 from services.contracts import Fact, GatewayConnections, ListenerEcho, decode
 from services.liveness import Liveness
 
@@ -87,7 +87,7 @@ class Citizens:
             with given_up_is_failure():
                 async with asyncio.timeout(2):
                     queue = await channel.declare_queue(topology.ROUTING_CHATS.name, passive=True)
-        except (TimeoutError, *CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError):
+        except BROKER_ERRORS:
             return -1
         return queue.declaration_result.message_count or 0
 

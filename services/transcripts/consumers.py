@@ -22,11 +22,12 @@ from pydantic import ValidationError
 from services import topology
 from services.backlog import Waiting
 from services.beginning import Beginning
-from services.broker import Link, given_up_is_failure, underlay
+from services.broker import Link, underlay
+from services.broker_errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.consuming import FIRST_DELAY, HANDLED, LONGEST_DELAY, SLOW_START, BadDay, until_probe_succeeds
 from services.transcripts.parcels import Delivery, Parcel, finish, late, once_more, unpack
 from services.transcripts.recording import Recorder, Verdict
-from services.transcripts.settling import LOST, Settling
+from services.transcripts.settling import Settling
 
 log = structlog.get_logger()
 
@@ -44,6 +45,7 @@ class MessageConsumer:
         # One replica gets all that it has room for, the next one what is left (RabbitMQ manual, consumer priorities):
         # two that take turns in a chat find each other's entries in the way.
         self._priority = random.randrange(1, 1 << 31)
+        self._unknown = UnknownErrors(QUEUE.name)
         self._link: Link | None = None
         self._channel: aiormq.Channel | None = None
         self._tag: str | None = None
@@ -69,7 +71,7 @@ class MessageConsumer:
         try:  # without a limit of its own: a question given up half-way would leave its channel in disorder
             with given_up_is_failure():
                 found = await channel.queue_declare(QUEUE.name, passive=True)
-        except LOST as error:
+        except BROKER_ERRORS as error:
             log.info("queue_not_seen", error=type(error).__name__)
             return False
         return not found.message_count
@@ -95,7 +97,8 @@ class MessageConsumer:
 
     async def _until_bad_day(self) -> None:
         self._link = Link(self._url, QUEUE.name, self._prepare, self._lost)
-        tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._work())]
+        ours = (self._link.run(), self._work(), self._unknown.watch())
+        tasks = [asyncio.create_task(one) for one in ours]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -119,7 +122,7 @@ class MessageConsumer:
             return
         async with asyncio.timeout(30):
             self._channel = await underlay(channel)
-            self._settling = Settling(self._channel)
+            self._settling = Settling(self._channel, self._unknown)
             await self._consume(PREFETCH if self._done >= SLOW_START else 1)
         self.beginning.begun()
 
@@ -153,7 +156,7 @@ class MessageConsumer:
             try:
                 with given_up_is_failure():
                     await channel.basic_cancel(tag)
-            except LOST as error:
+            except BROKER_ERRORS as error:
                 log.info("cancel_failed", error=type(error).__name__)
 
     async def _widen(self) -> None:
@@ -165,7 +168,7 @@ class MessageConsumer:
         try:
             with given_up_is_failure():
                 await self._consume(PREFETCH)
-        except (*LOST, AssertionError) as error:
+        except (*BROKER_ERRORS, AssertionError) as error:
             log.info("widen_failed", error=type(error).__name__)  # the channel is gone: the next one starts wide
 
     # ── the batches ──────────────────────────────────────────────────────────────────────────────────────────────────

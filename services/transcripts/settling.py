@@ -11,17 +11,15 @@ from collections.abc import Sequence
 
 import aiormq
 import structlog
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError
 
 from services import topology
-from services.broker import given_up_is_failure
+from services.broker_errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.consuming import HANDLED
 from services.transcripts.parcels import Parcel, acknowledged_together
 
 log = structlog.get_logger()
 
 COMPANY = 0.02  # seconds
-LOST = (*CONNECTION_EXCEPTIONS, AMQPError, ChannelInvalidStateError)
 _DONE = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "done")
 _DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_lettered")
 
@@ -29,8 +27,9 @@ _DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_letter
 class Settling:
     """Of one channel; another one, for what is delivered after a loss."""
 
-    def __init__(self, channel: aiormq.Channel) -> None:
-        self._channel = channel
+    def __init__(self, channel: aiormq.Channel, unknown: UnknownErrors) -> None:
+        """`unknown` counts errors that nobody foresaw, over all channels of one consumer."""
+        self._channel, self._unknown = channel, unknown
         self._open: set[int] = set()  # tags of what is neither acknowledged nor rejected, nor about to be
         self._done: list[int] = []
         self._acknowledging: asyncio.Task[None] | None = None
@@ -49,8 +48,11 @@ class Settling:
             with given_up_is_failure():
                 for parcel in (p for p in mine if p.rejected):
                     await self._channel.basic_reject(parcel.tag, requeue=parcel.given_back, wait=False)
-        except LOST as error:
+        except BROKER_ERRORS as error:
             log.info("not_settled", error=type(error).__name__)
+            return []
+        except Exception as error:
+            await self._begin_anew(error)
             return []
         done = [p for p in mine if not p.rejected]
         handled = [p for p in mine if not p.given_back]
@@ -73,8 +75,22 @@ class Settling:
                 for tag in done:
                     if tag > (up_to or 0):
                         await self._channel.basic_ack(tag, wait=False)
-        except LOST as error:
+            self._unknown.clear()
+        except BROKER_ERRORS as error:
             log.info("not_acknowledged", error=type(error).__name__)
+        except Exception as error:
+            await self._begin_anew(error)
+
+    async def _begin_anew(self, error: Exception) -> None:
+        """Closes the channel, so that what was not settled on it is delivered again on a new one, and found done."""
+        self._unknown.note(error)
+        try:
+            with given_up_is_failure():
+                await self._channel.close()
+        except BROKER_ERRORS:
+            pass
+        except Exception:
+            log.exception("channel_not_closed")
 
     async def _acknowledge_soon(self) -> None:
         await asyncio.sleep(COMPANY)

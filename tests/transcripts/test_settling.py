@@ -8,6 +8,7 @@ import aiormq
 import pytest
 from aiormq.abc import DeliveredMessage
 
+from services.broker_errors import UnknownErrors
 from services.contracts import Fact
 from services.transcripts import settling as module
 from services.transcripts.parcels import Parcel
@@ -46,7 +47,7 @@ def channel() -> Channel:
 
 @pytest.fixture
 def settling(channel: Channel) -> Settling:
-    made = Settling(cast(aiormq.Channel, channel))
+    made = Settling(cast(aiormq.Channel, channel), UnknownErrors("test"))
     for tag in range(1, 10):
         made.delivered(tag)
     return made

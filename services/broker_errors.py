@@ -1,0 +1,95 @@
+"""Which errors mean that the broker is away, and what becomes of those that nobody foresaw.
+
+aio-pika and aiormq also say with a bare `RuntimeError` that a connection or channel is lost, and so does uvloop of a
+transport; `given_up_is_failure` makes a `ConnectionError` of those by their texts. Every other `RuntimeError` is a
+fault in the program: it is never taken for a lost connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+
+import structlog
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from pamqp.exceptions import PAMQPException
+
+log = structlog.get_logger()
+
+BROKER_ERRORS = (TimeoutError, OSError, StopAsyncIteration, PAMQPException, AMQPError, ChannelInvalidStateError)
+MOST_IN_A_ROW = 5
+WITHIN = 300.0  # seconds
+# aio-pika 10: connection.py, channel.py, robust_connection.py; aiormq 7: connection.py; uvloop: handles/handle.pyx.
+_LOST = re.compile(
+    r"^Connection (was not opened|is not ready)$"
+    r"|^Can't initialize closed channel$"
+    r"|^No active transport for connection "
+    r"|^<(Robust)?Connection: .* connection closed$"
+    r"|^Connect method called but connection "
+    r"|^<Connection: .* closed$"
+    r"|^unable to perform operation on <.*>; the handler is closed$",
+    re.DOTALL,
+)
+
+
+@contextlib.contextmanager
+def given_up_is_failure() -> Iterator[None]:
+    """Raises `ConnectionError` where a library says in its own way that the connection is lost.
+
+    It cancels whatever still waits on a connection that it gives up, in whichever task that is; or it raises a
+    `RuntimeError` with one of the known texts. A cancellation that somebody asked for passes, as does any other error.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection was given up") from None
+    except RuntimeError as error:
+        if isinstance(error, ChannelInvalidStateError) or not _LOST.search(str(error.args[0]) if error.args else ""):
+            raise
+        raise ConnectionError("the connection is closed") from error
+
+
+class UnknownErrors:
+    """Errors that nobody foresaw, of one loop that goes on after them: logged with traceback, and bounded in number.
+
+    Five in a row within 300 s are too many: what fails each time is a fault in the program and not of the broker, and
+    the service ends (exit 70) instead of trying for ever.
+    """
+
+    def __init__(self, where: str) -> None:
+        """`where`: the loop's name in the log."""
+        self._where = where
+        self._times: list[float] = []
+        self._last: Exception | None = None
+        self._too_many = asyncio.Event()
+
+    def note(self, error: Exception) -> None:
+        """One more; it is logged with its traceback."""
+        log.error("unknown_error", where=self._where, in_a_row=len(self._times) + 1, exc_info=error)
+        now = time.monotonic()
+        self._times = [*(at for at in self._times if now - at < WITHIN), now]
+        self._last = error
+        if len(self._times) >= MOST_IN_A_ROW:
+            self._too_many.set()
+
+    def clear(self) -> None:
+        """The work succeeded: the next one is the first in its row again."""
+        if self._times:
+            self._times.clear()
+
+    def check(self) -> None:
+        """Raises the last error when there were too many."""
+        if self._too_many.is_set():
+            assert self._last is not None
+            raise self._last
+
+    async def watch(self) -> None:
+        """Waits until there are too many, then raises the last of them."""
+        await self._too_many.wait()
+        self.check()
