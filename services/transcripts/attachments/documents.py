@@ -15,6 +15,8 @@ def inspect(content: bytes) -> tuple[Kind, set[Finding]]:
         found = _inspect(Archive(content, Budget()), 0)
     except BadArchive as error:
         raise Refused(Reason.NOT_ALLOWED, f"archive: {error}") from error
+    if found and found[0] is None and Finding.MACROS in found[1]:
+        raise Refused(Reason.MACROS, "a type of document that is made for macros")
     if found is None or found[0] is None:
         raise Refused(Reason.NOT_ALLOWED, "archive that is no document")
     return found[0], found[1]
