@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     api.install_chats(app, starting, departments, settings)
     api.install_agents(app, upstream, departments, settings)
-    ending.install(app, publisher, service.keys, settings)
+    ending.install(app, publisher, departments, service.keys, settings)
     questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
     assignments.install(app, upstream, departments)
     files.install(app, upstream, service.keys, departments, settings)

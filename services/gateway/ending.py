@@ -10,8 +10,9 @@ from fastapi.responses import Response
 
 from services.broker import Publisher, Unconfirmed
 from services.contracts import CloseReason, CloseRequested
+from services.departments import Departments
 from services.gateway.limits import ENDINGS_PER_CHAT, Buckets
-from services.gateway.requests import limited, problems_of, require_chat_token, unavailable
+from services.gateway.requests import limited, problems_of, require_chat_token, require_origin, unavailable
 from services.gateway.settings import Settings
 from services.tokens import Keys
 from services.tracing import begin_trace
@@ -19,9 +20,9 @@ from services.tracing import begin_trace
 log = structlog.get_logger()
 
 
-def install(app: FastAPI, publisher: Publisher, keys: Keys, settings: Settings) -> None:
+def install(app: FastAPI, publisher: Publisher, departments: Departments, keys: Keys, settings: Settings) -> None:
     """`DELETE /api/chats/{chat_id}`."""
-    buckets = Buckets(ENDINGS_PER_CHAT)
+    buckets, origins = Buckets(ENDINGS_PER_CHAT), departments.origins()
 
     @app.delete(
         "/api/chats/{chat_id}",
@@ -31,6 +32,7 @@ def install(app: FastAPI, publisher: Publisher, keys: Keys, settings: Settings) 
     async def end(request: Request, chat_id: str) -> Response:
         """Ends the chat for its citizen, as the frame `close` does. A repeat, or a chat that has ended, is 204 too."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        require_origin(request, origins, settings)
         require_chat_token(request, keys, chat_id)
         if settings.rate_limits == "on":
             limited(buckets.retry_after(chat_id, time.monotonic()))

@@ -33,6 +33,12 @@ async def test_only_the_token_of_this_chat_ends_it(world: World, client: Client)
     assert [one.chat_id for one in await world.hear(CloseRequested)] == [OTHER]
 
 
+async def test_a_page_of_another_site_ends_nothing(world: World, client: Client) -> None:
+    bearer = {"Authorization": f"Bearer {KEYS.chat_token(CHAT)}", "Origin": "https://evil.example"}
+    status, body, _ = await client.ask("DELETE", PATH, **bearer)
+    assert (status, body["code"]) == (403, "origin_not_allowed")
+
+
 async def test_presses_without_end_are_refused_with_the_time_to_wait(world: World) -> None:
     settings = world.settings.model_copy(update={"rate_limits": "on"})
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:

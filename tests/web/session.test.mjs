@@ -186,6 +186,23 @@ test("a long outage is told as one, and what the agent wrote meanwhile is read o
   assert.deepEqual([it.link.trouble, it.chat.messages.length], ["long", 1]);
 });
 
+test("a connection that comes and goes without a welcome is none, however often it opens", async (t) => {
+  const flapping = async (page, ms) => {
+    for (let left = ms; left > 0; left -= 500) {
+      if (page.last().readyState === 0) page.last().accept();
+      if (page.last().readyState === 1) page.last().drop();
+      await pass(500);
+    }
+  };
+  const it = joined(t);
+  await flapping(it, 12_000);
+  assert.equal(it.link.trouble, "unreached");
+  await reached(it, ...WELCOME);
+  assert.equal(it.link.trouble, null);
+  await flapping(it, 35_000);
+  assert.equal(it.link.trouble, "long");
+});
+
 test("something on the way that closes as if the chat had ended does not end it", async (t) => {
   const it = joined(t);
   it.last().accept(...WELCOME);

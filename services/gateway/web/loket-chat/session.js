@@ -82,9 +82,10 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     reopening = setTimeout(() => connection.open(), Math.random() * Math.min(20_000, 1_000 * 2 ** premature++));
   }
 
+  // Counted from the first loss: a connection that comes and goes without a welcome is none.
   function watch(ms, kind) {
-    clearTimeout(trouble);
-    trouble = setTimeout(() => {
+    trouble ??= setTimeout(() => {
+      trouble = undefined;
       link = { ...link, trouble: kind };
       change(chat);
       if (!chat.closed) ask();
@@ -158,7 +159,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
       backlog = frame.last_seq;
       premature = asks = 0;
       link = { ...link, trouble: null };
-      clearTimeout(trouble);
+      trouble = void clearTimeout(trouble);
       clearTimeout(asking);
     }
     if (frame.type === "closed") known();
