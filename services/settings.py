@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.departments import parse_hours
 
 EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): restarting will not help
+MIB = 1024 * 1024
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -49,6 +50,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning"] = told("the least that is logged", "info")
     rate_limits: Literal["on", "off"] = told("`off` turns every abuse limit off", "on")
     connections_most: int = told("connections that one process takes at a time; 0: any number", 20_000, ge=0)
+    attachment_bytes: int = told("bytes of one file, at most", 10 * MIB, ge=1)
+    attachment_count: int = told("files of one chat, at most", 20, ge=1)
+    attachment_total: int = told("bytes of all files of one chat, at most", 50 * MIB, ge=1)
+    citizen_access: float = told("seconds for which a citizen reaches a closed chat", 48 * 3600.0, gt=0)
     facts_together: Literal["on", "off"] = told(
         "under load several messages share one broker message; every replica must be of 1.1 or later", "off"
     )

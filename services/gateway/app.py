@@ -15,7 +15,7 @@ from services.chassis import Service
 from services.clock import CLOCK
 from services.contracts import ButtonChanged, CitizenPresence
 from services.departments import load_departments
-from services.gateway import api, assignments, ending, files, pages, questions, sockets
+from services.gateway import api, assignments, ending, files, page_settings, pages, questions, sockets
 from services.gateway.agents import Agents
 from services.gateway.allowances import Allowances
 from services.gateway.buttons import Buttons
@@ -122,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     api.install_chats(app, starting, departments, settings)
     api.install_agents(app, upstream, departments, settings)
+    page_settings.install(app, settings)
     ending.install(app, publisher, departments, service.keys, settings)
     questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
     assignments.install(app, upstream, departments)

@@ -15,7 +15,7 @@ from babel.dates import format_date, get_day_names
 from services.departments import LOCALES, Contact, Department, Span, parse_hours
 from services.gateway.infofiche_words import BABEL, DAY, OWN_NAMES, WORDS
 
-ZONE = ZoneInfo("Europe/Brussels")
+ZONE = ZoneInfo("Europe/Brussels")  # of which the words have a name of their own
 REASONS = ("available", "closed", "busy", "no_agents", "unknown")
 
 
@@ -27,11 +27,13 @@ def render(
     *,
     office_hours: str = "Mon-Fri 09:00-17:00",
     holidays: bool = True,
+    zone: ZoneInfo = ZONE,
 ) -> str:
     """The whole page; nothing of the configuration gets into it as markup, and it needs no inline script or style.
 
     `button` is the answer of `GET /api/button`; `now` is aware; a locale that we do not have reads Dutch.
-    `office_hours` are those of a department that names none; `holidays`: whether public holidays close the chat.
+    `office_hours` are those of a department that names none; `holidays`: whether public holidays close the chat;
+    `zone`: the time zone of all hours.
     """
     locale = locale if locale in LOCALES else "nl"
     words = WORDS[locale]
@@ -55,8 +57,8 @@ def render(
 <h1>{name}</h1>
 </header>
 <main>
-{_state(department, button, locale, now)}
-{_opening(department, hours, locale, now, holidays)}
+{_state(department, button, locale, now.astimezone(zone))}
+{_opening(department, hours, locale, now.astimezone(zone), holidays)}
 {_contacts(department, locale)}
 </main>
 </body>
@@ -89,7 +91,7 @@ data-revision="{escape(str(button.get("revision", 0)))}">
 <p class="colour"><span class="sign" aria-hidden="true"></span><strong>{escape(words[colour])}</strong></p>
 <p>{" ".join(escape(line) for line in lines)}</p>
 </div>
-<p id="as-of" class="small">{escape(words["as_of"].format(time=f"{now.astimezone(ZONE):%H:%M}"))}</p>
+<p id="as-of" class="small">{escape(words["as_of"].format(time=f"{now:%H:%M}"))}</p>
 <p id="not-live" class="small" role="status" hidden>{escape(words["not_live"])}</p>
 </section>"""
 
@@ -104,9 +106,9 @@ def _moment(value: object) -> datetime | None:
 
 
 def when(moment: datetime, locale: str, now: datetime) -> str:
-    """`vandaag om 13:00`, `morgen om 09:00`, `op maandag 23 november om 09:00`: Brussels time, as seen from `now`."""
-    words, local = WORDS[locale], moment.astimezone(ZONE)
-    days = (local.date() - now.astimezone(ZONE).date()).days
+    """`vandaag om 13:00`, `morgen om 09:00`, `op maandag 23 november om 09:00`: in the time zone of `now`."""
+    words, local = WORDS[locale], moment.astimezone(now.tzinfo)
+    days = (local.date() - now.date()).days
     clock = f"{local:%H:%M}"
     if days in (0, 1):
         return words["today" if days == 0 else "tomorrow"].format(time=clock)
@@ -115,7 +117,8 @@ def when(moment: datetime, locale: str, now: datetime) -> str:
 
 def _opening(department: Department, hours: str, locale: str, now: datetime, holidays: bool) -> str:
     words = WORDS[locale]
-    today, always = now.astimezone(ZONE).date(), parse_hours(hours) is None
+    today, always = now.date(), parse_hours(hours) is None
+    zone = words["zone"] if now.tzinfo == ZONE else words["other_zone"].format(zone=now.tzinfo)
     note = f"<p>{escape(words['holidays'])}</p>" if holidays and not always else ""
     coming = [] if always else sorted(day for day in department.closed_on if day >= today)
     return f"""<section aria-labelledby="hours-title">
@@ -123,7 +126,7 @@ def _opening(department: Department, hours: str, locale: str, now: datetime, hol
 {_week(hours, locale, today)}
 {note}
 {_closing_days(coming, locale)}
-<p class="small">{escape(words["zone"])}</p>
+<p class="small">{escape(zone)}</p>
 </section>"""
 
 

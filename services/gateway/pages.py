@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import orjson
 from fastapi import FastAPI, Query, Request
@@ -107,6 +108,7 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
             utcnow(),
             office_hours=settings.office_hours,
             holidays=bool(settings.holidays),
+            zone=ZoneInfo(settings.timezone),
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")

@@ -9,16 +9,11 @@ from pydantic import Field, field_validator
 from services.settings import Settings as Shared
 from services.transcripts.attachments.kinds import FINDINGS, Finding
 
-MIB = 1024 * 1024
-
 
 class Settings(Shared):
     """Sizes in bytes, times in seconds."""
 
     max_messages: int = Field(5_000, ge=10, description="entries of one chat; what participants say beyond is refused")
-    attachment_bytes: int = Field(10 * MIB, ge=1, description="of one file, at most")
-    attachment_count: int = Field(20, ge=1, description="files of one chat")
-    attachment_total: int = Field(50 * MIB, ge=1, description="bytes of all files of one chat")
     attachment_refuses: str = Field(
         ",".join(Finding),
         description="what a document may not hold, separated by commas; the default is all that is known: "
@@ -28,7 +23,6 @@ class Settings(Shared):
     upload_rate: float = Field(8 * 1024.0, gt=0, description="bytes a second that an upload brings at least")
     upload_time: float = Field(300.0, gt=0, description="longest time for one upload")
     unposted_life: float = Field(24 * 3600.0, gt=0, description="an uploaded file that nobody posts lives so long")
-    citizen_access: float = Field(48 * 3600.0, gt=0, description="a citizen reaches a closed chat for so long")
     silence_limit: float = Field(
         900.0, ge=0, le=7 * 24 * 3600.0, description="a citizen who is silent for so long is closed; 0: never"
     )

@@ -21,13 +21,14 @@ from starlette.requests import ClientDisconnect
 
 from services.contracts import Attachment
 from services.problems import Problem
+from services.settings import MIB
 from services.transcripts import counting
 from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
 from services.transcripts.checking import Checker
 from services.transcripts.files import UPLOADING, File, Files
 from services.transcripts.scanning import ScannerAway, is_infected
-from services.transcripts.settings import MIB, Settings
+from services.transcripts.settings import Settings
 from services.transcripts.store import Store
 
 log = structlog.get_logger()

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from string import Formatter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.departments import Contact, Department, Text, parse_hours
-from services.gateway.infofiche import contact_address, render, spans_in_words, when
+from services.gateway.infofiche import ZONE, contact_address, render, spans_in_words, when
 from services.gateway.infofiche_words import WORDS
 
 SUNDAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)  # 17:00 in Brussels
@@ -97,7 +98,7 @@ def test_the_next_opening_is_in_brussels_time(locale: str, opens: str, words: st
 
 def test_tomorrow_is_counted_by_the_clock_of_brussels() -> None:
     late = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # Monday 00:30 in Brussels
-    assert when(datetime(2026, 11, 23, 8, tzinfo=UTC), "nl", late) == "vandaag om 09:00"
+    assert when(datetime(2026, 11, 23, 8, tzinfo=UTC), "nl", late.astimezone(ZONE)) == "vandaag om 09:00"
 
 
 @pytest.mark.parametrize("opens", [None, "", "soon", "2026-11-23T08:00:00", 7])
@@ -204,3 +205,12 @@ def test_all_languages_have_the_same_words_with_the_same_gaps() -> None:
         assert words.keys() == WORDS["nl"].keys(), locale
         assert {key: gaps(one) for key, one in words.items()} == {key: gaps(one) for key, one in WORDS["nl"].items()}
         assert all(words.values()), locale
+
+
+def test_all_hours_are_in_the_time_zone_of_the_installation() -> None:
+    now = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+    shown = button(opens_at="2026-11-23T08:00:00Z")
+    page = render(department(), shown, "nl", now, zone=ZoneInfo("Atlantic/Azores"))
+    for words in ("vandaag om 07:00", "Toestand van 05:00", "tijdzone Atlantic/Azores"):
+        assert words in page
+    assert "Belgische tijd" in render(department(), shown, "nl", now)

@@ -9,8 +9,23 @@ const MINUS = "M5 12h14";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
 const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
 
-// of the server (docs/limits.md)
 const DEFAULTS = { timezone: "Europe/Brussels", attachment_bytes: 10 * 1024 * 1024, attachment_count: 20, attachment_total: 50 * 1024 * 1024 };
+const SETTINGS = 2_500; // ms; the panel does not wait longer for what it has defaults for
+
+/** What the server says of limits and of the time zone (`GET /api/settings`); what is missing or wrong is as by default. */
+export async function settingsOf(base) {
+  const told = await fetch(`${base}/api/settings`, { credentials: "omit", signal: AbortSignal.timeout(SETTINGS) })
+    .then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+  const settings = { ...DEFAULTS };
+  for (const name of ["attachment_bytes", "attachment_count", "attachment_total"])
+    if (Number.isSafeInteger(told?.[name]) && told[name] > 0) settings[name] = told[name];
+  try {
+    settings.timezone = new Intl.DateTimeFormat("nl", { timeZone: told?.timezone ?? DEFAULTS.timezone }).resolvedOptions().timeZone;
+  } catch {
+    // a zone that this browser does not know
+  }
+  return settings;
+}
 
 /** A text with its {values}. */
 export function translator(texts) {
@@ -22,8 +37,9 @@ export function translator(texts) {
 /** The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus. */
 export async function createPanel(host, base, prefix) {
   const { lang } = host.frame;
-  const t = translator((await import(`./text/${lang}.js`)).default);
-  const settings = (host.settings = DEFAULTS);
+  const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
+  const t = translator(texts.default);
+  host.settings = settings;
   const store = createStore(prefix);
   const small = matchMedia(SMALL);
   const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
