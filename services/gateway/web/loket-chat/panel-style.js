@@ -19,7 +19,7 @@ p { margin: 0; }
 button, input, textarea { font: inherit; color: inherit; }
 button { display: inline-flex; align-items: center; justify-content: center; gap: .4rem; min-height: 2.75rem; padding: .3rem .75rem; border: 1px solid transparent; border-radius: .4rem; background: none; cursor: pointer; }
 button .icon { width: 1.25em; height: 1.25em; }
-button:hover { background: var(--soft); }
+:where(button:not(.launcher)):hover { background: var(--soft); }
 :is(button, input, textarea, a, .log):focus-visible { outline: 3px solid var(--link); outline-offset: 1px; }
 .log:focus-visible { outline-offset: -3px; }
 .fold { min-width: 2.75rem; padding: 0; }
