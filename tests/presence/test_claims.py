@@ -4,7 +4,8 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -286,21 +287,30 @@ async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
     assert await seats(one.desk.db) == {"a": 1, "b": 1}
 
 
+async def given_up(press: Coroutine[Any, Any, Held], begun: asyncio.Event) -> None:
+    """Let a press go on until `begun` is set; then nobody waits for it any more."""
+    waiting = asyncio.create_task(press)
+    async with asyncio.timeout(PATIENCE):
+        await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_a_place_for_which_nobody_waits_any_more_is_free_again(
     one: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway has given up while the claim was under way."""
     await there(one.desk.db, AN)
-    claim, gone = store.claim, asyncio.Event()
+    claim, begun, gone = store.claim, asyncio.Event(), asyncio.Event()
 
     async def slow(*args: object, **more: object) -> bool:
+        begun.set()
         await gone.wait()
         return await claim(*args, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "claim", slow)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await one.hold("a")
+    await given_up(one.hold("a"), begun)
     gone.set()
     assert (await one.hold("b")).hold is not None  # in the next round
     assert await seats(one.desk.db) == {"b": 1}
@@ -311,11 +321,12 @@ async def test_a_place_that_somebody_was_told_of_is_not_given_back(
 ) -> None:
     """The press has given up, and before its place is given back the chat's wish finds it: routing will hear of it."""
     await there(one.desk.db, AN)
-    claim, give_back, over = store.claim, store.give_back, asyncio.Event()
+    claim, give_back, begun, over = store.claim, store.give_back, asyncio.Event(), asyncio.Event()
     told: list[Outcome] = []
 
     async def slow(*args: object, **more: object) -> bool:
         got = await claim(*args, **more)  # type: ignore[arg-type]
+        begun.set()
         await over.wait()
         return got
 
@@ -325,9 +336,7 @@ async def test_a_place_that_somebody_was_told_of_is_not_given_back(
 
     monkeypatch.setattr(store, "claim", slow)
     monkeypatch.setattr(store, "give_back", overtaken)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await one.hold("c")
+    await given_up(one.hold("c"), begun)
     over.set()
     async with asyncio.timeout(PATIENCE):
         while not told or one.claims._working is None or not one.claims._working.done():
