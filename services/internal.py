@@ -39,13 +39,15 @@ HOLD = "/internal/places/hold"  # HoldQuery → Held
 CHATS = "/internal/chats"  # AlikeQuery → Chats
 AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
 TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
-ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments
+ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments | 403 forbidden
 # transcripts
 HISTORY = "/internal/history"  # HistoryQuery → History
 TAILS = "/internal/tails"  # TailsQuery → Tails
 QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → 204; the first one of a chat stands
 QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
-QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question
+QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question | 409 claimed
+QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
+QUESTION_UNCLAIM = "/internal/questions/unclaim"  # QuestionClaim → 204 | 403 not_yours | 404 no_such_question
 
 MAX_CHATS = 200  # in one request
 PAGE = 500  # entries of one chat in one answer
@@ -208,7 +210,10 @@ class Transfer(Record):
 
 
 class AssignmentsQuery(Record):
-    """Of one chat, or the latest ones of these departments."""
+    """Those of one chat, or the latest ones, in these departments.
+
+    Without `departments` those of a chat in any (gateways of before 1.2 ask so).
+    """
 
     chat_id: str | None = None
     departments: list[str] | None = None
@@ -264,6 +269,12 @@ class History(Record):
     chats: list[ChatHistory]
 
 
+class Notes(Record):
+    """The internal notes of a chat, the oldest first."""
+
+    notes: list[Note]
+
+
 class TailsQuery(ChatsQuery):
     """`after`: the last seq that the asker has of each chat. Without it the last seqs themselves are answered."""
 
@@ -276,8 +287,16 @@ class Tails(Record):
     tails: dict[str, int]
 
 
+class Claimed(Record):
+    """The agent who is dealing with a left question, since `at`."""
+
+    agent_id: str
+    name: str
+    at: datetime
+
+
 class LeftQuestion(Record):
-    """A question that a citizen left because no agent came, with how to reach him (a phone number or an address)."""
+    """A question that a citizen left because no agent came, with how to reach them (a phone number or an address)."""
 
     chat_id: str
     department: str
@@ -286,6 +305,7 @@ class LeftQuestion(Record):
     contact: str = Field(min_length=1, max_length=200)
     text: str = Field(min_length=1, max_length=4_000)
     at: datetime
+    claimed: Claimed | None = None
 
 
 class QuestionsQuery(Record):
@@ -304,6 +324,13 @@ class QuestionDone(Record):
     chat_id: str
     agent_id: str
     departments: list[str]
+
+
+class QuestionClaim(QuestionDone):
+    """An agent deals with a question, or does not any more. `any_agent`: a colleague's claim may be ended."""
+
+    agent_name: str
+    any_agent: bool = False
 
 
 MAX_FILE_BYTES = 10 * 1024 * 1024  # of one attachment

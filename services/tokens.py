@@ -21,11 +21,15 @@ DEVICE_TOKEN_LIFE = 180 * 24 * 3600  # seconds
 
 
 class Actor(Record):
-    """On whose behalf a gateway asks: the citizen of one chat, or an agent. `id`: the chat's or the agent's id."""
+    """On whose behalf a gateway asks: the citizen of one chat, or an agent. `id`: the chat's or the agent's id.
+
+    `departments`: those of the agent; None: asked by a gateway of before 1.2.
+    """
 
     party: str
     id: str
     supervisor: bool = False
+    departments: list[str] | None = None
 
 
 class Keys:

@@ -70,6 +70,7 @@ LEFT_OF = {
         "UNPOSTED_LIFE": _PROMISED,
         "CITIZEN_ACCESS": _PROMISED,
         "SILENCE_LIMIT": _PROMISED,
+        **dict.fromkeys(("FORMER_ACCESS", "CLAIM_LIFE"), "30 days and a day; docs/operating.md says what they bound"),
         "CLAMD_URL": "no scanner, but for the component clamav",
         "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
         "PDF_FONTS": "the image has its own",

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from services import internal
 from services.departments import Departments
 from services.gateway.frames import stamp
-from services.gateway.requests import agent_session, problems_of, unavailable
+from services.gateway.requests import agent_session, passed_on, problems_of, unavailable
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 
@@ -28,20 +28,22 @@ def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
         department: Annotated[str | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> Response:
-        """The assignments of one chat, or the latest ones of a department (left out: the supervisor's own)."""
+        """The assignments of one chat, or the latest ones of a department, in the supervisor's own departments."""
         agent = (await agent_session(request, upstream)).agent
         if not agent.supervisor:
             raise Problem(403, "forbidden", "Only a supervisor can see this.")
-        wanted: list[str] | None = None
-        if chat_id is None:
-            if department is not None and departments.get(department) is None:
-                raise Problem(404, "unknown_department", "There is no such department.")
-            wanted = agent.departments if department is None else [department]
+        if department is not None and departments.get(department) is None:
+            raise Problem(404, "unknown_department", "There is no such department.")
+        if department is not None and department not in agent.departments:
+            raise Problem(403, "forbidden", "Only a supervisor of this department can see this.")
+        wanted = agent.departments if department is None else [department]
         query = internal.AssignmentsQuery(chat_id=chat_id, departments=wanted, limit=limit)
         try:
             found = await upstream.ask("routing", internal.ASSIGNMENTS, query, internal.Assignments)
-        except (Unavailable, Declined) as error:
+        except Unavailable as error:
             raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
         shown = [_shown(a) for a in found.assignments]
         return JSONResponse({"assignments": shown}, headers={"Cache-Control": "no-store"})
 

@@ -10,13 +10,24 @@ from urllib.parse import quote
 
 import aiohttp
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from services import internal
 from services.contracts import Party, is_id
 from services.departments import Departments
+from services.gateway.frames import stamp
 from services.gateway.limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
 from services.gateway.multipart import FilePart, NotMultipart, file_part
-from services.gateway.requests import agent_session, limited, passed_on, require_chat_token, require_origin, unavailable
+from services.gateway.requests import (
+    agent_actor,
+    agent_session,
+    limited,
+    passed_on,
+    problems_of,
+    require_chat_token,
+    require_origin,
+    unavailable,
+)
 from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.internal import MAX_FILE_BYTES
@@ -57,7 +68,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         session = await agent_session(request, upstream)
         if not is_id(chat_id):
             raise Problem(404, "no_such_chat", "There is no such chat.")
-        return Actor(party=Party.AGENT.value, id=session.agent.id, supervisor=session.agent.supervisor)
+        return agent_actor(session.agent)
 
     @app.post("/api/chats/{chat_id}/attachments", status_code=201)
     async def upload(request: Request, chat_id: str) -> Response:
@@ -100,6 +111,29 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
             languages = request.headers.get("accept-language", "")[:200]
             path += f"&lang={quote(lang[:20], safe='')}&languages={quote(languages, safe='')}"
         return await _pass(upstream, path, actor)
+
+    @app.get(
+        "/api/chats/{chat_id}/notes",
+        responses=problems_of(
+            _401="unauthenticated", _403="forbidden", _404="no_such_chat", _429="rate_limited", _503="unavailable"
+        ),
+    )
+    async def notes(request: Request, chat_id: str) -> Response:
+        """The internal notes of a chat, during it and after it, for agents who may read its transcript."""
+        actor = await actor_of(request, chat_id)
+        if actor.party != Party.AGENT.value:
+            raise Problem(403, "forbidden", "Internal notes are for agents.")
+        limit(downloads, chat_id)
+        try:
+            response = await upstream.stream("GET", f"/chats/{chat_id}/notes", actor)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        async with response:
+            found = internal.Notes.model_validate_json(await response.read())
+        shown = [{**n.model_dump(exclude={"chat_id", "at"}), "at": stamp(n.at)} for n in found.notes]
+        return JSONResponse({"notes": shown}, headers={"Cache-Control": "no-store"})
 
 
 def _too_large() -> Problem:

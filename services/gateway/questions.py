@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
@@ -45,6 +45,7 @@ from services.problems import Problem
 from services.tokens import Keys
 from services.tracing import begin_trace
 
+R = TypeVar("R", bound=Record)
 log = structlog.get_logger()
 
 
@@ -173,7 +174,9 @@ def install(
     @app.post(
         "/api/questions/{chat_id}/done",
         status_code=204,
-        responses=problems_of(_401="unauthenticated", _403="forbidden", _404="no_such_question", _503="unavailable"),
+        responses=problems_of(
+            _401="unauthenticated", _403="forbidden", _404="no_such_question", _409="claimed", _503="unavailable"
+        ),
     )
     async def done(request: Request, chat_id: str) -> Response:
         """The agent has dealt with this question."""
@@ -190,6 +193,48 @@ def install(
             raise passed_on(declined) from declined
         return Response(status_code=204)
 
+    claim_problems = problems_of(
+        _401="unauthenticated",
+        _403="not_yours",
+        _404="no_such_question",
+        _409="claimed",
+        _429="rate_limited",
+        _503="unavailable",
+    )
+
+    async def ask_claim(request: Request, chat_id: str, path: str, answer: type[R], any_agent: bool) -> R:
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        agent = (await agent_session(request, upstream)).agent
+        if not is_id(chat_id):
+            raise Problem(404, "no_such_question", "There is no such question.")
+        wish = internal.QuestionClaim(
+            chat_id=chat_id,
+            agent_id=agent.id,
+            agent_name=agent.name,
+            departments=agent.departments,
+            any_agent=any_agent and agent.supervisor,
+        )
+        try:
+            return await upstream.ask("transcripts", path, wish, answer)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+
+    @app.post("/api/questions/{chat_id}/claim", responses=claim_problems)
+    async def claim(request: Request, chat_id: str) -> Response:
+        """The agent deals with this question from here on, and may read its conversation. Of several one gets it."""
+        found = await ask_claim(request, chat_id, internal.QUESTION_CLAIM, internal.LeftQuestion, any_agent=False)
+        return JSONResponse(_shown(found), headers={"Cache-Control": "no-store"})
+
+    @app.delete("/api/questions/{chat_id}/claim", status_code=204, responses=claim_problems)
+    async def unclaim(request: Request, chat_id: str) -> Response:
+        """The agent gives the question back to their colleagues; a supervisor does it for anybody of the department."""
+        await ask_claim(request, chat_id, internal.QUESTION_UNCLAIM, Record, any_agent=True)
+        return Response(status_code=204)
+
 
 def _shown(question: internal.LeftQuestion) -> dict[str, Any]:
-    return {**question.model_dump(mode="json"), "at": stamp(question.at)}
+    claimed = question.claimed
+    by = {**claimed.model_dump(mode="json"), "at": stamp(claimed.at)} if claimed else None
+    return {**question.model_dump(mode="json"), "at": stamp(question.at), "claimed": by}

@@ -12,13 +12,14 @@ from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 
 from services.addresses import client_key, client_scheme, parse
+from services.contracts import Party
 from services.gateway.cookies import session_token
 from services.gateway.origins import is_foreign, own_origin
 from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
-from services.internal import OpenSession
+from services.internal import AgentView, OpenSession
 from services.problems import MEDIA_TYPE, Problem
-from services.tokens import Keys
+from services.tokens import Actor, Keys
 
 log = structlog.get_logger()
 M = TypeVar("M", bound=BaseModel)
@@ -134,6 +135,12 @@ async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
         if session:
             return session
     raise Problem(401, "unauthenticated", "Log in first.")
+
+
+def agent_actor(agent: AgentView) -> Actor:
+    """The agent as transcripts is told who asks."""
+    departments = list(agent.departments)
+    return Actor(party=Party.AGENT.value, id=agent.id, supervisor=agent.supervisor, departments=departments)
 
 
 def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:

@@ -83,10 +83,14 @@ class Turns:
         self._lanes: tuple[OrderedDict[str, deque[asyncio.Future[None]]], ...] = (OrderedDict(), OrderedDict())
         self._in_hand: dict[str, int] = {}
 
+    def has_room(self, key: str) -> bool:
+        """Whether one more of this key may wait."""
+        return self._in_hand.get(key, 0) < self._of_one
+
     @contextlib.asynccontextmanager
     async def take(self, key: str, first: bool = False) -> AsyncIterator[None]:
         """Hold one of the places. Raises `Busy` at once when too many wait, `TimeoutError` after `PATIENCE`."""
-        if self._in_hand.get(key, 0) >= self._of_one:
+        if not self.has_room(key):
             raise Busy(own=True)
         self._in_hand[key] = self._in_hand.get(key, 0) + 1
         try:
@@ -232,6 +236,8 @@ class Logins:
             now = time.monotonic()
             if device is None and (wait := self._addresses.wait(credentials.address, now)):
                 raise _limited("address", wait, about)
+            if not self._turns.has_room(device or credentials.address):  # before anything is read
+                raise _limited("address", 1, about)
             if wait := await wait_of(self._desk.db, key, self._desk.clock()):
                 raise _limited("device" if device else "account", wait, about)
         try:

@@ -66,6 +66,10 @@ def create_routes(desk: Desk, departments: Departments) -> APIRouter:
         caller(request)
         if query.chat_id is not None:
             found = (await desk.store.load(query.chat_id)).assignments[::-1]
+            own = tuple(a for a in found if query.departments is None or a.department in query.departments)
+            if found and not own:
+                raise Problem(403, "forbidden", "This conversation was in none of your departments.")
+            found = own
         else:
             found = tuple(await desk.store.latest_assignments(query.departments or [], query.limit, desk.clock()))
         return Assignments(assignments=list(found[: query.limit]))

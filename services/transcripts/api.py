@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -19,12 +20,12 @@ from pymongo.errors import PyMongoError
 
 from services import internal, problems
 from services.chassis import caller
-from services.contracts import Party, Record
+from services.contracts import Entry, Party, Record
 from services.departments import Departments
 from services.problems import Problem
 from services.tokens import Actor
 from services.transcripts import conversations, counting, perspective, rendering
-from services.transcripts.access import Chat, refusal, uploader_of
+from services.transcripts.access import Chat, Reach, Refusal, is_over, reach, uploader_of
 from services.transcripts.attachments.names import disposition
 from services.transcripts.checking import Checker
 from services.transcripts.files import FREE, KEPT, Files
@@ -68,6 +69,20 @@ class Uploaded(Record):
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An actor and a chat. `adds`: they may upload. `last`: the last entry that they may read; None: all."""
+
+    actor: Actor
+    chat: Chat
+    adds: bool
+    last: Entry | None
+
+    def reads(self, entry: Entry) -> bool:
+        """Whether this entry is one that they may read."""
+        return self.last is None or entry.seq <= self.last.seq
+
+
 class Desk:
     """What the routes need."""
 
@@ -88,16 +103,41 @@ class Desk:
         self.checker = Checker(settings.refused_findings)
         self.uploads = Uploads(store, files, settings, clock, self.checker)
 
-    async def admit(self, request: Request, chat_id: str) -> tuple[Actor, Chat]:
-        """Who asks, and the chat; raises `Problem` when this actor may not."""
-        actor = caller(request)
+    async def admit(self, request: Request, chat_id: str) -> Admitted:
+        """Who asks, and what they may do with the chat; raises `Problem` when they may do nothing."""
+        actor, now = caller(request), self.clock()
         chat = await self.store.chat(chat_id)
-        refused = refusal(actor, chat_id, chat, self.clock(), timedelta(seconds=self.settings.citizen_access))
-        if refused:
-            raise Problem(refused.status, refused.code, refused.detail)
+        life, former = timedelta(seconds=self.settings.citizen_access), timedelta(seconds=self.settings.former_access)
+        found = reach(actor, chat_id, chat, now, life, former)
+        last: Entry | None = None
+        if isinstance(found, Reach) and found.former:
+            assert actor is not None
+            last = await self._last_seen(actor, chat_id, found)
+            if last is None or is_over(last.at, now, former):
+                found = Refusal(403, "forbidden", "Your time to read this conversation is over.")
+        if actor is not None and chat is not None and not (isinstance(found, Reach) and last is None):
+            departments = actor.departments or []
+            if actor.party == "agent" and await self.questions.may_read(chat_id, actor.id, departments, now):
+                found, last = Reach(), None
+        if isinstance(found, Refusal):
+            raise Problem(found.status, found.code, found.detail)
         assert actor is not None
         assert chat is not None
-        return actor, chat
+        return Admitted(actor, chat, found.adds, last)
+
+    async def _last_seen(self, actor: Actor, chat_id: str, found: Reach) -> Entry | None:
+        """The last entry that an agent who left the chat has seen: the one that says so, else the last of their own."""
+        if found.left and (entry := (await self.store.find(chat_id, [found.left])).get(found.left)):
+            return entry
+        own = (e for e in reversed(await self.store.entries(chat_id)) if e.sender_id == actor.id)
+        return next(own, None)
+
+    async def posted(self, admitted: Admitted, attachment_id: str) -> bool:
+        """Whether this file stands in what the actor may read of the log."""
+        if admitted.last is None:
+            return True
+        entries = await self.store.entries(admitted.chat.chat_id, 0, admitted.last.seq)
+        return any(e.attachment and e.attachment.id == attachment_id for e in entries)
 
     async def render(self, format_: Format, transcript: rendering.Transcript) -> bytes:
         began = time.monotonic()
@@ -126,6 +166,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     _add_reads(app, desk)
     _add_attachments(app, desk)
     _add_downloads(app, desk)
+    _add_notes(app, desk)
     _add_questions(app, desk)
 
     @app.exception_handler(PyMongoError)
@@ -153,7 +194,10 @@ def _add_reads(app: FastAPI, desk: Desk) -> None:
 def _add_attachments(app: FastAPI, desk: Desk) -> None:
     @app.post("/chats/{chat_id}/attachments", status_code=201, response_model=Uploaded)
     async def upload(request: Request, chat_id: str) -> Response:
-        actor, chat = await desk.admit(request, chat_id)
+        admitted = await desk.admit(request, chat_id)
+        actor, chat = admitted.actor, admitted.chat
+        if not admitted.adds:
+            raise Problem(403, "forbidden", "Only those who are in this conversation may add files.")
         name = unquote(request.headers.get("x-file-name", ""), errors="replace")
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else None
@@ -162,9 +206,11 @@ def _add_attachments(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/chats/{chat_id}/attachments/{attachment_id}", response_class=StreamingResponse)
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
-        actor, _ = await desk.admit(request, chat_id)
+        admitted = await desk.admit(request, chat_id)
         file = await desk.files.get(attachment_id)
-        seen = file and (file.state == KEPT or (file.state == FREE and file.uploader == uploader_of(actor)))
+        own = admitted.adds and file is not None and file.uploader == uploader_of(admitted.actor)
+        seen = file and ((file.state == KEPT and await desk.posted(admitted, file.attachment.id)) or own)
+        seen = seen and file is not None and file.state in (KEPT, FREE)
         if file is None or file.chat_id != chat_id or not seen:
             raise _no_such_file()
         content = desk.files.content(attachment_id)
@@ -198,15 +244,30 @@ def _add_downloads(app: FastAPI, desk: Desk) -> None:
         lang: Annotated[str, Query()] = "",
         languages: Annotated[str, Query()] = "",
     ) -> Response:
-        actor, chat = await desk.admit(request, chat_id)
-        conversation = await conversations.transcript(desk.store, chat, desk.departments, at_least)
-        if actor.party == Party.AGENT and format_ is not Format.JSON:
-            language = perspective.language_of(lang, languages, chat.locale)
+        admitted = await desk.admit(request, chat_id)
+        conversation = await conversations.transcript(desk.store, admitted.chat, desk.departments, at_least)
+        if admitted.last is not None:
+            read = [e for e in conversation.entries if admitted.reads(e)]
+            conversation = replace(conversation, entries=read, closed_at=None)
+        if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
+            language = perspective.language_of(lang, languages, admitted.chat.locale)
             conversation = perspective.of_office(conversation, language, desk.departments)
         content = await desk.render(format_, conversation)
         name = rendering.file_name(conversation, format_.value, desk.zone)
         headers = {**_DOWNLOAD, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
         return Response(content, headers=headers)
+
+
+def _add_notes(app: FastAPI, desk: Desk) -> None:
+    @app.get("/chats/{chat_id}/notes", response_model=internal.Notes)
+    async def notes(request: Request, chat_id: str) -> Response:
+        """The internal notes, the oldest first: for agents alone."""
+        admitted = await desk.admit(request, chat_id)
+        if admitted.actor.party != "agent":
+            raise Problem(403, "forbidden", "Internal notes are for agents.")
+        until, own = admitted.last.at if admitted.last else None, admitted.actor.id
+        found = await desk.store.notes(chat_id)
+        return _json(internal.Notes(notes=[n for n in found if until is None or n.at <= until or n.agent_id == own]))
 
 
 def _add_questions(app: FastAPI, desk: Desk) -> None:
@@ -223,7 +284,7 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     @app.post(internal.QUESTIONS, response_model=internal.Questions)
     async def questions(request: Request, query: internal.QuestionsQuery) -> Response:
         caller(request)
-        return _json(internal.Questions(questions=await desk.questions.to_do(query.departments)))
+        return _json(internal.Questions(questions=await desk.questions.to_do(query.departments, desk.clock())))
 
     @app.post(internal.QUESTION_DONE, status_code=204)
     async def done(request: Request, query: internal.QuestionDone) -> Response:
@@ -231,10 +292,39 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
         now_done = await desk.questions.done(query, desk.clock())
         if now_done is None:
             raise Problem(404, "no_such_question", "There is no such question in these departments.")
+        if isinstance(now_done, internal.Claimed):
+            raise _claimed(now_done)
         if now_done:
             counting.QUESTIONS.labels("done").inc()
             log.info("question_done", chat_id=query.chat_id, agent_id=query.agent_id)
         return Response(status_code=204)
+
+    @app.post(internal.QUESTION_CLAIM, response_model=internal.LeftQuestion)
+    async def claim(request: Request, query: internal.QuestionClaim) -> Response:
+        caller(request)
+        found = await desk.questions.claim(query, desk.clock())
+        if found is None:
+            raise Problem(404, "no_such_question", "There is no such question in these departments.")
+        if isinstance(found, internal.Claimed):
+            raise _claimed(found)
+        log.info("question_claimed", chat_id=query.chat_id, agent_id=query.agent_id)
+        return _json(found)
+
+    @app.post(internal.QUESTION_UNCLAIM, status_code=204)
+    async def unclaim(request: Request, query: internal.QuestionClaim) -> Response:
+        caller(request)
+        free = await desk.questions.unclaim(query, desk.clock())
+        if free is None:
+            raise Problem(404, "no_such_question", "There is no such question in these departments.")
+        if not free:
+            raise Problem(403, "not_yours", "A colleague is dealing with this question.")
+        log.info("question_released", chat_id=query.chat_id, agent_id=query.agent_id)
+        return Response(status_code=204)
+
+
+def _claimed(by: internal.Claimed) -> Problem:
+    detail = f"{by.name} is dealing with this question. Choose another one, or ask them to release it."
+    return Problem(409, "claimed", detail, claimed=by.model_dump(mode="json"))
 
 
 def _no_such_file() -> Problem:

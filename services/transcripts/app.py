@@ -45,7 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
     database = open_database(settings, "transcripts")
     store, files, press = Store(database), Files(database), PdfPress(settings.pdf_fonts)
     publisher = Publisher(settings.rabbitmq_url, "transcripts", settings.topology == "given")
-    questions, limits = Questions(database), limits_of(settings.silence_limit)
+    claim_life, former = timedelta(seconds=settings.claim_life), timedelta(seconds=settings.former_access)
+    questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
     writer = Writer(store, settings.max_messages)
     answers = Answers(store, [d.id for d in departments.departments])
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"

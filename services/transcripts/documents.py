@@ -1,8 +1,8 @@
 """RULES of how chats and entries are written as documents, and read again. No I/O.
 
 chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-silence_at, silence, stayed_at, unanswered}. entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and
-what else an entry has.
+silence_at, silence, stayed_at, unanswered, departments, holder, left} (the last two: see tenure.py). entries: {_id:
+<chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and what else an entry has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bson.errors import BSONError
 from services.contracts import About, Attachment, Cause, ChatOpened, CloseReason, Entry, Party
 from services.transcripts.access import Chat
 from services.transcripts.silences import Last, Told, Watched
+from services.transcripts.tenure import tenure_of
 
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
 
@@ -123,6 +124,8 @@ def chat_of(found: dict[str, Any]) -> Chat:
         closed_at=found.get("closed_at"),
         asked=found.get("asked", False),
         watched="silence_at" in found,
+        departments=frozenset((found["department"], *found.get("departments", ()))),
+        tenure=tenure_of(found),
     )
 
 

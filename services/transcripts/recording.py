@@ -176,6 +176,7 @@ class Recorder:
         if not fresh:
             return
         known = [f for _, f in fresh if f.chat_id in chats]
+        await self._store.note_tenures(known)
         turns: dict[str, int] = {}
         for fact in known:
             turns[fact.chat_id] = max(turns.get(fact.chat_id, 0), fact.turn)

@@ -23,6 +23,16 @@ class Settings(Shared):
     upload_rate: float = Field(8 * 1024.0, gt=0, description="bytes a second that an upload brings at least")
     upload_time: float = Field(300.0, gt=0, description="longest time for one upload")
     unposted_life: float = Field(24 * 3600.0, gt=0, description="an uploaded file that nobody posts lives so long")
+    former_access: int = Field(
+        30 * 24 * 3600,
+        gt=0,
+        description="an agent who took part reads a conversation for so long after they left it or it ended",
+    )
+    claim_life: float = Field(
+        24 * 3600.0,
+        gt=0,
+        description="an agent who claims a left question has it for so long, unless it is done before",
+    )
     silence_limit: float = Field(
         900.0, ge=0, le=7 * 24 * 3600.0, description="a citizen who is silent for so long is closed; 0: never"
     )

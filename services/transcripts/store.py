@@ -16,7 +16,7 @@ from typing import Any
 from pymongo import ASCENDING, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from services.contracts import Cause, ChatOpened, Entry, Note, NotePosted
+from services.contracts import Cause, ChatOpened, ChatState, Entry, Note, NotePosted
 from services.database import DUPLICATE_KEY, Database
 from services.transcripts.access import Chat
 from services.transcripts.documents import (
@@ -31,6 +31,7 @@ from services.transcripts.documents import (
 from services.transcripts.recent import Recent
 from services.transcripts.rounds import Tail
 from services.transcripts.silences import Last, Told, Watched
+from services.transcripts.tenure import noted
 
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
 _SEQ = {"_id": False, "chat_id": True, "seq": True}
@@ -75,6 +76,10 @@ class Store:
         await self._bulk(
             [UpdateOne({"_id": c}, state_noted(v, agent, looks.get(c), turns.get(c, 0))) for c, v, agent in states]
         )
+
+    async def note_tenures(self, states: Iterable[ChatState]) -> None:
+        """Remembers who has each chat, who gave it up, and in which departments it is or was."""
+        await self._bulk([UpdateOne({"_id": s.chat_id}, noted(s)) for s in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
         """Each chat's document says when it was sealed, and is looked at no more."""

@@ -139,6 +139,8 @@ class Others:
             return internal.Questions(questions=[q for q in self.questions.values() if q.department in wanted_ones])
         if path == internal.QUESTION_DONE:
             self.questions.pop(internal.QuestionDone.model_validate_json(body).chat_id, None)
+        if path == internal.QUESTION_CLAIM:
+            return self.questions[internal.QuestionClaim.model_validate_json(body).chat_id]
         if path == internal.SESSION_LOOKUP:
             token = internal.SessionToken.model_validate_json(body).token
             if token not in self.sessions:

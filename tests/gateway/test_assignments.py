@@ -6,6 +6,7 @@ import pytest
 
 from services import internal
 from services.contracts import Choice, ChoiceRule
+from services.problems import Problem
 from tests.gateway.asking import Client
 from tests.gateway.making import AN, BERT, CHAT, NOW, agent_view
 from tests.gateway.standing import World
@@ -14,6 +15,11 @@ CHOICE = Choice(rule=ChoiceRule.FEWEST_CHATS, candidates=2, speaks=True, chats=0
 ONE = internal.Assignment(
     chat_id=CHAT, department="algemeen", turn=1, agent_id=BERT, agent_name="Bert", at=NOW, waited=1.25, choice=CHOICE
 )
+
+
+def only_algemeen() -> internal.OpenSession:
+    agent = agent_view(AN, supervisor=True, departments=["algemeen"])
+    return internal.OpenSession(session_id="s", expires_at=datetime.now(UTC) + timedelta(hours=1), agent=agent)
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ async def test_a_supervisor_reads_the_reasons(world: World, client: Client, supe
     [
         ("", {"departments": ["algemeen", "premies"]}),
         ("?department=premies&limit=7", {"departments": ["premies"], "limit": 7}),
-        (f"?chat_id={CHAT}", {"chat_id": CHAT}),
+        (f"?chat_id={CHAT}", {"chat_id": CHAT, "departments": ["algemeen", "premies"]}),
     ],
 )
 async def test_of_a_chat_or_of_a_department(
@@ -61,6 +67,12 @@ async def test_nobody_else_may_and_what_is_wrong_is_said(world: World, client: C
     cookie = f"eloket-agent={world.others.log_in(BERT)}"
     assert (await client.ask("GET", path, Cookie=cookie))[1]["code"] == "forbidden"
     assert [p for p, _ in world.others.asked if p == internal.ASSIGNMENTS] == []
+    world.others.sessions[supervisor.partition("=")[2]] = only_algemeen()
+    for query in ("?department=premies", f"?department=premies&chat_id={CHAT}"):
+        assert (await client.ask("GET", path + query, Cookie=supervisor))[1]["code"] == "forbidden"
+    assert [p for p, _ in world.others.asked if p == internal.ASSIGNMENTS] == []
+    world.others.refused[internal.ASSIGNMENTS] = Problem(403, "forbidden", "no")
+    assert (await client.ask("GET", f"{path}?chat_id={CHAT}", Cookie=supervisor))[1]["code"] == "forbidden"
     assert (await client.ask("GET", f"{path}?department=elders", Cookie=supervisor))[1]["code"] == "unknown_department"
     for limit in ("0", "501", "x"):
         assert (await client.ask("GET", f"{path}?limit={limit}", Cookie=supervisor))[1]["code"] == "invalid"

@@ -157,13 +157,32 @@ async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(
     for chat_id, department in ((CHAT, "algemeen"), (OTHER, "premies")):
         world.others.questions[chat_id] = internal.LeftQuestion(chat_id=chat_id, department=department, **one)
     _, listed, headers = await client.ask("GET", "/api/questions", Cookie=cookie)
-    shown = {**one, "chat_id": CHAT, "department": "algemeen", "at": "2026-11-23T08:00:00.123Z"}
+    shown = {**one, "chat_id": CHAT, "department": "algemeen", "at": "2026-11-23T08:00:00.123Z", "claimed": None}
     assert listed == {"questions": [shown]}
     assert headers["Cache-Control"] == "no-store"
     assert (await client.ask("POST", f"/api/questions/{CHAT}/done", Cookie=cookie))[0] == 204
     done = [internal.QuestionDone.model_validate_json(b) for p, b in world.others.asked if p == internal.QUESTION_DONE]
     assert done == [internal.QuestionDone(chat_id=CHAT, agent_id=AN, departments=["algemeen"])]
     assert (await client.ask("GET", "/api/questions", Cookie=cookie))[1] == {"questions": []}
+
+
+async def test_an_agent_claims_a_question_and_gives_it_back(world: World, client: Client) -> None:
+    cookie, path = f"eloket-agent={world.others.log_in(AN)}", f"/api/questions/{CHAT}/claim"
+    by = internal.Claimed(agent_id=AN, name="An", at=NOW)
+    left = {"locale": "nl", "contact": "0470 00 00 00", "text": "Wanneer?", "at": NOW, "claimed": by}
+    world.others.questions[CHAT] = internal.LeftQuestion(chat_id=CHAT, department="algemeen", **left)
+    status, shown, _ = await client.ask("POST", path, Cookie=cookie)
+    assert (status, shown["claimed"]) == (200, {"agent_id": AN, "name": "An", "at": "2026-11-23T08:00:00.123Z"})
+    assert (await client.ask("DELETE", path, Cookie=cookie))[0] == 204
+    asked = [internal.QuestionClaim.model_validate_json(b) for p, b in world.others.asked if "claim" in p]
+    assert {(a.agent_id, tuple(a.departments), a.any_agent) for a in asked} == {(AN, ("algemeen",), False)}
+    world.others.refused[internal.QUESTION_CLAIM] = Problem(409, "claimed", "no", claimed={"name": "Bert"})
+    status, refused, _ = await client.ask("POST", path, Cookie=cookie)
+    assert (status, refused["code"], refused["claimed"]) == (409, "claimed", {"name": "Bert"})
+    for method in ("POST", "DELETE"):
+        assert (await client.ask(method, path))[1]["code"] == "unauthenticated"
+        assert (await client.ask(method, path, Cookie=cookie, Origin="https://evil.be"))[1]["code"] == "forbidden"
+        assert (await client.ask(method, "/api/questions/x/claim", Cookie=cookie))[1]["code"] == "no_such_question"
 
 
 async def test_what_is_no_question_cannot_be_dealt_with(world: World, client: Client) -> None:

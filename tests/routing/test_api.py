@@ -158,6 +158,9 @@ async def test_assignments_are_told_with_their_reasons(client: aiohttp.ClientSes
 
     assert await assignments(chat_id=chat_id) == [(chat_id, 2, "bert"), (chat_id, 1, "an")]
     assert await assignments(chat_id="unknown") == []
+    assert await assignments(chat_id=chat_id, departments=["algemeen"]) == await assignments(chat_id=chat_id)
+    async with client.post(ASSIGNMENTS, json={"chat_id": chat_id, "departments": ["premies"]}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
     assert await assignments(departments=["algemeen"]) == [(chat_id, 2, "bert"), (chat_id, 1, "an")]
     assert await assignments(departments=["algemeen", "premies"], limit=2) == [(other, 1, "cas"), (chat_id, 2, "bert")]
 

@@ -1,43 +1,131 @@
-"""Mirrors services/transcripts/access.py."""
+"""services/transcripts/access.py and tenure.py: who may do what with a chat."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from services.contracts import Cause, ChatState, ChatStatus
 from services.tokens import Actor
-from services.transcripts.access import Chat, refusal, uploader_of
+from services.transcripts.access import Chat, Reach, Refusal, reach, uploader_of
+from services.transcripts.rounds import event_id
+from services.transcripts.tenure import Tenure, noted, tenure_of
 from tests.transcripts.conftest import OPENED_AT
 
-LIFE = timedelta(hours=48)
-CHAT = Chat("c1", "algemeen", "nl", OPENED_AT, participants=frozenset({"an"}), closed_at=OPENED_AT)
+LIFE, FORMER = timedelta(hours=48), timedelta(days=30)
+ALGEMEEN = frozenset({"algemeen"})
+OLD = Chat("c1", "algemeen", "nl", OPENED_AT, participants=frozenset({"an"}), closed_at=OPENED_AT, departments=ALGEMEEN)
+CHAT = replace(OLD, participants=frozenset({"an", "bert"}), tenure=Tenure("an", {"bert": "e7"}))
+OPEN = replace(CHAT, closed_at=None)
 CITIZEN = Actor(party="citizen", id="c1")
-AN, BERT = Actor(party="agent", id="an"), Actor(party="agent", id="bert")
+AN, BERT, CARL = (Actor(party="agent", id=name, departments=["algemeen"]) for name in ("an", "bert", "carl"))
+SOFIE = Actor(party="agent", id="sofie", supervisor=True, departments=["algemeen", "wonen"])
+LIEN = Actor(party="agent", id="lien", supervisor=True, departments=["premies"])
+ALL, READS = Reach(adds=True), Reach()
 
 
 @pytest.mark.parametrize(
     ("actor", "chat", "hours", "answer"),
     [
-        (CITIZEN, CHAT, 47, None),
+        (CITIZEN, CHAT, 47, ALL),
         (CITIZEN, CHAT, 49, (401, "unauthenticated")),
-        (CITIZEN, replace(CHAT, closed_at=None), 10_000, None),
+        (CITIZEN, OPEN, 10_000, ALL),
         (CITIZEN, None, 0, (404, "no_such_chat")),
         (Actor(party="citizen", id="c2"), CHAT, 0, (403, "forbidden")),
         (Actor(party="citizen", id="c2"), None, 0, (403, "forbidden")),
-        (AN, CHAT, 10_000, None),
-        (BERT, CHAT, 0, (403, "forbidden")),
+        (AN, OPEN, 10_000, ALL),
+        (AN, CHAT, 719, ALL),
+        (AN, CHAT, 721, (403, "forbidden")),
+        (AN, OLD, 719, ALL),
+        (BERT, OPEN, 0, Reach(former=True, left="e7")),
+        (BERT, replace(CHAT, tenure=Tenure("an")), 0, Reach(former=True)),
+        (BERT, OLD, 0, (403, "forbidden")),
+        (BERT, replace(OPEN, tenure=Tenure("bert", {"bert": "e7"})), 0, ALL),
         (BERT, None, 0, (404, "no_such_chat")),
-        (Actor(party="agent", id="bert", supervisor=True), CHAT, 10_000, None),
+        (CARL, OPEN, 0, (403, "forbidden")),
+        (SOFIE, CHAT, 10_000, READS),
+        (AN.model_copy(update={"supervisor": True}), OPEN, 0, ALL),
+        (AN.model_copy(update={"supervisor": True}), CHAT, 10_000, READS),
+        (LIEN, OPEN, 0, (403, "forbidden")),
+        (LIEN, replace(OPEN, departments=frozenset({"algemeen", "premies"})), 0, READS),
+        (LIEN.model_copy(update={"departments": None}), OPEN, 0, READS),
+        (LIEN.model_copy(update={"departments": []}), OPEN, 0, (403, "forbidden")),
         (Actor(party="citizen", id="an"), CHAT, 0, (403, "forbidden")),
         (Actor(party="other", id="an"), CHAT, 0, (403, "forbidden")),
         (None, CHAT, 0, (401, "unauthenticated")),
     ],
 )
-def test_who_may(actor: Actor | None, chat: Chat | None, hours: int, answer: tuple[int, str] | None):
-    refused = refusal(actor, "c1", chat, OPENED_AT + timedelta(hours=hours), LIFE)
-    assert (refused and (refused.status, refused.code)) == answer
+def test_who_may(actor: Actor | None, chat: Chat | None, hours: int, answer: Reach | tuple[int, str]):
+    found = reach(actor, "c1", chat, OPENED_AT + timedelta(hours=hours), LIFE, FORMER)
+    assert ((found.status, found.code) if isinstance(found, Refusal) else found) == answer
 
 
 def test_as_whom_an_upload_counts():
     assert uploader_of(CITIZEN) == "citizen"
     assert uploader_of(AN) == "an"
+
+
+# ── who has it and who had it ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def state(v: int, cause: Cause, turn: int, agent: str | None = None, former: str | None = None) -> ChatState:
+    status = ChatStatus.CLOSED if cause is Cause.CLOSED else ChatStatus.ASSIGNED if agent else ChatStatus.WAITING
+    return ChatState(
+        chat_id="c1",
+        v=v,
+        state=status,
+        turn=turn,
+        department="algemeen" if v < 4 else "premies",
+        cause=cause,
+        agent_id=agent,
+        former_agent_id=former,
+        at=OPENED_AT,
+    )
+
+
+DAY = [
+    state(1, Cause.OPENED, 1),
+    state(2, Cause.ASSIGNED, 1, "an"),
+    state(3, Cause.TRANSFERRED, 2, None, "an"),
+    state(4, Cause.ASSIGNED, 2, "bert", "an"),
+    state(5, Cause.AGENT_LEFT, 3, None, "bert"),
+    state(6, Cause.ASSIGNED, 3, "an", "bert"),
+    state(7, Cause.CLOSED, 3, "an", "bert"),
+]
+
+
+def applied(states: list[ChatState]) -> dict[str, Any]:
+    """The document after these changes, as the database makes them."""
+    document: dict[str, Any] = {"left": {}, "departments": set()}
+    for one in states:
+        change = noted(one)
+        for path, value in change["$max"].items():
+            where = document["left"] if path.startswith("left.") else document
+            name = path.removeprefix("left.")
+            where[name] = max(value, where.get(name, ""))
+        document["departments"].add(change["$addToSet"]["departments"])
+    return document
+
+
+def test_order_and_repetition_of_states_do_not_matter():
+    left = {"an": event_id("c1", Cause.TRANSFERRED, 2), "bert": event_id("c1", Cause.AGENT_LEFT, 3)}
+    for seed in range(200):
+        dice = random.Random(seed)
+        heard = dice.choices(DAY, k=5) + DAY
+        dice.shuffle(heard)
+        document = applied(heard)
+        assert tenure_of(document) == Tenure("an", left)
+        assert document["departments"] == {"algemeen", "premies"}
+
+
+@pytest.mark.parametrize(("until", "holder"), [(1, None), (2, "an"), (3, None), (4, "bert"), (5, None)])
+def test_who_has_it_at_each_state(until: int, holder: str | None):
+    tenure = tenure_of(applied(DAY[:until]))
+    assert tenure is not None
+    assert tenure.holder == holder
+
+
+def test_a_chat_of_before_has_no_tenure():
+    assert tenure_of({"participants": ["an"]}) is None

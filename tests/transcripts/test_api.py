@@ -20,7 +20,7 @@ import pytest
 from fastapi import FastAPI
 
 from services import internal
-from services.contracts import Cause, NotePosted, Party
+from services.contracts import Cause, ChatState, ChatStatus, NotePosted, Party
 from services.database import Database
 from services.tokens import Actor, Keys
 from services.transcripts import uploads
@@ -28,6 +28,7 @@ from services.transcripts.app import create_app
 from services.transcripts.attachments import compound
 from services.transcripts.attachments.kinds import ALLOWED
 from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, Files
+from services.transcripts.rounds import event_id
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
 from services.transcripts.uploads import AT_ALL, OF_ONE_CHAT, RECEIVED_OF_ONE_CHAT
@@ -41,8 +42,10 @@ from tests.transcripts.test_scanning import EICAR, scanner
 KEYS = Keys(SECRET)
 CHAT = new_id()
 CITIZEN = Actor(party="citizen", id=CHAT)
-AN = Actor(party="agent", id="an")
-BERT = Actor(party="agent", id="bert")
+AN = Actor(party="agent", id="an", departments=["algemeen"])
+BERT = Actor(party="agent", id="bert", departments=["algemeen"])
+SOFIE = Actor(party="agent", id="sofie", supervisor=True, departments=["algemeen"])
+LIEN = Actor(party="agent", id="lien", supervisor=True, departments=["premies"])
 LEFT: dict[str, Any] = {
     "chat_id": CHAT,
     "department": "algemeen",
@@ -197,7 +200,7 @@ async def test_a_question_is_left_read_and_dealt_with(door: Door):
     assert (await door.ask(internal.QUESTION_LEAVE, LEFT))[0] == 204
     assert (await door.ask(internal.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}))[0] == 204
     status, answer = await door.ask(internal.QUESTIONS, {"departments": ["algemeen"]})
-    assert (status, answer) == (200, {"questions": [LEFT]})
+    assert (status, answer) == (200, {"questions": [{**LEFT, "claimed": None}]})
     assert (await door.ask(internal.QUESTION_DONE, DONE))[0] == 204
     assert (await door.ask(internal.QUESTION_DONE, DONE))[0] == 204
     assert (await door.ask(internal.QUESTIONS, {"departments": ["algemeen"]}))[1] == {"questions": []}
@@ -563,11 +566,127 @@ async def test_refusals(door: Door, path: str, actor: Actor | None, status: int,
     assert headers["Content-Type"] == "application/problem+json"
 
 
-async def test_the_access_of_the_citizen_ends_and_that_of_the_agent_does_not(door: Door, store: Store):
+async def test_the_access_of_the_citizen_ends_before_that_of_the_agent(door: Door, store: Store):
     await seal(store, datetime.now(UTC) - timedelta(hours=49))
     status, _, body = await door.get(f"/chats/{CHAT}/transcript")
     assert (status, json.loads(body)["code"]) == (401, "unauthenticated")
     assert (await door.get(f"/chats/{CHAT}/transcript", AN))[0] == 200
+
+
+async def test_that_of_the_agent_ends_and_that_of_the_supervisor_does_not(door: Door, store: Store):
+    await seal(store, datetime.now(UTC) - timedelta(days=31))
+    assert (await door.get(f"/chats/{CHAT}/transcript", AN))[0] == 403
+    assert (await door.get(f"/chats/{CHAT}/transcript", SOFIE))[0] == 200
+
+
+def state(v: int, cause: Cause, turn: int, agent: str | None, former: str | None = None) -> ChatState:
+    status = ChatStatus.ASSIGNED if agent else ChatStatus.WAITING
+    return ChatState(
+        chat_id=CHAT,
+        v=v,
+        state=status,
+        turn=turn,
+        department="algemeen",
+        cause=cause,
+        agent_id=agent,
+        former_agent_id=former,
+        at=OPENED_AT,
+    )
+
+
+async def passed_on(store: Store, left_at: datetime) -> None:
+    """`an` had the chat up to entry 4, which says so; then `bert` has it, and says something."""
+    await store.note_states([(CHAT, 5, "bert")])
+    await store.note_tenures([state(4, Cause.TRANSFERRED, 2, None, "an"), state(5, Cause.ASSIGNED, 2, "bert", "an")])
+    left = entry(CHAT, 4, Party.SYSTEM, "Doorgegeven", event=Cause.TRANSFERRED)
+    id_ = event_id(CHAT, Cause.TRANSFERRED, 2)
+    await store.insert([left.model_copy(update={"id": id_, "at": left_at})])
+    await store.insert([entry(CHAT, 5, Party.AGENT, "wat daarna werd gezegd")])
+
+
+async def test_who_passed_a_chat_on_reads_it_up_to_then(door: Door, store: Store, files: Files):
+    """Entries, files and notes; and adds nothing."""
+    _, before = await door.upload(PNG_BYTES, actor=AN)
+    _, after = await door.upload(PNG_BYTES, actor=CITIZEN)
+    left_at = datetime.now(UTC)
+    await passed_on(store, left_at)
+    for n, (file, uploader) in enumerate(((before, "an"), (after, "citizen"))):
+        kept = await files.keep(file["id"], CHAT, uploader)
+        seq = 6 + n
+        await store.insert([entry(CHAT, seq, text=None).model_copy(update={"attachment": kept})])
+    for n, minutes in ((1, -1), (2, 1)):
+        note = NotePosted(chat_id=CHAT, id=new_id(), agent_id="bert", agent_name="Bert", text=f"nota {n}")
+        await store.add_note(note, left_at + timedelta(minutes=minutes))
+    _, _, body = await door.get(f"/chats/{CHAT}/transcript?format=json", AN)
+    assert [m["seq"] for m in json.loads(body)["messages"]] == [1, 2, 3, 4]
+    for format_ in ("txt", "html"):
+        assert "wat daarna" not in (await door.get(f"/chats/{CHAT}/transcript?format={format_}", AN))[2].decode()
+    assert [
+        m["seq"] for m in json.loads((await door.get(f"/chats/{CHAT}/transcript?format=json", BERT))[2])["messages"]
+    ][-1] == 7
+    assert (await door.get(f"/chats/{CHAT}/attachments/{after['id']}", AN))[0] == 404
+    assert (await door.get(f"/chats/{CHAT}/attachments/{after['id']}", BERT))[0] == 200
+    texts = [
+        [n["text"] for n in json.loads((await door.get(f"/chats/{CHAT}/notes", who))[2])["notes"]] for who in (AN, BERT)
+    ]
+    assert texts == [["nota 1"], ["nota 1", "nota 2"]]
+    assert (await door.upload(PNG_BYTES, actor=AN))[1]["code"] == "forbidden"
+    assert (await door.upload(PNG_BYTES, actor=BERT))[0] == 201
+
+
+async def test_who_passed_a_chat_on_long_ago_reads_nothing(door: Door, store: Store):
+    await passed_on(store, datetime.now(UTC) - timedelta(days=31))
+    for path in ("transcript", "notes"):
+        assert (await door.get(f"/chats/{CHAT}/{path}", AN))[0] == 403
+
+
+async def test_without_the_entry_an_agent_who_left_reads_up_to_their_own_last_word(door: Door, store: Store):
+    """It is not stored yet, or of before version 1.2."""
+    await store.insert([entry(CHAT, 4, Party.AGENT, "mijn laatste woord").model_copy(update={"sender_id": "an"})])
+    await store.insert([entry(CHAT, 5)])
+    await store.note_tenures([state(5, Cause.ASSIGNED, 2, "bert", "an")])
+    await store.note_states([(CHAT, 5, "bert")])
+    _, _, body = await door.get(f"/chats/{CHAT}/transcript?format=json", AN)
+    assert json.loads(body)["messages"][-1]["text"] == "mijn laatste woord"
+
+
+async def test_notes_are_never_for_the_citizen(door: Door, store: Store):
+    note = NotePosted(chat_id=CHAT, id=new_id(), agent_id="an", agent_name="An", text="intern")
+    await store.add_note(note, OPENED_AT)
+    status, _, body = await door.get(f"/chats/{CHAT}/notes")
+    assert (status, json.loads(body)["code"]) == (403, "forbidden")
+    assert b"intern" not in body
+    assert json.loads((await door.get(f"/chats/{CHAT}/notes", SOFIE))[2])["notes"][0]["text"] == "intern"
+    await seal(store, datetime.now(UTC))
+    assert json.loads((await door.get(f"/chats/{CHAT}/notes", AN))[2])["notes"][0]["name"] == "An"
+
+
+async def test_a_supervisor_reads_the_own_departments_and_adds_nothing(door: Door):
+    assert (await door.get(f"/chats/{CHAT}/transcript", SOFIE))[0] == 200
+    assert (await door.get(f"/chats/{CHAT}/transcript", LIEN))[0] == 403
+    assert (await door.get(f"/chats/{CHAT}/notes", LIEN))[0] == 403
+    for who in (SOFIE, LIEN):
+        assert (await door.upload(PNG_BYTES, actor=who))[1]["code"] == "forbidden"
+
+
+async def test_who_claims_a_question_reads_its_conversation(door: Door):
+    """Until it is released; and nobody else does."""
+    assert (await door.ask(internal.QUESTION_LEAVE, LEFT))[0] == 204
+    claim = {"chat_id": CHAT, "agent_id": "bert", "agent_name": "Bert", "departments": ["algemeen"]}
+    assert (await door.get(f"/chats/{CHAT}/transcript", BERT))[0] == 403
+    status, question = await door.ask(internal.QUESTION_CLAIM, claim)
+    assert (status, question["claimed"]["agent_id"]) == (200, "bert")
+    for path in ("transcript", "notes"):
+        assert (await door.get(f"/chats/{CHAT}/{path}", BERT))[0] == 200
+    assert (await door.upload(PNG_BYTES, actor=BERT))[1]["code"] == "forbidden"
+    status, refused = await door.ask(internal.QUESTION_CLAIM, {**claim, "agent_id": "carl", "agent_name": "Carl"})
+    assert (status, refused["code"], refused["claimed"]["name"]) == (409, "claimed", "Bert")
+    done = {"chat_id": CHAT, "agent_id": "carl", "departments": ["algemeen"]}
+    assert (await door.ask(internal.QUESTION_DONE, done))[1]["code"] == "claimed"
+    other = {**claim, "agent_id": "carl"}
+    assert (await door.ask(internal.QUESTION_UNCLAIM, other))[1]["code"] == "not_yours"
+    assert (await door.ask(internal.QUESTION_UNCLAIM, claim))[0] == 204
+    assert (await door.get(f"/chats/{CHAT}/transcript", BERT))[0] == 403
 
 
 def test_fonts_and_template_are_part_of_the_package():
