@@ -45,6 +45,7 @@ class Rule(StrEnum):
     BYTES = "an attachment that is not byte for byte what was uploaded"
     UNENDED = "a chat without its end"
     DOT = "a dot, or an end, that was not true"
+    INTRODUCED = "an agent's first message before it is said with whom the citizen is connected"
     DOWNLOAD = "a download without what had its receipt before"
 
 
@@ -310,6 +311,16 @@ def dot_true(chat: Chat) -> Iterator[Violation]:
                     yield Violation(Rule.DOT, chat.id, event.colour, "after the end")
 
 
+def introduced(chat: Chat) -> Iterator[Violation]:
+    """Nobody reads an agent before the chat has said with whom its citizen is connected."""
+    connected = False
+    for message in chat.log:
+        connected = connected or message.event == "assigned"
+        if message.party == "agent" and not connected:
+            yield Violation(Rule.INTRODUCED, chat.id, message.id, f"seq {message.seq}")
+            return
+
+
 def downloads_whole(chat: Chat) -> Iterator[Violation]:
     """A transcript has everything that had its receipt before it was asked for."""
     for event in chat.events:
@@ -332,5 +343,6 @@ RULES = (
     byte_for_byte,
     ended,
     dot_true,
+    introduced,
     downloads_whole,
 )

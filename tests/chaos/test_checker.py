@@ -170,6 +170,7 @@ PLANTED: dict[str, tuple[Plant, set[Rule]]] = {
     "no end on the screen": (without(Closed), {Rule.UNENDED}),
     "no transcript": (without(Downloaded, final=True), {Rule.UNENDED, Rule.LOST, Rule.UNKEPT}),
     "an end that nobody asked for": (without(Ending), {Rule.DOT}),
+    "an agent who is not introduced": (everywhere(numbered(LOG[0], *LOG[2:])), {Rule.INTRODUCED}),
     "green without an agent": (besides(Dot(CHAT, CITIZEN, "green", "", at=3)), {Rule.DOT}),
     "green after the end": (besides(Dot(CHAT, CITIZEN, "green", "An", at=19)), {Rule.DOT}),
     "a download that lacks a receipt": (

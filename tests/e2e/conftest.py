@@ -17,7 +17,7 @@ def frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 @pytest.fixture(scope="session")
 def hasty(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system that loses its patience within seconds: its limits are short."""
-    limits = {"HELLO_LIMIT": "5", "ACCEPT_LIMIT": "4", "WAITING_LIMIT": "6", "NAMED_LIMIT": "4", "SETTLE_LIMIT": "0.5"}
+    limits = {"HELLO_LIMIT": "5", "ACCEPT_LIMIT": "4", "WAITING_LIMIT": "9", "NAMED_LIMIT": "4", "SETTLE_LIMIT": "0.5"}
     limits["SILENCE_LIMIT"] = "20"
     name = unique("hasty-")
     servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
