@@ -37,6 +37,7 @@ BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
 # routing
 CHATS = "/internal/chats"  # AlikeQuery → Chats
+ADMIT = "/internal/chats/admit"  # AdmitQuery → Admitted
 AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
 TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
 ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments | 403 forbidden
@@ -161,6 +162,21 @@ class AlikeQuery(ChatsQuery):
     prefixes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}$")]] = Field(
         default_factory=list, max_length=MAX_CHATS
     )
+
+
+class AdmitQuery(Record):
+    """A press: may this chat be opened? `address`, `browser`: keyed digests of where it comes from."""
+
+    chat_id: str
+    address: str | None = Field(default=None, max_length=64)
+    browser: str | None = Field(default=None, max_length=64)
+
+
+class Admitted(Record):
+    """Whole seconds until it is worth trying again: an agent blocked it, or the address has enough chats open."""
+
+    blocked_for: int | None = None
+    full_for: int | None = None
 
 
 class AgentChatsQuery(Record):

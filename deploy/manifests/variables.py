@@ -60,6 +60,7 @@ LEFT_OF = {
         "RETURN_LIMIT": _PROMISED,
         "SETTLE_LIMIT": _PROMISED,
         "CLOSED_KEPT_DAYS": _PROMISED,
+        "CHATS_OPEN_PER_ADDRESS": _GENEROUS,
     },
     "transcripts": {
         "MAX_MESSAGES": _PROMISED,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -125,7 +126,9 @@ class Starting:
         if department is None:
             raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
         if key is None:
-            return await self._start(department, wanted, str(uuid4()))
+            chat_id = str(uuid4())
+            await self._refuse(department, None if self._blue(department) else self._admission(chat_id, wanted, source))
+            return await self._start(department, wanted, chat_id)
         chat_id = self._derive(key, wanted, source, 0)
         prefix = prefix_of(chat_id)
         if prefix not in self._under_way:
@@ -145,11 +148,52 @@ class Starting:
             task.exception()  # whoever waited for it was told
 
     async def _start_once(self, department: Department, wanted: StartChat, key: str, source: Source) -> Started:
-        chat_id, known = await self._chat_of(key, wanted, source)
+        first = self._derive(key, wanted, source, 0)
+        green = self._blue(department) is None
+        asked = asyncio.create_task(self._admission(first, wanted, source)) if green else None
+        try:
+            chat_id, known = await self._chat_of(key, wanted, source)
+        finally:
+            if asked:
+                await asyncio.wait((asked,))
         if not known:
+            await self._refuse(department, asked if chat_id == first else self._admission(chat_id, wanted, source))
             return await self._start(department, wanted, chat_id, keyed=True)
         PRESSES.labels(department.id, "repeated").inc()
         return Started(chat_id, self._keys.chat_token(chat_id))
+
+    async def _refuse(self, department: Department, asked: Awaitable[Problem | None] | None) -> None:
+        """Raises what this answers, if it is a problem. A blue button asks nothing."""
+        if asked and (problem := await asked):
+            PRESSES.labels(department.id, "refused").inc()
+            raise problem
+
+    async def _admission(self, chat_id: str, wanted: StartChat, source: Source) -> Problem | None:
+        """Why routing does not let this citizen start a chat: 403 `blocked`, 429 `rate_limited`; None: it may start.
+
+        When routing cannot say it the chat is opened all the same.
+        """
+        wish = internal.AdmitQuery(
+            chat_id=chat_id,
+            address=self._digest("address", source.address),
+            browser=self._digest("browser", wanted.browser),
+        )
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                answer = await self._upstream.ask("routing", internal.ADMIT, wish, internal.Admitted)
+        except (Unavailable, Declined, TimeoutError) as error:
+            log.warning("admission_not_asked", error=type(error).__name__)
+            return None
+        if answer.blocked_for:
+            text = "No chat can be started from here for some time. The info sheet tells other ways to reach us."
+            return Problem(403, "blocked", text, {"Retry-After": str(answer.blocked_for)})
+        if answer.full_for:
+            text = "Too many chats from your network are open. End one that you do not need, or try again later."
+            return Problem(429, "rate_limited", text, {"Retry-After": str(answer.full_for)})
+        return None
+
+    def _digest(self, purpose: str, text: str | None) -> str | None:
+        return self._keys.digest(purpose, text).hex()[:32] if text else None
 
     async def _start(self, department: Department, wanted: StartChat, chat_id: str, keyed: bool = False) -> Started:
         bind_contextvars(chat_id=chat_id)

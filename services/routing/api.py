@@ -14,10 +14,13 @@ from services.broker import Unconfirmed
 from services.chassis import caller
 from services.departments import Departments
 from services.internal import (
+    ADMIT,
     AGENT_CHATS,
     ASSIGNMENTS,
     CHATS,
     TRANSFER,
+    AdmitQuery,
+    Admitted,
     AgentChatsQuery,
     AlikeQuery,
     Assignments,
@@ -44,6 +47,12 @@ def create_routes(desk: Desk, departments: Departments) -> APIRouter:
         caller(request)
         since = desk.clock() - ALIKE_WITHIN
         return await _views(desk, await desk.store.some(query.chat_ids, query.prefixes, since))
+
+    @routes.post(ADMIT)
+    async def admit(wish: AdmitQuery, request: Request) -> Admitted:
+        caller(request)
+        bind_contextvars(chat_id=wish.chat_id)
+        return await desk.admission.admit(wish)
 
     @routes.post(AGENT_CHATS)
     async def chats_of_agent(query: AgentChatsQuery, request: Request) -> Chats:

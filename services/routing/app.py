@@ -20,6 +20,7 @@ from services.database import follow_time, open_database, ping, probe_write, rea
 from services.departments import load_departments
 from services.problems import document
 from services.routing import assignment, sweeps
+from services.routing.admission import Admission
 from services.routing.api import create_routes
 from services.routing.citizens import Citizens
 from services.routing.consumers import handler
@@ -50,7 +51,9 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     store = Store(database, lambda chat: assignment.stamped(chat, utcnow(), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing", settings.topology == "given")
     queue = Queue(store, Ledger(database), publisher)
-    desk = Desk(store, queue, Telling(store, publisher, queue, names), limits=limits)
+    most = settings.chats_open_per_address if settings.rate_limits == "on" else 0
+    admission = Admission(database, store, utcnow, most)
+    desk = Desk(store, queue, Telling(store, publisher, queue, names), admission, limits=limits)
     citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):

@@ -83,6 +83,8 @@ async def _accepted(desk: Desk, fact: ChatAccepted) -> None:
 
 
 async def _close_requested(desk: Desk, fact: CloseRequested) -> None:
+    if fact.block and fact.by is CloseReason.AGENT:  # first: closing may send the citizen to the button again
+        await desk.admission.block(fact.chat_id, fact.agent_id, fact.block, fact.occurred_at)
     before, after = await desk.store.change(fact.chat_id, _closing(fact, desk.clock()))
     desk.telling.record(before, after, why="asked")
     await desk.keep_pace(before, after)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from services.clock import utcnow
 from services.routing import pace
+from services.routing.admission import Admission
 from services.routing.chat import Chat, Limits
 from services.routing.queue import Queue
 from services.routing.store import Store
@@ -21,6 +22,7 @@ class Desk:
     store: Store
     queue: Queue
     telling: Telling
+    admission: Admission
     clock: Callable[[], datetime] = utcnow
     limits: Limits = field(default_factory=Limits)
 

@@ -27,4 +27,9 @@ async def _first_indexes(db: Database) -> None:
     )
 
 
-STEPS = (Step("indexes of chats", _first_indexes),)
+async def _indexes_of_admission(db: Database) -> None:
+    expire = IndexModel([("expire_at", ASCENDING)], name="expire", expireAfterSeconds=0)
+    await make_indexes(db, {name: [expire] for name in ("starts", "addresses", "blocks")})
+
+
+STEPS = (Step("indexes of chats", _first_indexes), Step("indexes of admission", _indexes_of_admission))

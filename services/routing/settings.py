@@ -21,6 +21,9 @@ class RoutingSettings(Settings):
     accept_limit: float = Field(30, gt=0, description="from the assignment until a person has seen the chat")
     named_limit: float = Field(60, gt=0, description="until a transferred chat that nobody took comes back")
     return_limit: float = Field(5, gt=0, description="that a chat that comes back waits for its former agent alone")
+    chats_open_per_address: int = Field(
+        5, ge=0, description="chats that one address may have open at a time; 0: any number"
+    )
     settle_limit: float = Field(10, ge=0, description="without trouble before timers judge: late facts come first")
     closed_kept_days: float = Field(30, ge=3, description="that a closed chat is remembered; a token lives 2 days")
 

@@ -85,6 +85,7 @@ class Others:
     downloads: list[str] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and body
     held: internal.Held = field(default_factory=lambda: internal.Held(may_wait=True))  # presence's answer to a press
+    admitted: internal.Admitted = field(default_factory=internal.Admitted)  # routing's answer to a press
     questions: dict[str, internal.LeftQuestion] = field(default_factory=dict)
     assignments: list[internal.Assignment] = field(default_factory=list)
     device: str | None = None  # what presence answers to a login for the browser's cookie
@@ -109,6 +110,8 @@ class Others:
             ids = list(dict.fromkeys((*query.chat_ids, *alike)))
             spent = [c for c in ids if c in self.spent]
             return internal.Chats(chats=[self.chats[c] for c in ids if c in self.chats], spent=spent)
+        if path == internal.ADMIT:
+            return self.admitted
         if path == internal.AGENT_CHATS:
             agent_id = internal.AgentChatsQuery.model_validate_json(body).agent_id
             assigned = [c for c in self.chats.values() if c.state is ChatStatus.ASSIGNED and c.agent_id == agent_id]

@@ -416,3 +416,55 @@ async def test_another_replica_refuses_another_request_with_the_same_key(world: 
         status, later, _ = await other.press("sleutel", name="Bert")
         assert status == 201, "after ten minutes it is a new press"
         assert later["chat_id"] != chat_id
+
+
+# ── whom routing does not admit ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def wishes(world: World) -> list[internal.AdmitQuery]:
+    """What routing was asked for."""
+    return [internal.AdmitQuery.model_validate_json(b) for p, b in world.others.asked if p == internal.ADMIT]
+
+
+@pytest.mark.parametrize("key", [None, "sleutel"])
+@pytest.mark.parametrize(
+    ("answer", "status", "code", "wait"),
+    [
+        (internal.Admitted(blocked_for=3_000), 403, "blocked", "3000"),
+        (internal.Admitted(full_for=30), 429, "rate_limited", "30"),
+    ],
+)
+async def test_who_is_blocked_or_has_enough_chats_gets_no_place(
+    world: World, client: Client, key: str | None, answer: internal.Admitted, status: int, code: str, wait: str
+) -> None:
+    await show(world, client)
+    started = (await client.press("eerder"))[1]
+    asked = len(holds(world))
+    world.others.admitted = answer
+    refused, problem, headers = await client.press(key)
+    assert (refused, problem["code"], headers["Retry-After"]) == (status, code, wait)
+    assert len(holds(world)) == asked, "an agent is not bothered"
+    assert len(world.heard(ChatOpened)) == 1
+    assert (await client.press("eerder"))[1] == started, "a repeat is the same chat"
+    world.others.admitted = internal.Admitted()
+    assert (await client.press(key))[0] == 201
+
+
+async def test_routing_is_told_digests_that_are_the_same_for_one_browser(world: World, client: Client) -> None:
+    await show(world, client)
+    for browser in ("a" * 22, "a" * 22, "b" * 64, None):
+        assert (await client.press("sleutel" if browser else None, browser=browser))[0] in (201, 422)
+    asked = wishes(world)
+    assert len({w.address for w in asked}) == 1
+    assert len({w.browser for w in asked}) == 3
+    assert "127.0.0.1" not in str(asked)
+    assert "a" * 22 not in str(asked)
+    for browser in ("a" * 21, "a" * 65, "a b" * 10, "é" * 30, 7):
+        assert (await client.press(browser=browser))[0] == 422
+
+
+async def test_without_an_answer_of_routing_a_chat_is_opened(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.refused[internal.ADMIT] = Problem(404, "not_found", "an older routing")
+    assert (await client.press())[0] == 201
+    assert (await client.press("sleutel"))[0] == 201

@@ -29,6 +29,7 @@ from services.contracts import (
 )
 from services.database import Database, open_database
 from services.routing import assignment
+from services.routing.admission import Admission
 from services.routing.chat import Chat, Limits
 from services.routing.citizens import Citizens
 from services.routing.consumers import handler
@@ -55,6 +56,9 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = PATIE
     while not condition():
         assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
         await asyncio.sleep(0.01)
+
+
+MOST_OPEN = 5  # chats of one address
 
 
 class Ears:
@@ -111,7 +115,8 @@ class Scene:
         self.ledger = Ledger(database)
         self.queue = Queue(self.store, self.ledger, publisher)
         telling = Telling(self.store, publisher, self.queue, DEPARTMENTS)
-        self.desk = Desk(self.store, self.queue, telling, self.now, limits)
+        admission = Admission(database, self.store, self.now, MOST_OPEN)
+        self.desk = Desk(self.store, self.queue, telling, admission, self.now, limits)
         self.handle = handler(self.desk)
         self.citizens = Citizens(url, publisher, 300, clock=lambda: time.monotonic() + self.ahead.total_seconds())
         self.well = True
@@ -128,9 +133,10 @@ class Scene:
     async def chat(self, chat_id: str) -> Chat:
         return await self.store.load(chat_id)
 
-    async def press(self, department: str = "algemeen", greeted: bool = True) -> str:
+    async def press(self, department: str = "algemeen", greeted: bool = True, chat_id: str = "") -> str:
         """A citizen presses the button (and says hello); the chat's id."""
         fact = opening(department, self.now())
+        fact = fact.model_copy(update={"chat_id": chat_id}) if chat_id else fact
         await self.handle(fact)
         if greeted:
             await self.handle(CitizenArrived(chat_id=fact.chat_id))
