@@ -128,6 +128,15 @@ test("the server ended it meanwhile: that is what the page shows, and it stops t
   assert.equal(it.sockets.length, count);
 });
 
+test("what was read over HTTP does not make it a chat that was silent", async (t) => {
+  const it = joined(t, { shown: 2 });
+  it.answer = async () => Response.json(transcript({ messages: [said(1, "Dag")] }));
+  await refusing(it, 12_000);
+  it.answer = async () => Response.json(transcript({ messages: [said(1, "Dag")], closed_at: "2026-11-23T08:01:00Z" }));
+  await refusing(it, 40_000);
+  assert.equal(it.chat.closed, "unreached");
+});
+
 test("a chat that the server does not know is gone", async (t) => {
   const it = joined(t);
   it.answer = async () => Response.json({ code: "no_such_chat" }, { status: 404 });

@@ -84,7 +84,7 @@ export function chatView({ t, lang, base, store, record, announce, settings, way
 
   // Why there is no connection, for longer than a short outage, and how else to reach the department.
   function distance() {
-    if (state.closed) return state.closed === "unreached" ? "endUnreached" : null;
+    if (state.closed) return state.closed === "unreached" ? "farBlocked" : null;
     if (link.state === "ended") return link.code === 4409 ? null : "farBroken";
     return { blocked: "farBlocked", unreached: "farUnreached", long: "farLong" }[link.trouble] ?? null;
   }

@@ -55,6 +55,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
   let untold = record.untold === true; // ended here, and the server does not know it
   let ending = untold;
   let left = false;
+  let met = false; // welcomed once
   let refusals = 0;
   let premature = 0; // closes that said "ended" though nothing had ended
   let asks = 0;
@@ -102,7 +103,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     let next = chat;
     for (const message of found?.messages ?? []) next = rules.receive(next, { ...message, type: "message" }).chat;
     if (found?.closed && !chat.closed) {
-      change(rules.receive(next, { type: "closed", reason: record.shown || backlog ? "inactive" : "unreached" }).chat);
+      change(rules.receive(next, { type: "closed", reason: met ? "inactive" : "unreached" }).chat);
       return finish({ state: "ended", code: 1000 });
     }
     change(next);
@@ -158,6 +159,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     if (frame.type === "welcome") {
       backlog = frame.last_seq;
       premature = asks = 0;
+      met = true;
       link = { ...link, trouble: null };
       trouble = void clearTimeout(trouble);
       clearTimeout(asking);

@@ -65,7 +65,7 @@ export default {
   farUnreached: "Der Chat ist jetzt nicht erreichbar; wir versuchen es weiter. Prüfen Sie Ihre Internetverbindung. Sie erreichen uns auch so:",
   farLong: "Die Verbindung ist schon länger unterbrochen. Wir versuchen es weiter; was Sie schreiben, bleibt erhalten. Sie erreichen uns auch so:",
   farBroken: "Hier kann nicht gechattet werden. Sie erreichen uns auch so:",
-  endUnreached: "Das Gespräch wurde beendet, weil keine Verbindung zustande kam. Sie erreichen uns auch so:",
+  endUnreached: "Das Gespräch wurde beendet, weil keine Verbindung zustande kam.",
   endUntold: "Sie haben das Gespräch beendet. Die Fachkraft sieht das, sobald die Verbindung wieder da ist.",
   startFailed: "Der Chat konnte nicht gestartet werden. Versuchen Sie es gleich noch einmal. Sie erreichen uns auch so:",
   startNetwork: "Der Chatdienst antwortet nicht. Prüfen Sie Ihre Internetverbindung und versuchen Sie es erneut. Sie erreichen uns auch so:",

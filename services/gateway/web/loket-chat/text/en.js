@@ -65,7 +65,7 @@ export default {
   farUnreached: "We cannot reach the chat now and keep trying. Check your internet connection. You can also reach us this way:",
   farLong: "The connection has been gone for a while. We keep trying; what you write is kept. You can also reach us this way:",
   farBroken: "Chatting is not possible here. You can also reach us this way:",
-  endUnreached: "The conversation has ended because no connection could be made. You can also reach us this way:",
+  endUnreached: "The conversation has ended because no connection could be made.",
   endUntold: "You have ended the conversation. The staff member sees that as soon as the connection is back.",
   startFailed: "The chat could not be started. Try again in a moment. You can also reach us this way:",
   startNetwork: "The chat service does not answer. Check your internet connection and try again. You can also reach us this way:",

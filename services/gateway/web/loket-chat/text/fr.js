@@ -65,7 +65,7 @@ export default {
   farUnreached: "Le chat est injoignable en ce moment ; nous continuons d’essayer. Vérifiez votre connexion à l’internet. Vous pouvez aussi nous joindre ainsi :",
   farLong: "La connexion est interrompue depuis un certain temps. Nous continuons d’essayer ; ce que vous écrivez est conservé. Vous pouvez aussi nous joindre ainsi :",
   farBroken: "Le chat n’est pas possible ici. Vous pouvez aussi nous joindre ainsi :",
-  endUnreached: "La conversation a pris fin parce qu’aucune connexion n’a pu être établie. Vous pouvez aussi nous joindre ainsi :",
+  endUnreached: "La conversation a pris fin parce qu’aucune connexion n’a pu être établie.",
   endUntold: "Vous avez terminé la conversation. Le collaborateur le verra dès le retour de la connexion.",
   startFailed: "Le chat n’a pas pu démarrer. Réessayez dans quelques instants. Vous pouvez aussi nous joindre ainsi :",
   startNetwork: "Le service de chat ne répond pas. Vérifiez votre connexion à l’internet et réessayez. Vous pouvez aussi nous joindre ainsi :",

@@ -65,7 +65,7 @@ export default {
   farUnreached: "We kunnen de chat nu niet bereiken en blijven het proberen. Kijk na of u verbinding hebt met het internet. U kunt ons ook zo bereiken:",
   farLong: "De verbinding is al een tijd weg. We blijven het proberen; wat u schrijft, blijft bewaard. U kunt ons ook zo bereiken:",
   farBroken: "Hier kan niet worden gechat. U kunt ons ook zo bereiken:",
-  endUnreached: "Het gesprek is beëindigd omdat er geen verbinding tot stand kwam. U kunt ons ook zo bereiken:",
+  endUnreached: "Het gesprek is beëindigd omdat er geen verbinding tot stand kwam.",
   endUntold: "U hebt het gesprek beëindigd. De medewerker ziet dat zodra de verbinding terug is.",
   startFailed: "De chat kon niet worden gestart. Probeer het over enkele ogenblikken opnieuw. U kunt ons ook zo bereiken:",
   startNetwork: "De chatdienst antwoordt niet. Kijk na of u verbinding hebt met het internet en probeer het opnieuw. U kunt ons ook zo bereiken:",
