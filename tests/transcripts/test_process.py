@@ -2,25 +2,32 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import aiohttp
+import psutil
 import pytest
 
 from deploy.onemachine import ports
 from services.broker import ABSENT_AFTER
 from services.contracts import Cause
+from services.tokens import Actor, Keys
 from services.transcripts.store import Store
 from tests.real import ROOT, running_database, unique, wait_for
+from tests.transcripts import made
 from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted, until
 
 Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
@@ -174,3 +181,55 @@ def told_at_least(ear: Ear, number: int) -> bool:
 async def put_all(ear: Ear, conversations: list[list[Any]]) -> None:
     for turn in zip(*conversations, strict=True):
         await ear.put(*turn)
+
+
+async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
+    run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
+):
+    """Under the memory that the manifest gives the service, its processes for files included."""
+    attacker, neighbour = new_id(), new_id()
+    headers = {
+        "Authorization": f"Bearer {Keys(SECRET).service_token('gateway', Actor(party='citizen', id=attacker))}",
+        "X-File-Name": "brief.docx",
+    }
+    bombs = list((await asyncio.to_thread(made.bombs)).values())
+    most, refused, stored = 0, list[int](), list[float]()
+    over = asyncio.Event()
+    with contextlib.ExitStack() as running:
+        service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
+        process = psutil.Process(service.process.pid)
+        await ear.put(opened_fact(attacker, None), opened_fact(neighbour, None))
+        await until(lambda: len(ear.stored()) == 2, "the chats")
+
+        async def attack() -> None:
+            url = f"http://127.0.0.1:{service.port}/chats/{attacker}/attachments"
+            async with aiohttp.ClientSession(headers=headers) as client:
+                for bomb in bombs * 2:
+                    async with client.post(url, data=io.BytesIO(bomb)) as answer:
+                        refused.append(answer.status)
+
+        async def look() -> None:
+            nonlocal most
+            while not over.is_set():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    most = max(most, sum(p.memory_info().rss for p in (process, *process.children(recursive=True))))
+                await asyncio.sleep(0.02)
+
+        async def talk() -> None:
+            while not over.is_set():
+                began = time.monotonic()
+                await ear.put(posted(neighbour))
+                await until(lambda: len(ear.stored(neighbour)) == len(stored) + 2, "the receipt", 60)
+                stored.append(time.monotonic() - began)
+
+        beside = [asyncio.create_task(look()), asyncio.create_task(talk())]
+        await asyncio.gather(*(attack() for _ in range(2)))
+        over.set()
+        await asyncio.gather(*beside)
+        assert service.process.poll() is None
+    assert set(refused) == {415}
+    assert len(refused) == 4 * len(bombs)
+    assert len(stored) > 0
+    assert most < 640 * 1024 * 1024
+    print(f"memory at most {most / 2**20:.0f} MiB; {len(stored)} receipts, median {median(stored):.3f} s,", end=" ")
+    print(f"worst {max(stored):.3f} s")
