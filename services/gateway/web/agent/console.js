@@ -1,6 +1,6 @@
 /** The agent console: who is there? Then the login form or the desk. */
 import { watchActivity } from "./activity.js";
-import { logout, me } from "./api.js";
+import { logout, me, settings } from "./api.js";
 import { languageChoice } from "./bar.js";
 import { confirm } from "./dialogs.js";
 import { el, text } from "./dom.js";
@@ -9,6 +9,8 @@ import { showLogin } from "./login.js";
 import { chime } from "./signals.js";
 import { openStage } from "./stage.js";
 import { chooseLanguage, speaker } from "./texts.js";
+import { useZone } from "./times.js";
+import { limitsOf } from "./uploads.js";
 
 const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
 const at = (id) => document.getElementById(id);
@@ -94,7 +96,7 @@ function onLogout(open, everywhere = false) {
 /** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
 async function start() {
   if (!maybeLoggedIn()) return askLogin();
-  const answer = await me();
+  const [answer, told] = await Promise.all([me(), settings()]);
   if (answer.status === 401 || answer.status === 403) return choose("session", ""), askLogin();
   if (!answer.ok) {
     text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
@@ -102,11 +104,12 @@ async function start() {
     return setTimeout(start, AGAIN);
   }
   text(page.loading, t("login.loading"));
+  if (told.ok && told.body?.timezone) useZone(told.body.timezone);
   why = "";
   page.tools.replaceChildren();
   view("desk");
   const agent = answer.body.agent ?? answer.body;
-  stage = openStage({ t, agent, activity, sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
+  stage = openStage({ t, agent, activity, limits: limitsOf(told.body), sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
 }
 
 for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), "loud"));

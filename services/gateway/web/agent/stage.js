@@ -30,7 +30,7 @@ const NARROW = "(width < 56rem)";
 const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 
 /** Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open, everywhere)` was pressed, `onEnd()` the server ended the session. */
-export function openStage({ t: first, agent, activity, sound, say, page, onLogout, onLanguage, onEnd }) {
+export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onLanguage, onEnd }) {
   let t = first;
   let view = null;
   let bar;
@@ -41,7 +41,7 @@ export function openStage({ t: first, agent, activity, sound, say, page, onLogou
   let rung = -Infinity;
   let departments = new Map();
   const gone = new AbortController();
-  const uploads = uploader({ onDone: (id, file) => work.attach(id, file), announce: say });
+  const uploads = uploader({ limits, onDone: (id, file) => work.attach(id, file), announce: say });
   const work = startWork({ agent, onChange: draw, onEffect, look });
   const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
   const acts = {

@@ -1,11 +1,23 @@
-/** RULES of how times and sizes read: Brussels time whatever the computer thinks, in the language of the agent. */
-const ZONE = "Europe/Brussels";
+/** RULES of how times and sizes read: the service's time whatever the computer thinks, in the language of the agent. */
+let zone = "Europe/Brussels";
 const LOCALES = { nl: "nl-BE", fr: "fr-BE", de: "de-BE", en: "en-GB" };
 
 const formats = new Map();
+
+/** Times are shown in this zone (IANA name) from here on; one that the browser does not know changes nothing. */
+export function useZone(name) {
+  try {
+    new Intl.DateTimeFormat("nl", { timeZone: name });
+  } catch {
+    return;
+  }
+  zone = name;
+  formats.clear();
+}
+
 function format(language, options) {
   const key = language + JSON.stringify(options);
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(LOCALES[language] ?? language, { timeZone: ZONE, ...options }));
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(LOCALES[language] ?? language, { timeZone: zone, ...options }));
   return formats.get(key);
 }
 

@@ -1,9 +1,12 @@
 /** Files on their way up, each with progress and cancel. They go on while another chat is in front. */
 import { upload } from "./api.js";
 import { button, el, text } from "./dom.js";
-import { known } from "./texts.js";
+import { size } from "./times.js";
 
-const LARGEST = 10 * 1024 * 1024; // bytes; the server has the last word
+const MIB = 1024 * 1024;
+
+/** RULES: what files may weigh, as `GET /api/settings` told it, else the defaults of the service: `{bytes, total}` in bytes, `count` files of a chat. */
+export const limitsOf = (told) => ({ bytes: told?.attachment_bytes ?? 10 * MIB, count: told?.attachment_count ?? 20, total: told?.attachment_total ?? 50 * MIB });
 
 /** RULES: why a file was refused, as the name of a text: the server's `reason` where this page knows it, else its `code`. */
 export function refusalOf(t, { code, reason }) {
@@ -11,10 +14,11 @@ export function refusalOf(t, { code, reason }) {
 }
 
 /**
+ * `limits` as `limitsOf` makes them; the server has the last word.
  * `{place(chat), add(t, chat, files), busy(), stop()}`; `onDone(chat, attachment)` in the order in which the files of a chat were chosen, `announce(words)`.
  * A chat's files go up one at a time; one that is refused or cancelled does not hold the next ones back. `send` takes the server's place in tests.
  */
-export function uploader({ onDone, announce, send = upload }) {
+export function uploader({ limits, onDone, announce, send = upload }) {
   const places = new Map();
   const lines = new Map(); // chat → the files that are still to go up; the first is under way
 
@@ -72,7 +76,7 @@ export function uploader({ onDone, announce, send = upload }) {
     }
 
     async function begin(done) {
-      const problem = file.size > LARGEST ? "too_large" : file.size === 0 ? "empty" : null;
+      const problem = file.size > limits.bytes ? "too_large" : file.size === 0 ? "empty" : null;
       if (problem) return fail({ code: problem }), done();
       item.task = send(chat, file, (share) => (progress.value = share));
       const answer = await item.task.done;
@@ -86,7 +90,7 @@ export function uploader({ onDone, announce, send = upload }) {
     function fail(answer) {
       element.classList.add("failed");
       progress.hidden = true;
-      text(words, t("attach.failed", { name, reason: t(`attach.${refusalOf(t, answer)}`) }));
+      text(words, t("attach.failed", { name, reason: t(`attach.${refusalOf(t, answer)}`, { one: size(limits.bytes, t.language), count: limits.count, all: size(limits.total, t.language) }) }));
       announce(words.textContent);
       const again = () => (wait(), append(item));
       acts.replaceChildren(

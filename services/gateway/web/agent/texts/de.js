@@ -151,7 +151,7 @@ export default {
   "attach.cancelled": "Das Hochladen von {name} wurde abgebrochen.",
   "attach.failed": "{name} wurde nicht hochgeladen: {reason}",
   "attach.download": "{name} herunterladen ({size})",
-  "attach.too_large": "die Datei ist zu groß (höchstens 10 MB je Datei und 50 MB je Gespräch)",
+  "attach.too_large": "die Datei ist zu groß, oder das Gespräch hat zu viele Anlagen (höchstens {one} je Datei, {count} Dateien und {all} je Gespräch)",
   "attach.type_not_allowed": "diese Art von Datei ist nicht erlaubt oder sie ist beschädigt; möglich: PDF, PNG, JPEG, GIF, WebP, Text, CSV, OpenDocument und Office ohne Makros",
   "attach.infected": "in der Datei wurde Schadsoftware gefunden",
   "attach.chat_closed": "das Gespräch ist beendet",

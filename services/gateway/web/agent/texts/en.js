@@ -151,7 +151,7 @@ export default {
   "attach.cancelled": "The upload of {name} was cancelled.",
   "attach.failed": "{name} was not uploaded: {reason}",
   "attach.download": "Download {name} ({size})",
-  "attach.too_large": "the file is too large (at most 10 MB a file and 50 MB a chat)",
+  "attach.too_large": "the file is too large, or the chat has too many attachments (at most {one} a file, {count} files and {all} a chat)",
   "attach.type_not_allowed": "this kind of file is not allowed, or it is damaged; allowed: PDF, PNG, JPEG, GIF, WebP, text, CSV, OpenDocument and Office without macros",
   "attach.infected": "malicious software was found in the file",
   "attach.chat_closed": "the chat has ended",

@@ -151,7 +151,7 @@ export default {
   "attach.cancelled": "L’envoi de {name} a été annulé.",
   "attach.failed": "{name} n’a pas été envoyé : {reason}",
   "attach.download": "Télécharger {name} ({size})",
-  "attach.too_large": "le fichier est trop volumineux (au plus 10 Mo par fichier et 50 Mo par conversation)",
+  "attach.too_large": "le fichier est trop volumineux, ou la conversation a trop de pièces jointes (au plus {one} par fichier, {count} fichiers et {all} par conversation)",
   "attach.type_not_allowed": "ce type de fichier n’est pas autorisé ou le fichier est abîmé ; acceptés : PDF, PNG, JPEG, GIF, WebP, texte, CSV, OpenDocument et Office sans macros",
   "attach.infected": "un logiciel malveillant a été trouvé dans le fichier",
   "attach.chat_closed": "la conversation est terminée",

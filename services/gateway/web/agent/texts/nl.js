@@ -151,7 +151,7 @@ export default {
   "attach.cancelled": "Het opladen van {name} is geannuleerd.",
   "attach.failed": "{name} is niet opgeladen: {reason}",
   "attach.download": "{name} downloaden ({size})",
-  "attach.too_large": "het bestand is te groot (ten hoogste 10 MB per bestand en 50 MB per gesprek)",
+  "attach.too_large": "het bestand is te groot, of het gesprek heeft te veel bijlagen (ten hoogste {one} per bestand, {count} bestanden en {all} per gesprek)",
   "attach.type_not_allowed": "dit soort bestand is niet toegelaten, of het is beschadigd; wel: pdf, png, jpeg, gif, webp, tekst, csv, OpenDocument en Office zonder macro’s",
   "attach.infected": "in het bestand is schadelijke software gevonden",
   "attach.chat_closed": "het gesprek is beëindigd",
