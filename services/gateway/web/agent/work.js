@@ -1,7 +1,7 @@
 /** The desk at work: the one place that holds its state, feeds it the server's frames and sends what is due. */
 import { Connection } from "../lib/connection.js";
 import * as talk from "../lib/conversation.js";
-import { newId, transcript } from "./api.js";
+import { newId, notes as writtenNotes, transcript } from "./api.js";
 import * as rules from "./desk.js";
 import { isOffer, unsent } from "./entry.js";
 import { keepDesk, keptDesk } from "./keeping.js";
@@ -78,15 +78,16 @@ export function startWork({ agent, onChange, onEffect, look }) {
     }, ms);
   }
 
-  // An ended chat of an earlier page: the server's log of it is the transcript.
+  // An ended chat of an earlier page: the server's log of it is the transcript, and its notes are kept beside it.
   function remember(id) {
     const one = rules.find(desk, id);
     if (one?.ended && !one.talk.messages.length) recall(id);
   }
 
   async function recall(id) {
-    const answer = await transcript(id);
-    if (answer.ok) change(rules.recalled(desk, id, answer.body ?? {}));
+    const [said, written] = await Promise.all([transcript(id), writtenNotes(id)]);
+    if (said.ok) change(rules.recalled(desk, id, said.body ?? {}));
+    if (written.ok) change(rules.noted(desk, id, written.body?.notes ?? []));
   }
 
   function save() {
