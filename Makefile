@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test soak chaos rollout bench scale manifests dead-letters backup restore lint docs check clean
+.PHONY: help run test soak chaos rollout bench scale manifests dead-letters calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -39,6 +39,9 @@ manifests:  ## builds every overlay and component and checks it; ARGS=--write ma
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters
+
+calendar:  ## the closing days and changed hours of a year, for each department: YEAR=2027
+	$(bootstrap) calendar
 
 backup:  ## all that lasts, into a folder: ARGS=backup-2026-11-23
 	$(bootstrap) backup

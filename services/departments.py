@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from datetime import date, time
+from datetime import date, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 LOCALES = ("nl", "fr", "de", "en")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -92,6 +92,94 @@ def _ordered(spans: list[Span], day: str) -> tuple[Span, ...]:
     return tuple(ordered)
 
 
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
+_YEARLY = re.compile(r"(\d{2})-(\d{2})")
+_EASTER = re.compile(r"easter(?:([+-])(\d{1,3}))?")
+
+
+def easter(year: int) -> date:
+    """Easter Sunday of the Gregorian calendar (Meeus/Jones/Butcher)."""
+    a, (b, c) = year % 19, divmod(year, 100)
+    d, e = divmod(b, 4)
+    h = (19 * a + b - d - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
+    i, k = divmod(c, 4)
+    weekday = (32 + 2 * e + 2 * i - h - k) % 7
+    m = (a + 11 * h + 22 * weekday) // 451
+    month, day = divmod(h + weekday - 7 * m + 114, 31)
+    return date(year, month, day + 1)
+
+
+def _day(value: object) -> str:
+    text = value.isoformat() if isinstance(value, date) else str(value).strip().lower()
+    yearly, relative = _YEARLY.fullmatch(text), _EASTER.fullmatch(text)
+    try:
+        if yearly:
+            date(2024, int(yearly[1]), int(yearly[2]))  # a leap year: 02-29 is a day of some years
+        elif relative and int(relative[2] or 0) <= 250:
+            return text
+        elif _DATED.fullmatch(text):
+            date.fromisoformat(text)
+        else:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"'{text[:40]}' is no day such as 2027-05-07, 12-26 (each year) or easter+1") from None
+    return text
+
+
+def _matches(text: str, day: date) -> bool:
+    if relative := _EASTER.fullmatch(text):
+        offset = int(f"{relative[1] or '+'}{relative[2] or 0}")
+        return day == easter(day.year) + timedelta(days=offset)
+    return text in (day.isoformat(), f"{day:%m-%d}")
+
+
+def _spans(value: str) -> str:
+    ends = [part.partition("-") for part in value.strip().split(",")]
+    if any(" " in part[0] or part[0] >= part[2] for part in ends):
+        raise ValueError(f"'{value[:40]}' is not hours of one day such as 09:00-12:00 or 09:00-12:00,13:00-16:00")
+    parse_hours(f"Mon {value.strip()}")
+    return value.strip()
+
+
+Day = Annotated[str, BeforeValidator(_day)]
+
+
+class Calendar(BaseModel):
+    """Days that are not as the week says. A day is a date, a day of each year (`12-26`) or relative to Easter.
+
+    `holidays`: whose public holidays are closing days (left out: as without it; empty: none). `closed`: further closing
+    days. `hours`: a day's hours, public holiday or not. `bridge`: a working day between a closing day and a free day is
+    closed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    holidays: str | None = Field(None, max_length=20)
+    closed: tuple[Day, ...] = Field((), max_length=400)
+    hours: dict[Day, Annotated[str, AfterValidator(_spans)]] = Field({}, max_length=400)
+    bridge: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Calendar:
+        if both := sorted(set(self.closed) & set(self.hours)):
+            raise ValueError(f"'{both[0]}' is closed and has hours")
+        return self
+
+    def told(self, day: date, closed_on: tuple[date, ...] = ()) -> tuple[Span, ...] | None:
+        """The hours of this day, none at all when it is closed, or None when this calendar does not speak of it.
+
+        What is said of one date comes before what is said of each year.
+        """
+        if day.isoformat() in self.hours or day in closed_on or day.isoformat() in self.closed:
+            return self._hours(self.hours.get(day.isoformat()))
+        yearly = [text for text in (*self.hours, *self.closed) if not _DATED.fullmatch(text) and _matches(text, day)]
+        return self._hours(self.hours.get(yearly[0])) if yearly else None
+
+    @staticmethod
+    def _hours(text: str | None) -> tuple[Span, ...]:
+        week = parse_hours(f"Mon {text}") if text else None
+        return week[0] if week else ()
+
+
 def _origin(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
@@ -149,7 +237,9 @@ class Line(BaseModel):
 
 
 class Department(BaseModel):
-    """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays.
+    """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays;
+
+    what its `calendar` says of a day comes before what that of all departments says.
 
     `accept`: whether an agent accepts each chat, or a chat is accepted by itself when it is assigned.
     """
@@ -159,6 +249,7 @@ class Department(BaseModel):
     names: Text
     hours: Annotated[str, AfterValidator(_hours)] | None = None
     closed_on: tuple[date, ...] = ()
+    calendar: Calendar = Calendar()
     contacts: tuple[Contact, ...] = ()
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     queue: Line = Line()
@@ -170,6 +261,7 @@ class Departments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     default: str
+    calendar: Calendar = Calendar()
     departments: tuple[Department, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -188,6 +280,11 @@ class Departments(BaseModel):
         """The department of this id, the default one for None, or None when there is no such department."""
         wanted = self.default if id_ is None else id_
         return next((d for d in self.departments if d.id == wanted), None)
+
+    def told(self, department: Department, day: date) -> tuple[Span, ...] | None:
+        """The hours that the department's calendar or that of all gives this day; None when neither speaks of it."""
+        own = department.calendar.told(day, department.closed_on)
+        return self.calendar.told(day) if own is None else own
 
     def origins(self) -> frozenset[str]:
         """Every origin that may embed the citizen's element."""

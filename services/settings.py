@@ -46,7 +46,9 @@ class Settings(BaseSettings):
     )
     office_hours: str = told("hours of departments that name none", "Mon-Fri 09:00-17:00")
     timezone: str = told("the time zone of all hours (IANA)", "Europe/Brussels")
-    holidays: str = told("whose public holidays are closing days (country, or country-region)", "BE")
+    holidays: str = told(
+        "whose public holidays are closing days: a country (`BE`) or a region (`BE-VLG`); empty: none", "BE"
+    )
     log_level: Literal["debug", "info", "warning"] = told("the least that is logged", "info")
     rate_limits: Literal["on", "off"] = told("`off` turns every abuse limit off", "on")
     connections_most: int = told("connections that one process takes at a time; 0: any number", 20_000, ge=0)

@@ -59,6 +59,9 @@ def main(command: str) -> None:
     elif command in ("backup", "restore"):
         environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
         become("deploy.backup", "ARGS", command)
+    elif command == "calendar":
+        environment("run")
+        become("services.presence.year", "YEAR")
     elif command == "manifests":
         environment("run")
         manifests_tools()

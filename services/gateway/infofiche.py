@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import date, datetime, time
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta
 from html import escape
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, get_day_names
 
-from services.departments import LOCALES, Contact, Department, Span, parse_hours
+from services.departments import LOCALES, Calendar, Contact, Department, Span, parse_hours
 from services.gateway.infofiche_words import BABEL, DAY, OWN_NAMES, WORDS
 
 ZONE = ZoneInfo("Europe/Brussels")  # of which the words have a name of their own
@@ -28,12 +28,13 @@ def render(
     office_hours: str = "Mon-Fri 09:00-17:00",
     holidays: bool = True,
     zone: ZoneInfo = ZONE,
+    calendar: Calendar = Calendar(),  # noqa: B008 - it is frozen
 ) -> str:
     """The whole page; nothing of the configuration gets into it as markup, and it needs no inline script or style.
 
     `button` is the answer of `GET /api/button`; `now` is aware; a locale that we do not have reads Dutch.
     `office_hours` are those of a department that names none; `holidays`: whether public holidays close the chat;
-    `zone`: the time zone of all hours.
+    `zone`: the time zone of all hours; `calendar`: that of all departments.
     """
     locale = locale if locale in LOCALES else "nl"
     words = WORDS[locale]
@@ -58,7 +59,7 @@ def render(
 </header>
 <main>
 {_state(department, button, locale, now.astimezone(zone))}
-{_opening(department, hours, locale, now.astimezone(zone), holidays)}
+{_opening(department, hours, locale, now.astimezone(zone), holidays, calendar)}
 {_contacts(department, locale)}
 </main>
 </body>
@@ -115,17 +116,20 @@ def when(moment: datetime, locale: str, now: datetime) -> str:
     return words["on_day"].format(day=format_date(local.date(), DAY[locale], locale=BABEL[locale]), time=clock)
 
 
-def _opening(department: Department, hours: str, locale: str, now: datetime, holidays: bool) -> str:
+def _opening(department: Department, hours: str, locale: str, now: datetime, holidays: bool, calendar: Calendar) -> str:
     words = WORDS[locale]
     today, always = now.date(), parse_hours(hours) is None
     zone = words["zone"] if now.tzinfo == ZONE else words["other_zone"].format(zone=now.tzinfo)
     note = f"<p>{escape(words['holidays'])}</p>" if holidays and not always else ""
-    coming = [] if always else sorted(day for day in department.closed_on if day >= today)
+    coming = [] if always else list(_coming(department, calendar, today))
+    closed = [day for day, spans in coming if not spans]
+    changed = {day: spans for day, spans in coming if spans}
     return f"""<section aria-labelledby="hours-title">
 <h2 id="hours-title">{escape(words["hours_title"])}</h2>
 {_week(hours, locale, today)}
 {note}
-{_closing_days(coming, locale)}
+{_closing_days(closed, locale)}
+{_changed_hours(changed, locale)}
 <p class="small">{escape(zone)}</p>
 </section>"""
 
@@ -157,6 +161,27 @@ def _closing_days(days: list[date], locale: str) -> str:
         return ""
     items = "".join(f"<li>{escape(format_date(day, f'{DAY[locale]} y', locale=BABEL[locale]))}</li>" for day in days)
     return f"<p>{escape(WORDS[locale]['closed_on'])}</p><ul>{items}</ul>"
+
+
+def _coming(department: Department, calendar: Calendar, today: date) -> Iterator[tuple[date, tuple[Span, ...]]]:
+    """The days of the year to come that a calendar names, and dates beyond it, with their hours, in order."""
+    days = {today + timedelta(days=n) for n in range(366)} | {d for d in department.closed_on if d >= today}
+    for day in sorted(days):
+        own = department.calendar.told(day, department.closed_on)
+        spans = calendar.told(day) if own is None else own
+        if spans is not None:
+            yield day, spans
+
+
+def _changed_hours(days: Mapping[date, tuple[Span, ...]], locale: str) -> str:
+    if not days:
+        return ""
+    items = "".join(
+        f"<li>{escape(format_date(day, f'{DAY[locale]} y', locale=BABEL[locale]))}: "
+        f"{escape(spans_in_words(spans, locale))}</li>"
+        for day, spans in days.items()
+    )
+    return f"<p>{escape(WORDS[locale]['changed_on'])}</p><ul>{items}</ul>"
 
 
 def _contacts(department: Department, locale: str) -> str:

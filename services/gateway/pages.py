@@ -14,7 +14,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
 from services.clock import utcnow
-from services.departments import LOCALES, Departments
+from services.departments import LOCALES, Department, Departments
 from services.gateway import infofiche
 from services.gateway.buttons import Buttons
 from services.gateway.settings import Settings
@@ -107,11 +107,18 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
             locale,
             utcnow(),
             office_hours=settings.office_hours,
-            holidays=bool(settings.holidays),
+            holidays=_has_holidays(found, departments, settings.holidays),
+            calendar=departments.calendar,
             zone=ZoneInfo(settings.timezone),
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def _has_holidays(department: Department, departments: Departments, usual: str) -> bool:
+    """Whether public holidays are closing days of this department."""
+    told = (department.calendar.holidays, departments.calendar.holidays, usual)
+    return next(code for code in told if code is not None).strip().lower() not in ("", "none")
 
 
 def preferred(accept_language: str) -> str:

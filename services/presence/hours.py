@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from services.departments import Week
+from services.departments import Span, Week
 
 MIDNIGHT = time(0)
 HORIZON = 400  # days in which the next change is looked for
 _DAY = timedelta(days=1)
+
+
+def usual(_: date) -> tuple[Span, ...] | None:
+    """Every day is as the week says."""
+    return None
 
 
 def never(_: date) -> bool:
@@ -26,12 +31,18 @@ def never(_: date) -> bool:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The hours of one department. `week` None: always open."""
+    """The hours of one department. `week` None: always open.
+
+    `special`: the hours of a day that is not as the week says, none at all when it is closed, public holiday or not.
+    `bridge`: a working day between a closing day that would have hours and a day without is closed too.
+    """
 
     week: Week | None
     zone: ZoneInfo
     closed_on: frozenset[date] = frozenset()
     is_holiday: Callable[[date], bool] = never
+    special: Callable[[date], tuple[Span, ...] | None] = usual
+    bridge: bool = False
 
 
 def is_open(schedule: Schedule, at: datetime) -> bool:
@@ -39,10 +50,9 @@ def is_open(schedule: Schedule, at: datetime) -> bool:
     if schedule.week is None:
         return True
     local = at.astimezone(schedule.zone)
-    if not _works(schedule, local.date()):
-        return False
     now = local.time()
-    return any(s.opens <= now and (now < s.closes or s.closes == MIDNIGHT) for s in schedule.week[local.weekday()])
+    spans = spans_of(schedule, local.date())
+    return any(s.opens <= now and (now < s.closes or s.closes == MIDNIGHT) for s in spans)
 
 
 def next_change(schedule: Schedule, at: datetime) -> datetime | None:
@@ -63,19 +73,35 @@ def next_opening(schedule: Schedule, at: datetime) -> datetime | None:
     return None if is_open(schedule, at) else next_change(schedule, at)
 
 
-def _works(schedule: Schedule, day: date) -> bool:
-    return day not in schedule.closed_on and not schedule.is_holiday(day)
+def spans_of(schedule: Schedule, day: date) -> tuple[Span, ...]:
+    """When a department that is not always open is open on this local day, in order; empty when it is closed."""
+    assert schedule.week is not None
+    spans = _planned(schedule, day)
+    if not (schedule.bridge and spans) or schedule.special(day) is not None:
+        return spans
+    beside = (day - _DAY, day + _DAY)
+    free = not any(_planned(schedule, one) for one in beside)
+    return () if free and any(schedule.week[one.weekday()] for one in beside) else spans
+
+
+def _planned(schedule: Schedule, day: date) -> tuple[Span, ...]:
+    """As `spans_of`, without bridge days."""
+    assert schedule.week is not None
+    special = schedule.special(day)
+    if special is not None:
+        return special
+    closed = day in schedule.closed_on or schedule.is_holiday(day)
+    return () if closed else schedule.week[day.weekday()]
 
 
 def _boundaries(schedule: Schedule, day: date) -> Iterator[datetime]:
     """Every instant of this day at which the answer can change: midnight, ends of spans, and leaps of the clock."""
     assert schedule.week is not None
     yield from _instants(schedule.zone, day, MIDNIGHT)
-    if _works(schedule, day):
-        for span in schedule.week[day.weekday()]:
-            yield from _instants(schedule.zone, day, span.opens)
-            if span.closes != MIDNIGHT:
-                yield from _instants(schedule.zone, day, span.closes)
+    for span in spans_of(schedule, day):
+        yield from _instants(schedule.zone, day, span.opens)
+        if span.closes != MIDNIGHT:
+            yield from _instants(schedule.zone, day, span.closes)
     leap = _leap(schedule.zone, day)
     if leap:
         yield leap

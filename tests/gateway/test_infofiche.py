@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.departments import Contact, Department, Text, parse_hours
+from services.departments import Calendar, Contact, Department, Text, parse_hours
 from services.gateway.infofiche import ZONE, contact_address, render, spans_in_words, when
 from services.gateway.infofiche_words import WORDS
 
@@ -214,3 +214,21 @@ def test_all_hours_are_in_the_time_zone_of_the_installation() -> None:
     for words in ("vandaag om 07:00", "Toestand van 05:00", "tijdzone Atlantic/Azores"):
         assert words in page
     assert "Belgische tijd" in render(department(), shown, "nl", now)
+
+
+def test_days_of_the_calendars_are_named_with_their_hours_for_the_year_to_come() -> None:
+    own = Calendar.model_validate({"hours": {"12-24": "09:00-12:00"}})
+    of_all = Calendar.model_validate({"closed": ["11-02", "easter+1", "12-24"]})
+    for locale, closed, changed in (
+        ("nl", "Ook gesloten op:", "Andere uren op:"),
+        ("fr", "Également fermé le :", "Autres heures le :"),
+        ("de", "Außerdem geschlossen am:", "Andere Zeiten am:"),
+        ("en", "Also closed on:", "Other hours on:"),
+    ):
+        shown = text(render(department(calendar=own), button(), locale, SUNDAY, calendar=of_all))
+        assert closed in shown
+        assert changed in shown
+        assert "09:00 – 12:00" in shown.split(changed)[1]
+    shown = text(render(department(calendar=own), button(), "nl", SUNDAY, calendar=of_all))
+    assert "24 december" not in shown.split("Andere uren op:")[0], "what the department says comes first"
+    assert "Andere uren" not in text(render(department(hours="always"), button(), "nl", SUNDAY, calendar=of_all))
