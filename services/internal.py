@@ -347,6 +347,3 @@ class QuestionClaim(QuestionDone):
 
     agent_name: str
     any_agent: bool = False
-
-
-MAX_FILE_BYTES = 10 * 1024 * 1024  # of one attachment

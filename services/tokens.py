@@ -41,7 +41,7 @@ class Keys:
     def chat_token(self, chat_id: str) -> str:
         """The bearer token of one chat: the same each time it is asked for.
 
-        It has no time in it: it ends 48 h after the chat does, which only those who keep the chat can tell.
+        It has no time in it: it ends `CITIZEN_ACCESS` after the chat does, which only those who keep the chat can tell.
         """
         return jwt.encode({"typ": "chat", "sub": chat_id}, self._key(0, "chat"), algorithm=_ALGORITHM)
 

@@ -30,14 +30,14 @@ from services.gateway.requests import (
 )
 from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
-from services.internal import MAX_FILE_BYTES
 from services.problems import Problem
+from services.settings import MIB
 from services.tokens import Actor, Keys
 from services.tracing import begin_trace
 
 CHUNK = 64 * 1024
 OVERHEAD = 64 * 1024  # of a multipart body beyond its file
-MOST_DISCARDED = 4 * MAX_FILE_BYTES  # read and thrown away so that a client that only writes gets to read the refusal
+DISCARDED = 4  # times the largest file: read and thrown away so that a client that only writes gets to read the refusal
 DISCARDED_SECONDS = 2.0  # in which; what still comes after the answer is thrown away by the server
 PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have come at
 PACE = 4 * 1024  # bytes a second on average; `services/bounds.py` bounds the whole time
@@ -78,14 +78,14 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         declared = int(request.headers.get("content-length", "0") or 0)
         body = paced(request.stream())
         try:
-            if declared > MAX_FILE_BYTES + OVERHEAD:
-                raise _too_large()
+            if declared > settings.attachment_bytes + OVERHEAD:
+                raise _too_large(settings)
             part = await file_part(request.headers.get("content-type", ""), body)
-            return await _store(upstream, chat_id, actor, part)
+            return await _store(upstream, chat_id, actor, part, settings)
         except NotMultipart as error:
             raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
         finally:
-            await _discard(body)
+            await _discard(body, DISCARDED * settings.attachment_bytes)
 
     @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
@@ -136,8 +136,16 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         return JSONResponse({"notes": shown}, headers={"Cache-Control": "no-store"})
 
 
-def _too_large() -> Problem:
-    return Problem(413, "too_large", "The file is larger than 10 MiB. Send a smaller one, or send it in parts.")
+def _too_large(settings: Settings) -> Problem:
+    most = settings.attachment_bytes
+    return Problem(
+        413,
+        "too_large",
+        f"The file is larger than {most / MIB:g} MiB. Send a smaller one, or send it in parts.",
+        limit_bytes=most,
+        limit_files=settings.attachment_count,
+        limit_total_bytes=settings.attachment_total,
+    )
 
 
 async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -163,7 +171,7 @@ def _too_slow() -> Problem:
     return Problem(408, "too_slow", "The file came too slowly. Try again over a better connection.")
 
 
-async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart) -> Response:
+async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart, settings: Settings) -> Response:
     sent = 0
     broken: Exception | None = None
 
@@ -172,8 +180,8 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart)
         try:
             async for chunk in part.chunks:
                 sent += len(chunk)
-                if sent > MAX_FILE_BYTES:
-                    raise _too_large()
+                if sent > settings.attachment_bytes:
+                    raise _too_large(settings)
                 yield chunk
         except (NotMultipart, Problem) as error:
             broken = error
@@ -207,8 +215,7 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def _discard(body: AsyncIterator[bytes]) -> None:
-    left = MOST_DISCARDED
+async def _discard(body: AsyncIterator[bytes], left: int) -> None:
     try:
         async with asyncio.timeout(DISCARDED_SECONDS):
             async for chunk in body:

@@ -103,6 +103,7 @@ async def cast(base: str) -> AsyncIterator[Cast]:
             agents[name] = Agent(base, http, name)
             assert (await agents[name].log_in()).status == 204
         people = {name: await stack.enter_async_context(citizen(base)) for name in "ABC"}
+        await agents["an"].connect()  # first: `pair` waits for the green button of `algemeen`
         await agents["lien"].connect()
         waiting, _ = await pair(people["C"], agents["lien"], department="premies")
         await agents["lien"].log_out()
@@ -115,9 +116,8 @@ async def cast(base: str) -> AsyncIterator[Cast]:
         assert left.status == 201, await left.text()
         assert (await agents["lien"].log_in()).status == 204
         await agents["lien"].connect()
-        await agents["an"].connect()
-        with_an, _ = await pair(people["A"], agents["an"])
         with_lien, _ = await pair(people["B"], agents["lien"], department="premies")
+        with_an, _ = await pair(people["A"], agents["an"])
         ids = {name: someone.chat_id for name, someone in people.items()} | {"none": new_id()}
         made = Cast(base, agents, people, ids, {"A": with_an, "B": with_lien})
         for name, role in (("posted", "citizen A"), ("citizens", "citizen A"), ("agents", "an")):

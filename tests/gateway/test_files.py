@@ -12,7 +12,7 @@ import pytest
 
 from services import internal
 from services.gateway import files
-from services.internal import MAX_FILE_BYTES
+from services.settings import MIB
 from tests.gateway.making import AN, CHAT, OTHER
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of
 
@@ -54,10 +54,10 @@ async def test_10_mib_are_taken_and_one_byte_more_is_not(world: World, client: a
     async def upload(size: int) -> tuple[int, Any]:
         return await ask(client, "POST", f"{PATH}/attachments", data=form(b"x" * size), headers=CITIZEN)
 
-    assert (await upload(MAX_FILE_BYTES))[0] == 201
-    assert await upload(MAX_FILE_BYTES + 1) == (413, "too_large")
-    assert await upload(2 * MAX_FILE_BYTES) == (413, "too_large")
-    assert len(world.others.files[CHAT]) == MAX_FILE_BYTES
+    assert (await upload(MOST))[0] == 201
+    assert await upload(MOST + 1) == (413, "too_large")
+    assert await upload(2 * MOST) == (413, "too_large")
+    assert len(world.others.files[CHAT]) == MOST
     assert (await upload(5))[0] == 201
 
 
@@ -66,6 +66,7 @@ async def chunked(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 50_000]
 
 
+MOST = 10 * MIB
 HEAD = b'--grens\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
 
@@ -89,7 +90,7 @@ async def test_what_is_no_whole_form_with_a_file_is_invalid(
 
 async def test_a_file_that_does_not_tell_its_length_is_bounded_too(world: World, client: aiohttp.ClientSession) -> None:
     headers = {**CITIZEN, "Content-Type": "multipart/form-data; boundary=grens"}
-    body = HEAD + b"x" * (MAX_FILE_BYTES + 1) + b"\r\n--grens--\r\n"
+    body = HEAD + b"x" * (MOST + 1) + b"\r\n--grens--\r\n"
     assert await ask(client, "POST", f"{PATH}/attachments", data=chunked(body), headers=headers) == (413, "too_large")
 
 
@@ -181,14 +182,14 @@ async def test_an_endless_form_without_a_file_is_refused_at_once(client: aiohttp
     async def endless() -> AsyncIterator[bytes]:
         nonlocal taken
         yield b'--grens\r\nContent-Disposition: form-data; name="other"\r\n\r\n'
-        while taken < 400 * MAX_FILE_BYTES:
+        while taken < 400 * MOST:
             taken += 50_000
             yield b"x" * 50_000
 
     headers = {**CITIZEN, "Content-Type": "multipart/form-data; boundary=grens"}
     answer = await ask(client, "POST", f"{PATH}/attachments", data=endless(), headers=headers)
     assert answer == (422, "invalid")
-    assert taken < 400 * MAX_FILE_BYTES
+    assert taken < 400 * MOST
 
 
 @pytest.mark.parametrize("before", [b"--grens\r\nX-A: ", HEAD, HEAD + b"x" * 100_000])
@@ -215,3 +216,15 @@ async def test_a_foreign_page_uploads_nothing(world: World, client: aiohttp.Clie
     answer = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
     assert answer == (403, "origin_not_allowed")
     assert CHAT not in world.others.files
+
+
+async def test_the_limit_is_the_one_that_is_set(world: World) -> None:
+    """The refusal names it, and what a chat holds in all."""
+    settings = world.settings.model_copy(update={"attachment_bytes": 3 * MIB, "attachment_count": 7})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        for size, status in ((3 * MIB, 201), (3 * MIB + 1, 413)):
+            async with session.post(f"{PATH}/attachments", data=form(b"x" * size), headers=CITIZEN) as answer:
+                body = await answer.json()
+                assert answer.status == status
+        assert (body["limit_bytes"], body["limit_files"], body["limit_total_bytes"]) == (3 * MIB, 7, 50 * MIB)
+        assert "3 MiB" in body["detail"]

@@ -3,7 +3,6 @@
 import pytest
 from pydantic import ValidationError
 
-from services.internal import MAX_FILE_BYTES
 from services.transcripts.settings import Settings
 
 SECRET = "a secret of sixteen"
@@ -11,7 +10,7 @@ SECRET = "a secret of sixteen"
 
 def test_the_limits_of_the_protocol_are_the_defaults() -> None:
     settings = Settings(token_secret=SECRET)
-    assert settings.attachment_bytes == MAX_FILE_BYTES == 10 * 1024 * 1024
+    assert settings.attachment_bytes == 10 * 1024 * 1024
     assert settings.attachment_count == 20
     assert settings.attachment_total == 50 * 1024 * 1024
 
