@@ -59,6 +59,7 @@ class Service:
             docs_url=None,
             redoc_url=None,
             openapi_url=None,
+            redirect_slashes=False,  # a redirect would name the scheme and the host that the request gave
         )
         self.app.state.service = self
         problems.install(self.app)

@@ -20,6 +20,8 @@ DATA_HEADERS = {  # of every answer that is data and no page (OWASP REST Securit
     "Referrer-Policy": "no-referrer",
 }
 
+RAW_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in DATA_HEADERS.items())
+
 
 class Problem(Exception):
     """An expected refusal: raise it in a route. `detail` says what happened and what to do next."""

@@ -22,6 +22,7 @@ from services.gateway.buttons import Buttons
 from services.gateway.citizens import Citizens
 from services.gateway.following import Following
 from services.gateway.frames import Close
+from services.gateway.headers import SecurityHeaders
 from services.gateway.hub import Channel, Hub
 from services.gateway.live import Live
 from services.gateway.posting import Posting
@@ -111,6 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(upstream.close)
 
     app = service.app
+    app.add_middleware(SecurityHeaders, settings=settings)  # inside the button's shortcut, which has its own headers
     api.install_button(app, buttons, departments)
     app.add_middleware(  # after the button's shortcut, and so around it
         CORSMiddleware,

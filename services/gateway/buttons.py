@@ -18,6 +18,7 @@ from services.departments import Departments
 from services.gateway.frames import stamp
 from services.gateway.infofiche import contact_ways
 from services.gateway.listeners import Listeners
+from services.problems import RAW_HEADERS
 
 SILENCE = 3 * topology.BUTTON_INTERVAL
 KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s takes its connection for dead
@@ -100,6 +101,8 @@ class Button:
             (b"cache-control", b"public, max-age=2"),
             (b"content-length", b"%d" % len(body)),
             (b"content-type", b"application/json"),
+            *RAW_HEADERS,
+            (b"cross-origin-resource-policy", b"same-origin"),
         )
         for one in ButtonReason:
             SHOWN.labels(self.department, one.value).set(one is reason)
