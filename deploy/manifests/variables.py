@@ -44,6 +44,7 @@ LEFT = {
     "MONGODB_PREFIX": "the database server serves one installation",
     "RATE_LIMITS": "on",
     "CONNECTIONS_MOST": _GENEROUS,
+    **dict.fromkeys(("ATTACHMENT_BYTES", "ATTACHMENT_COUNT", "ATTACHMENT_TOTAL", "CITIZEN_ACCESS"), _PROMISED),
 }
 LEFT_OF = {
     "gateway": {"MONGODB_URL": "it has no database", "CONNECTIONS_PER_ADDRESS": _GENEROUS},
@@ -64,12 +65,8 @@ LEFT_OF = {
     },
     "transcripts": {
         "MAX_MESSAGES": _PROMISED,
-        "ATTACHMENT_BYTES": _PROMISED,
-        "ATTACHMENT_COUNT": _PROMISED,
-        "ATTACHMENT_TOTAL": _PROMISED,
         "UPLOAD_IDLE": _PROMISED,
         "UNPOSTED_LIFE": _PROMISED,
-        "CITIZEN_ACCESS": _PROMISED,
         "SILENCE_LIMIT": _PROMISED,
         **dict.fromkeys(("FORMER_ACCESS", "CLAIM_LIFE"), "30 days and a day; docs/operating.md says what they bound"),
         "CLAMD_URL": "no scanner, but for the component clamav",

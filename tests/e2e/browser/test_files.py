@@ -52,6 +52,27 @@ async def test_a_file_that_is_not_taken_is_explained_and_the_others_go_on(scene:
     await citizen.dot("green")
 
 
+async def test_files_chosen_together_arrive_in_the_order_chosen(scene: Scene, tmp_path: Path) -> None:
+    citizen, agent = await talking(scene)
+    files = [tmp_path / f"blad {number}.png" for number in (3, 1, 5, 2, 4)]
+    for file, size in zip(files, (900_000, 10, 600_000, 100, 300_000), strict=True):
+        file.write_bytes(PNG + os.urandom(size))
+    await citizen.upload(*files)
+    names = agent.hook("chat-messages").locator(".file bdi, .file .name")
+    await expect(names).to_have_count(len(files))
+    assert await names.all_inner_texts() == [file.name for file in files]
+
+
+async def test_a_message_with_what_cannot_be_sent_says_so_and_offers_no_retry(scene: Scene) -> None:
+    citizen, _ = await talking(scene)
+    await citizen.hook("chat-input").evaluate("(input) => { input.value = 'a\\0b'; input.form.requestSubmit(); }")
+    failed = citizen.page.locator(".item.failed")
+    await expect(failed).to_contain_text("tekens die niet kunnen worden verzonden")
+    await expect(failed.get_by_role("button", name="Opnieuw verzenden")).to_have_count(0)
+    await failed.get_by_role("button", name="Verwijderen").click()
+    await expect(failed).to_have_count(0)
+
+
 async def test_the_conversation_is_saved_in_four_formats_by_both(scene: Scene) -> None:
     citizen, agent = await talking(scene, "Mag dit? 😀")
     await agent.say("Ja, dat mag <altijd>.")
