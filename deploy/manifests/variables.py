@@ -65,6 +65,7 @@ LEFT_OF = {
     },
     "transcripts": {
         "MAX_MESSAGES": _PROMISED,
+        "MAX_TEXT": _PROMISED,
         "UPLOAD_IDLE": _PROMISED,
         "UNPOSTED_LIFE": _PROMISED,
         "SILENCE_LIMIT": _PROMISED,

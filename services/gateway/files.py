@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from services import internal
 from services.contracts import Party, is_id
@@ -32,6 +32,7 @@ from services.gateway.settings import Settings
 from services.gateway.upstream import Declined, Unavailable, Upstream
 from services.problems import Problem
 from services.settings import MIB
+from services.streaming import Streamed
 from services.tokens import Actor, Keys
 from services.tracing import begin_trace
 
@@ -206,13 +207,12 @@ async def _pass(upstream: Upstream, path: str, actor: Actor) -> Response:
     except Declined as declined:
         raise passed_on(declined) from declined
     headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
-    return StreamingResponse(_chunks(response), response.status, headers)
+    return Streamed(_chunks(response), response.status, headers, response.close)
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    async with response:
-        async for chunk in response.content.iter_chunked(CHUNK):
-            yield chunk
+    async for chunk in response.content.iter_chunked(CHUNK):
+        yield chunk
 
 
 async def _discard(body: AsyncIterator[bytes], left: int) -> None:

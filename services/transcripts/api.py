@@ -23,25 +23,34 @@ from services.chassis import caller
 from services.contracts import Entry, Party, Record
 from services.departments import Departments
 from services.problems import Problem
+from services.streaming import Streamed
 from services.tokens import Actor
 from services.transcripts import conversations, counting, perspective, rendering
 from services.transcripts.access import Chat, Reach, Refusal, is_over, reach, uploader_of
 from services.transcripts.attachments.names import disposition
 from services.transcripts.checking import Checker
 from services.transcripts.files import FREE, KEPT, Files
-from services.transcripts.pdf import PdfPress, PressBusy
+from services.transcripts.pdf import Length, PdfPress, PressBusy, TooLong
+from services.transcripts.places import NoPlace, Places
 from services.transcripts.questions import Questions
+from services.transcripts.rendering import Transcript
 from services.transcripts.settings import Settings
 from services.transcripts.store import Store
 from services.transcripts.uploads import Uploads
 
 log = structlog.get_logger()
+Pages = AsyncIterator[list[Entry]]
 
 _DOWNLOAD = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
+
+MOST_HISTORY = 2 * 1024 * 1024  # bytes of text in one answer with histories of several chats
+LEAST_PAGE = 32 * 1024  # bytes of each of them
+DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a place
+HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
 
 
 class Format(StrEnum):
@@ -78,10 +87,6 @@ class Admitted:
     adds: bool
     last: Entry | None
 
-    def reads(self, entry: Entry) -> bool:
-        """Whether this entry is one that they may read."""
-        return self.last is None or entry.seq <= self.last.seq
-
 
 class Desk:
     """What the routes need."""
@@ -102,6 +107,9 @@ class Desk:
         self.zone = ZoneInfo(settings.timezone)
         self.checker = Checker(settings.refused_findings)
         self.uploads = Uploads(store, files, settings, clock, self.checker)
+        self.downloads = Places(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
+        self.file_downloads = Places(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
+        self.histories = Places(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE)
 
     async def admit(self, request: Request, chat_id: str) -> Admitted:
         """Who asks, and what they may do with the chat; raises `Problem` when they may do nothing."""
@@ -139,26 +147,87 @@ class Desk:
         entries = await self.store.entries(admitted.chat.chat_id, 0, admitted.last.seq)
         return any(e.attachment and e.attachment.id == attachment_id for e in entries)
 
-    async def render(self, format_: Format, transcript: rendering.Transcript) -> bytes:
+    async def place(self, places: Places, chat_id: str) -> Callable[[], None]:
+        """A place for a download; what is returned gives it back. Raises `Problem` when too many are under way."""
+        try:
+            return await places.take(chat_id)
+        except NoPlace:
+            raise Problem(
+                429, "rate_limited", "Too many downloads are under way. Try again in a moment.", {"Retry-After": "5"}
+            ) from None
+
+    async def history(self, wanted: internal.HistoryWanted, notes: bool, most: int) -> internal.ChatHistory | None:
+        """One page; None also for a chat that too many ask for: it is asked for again, and holds up no other."""
+        try:
+            give_back = await self.histories.take(wanted.chat_id)
+        except NoPlace:
+            counting.HISTORIES_PUT_OFF.inc()
+            return None
+        try:
+            return await conversations.history(self.store, wanted, notes, most)
+        finally:
+            give_back()
+
+    async def render(self, format_: Format, head: Transcript, pages: Pages) -> AsyncIterator[bytes]:
+        """A download in pieces. Raises `Problem` when there can be no PDF."""
         began = time.monotonic()
         match format_:
             case Format.PDF:
-                made = await self._pdf(transcript)
+                pieces = _once(await self._pdf(head, pages))
             case Format.JSON:
-                made = await asyncio.to_thread(rendering.as_json, transcript)
+                pieces = _pieces(rendering.JsonParts(head), pages)
             case Format.HTML:
-                made = await asyncio.to_thread(rendering.as_html, transcript, self.zone)
+                pieces = _pieces(rendering.HtmlParts(head, self.zone), pages)
             case Format.TXT:
-                made = await asyncio.to_thread(rendering.as_text, transcript, self.zone)
+                pieces = _pieces(rendering.TextParts(head, self.zone), pages)
         counting.RENDERS.labels(format_.value).inc()
         counting.RENDER_SECONDS.labels(format_.value).observe(time.monotonic() - began)
-        return made
+        return pieces
 
-    async def _pdf(self, transcript: rendering.Transcript) -> bytes:
+    async def _pdf(self, head: Transcript, pages: Pages) -> bytes:
+        length, entries = Length(), list[Entry]()
         try:
-            return await self.press.make(transcript, self.zone)
+            async for page in pages:
+                for entry in page:
+                    length.add(entry)
+                entries += page
+            return await self.press.make(replace(head, entries=entries), self.zone)
         except PressBusy:
             raise Problem(503, "unavailable", "Too many ask for a PDF now.", {"Retry-After": "2"}) from None
+        except TooLong:
+            raise Problem(
+                422, "too_long", "This conversation is too long for a PDF. Choose html or txt: these have all of it."
+            ) from None
+
+
+async def _for_office(pages: Pages, locale: str) -> Pages:
+    async for page in pages:
+        yield [perspective.for_office(entry, locale) for entry in page]
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _pieces(parts: rendering.Parts, pages: Pages) -> AsyncIterator[bytes]:
+    """A page at a time, made beside the event loop; nothing is read before what came before it was taken."""
+    before = parts.before()
+    async for page in pages:
+        yield await asyncio.to_thread(lambda: (before + parts.some(page)).encode("utf-8", "replace"))  # noqa: B023
+        before = ""
+    yield (before + parts.after()).encode("utf-8", "replace")
+
+
+async def _with_first(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, when its first piece is there: an error shows now, while there still is a status to say it with."""
+    first = await anext(content, b"")
+
+    async def all_() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in content:
+            yield piece
+
+    return all_()
 
 
 def add_routes(app: FastAPI, desk: Desk) -> None:
@@ -178,7 +247,8 @@ def _add_reads(app: FastAPI, desk: Desk) -> None:
     @app.post(internal.HISTORY, response_model=internal.History)
     async def history(request: Request, query: internal.HistoryQuery) -> Response:
         caller(request)
-        read = (conversations.history(desk.store, w, query.notes) for w in query.chats)
+        most = max(LEAST_PAGE, min(conversations.PAGE_BYTES, MOST_HISTORY // max(len(query.chats), 1)))
+        read = (desk.history(w, query.notes, most) for w in query.chats)
         found = [h for h in await asyncio.gather(*read) if h is not None]
         return _json(internal.History.model_construct(chats=found))
 
@@ -213,17 +283,15 @@ def _add_attachments(app: FastAPI, desk: Desk) -> None:
         seen = seen and file is not None and file.state in (KEPT, FREE)
         if file is None or file.chat_id != chat_id or not seen:
             raise _no_such_file()
-        content = desk.files.content(attachment_id)
+        give_back = await desk.place(desk.file_downloads, chat_id)
         try:
-            first = await anext(content, b"")  # an error shows now, while there still is a status to say it with
+            content = await _with_first(desk.files.content(attachment_id))
         except NoFile:
+            give_back()
             raise _no_such_file() from None
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield first
-            async for chunk in content:
-                yield chunk
-
+        except BaseException:
+            give_back()
+            raise
         attachment = file.attachment
         headers = {
             **_DOWNLOAD,
@@ -231,7 +299,7 @@ def _add_attachments(app: FastAPI, desk: Desk) -> None:
             "Content-Disposition": disposition(attachment.name),
             "Content-Length": str(attachment.size),
         }
-        return StreamingResponse(chunks(), headers=headers)
+        return Streamed(content, headers=headers, done=give_back)
 
 
 def _add_downloads(app: FastAPI, desk: Desk) -> None:
@@ -245,17 +313,21 @@ def _add_downloads(app: FastAPI, desk: Desk) -> None:
         languages: Annotated[str, Query()] = "",
     ) -> Response:
         admitted = await desk.admit(request, chat_id)
-        conversation = await conversations.transcript(desk.store, admitted.chat, desk.departments, at_least)
-        if admitted.last is not None:
-            read = [e for e in conversation.entries if admitted.reads(e)]
-            conversation = replace(conversation, entries=read, closed_at=None)
-        if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
-            language = perspective.language_of(lang, languages, admitted.chat.locale)
-            conversation = perspective.of_office(conversation, language, desk.departments)
-        content = await desk.render(format_, conversation)
-        name = rendering.file_name(conversation, format_.value, desk.zone)
+        last = admitted.last.seq if admitted.last else None
+        give_back = await desk.place(desk.downloads, chat_id)
+        try:
+            head, pages = await conversations.heading(desk.store, admitted.chat, desk.departments, at_least, last)
+            if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
+                language = perspective.language_of(lang, languages, admitted.chat.locale)
+                head = perspective.of_office(head, language, desk.departments)
+                pages = _for_office(pages, language)
+            content = await _with_first(await desk.render(format_, head, pages))
+        except BaseException:
+            give_back()
+            raise
+        name = rendering.file_name(head, format_.value, desk.zone)
         headers = {**_DOWNLOAD, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
-        return Response(content, headers=headers)
+        return Streamed(content, headers=headers, done=give_back)
 
 
 def _add_notes(app: FastAPI, desk: Desk) -> None:

@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "transcripts", settings.topology == "given")
     claim_life, former = timedelta(seconds=settings.claim_life), timedelta(seconds=settings.former_access)
     questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
-    writer = Writer(store, settings.max_messages)
+    writer = Writer(store, settings.max_messages, max_text=settings.max_text)
     answers = Answers(store, [d.id for d in departments.departments])
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)

@@ -26,3 +26,6 @@ SILENCES = Counter("eloket_transcripts_silences_total", "What came of citizens' 
 QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])
 RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])
+HISTORIES_PUT_OFF = Counter(
+    "eloket_transcripts_histories_put_off_total", "Pages of a log that were not read, since too many asked for that log"
+)

@@ -1,145 +1,159 @@
 """The conversation as a PDF that can be archived and read aloud: PDF/A-3a and PDF/UA-1, with its JSON attached.
 
-Made by Typst in threads (it lets the interpreter go while it works), at most two at a time. Characters that none of the
-fonts has would break the standard: they are replaced by their Unicode name in brackets.
+What people wrote decides how much memory and time a PDF needs. So its length is bounded before anything is made, and
+it is made in a child process that is limited in both (`worker_process.py`, `pdf_worker.py`), one at a time of a chat.
+Long ones never take all children: an ordinary one waits for ordinary ones only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-import threading
-import unicodedata
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from services.contracts import Entry
+from services.transcripts.lettering import reads_from_right
 from services.transcripts.rendering import Transcript, as_json, heading, one_line, said, who
 from services.transcripts.rendering import local as local_time
 from services.transcripts.system_texts import locale_of, word
+from services.worker_process import MIB, JobFailed, Workers, WorkersBusy
 
-if TYPE_CHECKING:
-    import typst
-
+MAX_CHARACTERS = 400_000
+MAX_LINES = 20_000  # about 400 pages
+HEAVY_LINES = 2_000  # beyond it a PDF may take seconds
+MEMORY = 256 * MIB  # of one child; an ordinary one needs a quarter
+SECONDS = 30.0
 AT_A_TIME = 2
 MAX_WAITING = 20
-_HERE = Path(__file__).parent
-_TEMPLATE = _HERE / "transcript.typ"
-_FONTS = _HERE / "fonts"
+PER_CHILD = 40  # PDFs that one child makes
+_LINE = 90  # characters on a line of the page
 _COLOURS = {"citizen": "#1b4f9c", "agent": "#0b6b3a", "system": "#767676"}
-_LONG = re.compile(r"(\S{60})(?=\S)")  # a word that may have to be broken, where a line may end unseen
-_UNSEEN = ("VARIATION SELECTOR", "EMOJI MODIFIER")  # these only change the look of the character before them
-_BREAKS = {
-    "\t": "    ",
-    "\r\n": "\n",
-    "\r": "\n",
-    "\u2028": "\n",
-    "\u2029": "\n",
-    "\x0b": "\n",
-    "\x0c": "\n",
-    "\x85": "\n",
-}
+
+_NOTES = ("one_unprintable", "some_unprintable", "unprintable")
 
 
 class PressBusy(Exception):
     """Too many wait for a PDF already."""
 
 
-class TypeCase:
-    """The fonts, which characters they have, and the compilers, which keep their fonts."""
+class TooLong(Exception):
+    """The conversation is longer than a PDF may be."""
 
-    def __init__(self, folders: list[Path]) -> None:
-        import typst
 
-        fonts = typst.Fonts(False, False, [str(f) for f in folders])
-        self.families = sorted(fonts.families(), key=lambda family: (family != "DejaVu Sans", family))
-        self.known = _characters(fonts)
-        self.compilers: SimpleQueue[typst.Compiler] = SimpleQueue()
-        for _ in range(AT_A_TIME):
-            self.compilers.put(typst.Compiler(_TEMPLATE, root=_HERE, font_paths=fonts, ignore_system_fonts=True))
+class Length:
+    """How long the PDF will be, told while entries are read: `add` raises `TooLong` beyond the bound."""
+
+    def __init__(self) -> None:
+        self.characters = self.lines = 0
+
+    def add(self, entry: Entry) -> None:
+        text = entry.text or ""
+        self.characters += len(text)
+        # A line for each line of the text, and so many as its longest needs, but at least two for who and when.
+        self.lines += 2 + text.count("\n") + len(text) // _LINE
+        if self.characters > MAX_CHARACTERS or self.lines > MAX_LINES:
+            raise TooLong
 
 
 class PdfPress:
-    """Makes PDFs. What it needs is loaded with the first: 22 MB, 0.1 s that a service without one does not spend."""
+    """Makes PDFs, in children that are started with the first and end when there is nothing to do."""
 
     def __init__(self, more_fonts: Path | None = None) -> None:
-        self._folders = [_FONTS, *([more_fonts] if more_fonts else [])]
-        self._loaded: TypeCase | None = None
-        self._loading = threading.Lock()
-        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="pdf")
-        self._under_way = 0
-
-    @property
-    def _case(self) -> TypeCase:
-        with self._loading:
-            self._loaded = self._loaded or TypeCase(self._folders)
-            return self._loaded
+        self._fonts = str(more_fonts.resolve()) if more_fonts else ""
+        self.workers = Workers(
+            "services.transcripts.pdf_worker:begin",
+            memory=MEMORY,
+            seconds=SECONDS,
+            size=AT_A_TIME,
+            jobs=PER_CHILD,
+            waiting=MAX_WAITING,
+        )
+        self._making: dict[str, tuple[bytes, asyncio.Task[bytes]]] = {}
 
     async def make(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
-        """The PDF; the event loop goes on meanwhile. Raises `PressBusy` when too many wait for theirs."""
-        if self._under_way >= AT_A_TIME + MAX_WAITING:
-            raise PressBusy
-        self._under_way += 1
+        """The PDF. Who asks for the same one while it is made gets the same; for a later one of that chat, after it.
+
+        Raises:
+            PressBusy: too many wait for theirs.
+            TooLong: it is too long, or needs too much memory or time.
+        """
+        length = Length()
+        for entry in transcript.entries:
+            length.add(entry)
+        job = await asyncio.to_thread(self._job, transcript, zone)
+        which = sha256(job).digest()  # an agent's differs from the citizen's
+        while under_way := self._making.get(transcript.chat_id):
+            key, task = under_way
+            if key == which:
+                return await asyncio.shield(task)
+            await asyncio.wait([task])
+        task = asyncio.create_task(self._make(job, length.lines > HEAVY_LINES))
+        self._making[transcript.chat_id] = which, task
+        task.add_done_callback(lambda done: self._made(transcript.chat_id, done))
+        return await asyncio.shield(task)
+
+    def _made(self, chat_id: str, task: asyncio.Task[bytes]) -> None:
+        del self._making[chat_id]
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone
+
+    async def _make(self, job: bytes, heavy: bool) -> bytes:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self.render, transcript, zone)
-        finally:
-            self._under_way -= 1
+            return await self.workers.run(job, heavy)
+        except WorkersBusy:
+            raise PressBusy from None
+        except JobFailed as failed:
+            if failed.reason in ("time", "memory", "ended"):
+                raise TooLong from failed
+            raise
 
-    def render(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
-        data = orjson.dumps(self._data(transcript, zone)).decode()
-        compilers = self._case.compilers
-        compiler = compilers.get()
-        try:
-            made: Any = compiler.compile(
-                format="pdf",
-                sys_inputs={"data": data, "json": as_json(transcript).decode()},
-                pdf_standards=["a-3a", "ua-1"],
-                timestamp=_stamp(transcript),
-            )
-        finally:
-            compilers.put(compiler)
-        return bytes(made)
+    def _job(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
+        return orjson.dumps(
+            {
+                "fonts": self._fonts,
+                "at": _stamp(transcript).isoformat(),
+                "data": _data(transcript, zone),
+                "json": as_json(transcript).decode(),
+            }
+        )
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Ends the children."""
+        await self.workers.close()
 
-    def printable(self, text: str) -> str:
-        """`text` with every character that the fonts lack replaced by its name; invisible ones are left out."""
-        known = self._case.known
-        for sign, line in _BREAKS.items():
-            text = text.replace(sign, line)
-        return "".join(c if c == "\n" or ord(c) in known else _named(c) for c in unicodedata.normalize("NFC", text))
 
-    def _data(self, transcript: Transcript, zone: ZoneInfo) -> dict[str, Any]:
-        t, locale = transcript, locale_of(transcript.locale)
-        title = word(locale, "title")
-        return {
-            "title": title,
-            "chat_id": t.chat_id,
-            "locale": locale,
-            "description": self.printable(f"{title}, {t.department_name}"),
-            "fonts": self._case.families,
-            "heading": [(label, self.printable(value)) for label, value in heading(t, zone)],
-            "times": word(locale, "times"),
-            "messages_title": word(locale, "messages"),
-            "data_description": word(locale, "data"),
-            "page": word(locale, "page"),
-            "messages": [self._message(e, locale, zone) for e in t.entries],
-        }
+def _data(transcript: Transcript, zone: ZoneInfo) -> dict[str, Any]:
+    t, locale = transcript, locale_of(transcript.locale)
+    title = word(locale, "title")
+    return {
+        "title": title,
+        "chat_id": t.chat_id,
+        "locale": locale,
+        "description": f"{title}, {t.department_name}",
+        "heading": heading(t, zone),
+        "times": word(locale, "times"),
+        "messages_title": word(locale, "messages"),
+        "data_description": word(locale, "data"),
+        "page": word(locale, "page"),
+        "words": {key: word(locale, key) for key in _NOTES},
+        "messages": list(_messages(t.entries, locale, zone)),
+    }
 
-    def _message(self, entry: Entry, locale: str, zone: ZoneInfo) -> dict[str, Any]:
+
+def _messages(entries: Iterable[Entry], locale: str, zone: ZoneInfo) -> Iterable[dict[str, Any]]:
+    for entry in entries:
         words = said(entry, locale)
-        return {
-            "who": self.printable(one_line(who(entry, locale))),
+        yield {
+            "who": one_line(who(entry, locale)),
             "at": local_time(entry.at, zone),
-            "said": _LONG.sub("\\1\u200b", self.printable(words)),
-            "rtl": _reads_from_right(words),
+            "said": words,
+            "rtl": reads_from_right(words),
             "system": entry.party.value == "system",
             "colour": _COLOURS[entry.party.value],
         }
@@ -149,37 +163,3 @@ def _stamp(transcript: Transcript) -> datetime:
     """When what is in it was last true: the same conversation gives the same bytes."""
     last = transcript.entries[-1].at if transcript.entries else transcript.opened_at
     return last.replace(microsecond=0)
-
-
-def _characters(fonts: typst.Fonts) -> frozenset[int]:
-    """Every character that some family has in all its weights, without those that are no mark on paper."""
-    families: dict[str, set[int]] = {}
-    for info in fonts.fonts():
-        if info.path:
-            has = _cmap(Path(info.path), info.index)
-            families[info.family] = families.get(info.family, has) & has
-    found = set[int]().union(*families.values())
-    return frozenset(c for c in found if unicodedata.category(chr(c)) not in ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"))
-
-
-def _cmap(path: Path, index: int) -> set[int]:
-    from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
-
-    if path.suffix.lower() in (".ttc", ".otc"):
-        with TTCollection(path, lazy=True) as collection:
-            return set(collection.fonts[index].getBestCmap() or {})
-    with TTFont(path, lazy=True) as font:
-        return set(font.getBestCmap() or {})
-
-
-def _named(character: str) -> str:
-    name = unicodedata.name(character, "")
-    if unicodedata.category(character) in ("Cf", "Cc", "Cs") or name.startswith(_UNSEEN):
-        return ""
-    return f"[{name.lower()}]" if name else f"[U+{ord(character):04X}]"
-
-
-def _reads_from_right(text: str) -> bool:
-    """As the first strong character says (Unicode Bidirectional Algorithm, rules P2 and P3)."""
-    strong = next((d for d in map(unicodedata.bidirectional, text) if d in ("L", "R", "AL")), "L")
-    return strong != "L"

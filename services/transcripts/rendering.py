@@ -5,11 +5,11 @@ Every rendering is built from `shown`, so none can hold more than the citizen wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -111,46 +111,108 @@ def heading(transcript: Transcript, zone: ZoneInfo) -> list[tuple[str, str]]:
 
 def as_json(transcript: Transcript) -> bytes:
     """The conversation as data, as the protocol has it."""
-    t = transcript
-    return orjson.dumps(
-        {
+    return "".join(_whole(JsonParts(transcript), transcript)).encode()
+
+
+def as_text(transcript: Transcript, zone: ZoneInfo) -> bytes:
+    """UTF-8 with a byte order mark and CRLF line ends: editors of every age on a citizen's computer show it well."""
+    return "".join(_whole(TextParts(transcript, zone), transcript)).encode("utf-8", "replace")
+
+
+def as_html(transcript: Transcript, zone: ZoneInfo) -> bytes:
+    """One file without scripts or anything from elsewhere; everything that people wrote is escaped."""
+    return "".join(_whole(HtmlParts(transcript, zone), transcript)).encode("utf-8", "replace")
+
+
+class Parts(Protocol):
+    """A rendering in parts, for a conversation that is not held whole: what comes before, some entries at a time, and
+
+    what comes after.
+    """
+
+    def before(self) -> str: ...
+
+    def some(self, entries: Iterable[Entry]) -> str: ...
+
+    def after(self) -> str: ...
+
+
+def _whole(parts: Parts, transcript: Transcript) -> tuple[str, str, str]:
+    return parts.before(), parts.some(transcript.entries), parts.after()
+
+
+class JsonParts:
+    """See `as_json`."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript, self._begun = transcript, False
+
+    def before(self) -> str:
+        t = self._transcript
+        head: dict[str, Any] = {
             "chat_id": t.chat_id,
             "department": t.department,
             "locale": t.locale,
             "opened_at": utc(t.opened_at),
             "closed_at": utc(t.closed_at) if t.closed_at else None,
-            "messages": [shown(e) for e in t.entries],
+            "messages": [],
         }
-    )
+        return orjson.dumps(head).decode().removesuffix("]}")
+
+    def some(self, entries: Iterable[Entry]) -> str:
+        said = ",".join(orjson.dumps(shown(e)).decode() for e in entries)
+        comma = "," if said and self._begun else ""
+        self._begun = self._begun or bool(said)
+        return comma + said
+
+    def after(self) -> str:
+        return "]}"
 
 
-def as_text(transcript: Transcript, zone: ZoneInfo) -> bytes:
-    """UTF-8 with a byte order mark and CRLF line ends: editors of every age on a citizen's computer show it well."""
-    lines = [word(transcript.locale, "title"), ""]
-    lines += [f"{label}: {value}" for label, value in heading(transcript, zone)]
-    lines += ["", word(transcript.locale, "times"), ""]
-    for entry in transcript.entries:
-        lines.append(f"[{local(entry.at, zone)}] {one_line(who(entry, transcript.locale))}")
-        # Indented, so that no text can look like the head of another message.
-        lines += [f"    {line}".rstrip() for line in said(entry, transcript.locale).splitlines() or [""]]
-        lines.append("")
-    return (_BOM + "\r\n".join(lines)).encode("utf-8", "replace")
+class TextParts:
+    """See `as_text`."""
+
+    def __init__(self, transcript: Transcript, zone: ZoneInfo) -> None:
+        self._transcript, self._zone = transcript, zone
+
+    def before(self) -> str:
+        t = self._transcript
+        lines = [word(t.locale, "title"), ""]
+        lines += [f"{label}: {value}" for label, value in heading(t, self._zone)]
+        lines += ["", word(t.locale, "times"), ""]
+        return _BOM + "\r\n".join(lines)
+
+    def some(self, entries: Iterable[Entry]) -> str:
+        lines = []
+        for entry in entries:
+            lines.append(f"[{local(entry.at, self._zone)}] {one_line(who(entry, self._transcript.locale))}")
+            # Indented, so that no text can look like the head of another message.
+            lines += [f"    {line}".rstrip() for line in said(entry, self._transcript.locale).splitlines() or [""]]
+            lines.append("")
+        return "".join("\r\n" + line for line in lines)
+
+    def after(self) -> str:
+        return ""
 
 
-def as_html(transcript: Transcript, zone: ZoneInfo) -> bytes:
-    """One file without scripts or anything from elsewhere; everything that people wrote is escaped."""
-    language = locale_of(transcript.locale)
-    title = escape(word(language, "title"))
-    facts = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in heading(transcript, zone))
-    items = "\n".join(_item(e, language, zone) for e in transcript.entries)
-    page = f"""<!doctype html>
+class HtmlParts:
+    """See `as_html`."""
+
+    def __init__(self, transcript: Transcript, zone: ZoneInfo) -> None:
+        self._transcript, self._zone, self._language = transcript, zone, locale_of(transcript.locale)
+        self._begun = False
+
+    def before(self) -> str:
+        language, title = self._language, escape(word(self._language, "title"))
+        facts = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in heading(self._transcript, self._zone))
+        return f"""<!doctype html>
 <html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
-<title>{title} {escape(transcript.chat_id)}</title>
+<title>{title} {escape(self._transcript.chat_id)}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
@@ -160,13 +222,21 @@ def as_html(transcript: Transcript, zone: ZoneInfo) -> bytes:
 <p>{escape(word(language, "times"))}</p>
 <h2>{escape(word(language, "messages"))}</h2>
 <ol>
-{items}
+"""
+
+    def some(self, entries: Iterable[Entry]) -> str:
+        items = "\n".join(_item(e, self._language, self._zone) for e in entries)
+        line = "\n" if items and self._begun else ""
+        self._begun = self._begun or bool(items)
+        return line + items
+
+    def after(self) -> str:
+        return """
 </ol>
 </main>
 </body>
 </html>
 """
-    return page.encode("utf-8", "replace")
 
 
 def _item(entry: Entry, locale: str, zone: ZoneInfo) -> str:

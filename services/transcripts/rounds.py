@@ -15,14 +15,17 @@ from datetime import datetime
 
 from services.contracts import About, Attachment, Cause, CloseReason, Entry, Party, RefusalCode, derived_id
 
+LONGEST_TEXT = 16_000  # bytes of one entry: 4,000 code points
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The last entry of a chat's log; `seq` 0: there is none."""
+    """The last entry of a chat's log; `seq` 0: there is none. `text`: bytes of all that was said, None: not known."""
 
     seq: int = 0
     sealed: bool = False
     at: datetime | None = None
+    text: int | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -121,16 +124,19 @@ def unread(heads: Iterable[Wanted], tails: Mapping[str, Tail]) -> list[str]:
     return [w.chat_id for w in heads if w.chat_id not in tails and not w.opens]
 
 
-def barred(wanted: Wanted, tail: Tail, limit: int) -> Outcome | None:
+def barred(wanted: Wanted, tail: Tail, limit: int, most: int | None = None) -> Outcome | None:
     """Why nothing of this kind can be added after `tail`, or None when it can.
 
-    It may be in the log all the same (a repeat): look there before answering.
+    `limit`: entries, and `most`: bytes of text, from which on nothing more is said in a chat; its end always fits.
+    Only the log decides, so every writer decides the same at every time. It may be in the log all the same (a repeat):
+    look there before answering.
     """
     if tail.sealed:
         return Refused(RefusalCode.CHAT_CLOSED)
     if tail.seq < wanted.after and not wanted.opens:
         return UNKNOWN
-    if wanted.said and tail.seq >= limit:
+    full = tail.seq >= limit or (most is not None and tail.text is not None and tail.text >= most)
+    if wanted.said and full:
         return Refused(RefusalCode.UNAVAILABLE)
     return None
 
@@ -140,20 +146,33 @@ def next_entry(wanted: Wanted, tail: Tail, now: datetime) -> Entry:
     return wanted.entry(tail.seq + 1, max(now, tail.at) if tail.at else now)
 
 
-def run_of(line: Iterable[Wanted], tail: Tail, limit: int, now: datetime) -> list[tuple[Wanted, Entry]]:
+def run_of(
+    line: Iterable[Wanted], tail: Tail, limit: int, now: datetime, most: int | None = None
+) -> list[tuple[Wanted, Entry]]:
     """The entries of a chat that may go in one round, one after the other: up to the first that is barred."""
     run: list[tuple[Wanted, Entry]] = []
     for wanted in line:
-        if barred(wanted, tail, limit) is not None:
+        if barred(wanted, tail, limit, most) is not None or (run and is_uncounted(tail, most)):
             break
         entry = next_entry(wanted, tail, now)
         run.append((wanted, entry))
-        tail = tail_after(entry)
+        tail = tail_after(entry, tail.text)
     return run
 
 
-def tail_after(entry: Entry) -> Tail:
-    return Tail(entry.seq, entry.is_seal, entry.at)
+def is_uncounted(tail: Tail, most: int | None) -> bool:
+    """Whether the log may have `most` bytes of text already, but they are not counted. Short logs need not be."""
+    return most is not None and tail.text is None and not tail.sealed and tail.seq * LONGEST_TEXT >= most
+
+
+def tail_after(entry: Entry, text: int | None = None) -> Tail:
+    """The tail that an entry is; `text`: the bytes before it, None when they are not known."""
+    return Tail(entry.seq, entry.is_seal, entry.at, None if text is None else text + text_bytes(entry))
+
+
+def text_bytes(entry: Entry) -> int:
+    """The bytes (UTF-8) of what people wrote in an entry: its text, or the name of its file."""
+    return len((entry.attachment.name if entry.attachment else entry.text or "").encode("utf-8", "replace"))
 
 
 def repeat(wanted: Wanted, there: Entry) -> Outcome:

@@ -14,6 +14,11 @@ class Settings(Shared):
     """Sizes in bytes, times in seconds."""
 
     max_messages: int = Field(5_000, ge=10, description="entries of one chat; what participants say beyond is refused")
+    max_text: int = Field(
+        4_000_000,
+        ge=100_000,
+        description="bytes (UTF-8) of what is said in one chat; what participants say beyond is refused",
+    )
     attachment_refuses: str = Field(
         ",".join(Finding),
         description="what a document may not hold, separated by commas; the default is all that is known: "

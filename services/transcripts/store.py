@@ -29,7 +29,7 @@ from services.transcripts.documents import (
     watched_of,
 )
 from services.transcripts.recent import Recent
-from services.transcripts.rounds import Tail
+from services.transcripts.rounds import Tail, text_bytes
 from services.transcripts.silences import Last, Told, Watched
 from services.transcripts.tenure import noted
 
@@ -41,6 +41,7 @@ _UNWATCHED = {"silence_at": "", "silence": "", "stayed_at": ""}
 _AT_A_TIME = 8
 _MOST = 2**63 - 1  # the highest number that the database's format has
 _BATCH = 1_000  # entries in one answer
+_PART = 100  # entries that are read at a time for a page
 _seq = attrgetter("seq")
 _REMEMBERED = 10_000  # chats of which it is remembered how far the log goes; what is stored never changes
 
@@ -169,6 +170,34 @@ class Store:
         async with self._reads:
             found = await self._entries.find({"chat_id": chat_id, "seq": span}, batch_size=_BATCH).to_list(None)
         return sorted(map(entry_of, found), key=_seq)
+
+    async def page(self, chat_id: str, after: int, limit: int, most: int) -> tuple[list[Entry], bool]:
+        """At most `limit` entries after seq `after`, and no more once they have `most` bytes of text; at least one.
+
+        Also whether nothing follows them. Read a part at a time: no more than 100 of the longest are in memory.
+        """
+        found: list[Entry] = []
+        size = 0
+        while len(found) < limit:
+            asked = min(_PART, limit - len(found))
+            part = await self.entries(chat_id, after, asked)
+            for entry in part:
+                found.append(entry)
+                size += text_bytes(entry)
+                if size >= most:
+                    return found, False
+            if len(part) < asked:
+                return found, True
+            after = part[-1].seq
+        return found, False
+
+    async def text_bytes(self, chat_id: str, last: int) -> int:
+        """The bytes of what people wrote in the log up to seq `last`; read a part at a time."""
+        size = seq = 0
+        while seq < last and (part := await self.entries(chat_id, seq, min(_PART, last - seq))):
+            size += sum(map(text_bytes, part))
+            seq = part[-1].seq
+        return size
 
     async def grown(self, after: Mapping[str, int]) -> dict[str, int]:
         """Those of these chats whose log has the entry after that seq, with its seq. Long logs cost no more."""

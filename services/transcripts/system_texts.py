@@ -116,6 +116,27 @@ _WORDS: dict[str, dict[str, str]] = {
         "de": "Das Gespräch als Daten (JSON)",
         "en": "The conversation as data (JSON)",
     },
+    "one_unprintable": {
+        "nl": "1 teken niet afdrukbaar",
+        "fr": "1 caractère non imprimable",
+        "de": "1 Zeichen nicht druckbar",
+        "en": "1 character cannot be printed",
+    },
+    "some_unprintable": {
+        "nl": "{n} tekens niet afdrukbaar",
+        "fr": "{n} caractères non imprimables",
+        "de": "{n} Zeichen nicht druckbar",
+        "en": "{n} characters cannot be printed",
+    },
+    "unprintable": {
+        "nl": "Sommige tekens konden niet worden afgedrukt. "
+        "De download als webpagina (HTML) of tekst (TXT) heeft ze wel.",
+        "fr": "Certains caractères n'ont pas pu être imprimés. Le téléchargement en page web (HTML) ou en texte (TXT) "
+        "les contient.",
+        "de": "Einige Zeichen konnten nicht gedruckt werden. "
+        "Der Download als Webseite (HTML) oder Text (TXT) enthält sie.",
+        "en": "Some characters could not be printed. The download as a web page (HTML) or text (TXT) has them.",
+    },
     "page": {
         "nl": "Bladzijde {n} van {of}",
         "fr": "Page {n} sur {of}",

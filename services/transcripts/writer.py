@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.clock import utcnow
@@ -23,6 +24,7 @@ from services.transcripts.rounds import (
     Tail,
     Wanted,
     barred,
+    is_uncounted,
     repeat,
     run_of,
     tail_after,
@@ -43,8 +45,11 @@ def now_ms() -> datetime:
 class Writer:
     """Remembers the tails of chats that it stored into, as long as nothing goes wrong."""
 
-    def __init__(self, store: Store, max_messages: int, clock: Callable[[], datetime] = now_ms) -> None:
-        self._store, self._limit, self._clock = store, max_messages, clock
+    def __init__(
+        self, store: Store, max_messages: int, clock: Callable[[], datetime] = now_ms, max_text: int | None = None
+    ) -> None:
+        """`max_text`: bytes of what is said in a chat, from which on what participants say is refused."""
+        self._store, self._limit, self._clock, self._most = store, max_messages, clock, max_text
         self._tails: Recent[Tail] = Recent(KNOWN_TAILS)
 
     async def store(self, lines: Lines) -> dict[Wanted, Outcome]:
@@ -78,17 +83,22 @@ class Writer:
         known = {w.chat_id: t for w in lines.heads() if (t := self._tails.get(w.chat_id))}
         for chat_id, tail in (await self._store.tails(unread(lines.heads(), known))).items():
             self._tails.set(chat_id, tail)
+        for chat_id in {w.chat_id for w in lines.heads()}:
+            known_tail = self._tails.get(chat_id)
+            if known_tail and is_uncounted(known_tail, self._most):
+                text = await self._store.text_bytes(chat_id, known_tail.seq)
+                self._tails.set(chat_id, replace(known_tail, text=text))
 
     async def _bar(self, lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
         """Answers what cannot be added. The tail was read first, so a repeat that is not found now never will be."""
         for head in lines.heads():
             tail = self._tails.get(head.chat_id)
-            if tail is None or barred(head, tail, self._limit) is None:
+            if tail is None or barred(head, tail, self._limit, self._most) is None:
                 continue
             line = lines.line(head.chat_id)
             there = await self._store.find(head.chat_id, [w.id for w in line]) if tail.seq else {}
             for wanted in line:
-                if answer := barred(wanted, tail, self._limit):
+                if answer := barred(wanted, tail, self._limit, self._most):
                     found = there.get(wanted.id)
                     _finish(lines, outcomes, wanted, repeat(wanted, found) if found else answer)
             if outcomes.get(head) is UNKNOWN:
@@ -96,15 +106,19 @@ class Writer:
 
     async def _insert(self, heads: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
         now = self._clock()
-        known = [(w.chat_id, self._tails.get(w.chat_id) or Tail()) for w in heads]
-        runs = [pair for chat_id, tail in known for pair in run_of(lines.line(chat_id), tail, self._limit, now)]
+        known = [(w.chat_id, self._tails.get(w.chat_id) or Tail(text=0)) for w in heads]
+        runs = [
+            pair for chat_id, tail in known for pair in run_of(lines.line(chat_id), tail, self._limit, now, self._most)
+        ]
         in_order = len(runs) > len(heads)
         taken = await self._store.insert([entry for _, entry in runs], in_order)
         counting.ROUNDS.inc()
         tried = runs[: min(taken)] if in_order and taken else runs
         for index, (wanted, entry) in enumerate(tried):
             if index not in taken:
-                self._tails.set(wanted.chat_id, tail_after(entry))
+                before = self._tails.get(wanted.chat_id)
+                text = before.text if before else 0 if entry.seq == 1 else None
+                self._tails.set(wanted.chat_id, tail_after(entry, text))
                 _finish(lines, outcomes, wanted, Stored(entry, repeated=False))
         if taken:
             counting.COLLISIONS.inc(len(taken))

@@ -15,12 +15,14 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import aiohttp
+import psutil
 import pypdf
 import pytest
 from fastapi import FastAPI
+from pymongo.errors import AutoReconnect
 
 from services import internal
-from services.contracts import Cause, ChatState, ChatStatus, NotePosted, Party
+from services.contracts import Cause, ChatState, ChatStatus, Entry, NotePosted, Party
 from services.database import Database
 from services.tokens import Actor, Keys
 from services.transcripts import uploads
@@ -542,6 +544,51 @@ async def test_the_conversation_in_all_formats(door: Door, store: Store):
     assert json.loads(content)["closed_at"] is not None
 
 
+async def test_a_conversation_that_is_too_long_for_a_pdf_is_there_in_the_other_formats(door: Door, store: Store):
+    await store.insert([entry(CHAT, 4 + n, text="\n" * 4_000, id=f"long-{n}") for n in range(6)], in_order=True)
+    status, _, content = await door.get(f"/chats/{CHAT}/transcript?format=pdf")
+    assert (status, json.loads(content)["code"]) == (422, "too_long")
+    for format_ in ("txt", "html", "json"):
+        status, _, content = await door.get(f"/chats/{CHAT}/transcript?format={format_}")
+        assert (status, len(content) > 24_000) == (200, True)
+
+
+async def test_a_long_log_is_streamed_whole_and_unread_downloads_hold_little(door: Door, store: Store):
+    texts = ["😀" * 4_000] * 400
+    for n in range(0, 400, 100):
+        some = [entry(CHAT, 4 + n + i, text=t, id=f"long-{n + i}") for i, t in enumerate(texts[n : n + 100])]
+        await store.insert(some, in_order=True)
+    own = psutil.Process()
+    unread = [
+        await door.client.get(f"/chats/{CHAT}/transcript?format=json", headers=door.headers(CITIZEN)) for _ in range(2)
+    ]
+    before = own.memory_info().rss
+    status, headers, content = await door.get(f"/chats/{CHAT}/transcript?format=json")
+    assert (status, json.loads(content)["code"]) == (429, "rate_limited")
+    assert int(headers["Retry-After"]) > 0
+    assert own.memory_info().rss - before < 20_000_000
+    for answer in unread:
+        assert [m.get("text") for m in json.loads(await answer.read())["messages"]][3:] == texts
+    assert (await door.get(f"/chats/{CHAT}/transcript?format=txt"))[0] == 200
+
+
+async def test_a_log_that_cannot_be_read_to_its_end_is_no_whole_download(
+    door: Door, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    await store.insert([entry(CHAT, 4 + n, text="😀" * 4_000, id=f"long-{n}") for n in range(80)], in_order=True)
+    real = Store.entries
+
+    async def away(self: Store, chat_id: str, after: int = 0, limit: int = 0) -> list[Entry]:
+        if after > 30:
+            raise AutoReconnect("away")
+        return await real(self, chat_id, after, limit)
+
+    monkeypatch.setattr(Store, "entries", away)
+    for format_ in ("json", "txt", "html"):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await door.get(f"/chats/{CHAT}/transcript?format={format_}")
+
+
 async def test_a_download_waits_for_what_its_asker_has_seen(door: Door, store: Store):
     asking = asyncio.create_task(door.get(f"/chats/{CHAT}/transcript?format=json&at_least=4"))
     await asyncio.sleep(0.3)
@@ -691,5 +738,9 @@ async def test_who_claims_a_question_reads_its_conversation(door: Door):
 
 def test_fonts_and_template_are_part_of_the_package():
     room = Path(create_app.__code__.co_filename).parent
-    assert {p.name for p in (room / "fonts").iterdir()} >= {"DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "LICENSE.txt"}
+    assert {p.name for p in (room / "fonts").iterdir()} >= {
+        *("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "LICENSE.txt"),
+        *("noto-cjk.otf", "noto-sansdevanagari.ttf", "LICENSE-noto.txt"),
+        *("twemoji.ttf", "LICENSE-twemoji.txt", "spans.json"),
+    }
     assert (room / "transcript.typ").is_file()

@@ -8,7 +8,7 @@ import pytest
 from services.departments import load_departments
 from services.internal import HistoryWanted
 from services.transcripts import conversations as module
-from services.transcripts.conversations import history, reached, transcript
+from services.transcripts.conversations import heading, history, reached
 from services.transcripts.store import Store
 from tests.real import PATIENCE, ROOT
 from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_fact, seal_entry
@@ -79,14 +79,53 @@ async def test_every_page_knows_the_tail(
     assert ([e.seq for e in page.entries], page.last_seq, page.sealed) == (entries, 5, True)
 
 
+async def test_a_page_is_bounded_in_bytes_and_the_log_is_read_whole_page_after_page(store: Store) -> None:
+    chat_id = new_id()
+    texts = ["😀" * 4_000 if seq % 3 else "kort" for seq in range(1, 41)]
+    await store.insert([entry(chat_id, seq, text=text) for seq, text in enumerate(texts, 1)], in_order=True)
+    read, pages = list[str](), 0
+    while True:
+        page = await history(store, HistoryWanted(chat_id=chat_id, after=len(read)), notes=False, most=50_000)
+        assert page is not None
+        assert page.last_seq == 40
+        if not page.entries:
+            break
+        assert sum(len((e.text or "").encode()) for e in page.entries) <= 50_000 + 16_000
+        assert [e.seq for e in page.entries] == list(range(len(read) + 1, len(read) + 1 + len(page.entries)))
+        read += [e.text or "" for e in page.entries]
+        pages += 1
+    assert read == texts
+    assert pages >= 8
+
+
+async def test_a_page_of_long_entries_has_at_least_one(store: Store) -> None:
+    chat_id = new_id()
+    for seq in (1, 2):
+        await store.insert([entry(chat_id, seq, text="😀" * 4_000)])
+    for after in (0, 1):
+        page = await history(store, HistoryWanted(chat_id=chat_id, after=after), notes=False, most=20_000)
+        assert page is not None
+        assert [e.seq for e in page.entries][:1] == [after + 1]
+        assert page.last_seq == 2
+
+
 async def test_the_whole_conversation_with_its_departments_name(store: Store) -> None:
     chat_id = new_id()
     await store.open_chats([opened_fact(chat_id, locale="fr")])
     await store.insert([entry(chat_id, 1)])
     chat = await store.chat(chat_id)
     assert chat is not None
-    open_still = await transcript(store, chat, DEPARTMENTS)
-    assert (open_still.department_name, open_still.closed_at) == ("Questions générales", None)
+    head, pages = await heading(store, chat, DEPARTMENTS)
+    assert (head.department_name, head.closed_at) == ("Questions générales", None)
     await store.insert([seal_entry(chat_id, 2)])
-    closed = await transcript(store, chat, DEPARTMENTS)
-    assert (len(closed.entries), closed.closed_at) == (2, OPENED_AT)
+    assert [e.seq async for page in pages for e in page] == [1]  # up to the moment of asking
+    head, pages = await heading(store, chat, DEPARTMENTS)
+    assert head.closed_at == OPENED_AT
+    assert [e.seq async for page in pages for e in page] == [1, 2]
+
+
+async def test_a_log_that_ends_too_soon_is_an_error_and_no_shorter_conversation(store: Store) -> None:
+    chat_id = new_id()
+    await store.insert([entry(chat_id, 1)])
+    with pytest.raises(EOFError):
+        assert [page async for page in module.pages(store, chat_id, 2)]

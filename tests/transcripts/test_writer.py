@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -265,3 +266,18 @@ def check_log(log: list[Entry], sealed: bool) -> None:
         assert numbers == sorted(numbers), "a sender's messages were turned around"
         assert numbers == list(range(len(numbers))), "one is missing"
     assert all(a.at <= b.at for a, b in pairwise(log)), "time went back"
+
+
+async def test_a_chat_is_full_of_text_and_its_end_still_fits(store: Store, database: Database):
+    chat = new_id()
+    long = [replace(text(chat, "citizen", n), text="😀" * 4_000) for n in range(30)]
+    outcomes = await store_all(Writer(store, LIMIT, max_text=100_000), [*opening(opened_fact(chat, None)), *long])
+    stored = [o for o in outcomes[1:] if isinstance(o, Stored)]
+    assert len(stored) == 7  # the one that goes over it is the last
+    assert set(outcomes[8:]) == {Refused(RefusalCode.UNAVAILABLE)}
+    for writer in (Writer(store, LIMIT, max_text=100_000), Writer(Store(database), LIMIT, max_text=100_000)):
+        again = await store_all(writer, [*long, text(chat, "an", 99)])
+        assert [o.entry.seq for o in again if isinstance(o, Stored)] == [o.entry.seq for o in stored]
+        assert set(again[7:]) == {Refused(RefusalCode.UNAVAILABLE)}
+    assert isinstance((await store_all(Writer(store, LIMIT, max_text=100_000), [seal(chat)]))[0], Stored)
+    assert [e.seq for e in await store.entries(chat)] == list(range(1, 10))

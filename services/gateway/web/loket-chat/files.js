@@ -84,7 +84,8 @@ export function because(t, problem, lang, settings) {
 /** Downloads with the chat's token; what to say: `[words, wrong]`. */
 export async function save({ base, record, path, name, element }) {
   const t = await dressed(element, "files", LOOKS);
-  return (await download({ base, record, path, name })) ? [t("saved")] : [t("saveFailed"), true];
+  const code = await download({ base, record, path, name });
+  return code === "saved" ? [t("saved")] : [t(code === "too_long" ? "tooLong" : "saveFailed"), true];
 }
 
 // Every download of the server is one by its header; a page of something on the way is not.
@@ -99,6 +100,7 @@ async function download({ base, record, path, name }) {
     watch();
     const headers = { Authorization: `Bearer ${record.token}` };
     const answer = await fetch(`${base}/api/chats/${record.chat_id}/${path}`, { headers, credentials: "omit", signal: stop.signal });
+    if (answer.status === 422 && object(await answer.text()).code === "too_long") return "too_long";
     const disposition = answer.headers.get("Content-Disposition");
     if (answer.status !== 200 || !/^attachment\b/i.test(disposition)) throw answer.status;
     const parts = [];
@@ -113,10 +115,10 @@ async function download({ base, record, path, name }) {
     link.download = fileName(disposition) ?? name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
-    return true;
+    return "saved";
   } catch {
     stop.abort();
-    return false;
+    return "network";
   } finally {
     clearTimeout(stalled);
   }
