@@ -74,6 +74,13 @@ class Socket:
                 if frame["type"] == kind and all(_fits(frame.get(k), v) for k, v in members.items()):
                     return frame
 
+    async def expect_any(self, *kinds: str, wait: float = WAIT) -> Frame:
+        """The next frame of one of these types. Raises `Closed`, `TimeoutError`."""
+        async with asyncio.timeout(wait):
+            while (frame := await self._take())["type"] not in kinds:
+                pass
+        return frame
+
     async def closed(self, wait: float = WAIT) -> int | None:
         """The close code, as soon as the server closes."""
         await asyncio.wait([self._reader], timeout=wait)
