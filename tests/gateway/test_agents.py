@@ -8,10 +8,12 @@ from services import internal
 from services.contracts import (
     AgentChanged,
     AgentState,
+    Block,
     Cause,
     ChatAccepted,
     ChatStatus,
     CitizenPresence,
+    CloseReason,
     CloseRequested,
     Detail,
     MessagePosted,
@@ -239,6 +241,28 @@ async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> 
     assert not parts.hub.channels
     parts.agents.leave(connection)
     assert parts.idle
+
+
+BLOCK = Block(minutes=60, reason="scheldt")
+
+
+async def test_an_agent_blocks_when_ending_a_chat_and_after_its_end(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    parts.agents.take(connection, End(CHAT, BLOCK))
+    fact = (await world.hear(CloseRequested))[0]
+    assert (fact.by, fact.agent_id, fact.block) == (CloseReason.AGENT, AN, BLOCK)
+    await world.append(seal(2))
+    await until(lambda: not connection.followed, "the end")
+    sent(connection)
+    parts.agents.take(connection, End(CHAT, BLOCK))
+    fact = (await world.hear(CloseRequested, 2))[1]
+    assert (fact.agent_id, fact.block) == (AN, BLOCK)
+    parts.agents.take(connection, End(OTHER, BLOCK))
+    parts.agents.take(connection, End(CHAT))
+    assert [f["code"] for f in sent(connection)] == ["not_yours", "chat_closed"]
+    assert len(world.heard(CloseRequested)) == 2
+    parts.agents.leave(connection)
 
 
 async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World, parts: Parts) -> None:
