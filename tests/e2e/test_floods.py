@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.clients import agent, citizen, http_client, pair, say
+from tests.e2e.clients import Agent, agent, citizen, http_client, pair, say, until_green
 from tests.real import PATIENCE, Broker, System, running_system, unique
 
 SLOWER = 25  # times as slow as before: a gateway that stands still is slower by thousands
@@ -21,7 +21,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_ur
     name = unique("flooded-")
     servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
     home = tmp_path_factory.mktemp("flooded")
-    with running_system(home, CONNECTIONS_PER_ADDRESS="4000", **servers) as running:
+    with running_system(home, DEMO_AGENTS="6", CONNECTIONS_PER_ADDRESS="4000", **servers) as running:
         yield running
     broker.remove_vhost(name)
 
@@ -94,3 +94,41 @@ async def test_headers_of_100_mb_half_heads_and_silence_stop_nobody(limited: Sys
         for _, writer in opened:
             writer.transport.abort()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_one_address_does_not_hold_every_agent_and_an_abuser_is_kept_out(limited: System) -> None:
+    base, names = limited.base_url, ("an", "bert", "agent1", "agent2", "agent3", "agent4", "agent5", "agent6")
+    async with contextlib.AsyncExitStack() as stack:
+        crew = [await stack.enter_async_context(agent(base, name)) for name in names]
+        crowd = [await stack.enter_async_context(citizen(base)) for _ in range(len(names))]
+        statuses = []
+        for n, someone in enumerate(crowd):
+            status = 409  # a colour from just before may still be shown
+            while status == 409:
+                await until_green(base)
+                status = (await someone.start(browser=f"browser-{n:-<20}")).status
+            statuses.append(status)
+            if statuses[-1] == 201:
+                await (await someone.join()).expect("status")
+        assert statuses == [201] * 5 + [429] * 3
+        first = crowd[0]
+        found = [one for one in crew if await holds(one, first.chat_id)]
+        (helper,) = found
+        block = {"minutes": 5, "reason": "belediging", "address": False}
+        await helper.socket.send(type="close", chat_id=first.chat_id, block=block)
+        await helper.socket.expect("closed", chat_id=first.chat_id)
+        refused = await first.start(browser=f"browser-0{'-' * 19}")
+        assert (refused.status, (await refused.json(content_type=None))["code"]) == (403, "blocked")
+        assert 0 < int(refused.headers["Retry-After"]) <= 300
+        assert (await crowd[7].start(browser=f"browser-7{'-' * 19}")).status == 201, "a place came free"
+        for someone in (*crowd[1:5], crowd[7]):
+            await someone.end()
+
+
+async def holds(someone: Agent, chat_id: str) -> bool:
+    """Whether this agent was given this chat."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await someone.socket.expect("assigned", chat=lambda c: c["chat_id"] == chat_id)
+            return True
+    return False
