@@ -85,7 +85,7 @@ export function because(t, problem, lang, settings) {
 export async function save({ base, record, path, name, element }) {
   const t = await dressed(element, "files", LOOKS);
   const code = await download({ base, record, path, name });
-  return code === "saved" ? [t("saved")] : [t(code === "too_long" ? "tooLong" : "saveFailed"), true];
+  return code === "saved" ? [t("saved")] : [t(code === "too_long" ? "pdfTooLong" : "saveFailed"), true];
 }
 
 // Every download of the server is one by its header; a page of something on the way is not.

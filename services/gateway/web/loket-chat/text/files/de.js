@@ -23,5 +23,5 @@ export default {
   too_slow: "Das Senden hat zu lange gedauert. Versuchen Sie es mit einer besseren Verbindung erneut oder senden Sie eine kleinere Datei.",
   unavailable: "Dateien können gerade nicht angenommen werden. Versuchen Sie es gleich noch einmal.",
   refused: "Diese Datei konnte nicht angenommen werden. Wählen Sie eine andere Datei oder senden Sie sie als PDF.",
-  tooLong: "Dieses Gespräch ist zu lang für ein PDF. Wählen Sie HTML oder Text: Darin steht alles.",
+  pdfTooLong: "Dieses Gespräch ist zu lang für ein PDF. Wählen Sie HTML oder Text: Darin steht alles.",
 };

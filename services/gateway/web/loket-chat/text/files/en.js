@@ -23,5 +23,5 @@ export default {
   too_slow: "Sending took too long. Try again with a better connection, or send a smaller file.",
   unavailable: "Files cannot be accepted just now. Try again in a moment.",
   refused: "This file could not be accepted. Choose another file, or send it as a PDF.",
-  tooLong: "This conversation is too long for a PDF. Choose HTML or text: these have all of it.",
+  pdfTooLong: "This conversation is too long for a PDF. Choose HTML or text: these have all of it.",
 };

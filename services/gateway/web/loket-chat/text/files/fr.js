@@ -23,5 +23,5 @@ export default {
   too_slow: "L’envoi a duré trop longtemps. Réessayez avec une meilleure connexion, ou envoyez un fichier plus petit.",
   unavailable: "Les fichiers ne peuvent pas être acceptés pour l’instant. Réessayez dans quelques instants.",
   refused: "Ce fichier n’a pas pu être accepté. Choisissez un autre fichier, ou envoyez-le en PDF.",
-  tooLong: "Cette conversation est trop longue pour un PDF. Choisissez HTML ou texte : tout y figure.",
+  pdfTooLong: "Cette conversation est trop longue pour un PDF. Choisissez HTML ou texte : tout y figure.",
 };

@@ -23,5 +23,5 @@ export default {
   too_slow: "Het versturen duurde te lang. Probeer het opnieuw met een betere verbinding, of verstuur een kleiner bestand.",
   unavailable: "Bestanden kunnen nu even niet worden aangenomen. Probeer het over enkele ogenblikken opnieuw.",
   refused: "Dit bestand kon niet worden aangenomen. Kies een ander bestand, of stuur het als pdf.",
-  tooLong: "Dit gesprek is te lang voor een pdf. Kies HTML of tekst: daar staat alles in.",
+  pdfTooLong: "Dit gesprek is te lang voor een pdf. Kies HTML of tekst: daar staat alles in.",
 };
