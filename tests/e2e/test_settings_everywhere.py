@@ -31,8 +31,7 @@ async def test_time_zone_file_sizes_and_access(tmp_path_factory: pytest.TempPath
                 }
             async with http.get(f"{base}/infofiche/algemeen?lang=nl") as answer:
                 page = await answer.text()
-            assert "Brussel" not in page
-            assert "New_York" in page.replace("New York", "New_York")
+            assert "America/New_York" in page
         async with agent(base) as an, citizen(base) as visitor:
             await until_green(base)
             theirs, _ = await pair(visitor, an)
