@@ -35,6 +35,7 @@ _ONE_MACHINE = "for replicas on one machine"
 _ASKED_BY_GATEWAY = "the gateway alone asks the others"
 _TRACES = "off, but for the component opentelemetry"
 _PROMISED = "the public protocol or the manual names this limit: a city that wants another says so in its overlay"
+_PROMISED_BY_ALL = "the public protocol names it; a city that wants another tells all services, in settings.env"
 _GENEROUS = "generous; a city that needs more says so in its overlay (docs/limits.md)"
 LEFT = {
     **dict.fromkeys(("GATEWAY_PORT", "PRESENCE_PORT", "ROUTING_PORT", "TRANSCRIPTS_PORT"), _OWN_PORT),
@@ -44,7 +45,8 @@ LEFT = {
     "MONGODB_PREFIX": "the database server serves one installation",
     "RATE_LIMITS": "on",
     "CONNECTIONS_MOST": _GENEROUS,
-    **dict.fromkeys(("ATTACHMENT_BYTES", "ATTACHMENT_COUNT", "ATTACHMENT_TOTAL", "CITIZEN_ACCESS"), _PROMISED),
+    "TOPOLOGY": "services declare their queues, but for the component rabbitmq",
+    **dict.fromkeys(("ATTACHMENT_BYTES", "ATTACHMENT_COUNT", "ATTACHMENT_TOTAL", "CITIZEN_ACCESS"), _PROMISED_BY_ALL),
 }
 LEFT_OF = {
     "gateway": {"MONGODB_URL": "it has no database", "CONNECTIONS_PER_ADDRESS": _GENEROUS},
@@ -66,7 +68,8 @@ LEFT_OF = {
     "transcripts": {
         "MAX_MESSAGES": _PROMISED,
         "MAX_TEXT": _PROMISED,
-        "UPLOAD_IDLE": _PROMISED,
+        "ATTACHMENT_REFUSES": "strict; docs/operating.md says what a city may allow",
+        **dict.fromkeys(("UPLOAD_IDLE", "UPLOAD_RATE", "UPLOAD_TIME"), _PROMISED),
         "UNPOSTED_LIFE": _PROMISED,
         "SILENCE_LIMIT": _PROMISED,
         **dict.fromkeys(("FORMER_ACCESS", "CLAIM_LIFE"), "30 days and a day; docs/operating.md says what they bound"),
