@@ -56,6 +56,7 @@ class _Child:
     process: Process
     jobs_left: int
     ending: asyncio.TimerHandle | None = None
+    ended: bool = False
 
 
 class Workers:
@@ -79,7 +80,7 @@ class Workers:
         """
         self._factory, self._memory, self._seconds = factory, memory, seconds
         self._jobs, self._idle_seconds, self._answer_bytes = jobs, idle, answer_bytes
-        self._places = size + waiting
+        self._size, self._places = size, size + waiting
         self._heavy_places = max(1, size - 1) + waiting // 2
         self._slots, self._heavy_slots = asyncio.Semaphore(size), asyncio.Semaphore(max(1, size - 1))
         self._idle: deque[_Child] = deque()
@@ -92,7 +93,7 @@ class Workers:
         """The answer to `job`. Jobs are begun in the order in which they come.
 
         `heavy`: it may take long. Such jobs never have all children at a time (with one child they must), nor more than
-        half of the waiting places.
+        half of the waiting places; and a child is replaced after one, which gives its memory back.
 
         Raises:
             WorkersBusy: too many wait.
@@ -104,6 +105,8 @@ class Workers:
         self.heavy_under_way += heavy
         try:
             async with self._heavy_slots if heavy else contextlib.nullcontext(), self._slots, self._child() as child:
+                if heavy:
+                    child.jobs_left = 0
                 return await self._ask(child, job)
         finally:
             self.under_way -= 1
@@ -138,7 +141,8 @@ class Workers:
             self._keep(child)
         else:
             self._end(child)
-            self._later(self._start_spare())
+            if self._alive() < self._size:
+                self._later(self._start_spare())
 
     def _ready(self) -> _Child | None:
         """One without work, the latest used first, so that the others may end."""
@@ -209,14 +213,18 @@ class Workers:
     def _cpu_seconds(self) -> int:
         return int(START_SECONDS + self._seconds * self._jobs * 2) + 1
 
+    def _alive(self) -> int:
+        return sum(not child.ended for child in self._children)
+
     def _keep(self, child: _Child) -> None:
-        if self._closed:
+        if self._closed or self._alive() > self._size:  # a spare that others did not wait for
             self._end(child)
             return
         self._idle.append(child)
         child.ending = asyncio.get_running_loop().call_later(self._idle_seconds, self._end, child)
 
     def _end(self, child: _Child) -> None:
+        child.ended = True
         if child in self._idle:
             self._idle.remove(child)
         if child.ending:

@@ -140,6 +140,21 @@ async def test_heavy_jobs_leave_a_child_and_places_to_the_others(workers: Worker
     assert workers.under_way == workers.heavy_under_way == 0
 
 
+async def test_a_heavy_job_is_the_last_of_its_child(workers: Workers):
+    before = await pid_of(workers)
+    assert int(await workers.run(b"answer = str(os.getpid()).encode()", heavy=True)) == before
+    await gone(before)
+    assert await pid_of(workers) != before
+
+
+async def test_there_are_never_more_children_than_may_be_after_any_jobs(workers: Workers):
+    for _ in range(4):
+        await asyncio.gather(workers.run(b"", heavy=True), workers.run(b""), workers.run(b"", heavy=True))
+    async with asyncio.timeout(30):
+        while len(workers.pids()) > 2:
+            await asyncio.sleep(0.02)
+
+
 async def test_who_goes_away_takes_the_job_along(workers: Workers):
     before = await pid_of(workers)
     job = asyncio.create_task(workers.run(b"time.sleep(3600)"))

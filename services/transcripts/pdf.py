@@ -26,7 +26,7 @@ from services.worker_process import MIB, JobFailed, Workers, WorkersBusy
 
 MAX_CHARACTERS = 400_000
 MAX_LINES = 20_000  # about 400 pages
-HEAVY_LINES = 2_000  # beyond it a PDF may take seconds
+HEAVY_LINES, HEAVY_CHARACTERS = 2_000, 60_000  # beyond either a PDF may take seconds, or more than 100 MiB
 MEMORY = 256 * MIB  # of one child; an ordinary one needs a quarter
 SECONDS = 30.0
 AT_A_TIME = 2
@@ -51,6 +51,11 @@ class Length:
 
     def __init__(self) -> None:
         self.characters = self.lines = 0
+
+    @property
+    def heavy(self) -> bool:
+        """It is longer than most; see `Workers.run`."""
+        return self.lines > HEAVY_LINES or self.characters > HEAVY_CHARACTERS
 
     def add(self, entry: Entry) -> None:
         text = entry.text or ""
@@ -93,7 +98,7 @@ class PdfPress:
             if key == which:
                 return await asyncio.shield(task)
             await asyncio.wait([task])
-        task = asyncio.create_task(self._make(job, length.lines > HEAVY_LINES))
+        task = asyncio.create_task(self._make(job, length.heavy))
         self._making[transcript.chat_id] = which, task
         task.add_done_callback(lambda done: self._made(transcript.chat_id, done))
         return await asyncio.shield(task)
