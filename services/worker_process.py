@@ -30,7 +30,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 MIB = 1024 * 1024
 START_SECONDS = 30.0  # for a child to be ready: on a full machine an interpreter takes seconds
 _ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +87,7 @@ class Workers:
         self._slots, self._heavy_slots = asyncio.Semaphore(size), asyncio.Semaphore(max(1, size - 1))
         self._idle: deque[_Child] = deque()
         self._children: set[_Child] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self.under_way = self.heavy_under_way = 0
 
@@ -113,13 +115,12 @@ class Workers:
             self.heavy_under_way -= heavy
 
     async def close(self) -> None:
-        """Kill all children and wait until they are gone."""
+        """Kill all children and wait until they are gone. Jobs that wait fail with the reason `ended`."""
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
         for child in list(self._children):
             self._end(child)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # a child that was just being made ends itself
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(c.process.wait() for c in self._children))
         self._children.clear()
 
@@ -183,6 +184,33 @@ class Workers:
         return answer
 
     async def _start(self) -> _Child:
+        """A new child that is ready. It is made to the end also when nobody waits for it any more.
+
+        asyncio may wait for ever for a process whose making is cancelled before its pipes are connected.
+        """
+        if self._closed:
+            raise JobFailed("ended")
+        making = self._later(self._spawn())
+        try:
+            child = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._end_unwanted)
+            raise
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._answer(child)
+        except TimeoutError:
+            self._end(child)
+            raise JobFailed("time") from None
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self._end(child)
+            raise JobFailed("ended") from None
+        except BaseException:
+            self._end(child)
+            raise
+        return child
+
+    async def _spawn(self) -> _Child:
         arguments = ["-B", "-m", "services.worker_process", self._factory, str(self._memory), str(self._cpu_seconds())]
         # Arenas and threads that a library makes by the number of cores would count as memory on a large machine.
         environment = {"PYTHONPATH": str(_ROOT), "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "RAYON_NUM_THREADS": "2"}
@@ -191,19 +219,13 @@ class Workers:
         )
         child = _Child(process, self._jobs)
         self._children.add(child)
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await self._answer(child)
-        except TimeoutError:
+        if self._closed:
             self._end(child)
-            raise JobFailed("time") from None
-        except asyncio.IncompleteReadError:
-            self._end(child)
-            raise JobFailed("ended") from None
-        except BaseException:
-            self._end(child)
-            raise
         return child
+
+    def _end_unwanted(self, made: asyncio.Task[_Child]) -> None:
+        if not made.cancelled() and made.exception() is None:
+            self._end(made.result())
 
     async def _start_spare(self) -> None:
         """Nobody waits for the successor of a child that is used up."""
@@ -239,10 +261,11 @@ class Workers:
         await child.process.wait()
         self._children.discard(child)
 
-    def _later(self, work: Coroutine[None, None, None]) -> None:
+    def _later(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 # ── the child ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from services.worker_process import MIB, JobFailed, Workers, WorkersBusy
-from tests.real import ROOT, wait_for
+from tests.real import PATIENCE, ROOT, wait_for
 
 JOBS = "tests.worker_jobs:begin"
 
@@ -213,3 +213,29 @@ def test_no_child_outlives_its_service(number: signal.Signals, job: bytes):
         assert psutil.pid_exists(child)
         service.send_signal(number)
         wait_for(lambda: not psutil.pid_exists(child), "the child to end", 20)
+
+
+async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_ever() -> None:
+    """Jobs that wait for a child, and one whose child is just being made, fail when the service closes."""
+    workers = Workers(JOBS, memory=128 * MIB, seconds=30.0, size=1)
+    jobs = [asyncio.create_task(workers.run(b"time.sleep(3600)")) for _ in range(4)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        await workers.close()
+        outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [(type(one), one.reason) for one in outcomes if isinstance(one, JobFailed)] == [(JobFailed, "ended")] * 4
+    assert workers.pids() == []
+
+
+async def test_a_child_whose_making_was_cancelled_is_not_left_behind() -> None:
+    workers = Workers(JOBS, memory=128 * MIB, seconds=30.0, size=1)
+    for turns in range(6):  # cancelled at each point of the making
+        job = asyncio.create_task(workers.run(b"1"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+    async with asyncio.timeout(PATIENCE):
+        await workers.close()
+    assert workers.pids() == []
