@@ -61,9 +61,11 @@ def accepted(chat: Chat, agent_id: str, now: datetime, turn: int | None = None) 
     """Its agent has seen it; nobody else can accept it. From here on its citizen is connected.
 
     `turn`: the one that was accepted, where that is known. A chat that a former version has accepted without telling
-    it (`accepted_at` None) is accepted once more, so that it is told.
+    it (`accepted_at` None) is accepted once more, so that it is told. `accepted_at` of a chat that is not accepted is
+    of a former turn: a former version, which does not know it, left it there.
     """
-    if not chat.assigned or chat.agent_id != agent_id or chat.accepted_at or turn not in (None, chat.turn):
+    is_told = chat.accepted and chat.accepted_at is not None
+    if not chat.assigned or chat.agent_id != agent_id or is_told or turn not in (None, chat.turn):
         return chat
     return transfers.settled(changed(chat, now, Cause.ASSIGNED, accepted=True, accepted_at=now))
 

@@ -226,6 +226,13 @@ def test_what_a_former_version_accepted_is_accepted_once_more_so_that_it_is_told
         assert assignment.accepted_silently(other, LATER) is other
 
 
+def test_when_a_former_turn_was_accepted_says_nothing_of_this_one() -> None:
+    """A former version gives the chat to another agent and leaves in the document what it does not know."""
+    left = replace(assigned(), accepted=False, accepted_at=NOW)
+    after = assignment.accepted(left, "an", LATER)
+    assert (after.accepted, after.accepted_at, after.v) == (True, LATER, left.v + 1)
+
+
 def test_closed_is_for_ever_and_forgets_what_the_citizen_told() -> None:
     chat = assignment.closed(assigned(), CloseReason.CITIZEN, LATER)
     assert (chat.state, chat.reason, chat.closed_at, chat.agent_id) == ("closed", "citizen", LATER, "an")
