@@ -65,6 +65,7 @@ class Connection:
         self._held: (
             list[bytes] | None
         ) = []  # what is not part of the answer to a hello waits for its end; None: no hello
+        self._held_bytes = 0
         self._outbox: list[bytes] = []
         self._bytes = 0
         self._due = False  # the outbox is written when what is ready now is done
@@ -95,7 +96,7 @@ class Connection:
 
     def end_answer(self) -> None:
         """The answer to the hello is complete: what was held follows, in its order."""
-        held, self._held = self._held or [], None
+        held, self._held, self._held_bytes = self._held or [], None, 0
         for frame in held:
             self.answer(frame)
 
@@ -105,7 +106,9 @@ class Connection:
             self.answer(frame)
         elif not (self.closing or self.gone):
             self._held.append(frame)
-            if len(self._held) > MOST_FRAMES:
+            self._held_bytes += len(frame)
+            if len(self._held) > MOST_FRAMES or self._held_bytes > MOST_BYTES:
+                self._held = []
                 self.close(Close.TOO_SLOW, "too much at once")
 
     def answer(self, frame: bytes) -> None:

@@ -198,6 +198,11 @@ def test_who_is_never_answered_costs_little_and_hears_only_why() -> None:
         flooded.send(b"x")
     assert flooded.closing
     assert flooded.closing[0] == Close.TOO_SLOW
+    large = fresh_citizen()
+    for _ in range(MOST_BYTES // 1000 + 1):
+        large.send(b"x" * 1000)
+    assert large.closing
+    assert large._held == []
     refused = fresh_citizen()
     refused.send(b"status")
     refused.answer(b"error")
