@@ -140,6 +140,9 @@ class Agents:
             await self._show_log(
                 connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0), connection.answer
             )
+        newest = self._hub.newer_state(agent.id, agent.v)
+        if newest and newest != newer:  # a long log takes its time
+            connection.answer(newest)
         connection.end_answer()
 
     def _hold(self, connection: Connection, channel: Channel, view: ChatView) -> bool:

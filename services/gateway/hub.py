@@ -216,7 +216,8 @@ class Hub:
             self.learn(channel, fact.accepted)
         agent_id = fact.agent_id
         here = fact.state is ChatStatus.ASSIGNED and agent_id in self.register.by_participant
-        if here and agent_id and fact.chat_id not in self.desks.get(agent_id, ()):
+        # Another tab may have learnt it already, from the answer to its hello.
+        if here and agent_id and any(fact.chat_id not in c.followed for c in self.register.of(agent_id)):
             self._assigned(agent_id, fact.chat_id)
 
     def set_state(self, channel: Channel, state: State) -> None:
@@ -226,6 +227,9 @@ class Hub:
             state.place = self._lines.place(state.department, channel.chat_id)
         if before is None or before.shown != state.shown:
             self._to_citizen(channel, frames.status(*state.shown))
+        if before and state.agent_id and before.turn != state.turn:  # what was accepted is another turn
+            for connection in self.register.of(state.agent_id):
+                connection.forget_acceptance(channel.chat_id)
         if state.accepted:
             channel.refusable_by = None
         self.silences.moved(channel)

@@ -160,6 +160,49 @@ async def test_all_his_tabs_are_shown_it_and_a_later_one_is_welcomed_with_it(wor
     assert parts.idle
 
 
+async def test_a_tab_is_shown_what_the_hello_of_another_one_learnt_first(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    one = await greeted(world, parts)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN)
+    two = await greeted(world, parts)  # before the fact is heard
+    assert kinds(sent(two)) == ["welcome", "message", "citizen"]
+    await assign(world)
+    await until(lambda: CHAT in one.shown, "the other tab")
+    assert kinds(sent(one)) == ["welcome", "assigned", "message", "citizen"]
+    assert sent(two) == []
+
+
+async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.log_in(AN)
+    connection = fresh_agent()
+
+    async def room() -> None:
+        parts.hub.hear(AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue"))
+
+    monkeypatch.setattr(connection, "room", room)
+    await parts.agents.greet(connection, Hello(chats={}))
+    frames = sent(connection)
+    assert kinds(frames) == ["welcome", "message", "citizen", "state"]
+    assert (frames[-1]["state"], frames[-1]["reason"]) == ("paused", "accept_overdue")
+
+
+async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: Parts) -> None:
+    """What was between the turns may not have been heard here: the queue was lost, or a later fact came first."""
+    world.others.open(CHAT)
+    connection = await greeted(world, parts)
+    await assign(world)
+    await until(lambda: CHAT in connection.shown, "the chat")
+    parts.agents.take(connection, Accept(CHAT))
+    await world.hear(ChatAccepted)
+    await assign(world, v=5, turn=2)
+    await until(lambda: parts.hub.channels[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
+    parts.agents.take(connection, Typing(True, CHAT))
+    await until(lambda: {a.turn for a in world.heard(ChatAccepted)} == {1, 2}, "both acceptances")
+
+
 async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> None:
     """The chat is assigned after routing was asked for the agent's chats: it is shown, once, after the welcome."""
     world.others.open(CHAT)

@@ -233,10 +233,11 @@ def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) ->
 def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> None:
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == []
-    stage.hub.register.join(agent(BERT))
+    bert = agent(BERT)
+    stage.hub.register.join(bert)
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == [("assigned", (BERT, CHAT))]
-    stage.hub.desks[BERT] = {CHAT}
+    bert.followed.add(CHAT)
     stage.hear(state(2, ASSIGNED, BERT))
     assert len(stage.asked) == 1
 
