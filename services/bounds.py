@@ -39,7 +39,7 @@ _MOST_AT_ONCE = 256 * 1024  # what uvloop hands over in one piece, which may end
 REFUSED = Counter("eloket_http_refused_total", "Connections that were refused or cut off for a bound", ["why"])
 for _why in (
     *("head", "head_slow", "idle", "body_slow", "framing", "pipelined", "unread", "malformed"),
-    *("connections", "address"),
+    *("handshake", "connections", "address"),
 ):
     REFUSED.labels(_why)
 
@@ -139,20 +139,31 @@ class BoundedProtocol(HttpToolsProtocol):
             self.bounds.give_back(self._keys.pop())
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection becomes a websocket, which counts until it is lost."""
+        """The connection becomes a websocket, which counts until it is lost. What is no handshake is refused."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._refuse(400, "handshake")  # else the earlier request would never hear that its client has gone
+            return
         self._upgraded = True
         self._stop()
         if self._unread:
             self._unread.cancel()
         make: Any = self.ws_protocol_class
+        protocol: Any = None
 
         def made(**given: Any) -> Any:
+            nonlocal protocol
             protocol = make(**given)
             protocol.lost = self._leave
             return protocol
 
         self.ws_protocol_class = made  # type: ignore[assignment]
         super().handle_websocket_upgrade()
+        if not protocol.handshake_initiated:  # a body, a line of more than 8 KiB: it would wait without end
+            self.transport.set_protocol(self)
+            self.connections.discard(protocol)
+            self.connections.add(self)
+            self._upgraded = False
+            self._refuse(400, "handshake")
 
     # ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -233,6 +244,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = False
         if not self._refusal:
             super().on_message_complete()
+            if self.cycle is not None and self.cycle.response_complete:  # it was answered before its body was here
+                self._timer = self.loop.call_later(self.timeout_keep_alive, self._idle_over)
 
     def on_response_complete(self) -> None:
         if self._proxied and self._keys:
@@ -302,13 +315,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop()
         cycle = self.cycle
         busy = cycle is not None and not cycle.response_complete
+        answered = self._in_body and cycle is not None and not busy and cycle.scope is self.scope
         readable = not busy or (self._in_body and not cycle.response_started and not self.pipeline)
         if busy:
             cycle.disconnected = True
             cycle.message_event.set()
         if self.transport.is_closing():
             return
-        if readable and why != "pipelined":
+        if readable and not answered and why != "pipelined":
             self.transport.write(_answer(status, why))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -323,6 +337,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
 _WORDS: dict[tuple[int, str], tuple[str, str]] = {
     (400, "malformed"): ("invalid", "This is not an HTTP request."),
+    (400, "handshake"): (
+        "invalid",
+        "This is not a websocket handshake: send a GET without a body, its lines no longer than 8,000 bytes, when the "
+        "answers to all earlier requests are there.",
+    ),
     (400, "framing"): ("invalid", "The chunks of this body have more framing than data; send larger chunks."),
     (408, "head_slow"): ("timeout", "The head of the request took too long to arrive; send it at once."),
     (408, "body_slow"): ("timeout", "The body of the request arrived too slowly; try again over a better connection."),

@@ -15,6 +15,7 @@ from services.bounds import BoundedProtocol, Bounds
 if TYPE_CHECKING:
     from services.chassis import Service
 
+KEEP_ALIVE = 75  # seconds until the next request on a connection; longer than nginx keeps its own
 JOIN_LIMIT = 10.0  # after that even a replica that is not ready takes connections: an answer tells more than silence
 
 
@@ -54,7 +55,7 @@ def server(app: FastAPI, ws: Any, bounds: Bounds | None = None, **where: Any) ->
             log_config=None,
             server_header=False,
             proxy_headers=False,  # a gateway believes its own trusted proxies only
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=2,
         )
     )

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from prometheus_client import REGISTRY
 
 from deploy.onemachine import ports
-from services import bounds, problems
+from services import bounds, listening, problems
 from services.bounds import Bounds
 from services.gateway.protocol import HeardProtocol
 from services.listening import server
@@ -24,7 +24,7 @@ from tests.real import PATIENCE
 GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def application() -> FastAPI:
+def application(waiting: set[Request]) -> FastAPI:
     app = FastAPI()
     problems.install(app)
 
@@ -42,8 +42,12 @@ def application() -> FastAPI:
 
     @app.get("/wait")
     async def wait(request: Request) -> Response:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+        waiting.add(request)
+        try:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            waiting.discard(request)
         return Response(b"late")
 
     @app.websocket("/ws")
@@ -58,6 +62,11 @@ def application() -> FastAPI:
 class Served:
     port: int
     peers: list["Peer"] = field(default_factory=list)
+    held: set[Request] = field(default_factory=set)
+
+    def waiting(self) -> int:
+        """How many requests of `/wait` are under way."""
+        return len(self.held)
 
     async def open(self) -> "Peer":
         self.peers.append(Peer(*await asyncio.open_connection("127.0.0.1", self.port)))
@@ -102,7 +111,7 @@ class Peer:
 async def served(limits: Bounds | None = None, ws: Any = "none") -> AsyncIterator[Served]:
     """The application on a loop of uvloop in a thread, as services run it."""
     at = Served(ports.pick())
-    one = server(application(), ws, limits, host="127.0.0.1", port=at.port)
+    one = server(application(at.held), ws, limits, host="127.0.0.1", port=at.port)
     thread = threading.Thread(target=lambda: uvloop.run(one.serve()))
     thread.start()
     try:
@@ -236,6 +245,74 @@ async def test_a_head_that_takes_its_time_within_bounds_is_answered(at: Served) 
     peer.send(GET[7:])
     assert (await peer.answer())[0] == 200
     peer.close()
+
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HANDSHAKE + b"X-A: %s\r\n\r\n" % (b"a" * 9_000),
+        HANDSHAKE.replace(b"/ws", b"/ws?%s" % (b"a" * 8_180)) + b"\r\n",
+        HANDSHAKE + b"Content-Length: 5\r\n\r\nabcde",
+        HANDSHAKE.replace(b"GET", b"POST") + b"Content-Length: 5\r\n\r\nabcde",
+        HANDSHAKE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["header", "address", "body", "post", "chunked"],
+)
+async def test_what_is_no_websocket_handshake_is_refused_and_does_not_stay(sent: bytes) -> None:
+    limits = Bounds()
+    async with served(limits, HeardProtocol) as at:
+        peer = await at.open()
+        peer.send(sent)
+        assert code_of(await peer.answer()) == (400, "invalid")
+        assert await peer.ended() == b""
+        peer.close()
+        await until(lambda: not limits.total)
+        other = await at.open()
+        other.send(HANDSHAKE + b"\r\n")
+        assert (await other.reader.readline()).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_no_websocket_begins_while_an_answer_is_under_way(apart: bool) -> None:
+    """Else the earlier request would never hear that its client has gone, and stay for ever."""
+    async with served(None, HeardProtocol) as at:
+        peer = await at.open()
+        peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        if apart:
+            await until(lambda: at.waiting() == 1)
+        peer.send(HANDSHAKE + b"\r\n")
+        assert b"101 Switching" not in await peer.ended()
+        await until(lambda: at.waiting() == 0)
+
+
+async def test_who_is_answered_before_the_body_came_does_not_stay_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "KEEP_ALIVE", 1)
+    async with served() as at:
+        for head, rest in ((b"Content-Length: 3", b"abc"), (b"Transfer-Encoding: chunked", b"0\r\n\r\n")):
+            peer = await at.open()
+            peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % head)
+            assert (await peer.answer())[0] == 404
+            peer.send(rest + GET)
+            assert (await peer.answer())[0] == 200
+            peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % head)
+            assert (await peer.answer())[0] == 404
+            peer.send(rest)
+            assert await peer.ended() == b""
+
+
+async def test_a_request_that_was_answered_is_not_answered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "BODY_EVERY", 0.5)
+    async with served() as at:
+        peer = await at.open()
+        peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        assert (await peer.answer())[0] == 404
+        assert await peer.ended() == b""
 
 
 # ── the body ─────────────────────────────────────────────────────────────────────────────────────────────────────────
