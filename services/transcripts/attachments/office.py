@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from services.transcripts.attachments import parts
-from services.transcripts.attachments.archives import Archive, BadArchive, Member
+from services.transcripts.attachments import parts, texts
+from services.transcripts.attachments.archives import MAX_NESTED, Archive, BadArchive, Member
 from services.transcripts.attachments.kinds import DOCX, OFFICE, PPTX, XLSX, Finding, Kind, Reason, Refused
 from services.transcripts.attachments.markup import Attributes, BadMarkup, Dangerous, local, looks_like_markup, walk
 from services.transcripts.attachments.parts import Nested
@@ -42,13 +42,21 @@ _DANGEROUS_SCHEMES = re.compile(
     re.I,
 )
 _OTHER_ENCODING = re.compile(rb"encoding\s*=\s*[\x22'](?!utf-8[\x22'])", re.IGNORECASE)
-_SIGNS = re.compile(rb"[Ii]nstr|fldChar|dde(?:Link|Item)|oleLink|[\s:]action\s*=|definedName|<!(?:DOCTYPE|ENTITY)")
+_SIGNS = re.compile(
+    rb"[Ii]nstr|fldChar|dde(?:Link|Item)|oleLink|webPr|dbPr|[<:]f[\s>]|[\s:]action\s*=|definedName|<!(?:DOCTYPE|ENTITY)"
+)
 _SHEET_SIGNS = re.compile(rb"\||&#|<!(?:DOCTYPE|ENTITY)")
 _DDE = re.compile(r'[\s"]*DDE(AUTO)?(?![A-Z0-9_])', re.IGNORECASE)
 _STRING = re.compile('"[^"]*"')
 _CALL = re.compile(r"[A-Za-z0-9_.]'?\|[^|!]*!")
 _QUOTE = re.compile(r"\s*QUOTE\s+((?:\d+\s*)+)", re.IGNORECASE)
 _MOST_CODE = 100_000  # characters of one field's code that are kept
+# Fields that load what they name (ECMA-376 part 1, 17.16.5): a picture, or another document.
+_LOADS = re.compile(
+    r'[\s"]*(INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|LINK|RD|DATABASE)\b(.*)', re.IGNORECASE | re.DOTALL
+)
+_ADDRESS = re.compile(r'"([^"]*)"|(\S+)')
+_REMOTE_SOURCE = re.compile(r"[a-z]{2,}://|(^|[=;\s])(//|\\\\)", re.IGNORECASE)  # in the words of a database connection
 
 
 def is_package(archive: Archive) -> bool:
@@ -133,10 +141,12 @@ class _Package:
             self.main = part
         else:
             object_ = kind in ("oleobject", "package") and not self._heads(part, b"PK\3\4")  # a package is looked into
-            if object_ or (kind == "afchunk" and self._heads(part, b"{\\rt")):
+            if object_ or (kind == "afchunk" and not self._is_plain(part)):
                 self.findings.add(Finding.OBJECTS)
 
     def _external(self, kind: str, target: str) -> None:
+        if kind == "hyperlink" and parts.leads_nowhere(target):
+            return
         started = kind == "oleobject" or _DANGEROUS_SCHEMES.match(unquote(target))
         loaded = kind not in _LINKS or (kind in _PICTURES and not parts.is_web(target))
         if started or (loaded and parts.is_remote(target)):
@@ -144,6 +154,16 @@ class _Package:
 
     def _heads(self, part: str, head: bytes) -> bool:
         return any(self.archive.head(m).startswith(head) for m in self.archive.by_name.get(part, []))
+
+    def _is_plain(self, part: str) -> bool:
+        """Whether a part that is taken into the text is a document, which is looked into, or plain text: no page."""
+        for member in self.archive.by_name.get(part, []):
+            if self.archive.head(member).startswith(b"PK\3\4"):
+                continue
+            text = texts.decoded(self.archive.read(member, MAX_NESTED))
+            if text is None or texts.recognised(text, "part.txt"):
+                return False
+        return True
 
     def _main_kind(self) -> Kind | None:
         said = {part: t for part in self.archive.by_name if (t := self._type(part))}
@@ -188,7 +208,8 @@ class _Package:
         A sheet is the larger part of a workbook, and has formulas alone: one that asks another program has a bar.
         """
         head = self.archive.head(member, 200)
-        if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") or _OTHER_ENCODING.search(head):
+        begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not begin.startswith(b"<") or begin[1:2] == b"\0" or _OTHER_ENCODING.search(head):
             return True
         signs = _SHEET_SIGNS if self._type(member.name).endswith(".worksheet+xml") else _SIGNS
         before = b""
@@ -215,19 +236,20 @@ class Fields:
         self._codes: list[str] = [""]
         self._results: list[bool] = [False]  # whether this field's code is over and its result goes on
         self._in: str | None = None
+        self._formula = ""
         self.root: str | None = None
 
     def start(self, name: str, attributes: Attributes) -> None:
         self.root = self.root or name
         if name in ("instrText", "delInstrText", "f", "ddeService", "definedName"):
-            self._in = name
+            self._in, self._formula = name, ""
         elif name == "fldChar":
             self._character(next((v for k, v in attributes.items() if local(k) == "fldCharType"), ""))
         elif name == "fldSimple":
             self._code(next((v for k, v in attributes.items() if local(k) == "instr"), ""))
         elif name in ("ddeLink", "ddeItem"):
             self._findings.add(Finding.DDE)
-        elif name == "oleLink":
+        elif name == "oleLink" or (name in ("webPr", "dbPr") and _asks_elsewhere(attributes)):
             self._findings.add(Finding.EXTERNAL)
         elif attributes and (action := attributes.get("action")):
             if action.lower().startswith("ppaction://program"):
@@ -240,10 +262,10 @@ class Fields:
             if not self._results[-1] and len(self._codes[-1]) < _MOST_CODE:
                 self._codes[-1] += characters
                 self._code(self._codes[-1])
-        elif (
-            self._in in ("f", "definedName") and "|" in characters and _CALL.search(re.sub(r'"[^"]*"', "", characters))
-        ):
-            self._findings.add(Finding.DDE)
+        elif self._in in ("f", "definedName") and len(self._formula) < _MOST_CODE:  # it comes in pieces
+            self._formula += characters
+            if "|" in self._formula and _CALL.search(_STRING.sub("", self._formula)):
+                self._findings.add(Finding.DDE)
 
     def end(self, name: str) -> None:
         if name == self._in:
@@ -267,6 +289,25 @@ class Fields:
     def _code(self, code: str) -> None:
         if _DDE.match(code) or _DDE.match(_quoted(code)):
             self._findings.add(Finding.DDE)
+        if (found := _LOADS.match(code)) and _loads_from_elsewhere(found[1].upper(), found[2]):
+            self._findings.add(Finding.EXTERNAL)
+
+
+def _asks_elsewhere(attributes: Attributes) -> bool:
+    """Whether a connection of a workbook (ECMA-376 part 1, 18.13) asks another machine."""
+    return any(
+        parts.is_remote(v) if k == "url" else _REMOTE_SOURCE.search(v)
+        for k, v in attributes.items()
+        if k in ("url", "connection")
+    )
+
+
+def _loads_from_elsewhere(name: str, rest: str) -> bool:
+    """Whether a field loads a document of another machine, or a picture of a network share."""
+    words = [(a or b).replace("\\\\", "\\") for a, b in _ADDRESS.findall(rest) if not b.startswith("\\")]
+    named = words[:1] if name.startswith("INCLUDE") or name in ("IMPORT", "RD") else words
+    picture = name in ("INCLUDEPICTURE", "IMPORT")
+    return any(parts.is_remote(w) and not (picture and parts.is_web(w)) for w in named)
 
 
 def _quoted(code: str) -> str:

@@ -22,8 +22,8 @@ _STARTS = re.compile(
 _EXECUTES = ("execute", "execute-macro", "macro", "verb")
 _DDE_ELEMENTS = ("dde-connection-decl", "dde-connection-decls", "dde-source", "dde-link", "dde-links", "dde-connection")
 _DDE_CALL = re.compile(r"(^|[^A-Za-z0-9_.])DDE\s*\(|\w'?\|'?[^|]*'?!", re.IGNORECASE)
-_LOADED = ("object", "plugin", "applet")
-_PICTURES = ("image", "fill-image", "background-image")
+_LOADED = ("object", "plugin", "applet", "section-source", "cell-range-source", "font-face-uri", "definition-src")
+_PICTURES = ("image", "fill-image", "background-image", "sound", "audio", "video")
 _MEDIA = "application/vnd.sun.star.media"
 
 
@@ -146,6 +146,8 @@ class _Content:
 
     def _address(self, name: str, target: str) -> None:
         remote = parts.is_remote(target)
+        if name == "a" and parts.leads_nowhere(target):
+            return
         if _STARTS.match(target):
             self._findings.add(Finding.MACROS)
         elif remote and (name in _LOADED or (name in _PICTURES and not parts.is_web(target))):

@@ -33,6 +33,8 @@ _PROGRAM_HEADS = (
     b"MSCF",
 )
 
+_NOWHERE = re.compile(r"\s*javascript:\s*(void\s*\(?\s*0?\s*\)?)?[;/\s]*", re.IGNORECASE)
+
 
 def inspect_name(name: str, findings: set[Finding]) -> None:
     """What the name of a member alone says."""
@@ -69,3 +71,8 @@ def is_remote(target: str) -> bool:
 
 def is_web(target: str) -> bool:
     return bool(re.match(r"\s*(https?|data|cid):", unquote(target), re.I))
+
+
+def leads_nowhere(target: str) -> bool:
+    """A link that does nothing, as it comes along with what was copied from a web page: `javascript:void(0)`."""
+    return bool(_NOWHERE.fullmatch(unquote(target)))

@@ -33,8 +33,8 @@ _INLINE = ("img", "a", "b", "i", "u", "br", "hr", "em", "strong", "pre", "blockq
 _TAG = re.compile(r"<[a-z!/?][^<>]*>", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*<!--.*?(-->|\Z)", re.DOTALL)
 _XML = re.compile(r"\s*<\?xml\s.*?\?>", re.DOTALL | re.IGNORECASE)
-_INSTRUCTION = re.compile(r"\s*<\?(?!php)[\w-]+.*?\?>", re.DOTALL | re.IGNORECASE)
-_DOCTYPE = re.compile(r"\s*<!doctype\s+(?!html\b|svg\b)[^\[>]*(\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE)
+_INSTRUCTION = re.compile(r"\s*<\?(?!php)\w.*?\?>", re.DOTALL | re.IGNORECASE)
+_DOCTYPE = re.compile(r"\s*<!doctype\s(?!\s*(?:html|svg)\b)[^\[>]*(\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE)
 _ROOT = re.compile(r"\s*<(?:[\w.-]+:)?(html|svg)[\s/>]", re.IGNORECASE)
 _OFFICE = re.compile(  # Word and Excel 2003, Word's single file and OpenDocument's: documents in one XML file
     r"<\?mso-application\b|urn:schemas-microsoft-com:office:spreadsheet|schemas\.microsoft\.com/office/word/2003/wordml"
@@ -46,9 +46,16 @@ _RENDERED = re.compile(r"www\.w3\.org/(1999/xhtml|2000/svg|1999/XSL/Transform)",
 _SCRIPT = re.compile(
     r"#!\s*/|@?echo\s+(?:off|on)\s*$|@echo\b|\[(?:internetshortcut|desktop entry|autorun)\]"
     r"|windows registry editor version|regedit4\s*$|<\?php|<\?=|#requires\s+-|import-module\s|on error resume next\s*$"
-    r"|%!ps|\{\\rtf",
+    r"|%!ps|\{\\rt",
     re.IGNORECASE | re.MULTILINE,
 )
+_RUN_BY_HOST = re.compile(r"<(?:[\w.-]+:)?(job|package|component|scriptlet)[\s>]", re.IGNORECASE)  # .wsf, .wsc, .sct
+_HEADER = re.compile(r"[!-9;-~]+:")  # the beginning of a mail or an archive of a page (RFC 5322, 2.2)
+_ARCHIVE = re.compile(r"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)  # RFC 2557
+_MAIL = re.compile(r"^(message-id|received|to|return-path|delivered-to):", re.IGNORECASE | re.MULTILINE)
+_MOST_HEADERS = 32 * 1024  # characters
+# A sheet in the form SYLK, that Excel opens under any name: its first record, and one of those that may follow.
+_SYLK, _SYLK_RECORD = re.compile(r"ID;P"), re.compile(r"^(?:O;|NN;|C;[XYKER]\S|B;[XY]\d|F;\S*;)", re.MULTILINE)
 _HOST = re.compile(r"wscript\.(shell|createobject)|createobject\(\s*[\"']|new\s+activexobject", re.IGNORECASE)
 _STATEMENT = re.compile(r"[;{}()=]\s*$|^\s*(set|dim|var|let|const|function|sub|if|end)\b", re.IGNORECASE)
 _PAGE_ENDINGS = (".html", ".htm", ".xhtml", ".xht", ".shtml", ".mht", ".mhtml", ".svg", ".hta")
@@ -91,6 +98,10 @@ def recognised(text: str, name: str) -> str | None:
         return "page"
     if first.startswith("<"):
         return _recognised_markup(text, first, name)
+    if not name.endswith(".eml") and _is_archived_page(first):
+        return "page"
+    if _SYLK.match(first) and _SYLK_RECORD.search(beginning):
+        return "office"
     if _HOST.search(beginning) and not _prose(beginning):
         return "script"
     return None
@@ -99,6 +110,8 @@ def recognised(text: str, name: str) -> str | None:
 def _recognised_markup(text: str, first: str, name: str) -> str | None:
     if _OFFICE.search(first):
         return "office"
+    if _RUNS.search(text) and _RUN_BY_HOST.search(first[:_MOST_HEADERS]) and not name.endswith(_MARKED_UP):
+        return "script"
     is_xml = bool(_XML.match(first)) or name.endswith(".xml")
     if is_xml:
         rest = _without(first, _XML, _COMMENT, _INSTRUCTION, _DOCTYPE)
@@ -112,6 +125,14 @@ def _recognised_markup(text: str, first: str, name: str) -> str | None:
         written = piece[1].lower() not in _INLINE and re.search(r"</\w+\s*>", text)
         return "page" if written or _RUNS.search(text) else None
     return None
+
+
+def _is_archived_page(first: str) -> bool:
+    """A page with all that belongs to it, as browsers and Word save it (MHTML): headers as a mail, sent to nobody."""
+    if not _HEADER.match(first):
+        return False
+    head = re.split(r"\r?\n\s*\r?\n|\r\s*\r", first[:_MOST_HEADERS], maxsplit=1)[0]
+    return bool(_ARCHIVE.search(head)) and not _MAIL.search(head)
 
 
 def _without(text: str, *beginnings: re.Pattern[str]) -> str:
