@@ -201,7 +201,7 @@ class Publisher:
         await self._tell_one(fact, None, timeout)
 
     async def _tell_one(self, fact: Fact, trace: object, limit: float) -> None:
-        channel = self._opened(fact)
+        channel, began = self._opened(fact), time.monotonic()
         try:
             with given_up_is_failure():
                 await _publish(channel, fact, trace, limit)
@@ -210,7 +210,7 @@ class Publisher:
             raise Unconfirmed(type(error).__name__) from error
         except RuntimeError as error:
             UNCONFIRMED.labels(fact.type).inc()
-            self._unknown.note(error)
+            self._unknown.note(error, began)
             raise Unconfirmed(type(error).__name__) from error
         self._unknown.clear()
         _published(fact.type).inc()
@@ -224,7 +224,7 @@ class Publisher:
         if len(facts) == 1:  # without a task for each
             await self._tell_one(*facts[0], CONFIRM_TIMEOUT)
             return
-        channel = self._opened(*(fact for fact, _ in facts))
+        channel, began = self._opened(*(fact for fact, _ in facts)), time.monotonic()
         publishing = (_publish(channel, fact, trace, CONFIRM_TIMEOUT) for fact, trace in facts)
         try:
             with given_up_is_failure():
@@ -236,7 +236,7 @@ class Publisher:
             (UNCONFIRMED.labels if isinstance(outcome, BaseException) else _published)(fact.type).inc()
         for failure in failed:
             if isinstance(failure, RuntimeError) and not isinstance(failure, BROKER_ERRORS):
-                self._unknown.note(failure)
+                self._unknown.note(failure, began)
             elif not isinstance(
                 failure, (*BROKER_ERRORS, asyncio.CancelledError)
             ):  # the library cancels what it gives up

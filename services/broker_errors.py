@@ -69,11 +69,16 @@ class UnknownErrors:
         self._last: Exception | None = None
         self._too_many = asyncio.Event()
 
-    def note(self, error: Exception) -> None:
-        """One more; it is logged with its traceback."""
-        log.error("unknown_error", where=self._where, in_a_row=len(self._times) + 1, exc_info=error)
+    def note(self, error: Exception, began: float | None = None) -> None:
+        """One more; it is logged with its traceback.
+
+        `began`: when what failed began, on the monotonic clock. Of several that were under way at once one counts: a
+        single event, in which all that are under way fail, is no row.
+        """
         now = time.monotonic()
-        self._times = [*(at for at in self._times if now - at < WITHIN), now]
+        if began is None or not self._times or began >= self._times[-1]:
+            self._times = [*(at for at in self._times if now - at < WITHIN), now]
+        log.error("unknown_error", where=self._where, in_a_row=len(self._times), exc_info=error)
         self._last = error
         if len(self._times) >= MOST_IN_A_ROW:
             self._too_many.set()

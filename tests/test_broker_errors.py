@@ -97,10 +97,34 @@ async def test_a_publisher_with_a_fault_tells_its_callers_to_try_again_and_ends(
                     await (publisher.tell_all([(fact, None)] * 2) if n % 2 else publisher.tell(fact))
             await asyncio.Event().wait()
 
-    # Two facts told together are two errors.
     with pytest.raises(ExceptionGroup):
         await run()
     assert len([line for line in logged if line["event"] == "unknown_error"]) >= MOST_IN_A_ROW
+
+
+async def test_one_fault_in_which_all_that_is_under_way_fails_is_no_row(
+    vhost_url: str, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, fails = Publisher(vhost_url, "faulty"), asyncio.Event()
+
+    async def publish(*_: object) -> None:
+        await fails.wait()
+        raise RuntimeError(FAULT)
+
+    monkeypatch.setattr(broker, "_publish", publish)
+    running = asyncio.create_task(publisher.run())
+    await publisher.link.up.wait()
+    fact = CitizenArrived(chat_id=CHAT)
+    single = [publisher.tell(fact) for _ in range(2 * MOST_IN_A_ROW)]
+    telling = asyncio.gather(*single, publisher.tell_all([(fact, None)] * 2 * MOST_IN_A_ROW), return_exceptions=True)
+    await asyncio.sleep(0)
+    fails.set()
+    assert {type(outcome) for outcome in await telling} == {Unconfirmed}
+    assert len([line for line in logged if line["event"] == "unknown_error"]) == 4 * MOST_IN_A_ROW
+    publisher._unknown.check()
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_consumers_that_cannot_be_begun_for_a_fault_end(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
