@@ -10,6 +10,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 IPV6_PREFIX = 64  # one subscriber gets at least a /64 and may use any address in it (RFC 6177, RFC 8981)
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in the last 32 bits (RFC 6052)
+MOST_ITEMS = 32  # of `X-Forwarded-For`, from the right, that are looked at
 _LONGEST = 100  # characters of an address with brackets, zone and port
 
 
@@ -75,7 +76,7 @@ def hops(peer: str, lines: Iterable[str], proxies: str) -> list[Address]:
     """Return the hops that can be believed, the nearest first; the last one is the client.
 
     The peer is believed. What stands in `X-Forwarded-For` is believed from right to left, as long as the hop that
-    wrote it is a trusted proxy. The list ends before the first item that is not an address.
+    wrote it is a trusted proxy. The list ends before the first item that is not an address, and after `MOST_ITEMS`.
 
     Args:
         peer: the address of the connection's other end.
@@ -86,9 +87,9 @@ def hops(peer: str, lines: Iterable[str], proxies: str) -> list[Address]:
     if nearest is None:
         return []
     found = [nearest]
-    told = ",".join(lines)
-    while told and is_trusted(found[-1], proxies):
-        told, _, item = told.rpartition(",")
+    for item in reversed(",".join(lines).rsplit(",", MOST_ITEMS)[-MOST_ITEMS:]):
+        if not is_trusted(found[-1], proxies):
+            break
         if not item.strip():
             continue
         hop = parse(item)

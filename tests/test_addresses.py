@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.addresses import client_key, client_scheme, is_trusted, key_of, networks, parse
+from services import addresses
+from services.addresses import client_key, client_scheme, hops, is_trusted, key_of, networks, parse
 
 PROXIES = "10.0.0.0/8, fd00::/8"
 
@@ -121,3 +122,13 @@ def test_the_scheme_is_that_of_the_outermost_trusted_proxy(
     peer: str, forwarded_for: list[str], told: list[str], scheme: str
 ) -> None:
     assert client_scheme(peer, forwarded_for, told, PROXIES, "http") == scheme
+
+
+@pytest.mark.parametrize("told", ["," * 31_000, "10.0.0.1," * 3_400, ", " * 15_000])
+def test_a_list_without_end_is_not_read_to_its_end(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(addresses, "parse", lambda text: looked.append(text) or parse(text))
+    assert client_key("10.0.0.1", [told], PROXIES) == "10.0.0.1"
+    assert client_key("10.0.0.1", [told, "192.0.2.1, 10.0.0.2"], PROXIES) == "192.0.2.1"
+    assert len(looked) < 100
+    assert len(hops("10.0.0.1", [told], PROXIES)) <= addresses.MOST_ITEMS + 1
