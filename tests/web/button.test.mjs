@@ -119,6 +119,7 @@ test("a replica that knows the button is believed after one that does not, whate
 test("whoever was never answered is blue at once", async (t) => {
   const it = await following(t, (page) => (page.events = away));
   assert.deepEqual(it.told.map(({ colour, reason, lost }) => [colour, reason, lost]), [["blue", "unknown", true]]);
+  assert.deepEqual(it.shown().contact, [], "who draws it finds a list, though nothing was ever told");
 });
 
 for (const [what, gone] of [["is gone", away], ["does not answer", hung], ["is a sign-in page", html()], ["is a broken proxy", html(502)]])

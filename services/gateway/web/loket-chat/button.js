@@ -40,7 +40,7 @@ export function followButton(base, department, onButton, lost = LOST) {
   };
   const lose = () => {
     over = true;
-    onButton({ ...last, colour: "blue", reason: "unknown", lost: true });
+    onButton({ contact: [], ...last, colour: "blue", reason: "unknown", lost: true });
   };
   const arm = () => {
     const armed = Date.now();

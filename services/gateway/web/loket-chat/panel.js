@@ -79,7 +79,7 @@ export async function createPanel(host, base, prefix) {
       store.write("chat", { ...answer.record, open: true });
       join(store.read("chat"));
       view.focus();
-    } else if (answer.code === "button_blue") host.show({ button: { ...host.button, colour: "blue" } });
+    } else if (answer.code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
     return answer;
   }
 
