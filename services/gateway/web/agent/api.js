@@ -1,6 +1,9 @@
 /** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter}`; nothing here throws for an unhappy server. */
 
-/** `status` 0: the server could not be reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null. */
+/**
+ * `ok`: the server did it; what a sign-in page or a firewall answers in its place, with whatever status, is not. `status` 0: the server could not be
+ * reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null.
+ */
 export async function ask(method, path, body) {
   let response;
   try {
@@ -14,9 +17,11 @@ export async function ask(method, path, body) {
   } catch {
     return { ok: false, status: 0, code: null, body: null, retryAfter: null };
   }
-  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  const empty = response.status === 204;
+  const told = empty ? null : await response.json().catch(() => null);
+  const answer = typeof told === "object" ? told : null;
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-  return { ok: response.ok, status: response.status, code: answer?.code ?? null, body: answer, retryAfter: Number.isFinite(wait) ? wait : null };
+  return { ok: response.ok && (empty || answer !== null), status: response.status, code: answer?.code ?? null, body: answer, retryAfter: Number.isFinite(wait) ? wait : null };
 }
 
 export const me = () => ask("GET", "/api/agent/me");

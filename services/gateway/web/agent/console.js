@@ -98,7 +98,8 @@ async function start() {
   if (!maybeLoggedIn()) return askLogin();
   const [answer, told] = await Promise.all([me(), settings()]);
   if (answer.status === 401 || answer.status === 403) return choose("session", ""), askLogin();
-  if (!answer.ok) {
+  const agent = answer.body?.agent ?? answer.body;
+  if (!answer.ok || typeof agent.id !== "string") {
     text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
     view("loading");
     return setTimeout(start, AGAIN);
@@ -108,7 +109,6 @@ async function start() {
   why = "";
   page.tools.replaceChildren();
   view("desk");
-  const agent = answer.body.agent ?? answer.body;
   stage = openStage({ t, agent, activity, limits: limitsOf(told.body), sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
 }
 
