@@ -6,6 +6,7 @@ For bytes that strangers sent: what they make grow or stand still is killed, and
     try:
         answer = await workers.run(job)      # bytes in, bytes out
     except WorkersBusy: ...                  # too many wait already: 429 or 503 with Retry-After
+    except NotStarted: ...                   # no child could be started: 503, the job may be tried again
     except JobFailed as failed: ...          # failed.reason: "time", "memory", "ended", or an exception's type name
     await workers.close()                    # with the service; also `service.on_close(workers.close)`
 
@@ -51,6 +52,10 @@ class JobFailed(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NotStarted(JobFailed):
+    """No child could be started for the job, such as on a full machine: that says nothing of the job."""
 
 
 @dataclass(eq=False, slots=True)
@@ -99,7 +104,7 @@ class Workers:
 
         Raises:
             WorkersBusy: too many wait.
-            JobFailed: see there.
+            JobFailed: see there. NotStarted: when no child could be started; later it may be.
         """
         if self.under_way >= self._places or (heavy and self.heavy_under_way >= self._heavy_places):
             raise WorkersBusy
@@ -189,22 +194,27 @@ class Workers:
         asyncio may wait for ever for a process whose making is cancelled before its pipes are connected.
         """
         if self._closed:
-            raise JobFailed("ended")
+            raise NotStarted("ended")
         making = self._later(self._spawn())
         try:
             child = await asyncio.shield(making)
         except asyncio.CancelledError:
             making.add_done_callback(self._end_unwanted)
             raise
+        except OSError as error:  # no memory, no processes or no descriptors left
+            raise NotStarted(type(error).__name__) from error
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._answer(child)
         except TimeoutError:
             self._end(child)
-            raise JobFailed("time") from None
+            raise NotStarted("time") from None
         except (ConnectionError, asyncio.IncompleteReadError):
             self._end(child)
-            raise JobFailed("ended") from None
+            raise NotStarted("ended") from None
+        except JobFailed as failed:
+            self._end(child)
+            raise NotStarted(failed.reason) from failed
         except BaseException:
             self._end(child)
             raise
@@ -229,7 +239,7 @@ class Workers:
 
     async def _start_spare(self) -> None:
         """Nobody waits for the successor of a child that is used up."""
-        with contextlib.suppress(JobFailed, OSError):
+        with contextlib.suppress(JobFailed):
             self._keep(await self._start())
 
     def _cpu_seconds(self) -> int:

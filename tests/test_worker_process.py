@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.worker_process import MIB, JobFailed, Workers, WorkersBusy
+from services.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
 from tests.real import PATIENCE, ROOT, wait_for
 
 JOBS = "tests.worker_jobs:begin"
@@ -92,10 +92,24 @@ async def test_an_exception_tells_its_type_alone(workers: Workers):
         await workers.run(b"raise ValueError('An Peeters wrote')")
     assert str(failed.value) == "ValueError"
     never = Workers("tests.worker_jobs:broken", memory=200 * MIB, seconds=60)
-    with pytest.raises(JobFailed, match="LookupError"):
+    with pytest.raises(NotStarted, match="LookupError"):
         await never.run(b"")
     await never.close()
     assert not never.pids()
+
+
+async def test_a_machine_that_starts_no_process_says_nothing_of_the_job(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("/nowhere/python", "/bin/false"):
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", name)
+            with pytest.raises(NotStarted):
+                await workers.run(b"answer = b'x'")
+    assert await workers.run(b"answer = b'x'") == b"x"
+    await workers.close()
+    with pytest.raises(NotStarted):
+        await workers.run(b"answer = b'x'")
 
 
 async def test_a_child_has_nothing_of_the_service(workers: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

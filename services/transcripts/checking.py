@@ -11,7 +11,7 @@ import structlog
 from services.transcripts.attachments import jobs
 from services.transcripts.attachments.judging import Verdict
 from services.transcripts.attachments.kinds import Finding, Reason, Refused
-from services.worker_process import MIB, JobFailed, Workers
+from services.worker_process import MIB, JobFailed, NotStarted, Workers
 
 log = structlog.get_logger()
 
@@ -19,6 +19,10 @@ AT_A_TIME = 2
 MEMORY = 128 * MIB  # of one process; what people send takes less than half of it
 SECONDS = 12.0  # for one file; what people send takes less than two, on a slow machine too
 _ATTEMPTS = 2  # a process may end for a reason that lies not in the file, such as a full machine
+
+
+class CannotCheck(Exception):
+    """No file can be judged now."""
 
 
 class Checker:
@@ -34,7 +38,10 @@ class Checker:
         )
 
     async def check(self, file: BinaryIO, name: str) -> Verdict:
-        """What this file is. Raises `Refused` when it is not taken, also because judging it takes too much."""
+        """What this file is. Raises `Refused` when it is not taken, also because judging it takes too much.
+
+        Raises `CannotCheck` when no process can be started.
+        """
         async with self._documents if _is_document(file) else contextlib.nullcontext(), self._turns:
             job = jobs.job(await asyncio.to_thread(_whole, file), name, self._policy)
             for attempt in range(1, _ATTEMPTS + 1):
@@ -42,6 +49,10 @@ class Checker:
                     return jobs.verdict_of(await self._workers.run(job))
                 except JobFailed as failed:
                     log.warning("attachment_not_judged", reason=failed.reason, size=len(job), attempt=attempt)
+                    if isinstance(failed, NotStarted):
+                        if attempt < _ATTEMPTS:
+                            continue
+                        raise CannotCheck from failed
                     if failed.reason != "ended" or attempt == _ATTEMPTS:
                         raise Refused(Reason.NOT_ALLOWED, f"check: {failed.reason}") from failed
         raise AssertionError

@@ -22,7 +22,7 @@ from services.transcripts.lettering import reads_from_right
 from services.transcripts.rendering import Transcript, as_json, heading, one_line, said, who
 from services.transcripts.rendering import local as local_time
 from services.transcripts.system_texts import locale_of, word
-from services.worker_process import MIB, JobFailed, Workers, WorkersBusy
+from services.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
 
 MAX_CHARACTERS = 400_000
 MAX_LINES = 20_000  # about 400 pages
@@ -39,7 +39,7 @@ _NOTES = ("one_unprintable", "some_unprintable", "unprintable")
 
 
 class PressBusy(Exception):
-    """Too many wait for a PDF already."""
+    """Too many wait for a PDF already, or none can be made now."""
 
 
 class TooLong(Exception):
@@ -111,8 +111,8 @@ class PdfPress:
     async def _make(self, job: bytes, heavy: bool) -> bytes:
         try:
             return await self.workers.run(job, heavy)
-        except WorkersBusy:
-            raise PressBusy from None
+        except (WorkersBusy, NotStarted) as error:
+            raise PressBusy from error
         except JobFailed as failed:
             if failed.reason in ("time", "memory", "ended"):
                 raise TooLong from failed

@@ -25,7 +25,7 @@ from services.settings import MIB
 from services.transcripts import counting
 from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
-from services.transcripts.checking import Checker
+from services.transcripts.checking import CannotCheck, Checker
 from services.transcripts.files import UPLOADING, File, Files
 from services.transcripts.scanning import ScannerAway, is_infected
 from services.transcripts.settings import Settings
@@ -135,6 +135,8 @@ class Uploads:
         except Refused as refused:
             log.info("attachment_refused", reason=refused.reason, found=refused.found)
             raise _refusal(refused) from None
+        except CannotCheck:
+            raise _unchecked() from None
         if verdict.stored is not None:
             await asyncio.to_thread(_replace, spool, verdict.stored)
         size, digest = await asyncio.to_thread(_measure, spool)
@@ -186,7 +188,7 @@ class Uploads:
             infected = await is_infected(self._settings.clamd_url, file, self._settings.clamd_timeout)
         except ScannerAway as error:
             log.error("scanner_away", error=str(error))
-            raise Problem(503, "unavailable", "Files cannot be checked now. Please try later.", {"Retry-After": "30"})  # noqa: B904
+            raise _unchecked() from None
         if infected:
             log.warning("attachment_infected")
             raise Problem(422, "infected", "The file holds malware and was refused.")
@@ -259,6 +261,10 @@ def _refusal(refused: Refused) -> Problem:
 def _busy() -> Problem:
     detail = "Too many files are on their way just now. Try again in some seconds."
     return Problem(429, "rate_limited", detail, {"Retry-After": "5"})
+
+
+def _unchecked() -> Problem:
+    return Problem(503, "unavailable", "Files cannot be checked now. Please try later.", {"Retry-After": "30"})
 
 
 def _too_large(limits: Settings) -> Problem:

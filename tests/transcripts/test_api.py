@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import struct
+import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -500,6 +501,14 @@ async def test_an_infected_file_is_refused_and_without_a_verdict_none_is_taken(
         assert (await door.upload(PNG_BYTES))[0] == 201
     async with opened(create_app(make_settings(rabbitmq_url=vhost_url, clamd_url=url))) as door:
         assert (await door.upload(PNG_BYTES))[0] == 503
+
+
+async def test_a_file_is_not_refused_because_no_process_can_judge_it(door: Door, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/false")
+        status, told = await door.upload(PNG_BYTES)
+        assert (status, told["code"]) == (503, "unavailable")
+    assert (await door.upload(PNG_BYTES))[0] == 201
 
 
 async def test_the_cleaner_deletes_what_nobody_posted_and_nothing_else(door: Door, files: Files, database: Database):

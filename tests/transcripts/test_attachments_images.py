@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transcripts.attachments.images import without_metadata
-from services.transcripts.attachments.kinds import GIF, JPEG, PNG, WEBP, Kind
+from services.transcripts.attachments.judging import judge
+from services.transcripts.attachments.kinds import GIF, JPEG, PNG, WEBP, Kind, Reason, Refused
 from tests.transcripts import made
 
 SECRET = b"51.05 3.72 GEHEIM"
@@ -75,6 +76,8 @@ FRAME = block(0xF9, b"\0\1\0\0") + b",\0\0\0\0\2\0\2\0\0" + b"\2\3abc\0"
 LOOP = block(0xFF, b"NETSCAPE2.0", b"\1\0\0")
 EXIF = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\x06\0\0\0\0\0\0"
 
+CUT = made.PNG[:33] + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")  # a screenshot that was cut
+
 
 @pytest.mark.parametrize(
     ("kind", "picture", "clean"),
@@ -108,6 +111,7 @@ EXIF = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\x06\0\0\0\0\0\0"
             made.PNG[:33] + chunk(b"tEXt", SECRET) + b"\xff\xff\xff\xffIDAT",
             made.PNG[:33] + b"\xff\xff\xff\xffIDAT",
         ),
+        (PNG, CUT + chunk(b"IDAT", SECRET) + chunk(b"IEND", b""), CUT),
         (WEBP, riff(vp8x(0x30), (b"ICCP", b"abc"), (b"VP8 ", b"data")), None),
         (
             WEBP,
@@ -148,6 +152,31 @@ def test_pictures_that_an_index_names_stay_where_they_are():
     assert index in clean
     assert ICC in clean
     assert clean.count(SCANS) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (PNG, made.PNG[:16] + struct.pack(">LL", 50_000, 50_000) + made.PNG[24:]),
+        (GIF, b"GIF89a\xff\xff\xff\xff" + GIF_HEAD[10:] + FRAME + b";"),
+        (WEBP, riff((b"VP8X", bytes(4) + b"\xff" * 6), (b"VP8 ", b"data"))),
+        (JPEG, jpeg(segment(0xC0, b"\x08\xff\xff\xff\xff\1"))),
+        (JPEG, jpeg(*[segment(0xE1, b"")] * 30_000)),
+        (JPEG, b"\xff\xd8\xff<?php system($_GET[0]);?>"),
+        (GIF, b"GIF89a=1;alert(1)"),
+        (WEBP, b"RIFF\x10\0\0\0WEBP<script>x</script>"),
+    ],
+)
+def test_what_no_viewer_could_show_is_refused(kind: Kind, content: bytes):
+    with pytest.raises(Refused) as refused:
+        judge(content, "foto" + kind.endings[0])
+    assert refused.value.reason is Reason.NOT_ALLOWED
+
+
+def test_large_pictures_are_taken():
+    plan = struct.pack(">LL", 20_000, 28_000)
+    assert judge(made.PNG[:16] + plan + made.PNG[24:], "plan.png").kind == PNG
+    assert judge(jpeg(segment(0xC2, b"\x08" + struct.pack(">HH", 12_240, 16_320) + b"\1")), "foto.jpg").kind == JPEG
 
 
 @given(st.binary(max_size=300), st.sampled_from([JPEG, PNG, GIF, WEBP]))

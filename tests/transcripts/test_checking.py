@@ -1,6 +1,7 @@
 """Files are judged in processes that are bounded: services/transcripts/checking.py and attachments/jobs.py."""
 
 import io
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ from services.transcripts import checking
 from services.transcripts.attachments import archives
 from services.transcripts.attachments.judging import judge
 from services.transcripts.attachments.kinds import JPEG, PNG, STRICT, TEXT, Reason, Refused
-from services.transcripts.checking import Checker
+from services.transcripts.checking import CannotCheck, Checker
 from tests.transcripts import made
 
 
@@ -69,6 +70,16 @@ async def test_what_takes_too_much_memory_or_time_is_refused_and_the_next_is_jud
     with pytest.raises(Refused, match="not_allowed"):
         await slow.check(io.BytesIO(long), "a.docx")
     await slow.close()
+
+
+async def test_a_file_is_not_to_blame_when_no_process_starts(monkeypatch: pytest.MonkeyPatch):
+    checker = Checker(STRICT)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(CannotCheck):
+            await checker.check(io.BytesIO(b"hallo\n"), "a.txt")
+    assert (await checker.check(io.BytesIO(b"hallo\n"), "a.txt")).kind == TEXT
+    await checker.close()
 
 
 def test_elements_are_counted(monkeypatch: pytest.MonkeyPatch):

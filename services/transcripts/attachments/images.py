@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from services.transcripts.attachments.kinds import GIF, JPEG, PNG, WEBP, Kind
+from services.transcripts.attachments.kinds import GIF, JPEG, PNG, WEBP, Kind, Reason, Refused
 
 ORIENTATION = 0x0112
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,12 +28,34 @@ _GIF_KEPT = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")
 _VP8X_EXIF, _VP8X_XMP = 0x08, 0x04
 _MOST_PICTURES = 16  # in one multi-picture file
 _TRAILING = (b"Exif\0\0", b"ns.adobe.com/xap", b"ftyp", b"SEFT", b"MotionPhoto")
+_MOST_SEGMENTS = 20_000  # of one picture: a colour profile and the scans of the slowest camera need some hundreds
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))  # ITU-T T.81 table B.1
 
 
 def without_metadata(content: bytes, kind: Kind) -> bytes:
-    """The picture without its metadata; `content` itself when there is none."""
+    """The picture without its metadata; `content` itself when there is none.
+
+    Raises `Refused` for a picture in more pieces than any camera or program makes.
+    """
     clean = _BY_KIND[kind.content_type](content)
     return content if clean == content else clean
+
+
+def pixels(content: bytes, kind: Kind) -> int:
+    """How many pixels a viewer makes of this picture, by what it says of itself; 0 where it does not say."""
+    width = height = 0
+    if kind == PNG and len(content) >= 24:
+        width, height = struct.unpack_from(">LL", content, 16)
+    elif kind == GIF and len(content) >= 10:
+        width, height = struct.unpack_from("<HH", content, 6)
+    elif kind == WEBP and content[12:16] == b"VP8X" and len(content) >= 30:
+        width, height = (1 + int.from_bytes(content[at : at + 3], "little") for at in (24, 27))
+    elif kind == JPEG:
+        frames = [s.body for s in _segments(content, 0)[0] if s.marker in _FRAMES and s.body + 5 <= s.end]
+        return max(
+            (int.from_bytes(content[b + 1 : b + 3]) * int.from_bytes(content[b + 3 : b + 5]) for b in frames), default=0
+        )
+    return width * height
 
 
 # ── JPEG ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,6 +112,8 @@ def _segments(content: bytes, at: int) -> tuple[list[_Segment], int]:
         if marker == 0 or end < at + 4 or end > len(content):
             return found, at
         found.append(_Segment(at, end, marker, at + 4))
+        if len(found) > _MOST_SEGMENTS:
+            raise Refused(Reason.NOT_ALLOWED, "a picture in too many pieces")
         at = _after_scan(content, end) if marker == 0xDA else end
 
 
@@ -168,6 +192,8 @@ def _png(content: bytes) -> bytes:
         at = end
         if name == b"IEND":
             break
+    if made.endswith(b"IEND\xaeB`\x82") and b"IEND" in content[at:]:
+        return bytes(made)  # what a program left of the picture that it wrote over, such as a cut screenshot
     return bytes(made + content[at:])
 
 

@@ -22,6 +22,7 @@ from services.transcripts.attachments.kinds import (
 from services.transcripts.attachments.kinds import PDF as PDF_KIND
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif")
+_MOST_PIXELS = 600_000_000  # a plan on A0 at 600 dots an inch; a viewer needs four bytes for each
 _AVIF = (b"avif", b"avis")
 
 
@@ -52,6 +53,10 @@ def judge(content: bytes, name: str, policy: frozenset[Finding] = STRICT) -> Ver
     if content[4:8] == b"ftyp":
         raise _film(content)
     if picture := _picture(content):
+        if texts.decoded(content) is not None:
+            raise Refused(Reason.NOT_ALLOWED, "a text that begins as a picture")
+        if images.pixels(content, picture) > _MOST_PIXELS:
+            raise Refused(Reason.NOT_ALLOWED, "a picture of too many pixels")
         clean = images.without_metadata(content, picture)
         return Verdict(picture, None if clean is content else clean)
     at = pdfs.begins(content)
@@ -85,7 +90,7 @@ def _picture(content: bytes) -> Kind | None:
         return JPEG
     if content.startswith((b"GIF87a", b"GIF89a")):
         return GIF
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP" and content[12:15] == b"VP8":
         return WEBP
     return None
 
