@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,6 +35,8 @@ DEPENDENCY = Gauge("eloket_dependency_up", "1 while this dependency of the repli
 
 DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
 CHECK_LIMIT = 2.5
+MOST_FILES = 65_536  # open files that a process asks for, if its hard limit lets it
+OWN_FILES = 200  # of them that connections of clients never take: for the broker, the database, other services
 
 
 class Service:
@@ -231,10 +234,7 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
     except ConfigurationError as error:
         _refuse(name, [str(error)])
     inventory.begin()
-    bounds = Bounds()
-    if settings.rate_limits == "on":  # a gateway alone serves the public, by address
-        own = (getattr(settings, "connections_per_address", 0), getattr(settings, "trusted_proxies", ""))
-        bounds = Bounds(settings.connections_most, *own)
+    bounds = bounds_of(settings)
     host, port, shared = settings.listen_address, getattr(settings, f"{name}_port"), None
     if settings.port_shared == "on":
         try:
@@ -245,6 +245,25 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
     with asyncio.Runner(loop_factory=_loop) as runner:
         status = runner.run(_serve(server(app, ws, bounds, host=host, port=port), app.state.service, shared))
     sys.exit(status)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """How many connections this process takes, by its settings and the files that it may have open."""
+    limit = raise_file_limit()
+    if settings.rate_limits == "off":
+        return Bounds()
+    files = max(limit - OWN_FILES, limit // 2)
+    own = (getattr(settings, "connections_per_address", 0), getattr(settings, "trusted_proxies", ""))  # of a gateway
+    return Bounds(min(settings.connections_most or files, files), *own)
+
+
+def raise_file_limit() -> int:
+    """Let this process have as many open files as it may, at most `MOST_FILES` (setrlimit(2)). Returns how many."""
+    soft, hard = (MOST_FILES if n == resource.RLIM_INFINITY else n for n in resource.getrlimit(resource.RLIMIT_NOFILE))
+    wanted = min(hard, MOST_FILES)
+    if wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return max(soft, wanted)
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -101,6 +103,21 @@ def test_a_wrong_setting_ends_it_with_78_and_one_line_that_names_it(start: Any, 
     assert line.startswith(f"routing: {name}: ")
     assert "private" not in line or name == "OFFICE_HOURS", "only opening hours, which are public, are quoted"
     assert process.out.read_text() == ""
+
+
+@pytest.mark.parametrize(("soft", "hard", "then"), [(256, 2_000, 2_000), (300, 300, 300)])
+def test_connections_never_take_the_files_that_the_process_needs_itself(soft: int, hard: int, then: int) -> None:
+    """A shell's soft limit is often 1,024: connections of one address alone would fill it."""
+    asked = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "from services.chassis import OWN_FILES, bounds_of, raise_file_limit\n"
+        "from services.gateway.settings import Settings\n"
+        "most = [bounds_of(Settings(token_secret='x' * 16, connections_most=n)).most for n in (0, 50, 20_000)]\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE), raise_file_limit() - OWN_FILES, most)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    free = then - chassis.OWN_FILES
+    assert said.stdout.strip() == f"({then}, {hard}) {free} {[free, 50, free]}"
 
 
 def test_without_a_secret_it_does_not_start(start: Any) -> None:
