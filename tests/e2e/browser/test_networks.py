@@ -289,6 +289,22 @@ async def test_an_open_page_is_blue_within_15_s_with_the_ways_that_it_has_and_co
         await expect(launcher).to_have_attribute("data-colour", "green", timeout=40_000)
 
 
+async def test_a_page_that_was_never_told_a_button_shows_it_as_unknown_and_asks_on(
+    scene: Scene, between: Network, system: System
+) -> None:
+    between.answers = {f"GET /api/button{path}": answer("502 Bad Gateway") for path in ("", "/events")}
+    citizen = await scene.citizen()
+    citizen.expects(*LOUD)
+    await citizen.button("blue")
+    launcher = citizen.hook("chat-button")
+    await launcher.click()
+    await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
+    await expect(citizen.hook("chat-reach").get_by_role("link", name="Bekijk de infofiche")).to_be_visible()
+    async with agent(system.base_url):
+        between.answers = {}
+        await expect(launcher).to_have_attribute("data-colour", "green", timeout=40_000)
+
+
 async def test_a_proxy_that_keeps_back_the_stream_hides_no_change_for_long(
     scene: Scene, between: Network, system: System
 ) -> None:
