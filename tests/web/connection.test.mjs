@@ -218,6 +218,7 @@ test("silence of more than 12 s means a dead line, whenever it began", () => {
 test("an agent's line is taken for dead sooner", () => {
   const it = connected({ silence: 4_800 });
   it.last().accept();
+  it.last().say({ type: "welcome", last_seq: 0 });
   it.pass(4_700);
   it.last().say(SYNC);
   it.pass(4_700);
@@ -225,6 +226,18 @@ test("an agent's line is taken for dead sooner", () => {
   const dead = it.last();
   it.pass(1_000);
   assert.equal(dead.closed, true);
+});
+
+test("a server that takes its time for the answer to a hello is waited for: it says nothing before", () => {
+  const it = connected({ silence: 4_800 });
+  it.last().accept();
+  it.pass(9_000);
+  it.last().say({ type: "welcome", last_seq: 0 });
+  it.line.sayHello();
+  it.pass(9_000);
+  assert.equal(it.sockets.length, 1, "the answer to another hello on the same connection");
+  it.pass(2_000);
+  assert.equal(it.sockets[0].closed, true, "but not for ever: back before the agent is taken for gone");
 });
 
 test("a page that slept reads what is waiting before it judges", () => {

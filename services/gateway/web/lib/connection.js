@@ -15,7 +15,7 @@ const FULL = 1 << 20; // bytes
  * Keeps one websocket open until `close()` or a final close code; `hello()` makes its first frame.
  *
  * onState(state, closeCode): `connecting` (first, and once after 1012), `open`, `lost` (it comes back by itself), `ended` (only by `open()`).
- * Dead after `silence` ms without a word. `env` takes the browser's place in tests.
+ * Dead after `silence` ms without a word; after a hello, until its welcome, after twice that, at most 12 s: nothing is said before. `env` takes the browser's place in tests.
  */
 export class Connection {
   constructor({ url, hello, onFrame, onState = () => {}, silence = SILENCE, env = globalThis }) {
@@ -49,6 +49,7 @@ export class Connection {
     const wait = Math.max(0, this.saidHello + HELLO_GAP - this.env.Date.now());
     this.#after("hello", wait, () => {
       this.saidHello = this.env.Date.now();
+      this.greeted = false;
       if (!this.send(this.hello())) this.sayHello();
     });
   }
@@ -105,6 +106,7 @@ export class Connection {
 
   #opened() {
     this.quiet = 0;
+    this.greeted = false;
     this.ticked = this.saidHello = this.env.Date.now();
     this.#after("tick", this.silence / 6, () => this.#tick());
     this.socket.send(JSON.stringify(this.hello()));
@@ -121,6 +123,7 @@ export class Connection {
     }
     if (!frame || typeof frame !== "object") return;
     if (frame.type !== "error") this.tries = 0; // not at open: it may hang up at once
+    if (frame.type === "welcome") this.greeted = true;
     this.onFrame(frame);
   }
 
@@ -129,7 +132,7 @@ export class Connection {
     const now = this.env.Date.now();
     this.quiet += Math.min(now - this.ticked, (this.silence * 5) / 6);
     this.ticked = now;
-    if (this.quiet > this.silence) return this.#lost(1006);
+    if (this.quiet > (this.greeted ? this.silence : Math.max(this.silence, Math.min(SILENCE, 2 * this.silence)))) return this.#lost(1006);
     this.#after("tick", this.silence / 6, () => this.#tick());
   }
 
