@@ -249,7 +249,8 @@ def checks_at(url: str) -> dict[str, str]:
         except urllib.error.HTTPError as error:
             with error:
                 body = json.loads(error.read())
-        return dict(body["checks"])
+        checks: dict[str, str] = body["checks"]
+        return checks
     return {}
 
 

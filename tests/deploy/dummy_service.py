@@ -33,7 +33,9 @@ async def answers(url: str) -> bool:
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     ready = await answers(os.environ["RABBITMQ_URL"]) and await answers(os.environ["MONGODB_URL"])
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if ready else b'HTTP/1.1 503 Unavailable\r\n\r\n{"broker":false}')
+    head = b"HTTP/1.1 200 OK" if ready else b"HTTP/1.1 503 Unavailable"
+    checks = {"checks": {"servers": "ok" if ready else "not_yet"}}
+    writer.write(head + b"\r\n\r\n" + json.dumps(checks).encode())
     writer.close()
 
 
