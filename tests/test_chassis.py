@@ -105,7 +105,7 @@ def test_a_wrong_setting_ends_it_with_78_and_one_line_that_names_it(start: Any, 
     assert process.out.read_text() == ""
 
 
-@pytest.mark.parametrize(("soft", "hard", "then"), [(256, 2_000, 2_000), (300, 300, 300)])
+@pytest.mark.parametrize(("soft", "hard", "then"), [(256, 2_000, 2_000), (500, 500, 500)])
 def test_connections_never_take_the_files_that_the_process_needs_itself(soft: int, hard: int, then: int) -> None:
     """A shell's soft limit is often 1,024: connections of one address alone would fill it."""
     asked = (
