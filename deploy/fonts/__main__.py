@@ -4,8 +4,8 @@
 
 `FOLDER` holds the published fonts, found by their names: of the Debian packages fonts-noto-core 20201225-1 and
 fonts-noto-cjk 20220127+repack1-1, `twemoji.woff2` of twemoji-colr-font 15.0.3 and `NotoEmoji_400Regular.ttf` of
-noto-emoji 0.4.7 (Google Fonts). Their SHA-256 are in `sources.txt`; other files are refused. Needs fontTools,
-Brotli and uharfbuzz. The same input gives the same bytes.
+noto-emoji 0.4.7 (Google Fonts). Their SHA-256 are in `sources.txt`; other files are refused. Needs
+`requirements/fonts.txt`. The same input gives the same bytes.
 
 What is left out: hinting (paper has enough dots), and of the Chinese, Japanese and Korean font most of
 extension A, and the shapes that differ by country (the simplified Chinese shape stands for all).
