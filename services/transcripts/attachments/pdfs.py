@@ -14,7 +14,7 @@ import re
 import zlib
 from dataclasses import dataclass, field
 
-from services.transcripts.attachments import texts
+from services.transcripts.attachments import parts, texts
 from services.transcripts.attachments.kinds import Finding, Reason, Refused
 
 MIB = 1024 * 1024
@@ -30,6 +30,7 @@ _REGULAR = rb"[^\0\t\n\f\r ()<>\[\]{}/%]"
 # Names that matter; a name with an escape is looked at too, whatever it turns out to be.
 _WATCHED = (
     b"JavaScript JS Launch GoToE GoToR ImportData RichMedia RichMediaExecute XFA EF FileAttachment ObjStm EmbeddedFile"
+    b" OpenAction AA"
 ).split()
 _TECHNICAL = {b"ObjStm", b"EmbeddedFile"}
 _ENCRYPTED = re.compile(rb"/Encrypt[\0\t\n\f\r ]*(?:<<|\d)")
@@ -44,6 +45,9 @@ _IN_STRING = re.compile(rb"[()\\]")
 _REFERENCE = re.compile(rb"(\d+)[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+R(?![a-zA-Z])")
 _ENDSTREAM = re.compile(rb"endstream|endobj")
 _FILTERS = {b"Fl": b"FlateDecode", b"AHx": b"ASCIIHexDecode", b"A85": b"ASCII85Decode", b"RL": b"RunLengthDecode"}
+_BY_ITSELF = (b"O", b"PO", b"PV", b"WC", b"WS", b"DS", b"WP", b"DP")  # opening, showing, closing, saving, printing
+_LEAVES = (b"URI", b"SubmitForm", b"Thread")
+_SPECIAL = re.compile(rb"\\([0-7]{1,3}|\r\n|.)", re.DOTALL)  # in a string (7.3.4.2)
 _XFA_SCRIPT = re.compile(rb"<(?:[\w.-]+:)?script(?:\s[^>]*)?>\s*[^<\s]|<(?:[\w.-]+:)?(?:execute|submit)[\s>]")
 _ASSOCIATED = (b"Source", b"Data", b"Alternative", b"Supplement", b"Schema")
 _DATA_ENDINGS = (".xml", ".json", ".csv", ".txt", ".xsd", ".ubl")
@@ -162,7 +166,9 @@ class _Inspection:
         if b"FileAttachment" in names:
             self.findings.add(Finding.PDF_FILES)
         for each in one.dictionaries:
-            if each.get(b"S") == _Name(b"GoToR") and _on_a_share(each.get(b"F")):
+            if each.get(b"S") == _Name(b"GoToR") and self._on_a_share(each.get(b"F")):
+                self.findings.add(Finding.PDF_LAUNCH)
+            if self._leaves_by_itself(each):
                 self.findings.add(Finding.PDF_LAUNCH)
             if b"EF" in each and not self._is_data(each):
                 self.findings.add(Finding.PDF_FILES)
@@ -171,6 +177,25 @@ class _Inspection:
         file = one.stream is not None and one.own.get(b"Type") == _Name(b"EmbeddedFile")
         if file and not self._is_text(self._decoded(one)):
             self.findings.add(Finding.PDF_FILES)
+
+    def _leaves_by_itself(self, each: Dictionary) -> bool:
+        """Whether an address is opened, or the form is sent, by the mere opening of the file or of a page (12.6.3)."""
+        events = [e for e in self._resolved(each.get(b"AA")) if isinstance(e, dict)]
+        actions = [each.get(b"OpenAction"), *(a for e in events for key, a in e.items() if key in _BY_ITSELF)]
+        return any(
+            isinstance(a, dict) and isinstance(s := a.get(b"S"), _Name) and s.name in _LEAVES
+            for action in actions
+            for a in self._resolved(action)
+        )
+
+    def _on_a_share(self, place: object) -> bool:
+        return any(_on_a_share(each) for each in self._resolved(place))
+
+    def _resolved(self, value: object) -> list[object]:
+        """What this value is: itself, or what the objects say to which it refers."""
+        if not isinstance(value, _Reference):
+            return [value]
+        return [v for o in self._numbered(value.number) for v in o.values]
 
     def _is_data(self, specification: Dictionary) -> bool:
         """Whether an embedded file is the data of the document (PDF/A-3, as in electronic invoices): a text of its own.
@@ -340,7 +365,7 @@ def _parse(data: bytes, at: int, one: _Object, most: int, streams: bool) -> int:
             stack[-1].append(data[at : min(end - 1, at + 4096)])
             at = end
         elif kind == "hex":
-            stack[-1].append(_from_hex(token[:8192]))
+            stack[-1].append(_from_hex(token[:8192]).replace(b"\\", b"\\\\"))
         elif kind == "open":
             if len(stack) > 200:
                 raise _TooMuch("depth")
@@ -431,17 +456,21 @@ def _text_of(value: object) -> str:
     """A text string (7.9.2.2), roughly: for comparing its end."""
     if not isinstance(value, bytes):
         return ""
-    plain = re.sub(rb"\\(.)", rb"\1", value, flags=re.DOTALL)
+    plain = _SPECIAL.sub(_meant, value)
     if plain.startswith(b"\xfe\xff"):
         return plain[2:].decode("utf-16-be", "replace")
     return plain.decode("utf-8", "replace")
+
+
+def _meant(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 8) & 0xFF]) if found[1][:1].isdigit() and found[1][:1] < b"8" else found[1]
 
 
 def _on_a_share(value: object) -> bool:
     texts_ = [value] if isinstance(value, bytes) else []
     if isinstance(value, dict):
         texts_ = [v for v in value.values() if isinstance(v, bytes)]
-    return any(_text_of(t).replace("\\", "/").startswith("//") or b"\\\\\\\\" in t for t in texts_)
+    return any(parts.is_remote(t) and not parts.is_web(t) for t in map(_text_of, texts_))
 
 
 def _predicted(parameters: object) -> bool:
