@@ -109,7 +109,9 @@ class Recorder:
         self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
         self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
         self._stored = stored
-        self._told: Recent[bool] = Recent(20_000)  # ids of system entries that are stored and told
+        # Ids of system entries that are stored and told; true when the state was heard that says the same. Where a
+        # message accepted the chat that state comes later, and only from it on the citizen's silence counts.
+        self._told: Recent[bool] = Recent(20_000)
 
     async def record(self, batch: Sequence[Heard]) -> asyncio.Task[None]:
         """Each gets its verdict; whatever it led to has been stored with majority, and is being told.
@@ -155,7 +157,7 @@ class Recorder:
     async def _prepare(self, batch: Iterable[Heard]) -> None:
         good = [h for h in batch if h.verdict is Verdict.DONE]
         await self._store.open_chats([h.fact for h in good if isinstance(h.fact, ChatOpened)])
-        fresh = [(h, f) for h in good if (f := _state_of(h)) and (h.redelivered or id_of_event(f) not in self._told)]
+        fresh = [(h, f) for h in good if (f := _state_of(h)) and (h.redelivered or not self._told.get(id_of_event(f)))]
         first = [(h, m) for h in good if (m := _accepts(h)) and id_of_accepting(m) not in self._told]
         ids = [*(f.chat_id for _, f in fresh), *(m.chat_id for _, m in first)]
         chats = await self._store.chats(ids) if ids else {}
@@ -269,7 +271,7 @@ class Recorder:
         for heard, wanted, outcome in ready:
             if not isinstance(outcome, Stored) or wanted.said:
                 continue
-            self._told.set(wanted.id, True)
+            self._told.set(wanted.id, bool(self._told.get(wanted.id)) or not isinstance(heard.fact, MessagePosted))
             if not outcome.repeated and (wanted.opens or outcome.entry.is_seal):
                 begin_trace(heard.traceparent, chat_id=wanted.chat_id)
                 log.info("chat_sealed" if outcome.entry.is_seal else "log_begun", seq=outcome.entry.seq)

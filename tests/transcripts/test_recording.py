@@ -109,6 +109,22 @@ async def test_a_first_message_waits_until_its_chat_is_known_and_is_introduced_t
         assert [e.event for e in await bench.store.entries(chat)] == [Cause.OPENED, Cause.ASSIGNED, None]
 
 
+async def test_silence_counts_also_when_the_message_that_accepts_comes_before_the_state(start: Start, ear: Ear):
+    chat = new_id()
+    async with start() as bench:
+        await ear.put(opened_fact(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert", accepted=False))
+        await ear.put(posted(chat, sender="bert", turn=1))
+        await until(lambda: len(ear.stored(chat)) == 3, "the message that accepts")
+        last = posted(chat)
+        await ear.put(state(chat, 3, Cause.ASSIGNED, agent="bert", accepted=True), last)
+        await until(lambda: last.id in {e.id for e in ear.stored(chat)}, "the last message")
+        kept = await bench.store.chat(chat)
+        log = await bench.store.entries(chat)
+    assert kept is not None
+    assert (kept.v, kept.watched) == (3, True)
+    assert [e.event for e in log] == [Cause.OPENED, Cause.ASSIGNED, None, None]
+
+
 async def test_who_lost_the_chat_before_accepting_it_says_nothing_in_it_any_more(start: Start, ear: Ear):
     chat, mine = new_id(), new_id()
     lost = state(chat, 3, Cause.AGENT_LEFT, 2, detail=Detail.NOT_ACCEPTED, former_agent_id="bert")
