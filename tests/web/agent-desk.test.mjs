@@ -57,6 +57,14 @@ test("a chat behind another one is accepted by a press only", () => {
   assert.deepEqual(rules.due(pressed, AWAY).frames, [{ type: "accept", chat_id: "b" }]);
 });
 
+test("a chat that was accepted in another tab is new here no more; an acceptance of an earlier turn says nothing", () => {
+  const accepted = (seq, agent_id) => message("a", seq, "system", { event: "assigned", about: { agent_id, agent: "An" } });
+  const fresh = (...frames) => isNew(rules.find(start({ type: "assigned", chat: chat("a", { last_seq: 2, transferred: true }) }, message("a", 1), ...frames), "a"));
+  assert.ok(fresh(accepted(2, "an")), "of an earlier turn");
+  assert.ok(fresh(message("a", 2), accepted(3, "bert")), "a colleague's");
+  assert.ok(!fresh(message("a", 2), accepted(3, "an")));
+});
+
 test("a press on accept without a connection is told after the next welcome", () => {
   let state = rules.disconnected(start({ type: "assigned", chat: chat("a") }));
   state = rules.update(state, "a", (one) => ({ ...one, pressed: true, seen: true }));

@@ -179,7 +179,9 @@ function converse(state, frame) {
   if (frame.type === "error" && !frame.id && !OVER.includes(frame.code)) effects.push({ type: "error", code: frame.code, id: one.id });
   const shown = frame.type === "read" && frame.from === "agent" ? frame.seq : 0;
   const silent = added.some((message) => message.from === "citizen") ? null : one.silent;
-  return done(update(state, one.id, (before) => chats.read({ ...before, talk: chat, silent }, shown)), ...effects);
+  // Accepted in another tab: what is older is of an earlier turn.
+  const taken = added.some(({ event, about, seq }) => event === "assigned" && about?.agent_id === state.agent?.id && seq > one.since);
+  return done(update(state, one.id, (before) => chats.read({ ...before, talk: chat, silent, ...(taken && { seen: true, refusing: false }) }, shown)), ...effects);
 }
 
 /** A chat that ended earlier, with what the transcript says was said; closed when that says so too. */

@@ -12,6 +12,7 @@ export function entry(chat, kept = {}) {
     online: null, // the citizen's connection: not told yet
     shown: kept.shown ?? 0, // the highest seq that the agent had on the screen
     told: 0, // the highest seq that the server was told of, on this connection
+    since: chat.last_seq ?? Infinity, // the log went so far when the server counted it among ours last
     seen: kept.seen ?? false, // a person has seen that this chat is here
     accepted: false, // and the server was told so, on this connection
     pressed: false, // "accept" was pressed while the server could not hear it
@@ -44,7 +45,7 @@ export function placed(one, chat) {
   const accept = unheard ? { accepted: false, pressed: told } : {};
   const seen = chat.accepted === true || (!one.ended && (unheard ? told : one.seen));
   const { chat: next, ask } = talk.welcome({ ...one.talk, closed: null }, chat.last_seq ?? 0);
-  return { entry: { ...one, ...accept, ...back, ...way, seen, closeTold: false, about: { ...one.about, ...aboutOf(chat) }, talk: next }, ask };
+  return { entry: { ...one, ...accept, ...back, ...way, seen, since: chat.last_seq ?? 0, closeTold: false, about: { ...one.about, ...aboutOf(chat) }, talk: next }, ask };
 }
 
 /** The connection is gone: what was told to the server counts no longer. */
