@@ -126,7 +126,7 @@ class Workers:
             self._end(child)
         while self._tasks:  # a child that was just being made ends itself
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(c.process.wait() for c in self._children))
+        await asyncio.gather(*(_gone(child) for child in self._children))
         self._children.clear()
 
     def pids(self) -> list[int]:
@@ -268,7 +268,7 @@ class Workers:
             self._later(self._reap(child))
 
     async def _reap(self, child: _Child) -> None:
-        await child.process.wait()
+        await _gone(child)
         self._children.discard(child)
 
     def _later(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
@@ -276,6 +276,15 @@ class Workers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _gone(child: _Child) -> None:
+    """Waits for its end, and takes what its pipe ended with, which asyncio would report as an error of nobody."""
+    await child.process.wait()
+    assert child.process.stdin is not None
+    child.process.stdin.close()
+    with contextlib.suppress(ConnectionError):
+        await child.process.stdin.wait_closed()
 
 
 # ── the child ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,7 @@
 """Mirrors services/worker_process.py: real children, which try what they must not."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -85,6 +86,26 @@ async def test_a_child_that_dies_is_said_so(workers: Workers):
     os.kill(idle, signal.SIGKILL)
     await gone(idle)
     assert await pid_of(workers) != idle
+
+
+async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nobody():
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    workers = Workers(JOBS, memory=200 * MIB, seconds=60, size=1)
+    for _ in range(2):
+        pid = await pid_of(workers)
+        os.kill(pid, signal.SIGSTOP)
+        job = asyncio.create_task(workers.run(b"answer = b'x' #" + b"x" * 10_000_000))
+        await asyncio.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(JobFailed, match="ended"):
+            await job
+        await gone(pid)
+    await workers.close()
+    del job
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not told
 
 
 async def test_an_exception_tells_its_type_alone(workers: Workers):
@@ -237,7 +258,7 @@ async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_ever() -> Non
     async with asyncio.timeout(PATIENCE):
         await workers.close()
         outcomes = await asyncio.gather(*jobs, return_exceptions=True)
-    assert [(type(one), one.reason) for one in outcomes if isinstance(one, JobFailed)] == [(JobFailed, "ended")] * 4
+    assert [one.reason for one in outcomes if isinstance(one, JobFailed)] == ["ended"] * 4
     assert workers.pids() == []
 
 
