@@ -52,6 +52,8 @@ def known_of(known: object, value: object) -> object:
     """Of a value those members that the former version's sample has, all the way down."""
     if isinstance(known, dict) and isinstance(value, dict):
         return {name: known_of(known[name], value[name]) for name in known}
+    if isinstance(known, list) and isinstance(value, list):
+        return [known_of(one, other) for one, other in zip(known, value, strict=True)]
     return value
 
 
