@@ -250,7 +250,8 @@ class Logins:
         except TimeoutError:
             raise _busy(about) from None
         if found is None:
-            self._addresses.wrong(credentials.address, time.monotonic())
+            if device is None:  # a browser that is known has a limit of its own: its neighbours do not pay for it
+                self._addresses.wrong(credentials.address, time.monotonic())
             LOGINS.labels("bad_credentials").inc()
             log.warning("login_failed", **about)
             raise Problem(401, "bad_credentials", "The username or the password is not right.")

@@ -185,6 +185,16 @@ async def test_a_device_cookie_is_bound_to_its_account_and_has_attempts_of_its_o
     assert stolen == ["bad_credentials"] * 10 + ["rate_limited"]
 
 
+async def test_what_known_browsers_mistype_does_not_count_for_their_address(desk: Desk, clock: Clock) -> None:
+    people = [account("an"), *(account(f"a{n}") for n in range(5))]
+    await store.put_accounts(desk.db, people, utcnow())
+    one = door(desk, clock)
+    known = [(p.username, await outcome(one, p.username, "demo")) for p in people[1:]]
+    for name, mine in known:
+        assert [await outcome(one, name, "wrong", device=mine) for _ in range(5)] == ["bad_credentials"] * 5
+    assert (await outcome(one, "an", "demo")).count(".") == 2
+
+
 async def test_a_shared_browser_knows_its_latest_four_accounts(desk: Desk, clock: Clock) -> None:
     people = [account(f"a{n}") for n in range(5)]
     await store.put_accounts(desk.db, people, utcnow())
