@@ -21,7 +21,7 @@ from services.bounds import Bounds
 from services.departments import ConfigurationError
 from services.listening import Server, SharedPort, server
 from services.logs import configure_logging
-from services.settings import EX_CONFIG, Settings, explain
+from services.settings import EX_CONFIG, MIB, Settings, explain
 from services.tokens import Actor, Keys
 from services.tracing import begin_trace
 
@@ -35,6 +35,7 @@ DEPENDENCY = Gauge("eloket_dependency_up", "1 while this dependency of the repli
 
 DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
 CHECK_LIMIT = 2.5
+MOST_BODY = MIB  # bytes of what another service sends; beyond that only files
 MOST_FILES = 65_536  # open files that a process asks for, if its hard limit lets it
 OWN_FILES = 200  # of them that connections of clients never take: for the broker, the database, other services
 
@@ -55,7 +56,10 @@ class Service:
         self._met: set[str] = set()  # dependencies that were there once
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._closers: list[Callable[[], Awaitable[None] | None]] = []
+        # A route's body is read before the route asks who sends it. The gateway's own routes bound what they read.
+        most = {"gateway": None, "transcripts": settings.attachment_bytes + MOST_BODY}.get(name, MOST_BODY)
         self.app = FastAPI(
+            max_body_size=most,
             title=f"e-loket chat: {name}",
             version="1",
             lifespan=self._lifespan,

@@ -1,12 +1,16 @@
 """`services/chassis.py` and `services/logs.py`: a service as a process of its own, and its three addresses."""
 
 import asyncio
+import contextlib
+import io
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from fastapi import Request
 
@@ -265,3 +269,28 @@ async def test_only_a_service_token_opens_what_is_for_services(service: Service)
             assert (await answer.json(content_type=None))["code"] == "unauthenticated"
         answer = await client.post("/internal/whoami", headers={"Authorization": f"bearer {token}"})
         assert await answer.json() == {"id": "an"}
+
+
+async def test_a_body_is_bounded_before_anybody_is_asked_who_sends_it(service: Service) -> None:
+    @service.app.post("/internal/echo")
+    async def echo(request: Request, sent: dict[str, str]) -> dict[str, str]:
+        caller(request)
+        return sent
+
+    came = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal came
+        yield b'{"a": "'
+        while came < 64 * chassis.MOST_BODY:
+            came += 65_536
+            yield b"a" * 65_536
+
+    token = {"Authorization": f"Bearer {service.keys.service_token('gateway')}", "Content-Type": "application/json"}
+    async with served(service.app) as client:
+        answer = await client.post("/internal/echo", headers=token, json={"a": "b" * 900_000})
+        assert answer.status == 200
+        with contextlib.suppress(aiohttp.ClientConnectionError):
+            assert (await client.post("/internal/echo", data=endless(), headers=token)).status == 413
+        answer = await client.post("/internal/echo", data=io.BytesIO(b"a" * 2 * chassis.MOST_BODY), headers=token)
+        assert answer.status == 413
