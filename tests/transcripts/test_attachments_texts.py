@@ -110,6 +110,19 @@ def test_what_takes_an_expression_long_does_not(content: bytes):
     assert time.process_time() - begun < 5
 
 
+def test_a_table_that_starts_a_program():
+    for cell in ("=cmd|'/c calc'!A1", "@SUM(1+9)*cmd|'/c calc'!A0", "-2+3+cmd|'/c calc'!D2", "\"=cmd|'/c calc'!A1\""):
+        for content in (f"naam;x\r\nAn;{cell}\r\n", f"é{' ' * 300_000}\r\n{cell}\r\n"):
+            for encoding in ("utf-8", "utf-16", "latin-1"):
+                with pytest.raises(Refused) as refused:
+                    judge(content.encode(encoding), "lijst.csv")
+                assert refused.value.reason.value == "active_content"
+        assert judge(content.encode(), "lijst.csv", frozenset()).kind == CSV
+        assert judge(content.encode(), "vraag.txt").kind == TEXT
+    for content in ("a|b!;-5;=SUM(A1:A3)\n+32 9 123;x | y!\n", "- eerst; a|b!\n", '=HYPERLINK("https://x.be")\n'):
+        assert judge(content.encode(), "lijst.csv").kind == CSV
+
+
 def test_encodings():
     for content in (
         codecs.BOM_UTF16_BE + "a;é\r\n".encode("utf-16-be"),

@@ -23,6 +23,7 @@ from services.transcripts.attachments.kinds import PDF as PDF_KIND
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif")
 _MOST_PIXELS = 600_000_000  # a plan on A0 at 600 dots an inch; a viewer needs four bytes for each
+_TABLES = (".csv", ".tsv", ".tab")
 _AVIF = (b"avif", b"avis")
 
 
@@ -63,7 +64,7 @@ def judge(content: bytes, name: str, policy: frozenset[Finding] = STRICT) -> Ver
     if at == 0 or (at is not None and _may_precede(content[:at])):
         refuse(pdfs.inspect(content), policy)
         return Verdict(PDF_KIND)
-    return Verdict(_text(content, name))
+    return Verdict(_text(content, name, policy))
 
 
 def _compound(content: bytes) -> Refused:
@@ -100,10 +101,12 @@ def _may_precede(junk: bytes) -> bool:
     return not junk.startswith((b"MZ", b"\x7fELF", b"PK", b"#!", b"<", b"Rar!", b"%!PS", b"{\\rtf", b"ID3", b"OggS"))
 
 
-def _text(content: bytes, name: str) -> Kind:
+def _text(content: bytes, name: str, policy: frozenset[Finding]) -> Kind:
     text = texts.decoded(content)
     if text is None:
         raise Refused(Reason.NOT_ALLOWED, "binary")
     if what := texts.recognised(text, name):
         raise Refused(Reason.NOT_ALLOWED, what)
+    if name.lower().endswith(_TABLES) and texts.asks_another_program(text, content):
+        refuse({Finding.DDE}, policy)
     return CSV if name.lower().endswith(".csv") else TEXT

@@ -134,7 +134,7 @@ class _Package:
         if kind in ("control", "activexcontrolbinary"):
             self.findings.add(Finding.OBJECTS)
         if here.get("targetmode", "").strip().lower() == "external":
-            self._external(kind, target)
+            self._external(source, kind, target)
             return
         part = _resolved(source, target)
         if kind == "officedocument" and source == "_rels/.rels":
@@ -144,10 +144,11 @@ class _Package:
             if object_ or (kind == "afchunk" and not self._is_plain(part)):
                 self.findings.add(Finding.OBJECTS)
 
-    def _external(self, kind: str, target: str) -> None:
+    def _external(self, source: str, kind: str, target: str) -> None:
         if kind == "hyperlink" and parts.leads_nowhere(target):
             return
-        started = kind == "oleobject" or _DANGEROUS_SCHEMES.match(unquote(target))
+        in_chart = "/charts/_rels/" in source and not parts.is_remote(target)  # the workbook that it was copied from
+        started = (kind == "oleobject" and not in_chart) or _DANGEROUS_SCHEMES.match(unquote(target))
         loaded = kind not in _LINKS or (kind in _PICTURES and not parts.is_web(target))
         if started or (loaded and parts.is_remote(target)):
             self.findings.add(Finding.EXTERNAL)

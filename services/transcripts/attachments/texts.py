@@ -56,6 +56,7 @@ _MAIL = re.compile(r"^(message-id|received|to|return-path|delivered-to):", re.IG
 _MOST_HEADERS = 32 * 1024  # characters
 # A sheet in the form SYLK, that Excel opens under any name: its first record, and one of those that may follow.
 _SYLK, _SYLK_RECORD = re.compile(r"ID;P"), re.compile(r"^(?:O;|NN;|C;[XYKER]\S|B;[XY]\d|F;\S*;)", re.MULTILINE)
+_DDE_CELL = re.compile(r"""(?:^|[;,\t"])\s?[=+@-][^;,\t\r\n|"]{0,100}[\w.]'?\|[^|\r\n!]{0,500}!['\w]""", re.MULTILINE)
 _HOST = re.compile(r"wscript\.(shell|createobject)|createobject\(\s*[\"']|new\s+activexobject", re.IGNORECASE)
 _STATEMENT = re.compile(r"[;{}()=]\s*$|^\s*(set|dim|var|let|const|function|sub|if|end)\b", re.IGNORECASE)
 _PAGE_ENDINGS = (".html", ".htm", ".xhtml", ".xht", ".shtml", ".mht", ".mhtml", ".svg", ".hta")
@@ -105,6 +106,15 @@ def recognised(text: str, name: str) -> str | None:
     if _HOST.search(beginning) and not _prose(beginning):
         return "script"
     return None
+
+
+def asks_another_program(text: str, content: bytes) -> bool:
+    """Whether a cell of this table is a formula by which a spreadsheet starts another program (DDE): `=cmd|'/c x'!A1`.
+
+    `text` may be the beginning alone; `content` is all of it.
+    """
+    wide = any(content.startswith(mark) for mark, _ in _MARKS)
+    return bool(_DDE_CELL.search(text if wide else content.decode("latin-1")))
 
 
 def _recognised_markup(text: str, first: str, name: str) -> str | None:
