@@ -49,11 +49,11 @@ async def scene(office: System, browser: Browser) -> AsyncIterator[Scene]:
     await made.close()
 
 
-async def visitor(scene: Scene, name: str, question: str = "") -> Person:
-    """A citizen in conversation with an agent."""
+async def visitor(scene: Scene, name: str, question: str = "", dot: str = "green") -> Person:
+    """A citizen in conversation with an agent; `grey`: one whom no agent has accepted yet."""
     citizen = await scene.citizen()
     await press(citizen, name, question)
-    await citizen.dot("green")
+    await citizen.dot(dot)
     return citizen
 
 
@@ -80,7 +80,7 @@ async def test_two_chats_at_once_are_told_apart_and_both_answered(scene: Scene) 
     ada = await scene.agent("ada")
     lien = await visitor(scene, "Lien", "Waar is mijn dossier?")
     await expect(ada.hook("chat-input")).to_be_visible()
-    jan = await visitor(scene, "Jan", "Hoe laat sluit u?")
+    jan = await visitor(scene, "Jan", "Hoe laat sluit u?", dot="grey")
     await expect(ada.page.locator("#chat-name")).to_have_text("Lien")
     await expect(item(ada, "Jan")).to_have_attribute("data-unread", "1")
     await expect(ada.page).to_have_title("(1) Nieuw gesprek met Jan – e-loket chat")
@@ -94,6 +94,7 @@ async def test_two_chats_at_once_are_told_apart_and_both_answered(scene: Scene) 
     await expect(ada.hook("chat-input")).to_be_focused()
     await expect(item(ada, "Jan")).to_have_attribute("data-unread", "0")
     await ada.say("Om vijf uur, Jan.")
+    await jan.dot("green")
     await lien.sees("Lien, ik kijk het na.")
     await jan.sees("Om vijf uur, Jan.")
     await lien.say("Dank u")
