@@ -3,7 +3,7 @@ import { attachmentUrl } from "./api.js";
 import { button, el, icon, keyed, text } from "./dom.js";
 import { lastReadSeq, timeline } from "./entry.js";
 import { clock, size } from "./times.js";
-import { systemWords } from "./said.js";
+import { systemWords } from "./system-messages.js";
 import { known } from "./texts.js";
 import { nameOf } from "./chat-list.js";
 

@@ -1,7 +1,7 @@
-// Mirrors services/gateway/web/agent/said.js: who did what, told to the agent.
+// Mirrors services/gateway/web/agent/system-messages.js: who did what, told to the agent.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { systemWords } from "../../services/gateway/web/agent/said.js";
+import { systemWords } from "../../services/gateway/web/agent/system-messages.js";
 import { CATALOGUES, speaker } from "../../services/gateway/web/agent/texts.js";
 
 const WHERE = { own: "an", name: "Anna", departments: new Map([["premies", "Premies en toelagen"]]) };
