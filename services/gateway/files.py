@@ -37,6 +37,7 @@ from services.tokens import Actor, Keys
 from services.tracing import begin_trace
 
 CHUNK = 64 * 1024
+KEPT_OF_NAME = 200  # characters at each end of a file's name; transcripts keeps 100 in all
 OVERHEAD = 64 * 1024  # of a multipart body beyond its file
 DISCARDED = 4  # times the largest file: read and thrown away so that a client that only writes gets to read the refusal
 DISCARDED_SECONDS = 2.0  # in which; what still comes after the answer is thrown away by the server
@@ -188,7 +189,7 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart,
             broken = error
             raise
 
-    headers = {"X-File-Name": quote(part.name, safe=""), "Content-Type": "application/octet-stream"}
+    headers = {"X-File-Name": quote(_short(part.name), safe=""), "Content-Type": "application/octet-stream"}
     try:
         response = await upstream.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
     except Unavailable as error:
@@ -197,6 +198,11 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart,
         raise passed_on(declined) from declined
     async with response:
         return Response(await response.read(), 201, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _short(name: str) -> str:
+    """A file's name without its middle where it is longer than transcripts keeps anyway, so that a header holds it."""
+    return name if len(name) <= 2 * KEPT_OF_NAME else name[:KEPT_OF_NAME] + name[-KEPT_OF_NAME:]
 
 
 async def _pass(upstream: Upstream, path: str, actor: Actor) -> Response:

@@ -50,6 +50,13 @@ async def test_a_file_passes_unchanged_with_its_name_and_sender(world: World, cl
     assert hashlib.sha256(world.others.files[CHAT]).digest() == hashlib.sha256(content).digest()
 
 
+async def test_a_name_of_any_length_passes_with_its_beginning_and_its_ending(client: aiohttp.ClientSession) -> None:
+    name = "Rekening " + "🧾" * 1_000 + ".pdf"
+    status, told = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x", name), headers=CITIZEN)
+    assert (status, told["name"][:10], told["name"][-5:]) == (201, "Rekening 🧾", "🧾.pdf")
+    assert len(told["name"]) == 400
+
+
 async def test_10_mib_are_taken_and_one_byte_more_is_not(world: World, client: aiohttp.ClientSession) -> None:
     async def upload(size: int) -> tuple[int, Any]:
         return await ask(client, "POST", f"{PATH}/attachments", data=form(b"x" * size), headers=CITIZEN)
