@@ -36,6 +36,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url
     (home / "accounts.toml").write_text(text)
     name = unique("office-")
     servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    servers["ACCEPT_LIMIT"] = "300"  # a look at a page for its accessibility may take long
     with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(home / "accounts.toml"), **servers) as running:
         yield running
     broker.remove_vhost(name)
