@@ -22,7 +22,7 @@ def operator(data: Path, *arguments: str) -> str:
     kept = {k: v for k, v in os.environ.items() if k not in OUR_VARIABLES}
     command = [sys.executable, "-m", "deploy.backup", *arguments]
     env = {**kept, "DATA_DIR": str(data)}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
