@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.clients import agent, begin, citizen, say, until_green
 from tests.e2e.faults import ready, stopped
-from tests.e2e.lasting import lasting_citizen, talking
+from tests.e2e.lasting import lasting_agent, lasting_citizen, talking
 from tests.real import Broker, System, running_broker, running_system
 
 
@@ -89,15 +89,16 @@ async def test_an_end_that_was_lost_with_it_is_told_again(place: Place, system: 
 async def test_a_chat_whose_beginning_was_lost_with_it_is_served(place: Place, system: System) -> None:
     """What the system itself says in between, as who joined, may be missing: nobody waits for its receipt."""
     base = system.base_url
-    async with agent(base), citizen(base) as visitor:
+    async with agent(base) as an, citizen(base) as visitor:
         await until_green(base)
         async with stopped(system, "transcripts"):
             assert (await visitor.start(name="Lien", question="Waar vind ik mijn attest?")).status == 201
             await asyncio.sleep(1)
             await asyncio.to_thread(place.lose)
         await ready(system)
-        someone = lasting_citizen(visitor)
-        running = asyncio.create_task(someone.run())
+        # The console is closed while the chat cannot be shown: it comes back, sees the chat and accepts it.
+        someone, console = lasting_citizen(visitor), lasting_agent(an, visitor.chat_id)
+        running = [asyncio.create_task(one.run()) for one in (someone, console)]
         began = time.monotonic()
         await someone.status(dot="green")
         await someone.shown(await someone.say("Bent u daar?"))
@@ -105,5 +106,6 @@ async def test_a_chat_whose_beginning_was_lost_with_it_is_served(place: Place, s
         shown = [m.get("event") or m["text"] for m in someone.messages()]
         assert [one for one in shown if one != "assigned"] == ["opened", "Waar vind ik mijn attest?", "Bent u daar?"]
         await someone.end()
-        running.cancel()
+        for task in running:
+            task.cancel()
         visitor.token = ""

@@ -77,6 +77,10 @@ def serving(home: Path, vhost_url: str, mongodb_url: str, replicas: int = 1, **m
         made.append(Replica(port, log, process))
     try:
         yield made
+    except BaseException:
+        for one in made:
+            print(f"{one.log.name}:", *one.log.read_text(errors="replace").splitlines()[-120:], sep="\n")
+        raise
     finally:
         for one in made:
             os.killpg(one.process.pid, signal.SIGKILL)
@@ -194,9 +198,11 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
 
 
 async def until_waiting(ear: Ear, counts: dict[str, int]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while {name: await ear.waiting(name) for name in counts} != counts:
-            await asyncio.sleep(0.05)
+    """Returns when so many messages are ready in each of these queues. Raises `AssertionError` with what was."""
+    end = time.monotonic() + PATIENCE
+    while (found := {name: await ear.waiting(name) for name in counts}) != counts:
+        assert time.monotonic() < end, f"waits: {found}, not {counts}"
+        await asyncio.sleep(0.05)
 
 
 async def test_a_fact_of_a_later_version_is_set_aside_and_replayed_after_the_upgrade(

@@ -1,11 +1,14 @@
-"""Short versions of `make soak`: several replicas, many presses, agents who vanish; the history is judged."""
+"""Short versions of `make soak`: several replicas, many presses, agents who vanish; the history is judged.
+
+What is promised in seconds is judged by `make soak`, which has the machine to itself.
+"""
 
 import random
 from collections.abc import Iterator
 
 import pytest
 
-from tests.real import Broker, System, unique
+from tests.real import PATIENCE, Broker, System, unique
 from tests.soak import losses, presses, truth
 from tests.soak.people import many_browsers
 from tests.soak.report import Report
@@ -41,17 +44,17 @@ def good(report: Report) -> None:
 async def test_presses_at_once_while_replicas_are_killed_are_all_served_and_nothing_is_untrue(
     several: System, vhost: str
 ) -> None:
-    plan = presses.Plan(60, Blows(pause=(0.5, 1.5), most=4), limit=90.0, talk=(0.1, 0.5))
+    plan = presses.Plan(60, Blows(pause=(0.5, 1.5), most=4), limit=180.0, talk=(0.1, 0.5), oldest=PATIENCE)
     good(await presses.run(several, MIXED, plan, random.Random(1), vhost))
 
 
-async def test_who_loses_his_agent_has_another_within_15_s(several: System) -> None:
+async def test_who_loses_their_agent_has_another(several: System) -> None:
     async with many_browsers() as http:
         lost = await losses.one_round(several, http, SINGLE, ["silent", "closed", "cut"], random.Random(2))
-    good(losses.report_of(lost, 0.0))
+    good(losses.report_of(lost, 0.0, PATIENCE))
     assert len(lost) == 3
 
 
 async def test_a_press_on_green_is_served_whatever_agents_do(several: System, vhost: str) -> None:
-    plan = truth.Plan(15.0, citizens=12, stays=(3.0, 10.0))
+    plan = truth.Plan(15.0, citizens=12, stays=(3.0, 10.0), oldest=PATIENCE, stale=10.0)
     good(await truth.run(several, MIXED, plan, random.Random(3), vhost))

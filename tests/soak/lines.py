@@ -18,7 +18,7 @@ from tests.soak.history import History, Visit
 SLACK = 2.0
 EPOCH_MS = 10**12  # a revision above this is a time
 EARLY = 0.1  # seconds by which two processes may differ about when something was
-AGES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 20.0)  # seconds, of a position on the screen
+AGES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 60.0)  # seconds, of a position on the screen
 Finding = tuple[str, str]  # about what, and what is wrong
 
 

@@ -26,12 +26,16 @@ RETOLD = 15.0  # seconds: who told an order late, or died before he did, is made
 
 @dataclass(frozen=True)
 class Plan:
-    """`blows`: what is killed; None for nothing. `limit`: seconds for everything."""
+    """`blows`: what is killed; None for nothing. `limit`: seconds for everything.
+
+    `oldest`: seconds that a position may stay on a screen after it was true; None for what is promised.
+    """
 
     presses: int = 1000
     blows: Blows | None = field(default_factory=Blows)
     limit: float = 600.0
     talk: tuple[float, float] = (0.3, 1.5)
+    oldest: float | None = None
 
 
 async def run(system: System, agents: Crew, plan: Plan, rng: random.Random, broker: str = "") -> Report:
@@ -49,7 +53,8 @@ async def run(system: System, agents: Crew, plan: Plan, rng: random.Random, brok
             places = await at_rest(recorder, agents)
         finally:
             await asyncio.gather(*(worker.away() for worker in workers))
-        judgement = judge(recorder.heard, agents.by_id, visits, RETOLD if plan.blows else SLACK)
+        oldest = plan.oldest or (RETOLD if plan.blows else SLACK)
+        judgement = judge(recorder.heard, agents.by_id, visits, oldest)
         report = _report(plan, agents, recorder, visits, took, strikes)
         report.judged([*judgement.violations, *places], judgement.sights)
         return report

@@ -31,13 +31,19 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds`: how long agents and citizens come. `blows`: what is killed, None for nothing."""
+    """`seconds`: how long agents and citizens come. `blows`: what is killed, None for nothing.
+
+    `oldest`: seconds that a position may stay on a screen after it was true; None for what is promised.
+    `stale`: seconds for which a page may show a colour that is not so any more.
+    """
 
     seconds: float = 600.0
     citizens: int = 40
     blows: Blows | None = None
     pause: tuple[float, float] = (0.0, 6.0)  # seconds between two visits of a citizen
     stays: tuple[float, float] = (10.0, 40.0)  # seconds that an agent is in one state
+    oldest: float | None = None
+    stale: float = STALE
 
 
 @dataclass
@@ -72,9 +78,9 @@ class Eye:
             self._news.clear()
             await self._news.wait()
 
-    def changed_around(self, began: float, ended: float) -> bool:
-        """Whether it was told anything new shortly before or after."""
-        return any(began - STALE <= at <= ended + STALE for at in self.changes)
+    def changed_around(self, began: float, ended: float, stale: float) -> bool:
+        """Whether it was told anything new in the `stale` seconds before or after."""
+        return any(began - stale <= at <= ended + stale for at in self.changes)
 
 
 @dataclass(frozen=True)
@@ -213,13 +219,13 @@ def report_of(plan: Plan, agents: Crew, tally: Tally, recorder: Recorder, strike
     report = Report(f"{plan.seconds:.0f} s of presses on green, {len(agents.capacity)} agents, {plan.citizens} pages")
     served = [v for v in tally.visits if v.served_at]
     unserved = [v for v in tally.visits if not v.served_at]
-    late = [r for r in tally.refusals if not r.eye.changed_around(r.began, r.answered)]
+    late = [r for r in tally.refusals if not r.eye.changed_around(r.began, r.answered, plan.stale)]
     waits = [v.served_at - v.presses[-1].answered for v in served if v.served_at]
     lost = [v for v in served if _was_lost(v)]
     rows: list[Sequence[object]] = [
         ["201, with an agent", len(served)],
         ["201, ended without an agent (goal 0)", len(unserved)],
-        [f"409 within {STALE:.0f} s of a change", len(tally.refusals) - len(late)],
+        [f"409 within {plan.stale:.0f} s of a change", len(tally.refusals) - len(late)],
         ["409 later (goal 0)", len(late)],
         *([f"{status}, tried again", n] for status, n in sorted(tally.others.items())),
     ]
@@ -236,7 +242,8 @@ def report_of(plan: Plan, agents: Crew, tally: Tally, recorder: Recorder, strike
         ["machine", load()],
     ]
     report.tables.append(table(["run", ""], facts))
-    judgement = judge(recorder.heard, agents.by_id, tally.visits, RETOLD if plan.blows else SLACK)
+    oldest = plan.oldest or (RETOLD if plan.blows else SLACK)
+    judgement = judge(recorder.heard, agents.by_id, tally.visits, oldest)
     report.judged(judgement.violations, judgement.sights)
     report.faults += [f"201 without an agent: {_outcome(v)}" for v in unserved]
     report.faults += [f"409 with no change near: pressed at {r.began:.1f}" for r in late]
