@@ -40,19 +40,31 @@ def given_up_is_failure() -> Iterator[None]:
     """Raises `ConnectionError` where a library says in its own way that the connection is lost.
 
     It cancels whatever still waits on a connection that it gives up, in whichever task that is; or it raises a
-    `RuntimeError` with one of the known texts. A cancellation that somebody asked for passes, as does any other error.
+    `RuntimeError` with one of the known texts. A cancellation that somebody asked for passes, as does any other error;
+    one that the library swallowed, by raising another error or by returning, is raised here.
     """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except asyncio.CancelledError:
-        task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise ConnectionError("the connection was given up") from None
-    except RuntimeError as error:
-        if isinstance(error, ChannelInvalidStateError) or not _LOST.search(str(error.args[0]) if error.args else ""):
+    except Exception as error:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        if not _says_lost(error):
             raise
         raise ConnectionError("the connection is closed") from error
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
+def _says_lost(error: Exception) -> bool:
+    if not isinstance(error, RuntimeError) or isinstance(error, ChannelInvalidStateError):
+        return False
+    return bool(error.args and _LOST.search(str(error.args[0])))
 
 
 class UnknownErrors:

@@ -213,11 +213,56 @@ def said_by_the_libraries() -> list[RuntimeError]:
     return found
 
 
-def test_what_the_libraries_say_of_a_lost_connection_is_known() -> None:
-    said = said_by_the_libraries()
+async def test_what_the_libraries_say_of_a_lost_connection_is_known() -> None:
+    said = await asyncio.to_thread(said_by_the_libraries)
     assert len(said) == 3
     for error in [*said, RuntimeError("Connection is not ready")]:
         with pytest.raises(ConnectionError), given_up_is_failure():
             raise error
     with pytest.raises(RuntimeError, match=FAULT), given_up_is_failure():
         raise RuntimeError(FAULT)
+
+
+async def test_a_link_ends_whose_cancellation_the_library_swallows(vhost_url: str) -> None:
+    """A service that is told to stop while it connects must not connect for ever."""
+    asked = asyncio.Event()
+
+    async def swallow(_: AbstractChannel) -> None:
+        asked.set()
+        await swallowing()
+
+    running = asyncio.create_task(Link(vhost_url, "swallowed", swallow).run())
+    await asyncio.wait_for(asked.wait(), 60)
+    running.cancel()
+    await asyncio.wait([running], timeout=60)
+    assert running.cancelled()
+
+
+async def swallowing(returns: bool = False) -> None:
+    """What aiormq sometimes does when it is cancelled while it connects or closes."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if not returns:
+            raise aiormq.exceptions.AMQPConnectionError("closed") from None
+
+
+@pytest.mark.parametrize("returns", [False, True])
+async def test_a_cancellation_that_the_library_swallows_is_raised(returns: bool) -> None:
+    async def work() -> None:
+        with given_up_is_failure():
+            await swallowing(returns)
+        pytest.fail("it went on")
+
+    running = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running], timeout=60)
+    assert running.cancelled()
+
+
+async def test_a_limit_that_ran_out_while_the_library_swallows_it_is_a_timeout() -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            with given_up_is_failure():
+                await swallowing()
