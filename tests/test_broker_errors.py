@@ -262,7 +262,10 @@ async def test_a_cancellation_that_the_library_swallows_is_raised(returns: bool)
 
 
 async def test_a_limit_that_ran_out_while_the_library_swallows_it_is_a_timeout() -> None:
-    with pytest.raises(TimeoutError):
+    async def work() -> None:
         async with asyncio.timeout(0.01):
             with given_up_is_failure():
                 await swallowing()
+
+    with pytest.raises(TimeoutError):
+        await work()
