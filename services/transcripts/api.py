@@ -109,7 +109,8 @@ class Desk:
         self.uploads = Uploads(store, files, settings, clock, self.checker)
         self.downloads = Places(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = Places(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
-        self.histories = Places(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE)
+        # Those of a gateway that died come to the others at once, each with their own chat: who waits costs little.
+        self.histories = Places(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 
     async def admit(self, request: Request, chat_id: str) -> Admitted:
         """Who asks, and what they may do with the chat; raises `Problem` when they may do nothing."""

@@ -17,15 +17,16 @@ class Places:
     Args:
         each: so many at a time with one key.
         total: so many at a time in all.
-        waiting: so many more with one key may wait, and in all twice `total`.
+        waiting: so many more with one key may wait.
         patience: seconds to wait at most.
+        line: so many more in all may wait; None: twice `total`.
     """
 
-    def __init__(self, each: int, total: int, waiting: int, patience: float) -> None:
+    def __init__(self, each: int, total: int, waiting: int, patience: float, line: int | None = None) -> None:
         self._each, self._waiting, self._patience = each, waiting, patience
         self._keys: dict[str, asyncio.Semaphore] = {}
         self._users: Counter[str] = Counter()
-        self._all, self._most = asyncio.Semaphore(total), 3 * total
+        self._all, self._most = asyncio.Semaphore(total), total + (2 * total if line is None else line)
 
     async def take(self, key: str) -> Callable[[], None]:
         """A place; what is returned gives it back, and may be called again. Raises `NoPlace`."""

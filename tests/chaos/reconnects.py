@@ -54,14 +54,11 @@ class Person:
     welcomes: list[float] = field(default_factory=list)
     met: list[str] = field(default_factory=list)
     tries: int = 0
-    moved: bool = False  # he has left the gateway that he was on at first
 
-    async def stay(self, first: str, then: str, rng: random.Random) -> None:
-        """Connects to `first`, and whenever that is lost to `then`."""
-        url = first
+    async def stay(self, first: str, then: str, dead: asyncio.Event, rng: random.Random) -> None:
+        """Connects to `first`, again whenever it is lost, and from when that is `dead` on to `then`."""
         while True:
-            code = await self._once(url)
-            url, self.moved = then, True
+            code = await self._once(then if dead.is_set() else first)
             self.met.append(str(code))
             soon = code == 1012 and self.tries == 0
             most = RESTART_JITTER if soon else min(LONG_DELAY, FIRST_DELAY * 2**self.tries)
@@ -191,9 +188,9 @@ async def play(system: System, number: int, rng: random.Random, limit: float = 1
         await talk.quiet()  # from here on they only speak when they are asked to
         people = await opened(system, number)
         there, anywhere = (f"{url.replace('http', 'ws', 1)}/ws/citizen" for url in (system.url(DIES), system.base_url))
-        tasks = []
+        tasks, dead = [], asyncio.Event()
         for person in people:
-            tasks.append(asyncio.create_task(person.stay(there, anywhere, random.Random(rng.random()))))
+            tasks.append(asyncio.create_task(person.stay(there, anywhere, dead, random.Random(rng.random()))))
             await asyncio.sleep(COME_EVERY)
         await until(lambda: all(p.welcomes for p in people), limit)
         there_now = sum(bool(p.welcomes) for p in people)
@@ -203,18 +200,18 @@ async def play(system: System, number: int, rng: random.Random, limit: float = 1
         before = cpu(system)
         async with watching(system, talk) as seen:
             await asyncio.sleep(1)
-            struck = [p for p in people if not p.moved]
             killed = time.monotonic()
+            dead.set()
             strike(system, DIES)
-            await until(lambda: all(p.welcomes[-1] > killed for p in struck), limit)
+            await until(lambda: all(p.welcomes[-1] > killed for p in people), limit)
             used = {name: t - before[name] if t > before.get(name, t) else t for name, t in cpu(system).items()}
             await until(lambda: len(seen.turns) > 1, limit)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    first = [next((w - killed for w in p.welcomes if w > killed), None) for p in struck]
+    first = [next((w - killed for w in p.welcomes if w > killed), None) for p in people]
     back = sorted(at for at in first if at is not None)
-    return Outcome(back, len(struck), Counter(what for p in people for what in p.met), seen, used)
+    return Outcome(back, len(people), Counter(what for p in people for what in p.met), seen, used)
 
 
 async def until(condition: Callable[[], object], limit: float) -> None:

@@ -24,8 +24,16 @@ class Place:
 
     def lose(self) -> None:
         """The broker is killed and comes back at the same address with nothing in it."""
+        self.kill()
+        self.begin_anew()
+
+    def kill(self) -> None:
+        """The broker is killed, and its disks are gone."""
         self._running.__exit__(None, None, None)
         shutil.rmtree(self.home / "broker" / "mnesia")
+
+    def begin_anew(self) -> None:
+        """The broker comes back at the same address with nothing in it."""
         self._running = running_broker(self.home)
         self.broker = self._running.__enter__()
 
@@ -87,14 +95,18 @@ async def test_an_end_that_was_lost_with_it_is_told_again(place: Place, system: 
 
 
 async def test_a_chat_whose_beginning_was_lost_with_it_is_served(place: Place, system: System) -> None:
-    """What the system itself says in between, as who joined, may be missing: nobody waits for its receipt."""
+    """Transcripts has it from the broker and cannot yet tell anybody that it is stored.
+
+    What the system itself says in between, as who joined, may be missing: nobody waits for its receipt.
+    """
     base = system.base_url
     async with agent(base) as an, citizen(base) as visitor:
         await until_green(base)
         async with stopped(system, "transcripts"):
             assert (await visitor.start(name="Lien", question="Waar vind ik mijn attest?")).status == 201
             await asyncio.sleep(1)
-            await asyncio.to_thread(place.lose)
+            await asyncio.to_thread(place.kill)
+        await asyncio.to_thread(place.begin_anew)
         await ready(system)
         # The console is closed while the chat cannot be shown: it comes back, sees the chat and accepts it.
         someone, console = lasting_citizen(visitor), lasting_agent(an, visitor.chat_id)

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Agent, Citizen, Socket, citizen, http_client, new_id, pair, say
+from tests.e2e.clients import Agent, Citizen, Socket, citizen, http_client, new_id, pair, say, until_green
 from tests.presence.conftest import HASH
 from tests.real import System, running_system
 
@@ -176,6 +176,7 @@ async def test_who_passed_a_chat_on_reads_it_up_to_then_and_a_question_is_read_b
     async with cast(offices.base_url) as people:
         an, bert, path = people.agents["an"], people.agents["bert"], "/api/chats/{A}/transcript?format=json"
         await bert.connect()
+        await until_green(offices.base_url)  # a colleague who can take a chat
         before = await say(people.sockets["A"], "voor de overdracht")
         await an.socket.expect("message", id=before["id"])
         await an.socket.send(type="transfer", chat_id=people.ids["A"], to={"agent": bert.id}, note="een nota")
