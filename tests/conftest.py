@@ -1,6 +1,7 @@
 """Fixtures for every test: a real broker, a real database, the whole system. Started when first asked for."""
 
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from tests.one_service import Process
 from tests.real import STARTED, Broker, System, patient, running_broker, running_database, running_system, unique
 from tests.rollout.versions import NoHistory, Version, former
+from tests.shared_systems import KINDS, SharedSystems
 
 # How long an example takes depends on what else the machine does: no reason to fail.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +23,35 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 LAST_LINES = 120
+SHARED = SharedSystems()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that share a system come one after the other, so that none stands idle beside other tests."""
+    kinds = _kinds_by_module(items)
+
+    def place(item: pytest.Item) -> int:
+        shared = kinds[item.path]
+        return next((n for n, kind in enumerate(KINDS) if kind in shared), len(KINDS))
+
+    items.sort(key=place)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop what the module of this test does not share."""
+    SHARED.enter(item.path, lambda: _kinds_by_module(item.session.items)[item.path])
+
+
+def pytest_sessionfinish() -> None:
+    """Stop what is still shared."""
+    SHARED.keep(())
+
+
+def _kinds_by_module(items: list[pytest.Item]) -> dict[Path, set[str]]:
+    found: dict[Path, set[str]] = defaultdict(set)
+    for item in items:
+        found[item.path].update(set(KINDS) & set(getattr(item, "fixturenames", ())))
+    return found
 
 
 @pytest.hookimpl(wrapper=True)
@@ -100,11 +131,17 @@ def former_version(tmp_path_factory: pytest.TempPathFactory) -> Version:
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def shared_systems() -> SharedSystems:
+    """The systems that modules share."""
+    return SHARED
+
+
+@pytest.fixture(scope="module")
+def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory) -> System:
     """The whole system as `make run` starts it: always open, no abuse limits, `an`, `bert` and eight more agents."""
-    home: Path = tmp_path_factory.mktemp("system")
-    with running_system(home, RATE_LIMITS="off", DEMO_AGENTS="8") as running:
-        yield running
+    return shared_systems.get(
+        "system", lambda: running_system(tmp_path_factory.mktemp("system"), RATE_LIMITS="off", DEMO_AGENTS="8")
+    )
 
 
 @pytest.fixture

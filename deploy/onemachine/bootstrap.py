@@ -27,9 +27,13 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requirements.json"
 CHECKOV = VENV / "checkov"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
-# How many files at a time: those that run whole systems, each with a broker and a database, load the machine most.
-WHOLE_SYSTEMS = ("tests/e2e", "tests/deploy", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
-SUITES = (("4", tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)), ("2", WHOLE_SYSTEMS))
+# How many files at a time: those that run whole systems, each with a broker and a database, load the machine most. They
+# run in the order of `tests/conftest.py`, which keeps those that share a system together.
+WHOLE_SYSTEMS = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale", "tests/deploy")
+SUITES = (
+    ("4", tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)),
+    ("2", ("--no-loadscope-reorder", *WHOLE_SYSTEMS)),
+)
 LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
 LINTERS = (
     ("-m", "ruff", "check"),
