@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,12 +28,14 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requirements.json"
 CHECKOV = VENV / "checkov"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
-# How many files at a time: those that run whole systems, each with a broker and a database, load the machine most. They
-# run in the order of `tests/conftest.py`, which keeps those that share a system together.
-WHOLE_SYSTEMS = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale", "tests/deploy")
-SUITES = (
-    ("4", tuple("--ignore=" + folder for folder in WHOLE_SYSTEMS)),
-    ("2", ("--no-loadscope-reorder", *WHOLE_SYSTEMS)),
+# Each stage is done before the next one begins; its suites run beside each other: how many files at a time, and which.
+# What kills or measures whole systems runs one file at a time, beside browsers, which wait for most of the time.
+BROWSER = "tests/e2e/browser"
+HEAVY = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
+LIGHT = (BROWSER, "tests/deploy")
+STAGES = (
+    (("4", tuple("--ignore=" + folder for folder in (*HEAVY, *LIGHT))),),
+    (("3", ("--no-loadscope-reorder", *LIGHT)), ("1", (*HEAVY, "--ignore=" + BROWSER))),
 )
 LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
 LINTERS = (
@@ -99,16 +102,40 @@ def test() -> None:
     package("nodejs", debian.has_node(), "the tests of the browser's code need node 18 or later")
     manifests_tools()
     chosen = os.environ.get("PYTEST_ARGS", "").split()
-    commands = [
-        (python(), "-m", "pytest", "-n", files, "--dist", "loadfile", *arguments)
-        for files, arguments in ((("2", tuple(chosen)),) if chosen else SUITES)
+    stages = [
+        [(python(), "-m", "pytest", "-n", files, "--dist", "loadfile", *arguments) for files, arguments in stage]
+        for stage in (((("2", tuple(chosen)),),) if chosen else STAGES)
     ]
     web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
     if web:
-        commands.append((shutil.which("node") or "node", "--test", *web))
-    failed = [status for status in map(subprocess.call, commands) if status != 0]
+        stages.append([(shutil.which("node") or "node", "--test", *web)])
+    failed = [status for stage in stages for status in beside_each_other(stage) if status != 0]
     if failed:
         sys.exit(failed[0] if failed[0] > 0 else 1)
+
+
+def beside_each_other(commands: list[tuple[str, ...]]) -> list[int]:
+    """The statuses of these commands, run at the same time; what all but the first print is shown at the end."""
+    shown, *others = commands
+    running = []
+    for command in others:
+        output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed when it is shown
+        running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), output))
+    try:
+        statuses = [subprocess.call(shown)]
+        statuses += [process.wait() for process, _ in running]
+    except BaseException:
+        for process, _ in running:
+            process.terminate()
+            process.wait()
+        raise
+    sys.stdout.flush()
+    for _, output in running:
+        output.seek(0)
+        shutil.copyfileobj(output, sys.stdout.buffer)
+        output.close()
+    sys.stdout.flush()
+    return statuses
 
 
 def long_run(name: str) -> None:

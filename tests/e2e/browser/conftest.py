@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.e2e.browser.networks import Network, network
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
 from tests.real import System
 
@@ -25,4 +26,21 @@ async def scene(system: System, browser: Browser) -> AsyncIterator[Scene]:
     made = Scene(system.base_url, browser)
     yield made
     await asyncio.to_thread(system.wait_ready)
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def between(system: System) -> AsyncIterator[Network]:
+    """A network between browsers and the server, which lets through what a test says."""
+    async with network(system.base_url) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def networked(system: System, browser: Browser, between: Network) -> AsyncIterator[Scene]:
+    """People whose browsers reach the server through that network alone."""
+    made = Scene(between.base, browser)
+    yield made
+    await asyncio.to_thread(system.wait_ready)
+    between.upgrades, between.answers, between.slow = "pass", {}, set()
     await made.close()

@@ -218,3 +218,42 @@ async def test_a_supervisor_reads_why_an_agent_got_a_chat_and_others_do_not(scen
     await expect(sara.page.get_by_text("Er zijn nog geen toewijzingen.")).to_be_visible()
     await sara.hook("overview-back").click()
     await expect(sara.hook("open-assignments")).to_have_attribute("aria-expanded", "false")
+
+
+async def test_an_abuser_is_blocked_with_a_reason_and_told_so(scene: Scene) -> None:
+    """From the dialog of ending, by the keyboard; a reason is asked for, and the citizen's next press is refused."""
+    ada = await scene.agent("ada")
+    citizen = await visitor(scene, "Lien", "Scheldwoorden")
+    await expect(ada.hook("chat-input")).to_be_visible()
+    await ada.hook("chat-close").click()
+    await ada.hook("close-and-block").click()
+    await expect(ada.page.get_by_role("dialog")).to_contain_text("Lien kan een tijd geen nieuw gesprek beginnen.")
+    assert await problems(ada.page) == []
+
+    await ada.hook("block-confirm").click()
+    await expect(ada.hook("block-reason")).to_be_focused()
+    await expect(ada.page.get_by_role("alert").get_by_text("Vul een reden in.")).to_be_visible()
+    await ada.hook("block-15").check()
+    await ada.hook("block-address").uncheck()  # the other tests come from the same address
+    await ada.hook("block-reason").fill("Scheldt")
+    await ada.hook("block-reason").press("Tab")
+    await ada.hook("block-confirm").press("Enter")
+    await citizen.dot("red")
+    await expect(ada.hook("dismiss")).to_be_visible()
+
+    citizen.expects("403")
+    await citizen.hook("chat-restart").click()
+    await citizen.hook("start-submit").click()
+    await expect(citizen.page.get_by_role("alert").filter(has_text="tijdelijk geen chat")).to_be_visible()
+    await expect(citizen.hook("chat-dot")).to_have_count(0)
+
+
+async def test_logging_out_everywhere_ends_the_other_browser_too(scene: Scene) -> None:
+    ada, elsewhere = await scene.agent("ada"), await scene.agent("ada")
+    await ada.page.locator("details.menu summary").click()
+    await ada.hook("logout-everywhere").click()
+    await expect(ada.page.get_by_role("dialog")).to_contain_text("op elk toestel")
+    await ada.hook("confirm").click()
+    await expect(ada.page.get_by_text("U bent afgemeld.")).to_be_visible()
+    elsewhere.expects("401")
+    await expect(elsewhere.page.get_by_text("Uw sessie is beëindigd.")).to_be_visible()

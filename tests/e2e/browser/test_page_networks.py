@@ -1,0 +1,134 @@
+"""The button and the info sheet on a network that fails: what an open page shows, and that it comes back by itself.
+
+Promises in seconds are held by tests/web, with a clock that the test moves.
+"""
+
+import time
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.browser.networks import Network, answer
+from tests.e2e.browser.people import PHONE, Scene, until
+from tests.e2e.browser.test_accessibility import problems
+from tests.e2e.browser.test_networks import LOUD, other_ways
+from tests.e2e.clients import agent
+from tests.real import System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+GUARD_MS = 120_000  # an info sheet is looked at every 40 s
+
+
+# ── a server that is gone ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["down", "frozen", "portal"])
+async def test_an_open_page_is_blue_within_15_s_with_the_ways_that_it_has_and_comes_back_by_itself(
+    networked: Scene, between: Network, system: System, how: str
+) -> None:
+    async with agent(system.base_url):
+        citizen = await networked.citizen(size=PHONE)
+        citizen.expects(*LOUD)
+        await citizen.button("green")
+        began = time.monotonic()
+        if how == "frozen":
+            between.freeze()
+        else:
+            await between.down()
+        if how == "portal":
+            between.answers = {f"GET /api/button{path}": answer("200 OK") for path in ("", "/events")}
+            await between.up()
+        await citizen.button("blue")
+        took = time.monotonic() - began
+        print(f"\n{how}: blue after {took:.1f} s")
+        launcher = citizen.hook("chat-button")
+        await expect(launcher).to_contain_text("Telefoon: +32 2 555 01 00")
+        await launcher.click()
+        await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
+        await other_ways(citizen, "chat-reach")
+        if how == "down":
+            assert not await problems(citizen.page)
+        await citizen.page.keyboard.press("Escape")
+        await expect(citizen.hook("chat-reach")).to_be_hidden()
+        between.answers = {}
+        between.thaw()
+        if how == "down":
+            await between.up()
+        await expect(launcher).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+
+
+async def test_a_page_that_was_never_told_a_button_shows_it_as_unknown_and_asks_on(
+    networked: Scene, between: Network, system: System
+) -> None:
+    between.answers = {f"GET /api/button{path}": answer("502 Bad Gateway") for path in ("", "/events")}
+    citizen = await networked.citizen()
+    citizen.expects(*LOUD)
+    await citizen.button("blue")
+    launcher = citizen.hook("chat-button")
+    await launcher.click()
+    await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
+    await expect(citizen.hook("chat-reach").get_by_role("link", name="Bekijk de infofiche")).to_be_visible()
+    async with agent(system.base_url):
+        between.answers = {}
+        await expect(launcher).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+
+
+async def test_a_proxy_that_keeps_back_the_stream_hides_no_change_for_long(
+    networked: Scene, between: Network, system: System
+) -> None:
+    between.slow = {"/api/button/events"}
+    citizen = await networked.citizen()
+    await citizen.button("blue")
+    async with agent(system.base_url):
+        await citizen.button("green")
+        citizen.expects(*LOUD)
+        await between.down()
+        await citizen.button("blue")
+        await between.up()
+        await expect(citizen.hook("chat-button")).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+
+
+async def test_a_press_on_a_page_whose_server_is_gone_says_what_else_there_is(
+    networked: Scene, between: Network, system: System
+) -> None:
+    async with agent(system.base_url):
+        citizen = await networked.citizen()
+        citizen.expects(*LOUD)
+        await citizen.button("green")
+        await citizen.hook("chat-button").click()
+        await citizen.page.locator("textarea#question").fill("Wat ik al schreef")
+        await between.down()
+        await citizen.hook("start-submit").click()
+        await expect(citizen.page.get_by_role("alert")).to_contain_text("De chatdienst antwoordt niet.")
+        await other_ways(citizen, "alert")
+        await expect(citizen.page.locator("textarea#question")).to_have_value("Wat ik al schreef")
+        await between.up()
+
+
+@pytest.mark.parametrize("how", ["down", "frozen"])
+async def test_the_info_sheet_says_that_it_is_no_longer_live_and_is_again_later(
+    networked: Scene, between: Network, system: System, how: str
+) -> None:
+    reader = await networked.citizen("/infofiche/algemeen?lang=nl")
+    reader.expects(*LOUD)
+    state, not_live = reader.page.locator("#state"), reader.page.locator("#not-live")
+    await expect(state).to_have_attribute("data-colour", "blue")
+    await expect(not_live).to_be_hidden()
+    await until(lambda: _listens(between))
+    if how == "frozen":
+        between.freeze()
+    else:
+        await between.down()
+    await expect(not_live).to_be_visible(timeout=GUARD_MS)
+    await expect(not_live).to_contain_text("wordt nu niet bijgewerkt")
+    async with agent(system.base_url):
+        between.thaw()
+        if how == "down":
+            await between.up()
+        await expect(state).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+        await expect(not_live).to_be_hidden()
+
+
+async def _listens(between: Network) -> bool:
+    return "GET /api/button/events" in between.requests
