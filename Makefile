@@ -1,13 +1,13 @@
-# One word for each thing to do; `make help` lists them. The work is done by deploy/onemachine/bootstrap.py,
+# One word for each thing to do; `make help` lists them. The work is done by deploy/local/bootstrap.py,
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test soak chaos rollout bench scale manifests dead-letters calendar backup restore lint docs check clean
+.PHONY: help run test test-unit soak chaos rollout bench scale manifests dead-letters calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
 	echo "refused: there is no $(PYTHON); install Python 3.11 or later (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; exit 1; }; \
-exec $(PYTHON) deploy/onemachine/bootstrap.py
+exec $(PYTHON) deploy/local/bootstrap.py
 endef
 
 help:  ## this list
@@ -18,6 +18,9 @@ run:  ## the whole system on this machine, until Ctrl-C; REPLICAS=3 runs three o
 
 test:  ## every test: Python, browser, JavaScript
 	$(bootstrap) test
+
+test-unit:  ## the tests that need nothing but Python: no broker, no database, no browser
+	$(bootstrap) test-unit
 
 soak:  ## the long runs against several replicas; SOAK_ARGS are handed on
 	$(bootstrap) soak

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.one_service import Process
-from tests.real import STARTED, Broker, System, patient, running_broker, running_database, running_system, unique
+from tests.real import ROOT, STARTED, Broker, System, patient, running_broker, running_database, running_system, unique
 from tests.rollout.versions import NoHistory, Version, former
 from tests.shared_systems import KINDS, SharedSystems
 
@@ -24,10 +24,22 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LAST_LINES = 120
 SHARED = SharedSystems()
+OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database"}
+"""Fixtures that start a broker, a database or a browser, or need the project's history."""
+WHOLE = {"e2e", "deploy", "chaos", "rollout", "bench", "scale"}
+"""Folders whose tests run programs of Debian, or whole systems."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that share a system come one after the other, so that none stands idle beside other tests."""
+    """Mark what needs more than Python, and put those that share a system one after the other.
+
+    None of the shared systems stands idle beside other tests then.
+    """
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in WHOLE or OUTSIDE & set(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
     kinds = _kinds_by_module(items)
 
     def place(item: pytest.Item) -> int:

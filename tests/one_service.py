@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from deploy.onemachine import ports
+from deploy.local import ports
 from tests.real import OUR_VARIABLES, ROOT, wait_for
 
 SECRET = "sixteen characters or more"
@@ -20,10 +20,10 @@ SECRET = "sixteen characters or more"
 PROGRAM = """
 import asyncio, logging, os, structlog
 from pydantic import BaseModel
-from services.chassis import Service, run
-from services.database import open_database
-from services.settings import Settings
-from services.tracing import begin_trace
+from services.common.runtime.service import Service, run
+from services.common.mongo.client import open_database
+from services.common.config.settings import Settings
+from services.common.observability.tracing import begin_trace
 
 log = structlog.get_logger()
 PRIVATE = "An Peeters wrote"

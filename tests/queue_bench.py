@@ -1,4 +1,4 @@
-"""A durable queue on a real broker, and the consumers of `services/consuming.py` on it."""
+"""A durable queue on a real broker, and the consumers of `services/common/messaging/consumer.py` on it."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,18 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from services import consuming, topology
-from services.broker import declare_topology
-from services.consuming import Consumers
-from services.contracts import Fact, Party, ReadShown, encode
+from services.common.events.codec import encode
+from services.common.events.event import Event
+from services.common.events.messages import ReadShown
+from services.common.events.types import Party
+from services.common.messaging import consumer, topology
+from services.common.messaging.connection import declare_topology
+from services.common.messaging.consumer import Consumers
 from tests.real import PATIENCE
 from tests.samples import CHAT
 
-QUEUE = topology.Queue("test.facts", ("read.shown",))
-HURTING = topology.Queue("test.facts", ("read.shown",), {"x-delivery-limit": 2})
+QUEUE = topology.Queue("test.events", ("read.shown",))
+HURTING = topology.Queue("test.events", ("read.shown",), {"x-delivery-limit": 2})
 
 
 @dataclass
@@ -78,7 +81,7 @@ async def bench(url: str, queue: topology.Queue = QUEUE) -> AsyncIterator[Bench]
 
 @contextlib.asynccontextmanager
 async def consumed(
-    made: Bench, handler: Callable[[Fact], Awaitable[None]], queue: topology.Queue = QUEUE, **options: int
+    made: Bench, handler: Callable[[Event], Awaitable[None]], queue: topology.Queue = QUEUE, **options: int
 ) -> AsyncIterator[Consumers]:
     """The queue is consumed by `handler` while the context is open."""
     consumers = made.consumers
@@ -102,16 +105,16 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = PATIE
         await asyncio.sleep(0.01)
 
 
-def facts(number: int, first: int = 1) -> list[bytes]:
+def events(number: int, first: int = 1) -> list[bytes]:
     return [encode(ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id="an", seq=first + i)) for i in range(number)]
 
 
-def seq(fact: Fact) -> int:
-    assert isinstance(fact, ReadShown)
-    return fact.seq
+def seq(event: Event) -> int:
+    assert isinstance(event, ReadShown)
+    return event.seq
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fifth of the delays before a message is given back, and quick probes."""
-    monkeypatch.setattr(consuming, "FIRST_DELAY", 0.2)
-    monkeypatch.setattr(consuming, "PROBE_INTERVAL", 0.05)
+    monkeypatch.setattr(consumer, "FIRST_DELAY", 0.2)
+    monkeypatch.setattr(consumer, "PROBE_INTERVAL", 0.05)

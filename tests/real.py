@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from deploy.onemachine import broker, database, ports, processes
-from deploy.onemachine.processes import Program
-from deploy.onemachine.settings import SERVICES, port_variable
+from deploy.local import embedded_mongodb, ports, processes, rabbitmq
+from deploy.local.processes import Program
+from deploy.local.settings import SERVICES, port_variable
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,7 +58,7 @@ STARTED: "list[System]" = []
 class Broker:
     """A running private RabbitMQ node with its management API."""
 
-    node: broker.Node
+    node: rabbitmq.Node
     management: str
 
     @property
@@ -69,7 +69,7 @@ class Broker:
     def make_vhost(self, name: str) -> str:
         """A new, empty virtual host; its AMQP address, with the short heartbeat of `make run`."""
         self.api("PUT", f"/api/vhosts/{name}")
-        self.api("PUT", f"/api/permissions/{name}/{broker.USER}", {"configure": ".*", "write": ".*", "read": ".*"})
+        self.api("PUT", f"/api/permissions/{name}/{rabbitmq.USER}", {"configure": ".*", "write": ".*", "read": ".*"})
         return self.node.url.replace("/?", f"/{name}?")
 
     def remove_vhost(self, name: str) -> None:
@@ -78,7 +78,7 @@ class Broker:
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         """Call RabbitMQ's management API, e.g. to look at queues; the JSON of its answer, or None."""
-        token = base64.b64encode(f"{broker.USER}:{self.node.password}".encode()).decode()
+        token = base64.b64encode(f"{rabbitmq.USER}:{self.node.password}".encode()).decode()
         headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.management + path, data, headers, method=method)
@@ -103,13 +103,13 @@ def brisk(amqp_url: str) -> str:
 @contextlib.contextmanager
 def running_broker(home: Path) -> Iterator[Broker]:
     """A private broker while the context is open; it is killed at the end, since nobody needs its data again."""
-    sbin = broker.find_sbin()
+    sbin = rabbitmq.find_sbin()
     assert sbin is not None, "rabbitmq-server is not installed: `make test` sees to it"
     home.mkdir(parents=True, exist_ok=True)
-    chosen = ports.remembered(home / "ports.json", (*broker.PORT_NAMES, "management"))
-    node = broker.prepare(home / "broker", sbin, chosen, ("rabbitmq_management",), chosen["management"])
+    chosen = ports.remembered(home / "ports.json", (*rabbitmq.PORT_NAMES, "management"))
+    node = rabbitmq.prepare(home / "broker", sbin, chosen, ("rabbitmq_management",), chosen["management"])
     management = f"http://127.0.0.1:{chosen['management']}"
-    with running(broker.programs(node, home / "broker.log")):
+    with running(rabbitmq.programs(node, home / "broker.log")):
         yield Broker(node, management)
 
 
@@ -118,8 +118,8 @@ def running_database(home: Path) -> Iterator[str]:
     """The embedded MongoDB-protocol server while the context is open; gives its URL."""
     home.mkdir(parents=True, exist_ok=True)
     port = ports.pick()
-    with running([database.program(home / "database", port, home / "database.log")]):
-        yield database.url(port)
+    with running([embedded_mongodb.program(home / "database", port, home / "database.log")]):
+        yield embedded_mongodb.url(port)
 
 
 @contextlib.contextmanager
@@ -214,7 +214,7 @@ def start_system(home: Path, command: str | None = None, **variables: str) -> Sy
     arguments = ["--command", command] if command else []
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.onemachine", *arguments],
+            [sys.executable, "-m", "deploy.local", *arguments],
             cwd=ROOT,
             env=environ,
             stdin=subprocess.DEVNULL,

@@ -1,21 +1,24 @@
-"""One sample of every fact: the object that its golden file in `tests/golden/` must decode to."""
+"""One sample of every event: the object that its golden file in `tests/golden/` must decode to."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from services import contracts as c
-from services.contracts import AnyFact, Fact
+from services.common.events import agents, chats, messages, places, presence, types
+from services.common.events.codec import AnyEvent
+from services.common.events.event import Event
 
 GOLDEN = Path(__file__).parent / "golden"
 CHAT, OTHER_CHAT = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
 AN, BERT = "agent-an", "agent-bert"
 GATEWAY = "3f1d7a52-8f4c-4a3e-b1de-6f0c2d9a7b11"
-FACT_TYPES: dict[str, type[Fact]] = {kind.model_fields["type"].default: kind for kind in get_args(get_args(AnyFact)[0])}
+EVENT_TYPES: dict[str, type[Event]] = {
+    kind.model_fields["type"].default: kind for kind in get_args(get_args(AnyEvent)[0])
+}
 
 
 def golden(type_: str) -> bytes:
-    """The golden sample of this fact type, as it stands in the repository."""
+    """The golden sample of this event type, as it stands in the repository."""
     return (GOLDEN / f"{type_}.json").read_bytes()
 
 
@@ -23,7 +26,7 @@ def _at(hour: int, minute: int = 0, second: int = 0, microsecond: int = 0, day: 
     return datetime(2026, 11, day, hour, minute, second, microsecond, tzinfo=UTC)
 
 
-def _together() -> list[Fact]:
+def _together() -> list[Event]:
     """Several in one broker message; what stands alone elsewhere, and a neighbour."""
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     file = "66666666-7777-4888-8999-aaaaaaaaaaaa"
@@ -32,30 +35,30 @@ def _together() -> list[Fact]:
     def told(number: str) -> dict[str, Any]:
         return {"event_id": f"7d3e{number}-52a1-4c0b-8f6e-9a1b2c3d4e5f", "occurred_at": said}
 
-    citizen = c.Sender(party=c.Party.CITIZEN, id="citizen", name="An Peeters")
+    citizen = types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters")
     question = "Goedemorgen,\nik heb een vraag over <b>artikel 3</b>."
-    attest = c.Attachment(id=file, name="attest één.pdf", size=183_204, content_type="application/pdf")
-    agent = {"party": c.Party.AGENT, "name": "An"}
+    attest = types.Attachment(id=file, name="attest één.pdf", size=183_204, content_type="application/pdf")
+    agent = {"party": types.Party.AGENT, "name": "An"}
     return [
-        c.MessagesPosted(
+        messages.MessagesPosted(
             **told("0031"),
             posted=[
-                c.MessagePosted(**told("0012"), chat_id=CHAT, id=first, sender=citizen, text=question),
-                c.MessagePosted(
+                messages.MessagePosted(**told("0012"), chat_id=CHAT, id=first, sender=citizen, text=question),
+                messages.MessagePosted(
                     **told("0112"),
                     chat_id=CHAT,
                     id=f"{first[:-1]}7",
-                    sender=c.Sender(id=AN, **agent),
+                    sender=types.Sender(id=AN, **agent),
                     attachment_id=file,
                 ),
             ],
             traces=[trace, trace.replace("736-", "737-")],
         ),
-        c.MessagesStored(
+        messages.MessagesStored(
             **told("0032"),
             chat_id=CHAT,
             entries=[
-                c.Entry(
+                types.Entry(
                     chat_id=CHAT,
                     seq=7,
                     id=f"{first[:-1]}6",
@@ -64,11 +67,11 @@ def _together() -> list[Fact]:
                     attachment=attest,
                     at=_at(8, 2, 0, 789_000),
                 ),
-                c.Entry(
+                types.Entry(
                     chat_id=f"{CHAT[:-1]}4",
                     seq=8,
                     id=first,
-                    party=c.Party.CITIZEN,
+                    party=types.Party.CITIZEN,
                     sender_id="citizen",
                     name="An Peeters",
                     text="Dank u!",
@@ -79,7 +82,7 @@ def _together() -> list[Fact]:
     ]
 
 
-def _facts() -> list[Fact]:
+def _events() -> list[Event]:
     number = iter(range(1, 100))
 
     def told() -> dict[str, Any]:
@@ -89,75 +92,78 @@ def _facts() -> list[Fact]:
         }
 
     return [
-        c.ChatOpened(
+        chats.ChatOpened(
             **told(),
             chat_id=CHAT,
             department="algemeen",
             locale="nl",
             name="An Peeters",
             question="Tot wanneer kan ik de premie aanvragen? 🏠",
-            form=c.Form(id="aanvraag-42", title="Aanvraag premie", url="https://loket.example.be/premie?stap=2"),
+            form=types.Form(id="aanvraag-42", title="Aanvraag premie", url="https://loket.example.be/premie?stap=2"),
             opened_at=_at(8, 0, 0, 100_000),
         ),
-        c.CitizenArrived(**told(), chat_id=CHAT),
-        c.CloseRequested(**told(), chat_id=CHAT, by=c.CloseReason.AGENT, agent_id=AN),
-        c.ChatAccepted(**told(), chat_id=CHAT, agent_id=AN),
-        c.ChatState(
+        chats.CitizenArrived(**told(), chat_id=CHAT),
+        chats.CloseRequested(**told(), chat_id=CHAT, by=types.CloseReason.AGENT, agent_id=AN),
+        chats.ChatAccepted(**told(), chat_id=CHAT, agent_id=AN),
+        chats.ChatState(
             **told(),
             chat_id=CHAT,
             v=4,
-            state=c.ChatStatus.ASSIGNED,
+            state=types.ChatStatus.ASSIGNED,
             turn=2,
             department="algemeen",
-            cause=c.Cause.TRANSFERRED,
+            cause=types.Cause.TRANSFERRED,
             agent_id=BERT,
             agent_name="Bert Claes",
             former_agent_id=AN,
             at=_at(8, 4, 10, 500_000),
         ),
-        c.QueueChanged(**told(), department="algemeen", revision=17, order=[CHAT, OTHER_CHAT]),
-        c.PlaceWanted(**told(), chat_id=CHAT, turn=2, department="algemeen", locale="fr", agent_id=BERT),
-        c.PlaceClaimed(**told(), chat_id=CHAT, turn=2, agent_id=BERT, agent_name="Bert Claes"),
-        c.PlaceReleased(**told(), chat_id=CHAT, turn=2, agent_id=BERT, reason=c.ReleaseReason.AGENT_GONE),
-        c.PlacesChanged(**told(), department="algemeen", free=3, revision=1795420800123),
-        c.AcceptOverdue(**told(), chat_id=CHAT, turn=2, agent_id=BERT),
-        c.StateRequested(**told(), agent_id=AN, state=c.AgentState.PAUSED),
-        c.AgentChanged(**told(), agent_id=AN, v=9, online=True, state=c.AgentState.PAUSED, cause="request"),
-        c.SessionEnded(**told(), agent_id=AN, session_id="5e0a7a1e-9f0b-4d55-8a6b-d1c2b3a49586"),
-        c.ButtonChanged(
+        chats.QueueChanged(**told(), department="algemeen", revision=17, order=[CHAT, OTHER_CHAT]),
+        places.PlaceWanted(**told(), chat_id=CHAT, turn=2, department="algemeen", locale="fr", agent_id=BERT),
+        places.PlaceClaimed(**told(), chat_id=CHAT, turn=2, agent_id=BERT, agent_name="Bert Claes"),
+        places.PlaceReleased(**told(), chat_id=CHAT, turn=2, agent_id=BERT, reason=types.ReleaseReason.AGENT_GONE),
+        places.PlacesChanged(**told(), department="algemeen", free=3, revision=1795420800123),
+        chats.AcceptOverdue(**told(), chat_id=CHAT, turn=2, agent_id=BERT),
+        agents.StateRequested(**told(), agent_id=AN, state=types.AgentState.PAUSED),
+        agents.AgentChanged(**told(), agent_id=AN, v=9, online=True, state=types.AgentState.PAUSED, cause="request"),
+        agents.SessionEnded(**told(), agent_id=AN, session_id="5e0a7a1e-9f0b-4d55-8a6b-d1c2b3a49586"),
+        agents.ButtonChanged(
             **told(),
             department="algemeen",
-            colour=c.ButtonColour.BLUE,
-            reason=c.ButtonReason.CLOSED,
+            colour=types.ButtonColour.BLUE,
+            reason=types.ButtonReason.CLOSED,
             opens_at=_at(8, day=24),
             revision=1795420800456,
         ),
-        c.GatewayConnections(
+        presence.GatewayConnections(
             **told(),
             incarnation=GATEWAY,
             counter=31,
-            agents=[c.AgentConnection(agent_id=AN, silent_for=0.25), c.AgentConnection(agent_id=BERT, silent_for=3.5)],
+            agents=[
+                types.AgentConnection(agent_id=AN, silent_for=0.25),
+                types.AgentConnection(agent_id=BERT, silent_for=3.5),
+            ],
             chats=[CHAT],
         ),
-        c.ListenerEcho(**told(), listener="presence-91c4", counter=12),
-        c.MessagePosted(
+        presence.ListenerEcho(**told(), listener="presence-91c4", counter=12),
+        messages.MessagePosted(
             **told(),
             chat_id=CHAT,
             id="11111111-2222-4333-8444-555555555555",
-            sender=c.Sender(party=c.Party.CITIZEN, id="citizen", name="An Peeters"),
+            sender=types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters"),
             text="Goedemorgen,\nik heb een vraag over <b>artikel 3</b>.",
         ),
-        c.MessageStored(
+        messages.MessageStored(
             **told(),
             chat_id=CHAT,
-            entry=c.Entry(
+            entry=types.Entry(
                 chat_id=CHAT,
                 seq=7,
                 id="11111111-2222-4333-8444-555555555556",
-                party=c.Party.AGENT,
+                party=types.Party.AGENT,
                 sender_id=AN,
                 name="An",
-                attachment=c.Attachment(
+                attachment=types.Attachment(
                     id="66666666-7777-4888-8999-aaaaaaaaaaaa",
                     name="attest één.pdf",
                     size=183_204,
@@ -166,14 +172,14 @@ def _facts() -> list[Fact]:
                 at=_at(8, 2, 0, 789_000),
             ),
         ),
-        c.MessageRefused(
+        messages.MessageRefused(
             **told(),
             chat_id=CHAT,
             id="11111111-2222-4333-8444-555555555557",
             sender_id="citizen",
-            code=c.RefusalCode.CHAT_CLOSED,
+            code=types.RefusalCode.CHAT_CLOSED,
         ),
-        c.NotePosted(
+        messages.NotePosted(
             **told(),
             chat_id=CHAT,
             id="22222222-3333-4444-8555-666666666666",
@@ -181,10 +187,10 @@ def _facts() -> list[Fact]:
             agent_name="An",
             text="Dossier loopt al sinds maart.",
         ),
-        c.NoteStored(
+        messages.NoteStored(
             **told(),
             chat_id=CHAT,
-            note=c.Note(
+            note=types.Note(
                 chat_id=CHAT,
                 id="22222222-3333-4444-8555-666666666666",
                 agent_id=AN,
@@ -193,14 +199,14 @@ def _facts() -> list[Fact]:
                 at=_at(8, 3),
             ),
         ),
-        c.TypingShown(**told(), chat_id=CHAT, party=c.Party.AGENT, sender_id=AN, active=True),
-        c.ReadShown(**told(), chat_id=CHAT, party=c.Party.CITIZEN, sender_id="citizen", seq=7),
-        c.CitizenPresence(**told(), chat_id=CHAT, incarnation=GATEWAY, online=True),
-        c.CitizenSilent(**told(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
-        c.CitizenStayed(**told(), chat_id=CHAT),
-        c.TransferRefused(**told(), chat_id=CHAT, agent_id=BERT),
+        messages.TypingShown(**told(), chat_id=CHAT, party=types.Party.AGENT, sender_id=AN, active=True),
+        messages.ReadShown(**told(), chat_id=CHAT, party=types.Party.CITIZEN, sender_id="citizen", seq=7),
+        messages.CitizenPresence(**told(), chat_id=CHAT, incarnation=GATEWAY, online=True),
+        messages.CitizenSilent(**told(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
+        messages.CitizenStayed(**told(), chat_id=CHAT),
+        chats.TransferRefused(**told(), chat_id=CHAT, agent_id=BERT),
         *_together(),
     ]
 
 
-FACTS: dict[str, Fact] = {fact.type: fact for fact in _facts()}
+EVENTS: dict[str, Event] = {event.type: event for event in _events()}

@@ -8,7 +8,7 @@ import aiohttp
 import uvicorn
 from fastapi import FastAPI
 
-from deploy.onemachine import ports
+from deploy.local import ports
 from tests.real import PATIENCE
 
 

@@ -1,4 +1,4 @@
-"""What the children do in tests/test_worker_process.py: a job is Python, its answer is what it leaves in `answer`."""
+"""What the children do in test_worker_process.py: a job is Python, its answer is what it leaves in `answer`."""
 
 import json
 import os

@@ -15,12 +15,12 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from deploy.backup import folder as disk
-from deploy.backup.dumping import Client, dump
-from deploy.backup.folder import File, Manifest
-from deploy.backup.place import Refused, address
-from deploy.backup.restoring import drop, not_empty, restore
-from deploy.onemachine.settings import Refusal
+from deploy.backup import archive as disk
+from deploy.backup.archive import File, Manifest
+from deploy.backup.dump import Client, dump
+from deploy.backup.restore import drop, not_empty, restore
+from deploy.backup.source import Refused, address
+from deploy.local.settings import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 TOO_OLD = 239

@@ -17,11 +17,11 @@ from pathlib import Path
 import aio_pika
 
 from deploy.dead_letters.address import broker_url
-from deploy.dead_letters.letters import REASONS, UNKNOWN, Letter, tally, when, with_content, without_content
-from deploy.dead_letters.looking import Busy, Found, Pile, connected, opened
-from deploy.onemachine.settings import Refusal
-from services import topology
-from services.broker_errors import BROKER_ERRORS
+from deploy.dead_letters.inspector import Busy, Found, Pile, connected, opened
+from deploy.dead_letters.message import REASONS, UNKNOWN, Letter, tally, when, with_content, without_content
+from deploy.local.settings import Refusal
+from services.common.messaging import topology
+from services.common.messaging.errors import BROKER_ERRORS
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted({queue.service for queue in topology.QUEUES})

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.onemachine import broker
-from deploy.onemachine.settings import Refusal
+from deploy.local import rabbitmq
+from deploy.local.settings import Refusal
 
 
 def broker_url(environ: Mapping[str, str], root: Path) -> str | Refusal:
@@ -22,4 +22,4 @@ def broker_url(environ: Mapping[str, str], root: Path) -> str | Refusal:
         password = (home / "broker" / "password").read_text()
     except (OSError, ValueError, KeyError, TypeError):
         return Refusal(f"there is no broker of `make run` in {home}: start it, or set RABBITMQ_URL")
-    return f"amqp://{broker.USER}:{password}@127.0.0.1:{port}/?heartbeat=5"
+    return f"amqp://{rabbitmq.USER}:{password}@127.0.0.1:{port}/?heartbeat=5"

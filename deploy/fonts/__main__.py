@@ -1,4 +1,4 @@
-"""Makes the fonts of the PDF, `services/transcripts/fonts/noto-*` and `twemoji.ttf`, from the published ones.
+"""Makes the fonts of the PDF, `services/transcripts/rendering/fonts/noto-*` and `twemoji.ttf`, from the published ones.
 
     python -m deploy.fonts FOLDER
 
@@ -22,11 +22,11 @@ from pathlib import Path
 import uharfbuzz as harfbuzz  # type: ignore[import-not-found]
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
-from services.transcripts.lettering import spans_of
-from services.transcripts.pdf_worker import characters_of
+from services.transcripts.rendering.font_selection import spans_of
+from services.transcripts.rendering.pdf_worker import characters_of
 
 HERE = Path(__file__).parent
-FONTS = HERE.parents[1] / "services" / "transcripts" / "fonts"
+FONTS = HERE.parents[1] / "services" / "transcripts" / "rendering" / "fonts"
 CJK, CJK_FACE = "NotoSansCJK-Regular.ttc", 2  # the simplified Chinese face
 CJK_SPANS = [
     (0x20, 0x7E),  # between the others

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.manifests import generated, policies
-from deploy.manifests.builds import BuildFailed, components, overlays, parse, text_of
+from deploy.manifests import checkov, codegen
 from deploy.manifests.checks import problems
+from deploy.manifests.kustomize import BuildFailed, components, overlays, parse, text_of
 
 CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
 
@@ -18,14 +18,14 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="make manifests", description=__doc__)
     arguments.add_argument("--write", action="store_true", help="make the files that are made of others")
     if arguments.parse_args().write:
-        generated.write()
+        codegen.write()
     try:
         texts = {f"{folder.parent.name}-{folder.name}": text_of(folder) for folder in [*overlays(), *components()]}
-        opinions = policies.problems(policies.failures(CHECKOV, texts))
-    except (BuildFailed, policies.CheckFailed) as error:
+        opinions = checkov.problems(checkov.failures(CHECKOV, texts))
+    except (BuildFailed, checkov.CheckFailed) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2
-    found = generated.problems() + opinions[""]
+    found = codegen.problems() + opinions[""]
     for name, text in texts.items():
         objects = parse(text)
         lines = problems(objects) + opinions[name]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.onemachine.settings import SERVICES
+from deploy.local.settings import SERVICES
 
 Object = dict[str, Any]
 # Whom pods run as that an operator makes without being told whom.

@@ -1,4 +1,4 @@
-"""Each service's rights on the broker, made of `services/topology.py`. No I/O.
+"""Each service's rights on the broker, made of `services/common/messaging/topology.py`. No I/O.
 
 RabbitMQ asks for `configure` to declare and delete, for `write` to publish to an exchange and to bind a queue, for
 `read` to consume from a queue, to purge it and to bind it to an exchange; on a topic exchange it compares the routing
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from services import topology
+from services.common.messaging import topology
 
 OWN = r"amq\.gen-.*"  # the unnamed queues that a connection has for itself: nobody else may touch them
 ID = r"[^.*#]+"

@@ -1,10 +1,10 @@
 """`python -m services.gateway`"""
 
-from services import lean  # noqa: F401  (first: it keeps out what the others would load)
-from services.chassis import run
+from services.common.runtime import gc_tuning  # noqa: F401  (first: it keeps out what the others would load)
+from services.common.runtime.service import run
 from services.gateway.app import create_app
-from services.gateway.protocol import HeardProtocol
 from services.gateway.settings import Settings
+from services.gateway.websocket.transport import HeardProtocol
 
 if __name__ == "__main__":
     run("gateway", Settings, create_app, ws=HeardProtocol)

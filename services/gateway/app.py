@@ -10,29 +10,31 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from services.broker import Publisher
-from services.chassis import Service
-from services.clock import CLOCK
-from services.contracts import ButtonChanged, CitizenPresence
-from services.departments import load_departments
-from services.gateway import api, assignments, ending, files, page_settings, pages, questions, sockets
-from services.gateway.agents import Agents
-from services.gateway.allowances import Allowances
-from services.gateway.buttons import Buttons
-from services.gateway.citizens import Citizens
-from services.gateway.following import Following
-from services.gateway.frames import Close
-from services.gateway.headers import SecurityHeaders
-from services.gateway.hub import Channel, Hub
-from services.gateway.live import Live
-from services.gateway.posting import Posting
-from services.gateway.questions import Questions
+from services.common.clock import CLOCK
+from services.common.config.departments import load_departments
+from services.common.events.agents import ButtonChanged
+from services.common.events.messages import CitizenPresence
+from services.common.messaging.connection import Publisher
+from services.common.runtime.service import Service
+from services.gateway.background_tasks import Tasks
+from services.gateway.button_state import Buttons
+from services.gateway.chats.event_queue import EventQueue
+from services.gateway.chats.event_router import EventRouter, LiveChat
+from services.gateway.chats.subscriptions import Subscriptions
+from services.gateway.clients.upstream import Upstream
+from services.gateway.http import api, assignments, end_chat, files, left_questions, page_settings, pages
+from services.gateway.http.left_questions import Questions
+from services.gateway.http.security_headers import SecurityHeaders
+from services.gateway.http.start_chat import Starting
+from services.gateway.jobs.upkeep import Heartbeat, Upkeep
+from services.gateway.participants.agent import Agents
+from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.transfers import Transfers
+from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
-from services.gateway.starting import Starting
-from services.gateway.tasks import Tasks
-from services.gateway.transfers import Transfers
-from services.gateway.upkeep import Heartbeat, Upkeep
-from services.gateway.upstream import Upstream
+from services.gateway.websocket import session
+from services.gateway.websocket.frames.server import Close
+from services.gateway.websocket.message_limits import MessageLimits
 
 log = structlog.get_logger()
 
@@ -46,21 +48,21 @@ def create_app(settings: Settings) -> FastAPI:
     departments = load_departments(settings.departments_file)
     incarnation = str(uuid4())
     tasks = Tasks()
-    allowances = Allowances(limited=settings.rate_limits == "on")
+    allowances = MessageLimits(limited=settings.rate_limits == "on")
     publisher = Publisher(settings.rabbitmq_url, "gateway", settings.topology == "given")
     upstream = Upstream(settings, service.keys)
 
-    def answer_presence(channel: Channel) -> None:
+    def answer_presence(channel: LiveChat) -> None:
         if hub.online_here(channel.chat_id):
-            fact = CitizenPresence(chat_id=channel.chat_id, incarnation=incarnation, online=True)
-            tasks.start(publisher.mention(fact))
+            event = CitizenPresence(chat_id=channel.chat_id, incarnation=incarnation, online=True)
+            tasks.start(publisher.publish_best_effort(event))
 
-    def hear_button(fact: ButtonChanged) -> None:
-        if off := CLOCK.hear(fact.occurred_at):
+    def hear_button(event: ButtonChanged) -> None:
+        if off := CLOCK.hear(event.occurred_at):
             log.warning("clock_set", seconds=round(off, 3))
-        buttons.hear(fact)
+        buttons.hear(event)
 
-    hub = Hub(
+    hub = EventRouter(
         incarnation,
         gap=lambda channel: following.gap(channel),
         assigned=lambda agent_id, chat_id: agents.assigned(agent_id, chat_id),
@@ -70,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         agents_changed=lambda: heartbeat.changed(),
         said=allowances.stored,
     )
-    live = Live(
+    live = EventQueue(
         settings.rabbitmq_url,
         heard=hub.hear,
         resync=lambda: upkeep.resync(),
@@ -78,8 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
         given=settings.topology == "given",
     )
     buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
-    following = Following(hub, live, upstream, tasks)
-    posting = Posting(hub, publisher, tasks, together=settings.facts_together == "on", allowances=allowances)
+    following = Subscriptions(hub, live, upstream, tasks)
+    posting = MessageSender(hub, publisher, tasks, together=settings.events_together == "on", allowances=allowances)
     heartbeat = Heartbeat(following, publisher)
     citizens = Citizens(following, posting, publisher, service.keys, tasks, allowances)
     transfers = Transfers(publisher, upstream, departments)
@@ -125,10 +127,10 @@ def create_app(settings: Settings) -> FastAPI:
     api.install_chats(app, starting, departments, settings)
     api.install_agents(app, upstream, departments, settings)
     page_settings.install(app, settings)
-    ending.install(app, publisher, departments, service.keys, settings)
-    questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
+    end_chat.install(app, publisher, departments, service.keys, settings)
+    left_questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
     assignments.install(app, upstream, departments)
     files.install(app, upstream, service.keys, departments, settings)
-    sockets.install(app, citizens, agents, upstream, departments, allowances)
+    session.install(app, citizens, agents, upstream, departments, allowances)
     pages.install(app, buttons, departments, settings)
     return app

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from services.addresses import is_trusted, networks
-from services.settings import Settings as Shared
-from services.settings import told
+from services.common.config.settings import Settings as Shared
+from services.common.config.settings import told
+from services.common.http.addresses import is_trusted, networks
 
 
 class Settings(Shared):

@@ -1,4 +1,4 @@
-"""What presence answers at once: sessions, agents, buttons. Paths and shapes stand in services/internal.py."""
+"""What presence answers at once: sessions, agents, buttons. Paths and shapes stand in models.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pymongo.errors import PyMongoError
 
-from services import internal, problems
-from services.chassis import caller
-from services.internal import (
+from services.common.http import problems
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api.presence import (
     Agents,
     AgentsQuery,
     AgentView,
@@ -23,79 +23,81 @@ from services.internal import (
     SessionEnd,
     SessionToken,
 )
-from services.presence import button, sessions, store
-from services.presence.availability import Agent
-from services.presence.claims import Claims, hold
-from services.presence.logins import Logins
-from services.presence.sessions import Session
-from services.presence.telling import Desk, close_session_soon
+from services.common.runtime.service import caller
+from services.presence.agents import session_store, store
+from services.presence.agents.logins import Logins
+from services.presence.agents.session_store import Session
+from services.presence.button import updater
+from services.presence.publisher import Context, close_session_soon
+from services.presence.seats.allocator import Claims, hold
+from services.presence.seats.rules import Agent
 
 log = structlog.get_logger()
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
 
 
-def add_routes(app: FastAPI, desk: Desk, logins: Logins, known: list[str]) -> None:
-    """The routes of `services/internal.py` that presence answers; `known`: the ids of the departments."""
+def add_routes(app: FastAPI, context: Context, logins: Logins, known: list[str]) -> None:
+    """The routes of `models.py` that presence answers; `known`: the ids of the departments."""
 
     @app.exception_handler(PyMongoError)
     async def unavailable(_: Request, error: PyMongoError) -> Response:
-        log.warning("database_away", error=type(error).__name__)
+        log.warning("database_unavailable", error=type(error).__name__)
         return problems.document(503, "unavailable", "The database cannot be reached. Please try again.")
 
-    _add_session_routes(app, desk, logins)
+    _add_session_routes(app, context, logins)
 
-    @app.post(internal.AGENTS)
+    @app.post(presence_api.AGENTS)
     async def agents(request: Request, query: AgentsQuery) -> Agents:
         caller(request)
-        found = await store.colleagues(desk.db, query.department, query.ids)
+        found = await store.colleagues(context.db, query.department, query.ids)
         return Agents(agents=[_view(agent) for agent in found])
 
-    @app.post(internal.BUTTONS)
+    @app.post(presence_api.BUTTONS)
     async def buttons(request: Request) -> Buttons:
         caller(request)
-        return Buttons(buttons=[button.button_fact(doc) for doc in await button.read_buttons(desk.db, known)])
+        return Buttons(buttons=[updater.button_event(doc) for doc in await updater.read_buttons(context.db, known)])
 
 
 def add_places(app: FastAPI, claims: Claims) -> None:
     """The route by which a press holds a place."""
 
-    @app.post(internal.HOLD)
+    @app.post(presence_api.HOLD)
     async def places_hold(request: Request, query: HoldQuery) -> Held:
         caller(request)
         try:
             async with asyncio.timeout(HOLD_LIMIT):
                 return await hold(claims, query)
         except TimeoutError:
-            log.warning("hold_took_too_long", chat_id=query.chat_id)
+            log.warning("reservation_took_too_long", chat_id=query.chat_id)
             raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None
 
 
-def _add_session_routes(app: FastAPI, desk: Desk, logins: Logins) -> None:
-    @app.post(internal.SESSION_OPEN)
+def _add_session_routes(app: FastAPI, context: Context, logins: Logins) -> None:
+    @app.post(presence_api.SESSION_OPEN)
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
         caller(request)
         made = await logins.log_in(credentials)
         return _open_session(made.session, made.agent, made.token, made.device)
 
-    @app.post(internal.SESSION_LOOKUP)
+    @app.post(presence_api.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
         caller(request)
-        session = await sessions.find(desk.db, sought.token, desk.clock())
-        agent = await store.agent(desk.db, session.agent_id) if session else None
+        session = await session_store.find(context.db, sought.token, context.clock())
+        agent = await store.agent(context.db, session.agent_id) if session else None
         if session is None or agent is None:
             raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
         return _open_session(session, agent)
 
-    @app.post(internal.SESSION_END, status_code=204)
+    @app.post(presence_api.SESSION_END, status_code=204)
     async def session_end(request: Request, sought: SessionEnd) -> None:
         caller(request)
-        session = await sessions.end(desk.db, sought.token, desk.clock())
+        session = await session_store.end(context.db, sought.token, context.clock())
         if session:
             log.info("agent_logged_out", agent_id=session.agent_id, everywhere=sought.everywhere)
-            await close_session_soon(desk, session)
+            await close_session_soon(context, session)
             if sought.everywhere:
-                for other in await sessions.end_all(desk.db, session.agent_id, desk.clock()):
-                    await close_session_soon(desk, other)
+                for other in await session_store.end_all(context.db, session.agent_id, context.clock()):
+                    await close_session_soon(context, other)
 
 
 def _open_session(session: Session, agent: Agent, token: str | None = None, device: str | None = None) -> OpenSession:

@@ -8,26 +8,28 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from fastapi import FastAPI
 
-from services import topology
-from services.backlog import Backlog
-from services.broker import Publisher
-from services.chassis import Service
-from services.clock import utcnow
-from services.consuming import Consumers, retry_in_place
-from services.database import Database, follow_time, open_database, ping, probe_write, read_time
-from services.departments import Departments, load_departments
-from services.presence import button, lines, sessions, store, sweeps
-from services.presence.accounts import Account, Passwords, demo_accounts, load_accounts
+from services.common.clock import utcnow
+from services.common.config.departments import Departments, load_departments
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import Consumers, retry_with_backoff
+from services.common.messaging.queue_metrics import Backlog
+from services.common.mongo.client import Database, follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.migrations import upgrade
+from services.common.runtime.service import Service
+from services.presence import repairs
+from services.presence.agents import session_store, store
+from services.presence.agents.accounts import Account, Passwords, demo_accounts, load_accounts
+from services.presence.agents.logins import Logins, fingerprint
+from services.presence.agents.presence_monitor import Listener, PresenceMonitor
 from services.presence.api import add_places, add_routes
-from services.presence.claims import Claims
+from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
-from services.presence.heartbeats import Judge, Listener
-from services.presence.logins import Logins, fingerprint
+from services.presence.migrations import STEPS
 from services.presence.openings import load_schedules
-from services.presence.schema import STEPS
+from services.presence.publisher import Context
+from services.presence.seats.allocator import Claims
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk
-from services.schema import upgrade
 
 log = structlog.get_logger()
 
@@ -41,8 +43,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service = Service("presence", settings)
     publisher = Publisher(settings.rabbitmq_url, "presence", settings.topology == "given")
     database = open_database(settings, "presence")
-    buttons = button.Buttons(database, publisher, schedules, utcnow)
-    desk = Desk(
+    buttons = updater.Buttons(database, publisher, schedules, utcnow)
+    context = Context(
         database,
         publisher,
         buttons.wake,
@@ -50,24 +52,32 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         at_work=lambda agent_id: listener.at_work(agent_id),
         connected=lambda *asked: listener.connected(*asked),
     )
-    claims = Claims(desk, schedules, {d.id: d.queue.longest for d in departments.departments})
-    listener = Listener(settings.rabbitmq_url, desk, settings.agent_grace, settings.topology == "given")
-    consumers = _consumers(settings, desk, claims)
+    claims = Claims(context, schedules, {d.id: d.queue.longest for d in departments.departments})
+    listener = Listener(settings.rabbitmq_url, context, settings.agent_grace, settings.topology == "given")
+    consumers = _consumers(settings, context, claims)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
     upgraded = asyncio.Event()
 
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
-        await retry_in_place(lambda: read_time(database))
-        await retry_in_place(lambda: _prepare_database(database, accounts, list(schedules)))
+        await retry_with_backoff(lambda: read_time(database))
+        await retry_with_backoff(lambda: _prepare_database(database, accounts, list(schedules)))
         upgraded.set()
         await publisher.link.up.wait()
 
     async def database_answers() -> bool:
         return upgraded.is_set() and await ping(database)
 
-    _background(service, prepare, consumers, listener, Judge(desk, listener, settings.agent_grace), buttons, desk)
+    _background(
+        service,
+        prepare,
+        consumers,
+        listener,
+        PresenceMonitor(context, listener, settings.agent_grace),
+        buttons,
+        context,
+    )
     service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)
     service.depend("database", database_answers)
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
@@ -77,8 +87,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
     limited = settings.rate_limits == "on"
-    logins = Logins(desk, passwords, service.keys, settings.session_hours, limited)
-    add_routes(service.app, desk, logins, list(schedules))
+    logins = Logins(context, passwords, service.keys, settings.session_hours, limited)
+    add_routes(service.app, context, logins, list(schedules))
     add_places(service.app, claims)
     return service.app
 
@@ -88,9 +98,9 @@ def _background(
     prepare: Callable[[], Awaitable[None]],
     consumers: Consumers,
     listener: Listener,
-    judge: Judge,
-    buttons: button.Buttons,
-    desk: Desk,
+    judge: PresenceMonitor,
+    buttons: updater.Buttons,
+    context: Context,
 ) -> None:
     """What runs as long as the service; all but the connections begins when accounts, indexes and queues are there."""
     prepared = asyncio.Event()
@@ -100,14 +110,14 @@ def _background(
         prepared.set()
         await consumers.run()
 
-    service.background("publisher", desk.publisher.run)
+    service.background("publisher", context.publisher.run)
     service.background("consumers", consume)
     service.background("listener", listener.run)
     service.background("echo", _after(prepared, listener.echo))
     service.background("judge", _after(prepared, judge.run))
     service.background("buttons", _after(prepared, buttons.run))
     service.background("repeat", _after(prepared, buttons.repeat))
-    service.background("sweeps", _after(prepared, lambda: sweeps.run(desk)))
+    service.background("sweeps", _after(prepared, lambda: repairs.run(context)))
 
 
 def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -118,12 +128,12 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
     return wait_and_run
 
 
-def _consumers(settings: PresenceSettings, desk: Desk, claims: Claims) -> Consumers:
-    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(desk.db))
-    consumers.add(topology.PRESENCE_WANTED, on_wanted(desk, claims))
-    consumers.add(topology.PRESENCE_CHATS, on_chat_state(desk))
-    consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(desk))
-    consumers.add(topology.PRESENCE_STATES, on_state(desk), prefetch=1)  # in the order in which agents asked
+def _consumers(settings: PresenceSettings, context: Context, claims: Claims) -> Consumers:
+    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(context.db))
+    consumers.add(topology.PRESENCE_WANTED, on_wanted(context, claims))
+    consumers.add(topology.PRESENCE_CHATS, on_chat_state(context))
+    consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(context))
+    consumers.add(topology.PRESENCE_STATES, on_state(context), prefetch=1)  # in the order in which agents asked
     return consumers
 
 
@@ -142,11 +152,11 @@ async def _accounts(
 
 async def _prepare_database(database: Database, accounts: Sequence[Account], departments: list[str]) -> None:
     await upgrade(database, STEPS)
-    await button.ensure_buttons(database, departments)
-    await lines.ensure_lines(database, departments)
+    await updater.ensure_buttons(database, departments)
+    await queue_store.ensure_lines(database, departments)
     barred = await store.put_accounts(database, accounts, utcnow())
-    await sessions.end_all_of(database, barred, utcnow())
+    await session_store.end_all_of(database, barred, utcnow())
     fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}
-    if changed := await sessions.end_changed(database, fingerprints, utcnow()):
+    if changed := await session_store.end_changed(database, fingerprints, utcnow()):
         log.info("sessions_ended", why="password_changed", sessions=changed)
     log.info("accounts_ready", accounts=len(accounts))

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.departments import ConfigurationError, Departments, parse_hours
-from services.presence.hours import Schedule, never
-from services.settings import Settings
+from services.common.config.departments import ConfigurationError, Departments, parse_hours
+from services.common.config.settings import Settings
+from services.presence.opening_hours import Schedule, never
 
 # Days of Belgium's communities and regions (ISO 3166-2:BE, and DG for the German-speaking community), which the library
 # does not have. 11 July: decree of 6 July 1973; 27 September: decree of 20 July 1973; 15 November: decree of 1 October

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from services.settings import Settings, told
+from services.common.config.settings import Settings, told
 
 
 class PresenceSettings(Settings):

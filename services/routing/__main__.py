@@ -1,7 +1,7 @@
 """`python -m services.routing`: runs the routing service."""
 
-from services import lean  # noqa: F401  (first: it keeps out what the others would load)
-from services.chassis import run
+from services.common.runtime import gc_tuning  # noqa: F401  (first: it keeps out what the others would load)
+from services.common.runtime.service import run
 from services.routing.app import create_app
 from services.routing.settings import RoutingSettings
 

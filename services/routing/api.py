@@ -10,10 +10,9 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from structlog.contextvars import bind_contextvars
 
-from services.broker import Unconfirmed
-from services.chassis import caller
-from services.departments import Departments
-from services.internal import (
+from services.common.config.departments import Departments
+from services.common.http.problems import Problem
+from services.common.internal_api.routing import (
     ADMIT,
     AGENT_CHATS,
     ASSIGNMENTS,
@@ -28,36 +27,37 @@ from services.internal import (
     Chats,
     Transfer,
 )
-from services.problems import Problem
-from services.routing import transfers
-from services.routing.chat import Chat, view_of
-from services.routing.desk import Desk
-from services.routing.pace import wait
+from services.common.messaging.connection import Unconfirmed
+from services.common.runtime.service import caller
+from services.routing.chats import transfer_rules
+from services.routing.chats.chat import Chat, view_of
+from services.routing.context import Context
+from services.routing.queues.wait_estimate import wait
 
 log = structlog.get_logger()
 ALIKE_WITHIN = timedelta(hours=1)  # a key is remembered for ten minutes
 
 
-def create_routes(desk: Desk, departments: Departments) -> APIRouter:
-    """The routes of `services/internal.py` that routing answers; for holders of a service token only."""
+def create_routes(context: Context, departments: Departments) -> APIRouter:
+    """The routes of `models.py` that routing answers; for holders of a service token only."""
     routes = APIRouter()
 
     @routes.post(CHATS)
     async def chats(query: AlikeQuery, request: Request) -> Chats:
         caller(request)
-        since = desk.clock() - ALIKE_WITHIN
-        return await _views(desk, await desk.store.some(query.chat_ids, query.prefixes, since))
+        since = context.clock() - ALIKE_WITHIN
+        return await _views(context, await context.store.some(query.chat_ids, query.prefixes, since))
 
     @routes.post(ADMIT)
     async def admit(wish: AdmitQuery, request: Request) -> Admitted:
         caller(request)
         bind_contextvars(chat_id=wish.chat_id)
-        return await desk.admission.admit(wish)
+        return await context.admission.admit(wish)
 
     @routes.post(AGENT_CHATS)
     async def chats_of_agent(query: AgentChatsQuery, request: Request) -> Chats:
         caller(request)
-        return await _views(desk, await desk.store.of_agent(query.agent_id))
+        return await _views(context, await context.store.of_agent(query.agent_id))
 
     @routes.post(TRANSFER, status_code=204)
     async def transfer(wish: Transfer, request: Request) -> Response:
@@ -67,39 +67,39 @@ def create_routes(desk: Desk, departments: Departments) -> APIRouter:
             raise Problem(409, "unavailable", "There is no such department; choose one of the list.")
         if wish.to_department is None and wish.to_agent is None:
             raise Problem(422, "invalid", "Name a department or an agent to transfer the chat to.")
-        await _transfer(desk, wish)
+        await _transfer(context, wish)
         return Response(status_code=204)
 
     @routes.post(ASSIGNMENTS)
     async def assignments(query: AssignmentsQuery, request: Request) -> Assignments:
         caller(request)
         if query.chat_id is not None:
-            found = (await desk.store.load(query.chat_id)).assignments[::-1]
+            found = (await context.store.load(query.chat_id)).assignments[::-1]
             own = tuple(a for a in found if query.departments is None or a.department in query.departments)
             if found and not own:
                 raise Problem(403, "forbidden", "This conversation was in none of your departments.")
             found = own
         else:
-            found = tuple(await desk.store.latest_assignments(query.departments or [], query.limit, desk.clock()))
+            found = tuple(await context.store.latest_assignments(query.departments or [], query.limit, context.clock()))
         return Assignments(assignments=list(found[: query.limit]))
 
     return routes
 
 
-async def _transfer(desk: Desk, wish: Transfer) -> None:
-    now = desk.clock()
-    before, after = await desk.store.change(
+async def _transfer(context: Context, wish: Transfer) -> None:
+    now = context.clock()
+    before, after = await context.store.change(
         wish.chat_id,
-        lambda c: transfers.transferred(c, wish.agent_id, wish.to_department, wish.to_agent, now, desk.limits),
+        lambda c: transfer_rules.transferred(c, wish.agent_id, wish.to_department, wish.to_agent, now, context.limits),
     )
     if after == before:
-        if transfers.is_repeated(after, wish.agent_id, wish.to_department, wish.to_agent):
+        if transfer_rules.is_repeated(after, wish.agent_id, wish.to_department, wish.to_agent):
             return
         raise _refusal(after)
-    desk.telling.record(before, after, why="transferred")
+    context.telling.record(before, after, why="transferred")
     with suppress(Unconfirmed):  # it is done, and marked: a sweep tells it within seconds
-        await desk.telling.marked(after)
-        await desk.queue.ask(after.department or "")
+        await context.telling.marked(after)
+        await context.queue.ask(after.department or "")
 
 
 def _refusal(chat: Chat) -> Problem:
@@ -110,17 +110,17 @@ def _refusal(chat: Chat) -> Problem:
     return Problem(409, "unavailable", "This chat is not with an agent any more.")
 
 
-async def _views(desk: Desk, chats: Iterable[Chat]) -> Chats:
+async def _views(context: Context, chats: Iterable[Chat]) -> Chats:
     known = list(chats)
     lines: dict[str, list[str]] = {}
     for chat in known:
         if chat.waits and chat.department:
             lines.setdefault(chat.department, []).append(chat.id)
-    orders = {department: await desk.queue.order(department, having=ids) for department, ids in lines.items()}
+    orders = {department: await context.queue.order(department, having=ids) for department, ids in lines.items()}
     views = []
     for chat in known:
         order = orders.get(chat.department or "") if chat.waits else None
         position = order.places.get(chat.id) if order else None
-        views.append(view_of(chat, position, wait(position, order.pace if order else None), desk.limits.accept))
+        views.append(view_of(chat, position, wait(position, order.pace if order else None), context.limits.accept))
     spent = [chat.id for chat in known if chat.closed and chat.opened_at is None]
     return Chats(chats=[view for view in views if view], spent=spent)

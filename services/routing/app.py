@@ -10,30 +10,31 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pymongo.errors import PyMongoError
 
-from services import topology
-from services.backlog import Backlog
-from services.broker import Publisher
-from services.chassis import Service
-from services.clock import utcnow
-from services.consuming import Consumers, retry_in_place
-from services.database import follow_time, open_database, ping, probe_write, read_time
-from services.departments import load_departments
-from services.problems import document
-from services.routing import assignment, sweeps
-from services.routing.admission import Admission
+from services.common.clock import utcnow
+from services.common.config.departments import load_departments
+from services.common.http.problems import document
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import Consumers, retry_with_backoff
+from services.common.messaging.queue_metrics import Backlog
+from services.common.mongo.client import follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.migrations import upgrade
+from services.common.runtime.service import Service
+from services.routing import timers as sweeps
 from services.routing.api import create_routes
-from services.routing.citizens import Citizens
+from services.routing.chats import rules
+from services.routing.chats.admission import Admission
+from services.routing.chats.citizen_presence import Citizens
+from services.routing.chats.store import Store
 from services.routing.consumers import handler
-from services.routing.counting import begin_at_nothing
-from services.routing.desk import Desk
-from services.routing.ledger import Ledger
-from services.routing.queue import Queue
-from services.routing.schema import STEPS
+from services.routing.context import Context
+from services.routing.metrics import begin_at_nothing
+from services.routing.migrations import STEPS
+from services.routing.publisher import Telling
+from services.routing.queues.queue import Queue
+from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
-from services.routing.store import Store
-from services.routing.sweeps import Calm, Sweeps
-from services.routing.telling import Telling
-from services.schema import upgrade
+from services.routing.timers import Calm, Sweeps
 
 
 def create_app(settings: RoutingSettings) -> FastAPI:
@@ -48,19 +49,19 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     begin_at_nothing(names)
     service = Service("routing", settings)
     database = open_database(settings, "routing")
-    store = Store(database, lambda chat: assignment.stamped(chat, utcnow(), limits))
+    store = Store(database, lambda chat: rules.stamped(chat, utcnow(), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing", settings.topology == "given")
-    queue = Queue(store, Ledger(database), publisher)
+    queue = Queue(store, QueueStore(database), publisher)
     most = settings.chats_open_per_address if settings.rate_limits == "on" else 0
     admission = Admission(database, store, utcnow, most)
-    desk = Desk(store, queue, Telling(store, publisher, queue, names), admission, limits=limits)
+    context = Context(store, queue, Telling(store, publisher, queue, names), admission, limits=limits)
     citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
-        consumers.add(subject, handler(desk))
+        consumers.add(subject, handler(context))
     backlog = Backlog(settings.rabbitmq_url, "routing", consumers.waiting.values())
     sweeping = Sweeps(
-        desk=desk,
+        context=context,
         citizens=citizens,
         limits=limits,
         calm=Calm(settings.settle_limit, time.monotonic()),
@@ -71,8 +72,8 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     prepared = asyncio.Event()
 
     async def consume() -> None:
-        await retry_in_place(lambda: read_time(database), patience=float("inf"))
-        await retry_in_place(lambda: upgrade(database, STEPS), patience=float("inf"))
+        await retry_with_backoff(lambda: read_time(database), patience=float("inf"))
+        await retry_with_backoff(lambda: upgrade(database, STEPS), patience=float("inf"))
         prepared.set()
         await publisher.link.up.wait()
         await consumers.run()
@@ -94,7 +95,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.on_drain(consumers.drain)
     service.on_drain(queue.flush)
     service.on_close(database.client.close)
-    service.app.include_router(create_routes(desk, departments))
+    service.app.include_router(create_routes(context, departments))
     _answer_when_database_is_away(service.app)
     return service.app
 

@@ -1,4 +1,4 @@
-"""What routing does on each fact: the rule, one write, and the facts that follow, before it is acknowledged."""
+"""What routing does on each event: the rule, one write, and the events that follow, before it is acknowledged."""
 
 from __future__ import annotations
 
@@ -9,137 +9,130 @@ from datetime import datetime, timedelta
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from services.contracts import (
-    ChatAccepted,
-    ChatOpened,
-    CitizenArrived,
-    CloseReason,
-    CloseRequested,
-    Fact,
-    PlaceClaimed,
-    PlaceReleased,
-    PlacesChanged,
-    TransferRefused,
-)
-from services.routing import assignment, overflow, transfers
-from services.routing.chat import Chat
-from services.routing.counting import repaired
-from services.routing.desk import Desk
+from services.common.events.chats import ChatAccepted, ChatOpened, CitizenArrived, CloseRequested, TransferRefused
+from services.common.events.event import Event
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged
+from services.common.events.types import CloseReason
+from services.routing.chats import rules, transfer_rules
+from services.routing.chats.chat import Chat
+from services.routing.context import Context
+from services.routing.metrics import repaired
+from services.routing.queues import overflow
 
 log = structlog.get_logger()
 STALE = timedelta(seconds=30)  # a silence that was told so long ago may be over; while it lasts it is told again
 
 
-def handler(desk: Desk) -> Callable[[Fact], Awaitable[None]]:
-    """Handles every fact of both of routing's queues; idempotent, and indifferent to order, repetition and age."""
+def handler(context: Context) -> Callable[[Event], Awaitable[None]]:
+    """Handles every event of both of routing's queues; idempotent, and indifferent to order, repetition and age."""
 
-    async def handle(fact: Fact) -> None:
-        if not isinstance(fact, PlacesChanged):
-            bind_contextvars(chat_id=getattr(fact, "chat_id", None))
-        match fact:
+    async def handle(event: Event) -> None:
+        if not isinstance(event, PlacesChanged):
+            bind_contextvars(chat_id=getattr(event, "chat_id", None))
+        match event:
             case ChatOpened():
-                await _opened(desk, fact)
+                await _opened(context, event)
             case CitizenArrived():
-                await desk.store.change(fact.chat_id, assignment.arrived)
+                await context.store.change(event.chat_id, rules.arrived)
             case ChatAccepted():
-                await _accepted(desk, fact)
+                await _accepted(context, event)
             case CloseRequested():
-                await _close_requested(desk, fact)
+                await _close_requested(context, event)
             case PlaceClaimed():
-                await _claimed(desk, fact)
+                await _claimed(context, event)
             case PlaceReleased():
-                await _released(desk, fact)
+                await _released(context, event)
             case TransferRefused():
-                await _refused(desk, fact)
+                await _refused(context, event)
             case PlacesChanged():
-                await desk.queue.places_changed(fact)
-                await overflow.fill(desk, fact.department)
+                await context.queue.places_changed(event)
+                await overflow.fill(context, event.department)
             case _:
-                log.warning("fact_not_for_routing", type=fact.type)
+                log.warning("event_not_for_routing", type=event.type)
 
     return handle
 
 
-async def _opened(desk: Desk, fact: ChatOpened) -> None:
-    now = desk.clock()
-    new = Chat(fact.chat_id)
-    before, after = await desk.store.change(
-        fact.chat_id, lambda c: assignment.opened(c, fact, now, desk.limits.automatic), known=new
+async def _opened(context: Context, event: ChatOpened) -> None:
+    now = context.clock()
+    new = Chat(event.chat_id)
+    before, after = await context.store.change(
+        event.chat_id, lambda c: rules.opened(c, event, now, context.limits.automatic), known=new
     )
-    desk.telling.record(before, after)
+    context.telling.record(before, after)
     if after.waits and after.rev == 1:
-        await asyncio.gather(desk.queue.opened(after), desk.telling.state(after))
+        await asyncio.gather(context.queue.opened(after), context.telling.state(after))
     else:
-        await _tell_and_ask(desk, after, before.waits or after.waits)
+        await _tell_and_ask(context, after, before.waits or after.waits)
 
 
-async def _accepted(desk: Desk, fact: ChatAccepted) -> None:
-    now = desk.clock()
-    before, after = await desk.store.change(
-        fact.chat_id, lambda c: assignment.accepted(c, fact.agent_id, now, fact.turn)
+async def _accepted(context: Context, event: ChatAccepted) -> None:
+    now = context.clock()
+    before, after = await context.store.change(
+        event.chat_id, lambda c: rules.accepted(c, event.agent_id, now, event.turn)
     )
-    desk.telling.record(before, after)
-    await desk.telling.state(after)  # also when nothing changed: the one before may have died before it told it
+    context.telling.record(before, after)
+    await context.telling.state(after)  # also when nothing changed: the one before may have died before it told it
 
 
-async def _close_requested(desk: Desk, fact: CloseRequested) -> None:
-    if fact.block and fact.by is CloseReason.AGENT:  # first: closing may send the citizen to the button again
-        await desk.admission.block(fact.chat_id, fact.agent_id, fact.block, fact.occurred_at)
-    before, after = await desk.store.change(fact.chat_id, _closing(fact, desk.clock()))
-    desk.telling.record(before, after, why="asked")
-    await desk.keep_pace(before, after)
-    await _tell_and_ask(desk, after, before.waits)
+async def _close_requested(context: Context, event: CloseRequested) -> None:
+    if event.block and event.by is CloseReason.AGENT:  # first: closing may send the citizen to the button again
+        await context.admission.block(event.chat_id, event.agent_id, event.block, event.occurred_at)
+    before, after = await context.store.change(event.chat_id, _closing(event, context.clock()))
+    context.telling.record(before, after, why="asked")
+    await context.keep_pace(before, after)
+    await _tell_and_ask(context, after, before.waits)
 
 
-def _closing(fact: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
-    match fact.by:
+def _closing(event: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
+    match event.by:
         case CloseReason.AGENT:
-            return lambda c: assignment.closed_by_agent(c, fact.agent_id, now)
-        case CloseReason.INACTIVE if now - fact.occurred_at > STALE:
+            return lambda c: rules.closed_by_agent(c, event.agent_id, now)
+        case CloseReason.INACTIVE if now - event.occurred_at > STALE:
             return lambda c: c
         case CloseReason.INACTIVE:
-            return lambda c: assignment.closed_by_silence(c, now)
+            return lambda c: rules.closed_by_silence(c, now)
         case _:
-            return lambda c: assignment.closed(c, fact.by, now)
+            return lambda c: rules.closed(c, event.by, now)
 
 
-async def _claimed(desk: Desk, fact: PlaceClaimed) -> None:
-    now = desk.clock()
-    before, after = await desk.store.change(
-        fact.chat_id,
-        lambda c: assignment.claimed(
-            c, fact.turn, fact.agent_id, fact.agent_name, now, fact.choice, desk.limits.automatic
+async def _claimed(context: Context, event: PlaceClaimed) -> None:
+    now = context.clock()
+    before, after = await context.store.change(
+        event.chat_id,
+        lambda c: rules.claimed(
+            c, event.turn, event.agent_id, event.agent_name, now, event.choice, context.limits.automatic
         ),
     )
     if before.state is None and after.closed:
-        repaired("unknown_chat", agent_id=fact.agent_id, turn=fact.turn)
-    desk.telling.record(before, after, why="unknown")
-    await _tell_and_ask(desk, after, True)
+        repaired("unknown_chat", agent_id=event.agent_id, turn=event.turn)
+    context.telling.record(before, after, why="unknown")
+    await _tell_and_ask(context, after, True)
 
 
-async def _released(desk: Desk, fact: PlaceReleased) -> None:
-    now = desk.clock()
-    before, after = await desk.store.change(
-        fact.chat_id, lambda c: assignment.released(c, fact.turn, fact.agent_id, now)
+async def _released(context: Context, event: PlaceReleased) -> None:
+    now = context.clock()
+    before, after = await context.store.change(
+        event.chat_id, lambda c: rules.released(c, event.turn, event.agent_id, now)
     )
     if before.state is None and after.closed:
-        repaired("unknown_chat", agent_id=fact.agent_id, turn=fact.turn)
-    desk.telling.record(before, after, why=fact.reason.value)
-    await _tell_and_ask(desk, after, after.waits)
+        repaired("unknown_chat", agent_id=event.agent_id, turn=event.turn)
+    context.telling.record(before, after, why=event.reason.value)
+    await _tell_and_ask(context, after, after.waits)
 
 
-async def _refused(desk: Desk, fact: TransferRefused) -> None:
-    now = desk.clock()
-    before, after = await desk.store.change(
-        fact.chat_id, lambda c: transfers.refused(c, fact.agent_id, fact.event_id, now, desk.limits)
+async def _refused(context: Context, event: TransferRefused) -> None:
+    now = context.clock()
+    before, after = await context.store.change(
+        event.chat_id, lambda c: transfer_rules.refused(c, event.agent_id, event.event_id, now, context.limits)
     )
-    desk.telling.record(before, after, why="refused")
-    await _tell_and_ask(desk, after, after.waits)
+    context.telling.record(before, after, why="refused")
+    await _tell_and_ask(context, after, after.waits)
 
 
-async def _tell_and_ask(desk: Desk, chat: Chat, ask: bool) -> None:
+async def _tell_and_ask(context: Context, chat: Chat, ask: bool) -> None:
     """The state is told whether it changed or not, and who is next in line asks at the same time."""
     if ask and chat.department:
-        await asyncio.gather(desk.telling.state(chat), desk.queue.ask(chat.department))
+        await asyncio.gather(context.telling.state(chat), context.queue.ask(chat.department))
     else:
-        await desk.telling.state(chat)
+        await context.telling.state(chat)

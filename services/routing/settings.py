@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from services.routing.chat import Limits
-from services.settings import Settings
+from services.common.config.settings import Settings
+from services.routing.chats.chat import Limits
 
 
 class RoutingSettings(Settings):
@@ -24,7 +24,7 @@ class RoutingSettings(Settings):
     chats_open_per_address: int = Field(
         5, ge=0, description="chats that one address may have open at a time; 0: any number"
     )
-    settle_limit: float = Field(10, ge=0, description="without trouble before timers judge: late facts come first")
+    settle_limit: float = Field(10, ge=0, description="without trouble before timers judge: late events come first")
     closed_kept_days: float = Field(30, ge=3, description="that a closed chat is remembered; a token lives 2 days")
 
     @property

@@ -1,7 +1,7 @@
 """Runs the transcript service: `python -m services.transcripts`."""
 
-from services import lean  # noqa: F401  (first: it keeps out what the others would load)
-from services.chassis import run
+from services.common.runtime import gc_tuning  # noqa: F401  (first: it keeps out what the others would load)
+from services.common.runtime.service import run
 from services.transcripts.app import create_app
 from services.transcripts.settings import Settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.tokens import Actor
-from services.transcripts.tenure import Tenure
+from services.common.http.tokens import Actor
+from services.transcripts.participation import Participation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Chat:
     asked: bool = False
     watched: bool = False
     departments: frozenset[str] = frozenset()
-    tenure: Tenure | None = None
+    tenure: Participation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,25 +18,28 @@ from fastapi.responses import Response, StreamingResponse
 from gridfs.errors import NoFile
 from pymongo.errors import PyMongoError
 
-from services import internal, problems
-from services.chassis import caller
-from services.contracts import Entry, Party, Record
-from services.departments import Departments
-from services.problems import Problem
-from services.streaming import Streamed
-from services.tokens import Actor
-from services.transcripts import conversations, counting, perspective, rendering
+from services.common.config.departments import Departments
+from services.common.events.types import Entry, Party, Record
+from services.common.http import problems
+from services.common.http.problems import Problem
+from services.common.http.streaming import Streamed
+from services.common.http.tokens import Actor
+from services.common.internal_api import transcripts as transcripts_api
+from services.common.runtime.service import caller
+from services.transcripts import metrics
 from services.transcripts.access import Chat, Reach, Refusal, is_over, reach, uploader_of
+from services.transcripts.attachments.checker import Checker
 from services.transcripts.attachments.names import disposition
-from services.transcripts.checking import Checker
-from services.transcripts.files import FREE, KEPT, Files
-from services.transcripts.pdf import Length, PdfPress, PressBusy, TooLong
-from services.transcripts.places import NoPlace, Places
-from services.transcripts.questions import Questions
-from services.transcripts.rendering import Transcript
+from services.transcripts.attachments.store import FREE, KEPT, Files
+from services.transcripts.attachments.uploads import Uploads
+from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
+from services.transcripts.left_questions import Questions
+from services.transcripts.log import reader
+from services.transcripts.log.store import Store
+from services.transcripts.rendering import formats, perspective
+from services.transcripts.rendering.formats import Transcript
+from services.transcripts.rendering.pdf import Length, PdfPress, PressBusy, TooLong
 from services.transcripts.settings import Settings
-from services.transcripts.store import Store
-from services.transcripts.uploads import Uploads
 
 log = structlog.get_logger()
 Pages = AsyncIterator[list[Entry]]
@@ -88,7 +91,7 @@ class Admitted:
     last: Entry | None
 
 
-class Desk:
+class Context:
     """What the routes need."""
 
     def __init__(
@@ -107,10 +110,10 @@ class Desk:
         self.zone = ZoneInfo(settings.timezone)
         self.checker = Checker(settings.refused_findings)
         self.uploads = Uploads(store, files, settings, clock, self.checker)
-        self.downloads = Places(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
-        self.file_downloads = Places(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
+        self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
+        self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
         # Those of a gateway that died come to the others at once, each with their own chat: who waits costs little.
-        self.histories = Places(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
+        self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 
     async def admit(self, request: Request, chat_id: str) -> Admitted:
         """Who asks, and what they may do with the chat; raises `Problem` when they may do nothing."""
@@ -148,24 +151,26 @@ class Desk:
         entries = await self.store.entries(admitted.chat.chat_id, 0, admitted.last.seq)
         return any(e.attachment and e.attachment.id == attachment_id for e in entries)
 
-    async def place(self, places: Places, chat_id: str) -> Callable[[], None]:
+    async def place(self, places: ConcurrencyLimit, chat_id: str) -> Callable[[], None]:
         """A place for a download; what is returned gives it back. Raises `Problem` when too many are under way."""
         try:
             return await places.take(chat_id)
-        except NoPlace:
+        except LimitReached:
             raise Problem(
                 429, "rate_limited", "Too many downloads are under way. Try again in a moment.", {"Retry-After": "5"}
             ) from None
 
-    async def history(self, wanted: internal.HistoryWanted, notes: bool, most: int) -> internal.ChatHistory | None:
+    async def history(
+        self, wanted: transcripts_api.HistoryWanted, notes: bool, most: int
+    ) -> transcripts_api.ChatHistory | None:
         """One page; None also for a chat that too many ask for: it is asked for again, and holds up no other."""
         try:
             give_back = await self.histories.take(wanted.chat_id)
-        except NoPlace:
-            counting.HISTORIES_PUT_OFF.inc()
+        except LimitReached:
+            metrics.HISTORIES_PUT_OFF.inc()
             return None
         try:
-            return await conversations.history(self.store, wanted, notes, most)
+            return await reader.history(self.store, wanted, notes, most)
         finally:
             give_back()
 
@@ -176,13 +181,13 @@ class Desk:
             case Format.PDF:
                 pieces = _once(await self._pdf(head, pages))
             case Format.JSON:
-                pieces = _pieces(rendering.JsonParts(head), pages)
+                pieces = _pieces(formats.JsonParts(head), pages)
             case Format.HTML:
-                pieces = _pieces(rendering.HtmlParts(head, self.zone), pages)
+                pieces = _pieces(formats.HtmlParts(head, self.zone), pages)
             case Format.TXT:
-                pieces = _pieces(rendering.TextParts(head, self.zone), pages)
-        counting.RENDERS.labels(format_.value).inc()
-        counting.RENDER_SECONDS.labels(format_.value).observe(time.monotonic() - began)
+                pieces = _pieces(formats.TextParts(head, self.zone), pages)
+        metrics.RENDERS.labels(format_.value).inc()
+        metrics.RENDER_SECONDS.labels(format_.value).observe(time.monotonic() - began)
         return pieces
 
     async def _pdf(self, head: Transcript, pages: Pages) -> bytes:
@@ -210,7 +215,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _pieces(parts: rendering.Parts, pages: Pages) -> AsyncIterator[bytes]:
+async def _pieces(parts: formats.Parts, pages: Pages) -> AsyncIterator[bytes]:
     """A page at a time, made beside the event loop; nothing is read before what came before it was taken."""
     before = parts.before()
     async for page in pages:
@@ -231,62 +236,62 @@ async def _with_first(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     return all_()
 
 
-def add_routes(app: FastAPI, desk: Desk) -> None:
-    """The application answers under the paths of `services/internal.py` and for files and downloads."""
-    _add_reads(app, desk)
-    _add_attachments(app, desk)
-    _add_downloads(app, desk)
-    _add_notes(app, desk)
-    _add_questions(app, desk)
+def add_routes(app: FastAPI, context: Context) -> None:
+    """The application answers under the paths of `models.py` and for files and downloads."""
+    _add_reads(app, context)
+    _add_attachments(app, context)
+    _add_downloads(app, context)
+    _add_notes(app, context)
+    _add_questions(app, context)
 
     @app.exception_handler(PyMongoError)
     async def away(_: Request, __: Exception) -> Response:
         return problems.document(503, "unavailable", "Please try again in a moment.", {"Retry-After": "2"})
 
 
-def _add_reads(app: FastAPI, desk: Desk) -> None:
-    @app.post(internal.HISTORY, response_model=internal.History)
-    async def history(request: Request, query: internal.HistoryQuery) -> Response:
+def _add_reads(app: FastAPI, context: Context) -> None:
+    @app.post(transcripts_api.HISTORY, response_model=transcripts_api.History)
+    async def history(request: Request, query: transcripts_api.HistoryQuery) -> Response:
         caller(request)
-        most = max(LEAST_PAGE, min(conversations.PAGE_BYTES, MOST_HISTORY // max(len(query.chats), 1)))
-        read = (desk.history(w, query.notes, most) for w in query.chats)
+        most = max(LEAST_PAGE, min(reader.PAGE_BYTES, MOST_HISTORY // max(len(query.chats), 1)))
+        read = (context.history(w, query.notes, most) for w in query.chats)
         found = [h for h in await asyncio.gather(*read) if h is not None]
-        return _json(internal.History.model_construct(chats=found))
+        return _json(transcripts_api.History.model_construct(chats=found))
 
-    @app.post(internal.TAILS, response_model=internal.Tails)
-    async def tails(request: Request, query: internal.TailsQuery) -> Response:
+    @app.post(transcripts_api.TAILS, response_model=transcripts_api.Tails)
+    async def tails(request: Request, query: transcripts_api.TailsQuery) -> Response:
         caller(request)
         if query.after is not None:
-            return _json(internal.Tails(tails=await desk.store.grown(query.after)))
-        tails = await desk.store.tails(query.chat_ids)  # gateways of a former version ask so
-        return _json(internal.Tails(tails={c: t.seq for c, t in tails.items() if t.seq}))
+            return _json(transcripts_api.Tails(tails=await context.store.grown(query.after)))
+        tails = await context.store.tails(query.chat_ids)  # gateways of a former version ask so
+        return _json(transcripts_api.Tails(tails={c: t.seq for c, t in tails.items() if t.seq}))
 
 
-def _add_attachments(app: FastAPI, desk: Desk) -> None:
+def _add_attachments(app: FastAPI, context: Context) -> None:
     @app.post("/chats/{chat_id}/attachments", status_code=201, response_model=Uploaded)
     async def upload(request: Request, chat_id: str) -> Response:
-        admitted = await desk.admit(request, chat_id)
+        admitted = await context.admit(request, chat_id)
         actor, chat = admitted.actor, admitted.chat
         if not admitted.adds:
             raise Problem(403, "forbidden", "Only those who are in this conversation may add files.")
         name = unquote(request.headers.get("x-file-name", ""), errors="replace")
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else None
-        file = await desk.uploads.take(chat.chat_id, uploader_of(actor), name, request.stream().__aiter__(), size)
+        file = await context.uploads.take(chat.chat_id, uploader_of(actor), name, request.stream().__aiter__(), size)
         return _json(Uploaded(**file.attachment.model_dump(), sha256=file.sha256), 201)
 
     @app.get("/chats/{chat_id}/attachments/{attachment_id}", response_class=StreamingResponse)
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
-        admitted = await desk.admit(request, chat_id)
-        file = await desk.files.get(attachment_id)
+        admitted = await context.admit(request, chat_id)
+        file = await context.files.get(attachment_id)
         own = admitted.adds and file is not None and file.uploader == uploader_of(admitted.actor)
-        seen = file and ((file.state == KEPT and await desk.posted(admitted, file.attachment.id)) or own)
+        seen = file and ((file.state == KEPT and await context.posted(admitted, file.attachment.id)) or own)
         seen = seen and file is not None and file.state in (KEPT, FREE)
         if file is None or file.chat_id != chat_id or not seen:
             raise _no_such_file()
-        give_back = await desk.place(desk.file_downloads, chat_id)
+        give_back = await context.place(context.file_downloads, chat_id)
         try:
-            content = await _with_first(desk.files.content(attachment_id))
+            content = await _with_first(context.files.content(attachment_id))
         except NoFile:
             give_back()
             raise _no_such_file() from None
@@ -303,7 +308,7 @@ def _add_attachments(app: FastAPI, desk: Desk) -> None:
         return Streamed(content, headers=headers, done=give_back)
 
 
-def _add_downloads(app: FastAPI, desk: Desk) -> None:
+def _add_downloads(app: FastAPI, context: Context) -> None:
     @app.get("/chats/{chat_id}/transcript", response_class=Response)
     async def transcript(
         request: Request,
@@ -313,80 +318,84 @@ def _add_downloads(app: FastAPI, desk: Desk) -> None:
         lang: Annotated[str, Query()] = "",
         languages: Annotated[str, Query()] = "",
     ) -> Response:
-        admitted = await desk.admit(request, chat_id)
+        admitted = await context.admit(request, chat_id)
         last = admitted.last.seq if admitted.last else None
-        give_back = await desk.place(desk.downloads, chat_id)
+        give_back = await context.place(context.downloads, chat_id)
         try:
-            head, pages = await conversations.heading(desk.store, admitted.chat, desk.departments, at_least, last)
+            head, pages = await reader.heading(context.store, admitted.chat, context.departments, at_least, last)
             if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
                 language = perspective.language_of(lang, languages, admitted.chat.locale)
-                head = perspective.of_office(head, language, desk.departments)
+                head = perspective.of_office(head, language, context.departments)
                 pages = _for_office(pages, language)
-            content = await _with_first(await desk.render(format_, head, pages))
+            content = await _with_first(await context.render(format_, head, pages))
         except BaseException:
             give_back()
             raise
-        name = rendering.file_name(head, format_.value, desk.zone)
+        name = formats.file_name(head, format_.value, context.zone)
         headers = {**_DOWNLOAD, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
         return Streamed(content, headers=headers, done=give_back)
 
 
-def _add_notes(app: FastAPI, desk: Desk) -> None:
-    @app.get("/chats/{chat_id}/notes", response_model=internal.Notes)
+def _add_notes(app: FastAPI, context: Context) -> None:
+    @app.get("/chats/{chat_id}/notes", response_model=transcripts_api.Notes)
     async def notes(request: Request, chat_id: str) -> Response:
         """The internal notes, the oldest first: for agents alone."""
-        admitted = await desk.admit(request, chat_id)
+        admitted = await context.admit(request, chat_id)
         if admitted.actor.party != "agent":
             raise Problem(403, "forbidden", "Internal notes are for agents.")
         until, own = admitted.last.at if admitted.last else None, admitted.actor.id
-        found = await desk.store.notes(chat_id)
-        return _json(internal.Notes(notes=[n for n in found if until is None or n.at <= until or n.agent_id == own]))
+        found = await context.store.notes(chat_id)
+        return _json(
+            transcripts_api.Notes(notes=[n for n in found if until is None or n.at <= until or n.agent_id == own])
+        )
 
 
-def _add_questions(app: FastAPI, desk: Desk) -> None:
-    @app.post(internal.QUESTION_LEAVE, status_code=204)
-    async def leave(request: Request, question: internal.LeftQuestion) -> Response:
+def _add_questions(app: FastAPI, context: Context) -> None:
+    @app.post(transcripts_api.QUESTION_LEAVE, status_code=204)
+    async def leave(request: Request, question: transcripts_api.LeftQuestion) -> Response:
         caller(request)
-        if await desk.store.chat(question.chat_id) is None:
+        if await context.store.chat(question.chat_id) is None:
             raise Problem(404, "no_such_chat", "There is no such conversation.")
-        if await desk.questions.leave(question, desk.clock()):
-            counting.QUESTIONS.labels("left").inc()
+        if await context.questions.leave(question, context.clock()):
+            metrics.QUESTIONS.labels("left").inc()
             log.info("question_left", chat_id=question.chat_id, department=question.department)
         return Response(status_code=204)
 
-    @app.post(internal.QUESTIONS, response_model=internal.Questions)
-    async def questions(request: Request, query: internal.QuestionsQuery) -> Response:
+    @app.post(transcripts_api.QUESTIONS, response_model=transcripts_api.Questions)
+    async def questions(request: Request, query: transcripts_api.QuestionsQuery) -> Response:
         caller(request)
-        return _json(internal.Questions(questions=await desk.questions.to_do(query.departments, desk.clock())))
+        return _json(
+            transcripts_api.Questions(questions=await context.questions.to_do(query.departments, context.clock()))
+        )
 
-    @app.post(internal.QUESTION_DONE, status_code=204)
-    async def done(request: Request, query: internal.QuestionDone) -> Response:
+    @app.post(transcripts_api.QUESTION_DONE, status_code=204)
+    async def done(request: Request, query: transcripts_api.QuestionDone) -> Response:
         caller(request)
-        now_done = await desk.questions.done(query, desk.clock())
+        now_done = await context.questions.done(query, context.clock())
         if now_done is None:
             raise Problem(404, "no_such_question", "There is no such question in these departments.")
-        if isinstance(now_done, internal.Claimed):
+        if isinstance(now_done, transcripts_api.Claimed):
             raise _claimed(now_done)
         if now_done:
-            counting.QUESTIONS.labels("done").inc()
+            metrics.QUESTIONS.labels("done").inc()
             log.info("question_done", chat_id=query.chat_id, agent_id=query.agent_id)
         return Response(status_code=204)
 
-    @app.post(internal.QUESTION_CLAIM, response_model=internal.LeftQuestion)
-    async def claim(request: Request, query: internal.QuestionClaim) -> Response:
+    @app.post(transcripts_api.QUESTION_CLAIM, response_model=transcripts_api.LeftQuestion)
+    async def claim(request: Request, query: transcripts_api.QuestionClaim) -> Response:
         caller(request)
-        found = await desk.questions.claim(query, desk.clock())
+        found = await context.questions.claim(query, context.clock())
         if found is None:
             raise Problem(404, "no_such_question", "There is no such question in these departments.")
-        if isinstance(found, internal.Claimed):
+        if isinstance(found, transcripts_api.Claimed):
             raise _claimed(found)
         log.info("question_claimed", chat_id=query.chat_id, agent_id=query.agent_id)
         return _json(found)
 
-    @app.post(internal.QUESTION_UNCLAIM, status_code=204)
-    async def unclaim(request: Request, query: internal.QuestionClaim) -> Response:
+    @app.post(transcripts_api.QUESTION_UNCLAIM, status_code=204)
+    async def unclaim(request: Request, query: transcripts_api.QuestionClaim) -> Response:
         caller(request)
-        free = await desk.questions.unclaim(query, desk.clock())
+        free = await context.questions.unclaim(query, context.clock())
         if free is None:
             raise Problem(404, "no_such_question", "There is no such question in these departments.")
         if not free:
@@ -395,7 +404,7 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
         return Response(status_code=204)
 
 
-def _claimed(by: internal.Claimed) -> Problem:
+def _claimed(by: transcripts_api.Claimed) -> Problem:
     detail = f"{by.name} is dealing with this question. Choose another one, or ask them to release it."
     return Problem(409, "claimed", detail, claimed=by.model_dump(mode="json"))
 

@@ -9,28 +9,28 @@ from datetime import timedelta
 import structlog
 from fastapi import FastAPI
 
-from services import topology
-from services.backlog import Backlog
-from services.broker import Publisher
-from services.chassis import Service
-from services.consuming import BAD_DAY_ERRORS, Consumers, retry_in_place
-from services.database import follow_time, open_database, ping, probe_write, read_time
-from services.departments import load_departments
-from services.schema import upgrade
-from services.transcripts.answers import Answers
-from services.transcripts.api import Desk, add_routes
-from services.transcripts.consumers import MessageConsumer
-from services.transcripts.files import Files
-from services.transcripts.handlers import note_handler, stay_handler
-from services.transcripts.pdf import PdfPress
-from services.transcripts.questions import Questions
-from services.transcripts.recording import Recorder
-from services.transcripts.schema import STEPS
+from services.common.config.departments import load_departments
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import DEPENDENCY_ERRORS, Consumers, retry_with_backoff
+from services.common.messaging.queue_metrics import Backlog
+from services.common.mongo.client import follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.migrations import upgrade
+from services.common.runtime.service import Service
+from services.transcripts.api import Context, add_routes
+from services.transcripts.attachments.store import Files
+from services.transcripts.consumers import note_handler, stay_handler
+from services.transcripts.first_response import FirstResponses
+from services.transcripts.inactivity.rules import SHORTEST, limits_of
+from services.transcripts.inactivity.timers import Silences
+from services.transcripts.left_questions import Questions
+from services.transcripts.log.message_consumer import MessageConsumer
+from services.transcripts.log.recorder import Recorder
+from services.transcripts.log.store import Store
+from services.transcripts.log.writer import Writer, now_ms
+from services.transcripts.migrations import STEPS
+from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.settings import Settings
-from services.transcripts.silences import SHORTEST, limits_of
-from services.transcripts.store import Store
-from services.transcripts.sweeps import Silences
-from services.transcripts.writer import Writer, now_ms
 
 log = structlog.get_logger()
 
@@ -48,8 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
     claim_life, former = timedelta(seconds=settings.claim_life), timedelta(seconds=settings.former_access)
     questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
-    answers = Answers(store, [d.id for d in departments.departments])
-    quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
+    answers = FirstResponses(store, [d.id for d in departments.departments])
+    quiet, together = limits.quiet if limits else None, settings.events_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
     notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
@@ -59,8 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
     upgraded, prepared = asyncio.Event(), asyncio.Event()
 
     async def prepare() -> None:
-        await retry_in_place(lambda: read_time(database), FOR_EVER)
-        await retry_in_place(lambda: upgrade(database, STEPS), FOR_EVER)
+        await retry_with_backoff(lambda: read_time(database), FOR_EVER)
+        await retry_with_backoff(lambda: upgrade(database, STEPS), FOR_EVER)
         upgraded.set()
         await publisher.link.up.wait()
         prepared.set()
@@ -93,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
     if limits:
         service.background("silences", Silences(store, publisher, limits, now_ms, well).run)
         if settings.silence_limit < SHORTEST:
-            log.warning("silence_limit_too_short_for_people", seconds=settings.silence_limit, least=SHORTEST)
+            log.warning("inactivity_limit_too_short", seconds=settings.silence_limit, least=SHORTEST)
     service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)
     service.depend("database", database_answers)
     service.depend("consumers", consuming, lambda: publisher.link.absent)
@@ -102,9 +102,9 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: its connection outlives its task
-    desk = Desk(store, files, questions, press, departments, settings, now_ms)
-    service.on_close(desk.checker.close)
-    add_routes(service.app, desk)
+    context = Context(store, files, questions, press, departments, settings, now_ms)
+    service.on_close(context.checker.close)
+    add_routes(service.app, context)
     return service.app
 
 
@@ -115,5 +115,5 @@ async def clean_for_ever(files: Files, life: timedelta) -> None:
         try:
             if deleted := await files.clean(now_ms(), life):
                 log.info("attachments_deleted", count=deleted)
-        except BAD_DAY_ERRORS as error:
+        except DEPENDENCY_ERRORS as error:
             log.warning("cleaning_failed", error=type(error).__name__)

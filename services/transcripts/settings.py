@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from services.settings import Settings as Shared
+from services.common.config.settings import Settings as Shared
 from services.transcripts.attachments.kinds import FINDINGS, Finding
 
 

@@ -21,8 +21,8 @@ from pamqp.commands import Basic
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from deploy.onemachine import ports
-from services.transcripts.documents import document
+from deploy.local import ports
+from services.transcripts.log.documents import document
 from tests.bench.load import Load, Side
 from tests.bench.machine import Groups, costing
 from tests.bench.messages import servers

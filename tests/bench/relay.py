@@ -20,7 +20,7 @@ import aio_pika
 import orjson
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from deploy.onemachine import ports
+from deploy.local import ports
 from tests.bench.load import Pair, Side
 from tests.bench.wire import Wire, connect
 from tests.real import ROOT, wait_for

@@ -20,15 +20,16 @@ from typing import Any
 
 import psutil
 
-from services.contracts import Cause, ChatOpened, Entry, Party
-from services.database import Database, open_database
-from services.internal import HistoryWanted
-from services.schema import upgrade
-from services.settings import Settings
-from services.transcripts.conversations import history
-from services.transcripts.documents import document
-from services.transcripts.schema import STEPS
-from services.transcripts.store import Store
+from services.common.config.settings import Settings
+from services.common.events.chats import ChatOpened
+from services.common.events.types import Cause, Entry, Party
+from services.common.internal_api.transcripts import HistoryWanted
+from services.common.mongo.client import Database, open_database
+from services.common.mongo.migrations import upgrade
+from services.transcripts.log.documents import document
+from services.transcripts.log.reader import history
+from services.transcripts.log.store import Store
+from services.transcripts.migrations import STEPS
 from tests.real import running_database
 
 LENGTH = 20  # entries of a chat

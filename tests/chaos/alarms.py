@@ -7,7 +7,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 
-from deploy.onemachine import broker
+from deploy.local import rabbitmq
 from tests.chaos.blows import Blow
 from tests.real import System
 
@@ -19,7 +19,7 @@ DISK = "rabbit_disk_monitor:set_disk_free_limit({0})"
 
 def control(environment: Mapping[str, str], *arguments: str) -> str:
     """What `rabbitmqctl` says to these arguments, about the node that the environment means."""
-    sbin = broker.find_sbin()
+    sbin = rabbitmq.find_sbin()
     assert sbin is not None
     done = subprocess.run(
         [str(sbin / "rabbitmqctl"), "--quiet", *arguments], env=environment, capture_output=True, text=True, timeout=60
@@ -30,11 +30,11 @@ def control(environment: Mapping[str, str], *arguments: str) -> str:
 
 def of_the_own_broker(system: System) -> dict[str, str]:
     """The environment in which `rabbitmqctl` means the broker that this system has started itself."""
-    sbin = broker.find_sbin()
+    sbin = rabbitmq.find_sbin()
     assert sbin is not None
     home = system.data_dir / "broker"
     ports = json.loads((system.data_dir / "ports.json").read_text())
-    return broker.control_environment(broker.Node(home, sbin, ports, (home / "password").read_text()))
+    return rabbitmq.control_environment(rabbitmq.Node(home, sbin, ports, (home / "password").read_text()))
 
 
 def blows(environment: Mapping[str, str]) -> list[Blow]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.onemachine import broker, ports, processes
-from deploy.onemachine.processes import Program
+from deploy.local import ports, processes, rabbitmq
+from deploy.local.processes import Program
 from tests.chaos.alarms import control
 from tests.chaos.blows import Blow
 from tests.real import in_thread, wait_for
@@ -60,7 +60,7 @@ class Cluster:
 
     def url(self, port: int) -> str:
         """The AMQP address of what answers on this port."""
-        return f"amqp://{broker.USER}:{self.password}@127.0.0.1:{port}/?heartbeat=5"
+        return f"amqp://{rabbitmq.USER}:{self.password}@127.0.0.1:{port}/?heartbeat=5"
 
     def alive(self) -> Member:
         """A node whose process runs."""
@@ -98,7 +98,7 @@ class Cluster:
 def clustered(home: Path) -> Iterator[Cluster]:
     """A cluster of three while the context is open. It holds nothing yet: a queue that is declared from now on gets
     three members, one that was there before it formed would have one."""
-    sbin = broker.find_sbin()
+    sbin = rabbitmq.find_sbin()
     assert sbin is not None
     home.mkdir(parents=True, exist_ok=True)
     own = [f"{name}_{part}" for name in NAMES for part in ("broker", "broker_distribution")]
@@ -129,13 +129,13 @@ def _member(home: Path, sbin: Path, name: str, chosen: Mapping[str, int]) -> Mem
 def _programs(home: Path, sbin: Path, name: str, chosen: Mapping[str, int]) -> list[Program]:
     """The port mapper, and the node of this name, as the one-machine runner starts them, in a cluster of three."""
     own = {part: chosen[f"{name}_{part}"] for part in ("broker", "broker_distribution")}
-    node = broker.prepare(home / name, sbin, {**own, "broker_epmd": chosen["broker_epmd"]})
+    node = rabbitmq.prepare(home / name, sbin, {**own, "broker_epmd": chosen["broker_epmd"]})
     peers = [f"cluster_formation.classic_config.nodes.{i} = {peer}@localhost" for i, peer in enumerate(NAMES, 1)]
     backend = "cluster_formation.peer_discovery_backend = classic_config"
     with (home / name / "rabbitmq.conf").open("a") as file:
         file.write("\n".join([backend, *peers, "cluster_partition_handling = pause_minority", ""]))
     shared = {"RABBITMQ_NODENAME": f"{name}@localhost", "HOME": str(home)}  # one cookie for all
-    return [replace(p, env={**p.env, **shared}) for p in broker.programs(node, home / f"{name}.log")]
+    return [replace(p, env={**p.env, **shared}) for p in rabbitmq.programs(node, home / f"{name}.log")]
 
 
 def _password(home: Path) -> str:

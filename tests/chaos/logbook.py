@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from services.contracts import Cause, Entry
+from services.common.events.types import Cause, Entry
 
 
 @dataclass

@@ -30,9 +30,9 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from services.broker import Publisher
-from services.contracts import ChatOpened
-from services.tokens import Keys
+from services.common.events.chats import ChatOpened
+from services.common.http.tokens import Keys
+from services.common.messaging.connection import Publisher
 from tests.e2e.faults import strike
 from tests.e2e.lasting import Talk, talking
 from tests.real import System, running_system
@@ -132,11 +132,11 @@ async def opened(system: System, number: int) -> list[Person]:
     await publisher.link.up.wait()
     keys, ids = Keys(SECRET), [str(uuid4()) for _ in range(number)]
     for start in range(0, number, 50):
-        facts = [
+        events = [
             ChatOpened(chat_id=chat_id, department=DEPARTMENT, locale="nl", opened_at=datetime.now(UTC))
             for chat_id in ids[start : start + 50]
         ]
-        await asyncio.gather(*(publisher.tell(fact, 30) for fact in facts))
+        await asyncio.gather(*(publisher.publish(event, 30) for event in events))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     return [Person(keys.chat_token(chat_id)) for chat_id in ids]

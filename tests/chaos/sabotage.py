@@ -18,12 +18,12 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from services.contracts import Entry
-from services.gateway.connections import Connection
-from services.gateway.posting import Posting
-from services.gateway.verbs import Post
-from services.transcripts.recording import Heard, Recorder
-from services.transcripts.store import Store
+from services.common.events.types import Entry
+from services.gateway.sending.sender import MessageSender
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames.client import Post
+from services.transcripts.log.recorder import Heard, Recorder
+from services.transcripts.log.store import Store
 
 EARLY = 2.0  # seconds
 
@@ -42,10 +42,10 @@ def drop() -> None:
 
 def swap() -> None:
     """Every fifth message waits until its sender's next one has gone."""
-    post, turns = Posting.post, itertools.count(1)
+    post, turns = MessageSender.post, itertools.count(1)
     held: dict[tuple[Connection, str], Post] = {}
 
-    def turned_around(self: Posting, connection: Connection, chat_id: str, frame: Any) -> None:
+    def turned_around(self: MessageSender, connection: Connection, chat_id: str, frame: Any) -> None:
         before = held.pop((connection, chat_id), None)
         if before is None and isinstance(frame, Post) and next(turns) % 5 == 0:
             held[connection, chat_id] = frame
@@ -55,7 +55,7 @@ def swap() -> None:
             if one is not None:
                 post(self, connection, chat_id, one)
 
-    Posting.post = turned_around  # type: ignore[method-assign]
+    MessageSender.post = turned_around  # type: ignore[method-assign]
 
 
 def double() -> None:

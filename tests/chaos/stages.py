@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.onemachine import ports
-from deploy.onemachine.settings import SERVICES
+from deploy.local import ports
+from deploy.local.settings import SERVICES
 from tests.chaos import alarms, clock, cluster, kills, network
 from tests.chaos.blows import Stand
 from tests.real import running_broker, running_database

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from pymongo.errors import AutoReconnect, PyMongoError, WTimeoutError
 
-from services.contracts import ChatOpened, Entry
-from services.database import Database
+from services.common.events.chats import ChatOpened
+from services.common.events.types import Entry
+from services.common.mongo.client import Database
 from services.transcripts.access import Chat
-from services.transcripts.rounds import Tail
-from services.transcripts.store import Store
+from services.transcripts.log.sequencing import Tail
+from services.transcripts.log.store import Store
 
 T = TypeVar("T")
 CRASH, AWAY = 0.004, 0.006  # at each point where it can be struck

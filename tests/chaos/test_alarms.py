@@ -7,7 +7,7 @@ import asyncio
 import aio_pika
 import pytest
 
-from deploy.onemachine.broker import control_environment
+from deploy.local.rabbitmq import control_environment
 from tests.chaos import alarms
 from tests.real import PATIENCE, Broker
 

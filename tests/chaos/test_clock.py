@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from deploy.onemachine import ports
+from deploy.local import ports
 from tests.chaos import clock
 from tests.real import System, wait_for
 

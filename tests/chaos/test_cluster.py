@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aio_pika
 
-from services.broker import declare_topology
+from services.common.messaging.connection import declare_topology
 from tests.chaos.cluster import QUEUE, Cluster, Member, clustered, cut_off, take_back
 from tests.real import PATIENCE
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from deploy.onemachine import ports
+from deploy.local import ports
 from tests.chaos.network import Links, forwarding
 from tests.real import PATIENCE
 

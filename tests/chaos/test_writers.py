@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.contracts import Cause, CloseReason, Entry, Party
+from services.common.events.types import Cause, CloseReason, Entry, Party
 from tests.chaos.logbook import Story, faults
 from tests.chaos.writers import impatient, play
 

@@ -3,7 +3,7 @@
 Real are the database, which is killed with kill -9 now and then, and all of transcripts that stores: `Store`, `Writer`,
 `Recorder`. In memory are the queue, which gives a batch again when its writer died, and the participants, who send one
 message after another, each again and again until its answer comes. Operations fail before and after they are done and
-half done; writes land after their writer died; facts are doubled, lost and late on the way to the participants.
+half done; writes land after their writer died; events are doubled, lost and late on the way to the participants.
 """
 
 from __future__ import annotations
@@ -27,34 +27,24 @@ from unittest import mock
 
 import structlog
 
-from deploy.onemachine import database as embedded
-from deploy.onemachine import ports, processes
-from services import consuming
-from services.broker import Unconfirmed
-from services.contracts import (
-    Cause,
-    ChatOpened,
-    ChatState,
-    ChatStatus,
-    CloseReason,
-    Fact,
-    MessagePosted,
-    MessageRefused,
-    MessagesStored,
-    MessageStored,
-    Party,
-    Sender,
-)
-from services.database import Database, open_database
-from services.schema import upgrade
-from services.settings import Settings
-from services.transcripts import counting
-from services.transcripts.files import Files
-from services.transcripts.recording import Heard, Recorder, Verdict
-from services.transcripts.schema import STEPS
-from services.transcripts.store import Store
-from services.transcripts.telling import stored_fact
-from services.transcripts.writer import Writer, now_ms
+from deploy.local import embedded_mongodb as embedded
+from deploy.local import ports, processes
+from services.common.config.settings import Settings
+from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, MessageRefused, MessagesStored, MessageStored
+from services.common.events.types import Cause, ChatStatus, CloseReason, Party, Sender
+from services.common.messaging import consumer
+from services.common.messaging.connection import Unconfirmed
+from services.common.mongo.client import Database, open_database
+from services.common.mongo.migrations import upgrade
+from services.transcripts import metrics
+from services.transcripts.attachments.store import Files
+from services.transcripts.log.recorder import Heard, Recorder, Verdict
+from services.transcripts.log.store import Store
+from services.transcripts.log.writer import Writer, now_ms
+from services.transcripts.migrations import STEPS
+from services.transcripts.publisher import stored_event
 from tests.chaos.logbook import Story, faults
 from tests.chaos.struck import Crash, Strikes, StruckStore
 from tests.soak.tables import table
@@ -73,56 +63,56 @@ class Town:
 
     def __init__(self, strikes: Strikes) -> None:
         self.strikes, self.rng = strikes, strikes.rng
-        self.queue: deque[tuple[Fact, bool]] = deque()
+        self.queue: deque[tuple[Event, bool]] = deque()
         self.news = asyncio.Event()
         self.stories: dict[str, Story] = {}
         self._waiting: dict[tuple[str, str], asyncio.Event] = {}
 
-    def put(self, *facts: Fact) -> None:
-        self.queue.extend((f, False) for f in facts)
+    def put(self, *events: Event) -> None:
+        self.queue.extend((f, False) for f in events)
         self.news.set()
 
-    def give_back(self, facts: Iterable[Fact]) -> None:
+    def give_back(self, events: Iterable[Event]) -> None:
         """Their writer died: they are delivered again, before what came later."""
-        self.queue.extendleft((f, True) for f in reversed(list(facts)))
+        self.queue.extendleft((f, True) for f in reversed(list(events)))
         self.news.set()
 
-    async def take(self) -> list[tuple[Fact, bool]]:
+    async def take(self) -> list[tuple[Event, bool]]:
         while not self.queue:
             self.news.clear()
             await self.news.wait()
         return [self.queue.popleft() for _ in range(min(len(self.queue), BATCH))]
 
-    async def tell_all(self, facts: Sequence[tuple[Fact, object]]) -> None:
-        """As a publisher; a fact may be lost later, at the participants' gateways, or come late."""
-        for fact, _ in facts:
+    async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
+        """As a publisher; an event may be lost later, at the participants' gateways, or come late."""
+        for event, _ in events:
             self.strikes.at("told: before", Unconfirmed())
             if self.rng.random() >= LOST:
-                asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.02), self._hear, fact)
+                asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.02), self._hear, event)
             self.strikes.at("told: after", Unconfirmed())
 
-    def _hear(self, fact: Fact) -> None:
-        if isinstance(fact, MessagesStored):
-            for entry in fact.entries:
-                self._hear(stored_fact(entry))
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, MessagesStored):
+            for entry in event.entries:
+                self._hear(stored_event(entry))
             return
-        if isinstance(fact, MessageStored):
-            story, id_ = self.stories[fact.chat_id], fact.entry.id
-            story.receipts.append(fact.entry)
-        elif isinstance(fact, MessageRefused):
-            story, id_ = self.stories[fact.chat_id], fact.id
+        if isinstance(event, MessageStored):
+            story, id_ = self.stories[event.chat_id], event.entry.id
+            story.receipts.append(event.entry)
+        elif isinstance(event, MessageRefused):
+            story, id_ = self.stories[event.chat_id], event.id
             story.refused.add(id_)
         else:
             return
         if waiting := self._waiting.get((story.chat_id, id_)):
             waiting.set()
 
-    async def see_through(self, chat_id: str, id_: str, fact: Fact) -> None:
-        """Puts the fact into the queue, again and again, sometimes twice at once, until the answer comes."""
+    async def see_through(self, chat_id: str, id_: str, event: Event) -> None:
+        """Puts the event into the queue, again and again, sometimes twice at once, until the answer comes."""
         answered = self._waiting[chat_id, id_] = asyncio.Event()
         pause = FIRST_AGAIN
         while not answered.is_set():
-            self.put(fact, *([fact] if self.rng.random() < DOUBLED else []))
+            self.put(event, *([event] if self.rng.random() < DOUBLED else []))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await answered.wait()
@@ -163,13 +153,13 @@ async def write(town: Town, database: Database, clock: Callable[[], datetime]) -
 
 
 async def _record(town: Town, recorder: Recorder) -> None:
-    batch = [Heard(fact, redelivered) for fact, redelivered in await town.take()]
+    batch = [Heard(event, redelivered) for event, redelivered in await town.take()]
     try:
         await (await recorder.record(batch))
     except BaseException:
-        town.give_back(h.fact for h in batch)
+        town.give_back(h.event for h in batch)
         raise
-    if later := [h.fact for h in batch if h.verdict is Verdict.LATER]:
+    if later := [h.event for h in batch if h.verdict is Verdict.LATER]:
         asyncio.get_running_loop().call_later(0.05, town.put, *later)
     assert all(h.verdict is not Verdict.POISON for h in batch)
 
@@ -231,7 +221,7 @@ class Outcome:
 async def play(home: Path, rng: random.Random, seconds: float, kill_every: float) -> Outcome:
     """A run of about so many seconds."""
     strikes, server = Strikes(rng), Server(home)
-    town, before = Town(strikes), counting.COLLISIONS._value.get()
+    town, before = Town(strikes), metrics.COLLISIONS._value.get()
     await server.start()
     settings = Settings(token_secret="of a run of chaos", mongodb_url=server.url)
     opened = [open_database(settings, "transcripts") for _ in range(WRITERS + 1)]
@@ -254,7 +244,7 @@ async def play(home: Path, rng: random.Random, seconds: float, kill_every: float
         server.stop()
     found = [f for story in town.stories.values() for f in faults(story, logs[story.chat_id])]
     messages = sum(e.event is None for log in logs.values() for e in log)
-    collisions = counting.COLLISIONS._value.get() - before
+    collisions = metrics.COLLISIONS._value.get() - before
     return Outcome(found, messages, len(logs), strikes, server.kills, collisions)
 
 
@@ -282,7 +272,7 @@ async def _talks(town: Town, seconds: float, others: Sequence[asyncio.Task[None]
 @contextlib.contextmanager
 def impatient() -> Iterator[None]:
     """Bad days are tried again soon, so that a run can have hundreds of them."""
-    with mock.patch.object(consuming, "LONGEST_PAUSE", 0.1), mock.patch.object(consuming, "FIRST_PAUSE", 0.005):
+    with mock.patch.object(consumer, "LONGEST_PAUSE", 0.1), mock.patch.object(consumer, "FIRST_PAUSE", 0.005):
         yield
 
 

@@ -9,10 +9,10 @@ import jsonschema
 import yaml
 from pydantic import ValidationError
 
-from deploy.manifests.variables import CLASSES, LEFT, LEFT_OF, READ_BY_OTHERS
-from deploy.onemachine.settings import SERVICES
-from services.chassis import DRAIN_LIMIT
-from services.settings import explain
+from deploy.local.settings import SERVICES
+from deploy.manifests.environment import CLASSES, LEFT, LEFT_OF, READ_BY_OTHERS
+from services.common.config.settings import explain
+from services.common.runtime.service import DRAIN_LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

@@ -17,8 +17,8 @@ import pymongo
 import pytest
 from pymongo import IndexModel, MongoClient, monitoring
 
-from deploy.backup.dumping import dump
-from deploy.onemachine import checks
+from deploy.backup.dump import dump
+from deploy.local import preflight
 from tests.real import OUR_VARIABLES, ROOT, running_database
 
 Client = MongoClient[dict[str, Any]]
@@ -313,8 +313,8 @@ def test_the_data_of_make_run_is_backed_up_and_restored_while_it_is_stopped(desk
 
 
 def test_while_make_run_is_running_it_is_refused(desk: Desk, home: Path) -> None:
-    held = checks.lock(home)
-    assert not isinstance(held, checks.Refusal)
+    held = preflight.lock(home)
+    assert not isinstance(held, preflight.Refusal)
     with held:
         line = desk.refused("backup", str(desk.folder), MONGODB_URL="", DATA_DIR=str(home))
     assert "stop it" in line

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine import bootstrap, debian
+from deploy.local import apt, bootstrap
 from tests.real import ROOT
 
 
@@ -29,7 +29,7 @@ def require(tree: Path, text: str) -> None:
 
 
 def test_it_needs_the_standard_library_alone():
-    for module in (bootstrap, debian):
+    for module in (bootstrap, apt):
         source = Path(str(module.__file__)).read_text()
         compiled = ast.parse(source, feature_version=(3, 8))
         imported = {
@@ -124,23 +124,23 @@ def test_a_package_that_may_not_be_installed_is_refused(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     bootstrap.package("rabbitmq-server", True, "")
-    monkeypatch.setattr(debian, "install", lambda name: "there is no right to install it")
+    monkeypatch.setattr(apt, "install", lambda name: "there is no right to install it")
     with pytest.raises(SystemExit):
         bootstrap.package("rabbitmq-server", False, "or set RABBITMQ_URL")
     assert "rabbitmq-server is missing and there is no right" in capfd.readouterr().err
 
 
 def test_an_unknown_target_is_refused():
-    script = [sys.executable, str(ROOT / "deploy" / "onemachine" / "bootstrap.py"), "dance"]
+    script = [sys.executable, str(ROOT / "deploy" / "local" / "bootstrap.py"), "dance"]
     done = subprocess.run(script, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath})
     assert done.returncode == 1
     assert done.stderr.startswith("refused: there is no target 'dance'")
 
 
 def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.CaptureFixture[str]):
-    from deploy.onemachine import checks
+    from deploy.local import preflight
 
-    lock = checks.lock(tree / ".run")
+    lock = preflight.lock(tree / ".run")
     with pytest.raises(SystemExit):
         bootstrap.clean()
     assert "stop it first" in capfd.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aio_pika
 
-from deploy.onemachine import broker as nodes
+from deploy.local import rabbitmq as nodes
 from tests.real import Broker
 
 

@@ -2,8 +2,8 @@ import os
 import socket
 from pathlib import Path
 
-from deploy.onemachine import checks, ports
-from deploy.onemachine.settings import SERVICES, Refusal, Settings, port_variable, read_settings
+from deploy.local import ports, preflight
+from deploy.local.settings import SERVICES, Refusal, Settings, port_variable, read_settings
 
 
 def settings(**environ: str) -> Settings:
@@ -16,21 +16,21 @@ def settings(**environ: str) -> Settings:
 
 
 def test_one_run_for_each_data_directory(tmp_path: Path):
-    first = checks.lock(tmp_path / "data")
+    first = preflight.lock(tmp_path / "data")
     assert not isinstance(first, Refusal)
-    second = checks.lock(tmp_path / "data")
+    second = preflight.lock(tmp_path / "data")
     assert isinstance(second, Refusal)
     assert f"(process {os.getpid()})" in second.text
     assert "DATA_DIR" in second.text
     first.close()
-    third = checks.lock(tmp_path / "data")
+    third = preflight.lock(tmp_path / "data")
     assert not isinstance(third, Refusal)
     third.close()
 
 
 def test_a_data_directory_that_cannot_be_made(tmp_path: Path):
     (tmp_path / "file").touch()
-    refusal = checks.lock(tmp_path / "file" / "data")
+    refusal = preflight.lock(tmp_path / "file" / "data")
     assert isinstance(refusal, Refusal)
     assert "set DATA_DIR" in refusal.text
 
@@ -38,7 +38,7 @@ def test_a_data_directory_that_cannot_be_made(tmp_path: Path):
 def test_a_port_that_is_taken_names_who_and_what_to_change():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        refusal = checks.ports_free(settings(ROUTING_PORT=str(port)))
+        refusal = preflight.ports_free(settings(ROUTING_PORT=str(port)))
     assert refusal is not None
     assert f"port {port} is taken by " in refusal.text
     assert f"(process {os.getpid()})" in refusal.text
@@ -46,16 +46,16 @@ def test_a_port_that_is_taken_names_who_and_what_to_change():
 
 
 def test_free_ports_are_fine():
-    assert checks.ports_free(settings()) is None
+    assert preflight.ports_free(settings()) is None
 
 
 async def test_given_servers_that_answer(broker_url: str, mongodb_url: str):
-    assert await checks.servers_answer(settings(RABBITMQ_URL=broker_url, MONGODB_URL=mongodb_url)) is None
-    assert await checks.servers_answer(settings()) is None
+    assert await preflight.servers_answer(settings(RABBITMQ_URL=broker_url, MONGODB_URL=mongodb_url)) is None
+    assert await preflight.servers_answer(settings()) is None
 
 
 async def test_given_servers_that_do_not(broker_url: str, monkeypatch):
-    monkeypatch.setattr(checks, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(preflight, "ANSWER_SECONDS", 0.5)
     nobody = ports.pick()
     for environ, words in (
         ({"RABBITMQ_URL": f"amqp://127.0.0.1:{nobody}/"}, "the broker of RABBITMQ_URL cannot be reached"),
@@ -65,7 +65,7 @@ async def test_given_servers_that_do_not(broker_url: str, monkeypatch):
         ),
         ({"MONGODB_URL": f"mongodb://127.0.0.1:{nobody}/"}, "the database of MONGODB_URL cannot be reached"),
     ):
-        refusal = await checks.servers_answer(settings(**environ))
+        refusal = await preflight.servers_answer(settings(**environ))
         assert refusal is not None
         assert words in refusal.text
         assert "\n" not in refusal.text

@@ -15,10 +15,12 @@ import pytest
 from aio_pika.abc import AbstractChannel, FieldValue
 
 from deploy.dead_letters.address import broker_url
-from deploy.dead_letters.looking import connected, opened
-from deploy.onemachine.settings import Refusal
-from services.broker import declare_topology
-from services.contracts import MessagePosted, Party, Sender, encode
+from deploy.dead_letters.inspector import connected, opened
+from deploy.local.settings import Refusal
+from services.common.events.codec import encode
+from services.common.events.messages import MessagePosted
+from services.common.events.types import Party, Sender
+from services.common.messaging.connection import declare_topology
 from tests.real import OUR_VARIABLES, PATIENCE, ROOT, Broker, unique
 
 SECRET_WORDS = "mijn rijksregisternummer is 85.07.30-033.28"

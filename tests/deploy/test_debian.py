@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine import debian
+from deploy.local import apt as debian
 
 APT = """#!/bin/sh
 echo "$*" >> "$APT_LOG"

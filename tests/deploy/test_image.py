@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine import ports
-from deploy.onemachine.services import http_ready
+from deploy.local import ports
+from deploy.local.service_programs import http_ready
 from tests.deploy import closure
 from tests.deploy.closure import FOLDER, SERVICES
 from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out
@@ -35,7 +35,7 @@ def test_an_image_holds_one_service_and_what_all_share(service: str) -> None:
     assert f"/app/services/{service}/app.py" in places
     assert "/app/services/chassis.py" in places
     assert not [p for p in places for other in SERVICES if other != service and f"/services/{other}/" in p]
-    assert not [p for p in places if "/tests/" in p or "pycache" in p or p.endswith("specs.py")]
+    assert not [p for p in places if "/tests/" in p or "pycache" in p or p.endswith("docgen/openapi.py")]
 
 
 def test_it_runs_as_nobody_in_particular_and_ends_by_sigterm() -> None:

@@ -1,4 +1,4 @@
-"""`deploy/onemachine/kubectl.py`: the kubectl that is found has a kustomize that will do."""
+"""`deploy/local/kubectl.py`: the kubectl that is found has a kustomize that will do."""
 
 import io
 import tarfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine import kubectl
+from deploy.local import kubectl
 
 
 def program(folder: Path, version: str) -> Path:

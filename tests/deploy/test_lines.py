@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.onemachine.lines import exit_status, gist, harmless, readable
+from deploy.local.log_format import exit_status, gist, harmless, readable
 
 RECORD = {
     "chat_id": "7f",

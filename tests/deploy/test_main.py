@@ -20,7 +20,7 @@ NAMES = {"gateway", "presence", "routing", "transcripts", "broker", "epmd", "dat
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One data directory for the tests of this module: a broker's first start takes longest."""
-    return tmp_path_factory.mktemp("onemachine")
+    return tmp_path_factory.mktemp("local")
 
 
 @pytest.fixture(scope="module")

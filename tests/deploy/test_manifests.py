@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy.manifests import generated, policies
-from deploy.manifests.builds import DEPLOY, components, overlays, parse, text_of
+from deploy.manifests import checkov, codegen
 from deploy.manifests.checks import problems
+from deploy.manifests.kustomize import DEPLOY, components, overlays, parse, text_of
 from deploy.manifests.objects import Object, container, of_kind, pod_spec
 
 BUILDS = [*overlays(), *components()]
@@ -29,13 +29,11 @@ def test_there_are_the_overlays_and_components_that_operators_were_promised() ->
 
 
 def test_what_is_made_of_other_files_is_up_to_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert generated.problems() == []
+    assert codegen.problems() == []
     alerts = tmp_path / "alerts.yaml"
-    alerts.write_text(generated.ALERTS.read_text().replace("for: 5m", "for: 6m"))
-    monkeypatch.setattr(generated, "ALERTS", alerts)
-    assert generated.problems() == [
-        "deploy/components/monitoring/rules.yaml is out of date: make manifests ARGS=--write"
-    ]
+    alerts.write_text(codegen.ALERTS.read_text().replace("for: 5m", "for: 6m"))
+    monkeypatch.setattr(codegen, "ALERTS", alerts)
+    assert codegen.problems() == ["deploy/components/monitoring/rules.yaml is out of date: make manifests ARGS=--write"]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +164,7 @@ def test_an_exception_is_for_one_check_at_one_place_and_goes_when_it_is_of_no_us
     failed = {"check_id": "CKV_K8S_40", "check_name": "high UID"}
     at = {"clamav": failed | {"resource": "Deployment.eloket-chat.clamav"}}
     elsewhere = failed | {"resource": "Deployment.eloket-chat.routing"}
-    told = policies.problems({"a": [at["clamav"], elsewhere]})
+    told = checkov.problems({"a": [at["clamav"], elsewhere]})
     assert told["a"] == ["CKV_K8S_40 high UID: Deployment.eloket-chat.routing"]
     assert [line for line in told[""] if "CKV_K8S_15" in line and "fails nowhere any more" in line]
     assert not [line for line in told[""] if "CKV_K8S_40" in line]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine.settings import SERVICES
+from deploy.local.settings import SERVICES
 from tests.deploy.monitoring import FOLDER, ROOT, SELECTOR, alert_names, dashboard, panels, shown
 
 REGISTERED = """

@@ -2,7 +2,7 @@ import os
 import socket
 from pathlib import Path
 
-from deploy.onemachine import ports
+from deploy.local import ports
 
 
 def listening(port: int = 0, address: str = "127.0.0.1") -> socket.socket:

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.onemachine import processes
-from deploy.onemachine.processes import Program
+from deploy.local import processes
+from deploy.local.processes import Program
 from tests.real import PATIENCE, ROOT, wait_for
 
 

@@ -34,7 +34,7 @@ def test_each_line_is_one_pin_and_a_name_has_one_version_everywhere():
 
 def test_no_registry_address_anywhere():
     files = [*(ROOT / "requirements").iterdir(), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]
-    files += (ROOT / "deploy" / "onemachine").glob("*.py")
+    files += (ROOT / "deploy" / "local").glob("*.py")
     for file in files:
         text = file.read_text()
         assert not re.search(r"--(extra-)?index-url|--find-links|https?://(?!127\.0\.0\.1|localhost|\{)", text), file

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine import services
-from deploy.onemachine.settings import Settings, read_settings
+from deploy.local import service_programs
+from deploy.local.settings import Settings, read_settings
 
 URLS = {"RABBITMQ_URL": "amqp://here", "MONGODB_URL": "mongodb://here"}
 
@@ -17,7 +17,9 @@ def settings(tmp_path: Path, **environ: str) -> Settings:
 
 
 def test_what_one_machine_adds(tmp_path: Path):
-    environment = services.service_environment(settings(tmp_path, GATEWAY_PORT="9000", LANG="nl_BE.UTF-8"), URLS)
+    environment = service_programs.service_environment(
+        settings(tmp_path, GATEWAY_PORT="9000", LANG="nl_BE.UTF-8"), URLS
+    )
     assert environment["OFFICE_HOURS"] == "always"
     assert environment["DEMO_ACCOUNTS"] == "on"
     assert environment["GATEWAY_PORT"] == "9000"
@@ -30,20 +32,20 @@ def test_what_one_machine_adds(tmp_path: Path):
 def test_what_is_given_stands(tmp_path: Path):
     given = {"OFFICE_HOURS": "Mon-Fri 09:00-17:00", "TOKEN_SECRET": "s" * 32, "PRESENCE_URL": "http://elsewhere"}
     given["MALLOC_ARENA_MAX"] = "4"
-    environment = services.service_environment(settings(tmp_path, **given), URLS)
+    environment = service_programs.service_environment(settings(tmp_path, **given), URLS)
     assert {name: environment[name] for name in given} == given
     assert not (tmp_path / "token_secret").exists()
 
 
 def test_the_secret_is_made_once_and_is_ours_alone(tmp_path: Path):
-    first = services.service_environment(settings(tmp_path, TOKEN_SECRET=""), URLS)["TOKEN_SECRET"]
+    first = service_programs.service_environment(settings(tmp_path, TOKEN_SECRET=""), URLS)["TOKEN_SECRET"]
     assert len(first) >= 32
-    assert services.service_environment(settings(tmp_path), URLS)["TOKEN_SECRET"] == first
+    assert service_programs.service_environment(settings(tmp_path), URLS)["TOKEN_SECRET"] == first
     assert stat.S_IMODE((tmp_path / "token_secret").stat().st_mode) == 0o600
 
 
 def test_four_programs_each_by_its_module(tmp_path: Path):
-    table = services.programs(settings(tmp_path), tmp_path, URLS)
+    table = service_programs.programs(settings(tmp_path), tmp_path, URLS)
     assert [program.name for program in table] == ["gateway", "presence", "routing", "transcripts"]
     assert table[2].argv[-2:] == ("-m", "services.routing")
     assert all(program.cwd == tmp_path and program.patience == 20 for program in table)
@@ -51,9 +53,9 @@ def test_four_programs_each_by_its_module(tmp_path: Path):
 
 def test_replicas_share_their_port_and_have_one_of_their_own(tmp_path: Path):
     read = settings(tmp_path, REPLICAS="routing=2", PORT_SHARED="on", OWN_PORT="1")
-    assert services.names_of_replicas(read) == ["routing-1", "routing-2"]
+    assert service_programs.names_of_replicas(read) == ["routing-1", "routing-2"]
     own = {"routing-1": 21_001, "routing-2": 21_002}
-    table = {program.name: program for program in services.programs(read, tmp_path, URLS, own_ports=own)}
+    table = {program.name: program for program in service_programs.programs(read, tmp_path, URLS, own_ports=own)}
     assert list(table) == ["gateway", "presence", "routing-1", "routing-2", "transcripts"]
     for name, port in own.items():
         program = table[name]
@@ -86,9 +88,9 @@ async def test_ready_is_what_readyz_says(answer: bytes, expected: str | None):
     server = await asyncio.start_server(reply, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        assert await services.http_ready(port) == expected
+        assert await service_programs.http_ready(port) == expected
     assert asked == [b"GET /readyz HTTP/1.1\r\n"]
-    assert await services.http_ready(port) == "no answer yet"
+    assert await service_programs.http_ready(port) == "no answer yet"
 
 
 async def test_silent_is_who_takes_a_question_and_does_not_answer():
@@ -99,8 +101,8 @@ async def test_silent_is_who_takes_a_question_and_does_not_answer():
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        assert await services.http_silent(port, 0.2)
-    assert not await services.http_silent(port, 0.2), "it refuses: it is being started, or ends"
+        assert await service_programs.http_silent(port, 0.2)
+    assert not await service_programs.http_silent(port, 0.2), "it refuses: it is being started, or ends"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readline() == b"GET /healthz HTTP/1.1\r\n"
@@ -108,4 +110,4 @@ async def test_silent_is_who_takes_a_question_and_does_not_answer():
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", port):
-        assert not await services.http_silent(port)
+        assert not await service_programs.http_silent(port)

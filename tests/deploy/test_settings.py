@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine.settings import Refusal, Settings, read_settings
+from deploy.local.settings import Refusal, Settings, read_settings
 
 ROOT = Path("/project")
 

@@ -2,7 +2,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from deploy.onemachine.signals import handled_signals
+from deploy.local.shutdown import handled_signals
 
 
 def test_only_a_make_is_looked_at():

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.onemachine import supervisor as supervisor_module
-from deploy.onemachine.processes import Program
-from deploy.onemachine.supervisor import Supervisor, restart_delay
+from deploy.local import supervisor as supervisor_module
+from deploy.local.processes import Program
+from deploy.local.supervisor import Supervisor, restart_delay
 from tests.real import PATIENCE
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.onemachine.terminal import BACKLOG, Terminal
+from deploy.local.console import BACKLOG, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def test_a_pipe_that_nobody_reads_stops_nothing_and_the_loss_is_told():
 
 
 def test_a_reader_that_has_gone_does_not_change_the_exit_status():
-    program = "import sys, os; from deploy.onemachine.terminal import Terminal\n"
+    program = "import sys, os; from deploy.local.console import Terminal\n"
     program += "t = Terminal(sys.stdout, {}); [t.show_as_is('x' * 999) for _ in range(500)]; t.close()"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None

@@ -190,7 +190,7 @@ class Agent:
         return welcome
 
     async def leave(self) -> None:
-        """Logs out and closes, so that the next test finds a clean desk."""
+        """Logs out and closes, so that the next test finds a clean context."""
         with contextlib.suppress(aiohttp.ClientError, AttributeError):
             await self.log_out()
             await self.socket.close()

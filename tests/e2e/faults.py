@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import aio_pika
 
-from deploy.onemachine import broker
+from deploy.local import rabbitmq
 from tests.real import PATIENCE, System, wait_for
 
 SERVICES = ("gateway", "presence", "routing", "transcripts")
@@ -80,7 +80,7 @@ async def dead_letters(system: System) -> dict[str, int]:
     home = system.data_dir
     port = json.loads((home / "ports.json").read_text())["broker"]
     password = (home / "broker" / "password").read_text()
-    connection = await aio_pika.connect(f"amqp://{broker.USER}:{password}@127.0.0.1:{port}/")
+    connection = await aio_pika.connect(f"amqp://{rabbitmq.USER}:{password}@127.0.0.1:{port}/")
     async with connection:
         channel = await connection.channel()
         counts = {}
@@ -94,5 +94,5 @@ async def broker_speaks(system: System, wait: float = PATIENCE) -> None:
     """Returns when the broker speaks AMQP."""
     port = json.loads((system.data_dir / "ports.json").read_text())["broker"]
     async with asyncio.timeout(wait):
-        while await broker.amqp_answers(port) is not None:
+        while await rabbitmq.amqp_answers(port) is not None:
             await asyncio.sleep(0.05)

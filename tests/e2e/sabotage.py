@@ -10,19 +10,22 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from services import consuming, database, topology
-from services.chassis import run
-from services.contracts import Fact
-from services.transcripts import app, handlers, recording
-from services.transcripts import consumers as own
+from services.common.events.event import Event
+from services.common.messaging import consumer, topology
+from services.common.mongo import client
+from services.common.runtime.service import run
+from services.transcripts import app
+from services.transcripts import consumers as handlers
+from services.transcripts.log import message_consumer as own
+from services.transcripts.log import recorder
 from services.transcripts.settings import Settings
 
 TIMEOUTS = dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), 1_000)
 
 
-async def befall(fact: Fact) -> None:
-    """What the text of this fact says happens."""
-    text = getattr(fact, "text", None) or ""
+async def befall(event: Event) -> None:
+    """What the text of this event says happens."""
+    text = getattr(event, "text", None) or ""
     if text == "DRAG":
         await asyncio.sleep(1)
     if text in ("KILL", "DRAG"):
@@ -33,36 +36,36 @@ async def befall(fact: Fact) -> None:
 
 def plant() -> None:
     topology.DELIVERY_LIMIT = int(os.environ.get("SABOTAGE_LIMIT", "3"))
-    patience = float(os.environ.get("SABOTAGE_PATIENCE", consuming.BAD_DAY))
-    consuming.retry_in_place.__defaults__ = (patience,)
-    consuming.FIRST_DELAY = own.FIRST_DELAY = 0.05
-    consuming.PROBE_INTERVAL = 0.2
+    patience = float(os.environ.get("SABOTAGE_PATIENCE", consumer.OUTAGE_PATIENCE))
+    consumer.retry_with_backoff.__defaults__ = (patience,)
+    consumer.FIRST_DELAY = own.FIRST_DELAY = 0.05
+    consumer.PROBE_INTERVAL = 0.2
     plant_defects()
     if new_type := os.environ.get("SABOTAGE_KNOWS", "").encode():
-        known = consuming.decode
-        consuming.decode = lambda body: known(body.replace(new_type, b"note.posted"))
+        known = consumer.decode
+        consumer.decode = lambda body: known(body.replace(new_type, b"note.posted"))
 
 
 def plant_defects() -> None:
-    connect, record, handler = database.AsyncIOMotorClient, recording.Recorder.record, handlers.note_handler
+    connect, record, handler = client.AsyncIOMotorClient, recorder.Recorder.record, handlers.note_handler
 
-    async def recorded(self: recording.Recorder, batch: Sequence[recording.Heard]) -> asyncio.Task[None]:
+    async def recorded(self: recorder.Recorder, batch: Sequence[recorder.Heard]) -> asyncio.Task[None]:
         for heard in batch:
-            await befall(heard.fact)
+            await befall(heard.event)
         return await record(self, batch)
 
-    def note_handler(*parts: Any) -> Callable[[Fact], Awaitable[None]]:
+    def note_handler(*parts: Any) -> Callable[[Event], Awaitable[None]]:
         handle = handler(*parts)
 
-        async def handled(fact: Fact) -> None:
-            await befall(fact)
-            await handle(fact)
+        async def handled(event: Event) -> None:
+            await befall(event)
+            await handle(event)
 
         return handled
 
-    recording.Recorder.record = recorded  # type: ignore[method-assign]
+    recorder.Recorder.record = recorded  # type: ignore[method-assign]
     app.note_handler = note_handler
-    database.AsyncIOMotorClient = lambda *a, **k: connect(*a, **k | TIMEOUTS)  # type: ignore[misc, assignment]
+    client.AsyncIOMotorClient = lambda *a, **k: connect(*a, **k | TIMEOUTS)  # type: ignore[misc, assignment]
 
 
 def live_again_and_again() -> None:

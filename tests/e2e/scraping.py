@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.onemachine import ports
-from deploy.onemachine.settings import SERVICES
+from deploy.local import ports
+from deploy.local.settings import SERVICES
 from tests.real import PATIENCE, ROOT, System, wait_for
 
 Series = dict[str, Any]

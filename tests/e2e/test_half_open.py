@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from deploy.onemachine import ports
+from deploy.local import ports
 from tests.chaos.network import Links, forwarding
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM
 from tests.e2e.clients import Closed, agent

@@ -2,17 +2,7 @@
 
 import asyncio
 
-from tests.e2e.clients import (
-    agent,
-    button,
-    citizen,
-    http_client,
-    new_id,
-    pair,
-    say,
-    until_blue,
-    until_green,
-)
+from tests.e2e.clients import agent, button, citizen, http_client, new_id, pair, say, until_blue, until_green
 from tests.real import PATIENCE, System
 
 

@@ -18,16 +18,18 @@ from pathlib import Path
 import aio_pika
 import pytest
 
-from deploy.onemachine import broker, ports, processes
-from deploy.onemachine import database as database_server
-from deploy.onemachine.processes import Program
-from services import topology
-from services.broker import declare_topology
-from services.contracts import Fact, NotePosted, NoteStored, encode
-from services.transcripts.store import Store
+from deploy.local import embedded_mongodb as database_server
+from deploy.local import ports, processes, rabbitmq
+from deploy.local.processes import Program
+from services.common.events.codec import encode
+from services.common.events.event import Event
+from services.common.events.messages import NotePosted, NoteStored
+from services.common.messaging import topology
+from services.common.messaging.connection import declare_topology
+from services.transcripts.log.store import Store
 from tests.real import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
-from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted
+from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted
 
 LIMIT = 2  # each of two killers may strike once amid others; from then on it is alone
 NOTES, MESSAGES, LETTERS = "transcripts.notes", "transcripts.messages", "transcripts.dead-letters"
@@ -114,8 +116,8 @@ async def test_a_message_that_hurts_or_kills_its_process_takes_no_neighbour_with
     chats = [new_id() for _ in range(20)]
     good = [posted(chat) for _ in range(3) for chat in chats]
     notes = [note(chat) for _ in range(3) for chat in chats]
-    bad: list[Fact] = [posted(chats[0], text=killer), note(chats[0], killer)]
-    await ear.put(*(opened_fact(chat, None) for chat in chats))
+    bad: list[Event] = [posted(chats[0], text=killer), note(chats[0], killer)]
+    await ear.put(*(opened_event(chat, None) for chat in chats))
     await ear.put(*good[:30], bad[0], *good[30:])
     await ear.put(*notes[:30], bad[1], *notes[30:])
     began = time.monotonic()
@@ -170,7 +172,7 @@ async def test_a_database_that_is_away_for_long_dead_letters_nothing(
             serving(tmp_path, vhost_url, database_server.url(port), SABOTAGE_PATIENCE="0.5")
         )
         await asyncio.to_thread(wait_for, replica.is_ready, "the service")
-        await ear.put(*(opened_fact(chat, None) for chat in chats))
+        await ear.put(*(opened_event(chat, None) for chat in chats))
         await transcripts.until(lambda: len(ear.stored()) == 10, "the chats")
         server.send_signal(strike)
         said = [posted(chat) for _ in range(50) for chat in chats]
@@ -205,7 +207,7 @@ async def until_waiting(ear: Ear, counts: dict[str, int]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_fact_of_a_later_version_is_set_aside_and_replayed_after_the_upgrade(
+async def test_a_event_of_a_later_version_is_set_aside_and_replayed_after_the_upgrade(
     ear: Ear, vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
     renamed = encode(note(new_id())).replace(b"note.posted", b"note.renamed")
@@ -223,10 +225,10 @@ async def test_a_fact_of_a_later_version_is_set_aside_and_replayed_after_the_upg
 async def test_a_broker_that_dies_while_it_sets_letters_aside_loses_none(
     mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
-    sbin = broker.find_sbin()
+    sbin = rabbitmq.find_sbin()
     assert sbin is not None
-    node = broker.prepare(tmp_path / "broker", sbin, {name: ports.pick() for name in broker.PORT_NAMES})
-    mapper, server = broker.programs(node, tmp_path / "broker.log")
+    node = rabbitmq.prepare(tmp_path / "broker", sbin, {name: ports.pick() for name in rabbitmq.PORT_NAMES})
+    mapper, server = rabbitmq.programs(node, tmp_path / "broker.log")
     poison = {b"poison %d" % number for number in range(1_500)}
     with running([mapper]), contextlib.ExitStack() as stack:
         first = await asyncio.to_thread(stack.enter_context, started(server))

@@ -22,10 +22,10 @@ import yaml
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
-from deploy.onemachine import broker as node
-from services import topology
-from services.broker import declare_topology
-from services.contracts import AnyFact
+from deploy.local import rabbitmq as node
+from services.common.events.codec import AnyEvent
+from services.common.messaging import topology
+from services.common.messaging.connection import declare_topology
 from tests.e2e.clients import agent, citizen, new_id, pair, say
 from tests.e2e.lasting import talking
 from tests.e2e.test_files import PNG
@@ -151,7 +151,7 @@ async def test_nobody_may_do_more(rights: Rights, user: str) -> None:
 async def test_the_operator_sees_to_dead_letters(rights: Rights) -> None:
     async with await aio_pika.connect(rights.admin) as connection:
         channel = await connection.channel()
-        await channel.default_exchange.publish(aio_pika.Message(b"no fact"), "transcripts.dead-letters")
+        await channel.default_exchange.publish(aio_pika.Message(b"no event"), "transcripts.dead-letters")
     kept = {k: v for k, v in os.environ.items() if k not in OUR_VARIABLES}
     for arguments in (["list"], ["show", "transcripts"], ["discard", "transcripts", "--all", "--yes"]):
         command = [sys.executable, "-m", "deploy.dead_letters", *arguments]
@@ -220,8 +220,8 @@ async def test_who_took_over_a_service_can_neither_delete_nor_listen_in_nor_spea
             assert await refused(exchange.publish(aio_pika.Message(b"{}"), key)), f"{user} could publish {key}"
 
 
-def test_every_fact_has_a_service_that_may_publish_it() -> None:
-    known = {kind.model_fields["type"].default for kind in get_args(get_args(AnyFact)[0])}
+def test_every_event_has_a_service_that_may_publish_it() -> None:
+    known = {kind.model_fields["type"].default for kind in get_args(get_args(AnyEvent)[0])}
     assert known == {type_ for types in topology.PUBLISHED.values() for type_ in types}
 
 

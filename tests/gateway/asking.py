@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from tests.gateway.standing import World
-from tests.gateway.test_buttons import told
+from tests.gateway.test_button_state import told
 from tests.real import PATIENCE
 
 
@@ -42,7 +42,7 @@ async def show(world: World, client: Client, green: bool = True, revision: int =
     """Presence tells this colour, and the gateway has heard it."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            await world.publisher.tell(told(revision, green=green))
+            await world.publisher.publish(told(revision, green=green))
             _, button, _ = await client.ask("GET", "/api/button")
             if button["reason"] == ("available" if green else "closed"):
                 return

@@ -7,19 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.contracts import (
-    AgentState,
-    Cause,
-    ChatState,
-    ChatStatus,
-    CloseReason,
-    Entry,
-    MessageStored,
-    Party,
-    Sender,
-)
-from services.gateway.connections import Connection
-from services.internal import AgentView, ChatView, OpenSession
+from services.common.events.chats import ChatState
+from services.common.events.messages import MessageStored
+from services.common.events.types import AgentState, Cause, ChatStatus, CloseReason, Entry, Party, Sender
+from services.common.internal_api.presence import AgentView, OpenSession
+from services.common.internal_api.routing import ChatView
+from services.gateway.websocket.connection import Connection
 
 CHAT, OTHER = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
 AN, BERT = "agent-an", "agent-bert"

@@ -14,44 +14,40 @@ from aio_pika.abc import AbstractIncomingMessage
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from deploy.onemachine import ports
-from services import internal, problems, topology
-from services.bounds import BoundedProtocol
-from services.broker import Publisher, declare_topology
-from services.chassis import Service
-from services.contracts import (
-    ButtonReason,
-    Cause,
-    ChatStatus,
-    Entry,
-    Fact,
-    MessagePosted,
-    MessagesPosted,
-    Note,
-    Party,
-    decode,
-)
-from services.departments import load_departments
-from services.gateway.agents import Agents
+from deploy.local import ports
+from services.common.config.departments import load_departments
+from services.common.events.codec import decode
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, MessagesPosted
+from services.common.events.types import ButtonReason, Cause, ChatStatus, Entry, Note, Party
+from services.common.http import problems
+from services.common.http.tokens import Keys
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api import routing as routing_api
+from services.common.internal_api import transcripts as transcripts_api
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher, declare_topology
+from services.common.runtime.http_limits import BoundedProtocol
+from services.common.runtime.service import Service
 from services.gateway.app import create_app
-from services.gateway.buttons import Buttons
-from services.gateway.citizens import Citizens
-from services.gateway.following import Following
-from services.gateway.hub import Hub
-from services.gateway.live import Live
-from services.gateway.posting import Posting
-from services.gateway.protocol import HeardProtocol
+from services.gateway.background_tasks import Tasks
+from services.gateway.button_state import Buttons
+from services.gateway.chats.event_queue import EventQueue
+from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.subscriptions import Subscriptions
+from services.gateway.clients.upstream import Upstream
+from services.gateway.jobs.upkeep import Heartbeat, Upkeep
+from services.gateway.participants.agent import Agents
+from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.transfers import Transfers
+from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
-from services.gateway.tasks import Tasks
-from services.gateway.transfers import Transfers
-from services.gateway.upkeep import Heartbeat, Upkeep
-from services.gateway.upstream import Upstream
-from services.tokens import Keys
+from services.gateway.websocket.transport import HeardProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.real import PATIENCE
 from tests.serving import served
 
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"
 KEYS = Keys(SECRET)
 
@@ -71,12 +67,12 @@ class Others:
     `refused`: paths that answer with a problem; `meanwhile`: what happens, once, while a path is being answered.
     """
 
-    chats: dict[str, internal.ChatView] = field(default_factory=dict)
+    chats: dict[str, routing_api.ChatView] = field(default_factory=dict)
     spent: set[str] = field(default_factory=set)  # ids of chats that ended before they were opened
     logs: dict[str, list[Entry]] = field(default_factory=dict)
     notes: dict[str, list[Note]] = field(default_factory=dict)
-    agents: dict[str, internal.AgentView] = field(default_factory=dict)
-    sessions: dict[str, internal.OpenSession] = field(default_factory=dict)
+    agents: dict[str, presence_api.AgentView] = field(default_factory=dict)
+    sessions: dict[str, presence_api.OpenSession] = field(default_factory=dict)
     buttons: list[Any] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
     refused: dict[str, problems.Problem] = field(default_factory=dict)
@@ -84,10 +80,12 @@ class Others:
     files: dict[str, bytes] = field(default_factory=dict)  # the last one of each chat
     downloads: list[str] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and body
-    held: internal.Held = field(default_factory=lambda: internal.Held(may_wait=True))  # presence's answer to a press
-    admitted: internal.Admitted = field(default_factory=internal.Admitted)  # routing's answer to a press
-    questions: dict[str, internal.LeftQuestion] = field(default_factory=dict)
-    assignments: list[internal.Assignment] = field(default_factory=list)
+    held: presence_api.Held = field(
+        default_factory=lambda: presence_api.Held(may_wait=True)
+    )  # presence's answer to a press
+    admitted: routing_api.Admitted = field(default_factory=routing_api.Admitted)  # routing's answer to a press
+    questions: dict[str, transcripts_api.LeftQuestion] = field(default_factory=dict)
+    assignments: list[routing_api.Assignment] = field(default_factory=list)
     device: str | None = None  # what presence answers to a login for the browser's cookie
 
     def open(self, chat_id: str, status: ChatStatus = ChatStatus.WAITING, agent_id: str | None = None) -> str:
@@ -104,62 +102,66 @@ class Others:
         return f"token-{agent_id}"
 
     def answer(self, path: str, body: str) -> Any:
-        if path == internal.CHATS:
-            query = internal.AlikeQuery.model_validate_json(body)
+        if path == routing_api.CHATS:
+            query = routing_api.AlikeQuery.model_validate_json(body)
             alike = [c for c in self.chats for p in query.prefixes if c.startswith(p)]
             ids = list(dict.fromkeys((*query.chat_ids, *alike)))
             spent = [c for c in ids if c in self.spent]
-            return internal.Chats(chats=[self.chats[c] for c in ids if c in self.chats], spent=spent)
-        if path == internal.ADMIT:
+            return routing_api.Chats(chats=[self.chats[c] for c in ids if c in self.chats], spent=spent)
+        if path == routing_api.ADMIT:
             return self.admitted
-        if path == internal.AGENT_CHATS:
-            agent_id = internal.AgentChatsQuery.model_validate_json(body).agent_id
+        if path == routing_api.AGENT_CHATS:
+            agent_id = routing_api.AgentChatsQuery.model_validate_json(body).agent_id
             assigned = [c for c in self.chats.values() if c.state is ChatStatus.ASSIGNED and c.agent_id == agent_id]
-            return internal.Chats(chats=assigned)
-        if path == internal.HISTORY:
-            history = internal.HistoryQuery.model_validate_json(body)
-            return internal.History(
+            return routing_api.Chats(chats=assigned)
+        if path == transcripts_api.HISTORY:
+            history = transcripts_api.HistoryQuery.model_validate_json(body)
+            return transcripts_api.History(
                 chats=[self._page(w, history.notes) for w in history.chats if w.chat_id in self.logs]
             )
-        if path == internal.TAILS:
-            after = internal.TailsQuery.model_validate_json(body).after or {}
-            return internal.Tails(tails={c: seq + 1 for c, seq in after.items() if len(self.logs.get(c, ())) > seq})
-        if path == internal.AGENTS:
-            wanted = internal.AgentsQuery.model_validate_json(body).ids
-            return internal.Agents(agents=[a for a in self.agents.values() if wanted is None or a.id in wanted])
-        if path == internal.BUTTONS:
-            return internal.Buttons(buttons=self.buttons)
-        if path == internal.HOLD:
-            nothing = internal.HoldQuery.model_validate_json(body).again and self.held.hold is None
-            return internal.Held(reason=ButtonReason.BUSY) if nothing else self.held
-        if path == internal.ASSIGNMENTS:
-            return internal.Assignments(assignments=self.assignments)
-        if path == internal.QUESTION_LEAVE:
-            left = internal.LeftQuestion.model_validate_json(body)
+        if path == transcripts_api.TAILS:
+            after = transcripts_api.TailsQuery.model_validate_json(body).after or {}
+            return transcripts_api.Tails(
+                tails={c: seq + 1 for c, seq in after.items() if len(self.logs.get(c, ())) > seq}
+            )
+        if path == presence_api.AGENTS:
+            wanted = presence_api.AgentsQuery.model_validate_json(body).ids
+            return presence_api.Agents(agents=[a for a in self.agents.values() if wanted is None or a.id in wanted])
+        if path == presence_api.BUTTONS:
+            return presence_api.Buttons(buttons=self.buttons)
+        if path == presence_api.HOLD:
+            nothing = presence_api.HoldQuery.model_validate_json(body).again and self.held.hold is None
+            return presence_api.Held(reason=ButtonReason.BUSY) if nothing else self.held
+        if path == routing_api.ASSIGNMENTS:
+            return routing_api.Assignments(assignments=self.assignments)
+        if path == transcripts_api.QUESTION_LEAVE:
+            left = transcripts_api.LeftQuestion.model_validate_json(body)
             self.questions.setdefault(left.chat_id, left)
-        if path == internal.QUESTIONS:
-            wanted_ones = internal.QuestionsQuery.model_validate_json(body).departments
-            return internal.Questions(questions=[q for q in self.questions.values() if q.department in wanted_ones])
-        if path == internal.QUESTION_DONE:
-            self.questions.pop(internal.QuestionDone.model_validate_json(body).chat_id, None)
-        if path == internal.QUESTION_CLAIM:
-            return self.questions[internal.QuestionClaim.model_validate_json(body).chat_id]
-        if path == internal.SESSION_LOOKUP:
-            token = internal.SessionToken.model_validate_json(body).token
+        if path == transcripts_api.QUESTIONS:
+            wanted_ones = transcripts_api.QuestionsQuery.model_validate_json(body).departments
+            return transcripts_api.Questions(
+                questions=[q for q in self.questions.values() if q.department in wanted_ones]
+            )
+        if path == transcripts_api.QUESTION_DONE:
+            self.questions.pop(transcripts_api.QuestionDone.model_validate_json(body).chat_id, None)
+        if path == transcripts_api.QUESTION_CLAIM:
+            return self.questions[transcripts_api.QuestionClaim.model_validate_json(body).chat_id]
+        if path == presence_api.SESSION_LOOKUP:
+            token = presence_api.SessionToken.model_validate_json(body).token
             if token not in self.sessions:
                 raise problems.Problem(401, "unauthenticated", "no such session")
             return self.sessions[token]
-        if path == internal.SESSION_OPEN:
-            name = internal.Credentials.model_validate_json(body).username
+        if path == presence_api.SESSION_OPEN:
+            name = presence_api.Credentials.model_validate_json(body).username
             return open_session(name, self.log_in(name)).model_copy(update={"device": self.device})
         return None
 
-    def _page(self, wanted: internal.HistoryWanted, notes: bool) -> internal.ChatHistory:
+    def _page(self, wanted: transcripts_api.HistoryWanted, notes: bool) -> transcripts_api.ChatHistory:
         log = self.logs[wanted.chat_id]
-        return internal.ChatHistory(
+        return transcripts_api.ChatHistory(
             chat_id=wanted.chat_id,
             last_seq=len(log),
-            entries=log[wanted.after : wanted.after + internal.PAGE],
+            entries=log[wanted.after : wanted.after + transcripts_api.PAGE],
             notes=self.notes.get(wanted.chat_id, []) if notes else [],
             sealed=bool(log) and log[-1].is_seal,
         )
@@ -211,11 +213,11 @@ def _files(app: FastAPI, others: Others) -> None:
 
 
 class World:
-    """A broker with an ear for every fact, a publisher for what the other services tell, and their HTTP side."""
+    """A broker with an ear for every event, a publisher for what the other services tell, and their HTTP side."""
 
     def __init__(self, url: str, others: Others, others_url: str) -> None:
         self.url, self.others = url, others
-        self.facts: list[Fact] = []
+        self.events: list[Event] = []
         self.publisher = Publisher(url, "others")
         self.settings = Settings(
             token_secret=SECRET,
@@ -228,21 +230,21 @@ class World:
         self.storing = True  # whether what is posted is stored at once
 
     def heard(self, kind: type[F]) -> list[F]:
-        return [f for f in self.facts if isinstance(f, kind)]
+        return [f for f in self.events if isinstance(f, kind)]
 
     async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
-        """Returns as soon as so many facts of this kind were heard."""
+        """Returns as soon as so many events of this kind were heard."""
         await until(lambda: len(self.heard(kind)) >= number, f"{number} {kind.__name__}", seconds)
         return self.heard(kind)
 
     async def take(self, message: AbstractIncomingMessage) -> None:
-        fact = decode(message.body)
-        self.facts.append(fact)
-        if isinstance(fact, MessagesPosted) and self.storing:
-            for posted in fact.posted:
+        event = decode(message.body)
+        self.events.append(event)
+        if isinstance(event, MessagesPosted) and self.storing:
+            for posted in event.posted:
                 await self.store(posted)
-        if isinstance(fact, MessagePosted) and self.storing:
-            await self.store(fact)
+        if isinstance(event, MessagePosted) and self.storing:
+            await self.store(event)
 
     async def store(self, posted: MessagePosted) -> None:
         """What transcripts does with a message: the next seq, or the seq that its id has."""
@@ -252,14 +254,14 @@ class World:
         one = known[0] if known else entry(len(log) + 1, posted.chat_id, **said)
         if not known:
             log.append(one)
-        await self.publisher.tell(stored(one))
+        await self.publisher.publish(stored(one))
 
     async def append(self, *entries: Entry, tell: bool = True) -> None:
         """These are in the log now."""
         for one in entries:
             self.others.logs[one.chat_id].append(one)
             if tell:
-                await self.publisher.tell(stored(one))
+                await self.publisher.publish(stored(one))
 
 
 @contextlib.asynccontextmanager
@@ -305,18 +307,18 @@ class Parts:
         self.publisher = Publisher(world.url, "gateway")
         self.upstream = Upstream(world.settings, KEYS)
         self.resyncs = 0
-        self.hub = Hub(
+        self.hub = EventRouter(
             "gateway-under-test",
             gap=lambda channel: self.following.gap(channel),
             assigned=lambda agent_id, chat_id: self.agents.assigned(agent_id, chat_id),
-            button=lambda fact: self.buttons.hear(fact),
+            button=lambda event: self.buttons.hear(event),
             answer_presence=lambda channel: None,
             dropped=lambda connection, channel: self.agents.drop(connection, channel),
         )
-        self.live = Live(world.url, self.hub.hear, self._resync, lambda: None)
+        self.live = EventQueue(world.url, self.hub.hear, self._resync, lambda: None)
         self.buttons = Buttons(departments, lambda: self.live.up)
-        self.following = Following(self.hub, self.live, self.upstream, self.tasks)
-        self.posting = Posting(self.hub, self.publisher, self.tasks)
+        self.following = Subscriptions(self.hub, self.live, self.upstream, self.tasks)
+        self.posting = MessageSender(self.hub, self.publisher, self.tasks)
         self.heartbeat = Heartbeat(self.following, self.publisher)
         self.citizens = Citizens(self.following, self.posting, self.publisher, KEYS, self.tasks)
         self.transfers = Transfers(self.publisher, self.upstream, departments)
@@ -372,7 +374,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def gateway_of(settings: Settings, connected: bool = True) -> AsyncIterator[Gateway]:
-    """A gateway behind a real server, set as `services/chassis.py` sets it; with a broker unless not `connected`."""
+    """A gateway behind a real server, set as `service.py` sets it; with a broker unless not `connected`."""
     port = ports.pick()
     app = create_app(settings)
     config = uvicorn.Config(

@@ -5,10 +5,10 @@ import asyncio
 import aiohttp
 import pytest
 
-from services.contracts import GatewayConnections
-from services.departments import ConfigurationError
+from services.common.config.departments import ConfigurationError
+from services.common.events.presence import GatewayConnections
 from services.gateway.app import create_app
-from services.gateway.frames import Close
+from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import browser, close_code, hear, say
 from tests.gateway.making import AN, CHAT
 from tests.gateway.standing import Gateway, World, until

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from services.common.config.settings import explain
 from services.gateway.settings import Settings
-from services.settings import explain
 
 SECRET = "a secret of the tests alone"
 

@@ -1,4 +1,4 @@
-"""A presence database of its own for each test, and a desk at a real broker with an ear for all that is told."""
+"""A presence database of its own for each test, and a context at a real broker with an ear for all that is told."""
 
 import asyncio
 import contextlib
@@ -8,21 +8,23 @@ from typing import TypeVar
 import aio_pika
 import pytest
 
-from services import topology
-from services.broker import Publisher, declare_topology
-from services.clock import utcnow
-from services.contracts import Fact, decode
-from services.database import Database, open_database
-from services.presence import button, lines, store
-from services.presence.accounts import Account
-from services.presence.schema import STEPS
+from services.common.clock import utcnow
+from services.common.events.codec import decode
+from services.common.events.event import Event
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher, declare_topology
+from services.common.mongo.client import Database, open_database
+from services.common.mongo.migrations import upgrade
+from services.presence.agents import store
+from services.presence.agents.accounts import Account
+from services.presence.button import queue_store, updater
+from services.presence.migrations import STEPS
+from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk
-from services.schema import upgrade
 from tests.real import PATIENCE
 
 SECRET = "a secret of the tests alone"
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=Event)
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$WNp8xmq+xnd/6IYeLnP5aQ$t6gVrGFn0cr38Ht/fI3G5EH0BWEm5JC3MfrCPMEtvUE"
 
 
@@ -63,25 +65,25 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, second
 
 
 class Ear:
-    """Hears every fact on the exchange."""
+    """Hears every event on the exchange."""
 
     def __init__(self) -> None:
-        self.facts: list[Fact] = []
+        self.events: list[Event] = []
 
     def heard(self, kind: type[F]) -> list[F]:
-        return [fact for fact in self.facts if isinstance(fact, kind)]
+        return [event for event in self.events if isinstance(event, kind)]
 
     async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
-        """Returns as soon as so many facts of this kind were heard."""
+        """Returns as soon as so many events of this kind were heard."""
 
         async def enough() -> bool:
             return len(self.heard(kind)) >= number
 
-        await eventually(enough, f"{number} {kind.__name__}; heard {[f.type for f in self.facts]}", seconds)
+        await eventually(enough, f"{number} {kind.__name__}; heard {[f.type for f in self.events]}", seconds)
         return self.heard(kind)
 
     async def take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        self.facts.append(decode(message.body))
+        self.events.append(decode(message.body))
 
 
 @contextlib.asynccontextmanager
@@ -124,8 +126,8 @@ async def db(settings: PresenceSettings) -> AsyncIterator[Database]:
     """The database of this test, with its indexes."""
     database = open_database(settings, "presence")
     await upgrade(database, STEPS)
-    await button.ensure_buttons(database, ["algemeen", "premies"])
-    await lines.ensure_lines(database, ["algemeen", "premies"])
+    await updater.ensure_buttons(database, ["algemeen", "premies"])
+    await queue_store.ensure_lines(database, ["algemeen", "premies"])
     yield database
     database.client.close()
 
@@ -137,7 +139,7 @@ async def ear(module_vhost_url: str) -> AsyncIterator[Ear]:
 
 
 @pytest.fixture
-async def desk(db: Database, module_vhost_url: str, ear: Ear) -> AsyncIterator[Desk]:
-    """A desk whose publisher is up; `ear` hears what it tells."""
+async def context(db: Database, module_vhost_url: str, ear: Ear) -> AsyncIterator[Context]:
+    """A context whose publisher is up; `ear` hears what it tells."""
     async with publishing(module_vhost_url) as publisher:
-        yield Desk(db, publisher, lambda: None)
+        yield Context(db, publisher, lambda: None)

@@ -1,4 +1,4 @@
-"""services/presence/consumers.py, with the real broker and database: facts in any order, doubled, and two replicas."""
+"""services/presence/consumers.py, with the real broker and database: events in any order, doubled, and two replicas."""
 
 import asyncio
 import uuid
@@ -7,34 +7,23 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.broker import Publisher, Unconfirmed
-from services.clock import utcnow
-from services.consuming import Handler
-from services.contracts import (
-    AcceptOverdue,
-    AgentChanged,
-    AgentState,
-    Cause,
-    ChatState,
-    ChatStatus,
-    ChoiceRule,
-    PlaceClaimed,
-    PlaceReleased,
-    PlaceWanted,
-    QueueChanged,
-    ReleaseReason,
-    StateRequested,
-)
-from services.database import Database
-from services.presence import store, sweeps
-from services.presence.availability import Agent
-from services.presence.claims import Claims
+from services.common.clock import utcnow
+from services.common.events.agents import AgentChanged, StateRequested
+from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
+from services.common.events.types import AgentState, Cause, ChatStatus, ChoiceRule, ReleaseReason
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.messaging.consumer import Handler
+from services.common.mongo.client import Database
+from services.presence import repairs
+from services.presence.agents import store
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state
 from services.presence.consumers import on_wanted as wishes_of
-from services.presence.sweeps import REPAIRED
-from services.presence.telling import Desk
-
-from .conftest import Ear, account, there
+from services.presence.publisher import Context
+from services.presence.repairs import REPAIRED
+from services.presence.seats.allocator import Claims
+from services.presence.seats.rules import Agent
+from tests.presence.conftest import Ear, account, there
 
 AN, BERT = account("an"), account("bert")
 WIDE = account("wide", "algemeen", "premies", capacity=3)
@@ -57,9 +46,9 @@ def state(chat: str, status: ChatStatus, turn: int = 1, agent: str | None = None
     )
 
 
-def on_wanted(desk: Desk) -> Handler:
+def on_wanted(context: Context) -> Handler:
     """A handler as one replica has it."""
-    return wishes_of(desk, Claims(desk, {}, {}))
+    return wishes_of(context, Claims(context, {}, {}))
 
 
 async def free(db: Database, id_: str) -> int:
@@ -73,82 +62,82 @@ def chat() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_wish_is_granted_and_told_again_when_repeated(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN, BERT)
+async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN, BERT)
     woken: list[int] = []
-    handler = on_wanted(Desk(desk.db, desk.publisher, lambda: woken.append(1)))
+    handler = on_wanted(Context(context.db, context.publisher, lambda: woken.append(1)))
     for _ in range(3):
         await handler(wanted(chat))
     claims = await ear.hear(PlaceClaimed, 3)
     assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in claims}) == 1
-    assert await free(desk.db, AN.id) + await free(desk.db, BERT.id) == 1
+    assert await free(context.db, AN.id) + await free(context.db, BERT.id) == 1
     assert woken == [1]
 
 
-async def test_after_a_crash_before_telling_the_same_agent_is_told(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN, BERT)
-    mute = Desk(desk.db, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
+async def test_after_a_crash_before_telling_the_same_agent_is_told(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN, BERT)
+    mute = Context(context.db, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
     with pytest.raises(Unconfirmed):
         await on_wanted(mute)(wanted(chat))
-    (holder,) = await store.holders(desk.db, chat)
-    await on_wanted(desk)(wanted(chat))
+    (holder,) = await store.holders(context.db, chat)
+    await on_wanted(context)(wanted(chat))
     assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [holder.id]
 
 
-async def test_a_turn_that_was_overtaken_gets_nobody(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN, BERT)
-    await on_wanted(desk)(wanted(chat, turn=2))
-    await on_wanted(desk)(wanted(chat, turn=1))
-    await on_wanted(desk)(wanted(chat, turn=2))
+async def test_a_turn_that_was_overtaken_gets_nobody(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN, BERT)
+    await on_wanted(context)(wanted(chat, turn=2))
+    await on_wanted(context)(wanted(chat, turn=1))
+    await on_wanted(context)(wanted(chat, turn=2))
     assert [c.turn for c in await ear.hear(PlaceClaimed, 2)] == [2, 2]
-    assert await free(desk.db, AN.id) + await free(desk.db, BERT.id) == 1
+    assert await free(context.db, AN.id) + await free(context.db, BERT.id) == 1
 
 
-async def test_only_the_named_agent_will_do(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN, BERT)
-    handler = on_wanted(desk)
+async def test_only_the_named_agent_will_do(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN, BERT)
+    handler = on_wanted(context)
     await handler(wanted(chat, agent=BERT.id))
     await handler(wanted(str(uuid.uuid4()), agent=BERT.id))
     assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [BERT.id]
-    assert await free(desk.db, AN.id) == 1
+    assert await free(context.db, AN.id) == 1
 
 
-async def test_fewest_chats_first_then_idle_longest(desk: Desk, ear: Ear) -> None:
-    await there(desk.db, WIDE, AN, BERT)
+async def test_fewest_chats_first_then_idle_longest(context: Context, ear: Ear) -> None:
+    await there(context.db, WIDE, AN, BERT)
     idle = {AN.id: datetime.fromisoformat("2026-01-02T00:00Z"), BERT.id: datetime.fromisoformat("2026-01-01T00:00Z")}
     for who, since in idle.items():
-        await desk.db["agents"].update_one({"_id": who}, {"$set": {"idle_since": since}})
-    await store.claim(desk.db, WIDE.id, "another", 1, utcnow())
-    handler = on_wanted(desk)
+        await context.db["agents"].update_one({"_id": who}, {"$set": {"idle_since": since}})
+    await store.claim(context.db, WIDE.id, "another", 1, utcnow())
+    handler = on_wanted(context)
     for _ in range(6):
         await handler(wanted(str(uuid.uuid4())))
     order = [c.agent_id for c in await ear.hear(PlaceClaimed, 4)]
     assert order == [BERT.id, AN.id, WIDE.id, WIDE.id]  # and the last two wait
 
 
-async def test_two_replicas_give_each_place_once(desk: Desk, ear: Ear) -> None:
+async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> None:
     """Thirty chats, each asking both replicas, for ten places."""
     agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
-    await there(desk.db, *agents)
-    handlers = [on_wanted(desk), on_wanted(Desk(desk.db, desk.publisher, lambda: None))]
+    await there(context.db, *agents)
+    handlers = [on_wanted(context), on_wanted(Context(context.db, context.publisher, lambda: None))]
     wishes = [wanted(str(uuid.uuid4())) for _ in range(30)]
     await asyncio.gather(*(handler(wish) for wish in wishes for handler in handlers))
-    seats = [seat for agent in await store.seated(desk.db) for seat in agent.seats]
+    seats = [seat for agent in await store.seated(context.db) for seat in agent.seats]
     assert len(seats) == 10
-    for agent in await store.colleagues(desk.db, "algemeen", None):
+    for agent in await store.colleagues(context.db, "algemeen", None):
         assert agent.free == 0
         assert len({s.chat_id for s in agent.seats}) == agent.capacity
     assert len({(c.chat_id, c.agent_id) for c in await ear.hear(PlaceClaimed, 10)}) == 10
 
 
-async def test_of_two_agents_for_one_turn_the_loser_is_free_again(desk: Desk, chat: str) -> None:
+async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Context, chat: str) -> None:
     """Two replicas that could not see each other gave the same turn to two agents: routing has chosen one."""
-    await there(desk.db, AN, BERT)
-    await store.claim(desk.db, AN.id, chat, 1, utcnow())
-    await store.claim(desk.db, BERT.id, chat, 1, utcnow())
-    await on_chat_state(desk)(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
-    assert (await free(desk.db, AN.id), await free(desk.db, BERT.id)) == (1, 0)
-    (holder,) = await store.holders(desk.db, chat)
+    await there(context.db, AN, BERT)
+    await store.claim(context.db, AN.id, chat, 1, utcnow())
+    await store.claim(context.db, BERT.id, chat, 1, utcnow())
+    await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
+    assert (await free(context.db, AN.id), await free(context.db, BERT.id)) == (1, 0)
+    (holder,) = await store.holders(context.db, chat)
     assert holder.seats[0].confirmed
 
 
@@ -161,44 +150,48 @@ async def test_of_two_agents_for_one_turn_the_loser_is_free_again(desk: Desk, ch
         (ChatStatus.WAITING, 1, True),
     ],
 )
-async def test_a_seat_goes_when_it_is_over(desk: Desk, chat: str, status: ChatStatus, turn: int, stays: bool) -> None:
-    await there(desk.db, AN)
-    await store.claim(desk.db, AN.id, chat, 2, utcnow())
+async def test_a_seat_goes_when_it_is_over(
+    context: Context, chat: str, status: ChatStatus, turn: int, stays: bool
+) -> None:
+    await there(context.db, AN)
+    await store.claim(context.db, AN.id, chat, 2, utcnow())
     for _ in range(2):
-        await on_chat_state(desk)(state(chat, status, turn))
-    assert await free(desk.db, AN.id) == (0 if stays else 1)
+        await on_chat_state(context)(state(chat, status, turn))
+    assert await free(context.db, AN.id) == (0 if stays else 1)
 
 
 @pytest.mark.parametrize(("age", "mended"), [(60, 1), (1, 0)])
-async def test_a_seat_that_only_a_repetition_frees_is_a_repair(desk: Desk, chat: str, age: float, mended: int) -> None:
+async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
+    context: Context, chat: str, age: float, mended: int
+) -> None:
     """The chat was over long before: the state that said so was lost, and a reminder had it told again."""
-    await there(desk.db, AN)
-    await store.claim(desk.db, AN.id, chat, 1, utcnow())
-    await store.confirm(desk.db, AN.id, chat, 1)
+    await there(context.db, AN)
+    await store.claim(context.db, AN.id, chat, 1, utcnow())
+    await store.confirm(context.db, AN.id, chat, 1)
     before = REPAIRED.labels("reminder")._value.get()
     closed = state(chat, ChatStatus.CLOSED).model_copy(update={"at": utcnow() - timedelta(seconds=age)})
-    await on_chat_state(desk)(closed)
-    await on_chat_state(desk)(closed)
+    await on_chat_state(context)(closed)
+    await on_chat_state(context)(closed)
     assert REPAIRED.labels("reminder")._value.get() - before == mended
-    assert await free(desk.db, AN.id) == 1
+    assert await free(context.db, AN.id) == 1
 
 
-async def test_a_hold_is_confirmed_by_the_state_of_its_chat(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN)
-    await store.claim(desk.db, AN.id, chat, 1, utcnow(), held=True)
-    await on_chat_state(desk)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
-    (holder,) = await store.holders(desk.db, chat)
+async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN)
+    await store.claim(context.db, AN.id, chat, 1, utcnow(), held=True)
+    await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
+    (holder,) = await store.holders(context.db, chat)
     assert not holder.seats[0].reserved
-    assert ear.facts == []
+    assert ear.events == []
 
 
-async def test_the_reason_goes_with_the_claim_the_second_time_too(desk: Desk, ear: Ear, chat: str) -> None:
+async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Context, ear: Ear, chat: str) -> None:
     french = account("louise", locales=("fr",))
-    await there(desk.db, AN, french)
+    await there(context.db, AN, french)
     wish = PlaceWanted(chat_id=chat, turn=1, department="algemeen", locale="fr")
     for _ in range(2):
-        await on_wanted(desk)(wish)
-    await sweeps.tell_unconfirmed(desk, age=0)
+        await on_wanted(context)(wish)
+    await repairs.tell_unconfirmed(context, age=0)
     claims = await ear.hear(PlaceClaimed, 3)
     assert {c.agent_id for c in claims} == {french.id}
     assert len({c.choice for c in claims}) == 1
@@ -207,40 +200,40 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(desk: Desk, ea
     assert (choice.rule, choice.candidates, choice.speaks) == (ChoiceRule.LANGUAGE, 2, True)
 
 
-async def test_an_agent_who_has_no_such_seat_is_released(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN)
-    await on_chat_state(desk)(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
+async def test_an_agent_who_has_no_such_seat_is_released(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN)
+    await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
     (released,) = await ear.hear(PlaceReleased)
     assert (released.chat_id, released.turn, released.agent_id) == (chat, 4, AN.id)
     assert released.reason is ReleaseReason.NO_SEAT
 
 
-async def test_other_chats_are_left_alone(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, WIDE)
-    await store.claim(desk.db, WIDE.id, "other", 1, utcnow())
-    await store.claim(desk.db, WIDE.id, chat, 1, utcnow())
-    await on_chat_state(desk)(state(chat, ChatStatus.CLOSED, 1))
-    assert [h.id for h in await store.holders(desk.db, "other")] == [WIDE.id]
+async def test_other_chats_are_left_alone(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, WIDE)
+    await store.claim(context.db, WIDE.id, "other", 1, utcnow())
+    await store.claim(context.db, WIDE.id, chat, 1, utcnow())
+    await on_chat_state(context)(state(chat, ChatStatus.CLOSED, 1))
+    assert [h.id for h in await store.holders(context.db, "other")] == [WIDE.id]
     assert ear.heard(PlaceReleased) == []
 
 
-async def test_an_agent_pauses_and_is_told_so_each_time(desk: Desk, ear: Ear) -> None:
-    await there(desk.db, AN)
+async def test_an_agent_pauses_and_is_told_so_each_time(context: Context, ear: Ear) -> None:
+    await there(context.db, AN)
     pause = StateRequested(agent_id=AN.id, state=AgentState.PAUSED)
     for _ in range(2):
-        await on_state(desk)(pause)
+        await on_state(context)(pause)
     first, second = await ear.hear(AgentChanged, 2)
     assert (first.state, first.cause, first.online) == (AgentState.PAUSED, "request", True)
     assert first.v == second.v
-    assert await store.untold(desk.db, utcnow()) == []
+    assert await store.untold(context.db, utcnow()) == []
 
 
-async def test_who_does_not_accept_is_paused_once(desk: Desk, ear: Ear, chat: str) -> None:
-    await there(desk.db, AN)
+async def test_who_does_not_accept_is_paused_once(context: Context, ear: Ear, chat: str) -> None:
+    await there(context.db, AN)
     overdue = AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id)
-    await on_state(desk)(overdue)
-    await on_state(desk)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
-    await on_state(desk)(AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id))
+    await on_state(context)(overdue)
+    await on_state(context)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
+    await on_state(context)(AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id))
     told = await ear.hear(AgentChanged, 3)
     assert [(t.state, t.cause) for t in told] == [
         (AgentState.PAUSED, "accept_overdue"),
@@ -249,33 +242,33 @@ async def test_who_does_not_accept_is_paused_once(desk: Desk, ear: Ear, chat: st
     ]
 
 
-async def test_who_is_at_work_is_paused_for_the_third_chat_that_they_miss_and_not_before(desk: Desk) -> None:
-    await there(desk.db, AN)
+async def test_who_is_at_work_is_paused_for_the_third_chat_that_they_miss_and_not_before(context: Context) -> None:
+    await there(context.db, AN)
     now = utcnow()
-    working = replace(desk, at_work=lambda agent_id: agent_id == AN.id, clock=lambda: now)
+    working = replace(context, at_work=lambda agent_id: agent_id == AN.id, clock=lambda: now)
     missed = [AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id) for _ in range(3)]
-    for fact in (missed[0], missed[0], missed[1], missed[1]):
-        await on_state(working)(fact)
-        assert (await agent_of(desk)).state is AgentState.AVAILABLE
+    for event in (missed[0], missed[0], missed[1], missed[1]):
+        await on_state(working)(event)
+        assert (await agent_of(context)).state is AgentState.AVAILABLE
     await on_state(working)(missed[2])
-    assert (await agent_of(desk)).state is AgentState.PAUSED
-    assert (await agent_of(desk)).cause == "accept_overdue"
+    assert (await agent_of(context)).state is AgentState.PAUSED
+    assert (await agent_of(context)).cause == "accept_overdue"
     await on_state(working)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
     await on_state(working)(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
-    assert (await agent_of(desk)).state is AgentState.AVAILABLE
+    assert (await agent_of(context)).state is AgentState.AVAILABLE
 
 
-async def test_a_missed_chat_of_long_ago_does_not_count(desk: Desk) -> None:
-    await there(desk.db, AN)
+async def test_a_missed_chat_of_long_ago_does_not_count(context: Context) -> None:
+    await there(context.db, AN)
     now = utcnow()
     for missed_at in (now, now, now + store.MISSED_WITHIN * 2, now + store.MISSED_WITHIN * 2):
-        working = replace(desk, at_work=lambda agent_id: True, clock=lambda at=missed_at: at)
+        working = replace(context, at_work=lambda agent_id: True, clock=lambda at=missed_at: at)
         await on_state(working)(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
-    assert (await agent_of(desk)).state is AgentState.AVAILABLE
+    assert (await agent_of(context)).state is AgentState.AVAILABLE
 
 
-async def agent_of(desk: Desk) -> Agent:
-    found = await store.agent(desk.db, AN.id)
+async def agent_of(context: Context) -> Agent:
+    found = await store.agent(context.db, AN.id)
     assert found is not None
     return found
 
@@ -284,18 +277,18 @@ def new_chat() -> str:
     return str(uuid.uuid4())
 
 
-async def test_a_state_of_nobody_is_ignored(desk: Desk) -> None:
-    await on_state(desk)(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
+async def test_a_state_of_nobody_is_ignored(context: Context) -> None:
+    await on_state(context)(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
 
 
-async def test_the_waiting_wake_the_button(desk: Desk) -> None:
+async def test_the_waiting_wake_the_button(context: Context) -> None:
     woken: list[int] = []
-    handler = on_queue_changed(Desk(desk.db, desk.publisher, lambda: woken.append(1)))
-    fact = QueueChanged(department="algemeen", revision=3, order=["a", "b"])
-    await handler(fact)
-    await handler(fact)
+    handler = on_queue_changed(Context(context.db, context.publisher, lambda: woken.append(1)))
+    event = QueueChanged(department="algemeen", revision=3, order=["a", "b"])
+    await handler(event)
+    await handler(event)
     await handler(QueueChanged(department="nowhere", revision=1, order=[]))
     assert woken == [1, 1]
-    stored = await desk.db["queues"].find_one({"_id": "algemeen"})
+    stored = await context.db["queues"].find_one({"_id": "algemeen"})
     assert stored is not None
     assert (stored["waiting"], stored["revision"]) == (2, 3)

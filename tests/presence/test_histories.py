@@ -20,31 +20,24 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.contracts import (
-    AcceptOverdue,
-    AgentState,
-    Cause,
-    ChatState,
-    ChatStatus,
-    Fact,
-    PlaceClaimed,
-    PlaceReleased,
-    PlaceWanted,
-    QueueChanged,
-    ReleaseReason,
-    StateRequested,
-)
-from services.database import open_database
-from services.departments import parse_hours
-from services.internal import Held, HoldQuery
-from services.presence import button, lines, store, sweeps
-from services.presence.claims import Claims, hold
+from services.common.config.departments import parse_hours
+from services.common.events.agents import StateRequested
+from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
+from services.common.events.event import Event
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
+from services.common.events.types import AgentState, Cause, ChatStatus, ReleaseReason
+from services.common.internal_api.presence import Held, HoldQuery
+from services.common.mongo.client import open_database
+from services.presence import repairs
+from services.presence.agents import store
+from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
-from services.presence.hours import Schedule
+from services.presence.opening_hours import Schedule
+from services.presence.publisher import Context, arrive, depart
+from services.presence.seats.allocator import Claims, hold
 from services.presence.settings import PresenceSettings
-from services.presence.telling import Desk, arrive, depart
+from tests.presence.conftest import SECRET, account
 
-from .conftest import SECRET, account
 from .memory import Memory
 
 T = TypeVar("T")
@@ -107,16 +100,16 @@ class Told:
     """What was told, instead of a broker."""
 
     def __init__(self) -> None:
-        self.facts: list[Fact] = []
+        self.events: list[Event] = []
 
-    async def tell(self, fact: Fact) -> None:
-        self.facts.append(fact)
+    async def publish(self, event: Event) -> None:
+        self.events.append(event)
 
-    mention = tell
+    publish_best_effort = publish
 
     def take(self, kind: type[T]) -> list[T]:
-        found = [f for f in self.facts if isinstance(f, kind)]
-        self.facts.clear()
+        found = [f for f in self.events if isinstance(f, kind)]
+        self.events.clear()
         return found
 
 
@@ -153,14 +146,14 @@ class History(RuleBasedStateMachine):
     async def _begin(self, seed: int) -> None:
         self.db = await self.open(seed)
         await store.put_accounts(self.db, ACCOUNTS, self.now)
-        await button.ensure_buttons(self.db, SCHEDULES)
-        await lines.ensure_lines(self.db, SCHEDULES)
+        await updater.ensure_buttons(self.db, SCHEDULES)
+        await queue_store.ensure_lines(self.db, SCHEDULES)
         self.replicas = [self._replica(), self._replica()]
-        self.desk, self.claims = self.replicas[0]
+        self.context, self.claims = self.replicas[0]
 
-    def _replica(self) -> tuple[Desk, Claims]:
-        desk = Desk(self.db, self.told, lambda: None, lambda: self.now)  # type: ignore[arg-type]
-        return desk, Claims(desk, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
+    def _replica(self) -> tuple[Context, Claims]:
+        context = Context(self.db, self.told, lambda: None, lambda: self.now)  # type: ignore[arg-type]
+        return context, Claims(context, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
 
     # ── the model's own rules, said plainly ──────────────────────────────────────────────────────────────────────
 
@@ -182,7 +175,7 @@ class History(RuleBasedStateMachine):
         return "available" if self.free(department) > ahead else "busy"
 
     def raced(self, department: str) -> set[str]:
-        since = self.now - timedelta(seconds=lines.RACED)
+        since = self.now - timedelta(seconds=queue_store.RACED)
         return {chat for chat, at in self.lines[department].raced.items() if at > since}
 
     def holders(self, chat: str, turn: int) -> list[str]:
@@ -211,7 +204,7 @@ class History(RuleBasedStateMachine):
     def comes(self, who: str) -> None:
         agent = self.run(store.agent(self.db, who))
         assert agent is not None
-        came = self.run(arrive(self.desk, agent))
+        came = self.run(arrive(self.context, agent))
         member = self.members[who]
         assert came is not member.online
         if came:
@@ -231,8 +224,8 @@ class History(RuleBasedStateMachine):
     def goes(self, who: str, reason: ReleaseReason) -> None:
         agent = self.run(store.agent(self.db, who))
         assert agent is not None
-        self.told.facts.clear()
-        assert self.run(depart(self.desk, agent, reason))
+        self.told.events.clear()
+        assert self.run(depart(self.context, agent, reason))
         member = self.members[who]
         member.online = False
         for seat in member.seats.values():
@@ -243,16 +236,16 @@ class History(RuleBasedStateMachine):
     @rule(who=agents, available=st.booleans())
     def pauses_or_resumes(self, who: str, available: bool) -> None:
         state = AgentState.AVAILABLE if available else AgentState.PAUSED
-        self.run(on_state(self.desk)(StateRequested(agent_id=who, state=state)))
+        self.run(on_state(self.context)(StateRequested(agent_id=who, state=state)))
         if available and not self.members[who].available:
             self.members[who].idle_since = self.now
         self.members[who].available = available
 
     @rule(who=agents)
     def does_not_accept(self, who: str) -> None:
-        fact = AcceptOverdue(chat_id=str(uuid.uuid4()), turn=1, agent_id=who)
+        event = AcceptOverdue(chat_id=str(uuid.uuid4()), turn=1, agent_id=who)
         for _ in range(2):
-            self.run(on_state(self.desk)(fact))
+            self.run(on_state(self.context)(event))
         self.members[who].available = False
 
     @rule(who=agents, capacity=st.integers(1, 3))
@@ -293,9 +286,9 @@ class History(RuleBasedStateMachine):
 
     @rule(chat=chats, turn=turns, department=departments, locale=locales, named=st.none() | agents)
     def wants(self, chat: str, turn: int, department: str, locale: str, named: str | None) -> None:
-        fact = PlaceWanted(chat_id=chat, turn=turn, department=department, locale=locale, agent_id=named)
-        self.told.facts.clear()
-        self.run(on_wanted(self.desk, self.claims)(fact))
+        event = PlaceWanted(chat_id=chat, turn=turn, department=department, locale=locale, agent_id=named)
+        self.told.events.clear()
+        self.run(on_wanted(self.context, self.claims)(event))
         expected = self.holders(chat, turn)
         if not expected and not self.is_overtaken(chat, turn):
             best = self.best(chat, department, locale, named)
@@ -311,7 +304,7 @@ class History(RuleBasedStateMachine):
         """Of any age: nothing says that this state is the chat's last one."""
         assigned = status is ChatStatus.ASSIGNED
         agent = who if assigned else None
-        fact = ChatState(
+        event = ChatState(
             chat_id=chat,
             v=1,
             state=status,
@@ -321,9 +314,9 @@ class History(RuleBasedStateMachine):
             agent_id=agent,
             at=self.now,
         )
-        self.told.facts.clear()
+        self.told.events.clear()
         for _ in range(2):
-            self.run(on_chat_state(self.desk)(fact))
+            self.run(on_chat_state(self.context)(event))
         right = False
         for i, member in self.members.items():
             seat = member.seats.get(chat)
@@ -341,7 +334,7 @@ class History(RuleBasedStateMachine):
     def hears_of_a_line(self, department: str, order: list[str], newer: int) -> None:
         line = self.lines[department]
         revision = line.revision + newer
-        self.run(on_queue_changed(self.desk)(QueueChanged(department=department, revision=revision, order=order)))
+        self.run(on_queue_changed(self.context)(QueueChanged(department=department, revision=revision, order=order)))
         if newer > 0:
             line.revision, line.order = revision, order
             line.raced = {c: at for c, at in line.raced.items() if c not in order}
@@ -349,15 +342,15 @@ class History(RuleBasedStateMachine):
     @rule()
     def sweeps(self) -> None:
         """Whatever is told twice, the seats stay as they are; what is told is so."""
-        self.told.facts.clear()
-        for sweep in (sweeps.tell_leaving, sweeps.tell_unconfirmed, sweeps.tell_held):
-            self.run(sweep(self.desk, age=0))
-        claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.told.facts if isinstance(f, PlaceClaimed)}
+        self.told.events.clear()
+        for sweep in (repairs.tell_leaving, repairs.tell_unconfirmed, repairs.tell_held):
+            self.run(sweep(self.context, age=0))
+        claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.told.events if isinstance(f, PlaceClaimed)}
         released = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceReleased)}
         seats = [(i, c, s) for i, m in self.members.items() for c, s in m.seats.items()]
         assert released == {(i, c, s.turn) for i, c, s in seats if s.leaving}
         assert claimed == {(i, c, s.turn) for i, c, s in seats if not s.confirmed and (s.held or not s.leaving)}
-        self.run(sweeps.remind(self.desk))
+        self.run(repairs.remind(self.context))
         reminded = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceClaimed)}
         assert reminded == {(i, c, s.turn) for i, c, s in seats if not s.leaving and (s.confirmed or not s.held)}
 
@@ -374,16 +367,16 @@ class History(RuleBasedStateMachine):
         before = {d: self.free(d) - len(line.order) for d, line in self.lines.items()}
         work: list[Coroutine[Any, Any, Any]] = []
         for n, (chat, department, press) in enumerate(asked):
-            desk, claims = self.replicas[n % 2]
+            context, claims = self.replicas[n % 2]
             if press:
                 work.append(hold(claims, HoldQuery(chat_id=chat, department=department)))
             else:
-                work.append(on_wanted(desk, claims)(PlaceWanted(chat_id=chat, turn=1, department=department)))
+                work.append(on_wanted(context, claims)(PlaceWanted(chat_id=chat, turn=1, department=department)))
         agent = await store.agent(self.db, who)
         assert agent is not None
         moves = not goes or agent.online
         if moves:
-            work.append(depart(self.desk, agent, ReleaseReason.AGENT_GONE) if goes else arrive(self.desk, agent))
+            work.append(depart(self.context, agent, ReleaseReason.AGENT_GONE) if goes else arrive(self.context, agent))
         answers = await asyncio.gather(*work)
         pressed = {c for c, _, press in asked if press} - {c for c, _, press in asked if not press}
         old = {(c, s.turn) for m in self.members.values() for c, s in m.seats.items()}
@@ -418,7 +411,7 @@ class History(RuleBasedStateMachine):
             }
         for doc in await self.db["queues"].find({}).to_list(None):
             self.lines[doc["_id"]].raced = {r["chat_id"]: r["at"] for r in doc.get("raced", [])}
-        self.told.facts.clear()
+        self.told.events.clear()
 
     # ── what must be there after each step ───────────────────────────────────────────────────────────────────────
 
@@ -437,7 +430,7 @@ class History(RuleBasedStateMachine):
             assert {
                 s["chat_id"]: Seat(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in there
             } == member.seats
-        await button.evaluate(self.db, SCHEDULES, lambda: self.now)
+        await updater.evaluate(self.db, SCHEDULES, lambda: self.now)
         for doc in await self.db["buttons"].find({}).to_list(None):
             department = doc["_id"]
             ahead = len(self.lines[department].order)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.departments import Calendar, ConfigurationError, Departments, easter, load_departments
-from services.presence.hours import Schedule, is_open, next_change, next_opening
+from services.common.config.departments import Calendar, ConfigurationError, Departments, easter, load_departments
+from services.common.config.settings import explain
+from services.presence.calendar_table import main
+from services.presence.opening_hours import Schedule, is_open, next_change, next_opening
 from services.presence.openings import load_schedules
 from services.presence.settings import PresenceSettings
-from services.presence.year import main
-from services.settings import explain
 
 NAMES = dict.fromkeys(("nl", "fr", "de", "en"), "x")
 CHRISTMAS = datetime(2026, 12, 25, 12, tzinfo=ZoneInfo("Europe/Brussels"))
@@ -63,7 +63,8 @@ def test_a_bad_calendar_is_named_in_one_line() -> None:
 
 def test_no_calendar_is_loaded_for_those_who_are_always_open() -> None:
     code = (
-        "import sys; from pathlib import Path; from services.departments import load_departments as load; "
+        "import sys; from pathlib import Path; "
+        "from services.common.config.departments import load_departments as load; "
         "from services.presence.openings import load_schedules; "
         "from services.presence.settings import PresenceSettings; "
         "load_schedules(PresenceSettings(office_hours='always'), load(Path('deploy/departments.toml'))); "

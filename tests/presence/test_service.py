@@ -15,28 +15,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deploy.onemachine import ports
-from services import internal
-from services.broker import Publisher
-from services.contracts import (
-    AgentConnection,
-    ButtonChanged,
-    ButtonColour,
-    ButtonReason,
-    Cause,
-    ChatState,
-    ChatStatus,
-    GatewayConnections,
-    PlaceClaimed,
-    PlaceReleased,
-    PlaceWanted,
-    ReleaseReason,
-    SessionEnded,
-)
-from services.tokens import Keys
+from deploy.local import ports
+from services.common.events.agents import ButtonChanged, SessionEnded
+from services.common.events.chats import ChatState
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
+from services.common.events.presence import GatewayConnections
+from services.common.events.types import AgentConnection, ButtonColour, ButtonReason, Cause, ChatStatus, ReleaseReason
+from services.common.http.tokens import Keys
+from services.common.internal_api import presence as presence_api
+from services.common.messaging.connection import Publisher
+from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening, publishing
 from tests.real import PATIENCE, ROOT, running_database
-
-from .conftest import HASH, SECRET, Ear, eventually, listening, publishing
 
 
 @dataclass
@@ -55,7 +44,7 @@ class Presence:
 
     async def log_in(self, username: str = "an", password: str = "demo") -> tuple[int, Any]:
         body = {"username": username, "password": password, "address": "192.0.2.1"}
-        return await self.ask(internal.SESSION_OPEN, body)
+        return await self.ask(presence_api.SESSION_OPEN, body)
 
     async def readiness(self) -> tuple[int, dict[str, str]]:
         async with self.http.get(self.url + "/readyz") as answer:
@@ -110,7 +99,9 @@ class Gateway:
         while True:
             counter += 1
             here = [AgentConnection(agent_id=a, silent_for=0.1) for a in self.agents]
-            await self.publisher.mention(GatewayConnections(incarnation=incarnation, counter=counter, agents=here))
+            await self.publisher.publish_best_effort(
+                GatewayConnections(incarnation=incarnation, counter=counter, agents=here)
+            )
             await asyncio.sleep(0.5)
 
 
@@ -163,11 +154,11 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
         async with heartbeats(publisher, agent) as gateway:
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             chat = str(uuid.uuid4())
-            await publisher.tell(PlaceWanted(chat_id=chat, turn=1, department="algemeen"))
+            await publisher.publish(PlaceWanted(chat_id=chat, turn=1, department="algemeen"))
             assert (await ear.hear(PlaceClaimed))[0].agent_id == agent
             await shown(ear, ButtonColour.BLUE, ButtonReason.BUSY)
-            await publisher.tell(told(chat, ChatStatus.ASSIGNED, agent))
-            await publisher.tell(told(chat, ChatStatus.CLOSED))
+            await publisher.publish(told(chat, ChatStatus.ASSIGNED, agent))
+            await publisher.publish(told(chat, ChatStatus.CLOSED))
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
 
             gateway.agents.clear()
@@ -179,13 +170,13 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
             assert ear.heard(PlaceReleased) == []
 
             token = {"token": session["token"]}
-            assert (await service.ask(internal.SESSION_LOOKUP, token))[1]["session_id"] == session["session_id"]
-            assert await service.ask(internal.SESSION_END, token) == (204, None)
+            assert (await service.ask(presence_api.SESSION_LOOKUP, token))[1]["session_id"] == session["session_id"]
+            assert await service.ask(presence_api.SESSION_END, token) == (204, None)
             assert (await ear.hear(SessionEnded))[0].session_id == session["session_id"]
             await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS, 3)  # still listed by the gateway
-            status, problem = await service.ask(internal.SESSION_LOOKUP, token)
+            status, problem = await service.ask(presence_api.SESSION_LOOKUP, token)
             assert (status, problem["code"]) == (401, "unauthenticated")
-            assert (await service.ask(internal.SESSION_END, token))[0] == 204
+            assert (await service.ask(presence_api.SESSION_END, token))[0] == 204
         async with service.http.get(service.url + "/metrics") as answer:
             metrics = await answer.text()
         assert 'eloket_logins_total{outcome="ok"} 1.0' in metrics
@@ -203,23 +194,23 @@ async def test_a_press_holds_a_place_before_its_chat_is_opened(
     ):
         chat, other = str(uuid.uuid4()), str(uuid.uuid4())
         press = {"chat_id": chat, "department": "algemeen", "locale": "fr"}
-        _, answer = await service.ask(internal.HOLD, press)
+        _, answer = await service.ask(presence_api.HOLD, press)
         assert answer == {"hold": None, "may_wait": False, "reason": "no_agents"}
         agent = (await service.log_in())[1]["agent"]["id"]
         async with heartbeats(publisher, agent):
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
-            status, first = await service.ask(internal.HOLD, press)
+            status, first = await service.ask(presence_api.HOLD, press)
             assert (status, first["hold"]["agent_id"], first["hold"]["agent_name"]) == (200, agent, "An")
             assert first["hold"]["choice"]["rule"] == "only_one"
-            assert await service.ask(internal.HOLD, press) == (200, first)
+            assert await service.ask(presence_api.HOLD, press) == (200, first)
             await shown(ear, ButtonColour.BLUE, ButtonReason.BUSY)
-            _, late = await service.ask(internal.HOLD, {**press, "chat_id": other})
+            _, late = await service.ask(presence_api.HOLD, {**press, "chat_id": other})
             assert (late["hold"], late["may_wait"], late["reason"]) == (None, True, "busy")
             assert ear.heard(PlaceClaimed) == []
-            await publisher.tell(told(chat, ChatStatus.ASSIGNED, agent))
-            await publisher.tell(told(chat, ChatStatus.CLOSED))
+            await publisher.publish(told(chat, ChatStatus.ASSIGNED, agent))
+            await publisher.publish(told(chat, ChatStatus.CLOSED))
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
-        async with service.http.post(service.url + internal.HOLD, json=press) as unsigned:
+        async with service.http.post(service.url + presence_api.HOLD, json=press) as unsigned:
             assert unsigned.status == 401
         async with service.http.get(service.url + "/metrics") as metrics:
             assert 'eloket_holds_total{outcome="may_wait"} 1.0' in await metrics.text()
@@ -235,7 +226,7 @@ async def test_a_gateway_that_dies_takes_its_agents_away(vhost_url: str, mongodb
         agent = session["agent"]["id"]
         async with heartbeats(publisher, agent):
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
-            await publisher.tell(PlaceWanted(chat_id="c", turn=1, department="algemeen"))
+            await publisher.publish(PlaceWanted(chat_id="c", turn=1, department="algemeen"))
             await ear.hear(PlaceClaimed)
         released = (await ear.hear(PlaceReleased))[0]
         assert (released.chat_id, released.reason) == ("c", ReleaseReason.AGENT_GONE)
@@ -257,29 +248,36 @@ async def test_the_answers_to_gateways(vhost_url: str, mongodb_url: str, mongodb
         status, session = await service.log_in("Karel")
         assert (status, session["agent"]["supervisor"], session["agent"]["capacity"]) == (200, True, 3)
 
-        _, found = await service.ask(internal.AGENTS, {"department": "algemeen"})
+        _, found = await service.ask(presence_api.AGENTS, {"department": "algemeen"})
         assert [a["name"] for a in found["agents"]] == ["Agent 1", "Agent 2", "An", "Bert", "Sofie"]
-        _, found = await service.ask(internal.AGENTS, {"ids": [session["agent"]["id"], str(uuid.uuid4())]})
+        _, found = await service.ask(presence_api.AGENTS, {"ids": [session["agent"]["id"], str(uuid.uuid4())]})
         assert [(a["name"], a["free"], a["online"]) for a in found["agents"]] == [("Karel", 3, False)]
 
         async def evaluated() -> bool:
-            _, answer = await service.ask(internal.BUTTONS, {})
+            _, answer = await service.ask(presence_api.BUTTONS, {})
             return {b["department"] for b in answer["buttons"]} == {"algemeen", "premies"}
 
         await eventually(evaluated, "buttons")
 
-        for path in (internal.SESSION_OPEN, internal.SESSION_LOOKUP, internal.SESSION_END, internal.AGENTS):
+        for path in (
+            presence_api.SESSION_OPEN,
+            presence_api.SESSION_LOOKUP,
+            presence_api.SESSION_END,
+            presence_api.AGENTS,
+        ):
             bodies = {"username": "an", "password": "demo", "token": session["token"]}
             async with service.http.post(service.url + path, json=bodies) as answer:
                 assert answer.status == 401
-        async with service.http.post(service.url + internal.BUTTONS, json={}) as answer:
+        async with service.http.post(service.url + presence_api.BUTTONS, json={}) as answer:
             assert answer.status == 401
-        assert (await service.ask(internal.SESSION_OPEN, {"username": "an"}))[0] == 422
+        assert (await service.ask(presence_api.SESSION_OPEN, {"username": "an"}))[0] == 422
 
         for _ in range(9):
             assert (await service.log_in("an", "wrong"))[0] == 401
         body = {"username": "an", "password": "demo", "address": "192.0.2.1"}
-        async with service.http.post(service.url + internal.SESSION_OPEN, json=body, headers=service.headers) as answer:
+        async with service.http.post(
+            service.url + presence_api.SESSION_OPEN, json=body, headers=service.headers
+        ) as answer:
             assert answer.status == 429
             assert 1 <= int(answer.headers["Retry-After"]) <= 300
 
@@ -317,7 +315,7 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
         async with heartbeats(publisher, *agents):
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             await asyncio.gather(
-                *(publisher.tell(PlaceWanted(chat_id=c, turn=1, department="algemeen")) for c in chats)
+                *(publisher.publish(PlaceWanted(chat_id=c, turn=1, department="algemeen")) for c in chats)
             )
             service.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(PATIENCE):

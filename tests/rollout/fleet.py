@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.onemachine import ports, processes, services
-from deploy.onemachine.processes import Program
-from deploy.onemachine.settings import SERVICES, Settings
+from deploy.local import ports, processes, service_programs
+from deploy.local.processes import Program
+from deploy.local.settings import SERVICES, Settings
 from tests.real import OUR_VARIABLES
 from tests.rollout.versions import Version
 
@@ -58,10 +58,10 @@ class Fleet:
         self.ports = ports.remembered(home / "ports.json", SERVICES)
         environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
         urls = {"RABBITMQ_URL": rabbitmq_url, "MONGODB_URL": mongodb_url}
-        # The former version does not know facts that go together (docs/operating.md, "Updating").
-        environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off"}
+        # The former version does not know events that go together (docs/operating.md, "Updating").
+        environ |= {"RATE_LIMITS": "off", "EVENTS_TOGETHER": "off"}
         settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | variables)
-        self._environment = services.service_environment(settings, urls)
+        self._environment = service_programs.service_environment(settings, urls)
         self.members: list[Member] = []
         self._all: list[Member] = []
 
@@ -110,7 +110,7 @@ class Fleet:
         environment = {**self._environment, **own}
 
         async def ready() -> str | None:
-            return await services.http_ready(port)
+            return await service_programs.http_ready(port)
 
         program = Program(name, argv, environment, version.root, ready, stage=0, patience=DRAIN_LIMIT, log=log)
         member = Member(name, service, version, processes.start(program), port, log)
@@ -120,7 +120,7 @@ class Fleet:
 
     async def _ready(self, member: Member) -> None:
         end = time.monotonic() + READY_LIMIT
-        while (why := await services.http_ready(member.port)) is not None:
+        while (why := await service_programs.http_ready(member.port)) is not None:
             assert member.process.poll() is None, f"{member.name} ended: {member.log.read_text()[-2000:]}"
             assert time.monotonic() < end, f"{member.name} is not ready: {why}"
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The facts of the former version and of this one, each decoded by the other's own code."""
+"""The events of the former version and of this one, each decoded by the other's own code."""
 
 import json
 import subprocess
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.contracts import decode, encode
+from services.common.events.codec import decode, encode
 from tests.rollout import versions
 from tests.rollout.versions import PRESENT, NoHistory, Version, former
-from tests.samples import FACT_TYPES
+from tests.samples import EVENT_TYPES
 
 
 def with_more(value: Any) -> Any:
@@ -20,19 +20,19 @@ def with_more(value: Any) -> Any:
     return [with_more(v) for v in value] if isinstance(value, list) else value
 
 
-def test_no_fact_was_taken_away(former_version: Version) -> None:
-    assert former_version.golden().keys() <= FACT_TYPES.keys()
+def test_no_event_was_taken_away(former_version: Version) -> None:
+    assert former_version.golden().keys() <= EVENT_TYPES.keys()
 
 
 def test_what_the_former_version_tells_is_understood(former_version: Version) -> None:
     samples = former_version.golden()
     told = former_version.retell(samples)
     for name, sample in samples.items():
-        fact = decode(sample.encode())
-        assert type(fact) is FACT_TYPES[name]
+        event = decode(sample.encode())
+        assert type(event) is EVENT_TYPES[name]
         again = told[name]
         assert again is not None
-        assert decode(again.encode()) == fact, f"{name}: as the former version writes it"
+        assert decode(again.encode()) == event, f"{name}: as the former version writes it"
 
 
 def test_what_this_version_tells_is_understood_by_the_former_one(former_version: Version) -> None:

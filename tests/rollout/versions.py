@@ -18,7 +18,10 @@ NEEDED = ("services", "deploy", "tests/golden")
 DECODE_AND_ENCODE = """
 import json, sys
 from pydantic import ValidationError
-from services.contracts import decode, encode
+try:
+    from services.common.events.codec import decode, encode
+except ModuleNotFoundError:  # 1.1
+    from services.contracts import decode, encode
 answers = {}
 for name, body in json.load(sys.stdin).items():
     try:
@@ -41,15 +44,15 @@ class Version:
     root: Path
 
     def golden(self) -> dict[str, str]:
-        """Fact type → the golden sample of this version."""
+        """Event type → the golden sample of this version."""
         return {file.stem: file.read_text() for file in (self.root / "tests" / "golden").glob("*.json")}
 
-    def retell(self, facts: Mapping[str, str]) -> dict[str, str | None]:
-        """Each of these messages, decoded and told again by this version's own code; None: refused as no fact."""
+    def retell(self, events: Mapping[str, str]) -> dict[str, str | None]:
+        """Each of these messages, decoded and told again by this version's own code; None: refused as no event."""
         done = subprocess.run(
             [sys.executable, "-c", DECODE_AND_ENCODE],
             cwd=self.root,
-            input=json.dumps(facts).encode(),
+            input=json.dumps(events).encode(),
             stdout=subprocess.PIPE,
             check=True,
             timeout=60,

@@ -13,38 +13,32 @@ from uuid import uuid4
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from services import topology
-from services.broker import Publisher
-from services.contracts import (
-    AcceptOverdue,
-    AgentConnection,
-    ChatOpened,
-    CitizenArrived,
-    Fact,
-    Form,
-    GatewayConnections,
-    PlaceClaimed,
-    PlacesChanged,
-    decode,
-)
-from services.database import Database, open_database
-from services.routing import assignment
-from services.routing.admission import Admission
-from services.routing.chat import Chat, Limits
-from services.routing.citizens import Citizens
+from services.common.events.chats import AcceptOverdue, ChatOpened, CitizenArrived
+from services.common.events.codec import decode
+from services.common.events.event import Event
+from services.common.events.places import PlaceClaimed, PlacesChanged
+from services.common.events.presence import GatewayConnections
+from services.common.events.types import AgentConnection, Form
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
+from services.common.mongo.client import Database, open_database
+from services.common.mongo.migrations import upgrade
+from services.routing.chats import rules
+from services.routing.chats.admission import Admission
+from services.routing.chats.chat import Chat, Limits
+from services.routing.chats.citizen_presence import Citizens
+from services.routing.chats.store import Store
 from services.routing.consumers import handler
-from services.routing.desk import Desk
-from services.routing.ledger import Ledger
-from services.routing.queue import Queue
-from services.routing.schema import STEPS
+from services.routing.context import Context
+from services.routing.migrations import STEPS
+from services.routing.publisher import Telling
+from services.routing.queues.queue import Queue
+from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
-from services.routing.store import Store
-from services.routing.sweeps import Calm, Sweeps
-from services.routing.telling import Telling
-from services.schema import upgrade
+from services.routing.timers import Calm, Sweeps
 from tests.real import PATIENCE
 
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"
 DEPARTMENTS = ("algemeen", "premies")
 OWN_KEYS = ("chat.state.*", "queue.changed.*", "place.wanted", "accept.overdue")
@@ -65,18 +59,18 @@ class Ears:
     """Hears what is told under some keys, in order."""
 
     def __init__(self) -> None:
-        self.facts: list[Fact] = []
+        self.events: list[Event] = []
 
     def of(self, kind: type[F], chat_id: str | None = None) -> list[F]:
-        return [f for f in self.facts if isinstance(f, kind) and chat_id in (None, getattr(f, "chat_id", None))]
+        return [f for f in self.events if isinstance(f, kind) and chat_id in (None, getattr(f, "chat_id", None))]
 
     async def hear(self, kind: type[F], such: Callable[[F], bool] = lambda _: True, seconds: float = PATIENCE) -> F:
-        """The first fact of this kind such as this, waited for."""
-        await until(lambda: any(such(f) for f in self.of(kind)), f"{kind.__name__}; heard {self.facts}", seconds)
+        """The first event of this kind such as this, waited for."""
+        await until(lambda: any(such(f) for f in self.of(kind)), f"{kind.__name__}; heard {self.events}", seconds)
         return next(f for f in self.of(kind) if such(f))
 
     async def heard(self, message: AbstractIncomingMessage) -> None:
-        self.facts.append(decode(message.body))
+        self.events.append(decode(message.body))
 
 
 @asynccontextmanager
@@ -111,17 +105,17 @@ class Scene:
     def __init__(self, database: Database, publisher: Publisher, url: str, limits: Limits, ears: Ears) -> None:
         self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
         self.ahead = timedelta()
-        self.store = Store(database, lambda chat: assignment.stamped(chat, self.now(), limits))
-        self.ledger = Ledger(database)
+        self.store = Store(database, lambda chat: rules.stamped(chat, self.now(), limits))
+        self.ledger = QueueStore(database)
         self.queue = Queue(self.store, self.ledger, publisher)
         telling = Telling(self.store, publisher, self.queue, DEPARTMENTS)
         admission = Admission(database, self.store, self.now, MOST_OPEN)
-        self.desk = Desk(self.store, self.queue, telling, admission, self.now, limits)
-        self.handle = handler(self.desk)
+        self.context = Context(self.store, self.queue, telling, admission, self.now, limits)
+        self.handle = handler(self.context)
         self.citizens = Citizens(url, publisher, 300, clock=lambda: time.monotonic() + self.ahead.total_seconds())
         self.well = True
         calm = Calm(0, time.monotonic())
-        self.sweeps = Sweeps(self.desk, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS)
+        self.sweeps = Sweeps(self.context, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -135,12 +129,12 @@ class Scene:
 
     async def press(self, department: str = "algemeen", greeted: bool = True, chat_id: str = "") -> str:
         """A citizen presses the button (and says hello); the chat's id."""
-        fact = opening(department, self.now())
-        fact = fact.model_copy(update={"chat_id": chat_id}) if chat_id else fact
-        await self.handle(fact)
+        event = opening(department, self.now())
+        event = event.model_copy(update={"chat_id": chat_id}) if chat_id else event
+        await self.handle(event)
         if greeted:
-            await self.handle(CitizenArrived(chat_id=fact.chat_id))
-        return fact.chat_id
+            await self.handle(CitizenArrived(chat_id=event.chat_id))
+        return event.chat_id
 
     async def assign(self, chat_id: str, agent: str = "an", turn: int = 1) -> None:
         await self.handle(PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent, agent_name=agent.title()))
@@ -148,9 +142,9 @@ class Scene:
     async def hush(self) -> None:
         """Everything that this replica has told so far has been heard."""
         mark = AcceptOverdue(chat_id=str(uuid4()), turn=0, agent_id="nobody")
-        await self.publisher.tell(mark)
+        await self.publisher.publish(mark)
         heard = await self.ears.hear(AcceptOverdue, lambda f: f.chat_id == mark.chat_id)
-        self.ears.facts.remove(heard)
+        self.ears.events.remove(heard)
 
 
 def opening(department: str = "algemeen", at: datetime | None = None) -> ChatOpened:

@@ -7,24 +7,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.contracts import (
-    ChatState,
-    Choice,
-    ChoiceRule,
-    CloseReason,
-    CloseRequested,
-    PlaceClaimed,
-    PlaceReleased,
-    PlacesChanged,
-    PlaceWanted,
-    QueueChanged,
-    ReleaseReason,
-    TransferRefused,
-)
-from services.internal import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignments
+from services.common.events.chats import ChatState, CloseRequested, QueueChanged, TransferRefused
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
+from services.common.events.types import Choice, ChoiceRule, CloseReason, ReleaseReason
+from services.common.http.tokens import Keys
+from services.common.internal_api.routing import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignments
 from services.routing.app import create_app
 from services.routing.settings import RoutingSettings
-from services.tokens import Keys
 from tests.real import PATIENCE
 from tests.routing.scene import SECRET, Scene
 from tests.serving import served

@@ -1,31 +1,24 @@
-"""services/routing/consumers.py: what follows from each fact, against the real broker and database."""
+"""services/routing/consumers.py: what follows from each event, against the real broker and database."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from services.contracts import (
-    AgentState,
-    Cause,
+from services.common.events.agents import StateRequested
+from services.common.events.chats import (
     ChatAccepted,
     ChatOpened,
     ChatState,
     CitizenArrived,
-    CloseReason,
     CloseRequested,
-    Hold,
-    PlaceClaimed,
-    PlaceReleased,
-    PlacesChanged,
-    PlaceWanted,
     QueueChanged,
-    ReleaseReason,
-    StateRequested,
     TransferRefused,
 )
-from services.routing import assignment, transfers
-from services.routing.chat import Chat
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
+from services.common.events.types import AgentState, Cause, CloseReason, Hold, ReleaseReason
+from services.routing.chats import rules, transfer_rules
+from services.routing.chats.chat import Chat
 from services.routing.consumers import STALE
 from tests.routing.scene import Scene, free, opening
 
@@ -79,12 +72,12 @@ async def test_nobody_asks_again_and_again(scene: Scene) -> None:
 
 
 async def test_a_close_before_the_opening_ends_closed_and_is_told_then(scene: Scene) -> None:
-    fact = opening()
-    await scene.handle(CloseRequested(chat_id=fact.chat_id, by=CloseReason.CITIZEN))
-    await scene.handle(fact)
-    await scene.handle(fact)
+    event = opening()
+    await scene.handle(CloseRequested(chat_id=event.chat_id, by=CloseReason.CITIZEN))
+    await scene.handle(event)
+    await scene.handle(event)
     await scene.hush()
-    told = {(s.v, s.state, s.reason, s.department) for s in scene.ears.of(ChatState, fact.chat_id)}
+    told = {(s.v, s.state, s.reason, s.department) for s in scene.ears.of(ChatState, event.chat_id)}
     assert told == {(2, "closed", "citizen", "algemeen")}
     assert scene.ears.of(PlaceWanted) == []
 
@@ -135,17 +128,17 @@ async def test_a_chat_that_lost_its_agent_is_first_in_line_and_told_so(scene: Sc
 
 
 async def test_hello_is_kept_and_not_told_and_accept_is_told_each_time(scene: Scene) -> None:
-    fact = opening()
-    await scene.handle(CitizenArrived(chat_id=fact.chat_id))
-    await scene.handle(fact)
-    await scene.assign(fact.chat_id, "an")
+    event = opening()
+    await scene.handle(CitizenArrived(chat_id=event.chat_id))
+    await scene.handle(event)
+    await scene.assign(event.chat_id, "an")
     for _ in range(2):  # who was killed after the first write hears it again, and must tell it
-        await scene.handle(ChatAccepted(chat_id=fact.chat_id, agent_id="an", turn=1))
+        await scene.handle(ChatAccepted(chat_id=event.chat_id, agent_id="an", turn=1))
     await scene.hush()
-    chat = await scene.chat(fact.chat_id)
+    chat = await scene.chat(event.chat_id)
     assert chat.greeted
     assert chat.accepted
-    told = [(s.v, s.accepted) for s in scene.ears.of(ChatState, fact.chat_id)]
+    told = [(s.v, s.accepted) for s in scene.ears.of(ChatState, event.chat_id)]
     assert told == [(1, None), (2, False), (3, True), (3, True)]
 
 
@@ -158,15 +151,15 @@ async def test_who_accepts_what_is_not_his_is_told_the_state(scene: Scene) -> No
     assert not (await scene.chat(chat_id)).accepted
 
 
-async def test_two_replicas_with_all_facts_at_once_and_twice_agree(pair: tuple[Scene, Scene]) -> None:
-    facts = [opening() for _ in range(8)]
+async def test_two_replicas_with_all_events_at_once_and_twice_agree(pair: tuple[Scene, Scene]) -> None:
+    events = [opening() for _ in range(8)]
     claims = [
-        PlaceClaimed(chat_id=f.chat_id, turn=1, agent_id=f"a{n}", agent_name=f"A{n}") for n, f in enumerate(facts)
+        PlaceClaimed(chat_id=f.chat_id, turn=1, agent_id=f"a{n}", agent_name=f"A{n}") for n, f in enumerate(events)
     ]
-    await asyncio.gather(*(s.handle(f) for s in pair for f in facts))
+    await asyncio.gather(*(s.handle(f) for s in pair for f in events))
     await asyncio.gather(*(s.handle(f) for s in pair for f in claims))
-    for n, fact in enumerate(facts):
-        chat = await pair[0].chat(fact.chat_id)
+    for n, event in enumerate(events):
+        chat = await pair[0].chat(event.chat_id)
         assert (chat.state, chat.agent_id, chat.v, chat.turn) == ("assigned", f"a{n}", 2, 1)
     for scene in pair:
         await scene.hush()
@@ -192,16 +185,18 @@ async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> No
         await asyncio.gather(telling, return_exceptions=True)
 
 
-async def test_facts_of_others_change_nothing(scene: Scene) -> None:
+async def test_events_of_others_change_nothing(scene: Scene) -> None:
     await scene.handle(StateRequested(agent_id="an", state=AgentState.PAUSED))
     assert await scene.database["chats"].count_documents({}) == 0
 
 
-def held(fact: ChatOpened, agent: str = "an") -> ChatOpened:
-    return fact.model_copy(update={"held": Hold(agent_id=agent, agent_name=agent.title())})
+def held(event: ChatOpened, agent: str = "an") -> ChatOpened:
+    return event.model_copy(update={"held": Hold(agent_id=agent, agent_name=agent.title())})
 
 
-async def test_an_opening_with_a_place_is_one_write_and_one_fact(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_opening_with_a_place_is_one_write_and_one_event(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commands: list[str] = []
     saved = scene.store._save
 
@@ -214,13 +209,13 @@ async def test_an_opening_with_a_place_is_one_write_and_one_fact(scene: Scene, m
 
     monkeypatch.setattr(scene.store, "_save", save)
     monkeypatch.setattr(scene.store, "load", load)
-    fact = held(opening())
-    await scene.handle(fact)
+    event = held(opening())
+    await scene.handle(event)
     await scene.hush()
-    (state,) = scene.ears.facts
+    (state,) = scene.ears.events
     assert isinstance(state, ChatState)
     assert (state.chat_id, state.v, state.state, state.turn, state.cause, state.agent_id) == (
-        fact.chat_id,
+        event.chat_id,
         2,
         "assigned",
         1,
@@ -232,17 +227,17 @@ async def test_an_opening_with_a_place_is_one_write_and_one_fact(scene: Scene, m
 
 
 async def test_an_opening_with_a_place_that_is_heard_again_is_answered(scene: Scene) -> None:
-    fact = held(opening())
-    await scene.handle(fact)
-    await scene.handle(fact)
+    event = held(opening())
+    await scene.handle(event)
+    await scene.handle(event)
     await scene.hush()
     assert [(s.v, s.agent_id) for s in scene.ears.of(ChatState)] == [(2, "an"), (2, "an")]
 
 
 async def test_a_place_that_was_held_for_a_closed_chat_comes_free(scene: Scene) -> None:
-    fact = held(opening())
-    await scene.handle(CloseRequested(chat_id=fact.chat_id, by=CloseReason.CITIZEN))
-    await scene.handle(fact)
+    event = held(opening())
+    await scene.handle(CloseRequested(chat_id=event.chat_id, by=CloseReason.CITIZEN))
+    await scene.handle(event)
     assert (await scene.ears.hear(ChatState)).state == "closed"
 
 
@@ -275,7 +270,7 @@ async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene:
     await scene.assign(chat_id, "an")
     now = scene.now()
     await scene.store.change(
-        chat_id, lambda c: assignment.told(transfers.transferred(c, "an", "premies", None, now, scene.limits))
+        chat_id, lambda c: rules.told(transfer_rules.transferred(c, "an", "premies", None, now, scene.limits))
     )
     await scene.assign(chat_id, "bert", turn=2)
     await scene.handle(TransferRefused(chat_id=chat_id, agent_id="an"))

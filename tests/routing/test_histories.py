@@ -1,4 +1,4 @@
-"""Routing's table beside a plain presence: facts out of order, doubled or lost, crashes: it always ends right."""
+"""Routing's table beside a plain presence: events out of order, doubled or lost, crashes: it always ends right."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.contracts import (
-    ChatOpened,
-    ChatState,
-    CitizenArrived,
-    CloseReason,
-    Fact,
-    PlaceClaimed,
-    PlaceReleased,
-    PlaceWanted,
-    TransferRefused,
-)
+from services.common.events.chats import ChatOpened, ChatState, CitizenArrived, TransferRefused
+from services.common.events.event import Event
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
+from services.common.events.types import CloseReason
 from tests.routing.world import AGENTS, CHATS, DEPARTMENTS, World
 
 PLACES = tuple(DEPARTMENTS)
@@ -63,22 +56,22 @@ class Model:
     def __init__(self) -> None:
         self.chats: dict[str, tuple[str, int, str | None]] = {}
 
-    def hears(self, fact: Fact) -> None:
-        chat = getattr(fact, "chat_id", "")
+    def hears(self, event: Event) -> None:
+        chat = getattr(event, "chat_id", "")
         state, turn, agent = self.chats.get(chat, ("", 0, None))
-        match fact:
+        match event:
             case ChatOpened(held=held):
                 if state == "":
                     state, turn = "waiting", 1
                 if held and (state, turn) == ("waiting", 1):
                     state, agent = "assigned", held.agent_id
             case PlaceClaimed():
-                if state == "" and fact.turn > 1:
-                    state, turn = "closed", fact.turn
-                elif (state, turn) == ("waiting", fact.turn):
-                    state, agent = "assigned", fact.agent_id
+                if state == "" and event.turn > 1:
+                    state, turn = "closed", event.turn
+                elif (state, turn) == ("waiting", event.turn):
+                    state, agent = "assigned", event.agent_id
             case PlaceReleased():
-                if turn == fact.turn and (state == "waiting" or (state == "assigned" and agent == fact.agent_id)):
+                if turn == event.turn and (state == "waiting" or (state == "assigned" and agent == event.agent_id)):
                     state, turn, agent = "waiting", turn + 1, None
         if state:
             self.chats[chat] = state, turn, agent
@@ -117,13 +110,13 @@ class Assignment(RuleBasedStateMachine):
     def _deliver(self, n: int, keep: bool, crash: bool) -> None:
         if not self.world.bag:
             return
-        fact = self.world.bag[n % len(self.world.bag)]
-        if isinstance(fact, SIMPLE):
-            self.learn(fact.chat_id)
-            self.model.hears(fact)
+        event = self.world.bag[n % len(self.world.bag)]
+        if isinstance(event, SIMPLE):
+            self.learn(event.chat_id)
+            self.model.hears(event)
         self.world.deliver(n, keep, crash)
-        if isinstance(fact, SIMPLE):
-            assert self.seen(fact.chat_id) == self.model.chats.get(fact.chat_id, ("", 0, None))
+        if isinstance(event, SIMPLE):
+            assert self.seen(event.chat_id) == self.model.chats.get(event.chat_id, ("", 0, None))
 
     def seen(self, chat_id: str) -> tuple[str, int, str | None]:
         chat = self.world.chats.get(chat_id)
@@ -132,7 +125,7 @@ class Assignment(RuleBasedStateMachine):
         return chat.state.value, chat.turn, chat.agent_id if chat.assigned else None
 
     def learn(self, chat_id: str) -> None:
-        """What people and timers did since is taken over: the table of the model is about facts of presence."""
+        """What people and timers did since is taken over: the table of the model is about events of presence."""
         if self.seen(chat_id)[0]:
             self.model.chats[chat_id] = self.seen(chat_id)
 
@@ -202,11 +195,11 @@ TestAssignment = Assignment.TestCase
 TestAssignment.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 
 
-def hear(world: World, *kinds: type[Fact]) -> None:
-    """All facts of these kinds are handled, the oldest first, until none is under way."""
-    while fact := next((f for f in world.bag if isinstance(f, kinds)), None):
-        world.bag.remove(fact)
-        world.handle(fact)
+def hear(world: World, *kinds: type[Event]) -> None:
+    """All events of these kinds are handled, the oldest first, until none is under way."""
+    while event := next((f for f in world.bag if isinstance(f, kinds)), None):
+        world.bag.remove(event)
+        world.handle(event)
 
 
 def test_a_hold_whose_agent_has_gone_before_the_opening_is_heard_ends_with_another_agent() -> None:

@@ -1,4 +1,4 @@
-"""services/routing as a process: facts in, facts out, the truth about itself, and its end."""
+"""services/routing as a process: events in, events out, the truth about itself, and its end."""
 
 import asyncio
 import json
@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from deploy.onemachine import database, ports, processes
-from services.contracts import ChatState, CitizenArrived, PlaceClaimed, PlaceWanted, QueueChanged
+from deploy.local import embedded_mongodb, ports, processes
+from services.common.events.chats import ChatState, CitizenArrived, QueueChanged
+from services.common.events.places import PlaceClaimed, PlaceWanted
 from tests.real import OUR_VARIABLES, ROOT, wait_for
 from tests.routing.scene import SECRET, listening, opening, publishing
 
@@ -67,23 +68,23 @@ def running(log: Path, **variables: str) -> Iterator[Process]:
         process.process.wait(10)
 
 
-async def test_facts_in_facts_out_and_a_clean_end(
+async def test_events_in_events_out_and_a_clean_end(
     vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
 ) -> None:
     variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": mongodb_prefix}
     with running(tmp_path / "log", **variables) as routing:
         await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", 30)
         async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
-            fact = opening()
-            await publisher.tell(fact)
-            await publisher.tell(CitizenArrived(chat_id=fact.chat_id))
+            event = opening()
+            await publisher.publish(event)
+            await publisher.publish(CitizenArrived(chat_id=event.chat_id))
             wanted = await ears.hear(PlaceWanted)
-            await ears.hear(QueueChanged, lambda q: q.order == [fact.chat_id])
-            await publisher.tell(
-                PlaceClaimed(chat_id=fact.chat_id, turn=wanted.turn, agent_id="an", agent_name="An Claes")
+            await ears.hear(QueueChanged, lambda q: q.order == [event.chat_id])
+            await publisher.publish(
+                PlaceClaimed(chat_id=event.chat_id, turn=wanted.turn, agent_id="an", agent_name="An Claes")
             )
             state = await ears.hear(ChatState, lambda s: s.state == "assigned")
-            assert (state.chat_id, state.agent_id, state.v) == (fact.chat_id, "an", 2)
+            assert (state.chat_id, state.agent_id, state.v) == (event.chat_id, "an", 2)
             await ears.hear(QueueChanged, lambda q: q.order == [])
         status, metrics = await asyncio.to_thread(routing.get, "/metrics")
         assert status == 200
@@ -91,7 +92,7 @@ async def test_facts_in_facts_out_and_a_clean_end(
         routing.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(routing.process.wait, 20) == 0
     events = {line["event"]: line for line in routing.lines()}
-    assert events["chat_assigned"]["chat_id"] == fact.chat_id
+    assert events["chat_assigned"]["chat_id"] == event.chat_id
     assert events["chat_assigned"]["trace_id"]
     text = routing.log.read_text()
     assert not any(private in text for private in ("Peeters", "Wat nu", "An Claes"))
@@ -99,16 +100,16 @@ async def test_facts_in_facts_out_and_a_clean_end(
 
 async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url: str, tmp_path: Path) -> None:
     port = ports.pick()
-    started = processes.start(database.program(tmp_path / "database", port, tmp_path / "database.log"))
+    started = processes.start(embedded_mongodb.program(tmp_path / "database", port, tmp_path / "database.log"))
     try:
-        variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": database.url(port)}
+        variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": embedded_mongodb.url(port)}
         with running(tmp_path / "log", **variables) as routing:
             await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", 30)
             processes.signal_group(started.pid, signal.SIGSTOP)
             async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
-                facts = [opening() for _ in range(3)]
-                for fact in facts:
-                    await publisher.tell(fact)
+                events = [opening() for _ in range(3)]
+                for event in events:
+                    await publisher.publish(event)
                 status, said = await asyncio.to_thread(routing.get, "/readyz")
                 assert status == 200, "every other replica misses it too"
                 assert json.loads(said)["checks"]["database"] == "TimeoutError"
@@ -118,8 +119,8 @@ async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url
                 )
                 assert (await asyncio.to_thread(routing.get, "/healthz"))[0] == 200
                 processes.signal_group(started.pid, signal.SIGCONT)
-                for fact in facts:
-                    await ears.hear(ChatState, lambda s, f=fact: s.chat_id == f.chat_id, seconds=30)  # type: ignore[misc]
+                for event in events:
+                    await ears.hear(ChatState, lambda s, f=event: s.chat_id == f.chat_id, seconds=30)  # type: ignore[misc]
             await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready again", 30)
     finally:
         processes.signal_group(started.pid, signal.SIGKILL)
@@ -136,7 +137,10 @@ def test_settings_that_cannot_be_are_refused_in_a_line_each(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "module",
-    ["app", "consumers", "desk", "ledger", "overflow", "store", "queue", "citizens", "sweeps", "api", "__main__"],
+    [
+        *("app", "consumers", "context", "timers", "api", "__main__"),
+        *("chats.citizen_presence", "chats.store", "queues.overflow", "queues.queue", "queues.store"),
+    ],
 )
 def test_importing_opens_nothing_and_reads_no_environment(module: str) -> None:
     code = f"import services.routing.{module}, threading; assert threading.active_count() == 1"

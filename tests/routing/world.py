@@ -1,4 +1,4 @@
-"""Routing's rules beside a plain presence, with all facts between them in a bag from which any may come next."""
+"""Routing's rules beside a plain presence, with all events between them in a bag from which any may come next."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from services.contracts import (
+from services.common.config.departments import Line, Overflow
+from services.common.events.chats import (
     AcceptOverdue,
     ChatAccepted,
     ChatOpened,
     ChatState,
     CitizenArrived,
-    CloseReason,
     CloseRequested,
-    Fact,
-    Hold,
-    PlaceClaimed,
-    PlaceReleased,
-    PlaceWanted,
-    ReleaseReason,
     TransferRefused,
 )
-from services.departments import Line, Overflow
-from services.routing import assignment, overflow, transfers
-from services.routing.chat import Chat, Limits, state_of
+from services.common.events.event import Event
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
+from services.common.events.types import CloseReason, Hold, ReleaseReason
+from services.routing.chats import rules, transfer_rules
+from services.routing.chats.chat import Chat, Limits, state_of
+from services.routing.queues import overflow
 
 DEPARTMENTS = {"algemeen": Line(overflow=Overflow(to="premies", after=45)), "premies": Line(patience=300)}
 LIMITS = Limits(queues=DEPARTMENTS)
@@ -80,53 +77,53 @@ class Presence:
         found = self._take(PlaceWanted(chat_id=chat_id, turn=1, department=department), now, held=True)
         return Hold(agent_id=found.id, agent_name=found.id) if found else None
 
-    def wanted(self, fact: PlaceWanted, now: datetime) -> list[Fact]:
-        found = self._take(fact, now)
-        return [claim(found, (fact.chat_id, fact.turn))] if found else []
+    def wanted(self, event: PlaceWanted, now: datetime) -> list[Event]:
+        found = self._take(event, now)
+        return [claim(found, (event.chat_id, event.turn))] if found else []
 
-    def _take(self, fact: PlaceWanted, now: datetime, held: bool = False) -> Agent | None:
-        key, crew = (fact.chat_id, fact.turn), list(self.agents.values())
+    def _take(self, event: PlaceWanted, now: datetime, held: bool = False) -> Agent | None:
+        key, crew = (event.chat_id, event.turn), list(self.agents.values())
         for agent in crew:
             if key in agent.seats and not agent.seats[key].leaving:
                 return agent
-        if any(c == fact.chat_id and t > fact.turn for a in crew for c, t in a.seats):
+        if any(c == event.chat_id and t > event.turn for a in crew for c, t in a.seats):
             return None
-        fit = [a for a in crew if a.can_take(fact.chat_id)]
-        if fact.agent_id:
-            fit = [a for a in fit if a.id == fact.agent_id]
+        fit = [a for a in crew if a.can_take(event.chat_id)]
+        if event.agent_id:
+            fit = [a for a in fit if a.id == event.agent_id]
         else:
-            fit = [a for a in fit if fact.department in a.departments]
+            fit = [a for a in fit if event.department in a.departments]
         if not fit:
             return None
         best = min(fit, key=lambda a: (len(a.seats), a.id))
         best.seats[key] = Seat(now, held)
         return best
 
-    def chat_state(self, fact: ChatState) -> list[Fact]:
+    def chat_state(self, event: ChatState) -> list[Event]:
         for agent in self.agents.values():
             for key, seat in list(agent.seats.items()):
                 chat, turn = key
-                if chat != fact.chat_id:
+                if chat != event.chat_id:
                     continue
-                other = turn == fact.turn and fact.state == "assigned" and fact.agent_id != agent.id
-                if fact.state == "closed" or turn < fact.turn or other:
+                other = turn == event.turn and event.state == "assigned" and event.agent_id != agent.id
+                if event.state == "closed" or turn < event.turn or other:
                     del agent.seats[key]
-                elif turn == fact.turn and fact.state == "assigned":
+                elif turn == event.turn and event.state == "assigned":
                     seat.held = False
-        if fact.state == "assigned" and fact.agent_id:
-            agent = self.agents[fact.agent_id]
-            if (fact.chat_id, fact.turn) not in agent.seats:
-                return [release(agent, (fact.chat_id, fact.turn), ReleaseReason.NO_SEAT)]
+        if event.state == "assigned" and event.agent_id:
+            agent = self.agents[event.agent_id]
+            if (event.chat_id, event.turn) not in agent.seats:
+                return [release(agent, (event.chat_id, event.turn), ReleaseReason.NO_SEAT)]
         return []
 
-    def gone(self, name: str) -> list[Fact]:
+    def gone(self, name: str) -> list[Event]:
         agent = self.agents[name]
         agent.online = False
         for seat in agent.seats.values():
             seat.leaving = True
         return [release(agent, key) for key in agent.seats]
 
-    def sweep(self, now: datetime) -> list[Fact]:
+    def sweep(self, now: datetime) -> list[Event]:
         return [
             release(a, key) if seat.leaving else claim(a, key)
             for a in self.agents.values()
@@ -144,15 +141,15 @@ def release(agent: Agent, key: tuple[str, int], reason: ReleaseReason = ReleaseR
 
 
 class World:
-    """Each act may be called at any time; `handle` is what a process does with one fact. At the end all facts come."""
+    """Each act may be called at any time; `handle` is what a process does with one event. In the end all come."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 23, 9, tzinfo=UTC)
         self.presence = Presence()
         self.chats: dict[str, Chat] = {}
         self.opened: dict[str, str] = {}  # chat → its department
-        self.bag: list[Fact] = []
-        self.lost: list[Fact] = []  # what a participant did is never lost for good
+        self.bag: list[Event] = []
+        self.lost: list[Event] = []  # what a participant did is never lost for good
         self.said: dict[tuple[str, int], ChatState] = {}  # (chat, v) → what was told
         self.had: dict[tuple[str, int], str] = {}  # (chat, turn) → the one agent who ever had it
 
@@ -166,10 +163,10 @@ class World:
         if dies:
             return
         self.opened[chat] = department
-        fact = ChatOpened(chat_id=chat, department=department, locale="nl", opened_at=self.now, held=held)
-        self.bag += [fact, CitizenArrived(chat_id=chat)]
+        event = ChatOpened(chat_id=chat, department=department, locale="nl", opened_at=self.now, held=held)
+        self.bag += [event, CitizenArrived(chat_id=chat)]
         if twice:
-            self.bag.append(fact.model_copy(update={"held": None, "event_id": str(uuid4())}))
+            self.bag.append(event.model_copy(update={"held": None, "event_id": str(uuid4())}))
 
     def close(self, chat: str, by: CloseReason, agent: str | None = None) -> None:
         if chat in self.opened:
@@ -178,7 +175,9 @@ class World:
     def transfer(self, chat: str, department: str | None, agent: str | None) -> None:
         known = self.chats.get(chat)
         if known and known.agent_id and (department or agent):
-            self.write(transfers.transferred(known, known.agent_id, department, agent, self.now, LIMITS), tell=False)
+            self.write(
+                transfer_rules.transferred(known, known.agent_id, department, agent, self.now, LIMITS), tell=False
+            )
 
     def refuse(self, chat: str) -> None:
         known = self.chats.get(chat)
@@ -197,30 +196,30 @@ class World:
         one = self.presence.agents[agent]
         one.online, one.available = True, available
 
-    # ── what becomes of facts ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what becomes of events ────────────────────────────────────────────────────────────────────────────────────────
 
     def deliver(self, n: int, keep: bool = False, crash: bool = False) -> None:
-        """Any fact of the bag is handled. `keep`: it will come again. `crash`: after the write, before anything is
+        """Any event of the bag is handled. `keep`: it will come again. `crash`: after the write, before anything is
 
         told; then it comes again too.
         """
         if self.bag:
-            fact = self.bag[n % len(self.bag)]
+            event = self.bag[n % len(self.bag)]
             if not keep and not crash:
-                self.bag.remove(fact)
-            self.handle(fact, tell=not crash)
+                self.bag.remove(event)
+            self.handle(event, tell=not crash)
 
     def lose(self, n: int) -> None:
         if self.bag:
-            fact = self.bag.pop(n % len(self.bag))
-            if isinstance(fact, NEVER_LOST):
-                self.lost.append(fact)
+            event = self.bag.pop(n % len(self.bag))
+            if isinstance(event, NEVER_LOST):
+                self.lost.append(event)
 
     def pass_time(self, seconds: float) -> None:
         """Every timer acts; what it changes is told by `sweep` alone, as if it had died after each write."""
         self.now += timedelta(seconds=seconds)
         for chat in list(self.chats.values()):
-            self.write(assignment.overdue(chat, False, self.now, LIMITS), tell=False)
+            self.write(rules.overdue(chat, False, self.now, LIMITS), tell=False)
 
     def sweep(self) -> None:
         """What is repeated on both sides: seats, marks, wishes, free places."""
@@ -230,10 +229,10 @@ class World:
                 if chat.overdue_agent and chat.overdue_turn:
                     late = AcceptOverdue(chat_id=chat.id, turn=chat.overdue_turn, agent_id=chat.overdue_agent)
                     self.bag.append(late)
-                self.write(assignment.told(chat))
+                self.write(rules.told(chat))
         self.overflow()
         for department in DEPARTMENTS:
-            for chat in assignment.who_asks(self.line(department), self.presence.free(department)):
+            for chat in rules.who_asks(self.line(department), self.presence.free(department)):
                 wanted = PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, agent_id=chat.wanted_agent)
                 self.bag.append(wanted)
 
@@ -242,7 +241,7 @@ class World:
             room = overflow.room(self.presence.free(to), len(self.line(to)))
             for source in overflow.sources(LIMITS, to):
                 for chat in self.line(source)[:room]:
-                    self.write(transfers.overflowed(chat, to, self.now, LIMITS), tell=False)
+                    self.write(transfer_rules.overflowed(chat, to, self.now, LIMITS), tell=False)
 
     def line(self, department: str) -> list[Chat]:
         here = (c for c in self.chats.values() if c.waits and c.department == department)
@@ -258,45 +257,45 @@ class World:
         if chat.assigned and chat.agent_id:
             assert self.had.setdefault((chat.id, chat.turn), chat.agent_id) == chat.agent_id, "one agent for one turn"
         if chat != Chat(chat.id):
-            self.chats[chat.id] = assignment.stamped(chat, self.now, LIMITS)
-        if tell and (fact := state_of(chat)):
+            self.chats[chat.id] = rules.stamped(chat, self.now, LIMITS)
+        if tell and (event := state_of(chat)):
             same = {"event_id": "", "occurred_at": self.now}
-            said = self.said.setdefault((chat.id, chat.v), fact.model_copy(update=same))
-            assert said == fact.model_copy(update={**same, "occurred_at": said.occurred_at}), "a version says the same"
-            self.bag.append(fact)
+            said = self.said.setdefault((chat.id, chat.v), event.model_copy(update=same))
+            assert said == event.model_copy(update={**same, "occurred_at": said.occurred_at}), "a version says the same"
+            self.bag.append(event)
 
-    def handle(self, fact: Fact, tell: bool = True) -> None:
-        if isinstance(fact, PlaceWanted):
-            self.bag += self.presence.wanted(fact, self.now)
-        elif isinstance(fact, ChatState):
-            self.bag += self.presence.chat_state(fact)
-        elif isinstance(fact, AcceptOverdue):
-            self.presence.agents[fact.agent_id].available = False
+    def handle(self, event: Event, tell: bool = True) -> None:
+        if isinstance(event, PlaceWanted):
+            self.bag += self.presence.wanted(event, self.now)
+        elif isinstance(event, ChatState):
+            self.bag += self.presence.chat_state(event)
+        elif isinstance(event, AcceptOverdue):
+            self.presence.agents[event.agent_id].available = False
         else:
-            self.write(self.after(fact), tell)
+            self.write(self.after(event), tell)
 
-    def after(self, fact: Fact) -> Chat:
-        chat = self.chats.get(fact.chat_id, Chat(fact.chat_id))  # type: ignore[attr-defined]
-        match fact:
+    def after(self, event: Event) -> Chat:
+        chat = self.chats.get(event.chat_id, Chat(event.chat_id))  # type: ignore[attr-defined]
+        match event:
             case ChatOpened():
-                return assignment.opened(chat, fact, self.now)
+                return rules.opened(chat, event, self.now)
             case CitizenArrived():
-                return assignment.arrived(chat)
+                return rules.arrived(chat)
             case ChatAccepted():
-                return assignment.accepted(chat, fact.agent_id, self.now, fact.turn)
+                return rules.accepted(chat, event.agent_id, self.now, event.turn)
             case CloseRequested(by=CloseReason.AGENT):
-                return assignment.closed_by_agent(chat, fact.agent_id, self.now)
+                return rules.closed_by_agent(chat, event.agent_id, self.now)
             case CloseRequested(by=CloseReason.INACTIVE):
-                return assignment.closed_by_silence(chat, self.now)
+                return rules.closed_by_silence(chat, self.now)
             case CloseRequested():
-                return assignment.closed(chat, fact.by, self.now)
+                return rules.closed(chat, event.by, self.now)
             case TransferRefused():
-                return transfers.refused(chat, fact.agent_id, fact.event_id, self.now, LIMITS)
+                return transfer_rules.refused(chat, event.agent_id, event.event_id, self.now, LIMITS)
             case PlaceClaimed():
-                return assignment.claimed(chat, fact.turn, fact.agent_id, fact.agent_name, self.now)
+                return rules.claimed(chat, event.turn, event.agent_id, event.agent_name, self.now)
             case PlaceReleased():
-                return assignment.released(chat, fact.turn, fact.agent_id, self.now)
-        raise AssertionError(fact)
+                return rules.released(chat, event.turn, event.agent_id, self.now)
+        raise AssertionError(event)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

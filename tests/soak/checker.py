@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from services.contracts import ChatStatus, CloseReason, PlacesChanged
+from services.common.events.places import PlacesChanged
+from services.common.events.types import ChatStatus, CloseReason
 from tests.soak.courses import Course, Span, courses
 from tests.soak.history import History, Visit
 from tests.soak.lines import SLACK, Sight, line_violations, sights
@@ -167,11 +168,11 @@ def positions_true(seen: Iterable[Sight], oldest: float) -> list[Violation]:
 def places_at_rest(history: History, free: Mapping[str, int]) -> list[Violation]:
     """The last that was told of each department's free places, when no chat is open and everybody is available."""
     told: dict[str, PlacesChanged] = {}
-    for fact in (h.fact for h in history):
-        if isinstance(fact, PlacesChanged) and (
-            fact.department not in told or fact.revision >= told[fact.department].revision
+    for event in (h.event for h in history):
+        if isinstance(event, PlacesChanged) and (
+            event.department not in told or event.revision >= told[event.department].revision
         ):
-            told[fact.department] = fact
+            told[event.department] = event
     wrong = []
     for department, expected in free.items():
         found = told[department].free if department in told else None

@@ -1,9 +1,9 @@
 """Each chat's course, put in order from a history: what was true of it and, at the least, from when until when.
 
 What order can be trusted: the states of one chat are ordered by `v`, however they came. Between chats the order in
-which the recorder heard two facts of two publishers may be swapped on the way, so it is not used; the facts' own times
+which the recorder heard two events of two publishers may be swapped on the way, so it is unused; the events' own times
 are, since all processes run on one machine and share its clock. Each end of a span is put on its safe side: an agent
-has a chat at the latest since the fact that says so was made, and at the least until `at` of a state that ends it
+has a chat at the latest since the event that says so was made, and at the least until `at` of a state that ends it
 (taken before that state is written, and he is given another chat only after it was told). So a span is never longer
 than the truth, and two spans that overlap did overlap.
 """
@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.contracts import ChatOpened, ChatState, ChatStatus, PlaceClaimed
+from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.places import PlaceClaimed
+from services.common.events.types import ChatStatus
 from tests.soak.history import History
 
 FOR_EVER = float("inf")
@@ -85,17 +87,17 @@ def _ends(state: ChatState, turn: int, agent_id: str) -> bool:
 def courses(history: History) -> dict[str, Course]:
     """The course of every chat of which anything was heard."""
     found: dict[str, Course] = {}
-    for fact in (h.fact for h in history):
-        if isinstance(fact, ChatOpened):
-            course = found.setdefault(fact.chat_id, Course(fact.chat_id))
-            course.opened = course.opened or fact
-        elif isinstance(fact, PlaceClaimed):
-            found.setdefault(fact.chat_id, Course(fact.chat_id)).claims.append(fact)
-        elif isinstance(fact, ChatState):
-            course = found.setdefault(fact.chat_id, Course(fact.chat_id))
-            first = course.states.setdefault(fact.v, fact)
-            if _content(first) != _content(fact):
-                course.contradictions.append((first, fact))
+    for event in (h.event for h in history):
+        if isinstance(event, ChatOpened):
+            course = found.setdefault(event.chat_id, Course(event.chat_id))
+            course.opened = course.opened or event
+        elif isinstance(event, PlaceClaimed):
+            found.setdefault(event.chat_id, Course(event.chat_id)).claims.append(event)
+        elif isinstance(event, ChatState):
+            course = found.setdefault(event.chat_id, Course(event.chat_id))
+            first = course.states.setdefault(event.v, event)
+            if _content(first) != _content(event):
+                course.contradictions.append((first, event))
     return found
 
 

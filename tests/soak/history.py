@@ -1,6 +1,6 @@
-"""What a run leaves behind to be judged: the facts that the broker carried, and what each citizen did and was shown.
+"""What a run leaves behind to be judged: the events that the broker carried, and what each citizen did and was shown.
 
-Times are `time.monotonic()` of the one process that keeps the history; the facts' own times are the wall clock of the
+Times are `time.monotonic()` of the one process that keeps the history; the events' own times are the wall clock of the
 machine that all processes share.
 """
 
@@ -16,8 +16,9 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from services import topology
-from services.contracts import Fact, decode
+from services.common.events.codec import decode
+from services.common.events.event import Event
+from services.common.messaging import topology
 
 Frame = dict[str, Any]
 KEYS = (
@@ -38,10 +39,10 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Heard:
-    """A fact, and when the recorder heard it."""
+    """An event, and when the recorder heard it."""
 
     at: float
-    fact: Fact
+    event: Event
 
 
 History = Sequence[Heard]
@@ -92,14 +93,14 @@ class Recorder:
 
     @property
     def clock_step(self) -> float:
-        """Seconds by which the wall clock was moved since the beginning: the facts' own times are good to this."""
+        """Seconds by which the wall clock was moved since the beginning: the events' own times are good to this."""
         return abs(time.time() - time.monotonic() - self._offset)
 
     async def quiet(self, seconds: float = 1.0, wait: float = 60.0) -> None:
         """Returns when no chat's state has changed for so long."""
         end = time.monotonic() + wait
         while time.monotonic() < end:
-            last = next((h.at for h in reversed(self.heard) if h.fact.type == "chat.state"), 0.0)
+            last = next((h.at for h in reversed(self.heard) if h.event.type == "chat.state"), 0.0)
             if time.monotonic() - last >= seconds:
                 return
             await asyncio.sleep(0.1)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.contracts import ChatStatus, QueueChanged
+from services.common.events.chats import QueueChanged
+from services.common.events.types import ChatStatus
 from tests.soak.courses import FOR_EVER, Course
 from tests.soak.history import History, Visit
 
@@ -26,7 +27,7 @@ Finding = tuple[str, str]  # about what, and what is wrong
 class Wait:
     """A chat waits in a department: surely from `since` to `surely`, at the most from `begins` to `ends` (wall clock).
 
-    A state is written between its `at` and the making of the fact that tells it, which may be seconds on a day when the
+    A state is written between its `at` and the making of the event that tells it: seconds, on a day when the
     database is slow. Where a state in between was never told the chat had an agent for a moment that is not known.
     `rank`: who lost his agent stands before the others, then who came first, and within a millisecond the lower id.
     """
@@ -66,21 +67,25 @@ def waits_of(course: Course) -> list[Wait]:
 def line_violations(history: History, found: Mapping[str, Course], slack: float = SLACK) -> Iterator[Finding]:
     """Each order names nobody twice, stands as the rule says, and names those who wait and nobody else."""
     waits = {chat_id: spans for chat_id, course in found.items() if (spans := waits_of(course))}
-    for fact in (h.fact for h in history):
-        if isinstance(fact, QueueChanged):
-            told = fact.occurred_at.timestamp()
+    for event in (h.event for h in history):
+        if isinstance(event, QueueChanged):
+            told = event.occurred_at.timestamp()
             # The revision, milliseconds since the epoch, is taken before the order is read, which may take a while.
-            read_from = min(told - slack, fact.revision / 1000 - EARLY) if fact.revision > EPOCH_MS else told - slack
-            for words in _order_violations(fact, waits, read_from, told):
-                yield f"{fact.department} revision {fact.revision}", words
+            read_from = min(told - slack, event.revision / 1000 - EARLY) if event.revision > EPOCH_MS else told - slack
+            for words in _order_violations(event, waits, read_from, told):
+                yield f"{event.department} revision {event.revision}", words
 
 
-def _order_violations(fact: QueueChanged, waits: Mapping[str, list[Wait]], begins: float, ends: float) -> Iterator[str]:
-    if len(set(fact.order)) != len(fact.order):
+def _order_violations(
+    event: QueueChanged, waits: Mapping[str, list[Wait]], begins: float, ends: float
+) -> Iterator[str]:
+    if len(set(event.order)) != len(event.order):
         yield "names a chat twice"
     ranks = []
-    for chat_id in fact.order:
-        here = [w for w in waits.get(chat_id, []) if w.department == fact.department and w.at_some_moment(begins, ends)]
+    for chat_id in event.order:
+        here = [
+            w for w in waits.get(chat_id, []) if w.department == event.department and w.at_some_moment(begins, ends)
+        ]
         if not here:
             yield f"{chat_id} stands in it and does not wait there"
         if len(here) == 1:
@@ -88,9 +93,9 @@ def _order_violations(fact: QueueChanged, waits: Mapping[str, list[Wait]], begin
     for (a, first), (b, second) in pairwise(ranks):
         if second < first:
             yield f"{b} stands after {a}"
-    named = set(fact.order)
+    named = set(event.order)
     for chat_id, spans in waits.items():
-        must = any(w.department == fact.department and w.all_the_time(begins, ends) for w in spans)
+        must = any(w.department == event.department and w.all_the_time(begins, ends) for w in spans)
         if must and chat_id not in named:
             yield f"{chat_id} waits and does not stand in it"
 
@@ -100,8 +105,8 @@ class Lines:
 
     def __init__(self, history: History, found: Mapping[str, Course]) -> None:
         self._waits = [wait for course in found.values() for wait in waits_of(course)]
-        # The fact that took least on its way tells by how much the two clocks differ.
-        self._offset = max((h.fact.occurred_at.timestamp() - h.at for h in history), default=0.0)
+        # The event that took least on its way tells by how much the two clocks differ.
+        self._offset = max((h.event.occurred_at.timestamp() - h.at for h in history), default=0.0)
 
     def possible(self, chat_id: str, begins: float, ends: float) -> tuple[int, int] | None:
         """The lowest and the highest position that the chat may have had in this span; None if it did not wait."""

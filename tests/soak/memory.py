@@ -15,7 +15,7 @@ import aiohttp
 import psutil
 import uvloop
 
-from deploy.onemachine.settings import SERVICES
+from deploy.local.settings import SERVICES
 from tests.e2e.clients import new_id
 from tests.real import Broker, System, running_broker
 from tests.soak.growth import Series, grew, left_over

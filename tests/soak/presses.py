@@ -134,16 +134,16 @@ def _report(
         )
     )
     ends = Counter(v.closed["reason"] if v.closed else "not heard of" for v in visits)
-    facts: list[Sequence[object]] = [
+    events: list[Sequence[object]] = [
         ["served", f"{len(served)} of {plan.presses}"],
         ["ended by", ", ".join(f"{reason} {n}" for reason, n in sorted(ends.items()))],
         ["all of it took", f"{took:.0f} s"],
         ["killed", str(strikes)],
-        ["facts in the history", len(recorder.heard)],
+        ["events in the history", len(recorder.heard)],
         ["steps of the wall clock", f"{recorder.clock_step * 1000:.1f} ms"],
         ["machine", load()],
     ]
-    report.tables.append(table(["run", ""], facts))
+    report.tables.append(table(["run", ""], events))
     if len(served) < plan.presses:
         report.faults.append(f"{plan.presses - len(served)} citizens never had an agent")
     return report

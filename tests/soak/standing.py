@@ -16,8 +16,8 @@ from pathlib import Path
 
 import argon2
 
-from deploy.onemachine import broker
-from services.contracts import derived_id
+from deploy.local import rabbitmq
+from services.common.events.types import derived_id
 from tests.real import System, running_system
 
 DEPARTMENT = "algemeen"
@@ -75,7 +75,7 @@ def broker_url(system: System) -> str:
     home = system.data_dir
     port = json.loads((home / "ports.json").read_text())["broker"]
     password = (home / "broker" / "password").read_text()
-    return f"amqp://{broker.USER}:{password}@127.0.0.1:{port}/"
+    return f"amqp://{rabbitmq.USER}:{password}@127.0.0.1:{port}/"
 
 
 @dataclass

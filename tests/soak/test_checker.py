@@ -5,25 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.contracts import (
-    Cause,
-    ChatOpened,
-    ChatState,
-    ChatStatus,
-    CloseReason,
-    Fact,
-    Hold,
-    PlaceClaimed,
-    PlacesChanged,
-    QueueChanged,
-)
+from services.common.events.chats import ChatOpened, ChatState, QueueChanged
+from services.common.events.event import Event
+from services.common.events.places import PlaceClaimed, PlacesChanged
+from services.common.events.types import Cause, ChatStatus, CloseReason, Hold
 from tests.soak.checker import Rule, Violation, judge, places_at_rest
 from tests.soak.history import Frame, Heard, Press, Visit
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 AN, BERT = "an", "bert"
 CAPACITIES = {AN: 1, BERT: 2}
-Told = tuple[float, Fact]
+Told = tuple[float, Event]
 
 
 def when(second: float) -> datetime:
@@ -32,17 +24,17 @@ def when(second: float) -> datetime:
 
 def opened(second: float, chat: str, held: str | None = None) -> Told:
     hold = Hold(agent_id=held, agent_name=held) if held else None
-    fact = ChatOpened(
+    event = ChatOpened(
         chat_id=chat, department="d", locale="nl", opened_at=when(second), held=hold, occurred_at=when(second)
     )
-    return second, fact
+    return second, event
 
 
 def state(second: float, chat: str, v: int, turn: int = 1, agent: str | None = None, over: str | None = None) -> Told:
     """Waiting, with an agent, or over (the reason)."""
     status = ChatStatus.CLOSED if over else ChatStatus.ASSIGNED if agent else ChatStatus.WAITING
     cause = {ChatStatus.CLOSED: Cause.CLOSED, ChatStatus.ASSIGNED: Cause.ASSIGNED}.get(status, Cause.OPENED)
-    fact = ChatState(
+    event = ChatState(
         chat_id=chat,
         v=v,
         state=status,
@@ -54,7 +46,7 @@ def state(second: float, chat: str, v: int, turn: int = 1, agent: str | None = N
         at=when(second),
         occurred_at=when(second),
     )
-    return second, fact
+    return second, event
 
 
 def claimed(second: float, chat: str, agent: str, turn: int = 1) -> Told:
@@ -67,7 +59,7 @@ def line(second: float, revision: int, *order: str) -> Told:
 
 def history(*told: Told) -> list[Heard]:
     """As a recorder would have heard it, its clock beginning at noon."""
-    return [Heard(second, fact) for second, fact in told]
+    return [Heard(second, event) for second, event in told]
 
 
 def visit(chat: str, *frames: tuple[float, Frame], left_at: float | None = None) -> Visit:
@@ -116,7 +108,7 @@ SEEN = visit("b", shown(1.4, "grey", 1), shown(10.3, "green"))
 
 
 def without(*gone: int, more: Sequence[Told] = ()) -> list[Heard]:
-    """The good history less these facts, with others."""
+    """The good history less these events, with others."""
     return history(*sorted([t for i, t in enumerate(GOOD) if i not in gone] + list(more), key=lambda t: t[0]))
 
 
@@ -124,17 +116,17 @@ def test_nothing_is_wrong_with_a_good_history() -> None:
     assert judged(history(*GOOD), SEEN) == []
 
 
-def test_facts_told_twice_or_late_change_nothing() -> None:
-    late = [Heard(heard.at + 5, heard.fact) for heard in history(*GOOD)]
+def test_events_told_twice_or_late_change_nothing() -> None:
+    late = [Heard(heard.at + 5, heard.event) for heard in history(*GOOD)]
     again = sorted([*history(*GOOD), *late], key=lambda h: h.at)
     assert judged(again, SEEN) == []
 
 
-def test_two_facts_of_two_publishers_that_were_swapped_on_the_way_are_no_fault() -> None:
+def test_two_events_of_two_publishers_that_were_swapped_on_the_way_are_no_fault() -> None:
     """An's next chat is heard of before the end of the last one; their own times tell the order."""
     swapped = history(*GOOD)
     over, next_ = 7, 9
-    swapped[over], swapped[next_] = Heard(10.2, swapped[over].fact), Heard(10.0, swapped[next_].fact)
+    swapped[over], swapped[next_] = Heard(10.2, swapped[over].event), Heard(10.0, swapped[next_].event)
     swapped.sort(key=lambda h: h.at)
     assert judged(swapped) == []
 

@@ -233,15 +233,15 @@ def report_of(plan: Plan, agents: Crew, tally: Tally, recorder: Recorder, strike
     head = ["until the dot is green", "chats", "p50 s", "p99 s", "max s"]
     report.tables.append(table(head, [["from the answer 201", *spread(waits)]]))
     did = ", ".join(f"{what} {n}" for what, n in sorted(tally.restless.items()))
-    facts: list[Sequence[object]] = [
+    events: list[Sequence[object]] = [
         ["agents did", did],
         ["chats that lost an agent", len(lost)],
         ["killed", str(strikes)],
-        ["facts in the history", len(recorder.heard)],
+        ["events in the history", len(recorder.heard)],
         ["took", f"{took:.0f} s"],
         ["machine", load()],
     ]
-    report.tables.append(table(["run", ""], facts))
+    report.tables.append(table(["run", ""], events))
     oldest = plan.oldest or (RETOLD if plan.blows else SLACK)
     judgement = judge(recorder.heard, agents.by_id, tally.visits, oldest)
     report.judged(judgement.violations, judgement.sights)

@@ -12,35 +12,23 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
-from services import consuming
-from services.broker import Publisher, declare_topology
-from services.contracts import (
-    Attachment,
-    Cause,
-    ChatOpened,
-    ChatState,
-    ChatStatus,
-    CloseReason,
-    Entry,
-    Fact,
-    MessagePosted,
-    MessageRefused,
-    MessageStored,
-    Party,
-    Sender,
-    decode,
-    encode,
-)
-from services.database import Database, open_database
-from services.schema import upgrade
-from services.topology import routing_key
-from services.transcripts.consumers import MessageConsumer
-from services.transcripts.files import Files
-from services.transcripts.recording import Recorder
-from services.transcripts.schema import STEPS
+from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.codec import decode, encode
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, MessageRefused, MessageStored
+from services.common.events.types import Attachment, Cause, ChatStatus, CloseReason, Entry, Party, Sender
+from services.common.messaging import consumer as messaging_consumer
+from services.common.messaging.connection import Publisher, declare_topology
+from services.common.messaging.topology import routing_key
+from services.common.mongo.client import Database, open_database
+from services.common.mongo.migrations import upgrade
+from services.transcripts.attachments.store import Files
+from services.transcripts.log.message_consumer import MessageConsumer
+from services.transcripts.log.recorder import Recorder
+from services.transcripts.log.store import Store
+from services.transcripts.log.writer import Writer
+from services.transcripts.migrations import STEPS
 from services.transcripts.settings import Settings
-from services.transcripts.store import Store
-from services.transcripts.writer import Writer
 from tests.real import PATIENCE
 
 SECRET = "a secret for tests alone, long enough"
@@ -51,7 +39,7 @@ def new_id() -> str:
     return str(uuid4())
 
 
-def opened_fact(chat_id: str, question: str | None = "Waar vind ik het formulier?", locale: str = "nl") -> ChatOpened:
+def opened_event(chat_id: str, question: str | None = "Waar vind ik het formulier?", locale: str = "nl") -> ChatOpened:
     return ChatOpened(
         chat_id=chat_id,
         department="algemeen",
@@ -120,7 +108,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     async def brief(seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.002))
 
-    monkeypatch.setattr(consuming, "asyncio", SimpleNamespace(sleep=brief))
+    monkeypatch.setattr(messaging_consumer, "asyncio", SimpleNamespace(sleep=brief))
 
 
 def as_kept(told: Iterable[Entry]) -> list[Entry]:
@@ -136,16 +124,16 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
 
 
 class Ear:
-    """Hears every fact that goes over the exchange, and publishes raw bodies."""
+    """Hears every event that goes over the exchange, and publishes raw bodies."""
 
     def __init__(self, channel: AbstractChannel, exchange: AbstractExchange) -> None:
         self.channel, self.exchange = channel, exchange
-        self.heard: list[Fact] = []
+        self.heard: list[Event] = []
 
-    async def put(self, *facts: Fact) -> None:
-        """These facts, confirmed, in this order."""
-        for fact in facts:
-            await self.raw(encode(fact), routing_key(fact))
+    async def put(self, *events: Event) -> None:
+        """These events, confirmed, in this order."""
+        for event in events:
+            await self.raw(encode(event), routing_key(event))
 
     async def raw(self, body: bytes, key: str = "message.posted") -> None:
         await self.exchange.publish(aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), key)
@@ -153,8 +141,8 @@ class Ear:
     def stored(self, chat_id: str | None = None) -> list[Entry]:
         """The entries that were told, in the order of telling."""
         entries: list[Entry] = []
-        for fact in self.heard:
-            entries += [fact.entry] if isinstance(fact, MessageStored) else getattr(fact, "entries", [])
+        for event in self.heard:
+            entries += [event.entry] if isinstance(event, MessageStored) else getattr(event, "entries", [])
         return [e for e in entries if chat_id in (None, e.chat_id)]
 
     def refused(self) -> list[MessageRefused]:

@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from services.contracts import Cause, ChatState, ChatStatus
-from services.tokens import Actor
+from services.common.events.chats import ChatState
+from services.common.events.types import Cause, ChatStatus
+from services.common.http.tokens import Actor
 from services.transcripts.access import Chat, Reach, Refusal, reach, uploader_of
-from services.transcripts.rounds import event_id
-from services.transcripts.tenure import Tenure, noted, tenure_of
+from services.transcripts.log.sequencing import event_id
+from services.transcripts.participation import Participation, noted, tenure_of
 from tests.transcripts.conftest import OPENED_AT
 
 LIFE, FORMER = timedelta(hours=48), timedelta(days=30)
 ALGEMEEN = frozenset({"algemeen"})
 OLD = Chat("c1", "algemeen", "nl", OPENED_AT, participants=frozenset({"an"}), closed_at=OPENED_AT, departments=ALGEMEEN)
-CHAT = replace(OLD, participants=frozenset({"an", "bert"}), tenure=Tenure("an", {"bert": "e7"}))
+CHAT = replace(OLD, participants=frozenset({"an", "bert"}), tenure=Participation("an", {"bert": "e7"}))
 OPEN = replace(CHAT, closed_at=None)
 CITIZEN = Actor(party="citizen", id="c1")
 AN, BERT, CARL = (Actor(party="agent", id=name, departments=["algemeen"]) for name in ("an", "bert", "carl"))
@@ -40,9 +41,9 @@ ALL, READS = Reach(adds=True), Reach()
         (AN, CHAT, 721, (403, "forbidden")),
         (AN, OLD, 719, ALL),
         (BERT, OPEN, 0, Reach(former=True, left="e7")),
-        (BERT, replace(CHAT, tenure=Tenure("an")), 0, Reach(former=True)),
+        (BERT, replace(CHAT, tenure=Participation("an")), 0, Reach(former=True)),
         (BERT, OLD, 0, (403, "forbidden")),
-        (BERT, replace(OPEN, tenure=Tenure("bert", {"bert": "e7"})), 0, ALL),
+        (BERT, replace(OPEN, tenure=Participation("bert", {"bert": "e7"})), 0, ALL),
         (BERT, None, 0, (404, "no_such_chat")),
         (CARL, OPEN, 0, (403, "forbidden")),
         (SOFIE, CHAT, 10_000, READS),
@@ -116,7 +117,7 @@ def test_order_and_repetition_of_states_do_not_matter():
         heard = dice.choices(DAY, k=5) + DAY
         dice.shuffle(heard)
         document = applied(heard)
-        assert tenure_of(document) == Tenure("an", left)
+        assert tenure_of(document) == Participation("an", left)
         assert document["departments"] == {"algemeen", "premies"}
 
 

@@ -22,25 +22,26 @@ import pytest
 from fastapi import FastAPI
 from pymongo.errors import AutoReconnect
 
-from services import internal
-from services.contracts import Cause, ChatState, ChatStatus, Entry, NotePosted, Party
-from services.database import Database
-from services.tokens import Actor, Keys
-from services.transcripts import uploads
+from services.common.events.chats import ChatState
+from services.common.events.messages import NotePosted
+from services.common.events.types import Cause, ChatStatus, Entry, Party
+from services.common.http.tokens import Actor, Keys
+from services.common.internal_api import transcripts as transcripts_api
+from services.common.mongo.client import Database
 from services.transcripts.app import create_app
-from services.transcripts.attachments import compound
+from services.transcripts.attachments import compound, uploads
 from services.transcripts.attachments.kinds import ALLOWED
-from services.transcripts.files import DOOMED, FREE, KEPT, UPLOADING, Files
-from services.transcripts.rounds import event_id
+from services.transcripts.attachments.store import DOOMED, FREE, KEPT, UPLOADING, Files
+from services.transcripts.attachments.uploads import AT_ALL, OF_ONE_CHAT, RECEIVED_OF_ONE_CHAT
+from services.transcripts.log.sequencing import event_id
+from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
-from services.transcripts.store import Store
-from services.transcripts.uploads import AT_ALL, OF_ONE_CHAT, RECEIVED_OF_ONE_CHAT
 from tests.real import PATIENCE
 from tests.serving import served
-from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_fact, seal_entry, until
+from tests.transcripts.attachments.test_judging import EXE_BYTES, PNG_BYTES
+from tests.transcripts.attachments.test_virus_scan import EICAR, scanner
+from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_event, seal_entry, until
 from tests.transcripts.made import PNG, bombs
-from tests.transcripts.test_attachments import EXE_BYTES, PNG_BYTES
-from tests.transcripts.test_scanning import EICAR, scanner
 
 KEYS = Keys(SECRET)
 CHAT = new_id()
@@ -106,7 +107,7 @@ async def door(make_settings: Callable[..., Settings], store: Store, vhost_url: 
 
 
 async def fill(store: Store) -> None:
-    await store.open_chats([opened_fact(CHAT)])
+    await store.open_chats([opened_event(CHAT)])
     await store.note_states([(CHAT, 2, "an")])
     log = [
         entry(CHAT, 1, Party.SYSTEM, "Welkom", event=Cause.OPENED),
@@ -127,25 +128,27 @@ async def seal(store: Store, at: datetime) -> None:
 
 
 async def test_history_is_in_the_order_of_seq_after_what_the_asker_has(door: Door, store: Store):
-    status, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT, "after": 1}, {"chat_id": new_id()}]})
+    status, answer = await door.ask(
+        transcripts_api.HISTORY, {"chats": [{"chat_id": CHAT, "after": 1}, {"chat_id": new_id()}]}
+    )
     assert status == 200
-    (chat,) = internal.History.model_validate(answer).chats
+    (chat,) = transcripts_api.History.model_validate(answer).chats
     assert ([e.seq for e in chat.entries], chat.last_seq, chat.sealed, chat.notes) == ([2, 3], 3, False, [])
     await seal(store, OPENED_AT)
-    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT, "after": 4}]})
-    (chat,) = internal.History.model_validate(answer).chats
+    _, answer = await door.ask(transcripts_api.HISTORY, {"chats": [{"chat_id": CHAT, "after": 4}]})
+    (chat,) = transcripts_api.History.model_validate(answer).chats
     assert (chat.entries, chat.last_seq, chat.sealed, chat.closed_at) == ([], 4, True, OPENED_AT)
 
 
 async def test_history_waits_for_what_the_asker_has_heard_of(door: Door, store: Store):
     wanted = {"chats": [{"chat_id": CHAT, "after": 3, "at_least": 4}]}
-    asking = asyncio.create_task(door.ask(internal.HISTORY, wanted))
+    asking = asyncio.create_task(door.ask(transcripts_api.HISTORY, wanted))
     await asyncio.sleep(0.3)
     assert not asking.done()
     await store.insert([entry(CHAT, 4)])
     _, answer = await asking
     assert [e["seq"] for e in answer["chats"][0]["entries"]] == [4]
-    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT, "after": 4, "at_least": 9}]})
+    _, answer = await door.ask(transcripts_api.HISTORY, {"chats": [{"chat_id": CHAT, "after": 4, "at_least": 9}]})
     assert answer["chats"][0]["last_seq"] == 4
 
 
@@ -153,17 +156,17 @@ async def test_a_page_of_history_is_bounded(door: Door, store: Store):
     chats = [entry(CHAT, n) for n in range(4, 520)]
     for one in chats:
         await store.insert([one])
-    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT}]})
-    assert [e["seq"] for e in answer["chats"][0]["entries"]] == list(range(1, internal.PAGE + 1))
+    _, answer = await door.ask(transcripts_api.HISTORY, {"chats": [{"chat_id": CHAT}]})
+    assert [e["seq"] for e in answer["chats"][0]["entries"]] == list(range(1, transcripts_api.PAGE + 1))
     assert answer["chats"][0]["last_seq"] == 519
 
 
 async def test_notes_only_when_asked_and_never_in_a_transcript(door: Door, store: Store):
     secret = NotePosted(chat_id=CHAT, id=new_id(), agent_id="an", agent_name="An", text="geheime notitie")
     await store.add_note(secret, OPENED_AT)
-    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT}]})
+    _, answer = await door.ask(transcripts_api.HISTORY, {"chats": [{"chat_id": CHAT}]})
     assert answer["chats"][0]["notes"] == []
-    _, answer = await door.ask(internal.HISTORY, {"chats": [{"chat_id": CHAT}], "notes": True})
+    _, answer = await door.ask(transcripts_api.HISTORY, {"chats": [{"chat_id": CHAT}], "notes": True})
     assert [n["text"] for n in answer["chats"][0]["notes"]] == ["geheime notitie"]
     for format_ in ("txt", "html", "json"):
         _, _, content = await door.get(f"/chats/{CHAT}/transcript?format={format_}")
@@ -171,21 +174,21 @@ async def test_notes_only_when_asked_and_never_in_a_transcript(door: Door, store
 
 
 async def test_tails(door: Door):
-    status, answer = await door.ask(internal.TAILS, {"chat_ids": [CHAT, new_id()]})
+    status, answer = await door.ask(transcripts_api.TAILS, {"chat_ids": [CHAT, new_id()]})
     assert (status, answer) == (200, {"tails": {CHAT: 3}}), "as a former gateway asks"
     unknown = new_id()
     for has, told in ((1, {CHAT: 2}), (3, {}), (9, {})):
         body = {"chat_ids": [CHAT, unknown], "after": {CHAT: has, unknown: 0}}
-        assert await door.ask(internal.TAILS, body) == (200, {"tails": told})
+        assert await door.ask(transcripts_api.TAILS, body) == (200, {"tails": told})
 
 
 async def test_only_services_may_ask(door: Door):
     asked: list[tuple[str, dict[str, Any]]] = [
-        (internal.HISTORY, {"chats": []}),
-        (internal.TAILS, {"chat_ids": []}),
-        (internal.QUESTION_LEAVE, LEFT),
-        (internal.QUESTIONS, {"departments": []}),
-        (internal.QUESTION_DONE, DONE),
+        (transcripts_api.HISTORY, {"chats": []}),
+        (transcripts_api.TAILS, {"chat_ids": []}),
+        (transcripts_api.QUESTION_LEAVE, LEFT),
+        (transcripts_api.QUESTIONS, {"departments": []}),
+        (transcripts_api.QUESTION_DONE, DONE),
     ]
     for path, body in asked:
         async with door.client.post(path, json=body) as answer:
@@ -200,27 +203,27 @@ async def test_only_services_may_ask(door: Door):
 
 
 async def test_a_question_is_left_read_and_dealt_with(door: Door):
-    assert (await door.ask(internal.QUESTION_LEAVE, LEFT))[0] == 204
-    assert (await door.ask(internal.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}))[0] == 204
-    status, answer = await door.ask(internal.QUESTIONS, {"departments": ["algemeen"]})
+    assert (await door.ask(transcripts_api.QUESTION_LEAVE, LEFT))[0] == 204
+    assert (await door.ask(transcripts_api.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}))[0] == 204
+    status, answer = await door.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]})
     assert (status, answer) == (200, {"questions": [{**LEFT, "claimed": None}]})
-    assert (await door.ask(internal.QUESTION_DONE, DONE))[0] == 204
-    assert (await door.ask(internal.QUESTION_DONE, DONE))[0] == 204
-    assert (await door.ask(internal.QUESTIONS, {"departments": ["algemeen"]}))[1] == {"questions": []}
+    assert (await door.ask(transcripts_api.QUESTION_DONE, DONE))[0] == 204
+    assert (await door.ask(transcripts_api.QUESTION_DONE, DONE))[0] == 204
+    assert (await door.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]}))[1] == {"questions": []}
 
 
 async def test_no_question_without_its_chat_and_nothing_of_another_department(door: Door):
-    status, answer = await door.ask(internal.QUESTION_LEAVE, {**LEFT, "chat_id": new_id()})
+    status, answer = await door.ask(transcripts_api.QUESTION_LEAVE, {**LEFT, "chat_id": new_id()})
     assert (status, answer["code"]) == (404, "no_such_chat")
-    await door.ask(internal.QUESTION_LEAVE, LEFT)
+    await door.ask(transcripts_api.QUESTION_LEAVE, LEFT)
     for wrong in ({"departments": ["wonen"]}, {"chat_id": new_id()}):
-        status, answer = await door.ask(internal.QUESTION_DONE, {**DONE, **wrong})
+        status, answer = await door.ask(transcripts_api.QUESTION_DONE, {**DONE, **wrong})
         assert (status, answer["code"]) == (404, "no_such_question")
 
 
 async def test_what_was_left_is_in_no_log(door: Door, capfd: pytest.CaptureFixture[str]):
-    await door.ask(internal.QUESTION_LEAVE, LEFT)
-    await door.ask(internal.QUESTION_DONE, DONE)
+    await door.ask(transcripts_api.QUESTION_LEAVE, LEFT)
+    await door.ask(transcripts_api.QUESTION_DONE, DONE)
     said = "".join(capfd.readouterr())
     assert "question_left" in said
     assert not any(LEFT[secret] in said for secret in ("contact", "text", "name"))
@@ -264,7 +267,7 @@ async def test_what_was_not_posted_is_for_its_uploader_alone(door: Door, files: 
 async def test_the_file_of_another_chat_is_not_there(door: Door, store: Store):
     _, told = await door.upload(PNG_BYTES)
     other = new_id()
-    await store.open_chats([opened_fact(other)])
+    await store.open_chats([opened_event(other)])
     status, _, body = await door.get(f"/chats/{other}/attachments/{told['id']}", Actor(party="citizen", id=other))
     assert (status, json.loads(body)["code"]) == (404, "unknown_attachment")
     status, _, body = await door.get(f"/chats/{other}/attachments/{told['id']}")
@@ -384,7 +387,7 @@ async def test_uploads_that_trickle_keep_nobody_from_anything(
     """As many as there are places, each a byte at a time: another upload is taken at once, and they are ended."""
     chats = [CHAT, *(new_id() for _ in range(AT_ALL // OF_ONE_CHAT))]
     await fill(store)
-    await store.open_chats([opened_fact(chat) for chat in chats[1:]])
+    await store.open_chats([opened_event(chat) for chat in chats[1:]])
     begun, released = asyncio.Semaphore(0), asyncio.Event()
 
     async def trickle() -> AsyncIterator[bytes]:
@@ -726,26 +729,28 @@ async def test_a_supervisor_reads_the_own_departments_and_adds_nothing(door: Doo
 
 async def test_who_claims_a_question_reads_its_conversation(door: Door):
     """Until it is released; and nobody else does."""
-    assert (await door.ask(internal.QUESTION_LEAVE, LEFT))[0] == 204
+    assert (await door.ask(transcripts_api.QUESTION_LEAVE, LEFT))[0] == 204
     claim = {"chat_id": CHAT, "agent_id": "bert", "agent_name": "Bert", "departments": ["algemeen"]}
     assert (await door.get(f"/chats/{CHAT}/transcript", BERT))[0] == 403
-    status, question = await door.ask(internal.QUESTION_CLAIM, claim)
+    status, question = await door.ask(transcripts_api.QUESTION_CLAIM, claim)
     assert (status, question["claimed"]["agent_id"]) == (200, "bert")
     for path in ("transcript", "notes"):
         assert (await door.get(f"/chats/{CHAT}/{path}", BERT))[0] == 200
     assert (await door.upload(PNG_BYTES, actor=BERT))[1]["code"] == "forbidden"
-    status, refused = await door.ask(internal.QUESTION_CLAIM, {**claim, "agent_id": "carl", "agent_name": "Carl"})
+    status, refused = await door.ask(
+        transcripts_api.QUESTION_CLAIM, {**claim, "agent_id": "carl", "agent_name": "Carl"}
+    )
     assert (status, refused["code"], refused["claimed"]["name"]) == (409, "claimed", "Bert")
     done = {"chat_id": CHAT, "agent_id": "carl", "departments": ["algemeen"]}
-    assert (await door.ask(internal.QUESTION_DONE, done))[1]["code"] == "claimed"
+    assert (await door.ask(transcripts_api.QUESTION_DONE, done))[1]["code"] == "claimed"
     other = {**claim, "agent_id": "carl"}
-    assert (await door.ask(internal.QUESTION_UNCLAIM, other))[1]["code"] == "not_yours"
-    assert (await door.ask(internal.QUESTION_UNCLAIM, claim))[0] == 204
+    assert (await door.ask(transcripts_api.QUESTION_UNCLAIM, other))[1]["code"] == "not_yours"
+    assert (await door.ask(transcripts_api.QUESTION_UNCLAIM, claim))[0] == 204
     assert (await door.get(f"/chats/{CHAT}/transcript", BERT))[0] == 403
 
 
 def test_fonts_and_template_are_part_of_the_package():
-    room = Path(create_app.__code__.co_filename).parent
+    room = Path(create_app.__code__.co_filename).parent / "rendering"
     assert {p.name for p in (room / "fonts").iterdir()} >= {
         *("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "LICENSE.txt"),
         *("noto-cjk.otf", "noto-sansdevanagari.ttf", "LICENSE-noto.txt"),

@@ -1,357 +1,59 @@
-"""Mirrors services/transcripts/consumers.py, on the real broker and database: how facts are taken in."""
+"""Mirrors services/transcripts/consumers.py, on the real broker and database."""
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from datetime import timedelta
 
-import aio_pika
-from pymongo.errors import AutoReconnect
+import pytest
 
-from services import consuming, topology
-from services.contracts import (
-    CitizenArrived,
-    Entry,
-    Fact,
-    MessagePosted,
-    MessagesPosted,
-    MessagesStored,
-    encode,
-)
-from services.transcripts import consumers as module
-from services.transcripts.recording import Heard, Recorder
-from tests.real import PATIENCE
-from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_fact, posted, until
+from services.common.events.chats import CitizenArrived
+from services.common.events.event import Event
+from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
+from services.common.messaging import consumer, topology
+from services.common.messaging.connection import Publisher
+from services.transcripts.consumers import note_handler, stay_handler
+from services.transcripts.log.store import Store
+from services.transcripts.log.writer import now_ms
+from tests.transcripts.conftest import OPENED_AT, Ear, new_id, opened_event, until
 
 
-async def test_poison_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
-    chat = new_id()
-    good = [posted(chat) for _ in range(5)]
-    poison = [
-        b"not json",
-        b'{"type":"unheard.of"}',
-        encode(CitizenArrived(chat_id=chat)),
-        encode(posted("not-an-id")),
-        encode(posted(chat, "x:y")),
-        encode(posted(chat)).replace(b'"citizen"', b'"onlooker"', 1),
-        encode(posted(chat, text="x" * 300_000)),
-        encode(posted(chat)).replace(b'"Dag"', b'"\\ud800"'),
-    ]
-    await ear.put(opened_fact(chat, None))
-    for index, body in enumerate(poison):
-        await ear.raw(body)
-        if index < len(good):
-            await ear.put(good[index])
-    async with start():
-        await until(lambda: len(ear.stored(chat)) == 6, "the good ones")
-        assert sorted(await ear.letters(8)) == sorted(poison)
-        assert [e.id for e in ear.stored(chat)[1:]] == [g.id for g in good]
-        assert await ear.waiting() == 0
+async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str, store: Store):
+    publisher = Publisher(vhost_url, "transcripts")
+    telling = asyncio.create_task(publisher.run())
+    await publisher.link.up.wait()
+    handle, chat = note_handler(store, publisher, now_ms), new_id()
+    note = NotePosted(chat_id=chat, id=new_id(), agent_id="an", agent_name="An", text="let op")
+    await handle(note)
+    await handle(note.model_copy(update={"text": "anders"}))
+    await until(lambda: len(ear.heard) == 2, "both tellings")
+    told = [f.note for f in ear.heard if isinstance(f, NoteStored)]
+    assert told[0] == told[1] == (await store.notes(chat))[0]
+    assert told[0].text == "let op"
+    with pytest.raises(ValueError, match="not an internal note"):
+        await handle(CitizenArrived(chat_id=chat))
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
 
 
-async def test_an_unexpected_error_hurts_one_message_alone(start: Start, ear: Ear, monkeypatch):
-    chat = new_id()
-    cursed = posted(chat)
-    async with start() as bench:
-        real, tries = bench.recorder.record, list[int]()
+async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store):
+    chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
+    await store.open_chats([opened_event(chat)])
+    await store.note_states([(chat, 1, "an")], {chat: OPENED_AT})
+    handled: list[Event] = []
+    handle = stay_handler(store, lambda: at if not handled else OPENED_AT)
 
-        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
-            if any(isinstance(h.fact, MessagePosted) and h.fact.id == cursed.id for h in batch):
-                tries.append(len(batch))
-                if len(tries) < 4:
-                    raise RuntimeError("it hurts")
-            return await real(batch)
+    async def counted(event: Event) -> None:
+        await handle(event)
+        handled.append(event)
 
-        monkeypatch.setattr(bench.recorder, "record", record)
-        await ear.put(opened_fact(chat, None), *(posted(chat) for _ in range(6)), cursed, posted(chat))
-        await until(lambda: len(ear.stored(chat)) == 9, "all of them")
-        assert ear.stored(chat)[-1].id == cursed.id, "the others went before"
-        assert not bench.task.done()
-
-
-async def test_the_start_is_slow_and_then_batches_form_by_themselves(start: Start, ear: Ear, monkeypatch):
-    chats = [new_id() for _ in range(300)]
-    await ear.put(*(opened_fact(c, None) for c in chats))
-    sizes: list[int] = []
-    real = Recorder.record
-
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
-        sizes.append(len(batch))
-        return await real(self, batch)
-
-    monkeypatch.setattr(Recorder, "record", record)
-    async with start():
-        await until(lambda: len(ear.stored()) == 300, "all chats")
-    assert sizes[:5] == [1] * 5
-    assert 20 < max(sizes) <= module.PREFETCH
-
-
-async def test_of_two_replicas_one_writes_and_the_other_takes_over(start: Start, ear: Ear, monkeypatch):
-    """Two that take turns in one chat would find each other's entries in the way."""
-    chat, took = new_id(), list[Recorder]()
-    real = Recorder.record
-
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
-        took.extend(self for _ in batch)
-        return await real(self, batch)
-
-    async def write(times: int) -> None:
-        """Post one message after the other; each is seen stored (by its own id) before the next."""
-        for _ in range(times):
-            fact = posted(chat)
-            await ear.put(fact)
-            await until(lambda fact=fact: fact.id in told_of(ear, chat), "the next")  # type: ignore[misc]
-
-    monkeypatch.setattr(Recorder, "record", record)
-    async with contextlib.AsyncExitStack() as ends:
-        two = [await ends.enter_async_context(start()) for _ in range(2)]
-        await ear.put(opened_fact(chat, None))
-        await write(12)  # both have begun, slowly
-        took.clear()
-        await write(20)
-        assert len(set(took)) == 1
-        (first,) = [bench for bench in two if bench.recorder is took[0]]
-        first.task.cancel()
-        await until(first.task.done, "the end of the first")
-        took.clear()
-        await write(5)
-        assert first.recorder not in took
-        assert {e.seq for e in ear.stored(chat)} == set(range(1, 39)), "all of them, some published twice"
-
-
-async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypatch):
-    chat = new_id()
-    async with start() as bench:
-        real, failures = bench.store.insert, 4
-
-        async def insert(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
-            nonlocal failures
-            failures -= 1
-            if failures >= 0:
-                raise AutoReconnect("away")
-            return await real(entries, in_order)
-
-        monkeypatch.setattr(bench.store, "insert", insert)
-        await ear.put(opened_fact(chat), posted(chat))
-        await until(lambda: len(ear.stored(chat)) == 3, "all of it")
-        assert await ear.waiting("transcripts.dead-letters") == 0
-
-
-async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds(start: Start, ear: Ear, monkeypatch):
-    monkeypatch.setattr(consuming, "PROBE_INTERVAL", 0.05)
-    chat, probes, away = new_id(), list[float](), True
-    async with start() as bench:
-        real = bench.store.insert
-
-        async def insert(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
-            if away:
-                raise AutoReconnect("away")
-            return await real(entries, in_order)
-
-        async def probe() -> None:
-            probes.append(0.0)
-            if away:
-                raise AutoReconnect("away")
-
-        async def impatient(work):  # type: ignore[no-untyped-def]
-            return await consuming.retry_in_place(work, 0.2)
-
-        monkeypatch.setattr(bench.store, "insert", insert)
-        monkeypatch.setattr(bench.consumer, "_probe", probe)
-        monkeypatch.setattr("services.transcripts.writer.retry_in_place", impatient)
-        await ear.put(opened_fact(chat))
-        await until(lambda: len(probes) > 3, "probes")
-        assert not bench.consumer.running
-        assert await ear.waiting() == 1, "the message went back to the queue"
-        away = False
-        await until(lambda: len(ear.stored(chat)) == 2, "all of it")
-        assert bench.consumer.running
-
-
-async def test_three_replicas_share_the_work_without_a_hole(start: Start, ear: Ear):
-    chats = [new_id() for _ in range(5)]
-    async with start() as bench, start(), start():
-        await ear.put(*(opened_fact(c, None) for c in chats))
-        for n in range(20):
-            await ear.put(*(posted(c, sender=s) for c in chats for s in ("citizen", f"agent{n % 2}")))
-        await until(lambda: len(ear.stored()) >= 205, "everything")
-        for chat in chats:
-            log = await bench.store.entries(chat)
-            assert [e.seq for e in log] == list(range(1, 42))
-            assert {e.id for e in ear.stored(chat)} == {e.id for e in log}
-
-
-async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
-    ear: Ear, start: Start, vhost_url: str, monkeypatch
-):
-    """Any of it may be what killed the process: with others in hand it would take them with it, again and again."""
-    chats, sizes = [new_id() for _ in range(60)], list[int]()
-    await ear.put(*(opened_fact(c, None) for c in chats[:30]))
-    async with await aio_pika.connect(vhost_url) as dying, dying.channel() as channel:
-        queue, taken = await channel.get_queue("transcripts.messages"), list[object]()
-
-        async def take(message: object) -> None:
-            taken.append(message)
-
-        await queue.consume(take)
-        await until(lambda: len(taken) == 30, "thirty in hand")
-    await ear.put(*(opened_fact(c, None) for c in chats[30:]))
-    async with asyncio.timeout(PATIENCE):
-        while await ear.waiting() < 60:
-            await asyncio.sleep(0.02)
-    real = Recorder.record
-
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
-        sizes.append(len(batch))
-        return await real(self, batch)
-
-    monkeypatch.setattr(Recorder, "record", record)
-    async with start() as bench:
-        await until(lambda: len(ear.stored()) == 60, "all chats")
-        assert sizes[:35] == [1] * 35
-        assert {e.chat_id for e in ear.stored()[:30]} == set(chats[:30]), "what was in hand comes first"
-        assert bench.consumer._prefetch == module.PREFETCH
-
-
-def parcel(*facts: MessagePosted) -> MessagesPosted:
-    return MessagesPosted(posted=list(facts), traces=[f"00-{n:032x}-{1:016x}-01" for n in range(1, len(facts) + 1)])
-
-
-def in_hand(bench: Bench) -> int:
-    """How many deliveries are not settled yet."""
-    settling = bench.consumer._settling
-    return len(settling._open) + len(settling._done) if settling else 0
-
-
-async def settled(bench: Bench, ear: Ear) -> None:
-    """Nothing is left in the queue, nor in this consumer's hands."""
-    await until(lambda: not in_hand(bench), "the last acknowledgement")
-    await bench.consumer.drain()
-    assert await ear.waiting() == 0
-
-
-def told_of(ear: Ear, chat: str) -> set[str]:
-    """The ids that were told of this chat, however often."""
-    return {e.id for e in ear.stored(chat)}
-
-
-async def test_what_comes_together_is_stored_and_told_as_if_each_had_come_alone(start: Start, ear: Ear):
-    chats = [new_id() for _ in range(20)]
-    facts = [posted(chats[n % 20]) for n in range(60)]
-    async with start(together=True) as bench:
-        await ear.put(*(opened_fact(c, None) for c in chats))
-        await until(lambda: len(ear.stored()) == 20, "the chats")
-        await ear.put(parcel(*facts[:25]), posted(chats[0]), parcel(*facts[25:]))
-        await until(lambda: len(ear.stored()) == 81, "all of them")
-        for n, chat in enumerate(chats):
-            entries = ear.stored(chat)
-            assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
-            assert await bench.store.entries(chat) == as_kept(entries)
-            ids = [e.id for e in entries[1:]]
-            assert [i for i in ids if i in {f.id for f in facts}] == [f.id for f in facts[n::20]]
-        together = [f for f in ear.heard if isinstance(f, MessagesStored)]
-        assert 1 < max(len(f.entries) for f in together) <= topology.MOST_TOGETHER
-        await settled(bench, ear)
-
-
-async def test_poison_among_several_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
-    chat = new_id()
-    good, poison = [posted(chat) for _ in range(4)], posted(chat, text="x" * 300_000)
-    async with start(together=True) as bench:
-        await ear.put(opened_fact(chat, None), parcel(*good[:2], poison, *good[2:]))
-        await until(lambda: len(ear.stored(chat)) == 5, "the good ones")
-        assert await ear.letters(1) == [encode(poison)]
-        assert [e.id for e in ear.stored(chat)[1:]] == [g.id for g in good]
-        await settled(bench, ear)
-
-
-async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start: Start, ear: Ear):
-    known, late = new_id(), new_id()
-    async with start(together=True) as bench:
-        await ear.put(opened_fact(known, None))
-        await until(lambda: len(ear.stored(known)) == 1, "the chat")
-        await ear.put(*(posted(known) for _ in range(5)))  # beyond the slow start
-        await ear.put(parcel(posted(known), posted(late)), posted(known))
-        await until(lambda: len(ear.stored(known)) == 8, "what can be stored")
-        await until(lambda: in_hand(bench) == 1, "the others' acknowledgement")
-        await ear.put(opened_fact(late, None))
-        await until(lambda: len(ear.stored(late)) == 2, "the late one")
-        await settled(bench, ear)
-
-
-async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_are_stored_once(
-    start: Start, ear: Ear, monkeypatch
-):
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
-    chat, other = new_id(), new_id()
-    cursed, tries = posted(chat), 0
-    async with start(together=True) as bench:
-        real = bench.recorder.record
-
-        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
-            nonlocal tries
-            if any(isinstance(h.fact, MessagePosted) and h.fact.id == cursed.id for h in batch):
-                tries += 1
-                if tries < 6:
-                    raise RuntimeError("it hurts")
-            return await real(batch)
-
-        monkeypatch.setattr(bench.recorder, "record", record)
-        await ear.put(opened_fact(chat, None), opened_fact(other, None), parcel(posted(other), cursed, posted(other)))
-        await until(lambda: len(told_of(ear, other)) == 3 and len(told_of(ear, chat)) == 2, "all of them")
-        await settled(bench, ear)
-        assert len(await bench.store.entries(other)) == 3
-
-
-async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowledged_before(
-    start: Start, ear: Ear, monkeypatch
-):
-    chat = new_id()
-    async with start(together=True) as bench:
-        await ear.put(opened_fact(chat, None), *(posted(chat) for _ in range(5)))
-        await until(lambda: len(ear.stored(chat)) == 6, "the slow start")
-        await until(lambda: not in_hand(bench), "its acknowledgement")
-        publisher = bench.recorder._publisher
-        real, confirmed = publisher.tell_all, asyncio.Event()
-
-        async def tell_all(facts: Sequence[tuple[Fact, object]]) -> None:
-            await confirmed.wait()
-            await real(facts)
-
-        monkeypatch.setattr(publisher, "tell_all", tell_all)
-        for expected in (7, 8, 8):  # the third waits until the first is told
-            await ear.put(posted(chat))
-            async with asyncio.timeout(PATIENCE):
-                while len(await bench.store.entries(chat)) < expected:
-                    await asyncio.sleep(0.01)
-        assert len(ear.stored(chat)) == 6
-        await until(lambda: in_hand(bench) == 3, "all three in hand")
-        confirmed.set()
-        await until(lambda: len(ear.stored(chat)) == 9, "all told")
-        assert [e.seq for e in ear.stored(chat)] == list(range(1, 10))
-        await settled(bench, ear)
-
-
-async def test_what_cannot_be_told_hurts_one_message_alone(start: Start, ear: Ear, monkeypatch):
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
-    chats = [new_id() for _ in range(6)]
-    facts, tries = [posted(c) for c in chats], 0
-    async with start(together=True) as bench:
-        await ear.put(*(opened_fact(c, None) for c in chats))
-        await until(lambda: len(ear.stored()) == 6, "the chats")
-        publisher = bench.recorder._publisher
-        real = publisher.tell_all
-
-        async def tell_all(several: Sequence[tuple[Fact, object]]) -> None:
-            nonlocal tries
-            if facts[2].id.encode() in b"".join(encode(fact) for fact, _ in several):
-                tries += 1
-                if tries < 4:
-                    raise RuntimeError("it hurts")
-            await real(several)
-
-        monkeypatch.setattr(publisher, "tell_all", tell_all)
-        await ear.put(*facts)
-        await until(lambda: {e.id for e in ear.stored()} >= {f.id for f in facts}, "all of them")
-        assert tries == 4
-        await settled(bench, ear)
-        assert [len(await bench.store.entries(c)) for c in chats] == [2] * 6
+    consumers = consumer.Consumers(vhost_url, lambda: asyncio.sleep(0))
+    consumers.add(topology.TRANSCRIPTS_SILENCES, counted)
+    task = asyncio.create_task(consumers.run())
+    await until(lambda: consumers.running, "the consumer")
+    await ear.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
+    await until(lambda: len(handled) == 3, "all three")
+    assert [w.stayed_at for w in await store.due_silences(at, 10)] == [at], "a clock that is behind takes nothing away"
+    with pytest.raises(ValueError, match="not a citizen who stayed"):
+        await stay_handler(store, now_ms)(CitizenArrived(chat_id=chat))
+    await consumers.drain()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

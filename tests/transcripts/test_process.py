@@ -21,14 +21,14 @@ import aiohttp
 import psutil
 import pytest
 
-from deploy.onemachine import ports
-from services.broker import ABSENT_AFTER
-from services.contracts import Cause
-from services.tokens import Actor, Keys
-from services.transcripts.store import Store
+from deploy.local import ports
+from services.common.events.types import Cause
+from services.common.http.tokens import Actor, Keys
+from services.common.messaging.connection import ABSENT_AFTER
+from services.transcripts.log.store import Store
 from tests.real import ROOT, running_database, unique, wait_for
 from tests.transcripts import made
-from tests.transcripts.conftest import SECRET, Ear, new_id, opened_fact, posted, until
+from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted, until
 
 Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
 
@@ -132,7 +132,7 @@ async def test_sigterm_finishes_what_is_in_hand(
     chats = [new_id() for _ in range(400)]
     with contextlib.ExitStack() as running:
         service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
-        await ear.put(*(opened_fact(c, None) for c in chats))
+        await ear.put(*(opened_event(c, None) for c in chats))
         await until(lambda: len(ear.stored()) > 50, "the work to begin")
         assert await asyncio.to_thread(service.kill, signal.SIGTERM) == 0
     told = {e.chat_id for e in ear.stored()}
@@ -155,7 +155,7 @@ async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
         start = partial(run, mongodb_url, mongodb_prefix)
         first = await asyncio.to_thread(replicas.enter_context, start())  # the ear's connection lives on meanwhile
         second = await asyncio.to_thread(replicas.enter_context, start())
-        await ear.put(*(opened_fact(c, None) for c in chats))
+        await ear.put(*(opened_event(c, None) for c in chats))
         await until(lambda: len(ear.stored()) >= len(chats), "the chats")
         putting = asyncio.create_task(put_all(ear, list(sent.values())))
         for share, victim in ((60, first), (180, second)):
@@ -198,7 +198,7 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
     with contextlib.ExitStack() as running:
         service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
         process = psutil.Process(service.process.pid)
-        await ear.put(opened_fact(attacker, None), opened_fact(neighbour, None))
+        await ear.put(opened_event(attacker, None), opened_event(neighbour, None))
         await until(lambda: len(ear.stored()) == 2, "the chats")
 
         async def attack() -> None:

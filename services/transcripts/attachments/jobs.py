@@ -15,7 +15,7 @@ MOST_NAME = 1_000  # characters of a name that are judged
 
 
 def begin() -> Callable[[bytes], bytes]:
-    """What a process does with each job (`services.worker_process`)."""
+    """What a process does with each job (`services.common.runtime.worker_process`)."""
     return answer
 
 

@@ -1,0 +1,315 @@
+"""What `make` calls: sees to Python, the virtual environment and Debian's packages, then turns into the real command.
+
+It runs on whatever `python3` the machine has, so it uses the standard library alone, and no syntax newer than 3.8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from deploy.local import apt, kubectl  # noqa: E402  (the script's own folder is no package path)
+
+OLDEST = (3, 11)
+DEBIANS_OWN = "/usr/bin/python3"
+VENV = ROOT / ".venv"
+STAMP = VENV / "requirements.json"
+CHECKOV = VENV / "checkov"
+CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
+# Each stage is done before the next one begins; its suites run beside each other: how many files at a time, and which.
+# What kills or measures whole systems runs one file at a time, beside browsers, which wait for most of the time.
+BROWSER = "tests/e2e/browser"
+HEAVY = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
+LIGHT = (BROWSER, "tests/deploy")
+PARTS = tuple("--ignore=" + folder for folder in (*HEAVY, *LIGHT))
+UNIT = ("4", ("-m", "not integration", *PARTS))
+STAGES = (
+    (UNIT,),
+    (("4", ("-m", "integration", *PARTS)),),
+    (("2", ("--no-loadscope-reorder", *LIGHT)), ("1", (*HEAVY, "--ignore=" + BROWSER))),
+)
+LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
+LINTERS = (
+    ("-m", "ruff", "check"),
+    ("-m", "ruff", "format", "--check"),
+    ("-m", "mypy"),
+    (
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command as lint; sys.argv[0] = 'lint-imports'; lint()",
+    ),
+)
+
+
+def main(command: str) -> None:
+    """Do one of make's targets; does not return from `run`, which becomes the runner itself."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that pip is not left behind
+    os.chdir(str(ROOT))
+    if command == "clean":
+        clean()
+    elif command == "run":
+        run()
+    elif command == "test":
+        test()
+    elif command == "test-unit":
+        test_unit()
+    elif command in LONG_RUNS:
+        long_run(command)
+    elif command == "dead-letters":
+        dead_letters()
+    elif command in ("backup", "restore"):
+        environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
+        become("deploy.backup", "ARGS", command)
+    elif command == "calendar":
+        environment("run")
+        become("services.presence.calendar_table", "YEAR")
+    elif command == "manifests":
+        environment("run")
+        manifests_tools()
+        checkov()
+        become("deploy.manifests", "ARGS")
+    elif command == "lint":
+        environment("run", "dev")
+        for arguments in LINTERS:
+            do(python(), *arguments)
+    elif command == "docs":
+        environment("run")
+        do(python(), "-m", "services.docgen.openapi")
+        do(python(), "-m", "services.docgen.settings")
+    else:
+        refuse(f"there is no target {command!r}: `make help` lists them")
+
+
+def run() -> None:
+    """The system on this machine; our process becomes the runner, so that make's signals reach it."""
+    environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
+    if not os.environ.get("RABBITMQ_URL"):
+        package("rabbitmq-server", apt.has_broker(), "or set RABBITMQ_URL to the address of a broker")
+    become("deploy.local")
+
+
+def test() -> None:
+    """Every test; each suite is run to its end, and the first failure's status is ours."""
+    prepare_tests()
+    package("chromium", shutil.which("chromium") is not None, "the browser tests need it")
+    package("prometheus", shutil.which("promtool") is not None, "the alert rules are played with its promtool")
+    package("nodejs", apt.has_node(), "the tests of the browser's code need node 18 or later")
+    manifests_tools()
+    chosen = os.environ.get("PYTEST_ARGS", "").split()
+    stages = [
+        [pytest(files, arguments) for files, arguments in stage]
+        for stage in (((("2", tuple(chosen)),),) if chosen else STAGES)
+    ]
+    web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
+    if web:
+        stages.append([(shutil.which("node") or "node", "--test", *web)])
+    failed = [status for stage in stages for status in beside_each_other(stage) if status != 0]
+    if failed:
+        sys.exit(failed[0] if failed[0] > 0 else 1)
+
+
+def test_unit() -> None:
+    """The tests that need no broker, no database and no browser: nothing but Python."""
+    environment("run", "dev")
+    status = subprocess.call(pytest(*UNIT))
+    if status:
+        sys.exit(status if status > 0 else 1)
+
+
+def pytest(files: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """The command that runs these tests, so many files at a time."""
+    return (python(), "-m", "pytest", "-n", files, "--dist", "loadfile", *arguments)
+
+
+def beside_each_other(commands: list[tuple[str, ...]]) -> list[int]:
+    """The statuses of these commands, run at the same time; what all but the first print is shown at the end."""
+    shown, *others = commands
+    running = []
+    for command in others:
+        output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed when it is shown
+        running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), output))
+    try:
+        statuses = [subprocess.call(shown)]
+        statuses += [process.wait() for process, _ in running]
+    except BaseException:
+        for process, _ in running:
+            process.terminate()
+            process.wait()
+        raise
+    sys.stdout.flush()
+    for _, output in running:
+        output.seek(0)
+        shutil.copyfileobj(output, sys.stdout.buffer)
+        output.close()
+    sys.stdout.flush()
+    return statuses
+
+
+def long_run(name: str) -> None:
+    """One of the long runs, which takes <NAME>_ARGS; our process becomes it, so that make's signals reach it."""
+    prepare_tests()
+    become(f"tests.{name}", f"{name.upper()}_ARGS")
+
+
+def dead_letters() -> None:
+    """The operators' command for what could not be handled; it takes ARGS."""
+    environment("run")
+    become("deploy.dead_letters", "ARGS")
+
+
+def manifests_tools() -> None:
+    """What builds the manifests and checks their schemas."""
+    environment("manifests")
+    if kubectl.find(VENV) is None:
+        say("installs kubectl, for its kustomize")
+        problem = kubectl.fetch(python(), VENV)
+        if problem:
+            refuse(f"kubectl is missing and {problem}: {kubectl.HOW}")
+
+
+def checkov() -> None:
+    """The checker of manifests, in an environment of its own: it wants other versions than we."""
+    pins = ROOT / "requirements" / "checkov.txt"
+    stamp = CHECKOV / "requirements.sha256"
+    wanted = hashlib.sha256(pins.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say("installs checkov")
+    do(python(), "-m", "venv", "--clear", str(CHECKOV))
+    pip = (str(CHECKOV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input")
+    do(*pip, "--disable-pip-version-check", "-r", str(pins))
+    stamp.write_text(wanted)
+
+
+def become(module: str, arguments: str = "", *first: str) -> None:
+    """Our process turns into this module, with these arguments and those that the variable of this name has."""
+    sys.stdout.flush()
+    os.execv(python(), [python(), "-m", module, *first, *shlex.split(os.environ.get(arguments, ""))])
+
+
+def prepare_tests() -> None:
+    """What every test that runs the system needs."""
+    environment("run", "embedded", "dev")
+    package("rabbitmq-server", apt.has_broker(), "the tests start a private broker")
+    package("faketime", apt.has_faketime(), "the tests set services' clocks wrong")
+
+
+def clean() -> None:
+    """Remove what can be made again, and the data of `make run`; not while that runs."""
+    data = ROOT / ".run"
+    if apt.is_locked(data / "lock"):
+        refuse("`make run` is using .run/: stop it first")
+    for folder in [data, VENV, *(ROOT / name for name in CACHES)]:
+        shutil.rmtree(str(folder), ignore_errors=True)
+    for folder in [path for top in ("services", "deploy", "tests") for path in (ROOT / top).rglob("__pycache__")]:
+        shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def environment(*names: str) -> None:
+    """The virtual environment with the pinned packages of `requirements/<name>.txt`; quick when all is there."""
+    if not Path(python()).exists() or subprocess.call([python(), "-c", "import pip"], stderr=subprocess.DEVNULL) != 0:
+        make_venv()
+    wanted = {name: hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes()).hexdigest() for name in names}
+    installed = json.loads(STAMP.read_text()) if STAMP.exists() else {}
+    missing = [name for name in names if installed.get(name) != wanted[name]]
+    if not missing:
+        return
+    say(f"installs Python packages: {', '.join(missing)}")
+    files = [part for name in missing for part in ("-r", f"requirements/{name}.txt")]
+    pip = [python(), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", *files]
+    result = subprocess.run(pip, stderr=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        errors = [line.strip() for line in result.stderr.splitlines() if "ERROR" in line] or ["pip failed"]
+        refuse(
+            "the Python packages could not be installed; the first run needs the network, or a package index that pip "
+            f"is configured for. pip said: {errors[0]}"
+        )
+    STAMP.write_text(json.dumps({**installed, **wanted}))
+
+
+def make_venv() -> None:
+    """A new virtual environment."""
+    chosen = suitable_python()
+    say(f"makes a virtual environment in {VENV.name}/")
+    made = subprocess.run(
+        [chosen, "-m", "venv", "--clear", str(VENV)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if made.returncode != 0:
+        shutil.rmtree(str(VENV), ignore_errors=True)
+        refuse(f"{chosen} cannot make a virtual environment: on Debian, `apt install python3-venv`, then try again")
+
+
+def suitable_python() -> str:
+    """The one that PYTHON names, else Debian's own: its build knows where programs spend their time (PGO).
+
+    Our services run a third faster on it than on a plain build, as version managers make them (docs/performance.md).
+    Where it will not do: this interpreter when it is new enough, else a newer one beside it.
+    """
+    if not os.environ.get("PYTHON") and will_do(DEBIANS_OWN):
+        return DEBIANS_OWN
+    if sys.version_info >= OLDEST:
+        return sys.executable
+    for minor in range(15, OLDEST[1] - 1, -1):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            return found
+    have = ".".join(map(str, sys.version_info[:3]))
+    refuse(f"Python {have} is too old: install Python 3.11 or later, or name it: make PYTHON=/path/to/python3")
+
+
+def will_do(interpreter: str) -> bool:
+    """Whether it is there, new enough, and can make a virtual environment."""
+    check = f"import ensurepip, sys; sys.exit(sys.version_info < {OLDEST})"
+    return (
+        os.access(interpreter, os.X_OK) and subprocess.call([interpreter, "-c", check], stderr=subprocess.DEVNULL) == 0
+    )
+
+
+def package(name: str, present: bool, why: str) -> None:
+    """A Debian package, installed when it is missing and we may."""
+    if not present:
+        say(f"installs {name} from Debian")
+        problem = apt.install(name)
+        if problem:
+            refuse(f"{name} is missing and {problem}: install it ({why})")
+
+
+def python() -> str:
+    """The virtual environment's interpreter."""
+    return str(VENV / "bin" / "python")
+
+
+def do(*command: str) -> None:
+    """Run a command to its end; its failure is ours."""
+    status = subprocess.call(command)
+    if status != 0:
+        sys.exit(status if status > 0 else 1)
+
+
+def say(text: str) -> None:
+    """Tell what takes time."""
+    print(f"setup         {text}", flush=True)
+
+
+def refuse(text: str) -> NoReturn:
+    """End with one line that tells what to do."""
+    print(f"refused: {text}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,94 @@
+"""What must hold before anything starts; each function gives a refusal, or None when all is well."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from deploy.local import ports
+from deploy.local.settings import Refusal, Settings, port_variable
+
+ANSWER_SECONDS = 5.0
+
+
+def lock(data_dir: Path) -> IO[str] | Refusal:
+    """The data directory for ourselves as long as the file returned is open; the kernel lets go when we end."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = (data_dir / "lock").open("a+")
+    except OSError as error:
+        return Refusal(
+            f"DATA_DIR {data_dir} cannot be used ({error.strerror}): set DATA_DIR to a directory of your own"
+        )
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        owner = handle.read().strip() or "unknown"
+        handle.close()
+        return Refusal(f"another `make run` (process {owner}) uses {data_dir}: stop it, or set another DATA_DIR")
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def ports_free(settings: Settings) -> Refusal | None:
+    """Whether the services' ports can be had."""
+    for service, port in settings.ports.items():
+        if not ports.is_free(port):
+            by = ports.holder(port)
+            taken = f"port {port} is taken by {by}" if by else f"port {port} is taken"
+            return Refusal(
+                f"{taken}: stop it, or run with another port: make run {port_variable(service)}={port + 100}"
+            )
+    return None
+
+
+async def servers_answer(settings: Settings) -> Refusal | None:
+    """Whether the broker and the database that were given can be reached and let us in."""
+    checks = []
+    if settings.rabbitmq_url:
+        checks.append(_broker_answers(settings.rabbitmq_url))
+    if settings.mongodb_url:
+        checks.append(_database_answers(settings.mongodb_url))
+    refusals = await asyncio.gather(*checks)
+    return next((refusal for refusal in refusals if refusal), None)
+
+
+async def _broker_answers(url: str) -> Refusal | None:
+    import aio_pika  # only for a broker that was given: half a second that a private one need not wait
+
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await (await aio_pika.connect(url)).close()
+    except Exception as error:
+        return Refusal(
+            f"the broker of RABBITMQ_URL cannot be reached ({_reason(error)}): "
+            "start it or mend the address, or leave RABBITMQ_URL out for a private broker"
+        )
+    return None
+
+
+async def _database_answers(url: str) -> Refusal | None:
+    from pymongo import AsyncMongoClient
+
+    try:
+        client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
+            url, serverSelectionTimeoutMS=int(ANSWER_SECONDS * 1_000)
+        )
+        async with client:
+            await client.admin.command("ping")
+    except Exception as error:
+        return Refusal(
+            f"the database of MONGODB_URL cannot be reached ({_reason(error)}): "
+            "start it or mend the address, or leave MONGODB_URL out for an embedded server"
+        )
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """The first words of an error on one line; a time-out has none of its own."""
+    text = " ".join(str(error).split()).split(", Timeout:")[0]
+    return text[:160] or f"no answer within {ANSWER_SECONDS:.0f} s"

@@ -1,0 +1,126 @@
+"""The four services as processes: their commands, their environment, and whether they are ready."""
+
+import asyncio
+import json
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deploy.local.processes import FRUGAL, Program
+from deploy.local.settings import SERVICES, Settings, port_variable
+
+DRAIN_SECONDS = 20.0
+DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m services.{{name}}"
+MOTOR_MAX_WORKERS = 32
+
+
+def programs(
+    settings: Settings,
+    root: Path,
+    urls: Mapping[str, str],
+    command: str = DEFAULT_COMMAND,
+    own_ports: Mapping[str, int] | None = None,
+) -> list[Program]:
+    """One program for each replica of each service; `command` is a shell-like line, `{name}` in it the service.
+
+    `own_ports`: for each of `names_of_replicas` the port where that process alone answers.
+    """
+    environment = service_environment(settings, urls)
+    table = []
+    for service in SERVICES:
+        argv = shlex.split(command.format(name=service))
+        for name in settings.names(service):
+            own = (own_ports or {}).get(name)
+            sharing = {"PORT_SHARED": "on", "OWN_PORT": str(own)} if own else {"PORT_SHARED": "off"}
+            table.append(_program(name, argv, environment | sharing, root, own or settings.ports[service]))
+    return table
+
+
+def names_of_replicas(settings: Settings) -> list[str]:
+    """The processes that share their service's port with others, and so need one of their own beside it."""
+    return [name for service in SERVICES if settings.replicas[service] > 1 for name in settings.names(service)]
+
+
+def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str, str]:
+    """What the services are told: what the caller's environment says, and what one machine adds where it is silent."""
+    defaults = {
+        "OFFICE_HOURS": "always",
+        "EVENTS_TOGETHER": "on",  # all are of one version here
+        "MOTOR_MAX_WORKERS": str(MOTOR_MAX_WORKERS),
+        "PYTHONUTF8": "1",
+        **FRUGAL,
+        **{f"{name.upper()}_URL": f"http://127.0.0.1:{settings.ports[name]}" for name in SERVICES if name != "gateway"},
+    }
+    given = {name: value for name, value in settings.environ.items() if value}
+    fixed = {
+        **{port_variable(name): str(port) for name, port in settings.ports.items()},
+        **urls,
+        "TOKEN_SECRET": settings.environ.get("TOKEN_SECRET") or _kept_secret(settings.data_dir / "token_secret"),
+        "DEMO_ACCOUNTS": "on",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **given, **fixed}
+
+
+async def http_ready(port: int, seconds: float = 3.0) -> str | None:
+    """None when `/readyz` on this port answers 200 and says that all dependencies are there, else what it answers."""
+    try:
+        async with asyncio.timeout(seconds):
+            answer = await _get(port, "/readyz")
+    except (OSError, TimeoutError):
+        return "no answer yet"
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = b"".join(head.split(b" ", 2)[1:2]).decode("ascii", "replace")
+    failed = _failed_checks(body)
+    return None if status == "200" and not failed else f"{status} {failed}".strip()
+
+
+async def http_silent(port: int, seconds: float = 2.0) -> bool:
+    """Whether a question to `/healthz` on this port is left without an answer; a port that refuses is not silent."""
+    try:
+        async with asyncio.timeout(seconds):
+            await _get(port, "/healthz")
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+async def _get(port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        return await reader.read(-1)
+    finally:
+        writer.close()
+
+
+def _failed_checks(body: bytes) -> str:
+    """Of what a service says about its readiness: the checks that are not ok, else its words as they are."""
+    try:
+        checks = json.loads(body)["checks"]
+        return " ".join(f"{name}={state}" for name, state in checks.items() if state != "ok")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return body.decode("utf-8", "replace")[:300]
+
+
+def _program(name: str, argv: Sequence[str], environment: Mapping[str, str], root: Path, port: int) -> Program:
+    async def ready() -> str | None:
+        return await http_ready(port)
+
+    async def silent() -> bool:
+        return await http_silent(port)
+
+    return Program(name, tuple(argv), environment, root, ready, 3, DRAIN_SECONDS, port=port, silent=silent)
+
+
+def _kept_secret(file: Path) -> str:
+    """The secret of this data directory, made at the first run, so that tokens and cookies outlive a restart."""
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+            handle.write(secrets.token_hex(32))
+    return file.read_text()

@@ -1,0 +1,120 @@
+"""The files under deploy/ that are made of others, so that no event is written twice by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from deploy.manifests import rights
+from deploy.manifests.objects import Object
+from services.common.messaging import topology
+
+DEPLOY = Path(__file__).resolve().parents[1]
+ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
+DEPARTMENTS = DEPLOY / "departments.toml"
+_CLUSTER = {"rabbitmqClusterReference": {"name": "rabbitmq"}}
+
+
+def files() -> dict[Path, str]:
+    """Each file that is made, with what it must hold."""
+    return {
+        DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
+        DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring/alerts.yaml"),
+        DEPLOY / "components" / "rabbitmq" / "topology.yaml": _written(
+            declared(), "services/common/messaging/topology.py"
+        ),
+        DEPLOY / "components" / "rabbitmq" / "users.yaml": _written(users(), "services/common/messaging/topology.py"),
+    }
+
+
+def problems() -> list[str]:
+    """One line for each file that is not what it is made of."""
+    return [
+        f"{path.relative_to(DEPLOY.parent)} is out of date: make manifests ARGS=--write"
+        for path, text in files().items()
+        if not path.is_file() or path.read_text() != text
+    ]
+
+
+def write() -> None:
+    """Make them anew."""
+    for path, text in files().items():
+        path.write_text(text)
+
+
+def rules() -> Object:
+    """The alert rules as the Prometheus operator wants them."""
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return _resource("monitoring.coreos.com/v1", "PrometheusRule", "eloket", {"groups": groups})
+
+
+def declared() -> list[Object]:
+    """Exchanges, queues and bindings as the messaging topology operator wants them.
+
+    Deleting one of these objects deletes the queue from the cluster unless it says `retain`.
+    """
+    found = [_exchange(topology.EXCHANGE, "topic"), _exchange(topology.DEAD_EXCHANGE, "direct")]
+    for service in sorted({queue.service for queue in topology.QUEUES}):
+        letters = f"{service}.dead-letters"
+        found += [_queue(letters, topology.DEAD_LETTER_DECLARATION), _binding(topology.DEAD_EXCHANGE, letters, service)]
+    for queue in topology.QUEUES:
+        found += [_queue(queue.name, queue.declaration)]
+        found += [_binding(topology.EXCHANGE, queue.name, key) for key in queue.keys]
+    return found
+
+
+def users() -> list[Object]:
+    """A user for each service with its rights (`deploy/manifests/rights.py`), and one for `make dead-letters`.
+
+    Names and passwords are made by the operator: Secrets `<name>-user-credentials`.
+    """
+    found: list[Object] = []
+    for service in topology.PUBLISHED:
+        topics = {"exchange": topology.EXCHANGE, **rights.topic_permissions(service)}
+        found += [_user(service), _permission(service, rights.permissions(service))]
+        found += [_topology("TopicPermission", service, {"userReference": {"name": service}, "permissions": topics})]
+    by_hand = {"configure": r"^eloket\.operator\.", "write": r"^amq\.default$", "read": r"\.dead-letters$"}
+    return [*found, _user("operator"), _permission("operator", by_hand)]
+
+
+def _user(name: str) -> Object:
+    return _resource("rabbitmq.com/v1beta1", "User", name, _CLUSTER)
+
+
+def _permission(name: str, permissions: dict[str, str]) -> Object:
+    return _topology("Permission", name, {"userReference": {"name": name}, "permissions": permissions})
+
+
+def _exchange(name: str, kind: str) -> Object:
+    return _topology("Exchange", name, {"name": name, "type": kind, "durable": True, "autoDelete": False})
+
+
+def _queue(name: str, declaration: Object) -> Object:
+    arguments = {k: v for k, v in declaration.items() if k != "x-queue-type"}
+    spec: Object = {"name": name, "type": declaration["x-queue-type"], "durable": True, "autoDelete": False}
+    spec["deletionPolicy"] = "retain"
+    return _topology("Queue", name, spec | ({"arguments": arguments} if arguments else {}))
+
+
+def _binding(exchange: str, queue: str, key: str) -> Object:
+    spec = {"source": exchange, "destination": queue, "destinationType": "queue", "routingKey": key}
+    return _topology("Binding", f"{queue}.{key.replace('*', 'any')}", spec)
+
+
+def _topology(kind: str, name: str, spec: Object) -> Object:
+    return _resource("rabbitmq.com/v1beta1", kind, name, {"vhost": "/"} | spec | _CLUSTER)
+
+
+def _resource(version: str, kind: str, name: str, spec: Object) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _written(things: list[Object], source: str) -> str:
+    plain = type("Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
+    text = "---\n".join(yaml.dump(t, Dumper=plain, sort_keys=False, width=100, allow_unicode=True) for t in things)
+    return _made_of(source, text)
+
+
+def _made_of(source: str, text: str) -> str:
+    return f"# Made of {source} by `make manifests ARGS=--write`; do not edit.\n{text}"

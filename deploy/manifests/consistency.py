@@ -1,0 +1,251 @@
+"""Whether a build's objects fit each other: names, labels, ports, times, images, rights of pods. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from deploy.local.service_programs import DRAIN_SECONDS
+from deploy.local.settings import SERVICES
+from deploy.manifests.objects import (
+    WITHOUT_NAMESPACE,
+    Object,
+    called,
+    container,
+    of_kind,
+    pod_spec,
+    pods,
+    selects,
+    services,
+    templates,
+)
+
+NEEDED = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
+SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "MONGODB_URL")
+PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+_PINNED = re.compile(r"^[\w./:-]+(:[\w.-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$")
+_PASSWORD = re.compile(r"://[^/@$]*:[^/@$]+@")
+
+
+def problems(objects: Sequence[Object]) -> list[str]:
+    """One line for each thing that does not fit."""
+    checks = (
+        _complete,
+        _one_place,
+        _scaled_once,
+        _selected,
+        _ports,
+        _public,
+        _pods,
+        _pinned,
+        _secret,
+        _references,
+        _roles,
+        _members,
+    )
+    return [line for check in checks for line in check(objects)]
+
+
+def _complete(objects: Sequence[Object]) -> Iterator[str]:
+    for name in SERVICES:
+        yield from (f"{name} has no {kind}" for kind in NEEDED if name not in of_kind(objects, kind))
+
+
+def _one_place(objects: Sequence[Object]) -> Iterator[str]:
+    """Everything in one namespace, which holds its pods to the restricted standard."""
+    spaces = of_kind(objects, "Namespace")
+    for thing in objects:
+        if thing["kind"] not in WITHOUT_NAMESPACE and thing["metadata"].get("namespace") not in spaces:
+            yield f"{called(thing)} is not in the namespace of the build"
+    for thing in spaces.values():
+        if thing["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") != "restricted":
+            yield f"{called(thing)} does not hold its pods to the restricted standard"
+
+
+def _scaled_once(objects: Sequence[Object]) -> Iterator[str]:
+    """Each service is scaled by one thing alone."""
+    scalers = [*of_kind(objects, "HorizontalPodAutoscaler").values(), *of_kind(objects, "ScaledObject").values()]
+    for name, deployment in services(objects):
+        found = [called(s) for s in scalers if s["spec"]["scaleTargetRef"]["name"] == name]
+        if len(found) != 1:
+            yield f"{name} is scaled by {' and '.join(found) or 'nothing'}"
+        if found and "replicas" in deployment["spec"]:
+            yield f"{name} has `replicas`, which each update would set against {found[0]}"
+    known = of_kind(objects, "Deployment")
+    for scaler in scalers:
+        if (target := scaler["spec"]["scaleTargetRef"]["name"]) not in known:
+            yield f"{called(scaler)} scales {target}, which is not there"
+
+
+def _selected(objects: Sequence[Object]) -> Iterator[str]:
+    """What selects pods selects some, and a Deployment its own alone."""
+    labels = {pod.name: pod.labels for pod in pods(objects)}
+    for thing in objects:
+        if thing["kind"] not in ("Service", "PodDisruptionBudget", "PodMonitor", "NetworkPolicy", "Deployment"):
+            continue
+        spec = thing["spec"]
+        selector = spec["podSelector"] if thing["kind"] == "NetworkPolicy" else spec.get("selector", {})
+        selector = {"matchLabels": selector} if thing["kind"] == "Service" else selector
+        chosen = [name for name in labels if selects(selector, labels[name])]
+        name = thing["metadata"]["name"]
+        if thing["kind"] in ("Service", "PodDisruptionBudget", "Deployment") and chosen != [name]:
+            yield f"{called(thing)} selects {', '.join(chosen) or 'no pod'}"
+        for constraint in pod_spec(thing).get("topologySpreadConstraints", ()) if thing["kind"] == "Deployment" else ():
+            if not selects(constraint.get("labelSelector"), labels[name]):
+                yield f"{called(thing)} spreads other pods than its own"
+
+
+def _ports(objects: Sequence[Object]) -> Iterator[str]:
+    """A service listens, is served and is asked at one port; what names a port names one that is there."""
+    ports = {pod.name: pod.ports for pod in pods(objects)}
+    served = of_kind(objects, "Service")
+    for name, deployment in services(objects):
+        if ports[name].get("http") != SERVICES[name]:
+            yield f"{name} listens at {SERVICES[name]}, its container says {ports[name].get('http')}"
+        for one in container(deployment).get("env", ()):
+            asked = re.fullmatch(r"http://([\w-]+):(\d+)", one.get("value", ""))
+            if asked and asked[1] in served and int(asked[2]) not in _offered(served[asked[1]]).values():
+                yield f"{name}: {one['name']}: Service {asked[1]} has no port {asked[2]}"
+    for name, thing in served.items():
+        for port in thing["spec"]["ports"]:
+            target, there = port.get("targetPort", port["port"]), ports.get(name, {})
+            if target not in there and target not in there.values():
+                yield f"{called(thing)}: its pods have no port {target}"
+    for thing in of_kind(objects, "ServiceMonitor").values():
+        found = [s for s in served.values() if selects(thing["spec"]["selector"], s["metadata"].get("labels", {}))]
+        for endpoint in thing["spec"]["endpoints"]:
+            if len(found) != 1 or endpoint["port"] not in _offered(found[0]):
+                yield f"{called(thing)} does not find one Service with a port {endpoint['port']}"
+
+
+def _offered(service: Object) -> dict[str, int]:
+    return {port["name"]: port["port"] for port in service["spec"]["ports"]}
+
+
+def _public(objects: Sequence[Object]) -> Iterator[str]:
+    """The door leads to the gateway alone, never to what is for operators; TLS is for the hosts that are served."""
+    served = of_kind(objects, "Service")
+    for thing in of_kind(objects, "Ingress").values():
+        hosts = {rule["host"] for rule in thing["spec"]["rules"]}
+        for path in (p for rule in thing["spec"]["rules"] for p in rule.get("http", {}).get("paths", ())):
+            backend = path["backend"]["service"]
+            if backend["name"] != "gateway" or backend["port"].get("name") not in _offered(served["gateway"]):
+                yield f"{called(thing)}: {path['path']} does not lead to the gateway"
+            everything = path["path"] == "/" and path["pathType"] != "Exact"
+            if everything or path["path"] in ("/metrics", "/healthz", "/readyz"):
+                yield f"{called(thing)}: {path['path']} is public"
+        named = {host for tls in thing["spec"].get("tls", ()) for host in tls["hosts"]}
+        if named and named != hosts:
+            yield f"{called(thing)} serves {', '.join(sorted(hosts))}, and has TLS for {', '.join(sorted(named))}"
+        for certificate in of_kind(objects, "Certificate").values():
+            if set(certificate["spec"]["dnsNames"]) != hosts:
+                yield f"{called(certificate)} is not for {', '.join(sorted(hosts))}"
+            if certificate["spec"]["secretName"] not in {tls["secretName"] for tls in thing["spec"].get("tls", ())}:
+                yield f"{called(certificate)} makes a Secret that {called(thing)} does not use"
+
+
+def _pods(objects: Sequence[Object]) -> Iterator[str]:
+    """Rights, resources, probes and times of every pod that is ours."""
+    for thing in of_kind(objects, "Deployment").values():
+        spec, only = pod_spec(thing), container(thing)
+        rights = only.get("securityContext", {})
+        demands = {
+            "no token of the Kubernetes API": spec.get("automountServiceAccountToken") is False,
+            "no service links (GATEWAY_PORT=tcp://…)": spec.get("enableServiceLinks") is False,
+            "one container": len(spec["containers"]) == 1 and not spec.get("initContainers"),
+            "not root": spec.get("securityContext", {}).get("runAsNonRoot") is True,
+            "seccomp": spec.get("securityContext", {}).get("seccompProfile") == {"type": "RuntimeDefault"},
+            "no more rights": rights.get("allowPrivilegeEscalation") is False,
+            "no capabilities": rights.get("capabilities") == {"drop": ["ALL"]},
+            "a root filesystem to read only": rights.get("readOnlyRootFilesystem") is True,
+            "an update that takes none away first": thing["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0,
+        }
+        yield from (f"{called(thing)} must have {what}" for what, has in demands.items() if not has)
+        for side in ("requests", "limits"):
+            for what in {"cpu", "memory"} - set(only.get("resources", {}).get(side, {})):
+                yield f"{called(thing)} has no {side} of {what}"
+    for name, deployment in services(objects):
+        yield from _times(name, pod_spec(deployment), container(deployment))
+
+
+def _times(name: str, spec: Object, only: Object) -> Iterator[str]:
+    for probe, path in PROBES.items():
+        if only.get(probe, {}).get("httpGet") != {"path": path, "port": "http"}:
+            yield f"{name}: its {probe} is not {path}"
+    pause = only.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    if spec["terminationGracePeriodSeconds"] < pause + DRAIN_SECONDS + 1:
+        yield f"{name} needs {pause} s and {DRAIN_SECONDS:.0f} s to end, and a second to spare"
+    # Until then the kube-proxies may still send new connections.
+    if pause < 3:
+        yield f"{name} ends before it is out of its Service"
+
+
+def _pinned(objects: Sequence[Object]) -> Iterator[str]:
+    for thing in objects:
+        for image in _images(thing):
+            if not _PINNED.match(image) or image.endswith(":latest"):
+                yield f"{called(thing)}: {image} does not name a version"
+
+
+def _images(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (v for k, v in value.items() if k == "image" and isinstance(v, str))
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _images(part)
+
+
+def _secret(objects: Sequence[Object]) -> Iterator[str]:
+    """No secret is written down: neither as a Secret, nor in a variable, nor in an address."""
+    yield from (f"{called(thing)} is written down" for thing in of_kind(objects, "Secret").values())
+    for _, deployment in services(objects):
+        for one in container(deployment).get("env", ()):
+            if one["name"] in SECRET_VARIABLES and one.get("value"):
+                yield f"{called(deployment)}: {one['name']} is written down"
+    yield from (f"{called(thing)}: an address with a password" for thing in objects if _PASSWORD.search(str(thing)))
+
+
+def _references(objects: Sequence[Object]) -> Iterator[str]:
+    """ConfigMaps and accounts that are named are there."""
+    maps, accounts = of_kind(objects, "ConfigMap"), of_kind(objects, "ServiceAccount")
+    for thing in of_kind(objects, "Deployment").values():
+        spec = pod_spec(thing)
+        named = [s["configMapRef"]["name"] for s in container(thing).get("envFrom", ())]
+        named += [v["configMap"]["name"] for v in spec.get("volumes", ()) if "configMap" in v]
+        yield from (f"{called(thing)}: there is no ConfigMap {name}" for name in named if name not in maps)
+        if spec.get("serviceAccountName") not in accounts:
+            yield f"{called(thing)}: there is no ServiceAccount {spec.get('serviceAccountName')}"
+        mounted = {m["name"] for m in container(thing).get("volumeMounts", ())}
+        if mounted != {v["name"] for v in spec.get("volumes", ())}:
+            yield f"{called(thing)}: volumes and mounts differ"
+
+
+def _roles(objects: Sequence[Object]) -> Iterator[str]:
+    """An account that a role is bound to is here, and its pods get its token: without it they have no right at all."""
+    accounts = of_kind(objects, "ServiceAccount")
+    running = [one for thing in objects for one in templates(thing)]
+    bindings = [*of_kind(objects, "RoleBinding").values(), *of_kind(objects, "ClusterRoleBinding").values()]
+    for thing in bindings:
+        for subject in (s for s in thing.get("subjects", ()) if s["kind"] == "ServiceAccount"):
+            account = accounts.get(subject["name"])
+            if account is None or account["metadata"].get("namespace") != subject.get("namespace"):
+                yield f"{called(thing)} is for an account that is not in this build: {subject['name']}"
+                continue
+            usual = account.get("automountServiceAccountToken", True)
+            given = [
+                spec.get("automountServiceAccountToken", usual) for name, spec in running if name == subject["name"]
+            ]
+            if not given or not all(given):
+                yield f"{called(thing)} is for ServiceAccount {subject['name']}, whose pods get no token"
+
+
+def _members(objects: Sequence[Object]) -> Iterator[str]:
+    """A cluster of RabbitMQ brings each quorum queue to as many members as it has nodes, whenever it was declared."""
+    for thing in of_kind(objects, "RabbitmqCluster").values():
+        nodes, key = thing["spec"].get("replicas", 1), "quorum_queue.continuous_membership_reconciliation"
+        lines = thing["spec"].get("rabbitmq", {}).get("additionalConfig", "").splitlines()
+        told = dict(re.split(r"\s*=\s*", line.strip(), maxsplit=1) for line in lines if re.match(r"\s*[^#\s].*=", line))
+        if nodes > 1 and (told.get(f"{key}.enabled"), told.get(f"{key}.target_group_size")) != ("true", str(nodes)):
+            yield f"{called(thing)} does not bring its queues to {nodes} members"

@@ -1,0 +1,159 @@
+"""What each service is told by its environment, beside what it reads: the services' own settings classes decide."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from deploy.manifests.objects import Object, called, container, of_kind, pod_spec, services
+from services.common.config.departments import Departments
+from services.common.config.settings import Settings, explain
+from services.gateway.settings import Settings as GatewaySettings
+from services.presence.settings import PresenceSettings
+from services.routing.settings import RoutingSettings
+from services.transcripts.settings import Settings as TranscriptsSettings
+
+CLASSES: dict[str, type[Settings]] = {
+    "gateway": GatewaySettings,
+    "presence": PresenceSettings,
+    "routing": RoutingSettings,
+    "transcripts": TranscriptsSettings,
+}
+READ_BY_OTHERS = {
+    "MALLOC_ARENA_MAX": "the C library",
+    "MALLOC_MMAP_THRESHOLD_": "the C library",
+    "MALLOC_TRIM_THRESHOLD_": "the C library",
+    "MOTOR_MAX_WORKERS": "MongoDB's driver",
+    "PYTHONUTF8": "the interpreter",
+}
+# What is not told on purpose, and why its default is right.
+_OWN_PORT = "a pod has an address for itself; Services and policies say the same"
+_ONE_MACHINE = "for replicas on one machine"
+_ASKED_BY_GATEWAY = "the gateway alone asks the others"
+_TRACES = "off, but for the component opentelemetry"
+_PROMISED = "the public protocol or the manual names this limit: a city that wants another says so in its overlay"
+_PROMISED_BY_ALL = "the public protocol names it; a city that wants another tells all services, in settings.env"
+_GENEROUS = "generous; a city that needs more says so in its overlay (docs/limits.md)"
+LEFT = {
+    **dict.fromkeys(("GATEWAY_PORT", "PRESENCE_PORT", "ROUTING_PORT", "TRANSCRIPTS_PORT"), _OWN_PORT),
+    **dict.fromkeys(("PORT_SHARED", "OWN_PORT"), _ONE_MACHINE),
+    **dict.fromkeys(("PRESENCE_URL", "ROUTING_URL", "TRANSCRIPTS_URL"), _ASKED_BY_GATEWAY),
+    **dict.fromkeys(("TRACE_SAMPLE", "OTLP_ENDPOINT"), _TRACES),
+    "MONGODB_PREFIX": "the database server serves one installation",
+    "RATE_LIMITS": "on",
+    "CONNECTIONS_MOST": _GENEROUS,
+    "TOPOLOGY": "services declare their queues, but for the component rabbitmq",
+    **dict.fromkeys(("ATTACHMENT_BYTES", "ATTACHMENT_COUNT", "ATTACHMENT_TOTAL", "CITIZEN_ACCESS"), _PROMISED_BY_ALL),
+}
+LEFT_OF = {
+    "gateway": {"MONGODB_URL": "it has no database", "CONNECTIONS_PER_ADDRESS": _GENEROUS},
+    "presence": {
+        **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS"), _PROMISED),
+        **dict.fromkeys(("DEMO_ACCOUNTS", "DEMO_AGENTS"), "none, but in overlays/dev"),
+    },
+    "routing": {
+        "HELLO_LIMIT": _PROMISED,
+        "AWAY_LIMIT": _PROMISED,
+        "WAITING_LIMIT": _PROMISED,
+        "ACCEPT_LIMIT": _PROMISED,
+        "NAMED_LIMIT": _PROMISED,
+        "RETURN_LIMIT": _PROMISED,
+        "SETTLE_LIMIT": _PROMISED,
+        "CLOSED_KEPT_DAYS": _PROMISED,
+        "CHATS_OPEN_PER_ADDRESS": _GENEROUS,
+    },
+    "transcripts": {
+        "MAX_MESSAGES": _PROMISED,
+        "MAX_TEXT": _PROMISED,
+        "ATTACHMENT_REFUSES": "strict; docs/operating.md says what a city may allow",
+        **dict.fromkeys(("UPLOAD_IDLE", "UPLOAD_RATE", "UPLOAD_TIME"), _PROMISED),
+        "UNPOSTED_LIFE": _PROMISED,
+        "SILENCE_LIMIT": _PROMISED,
+        **dict.fromkeys(("FORMER_ACCESS", "CLAIM_LIFE"), "30 days and a day; docs/operating.md says what they bound"),
+        "CLAMD_URL": "no scanner, but for the component clamav",
+        "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
+        "PDF_FONTS": "the image has its own",
+    },
+}
+# What stands where a Secret will be, so that a service can be asked whether it takes the rest.
+STAND_INS = {
+    "TOKEN_SECRET": "a-secret-of-the-check-alone",
+    "RABBITMQ_URL": "amqp://name:word@broker:5672/",
+    "MONGODB_URL": "mongodb://name:word@database:27017/?w=majority&journal=true",
+}
+_REFERENCE = re.compile(r"\$\((\w+)\)")
+
+
+def problems(objects: Sequence[Object]) -> list[str]:
+    """One line for each variable that nobody reads, that is missing, or that the service would refuse."""
+    found = []
+    for name, deployment in services(objects):
+        given, parts = environment(objects, deployment)
+        read = {field.upper() for field in CLASSES[name].model_fields}
+        left = {**LEFT, **LEFT_OF[name]}
+        found += [f"{name}: nobody reads {v}" for v in sorted(set(given) - read - set(READ_BY_OTHERS) - parts)]
+        found += [f"{name}: {v} is neither set nor left out on purpose" for v in sorted(read - set(given) - set(left))]
+        found += [f"{name}: {line}" for line in _refusals(name, given)]
+        found += [f"{name}: {line}" for line in _files(deployment, objects, given)]
+    return found + _departments(objects)
+
+
+def environment(objects: Sequence[Object], deployment: Object) -> tuple[dict[str, str], set[str]]:
+    """The variables of a deployment's container as Kubernetes expands them, and those that are only parts of others."""
+    given: dict[str, str] = {}
+    parts: set[str] = set()
+    maps = of_kind(objects, "ConfigMap")
+    for source in container(deployment).get("envFrom", ()):
+        given |= maps.get(source["configMapRef"]["name"], {}).get("data", {})
+    for one in container(deployment).get("env", ()):
+        if "valueFrom" in one:
+            given[one["name"]] = STAND_INS.get(one["name"], "stand-in")
+            continue
+        value = one.get("value", "")
+        used = {name for name in _REFERENCE.findall(value) if name in given}  # as defined before, and only then
+        parts |= used
+        for part in used:
+            value = value.replace(f"$({part})", given[part])
+        given[one["name"]] = value
+    return given, parts
+
+
+def _refusals(name: str, given: dict[str, str]) -> list[str]:
+    left_open = [f"{v}: $(…) names what is not defined before it" for v in given if _REFERENCE.search(given[v])]
+    try:
+        CLASSES[name].model_validate({v.lower(): value for v, value in given.items()})
+    except ValidationError as error:
+        return left_open + explain(error)
+    return left_open
+
+
+def _files(deployment: Object, objects: Sequence[Object], given: dict[str, str]) -> list[str]:
+    """Files that variables name lie in a volume; those of ConfigMaps are looked up there."""
+    found = []
+    mounts = {m["mountPath"]: m["name"] for m in container(deployment).get("volumeMounts", ())}
+    volumes = {v["name"]: v for v in pod_spec(deployment).get("volumes", ())}
+    for variable in ("DEPARTMENTS_FILE", "ACCOUNTS_FILE"):
+        folder, _, file = given.get(variable, "").rpartition("/")
+        if not file:
+            continue
+        if folder not in mounts:
+            found.append(f"{variable}: nothing is mounted at {folder}")
+            continue
+        reference = volumes[mounts[folder]].get("configMap")
+        if reference and file not in of_kind(objects, "ConfigMap").get(reference["name"], {}).get("data", {}):
+            found.append(f"{variable}: ConfigMap {reference['name']} has no {file}")
+    return found
+
+
+def _departments(objects: Sequence[Object]) -> list[str]:
+    found = []
+    for thing in of_kind(objects, "ConfigMap").values():
+        if text := thing.get("data", {}).get("departments.toml"):
+            try:
+                Departments.model_validate(tomllib.loads(text))
+            except (ValueError, tomllib.TOMLDecodeError) as error:
+                found.append(f"{called(thing)}: departments.toml: {str(error).splitlines()[0]}")
+    return found

@@ -1,0 +1,156 @@
+"""Who may connect to whom: what the NetworkPolicies allow, beside what the design draws. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from deploy.local.settings import SERVICES
+from deploy.manifests.objects import Object, Pod, of_kind, pods, selects
+
+
+class Arrow(NamedTuple):
+    """A connection: from whom, to whom, which port."""
+
+    source: str
+    target: str
+    port: int
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a connection; `namespace` None: no pod but an address outside."""
+
+    pod: Pod
+    namespace: str | None
+    address: str = ""
+
+
+HERE = "here"
+STRANGER = Pod("a stranger here", {"app.kubernetes.io/name": "stranger"})
+OUTSIDE = (
+    End(Pod("ingress controller", {"app.kubernetes.io/name": "ingress-nginx"}), "ingress-nginx"),
+    End(Pod("prometheus", {"app.kubernetes.io/name": "prometheus"}), "monitoring"),
+    End(Pod("another in monitoring", {"app.kubernetes.io/name": "grafana"}), "monitoring"),
+    End(Pod("keda", {"app": "keda-operator"}), "keda"),
+    End(Pod("rabbitmq operators", {"app.kubernetes.io/component": "rabbitmq-operator"}), "rabbitmq-system"),
+    End(Pod("dns", {"k8s-app": "kube-dns"}), "kube-system"),
+    End(Pod("a stranger elsewhere", {"app.kubernetes.io/name": "gateway"}), "elsewhere"),
+    End(Pod("internet", {}), None, "203.0.113.9"),
+    End(Pod("private network", {}), None, "10.99.99.99"),
+)
+NOT_ASKED = ("ingress controller", "prometheus", "another in monitoring", "keda", "rabbitmq operators")
+ANYWHERE = tuple(end.pod.name for end in OUTSIDE if end.pod.name not in NOT_ASKED)
+WITH_DATABASE = ("presence", "routing", "transcripts")
+MORE_PORTS = {22, 80, 8080}  # that nobody speaks of: a policy without ports shows there
+
+
+def drawn(present: set[str]) -> set[Arrow]:
+    """The arrows of the design between those who are present; `present` has the names of pods."""
+    rows: list[tuple[Sequence[str], Sequence[str], Sequence[int]]] = [
+        (["ingress controller"], ["gateway"], [SERVICES["gateway"]]),
+        (["ingress controller"], ["http01 solver"], [8089]),
+        *((["gateway"], [name], [SERVICES[name]]) for name in WITH_DATABASE),
+        (list(SERVICES), ["rabbitmq"], [5671, 5672]),
+        (WITH_DATABASE, ["mongodb"], [27017]),
+        (["rabbitmq"], ["rabbitmq"], [4369, 25672, 35672, 35682]),
+        (["rabbitmq operators"], ["rabbitmq"], [15672]),
+        (["mongodb"], ["mongodb"], [27017]),
+        (["mongodb"], ANYWHERE, [443, 6443]),  # the Kubernetes API
+        (["transcripts"], ["clamav"], [3310]),
+        (["clamav"], ["internet"], [443]),
+        (list(SERVICES), ["otel-collector"], [4318]),
+        (["otel-collector"], ANYWHERE, [443, 4318]),
+        ([*present, STRANGER.name], ["dns"], [53]),
+    ]
+    everywhere = present | {end.pod.name for end in OUTSIDE} | {STRANGER.name}
+    both = [(s, t, p) for sources, targets, ports in rows for s in sources for t in targets for p in ports]
+    return {Arrow(s, t, p) for s, t, p in both if {s, t} <= everywhere}
+
+
+def of_monitoring(present: set[str]) -> set[Arrow]:
+    """What the component `monitoring` adds."""
+    ports = {**SERVICES, "rabbitmq": 15692}
+    return {Arrow("prometheus", name, port) for name, port in ports.items() if name in present}
+
+
+def of_keda(present: set[str]) -> set[Arrow]:
+    """What the component `keda` adds."""
+    return {Arrow("keda", "rabbitmq", 15672)} if "rabbitmq" in present else set()
+
+
+def problems(objects: Sequence[Object]) -> list[str]:
+    """One line for each connection that is allowed and not drawn, or drawn and not allowed."""
+    present = {pod.name for pod in pods(objects)}
+    wanted = drawn(present)
+    wanted |= of_monitoring(present) if of_kind(objects, "ServiceMonitor") else set()
+    wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
+    given = allowed(objects)
+    more = [f"allowed, but not in the design: {a.source} -> {a.target}:{a.port}" for a in sorted(given - wanted)]
+    return more + [f"in the design, but not allowed: {a.source} -> {a.target}:{a.port}" for a in sorted(wanted - given)]
+
+
+def allowed(objects: Sequence[Object]) -> set[Arrow]:
+    """Every connection that the policies let through, among all pods of the build and some outside."""
+    policies = list(of_kind(objects, "NetworkPolicy").values())
+    inside = [End(pod, HERE) for pod in [*pods(objects), STRANGER]]
+    targets = [*inside, *(end for end in OUTSIDE if end.pod.name in ANYWHERE)]
+    ports = sorted(_spoken_of(policies) | {p for end in inside for p in end.pod.ports.values()} | MORE_PORTS)
+    return {
+        Arrow(source.pod.name, target.pod.name, port)
+        for source in [*inside, *OUTSIDE]
+        for target in targets
+        for port in ports
+        if HERE in (source.namespace, target.namespace)
+        and _lets(policies, "Egress", source, target, target, port)
+        and _lets(policies, "Ingress", target, source, target, port)
+    }
+
+
+def _spoken_of(policies: Sequence[Object]) -> set[int]:
+    rules = [rule for p in policies for way in ("ingress", "egress") for rule in p["spec"].get(way, ())]
+    ports = [port for rule in rules for port in rule.get("ports", ())]
+    return {p[end] for p in ports for end in ("port", "endPort") if isinstance(p.get(end), int)}
+
+
+def _lets(policies: Sequence[Object], way: str, subject: End, other: End, target: End, port: int) -> bool:
+    """Whether `subject`, whom policies of this direction may select, is let connect with `other`."""
+    if subject.namespace != HERE:
+        return True
+    about = [
+        p["spec"]
+        for p in policies
+        if way in p["spec"]["policyTypes"] and selects(p["spec"]["podSelector"], subject.pod.labels)
+    ]
+    rules = [rule for spec in about for rule in spec.get(way.lower(), ())]
+    side = "from" if way == "Ingress" else "to"
+    return not about or any(
+        (side not in rule or any(_is_peer(peer, other) for peer in rule[side])) and _is_port(rule, target, port)
+        for rule in rules
+    )
+
+
+def _is_peer(peer: Object, end: End) -> bool:
+    if "ipBlock" in peer:
+        return bool(end.address) and any(_within(end.address, peer["ipBlock"]))
+    if end.namespace is None:
+        return False
+    if "namespaceSelector" in peer:
+        labels = {"kubernetes.io/metadata.name": end.namespace}
+        return selects(peer["namespaceSelector"], labels) and selects(peer.get("podSelector", {}), end.pod.labels)
+    return end.namespace == HERE and selects(peer["podSelector"], end.pod.labels)
+
+
+def _within(address: str, block: Object) -> Iterator[bool]:
+    inside = ip_address(address) in ip_network(block["cidr"])
+    yield inside and not any(ip_address(address) in ip_network(part) for part in block.get("except", ()))
+
+
+def _is_port(rule: Object, target: End, port: int) -> bool:
+    for one in rule.get("ports", [{"port": port}]):
+        first = target.pod.ports.get(one["port"]) if isinstance(one["port"], str) else one["port"]
+        if first is not None and first <= port <= one.get("endPort", first):
+            return True
+    return False

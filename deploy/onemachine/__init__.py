@@ -1,1 +1,0 @@
-"""Runs the whole system on one machine: broker, database and the four services."""

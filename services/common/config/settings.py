@@ -1,0 +1,136 @@
+"""What the environment says, validated at start: the same names in every way of running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.common.config.departments import parse_hours
+
+EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): restarting will not help
+MIB = 1024 * 1024
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def told(description: str, default: Any = ..., **more: Any) -> Any:
+    """A setting, with what `docs/settings.md` says of it."""
+    return Field(default, description=description, **more)
+
+
+class Settings(BaseSettings):
+    """Settings that all services share; a service adds its own by subclassing. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    token_secret: str = told("signs tokens; the same in every service", min_length=16)
+    token_secret_previous: str = told("still accepted while `TOKEN_SECRET` is rotated", "")
+    rabbitmq_url: str = told("address of the broker", "amqp://guest:guest@127.0.0.1:5672/")
+    topology: Literal["declare", "given"] = told(
+        "`given`: somebody else declares the broker's exchanges, queues and bindings, and services need no right to",
+        "declare",
+    )
+    mongodb_url: str = told(
+        "address of the database; not for the gateway, which has none",
+        "mongodb://127.0.0.1:27017/?w=majority&journal=true",
+    )
+    mongodb_prefix: str = told("before the name of the service's database", "")
+    departments_file: Path = told(
+        "the departments: names, hours, contacts, sites that embed the chat", Path("deploy/departments.toml")
+    )
+    office_hours: str = told("hours of departments that name none", "Mon-Fri 09:00-17:00")
+    timezone: str = told("the time zone of all hours (IANA)", "Europe/Brussels")
+    holidays: str = told(
+        "whose public holidays are closing days: a country (`BE`) or a region (`BE-VLG`); empty: none", "BE"
+    )
+    log_level: Literal["debug", "info", "warning"] = told("the least that is logged", "info")
+    rate_limits: Literal["on", "off"] = told("`off` turns every abuse limit off", "on")
+    connections_most: int = told("connections that one process takes at a time; 0: any number", 20_000, ge=0)
+    attachment_bytes: int = told("bytes of one file, at most", 10 * MIB, ge=1)
+    attachment_count: int = told("files of one chat, at most", 20, ge=1)
+    attachment_total: int = told("bytes of all files of one chat, at most", 50 * MIB, ge=1)
+    citizen_access: float = told("seconds for which a citizen reaches a closed chat", 48 * 3600.0, gt=0)
+    events_together: Literal["on", "off"] = told(
+        "under load several messages share one broker message; every replica must be of 1.1 or later", "off"
+    )
+    trace_sample: float = told("share of the traces whose spans are kept; 0: tracing is off", 0.0, ge=0, le=1)
+    otlp_endpoint: str = told("the OpenTelemetry collector that gets them (OTLP over HTTP)", "http://127.0.0.1:4318")
+    listen_address: str = told("address to listen on", "127.0.0.1")
+    gateway_port: Port = told("where the gateway listens", 8000)
+    presence_port: Port = told("where presence listens", 8001)
+    routing_port: Port = told("where routing listens", 8002)
+    transcripts_port: Port = told("where transcripts listens", 8003)
+    presence_url: str = told("where the gateway finds presence", "", examples=["http://127.0.0.1:<port>"])
+    routing_url: str = told("where the gateway finds routing", "", examples=["http://127.0.0.1:<port>"])
+    transcripts_url: str = told("where the gateway finds transcripts", "", examples=["http://127.0.0.1:<port>"])
+    port_shared: Literal["on", "off"] = told("other replicas on this machine listen on the service's port too", "off")
+    own_port: Port | None = told("where this process alone answers then, on loopback", None, validate_default=True)
+
+    @field_validator("own_port")
+    @classmethod
+    def _beside_a_shared_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("port_shared") == "on":
+            raise ValueError("is needed where PORT_SHARED is on")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("is not a time zone of the IANA database, such as Europe/Brussels") from None
+        return value
+
+    @field_validator("rabbitmq_url")
+    @classmethod
+    def _amqp(cls, value: str) -> str:
+        return _address(value, "amqp", "amqps")
+
+    @field_validator("mongodb_url")
+    @classmethod
+    def _mongodb(cls, value: str) -> str:
+        return _address(value, "mongodb", "mongodb+srv")
+
+    @field_validator("presence_url", "routing_url", "transcripts_url", "otlp_endpoint")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        return value and _address(value, "http", "https")
+
+    @field_validator("office_hours")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        parse_hours(value)
+        return value
+
+    def url_of(self, service: str) -> str:
+        """Where another service answers, without a trailing slash."""
+        given: str = getattr(self, f"{service}_url")
+        return given.rstrip("/") or f"http://127.0.0.1:{getattr(self, f'{service}_port')}"
+
+
+def _address(value: str, *schemes: str) -> str:
+    """`value`, when it is an address of one of these schemes; the message never quotes it: it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in schemes and bool(parts.netloc)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"is not an address such as {schemes[0]}://host")
+    return value
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for each setting that is missing or wrong: its variable, what is wrong, and never its value."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = "_".join(str(p) for p in item["loc"]).upper() or "settings"
+        lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+    return lines

@@ -1,0 +1,50 @@
+"""Events of agents and of the button. No I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from services.common.events.event import Event
+from services.common.events.types import AgentState, ButtonColour, ButtonReason, Whole
+
+
+class StateRequested(Event):
+    """An agent made himself available or paused."""
+
+    type: Literal["state.requested"] = "state.requested"
+    agent_id: str
+    state: AgentState
+
+
+class AgentChanged(Event):
+    """An agent's state as presence holds it; older `v` are dropped.
+
+    `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`.
+    """
+
+    type: Literal["agent.changed"] = "agent.changed"
+    agent_id: str
+    v: Whole
+    online: bool
+    state: AgentState
+    cause: str
+
+
+class SessionEnded(Event):
+    """An agent's session is over (logged out, disabled, expired): its sockets close."""
+
+    type: Literal["session.ended"] = "session.ended"
+    agent_id: str
+    session_id: str
+
+
+class ButtonChanged(Event):
+    """The button of a department: at each change, and repeated every `topology.BUTTON_INTERVAL` seconds."""
+
+    type: Literal["button.changed"] = "button.changed"
+    department: str
+    colour: ButtonColour
+    reason: ButtonReason
+    opens_at: datetime | None = None
+    revision: Whole

@@ -1,0 +1,115 @@
+"""Events of a chat: its start, its state, its department queue and its end. No I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from services.common.events.event import Event
+from services.common.events.types import Block, Cause, ChatStatus, CloseReason, Detail, Form, Hold, Whole
+
+
+class ChatOpened(Event):
+    """A citizen pressed a green button. Told by a gateway; heard by routing and transcripts.
+
+    `held`: an agent who has a seat for turn 1 of this chat already; None: the chat waits for a place.
+    """
+
+    type: Literal["chat.opened"] = "chat.opened"
+    chat_id: str
+    department: str
+    locale: str
+    name: str | None = None
+    question: str | None = None
+    form: Form | None = None
+    opened_at: datetime
+    held: Hold | None = None
+
+
+class CitizenArrived(Event):
+    """The citizen of this chat has said hello. Told by a gateway; heard by routing."""
+
+    type: Literal["citizen.arrived"] = "citizen.arrived"
+    chat_id: str
+
+
+class CloseRequested(Event):
+    """A participant ended the chat. `agent_id` is that of the agent when `by` is `agent`.
+
+    `block`: that agent also blocks the citizen; it counts for a chat of this agent that has ended already, too.
+    """
+
+    type: Literal["close.requested"] = "close.requested"
+    chat_id: str
+    by: CloseReason
+    agent_id: str | None = None
+    block: Block | None = None
+
+
+class ChatAccepted(Event):
+    """A person has seen the chat that was assigned to them. `turn`: of no other turn of the chat; None: of any."""
+
+    type: Literal["chat.accepted"] = "chat.accepted"
+    chat_id: str
+    agent_id: str
+    turn: Whole | None = None
+
+
+class ChatState(Event):
+    """The state of a chat, told by routing after each change and in answer to each claim or release, changed or not.
+
+    `v` grows with every change of the chat: older ones are dropped. `cause` is what brought this state about and is the
+    same each time the same `v` is told; `detail` says more of it to agents than a citizen is told. Also sent to the
+    agents concerned (`services/common/messaging/topology.py`, copies).
+
+    `accepted`: whether a person has accepted an assigned chat; None: told by a version that does not tell it, for which
+    assigned is as good as accepted.
+    """
+
+    type: Literal["chat.state"] = "chat.state"
+    chat_id: str
+    v: Whole
+    state: ChatStatus
+    turn: Whole
+    department: str
+    cause: Cause
+    agent_id: str | None = None
+    agent_name: str | None = None
+    reason: CloseReason | None = None
+    former_agent_id: str | None = None
+    former_agent_name: str | None = None
+    detail: Detail | None = None
+    accepted: bool | None = None
+    at: datetime
+
+
+class QueueChanged(Event):
+    """Who waits in a department, the first in line first. `revision` grows with every change.
+
+    `pace`: seconds after which, by recent history, the line moves up by one place; None when that is not known.
+    """
+
+    type: Literal["queue.changed"] = "queue.changed"
+    department: str
+    revision: Whole
+    order: list[str]
+    pace: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class TransferRefused(Event):
+    """An agent does not want the chat that was transferred to him. Told by a gateway; heard by routing."""
+
+    type: Literal["transfer.refused"] = "transfer.refused"
+    chat_id: str
+    agent_id: str
+
+
+class AcceptOverdue(Event):
+    """The agent did not accept the chat in time: he is to be paused. Told by routing; heard by presence."""
+
+    type: Literal["accept.overdue"] = "accept.overdue"
+    chat_id: str
+    turn: Whole
+    agent_id: str

@@ -1,0 +1,86 @@
+"""What the services exchange: the events, the values in them, and how an event becomes a message and back. No I/O.
+
+Unknown members are ignored; an unknown type is a dead letter.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded, StateRequested
+from services.common.events.chats import (
+    AcceptOverdue,
+    ChatAccepted,
+    ChatOpened,
+    ChatState,
+    CitizenArrived,
+    CloseRequested,
+    QueueChanged,
+    TransferRefused,
+)
+from services.common.events.event import Event
+from services.common.events.messages import (
+    CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
+    MessagePosted,
+    MessageRefused,
+    MessagesPosted,
+    MessagesStored,
+    MessageStored,
+    NotePosted,
+    NoteStored,
+    ReadShown,
+    TypingShown,
+)
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
+from services.common.events.presence import GatewayConnections, ListenerEcho
+
+AnyEvent = Annotated[
+    ChatOpened
+    | CitizenArrived
+    | CloseRequested
+    | ChatAccepted
+    | ChatState
+    | QueueChanged
+    | PlaceWanted
+    | PlaceClaimed
+    | PlaceReleased
+    | PlacesChanged
+    | AcceptOverdue
+    | StateRequested
+    | AgentChanged
+    | SessionEnded
+    | ButtonChanged
+    | GatewayConnections
+    | ListenerEcho
+    | MessagePosted
+    | MessageStored
+    | MessagesPosted
+    | MessagesStored
+    | MessageRefused
+    | NotePosted
+    | NoteStored
+    | TypingShown
+    | ReadShown
+    | CitizenPresence
+    | CitizenSilent
+    | CitizenStayed
+    | TransferRefused,
+    Field(discriminator="type"),
+]
+
+_ANY: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+
+
+def decode(body: bytes) -> Event:
+    """The event in a broker message's body. Raises `pydantic.ValidationError` on anything that is not a known event."""
+    event: Event = _ANY.validate_json(body)
+    return event
+
+
+def encode(event: Event) -> bytes:
+    """The body of the broker message that tells this event (JSON in UTF-8)."""
+    return event.model_dump_json().encode()

@@ -1,0 +1,112 @@
+"""What the gateway asks presence: paths, requests and answers. No I/O.
+
+All are POST with a JSON body and a signed service token, so that no id or token stands in an access log.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from services.common.events.agents import ButtonChanged
+from services.common.events.types import AgentState, ButtonReason, Hold, Record, Whole
+
+# presence
+SESSION_OPEN = "/internal/sessions/open"  # Credentials → OpenSession | 401 bad_credentials | 429 rate_limited
+SESSION_LOOKUP = "/internal/sessions/lookup"  # SessionToken → OpenSession | 401 unauthenticated
+SESSION_END = "/internal/sessions/end"  # SessionEnd → 204
+AGENTS = "/internal/agents"  # AgentsQuery → Agents
+BUTTONS = "/internal/buttons"  # {} → Buttons
+HOLD = "/internal/places/hold"  # HoldQuery → Held
+
+
+MOST_PASSWORD = 1_024  # bytes of a password, in UTF-8
+
+
+def short_enough(password: str) -> str:
+    """The password; raises `ValueError` when it is longer than anything that is hashed."""
+    if len(password.encode("utf-8", "surrogatepass")) > MOST_PASSWORD:
+        raise ValueError(f"must be at most {MOST_PASSWORD} bytes in UTF-8")
+    return password
+
+
+class Credentials(Record):
+    """What an agent logs in with. `address`: the key of the client's address. `device`: the browser's device cookie."""
+
+    username: str = Field(max_length=100)
+    password: Annotated[str, Field(max_length=500), AfterValidator(short_enough)]
+    address: str = ""
+    device: str = Field(default="", max_length=2_048)
+
+
+class SessionToken(Record):
+    token: str
+
+
+class SessionEnd(SessionToken):
+    """`everywhere`: all sessions of its agent end."""
+
+    everywhere: bool = False
+
+
+class AgentView(Record):
+    """An agent as colleagues and the gateway see him. `free`: seats that a chat could take now."""
+
+    id: str
+    name: str
+    departments: list[str]
+    capacity: Whole
+    state: AgentState
+    online: bool
+    free: Whole
+    supervisor: bool = False
+    locales: list[str] = Field(default_factory=list)
+    v: int = 0
+
+
+class OpenSession(Record):
+    """`token` and `device` (values of the two cookies) only in the answer to a login."""
+
+    session_id: str
+    token: str | None = None
+    device: str | None = None
+    expires_at: datetime
+    agent: AgentView
+
+
+class AgentsQuery(Record):
+    department: str | None = None
+    ids: list[str] | None = None
+
+
+class Agents(Record):
+    agents: list[AgentView]
+
+
+class Buttons(Record):
+    buttons: list[ButtonChanged]
+
+
+class HoldQuery(Record):
+    """A press: an agent for turn 1 of a chat that is not opened yet.
+
+    `again`: only what this press has already is asked for, a place or one in the line; nothing is taken.
+    """
+
+    chat_id: str
+    department: str
+    locale: str = "nl"
+    again: bool = False
+
+
+class Held(Record):
+    """`hold`: an agent who keeps a place for this chat, the same when asked again. Without one `may_wait` says whether
+
+    the press was so close to another one that the chat may still stand in the line; `reason` says why there is none.
+    """
+
+    hold: Hold | None = None
+    may_wait: bool = False
+    reason: ButtonReason = ButtonReason.AVAILABLE

@@ -1,0 +1,125 @@
+"""What the gateway asks routing: paths, requests and answers. No I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from services.common.events.types import Cause, ChatStatus, Choice, CloseReason, Detail, Form, Record, Whole
+from services.common.internal_api.queries import MAX_CHATS, ChatsQuery
+
+# routing
+CHATS = "/internal/chats"  # AlikeQuery → Chats
+ADMIT = "/internal/chats/admit"  # AdmitQuery → Admitted
+AGENT_CHATS = "/internal/chats/of-agent"  # AgentChatsQuery → Chats (open chats assigned to the agent)
+TRANSFER = "/internal/transfers"  # Transfer → 204 | 403 not_yours | 404 no_such_chat | 409 unavailable
+ASSIGNMENTS = "/internal/assignments"  # AssignmentsQuery → Assignments | 403 forbidden
+
+
+_PREFIX = 18  # characters of a chat id: 60 bits beside the version
+
+
+def prefix_of(chat_id: str) -> str:
+    """What the ids of all chats have in common that were started with one `Idempotency-Key` from one address."""
+    return chat_id[:_PREFIX]
+
+
+class AlikeQuery(ChatsQuery):
+    """`prefixes`: also chats of the last hour whose ids begin like this (`prefix_of`)."""
+
+    prefixes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}$")]] = Field(
+        default_factory=list, max_length=MAX_CHATS
+    )
+
+
+class AdmitQuery(Record):
+    """A press: may this chat be opened? `address`, `browser`: keyed digests of where it comes from."""
+
+    chat_id: str
+    address: str | None = Field(default=None, max_length=64)
+    browser: str | None = Field(default=None, max_length=64)
+
+
+class Admitted(Record):
+    """Whole seconds until it is worth trying again: an agent blocked it, or the address has enough chats open."""
+
+    blocked_for: int | None = None
+    full_for: int | None = None
+
+
+class AgentChatsQuery(Record):
+    agent_id: str
+
+
+class ChatView(Record):
+    """A chat as routing holds it. `position` counts from 1 while waiting. `v`, `state`, `turn`, … as in `ChatState`."""
+
+    chat_id: str
+    v: int
+    state: ChatStatus
+    turn: int
+    cause: Cause
+    department: str
+    locale: str = "nl"
+    name: str | None = None
+    question: str | None = None
+    form: Form | None = None
+    agent_id: str | None = None
+    agent_name: str | None = None
+    accepted: bool = False
+    accept_by: datetime | None = None  # until when its agent can accept it, while it is assigned and not accepted
+    tells_acceptance: bool = False  # this version of routing tells `accepted` in `chat.state` too
+    position: int | None = None
+    wait: float | None = None  # seconds until its turn, by recent history; None when that is not known
+    detail: Detail | None = None
+    returned: Detail | None = None  # why it came back to this agent after a transfer
+    transferred: bool = False  # it came to this agent by a transfer, and he may still refuse it
+    reason: CloseReason | None = None
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+class Chats(Record):
+    """Chats that are not known are left out. `spent`: ids that ended before they were opened; none can be opened."""
+
+    chats: list[ChatView]
+    spent: list[str] = Field(default_factory=list)
+
+
+class Transfer(Record):
+    chat_id: str
+    agent_id: str
+    to_department: str | None = None
+    to_agent: str | None = None
+
+
+class AssignmentsQuery(Record):
+    """Those of one chat, or the latest ones, in these departments.
+
+    Without `departments` those of a chat in any (gateways of before 1.2 ask so).
+    """
+
+    chat_id: str | None = None
+    departments: list[str] | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class Assignment(Record):
+    """One turn of a chat that ended with an agent. `waited`: seconds; `choice`: why this agent."""
+
+    chat_id: str
+    department: str
+    turn: Whole
+    agent_id: str
+    agent_name: str
+    at: datetime
+    waited: float
+    choice: Choice | None = None
+
+
+class Assignments(Record):
+    """The latest first."""
+
+    assignments: list[Assignment]

@@ -1,0 +1,306 @@
+"""One connection to RabbitMQ that is made again whenever it is lost, and the publisher that lives on one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import aio_pika
+import aiormq
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
+from pamqp.commands import Basic
+from prometheus_client import Counter
+from yarl import URL
+
+from services.common.events.codec import encode
+from services.common.events.event import Event
+from services.common.messaging import topology
+from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
+from services.common.observability.tracing import begin_span, traceparent, within
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT = 3.0  # while packets are swallowed an attempt tells nothing: soon another
+PREPARE_TIMEOUT = 15.0
+CONFIRM_TIMEOUT = 5.0
+HEARTBEAT = 2  # seconds; a connection on which nothing came for 3 * (HEARTBEAT + 1) s is given up
+PUBLISHED = Counter("eloket_facts_published_total", "Events that the broker confirmed", ["type"])
+UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
+ABSENT_AFTER = 10.0  # seconds; a broker that starts together with us is there by then
+REFUSALS = (
+    aio_pika.exceptions.AuthenticationError,
+    aio_pika.exceptions.ProbableAuthenticationError,
+    aiormq.exceptions.ConnectionNotAllowed,
+    aiormq.exceptions.ChannelAccessRefused,
+    aiormq.exceptions.InvalidFrameError,  # a close where the virtual host was to be opened
+)
+_ABOUT = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.EXCHANGE}
+_published = functools.cache(PUBLISHED.labels)
+
+
+class Unconfirmed(Exception):
+    """The broker did not confirm: the event may or may not have arrived. Telling it again is harmless."""
+
+
+def with_heartbeat(url: str) -> str:
+    """The address, with our heartbeat where it names none: the library's own notices a dead connection after 3 min."""
+    address = URL(url)
+    return url if "heartbeat" in address.query else str(address.update_query(heartbeat=HEARTBEAT))
+
+
+class BrokerConnection:
+    """A connection with one channel, made again after each loss (0.2 to 1 s later, spread at random).
+
+    `prepare` gets each new channel first; when it returns, the link is up. `lost` (if given) is called after each loss.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        prepare: Callable[[AbstractChannel], Awaitable[None]],
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        self._url, self._name, self._prepare, self._lost = with_heartbeat(url), name, prepare, lost
+        self.up = asyncio.Event()
+        self._unknown = UnknownErrors(name)
+        self._began: float | None = None
+        self._unanswered = False  # the last attempt failed, and not because the broker refused us
+
+    @property
+    def absent(self) -> bool:
+        """True while the broker has not answered since the start, for 10 s or longer. A refusal is an answer.
+
+        So a replica that starts during an outage can be told from one whose address or rights are wrong.
+        """
+        late = self._began is not None and time.monotonic() - self._began > ABSENT_AFTER
+        return late and self._unanswered and not self.up.is_set()
+
+    async def run(self) -> None:
+        """Keeps the link until it is cancelled, then closes it. Raises an unknown error that came too often."""
+        failures, self._began = 0, time.monotonic()
+        while True:
+            try:
+                with given_up_is_failure():
+                    failures = 0 if await self._once() else failures + 1
+                if not failures:
+                    self._unknown.clear()
+            except BROKER_ERRORS as error:
+                failures += 1
+                self._unanswered = not isinstance(error, REFUSALS)
+                if failures == 1:
+                    log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
+            except Exception as error:
+                self._unanswered = False
+                self._unknown.note(error)
+                self._unknown.check()
+            finally:
+                if self.up.is_set():
+                    self.up.clear()
+                    if self._lost:
+                        self._lost()
+            await asyncio.sleep(random.uniform(0.2, 1.0))
+
+    async def _once(self) -> bool:
+        connection = aio_pika.Connection(URL(self._url), client_properties={"connection_name": self._name})
+        try:
+            over = asyncio.Event()
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await connection.connect()
+                connection.close_callbacks.add(lambda *_: over.set())
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                channel.close_callbacks.add(lambda *_: over.set())
+            await self._prepare(channel)
+            if over.is_set():
+                return False
+            self.up.set()
+            log.info("broker_link_up", link=self._name)
+            await over.wait()
+            log.warning("broker_link_lost", link=self._name)
+            return True
+        finally:
+            await _close(connection)
+
+
+async def _close(connection: aio_pika.Connection) -> None:
+    """Whatever comes of it: what was the matter with the connection is told by another error."""
+    try:
+        with given_up_is_failure():
+            async with asyncio.timeout(2):
+                await connection.close()
+    except BROKER_ERRORS:
+        pass
+    except Exception:
+        log.exception("connection_not_closed")
+
+
+async def find_topology(channel: AbstractChannel, service: str) -> AbstractExchange:
+    """The exchange, declared by somebody else, with the queues of this service. Declares nothing.
+
+    Raises `ChannelNotFoundEntity` while one of them is not there.
+    """
+    exchange = await channel.get_exchange(topology.EXCHANGE)
+    for queue in topology.QUEUES:
+        if queue.service == service:
+            await channel.get_queue(queue.name)
+    return exchange
+
+
+async def prepare_topology(channel: AbstractChannel, service: str, given: bool) -> AbstractExchange:
+    """The exchange, once all that `service` needs is there: declared here, or `given` by somebody else."""
+    return await (find_topology(channel, service) if given else declare_topology(channel))
+
+
+async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
+    """Exchange, durable queues, bindings and dead letters exist; returns the exchange. Any number may do it at once."""
+    exchange = await channel.declare_exchange(topology.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+    dead = await channel.declare_exchange(topology.DEAD_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
+    for service in sorted({q.service for q in topology.QUEUES}):
+        letters = await channel.declare_queue(
+            f"{service}.dead-letters", durable=True, arguments=topology.DEAD_LETTER_DECLARATION
+        )
+        await letters.bind(dead, service)
+    for queue in topology.QUEUES:
+        declared: AbstractQueue = await channel.declare_queue(queue.name, durable=True, arguments=queue.declaration)
+        for key in queue.keys:
+            await declared.bind(exchange, key)
+    return exchange
+
+
+class Publisher:
+    """Tells events on a connection of its own (one that also consumes would stand still in a memory alarm).
+
+    Publishes by aiormq, which aio-pika stands on: each event costs half as much there (docs/performance.md).
+    """
+
+    def __init__(self, url: str, service: str, given: bool = False) -> None:
+        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
+        self._service, self._given = service, given
+        self._channel: aiormq.Channel | None = None
+        self.link = BrokerConnection(url, f"{service}.publisher", self._prepare, self._forget)
+        self._unknown = UnknownErrors(f"{service}.publisher")
+
+    async def run(self) -> None:
+        """Keeps its connection until cancelled. Raises an unknown error that came too often when events were told."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.link.run())
+            group.create_task(self._unknown.watch())
+
+    @property
+    def up(self) -> bool:
+        return self.link.up.is_set()
+
+    async def publish(self, event: Event, timeout: float = CONFIRM_TIMEOUT) -> None:  # noqa: ASYNC109 - part of the promise
+        """Returns when the broker has confirmed the event; persistent and, unless nobody need hear it, mandatory.
+
+        Raises `Unconfirmed` when there is no connection, no confirm within `timeout` seconds, a nack or no queue.
+        """
+        await self._publish_one(event, None, timeout)
+
+    async def _publish_one(self, event: Event, trace: object, limit: float) -> None:
+        channel, began = self._opened(event), time.monotonic()
+        try:
+            with given_up_is_failure():
+                await _publish(channel, event, trace, limit)
+        except BROKER_ERRORS as error:
+            UNCONFIRMED.labels(event.type).inc()
+            raise Unconfirmed(type(error).__name__) from error
+        except RuntimeError as error:
+            UNCONFIRMED.labels(event.type).inc()
+            self._unknown.note(error, began)
+            raise Unconfirmed(type(error).__name__) from error
+        self._unknown.clear()
+        _published(event.type).inc()
+
+    async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
+        """Tells several, each with the `traceparent` that it belongs to (None: the present one); one wait for all.
+
+        They go out in their order without waiting for each other's confirm, and a queue gets them in that order.
+        Raises `Unconfirmed` when not every one was confirmed; telling all of them again is harmless.
+        """
+        if len(events) == 1:  # without a task for each
+            await self._publish_one(*events[0], CONFIRM_TIMEOUT)
+            return
+        channel, began = self._opened(*(event for event, _ in events)), time.monotonic()
+        publishing = (_publish(channel, event, trace, CONFIRM_TIMEOUT) for event, trace in events)
+        try:
+            with given_up_is_failure():
+                told = await asyncio.gather(*publishing, return_exceptions=True)
+        except BROKER_ERRORS as error:
+            told = [error] * len(events)
+        failed = [outcome for outcome in told if isinstance(outcome, BaseException)]
+        for (event, _), outcome in zip(events, told, strict=True):
+            (UNCONFIRMED.labels if isinstance(outcome, BaseException) else _published)(event.type).inc()
+        for failure in failed:
+            if isinstance(failure, RuntimeError) and not isinstance(failure, BROKER_ERRORS):
+                self._unknown.note(failure, began)
+            elif not isinstance(
+                failure, (*BROKER_ERRORS, asyncio.CancelledError)
+            ):  # the library cancels what it gives up
+                raise failure
+        if not failed:
+            self._unknown.clear()
+        if failed:
+            raise Unconfirmed(type(failed[0]).__name__) from failed[0]
+
+    async def publish_best_effort(self, event: Event) -> None:
+        """Tells an event that may be lost: nothing is raised when it could not be told."""
+        try:
+            await self.publish(event)
+        except Unconfirmed as error:
+            log.debug("event_not_published", type=event.type, error=str(error))
+
+    def _opened(self, *events: Event) -> aiormq.Channel:
+        if self._channel is None:
+            for event in events:
+                UNCONFIRMED.labels(event.type).inc()
+            raise Unconfirmed("no connection")
+        return self._channel
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        async with asyncio.timeout(PREPARE_TIMEOUT):
+            await prepare_topology(channel, self._service, self._given)
+            self._channel = await underlay(channel)
+
+    def _forget(self) -> None:
+        self._channel = None
+
+
+async def underlay(channel: AbstractChannel) -> aiormq.Channel:
+    """aiormq's channel under aio-pika's: for what happens with every message."""
+    found = await channel.get_underlay_channel()
+    assert isinstance(found, aiormq.Channel)
+    return found
+
+
+async def _publish(channel: aiormq.Channel, event: Event, trace: object, limit: float) -> None:
+    """Returns with the confirm; raises `TimeoutError` after `limit` seconds.
+
+    What bounds the events under way is each sender's line and batch, not the socket.
+    """
+    transient = event.type in topology.TRANSIENT
+    header = trace if isinstance(trace, str) else None
+    begun = begin_span("publish", event.type, "producer", header, _ABOUT)
+    headers: dict[str, object] = {"traceparent": begun.place.traceparent if begun else header or traceparent()}
+    if copies := topology.copies(event):
+        headers["CC"] = copies
+    with within(begun, end=True), given_up_is_failure():
+        await channel.basic_publish(
+            encode(event),
+            exchange=topology.EXCHANGE,
+            routing_key=topology.routing_key(event),
+            properties=Basic.Properties(
+                headers=headers,  # type: ignore[arg-type]
+                content_type="application/json",
+                message_id=event.event_id,
+                message_type=event.type,
+                delivery_mode=1 if transient else 2,
+            ),
+            mandatory=event.type not in topology.UNHEARD,
+            timeout=limit,
+            wait=False,
+        )

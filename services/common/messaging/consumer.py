@@ -1,0 +1,298 @@
+"""How a durable queue is consumed: decoded, handled, retried in place on bad days, acknowledged last.
+
+- Not decodable or of an unknown type: to the dead letters at once, alone.
+- The database or the broker is away (a bad day): kept and retried in place, 0.05 to 2 s with jitter, never given back:
+  the delivery limit is for messages that hurt. After `OUTAGE_PATIENCE` the consumer stops until `probe` succeeds.
+- Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery; on RabbitMQ 4.3 `nack` does
+  not).
+- A queue is begun with prefetch 1 until five messages are done that nobody had before, and the next queue when the
+  first is past what a dead process had in hand (`slow_start.py`): one that kills takes no neighbours with it.
+- Consumers that fail are stopped and begun anew, as after a bad day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from faststream import AckPolicy
+from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit.subscriber import RabbitSubscriber
+from prometheus_client import Counter
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+
+from services.common.events.codec import decode
+from services.common.events.event import Event
+from services.common.messaging import topology
+from services.common.messaging.connection import CONNECT_TIMEOUT, Unconfirmed, with_heartbeat
+from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
+from services.common.messaging.queue_metrics import Waiting
+from services.common.messaging.slow_start import SlowStart
+from services.common.observability.tracing import begin_trace, span
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Handler = Callable[[Event], Awaitable[None]]
+
+OUTAGE_PATIENCE = 600.0
+PROBE_INTERVAL = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts on a bad day
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed is given back
+SLOW_START = 5
+PREFETCH = 50
+WIDEN_LIMIT, CANCEL_LIMIT = 10.0, 2.0
+DEPENDENCY_ERRORS = (PyMongoError, Unconfirmed)
+HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
+
+
+class DependencyOutage(Exception):
+    """The database or broker has been away for `OUTAGE_PATIENCE` seconds: stop consuming until it is back."""
+
+
+async def retry_with_backoff(work: Callable[[], Awaitable[T]], patience: float = OUTAGE_PATIENCE) -> T:
+    """The result of `work`, tried again while the database or broker is away.
+
+    Raises `DependencyOutage` when that lasts `patience` seconds.
+    """
+    began, pause = time.monotonic(), FIRST_PAUSE
+    while True:
+        try:
+            return await work()
+        except DEPENDENCY_ERRORS as error:
+            if time.monotonic() - began > patience:
+                raise DependencyOutage from error
+            log.warning("retried_with_backoff", error=type(error).__name__)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def until_probe_succeeds(probe: Callable[[], Awaitable[object]]) -> None:
+    """Returns when what was away for long is back; asks every 5 s."""
+    while True:
+        try:
+            await probe()
+            return
+        except (TimeoutError, *DEPENDENCY_ERRORS) as error:
+            log.warning("probe_failed", error=type(error).__name__)
+            await asyncio.sleep(PROBE_INTERVAL)
+
+
+class Consumers:
+    """The durable queues that one service consumes, on one connection of their own (FastStream subscribers)."""
+
+    def __init__(self, url: str, probe: Callable[[], Awaitable[object]]) -> None:
+        self._url, self._probe = url, probe
+        self._handlers: list[tuple[topology.Queue, Handler, int]] = []
+        self.waiting: dict[str, Waiting] = {}  # by queue
+        self._broker: RabbitBroker | None = None
+        self._subscribers: list[RabbitSubscriber] = []
+        self._begun = False  # all of them
+        self._done: dict[str, int] = {}
+        self._in_hand = 0
+        self._over = asyncio.Event()  # these subscribers are to be stopped and begun anew
+        self._draining = asyncio.Event()
+        self._starting, self._widening = UnknownErrors("consumers"), UnknownErrors("consumers.widen")
+        self._changing = asyncio.Lock()  # held while consumers are cancelled or begun
+
+    def add(self, queue: topology.Queue, handler: Handler, prefetch: int = PREFETCH) -> None:
+        """`handler` gets each event of this queue; it must be idempotent, and returning is its acknowledgement."""
+        self._handlers.append((queue, handler, prefetch))
+        self.waiting[queue.name] = Waiting(queue.name)
+
+    @property
+    def running(self) -> bool:
+        """True while the broker sends every queue's messages here."""
+        connection = getattr(self._broker, "_connection", None)
+        up = connection is not None and connection.connected.is_set()
+        return up and self._begun and all(_consumes(s) for s in self._subscribers)
+
+    async def run(self) -> None:
+        """Consumes until cancelled. Call it when the topology is there. Raises an unknown error that came often."""
+        try:
+            await self._run()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_LIMIT):
+                    await self._stop()
+
+    async def _run(self) -> None:
+        while True:
+            self._over.clear()
+            try:
+                with given_up_is_failure():
+                    await self._start()
+                self._starting.clear()
+                await self._over.wait()
+                self._widening.check()
+            except BROKER_ERRORS as error:
+                log.warning("consumers_failed", error=type(error).__name__)
+                await asyncio.sleep(random.uniform(0.5, 1.5))
+            except Exception as error:
+                self._widening.check()
+                self._starting.note(error)
+                self._starting.check()
+                await asyncio.sleep(random.uniform(0.5, 1.5))
+            log.error("consumers_stopped")
+            await self._stop()
+            await until_probe_succeeds(self._probe)
+
+    async def drain(self, patience: float = 10.0) -> None:
+        """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
+        async with self._changing:
+            for subscriber in self._subscribers:
+                try:
+                    with given_up_is_failure():
+                        async with asyncio.timeout(CANCEL_LIMIT):
+                            await _cancel(subscriber)
+                except BROKER_ERRORS:
+                    pass
+                except Exception:  # what is in hand is to be finished all the same
+                    log.exception("consumer_not_cancelled")
+            self._draining.set()  # last: what is given back now must not come back here
+        end = time.monotonic() + patience
+        while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
+            await asyncio.sleep(0.02)
+        await self._stop()
+
+    async def _start(self) -> None:
+        broker = RabbitBroker(
+            with_heartbeat(self._url),
+            timeout=CONNECT_TIMEOUT,  # without one, an attempt whose packets are swallowed lasts for ever
+            fail_fast=False,
+            reconnect_interval=random.uniform(0.5, 1.0),
+            graceful_timeout=5.0,
+            logger=None,
+        )
+        self._broker, self._subscribers, self._done = broker, [], {}  # known before it connects, so that it is stopped
+        await broker.start()
+        for queue, handler, prefetch in self._handlers:
+            subscriber = broker.subscriber(
+                RabbitQueue(queue.name, queue_type=QueueType.QUORUM, durable=True, declare=False),
+                channel=Channel(prefetch_count=1),
+                ack_policy=AckPolicy.MANUAL,
+                decoder=_undecoded,
+                no_reply=True,
+            )
+            beginning = SlowStart()
+            subscriber(self._deliver(queue, handler, prefetch, subscriber, beginning))
+            self._subscribers.append(subscriber)
+            await subscriber.start()
+            beginning.begun()
+            await beginning.past()
+        self._begun = True
+
+    async def _stop(self) -> None:
+        broker, self._broker, self._subscribers, self._begun = self._broker, None, [], False
+        if broker:
+            try:
+                with given_up_is_failure():
+                    await broker.stop()
+            except BROKER_ERRORS as error:
+                log.info("consumers_dropped", error=type(error).__name__)
+            except Exception:
+                log.exception("consumers_not_stopped")
+
+    def _deliver(
+        self,
+        queue: topology.Queue,
+        handler: Handler,
+        prefetch: int,
+        subscriber: RabbitSubscriber,
+        beginning: SlowStart,
+    ) -> Callable[..., Awaitable[None]]:
+        async def deliver(message: RabbitMessage) -> None:
+            self._in_hand += 1
+            beginning.took()
+            outcome = "kept"
+            try:
+                outcome = await self._handle(queue, handler, message)
+            finally:
+                self._in_hand -= 1
+                beginning.done(bool(message.raw_message.redelivered))
+                self.waiting[queue.name].finish(id(message), done=outcome in ("done", "dead_lettered"))
+            HANDLED.labels(queue.name, outcome).inc()
+            if message.raw_message.redelivered:
+                return  # a dead process had it in hand: until all of those are done, one at a time
+            await self._widen(queue, prefetch, subscriber)
+
+        return deliver
+
+    async def _handle(self, queue: topology.Queue, handler: Handler, message: RabbitMessage) -> str:
+        begin_trace(message.headers.get("traceparent"))
+        try:
+            event = decode(message.body)
+        except ValidationError as error:
+            log.error("message_dead_lettered", queue=queue.name, problem=error.errors(include_input=False)[0]["type"])
+            await message.reject(requeue=False)
+            return "dead_lettered"
+        self.waiting[queue.name].take(id(message), event.occurred_at)
+        try:
+            with span("process", event.type, "consumer", None, {"messaging.destination.name": queue.name}):
+                await retry_with_backoff(lambda: handler(event))
+        except DependencyOutage:
+            self._over.set()
+            return "kept"
+        except Exception:
+            count = int(message.headers.get("x-delivery-count") or 0)
+            log.exception("message_failed", queue=queue.name, type=event.type, delivery_count=count)
+            await self._pause(min(FIRST_DELAY * 2.0**count, LONGEST_DELAY))
+            await message.reject(requeue=True)
+            return "dead_lettered" if count >= queue.declaration["x-delivery-limit"] else "given_back"
+        await message.ack()
+        log.debug("message_handled", queue=queue.name, type=event.type)
+        return "done"
+
+    async def _widen(self, queue: topology.Queue, prefetch: int, subscriber: RabbitSubscriber) -> None:
+        self._done[queue.name] = self._done.get(queue.name, 0) + 1
+        if self._done[queue.name] != SLOW_START:
+            return
+        try:
+            with given_up_is_failure():
+                async with asyncio.timeout(WIDEN_LIMIT), self._changing:
+                    await self._consume_wide(prefetch, subscriber)
+            self._widening.clear()
+        except BROKER_ERRORS as error:
+            log.warning("consumer_lost", queue=queue.name, error=type(error).__name__)
+            self._over.set()
+        except Exception as error:
+            self._widening.note(error)
+            self._over.set()
+
+    async def _consume_wide(self, prefetch: int, subscriber: RabbitSubscriber) -> None:
+        source = subscriber._queue_obj
+        if self._draining.is_set() or source is None or not await _cancel(subscriber):
+            return
+        await source.channel.set_qos(prefetch)
+        subscriber._consumer_tag = await source.consume(subscriber.consume, no_ack=False)  # type: ignore[arg-type]
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
+
+
+def _consumes(subscriber: RabbitSubscriber) -> bool:
+    queue, tag = subscriber._queue_obj, subscriber._consumer_tag
+    opened = getattr(queue.channel, "_channel", None) if queue else None
+    return opened is not None and not opened.channel.is_closed and tag in opened.channel.consumers
+
+
+async def _cancel(subscriber: RabbitSubscriber) -> bool:
+    queue, tag = subscriber._queue_obj, subscriber._consumer_tag
+    if queue is None or tag is None or queue.channel.is_closed:
+        return False
+    subscriber._consumer_tag = None
+    await queue.cancel(tag)
+    return True
+
+
+async def _undecoded(message: Any) -> bytes:
+    body: bytes = message.body
+    return body

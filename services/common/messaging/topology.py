@@ -1,0 +1,177 @@
+"""The exchange, queues, routing keys and dead letters, defined once. No I/O.
+
+One durable topic exchange carries all events. A routing key is the event's type, and for what gateways follow chat by
+chat or agent by agent a third word, the id: a gateway binds `*.*.<id>` once for everything about that chat or agent.
+Durable queues are quorum queues named `<consumer>.<subject>`, one handler each, with a delivery limit and a dead-letter
+queue for each service (RabbitMQ manual, "Quorum Queues": poison messages, at-least-once dead lettering).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded
+from services.common.events.chats import ChatState, QueueChanged
+from services.common.events.event import Event
+from services.common.events.messages import (
+    CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
+    MessageRefused,
+    MessagesStored,
+    MessageStored,
+    NoteStored,
+    ReadShown,
+    TypingShown,
+)
+
+EXCHANGE = "eloket"
+DEAD_EXCHANGE = "eloket.dead"
+DELIVERY_LIMIT = 20
+BUTTON_INTERVAL = 2.0  # seconds between repetitions of every department's colour
+HEARTBEAT_INTERVAL = 2.0  # seconds between a gateway's lists of connections
+ACTIVE_LASTS = 15.0  # seconds for which an agent whose page said so counts as at work
+MOST_TOGETHER = 16  # events in one broker message: most of the gain, and a chat's neighbours are few
+MESSAGES_MAX_LENGTH = 1_000_000  # messages that may wait for transcripts before publishers are refused
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A durable queue, the events that it is bound to, and the service that consumes it."""
+
+    name: str
+    keys: tuple[str, ...]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def service(self) -> str:
+        return self.name.split(".", 1)[0]
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.service}.dead-letters"
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-dead-letter-routing-key": self.service,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            **self.arguments,
+        }
+
+
+PRESENCE_WANTED = Queue("presence.wanted", ("place.wanted",))
+PRESENCE_CHATS = Queue("presence.chats", ("chat.state.*",))
+PRESENCE_QUEUES = Queue("presence.queues", ("queue.changed.*",))
+PRESENCE_STATES = Queue("presence.states", ("state.requested", "accept.overdue"))
+ROUTING_CHATS = Queue(
+    "routing.chats", ("chat.opened", "citizen.arrived", "close.requested", "chat.accepted", "transfer.refused")
+)
+ROUTING_PLACES = Queue("routing.places", ("place.claimed", "place.released", "places.changed"))
+TRANSCRIPTS_MESSAGES = Queue(
+    "transcripts.messages",
+    ("message.posted", "messages.posted", "chat.opened", "chat.state.*"),
+    {"x-max-length": MESSAGES_MAX_LENGTH},
+)
+TRANSCRIPTS_NOTES = Queue("transcripts.notes", ("note.posted",))
+TRANSCRIPTS_SILENCES = Queue("transcripts.silences", ("citizen.stayed.*",))
+
+QUEUES = (
+    PRESENCE_WANTED,
+    PRESENCE_CHATS,
+    PRESENCE_QUEUES,
+    PRESENCE_STATES,
+    ROUTING_CHATS,
+    ROUTING_PLACES,
+    TRANSCRIPTS_MESSAGES,
+    TRANSCRIPTS_NOTES,
+    TRANSCRIPTS_SILENCES,
+)
+
+DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}
+
+# A gateway's own queue: exclusive and transient, drops its oldest when full; the gap is read from transcripts.
+GATEWAY_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 20_000, "x-overflow": "drop-head"}
+GATEWAY_KEYS = ("button.changed.*", "queue.changed.*")
+# A listener's own queue for heartbeats: exclusive and transient, never a backlog.
+LISTENER_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 2_000, "x-overflow": "drop-head", "x-message-ttl": 6_000}
+LISTENER_KEYS = ("gateway.connections", "listener.echo")
+
+TRANSIENT = ("gateway.connections", "listener.echo", "typing.shown", "read.shown", "citizen.presence")
+# Events that nobody may be bound to at the moment: all others are published as mandatory.
+UNHEARD = (
+    *TRANSIENT,
+    "message.stored",
+    "messages.stored",
+    "message.refused",
+    "note.stored",
+    "agent.changed",
+    "session.ended",
+    "button.changed",
+    "citizen.silent",
+)
+
+# Who publishes what: the rights on the broker are made of it (deploy/manifests/rights.py).
+PUBLISHED: dict[str, tuple[str, ...]] = {
+    "gateway": (
+        *("chat.opened", "citizen.arrived", "citizen.presence", "citizen.stayed", "close.requested"),
+        *("chat.accepted", "transfer.refused", "state.requested", "gateway.connections"),
+        *("message.posted", "messages.posted", "note.posted", "typing.shown", "read.shown"),
+    ),
+    "presence": (
+        *("place.claimed", "place.released", "places.changed", "button.changed"),
+        *("agent.changed", "session.ended", "listener.echo"),
+    ),
+    "routing": ("chat.state", "queue.changed", "place.wanted", "accept.overdue", "listener.echo"),
+    "transcripts": (
+        *("message.stored", "messages.stored", "message.refused", "note.stored", "citizen.silent"),
+        *("close.requested", "message.posted", "note.posted"),  # the last two: one of several together that is poison
+    ),
+}
+
+_BY_CHAT = (
+    ChatState,
+    MessageStored,
+    MessagesStored,
+    MessageRefused,
+    NoteStored,
+    TypingShown,
+    ReadShown,
+    CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
+)
+
+
+def routing_key(event: Event) -> str:
+    """The key under which this event is published."""
+    if isinstance(event, _BY_CHAT):
+        return f"{event.type}.{event.chat_id}"
+    if isinstance(event, AgentChanged | SessionEnded):
+        return f"{event.type}.{event.agent_id}"
+    if isinstance(event, ButtonChanged | QueueChanged):
+        return f"{event.type}.{event.department}"
+    return event.type
+
+
+def copies(event: Event) -> list[str]:
+    """Further keys under which the same message goes out once more (RabbitMQ manual, "Sender-Selected Distribution"):
+
+    the agent who gets or loses a chat hears of it before his gateway follows that chat; entries that go together reach
+    whoever follows any of their chats. A queue gets one copy only.
+    """
+    if isinstance(event, MessagesStored):
+        return [f"{event.type}.{c}" for c in dict.fromkeys(e.chat_id for e in event.entries) if c != event.chat_id]
+    if isinstance(event, ChatState):
+        return [f"{event.type}.{a}" for a in (event.agent_id, event.former_agent_id) if a]
+    return []
+
+
+def binding_of(id_: str) -> str:
+    """The key with which a gateway binds everything about one chat or one agent."""
+    return f"*.*.{id_}"

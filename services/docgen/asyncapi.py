@@ -1,0 +1,197 @@
+"""The AsyncAPI 3.0 document of the events on the broker, made from `codec.py` and `topology.py`. No I/O."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, get_args
+
+from pydantic.json_schema import models_json_schema
+
+from services.common.events.codec import AnyEvent
+from services.common.events.event import Event
+from services.common.messaging import topology
+from services.common.messaging.topology import QUEUES, Queue
+
+Document = dict[str, Any]
+
+EVENTS: dict[str, type[Event]] = {kind.model_fields["type"].default: kind for kind in get_args(get_args(AnyEvent)[0])}
+IDS = {"chat_id": "the chat", "agent_id": "the agent", "department": "the department"}
+LISTENERS = ("presence", "routing")  # hear the gateways' lists of connections in a queue of their own
+TELLERS: dict[str, tuple[str, ...]] = {
+    "chat.opened": ("gateway",),
+    "citizen.arrived": ("gateway",),
+    "close.requested": ("gateway", "transcripts"),
+    "chat.accepted": ("gateway",),
+    "transfer.refused": ("gateway",),
+    "chat.state": ("routing",),
+    "queue.changed": ("routing",),
+    "place.wanted": ("routing",),
+    "place.claimed": ("presence",),
+    "place.released": ("presence",),
+    "places.changed": ("presence",),
+    "accept.overdue": ("routing",),
+    "state.requested": ("gateway",),
+    "agent.changed": ("presence",),
+    "session.ended": ("presence",),
+    "button.changed": ("presence",),
+    "gateway.connections": ("gateway",),
+    "listener.echo": LISTENERS,
+    "message.posted": ("gateway",),
+    "message.stored": ("transcripts",),
+    "messages.posted": ("gateway",),
+    "messages.stored": ("transcripts",),
+    "message.refused": ("transcripts",),
+    "note.posted": ("gateway",),
+    "note.stored": ("transcripts",),
+    "typing.shown": ("gateway",),
+    "read.shown": ("gateway",),
+    "citizen.presence": ("gateway",),
+    "citizen.silent": ("transcripts",),
+    "citizen.stayed": ("gateway",),
+}
+
+
+def document() -> Document:
+    """The whole document; the same code gives the same document, member by member."""
+    schemas = models_json_schema(
+        [(kind, "serialization") for kind in EVENTS.values()], ref_template="#/components/schemas/{model}"
+    )[1]["$defs"]
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "e-loket chat: the events that the services tell each other",
+            "version": "1",
+            "description": inspect.cleandoc(topology.__doc__ or ""),
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "broker": {
+                "host": "127.0.0.1:5672",
+                "protocol": "amqp",
+                "protocolVersion": "0.9.1",
+                "description": "RabbitMQ; the address is `RABBITMQ_URL`.",
+            }
+        },
+        "channels": {type_: _channel(type_, kind) for type_, kind in EVENTS.items()},
+        "operations": _operations(),
+        "x-queues": _queues(),
+        "components": {
+            "messages": {kind.__name__: _message(type_, kind) for type_, kind in EVENTS.items()},
+            "schemas": dict(sorted(schemas.items())),
+        },
+    }
+
+
+def address_of(kind: type[Event]) -> str:
+    """The routing key of this event with its variable word in braces, as `topology.routing_key` makes it."""
+    return topology.routing_key(_with_ids(kind))
+
+
+def _with_ids(kind: type[Event]) -> Event:
+    ids: dict[str, Any] = {name: f"{{{name}}}" for name in (*IDS, "former_agent_id")}
+    return kind.model_construct(None, **ids, entries=[])
+
+
+def _channel(type_: str, kind: type[Event]) -> Document:
+    address = address_of(kind)
+    channel: Document = {
+        "address": address,
+        "servers": [{"$ref": "#/servers/broker"}],
+        "messages": {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"}},
+        "bindings": {
+            "amqp": {
+                "is": "routingKey",
+                "exchange": {"name": topology.EXCHANGE, "type": "topic", "durable": True, "autoDelete": False},
+                "bindingVersion": "0.3.0",
+            }
+        },
+    }
+    if names := re.findall(r"{(\w+)}", address):
+        channel["parameters"] = {name: {"description": f"The id of {IDS[name]}."} for name in names}
+    return channel
+
+
+def _message(type_: str, kind: type[Event]) -> Document:
+    lines = inspect.cleandoc(kind.__doc__ or "").splitlines()
+    message: Document = {"name": type_, "contentType": "application/json"}
+    if lines and kind.__doc__ != Event.__doc__:
+        message |= {"summary": lines[0], "description": "\n".join(lines)}
+    message["headers"] = {
+        "type": "object",
+        "properties": {"traceparent": {"type": "string", "description": "W3C Trace Context"}},
+    }
+    message["payload"] = {"$ref": f"#/components/schemas/{kind.__name__}"}
+    return message
+
+
+def _operations() -> Document:
+    made: Document = {}
+    for type_, tellers in TELLERS.items():
+        for service in tellers:
+            made[f"{service}.tells.{type_}"] = _tells(type_)
+    for queue in QUEUES:
+        for type_ in heard(queue.keys):
+            made[f"{queue.name}.hears.{type_}"] = _hears(type_, queue.name)
+    for type_ in followed():
+        made[f"gateway.hears.{type_}"] = _hears(type_, "gateway's own")
+    for service in LISTENERS:
+        for type_ in heard(topology.LISTENER_KEYS):
+            made[f"{service}.hears.{type_}"] = _hears(type_, "listener's own")
+    return made
+
+
+def heard(keys: tuple[str, ...]) -> list[str]:
+    """The event types that a queue bound with these keys gets."""
+    return [type_ for type_, kind in EVENTS.items() if any(_matches(key, address_of(kind)) for key in keys)]
+
+
+def followed() -> list[str]:
+    """The event types that reach a gateway: those it is always bound to, and those of its chats and agents."""
+    of_one = [type_ for type_, kind in EVENTS.items() if address_of(kind).endswith(("{chat_id}", "{agent_id}"))]
+    return [type_ for type_ in EVENTS if type_ in {*heard(topology.GATEWAY_KEYS), *of_one}]
+
+
+def _matches(key: str, address: str) -> bool:
+    pattern, words = key.split("."), address.split(".")
+    return len(pattern) == len(words) and all(p in ("*", w) for p, w in zip(pattern, words, strict=True))
+
+
+def _tells(type_: str) -> Document:
+    transient, mandatory = type_ in topology.TRANSIENT, type_ not in topology.UNHEARD
+    binding: Document = {"deliveryMode": 1 if transient else 2, "mandatory": mandatory, "bindingVersion": "0.3.0"}
+    if copies := topology.copies(_with_ids(EVENTS[type_])):
+        binding["cc"] = copies
+    return {"action": "send", "channel": {"$ref": f"#/channels/{type_}"}, "bindings": {"amqp": binding}}
+
+
+def _hears(type_: str, queue: str) -> Document:
+    return {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{type_}"},
+        "bindings": {"amqp": {"ack": queue in {q.name for q in QUEUES}, "bindingVersion": "0.3.0"}},
+        "x-queue": queue,
+    }
+
+
+def _queues() -> Document:
+    made: Document = {queue.name: _durable(queue) for queue in QUEUES}
+    made["gateway's own"] = _own(
+        [*topology.GATEWAY_KEYS, topology.binding_of("{id}")], topology.GATEWAY_QUEUE_ARGUMENTS
+    )
+    made["listener's own"] = _own(list(topology.LISTENER_KEYS), topology.LISTENER_QUEUE_ARGUMENTS)
+    return made
+
+
+def _durable(queue: Queue) -> Document:
+    return {
+        "durable": True,
+        "exclusive": False,
+        "bindings": list(queue.keys),
+        "arguments": queue.declaration,
+        "deadLetters": queue.dead_letters,
+    }
+
+
+def _own(bindings: list[str], arguments: dict[str, Any]) -> Document:
+    return {"durable": False, "exclusive": True, "bindings": bindings, "arguments": dict(arguments)}

@@ -1,0 +1,154 @@
+"""The button as this gateway knows it, failing safe to `unknown`, and the open pages that listen to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+from prometheus_client import Gauge
+
+from services.common.clock import utcnow
+from services.common.config.departments import Departments
+from services.common.events.agents import ButtonChanged
+from services.common.events.types import ButtonColour, ButtonReason
+from services.common.http.problems import RAW_HEADERS
+from services.common.messaging import topology
+from services.gateway.http.event_stream import Listeners
+from services.gateway.http.info_sheet.page import contact_ways
+from services.gateway.websocket.frames.server import stamp
+
+SILENCE = 3 * topology.BUTTON_INTERVAL
+KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s takes its connection for dead
+FIRST_WAIT = 3.0
+SHOWN = Gauge(
+    "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
+)
+_UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What every open page of a department is shown: the body, its ETag and its revision.
+
+    `event`: the same as a server-sent event (HTML standard §9.2); `headers`: those of an answer, with those of a body
+    last. All is made once for all who ask.
+    """
+
+    body: bytes
+    event: bytes
+    etag: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    revision: int
+    green: bool
+    reason: str
+
+
+class Button:
+    """One department's button. The revision grows with every change, `unknown` and the return from it included."""
+
+    def __init__(self, department: str, wall: Callable[[], float], contact: Sequence[dict[str, str]] = ()) -> None:
+        """`contact`: the other ways to reach the department, for pages that lose the server later."""
+        self.department, self._wall, self._contact = department, wall, list(contact)
+        self._event: ButtonChanged | None = None
+        self._heard_at = float("-inf")
+        self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
+        self.revision = 0
+        self.listeners = Listeners(lambda: self.shown.event)
+        self.shown = self._build(_UNKNOWN, 0)
+
+    def hear(self, event: ButtonChanged, now: float) -> None:
+        """Presence told the button; an older revision is dropped."""
+        if self._event is None or event.revision >= self._event.revision:
+            self._event = event
+            self._heard_at = now
+
+    def refresh(self, now: float, broker_up: bool) -> None:
+        """Shows what is known now; the listeners are told when it changed."""
+        event = self._event
+        if event is None or not broker_up or now - self._heard_at > SILENCE:
+            content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
+            revision = 0
+        else:
+            content = (event.colour, event.reason, stamp(event.opens_at) if event.opens_at else None)
+            revision = event.revision
+        if content == self._content:
+            return
+        self._content = content
+        own = max(self.revision + 1, int(self._wall() * 1000))
+        self.revision = revision if revision > self.revision else own
+        self.shown = self._build(content, self.revision)
+        self.listeners.changed()
+
+    def _build(self, content: tuple[ButtonColour, ButtonReason, str | None], revision: int) -> Shown:
+        colour, reason, opens_at = content
+        body = orjson.dumps(
+            {
+                "department": self.department,
+                "colour": colour.value,
+                "reason": reason.value,
+                "opens_at": opens_at,
+                "infofiche_url": f"/infofiche/{self.department}",
+                "revision": revision,
+                "contact": self._contact,
+            }
+        )
+        etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
+        headers = (
+            (b"etag", etag),
+            (b"cache-control", b"public, max-age=2"),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+            *RAW_HEADERS,
+            (b"cross-origin-resource-policy", b"same-origin"),
+        )
+        for one in ButtonReason:
+            SHOWN.labels(self.department, one.value).set(one is reason)
+        event = b"event: button\nid: %d\ndata: %s\n\n" % (revision, body)
+        return Shown(body, event, etag, headers, revision, colour is ButtonColour.GREEN, reason.value)
+
+
+class Buttons:
+    """All departments' buttons. `refresh` is called at each event and twice a second."""
+
+    def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
+        self._broker_up = broker_up
+        self.of = {d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d)) for d in departments.departments}
+        self._began = time.monotonic()
+
+    def hear(self, event: ButtonChanged) -> None:
+        if button := self.of.get(event.department):
+            now = time.monotonic()
+            button.hear(event, now)
+            button.refresh(now, self._broker_up())
+
+    def refresh(self) -> None:
+        """Time has passed, or the broker came or went."""
+        now, up = time.monotonic(), self._broker_up()
+        for button in self.of.values():
+            button.refresh(now, up)
+
+    @property
+    def settled(self) -> bool:
+        """Whether a button was heard of, or 3 s have passed in which presence could have told."""
+        heard = any(b.shown.reason != ButtonReason.UNKNOWN.value for b in self.of.values())
+        return heard or time.monotonic() - self._began > FIRST_WAIT
+
+    async def run(self) -> None:
+        """Notices silence, and keeps the open pages' connections open."""
+        reminded = time.monotonic()
+        while True:
+            await asyncio.sleep(0.5)
+            self.refresh()
+            if time.monotonic() - reminded > KEEPALIVE:
+                reminded = time.monotonic()
+                for button in self.of.values():
+                    await button.listeners.remind()
+
+    async def end(self) -> None:
+        """The gateway drains: streams end, and the pages connect again elsewhere."""
+        for button in self.of.values():
+            await button.listeners.end()

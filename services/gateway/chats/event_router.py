@@ -1,0 +1,341 @@
+"""What this replica serves: its chats, its agents, and how an event from the broker reaches the right sockets.
+
+Nothing here waits: events come in, frames go to outboxes. What needs an answer from another service (a gap in a log, a
+chat that was assigned) is started as work of its own (`services/gateway/chats/subscriptions.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded
+from services.common.events.chats import ChatState, QueueChanged
+from services.common.events.event import Event
+from services.common.events.messages import (
+    CitizenPresence,
+    CitizenSilent,
+    CitizenStayed,
+    MessageRefused,
+    MessagesStored,
+    MessageStored,
+    NoteStored,
+    ReadShown,
+    TypingShown,
+)
+from services.common.events.types import Cause, ChatStatus, Detail, Entry, Party
+from services.common.observability.tracing import span
+from services.gateway.chats.citizen_presence import Attendance
+from services.gateway.chats.inactivity import Quiet, Silences
+from services.gateway.chats.log_cursor import Position, State
+from services.gateway.chats.queue_positions import Lines, Place, is_news
+from services.gateway.sending.delivery_metrics import delivered
+from services.gateway.sending.receipts import Receipt, Receipts, Refusal
+from services.gateway.websocket.connection import Connection, Register
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.server import Close
+
+log = structlog.get_logger()
+# Why an agent lost a chat, in words of the protocol, where it is not `transferred` or `agent_left`.
+LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
+
+
+@dataclass(slots=True)
+class LiveChat:
+    """One chat that is followed here: its position in the log, its state, and the connections that follow it live."""
+
+    chat_id: str
+    position: Position = field(default_factory=Position)
+    state: State | None = None
+    members: list[Connection] = field(default_factory=list)
+    users: int = 0
+    citizen_at: Attendance = field(default_factory=Attendance)
+    quiet: Quiet = field(default_factory=Quiet)
+    read: dict[Party, int] = field(default_factory=dict)
+    gap_read_due: bool = False
+    refusable_by: str | None = None  # the agent who got it by a transfer and has not accepted it
+    introduced: int = 0  # the latest turn of which the entry is known that says with whom the citizen is connected
+
+
+class EventRouter:
+    """The callables are told what an event asks for beyond frames; `dropped`: an agent's connection left a chat.
+
+    `agents_changed`: connections of agents are closing. `said`: an entry was heard of for the first time.
+    """
+
+    def __init__(
+        self,
+        incarnation: str,
+        gap: Callable[[LiveChat], None],
+        assigned: Callable[[str, str], None],
+        button: Callable[[ButtonChanged], None],
+        answer_presence: Callable[[LiveChat], None],
+        dropped: Callable[[Connection, LiveChat], None],
+        agents_changed: Callable[[], None] = lambda: None,
+        said: Callable[[Entry], None] = lambda entry: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.incarnation, self.clock = incarnation, clock
+        self.register = Register()
+        self.channels: dict[str, LiveChat] = {}
+        self.desks: dict[str, set[str]] = {}  # agent → the chats shown to him
+        self.receipts = Receipts()
+        self.silences = Silences(clock)
+        self._lines = Lines()
+        self._agent_states: dict[str, AgentChanged] = {}
+        self._gap, self._assigned, self._button = gap, assigned, button
+        self._answer_presence, self._dropped, self._said = answer_presence, dropped, said
+        self._agents_changed = agents_changed
+
+    # ── events in ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hear(self, event: Event) -> None:
+        """Passes one event from the broker on. Events about what is not served here are ignored."""
+        if isinstance(event, MessageStored):
+            self._stored(event.entry)
+        elif isinstance(event, MessagesStored):
+            for entry in event.entries:
+                self._stored(entry)
+        elif isinstance(event, ChatState):
+            self._chat_state(event)
+        elif isinstance(event, QueueChanged):
+            self._queue_changed(event)
+        elif isinstance(event, ButtonChanged):
+            self._button(event)
+        elif isinstance(event, MessageRefused):
+            self.receipts.settle(event.chat_id, event.sender_id, event.id, Refusal(event.code.value))
+        elif isinstance(event, TypingShown | ReadShown):
+            self._shown(event)
+        elif isinstance(event, NoteStored):
+            self._to_agents(event.chat_id, server.note(event.note))
+            self.receipts.settle(event.chat_id, event.note.agent_id, event.note.id, Receipt(None))
+        elif isinstance(event, CitizenPresence):
+            self._citizen(event)
+        elif isinstance(event, CitizenSilent | CitizenStayed):
+            self._silence(event)
+        elif isinstance(event, AgentChanged):
+            self._agent_changed(event)
+        elif isinstance(event, SessionEnded):
+            for connection in self.register.of(event.agent_id):
+                if connection.session_id == event.session_id:
+                    connection.close(Close.UNAUTHENTICATED, "logged out")
+            self._agents_changed()
+
+    def _stored(self, entry: Entry) -> None:
+        channel = self.channels.get(entry.chat_id)
+        if channel is None:
+            return
+        repeated = entry.seq <= (channel.position.last or 0)
+        for passed in channel.position.take(entry):
+            self.pass_on(channel, passed)
+        self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
+        if channel.position.behind:
+            self._gap(channel)
+
+    def pass_on(self, channel: LiveChat, entry: Entry) -> None:
+        """Shows an entry, the next in order, to every connection that follows the chat live."""
+        self.note_entry(channel, entry)
+        self._said(entry)
+        framed: dict[Party, bytes] = {}
+        for connection in tuple(channel.members):
+            if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
+                continue
+            connection.shown[channel.chat_id] = entry.seq
+            party = connection.party
+            if party not in framed:
+                framed[party] = server.message(entry, entry.chat_id if party is Party.AGENT else None)
+            with span("send", "message", "producer", None, {"eloket.to": party.value, "eloket.seq": entry.seq}):
+                connection.send(framed[party])
+        delivered(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
+        self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
+        if entry.is_seal:
+            self.end(channel, entry)
+        else:
+            self.silences.spoke(channel, entry)
+
+    def note_entry(self, channel: LiveChat, entry: Entry) -> None:
+        """An entry of this chat is about to be shown. One that says with whom the citizen is connected tells more:
+
+        it is written at acceptance, so the dot is green before it is read.
+        """
+        if entry.event is not Cause.ASSIGNED or not entry.about or not entry.about.turn:
+            return
+        channel.introduced = max(channel.introduced, entry.about.turn)
+        if channel.state and channel.state.turn == entry.about.turn and channel.state.offered:
+            self.learn(channel, accepted=True)
+
+    def learn(self, channel: LiveChat, accepted: bool | None) -> None:
+        """What was told of acceptance beside the version of a state that is known already."""
+        state = channel.state
+        if state is None or state.status is not ChatStatus.ASSIGNED or not state.learns(accepted):
+            return
+        before, state.accepted = state.shown, accepted
+        if accepted:
+            channel.refusable_by = None
+        if state.shown != before:
+            self._to_citizen(channel, server.status(*state.shown))
+        self.silences.moved(channel)
+
+    def end(self, channel: LiveChat, seal: Entry) -> None:
+        """The seal was shown: `closed` goes out, and the citizen's sockets close with 1000."""
+        reason = seal.reason.value if seal.reason else "inactive"
+        if channel.state and channel.state.status is not ChatStatus.CLOSED:
+            self._to_citizen(channel, server.status(ChatStatus.CLOSED, None, None, None))
+        self.receipts.settle(channel.chat_id, "", None, Receipt(seal))
+        for connection in tuple(channel.members):
+            if connection.party is Party.CITIZEN:
+                self.show_end(connection, reason)
+            else:
+                connection.send(server.frame("closed", chat_id=channel.chat_id, reason=reason))
+                connection.ended.append(channel.chat_id)
+                self._dropped(connection, channel)
+        for chats in self.desks.values():
+            chats.discard(channel.chat_id)
+
+    @staticmethod
+    def show_end(connection: Connection, reason: str) -> None:
+        """The last frame of a citizen's connection, and its close."""
+        connection.answer(server.frame("closed", reason=reason))
+        connection.close(Close.ENDED, reason)
+
+    def _chat_state(self, event: ChatState) -> None:
+        channel = self.channels.get(event.chat_id)
+        if channel is not None and (channel.state is None or event.v > channel.state.v):
+            self.set_state(channel, State.of_event(event))
+        elif channel is not None and channel.state and event.v == channel.state.v:
+            self.learn(channel, event.accepted)
+        agent_id = event.agent_id
+        here = event.state is ChatStatus.ASSIGNED and agent_id in self.register.by_participant
+        # Another tab may have learnt it already, from the answer to its hello.
+        if here and agent_id and any(event.chat_id not in c.followed for c in self.register.of(agent_id)):
+            self._assigned(agent_id, event.chat_id)
+
+    def set_state(self, channel: LiveChat, state: State) -> None:
+        """A newer state: the citizen's dot follows, and agents who do not have the chat any more are told."""
+        before, channel.state = channel.state, state
+        if state.status is ChatStatus.WAITING and state.place[0] is None:
+            state.place = self._lines.place(state.department, channel.chat_id)
+        if before is None or before.shown != state.shown:
+            self._to_citizen(channel, server.status(*state.shown))
+        if before and state.agent_id and before.turn != state.turn:  # what was accepted is another turn
+            for connection in self.register.of(state.agent_id):
+                connection.forget_acceptance(channel.chat_id)
+        if state.accepted:
+            channel.refusable_by = None
+        self.silences.moved(channel)
+        if state.status is not ChatStatus.CLOSED:
+            self._take_back(channel, state)
+
+    def _take_back(self, channel: LiveChat, state: State) -> None:
+        for agent_id, chats in self.desks.items():
+            if channel.chat_id not in chats or agent_id == state.agent_id:
+                continue
+            chats.discard(channel.chat_id)
+            left = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
+            reason = LOST.get(state.detail, left) if state.detail else left
+            for connection in self.register.of(agent_id):
+                connection.send(server.frame("unassigned", chat_id=channel.chat_id, reason=reason))
+                self._dropped(connection, channel)
+
+    def _queue_changed(self, event: QueueChanged) -> None:
+        for chat_id, place in self._lines.take(event):
+            if channel := self.channels.get(chat_id):
+                self.set_place(channel, place)
+
+    def set_place(self, channel: LiveChat, place: Place) -> None:
+        """Where this chat stands in the line now: its citizen is told when that is news to him."""
+        state = channel.state
+        if state and state.status is ChatStatus.WAITING and is_news(state.place, place):
+            state.place = place
+            self._to_citizen(channel, server.status(*state.shown))
+
+    def _shown(self, event: TypingShown | ReadShown) -> None:
+        if (channel := self.channels.get(event.chat_id)) is None:
+            return
+        members: dict[str, object] = {"from": event.party.value}
+        if isinstance(event, ReadShown):
+            members["seq"] = channel.read[event.party] = max(event.seq, channel.read.get(event.party, 0))
+        else:
+            members["active"] = event.active
+        kind = event.type.split(".")[0]
+        if event.party is Party.AGENT:
+            self._to_citizen(channel, server.frame(kind, **members))
+        else:
+            self._to_agents(event.chat_id, server.frame(kind, chat_id=event.chat_id, **members))
+
+    def _citizen(self, event: CitizenPresence) -> None:
+        if (channel := self.channels.get(event.chat_id)) is None:
+            return
+        if channel.citizen_at.note(event.incarnation, event.online, self.clock()):
+            self.tell_online(channel)
+        if event.asked and event.incarnation != self.incarnation:
+            self._answer_presence(channel)
+
+    def tell_online(self, channel: LiveChat) -> None:
+        """The agents of this chat hear whether its citizen is there."""
+        shown = server.frame("citizen", chat_id=channel.chat_id, online=channel.citizen_at.online)
+        self._to_agents(channel.chat_id, shown)
+
+    def presence_asked(self, chat_id: str) -> CitizenPresence:
+        """Asks the other gateways whether they have the citizen."""
+        online = self.online_here(chat_id)
+        return CitizenPresence(chat_id=chat_id, incarnation=self.incarnation, online=online, asked=True)
+
+    def citizen_here(self, channel: LiveChat, online: bool) -> None:
+        """The citizen's first connection to this gateway came, or his last one went."""
+        if channel.citizen_at.note(self.incarnation, online, self.clock()):
+            self.tell_online(channel)
+
+    def _silence(self, event: CitizenSilent | CitizenStayed) -> None:
+        if (channel := self.channels.get(event.chat_id)) and isinstance(event, CitizenSilent):
+            self.silences.warn(channel, event)
+        elif channel:
+            self.silences.stayed(channel)
+
+    def _agent_changed(self, event: AgentChanged) -> None:
+        known = self._agent_states.get(event.agent_id)
+        if (known and event.v <= known.v) or not self.register.of(event.agent_id):
+            return
+        self._agent_states[event.agent_id] = event
+        for connection in self.register.of(event.agent_id):
+            if connection.answered:  # else the welcome has it, or what goes with the welcome
+                connection.send(server.frame("state", state=event.state.value, reason=event.cause))
+
+    def newer_state(self, agent_id: str, v: int) -> bytes | None:
+        """The `state` frame of an agent of whom something newer than this was heard."""
+        known = self._agent_states.get(agent_id)
+        return server.frame("state", state=known.state.value, reason=known.cause) if known and known.v > v else None
+
+    # ── frames out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _to_citizen(self, channel: LiveChat, frame: bytes) -> None:
+        for connection in channel.members:
+            if connection.party is Party.CITIZEN:
+                connection.send(frame)
+
+    def _to_agents(self, chat_id: str, frame: bytes) -> None:
+        channel = self.channels.get(chat_id)
+        for connection in channel.members if channel else ():
+            if connection.party is Party.AGENT:
+                connection.send(frame)
+
+    # ── who follows what ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, connection: Connection, channel: LiveChat, shown: int) -> None:
+        """From here on the connection gets the chat live; everything up to `shown` was sent to it."""
+        connection.shown[channel.chat_id] = shown
+        if connection not in channel.members:
+            channel.members.append(connection)
+        self.silences.show(connection, channel)
+
+    def unfollow(self, connection: Connection, channel: LiveChat) -> None:
+        connection.shown.pop(channel.chat_id, None)
+        if connection in channel.members:
+            channel.members.remove(connection)
+
+    def online_here(self, chat_id: str) -> bool:
+        """Whether the citizen has a connection to this gateway."""
+        return f"citizen/{chat_id}" in self.register.by_participant

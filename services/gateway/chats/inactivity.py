@@ -1,0 +1,112 @@
+"""A silent citizen is warned: he and his agent are told once for each warning, and told when it is over.
+
+Transcripts judges from the log and tells its warnings again while they hold. What is said, a citizen who stays and a
+chat that goes elsewhere end one here at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from services.common.events.messages import CitizenSilent
+from services.common.events.types import Entry, Party
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames import server
+
+if TYPE_CHECKING:
+    from services.gateway.chats.event_router import LiveChat
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+LASTS = 60.0  # seconds for which a warning holds without being told again
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The warning that holds in a chat. `seconds` were left at `heard_at`, by this process's own clock."""
+
+    number: int
+    since: datetime
+    closes_at: datetime
+    seconds: float
+    heard_at: float
+
+    @property
+    def shown(self) -> tuple[int, datetime]:
+        return self.number, self.closes_at
+
+    def frame(self, now: float, chat_id: str | None = None) -> bytes:
+        """As a browser gets it; an agent's frame names the chat."""
+        left = max(0, round(self.seconds - (now - self.heard_at)))
+        return server.inactive(self.number, self.closes_at, left, chat_id)
+
+
+@dataclass(slots=True)
+class Quiet:
+    """What is known of the silence in one chat: when something was said last, the last `since` that was answered by
+
+    staying, and the warning that holds. These times are all those of the log.
+    """
+
+    spoken_at: datetime = LONG_AGO
+    answered: datetime | None = None
+    warned: Warned | None = None
+
+
+class Silences:
+    """Warnings of the chats that are followed here. `clock`: seconds that only grow."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def warn(self, channel: LiveChat, event: CitizenSilent) -> None:
+        """The citizen is silent. What was told before the last word, or before he stayed, is late and dropped."""
+        quiet = channel.quiet
+        if event.since < quiet.spoken_at or (quiet.answered and event.since <= quiet.answered):
+            return
+        if channel.state and not channel.state.connected:
+            return
+        before = quiet.warned
+        left = (event.closes_at - event.occurred_at).total_seconds()  # both by the clock of who told it
+        quiet.warned = Warned(event.warning, event.since, event.closes_at, left, self._clock())
+        if before is None or before.shown != quiet.warned.shown:
+            for connection in channel.members:
+                self.show(connection, channel)
+
+    def stayed(self, channel: LiveChat) -> None:
+        """The citizen keeps the chat open."""
+        quiet = channel.quiet
+        quiet.answered = quiet.warned.since if quiet.warned else max(quiet.spoken_at, quiet.answered or quiet.spoken_at)
+        self._end(channel)
+
+    def spoke(self, channel: LiveChat, entry: Entry) -> None:
+        """Something was said: whoever is silent is so from here on."""
+        channel.quiet.spoken_at = max(channel.quiet.spoken_at, entry.at)
+        self._end(channel)
+
+    def moved(self, channel: LiveChat) -> None:
+        """The chat came into another state: only who is connected with an agent can be silent."""
+        if channel.state and not channel.state.connected:
+            self._end(channel)
+
+    def end_old(self, channel: LiveChat) -> None:
+        """A warning that is not told any more is over."""
+        warned = channel.quiet.warned
+        if warned and self._clock() - warned.heard_at > LASTS:
+            self._end(channel)
+
+    def show(self, connection: Connection, channel: LiveChat) -> None:
+        """The warning that holds, if any, goes to this connection."""
+        if warned := channel.quiet.warned:
+            of_citizen = connection.party is Party.CITIZEN
+            connection.send(warned.frame(self._clock(), None if of_citizen else channel.chat_id))
+
+    def _end(self, channel: LiveChat) -> None:
+        if channel.quiet.warned is None:
+            return
+        channel.quiet.warned = None
+        for connection in channel.members:
+            of_citizen = connection.party is Party.CITIZEN
+            connection.send(server.inactive(0, None, None, None if of_citizen else channel.chat_id))

@@ -1,0 +1,137 @@
+"""RULES of one chat in this gateway: entries are passed on in the order of seq, state by version. No I/O.
+
+What is ahead of the position is held (at most `MOST_HELD`) until the gap is read from transcripts; what is behind was
+shown already. Events of state carry a version; older ones are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.common.events.chats import ChatState
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Entry
+from services.common.internal_api.routing import ChatView
+from services.gateway.chats.queue_positions import NOWHERE, Place, whole
+
+MOST_HELD = 64
+
+
+@dataclass(slots=True)
+class Position:
+    """How far this gateway has passed a chat's log on. `last` is None until the log was read for the first time."""
+
+    last: int | None = None
+    heard: int = 0
+    _held: dict[int, Entry] = field(default_factory=dict)
+
+    def take(self, entry: Entry) -> list[Entry]:
+        """The entries that can be passed on now that this one came, in order; none when it is behind or ahead."""
+        self.heard = max(self.heard, entry.seq)
+        if self.last is not None and entry.seq <= self.last:
+            return []
+        if len(self._held) < MOST_HELD or entry.seq - 1 == self.last:
+            self._held.setdefault(entry.seq, entry)
+        return self._release()
+
+    def read(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Like `take`, for entries that were read from transcripts."""
+        passed: list[Entry] = []
+        for entry in entries:
+            self.heard = max(self.heard, entry.seq)
+            if self.last is not None and entry.seq == self.last + 1:
+                self.last = entry.seq
+                self._held.pop(entry.seq, None)
+                passed.append(entry)
+        return passed + self._release()
+
+    def begin(self, last: int) -> list[Entry]:
+        """The log was read up to `last` for the first time; what was held beyond may pass."""
+        if self.last is None:
+            self.last = last
+            self.heard = max(self.heard, last)
+        self._held = {seq: e for seq, e in self._held.items() if seq > self.last}
+        return self._release()
+
+    @property
+    def behind(self) -> bool:
+        """True while something is known to be there that was not passed on."""
+        return self.last is not None and self.heard > self.last
+
+    def _release(self) -> list[Entry]:
+        passed: list[Entry] = []
+        while self.last is not None and (entry := self._held.pop(self.last + 1, None)):
+            self.last = entry.seq
+            passed.append(entry)
+        return passed
+
+
+@dataclass(slots=True)
+class State:
+    """What is known of a chat's state: `v` decides which of two events is the newer one."""
+
+    v: int
+    status: ChatStatus
+    department: str
+    cause: Cause
+    agent_id: str | None = None
+    agent_name: str | None = None
+    reason: CloseReason | None = None
+    place: Place = NOWHERE  # in the line, while waiting
+    closed_at: datetime | None = None
+    detail: Detail | None = None
+    turn: int = 0
+    accepted: bool | None = None  # None: not told, by a former version of routing
+
+    @classmethod
+    def of_event(cls, event: ChatState) -> State:
+        return cls(
+            event.v,
+            event.state,
+            event.department,
+            event.cause,
+            event.agent_id,
+            event.agent_name,
+            event.reason,
+            detail=event.detail,
+            turn=event.turn,
+            accepted=event.accepted,
+        )
+
+    @classmethod
+    def of_view(cls, view: ChatView) -> State:
+        return cls(
+            view.v,
+            view.state,
+            view.department,
+            view.cause,
+            view.agent_id,
+            view.agent_name,
+            view.reason,
+            (view.position, whole(view.wait)),
+            view.closed_at,
+            view.detail,
+            view.turn,
+            view.accepted if view.tells_acceptance else None,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """True while an agent has it who has accepted it, or of whom that is not told."""
+        return self.status is ChatStatus.ASSIGNED and self.accepted is not False
+
+    @property
+    def offered(self) -> bool:
+        """True while an agent has it who has not accepted it."""
+        return self.status is ChatStatus.ASSIGNED and self.accepted is False
+
+    @property
+    def shown(self) -> tuple[ChatStatus, int | None, int | None, str | None, bool]:
+        """What a citizen's `status` frame says: position and wait while waiting, the agent's name while connected."""
+        position, wait = self.place if self.status is ChatStatus.WAITING else NOWHERE
+        return self.status, position, wait, self.agent_name if self.connected else None, self.offered
+
+    def learns(self, accepted: bool | None) -> bool:
+        """Whether this, told of the same `v`, is more than is known: what is accepted stays so."""
+        return accepted is not None and not self.accepted and accepted is not self.accepted

@@ -1,0 +1,66 @@
+"""RULES of the lines, as routing tells them: each waiting chat's position and how long it may wait. No I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from services.common.events.chats import QueueChanged
+
+Place = tuple[int | None, int | None]  # the position, counted from 1, and the wait in whole seconds
+NOWHERE: Place = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The line of one department. `pace`: seconds in which it moves up by one, None when that is not known."""
+
+    revision: int
+    positions: dict[str, int] = field(default_factory=dict)
+    pace: float | None = None
+
+    def place(self, chat_id: str) -> Place:
+        """Where this chat stands; nothing is known of one that does not."""
+        position = self.positions.get(chat_id)
+        return (position, wait_of(position, self.pace)) if position is not None else NOWHERE
+
+
+class Lines:
+    """All departments' lines. An older revision is dropped."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Line] = {}
+
+    def take(self, event: QueueChanged) -> Iterable[tuple[str, Place]]:
+        """Who stands in this line now and where; nobody when the event is no news."""
+        known = self._of.get(event.department)
+        if known is not None and event.revision <= known.revision:
+            return ()
+        line = Line(event.revision, {chat_id: i for i, chat_id in enumerate(event.order, 1)}, event.pace)
+        self._of[event.department] = line
+        return ((chat_id, line.place(chat_id)) for chat_id in event.order)
+
+    def place(self, department: str, chat_id: str) -> Place:
+        """Where this chat stands in the line of this department."""
+        line = self._of.get(department)
+        return line.place(chat_id) if line else NOWHERE
+
+
+def wait_of(position: int, pace: float | None) -> int | None:
+    """Whole seconds, rounded up, until the chat at this position is taken."""
+    return whole(None if pace is None else position * pace)
+
+
+def whole(seconds: float | None) -> int | None:
+    """Whole seconds, rounded up."""
+    return None if seconds is None else math.ceil(seconds)
+
+
+def is_news(before: Place, after: Place) -> bool:
+    """Whether a citizen needs to be told: another position, or another number of minutes (the pace always changes)."""
+    return before[0] != after[0] or _minutes(before[1]) != _minutes(after[1])
+
+
+def _minutes(wait: int | None) -> int | None:
+    return None if wait is None else math.ceil(wait / 60)

@@ -1,0 +1,175 @@
+"""How a connection comes to follow a chat: bind first, read its history, then live; and how gaps are read.
+
+Reconnect is connect: a page reload, a second tab, a gateway that died and a lost queue all come down to this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+from prometheus_client import Counter
+
+from services.common.events.types import Entry
+from services.common.internal_api.routing import ChatView
+from services.common.internal_api.transcripts import ChatHistory, HistoryWanted
+from services.gateway.background_tasks import Tasks
+from services.gateway.chats.event_queue import EventQueue
+from services.gateway.chats.event_router import EventRouter, LiveChat
+from services.gateway.chats.log_cursor import State
+from services.gateway.chats.queue_positions import whole
+from services.gateway.clients.upstream import Unavailable, Upstream
+from services.gateway.websocket.connection import Connection
+
+log = structlog.get_logger()
+GAP_WAIT = 0.1  # seconds that a hole may be a mere reordering
+LONGEST_GAP_WAIT = 5.0  # between attempts that brought nothing
+# A chat just opened may not be known everywhere yet. It is asked for again when something was heard of it, or after
+# these seconds. Asking every few milliseconds was 5 questions for a log at each start instead of 3, when it mattered.
+KNOWN_WAIT = (0.1, 0.2, 0.3, 0.6, 1.0, 1.0, 1.0, 1.0, 1.0)
+LOOK = 0.005  # seconds between looks at what was heard
+GAPS = Counter("eloket_gateway_gaps_read_total", "Holes in the live events that were read from transcripts")
+
+
+class NoSuchChat(Exception):
+    """Nobody knows this chat."""
+
+
+class Subscriptions:
+    """Follows chats for connections; one channel for each chat, as long as somebody uses it."""
+
+    def __init__(self, hub: EventRouter, live: EventQueue, upstream: Upstream, tasks: Tasks) -> None:
+        self.hub, self.live, self.upstream, self._tasks = hub, live, upstream, tasks
+
+    async def open(self, chat_id: str) -> LiveChat:
+        """The channel of this chat, bound; to be given back with `release`. Raises `Unavailable`."""
+        channel = self.hub.channels.setdefault(chat_id, LiveChat(chat_id))
+        channel.users += 1
+        try:
+            await self.live.follow(chat_id)
+        except BaseException:
+            self._drop(channel)
+            raise
+        return channel
+
+    def release(self, connection: Connection, channel: LiveChat) -> None:
+        """The connection does not follow this chat any more."""
+        self.hub.unfollow(connection, channel)
+        self.give_back(channel)
+
+    def give_back(self, channel: LiveChat) -> None:
+        """One user of the channel less; the last one's channel is forgotten."""
+        self.live.unfollow(channel.chat_id)
+        self._drop(channel)
+
+    def _drop(self, channel: LiveChat) -> None:
+        channel.users -= 1
+        if channel.users <= 0 and self.hub.channels.get(channel.chat_id) is channel:
+            del self.hub.channels[channel.chat_id]
+
+    async def view(self, chat_id: str) -> ChatView:
+        """What routing knows of the chat; waits for one that was just opened. Raises `NoSuchChat`, `Unavailable`."""
+        channel = self.hub.channels.get(chat_id)
+        for pause in (*KNOWN_WAIT, None):
+            before = channel and channel.state
+            view, _ = await self.upstream.chat(chat_id)
+            if view:
+                return view
+            if pause is not None:
+                await _until(lambda: channel and channel.state is not before, pause)  # noqa: B023
+        raise NoSuchChat(chat_id)
+
+    async def first_page(self, channel: LiveChat, after: int, notes: bool = False) -> ChatHistory:
+        """The log after `after`; waits a moment until transcripts knows the chat, which routing does. `Unavailable`."""
+        for pause in (*KNOWN_WAIT, None):
+            before = channel.position.heard
+            wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=before)
+            found = await self.upstream.page(wanted, notes)
+            if found is not None and found.last_seq > 0:
+                return found
+            if pause is not None:
+                await _until(lambda: channel.position.heard != before, pause)  # noqa: B023
+        raise Unavailable("the beginning of the log")
+
+    def note_view(self, channel: LiveChat, view: ChatView) -> State:
+        """The newer of what is known and this view; the citizen's other tabs learn it too."""
+        if channel.state is None or view.v > channel.state.v:
+            self.hub.set_state(channel, State.of_view(view))
+        elif view.v == channel.state.v:
+            if channel.state.place[0] is None:
+                channel.state.place = (view.position, whole(view.wait))
+            channel.state.closed_at = view.closed_at
+            self.hub.learn(channel, view.accepted if view.tells_acceptance else None)
+        assert channel.state is not None
+        return channel.state
+
+    async def catch_up(
+        self, connection: Connection, channel: LiveChat, page: ChatHistory, after: int
+    ) -> AsyncIterator[Entry]:
+        """The entries after `after` in order; after the last of them the connection follows live without a hole."""
+        shown = min(after, page.last_seq)
+        while True:
+            for entry in page.entries:
+                if entry.seq == shown + 1:
+                    shown = entry.seq
+                    connection.catch_up(entry)
+                    self.hub.note_entry(channel, entry)
+                    yield entry
+            for passed in channel.position.begin(shown):
+                self.hub.pass_on(channel, passed)
+            if shown >= page.last_seq and shown >= (channel.position.last or 0):
+                break
+            page = await self.first_page(channel, shown)
+        self.hub.attach(connection, channel, shown)
+        if channel.position.behind:  # what is ahead came while nothing could be called a hole yet
+            self.gap(channel)
+
+    # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def gap(self, channel: LiveChat) -> None:
+        """Something ahead was heard: unless it comes by itself within 100 ms, the gap is read from transcripts."""
+        if not channel.gap_read_due:
+            channel.gap_read_due = True
+            self._tasks.start(self._read_gap_soon(channel))
+
+    async def _read_gap_soon(self, channel: LiveChat) -> None:
+        pause = GAP_WAIT
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                if not channel.position.behind or self.hub.channels.get(channel.chat_id) is not channel:
+                    return
+                GAPS.inc()
+                before = channel.position.last
+                with contextlib.suppress(Unavailable):
+                    await self.read_on([channel])
+                pause = GAP_WAIT if channel.position.last != before else min(pause * 2, LONGEST_GAP_WAIT)
+        finally:
+            channel.gap_read_due = False
+
+    async def read_on(self, channels: list[LiveChat]) -> None:
+        """Passes on what these chats' logs have beyond their positions. Raises `Unavailable`."""
+        wanted = [
+            HistoryWanted(chat_id=c.chat_id, after=c.position.last, at_least=c.position.heard)
+            for c in channels
+            if c.position.last is not None
+        ]
+        for chat_id, page in (await self.upstream.history(wanted)).items():
+            channel = self.hub.channels.get(chat_id)
+            if channel is None:
+                continue
+            for passed in channel.position.read(page.entries):
+                self.hub.pass_on(channel, passed)
+            channel.position.heard = max(channel.position.heard, page.last_seq)
+            if channel.position.behind:
+                self.gap(channel)
+
+
+async def _until(heard: Callable[[], object], seconds: float) -> None:
+    """Returns as soon as it was heard, at the latest after so many seconds."""
+    end = time.monotonic() + seconds
+    while not heard() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110  # an event in each channel costs more
+        await asyncio.sleep(min(LOOK, left))

@@ -1,0 +1,192 @@
+"""The public HTTP interface: the button, starting a chat, agents' sessions."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import FastAPI, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.common.config.departments import Departments
+from services.common.events.types import Record
+from services.common.http.problems import Problem
+from services.common.internal_api import presence as presence_api
+from services.common.observability.tracing import begin_trace
+from services.gateway.button_state import Buttons
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.http.cookies import clear_session, device_cookie, session_token, set_device, set_session
+from services.gateway.http.dependencies import (
+    address_of,
+    agent_session,
+    body_of,
+    limited,
+    passed_on,
+    problems_of,
+    read_json,
+    require_origin,
+    require_own_origin,
+    scheme_of,
+    unavailable,
+)
+from services.gateway.http.rate_limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, Buckets
+from services.gateway.http.shortcut import Shortcut
+from services.gateway.http.start_chat import Source, StartChat, Starting
+from services.gateway.participants.transfers import can_take
+from services.gateway.settings import Settings
+
+KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
+UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default one."
+
+
+class LogIn(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    username: Annotated[str, Field(min_length=1, max_length=100)]
+    password: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(presence_api.short_enough)]
+
+
+def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
+    """`GET /api/button` and its events: the shortcut answers, the routes document it and refuse unknown departments."""
+    app.add_middleware(Shortcut, buttons=buttons, departments=departments)
+    unknown = problems_of(_404="unknown_department")
+
+    @app.get("/api/button", responses=unknown)
+    async def button(department: Annotated[str | None, Query()] = None) -> Response:
+        """The button's colour and reason; 304 when the ETag is still right. Any shared cache may answer for 2 s."""
+        raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
+
+    @app.get("/api/button/events", responses=unknown)
+    async def events(department: Annotated[str | None, Query()] = None) -> Response:
+        """Server-sent events: the present state at once, then one for each change."""
+        raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
+
+
+def install_chats(app: FastAPI, starting: Starting, departments: Departments, settings: Settings) -> None:
+    """`POST /api/chats`."""
+    presses, bare = Buckets(CHATS_PER_ADDRESS), Buckets(BARE_CHATS_PER_ADDRESS)
+
+    @app.post(
+        "/api/chats",
+        status_code=201,
+        openapi_extra=body_of(StartChat),
+        responses=problems_of(
+            _403="origin_not_allowed, blocked",
+            _404="unknown_department",
+            _408="timeout",
+            _409="button_blue",
+            _413="too_large",
+            _415="unsupported_media_type",
+            _422="invalid",
+            _429="rate_limited",
+            _503="unavailable",
+        ),
+    )
+    async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
+        """Starts a chat. A repeat with the same `Idempotency-Key` within ten minutes is the same chat."""
+        begin_trace(request.headers.get("traceparent"), public=True)
+        require_origin(request, departments.origins(), settings)
+        wanted = await read_json(request, StartChat)
+        if idempotency_key is not None and not KEY_LENGTHS[0] <= len(idempotency_key) <= KEY_LENGTHS[1]:
+            raise Problem(
+                422,
+                "invalid",
+                f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
+            )
+        address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
+        if settings.rate_limits == "on":
+            limited((presses if origin else bare).retry_after(address, time.monotonic()))
+        started = await starting.start(wanted, idempotency_key, Source(address, origin))
+        return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
+
+
+def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, settings: Settings) -> None:
+    """Agents' sessions and the list of colleagues."""
+
+    @app.post(
+        "/api/agent/session",
+        status_code=204,
+        openapi_extra=body_of(LogIn),
+        responses=problems_of(
+            _401="bad_credentials",
+            _403="forbidden",
+            _408="timeout",
+            _413="too_large",
+            _415="unsupported_media_type",
+            _422="invalid",
+            _429="rate_limited",
+            _503="unavailable",
+        ),
+    )
+    async def log_in(request: Request) -> Response:
+        """Logs an agent in: 204 and two cookies, of the session and of the browser that is known from here on."""
+        require_own_origin(request)
+        given, host = await read_json(request, LogIn), request.headers.get("host", "")
+        credentials = presence_api.Credentials(
+            username=given.username,
+            password=given.password,
+            address=address_of(request, settings),
+            device=device_cookie(request.cookies, host),
+        )
+        try:
+            session = await upstream.ask("presence", presence_api.SESSION_OPEN, credentials, presence_api.OpenSession)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        response = Response(status_code=204, headers={"Cache-Control": "no-store"})
+        set_session(response, session.token or "", scheme_of(request, settings), host)
+        if session.device:
+            set_device(response, session.device, scheme_of(request, settings), host)
+        return response
+
+    @app.delete("/api/agent/session", status_code=204, responses=problems_of(_503="unavailable"))
+    async def log_out(request: Request, everywhere: Annotated[bool, Query()] = False) -> Response:
+        """Logs the agent out: the session's websockets close and, unless another session has one open, the agent's
+
+        chats go to the head of the queue. `everywhere`: all sessions of the agent end.
+        """
+        require_own_origin(request)
+        if token := session_token(request.cookies, request.headers.get("host", "")):
+            try:
+                ending = presence_api.SessionEnd(token=token, everywhere=everywhere)
+                await upstream.ask("presence", presence_api.SESSION_END, ending, Record)
+            except Unavailable as error:
+                raise unavailable() from error
+            except Declined as declined:
+                if declined.status != 401:
+                    raise passed_on(declined) from declined
+        response = Response(status_code=204)
+        clear_session(response, scheme_of(request, settings), request.headers.get("host", ""))
+        return response
+
+    @app.get("/api/agent/me", responses=problems_of(_401="unauthenticated", _503="unavailable"))
+    async def me(request: Request) -> Response:
+        """The agent who is logged in."""
+        agent = (await agent_session(request, upstream)).agent
+        shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
+        return JSONResponse(shown, headers={"Cache-Control": "no-store"})
+
+    @app.get(
+        "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")
+    )
+    async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
+        """Who a chat can be transferred to now: departments, and colleagues who are available and have a place free."""
+        own_id = (await agent_session(request, upstream)).agent.id
+        if department is not None and departments.get(department) is None:
+            raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
+        question = presence_api.AgentsQuery(department=department)
+        try:
+            answer = await upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
+        except (Unavailable, Declined) as error:
+            raise unavailable() from error
+        shown = {"id", "name", "departments", "state", "online", "free"}
+        return JSONResponse(
+            {
+                "departments": [
+                    {"id": d.id, "name": d.names.nl, "names": d.names.model_dump()} for d in departments.departments
+                ],
+                "agents": [a.model_dump(include=shown, mode="json") for a in answer.agents if can_take(a, own_id)],
+            },
+            headers={"Cache-Control": "no-store"},
+        )

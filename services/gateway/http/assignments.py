@@ -1,0 +1,52 @@
+"""Why which agent got which chat, for supervisors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from services.common.config.departments import Departments
+from services.common.http.problems import Problem
+from services.common.internal_api import routing as routing_api
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.http.dependencies import agent_session, passed_on, problems_of, unavailable
+from services.gateway.websocket.frames.server import stamp
+
+
+def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
+    """`GET /api/assignments`."""
+
+    @app.get(
+        "/api/assignments",
+        responses=problems_of(_401="unauthenticated", _403="forbidden", _404="unknown_department", _503="unavailable"),
+    )
+    async def assignments(
+        request: Request,
+        chat_id: Annotated[str | None, Query(max_length=36)] = None,
+        department: Annotated[str | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> Response:
+        """The assignments of one chat, or the latest ones of a department, in the supervisor's own departments."""
+        agent = (await agent_session(request, upstream)).agent
+        if not agent.supervisor:
+            raise Problem(403, "forbidden", "Only a supervisor can see this.")
+        if department is not None and departments.get(department) is None:
+            raise Problem(404, "unknown_department", "There is no such department.")
+        if department is not None and department not in agent.departments:
+            raise Problem(403, "forbidden", "Only a supervisor of this department can see this.")
+        wanted = agent.departments if department is None else [department]
+        query = routing_api.AssignmentsQuery(chat_id=chat_id, departments=wanted, limit=limit)
+        try:
+            found = await upstream.ask("routing", routing_api.ASSIGNMENTS, query, routing_api.Assignments)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        shown = [_shown(a) for a in found.assignments]
+        return JSONResponse({"assignments": shown}, headers={"Cache-Control": "no-store"})
+
+
+def _shown(assignment: routing_api.Assignment) -> dict[str, Any]:
+    return {**assignment.model_dump(mode="json"), "at": stamp(assignment.at)}

@@ -1,0 +1,188 @@
+"""What every public request goes through: its body read within bounds, its origin, address and identity."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from fastapi import Request
+from prometheus_client import Counter
+from pydantic import BaseModel, ValidationError
+
+from services.common.events.types import Party
+from services.common.http.addresses import client_key, client_scheme, parse
+from services.common.http.problems import MEDIA_TYPE, Problem
+from services.common.http.tokens import Actor, Keys
+from services.common.internal_api.presence import AgentView, OpenSession
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.http.cookies import session_token
+from services.gateway.http.origins import is_foreign, own_origin
+from services.gateway.settings import Settings
+
+log = structlog.get_logger()
+M = TypeVar("M", bound=BaseModel)
+MOST_JSON = 64 * 1024
+JSON = "application/json"
+UNSAID = ("", "application/octet-stream")  # what clients send with no body
+BODY_SECONDS = 20.0  # in which a JSON body must be here
+_CLOSE = {"Connection": "close"}  # the rest of the body is not waited for
+UNTRUSTED = Counter(
+    "eloket_gateway_untrusted_forwarded_total", "Requests with a proxy's header from a peer that is not one", ["header"]
+)
+for _header in ("x-forwarded-for", "x-forwarded-proto"):
+    UNTRUSTED.labels(_header)
+_warned: set[str] = set()  # the headers that were logged
+
+
+async def read_json(request: Request, model: type[M]) -> M:
+    """Return the body as this model.
+
+    Problems: 408 `timeout` when it takes longer than `BODY_SECONDS`, 413 `too_large` over 64 KiB, 415
+    `unsupported_media_type` for what does not say that it is JSON, 422 `invalid` for anything that does not fit.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (JSON, *UNSAID):
+        raise _not_json()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_JSON:
+                    raise Problem(413, "too_large", "The request is larger than 64 KiB; send less.")
+    except TimeoutError:
+        raise Problem(408, "timeout", "The request took too long to arrive; send it again.", _CLOSE) from None
+    if body and kind != JSON:
+        raise _not_json()
+    try:
+        return model.model_validate(orjson.loads(body or b"{}"))
+    except orjson.JSONDecodeError:
+        raise Problem(422, "invalid", "The body is not JSON; send one JSON object.") from None
+    except ValidationError as error:
+        where = [{"at": ".".join(str(p) for p in e["loc"]), "problem": e["msg"]} for e in error.errors()]
+        raise Problem(
+            422, "invalid", "The request is not as documented; mend what `errors` names.", errors=where
+        ) from None
+
+
+def _not_json() -> Problem:
+    """A page of any site may send other types without asking first (a simple request of CORS); JSON it may not."""
+    return Problem(415, "unsupported_media_type", f"Send the body as JSON, with the header Content-Type: {JSON}.")
+
+
+def address_of(request: Request, settings: Settings) -> str:
+    """Return the key of the client's address for limits (`services.common.http.addresses.client_key`)."""
+    peer, headers = _peer_of(request, "x-forwarded-for", settings), request.headers
+    return client_key(peer, headers.getlist("x-forwarded-for"), settings.trusted_proxies)
+
+
+def scheme_of(request: Request, settings: Settings) -> str:
+    """`http` or `https`, as the browser sees it."""
+    peer, headers = _peer_of(request, "x-forwarded-proto", settings), request.headers
+    told, proto = headers.getlist("x-forwarded-for"), headers.getlist("x-forwarded-proto")
+    return client_scheme(peer, told, proto, settings.trusted_proxies, request.url.scheme)
+
+
+def _peer_of(request: Request, header: str, settings: Settings) -> str:
+    """Return the peer's address. Count it, and log it once, when it sends this header of a proxy and is not trusted."""
+    peer = request.client.host if request.client else ""
+    if header in request.headers and not settings.is_trusted_proxy(peer):
+        UNTRUSTED.labels(header).inc()
+        if header not in _warned:
+            _warned.add(header)
+            address = parse(peer)
+            log.warning(
+                "untrusted_proxy",
+                header=header,
+                peer=str(address) if address and address.is_private else "a public address",  # that may be a person's
+                advice="If this is your proxy, add it to TRUSTED_PROXIES: until then all its clients share one limit.",
+            )
+    return peer
+
+
+def require_origin(request: Request, origins: frozenset[str], settings: Settings) -> None:
+    """A citizen's request comes from our pages, from a listed origin, or from no page at all.
+
+    Problem 403 `origin_not_allowed`. `origins`: the listed ones.
+    """
+    if is_foreign(request.headers, origins, scheme_of(request, settings)):
+        raise Problem(
+            403,
+            "origin_not_allowed",
+            "The page that sent this is of a site that may not use the chat of this department. Open the chat on the "
+            "department's own site; whoever runs this site can ask to have it listed.",
+        )
+
+
+def require_own_origin(request: Request) -> None:
+    """A request with an agent's cookie must come from our own pages (SameSite alone lets sibling sites through)."""
+    foreign = "origin" in request.headers and not own_origin(request.headers)
+    if foreign or request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Problem(403, "forbidden", "This can only be asked from the agents' own pages.")
+
+
+async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
+    """The session of the agent who asks. Problems: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`."""
+    require_own_origin(request)
+    token = session_token(request.cookies, request.headers.get("host", ""))
+    if token:
+        try:
+            session = await upstream.session(token)
+        except Unavailable as error:
+            raise unavailable() from error
+        if session:
+            return session
+    raise Problem(401, "unauthenticated", "Log in first.")
+
+
+def agent_actor(agent: AgentView) -> Actor:
+    """The agent as transcripts is told who asks."""
+    departments = list(agent.departments)
+    return Actor(party=Party.AGENT.value, id=agent.id, supervisor=agent.supervisor, departments=departments)
+
+
+def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
+    """A citizen shows the token of this chat. Problems: 401 `unauthenticated`, 403 `forbidden`."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    own = keys.chat_of(token.strip()) if scheme.lower() == "bearer" else None
+    if own is None:
+        raise Problem(401, "unauthenticated", "This needs the token of the chat.", {"WWW-Authenticate": "Bearer"})
+    if own != chat_id:
+        raise Problem(403, "forbidden", "This token is for another chat.")
+
+
+def unavailable() -> Problem:
+    return Problem(
+        503, "unavailable", "This cannot be done just now. Try again in a few seconds.", {"Retry-After": "5"}
+    )
+
+
+def passed_on(declined: Declined) -> Problem:
+    """What another service refused, as it said it."""
+    extra = {k: v for k, v in declined.problem.items() if k not in ("type", "title", "status", "code", "detail")}
+    headers = {"Retry-After": declined.retry_after} if declined.retry_after else None
+    return Problem(declined.status, declined.code, str(declined.problem.get("detail", "")), headers, **extra)
+
+
+def limited(retry_after: int) -> None:
+    """Problem 429 `rate_limited` unless the seconds to wait are 0."""
+    if retry_after:
+        raise Problem(
+            429,
+            "rate_limited",
+            f"Too many requests. Try again in {retry_after} seconds.",
+            {"Retry-After": str(retry_after)},
+        )
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What a route's documentation says of its body, for a body that `read_json` reads."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
+
+def problems_of(**codes: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's documentation says of its problems: their codes by status, as `_404="no_such_chat"`."""
+    return {int(status[1:]): {"description": text, "content": {MEDIA_TYPE: {}}} for status, text in codes.items()}

@@ -1,0 +1,137 @@
+"""The open pages that listen to a button: told of each change by one loop, without a task or a timer for each.
+
+A page costs its connection and the task in which the server awaits our answer, and that one only waits until the page
+has gone. Measured: 14 MB for a thousand pages, 33 with a generator, a timer and a task of its own for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from prometheus_client import Gauge
+from starlette.types import Receive, Send
+
+from services.common.http.problems import RAW_HEADERS
+
+SLICE = 100  # pages that are told before whatever else is ready has its turn: 1 to 2 ms
+LISTENERS = Gauge("eloket_gateway_button_listeners", "Open pages that listen to the button")
+STILL_HERE = b": still here\n\n"
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    *RAW_HEADERS,
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class _Page:
+    """One open page: how to write to it, and the event that it was told last."""
+
+    __slots__ = ("behind", "send", "told")
+
+    def __init__(self, send: Send) -> None:
+        self.send, self.told = send, b""
+        self.behind: asyncio.Task[None] | None = None  # while it does not read
+
+
+class Listeners:
+    """The pages that listen to one button. `event` says what they are to be shown now."""
+
+    def __init__(self, event: Callable[[], bytes]) -> None:
+        self._event = event
+        self._pages: set[_Page] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    async def listen(self, receive: Receive, send: Send) -> None:
+        """Answers a page with the present state at once, then with each change, until it goes or the streams end."""
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        if self._ended:
+            await send(_part(b"", last=True))
+            return
+        page = _Page(send)
+        self._pages.add(page)
+        LISTENERS.inc()
+        try:
+            self._show(page)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            self._pages.discard(page)
+            LISTENERS.dec()
+            if page.behind:
+                page.behind.cancel()
+
+    def changed(self) -> None:
+        """There is another event: every page is told, those that came meanwhile too."""
+        if self._pages and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while late := self._late():
+            await self._each(late, self._show)
+
+    def _late(self) -> list[_Page]:
+        event = self._event()
+        return [page for page in self._pages if page.told is not event and not page.behind]
+
+    async def remind(self) -> None:
+        """A comment to each page, so that whatever is between us and it leaves the connection open."""
+        await self._each(list(self._pages), lambda page: page.behind or _written(page.send, STILL_HERE))
+
+    async def end(self) -> None:
+        """The streams end, those that begin later at once."""
+        self._ended = True
+        await self._each(list(self._pages), self._finish)
+
+    async def _each(self, pages: list[_Page], do: Callable[[_Page], object]) -> None:
+        for start in range(0, len(pages), SLICE):
+            for page in pages[start : start + SLICE]:
+                if page in self._pages:  # it may have gone while others had their turn
+                    do(page)
+            await asyncio.sleep(0)
+
+    def _show(self, page: _Page) -> None:
+        event = self._event()
+        if page.told is event or page.behind:
+            return
+        if _written(page.send, event):
+            page.told = event
+        else:
+            page.behind = asyncio.create_task(self._catch_up(page))
+
+    def _finish(self, page: _Page) -> None:
+        if not page.behind:
+            self._pages.discard(page)
+            _written(page.send, b"", last=True)
+
+    async def _catch_up(self, page: _Page) -> None:
+        """Once the page reads again it is told what is true then; until then nothing is kept for it."""
+        await page.send(_part(b""))  # nothing, but it waits until the connection takes more
+        page.behind = None
+        self._show(page)
+        if self._ended:
+            self._finish(page)
+
+
+def _part(body: bytes, last: bool = False) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": not last}
+
+
+def _written(send: Send, body: bytes, last: bool = False) -> bool:
+    """Whether this was written, without waiting for a page that does not read.
+
+    `send` only waits while the connection takes no more. So one step of it shows which it is, and spares a task each.
+    """
+    sending = send(_part(body, last)).__await__()
+    try:
+        next(sending)
+    except StopIteration:
+        return True
+    sending.close()
+    return False

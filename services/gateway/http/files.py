@@ -1,0 +1,232 @@
+"""Attachments and transcripts, streamed through to and from the transcript service in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+from urllib.parse import quote
+
+import aiohttp
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from services.common.config.departments import Departments
+from services.common.config.settings import MIB
+from services.common.events.types import Party, is_id
+from services.common.http.problems import Problem
+from services.common.http.streaming import Streamed
+from services.common.http.tokens import Actor, Keys
+from services.common.internal_api import transcripts as transcripts_api
+from services.common.observability.tracing import begin_trace
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.http.dependencies import (
+    agent_actor,
+    agent_session,
+    limited,
+    passed_on,
+    problems_of,
+    require_chat_token,
+    require_origin,
+    unavailable,
+)
+from services.gateway.http.multipart import FilePart, NotMultipart, file_part
+from services.gateway.http.rate_limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
+from services.gateway.settings import Settings
+from services.gateway.websocket.frames.server import stamp
+
+CHUNK = 64 * 1024
+KEPT_OF_NAME = 200  # characters at each end of a file's name; transcripts keeps 100 in all
+OVERHEAD = 64 * 1024  # of a multipart body beyond its file
+DISCARDED = 4  # times the largest file: read and thrown away so that a client that only writes gets to read the refusal
+DISCARDED_SECONDS = 2.0  # in which; what still comes after the answer is thrown away by the server
+PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have come at
+PACE = 4 * 1024  # bytes a second on average; `services/common/runtime/http_limits.py` bounds the whole time
+PASSED_HEADERS = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Disposition",
+    "X-Content-Type-Options",
+    "Content-Security-Policy",
+    "Cache-Control",
+)
+
+
+def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departments, settings: Settings) -> None:
+    """`/api/chats/{chat_id}/attachments…` and `/api/chats/{chat_id}/transcript`."""
+    uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
+
+    def limit(buckets: Buckets, chat_id: str) -> None:
+        if settings.rate_limits == "on":
+            limited(buckets.retry_after(chat_id, time.monotonic()))
+
+    async def actor_of(request: Request, chat_id: str) -> Actor:
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        if "authorization" in request.headers:
+            require_origin(request, departments.origins(), settings)
+            require_chat_token(request, keys, chat_id)
+            return Actor(party=Party.CITIZEN.value, id=chat_id)
+        session = await agent_session(request, upstream)
+        if not is_id(chat_id):
+            raise Problem(404, "no_such_chat", "There is no such chat.")
+        return agent_actor(session.agent)
+
+    @app.post("/api/chats/{chat_id}/attachments", status_code=201)
+    async def upload(request: Request, chat_id: str) -> Response:
+        """Takes one file (multipart, field `file`), to be posted as a message by its id."""
+        actor = await actor_of(request, chat_id)
+        limit(uploads, chat_id)
+        declared = int(request.headers.get("content-length", "0") or 0)
+        body = paced(request.stream())
+        try:
+            if declared > settings.attachment_bytes + OVERHEAD:
+                raise _too_large(settings)
+            part = await file_part(request.headers.get("content-type", ""), body)
+            return await _store(upstream, chat_id, actor, part, settings)
+        except NotMultipart as error:
+            raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
+        finally:
+            await _discard(body, DISCARDED * settings.attachment_bytes)
+
+    @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
+    async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
+        """The bytes of an attachment."""
+        actor = await actor_of(request, chat_id)
+        limit(downloads, chat_id)
+        if not is_id(attachment_id.lower()):
+            raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
+        return await _pass(upstream, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
+
+    @app.get("/api/chats/{chat_id}/transcript")
+    async def transcript(
+        request: Request, chat_id: str, format: Annotated[str, Query()] = "txt", lang: Annotated[str, Query()] = ""
+    ) -> Response:
+        """The conversation as a download: txt, html, pdf or json, complete up to now.
+
+        To agents and supervisors it speaks in their language: `lang`, else `Accept-Language`.
+        """
+        actor = await actor_of(request, chat_id)
+        limit(downloads, chat_id)
+        path = f"/chats/{chat_id}/transcript?format={quote(format[:20], safe='')}"
+        if actor.party == Party.AGENT.value:
+            languages = request.headers.get("accept-language", "")[:200]
+            path += f"&lang={quote(lang[:20], safe='')}&languages={quote(languages, safe='')}"
+        return await _pass(upstream, path, actor)
+
+    @app.get(
+        "/api/chats/{chat_id}/notes",
+        responses=problems_of(
+            _401="unauthenticated", _403="forbidden", _404="no_such_chat", _429="rate_limited", _503="unavailable"
+        ),
+    )
+    async def notes(request: Request, chat_id: str) -> Response:
+        """The internal notes of a chat, during it and after it, for agents who may read its transcript."""
+        actor = await actor_of(request, chat_id)
+        if actor.party != Party.AGENT.value:
+            raise Problem(403, "forbidden", "Internal notes are for agents.")
+        limit(downloads, chat_id)
+        try:
+            response = await upstream.stream("GET", f"/chats/{chat_id}/notes", actor)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        async with response:
+            found = transcripts_api.Notes.model_validate_json(await response.read())
+        shown = [{**n.model_dump(exclude={"chat_id", "at"}), "at": stamp(n.at)} for n in found.notes]
+        return JSONResponse({"notes": shown}, headers={"Cache-Control": "no-store"})
+
+
+def _too_large(settings: Settings) -> Problem:
+    most = settings.attachment_bytes
+    return Problem(
+        413,
+        "too_large",
+        f"The file is larger than {most / MIB:g} MiB. Send a smaller one, or send it in parts.",
+        limit_bytes=most,
+        limit_files=settings.attachment_count,
+        limit_total_bytes=settings.attachment_total,
+    )
+
+
+async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks. Problem 408 `too_slow` when they come too slowly; only waiting for the client counts."""
+    came, waited = 0, 0.0
+    while True:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(PACE_SECONDS):
+                chunk = await anext(body)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise _too_slow() from None
+        waited += time.monotonic() - began
+        came += len(chunk)
+        if waited > PACE_SECONDS and came < waited * PACE:
+            raise _too_slow()
+        yield chunk
+
+
+def _too_slow() -> Problem:
+    return Problem(408, "too_slow", "The file came too slowly. Try again over a better connection.")
+
+
+async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart, settings: Settings) -> Response:
+    sent = 0
+    broken: Exception | None = None
+
+    async def bytes_of() -> AsyncIterator[bytes]:
+        nonlocal sent, broken
+        try:
+            async for chunk in part.chunks:
+                sent += len(chunk)
+                if sent > settings.attachment_bytes:
+                    raise _too_large(settings)
+                yield chunk
+        except (NotMultipart, Problem) as error:
+            broken = error
+            raise
+
+    headers = {"X-File-Name": quote(_short(part.name), safe=""), "Content-Type": "application/octet-stream"}
+    try:
+        response = await upstream.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
+    except Unavailable as error:
+        raise broken or unavailable() from error
+    except Declined as declined:
+        raise passed_on(declined) from declined
+    async with response:
+        return Response(await response.read(), 201, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _short(name: str) -> str:
+    """A file's name without its middle where it is longer than transcripts keeps anyway, so that a header holds it."""
+    return name if len(name) <= 2 * KEPT_OF_NAME else name[:KEPT_OF_NAME] + name[-KEPT_OF_NAME:]
+
+
+async def _pass(upstream: Upstream, path: str, actor: Actor) -> Response:
+    try:
+        response = await upstream.stream("GET", path, actor)
+    except Unavailable as error:
+        raise unavailable() from error
+    except Declined as declined:
+        raise passed_on(declined) from declined
+    headers = {name: response.headers[name] for name in PASSED_HEADERS if name in response.headers}
+    return Streamed(_chunks(response), response.status, headers, response.close)
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async for chunk in response.content.iter_chunked(CHUNK):
+        yield chunk
+
+
+async def _discard(body: AsyncIterator[bytes], left: int) -> None:
+    try:
+        async with asyncio.timeout(DISCARDED_SECONDS):
+            async for chunk in body:
+                left -= len(chunk)
+                if left < 0:
+                    return
+    except Exception:  # the browser has gone, or the stream was read to its end
+        return

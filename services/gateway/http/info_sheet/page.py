@@ -1,0 +1,221 @@
+"""The info sheet of a department, an HTML page: why the button is blue and until when, hours, other ways. RULES."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from html import escape
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, get_day_names
+
+from services.common.config.departments import LOCALES, Calendar, Contact, Department, Span, parse_hours
+from services.gateway.http.info_sheet.texts import BABEL, DAY, OWN_NAMES, WORDS
+
+ZONE = ZoneInfo("Europe/Brussels")  # of which the words have a name of their own
+REASONS = ("available", "closed", "busy", "no_agents", "unknown")
+
+
+def render(
+    department: Department,
+    button: Mapping[str, Any],
+    locale: str,
+    now: datetime,
+    *,
+    office_hours: str = "Mon-Fri 09:00-17:00",
+    holidays: bool = True,
+    zone: ZoneInfo = ZONE,
+    calendar: Calendar = Calendar(),  # noqa: B008 - it is frozen
+) -> str:
+    """The whole page; nothing of the configuration gets into it as markup, and it needs no inline script or style.
+
+    `button` is the answer of `GET /api/button`; `now` is aware; a locale that we do not have reads Dutch.
+    `office_hours` are those of a department that names none; `holidays`: whether public holidays close the chat;
+    `zone`: the time zone of all hours; `calendar`: that of all departments.
+    """
+    locale = locale if locale in LOCALES else "nl"
+    words = WORDS[locale]
+    name, title = escape(department.names.in_(locale)), escape(words["title"])
+    hours = department.hours or office_hours
+    return f"""<!doctype html>
+<html lang="{locale}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}: {name}</title>
+<link rel="icon" type="image/svg+xml" href="/static/agent/icon.svg">
+<link rel="stylesheet" href="/static/infofiche/infofiche.css">
+<script type="module" src="/static/infofiche/live.js"></script>
+</head>
+<body>
+<header>
+{_languages(department, locale)}
+<p class="kind">{title}</p>
+<h1>{name}</h1>
+</header>
+<main>
+{_state(department, button, locale, now.astimezone(zone))}
+{_opening(department, hours, locale, now.astimezone(zone), holidays, calendar)}
+{_contacts(department, locale)}
+</main>
+</body>
+</html>
+"""
+
+
+def _languages(department: Department, locale: str) -> str:
+    def link(one: str) -> str:
+        current = ' aria-current="true"' if one == locale else ""
+        address = escape(f"/infofiche/{department.id}?lang={one}")
+        return f'<li><a href="{address}" lang="{one}" hreflang="{one}"{current}>{OWN_NAMES[one]}</a></li>'
+
+    return f'<nav aria-label="{escape(WORDS[locale]["languages"])}"><ul>{"".join(map(link, LOCALES))}</ul></nav>'
+
+
+def _state(department: Department, button: Mapping[str, Any], locale: str, now: datetime) -> str:
+    words = WORDS[locale]
+    reason = button.get("reason") if button.get("reason") in REASONS else "unknown"
+    colour = "green" if button.get("colour") == "green" and reason == "available" else "blue"
+    reason = "unknown" if colour == "blue" and reason == "available" else reason
+    lines = [words[str(reason)]]
+    opens = _moment(button.get("opens_at"))
+    if reason == "closed" and opens:
+        lines.append(words["opens"].format(when=when(opens, locale, now)))
+    return f"""<section aria-labelledby="state-title">
+<h2 id="state-title">{escape(words["state_title"])}</h2>
+<div id="state" role="status" data-department="{escape(department.id)}" data-colour="{colour}" data-reason="{reason}" \
+data-revision="{escape(str(button.get("revision", 0)))}">
+<p class="colour"><span class="sign" aria-hidden="true"></span><strong>{escape(words[colour])}</strong></p>
+<p>{" ".join(escape(line) for line in lines)}</p>
+</div>
+<p id="as-of" class="small">{escape(words["as_of"].format(time=f"{now:%H:%M}"))}</p>
+<p id="not-live" class="small" role="status" hidden>{escape(words["not_live"])}</p>
+</section>"""
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, datetime) and value.tzinfo else None
+
+
+def when(moment: datetime, locale: str, now: datetime) -> str:
+    """`vandaag om 13:00`, `morgen om 09:00`, `op maandag 23 november om 09:00`: in the time zone of `now`."""
+    words, local = WORDS[locale], moment.astimezone(now.tzinfo)
+    days = (local.date() - now.date()).days
+    clock = f"{local:%H:%M}"
+    if days in (0, 1):
+        return words["today" if days == 0 else "tomorrow"].format(time=clock)
+    return words["on_day"].format(day=format_date(local.date(), DAY[locale], locale=BABEL[locale]), time=clock)
+
+
+def _opening(department: Department, hours: str, locale: str, now: datetime, holidays: bool, calendar: Calendar) -> str:
+    words = WORDS[locale]
+    today, always = now.date(), parse_hours(hours) is None
+    zone = words["zone"] if now.tzinfo == ZONE else words["other_zone"].format(zone=now.tzinfo)
+    note = f"<p>{escape(words['holidays'])}</p>" if holidays and not always else ""
+    coming = [] if always else list(_coming(department, calendar, today))
+    closed = [day for day, spans in coming if not spans]
+    changed = {day: spans for day, spans in coming if spans}
+    return f"""<section aria-labelledby="hours-title">
+<h2 id="hours-title">{escape(words["hours_title"])}</h2>
+{_week(hours, locale, today)}
+{note}
+{_closing_days(closed, locale)}
+{_changed_hours(changed, locale)}
+<p class="small">{escape(zone)}</p>
+</section>"""
+
+
+def _week(hours: str, locale: str, today: date) -> str:
+    words, week = WORDS[locale], parse_hours(hours)
+    if week is None:
+        return f"<p>{escape(words['always'])}</p>"
+    names = get_day_names("wide", locale=BABEL[locale])
+    rows = "".join(
+        f'<tr class="{"today" if day == today.weekday() else "day"}"><th scope="row">{escape(names[day])}</th>'
+        f"<td>{escape(spans_in_words(spans, locale))}</td></tr>"
+        for day, spans in enumerate(week)
+    )
+    head = f'<tr><th scope="col">{escape(words["day"])}</th><th scope="col">{escape(words["hours"])}</th></tr>'
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def spans_in_words(spans: tuple[Span, ...], locale: str) -> str:
+    """`09:00 – 12:00 en 13:00 – 17:00`, or the word for closed."""
+    if not spans:
+        return WORDS[locale]["shut"]
+    parts = [f"{s.opens:%H:%M} – {'24:00' if s.closes == time(0) else f'{s.closes:%H:%M}'}" for s in spans]
+    return f" {WORDS[locale]['and']} ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def _closing_days(days: list[date], locale: str) -> str:
+    if not days:
+        return ""
+    items = "".join(f"<li>{escape(format_date(day, f'{DAY[locale]} y', locale=BABEL[locale]))}</li>" for day in days)
+    return f"<p>{escape(WORDS[locale]['closed_on'])}</p><ul>{items}</ul>"
+
+
+def _coming(department: Department, calendar: Calendar, today: date) -> Iterator[tuple[date, tuple[Span, ...]]]:
+    """The days of the year to come that a calendar names, and dates beyond it, with their hours, in order."""
+    days = {today + timedelta(days=n) for n in range(366)} | {d for d in department.closed_on if d >= today}
+    for day in sorted(days):
+        own = department.calendar.told(day, department.closed_on)
+        spans = calendar.told(day) if own is None else own
+        if spans is not None:
+            yield day, spans
+
+
+def _changed_hours(days: Mapping[date, tuple[Span, ...]], locale: str) -> str:
+    if not days:
+        return ""
+    items = "".join(
+        f"<li>{escape(format_date(day, f'{DAY[locale]} y', locale=BABEL[locale]))}: "
+        f"{escape(spans_in_words(spans, locale))}</li>"
+        for day, spans in days.items()
+    )
+    return f"<p>{escape(WORDS[locale]['changed_on'])}</p><ul>{items}</ul>"
+
+
+def _contacts(department: Department, locale: str) -> str:
+    if not department.contacts:
+        return ""
+    items = "".join(_contact(contact, locale) for contact in department.contacts)
+    title = escape(WORDS[locale]["contacts_title"])
+    return f'<section aria-labelledby="contacts-title"><h2 id="contacts-title">{title}</h2><dl>{items}</dl></section>'
+
+
+def _contact(contact: Contact, locale: str) -> str:
+    value, address = escape(contact.value), contact_address(contact)
+    shown = f'<a href="{escape(address)}" rel="noopener">{value}</a>' if address else value
+    note = f'<span class="note">{escape(contact.note.in_(locale))}</span>' if contact.note else ""
+    return f"<div><dt>{escape(WORDS[locale][contact.kind])}</dt><dd>{shown}{note}</dd></div>"
+
+
+def contact_address(contact: Contact) -> str | None:
+    """Where a press on this contact leads; None when it is words only. A page is http or https, nothing else."""
+    if contact.kind == "phone":
+        digits = re.sub(r"[^\d+]", "", contact.value)
+        return f"tel:{digits}" if digits else None
+    if contact.kind == "email":
+        return f"mailto:{contact.value}" if re.fullmatch(r"[^\s@?&]+@[^\s@?&]+", contact.value) else None
+    if contact.kind == "web":
+        parts = urlsplit(contact.value)
+        return contact.value if parts.scheme in ("http", "https") and parts.netloc else None
+    return None
+
+
+def contact_ways(department: Department) -> list[dict[str, str]]:
+    """The department's contact ways without their notes, as `GET /api/button` tells them: `kind`, `value`, `href`."""
+    ways = []
+    for contact in department.contacts:
+        address = contact_address(contact)
+        ways.append({"kind": contact.kind, "value": contact.value, **({"href": address} if address else {})})
+    return ways

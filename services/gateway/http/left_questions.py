@@ -1,0 +1,234 @@
+"""A question that a citizen leaves because no agent comes, and the agents' list of such questions."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, TypeVar
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.common.clock import utcnow
+from services.common.config.departments import Departments
+from services.common.events.chats import CloseRequested
+from services.common.events.messages import MessagePosted
+from services.common.events.types import ChatStatus, CloseReason, Party, Record, Sender, derived_id, is_id
+from services.common.http.problems import Problem
+from services.common.http.tokens import Keys
+from services.common.internal_api import transcripts as transcripts_api
+from services.common.internal_api.routing import ChatView
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.observability.tracing import begin_trace
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.http.dependencies import (
+    agent_session,
+    body_of,
+    limited,
+    passed_on,
+    problems_of,
+    read_json,
+    require_chat_token,
+    require_origin,
+    unavailable,
+)
+from services.gateway.http.rate_limits import QUESTIONS_PER_CHAT, Buckets
+from services.gateway.settings import Settings
+from services.gateway.websocket.frames.server import stamp
+
+R = TypeVar("R", bound=Record)
+log = structlog.get_logger()
+
+
+def _words(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text.strip()
+
+
+class LeaveQuestion(BaseModel):
+    """The question, and how to reach the citizen: an e-mail address or a phone number."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    contact: Annotated[str, Field(max_length=200), AfterValidator(_words)]
+    text: Annotated[str, Field(max_length=4_000), AfterValidator(_words)]
+
+
+class Questions:
+    """Leaves questions with transcripts and ends the chats that they were left in."""
+
+    def __init__(self, publisher: Publisher, upstream: Upstream) -> None:
+        self._publisher, self._upstream = publisher, upstream
+
+    async def leave(self, chat_id: str, given: LeaveQuestion) -> None:
+        """The question is kept and the chat ends; left twice it is one, the first.
+
+        Problems: 404 `no_such_chat`, 409 `not_waiting`, 503 `unavailable`: then it may be left again.
+        """
+        try:
+            view = (await self._upstream.chats([chat_id])).get(chat_id)
+            if view is None:
+                raise Problem(404, "no_such_chat", "There is no such chat.")
+            if not _nobody_came(view):
+                raise Problem(409, "not_waiting", "An agent has this chat, or it has ended; ask the question there.")
+            await self._upstream.ask("transcripts", transcripts_api.QUESTION_LEAVE, _left(view, given), Record)
+            if view.state is ChatStatus.WAITING:
+                await self._end(view, given.text)
+        except (Unavailable, Unconfirmed) as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        log.info("question_left", department=view.department)
+
+    async def _end(self, view: ChatView, text: str) -> None:
+        if text != (view.question or "").strip():  # that stands in the chat already
+            said = MessagePosted(
+                chat_id=view.chat_id,
+                id=derived_id(view.chat_id, "left question"),
+                sender=Sender(party=Party.CITIZEN, id="citizen", name=view.name),
+                text=text,
+            )
+            await self._publisher.publish(said)
+        await self._publisher.publish(CloseRequested(chat_id=view.chat_id, by=CloseReason.CITIZEN))
+
+
+def _nobody_came(view: ChatView) -> bool:
+    """Waiting, or ended while it waited: a question that was left already ends the chat too, and may be repeated."""
+    if view.state is not ChatStatus.CLOSED:
+        return view.state is ChatStatus.WAITING
+    return view.agent_id is None and view.reason in (CloseReason.NO_AGENT, CloseReason.CITIZEN)
+
+
+def _left(view: ChatView, given: LeaveQuestion) -> transcripts_api.LeftQuestion:
+    return transcripts_api.LeftQuestion(
+        chat_id=view.chat_id,
+        department=view.department,
+        locale=view.locale,
+        name=view.name,
+        contact=given.contact,
+        text=given.text,
+        at=utcnow(),
+    )
+
+
+def install(
+    app: FastAPI,
+    questions: Questions,
+    upstream: Upstream,
+    keys: Keys,
+    departments: Departments,
+    settings: Settings,
+) -> None:
+    """`POST /api/chats/{chat_id}/question` for citizens, `/api/questions…` for agents."""
+    buckets = Buckets(QUESTIONS_PER_CHAT)
+
+    @app.post(
+        "/api/chats/{chat_id}/question",
+        status_code=201,
+        openapi_extra=body_of(LeaveQuestion),
+        responses=problems_of(
+            _401="unauthenticated",
+            _403="forbidden, origin_not_allowed",
+            _404="no_such_chat",
+            _408="timeout",
+            _409="not_waiting",
+            _413="too_large",
+            _415="unsupported_media_type",
+            _422="invalid",
+            _429="rate_limited",
+            _503="unavailable",
+        ),
+    )
+    async def leave(request: Request, chat_id: str) -> Response:
+        """Leaves a question in a chat that waits, or that ended because no agent came. The chat ends."""
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        require_origin(request, departments.origins(), settings)
+        require_chat_token(request, keys, chat_id)
+        if settings.rate_limits == "on":
+            limited(buckets.retry_after(chat_id, time.monotonic()))
+        await questions.leave(chat_id, await read_json(request, LeaveQuestion))
+        return JSONResponse({"chat_id": chat_id}, 201, {"Cache-Control": "no-store"})
+
+    @app.get("/api/questions", responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
+    async def listed(request: Request) -> Response:
+        """The questions that were left in the agent's departments and nobody has dealt with, the oldest first."""
+        agent = (await agent_session(request, upstream)).agent
+        query = transcripts_api.QuestionsQuery(departments=agent.departments)
+        try:
+            found = await upstream.ask("transcripts", transcripts_api.QUESTIONS, query, transcripts_api.Questions)
+        except (Unavailable, Declined) as error:
+            raise unavailable() from error
+        return JSONResponse({"questions": [_shown(q) for q in found.questions]}, headers={"Cache-Control": "no-store"})
+
+    @app.post(
+        "/api/questions/{chat_id}/done",
+        status_code=204,
+        responses=problems_of(
+            _401="unauthenticated", _403="forbidden", _404="no_such_question", _409="claimed", _503="unavailable"
+        ),
+    )
+    async def done(request: Request, chat_id: str) -> Response:
+        """The agent has dealt with this question."""
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        agent = (await agent_session(request, upstream)).agent
+        if not is_id(chat_id):
+            raise Problem(404, "no_such_question", "There is no such question.")
+        said = transcripts_api.QuestionDone(chat_id=chat_id, agent_id=agent.id, departments=agent.departments)
+        try:
+            await upstream.ask("transcripts", transcripts_api.QUESTION_DONE, said, Record)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+        return Response(status_code=204)
+
+    claim_problems = problems_of(
+        _401="unauthenticated",
+        _403="not_yours",
+        _404="no_such_question",
+        _409="claimed",
+        _429="rate_limited",
+        _503="unavailable",
+    )
+
+    async def ask_claim(request: Request, chat_id: str, path: str, answer: type[R], any_agent: bool) -> R:
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        agent = (await agent_session(request, upstream)).agent
+        if not is_id(chat_id):
+            raise Problem(404, "no_such_question", "There is no such question.")
+        wish = transcripts_api.QuestionClaim(
+            chat_id=chat_id,
+            agent_id=agent.id,
+            agent_name=agent.name,
+            departments=agent.departments,
+            any_agent=any_agent and agent.supervisor,
+        )
+        try:
+            return await upstream.ask("transcripts", path, wish, answer)
+        except Unavailable as error:
+            raise unavailable() from error
+        except Declined as declined:
+            raise passed_on(declined) from declined
+
+    @app.post("/api/questions/{chat_id}/claim", responses=claim_problems)
+    async def claim(request: Request, chat_id: str) -> Response:
+        """The agent deals with this question from here on, and may read its conversation. Of several one gets it."""
+        found = await ask_claim(
+            request, chat_id, transcripts_api.QUESTION_CLAIM, transcripts_api.LeftQuestion, any_agent=False
+        )
+        return JSONResponse(_shown(found), headers={"Cache-Control": "no-store"})
+
+    @app.delete("/api/questions/{chat_id}/claim", status_code=204, responses=claim_problems)
+    async def unclaim(request: Request, chat_id: str) -> Response:
+        """The agent gives the question back to their colleagues; a supervisor does it for anybody of the department."""
+        await ask_claim(request, chat_id, transcripts_api.QUESTION_UNCLAIM, Record, any_agent=True)
+        return Response(status_code=204)
+
+
+def _shown(question: transcripts_api.LeftQuestion) -> dict[str, Any]:
+    claimed = question.claimed
+    by = {**claimed.model_dump(mode="json"), "at": stamp(claimed.at)} if claimed else None
+    return {**question.model_dump(mode="json"), "at": stamp(question.at), "claimed": by}

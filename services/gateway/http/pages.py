@@ -1,0 +1,134 @@
+"""Pages and static files: kept in memory, compressed once, with ETags and a strict Content-Security-Policy."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import orjson
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response
+
+from services.common.clock import utcnow
+from services.common.config.departments import LOCALES, Department, Departments
+from services.common.http.problems import Problem
+from services.gateway.button_state import Buttons
+from services.gateway.http.info_sheet import page as info_sheet_page
+from services.gateway.settings import Settings
+
+WEB = Path(__file__).parents[1] / "web"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".wav": "audio/wav",
+    ".json": "application/json",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "media-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it is served; `packed` is its gzip form where that is smaller."""
+
+    body: bytes
+    packed: bytes | None
+    etag: str
+    media_type: str
+
+    @classmethod
+    def read(cls, path: Path) -> File:
+        body = path.read_bytes()
+        packed = gzip.compress(body, 9, mtime=0)
+        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        return cls(body, packed if len(packed) < len(body) else None, etag, TYPES[path.suffix])
+
+    def answer(self, request: Request) -> Response:
+        headers = {"ETag": self.etag, "Cache-Control": "public, max-age=60", "Vary": "Accept-Encoding", **PAGE_HEADERS}
+        if self.media_type.startswith("text/html"):
+            headers["Cache-Control"] = "no-cache"
+        if self.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        if self.packed and "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(self.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
+        return Response(self.body, headers=headers, media_type=self.media_type)
+
+
+def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
+    """`/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
+    files = {str(p.relative_to(WEB)): File.read(p) for p in sorted(WEB.rglob("*")) if p.suffix in TYPES}
+
+    def serve(path: str, name: str) -> None:
+        @app.get(path, include_in_schema=False)
+        async def page(request: Request) -> Response:
+            return files[name].answer(request)
+
+    serve("/", "demo/index.html")
+    serve("/agent", "agent/index.html")
+    serve("/widget.js", "loket-chat/widget.js")
+
+    @app.get("/static/{name:path}", include_in_schema=False)
+    async def static(request: Request, name: str) -> Response:
+        if name not in files:
+            raise Problem(404, "not_found", "There is no such file.")
+        return files[name].answer(request)
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def favicon(request: Request) -> Response:
+        return files["agent/icon.svg"].answer(request)
+
+    @app.get("/infofiche/{department}", include_in_schema=False)
+    async def info_sheet(request: Request, department: str, lang: Annotated[str | None, Query()] = None) -> Response:
+        found = departments.get(department)
+        if found is None:
+            raise Problem(404, "unknown_department", "There is no such department.")
+        locale = lang if lang in LOCALES else preferred(request.headers.get("accept-language", ""))
+        state = orjson.loads(buttons.of[found.id].shown.body)
+        page = info_sheet_page.render(
+            found,
+            state,
+            locale,
+            utcnow(),
+            office_hours=settings.office_hours,
+            holidays=_has_holidays(found, departments, settings.holidays),
+            calendar=departments.calendar,
+            zone=ZoneInfo(settings.timezone),
+        )
+        headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
+        return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def _has_holidays(department: Department, departments: Departments, usual: str) -> bool:
+    """Whether public holidays are closing days of this department."""
+    told = (department.calendar.holidays, departments.calendar.holidays, usual)
+    return next(code for code in told if code is not None).strip().lower() not in ("", "none")
+
+
+def preferred(accept_language: str) -> str:
+    """The first of our languages in an `Accept-Language` header, by its weights (RFC 9110 §12.5.4); Dutch when none."""
+    weighed: list[tuple[float, str]] = []
+    for part in accept_language.split(","):
+        tag, _, weight = "".join(part.split()).partition(";q=")
+        try:
+            weighed.append((float(weight or 1), tag.split("-")[0].lower()))
+        except ValueError:
+            continue
+    ranked = sorted((w for w in weighed if w[0] > 0), key=lambda w: -w[0])
+    return next((tag for _, tag in ranked if tag in LOCALES), "nl")

@@ -1,0 +1,336 @@
+"""A press on the green button: one chat for one press, however often it is repeated, with a place held for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import structlog
+from prometheus_client import Counter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from structlog.contextvars import bind_contextvars
+
+from services.common.clock import utcnow
+from services.common.config.departments import LOCALES, Department, Departments
+from services.common.events.chats import ChatOpened
+from services.common.events.types import ButtonReason, Form, Hold
+from services.common.http.problems import Problem
+from services.common.http.tokens import Keys
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api import routing as routing_api
+from services.common.internal_api.routing import prefix_of
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.gateway.background_tasks import Tasks
+from services.gateway.button_state import Buttons
+from services.gateway.chats.event_queue import EventQueue
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+
+log = structlog.get_logger()
+REPEAT_WITHIN = timedelta(minutes=10)
+MOST_REMEMBERED = 10_000
+HOLD_LIMIT = 2.0  # seconds in which presence may say who takes the chat
+PRESSES = Counter("eloket_gateway_presses_total", "Presses on the button", ["department", "outcome"])
+
+
+def _clean(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    return text
+
+
+def _web_address(value: str) -> str:
+    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc:
+        raise ValueError("must be an http or https address")
+    return value
+
+
+Line = Annotated[str, Field(max_length=200), AfterValidator(_clean)]
+
+
+class FormMembers(BaseModel):
+    """The online form that the citizen has open."""
+
+    model_config = ConfigDict(extra="ignore")
+    id: Line | None = None
+    title: Annotated[str, Field(max_length=500), AfterValidator(_clean)] | None = None
+    url: Annotated[str, Field(max_length=2_000), AfterValidator(_clean), AfterValidator(_web_address)] | None = None
+
+
+class StartChat(BaseModel):
+    """What a citizen may tell when he starts a chat: all of it is optional."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    department: str | None = None
+    locale: str | None = None
+    name: Line | None = None
+    browser: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")] | None = None
+    question: Annotated[str, Field(max_length=4_000), AfterValidator(_clean)] | None = None
+    form: FormMembers | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a press comes from: the key of its address, and its `Origin` ("" without one)."""
+
+    address: str
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Started:
+    chat_id: str
+    token: str
+
+    def body(self) -> dict[str, Any]:
+        return {"chat_id": self.chat_id, "token": self.token, "websocket": "/ws/citizen"}
+
+
+class Starting:
+    """Starts chats. An `Idempotency-Key` is remembered here and, everywhere, by the chat id derived from it.
+
+    The first half of that id comes from the key and the address, the second also from the body and the `Origin`. So
+    every replica finds the chats of a key by the first half, and sees by the second whether it is the same request.
+
+    An agent's place is held before the chat is opened, so that nobody gets a chat that nobody takes.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        upstream: Upstream,
+        live: EventQueue,
+        tasks: Tasks,
+        buttons: Buttons,
+        departments: Departments,
+        keys: Keys,
+    ) -> None:
+        self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
+        self._live, self._tasks = live, tasks
+        self._departments, self._keys = departments, keys
+        self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, and when it was started
+        self._under_way: dict[str, tuple[str, asyncio.Task[Started]]] = {}  # by the prefix of the first attempt
+
+    async def start(self, wanted: StartChat, key: str | None, source: Source) -> Started:
+        """The chat of this press.
+
+        Problems: 404 `unknown_department`, 409 `button_blue`, 422 `invalid` for a key that came with another request,
+        503 `unavailable`.
+        """
+        department = self._departments.get(wanted.department)
+        if department is None:
+            raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
+        if key is None:
+            chat_id = str(uuid4())
+            await self._refuse(department, None if self._blue(department) else self._admission(chat_id, wanted, source))
+            return await self._start(department, wanted, chat_id)
+        chat_id = self._derive(key, wanted, source, 0)
+        prefix = prefix_of(chat_id)
+        if prefix not in self._under_way:
+            task = asyncio.create_task(self._start_once(department, wanted, key, source))
+            self._under_way[prefix] = (chat_id, task)
+            task.add_done_callback(lambda task: self._ended(prefix, task))
+        else:
+            first, task = self._under_way[prefix]
+            if first != chat_id:
+                raise _other_request()
+            PRESSES.labels(department.id, "repeated").inc()
+        return await asyncio.shield(task)
+
+    def _ended(self, prefix: str, task: asyncio.Task[Started]) -> None:
+        del self._under_way[prefix]
+        if not task.cancelled():
+            task.exception()  # whoever waited for it was told
+
+    async def _start_once(self, department: Department, wanted: StartChat, key: str, source: Source) -> Started:
+        first = self._derive(key, wanted, source, 0)
+        green = self._blue(department) is None
+        asked = asyncio.create_task(self._admission(first, wanted, source)) if green else None
+        try:
+            chat_id, known = await self._chat_of(key, wanted, source)
+        finally:
+            if asked:
+                await asyncio.wait((asked,))
+        if not known:
+            await self._refuse(department, asked if chat_id == first else self._admission(chat_id, wanted, source))
+            return await self._start(department, wanted, chat_id, keyed=True)
+        PRESSES.labels(department.id, "repeated").inc()
+        return Started(chat_id, self._keys.chat_token(chat_id))
+
+    async def _refuse(self, department: Department, asked: Awaitable[Problem | None] | None) -> None:
+        """Raises what this answers, if it is a problem. A blue button asks nothing."""
+        if asked and (problem := await asked):
+            PRESSES.labels(department.id, "refused").inc()
+            raise problem
+
+    async def _admission(self, chat_id: str, wanted: StartChat, source: Source) -> Problem | None:
+        """Why routing does not let this citizen start a chat: 403 `blocked`, 429 `rate_limited`; None: it may start.
+
+        When routing cannot say it the chat is opened all the same.
+        """
+        wish = routing_api.AdmitQuery(
+            chat_id=chat_id,
+            address=self._digest("address", source.address),
+            browser=self._digest("browser", wanted.browser),
+        )
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                answer = await self._upstream.ask("routing", routing_api.ADMIT, wish, routing_api.Admitted)
+        except (Unavailable, Declined, TimeoutError) as error:
+            log.warning("admission_not_asked", error=type(error).__name__)
+            return None
+        if answer.blocked_for:
+            text = "No chat can be started from here for some time. The info sheet tells other ways to reach us."
+            return Problem(403, "blocked", text, {"Retry-After": str(answer.blocked_for)})
+        if answer.full_for:
+            text = "Too many chats from your network are open. End one that you do not need, or try again later."
+            return Problem(429, "rate_limited", text, {"Retry-After": str(answer.full_for)})
+        return None
+
+    def _digest(self, purpose: str, text: str | None) -> str | None:
+        return self._keys.digest(purpose, text).hex()[:32] if text else None
+
+    async def _start(self, department: Department, wanted: StartChat, chat_id: str, keyed: bool = False) -> Started:
+        bind_contextvars(chat_id=chat_id)
+        locale = wanted.locale if wanted.locale in LOCALES else "nl"
+        question = presence_api.HoldQuery(chat_id=chat_id, department=department.id, locale=locale)
+        blue = self._blue(department)
+        if blue is None:
+            self._tasks.start(self._expect(chat_id))
+        hold, outcome = await self._held(question, blue, keyed)
+        await self._open(chat_id, department, wanted, locale, hold)
+        self._remember(chat_id)
+        PRESSES.labels(department.id, outcome).inc()
+        return Started(chat_id, self._keys.chat_token(chat_id))
+
+    async def _held(
+        self, question: presence_api.HoldQuery, blue: Problem | None, keyed: bool
+    ) -> tuple[Hold | None, str]:
+        """The agent who keeps a place, if any, and how the press went. Raises the problem when nobody will take it.
+
+        When presence cannot say it the chat is opened all the same: then it waits until a place is claimed for it.
+        While the button is blue only a press with a key may go on, and only with what it has already: another gateway
+        may have died with it in hand, and the place that makes the button blue may be its own.
+        """
+        if blue and not (keyed and blue.code == "button_blue"):
+            PRESSES.labels(question.department, "blue").inc()
+            raise blue
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                asked = question.model_copy(update={"again": blue is not None})
+                held = await self._upstream.ask("presence", presence_api.HOLD, asked, presence_api.Held)
+        except (Unavailable, Declined, TimeoutError) as error:
+            log.warning("slot_not_reserved", error=type(error).__name__, department=question.department)
+            if blue:
+                raise blue from error
+            return None, "unheld"
+        if held.hold or held.may_wait:
+            return held.hold, "started" if held.hold else "waiting"
+        PRESSES.labels(question.department, "blue" if blue else "late").inc()
+        reason = ButtonReason.BUSY if held.reason is ButtonReason.AVAILABLE else held.reason
+        raise blue or _blue(question.department, reason.value)
+
+    async def _expect(self, chat_id: str) -> None:
+        """Binds the chat here while presence is asked: the citizen, soon to be here, need not wait for it.
+
+        Nobody uses the binding yet, so it goes by itself, 30 s later, unless he comes.
+        """
+        with contextlib.suppress(Unavailable):
+            await self._live.follow(chat_id)
+            self._live.unfollow(chat_id)
+
+    def _blue(self, department: Department) -> Problem | None:
+        """Why nobody can start a chat now; None while the button is green."""
+        shown = self._buttons.of[department.id].shown
+        if shown.green:
+            return None
+        return _blue(department.id, shown.reason) if self._publisher.up else _not_now()
+
+    async def _open(
+        self, chat_id: str, department: Department, wanted: StartChat, locale: str, hold: Hold | None
+    ) -> None:
+        question = wanted.question if wanted.question and wanted.question.strip() else None
+        form = wanted.form
+        event = ChatOpened(
+            chat_id=chat_id,
+            department=department.id,
+            locale=locale,
+            name=(wanted.name or "").strip() or None,
+            question=question,
+            form=Form(id=form.id, title=form.title, url=form.url) if form else None,
+            opened_at=utcnow(),
+            held=hold,
+        )
+        try:
+            await self._publisher.publish(event)
+        except Unconfirmed as error:
+            log.warning("chat_not_opened", error=str(error))
+            raise _not_now() from error
+        log.info("chat_opened", department=department.id, held=hold is not None)
+
+    async def _chat_of(self, key: str, wanted: StartChat, source: Source) -> tuple[str, bool]:
+        """The chat id for this request, and whether that chat was started already, within the last ten minutes.
+
+        Raises the problem 422 when another request with this key was made within that time.
+        """
+        for attempt in range(100):
+            chat_id = self._derive(key, wanted, source, attempt)
+            recent, at = self._recent.get(prefix_of(chat_id), ("", 0.0))
+            if recent and time.monotonic() - at < REPEAT_WITHIN.total_seconds():
+                if recent != chat_id:
+                    raise _other_request()
+                return chat_id, True
+            try:
+                views, spent = await self._upstream.chats_like(chat_id)
+            except Unavailable:
+                return chat_id, False
+            fresh = [view.chat_id for view in views if utcnow() - view.opened_at < REPEAT_WITHIN]
+            if chat_id in fresh:
+                return chat_id, True
+            if fresh:
+                raise _other_request()
+            if not spent and all(view.chat_id != chat_id for view in views):
+                return chat_id, False
+            # The id is used up: its chat is older, or a place was held for it and it was never opened.
+        return str(uuid4()), False
+
+    def _derive(self, key: str, wanted: StartChat, source: Source, attempt: int) -> str:
+        who = f"{source.address}\n{attempt}\n{key}"
+        of_key = self._keys.digest("idempotency", who)
+        of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{wanted.model_dump_json()}")
+        return str(UUID(bytes=of_key[:8] + of_request[:8], version=4))
+
+    def _remember(self, chat_id: str) -> None:
+        self._recent[prefix_of(chat_id)] = (chat_id, time.monotonic())
+        if len(self._recent) > MOST_REMEMBERED:
+            self._recent.popitem(last=False)
+
+
+def _other_request() -> Problem:
+    return Problem(
+        422,
+        "invalid",
+        "This Idempotency-Key was used for another request a moment ago; send each new request with a new random key.",
+    )
+
+
+def _blue(department: str, reason: str) -> Problem:
+    return Problem(
+        409,
+        "button_blue",
+        "No agent can take a chat now. The info sheet tells the opening hours and other ways to reach us.",
+        infofiche_url=f"/infofiche/{department}",
+        reason=reason,
+    )
+
+
+def _not_now() -> Problem:
+    text = "A chat cannot be started just now. Try again in a few seconds."
+    return Problem(503, "unavailable", text, {"Retry-After": "5"})

@@ -1,0 +1,330 @@
+"""An agent's connection: what its hello is answered with, what its frames do, and chats that come to him."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from services.common.clock import utcnow
+from services.common.events.agents import StateRequested
+from services.common.events.chats import ChatAccepted
+from services.common.events.event import Event
+from services.common.events.messages import ReadShown, TypingShown
+from services.common.events.types import ChatStatus, Entry, Party, Sender
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api.routing import ChatView
+from services.common.internal_api.transcripts import ChatHistory
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.gateway.background_tasks import Tasks
+from services.gateway.chats.event_router import LiveChat
+from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
+from services.gateway.clients.upstream import Declined, Unavailable
+from services.gateway.participants.transfers import Transfers
+from services.gateway.sending.sender import MessageSender, event_of, refuse
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.client import (
+    Accept,
+    Active,
+    End,
+    Extend,
+    Frame,
+    Hello,
+    Post,
+    Read,
+    Refuse,
+    SetState,
+    TransferChat,
+    Typing,
+    WriteNote,
+)
+from services.gateway.websocket.frames.server import Close
+
+log = structlog.get_logger()
+Put = Callable[[bytes], None]  # where frames go: into the answer to a hello, or after it
+
+
+class Agents:
+    """Answers agents' frames. `changed` is called when a connection of an agent comes or goes."""
+
+    def __init__(
+        self,
+        following: Subscriptions,
+        posting: MessageSender,
+        publisher: Publisher,
+        transfers: Transfers,
+        tasks: Tasks,
+        changed: Callable[[], None],
+    ) -> None:
+        self._following, self._posting, self._publisher = following, posting, publisher
+        self._transfers, self._tasks, self._changed = transfers, tasks, changed
+        self._hub, self._upstream = following.hub, following.upstream
+        self._coming: set[tuple[str, str]] = set()
+
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        """The cookie has said who it is."""
+        return connection.agent is not None
+
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        """`welcome` with the open chats, then each chat's messages after the seq given for it, then what is new."""
+        try:
+            await self._answer(connection, hello.chats or {})
+        except _Gone:
+            return
+        except (Unavailable, NoSuchChat) as error:
+            log.warning("hello_not_answered", missing=type(error).__name__)
+            connection.answer(server.error("unavailable"))
+            connection.close(Close.RESTART, "try again")
+
+    async def _answer(self, connection: Connection, after: Any) -> None:
+        agent = connection.agent
+        assert agent is not None
+        if connection.sender is None:
+            await self._following.live.follow(agent.id)
+            if connection.gone:
+                self._following.live.unfollow(agent.id)
+                return
+            connection.sender = Sender(party=Party.AGENT, id=agent.id, name=agent.name)
+            if self._hub.register.join(connection):
+                self._hub.desks[agent.id] = set()
+            self._changed()
+            if connection.token and await self._upstream.session(connection.token) is None:
+                connection.close(Close.UNAUTHENTICATED, "logged out")  # its end was told before it was heard here
+                return
+        for chat_id in connection.followed:  # from here on it hears nothing of its chats but the answer
+            if channel := self._hub.channels.get(chat_id):
+                self._hub.unfollow(connection, channel)
+        async with connection.answering:
+            view = await self._self_view(connection)
+            views = await self._upstream.chats_of_agent(agent.id)
+            for line in connection.lines.values():
+                line.mend()
+            await self._welcome(connection, view, [v.chat_id for v in views], after)
+
+    async def _self_view(self, connection: Connection) -> presence_api.AgentView:
+        assert connection.agent is not None
+        question = presence_api.AgentsQuery(ids=[connection.agent.id])
+        try:
+            answer = await self._upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
+        except Declined as declined:
+            raise Unavailable("presence") from declined
+        return answer.agents[0] if answer.agents else connection.agent
+
+    async def _welcome(
+        self, connection: Connection, agent: presence_api.AgentView, chat_ids: list[str], after: Any
+    ) -> None:
+        channels = {chat_id: await self._open(connection, chat_id) for chat_id in chat_ids}
+        views = await self._upstream.chats(channels)  # once more: from here on it is heard when one goes elsewhere
+        held = [v for v in views.values() if self._hold(connection, channels[v.chat_id], v)]
+        pages: dict[str, ChatHistory] = {}
+        for view in held:
+            channel = channels[view.chat_id]
+            pages[view.chat_id] = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
+        held = [v for v in held if v.chat_id in connection.followed]
+        now = utcnow()
+        chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
+        connection.answer(server.frame("welcome", agent=server.agent(agent), chats=chats, frames=server.ADDED))
+        if newer := self._hub.newer_state(agent.id, agent.v):
+            connection.answer(newer)
+        for view in held:
+            chat_id = view.chat_id
+            await self._show_log(
+                connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0), connection.answer
+            )
+        newest = self._hub.newer_state(agent.id, agent.v)
+        if newest and newest != newer:  # a long log takes its time
+            connection.answer(newest)
+        connection.end_answer()
+
+    def _hold(self, connection: Connection, channel: LiveChat, view: ChatView) -> bool:
+        """Whether the chat is this agent's by all that is known: if so it is on his desk, else it is given back."""
+        if connection.gone:
+            raise _Gone
+        state = self._following.note_view(channel, view)
+        agent_id = connection.participant
+        if state.status is ChatStatus.ASSIGNED and state.agent_id == agent_id:
+            self._hub.desks.setdefault(agent_id, set()).add(channel.chat_id)
+            channel.refusable_by = agent_id if view.transferred and not view.accepted else None
+            return True
+        self.drop(connection, channel)
+        return False
+
+    async def _open(self, connection: Connection, chat_id: str) -> LiveChat:
+        channel = self._hub.channels.get(chat_id)
+        if channel is None or chat_id not in connection.followed:
+            channel = await self._following.open(chat_id)
+            if connection.gone or chat_id in connection.followed:
+                self._following.give_back(channel)
+            if connection.gone:
+                raise _Gone
+            connection.followed.add(chat_id)
+        self._hub.unfollow(connection, channel)
+        return channel
+
+    def drop(self, connection: Connection, channel: LiveChat) -> None:
+        """The agent is done with this chat: it ended, or went to somebody else."""
+        connection.forget_acceptance(channel.chat_id)
+        if channel.chat_id in connection.followed:
+            connection.followed.discard(channel.chat_id)
+            self._following.release(connection, channel)
+
+    async def _show_log(
+        self, connection: Connection, channel: LiveChat, page: ChatHistory, after: int, put: Put
+    ) -> None:
+        chat_id, seal = channel.chat_id, None
+        async for entry in self._following.catch_up(connection, channel, page, after):
+            put(server.message(entry, chat_id))
+            await connection.room()
+            seal = entry if entry.is_seal else seal
+        if chat_id not in connection.followed:  # it went elsewhere meanwhile
+            self._hub.unfollow(connection, channel)
+            return
+        for written in page.notes:
+            put(server.note(written))
+        if seq := channel.read.get(Party.CITIZEN):
+            put(server.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
+        put(server.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
+        self._tasks.start(self._publisher.publish_best_effort(self._hub.presence_asked(chat_id)))
+        if page.sealed or seal:
+            self._show_end(connection, channel, seal, put)
+
+    def _show_end(self, connection: Connection, channel: LiveChat, seal: Entry | None, put: Put) -> None:
+        reason = (seal.reason if seal else None) or (channel.state.reason if channel.state else None)
+        shown = reason.value if reason else "inactive"
+        put(server.frame("closed", chat_id=channel.chat_id, reason=shown))
+        connection.ended.append(channel.chat_id)
+        self._hub.desks.get(connection.participant, set()).discard(channel.chat_id)
+        self.drop(connection, channel)
+
+    # ── a chat comes to an agent ─────────────────────────────────────────────────────────────────────────────────────
+
+    def assigned(self, agent_id: str, chat_id: str) -> None:
+        """Routing gave the chat to this agent: all his connections here are shown it."""
+        if (agent_id, chat_id) not in self._coming:
+            self._coming.add((agent_id, chat_id))
+            self._tasks.start(self._bring(agent_id, chat_id))
+
+    async def _bring(self, agent_id: str, chat_id: str) -> None:
+        try:
+            for connection in self._hub.register.of(agent_id):
+                with contextlib.suppress(_Gone):
+                    await self._show_assigned(connection, chat_id)
+        except (Unavailable, NoSuchChat):
+            log.warning("assigned_chat_not_shown", chat_id=chat_id)
+            for connection in self._hub.register.of(agent_id):
+                connection.close(Close.RESTART, "try again")  # his hello brings it, as soon as it can be answered
+        finally:
+            self._coming.discard((agent_id, chat_id))
+
+    async def _show_assigned(self, connection: Connection, chat_id: str) -> None:
+        async with connection.answering:  # never before the welcome
+            if connection.gone or chat_id in connection.followed:
+                return
+            channel = await self._open(connection, chat_id)
+            view = await self._following.view(chat_id)
+            if not self._hold(connection, channel, view):
+                return
+            page = await self._following.first_page(channel, 0, notes=True)
+            if chat_id in connection.followed:
+                connection.send(server.frame("assigned", chat=server.chat_for_agent(view, page.last_seq, utcnow())))
+                await self._show_log(connection, channel, page, 0, connection.send)
+
+    # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, connection: Connection, frame: Frame) -> None:
+        """What an accepted frame of a greeted connection does. Returns at once."""
+        agent = connection.agent
+        assert agent is not None
+        assert not isinstance(frame, Hello | Extend)
+        if isinstance(frame, SetState):
+            self._begin(connection, None, self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
+            return
+        if isinstance(frame, Active):
+            connection.active_at = asyncio.get_running_loop().time()
+            return
+        chat_id = frame.chat_id
+        id_ = frame.id if isinstance(frame, Post | WriteNote) else None
+        if chat_id in connection.ended and isinstance(frame, End) and frame.block:
+            self._begin(connection, chat_id, self._tell(connection, event_of(connection, frame.chat_id or "", frame)))
+            return
+        if chat_id is None or chat_id not in self._hub.desks.get(agent.id, ()):
+            refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
+            return
+        if isinstance(frame, Refuse):
+            self._begin(connection, chat_id, self._transfers.refuse(connection, self._hub.channels[chat_id]))
+            return
+        if isinstance(frame, Post | WriteNote | End):  # what is said goes out when it is known that a person is there
+            self._posting.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
+            return
+        self._accept(connection, chat_id)
+        if isinstance(frame, Typing | Read):
+            self._show(connection, chat_id, frame)
+        elif isinstance(frame, TransferChat):
+            self._begin(connection, chat_id, self._transfers.transfer(connection, frame))
+        else:
+            assert isinstance(frame, Accept)
+
+    def _begin(self, connection: Connection, chat_id: str | None, work: Coroutine[Any, Any, None]) -> None:
+        if not self._tasks.start_for(connection, work):
+            refuse(connection, "unavailable", None, chat_id)
+
+    def _acceptance(self, connection: Connection, chat_id: str) -> ChatAccepted | None:
+        """What tells that a person has seen the chat; None when that is told already, and confirmed."""
+        connection.accepted.add(chat_id)
+        if chat_id in connection.acceptance_told:
+            return None
+        channel = self._hub.channels[chat_id]
+        channel.refusable_by = None
+        assert connection.agent is not None
+        turn = channel.state.turn if channel.state and channel.state.turn else None
+        return ChatAccepted(chat_id=chat_id, agent_id=connection.agent.id, turn=turn)
+
+    def _accept(self, connection: Connection, chat_id: str) -> None:
+        if chat_id not in connection.accepted and (event := self._acceptance(connection, chat_id)):
+            self._tasks.start(self._tell(connection, event))
+
+    def _show(self, connection: Connection, chat_id: str, frame: Typing | Read) -> None:
+        assert connection.agent is not None
+        who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": connection.agent.id}
+        channel = self._hub.channels[chat_id]
+        if isinstance(frame, Typing):
+            self._tasks.start_for(
+                connection, self._publisher.publish_best_effort(TypingShown(**who, active=frame.active))
+            )
+        elif frame.seq > (channel.position.last or 0):
+            refuse(connection, "invalid", None, chat_id)
+        elif frame.seq > channel.read.get(Party.AGENT, 0):
+            self._tasks.start_for(connection, self._publisher.publish_best_effort(ReadShown(**who, seq=frame.seq)))
+
+    async def _tell(self, connection: Connection, event: Event) -> None:
+        try:
+            await self._publisher.publish(event)
+        except Unconfirmed:
+            if isinstance(event, ChatAccepted):
+                connection.forget_acceptance(event.chat_id)
+            connection.send(server.error("unavailable"))
+        else:
+            if isinstance(event, ChatAccepted):
+                connection.note_acceptance(event.chat_id)
+
+    def leave(self, connection: Connection) -> None:
+        """The websocket is closed."""
+        connection.gone = True
+        agent = connection.agent
+        if agent is None or connection.sender is None:
+            return
+        if self._hub.register.leave(connection):
+            self._hub.desks.pop(agent.id, None)
+        self._changed()
+        self._following.live.unfollow(agent.id)
+        for chat_id in tuple(connection.followed):
+            if channel := self._hub.channels.get(chat_id):
+                self.drop(connection, channel)
+
+
+class _Gone(Exception):
+    """The websocket closed meanwhile."""

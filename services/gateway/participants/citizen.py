@@ -1,0 +1,213 @@
+"""A citizen's connection: what its hello is answered with and what its frames do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import structlog
+
+from services.common.clock import utcnow
+from services.common.events.chats import CitizenArrived
+from services.common.events.messages import CitizenPresence, CitizenStayed, ReadShown, TypingShown
+from services.common.events.types import Party, Sender
+from services.common.http.tokens import Keys
+from services.common.internal_api.routing import ChatView
+from services.common.internal_api.transcripts import ChatHistory
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.gateway.background_tasks import Tasks
+from services.gateway.chats.event_router import LiveChat
+from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
+from services.gateway.clients.upstream import Unavailable
+from services.gateway.sending.sender import MessageSender, refuse
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.client import End, Extend, Frame, Hello, Post, Read, Typing
+from services.gateway.websocket.frames.server import Close
+from services.gateway.websocket.message_limits import MessageLimits
+
+log = structlog.get_logger()
+TOKEN_AFTER_END = timedelta(hours=48)
+TURNS = 64  # hellos that are answered at a time, when many come back at once
+TURN_LIMIT = 6.0  # seconds until one that waits for its turn is sent away: sooner than the page takes us for dead
+EXTEND_EACH = 2.0  # seconds between two of a connection that are told
+
+
+class Citizens:
+    """Answers citizens' frames. One instance for the process; a connection's own state is in the connection."""
+
+    def __init__(
+        self,
+        following: Subscriptions,
+        posting: MessageSender,
+        publisher: Publisher,
+        keys: Keys,
+        tasks: Tasks,
+        allowances: MessageLimits | None = None,
+    ) -> None:
+        self._allowances = allowances or MessageLimits(limited=False)
+        self._following, self._posting, self._publisher = following, posting, publisher
+        self._keys, self._tasks = keys, tasks
+        self._hub = following.hub
+        self._turns = asyncio.Semaphore(TURNS)
+
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        """Binds the connection to the chat of its token; False when the token is none of ours or of another chat."""
+        chat_id = self._keys.chat_of(hello.token)
+        if chat_id is None or connection.chat_id not in (None, chat_id):
+            return False
+        connection.chat_id = chat_id
+        return True
+
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        """`welcome`, `status`, the messages after `after`, then what is new; or the close that says why not."""
+        assert connection.chat_id is not None
+        if connection.sender is None:  # he is here, even when nobody can say yet what he is to be shown
+            self._tasks.start(self._tell_arrived(connection.chat_id))
+        try:
+            await self._answer(connection, connection.chat_id, hello.after)
+        except NoSuchChat:
+            connection.close(Close.NO_SUCH_CHAT, "no such chat")
+        except _Expired:
+            connection.close(Close.UNAUTHENTICATED, "the token has expired")
+        except Unavailable as error:
+            log.warning("hello_not_answered", missing=str(error))
+            connection.answer(server.error("unavailable"))
+            connection.close(Close.RESTART, "try again")
+
+    async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
+        first = connection.sender is None
+        if not first:  # from here on it hears nothing of the chat but the answer
+            self._hub.unfollow(connection, self._hub.channels[chat_id])
+        async with self._turn():
+            channel, view, page = await self._ask(connection, chat_id, after)
+        self._hub.unfollow(connection, channel)
+        if first:
+            self._arrive(connection, channel, view)
+        for line in connection.lines.values():
+            line.mend()
+        state = self._following.note_view(channel, view)
+        for entry in page.entries:
+            self._hub.note_entry(channel, entry)
+        dot, told = server.dot(state.status, state.offered), state.shown
+        connection.answer(server.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
+        if not page.sealed:
+            connection.answer(server.status(*told))
+        seal = None
+        async for entry in self._following.catch_up(connection, channel, page, after):
+            shown = server.message(entry)
+            self._allowances.showed(connection.participant, len(shown))
+            connection.answer(shown)
+            await connection.room()
+            seal = entry if entry.is_seal else seal
+        self._tell_what_changed(connection, channel, told)
+        if page.sealed or seal:
+            reason = (seal.reason if seal else None) or view.reason
+            self._hub.show_end(connection, reason.value if reason else "inactive")
+        connection.end_answer()
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of `TURNS`. More at a time would only wait for the same services until none is answered in time."""
+        try:
+            async with asyncio.timeout(TURN_LIMIT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable("a turn") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _ask(self, connection: Connection, chat_id: str, after: int) -> tuple[LiveChat, ChatView, ChatHistory]:
+        first = connection.sender is None
+        channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
+        try:
+            view, page = await asyncio.gather(
+                self._following.view(chat_id), self._following.first_page(channel, after), return_exceptions=True
+            )
+            for missing in (view, page):  # what nobody knows is not merely late
+                if isinstance(missing, BaseException):
+                    raise missing
+            assert isinstance(view, ChatView)
+            assert isinstance(page, ChatHistory)
+            if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
+                raise _Expired
+        except BaseException:
+            if first:
+                self._following.release(connection, channel)
+            raise
+        return channel, view, page
+
+    def _arrive(self, connection: Connection, channel: LiveChat, view: ChatView) -> None:
+        connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)
+        if self._hub.register.join(connection):
+            self._hub.citizen_here(channel, online=True)
+            self._tasks.start(self._tell_presence(channel.chat_id, online=True))
+
+    def _tell_what_changed(self, connection: Connection, channel: LiveChat, told: object) -> None:
+        state = channel.state
+        if state and state.shown != told:
+            connection.answer(server.status(*state.shown))
+        if seq := channel.read.get(Party.AGENT):
+            connection.answer(server.frame("read", **{"from": "agent", "seq": seq}))
+
+    async def _tell_arrived(self, chat_id: str) -> None:
+        try:
+            await self._publisher.publish(CitizenArrived(chat_id=chat_id))
+        except Unconfirmed:
+            log.info("arrival_not_published")  # the next list of this gateway's citizens tells it too
+
+    async def _tell_presence(self, chat_id: str, online: bool) -> None:
+        event = CitizenPresence(chat_id=chat_id, incarnation=self._hub.incarnation, online=online)
+        await self._publisher.publish_best_effort(event)
+
+    def take(self, connection: Connection, frame: Frame) -> None:
+        """What an accepted frame of a greeted connection does. Returns at once."""
+        chat_id = connection.chat_id
+        assert chat_id is not None
+        channel = self._hub.channels.get(chat_id)
+        if isinstance(frame, Post | End):
+            self._posting.post(connection, chat_id, frame)
+        elif isinstance(frame, Typing):
+            event = TypingShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", active=frame.active)
+            self._tasks.start_for(connection, self._publisher.publish_best_effort(event))
+        elif isinstance(frame, Extend):
+            self._extend(connection, chat_id)
+        elif isinstance(frame, Read):
+            if channel is None or frame.seq > (channel.position.last or 0):
+                refuse(connection, "invalid")
+            elif frame.seq > channel.read.get(Party.CITIZEN, 0):
+                shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)
+                self._tasks.start_for(connection, self._publisher.publish_best_effort(shown))
+
+    def _extend(self, connection: Connection, chat_id: str) -> None:
+        now = self._hub.clock()
+        if now - connection.extended_at >= EXTEND_EACH:  # a second press within that says nothing new
+            connection.extended_at = now
+            self._tasks.start(self._tell_stayed(connection, chat_id))
+
+    async def _tell_stayed(self, connection: Connection, chat_id: str) -> None:
+        try:
+            await self._publisher.publish(CitizenStayed(chat_id=chat_id))
+        except Unconfirmed:
+            connection.extended_at = float("-inf")
+            connection.send(server.error("unavailable"))
+
+    def leave(self, connection: Connection) -> None:
+        """The websocket is closed."""
+        chat_id = connection.chat_id
+        connection.gone = True
+        channel = self._hub.channels.get(chat_id) if chat_id else None
+        if connection.sender is None or channel is None:
+            return
+        if self._hub.register.leave(connection):
+            self._hub.citizen_here(channel, online=False)
+            self._tasks.start(self._tell_presence(channel.chat_id, online=False))
+        self._following.release(connection, channel)
+
+
+class _Expired(Exception):
+    """The chat ended too long ago for its token."""

@@ -1,0 +1,85 @@
+"""An agent hands a chat to a colleague or to a department, or gives one back that was handed to him."""
+
+from __future__ import annotations
+
+from services.common.config.departments import Departments
+from services.common.events.chats import TransferRefused
+from services.common.events.messages import NotePosted
+from services.common.events.types import AgentState, Record, derived_id
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api import routing as routing_api
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.gateway.chats.event_router import LiveChat
+from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.sending.sender import refuse
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames.client import TransferChat
+
+
+class Transfers:
+    """Asks routing for transfers that presence says can be made."""
+
+    def __init__(self, publisher: Publisher, upstream: Upstream, departments: Departments) -> None:
+        self._publisher, self._upstream, self._departments = publisher, upstream, departments
+
+    async def transfer(self, connection: Connection, frame: TransferChat) -> None:
+        """The note, if any, is told first. A transfer that cannot be made is an `error` frame."""
+        agent = connection.agent
+        assert agent is not None
+        if not await self._can_take(frame, agent.id):
+            refuse(connection, "unavailable", None, frame.chat_id)
+            return
+        question = routing_api.Transfer(
+            chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.department, to_agent=frame.agent
+        )
+        try:
+            if frame.note:
+                await self._publisher.publish(_note_of_transfer(frame, agent))
+            await self._upstream.ask("routing", routing_api.TRANSFER, question, Record)
+        except Declined as declined:
+            code = "not_yours" if declined.code == "not_yours" else "unavailable"
+            refuse(connection, code, None, frame.chat_id)
+        except (Unavailable, Unconfirmed):
+            refuse(connection, "unavailable", None, frame.chat_id)
+
+    async def refuse(self, connection: Connection, channel: LiveChat) -> None:
+        """He does not want this chat, which came by a transfer and is not accepted yet: it goes back. Else `error`."""
+        agent = connection.agent
+        assert agent is not None
+        try:
+            if channel.refusable_by == agent.id:
+                await self._publisher.publish(TransferRefused(chat_id=channel.chat_id, agent_id=agent.id))
+                return
+        except Unconfirmed:
+            pass
+        refuse(connection, "unavailable", None, channel.chat_id)
+
+    async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
+        if frame.department is not None and self._departments.get(frame.department) is None:
+            return False
+        question = presence_api.AgentsQuery(
+            department=frame.department, ids=[frame.agent] if frame.agent is not None else None
+        )
+        try:
+            answer = await self._upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
+        except (Unavailable, Declined):
+            return False
+        if frame.agent is not None:
+            return any(can_take(a, own_id) for a in answer.agents)
+        return any(a.online and a.id != own_id for a in answer.agents)
+
+
+def _note_of_transfer(frame: TransferChat, agent: presence_api.AgentView) -> NotePosted:
+    """The same transfer tried again, after it was refused, has the same note: it stands in the chat once."""
+    return NotePosted(
+        chat_id=frame.chat_id,
+        id=derived_id(frame.chat_id, "transfer", agent.id, frame.department, frame.agent, frame.note),
+        agent_id=agent.id,
+        agent_name=agent.name,
+        text=frame.note or "",
+    )
+
+
+def can_take(agent: presence_api.AgentView, own_id: str) -> bool:
+    """Whether a colleague with `own_id` can transfer a chat to this agent now."""
+    return agent.online and agent.state is AgentState.AVAILABLE and agent.free > 0 and agent.id != own_id

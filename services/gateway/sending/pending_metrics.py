@@ -1,0 +1,45 @@
+"""What people have said to this gateway and has no receipt yet, counted whenever `/metrics` is read."""
+
+from __future__ import annotations
+
+from prometheus_client import Gauge
+
+from services.common.clock import utcnow
+from services.gateway.sending.send_queue import Line
+from services.gateway.websocket.connection import Connection
+
+FRAMES = Gauge("eloket_gateway_unreceipted", "Frames of browsers that are here, with neither receipt nor refusal yet")
+OLDEST = Gauge("eloket_gateway_unreceipted_oldest_seconds", "How long the oldest of them has waited")
+
+
+class Pending:
+    """The lines that are being worked off.
+
+    Those of browsers that have gone do not count: their frames are published all the same, but nobody waits for the
+    receipt, and this gateway may not hear of it any more.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[int, tuple[Line, Connection]] = {}
+        FRAMES.set_function(self.frames)
+        OLDEST.set_function(self.oldest)
+
+    def begin(self, line: Line, connection: Connection) -> None:
+        """Something that this connection said stands in it."""
+        self._lines[id(line)] = line, connection
+
+    def end(self, line: Line) -> None:
+        """Nobody works it off any more."""
+        self._lines.pop(id(line), None)
+
+    def frames(self) -> int:
+        """How many frames wait for their receipt."""
+        return sum(len(line.items) for line in self._waited_for())
+
+    def oldest(self) -> float:
+        """Seconds since the oldest of them was taken; 0 when there is none."""
+        heads = [head.event.occurred_at for line in self._waited_for() if (head := line.head)]
+        return max(0.0, (utcnow() - min(heads)).total_seconds()) if heads else 0.0
+
+    def _waited_for(self) -> list[Line]:
+        return [line for line, connection in self._lines.values() if not connection.gone]

@@ -1,0 +1,206 @@
+"""A sender's line at work: each event is published until its receipt or refusal comes, then the next one goes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from services.common.events.chats import ChatAccepted, CloseRequested
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, NotePosted
+from services.common.events.types import CloseReason, Party
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.observability.tracing import begin_trace, span
+from services.gateway.background_tasks import Tasks
+from services.gateway.chats.event_router import EventRouter
+from services.gateway.sending.batch_publisher import BatchPublisher
+from services.gateway.sending.pending_metrics import Pending
+from services.gateway.sending.receipts import Outcome, Refusal
+from services.gateway.sending.send_queue import Item, Line, after_attempt
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.client import End, Post, WriteNote
+from services.gateway.websocket.message_limits import MessageLimits
+
+log = structlog.get_logger()
+_UNAVAILABLE = Refusal("unavailable")
+AFTER_DISCONNECT = 30.0  # seconds for which what was taken is still published when the browser has gone
+RECEIPT_TIME = Histogram(
+    "eloket_gateway_receipt_seconds",
+    "From the first attempt to publish a message until its receipt",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+)
+REFUSED = Counter("eloket_gateway_refused_total", "Frames refused to their sender", ["code"])
+REFUSED.labels("unavailable")  # there from the start: the first one is to be seen as an increase
+
+
+class MessageSender:
+    """Puts what a connection says into its line for that chat and sees it through."""
+
+    def __init__(
+        self,
+        hub: EventRouter,
+        publisher: Publisher,
+        tasks: Tasks,
+        together: bool = False,
+        allowances: MessageLimits | None = None,
+    ) -> None:
+        """`together`: what comes up at once goes out in one broker message. `allowances`: how much one may say."""
+        self._allowances = allowances or MessageLimits(limited=False)
+        self._hub, self._publisher, self._tasks = hub, publisher, tasks
+        self._pending = Pending()
+        self._together = BatchPublisher(publisher, tasks) if together else None
+
+    def post(
+        self, connection: Connection, chat_id: str, frame: Post | WriteNote | End, first: ChatAccepted | None = None
+    ) -> None:
+        """Takes a frame into the line, or refuses it with an `error` frame. Returns at once.
+
+        `first` is told, and confirmed, before what the frame says: who says something in a chat has accepted it.
+        """
+        id_ = None if isinstance(frame, End) else frame.id
+        if id_ and connection.caught_up and (stored := connection.caught_up.get((chat_id, id_))):
+            connection.send(server.message(stored, chat_id if connection.party is Party.AGENT else None))
+            return
+        line = connection.lines.setdefault(chat_id, Line())
+        if not isinstance(frame, End) and line.takes(frame.id) and not self._may_say(connection, chat_id, frame):
+            line.break_at(frame.id)
+            refuse(connection, "rate_limited", frame.id, chat_id)
+            return
+        event = event_of(connection, chat_id, frame, self._turn(connection, chat_id))
+        code = line.offer(Item(id_, event, time.time_ns(), first=first))
+        if code:
+            refuse(connection, code, id_, chat_id)
+        elif not line.running:
+            line.running = True
+            self._pending.begin(line, connection)
+            self._tasks.start(self._run(connection, chat_id, line))
+
+    def _may_say(self, connection: Connection, chat_id: str, frame: Post | WriteNote) -> bool:
+        assert connection.sender is not None
+        return self._allowances.message(chat_id, connection.sender.id, frame.id, len((frame.text or "").encode()))
+
+    def _turn(self, connection: Connection, chat_id: str) -> int | None:
+        """The turn in which this agent has the chat, until the entry is known that says so to its citizen."""
+        channel = self._hub.channels.get(chat_id)
+        if channel is None or channel.state is None or connection.party is not Party.AGENT:
+            return None
+        mine = channel.state.agent_id == connection.participant
+        return channel.state.turn if mine and channel.introduced < channel.state.turn else None
+
+    async def _run(self, connection: Connection, chat_id: str, line: Line) -> None:
+        try:
+            await self._work_off(connection, chat_id, line)
+        finally:
+            line.running = False
+            self._pending.end(line)
+            if line.idle:  # an agent's connection lives all day and sees hundreds of chats: 1 KB each
+                connection.lines.pop(chat_id, None)
+
+    async def _work_off(self, connection: Connection, chat_id: str, line: Line) -> None:
+        while (item := line.head) is not None:
+            begin_trace(chat_id=chat_id)
+            with span("receive", item.event.type, "server", None, {"eloket.chat_id": chat_id}, item.came):
+                outcome, given_up = await self._see_through(connection, chat_id, line, item)
+            if given_up:
+                connection.forget_acceptance(chat_id)
+            if given_up or outcome == _UNAVAILABLE:  # what follows would be stored before it
+                for refused in line.give_up():
+                    refuse(connection, "unavailable", refused.id, chat_id)
+                return
+            if outcome is None:
+                return
+            _answer(connection, chat_id, item, outcome)
+
+    async def _see_through(
+        self, connection: Connection, chat_id: str, line: Line, item: Item
+    ) -> tuple[Outcome | None, bool]:
+        """The outcome; or None when the browser was gone for too long, or (None, True) when it is to be given up."""
+        settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not settled.done():
+                settled.set_result(outcome)
+                if outcome != _UNAVAILABLE:  # at once: its sender may fill the place as soon as he has the receipt
+                    line.settle(item.id)
+
+        sender_id = connection.sender.id if connection.sender and item.id else ""
+        self._hub.receipts.wait(chat_id, sender_id, item.id, settle)
+        began = time.monotonic()
+        try:
+            while not settled.done():
+                confirmed = await self._accepted(connection, item) and await self._told(item.event)
+                pause = after_attempt(item, confirmed, time.monotonic())
+                if pause is None:
+                    return None, True
+                if connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
+                    return None, False
+                await self._wait(settled, pause)
+        finally:
+            self._hub.receipts.forget(chat_id, sender_id, item.id, settle)
+        RECEIPT_TIME.observe(time.monotonic() - began)
+        return settled.result(), False
+
+    async def _accepted(self, connection: Connection, item: Item) -> bool:
+        """Whether that goes before is told and confirmed."""
+        if item.first is None or item.first.chat_id in connection.acceptance_told:
+            return True
+        if not await self._told(item.first):
+            return False
+        connection.note_acceptance(item.first.chat_id)
+        item.first = None
+        return True
+
+    async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
+        """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
+        if self._publisher.up:
+            await asyncio.wait((settled,), timeout=pause)
+            return
+        back = asyncio.create_task(self._publisher.link.up.wait())
+        waited: set[asyncio.Future[Any]] = {settled, back}
+        await asyncio.wait(waited, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        back.cancel()
+
+    async def _told(self, event: Event) -> bool:
+        try:
+            if self._together and isinstance(event, MessagePosted):
+                await self._together.publish(event)
+            else:
+                await self._publisher.publish(event)
+        except Unconfirmed as error:
+            log.info("message_not_confirmed", error=str(error))
+            return False
+        return True
+
+
+def refuse(connection: Connection, code: str, id_: str | None = None, chat_id: str | None = None) -> None:
+    """The `error` frame for this connection; an agent's names the chat."""
+    REFUSED.labels(code).inc()
+    connection.send(server.error(code, id_, chat_id if connection.party is Party.AGENT else None))
+
+
+def event_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End, turn: int | None = None) -> Event:
+    """The event that tells what this connection says. `turn`: the agent's, as in `MessagePosted`."""
+    sender = connection.sender
+    assert sender is not None
+    if isinstance(frame, End):
+        by, agent_id = (CloseReason.AGENT, sender.id) if sender.party is Party.AGENT else (CloseReason.CITIZEN, None)
+        return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id, block=frame.block)
+    if isinstance(frame, WriteNote):
+        return NotePosted(
+            chat_id=chat_id, id=frame.id, agent_id=sender.id, agent_name=sender.name or "", text=frame.text
+        )
+    return MessagePosted(
+        chat_id=chat_id, id=frame.id, sender=sender, text=frame.text, attachment_id=frame.attachment, turn=turn
+    )
+
+
+def _answer(connection: Connection, chat_id: str, item: Item, outcome: Outcome) -> None:
+    if isinstance(outcome, Refusal):
+        refuse(connection, outcome.code, item.id, chat_id)
+    elif outcome.repeated and outcome.entry and chat_id in connection.shown:
+        connection.send(server.message(outcome.entry, chat_id if connection.party is Party.AGENT else None))

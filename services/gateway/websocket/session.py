@@ -1,0 +1,225 @@
+"""The two websockets: who may open one, and its frames in their order. What frames mean is decided elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextvars import copy_context
+from typing import Literal, Protocol
+
+import structlog
+from fastapi import FastAPI, WebSocket
+from starlette.routing import WebSocketRoute
+
+from services.common.config.departments import Departments
+from services.common.events.types import Party
+from services.common.observability.tracing import begin_trace, span
+from services.gateway.clients.upstream import Unavailable, Upstream
+from services.gateway.http.cookies import session_token
+from services.gateway.http.origins import own_origin
+from services.gateway.participants.agent import Agents
+from services.gateway.participants.citizen import Citizens
+from services.gateway.sending.sender import refuse
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.client import Frame, Hello, Malformed, Refused
+from services.gateway.websocket.frames.parser import parse
+from services.gateway.websocket.frames.server import Close
+from services.gateway.websocket.message_limits import MessageLimits
+from services.gateway.websocket.transport import SOCKET, HeardProtocol
+
+log = structlog.get_logger()
+HELLO_LIMIT = 5.0
+MOST_STASHED = 200
+
+
+class Room(Protocol):
+    """What citizens and agents have in common, seen from a socket."""
+
+    def identify(self, connection: Connection, hello: Hello) -> bool: ...
+
+    async def greet(self, connection: Connection, hello: Hello) -> None: ...
+    def take(self, connection: Connection, frame: Frame) -> None: ...
+    def leave(self, connection: Connection) -> None: ...
+
+
+class Conversation:
+    """One websocket's frames, in their order: a hello is answered before what came after it is taken."""
+
+    def __init__(self, connection: Connection, room: Room, allowances: MessageLimits) -> None:
+        self.connection, self._room, self._allowances = connection, room, allowances
+        self._party: Literal["citizen", "agent"] = "citizen" if connection.party is Party.CITIZEN else "agent"
+        self._stash: deque[Frame] | None = None  # what came before the welcome
+        self.greeting: asyncio.Task[None] | None = None
+
+    def receive(self, text: bytes | None) -> None:
+        """One frame from the browser; None when it was binary. Returns at once, raises nothing; may close."""
+        if self.connection.closing:
+            return
+        try:
+            self._receive(text)
+        except Malformed:
+            code, reason = (Close.BAD_FRAME, "not a frame of this protocol") if _is_utf8(text) else (1007, "no UTF-8")
+            self.connection.close(code, reason)
+        except Exception:
+            log.exception("frame_failed")
+            self.connection.close(Close.RESTART, "try again")
+
+    def _receive(self, text: bytes | None) -> None:
+        if self.connection.identified and not self._allowances.frame(self.connection.participant):
+            self.connection.close(Close.TOO_MANY_FRAMES, "too many frames")
+            return
+        if text is None:
+            raise Malformed
+        frame = parse(text, self._party)
+        if self.greeting is None:
+            self._begin(frame)
+        elif isinstance(frame, Refused):
+            self._refuse(frame)
+        elif self._stash is not None or not self.greeting.done():
+            self._keep(frame)
+        else:
+            self._take(frame)
+
+    def _begin(self, frame: Frame | Refused) -> None:
+        if isinstance(frame, Hello):
+            self.greet(frame)
+        else:
+            self.connection.close(Close.UNAUTHENTICATED, "the first frame must be hello")
+
+    def no_hello_yet(self) -> None:
+        """The time for a hello is over."""
+        if self.greeting is None:
+            self.connection.close(Close.UNAUTHENTICATED, "no hello in time")
+
+    def _keep(self, frame: Frame) -> None:
+        self._stash = deque() if self._stash is None else self._stash
+        if len(self._stash) >= MOST_STASHED:
+            self.connection.close(Close.TOO_MANY_FRAMES, "too many frames before the welcome")
+        else:
+            self._stash.append(frame)
+
+    def _refuse(self, refused: Refused) -> None:
+        refuse(self.connection, refused.code, refused.id, refused.chat_id)
+        if self.connection.identified and not self._allowances.bad_frame(self.connection.participant):
+            self.connection.close(Close.BAD_FRAME, "too many bad frames")
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Hello):
+            self.greet(frame)
+        else:
+            self._room.take(self.connection, frame)
+
+    def greet(self, hello: Hello) -> None:
+        """Answers a hello; frames that come meanwhile wait."""
+        if not self._room.identify(self.connection, hello):
+            self.connection.close(Close.UNAUTHENTICATED, "no or a bad token")
+            return
+        if not self._allowances.hello(self.connection.participant):
+            self.connection.close(Close.TOO_MANY_FRAMES, "too many hellos")
+            return
+        self.connection.begin_answer()
+        self.connection.caught_up = {}
+        self.greeting = asyncio.create_task(self._greet(hello))
+
+    async def _greet(self, hello: Hello) -> None:
+        try:
+            begin_trace()
+            with span("receive", "hello", "server", None, {"eloket.from": self._party}):
+                async with self._allowances.turn(self.connection.participant):
+                    if not self.connection.gone:
+                        await self._room.greet(self.connection, hello)
+        except TimeoutError:
+            self.connection.answer(server.error("unavailable"))
+            self.connection.close(Close.RESTART, "try again")
+        except Exception:
+            log.exception("hello_failed")
+            self.connection.close(Close.RESTART, "try again")
+        asyncio.get_running_loop().call_soon(self._take_stashed)
+
+    def _take_stashed(self) -> None:
+        while self._stash and not self.connection.closing and self.greeting and self.greeting.done():
+            self._take(self._stash.popleft())
+        if self.greeting and self.greeting.done():
+            self.connection.caught_up = self._stash = None
+
+    async def end(self) -> None:
+        """The websocket is over: what its frames began ends, or is seen through by those who began it."""
+        self.connection.end()
+        if self.greeting:
+            self.greeting.cancel()
+            await asyncio.gather(self.greeting, return_exceptions=True)
+        self._room.leave(self.connection)
+
+
+def _is_utf8(text: bytes | None) -> bool:
+    try:
+        (text or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def install(
+    app: FastAPI,
+    citizens: Citizens,
+    agents: Agents,
+    upstream: Upstream,
+    departments: Departments,
+    allowances: MessageLimits,
+) -> None:
+    """The two websockets of the protocol."""
+    origins = departments.origins()
+
+    async def citizen(websocket: WebSocket) -> None:
+        begin_trace()
+        await websocket.accept()
+        socket = _socket(websocket)
+        if "origin" in websocket.headers and not own_origin(websocket.headers, origins):
+            socket.close(Close.FORBIDDEN_ORIGIN)
+            return
+        connection = Connection(Party.CITIZEN, socket)
+        await _serve(websocket, Conversation(connection, citizens, allowances))
+
+    async def agent(websocket: WebSocket) -> None:
+        begin_trace()
+        await websocket.accept()
+        socket = _socket(websocket)
+        if not own_origin(websocket.headers):
+            socket.close(Close.FORBIDDEN_ORIGIN)
+            return
+        try:
+            token = session_token(websocket.cookies, websocket.headers.get("host", ""))
+            session = await upstream.session(token) if token else None
+        except Unavailable:
+            if socket.may_write:
+                socket.write([server.error("unavailable")])
+            socket.close(Close.RESTART)
+            return
+        if session is None:
+            socket.close(Close.UNAUTHENTICATED)
+            return
+        connection = Connection(Party.AGENT, socket, session.session_id)
+        connection.agent, connection.token = session.agent, token or ""
+        await _serve(websocket, Conversation(connection, agents, allowances))
+
+    # Starlette's own route: FastAPI's would keep what it builds for each request as long as the websocket is open.
+    app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
+
+
+def _socket(websocket: WebSocket) -> HeardProtocol:
+    socket: HeardProtocol = websocket.scope["extensions"][SOCKET]
+    return socket
+
+
+async def _serve(websocket: WebSocket, conversation: Conversation) -> None:
+    """Frames go past this task, straight from the protocol to the conversation: it only waits for the end."""
+    context = copy_context()  # what frames begin belongs to this trace
+    patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, conversation.no_hello_yet)
+    try:
+        _socket(websocket).hear(lambda text: context.run(conversation.receive, text), conversation.connection.flush)
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
+    finally:
+        patience.cancel()
+        await conversation.end()

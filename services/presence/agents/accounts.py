@@ -1,0 +1,128 @@
+"""The agents' accounts and passwords: where accounts come from, and their argon2 hashes, worked out in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import argon2
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from services.common.config.departments import LOCALES, ConfigurationError, Departments
+from services.common.events.types import derived_id
+
+DEMO_PASSWORD = "demo"
+DEMO_DEPARTMENT = "algemeen"
+DEMO_SUPERVISOR = "sofie"
+_DEMO_SALT = b"eloket demo salt"  # their password is public; with one hash their sessions outlive a restart
+AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
+
+
+def _argon2_hash(value: str) -> str:
+    try:
+        argon2.extract_parameters(value)
+    except argon2.exceptions.InvalidHashError:
+        raise ValueError("is not an argon2 hash; make one with: python -m services.presence.hash") from None
+    return value
+
+
+class Account(BaseModel):
+    """Who may log in. `capacity`: chats at a time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    username: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,99}$")]
+    name: str = Field(min_length=1, max_length=100)
+    password_hash: Annotated[str, AfterValidator(_argon2_hash)]
+    departments: tuple[str, ...] = Field(min_length=1)
+    capacity: int = Field(1, ge=1, le=50)
+    supervisor: bool = False
+    locales: tuple[str, ...] = LOCALES
+
+    @property
+    def id(self) -> str:
+        """The agent's id: the same wherever and whenever the account is read."""
+        return derived_id("agent", self.username)
+
+
+class _AccountsFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    accounts: tuple[Account, ...] = Field(min_length=1)
+
+
+def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
+    """The `[[accounts]]` of this TOML file. Raises `ConfigurationError` naming the place and what is wrong."""
+    try:
+        accounts = _AccountsFile.model_validate(tomllib.loads(path.read_text("utf-8"))).accounts
+    except OSError as error:
+        raise ConfigurationError(f"ACCOUNTS_FILE {path}: cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"ACCOUNTS_FILE {path}: is not TOML: {error}.") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(p) for p in first["loc"]) or "the file"
+        raise ConfigurationError(f"ACCOUNTS_FILE {path}: {place}: {first['msg']}.") from None
+    seen: set[str] = set()
+    for account in accounts:
+        if account.username in seen:
+            raise ConfigurationError(f"ACCOUNTS_FILE {path}: '{account.username}' is there twice.")
+        seen.add(account.username)
+        for department in account.departments:
+            if departments.get(department) is None:
+                raise ConfigurationError(
+                    f"ACCOUNTS_FILE {path}: '{account.username}' serves '{department}', which is no department."
+                )
+    return accounts
+
+
+def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:
+    """`an`, `bert`, `sofie` and `agent1` to `agent<more>`, all with this hash, of the demo department and capacity 1.
+
+    `sofie` is a supervisor.
+    """
+    known = departments.get(DEMO_DEPARTMENT)
+    names = [("an", "An"), ("bert", "Bert"), (DEMO_SUPERVISOR, "Sofie")]
+    names += [(f"agent{n}", f"Agent {n}") for n in range(1, more + 1)]
+    return tuple(
+        Account(
+            username=username,
+            name=name,
+            password_hash=password_hash,
+            departments=(known.id if known else departments.default,),
+            supervisor=username == DEMO_SUPERVISOR,
+        )
+        for username, name in names
+    )
+
+
+class Passwords:
+    """Hashes with argon2id and the second recommended parameters of OWASP's Password Storage Cheat Sheet."""
+
+    def __init__(self) -> None:
+        self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._nobodys = self._hasher.hash(secrets.token_hex())
+
+    async def hash(self, password: str) -> str:
+        """The argon2 hash of a password, with a salt of its own."""
+        async with self._gate:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def demo_hash(self) -> str:
+        """The hash of the demo accounts' password, always the same."""
+        async with self._gate:
+            return await asyncio.to_thread(self._hasher.hash, DEMO_PASSWORD, salt=_DEMO_SALT)
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether this is the password; for a user who does not exist (None) the answer takes as long, and is False."""
+        async with self._gate:
+            right = await asyncio.to_thread(self._verify, stored or self._nobodys, password)
+        return right and stored is not None
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False

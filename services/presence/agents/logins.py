@@ -1,0 +1,345 @@
+"""Logging in, and what keeps guessing slow without shutting an agent out: the limits of attempts.
+
+Three limits stand one behind the other (OWASP Authentication Cheat Sheet, OWASP "Device Cookies"):
+
+1. An address: a burst of wrong passwords and a refill. Only wrong passwords count, so an office behind one address logs
+   in together. Held in memory, so it counts once in each replica of presence.
+2. The hashes: at most `AT_ONCE` at a time, the addresses in turn, a bounded queue. Who comes from another address waits
+   for one hash of each address before, not for a whole flood. In memory, by replica: it bounds this process's work.
+3. An account: after some wrong passwords each further attempt has to wait, twice as long each time, whatever the
+   addresses. In the database, so that it holds over all replicas. A browser that has logged this account in before
+   shows a signed device cookie and has attempts of its own; what others tried does not delay it.
+
+An account that does not exist is treated as one that does, in answers and in time. Nothing here logs a name or an
+address: only digests under a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import math
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from prometheus_client import Counter
+from pymongo.errors import DuplicateKeyError
+
+from services.common.events.types import AgentState
+from services.common.http.problems import Problem
+from services.common.http.tokens import Keys
+from services.common.internal_api.presence import Credentials
+from services.common.messaging.connection import Unconfirmed
+from services.common.mongo.client import Database
+from services.presence.agents import session_store, store
+from services.presence.agents.accounts import AT_ONCE, Passwords
+from services.presence.agents.session_store import Session
+from services.presence.publisher import Context, close_session_soon, tell_agent
+from services.presence.seats.rules import Agent
+
+log = structlog.get_logger()
+
+WRONG_BURST, WRONG_PER_SECOND = 20, 20 / 60  # wrong passwords of one address
+OF_ONE_ADDRESS = 40  # attempts of one address that wait or are being looked at
+QUEUE = 80  # attempts of all addresses that wait; the last one waits for less than a gateway does (5 s)
+PATIENCE = 4.0  # seconds in the queue
+FREE = 10  # wrong passwords without a delay: for an account, and for a browser that is known
+FIRST_DELAY, LONGEST_DELAY = 5.0, 900.0  # seconds before the next attempt
+REMEMBERED, REMEMBERED_LONG = timedelta(hours=1), timedelta(hours=24)  # without and with a delay
+MOST_ADDRESSES = 50_000
+MOST_SESSIONS = 5
+DEVICES = 4  # accounts of one browser
+_SEPARATOR = "~"
+
+LOGINS = Counter("eloket_logins_total", "Attempts to log in", ["outcome"])
+LIMITED = Counter("eloket_logins_limited_total", "Attempts to log in that were refused unseen", ["by"])
+for _by in (
+    "address",
+    "account",
+    "device",
+    "queue",
+):  # there from the start: the first is an increase
+    LIMITED.labels(_by)
+
+
+class Busy(Exception):
+    """Too many wait for a hash. `own`: too many of this address."""
+
+    def __init__(self, own: bool) -> None:
+        self.own = own
+
+
+class Turns:
+    """Lets `at_once` in at a time. The keys that wait take turns; those who are `first` go before all others."""
+
+    def __init__(self, at_once: int = AT_ONCE, of_one: int = OF_ONE_ADDRESS, most: int = QUEUE) -> None:
+        self._free, self._of_one, self._most = at_once, of_one, most
+        self._lanes: tuple[OrderedDict[str, deque[asyncio.Future[None]]], ...] = (OrderedDict(), OrderedDict())
+        self._in_hand: dict[str, int] = {}
+
+    def has_room(self, key: str) -> bool:
+        """Whether one more of this key may wait."""
+        return self._in_hand.get(key, 0) < self._of_one
+
+    @contextlib.asynccontextmanager
+    async def take(self, key: str, first: bool = False) -> AsyncIterator[None]:
+        """Hold one of the places. Raises `Busy` at once when too many wait, `TimeoutError` after `PATIENCE`."""
+        if not self.has_room(key):
+            raise Busy(own=True)
+        self._in_hand[key] = self._in_hand.get(key, 0) + 1
+        try:
+            if self._free:
+                self._free -= 1
+            else:
+                await self._wait(key, self._lanes[0 if first else 1])
+            try:
+                yield
+            finally:
+                self._pass_on()
+        finally:
+            self._in_hand[key] -= 1
+            if not self._in_hand[key]:
+                del self._in_hand[key]
+
+    async def _wait(self, key: str, lane: OrderedDict[str, deque[asyncio.Future[None]]]) -> None:
+        if sum(map(len, lane.values())) >= self._most:
+            raise Busy(own=False)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lane.setdefault(key, deque()).append(turn)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()  # it came in the same moment
+            elif key in lane:
+                with contextlib.suppress(ValueError):
+                    lane[key].remove(turn)
+                if not lane[key]:
+                    del lane[key]
+            raise
+
+    def _pass_on(self) -> None:
+        for lane in self._lanes:
+            while lane:
+                key, waiting = lane.popitem(last=False)
+                turn = waiting.popleft()
+                if waiting:
+                    lane[key] = waiting  # behind the other keys
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1
+
+
+class Addresses:
+    """Wrong passwords by address: token buckets in memory. The addresses not seen for longest are forgotten."""
+
+    def __init__(self) -> None:
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def _now_left(self, address: str, now: float) -> float:
+        left, at = self._left.get(address, (float(WRONG_BURST), now))
+        return min(WRONG_BURST, left + (now - at) * WRONG_PER_SECOND)
+
+    def wait(self, address: str, now: float) -> float:
+        """Seconds until this address may try again; 0 when it may now."""
+        return max(0.0, (1 - self._now_left(address, now)) / WRONG_PER_SECOND)
+
+    def wrong(self, address: str, now: float) -> None:
+        """Count a wrong password. What was under way at once may go below zero, and is waited for."""
+        self._left[address] = self._now_left(address, now) - 1, now
+        self._left.move_to_end(address)
+        if len(self._left) > MOST_ADDRESSES:
+            self._left.popitem(last=False)
+
+
+def delay(wrong: int) -> float:
+    """Seconds before the next attempt, after so many wrong passwords in a row."""
+    return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(wrong - FREE, 20)) if wrong >= FREE else 0.0
+
+
+async def wait_of(db: Database, key: str, now: datetime) -> float:
+    """Seconds until the next attempt under this key may be made; 0 when it may now."""
+    doc = await db["attempts"].find_one({"_id": key})
+    return max(0.0, (doc["next_at"] - now).total_seconds()) if doc and "next_at" in doc else 0.0
+
+
+async def admit(db: Database, key: str, now: datetime) -> float:
+    """Count an attempt as wrong before it is looked at, and return 0; or the seconds until one may be made.
+
+    Of several at once each is counted, in any replica: attempts in parallel gain nothing.
+    """
+    while True:
+        doc = await db["attempts"].find_one({"_id": key})
+        if doc and "next_at" in doc and doc["expires_at"] > now:
+            if doc["next_at"] > now:
+                return float((doc["next_at"] - now).total_seconds())
+            wrong = int(doc["count"]) + 1
+        else:
+            wrong = 1
+        wait = delay(wrong)
+        kept = REMEMBERED_LONG if wait else REMEMBERED
+        change = {"count": wrong, "next_at": now + timedelta(seconds=wait), "expires_at": now + kept}
+        if doc:
+            seen = {"_id": key, "count": doc["count"], "expires_at": doc["expires_at"]}
+            if (await db["attempts"].update_one(seen, {"$set": change})).modified_count:
+                return 0.0
+            continue
+        try:
+            await db["attempts"].insert_one({"_id": key, **change})
+            return 0.0
+        except DuplicateKeyError:
+            continue
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """A new session, its token, its agent, and the device cookie of the browser."""
+
+    session: Session
+    token: str
+    agent: Agent
+    device: str
+
+
+class Logins:
+    """Logs agents in. `limited`: with the limits of attempts; the queue of hashes is bounded in any case."""
+
+    def __init__(self, context: Context, passwords: Passwords, keys: Keys, hours: float, limited: bool) -> None:
+        self._desk, self._passwords, self._keys = context, passwords, keys
+        self._hours, self._limited = hours, limited
+        self._turns = Turns() if limited else Turns(of_one=10_000, most=10_000)
+        self._addresses = Addresses()
+
+    async def log_in(self, credentials: Credentials) -> LoggedIn:
+        """A session of the agent with these credentials, who is available from here on.
+
+        Raises the problems `rate_limited` and `unavailable` (with Retry-After, whole seconds) and `bad_credentials`,
+        for a user who does not exist exactly as for a wrong password.
+        """
+        username = credentials.username.strip().lower()
+        device = self._device_of(username, credentials.device)
+        key = self._digest("device", device) if device else self._digest("account", username)
+        about = {
+            "name": self._digest("log", f"name {username}")[:16],
+            "address": self._digest("log", f"address {credentials.address}")[:16],
+            "known_browser": device is not None,
+        }
+        if self._limited:
+            now = time.monotonic()
+            if device is None and (wait := self._addresses.wait(credentials.address, now)):
+                raise _limited("address", wait, about)
+            if not self._turns.has_room(device or credentials.address):  # before anything is read
+                raise _limited("address", 1, about)
+            if wait := await wait_of(self._desk.db, key, self._desk.clock()):
+                raise _limited("device" if device else "account", wait, about)
+        try:
+            async with self._turns.take(device or credentials.address, first=device is not None):
+                found = await self._look(username, credentials.password, key, device, about)
+        except Busy as busy:
+            if busy.own:
+                raise _limited("address", 1, about) from None
+            raise _busy(about) from None
+        except TimeoutError:
+            raise _busy(about) from None
+        if found is None:
+            if device is None:  # a browser that is known has a limit of its own: its neighbours do not pay for it
+                self._addresses.wrong(credentials.address, time.monotonic())
+            LOGINS.labels("bad_credentials").inc()
+            log.warning("login_failed", **about)
+            raise Problem(401, "bad_credentials", "The username or the password is not right.")
+        if self._limited:
+            await self._desk.db["attempts"].delete_one({"_id": key})
+        return await self._begin(*found, username, device, credentials.device)
+
+    async def _look(
+        self, username: str, password: str, key: str, device: str | None, about: dict[str, object]
+    ) -> tuple[str, str] | None:
+        """The agent's id and the hash of their password, if this is the password."""
+        if self._limited and (wait := await admit(self._desk.db, key, self._desk.clock())):
+            raise _limited("device" if device else "account", wait, about)
+        agent_id, stored = await store.password_of(self._desk.db, username) or (None, None)
+        right = await self._passwords.verify(stored, password)
+        return (agent_id, stored) if right and agent_id is not None and stored is not None else None
+
+    async def _begin(self, agent_id: str, stored: str, username: str, device: str | None, cookie: str) -> LoggedIn:
+        context = self._desk
+        session, token = await session_store.begin(
+            context.db, agent_id, context.clock(), self._hours, fingerprint(stored)
+        )
+        if await store.password_of(context.db, username) != (agent_id, stored):  # changed while it was looked at
+            await session_store.end(context.db, token, context.clock())
+            raise Problem(401, "bad_credentials", "The username or the password is not right.")
+        for old in await session_store.end_oldest(context.db, agent_id, MOST_SESSIONS, context.clock()):
+            log.info("session_gave_way", agent_id=agent_id)
+            await close_session_soon(context, old)
+        if await store.set_state(context.db, agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
+            context.wake()
+            await _mention(context, agent_id)
+        LOGINS.labels("ok").inc()
+        log.info("agent_logged_in", agent_id=agent_id, known_browser=device is not None)
+        agent = await store.agent(context.db, agent_id)
+        assert agent is not None
+        return LoggedIn(session, token, agent, self._cookie(username, device, cookie))
+
+    # ── the device cookie: one token for each account that this browser has logged in ────────────────────────────────
+
+    def _device_of(self, username: str, cookie: str) -> str | None:
+        """The id of the browser, if it has logged this account in before."""
+        account = self._digest("device account", username)
+        for token in cookie.split(_SEPARATOR)[:DEVICES]:
+            known = self._keys.device_of(token)
+            if known and known[0] == account:
+                return known[1]
+        return None
+
+    def _cookie(self, username: str, device: str | None, cookie: str) -> str:
+        """The cookie with this account in front; of others the latest stay."""
+        account = self._digest("device account", username)
+        tokens = [self._keys.device_token(account, device or secrets.token_urlsafe(16))]
+        for token in cookie.split(_SEPARATOR)[:DEVICES]:
+            known = self._keys.device_of(token)
+            if known and known[0] != account:
+                tokens.append(token)
+        return _SEPARATOR.join(tokens[:DEVICES])
+
+    def _digest(self, purpose: str, text: str) -> str:
+        return self._keys.digest(f"login {purpose}", text).hex()[:32]
+
+
+def fingerprint(password_hash: str) -> str:
+    """What a session remembers of the password that began it: it ends when that is not the account's any more."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()[:32]
+
+
+async def _mention(context: Context, agent_id: str) -> None:
+    try:
+        await tell_agent(context, agent_id)
+    except Unconfirmed:
+        log.info("agent_change_not_published", agent_id=agent_id)  # it is marked: a sweep tells it
+
+
+def _limited(by: str, wait: float, about: dict[str, object]) -> Problem:
+    seconds = max(1, math.ceil(wait))
+    LOGINS.labels("rate_limited").inc()
+    LIMITED.labels(by).inc()
+    log.warning("login_limited", by=by, retry_after=seconds, **about)
+    return Problem(
+        429,
+        "rate_limited",
+        f"Too many attempts to log in. Try again in {seconds} seconds.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+def _busy(about: dict[str, object]) -> Problem:
+    LIMITED.labels("queue").inc()
+    log.warning("login_limited", by="queue", retry_after=2, **about)
+    return Problem(503, "unavailable", "Too many log in just now. Try again in 2 seconds.", {"Retry-After": "2"})

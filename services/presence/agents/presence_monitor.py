@@ -1,0 +1,215 @@
+"""Who is there: the gateways' heartbeats, heard in a queue of this process's own, and what follows from them.
+
+Nothing is written for a heartbeat; only coming and going are, by compare-and-set. Silence is judged by this process's
+own clock, and only while it hears its own echo (failure_detector.py), so a backlog or an outage makes nobody gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pydantic import ValidationError
+
+from services.common.events.codec import decode
+from services.common.events.presence import GatewayConnections, ListenerEcho
+from services.common.events.types import AgentConnection, ReleaseReason
+from services.common.failure_detector import Liveness
+from services.common.messaging import topology
+from services.common.messaging.connection import BrokerConnection, prepare_topology
+from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.presence.agents import session_store, store
+from services.presence.publisher import Context, arrive, close_undecided, depart
+from services.presence.seats.rules import Agent
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+LOOK = 0.5  # seconds between looks at who is gone
+ANYWAY = 2.0  # seconds after which the database is asked though everyone who is online is heard, and nobody else
+SPACING = 0.05  # seconds between two looks, in which news is gathered
+AT_ONCE = 8  # agents who come or go at a time
+SETTLED = 0.3  # seconds after which a gateway's list shows what was closed: it is told 20 ms after each change
+KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every gateway was heard
+
+
+class Listener:
+    """Hears every gateway's list and its own echo.
+
+    `news` is set when a list names an agent not known to be online, and while the end of a session is undecided.
+    `sessions` knows which sessions have an open websocket; a gateway of before 1.2 names agents alone, and stands there
+    for any of an agent's sessions under the key of `_unnamed`.
+    """
+
+    def __init__(self, url: str, context: Context, grace: float, given: bool = False) -> None:
+        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
+        self._given = given
+        self.liveness, self.sessions = Liveness(grace), Liveness(grace)
+        self.news = asyncio.Event()
+        self.online: set[str] = set()
+        self._active: dict[str, float] = {}  # agent → when they last used their console
+        self._desk = context
+        self._id = str(uuid.uuid4())
+        self._link = BrokerConnection(url, "presence.listener", self._prepare)
+
+    @property
+    def up(self) -> bool:
+        """True while it hears itself."""
+        return self.liveness.hears(time.monotonic())
+
+    def at_work(self, agent_id: str) -> bool:
+        """Whether this agent used their console within the last `topology.ACTIVE_LASTS` seconds."""
+        return time.monotonic() - self._active.get(agent_id, float("-inf")) <= topology.ACTIVE_LASTS
+
+    def connected(self, agent_id: str, session_ids: Collection[str], since: float) -> bool | None:
+        """Whether one of these sessions of the agent has an open websocket.
+
+        True when a list that came `SETTLED` seconds after the moment `since` seconds ago names one. None when a list
+        from before names one, or when this process has not listened for long enough to know every gateway.
+        """
+        now = time.monotonic()
+        known = self.liveness.hears(now) and now - (self.liveness.started or now) >= KNOWN
+        wanted = {*session_ids, _unnamed(agent_id)}
+        if known and wanted.isdisjoint(self.sessions.present(now)):
+            return False
+        return True if known and self.sessions.named_since(wanted, now - since + SETTLED, now) else None
+
+    async def run(self) -> None:
+        """Listens until cancelled."""
+        await self._link.run()
+
+    async def echo(self) -> None:
+        """Says its own name, for itself to hear, until cancelled."""
+        counter = 0
+        while True:
+            await self._link.up.wait()
+            counter += 1
+            await self._desk.publisher.publish_best_effort(ListenerEcho(listener=self._id, counter=counter))
+            await asyncio.sleep(topology.HEARTBEAT_INTERVAL if self.liveness.started is not None else 0.2)
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        async with asyncio.timeout(30):
+            await prepare_topology(channel, "presence", self._given)
+            queue = await channel.declare_queue(
+                exclusive=True, auto_delete=True, arguments=dict[str, Any](topology.LISTENER_QUEUE_ARGUMENTS)
+            )
+            for key in topology.LISTENER_KEYS:
+                await queue.bind(topology.EXCHANGE, key)
+            await queue.consume(self._hear, no_ack=True)
+
+    async def _hear(self, message: AbstractIncomingMessage) -> None:
+        try:
+            event = decode(message.body)
+        except ValidationError:
+            log.warning("heartbeat_not_understood")
+            return
+        now = time.monotonic()
+        if isinstance(event, ListenerEcho) and event.listener == self._id:
+            self.liveness.echo(now)
+            self.sessions.echo(now)
+        elif isinstance(event, GatewayConnections):
+            self._note_active(event.active or {}, now)
+            here = {a.agent_id: a.silent_for for a in event.agents}
+            self.liveness.hear(event.incarnation, event.counter, here, now, event.leaving)
+            open_ = {s: a.silent_for for a in event.agents for s in _sessions(a)}
+            self.sessions.hear(event.incarnation, event.counter, open_, now, event.leaving)
+            if self._desk.undecided or (not event.leaving and here.keys() - self.online):
+                self.news.set()
+
+    def _note_active(self, active: Mapping[str, float], now: float) -> None:
+        for agent_id, unused in active.items():
+            self._active[agent_id] = max(now - unused, self._active.get(agent_id, float("-inf")))
+        self._active = {who: at for who, at in self._active.items() if now - at <= topology.ACTIVE_LASTS}
+
+
+class PresenceMonitor:
+    """Sets agents online and offline by what the listener hears."""
+
+    def __init__(self, context: Context, listener: Listener, grace: float) -> None:
+        self._desk, self._listener, self._grace = context, listener, grace
+        self._known_since: dict[str, float] = {}
+        self._asked = float("-inf")
+
+    async def run(self) -> None:
+        """Judges at each piece of news and twice a second, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK):
+                    await self._listener.news.wait()
+            except TimeoutError:
+                pass
+            self._listener.news.clear()
+            try:
+                await close_undecided(self._desk)
+                if not self._is_due(time.monotonic()):
+                    continue
+                await self.look()
+            except DEPENDENCY_ERRORS as error:
+                log.warning("agents_not_checked", error=type(error).__name__)
+                await asyncio.sleep(LOOK)
+            await asyncio.sleep(SPACING)
+
+    def _is_due(self, now: float) -> bool:
+        return now - self._asked >= ANYWAY or self._listener.liveness.present(now) != self._listener.online
+
+    async def look(self) -> None:
+        """Those who came are online, those who are gone are offline. A deaf listener judges nobody."""
+        liveness, now = self._listener.liveness, time.monotonic()
+        if not liveness.hears(now):
+            return
+        self._asked = now
+        online = await store.online_ids(self._desk.db)
+        # Another replica may have heard of him first: silence counts from when this one knew that he is online.
+        self._known_since = {who: self._known_since.get(who, now) for who in online}
+        self._listener.online = online
+        came = await self._admitted(liveness.present(now) - online)
+        gone = [w for w in liveness.gone(online, now) if now - self._known_since[w] >= self._grace]
+        await _for_each(came, self._arrive)
+        await _for_each(gone, self._depart)
+        liveness.forget_stale(now)
+        self._listener.sessions.forget_stale(now)
+
+    async def _admitted(self, listed: set[str]) -> list[Agent]:
+        """Of those listed, the agents with a live session that has an open websocket.
+
+        One whose only open websocket is that of a session that is over would come back for a moment after each logout.
+        They are read before their sessions: a logout in between makes their `v` another one.
+        """
+        agents = await store.absent(self._desk.db, listed) if listed else []
+        if not agents:
+            return []
+        live = await session_store.live(self._desk.db, [a.id for a in agents], self._desk.clock())
+        connected = self._listener.sessions.present(time.monotonic())
+        return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
+
+    async def _arrive(self, agent: Agent) -> None:
+        if await arrive(self._desk, agent):
+            self._listener.online.add(agent.id)
+
+    async def _depart(self, agent_id: str) -> None:
+        agent = await store.agent(self._desk.db, agent_id)
+        if agent and agent.online and await depart(self._desk, agent, ReleaseReason.AGENT_GONE):
+            self._listener.online.discard(agent_id)
+
+
+def _unnamed(agent_id: str) -> str:
+    return f"any session of {agent_id}"
+
+
+def _sessions(agent: AgentConnection) -> list[str]:
+    return [_unnamed(agent.agent_id)] if agent.sessions is None else agent.sessions
+
+
+async def _for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: T) -> None:
+        async with gate:
+            await work(item)
+
+    await asyncio.gather(*(one(item) for item in items))

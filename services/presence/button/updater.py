@@ -1,0 +1,189 @@
+"""The button of each department, and its free places: evaluated generation first, told at a change, repeated.
+
+buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
+
+An evaluation (1) leaves its own generation in the documents, (2) reads agents, waiting chats and, at max(now, as_of),
+the hours, (3) writes only where the generation is still its own: where it is not, a later evaluation has seen all that
+this one saw. `as_of` keeps a replica whose clock is late from opening again what another one has closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from prometheus_client import Gauge
+from pymongo import UpdateOne
+
+from services.common.events.agents import ButtonChanged
+from services.common.events.event import Event
+from services.common.events.places import PlacesChanged
+from services.common.events.types import ButtonColour
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.mongo.client import Database
+from services.presence.agents import store
+from services.presence.button import queue_store
+from services.presence.opening_hours import Schedule, is_open, next_opening
+from services.presence.seats.rules import Crew, Light, count, light, next_revision
+
+log = structlog.get_logger()
+
+TICK = 1.0  # hours are looked at in each whole second of the clock, without any other cause
+ANYWAY = 3.0  # seconds after which all is evaluated without any cause: another replica may have died with one
+PAST = 0.002  # seconds after a whole second at which that is done: a timer may be early by less
+SPACING = 0.08  # seconds between two evaluations, in which causes are gathered
+ONLINE = Gauge("eloket_agents_online", "Agents logged in", ["department"])
+AVAILABLE = Gauge("eloket_agents_available", "Agents logged in and available", ["department"])
+FREE = Gauge("eloket_places_free", "Chats that could be taken now", ["department"])
+GREEN = Gauge("eloket_button_green", "1 while the button is green", ["department"])
+
+
+async def ensure_buttons(db: Database, departments: Iterable[str]) -> None:
+    """A document for each department; harmless when it is there."""
+    first = {"generation": "", "revision": 0, "places_revision": 0}
+    writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
+    await db["buttons"].bulk_write(writes, ordered=False)
+
+
+async def read_buttons(db: Database, departments: Iterable[str]) -> list[dict[str, Any]]:
+    """The documents of these departments that were evaluated."""
+    return await db["buttons"].find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
+
+
+def button_event(doc: Mapping[str, Any]) -> ButtonChanged:
+    """What a department's document says of its button."""
+    return ButtonChanged(
+        department=doc["_id"],
+        colour=doc["colour"],
+        reason=doc["reason"],
+        opens_at=doc["opens_at"],
+        revision=doc["revision"],
+    )
+
+
+def places_event(doc: Mapping[str, Any]) -> PlacesChanged:
+    """What a department's document says of its free places."""
+    return PlacesChanged(
+        department=doc["_id"], free=doc["free"], revision=doc["places_revision"], places=doc.get("places")
+    )
+
+
+async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]) -> list[Event]:
+    """Every department as it is now is in the database; the events that tell what changed."""
+    generation = str(uuid.uuid4())
+    ids = list(schedules)
+    await db["buttons"].update_many({"_id": {"$in": ids}}, {"$set": {"generation": generation}})
+    crews = await store.crew(db)
+    waiting = await queue_store.waiting(db, ids)
+    events: list[Event] = []
+    for doc in await db["buttons"].find({"_id": {"$in": ids}}).to_list(None):
+        department = doc["_id"]
+        now = max(clock(), doc.get("as_of", clock()))
+        crew = count(crews, department)
+        shown = _light(schedules[department], now, crew, waiting.get(department, 0))
+        _measure(department, crew, shown)
+        changes, news = _compare(doc, shown, crew, now)
+        if changes and await _write(db, department, generation, changes):
+            events += [make({**doc, **changes}) for make in news]
+    return events
+
+
+def _light(schedule: Schedule, now: datetime, crew: Crew, waiting: int) -> Light:
+    return light(is_open(schedule, now), next_opening(schedule, now), crew, waiting)
+
+
+def _compare(
+    doc: Mapping[str, Any], shown: Light, crew: Crew, now: datetime
+) -> tuple[dict[str, Any], list[Callable[[Mapping[str, Any]], Event]]]:
+    """The fields to write, and the events to make of them afterwards; nothing when all is as it was."""
+    changes: dict[str, Any] = {}
+    news: list[Callable[[Mapping[str, Any]], Event]] = []
+    fields = {"colour": shown.colour.value, "reason": shown.reason.value, "opens_at": shown.opens_at}
+    if doc["revision"] == 0 or any(doc[name] != value for name, value in fields.items()):
+        changes |= {**fields, "revision": next_revision(doc["revision"], now)}
+        news.append(button_event)
+    if (doc.get("free"), doc.get("places")) != (crew.free, crew.places):
+        revision = next_revision(doc["places_revision"], now)
+        changes |= {"free": crew.free, "places": crew.places, "places_revision": revision}
+        news.append(places_event)
+    return ({**changes, "as_of": now} if changes else {}), news
+
+
+async def _write(db: Database, department: str, generation: str, changes: Mapping[str, Any]) -> bool:
+    result = await db["buttons"].update_one({"_id": department, "generation": generation}, {"$set": dict(changes)})
+    return result.modified_count == 1
+
+
+def _measure(department: str, crew: Crew, shown: Light) -> None:
+    ONLINE.labels(department).set(crew.online)
+    AVAILABLE.labels(department).set(crew.available)
+    FREE.labels(department).set(crew.free)
+    GREEN.labels(department).set(shown.colour is ButtonColour.GREEN)
+
+
+def until_tick(seen: float, now: float) -> float:
+    """Seconds from `now` until the first whole second after `seen`, when the hours were last looked at; 0: it is past.
+
+    A clock that is put back makes no pause longer than a tick.
+    """
+    return min(max(math.floor(seen) + TICK + PAST - now, 0.0), TICK)
+
+
+class Buttons:
+    """Keeps the buttons right: evaluates when woken and at each tick, and repeats what they are."""
+
+    def __init__(
+        self, db: Database, publisher: Publisher, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]
+    ) -> None:
+        self._db, self._publisher, self._schedules, self._clock = db, publisher, schedules, clock
+        self._woken = asyncio.Event()
+        self._woken.set()
+        self._evaluated = float("-inf")
+        self._hours: list[tuple[bool, datetime | None]] = []
+
+    def wake(self) -> None:
+        """Something that the buttons depend on has changed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Evaluates when woken, when the hours change, and anyway; until cancelled. A bad day passes: the next tick
+        sees everything."""
+        seen = self._clock().timestamp()
+        while True:
+            try:
+                async with asyncio.timeout(until_tick(seen, self._clock().timestamp())):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            now = self._clock()
+            seen, hours = now.timestamp(), [(is_open(s, now), next_opening(s, now)) for s in self._schedules.values()]
+            if not self._woken.is_set() and hours == self._hours and abs(seen - self._evaluated) < ANYWAY:
+                continue
+            self._woken.clear()
+            try:
+                for event in await evaluate(self._db, self._schedules, self._clock):
+                    if isinstance(event, ButtonChanged):
+                        log.info("button_changed", department=event.department, reason=event.reason.value)
+                    await self._publisher.publish_best_effort(event)
+                self._evaluated, self._hours = seen, hours
+            except DEPENDENCY_ERRORS as error:
+                log.warning("button_not_evaluated", error=type(error).__name__)
+            await asyncio.sleep(SPACING)
+
+    async def repeat(self) -> None:
+        """Tells every department's button and places, at once and each `BUTTON_INTERVAL`, until cancelled."""
+        while True:
+            try:
+                for doc in await read_buttons(self._db, self._schedules):
+                    await self._publisher.publish_best_effort(button_event(doc))
+                    await self._publisher.publish_best_effort(places_event(doc))
+            except DEPENDENCY_ERRORS as error:
+                log.warning("button_not_repeated", error=type(error).__name__)
+            await asyncio.sleep(topology.BUTTON_INTERVAL)

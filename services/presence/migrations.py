@@ -1,0 +1,46 @@
+"""How presence's database came to be as it is. Add a step at the end; never change one that was released."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, IndexModel
+
+from services.common.mongo.client import Database
+from services.common.mongo.migrations import Step, make_indexes
+
+_KEPT_AFTER = 3_600  # seconds for which a sweep has time to tell that a session expired
+_THERE = [("departments", ASCENDING), ("online", ASCENDING), ("state", ASCENDING), ("free", ASCENDING)]
+
+
+async def _first_indexes(db: Database) -> None:
+    await make_indexes(
+        db,
+        {
+            "agents": [IndexModel("username", unique=True), IndexModel("seats.chat_id"), IndexModel(_THERE)],
+            "sessions": [
+                IndexModel("token_hash", unique=True),
+                IndexModel("agent_id"),
+                IndexModel("ended_at"),
+                IndexModel("expires_at", expireAfterSeconds=_KEPT_AFTER),
+            ],
+            "attempts": [IndexModel("expires_at", expireAfterSeconds=0)],
+        },
+    )
+
+
+async def _indexes_of_sweeps(db: Database) -> None:
+    """So that looking for what is to be told again reads those agents alone, not all of them each second or two."""
+    await make_indexes(
+        db, {"agents": [IndexModel("untold_since"), IndexModel("seats.leaving"), IndexModel("seats.confirmed")]}
+    )
+
+
+async def _missed_chats(db: Database) -> None:
+    """When each agent, at work, last did not accept a chat in time."""
+    await db["agents"].update_many({"missed": {"$exists": False}}, {"$set": {"missed": []}})
+
+
+STEPS = (
+    Step("indexes of agents, sessions and attempts", _first_indexes),
+    Step("indexes of what is told again", _indexes_of_sweeps),
+    Step("chats that an agent at work missed", _missed_chats),
+)

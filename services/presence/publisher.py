@@ -1,0 +1,143 @@
+"""What presence tells of agents, seats and sessions. Twice is harmless; after `Unconfirmed` a sweep tells it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import structlog
+
+from services.common.clock import utcnow
+from services.common.events.agents import AgentChanged, SessionEnded
+from services.common.events.places import PlaceClaimed, PlaceReleased
+from services.common.events.types import Choice, ReleaseReason
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.mongo.client import Database
+from services.presence.agents import session_store, store
+from services.presence.agents.session_store import Session
+from services.presence.seats.rules import Agent, Seat
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every part of the service works with.
+
+    `wake`: something that the buttons depend on has changed. `left`: this agent was set offline just now. `connected`:
+    whether one of these sessions of the agent has had an open websocket since so many seconds ago; None: that cannot be
+    told yet. `undecided`: sessions that are over while that could not be told.
+    `at_work`: whether this agent used their console within the last seconds.
+    """
+
+    db: Database
+    publisher: Publisher
+    wake: Callable[[], None]
+    clock: Callable[[], datetime] = utcnow
+    left: Callable[[str], None] = lambda agent_id: None
+    connected: Callable[[str, Collection[str], float], bool | None] = lambda agent_id, session_ids, since: None
+    at_work: Callable[[str], bool] = lambda agent_id: False
+    undecided: dict[str, Session] = field(default_factory=dict)
+
+
+async def tell_claimed(
+    context: Context, agent_id: str, agent_name: str, chat_id: str, turn: int, choice: Choice | None
+) -> None:
+    """This agent, chosen for this reason, holds this turn of the chat."""
+    await context.publisher.publish(
+        PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name, choice=choice)
+    )
+
+
+async def tell_released(context: Context, agent_id: str, chat_id: str, turn: int, reason: ReleaseReason) -> None:
+    """This agent does not, or no longer, hold this turn of the chat."""
+    await context.publisher.publish(PlaceReleased(chat_id=chat_id, turn=turn, agent_id=agent_id, reason=reason))
+
+
+async def tell_seat(context: Context, agent: Agent, seat: Seat) -> None:
+    """What there is to say of a seat: claimed or, once it is leaving, released."""
+    if seat.leaving is None:
+        await tell_claimed(context, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
+    else:
+        await tell_released(context, agent.id, seat.chat_id, seat.turn, seat.leaving)
+
+
+async def tell_agent(context: Context, agent_id: str) -> None:
+    """The agent's state as it is now; the mark that it was to be told goes."""
+    agent = await store.agent(context.db, agent_id)
+    if agent is None:
+        return
+    await context.publisher.publish(
+        AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause=agent.cause)
+    )
+    await store.told(context.db, agent.id, agent.v)
+
+
+async def arrive(context: Context, agent: Agent) -> bool:
+    """The agent is online, if nothing has changed since he was read; colleagues and buttons hear of it."""
+    if not await store.set_online(context.db, agent.id, agent.v, context.clock()):
+        return False
+    context.wake()
+    log.info("agent_online", agent_id=agent.id)
+    await tell_agent(context, agent.id)
+    return True
+
+
+async def depart(context: Context, agent: Agent, reason: ReleaseReason) -> bool:
+    """The agent is offline and his seats are leaving, if nothing has changed since he was read; all of it is told."""
+    if not await store.set_offline(context.db, agent.id, agent.v, reason, context.clock()):
+        return False
+    context.wake()
+    context.left(agent.id)
+    log.info("agent_offline", agent_id=agent.id, reason=reason.value, seats=len(agent.seats))
+    left = await store.agent(context.db, agent.id) or agent
+    for seat in left.seats:
+        await tell_seat(context, left, seat)
+    await tell_agent(context, agent.id)
+    return True
+
+
+async def close_session(context: Context, session: Session) -> None:
+    """Do everything that follows from the end of a session: close its websockets and set its agent offline.
+
+    The agent stays online while another live session of theirs has an open websocket; a session without one does not
+    count. While that cannot be told (a gateway's list may be older than the end of the session), the session is kept
+    and this is called again, by `close_undecided` and by the sweep. It may be called any number of times, by anyone.
+    """
+    decided = await _log_out(context, session)
+    if not session.told:
+        await context.publisher.publish(SessionEnded(agent_id=session.agent_id, session_id=session.id))
+    if decided:
+        context.undecided.pop(session.id, None)
+        await session_store.forget(context.db, session.id)
+    elif not session.told:
+        await session_store.told(context.db, session.id)
+        context.undecided[session.id] = replace(session, told=True)
+
+
+async def _log_out(context: Context, session: Session) -> bool:
+    """Set the agent offline unless another session has an open websocket; False when that cannot be told yet."""
+    while agent := await store.agent(context.db, session.agent_id):  # read before the sessions: see PresenceMonitor
+        now = context.clock()
+        others = (await session_store.live(context.db, [agent.id], now)).get(agent.id)
+        stays = context.connected(agent.id, others, session.over_for(now)) if others else False
+        if stays is None:
+            return False
+        if stays or await depart(context, agent, ReleaseReason.LOGGED_OUT):
+            break
+    return True
+
+
+async def close_undecided(context: Context) -> None:
+    """Try again to finish each session whose end could not be decided before. Call at each new list of a gateway."""
+    for session in list(context.undecided.values()):
+        await close_session(context, session)
+
+
+async def close_session_soon(context: Context, session: Session) -> None:
+    """As `close_session`; while the broker is away the rest is left to the sweep, since the session is over already."""
+    try:
+        await close_session(context, session)
+    except Unconfirmed:
+        log.warning("session_end_not_published", agent_id=session.agent_id)

@@ -1,0 +1,114 @@
+"""What is told again because nothing else would: a timer's change, or an event that was lost, has no redelivery.
+
+Every replica sweeps; twice is harmless. A repair that the ordinary way should have made is counted and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Counter
+
+from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.presence.agents import session_store, store
+from services.presence.publisher import Context, close_session, tell_agent, tell_claimed, tell_seat
+from services.presence.seats.rules import Agent, Seat, due
+
+log = structlog.get_logger()
+
+MARKS = 2.0  # seconds after which a mark is told again
+UNCONFIRMED = 5.0  # seconds after which a claim that routing has not answered is told again
+RESERVED = 15.0  # seconds after which a press has not become a chat: long enough for any gateway to have opened it
+REMINDER = 60.0  # seconds between two times that every seat is told
+REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
+for _reason in ("leaving", "unconfirmed", "held", "untold", "no_seat", "reminder", "session_over"):
+    REPAIRED.labels(_reason)  # there from the start: the first one is to be seen as an increase
+
+
+def repaired(reason: str, agent_id: str, chat_id: str | None = None) -> None:
+    """Something was mended, or told again so that it will be; counted and logged."""
+    REPAIRED.labels(reason).inc()
+    log.info("repaired", reason=reason, agent_id=agent_id, chat_id=chat_id)
+
+
+async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
+    """Sweeps each so many seconds until cancelled; on a bad day the next time does."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await sweep()
+        except DEPENDENCY_ERRORS as error:
+            log.warning("repair_job_failed", error=type(error).__name__)
+
+
+async def run(context: Context) -> None:
+    """All sweeps, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(every(MARKS, lambda: tell_leaving(context)))
+        group.create_task(every(MARKS, lambda: tell_changes(context)))
+        group.create_task(every(MARKS, lambda: close_sessions(context)))
+        group.create_task(every(UNCONFIRMED, lambda: tell_unconfirmed(context)))
+        group.create_task(every(UNCONFIRMED, lambda: tell_held(context)))
+        group.create_task(every(REMINDER, lambda: remind(context)))
+
+
+async def tell_leaving(context: Context, age: float = MARKS) -> None:
+    """place.released for each seat that has been leaving for so long."""
+    await _tell(context, "leaving", age, await store.leaving(context.db), lambda seat: seat.leaving is not None)
+
+
+async def tell_unconfirmed(context: Context, age: float = UNCONFIRMED) -> None:
+    """place.claimed for each seat that routing has not confirmed for so long."""
+    agents = await store.unconfirmed(context.db)
+    await _tell(context, "unconfirmed", age, agents, lambda seat: not (seat.leaving or seat.confirmed or seat.held))
+
+
+async def tell_held(context: Context, age: float = RESERVED) -> None:
+    """place.claimed for each seat of a press of which routing has said nothing for so long.
+
+    Routing confirms it, or says that such a chat is closed, and the place is free. Also when the agent is gone: that he
+    has left a chat that it does not know is nothing to routing.
+    """
+    for agent in await store.unconfirmed(context.db):
+        for seat in due(agent.seats, context.clock(), age):
+            if seat.reserved:
+                repaired("held", agent.id, seat.chat_id)
+                await tell_claimed(context, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
+
+
+async def remind(context: Context) -> None:
+    """place.claimed for each seat that routing knows: it answers with the chat's state, which frees one that is over.
+
+    That is a repair only when it mends something: see what consumers.py does with a state.
+    """
+    for agent in await store.seated(context.db):
+        for seat in agent.seats:
+            if not seat.reserved:
+                await tell_seat(context, agent, seat)
+
+
+async def tell_changes(context: Context, age: float = MARKS) -> None:
+    """agent.changed for each change that is marked as untold for so long."""
+    for agent in await store.untold(context.db, context.clock() - timedelta(seconds=age)):
+        repaired("untold", agent.id)
+        await tell_agent(context, agent.id)
+
+
+async def close_sessions(context: Context, age: float = MARKS) -> None:
+    """What follows from the end of each session that ended or expired so long ago."""
+    for session in await session_store.over(context.db, context.clock(), age):
+        if not session.told:
+            repaired("session_over", session.agent_id)
+        await close_session(context, session)
+
+
+async def _tell(
+    context: Context, reason: str, age: float, agents: Iterable[Agent], concerned: Callable[[Seat], bool]
+) -> None:
+    for agent in agents:
+        for seat in due(filter(concerned, agent.seats), context.clock(), age):
+            repaired(reason, agent.id, seat.chat_id)
+            await tell_seat(context, agent, seat)

@@ -1,0 +1,157 @@
+"""RULES of who gets a chat: which agent, why, and whether a press may have a place before the chat is opened.
+
+Among the agents who could take it: who speaks the citizen's language first, then who has the fewest chats, then who is
+idle longest. A press never has a place that somebody who waits is about to get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from services.common.events.types import ButtonReason, Choice, ChoiceRule
+from services.presence.seats.rules import Crew, light
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An agent who is there and available, perhaps full. `seated`: the chats that he has a seat of, leaving or not."""
+
+    id: str
+    name: str
+    departments: frozenset[str]
+    locales: frozenset[str]
+    capacity: int
+    free: int
+    idle_since: datetime
+    seated: frozenset[str] = frozenset()
+
+    @property
+    def chats(self) -> int:
+        return self.capacity - self.free
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One turn of a chat that seeks an agent; `agent_id`: only this one will do. `press`: the chat is not open yet."""
+
+    chat_id: str
+    turn: int
+    department: str
+    locale: str = "nl"
+    agent_id: str | None = None
+    press: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """Who stands in the line of a department, as presence has heard. `open`: it is within its office hours.
+
+    `raced`: chats that were let in a moment ago and that routing has not counted among the `waiting` yet.
+    """
+
+    open: bool = True
+    waiting: int = 0
+    raced: frozenset[str] = frozenset()
+    revision: int = 0
+
+    def ahead_of(self, chat_id: str) -> int:
+        """How many stand before this chat, which stands last."""
+        return self.waiting + len(self.raced - {chat_id})
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The agent for a chat, and why."""
+
+    agent_id: str
+    agent_name: str
+    choice: Choice
+
+
+def choose(candidates: Iterable[Candidate], ask: Ask, now: datetime) -> Chosen | None:
+    """The best of those who could take the chat, or None when nobody could."""
+    able = [c for c in candidates if _is_able(c, ask)]
+    if not able:
+        return None
+    best = min(able, key=lambda c: _rank(c, ask.locale))
+    others = [c for c in able if c is not best]
+    nearest = min(others, key=lambda c: _rank(c, ask.locale), default=None)
+    choice = Choice(
+        rule=ChoiceRule.NAMED if ask.agent_id else _difference(best, nearest, ask.locale),
+        candidates=len(able),
+        speaks=ask.locale in best.locales,
+        chats=best.chats,
+        idle_for=round(max(0.0, (now - best.idle_since).total_seconds()), 3),
+    )
+    return Chosen(best.id, best.name, choice)
+
+
+def _is_able(candidate: Candidate, ask: Ask) -> bool:
+    if candidate.free <= 0 or ask.chat_id in candidate.seated:
+        return False
+    return candidate.id == ask.agent_id if ask.agent_id else ask.department in candidate.departments
+
+
+def _rank(candidate: Candidate, locale: str) -> tuple[bool, int, datetime, str]:
+    return (locale not in candidate.locales, candidate.chats, candidate.idle_since, candidate.id)
+
+
+def _difference(best: Candidate, nearest: Candidate | None, locale: str) -> ChoiceRule:
+    if nearest is None:
+        return ChoiceRule.ONLY_ONE
+    if (locale in best.locales) != (locale in nearest.locales):
+        return ChoiceRule.LANGUAGE
+    return ChoiceRule.FEWEST_CHATS if best.chats != nearest.chats else ChoiceRule.LONGEST_IDLE
+
+
+def refusal(ask: Ask, candidates: Iterable[Candidate], line: Line) -> ButtonReason | None:
+    """Why a press gets no place now, or None when it may have one: as the button, and as if it stood last in line."""
+    ours = [max(c.free, 0) for c in candidates if ask.department in c.departments]
+    shown = light(line.open, None, Crew(len(ours), len(ours), sum(ours)), line.ahead_of(ask.chat_id))
+    return None if shown.reason is ButtonReason.AVAILABLE else shown.reason
+
+
+@dataclass
+class Plan:
+    """Who of those that ask together gets whom, in their order; each place is given once."""
+
+    given: list[tuple[Ask, Chosen]] = field(default_factory=list)
+    refused: list[tuple[Ask, ButtonReason]] = field(default_factory=list)
+
+
+def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, Line], now: datetime) -> Plan:
+    """What to claim for these asks, given who is there and who stands in line. An unknown department gives nothing."""
+    there = {c.id: c for c in candidates}
+    result = Plan()
+    for ask in asks:
+        line = lines.get(ask.department)
+        why = None
+        if ask.press:
+            why = refusal(ask, there.values(), line) if line else ButtonReason.UNKNOWN
+        chosen = None if why else choose(there.values(), ask, now)
+        if chosen is None:
+            result.refused.append((ask, why or ButtonReason.BUSY))
+            continue
+        taken = there[chosen.agent_id]
+        there[chosen.agent_id] = replace(taken, free=taken.free - 1, seated=taken.seated | {ask.chat_id})
+        result.given.append((ask, chosen))
+    return result
+
+
+def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, Line]) -> list[Ask]:
+    """Of presses that have a place since a moment, those to give it back, the last first: others stood in line before.
+
+    `candidates` and `lines` are as they are now, with all these places taken. Presses that look at the same time may
+    both give back; then both stand in line.
+    """
+    there = list(candidates)
+    back: list[Ask] = []
+    for department in {ask.department for ask in given}:
+        ours = [ask for ask in given if ask.department == department]
+        line = lines.get(department, Line())
+        free = sum(max(c.free, 0) for c in there if department in c.departments)
+        ahead = line.waiting + len(line.raced - {ask.chat_id for ask in ours})
+        back += ours[::-1][: max(0, ahead - free)]
+    return back

@@ -1,0 +1,270 @@
+"""How agents are found for chats: those who ask together share one look at who is there, and are served in order.
+
+A process makes one round after the other, each of one reading, one plan (choice.py) and many claims at a time; replicas
+race harmlessly, since a claim is one compare-and-set on the agent. A press is answered with the same agent each time it
+asks, and its place is given back when another replica claimed for the same chat, or past people in line, meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from prometheus_client import Counter
+
+from services.common.events.types import ButtonReason, Hold
+from services.common.internal_api.presence import Held, HoldQuery
+from services.presence.agents import store
+from services.presence.button import queue_store
+from services.presence.opening_hours import Schedule
+from services.presence.publisher import Context
+from services.presence.seats.agent_selection import Ask, Chosen, Line, overdrawn, plan
+from services.presence.seats.rules import Agent, Seat, Wish, weigh
+
+log = structlog.get_logger()
+
+ROUND = 64  # asks in one round
+TRIES = 8  # rounds in which one ask may lose its agent to others
+APART = (0.01, 0.06)  # seconds after which a press that gave its place back asks again, so that two do not meet again
+HOLDS = Counter("eloket_holds_total", "Presses that asked for a place", ["outcome"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """These agents hold the turn `again`, or one was `found`; else `reason` says why not, or None: it is over.
+
+    `may_wait`: a press stands in the line now.
+    """
+
+    again: tuple[tuple[Agent, Seat], ...] = ()
+    found: Chosen | None = None
+    reason: ButtonReason | None = None
+    may_wait: bool = False
+
+
+@dataclass(eq=False)
+class _Waiting:
+    ask: Ask
+    answer: asyncio.Future[Outcome]
+    tries: int = field(default=0)
+
+
+class Claims:
+    """Finds agents for chats, for wishes of routing and for presses alike.
+
+    `schedules`: of the known departments. `longest`: how many chats may stand in the line of each.
+    """
+
+    def __init__(self, context: Context, schedules: Mapping[str, Schedule], longest: Mapping[str, int]) -> None:
+        self._desk, self._schedules, self._longest = context, schedules, longest
+        self._asked: deque[_Waiting] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    async def seek(self, ask: Ask) -> Outcome:
+        """The agent who has a seat for this turn of the chat now, or why there is none. Raises `PyMongoError`."""
+        waiting = _Waiting(ask, asyncio.get_running_loop().create_future())
+        self._put(waiting)
+        return await waiting.answer
+
+    async def look(self, ask: Ask) -> Outcome:
+        """What this press has already; it is given nothing. Raises `PyMongoError`."""
+        wish = weigh(ask.chat_id, ask.turn, await store.holders(self._desk.db, ask.chat_id))
+        line = (await self._lines([ask])).get(ask.department)
+        if not wish.open:
+            return Outcome(again=await self._kept(ask, wish))
+        return Outcome(reason=ButtonReason.BUSY, may_wait=line is not None and ask.chat_id in line.raced)
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._asked.append(waiting)
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._asked:
+            together = self._next_round()
+            try:
+                await self._round(together)
+            except Exception as error:  # each who asked is to know, and the next round is another try
+                for waiting in together:
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+
+    def _next_round(self) -> list[_Waiting]:
+        """The first who ask, each chat once: whoever asks for the same one sees in the next round what became of it."""
+        together: dict[str, _Waiting] = {}
+        others: list[_Waiting] = []
+        while self._asked and len(together) < ROUND:
+            waiting = self._asked.popleft()
+            if waiting.ask.chat_id in together:
+                others.append(waiting)
+            else:
+                together[waiting.ask.chat_id] = waiting
+        self._asked.extendleft(reversed(others))
+        return list(together.values())
+
+    async def _round(self, together: Sequence[_Waiting]) -> None:
+        now, db = self._desk.clock(), self._desk.db
+        holders, candidates, standing = await asyncio.gather(
+            store.holders(db, *(w.ask.chat_id for w in together)),
+            store.candidates(db),
+            self._lines([w.ask for w in together]),
+        )
+        seeking = await self._still_seeking(together, holders)
+        if not seeking:
+            return
+        by_chat = {w.ask.chat_id: w for w in seeking}
+        asks = [w.ask for w in seeking]
+        planned = plan(asks, candidates, standing, now)
+        await self._refuse([(by_chat[ask.chat_id], reason) for ask, reason in planned.refused], standing, now)
+        claimed = await asyncio.gather(*(self._claim(ask, chosen) for ask, chosen in planned.given))
+        pressed: list[tuple[Ask, Chosen]] = []
+        for (ask, chosen), got in zip(planned.given, claimed, strict=True):
+            if not got:
+                self._again(by_chat[ask.chat_id])
+            elif ask.press:
+                pressed.append((ask, chosen))
+            else:
+                self._found(by_chat[ask.chat_id], chosen)
+        await self._keep_or_give_back(pressed, any(standing[a.department].ahead_of("") for a, _ in pressed), by_chat)
+
+    async def _still_seeking(self, together: Sequence[_Waiting], holders: Sequence[Agent]) -> list[_Waiting]:
+        """Those for whose chats nobody has a seat yet; the others are answered."""
+        seeking = []
+        for waiting in together:
+            wish = weigh(waiting.ask.chat_id, waiting.ask.turn, holders)
+            if wish.open:
+                if not waiting.answer.done():  # somebody still waits for it
+                    seeking.append(waiting)
+            elif (kept := await self._kept(waiting.ask, wish)) or not wish.again:
+                _answer(waiting, Outcome(again=kept))
+            else:
+                self._again(waiting)
+        return seeking
+
+    async def _kept(self, ask: Ask, wish: Wish) -> tuple[tuple[Agent, Seat], ...]:
+        """Of those who hold this turn, the ones who will go on holding it: only they may be told of.
+
+        A seat that a press has just taken may be on its way back, until it is kept; then nobody gives it back.
+        """
+        sure = tuple((agent, seat) for agent, seat in wish.again if seat.sure)
+        for agent, seat in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
+            if await store.keep(self._desk.db, agent.id, ask.chat_id, ask.turn):
+                return ((agent, seat),)
+        return sure
+
+    async def _lines(self, asks: Sequence[Ask]) -> dict[str, Line]:
+        pressed = {ask.department for ask in asks if ask.press}
+        return await queue_store.read(self._desk.db, self._schedules, pressed, self._desk.clock()) if pressed else {}
+
+    async def _refuse(
+        self, refused: Sequence[tuple[_Waiting, ButtonReason]], standing: Mapping[str, Line], now: datetime
+    ) -> None:
+        """Presses that find everyone busy join the line as long as it is short; the others are told why not."""
+        late: dict[str, list[_Waiting]] = defaultdict(list)
+        for waiting, reason in refused:
+            line = standing.get(waiting.ask.department)
+            if not waiting.ask.press or not line or reason is not ButtonReason.BUSY:
+                _answer(waiting, Outcome(reason=reason))
+            elif waiting.ask.chat_id in line.raced:  # it stands there already
+                _answer(waiting, Outcome(reason=reason, may_wait=True))
+            else:
+                late[waiting.ask.department].append(waiting)
+        for department, presses in late.items():
+            line, longest = standing[department], self._longest.get(department, 0)
+            room = max(0, longest - line.ahead_of(""))
+            for waiting in presses[room:]:
+                _answer(waiting, Outcome(reason=ButtonReason.BUSY))
+            chat_ids = [waiting.ask.chat_id for waiting in presses[:room]]
+            joined = chat_ids and await queue_store.join(self._desk.db, department, line, chat_ids, longest, now)
+            for waiting in presses[:room]:
+                if joined:
+                    _answer(waiting, Outcome(reason=ButtonReason.BUSY, may_wait=True))
+                else:
+                    self._again(waiting)
+
+    async def _claim(self, ask: Ask, chosen: Chosen) -> bool:
+        now, db = self._desk.clock(), self._desk.db
+        return await store.claim(db, chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press)
+
+    async def _keep_or_give_back(
+        self, pressed: Sequence[tuple[Ask, Chosen]], in_line: bool, by_chat: Mapping[str, _Waiting]
+    ) -> None:
+        """Presses keep their new places unless another replica claimed for the same chat, or the line came between.
+
+        Of two that claimed for one chat the later one always sees the other here. Who sees another gives his own back
+        and asks again, unless somebody was told of that seat meanwhile (it is kept): then it stays.
+        """
+        if not pressed:
+            return
+        holders = await store.holders(self._desk.db, *(ask.chat_id for ask, _ in pressed))
+        behind: list[Ask] = []
+        if in_line:
+            asks = [ask for ask, _ in pressed]
+            behind = overdrawn(asks, await store.candidates(self._desk.db), await self._lines(asks))
+        for ask, chosen in pressed:
+            waiting = by_chat[ask.chat_id]
+            double = len(weigh(ask.chat_id, ask.turn, holders).again) > 1 and waiting.tries < TRIES
+            if not double and ask not in behind and not waiting.answer.cancelled():
+                self._found(waiting, chosen)
+                continue
+            if await store.give_back(self._desk.db, chosen.agent_id, ask.chat_id, ask.turn, self._desk.clock()):
+                log.info("slot_released", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
+                self._again(waiting, random.uniform(*APART) if double else 0.0)
+            else:
+                self._found(waiting, chosen)
+
+    def _found(self, waiting: _Waiting, chosen: Chosen) -> None:
+        self._desk.wake()
+        ask = waiting.ask
+        log.info(
+            "slot_reserved" if ask.press else "place_claimed",
+            chat_id=ask.chat_id,
+            turn=ask.turn,
+            agent_id=chosen.agent_id,
+            rule=chosen.choice.rule.value,
+        )
+        _answer(waiting, Outcome(found=chosen))
+
+    def _again(self, waiting: _Waiting, after: float = 0.0) -> None:
+        """Asks again, for it lost its agent to others; not for ever."""
+        waiting.tries += 1
+        if waiting.answer.done():
+            return
+        if waiting.tries > TRIES:
+            _answer(waiting, Outcome(reason=ButtonReason.BUSY))
+        elif after:
+            asyncio.get_running_loop().call_later(after, self._put, waiting)
+        else:
+            self._asked.appendleft(waiting)
+
+
+def _answer(waiting: _Waiting, outcome: Outcome) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_result(outcome)
+
+
+async def hold(claims: Claims, query: HoldQuery) -> Held:
+    """The agent who keeps a place for this press, the same each time; or whether it may stand in the line, or why not.
+
+    Raises `PyMongoError`.
+    """
+    ask = Ask(query.chat_id, 1, query.department, query.locale, press=True)
+    held = _held(await (claims.look(ask) if query.again else claims.seek(ask)))
+    HOLDS.labels("held" if held.hold else "may_wait" if held.may_wait else held.reason.value).inc()
+    return held
+
+
+def _held(outcome: Outcome) -> Held:
+    if found := outcome.found:
+        return Held(hold=Hold(agent_id=found.agent_id, agent_name=found.agent_name, choice=found.choice))
+    if outcome.again:
+        agent, seat = min(outcome.again, key=lambda pair: pair[0].id)
+        return Held(hold=Hold(agent_id=agent.id, agent_name=agent.name, choice=seat.choice))
+    if outcome.reason is None:  # routing has known this chat for long
+        return Held(may_wait=True)
+    return Held(may_wait=outcome.may_wait, reason=outcome.reason)

@@ -1,0 +1,102 @@
+"""Who may start a chat: the open chats of an address, and those whom an agent has blocked. Keyed digests only.
+
+starts: {_id: chat_id, address, browser, expire_at}: where a chat came from, for a day.
+addresses: {_id: address, chats: [{id, at}], expire_at}: its chats that count, at most as many as are allowed.
+blocks: {_id: "address:…" or "browser:…", until, expire_at, chat_id, agent_id}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from pymongo.errors import DuplicateKeyError
+
+from services.common.events.types import Block
+from services.common.internal_api.routing import AdmitQuery, Admitted
+from services.common.mongo.client import Database
+from services.routing.chats.store import Store
+
+log = structlog.get_logger()
+KEPT = timedelta(days=1)
+UNHEARD = timedelta(seconds=120)  # a chat whose citizen never said hello counts so long, though it ends after 10 s
+UNKNOWN = timedelta(seconds=15)  # a press whose chat was never opened counts so long
+FULL_FOR = 30  # seconds after which it is worth trying again
+
+
+class Admission:
+    """Admits presses on the button, in any replica: a place among an address's chats is taken by one atomic update."""
+
+    def __init__(self, database: Database, store: Store, clock: Callable[[], datetime], most: int) -> None:
+        """`most`: open chats of one address; 0: any number."""
+        self._starts, self._addresses, self._blocks = database["starts"], database["addresses"], database["blocks"]
+        self._store, self._clock, self._most = store, clock, most
+
+    async def admit(self, wish: AdmitQuery) -> Admitted:
+        """Whether this chat may be opened. Asked again for the same chat it is not counted again."""
+        now = self._clock()
+        keys = [f"{kind}:{key}" for kind, key in (("address", wish.address), ("browser", wish.browser)) if key]
+        found = self._blocks.find({"_id": {"$in": keys}, "until": {"$gt": now}})
+        if ends := [block["until"] async for block in found]:
+            return Admitted(blocked_for=math.ceil((max(ends) - now).total_seconds()))
+        if self._most and wish.address and not await self._take(wish.address, wish.chat_id, now):
+            return Admitted(full_for=FULL_FOR)
+        source = {"address": wish.address, "browser": wish.browser, "expire_at": now + KEPT}
+        await self._starts.update_one({"_id": wish.chat_id}, {"$setOnInsert": source}, upsert=True)
+        return Admitted()
+
+    async def _take(self, address: str, chat_id: str, now: datetime) -> bool:
+        for _ in range(3):
+            room = {"_id": address, "chats.id": {"$ne": chat_id}, f"chats.{self._most - 1}": {"$exists": False}}
+            one_more = {"$push": {"chats": {"id": chat_id, "at": now}}, "$set": {"expire_at": now + KEPT}}
+            try:
+                await self._addresses.update_one(room, one_more, upsert=True)
+            except DuplicateKeyError:  # it is there, and full, or it has this chat
+                document = await self._addresses.find_one({"_id": address}) or {"chats": []}
+            else:
+                return True
+            if any(chat["id"] == chat_id for chat in document["chats"]):
+                return True
+            over = await self._over(document["chats"], now)
+            if not over:
+                return False
+            await self._addresses.update_one({"_id": address}, {"$pull": {"chats": {"id": {"$in": over}}}})
+        return False
+
+    async def _over(self, entries: Sequence[dict[str, Any]], now: datetime) -> list[str]:
+        """Those of these chats that do not count any more."""
+        known = {chat.id: chat for chat in await self._store.some([entry["id"] for entry in entries])}
+        over = []
+        for entry in entries:
+            chat, age = known.get(entry["id"]), now - entry["at"]
+            if chat is None or chat.state is None:
+                ended = age > UNKNOWN
+            else:
+                ended = chat.closed and (chat.greeted or age > UNHEARD)
+            if ended:
+                over.append(entry["id"])
+        return over
+
+    async def block(self, chat_id: str, agent_id: str | None, block: Block, since: datetime) -> None:
+        """Block the citizen of this chat, if it is or was this agent's. Heard again it changes nothing."""
+        chat = await self._store.load(chat_id)
+        source = await self._starts.find_one({"_id": chat_id})
+        if source is None or agent_id not in {chat.agent_id, *(a.agent_id for a in chat.assignments)}:
+            log.warning("citizen_not_blocked", agent_id=agent_id, known=source is not None)
+            return
+        until = since + timedelta(minutes=block.minutes)
+        kinds = ("browser", "address") if block.address else ("browser",)
+        keys = [f"{kind}:{source[kind]}" for kind in kinds if source.get(kind)]
+        for key in keys:
+            change = {"$max": {"until": until, "expire_at": until}, "$set": {"chat_id": chat_id, "agent_id": agent_id}}
+            await self._blocks.update_one({"_id": key}, change, upsert=True)
+        log.info(
+            "citizen_blocked",
+            agent_id=agent_id,
+            minutes=block.minutes,
+            reason=block.reason,
+            what=[key.partition(":")[0] for key in keys],
+        )

@@ -1,0 +1,188 @@
+"""What routing knows of one chat, and how it is told. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.common.config.departments import Line
+from services.common.events.chats import ChatState
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
+from services.common.internal_api.routing import Assignment, ChatView
+
+REMEMBERED = 20  # assignments of one chat: the latest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """After how long each timer acts. `retell`: a change that is not known to be told is told again.
+
+    `unopened`: a claimed chat whose opening never comes is closed. `named`: a transfer that nobody took comes back.
+    `returning`: it waits for its former agent alone. `overflown`: who found no agent in the other department comes
+    back. `queues`: the rules of each department's queue. `automatic`: the departments that accept by themselves.
+    """
+
+    hello: timedelta = timedelta(seconds=10)
+    unopened: timedelta = timedelta(seconds=5)
+    waiting: timedelta = timedelta(seconds=600)
+    accept: timedelta = timedelta(seconds=30)
+    named: timedelta = timedelta(seconds=60)
+    returning: timedelta = timedelta(seconds=5)
+    overflown: timedelta = timedelta(seconds=10)
+    kept: timedelta = timedelta(days=30)
+    retell: timedelta = timedelta(seconds=2)
+    queues: Mapping[str, Line] = field(default_factory=dict)
+    automatic: frozenset[str] = frozenset()
+
+    def patience(self, department: str | None) -> timedelta:
+        """How long a citizen may wait in this department."""
+        line = self.queues.get(department or "")
+        return timedelta(seconds=line.patience) if line and line.patience else self.waiting
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a chat was transferred from, and to; it goes back there when nobody has taken it by `answer_by`.
+
+    `agent_id` None: it overflowed. `answer_by` None: settled, it does not go back any more.
+    """
+
+    agent_id: str | None
+    department: str
+    to_department: str | None
+    to_agent: str | None
+    answer_by: datetime | None
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One chat; all times are UTC by the clock of the routing process that wrote them, but `opened_at` the gateway's.
+
+    `rev` grows with every write (0: not stored), `v` with every change that is told. `department` None: its opening has
+    not been heard yet, only its hello (`state` None) or its close. A turn is one attempt to give the chat an agent.
+    """
+
+    id: str
+    rev: int = 0
+    v: int = 0
+    state: ChatStatus | None = None
+    turn: int = 0
+    cause: Cause | None = None
+    changed_at: datetime | None = None
+    department: str | None = None
+    locale: str = "nl"
+    name: str | None = None
+    question: str | None = None
+    form: Form | None = None
+    opened_at: datetime | None = None
+    known_since: datetime | None = None
+    claimed_since: datetime | None = None  # presence spoke of it, and its opening has not been heard
+    greeted: bool = False
+    waiting_since: datetime | None = None
+    head: bool = False  # lost its agent or was transferred: before all who keep their first turn
+    wanted_agent: str | None = None  # transferred or given back to this colleague, until `wanted_until`
+    wanted_until: datetime | None = None
+    agent_id: str | None = None
+    agent_name: str | None = None
+    assigned_at: datetime | None = None
+    accepted: bool = False
+    accepted_at: datetime | None = None  # None though `accepted`: by a former version, which has told nobody
+    former_agent_id: str | None = None
+    former_agent_name: str | None = None
+    closed_at: datetime | None = None
+    reason: CloseReason | None = None
+    untold_since: datetime | None = None  # a timer's or transfer's change that may not have been told yet
+    overdue_agent: str | None = None  # with it: this agent is to be told overdue for `overdue_turn`
+    overdue_turn: int | None = None
+    due_at: datetime | None = None  # when a timer has something to do here
+    expire_at: datetime | None = None
+    detail: Detail | None = None  # of `cause`
+    origin: Origin | None = None
+    overflowed: bool = False  # in this wait: once is enough
+    returned: Detail | None = None  # why it came back from a transfer, to `returned_to`
+    returned_to: str | None = None
+    refusal: str | None = None  # the last one that counted: heard again it is not a new one
+    assignments: tuple[Assignment, ...] = ()  # the latest last
+
+    @property
+    def waits(self) -> bool:
+        return self.state is ChatStatus.WAITING
+
+    @property
+    def assigned(self) -> bool:
+        return self.state is ChatStatus.ASSIGNED
+
+    @property
+    def closed(self) -> bool:
+        return self.state is ChatStatus.CLOSED
+
+    @property
+    def refusable(self) -> bool:
+        """True while its agent, who got it by a transfer, may still refuse it."""
+        by = self.origin.agent_id if self.origin and self.origin.answer_by else None
+        return self.assigned and not self.accepted and by is not None and by != self.agent_id
+
+
+def state_of(chat: Chat) -> ChatState | None:
+    """The event that tells this chat's state; None while its opening has not been heard: nobody can follow it yet."""
+    if chat.state is None or chat.cause is None or chat.department is None or chat.changed_at is None:
+        return None
+    return ChatState(
+        chat_id=chat.id,
+        v=chat.v,
+        state=chat.state,
+        turn=chat.turn,
+        department=chat.department,
+        cause=chat.cause,
+        agent_id=chat.agent_id,
+        agent_name=chat.agent_name,
+        reason=chat.reason,
+        former_agent_id=chat.former_agent_id,
+        former_agent_name=chat.former_agent_name,
+        detail=chat.detail,
+        accepted=chat.accepted if chat.assigned else None,
+        at=chat.changed_at,
+    )
+
+
+def view_of(
+    chat: Chat, position: int | None = None, wait: float | None = None, accept: timedelta | None = None
+) -> ChatView | None:
+    """The chat as other services are shown it; None while its opening has not been heard.
+
+    `accept`: how long its agent has to accept it.
+    """
+    if chat.state is None or chat.cause is None or not chat.department or chat.opened_at is None:
+        return None
+    return ChatView(
+        chat_id=chat.id,
+        v=chat.v,
+        state=chat.state,
+        turn=chat.turn,
+        cause=chat.cause,
+        department=chat.department,
+        locale=chat.locale,
+        name=chat.name,
+        question=chat.question,
+        form=chat.form,
+        agent_id=chat.agent_id,
+        agent_name=chat.agent_name,
+        accepted=chat.accepted,
+        accept_by=_accept_by(chat, accept),
+        tells_acceptance=True,
+        position=position,
+        wait=wait,
+        detail=chat.detail,
+        returned=chat.returned if chat.assigned else None,
+        transferred=chat.refusable,
+        reason=chat.reason,
+        opened_at=chat.opened_at,
+        closed_at=chat.closed_at,
+    )
+
+
+def _accept_by(chat: Chat, accept: timedelta | None) -> datetime | None:
+    if accept is None or chat.assigned_at is None or not chat.assigned or chat.accepted:
+        return None
+    return chat.assigned_at + accept

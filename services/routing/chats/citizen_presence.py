@@ -1,0 +1,126 @@
+"""Is the citizen there: a listener to the gateways' lists of chats, judged by this process's own clock.
+
+Silence counts only while this listener hears its own echo; a restart gives everyone a full grace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pydantic import ValidationError
+
+from services.common.events.codec import decode
+from services.common.events.event import Event
+from services.common.events.presence import GatewayConnections, ListenerEcho
+from services.common.failure_detector import Liveness
+from services.common.messaging import topology
+from services.common.messaging.connection import BrokerConnection, Publisher
+from services.common.messaging.errors import BROKER_ERRORS, given_up_is_failure
+
+log = structlog.get_logger()
+
+ECHO_INTERVAL = 2.0
+FIRST_ECHO_INTERVAL = 0.2  # until the first one was heard: readiness waits for it
+GATEWAY_LATE = 20.0  # three lists of a gateway's chats, which it tells every 6 s, have not come
+FORGOTTEN = 3600.0
+
+
+class Citizens:
+    """Whose citizen is connected to some gateway, as far as this replica has heard."""
+
+    def __init__(
+        self, url: str, publisher: Publisher, grace: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._publisher, self._clock = publisher, clock
+        self._liveness = Liveness(grace, GATEWAY_LATE)
+        self._listener, self._echoes = str(uuid4()), 0
+        self._met: set[str] = set()
+        self._meetings = 0
+        self._channel: AbstractChannel | None = None
+        self._link = BrokerConnection(url, "routing.listener", self._prepare, self._lost)
+
+    async def run(self) -> None:
+        """Listens until cancelled."""
+        await self._publisher.link.up.wait()  # the exchange is there
+        await self._link.run()
+
+    async def echo(self) -> None:
+        """Tells this listener's echo for as long as it runs."""
+        while True:
+            await self._link.up.wait()
+            self._echoes += 1
+            await self._publisher.publish_best_effort(ListenerEcho(listener=self._listener, counter=self._echoes))
+            await asyncio.sleep(ECHO_INTERVAL if self._liveness.started is not None else FIRST_ECHO_INTERVAL)
+
+    @property
+    def hears(self) -> bool:
+        """True while an event of our own comes back from the broker: the only sign that both connections work."""
+        return self._liveness.hears(self._clock())
+
+    def present(self) -> set[str]:
+        """The chats that some gateway lists."""
+        return self._liveness.present(self._clock())
+
+    def gone(self, open_chats: Iterable[str]) -> list[str]:
+        """Those of all greeted open chats that no gateway has listed for the whole grace.
+
+        A chat that is met for the first time counts as seen at that moment: it has a full grace from there.
+        """
+        now, known = self._clock(), set(open_chats)
+        for here in (known - self._met, set[str]()):
+            self._meetings += 1
+            self._liveness.hear("met", self._meetings, dict.fromkeys(here, 0.0), now)
+        self._met = known
+        gone = self._liveness.gone(known, now)
+        self._liveness.forget_stale(now, max(FORGOTTEN, 2 * self._liveness.grace))
+        return gone
+
+    async def backlog(self) -> int:
+        """How many events about chats wait to be handled, by any replica. -1 when the broker cannot be asked."""
+        channel = self._channel
+        if channel is None:
+            return -1
+        try:
+            with given_up_is_failure():
+                async with asyncio.timeout(2):
+                    queue = await channel.declare_queue(topology.ROUTING_CHATS.name, passive=True)
+        except BROKER_ERRORS:
+            return -1
+        return queue.declaration_result.message_count or 0
+
+    async def _heard(self, message: AbstractIncomingMessage) -> None:
+        try:
+            event = decode(message.body)
+        except ValidationError:
+            log.warning("broadcast_not_understood", key=message.routing_key)
+        else:
+            self.note(event)
+
+    def note(self, event: Event) -> None:
+        """One broadcast of a gateway or of a listener was heard."""
+        if isinstance(event, ListenerEcho) and event.listener == self._listener:
+            self._liveness.echo(self._clock())
+        elif isinstance(event, GatewayConnections) and (event.chats is not None or event.leaving):
+            chats = dict.fromkeys(event.chats or (), 0.0)
+            self._liveness.hear(event.incarnation, event.counter, chats, self._clock(), event.leaving)
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        async with asyncio.timeout(10):
+            exchange = await channel.get_exchange(topology.EXCHANGE)
+            queue = await channel.declare_queue(
+                exclusive=True,
+                auto_delete=True,
+                arguments=topology.LISTENER_QUEUE_ARGUMENTS,
+            )
+            for key in topology.LISTENER_KEYS:
+                await queue.bind(exchange, key)
+            await queue.consume(self._heard, no_ack=True)
+        self._channel = channel
+
+    def _lost(self) -> None:
+        self._channel = None

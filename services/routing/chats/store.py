@@ -1,0 +1,204 @@
+"""The chats in MongoDB: one document a chat.
+
+A change is a compare-and-set by one `update_one` on `_id` and the revision that was read (`rev`), or an insert: of two
+at once one wins and the other reads again. Closed chats cost nothing: no search's index range reaches them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
+
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
+from services.common.internal_api.routing import Assignment
+from services.common.mongo.client import Database
+from services.routing.chats.chat import Chat, Origin
+
+Document = dict[str, Any]
+Rule = Callable[[Chat], Chat]
+
+OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
+RECENT = 5_000  # chats
+_IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
+_FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
+_ASKED_FOR = ("turn", "department", "locale", "wanted_agent", "untold_since")
+_LONG_ENOUGH = ("head", "opened_at", "waiting_since", "overflowed", "origin")
+_ASKING = dict.fromkeys((*_ASKED_FOR, *_LONG_ENOUGH), 1)
+_ORIGIN = tuple(f.name for f in dataclasses.fields(Origin))
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "state": ChatStatus,
+    "cause": Cause,
+    "reason": CloseReason,
+    "form": Form.model_validate,
+    "detail": Detail,
+    "returned": Detail,
+    "origin": lambda d: Origin(**{k: d.get(k) for k in _ORIGIN}),
+    "assignments": lambda ds: tuple(Assignment.model_validate(d) for d in ds),
+}
+
+
+_SPANS = (timedelta(minutes=15), timedelta(hours=3), timedelta(days=1), timedelta(days=8), timedelta(days=400))
+
+
+class Contended(Exception):
+    """A chat changed again and again while we tried: the message is given back."""
+
+
+class Store:
+    """All that routing remembers."""
+
+    def __init__(self, database: Database, stamp: Rule) -> None:
+        """`stamp` gives each chat its next revision and its times before it is written."""
+        self._chats, self._stamp = database["chats"], stamp
+        self._recent: dict[str, Chat] = {}  # as this replica wrote them last: guesses, confirmed by a write or a read
+
+    async def load(self, chat_id: str) -> Chat:
+        """The chat; one with `rev` 0 when it is not known."""
+        document = await self._chats.find_one({"_id": chat_id})
+        return _chat(document) if document else Chat(chat_id)
+
+    async def change(self, chat_id: str, rule: Rule, known: Chat | None = None) -> tuple[Chat, Chat]:
+        """The chat before and after `rule`, written durably; twice the same object when the rule changed nothing.
+
+        `known`: the chat as it probably still is, which saves reading it. Raises `Contended` and `PyMongoError`.
+        """
+        guess = known or self._recent.get(chat_id)
+        for _ in range(20):
+            before = guess or await self.load(chat_id)
+            after = rule(before)
+            if after != before:
+                after = self._stamp(after)
+                if await self._save(before, after):
+                    self._remember(after)
+                    return before, after
+            elif guess is None:
+                return before, before
+            guess = None
+        raise Contended(chat_id)
+
+    def _remember(self, chat: Chat) -> None:
+        self._recent.pop(chat.id, None)
+        if not chat.closed:
+            self._recent[chat.id] = chat
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    async def _save(self, before: Chat, after: Chat) -> bool:
+        if before.rev == 0:
+            try:
+                await self._chats.insert_one(_document(after))
+            except DuplicateKeyError:
+                return False
+            return True
+        result = await self._chats.update_one({"_id": after.id, "rev": before.rev}, _difference(before, after))
+        return result.modified_count == 1
+
+    async def line(self, department: str, limit: int) -> list[Chat]:
+        """The first waiting chats of a department in order, with no more of them than what asking needs."""
+        found = self._chats.find({"state": "waiting", "department": department}, _ASKING).sort(_IN_LINE).limit(limit)
+        return [dataclasses.replace(_chat(d), state=ChatStatus.WAITING) async for d in found]
+
+    async def order(self, department: str) -> list[str]:
+        """The ids of all waiting chats of a department, the first in line first."""
+        found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_IN_LINE)
+        return [d["_id"] async for d in found]
+
+    async def waiting_departments(self) -> set[str]:
+        """The departments in which somebody waits."""
+        return set(await self._chats.distinct("department", {"state": "waiting"}))
+
+    async def due(self, now: datetime, limit: int) -> list[Chat]:
+        """Chats with which a timer has something to do, the longest overdue first."""
+        found = self._chats.find({"due_at": {"$lte": now}}).sort("due_at", ASCENDING).limit(limit)
+        return [_chat(d) async for d in found]
+
+    async def greeted_open(self) -> list[str]:
+        """The ids of all open chats whose citizen has said hello."""
+        found = self._chats.find({"state": {"$in": OPEN}, "greeted": True}, {"_id": 1})
+        return [d["_id"] async for d in found]
+
+    async def accepted_silently(self, limit: int) -> list[Chat]:
+        """Chats that were accepted by a version that does not note when."""
+        such = {"state": ChatStatus.ASSIGNED.value, "accepted": True, "accepted_at": {"$exists": False}}
+        return [_chat(d) async for d in self._chats.find(such).limit(limit)]
+
+    async def some(
+        self, chat_ids: Sequence[str], prefixes: Sequence[str] = (), since: datetime | None = None
+    ) -> list[Chat]:
+        """Those of these chats that are known, and those opened after `since` whose ids begin with a prefix."""
+        wanted: list[Document] = [{"_id": {"$in": list(chat_ids)}}]
+        wanted += [{"_id": {"$gte": p, "$lt": p + "~"}, "opened_at": {"$gte": since}} for p in prefixes]
+        return [_chat(d) async for d in self._chats.find({"$or": wanted} if prefixes else wanted[0])]
+
+    async def of_agent(self, agent_id: str) -> list[Chat]:
+        """The open chats that are assigned to this agent."""
+        return [_chat(d) async for d in self._chats.find({"agent_id": agent_id, "state": "assigned"})]
+
+    async def latest_assignments(self, departments: Sequence[str], limit: int, now: datetime) -> list[Assignment]:
+        """The latest assignments in these departments, the latest first: looked for ever further back."""
+        found: list[Assignment] = []
+        for span in _SPANS:
+            since = now - span
+            found = [a for d in set(departments) for a in await self._assigned(d, since)]
+            if len(found) >= limit:
+                break
+        return sorted(found, key=lambda a: a.at, reverse=True)[:limit]
+
+    async def _assigned(self, department: str, since: datetime) -> list[Assignment]:
+        such = {"assignments.department": department, "assignments.at": {"$gte": since}}
+        chats = [_chat(d) async for d in self._chats.find(such, {"assignments": 1})]
+        return [a for c in chats for a in c.assignments if a.department == department and a.at >= since]
+
+    async def open_counts(self) -> dict[tuple[str, str], tuple[int, datetime | None]]:
+        """How many chats there are by department and open state, and since when the first of them has waited."""
+        group: list[Document] = [
+            {"$match": {"state": {"$in": OPEN}}},
+            {
+                "$group": {
+                    "_id": {"department": "$department", "state": "$state"},
+                    "n": {"$sum": 1},
+                    "since": {"$min": "$waiting_since"},
+                }
+            },
+        ]
+        found = self._chats.aggregate(group)
+        return {(d["_id"]["department"], d["_id"]["state"]): (d["n"], d["since"]) async for d in found}
+
+
+def _chat(document: Document) -> Chat:
+    members = {k: _KINDS[k](v) if k in _KINDS else v for k, v in document.items() if k in _DEFAULTS and v is not None}
+    return Chat(id=document["_id"], **members)
+
+
+def _document(chat: Chat) -> Document:
+    return {"_id": chat.id, **{k: _stored(getattr(chat, k)) for k in _FIELDS if getattr(chat, k) is not None}}
+
+
+def _difference(before: Chat, after: Chat) -> Document:
+    """The update that makes the stored `before` into `after`; unknown members of a newer version are left alone."""
+    changed = {k: getattr(after, k) for k in _FIELDS if getattr(after, k) != getattr(before, k)}
+    present = {k: _stored(v) for k, v in changed.items() if v is not None}
+    absent = {k: "" for k, v in changed.items() if v is None}
+    return {"$set": present, **({"$unset": absent} if absent else {})}
+
+
+def _stored(value: Any) -> Any:
+    match value:
+        case Form():
+            return value.model_dump()
+        case Origin():
+            return dataclasses.asdict(value)
+        case tuple():
+            return [_recorded(a) for a in value]
+    return value.value if isinstance(value, ChatStatus | Cause | CloseReason | Detail) else value
+
+
+def _recorded(assignment: Assignment) -> Document:
+    choice = assignment.choice.model_dump(mode="json") if assignment.choice else None
+    return {**assignment.model_dump(exclude={"choice"}), "choice": choice}

@@ -1,0 +1,33 @@
+"""What every part of routing works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.common.clock import utcnow
+from services.routing.chats.admission import Admission
+from services.routing.chats.chat import Chat, Limits
+from services.routing.chats.store import Store
+from services.routing.publisher import Telling
+from services.routing.queues import wait_estimate
+from services.routing.queues.queue import Queue
+
+
+@dataclass(frozen=True)
+class Context:
+    """The chats, the queues, and how both are told. `clock` gives the present time, aware."""
+
+    store: Store
+    queue: Queue
+    telling: Telling
+    admission: Admission
+    clock: Callable[[], datetime] = utcnow
+    limits: Limits = field(default_factory=Limits)
+
+    async def keep_pace(self, before: Chat, after: Chat) -> None:
+        """How long an agent handled the chat that this change has ended counts in his department's pace."""
+        seconds = wait_estimate.handled(before, after)
+        if seconds is not None and before.department:
+            await self.queue.ledger.add_handled(before.department, seconds)

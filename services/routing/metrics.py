@@ -1,0 +1,51 @@
+"""The numbers of routing, and the one way in which a repair is counted and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.common.events.types import ChatStatus, CloseReason, ReleaseReason
+
+log = structlog.get_logger()
+
+OTHER = "other"  # the label of departments that are no longer in the departments file
+OPEN_STATES = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
+OPEN = Gauge("eloket_routing_chats", "Open chats", ["department", "state"])
+LONGEST = Gauge("eloket_routing_longest_wait_seconds", "How long the one who waits longest has waited", ["department"])
+WAITED = Histogram(
+    "eloket_routing_waited_seconds",
+    "From the beginning of a wait until an agent was found",
+    ["department"],
+    buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 120, 300, 600),
+)
+OPENED = Counter("eloket_routing_opened_total", "Chats opened", ["department"])
+ASSIGNED = Counter("eloket_routing_assigned_total", "Turns that ended with an agent", ["department"])
+ABANDONED = Counter("eloket_routing_abandoned_total", "Chats closed while they waited", ["department", "reason"])
+REQUEUED = Counter("eloket_routing_requeued_total", "Chats that went back to the queue", ["reason"])
+CLOSED = Counter("eloket_routing_closed_total", "Chats closed", ["reason"])
+REPAIRED = Counter("eloket_routing_repairs_total", "What a sweep or a repeated event had to mend", ["reason"])
+
+
+def begin_at_nothing(departments: Iterable[str]) -> None:
+    """Whatever is counted by department is there from the start: the first one is an increase, not a new series."""
+    for department in departments:
+        for counter in (OPENED, ASSIGNED, WAITED, LONGEST):
+            counter.labels(department)
+        for reason in CloseReason:
+            if reason is not CloseReason.AGENT:
+                ABANDONED.labels(department, reason.value)
+    for reason in CloseReason:
+        CLOSED.labels(reason.value)
+    for lost in ReleaseReason:
+        REQUEUED.labels(lost.value)
+    for mended in ("untold", "asked_again", "unknown_chat", "accepted"):
+        REPAIRED.labels(mended)
+
+
+def repaired(reason: str, **about: object) -> None:
+    """Something was mended that no event had brought about: counted and logged with its reason."""
+    REPAIRED.labels(reason).inc()
+    log.info("repaired", reason=reason, **about)

@@ -1,0 +1,56 @@
+"""A department that has places beyond its own line takes over who waits too long in another one.
+
+Looked at whenever a department's free places are told, which presence repeats every 2 s: that is the timer, and the
+number of places is then as fresh as it can be.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.routing.chats import transfer_rules
+from services.routing.chats.chat import Chat, Limits
+from services.routing.context import Context
+from services.routing.metrics import repaired
+
+LOOKED_AT = 100  # of the first in a line: who waits long stands in front
+
+
+def sources(limits: Limits, to: str) -> list[str]:
+    """The departments that overflow to this one."""
+    return [d for d, line in limits.queues.items() if line.overflow and line.overflow.to == to]
+
+
+def room(free: int, waiting: int) -> int:
+    """How many of others a department can take: nobody of its own line waits the longer for it."""
+    return max(0, free - waiting)
+
+
+async def fill(context: Context, to: str) -> None:
+    """As many as the department has room for have come over from lines that overflow to it, the longest waiting first.
+
+    Each change is marked until it is told: a crash between loses nothing.
+    """
+    free = context.queue.free(to)
+    if free <= 0 or not (long := await _waiting_too_long(context, to)):
+        return
+    for chat in long[: room(free, len(await context.store.order(to)))]:
+        now = context.clock()
+
+        def overflow(found: Chat, now: datetime = now) -> Chat:
+            return transfer_rules.overflowed(found, to, now, context.limits)
+
+        before, after = await context.store.change(chat.id, overflow)
+        if after == before:
+            continue
+        repaired("overflow", chat_id=chat.id, department=to)
+        context.telling.record(before, after, why="overflow")
+        await context.telling.marked(after)
+        await context.queue.ask(to)
+
+
+async def _waiting_too_long(context: Context, to: str) -> list[Chat]:
+    now = context.clock()
+    lines = [await context.store.line(source, LOOKED_AT) for source in sources(context.limits, to)]
+    long = [c for line in lines for c in line if transfer_rules.may_overflow(c, to, now, context.limits)]
+    return sorted(long, key=lambda c: (not c.head, c.opened_at or now, c.id))

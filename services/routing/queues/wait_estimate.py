@@ -1,0 +1,35 @@
+"""RULES of the estimate of the wait: the p-th in line waits about p times H / S.
+
+H is the mean handling time (from the assignment to the close) of the last chats of a department that ended with an
+agent who had accepted them; S the places of its agents who are available, taken or not: on average one of S places
+comes free every H / S seconds. Not known with too few such chats or without places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.routing.chats.chat import Chat
+
+REMEMBERED = 20  # chats
+FEWEST = 3
+
+
+def handled(before: Chat, after: Chat) -> float | None:
+    """The seconds for which an agent handled the chat that this change has ended; None for every other change."""
+    if not (after.closed and before.assigned and before.accepted and before.assigned_at and after.closed_at):
+        return None
+    return max(0.0, (after.closed_at - before.assigned_at).total_seconds())
+
+
+def pace(times: Sequence[float], places: int | None) -> float | None:
+    """Seconds in which the line moves up by one place, given the handling times of the latest chats."""
+    latest = times[-REMEMBERED:]
+    if len(latest) < FEWEST or not places or places < 0:
+        return None
+    return sum(latest) / len(latest) / places
+
+
+def wait(position: int | None, seconds: float | None) -> float | None:
+    """Seconds until the turn of whoever stands there in line."""
+    return None if position is None or seconds is None else position * seconds

@@ -1,0 +1,189 @@
+"""Timers, in every replica: twice is harmless. Each change leaves a mark in the chat until it has been told.
+
+A timer must not judge what has already happened but has not been handled yet. So after trouble (a start, a dependency
+that was away, a process that stood still, a backlog) timers wait until routing has been well for `settle` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from services.common.events.types import ChatStatus
+from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.observability.tracing import begin_trace
+from services.routing.chats import rules
+from services.routing.chats.chat import Chat, Limits
+from services.routing.chats.citizen_presence import Citizens
+from services.routing.chats.store import Contended
+from services.routing.context import Context
+from services.routing.metrics import LONGEST, OPEN, OPEN_STATES, OTHER, repaired
+
+log = structlog.get_logger()
+
+TIMERS_EVERY, ASK_EVERY, ACCEPTED_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 2.0, 5.0, 10.0, 15.0
+STOOD_STILL = 5.0  # seconds between two looks after which this process itself was the trouble
+BACKLOG = 20  # events that may wait without being trouble
+AT_A_TIME = 100  # chats in one sweep
+
+
+class Sweep(Protocol):
+    """One sweep; its name is what the log calls it."""
+
+    __name__: str
+
+    def __call__(self) -> Awaitable[None]: ...
+
+
+class Calm:
+    """Whether timers may judge: nothing has been wrong for `settle` seconds. Times are of a monotonic clock."""
+
+    def __init__(self, settle: float, now: float) -> None:
+        self._settle, self._looked_at, self._trouble_at = settle, now, now
+
+    def look(self, well: bool, now: float) -> bool:
+        """Call it again and again; true when there has been no trouble for long enough."""
+        if not well or now - self._looked_at > STOOD_STILL:
+            self._trouble_at = now
+        self._looked_at = now
+        return self.settled(now)
+
+    def settled(self, now: float) -> bool:
+        """True when the last trouble is long enough ago."""
+        return now - self._trouble_at >= self._settle
+
+    def trouble(self, now: float) -> None:
+        """Something was wrong just now."""
+        self._trouble_at = now
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Everything that time alone brings about. `well`: consumers and publisher are working."""
+
+    context: Context
+    citizens: Citizens
+    limits: Limits
+    calm: Calm
+    well: Callable[[], bool]
+    departments: Iterable[str]
+
+    async def every(self, seconds: float, sweep: Sweep) -> None:
+        """Runs `sweep` about every so many seconds until cancelled; what is away now is tried again next time."""
+        while True:
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+            begin_trace()
+            try:
+                await sweep()
+            except (*DEPENDENCY_ERRORS, Contended) as error:
+                self.calm.trouble(time.monotonic())
+                log.warning("repair_job_failed", job=sweep.__name__, error=type(error).__name__)
+            except Exception:
+                self.calm.trouble(time.monotonic())
+                log.exception("repair_job_failed", job=sweep.__name__)
+
+    async def timers(self) -> None:
+        """Deadlines of chats, and changes that may not have been told."""
+        backlog = await self.citizens.backlog()
+        judging = self.calm.look(self.well() and 0 <= backlog <= BACKLOG, time.monotonic())
+        present = self.citizens.present()
+        for chat in await self.context.store.due(self.context.clock(), AT_A_TIME):
+            begin_trace(chat_id=chat.id)
+            if judging:
+                await self._judge(chat, chat.id in present)
+            elif chat.untold_since:
+                await self._tell_again(chat)
+
+    async def _judge(self, chat: Chat, here: bool) -> None:
+        now = self.context.clock()
+        before, after = await self.context.store.change(
+            chat.id, lambda c: rules.overdue(c, here, now, self.limits), known=chat
+        )
+        if after == before:
+            await self._tell_again(after)
+            return
+        why = _why(before, after)
+        repaired(why, turn=before.turn, agent_id=before.agent_id)
+        self.context.telling.record(before, after, why)
+        await self.context.keep_pace(before, after)
+        if after.untold_since:
+            await self.context.telling.marked(after)
+        if after.waits and after.department and before.waits:
+            await self.context.queue.ask(after.department)
+
+    async def _tell_again(self, chat: Chat) -> None:
+        if chat.untold_since and chat.untold_since + self.limits.retell <= self.context.clock():
+            repaired("untold", state=chat.state, turn=chat.turn)
+            await self.context.telling.marked(chat)
+
+    async def accepted(self) -> None:
+        """Chats that a former version, while services are updated one by one, has noted as accepted and told nobody."""
+        now = self.context.clock()
+        for chat in await self.context.store.accepted_silently(AT_A_TIME):
+            begin_trace(chat_id=chat.id)
+            before, after = await self.context.store.change(
+                chat.id, lambda c: rules.accepted_silently(c, now), known=chat
+            )
+            if after != before:
+                repaired("accepted", turn=before.turn, agent_id=before.agent_id)
+                self.context.telling.record(before, after, why="silently")
+                await self.context.telling.marked(after)
+
+    async def away(self) -> None:
+        """Citizens whom no gateway has had for too long."""
+        gone = self.citizens.gone(await self.context.store.greeted_open())
+        if not self.calm.settled(time.monotonic()):
+            return
+        now = self.context.clock()
+        for chat_id in gone[:AT_A_TIME]:
+            begin_trace(chat_id=chat_id)
+            before, after = await self.context.store.change(chat_id, lambda c: rules.away(c, now))
+            if after != before:
+                repaired("away", turn=before.turn, agent_id=before.agent_id)
+                self.context.telling.record(before, after, why="away")
+                await self.context.keep_pace(before, after)
+                await self.context.telling.marked(after)
+
+    async def ask(self) -> None:
+        """Wherever somebody waits, the first in line ask again: events that were lost cost two seconds."""
+        for department in await self.context.store.waiting_departments():
+            await self.context.queue.ask(department)
+
+    async def queues(self) -> None:
+        """Every queue is told again, changed or not."""
+        for department in {*self.departments, *await self.context.store.waiting_departments()}:
+            await self.context.queue.announce(department)
+
+    async def count(self) -> None:
+        """The gauges of open chats, and of who waits longest."""
+        found, now = await self.context.store.open_counts(), self.context.clock()
+        counts = dict.fromkeys(((d, s) for d in (*self.departments, OTHER) for s in OPEN_STATES), 0)
+        longest = dict.fromkeys((*self.departments, OTHER), 0.0)
+        for (department, state), (n, since) in found.items():
+            label = self.context.telling.label(department)
+            counts[label, state] += n
+            if state == ChatStatus.WAITING and since:
+                longest[label] = max(longest[label], (now - since).total_seconds())
+        for labels, n in counts.items():
+            OPEN.labels(*labels).set(n)
+        for label, seconds in longest.items():
+            LONGEST.labels(label).set(seconds)
+
+
+def _why(before: Chat, after: Chat) -> str:
+    """What the timer found, as the log and the numbers name it."""
+    if before.state is None:
+        return "unknown_chat"
+    if after.closed:
+        return "not_greeted" if not before.greeted and after.reason == "inactive" else "waiting_limit"
+    if after.overdue_agent:
+        return "accept_overdue"
+    if after.detail and after.v != before.v:
+        return after.detail.value
+    return "listed" if after.greeted != before.greeted else "named_limit"

@@ -1,0 +1,72 @@
+"""Has files judged in processes of their own, within bounds of memory and time: the bytes come from strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import BinaryIO
+
+import structlog
+
+from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers
+from services.transcripts.attachments import jobs
+from services.transcripts.attachments.judging import Verdict
+from services.transcripts.attachments.kinds import Finding, Reason, Refused
+
+log = structlog.get_logger()
+
+AT_A_TIME = 2
+MEMORY = 128 * MIB  # of one process; what people send takes less than half of it
+SECONDS = 12.0  # for one file; what people send takes less than two, on a slow machine too
+_ATTEMPTS = 2  # a process may end for a reason that lies not in the file, such as a full machine
+
+
+class CannotCheck(Exception):
+    """No file can be judged now."""
+
+
+class Checker:
+    """Judges files by `attachments.judging`, two at a time."""
+
+    def __init__(self, policy: frozenset[Finding]) -> None:
+        """`policy`: what documents may not hold."""
+        self._policy = policy
+        # Here, so that no more files are held in memory. Documents, which may take long, leave one place free.
+        self._turns, self._documents = asyncio.Semaphore(AT_A_TIME), asyncio.Semaphore(AT_A_TIME - 1)
+        self._workers = Workers(
+            "services.transcripts.attachments.jobs:begin", memory=MEMORY, seconds=SECONDS, size=AT_A_TIME
+        )
+
+    async def check(self, file: BinaryIO, name: str) -> Verdict:
+        """What this file is. Raises `Refused` when it is not taken, also because judging it takes too much.
+
+        Raises `CannotCheck` when no process can be started.
+        """
+        async with self._documents if _is_document(file) else contextlib.nullcontext(), self._turns:
+            job = jobs.job(await asyncio.to_thread(_whole, file), name, self._policy)
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    return jobs.verdict_of(await self._workers.run(job))
+                except JobFailed as failed:
+                    log.warning("attachment_not_checked", reason=failed.reason, size=len(job), attempt=attempt)
+                    if isinstance(failed, NotStarted):
+                        if attempt < _ATTEMPTS:
+                            continue
+                        raise CannotCheck from failed
+                    if failed.reason != "ended" or attempt == _ATTEMPTS:
+                        raise Refused(Reason.NOT_ALLOWED, f"check: {failed.reason}") from failed
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Ends the processes."""
+        await self._workers.close()
+
+
+def _whole(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _is_document(file: BinaryIO) -> bool:
+    file.seek(0)
+    return file.read(4) in (b"PK\3\4", b"%PDF")

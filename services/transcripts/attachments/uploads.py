@@ -1,0 +1,279 @@
+"""Takes uploads in: bounded in memory, disk, rate, time and number; judged, scanned, then stored.
+
+A body is received first, on disk, without keeping others from anything: what it may take is counted in bytes that are
+there. Only what is complete takes one of the places in which files are judged, scanned and stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import BinaryIO, cast
+from uuid import uuid4
+
+import structlog
+from starlette.requests import ClientDisconnect
+
+from services.common.config.settings import MIB
+from services.common.events.types import Attachment
+from services.common.http.problems import Problem
+from services.transcripts import metrics
+from services.transcripts.attachments.checker import CannotCheck, Checker
+from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
+from services.transcripts.attachments.names import safe_name
+from services.transcripts.attachments.store import UPLOADING, File, Files
+from services.transcripts.attachments.virus_scan import ScannerAway, is_infected
+from services.transcripts.log.store import Store
+from services.transcripts.settings import Settings
+
+log = structlog.get_logger()
+
+SPOOL_IN_MEMORY = 128 * 1024  # bytes; what is larger waits in a temporary file
+RECEIVED_OF_ONE_CHAT = 10  # bodies at a time
+RECEIVED_AT_ALL = 300
+ON_DISK = 320 * MIB  # of all bodies that are received or wait; the manifest gives /tmp 512 MiB
+OF_ONE_CHAT = 2  # complete files at a time that are judged, scanned and stored
+AT_ALL = 16
+PATIENCE = 5.0  # seconds that a complete file waits for its turn
+
+_WHY = {
+    Reason.EMPTY: "The file is empty. Save it again and choose it again.",
+    Reason.PASSWORD: "The file has a password. Save it without a password and send that.",
+    Reason.OLD_OFFICE: "This is a file of an old version of Office. Save it as docx, xlsx, pptx or PDF and send that.",
+    Reason.HEIC: "This is a HEIC photo. Choose the most compatible format in the settings of the camera, or save the "
+    "photo as JPEG, and send that.",
+    Reason.MACROS: "The file holds macros or scripts. Save it without them, or as PDF, and send that.",
+    Reason.ACTIVE_CONTENT: "The file would start or load something when it is opened. Save it as a plain document, or "
+    "print it to PDF, and send that.",
+    Reason.NOT_ALLOWED: "This type of file is not accepted, or the file is damaged. Save it as PDF or as a picture and "
+    "send that.",
+}
+_ACCEPTED = (
+    "Accepted are PDF, PNG, JPEG, GIF, WebP, plain text, CSV, OpenDocument, and docx, xlsx and pptx without macros."
+)
+
+
+@dataclass
+class _Chat:
+    """What uploads of one chat are under way."""
+
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CHAT))
+    bodies: int = 0
+    on_disk: int = 0
+
+
+class Uploads:
+    """Takes uploads of any number of chats."""
+
+    def __init__(
+        self, store: Store, files: Files, settings: Settings, clock: Callable[[], datetime], checker: Checker
+    ) -> None:
+        self._store, self._files, self._settings, self._clock = store, files, settings, clock
+        self._checker = checker
+        self._all = asyncio.Semaphore(AT_ALL)
+        self._chats: dict[str, _Chat] = {}
+        self._bodies = self._on_disk = 0
+
+    async def take(
+        self, chat_id: str, uploader: str, name: str, body: AsyncIterator[bytes], declared: int | None
+    ) -> File:
+        """The file as it is stored, free to be posted. Raises `Problem` with the protocol's code when it is refused.
+
+        Args:
+            declared: the size by the request's own word, which can only get it refused early: what comes is counted.
+        """
+        outcome = "failed"
+        try:
+            file = await self._take(chat_id, uploader, name, body, declared)
+            outcome = "stored"
+            return file
+        except Problem as problem:
+            outcome = problem.code
+            raise
+        except ClientDisconnect:
+            outcome = "broken_off"
+            raise Problem(400, "broken_off", "The upload was broken off.") from None
+        finally:
+            metrics.ATTACHMENTS.labels(outcome).inc()
+
+    async def _take(
+        self, chat_id: str, uploader: str, name: str, body: AsyncIterator[bytes], declared: int | None
+    ) -> File:
+        await self._refuse_early(chat_id, declared)
+        with self._body(chat_id) as chat, tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY) as spool:
+            file, size = cast(BinaryIO, spool), 0
+            try:
+                async for chunk in self._chunks(body):
+                    size += len(chunk)
+                    self._count(chat, len(chunk))
+                    if size > self._settings.attachment_bytes:
+                        raise _too_large(self._settings)
+                    file.write(chunk)
+                if not size:
+                    raise _refusal(Refused(Reason.EMPTY, "empty"))
+                async with self._turn(chat):
+                    return await self._keep(chat_id, uploader, name, file)
+            finally:
+                self._count(chat, -size)
+
+    def _count(self, chat: _Chat, size: int) -> None:
+        """Raises the problem `rate_limited` when the bodies of this chat, or all, take too much of the disk."""
+        chat.on_disk += size
+        self._on_disk += size
+        if size > 0 and (self._on_disk > ON_DISK or chat.on_disk > self._settings.attachment_total):
+            raise _busy()
+
+    async def _keep(self, chat_id: str, uploader: str, name: str, spool: BinaryIO) -> File:
+        """Judges, scans and stores a complete file."""
+        try:
+            verdict = await self._checker.check(spool, name)
+        except Refused as refused:
+            log.info("attachment_refused", reason=refused.reason, found=refused.found)
+            raise _refusal(refused) from None
+        except CannotCheck:
+            raise _unchecked() from None
+        if verdict.stored is not None:
+            await asyncio.to_thread(_replace, spool, verdict.stored)
+        size, digest = await asyncio.to_thread(_measure, spool)
+        await self._scan(spool)
+        kind = verdict.kind
+        attachment = Attachment(id=str(uuid4()), name=safe_name(name, kind), size=size, content_type=kind.content_type)
+        file = File(attachment, chat_id, uploader, UPLOADING, digest)
+        await self._store_bytes(file, spool)
+        log.info("attachment_stored", attachment_id=attachment.id, size=size, type=kind.content_type)
+        return file
+
+    async def _refuse_early(self, chat_id: str, declared: int | None) -> None:
+        limits = self._settings
+        await self._refuse_when_closed(chat_id)
+        if declared is not None and declared > limits.attachment_bytes:
+            raise _too_large(limits)
+        if not await self._files.within_quota(chat_id, limits.attachment_count, limits.attachment_total, declared or 1):
+            raise _too_large(limits)
+
+    async def _refuse_when_closed(self, chat_id: str) -> None:
+        if (await self._store.tails([chat_id]))[chat_id].sealed:
+            raise Problem(409, "chat_closed", "The conversation has ended: nothing can be added.")
+
+    async def _chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """What comes, as long as it comes fast enough: by a least rate, and within a time in all.
+
+        Each byte buys time by the least rate, and no more of it can be had in store than the longest silence.
+        """
+        limits, loop = self._settings, asyncio.get_running_loop()
+        now = loop.time()
+        end, due = now + limits.upload_time, now + limits.upload_idle
+        while True:
+            try:
+                async with asyncio.timeout_at(min(end, due)):
+                    chunk = await anext(body, None)
+            except TimeoutError:
+                raise Problem(
+                    408, "too_slow", "The file came too slowly. Try again over a better connection."
+                ) from None
+            if chunk is None:
+                return
+            due = min(due + len(chunk) / limits.upload_rate, loop.time() + limits.upload_idle)
+            yield chunk
+
+    async def _scan(self, file: BinaryIO) -> None:
+        if not self._settings.clamd_url:
+            return
+        try:
+            infected = await is_infected(self._settings.clamd_url, file, self._settings.clamd_timeout)
+        except ScannerAway as error:
+            log.error("scanner_unavailable", error=str(error))
+            raise _unchecked() from None
+        if infected:
+            log.warning("attachment_infected")
+            raise Problem(422, "infected", "The file holds malware and was refused.")
+
+    async def _store_bytes(self, file: File, source: BinaryIO) -> None:
+        limits, id_ = self._settings, file.attachment.id
+        await self._files.begin(file, self._clock())
+        try:
+            source.seek(0)
+            await self._files.put(id_, source)
+            await self._refuse_when_closed(file.chat_id)
+            if not await self._files.finish(file, limits.attachment_count, limits.attachment_total, self._clock()):
+                raise _too_large(limits)
+        except BaseException:
+            with contextlib.suppress(Exception):  # what is left is found by the cleaner
+                await self._files.doom(id_, UPLOADING, self._clock())
+            raise
+
+    @contextlib.contextmanager
+    def _body(self, chat_id: str) -> Iterator[_Chat]:
+        """A body that is received, or waits for its turn. Raises the problem `rate_limited` when there are too many."""
+        chat = self._chats.get(chat_id) or _Chat()
+        if chat.bodies >= RECEIVED_OF_ONE_CHAT or self._bodies >= RECEIVED_AT_ALL:
+            raise _busy()
+        self._chats[chat_id] = chat
+        chat.bodies += 1
+        self._bodies += 1
+        try:
+            yield chat
+        finally:
+            chat.bodies -= 1
+            self._bodies -= 1
+            if not chat.bodies:
+                del self._chats[chat_id]
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, chat: _Chat) -> AsyncIterator[None]:
+        """The turn of a complete file, of its chat and of all. Raises the problem `rate_limited` after some seconds."""
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await held.enter_async_context(chat.turns)
+                    await held.enter_async_context(self._all)
+            except TimeoutError:
+                raise _busy() from None
+            yield
+
+
+def _replace(file: BinaryIO, content: bytes) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
+
+
+def _measure(file: BinaryIO) -> tuple[int, str]:
+    """Bytes of a file, and their SHA-256."""
+    file.seek(0)
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(MIB):
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def _refusal(refused: Refused) -> Problem:
+    detail = f"{_WHY[refused.reason]} {_ACCEPTED}"
+    return Problem(415, "type_not_allowed", detail, reason=refused.reason.value, allowed=list(ALLOWED))
+
+
+def _busy() -> Problem:
+    detail = "Too many files are on their way just now. Try again in some seconds."
+    return Problem(429, "rate_limited", detail, {"Retry-After": "5"})
+
+
+def _unchecked() -> Problem:
+    return Problem(503, "unavailable", "Files cannot be checked now. Please try later.", {"Retry-After": "30"})
+
+
+def _too_large(limits: Settings) -> Problem:
+    return Problem(
+        413,
+        "too_large",
+        f"The file is too large: at most {limits.attachment_bytes / MIB:g} MiB a file, and {limits.attachment_count} "
+        f"files and {limits.attachment_total / MIB:g} MiB a conversation. Send a smaller file, or a photo of it.",
+        limit_bytes=limits.attachment_bytes,
+        limit_files=limits.attachment_count,
+        limit_total_bytes=limits.attachment_total,
+    )

@@ -1,0 +1,80 @@
+"""Looks at citizens' silences, in every replica: twice is harmless.
+
+A chat whose time has come stays marked (its `silence_at` is past) until what follows has been told: who dies in between
+leaves it to the next one. The rules are in `silences.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from services.common.events.chats import CloseRequested
+from services.common.events.event import Event
+from services.common.events.messages import CitizenSilent
+from services.common.events.types import CloseReason
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.observability.tracing import begin_trace
+from services.transcripts import metrics
+from services.transcripts.inactivity.rules import Limits, Look, Step, Watched, look
+from services.transcripts.log.store import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 1.0  # seconds
+AT_A_TIME = 200  # chats in one sweep
+
+
+@dataclass(frozen=True)
+class Silences:
+    """Warns citizens who are silent, then asks for the end. `well`: all that they said until now is being stored."""
+
+    store: Store
+    publisher: Publisher
+    limits: Limits
+    clock: Callable[[], datetime]
+    well: Callable[[], Awaitable[bool]]
+
+    async def run(self) -> None:
+        """Sweeps until cancelled; what is away now is tried again next time."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1.0))
+            begin_trace()
+            try:
+                await self.sweep()
+            except DEPENDENCY_ERRORS as error:
+                log.warning("repair_job_failed", job="silences", error=type(error).__name__)
+            except Exception:
+                log.exception("repair_job_failed", job="silences")
+
+    async def sweep(self) -> None:
+        """One look at each chat whose time has come, the longest due first."""
+        if not await self.well():
+            return
+        for chat in await self.store.due_silences(self.clock(), AT_A_TIME):
+            begin_trace(chat_id=chat.chat_id)
+            await self._look(chat)
+
+    async def _look(self, chat: Watched) -> None:
+        found = look(await self.store.last(chat.chat_id), chat, self.limits, self.clock())
+        if event := _event(chat.chat_id, found):
+            await self.publisher.publish(event)
+        if await self.store.look_again(chat, found.again, found.told) and found.step and found.new:
+            metrics.SILENCES.labels(found.step.value).inc()
+            log.info("citizen_silent", step=found.step.value)
+
+
+def _event(chat_id: str, found: Look) -> Event | None:
+    """What is told of a look, if anything."""
+    if found.step is None or found.told is None:
+        return None
+    if found.step is Step.CLOSED:
+        return CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE)
+    told = found.told
+    return CitizenSilent(chat_id=chat_id, warning=told.warning, since=told.since, closes_at=told.closes_at)

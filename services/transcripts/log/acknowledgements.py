@@ -1,0 +1,98 @@
+"""What was delivered on a channel and is not settled yet. What is done is acknowledged soon, as much as can be at once.
+
+Each acknowledgement is an entry in a quorum queue's log, and costs the broker as much as a message. So it waits a
+little for company; what a crash meanwhile gives back is found done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import aiormq
+import structlog
+
+from services.common.messaging import topology
+from services.common.messaging.consumer import HANDLED
+from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
+from services.transcripts.log.deliveries import Parcel, acknowledged_together
+
+log = structlog.get_logger()
+
+COMPANY = 0.02  # seconds
+_DONE = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "done")
+_DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_lettered")
+
+
+class Acknowledgements:
+    """Of one channel; another one, for what is delivered after a loss."""
+
+    def __init__(self, channel: aiormq.Channel, unknown: UnknownErrors) -> None:
+        """`unknown` counts errors that nobody foresaw, over all channels of one consumer."""
+        self._channel, self._unknown = channel, unknown
+        self._open: set[int] = set()  # tags of what is neither acknowledged nor rejected, nor about to be
+        self._done: list[int] = []
+        self._acknowledging: asyncio.Task[None] | None = None
+
+    def delivered(self, tag: int) -> None:
+        self._open.add(tag)
+
+    async def settle(self, parcels: Sequence[Parcel], at_once: bool) -> list[Parcel]:
+        """Rejects what is poison or given back, and acknowledges the rest soon, or `at_once`; gives those now handled.
+
+        Gives none when the channel is lost: all of them are delivered again, and found done.
+        """
+        mine = [p for p in parcels if p.message.channel is self._channel]
+        self._open.difference_update(p.tag for p in mine)
+        try:
+            with given_up_is_failure():
+                for parcel in (p for p in mine if p.rejected):
+                    await self._channel.basic_reject(parcel.tag, requeue=parcel.given_back, wait=False)
+        except BROKER_ERRORS as error:
+            log.info("not_rejected", error=type(error).__name__)
+            return []
+        except Exception as error:
+            await self._begin_anew(error)
+            return []
+        done = [p for p in mine if not p.rejected]
+        handled = [p for p in mine if not p.given_back]
+        _DONE.inc(sum(p.size for p in done))
+        _DEAD_LETTERED.inc(len(handled) - len(done))
+        self._done += [p.tag for p in done]
+        if at_once:
+            await self.acknowledge()
+        elif done and self._acknowledging is None:
+            self._acknowledging = asyncio.create_task(self._acknowledge_soon())
+        return handled
+
+    async def acknowledge(self) -> None:
+        """Acknowledges what is done, with one frame for all below which nothing is open."""
+        done, self._done = self._done, []
+        try:
+            with given_up_is_failure():
+                if up_to := acknowledged_together(done, self._open):
+                    await self._channel.basic_ack(up_to, multiple=True, wait=False)
+                for tag in done:
+                    if tag > (up_to or 0):
+                        await self._channel.basic_ack(tag, wait=False)
+            self._unknown.clear()
+        except BROKER_ERRORS as error:
+            log.info("not_acknowledged", error=type(error).__name__)
+        except Exception as error:
+            await self._begin_anew(error)
+
+    async def _begin_anew(self, error: Exception) -> None:
+        """Closes the channel, so that what was not settled on it is delivered again on a new one, and found done."""
+        self._unknown.note(error)
+        try:
+            with given_up_is_failure():
+                await self._channel.close()
+        except BROKER_ERRORS:
+            pass
+        except Exception:
+            log.exception("channel_not_closed")
+
+    async def _acknowledge_soon(self) -> None:
+        await asyncio.sleep(COMPANY)
+        self._acknowledging = None
+        await self.acknowledge()

@@ -1,0 +1,132 @@
+"""RULES of what an event wants written into the log of its chat, and how. No I/O."""
+
+from __future__ import annotations
+
+from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted
+from services.common.events.types import About, Cause, ChatStatus, CloseReason, Party, is_id
+from services.transcripts.access import Chat
+from services.transcripts.log.sequencing import Wanted, event_id, opened_id, question_id
+from services.transcripts.rendering.texts import event_text
+
+SYSTEM = "system"
+CITIZEN = "citizen"
+
+
+def is_acceptable(event: Event) -> bool:
+    """True for the events of this queue with ids in their canonical form (they become keys in the database)."""
+    if isinstance(event, MessagePosted):
+        return is_id(event.chat_id) and is_id(event.id) and (event.text is None) is not (event.attachment_id is None)
+    return isinstance(event, ChatOpened | ChatState) and is_id(event.chat_id)
+
+
+def never_opened(event: ChatState) -> bool:
+    """The end of a chat that routing knows by its number alone: nothing was said in it, and nobody is told of it."""
+    return event.state is ChatStatus.CLOSED and not event.department
+
+
+def opening(event: ChatOpened) -> list[Wanted]:
+    """The first entries of a chat: `opened`, and the citizen's question when there is one."""
+    text = event_text(event.locale, Cause.OPENED)
+    about = About(department=event.department)
+    first = Wanted(
+        event.chat_id, opened_id(event.chat_id), Party.SYSTEM, SYSTEM, text=text, event=Cause.OPENED, about=about
+    )
+    if not event.question:
+        return [first]
+    question = Wanted(event.chat_id, question_id(event.chat_id), Party.CITIZEN, CITIZEN, event.name, event.question)
+    return [first, question]
+
+
+def said(event: MessagePosted) -> Wanted:
+    """What a participant said."""
+    sender = event.sender
+    return Wanted(
+        event.chat_id, event.id, sender.party, sender.id, sender.name, event.text, posted_at=event.occurred_at
+    )
+
+
+def is_silent(event: ChatState) -> bool:
+    """True for a state at which the chat says nothing: an agent has it whom nobody is connected with yet."""
+    return event.state is ChatStatus.ASSIGNED and event.accepted is False
+
+
+def accepting(event: MessagePosted, chat: Chat) -> Wanted:
+    """What the chat says before the first message of an agent, who accepts it with that message."""
+    return _connected(chat, event.turn or 0, event.sender.id, event.sender.name)
+
+
+def id_of_accepting(event: MessagePosted) -> str:
+    """The id of that entry."""
+    return event_id(event.chat_id, Cause.ASSIGNED, event.turn or 0)
+
+
+def _connected(chat: Chat, turn: int, agent_id: str | None, agent: str | None) -> Wanted:
+    """The same entry, whichever of what the agent does is heard of first."""
+    return Wanted(
+        chat.chat_id,
+        event_id(chat.chat_id, Cause.ASSIGNED, turn),
+        Party.SYSTEM,
+        SYSTEM,
+        text=event_text(chat.locale, Cause.ASSIGNED, agent),
+        event=Cause.ASSIGNED,
+        about=About(turn=turn, agent_id=agent_id, agent=agent),
+        after=_begun(chat),
+    )
+
+
+def _begun(chat: Chat) -> int:
+    """How many entries a chat's log begins with."""
+    return 2 if chat.asked else 1
+
+
+def happened(event: ChatState, chat: Chat) -> Wanted:
+    """What the chat says at this state, in its own language."""
+    if event.state is ChatStatus.ASSIGNED and event.cause is Cause.ASSIGNED:
+        return _connected(chat, event.turn, event.agent_id, event.agent_name)
+    reason = event.reason if event.state is ChatStatus.CLOSED else None
+    cause = Cause.CLOSED if event.state is ChatStatus.CLOSED else event.cause
+    text = event_text(chat.locale, cause, event.agent_name, reason, event.detail)
+    return Wanted(
+        event.chat_id,
+        id_of_event(event),
+        Party.SYSTEM,
+        SYSTEM,
+        text=text,
+        event=cause,
+        reason=reason,
+        about=_about(event),
+        after=_begun(chat),
+    )
+
+
+def _about(event: ChatState) -> About:
+    """Who left or passed the chat on; at its end, the agent who ended it."""
+    over = event.state is ChatStatus.CLOSED
+    by_agent = over and event.reason is CloseReason.AGENT
+    who = (event.agent_id, event.agent_name) if by_agent else (event.former_agent_id, event.former_agent_name)
+    return About(
+        turn=event.turn,
+        agent_id=who[0] if by_agent or not over else None,
+        agent=who[1] if by_agent or not over else None,
+        department=event.department or None,
+        detail=event.detail.value if event.detail and not over else None,
+    )
+
+
+def begins_silence(event: ChatState, chat: Chat) -> bool:
+    """True when from this state on the citizen's silence counts; a state told again does not put off the look."""
+    if is_silent(event):
+        return False
+    return event.state is ChatStatus.ASSIGNED and (event.v > chat.v or (event.v == chat.v and not chat.watched))
+
+
+def id_of_event(event: ChatState) -> str:
+    """The same for every telling of this state."""
+    return event_id(event.chat_id, Cause.CLOSED if event.state is ChatStatus.CLOSED else event.cause, event.turn)
+
+
+def has_attachment(event: Event) -> bool:
+    """True for a message that is a file."""
+    return isinstance(event, MessagePosted) and event.attachment_id is not None

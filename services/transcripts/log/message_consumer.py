@@ -1,0 +1,309 @@
+"""The queues of transcripts. Messages come in batches that form by themselves while the previous one is being written.
+
+aiormq (what aio-pika stands on) on a link of its own: a batch needs the deliveries themselves, and one acknowledgement
+for all of them. The promises are those of `consumer.py`: poison to the dead letters alone, bad days waited
+out in place, a slow start, acknowledged last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import aiormq
+import structlog
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
+from pamqp.common import FieldTable
+from pydantic import ValidationError
+
+from services.common.messaging import topology
+from services.common.messaging.connection import BrokerConnection, underlay
+from services.common.messaging.consumer import (
+    FIRST_DELAY,
+    HANDLED,
+    LONGEST_DELAY,
+    SLOW_START,
+    DependencyOutage,
+    until_probe_succeeds,
+)
+from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
+from services.common.messaging.queue_metrics import Waiting
+from services.common.messaging.slow_start import SlowStart
+from services.transcripts.log.acknowledgements import Acknowledgements
+from services.transcripts.log.deliveries import Delivery, Parcel, finish, late, once_more, unpack
+from services.transcripts.log.recorder import Recorder, Verdict
+
+log = structlog.get_logger()
+
+PREFETCH = 200
+LOOK_AGAIN = 0.1
+QUEUE = topology.TRANSCRIPTS_MESSAGES
+
+
+class MessageConsumer:
+    """Consumes `transcripts.messages` until it is cancelled."""
+
+    def __init__(self, url: str, recorder: Recorder, probe: Callable[[], Awaitable[object]]) -> None:
+        self._url, self._recorder, self._probe = url, recorder, probe
+        self.standing, self.beginning = Waiting(QUEUE.name), SlowStart()
+        # One replica gets all that it has room for, the next one what is left (RabbitMQ manual, consumer priorities):
+        # two that take turns in a chat find each other's entries in the way.
+        self._priority = random.randrange(1, 1 << 31)
+        self._unknown = UnknownErrors(QUEUE.name)
+        self._link: BrokerConnection | None = None
+        self._channel: aiormq.Channel | None = None
+        self._tag: str | None = None
+        self._prefetch = 1
+        self._inbox: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+        self._finishing: asyncio.Task[None] | None = None
+        self._settling: Acknowledgements | None = None
+        self._waiting: list[Delivery] = []  # for their chat to become known
+        self._done = 0
+        self._busy = self._draining = False
+        self._returning: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> bool:
+        """True while deliveries come in on a connection that is up."""
+        return self._link is not None and self._link.up.is_set() and self._tag is not None
+
+    async def caught_up(self) -> bool:
+        """True when nothing waits in the queue: what people said is stored, or in the hands of some replica."""
+        channel = self._channel
+        if channel is None or not self.running:
+            return False
+        try:  # without a limit of its own: a question given up half-way would leave its channel in disorder
+            with given_up_is_failure():
+                found = await channel.queue_declare(QUEUE.name, passive=True)
+        except BROKER_ERRORS as error:
+            log.info("queue_not_seen", error=type(error).__name__)
+            return False
+        return not found.message_count
+
+    async def run(self) -> None:
+        """Call it when the topology is declared."""
+        while True:
+            try:
+                await self._until_bad_day()
+            except DependencyOutage:
+                log.error("consumer_stopped", queue=QUEUE.name, reason="dependency_outage")
+                await until_probe_succeeds(self._probe)
+
+    async def drain(self, patience: float = 10.0) -> None:
+        """Takes no more deliveries and finishes those in hand; what waits for its chat goes back to the queue."""
+        self._draining = True
+        await self._cancel()
+        end = time.monotonic() + patience
+        while (self._at_work() or not self._inbox.empty()) and time.monotonic() < end:  # noqa: ASYNC110 - a few polls
+            await asyncio.sleep(0.02)
+        if self._settling:
+            await self._settling.acknowledge()
+
+    async def _until_bad_day(self) -> None:
+        self._link = BrokerConnection(self._url, QUEUE.name, self._prepare, self._lost)
+        ours = (self._link.run(), self._work(), self._unknown.watch())
+        tasks = [asyncio.create_task(one) for one in ours]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            tasks += [self._finishing] if self._finishing else []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._finishing = None
+            self._lost()
+
+    def _at_work(self) -> bool:
+        return self._busy or (self._finishing is not None and not self._finishing.done())
+
+    # ── the channel ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _prepare(self, channel: AbstractChannel) -> None:
+        self._lost()
+        if self._draining:
+            return
+        async with asyncio.timeout(30):
+            self._channel = await underlay(channel)
+            self._settling = Acknowledgements(self._channel, self._unknown)
+            await self._consume(PREFETCH if self._done >= SLOW_START else 1)
+        self.beginning.begun()
+
+    def _lost(self) -> None:
+        """What was delivered on the channel that is gone is delivered again: forget it."""
+        self._channel, self._tag = None, None
+        self._waiting.clear()
+        self.standing.lose()
+        self.beginning.lost()
+        self._settling = None
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+
+    async def _consume(self, prefetch: int) -> None:
+        channel = self._channel
+        assert channel is not None
+        await channel.basic_qos(prefetch_count=prefetch)
+        self._prefetch = prefetch
+        first: FieldTable = {"x-priority": self._priority}
+        self._tag = (await channel.basic_consume(QUEUE.name, self._take, arguments=first)).consumer_tag
+
+    async def _take(self, message: DeliveredMessage) -> None:
+        if self._settling and message.channel is self._channel:
+            self._settling.delivered(message.delivery_tag or 0)
+            self.beginning.took()
+            self._inbox.put_nowait(message)
+
+    async def _cancel(self) -> None:
+        channel, tag, self._tag = self._channel, self._tag, None
+        if channel and tag:
+            try:
+                with given_up_is_failure():
+                    await channel.basic_cancel(tag)
+            except BROKER_ERRORS as error:
+                log.info("cancel_failed", error=type(error).__name__)
+
+    async def _widen(self) -> None:
+        """The slow start ends when five are done, or when one waits for its chat: what it waits for is behind it."""
+        slow = self._done < SLOW_START and not self._waiting
+        if slow or self._prefetch == PREFETCH or self._draining or self._tag is None:
+            return
+        await self._cancel()
+        try:
+            with given_up_is_failure():
+                await self._consume(PREFETCH)
+        except (*BROKER_ERRORS, AssertionError) as error:
+            log.info("widen_failed", error=type(error).__name__)  # the channel is gone: the next one starts wide
+
+    # ── the batches ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _work(self) -> None:
+        while True:
+            fresh = await self._next()
+            self._busy = True
+            try:
+                decoded = await self._decoded(fresh)
+                batch, self._waiting = [*self._waiting, *(d for d in decoded if not d.heard.redelivered)], []
+                for delivery in once_more(decoded, random.random):
+                    await self._handle([delivery])
+                for start in range(0, len(batch), PREFETCH):
+                    await self._handle(batch[start : start + PREFETCH])
+                await self._widen()
+            finally:
+                self._busy = False
+
+    async def _next(self) -> list[DeliveredMessage]:
+        """All that has come in since, at least one; none when it is time to look at those that wait for their chat."""
+        got: list[DeliveredMessage | None] = []
+        try:
+            async with asyncio.timeout(LOOK_AGAIN if self._waiting else None):
+                got.append(await self._inbox.get())
+        except TimeoutError:
+            return []
+        while len(got) < PREFETCH and not self._inbox.empty():
+            got.append(self._inbox.get_nowait())
+        if None in got:
+            await self._told()
+        return [message for message in got if message and message.channel is self._channel]
+
+    async def _decoded(self, fresh: Iterable[DeliveredMessage]) -> list[Delivery]:
+        batch: list[Delivery] = []
+        for message in fresh:
+            parcel = Parcel(message)
+            try:
+                batch += unpack(parcel)
+                self.standing.take(parcel.tag, batch[-parcel.size].heard.event.occurred_at)
+            except ValidationError as error:
+                problem = error.errors(include_input=False)[0]["type"]
+                log.error("message_dead_lettered", queue=QUEUE.name, problem=problem)
+                parcel.unreadable = True
+                await self._settle([parcel])
+        return batch
+
+    async def _handle(self, batch: Sequence[Delivery]) -> None:
+        try:
+            telling = await self._recorder.record([d.heard for d in batch])
+        except DependencyOutage:
+            raise
+        except Exception:
+            if len(batch) == 1:
+                self._give_back(batch[0])
+                return
+            log.exception("batch_failed", size=len(batch))
+            for delivery in batch:  # one of them hurts: it must not take its neighbours with it
+                await self._handle([delivery])
+            return
+        for heard in late(batch, time.monotonic()):
+            await self._recorder.give_up(heard)
+        self._waiting += [d for d in batch if d.heard.verdict is Verdict.LATER]
+        await self._told()
+        stored = [d for d in batch if d.heard.verdict is not Verdict.LATER]
+        self._finishing = asyncio.create_task(self._finish_told(stored, telling))
+
+    async def _told(self) -> None:
+        """Returns when the batch before is done: one is told while the next is stored. Raises `DependencyOutage`."""
+        finishing, self._finishing = self._finishing, None
+        if finishing:
+            await finishing
+
+    async def _finish_told(self, stored: Sequence[Delivery], telling: asyncio.Task[None]) -> None:
+        try:
+            await telling
+        except DependencyOutage:
+            self._inbox.put_nowait(None)  # whoever waits for the next message hears of it
+            raise
+        except Exception:
+            log.exception("batch_not_published", size=len(stored))
+            for delivery in stored:
+                await self._record_alone(delivery)
+        else:
+            await self._finish(stored)
+
+    async def _record_alone(self, delivery: Delivery) -> None:
+        try:
+            await (await self._recorder.record([delivery.heard]))
+        except DependencyOutage:
+            raise
+        except Exception:
+            self._give_back(delivery)
+        else:
+            await self._finish([delivery])
+
+    async def _finish(self, deliveries: Iterable[Delivery]) -> None:
+        complete = finish(deliveries)
+        for parcel in complete:
+            if parcel.poison and parcel.size > 1:  # it must not take its neighbours to the dead letters
+                await self._recorder.tell_alone(parcel.poison, parcel.trace)
+                parcel.poison = []
+        await self._settle(complete)
+
+    async def _settle(self, parcels: Sequence[Parcel]) -> None:
+        if self._settling is None:
+            return
+        handled = await self._settling.settle(parcels, at_once=self._prefetch == 1 or self._draining)
+        for parcel in parcels:
+            if parcel.message.channel is self._channel:
+                self.standing.finish(parcel.tag, done=not parcel.given_back)
+                self.beginning.done(bool(parcel.message.redelivered))
+        # Until all that a dead process had in hand is done, one at a time.
+        self._done += sum(not p.message.redelivered for p in handled)
+
+    def _give_back(self, delivery: Delivery) -> None:
+        """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
+        parcel = delivery.parcel
+        if parcel.given_back:
+            return
+        parcel.given_back = True
+        count = int(str(parcel.headers.get("x-delivery-count") or 0))
+        log.exception("message_failed", queue=QUEUE.name, type=delivery.heard.event.type, delivery_count=count)
+        HANDLED.labels(QUEUE.name, "dead_lettered" if count >= topology.DELIVERY_LIMIT else "given_back").inc()
+        task = asyncio.create_task(self._return_later(parcel, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+
+    async def _return_later(self, parcel: Parcel, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._settle([parcel])

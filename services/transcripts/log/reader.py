@@ -1,0 +1,98 @@
+"""Reads of the log for those who must not miss anything: wait for what was heard of, then read it with majority."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from services.common.config.departments import Departments
+from services.common.events.types import Entry
+from services.common.internal_api.transcripts import PAGE, ChatHistory, HistoryWanted
+from services.transcripts.access import Chat
+from services.transcripts.log.sequencing import Tail, tail_after
+from services.transcripts.log.store import Store
+from services.transcripts.rendering.formats import Transcript
+
+PAGE_BYTES = 512 * 1024  # of text, in one page; the entry that goes over it is the last
+PATIENCE = 1.0  # seconds to wait for a seq that was heard of
+LOOK_AGAIN = 0.05
+
+
+async def reached(store: Store, chat_id: str, seq: int) -> None:
+    """Returns as soon as the chat's log has `seq`, or after a second without it."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        if await store.grown({chat_id: seq - 1}) or time.monotonic() >= end:
+            return
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+async def history(store: Store, wanted: HistoryWanted, notes: bool, most: int = PAGE_BYTES) -> ChatHistory | None:
+    """One page of a chat's log, of about `most` bytes; None for a chat without a log.
+
+    `last_seq` is never below the last entry given, and a page with less than all has at least one entry: who asks on
+    after its last one comes to the end.
+    """
+    known, found, whole = await _read_on(store, wanted, most)
+    if wanted.at_least > known.seq and whole:
+        await reached(store, wanted.chat_id, wanted.at_least)
+        known, found, whole = await _read_on(store, wanted, most)
+    if not whole or (wanted.after and not known.seq):  # there may be more than the page
+        known = (await store.tails([wanted.chat_id]))[wanted.chat_id]
+    if not known.seq:
+        return None
+    return ChatHistory.model_construct(
+        chat_id=wanted.chat_id,
+        last_seq=known.seq,
+        entries=found,
+        notes=await store.notes(wanted.chat_id) if notes else [],
+        sealed=known.sealed,
+        closed_at=known.at if known.sealed else None,
+    )
+
+
+async def _read_on(store: Store, wanted: HistoryWanted, most: int) -> tuple[Tail, list[Entry], bool]:
+    """A page, what it shows of the tail, and whether nothing follows it. It is read from the last entry that the asker
+
+    has: when nothing follows, that one is the tail, and one read has said so; a tail of seq 0 means that there was
+    neither.
+    """
+    before = max(wanted.after - 1, 0)
+    found, whole = await store.page(wanted.chat_id, before, PAGE + wanted.after - before, most)
+    known = tail_after(found[-1]) if found else Tail()
+    return known, found[1:] if found and found[0].seq == wanted.after else found, whole
+
+
+async def heading(
+    store: Store, chat: Chat, departments: Departments, at_least: int = 0, last: int | None = None
+) -> tuple[Transcript, AsyncIterator[list[Entry]]]:
+    """The conversation up to this moment, without its entries, and these a page at a time.
+
+    `last`: the seq up to which the asker may read it, and to whom it is not told that it has ended; None: all of it.
+    """
+    if at_least:
+        await reached(store, chat.chat_id, at_least)
+    tail = (await store.tails([chat.chat_id]))[chat.chat_id]
+    department = departments.get(chat.department)
+    head = Transcript(
+        chat_id=chat.chat_id,
+        department=chat.department,
+        department_name=department.names.in_(chat.locale) if department else chat.department,
+        locale=chat.locale,
+        opened_at=chat.opened_at,
+        closed_at=tail.at if tail.sealed and last is None else None,
+        entries=(),
+    )
+    return head, pages(store, chat.chat_id, tail.seq if last is None else min(last, tail.seq))
+
+
+async def pages(store: Store, chat_id: str, last: int) -> AsyncIterator[list[Entry]]:
+    """The log up to seq `last`, in order, about `PAGE_BYTES` at a time. Raises `EOFError` when it has less."""
+    seq = 0
+    while seq < last:
+        found, _ = await store.page(chat_id, seq, min(PAGE, last - seq), PAGE_BYTES)
+        if not found:
+            raise EOFError
+        seq = found[-1].seq
+        yield found

@@ -1,0 +1,308 @@
+"""What becomes of a batch of events: entries of the logs, what is remembered of each chat, and the events that tell it.
+
+Everything here may be done twice with the same events; the second time finds what the first has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+import structlog
+
+from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, MessageRefused
+from services.common.events.types import Cause, ChatStatus, Entry, Party, RefusalCode
+from services.common.lru import LruCache
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import retry_with_backoff
+from services.common.observability.tracing import Span, begin_span, begin_trace, span, within
+from services.transcripts import metrics
+from services.transcripts.access import Chat
+from services.transcripts.attachments.store import Files
+from services.transcripts.log.documents import encodable
+from services.transcripts.log.entry_factory import (
+    accepting,
+    begins_silence,
+    happened,
+    has_attachment,
+    id_of_accepting,
+    id_of_event,
+    is_acceptable,
+    is_silent,
+    never_opened,
+    opening,
+    said,
+)
+from services.transcripts.log.sequencing import Lines, Outcome, Refused, Stored, Unknown, Wanted
+from services.transcripts.log.store import Store
+from services.transcripts.log.writer import Writer, now_ms
+from services.transcripts.publisher import Told, in_messages, refused, stored_event
+
+log = structlog.get_logger()
+
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Verdict(Enum):
+    DONE = "done"  # acknowledge
+    LATER = "later"  # its chat is not known yet
+    POISON = "poison"  # to the dead letters
+
+
+@dataclass(eq=False, slots=True)
+class Heard:
+    """One delivered event, the entries that it wants, and what came of it."""
+
+    event: Event
+    redelivered: bool = False
+    traceparent: object = None
+    arrived: float = field(default_factory=time.monotonic)
+    wanted: list[Wanted] = field(default_factory=list)
+    refusal: RefusalCode | None = None
+    verdict: Verdict = Verdict.DONE
+    span: Span | None = None  # from its arrival until what it led to is told
+
+
+Ready = tuple[Heard, Wanted, Outcome]
+
+
+class Recorder:
+    """Records batches; one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        files: Files,
+        publisher: Publisher,
+        writer: Writer,
+        quiet: timedelta | None = None,
+        together: bool = False,
+        stored: Callable[[Entry], None] = lambda entry: None,
+    ) -> None:
+        """`quiet`: how long after an agent got a chat to look for its citizen's silence; None: never.
+
+        `together`: what was stored is told several at a time. `stored` is given each entry once it is.
+        """
+        self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
+        self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
+        self._stored = stored
+        # Ids of system entries that are stored and told; true when the state was heard that says the same. Where a
+        # message accepted the chat that state comes later, and only from it on the citizen's silence counts.
+        self._told: LruCache[bool] = LruCache(20_000)
+
+    async def record(self, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        """Each gets its verdict; whatever it led to has been stored with majority, and is being told.
+
+        The task ends when the broker has confirmed all of it: only then the batch is done. The next batch may be
+        stored meanwhile. Both wait bad days out in place, and raise `DependencyOutage` when one lasts too long.
+        """
+        for heard in batch:
+            _begin_span(heard)
+            heard.wanted, heard.refusal = [], None
+            heard.verdict = Verdict.DONE if is_acceptable(heard.event) else Verdict.POISON
+        await retry_with_backoff(lambda: self._prepare(batch))
+        lines = Lines()
+        for heard in sorted(batch, key=_begins, reverse=True):
+            for wanted in heard.wanted:
+                lines.add(wanted)
+        with _storing(batch):
+            outcomes = await self._writer.store(lines)
+        seals = [o.entry for o in outcomes.values() if isinstance(o, Stored) and o.entry.is_seal]
+        await retry_with_backoff(lambda: self._store.close_chats(seals))
+        for heard in batch:
+            if any(isinstance(outcomes[w], Unknown) for w in heard.wanted):
+                heard.verdict = Verdict.LATER
+        metrics.BATCH_SIZE.observe(len(batch))
+        return asyncio.create_task(self._telling(batch, outcomes))
+
+    async def tell_alone(self, events: Sequence[Event], trace: object) -> None:
+        """Puts events that came together back into the queue, each alone: what cannot be stored harms nobody there."""
+        await retry_with_backoff(lambda: self._publisher.publish_all([(event, trace) for event in events]))
+
+    async def give_up(self, heard: Heard) -> None:
+        """The chat never became known: whoever said something in it hears so; anything else is for the dead letters."""
+        if not isinstance(heard.event, MessagePosted):
+            log.error("chat_never_opened", type=heard.event.type)
+            heard.verdict = Verdict.POISON
+            return
+        heard.verdict, heard.refusal = Verdict.DONE, RefusalCode.UNAVAILABLE
+        heard.wanted = []
+        await self._telling([heard], {})
+
+    # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _prepare(self, batch: Iterable[Heard]) -> None:
+        good = [h for h in batch if h.verdict is Verdict.DONE]
+        await self._store.open_chats([h.event for h in good if isinstance(h.event, ChatOpened)])
+        fresh = [(h, f) for h in good if (f := _state_of(h)) and (h.redelivered or not self._told.get(id_of_event(f)))]
+        first = [(h, m) for h in good if (m := _accepts(h)) and id_of_accepting(m) not in self._told]
+        ids = [*(f.chat_id for _, f in fresh), *(m.chat_id for _, m in first)]
+        chats = await self._store.chats(ids) if ids else {}
+        await self._prepare_states(fresh, chats)
+        await asyncio.gather(*(self._prepare_message(h) for h in good if has_attachment(h.event)))
+        for heard in good:
+            if isinstance(heard.event, ChatOpened):
+                heard.wanted = opening(heard.event)
+            elif isinstance(heard.event, MessagePosted) and not has_attachment(heard.event):
+                heard.wanted = [said(heard.event)]
+        await self._prepare_first(first, good, chats)
+        for heard in good:
+            if not all(encodable(w.entry(1, _LONG_AGO)) for w in heard.wanted):
+                log.error("entry_not_encodable", type=heard.event.type)
+                heard.wanted, heard.verdict = [], Verdict.POISON
+
+    async def _prepare_states(self, fresh: Sequence[tuple[Heard, ChatState]], chats: Mapping[str, Chat]) -> None:
+        if not fresh:
+            return
+        known = [f for _, f in fresh if f.chat_id in chats]
+        await self._store.note_tenures(known)
+        turns: dict[str, int] = {}
+        for event in known:
+            turns[event.chat_id] = max(turns.get(event.chat_id, 0), event.turn)
+        await self._store.note_states([(f.chat_id, f.v, f.agent_id) for f in known], self._looks(known, chats), turns)
+        for heard, event in fresh:
+            chat = chats.get(event.chat_id)
+            if chat is None:
+                heard.verdict = Verdict.DONE if never_opened(event) else Verdict.LATER
+            elif event.v >= chat.v or event.state is ChatStatus.CLOSED:
+                heard.wanted = [] if is_silent(event) else [happened(event, chat)]
+            else:
+                log.debug("state_overtaken", chat_id=event.chat_id, v=event.v)
+
+    async def _prepare_first(
+        self, first: Sequence[tuple[Heard, MessagePosted]], good: Iterable[Heard], chats: Mapping[str, Chat]
+    ) -> None:
+        """Before the first message of an agent the chat says with whom its citizen is connected.
+
+        When the turn is over, and nothing of it is in the log, the agent never was: the message is refused. What is in
+        the log is answered as any repeat. The order of the queue decides what was over first.
+        """
+        if not first:
+            return
+        messages = dict(first)
+        turns = {chat_id: chat.turn for chat_id, chat in chats.items()}
+        for heard in good:
+            if isinstance(heard.event, ChatState):
+                turns[heard.event.chat_id] = max(turns.get(heard.event.chat_id, 0), heard.event.turn)
+            if (event := messages.get(heard)) is None or heard.refusal:
+                continue
+            chat = chats.get(event.chat_id)
+            if chat is None:
+                heard.wanted, heard.verdict = [], Verdict.LATER
+            elif turns[event.chat_id] <= (event.turn or 0):
+                heard.wanted = [accepting(event, chat), *heard.wanted]
+            elif not await self._store.find(event.chat_id, [event.id, id_of_accepting(event)]):
+                heard.wanted, heard.refusal = [], RefusalCode.NOT_YOURS
+
+    def _looks(self, states: Iterable[ChatState], chats: Mapping[str, Chat]) -> dict[str, datetime]:
+        """Chats that an agent has just got, or that are not looked at though one has them, with when to look."""
+        if self._quiet is None:
+            return {}
+        look_at = now_ms() + self._quiet
+        return {f.chat_id: look_at for f in states if begins_silence(f, chats[f.chat_id])}
+
+    async def _prepare_message(self, heard: Heard) -> None:
+        event = heard.event
+        assert isinstance(event, MessagePosted)
+        assert event.attachment_id is not None
+        attachment = await self._files.keep(event.attachment_id, event.chat_id, event.sender.id)
+        if attachment is None:
+            heard.refusal = RefusalCode.UNKNOWN_ATTACHMENT
+            return
+        heard.wanted = [said(event)]
+        heard.wanted[0].attachment = attachment
+
+    # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _telling(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> Coroutine[None, None, None]:
+        """Tells all events of the batch in one go, each chat's in the order of seq; what they are is settled now."""
+        done = [h for h in batch if h.verdict is Verdict.DONE]
+        ready = sorted(((h, w, outcomes[w]) for h in done for w in h.wanted), key=lambda r: _seq(r[2]))
+        events: list[Told] = []
+        for heard, wanted, outcome in ready:
+            if isinstance(outcome, Stored):
+                if wanted.said or heard.redelivered or not outcome.repeated:
+                    posted_at = None if outcome.repeated else wanted.posted_at
+                    events.append((stored_event(outcome.entry, posted_at), heard.traceparent))
+                    self._stored(outcome.entry)
+            elif isinstance(outcome, Refused) and wanted.said:
+                events.append((refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), heard.traceparent))
+        for heard in done:
+            if heard.refusal and isinstance(heard.event, MessagePosted):
+                said_ = heard.event
+                events.append((refused(said_.chat_id, said_.id, said_.sender.id, heard.refusal), heard.traceparent))
+        return self._tell(done, ready, events)
+
+    async def _tell(self, done: Sequence[Heard], ready: Sequence[Ready], events: Sequence[Told]) -> None:
+        if events:
+            messages = list(in_messages(events, self._most))
+            await retry_with_backoff(lambda: self._publisher.publish_all(messages))
+        self._note_told(ready, events)
+        now = time.monotonic()
+        for heard in done:
+            metrics.STORE_SECONDS.observe(now - heard.arrived)
+            if heard.span:
+                heard.span.end()
+
+    def _note_told(self, ready: Iterable[Ready], events: Iterable[Told]) -> None:
+        for heard, wanted, outcome in ready:
+            if not isinstance(outcome, Stored) or wanted.said:
+                continue
+            self._told.set(wanted.id, bool(self._told.get(wanted.id)) or not isinstance(heard.event, MessagePosted))
+            if not outcome.repeated and (wanted.opens or outcome.entry.is_seal):
+                begin_trace(heard.traceparent, chat_id=wanted.chat_id)
+                log.info("chat_sealed" if outcome.entry.is_seal else "log_begun", seq=outcome.entry.seq)
+        for event, trace in events:
+            if isinstance(event, MessageRefused):
+                begin_trace(trace, chat_id=event.chat_id)
+                metrics.REFUSED.labels(event.code.value).inc()
+                log.info("message_refused", code=event.code.value)
+
+
+def _begin_span(heard: Heard) -> None:
+    """What is done with it belongs to a span of its own, where its trace is kept."""
+    if heard.span is None:
+        began = time.time_ns() - int((time.monotonic() - heard.arrived) * 1e9)
+        about = {"messaging.destination.name": topology.TRANSCRIPTS_MESSAGES.name}
+        heard.span = begin_span("process", heard.event.type, "consumer", heard.traceparent or "", about, began)
+        if heard.span:
+            heard.traceparent = heard.span.place.traceparent
+
+
+def _storing(batch: Sequence[Heard]) -> AbstractContextManager[None]:
+    """One write for the whole batch: under the span of the first whose trace is kept, with links to the others'."""
+    kept = [h.span.place for h in batch if h.span]
+    if not kept:
+        return within(None)
+    first, *others = kept
+    return span("store", "entries", "internal", first.traceparent, {"eloket.batch": len(batch)}, links=others)
+
+
+def _state_of(heard: Heard) -> ChatState | None:
+    event = heard.event
+    if not isinstance(event, ChatState):
+        return None
+    return None if event.cause is Cause.OPENED and event.state is not ChatStatus.CLOSED else event
+
+
+def _accepts(heard: Heard) -> MessagePosted | None:
+    """A message with which an agent may accept the chat."""
+    event = heard.event
+    return event if isinstance(event, MessagePosted) and event.sender.party is Party.AGENT and event.turn else None
+
+
+def _begins(heard: Heard) -> bool:
+    """What opens a chat goes before what has waited for it."""
+    return isinstance(heard.event, ChatOpened)
+
+
+def _seq(outcome: Outcome) -> int:
+    return outcome.entry.seq if isinstance(outcome, Stored) else 1 << 62

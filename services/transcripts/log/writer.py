@@ -1,0 +1,142 @@
+"""Stores lines of entries in rounds: dense `seq`, each id once, nothing after the seal, whatever fails.
+
+The rules are in `rounds.py`; here they meet the database. Any number of writers, in any number of processes, may store
+into the same chats at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from services.common.clock import utcnow
+from services.common.events.types import Entry
+from services.common.lru import LruCache
+from services.common.messaging.consumer import retry_with_backoff
+from services.transcripts import metrics
+from services.transcripts.log.sequencing import (
+    UNKNOWN,
+    Lines,
+    Outcome,
+    Stored,
+    Tail,
+    Wanted,
+    barred,
+    is_uncounted,
+    repeat,
+    run_of,
+    tail_after,
+    unread,
+)
+from services.transcripts.log.store import Store
+
+KNOWN_TAILS = 10_000
+MAX_PAUSE = 0.2  # seconds between rounds that got nowhere: another writer's entry is on its way to a majority
+
+
+def now_ms() -> datetime:
+    """Now, in the whole milliseconds that the database keeps: what is told equals what is read back."""
+    now = utcnow()
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Writer:
+    """Remembers the tails of chats that it stored into, as long as nothing goes wrong."""
+
+    def __init__(
+        self, store: Store, max_messages: int, clock: Callable[[], datetime] = now_ms, max_text: int | None = None
+    ) -> None:
+        """`max_text`: bytes of what is said in a chat, from which on what participants say is refused."""
+        self._store, self._limit, self._clock, self._most = store, max_messages, clock, max_text
+        self._tails: LruCache[Tail] = LruCache(KNOWN_TAILS)
+
+    async def store(self, lines: Lines) -> dict[Wanted, Outcome]:
+        """The outcome of everything in `lines`, which is empty afterwards.
+
+        Outages are waited out in place; raises `DependencyOutage` when one lasts too long. What was stored until then
+        stays stored, and a later call with the same ids finds it.
+        """
+        outcomes: dict[Wanted, Outcome] = {}
+        idle = 0
+        while lines.heads():
+            before = len(outcomes)
+            await retry_with_backoff(lambda: self._round(lines, outcomes))
+            idle = 0 if len(outcomes) > before else idle + 1
+            if idle > 1:
+                await asyncio.sleep(min(0.005 * 2.0 ** min(idle, 8), MAX_PAUSE))
+        return outcomes
+
+    async def _round(self, lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+        try:
+            await self._learn_tails(lines)
+            await self._bar(lines, outcomes)
+            heads = lines.heads()
+            if heads:
+                await self._insert(heads, lines, outcomes)
+        except BaseException:
+            self._tails.clear()  # stored or not: only the database knows now
+            raise
+
+    async def _learn_tails(self, lines: Lines) -> None:
+        known = {w.chat_id: t for w in lines.heads() if (t := self._tails.get(w.chat_id))}
+        for chat_id, tail in (await self._store.tails(unread(lines.heads(), known))).items():
+            self._tails.set(chat_id, tail)
+        for chat_id in {w.chat_id for w in lines.heads()}:
+            known_tail = self._tails.get(chat_id)
+            if known_tail and is_uncounted(known_tail, self._most):
+                text = await self._store.text_bytes(chat_id, known_tail.seq)
+                self._tails.set(chat_id, replace(known_tail, text=text))
+
+    async def _bar(self, lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+        """Answers what cannot be added. The tail was read first, so a repeat that is not found now never will be."""
+        for head in lines.heads():
+            tail = self._tails.get(head.chat_id)
+            if tail is None or barred(head, tail, self._limit, self._most) is None:
+                continue
+            line = lines.line(head.chat_id)
+            there = await self._store.find(head.chat_id, [w.id for w in line]) if tail.seq else {}
+            for wanted in line:
+                if answer := barred(wanted, tail, self._limit, self._most):
+                    found = there.get(wanted.id)
+                    _finish(lines, outcomes, wanted, repeat(wanted, found) if found else answer)
+            if outcomes.get(head) is UNKNOWN:
+                self._tails.forget(head.chat_id)
+
+    async def _insert(self, heads: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+        now = self._clock()
+        known = [(w.chat_id, self._tails.get(w.chat_id) or Tail(text=0)) for w in heads]
+        runs = [
+            pair for chat_id, tail in known for pair in run_of(lines.line(chat_id), tail, self._limit, now, self._most)
+        ]
+        in_order = len(runs) > len(heads)
+        taken = await self._store.insert([entry for _, entry in runs], in_order)
+        metrics.ROUNDS.inc()
+        tried = runs[: min(taken)] if in_order and taken else runs
+        for index, (wanted, entry) in enumerate(tried):
+            if index not in taken:
+                before = self._tails.get(wanted.chat_id)
+                text = before.text if before else 0 if entry.seq == 1 else None
+                self._tails.set(wanted.chat_id, tail_after(entry, text))
+                _finish(lines, outcomes, wanted, Stored(entry, repeated=False))
+        if taken:
+            metrics.COLLISIONS.inc(len(taken))
+            await self._look_up([runs[i][0] for i in sorted(taken)], lines, outcomes)
+
+    async def _look_up(self, collided: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+        """After a duplicate key: an id that is there keeps its seq, any other is tried again after the new tail."""
+        for chat_id, tail in (await self._store.tails([w.chat_id for w in collided])).items():
+            self._tails.set(chat_id, tail)
+        found = await asyncio.gather(*(self._store.find(w.chat_id, [w.id]) for w in collided))
+        for wanted, there in zip(collided, found, strict=True):
+            entry: Entry | None = there.get(wanted.id)
+            if entry:
+                _finish(lines, outcomes, wanted, repeat(wanted, entry))
+
+
+def _finish(lines: Lines, outcomes: dict[Wanted, Outcome], wanted: Wanted, outcome: Outcome) -> None:
+    lines.finish(wanted)
+    outcomes[wanted] = outcome
+    if isinstance(outcome, Stored):
+        (metrics.REPEATED if outcome.repeated else metrics.STORED.labels(wanted.party.value)).inc()

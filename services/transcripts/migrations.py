@@ -1,0 +1,39 @@
+"""How the database of transcripts came to be as it is. Add a step at the end; never change one that was released."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, IndexModel
+
+from services.common.mongo.client import Database
+from services.common.mongo.migrations import Step, make_indexes
+
+
+async def _first_indexes(db: Database) -> None:
+    to_do = [("done_at", ASCENDING), ("department", ASCENDING), ("at", ASCENDING)]
+    await make_indexes(
+        db,
+        {
+            "chats": [IndexModel([("silence_at", ASCENDING)], name="silence", sparse=True)],
+            "entries": [IndexModel([("chat_id", ASCENDING), ("seq", ASCENDING)], unique=True)],
+            "notes": [IndexModel([("chat_id", ASCENDING), ("at", ASCENDING)])],
+            "attachments": [
+                IndexModel([("state", ASCENDING), ("changed_at", ASCENDING)]),
+                IndexModel([("chat_id", ASCENDING)]),
+            ],
+            "questions": [
+                IndexModel(to_do, name="to_do"),
+                IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),
+            ],
+        },
+    )
+
+
+async def _index_of_bytes(db: Database) -> None:
+    """The one that GridFS prescribes; drivers of a former version made it with the first file."""
+    await make_indexes(db, {"files.chunks": [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)]})
+
+
+STEPS = (
+    Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
+    Step("index of the bytes of attachments", _index_of_bytes),
+)

@@ -1,0 +1,60 @@
+"""RULES of who has a chat and who had it, as the states of routing tell it. No I/O.
+
+In a chat's document: `holder`, `<v>:<agent>` of the highest state heard (the agent is empty while nobody has it), and
+`left`, for each agent who gave it up `<v>:<id>` with the id of the entry that says so. Each is set to the greater of
+what is there and what is heard (`$max` of texts of which the version has a fixed width), so that order and repetition
+of states do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.common.events.chats import ChatState
+from services.common.events.types import Cause
+from services.transcripts.log.sequencing import event_id
+
+_WIDTH = 19  # digits of the highest version
+
+
+@dataclass(frozen=True, slots=True)
+class Participation:
+    """`holder`: the agent who has the chat, or had it at its end. `left`: the entry with which each former one went."""
+
+    holder: str | None = None
+    left: Mapping[str, str] = field(default_factory=dict)
+
+
+def noted(state: ChatState) -> dict[str, Any]:
+    """The change of the chat's document that remembers who has it at this state."""
+    change: dict[str, Any] = {"$max": {"holder": _versioned(state.v, state.agent_id or "")}}
+    former = state.former_agent_id
+    if (
+        former
+        and former != state.agent_id
+        and "." not in former
+        and state.cause in (Cause.AGENT_LEFT, Cause.TRANSFERRED)
+    ):
+        left = event_id(state.chat_id, state.cause, state.turn)
+        change["$max"][f"left.{former}"] = _versioned(state.v, left)
+    if state.department:
+        change["$addToSet"] = {"departments": state.department}
+    return change
+
+
+def tenure_of(found: Mapping[str, Any]) -> Participation | None:
+    """What is remembered in a chat's document; None when nothing is."""
+    if "holder" not in found:
+        return None
+    left = {agent: _of(text) for agent, text in found.get("left", {}).items()}
+    return Participation(_of(found["holder"]) or None, left)
+
+
+def _versioned(v: int, text: str) -> str:
+    return f"{v:0{_WIDTH}d}:{text}"
+
+
+def _of(text: str) -> str:
+    return text.partition(":")[2]

@@ -1,0 +1,170 @@
+"""The conversation as a PDF that can be archived and read aloud: PDF/A-3a and PDF/UA-1, with its JSON attached.
+
+What people wrote decides how much memory and time a PDF needs. So its length is bounded before anything is made, and
+it is made in a child process that is limited in both (`worker_process.py`, `pdf_worker.py`), one at a time of a chat.
+Long ones never take all children: an ordinary one waits for ordinary ones only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from services.common.events.types import Entry
+from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
+from services.transcripts.rendering.font_selection import reads_from_right
+from services.transcripts.rendering.formats import Transcript, as_json, heading, one_line, said, who
+from services.transcripts.rendering.formats import local as local_time
+from services.transcripts.rendering.texts import locale_of, word
+
+MAX_CHARACTERS = 400_000
+MAX_LINES = 20_000  # about 400 pages
+HEAVY_LINES, HEAVY_CHARACTERS = 2_000, 60_000  # beyond either a PDF may take seconds, or more than 100 MiB
+MEMORY = 256 * MIB  # of one child; an ordinary one needs a quarter
+SECONDS = 30.0
+AT_A_TIME = 2
+MAX_WAITING = 20
+PER_CHILD = 40  # PDFs that one child makes
+_LINE = 90  # characters on a line of the page
+_COLOURS = {"citizen": "#1b4f9c", "agent": "#0b6b3a", "system": "#767676"}
+
+_NOTES = ("one_unprintable", "some_unprintable", "unprintable")
+
+
+class PressBusy(Exception):
+    """Too many wait for a PDF already, or none can be made now."""
+
+
+class TooLong(Exception):
+    """The conversation is longer than a PDF may be."""
+
+
+class Length:
+    """How long the PDF will be, told while entries are read: `add` raises `TooLong` beyond the bound."""
+
+    def __init__(self) -> None:
+        self.characters = self.lines = 0
+
+    @property
+    def heavy(self) -> bool:
+        """It is longer than most; see `Workers.run`."""
+        return self.lines > HEAVY_LINES or self.characters > HEAVY_CHARACTERS
+
+    def add(self, entry: Entry) -> None:
+        text = entry.text or ""
+        self.characters += len(text)
+        # A line for each line of the text, and so many as its longest needs, but at least two for who and when.
+        self.lines += 2 + text.count("\n") + len(text) // _LINE
+        if self.characters > MAX_CHARACTERS or self.lines > MAX_LINES:
+            raise TooLong
+
+
+class PdfPress:
+    """Makes PDFs, in children that are started with the first and end when there is nothing to do."""
+
+    def __init__(self, more_fonts: Path | None = None) -> None:
+        self._fonts = str(more_fonts.resolve()) if more_fonts else ""
+        self.workers = Workers(
+            "services.transcripts.rendering.pdf_worker:begin",
+            memory=MEMORY,
+            seconds=SECONDS,
+            size=AT_A_TIME,
+            jobs=PER_CHILD,
+            waiting=MAX_WAITING,
+        )
+        self._making: dict[str, tuple[bytes, asyncio.Task[bytes]]] = {}
+
+    async def make(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
+        """The PDF. Who asks for the same one while it is made gets the same; for a later one of that chat, after it.
+
+        Raises:
+            PressBusy: too many wait for theirs.
+            TooLong: it is too long, or needs too much memory or time.
+        """
+        length = Length()
+        for entry in transcript.entries:
+            length.add(entry)
+        job = await asyncio.to_thread(self._job, transcript, zone)
+        which = sha256(job).digest()  # an agent's differs from the citizen's
+        while under_way := self._making.get(transcript.chat_id):
+            key, task = under_way
+            if key == which:
+                return await asyncio.shield(task)
+            await asyncio.wait([task])
+        task = asyncio.create_task(self._make(job, length.heavy))
+        self._making[transcript.chat_id] = which, task
+        task.add_done_callback(lambda done: self._made(transcript.chat_id, done))
+        return await asyncio.shield(task)
+
+    def _made(self, chat_id: str, task: asyncio.Task[bytes]) -> None:
+        del self._making[chat_id]
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone
+
+    async def _make(self, job: bytes, heavy: bool) -> bytes:
+        try:
+            return await self.workers.run(job, heavy)
+        except (WorkersBusy, NotStarted) as error:
+            raise PressBusy from error
+        except JobFailed as failed:
+            if failed.reason in ("time", "memory", "ended"):
+                raise TooLong from failed
+            raise
+
+    def _job(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
+        return orjson.dumps(
+            {
+                "fonts": self._fonts,
+                "at": _stamp(transcript).isoformat(),
+                "data": _data(transcript, zone),
+                "json": as_json(transcript).decode(),
+            }
+        )
+
+    async def close(self) -> None:
+        """Ends the children."""
+        await self.workers.close()
+
+
+def _data(transcript: Transcript, zone: ZoneInfo) -> dict[str, Any]:
+    t, locale = transcript, locale_of(transcript.locale)
+    title = word(locale, "title")
+    return {
+        "title": title,
+        "chat_id": t.chat_id,
+        "locale": locale,
+        "description": f"{title}, {t.department_name}",
+        "heading": heading(t, zone),
+        "times": word(locale, "times"),
+        "messages_title": word(locale, "messages"),
+        "data_description": word(locale, "data"),
+        "page": word(locale, "page"),
+        "words": {key: word(locale, key) for key in _NOTES},
+        "messages": list(_messages(t.entries, locale, zone)),
+    }
+
+
+def _messages(entries: Iterable[Entry], locale: str, zone: ZoneInfo) -> Iterable[dict[str, Any]]:
+    for entry in entries:
+        words = said(entry, locale)
+        yield {
+            "who": one_line(who(entry, locale)),
+            "at": local_time(entry.at, zone),
+            "said": words,
+            "rtl": reads_from_right(words),
+            "system": entry.party.value == "system",
+            "colour": _COLOURS[entry.party.value],
+        }
+
+
+def _stamp(transcript: Transcript) -> datetime:
+    """When what is in it was last true: the same conversation gives the same bytes."""
+    last = transcript.entries[-1].at if transcript.entries else transcript.opened_at
+    return last.replace(microsecond=0)

@@ -1,0 +1,52 @@
+"""Every event has a golden sample that is never edited, an id and a time, and never changes."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from services.common.events import agents, chats, messages, places, presence
+from services.common.events.chats import CitizenArrived
+from services.common.events.event import Event
+from services.common.events.types import is_id
+from tests.samples import CHAT, EVENT_TYPES, EVENTS, GOLDEN
+
+TYPES = sorted(EVENT_TYPES)
+
+
+def test_every_event_has_a_golden_sample_and_nothing_else_has() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(EVENT_TYPES)
+    assert set(EVENTS) == set(EVENT_TYPES)
+
+
+def test_no_golden_sample_was_changed() -> None:
+    lines = (GOLDEN / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in GOLDEN.glob("*.json")}
+    assert found == listed, (
+        "a golden sample is never edited: old events wait in queues; add a new optional member instead"
+    )
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_a_event_never_changes(type_: str) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        EVENTS[type_].event_id = "another"  # type: ignore[misc]
+
+
+def test_events_get_an_id_and_a_time_of_their_own() -> None:
+    one, two = CitizenArrived(chat_id=CHAT), CitizenArrived(chat_id=CHAT)
+    assert is_id(one.event_id)
+    assert one.event_id != two.event_id
+    assert abs((datetime.now(UTC) - one.occurred_at).total_seconds()) < 5
+
+
+def test_the_base_of_events_is_not_a_event() -> None:
+    assert Event not in EVENT_TYPES.values()
+
+
+def test_every_event_can_be_decoded() -> None:
+    named = [value for module in (agents, chats, messages, places, presence) for value in vars(module).values()]
+    defined = {kind for kind in named if isinstance(kind, type) and issubclass(kind, Event)} - {Event}
+    assert defined == set(EVENT_TYPES.values())

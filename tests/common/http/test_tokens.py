@@ -1,0 +1,98 @@
+"""`tokens.py`: a token is good for one purpose, under one of two secrets, and no longer than it says."""
+
+import base64
+import json
+import time
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.http import tokens
+from services.common.http.tokens import Actor, Keys
+from tests.samples import CHAT
+
+KEYS = Keys("a secret of at least sixteen characters")
+OTHER = Keys("another secret of sixteen characters")
+
+
+def test_a_chat_token_names_its_chat_and_is_always_the_same() -> None:
+    token = KEYS.chat_token(CHAT)
+    assert KEYS.chat_of(token) == CHAT
+    assert KEYS.chat_token(CHAT) == token
+
+
+def test_a_service_token_names_the_service_and_for_whom_it_asks() -> None:
+    assert KEYS.service_of(KEYS.service_token("gateway")) == ("gateway", None)
+    actor = Actor(party="agent", id="an", supervisor=True)
+    assert KEYS.service_of(KEYS.service_token("gateway", actor)) == ("gateway", actor)
+
+
+def test_a_token_of_one_kind_is_none_of_another() -> None:
+    assert KEYS.chat_of(KEYS.service_token("gateway")) is None
+    assert KEYS.service_of(KEYS.chat_token(CHAT)) is None
+
+
+def test_a_kind_is_not_changed_by_signing_with_the_other_key() -> None:
+    exp = int(time.time()) + 60
+    for typ, key in (("service", "chat"), ("chat", "service")):
+        claims = {"typ": typ, "iss": "x", "sub": CHAT, "exp": exp}
+        forged = jwt.encode(claims, KEYS._key(0, key), algorithm="HS256")
+        assert KEYS.service_of(forged) is None
+        assert KEYS.chat_of(forged) is None
+
+
+def test_another_secret_opens_nothing() -> None:
+    assert OTHER.chat_of(KEYS.chat_token(CHAT)) is None
+    assert OTHER.service_of(KEYS.service_token("gateway")) is None
+
+
+def test_while_secrets_rotate_both_are_accepted_and_the_new_one_signs() -> None:
+    old, new = "an old secret, sixteen and more", "a new secret, sixteen and more"
+    both = Keys(new, old)
+    assert both.chat_of(Keys(old).chat_token(CHAT)) == CHAT
+    assert both.service_of(Keys(old).service_token("routing")) == ("routing", None)
+    assert both.chat_token(CHAT) == Keys(new).chat_token(CHAT)
+    assert Keys(new).chat_of(Keys(old).chat_token(CHAT)) is None
+
+
+def test_a_service_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "SERVICE_TOKEN_LIFE", -1)
+    assert KEYS.service_of(KEYS.service_token("gateway")) is None
+
+
+def test_a_service_token_without_an_end_is_refused() -> None:
+    forever = jwt.encode({"typ": "service", "iss": "gateway"}, KEYS._key(0, "service"), algorithm="HS256")
+    assert KEYS.service_of(forever) is None
+
+
+def test_an_unsigned_token_is_refused() -> None:
+    unsigned = jwt.encode({"typ": "chat", "sub": CHAT}, None, algorithm="none")
+    assert KEYS.chat_of(unsigned) is None
+
+
+def test_a_changed_token_is_refused() -> None:
+    head, _, signature = KEYS.chat_token(CHAT).split(".")
+    other = base64.urlsafe_b64encode(json.dumps({"typ": "chat", "sub": CHAT[:-1] + "0"}).encode()).decode().rstrip("=")
+    assert KEYS.chat_of(f"{head}.{other}.{signature}") is None
+
+
+def test_a_chat_token_for_what_is_no_id_is_refused() -> None:
+    signed = jwt.encode({"typ": "chat", "sub": "../other"}, KEYS._key(0, "chat"), algorithm="HS256")
+    assert KEYS.chat_of(signed) is None
+
+
+@given(st.text() | st.text(alphabet=st.characters(exclude_categories=())) | st.from_regex(r"[\w-]+\.[\w-]+\.[\w-]+"))
+def test_any_text_is_answered_without_an_error(text: str) -> None:
+    assert KEYS.chat_of(text) is None
+    assert KEYS.service_of(text) is None
+
+
+def test_a_digest_depends_on_secret_purpose_and_text() -> None:
+    values = {
+        keys.digest(purpose, text) for keys in (KEYS, OTHER) for purpose in ("idempotency", "session") for text in "ab"
+    }
+    assert len(values) == 8
+    assert {len(value) for value in values} == {32}
+    assert KEYS.digest("session", "\ud800") == KEYS.digest("session", "\ud800")

@@ -1,0 +1,135 @@
+"""Days without a database or broker: kept and tried again in place, and nothing counts as a delivery."""
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from services.common.events.event import Event
+from services.common.messaging import consumer
+from services.common.messaging.connection import Unconfirmed
+from services.common.messaging.consumer import DependencyOutage, retry_with_backoff
+from tests.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
+from tests.real import Broker
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("away"), Unconfirmed("no connection")])
+async def test_on_a_bad_day_a_message_is_tried_again_in_place_and_counts_no_delivery(
+    vhost_url: str, broker: Broker, error: Exception
+) -> None:
+    tries: list[float] = []
+    bad = asyncio.Event()
+
+    async def handler(_: Event) -> None:
+        tries.append(time.monotonic())
+        if not bad.is_set():
+            raise error
+
+    async with bench(vhost_url) as made:
+        await made.put(*events(1))
+        async with consumed(made, handler):
+            await until(lambda: len(tries) >= 5, "five tries")
+            assert await made.left() == [], "it is kept, not given back"
+            bad.set()
+            count = len(tries)
+            await until(lambda: len(tries) > count, "the good day")
+        assert await made.left() == []
+        assert await made.left(QUEUE.dead_letters) == []
+    pauses = [b - a for a, b in pairwise(tries)]
+    assert min(pauses) > 0.02
+    assert pauses[3] > pauses[0]
+
+
+async def test_a_bad_day_gives_no_delivery_count_to_what_is_handled_after_it(vhost_url: str) -> None:
+    failures = 25  # more than the delivery limit
+
+    async def handler(_: Event) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures > 0:
+            raise AutoReconnect("away")
+        raise asyncio.CancelledError  # as a process that ends: the message goes back to the queue
+
+    async with bench(vhost_url) as made:
+        await made.put(*events(1))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("random.uniform", lambda *_: 0.001)
+            async with consumed(made, handler):
+                await until(lambda: failures <= 0, "the end of the bad day")
+        (message,) = await made.left()
+        assert message.headers.get("x-delivery-count", 0) == 1, "that of the process that ended, and no more"
+
+
+async def test_after_too_long_a_bad_day_consuming_stops_until_a_probe_succeeds(
+    vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quicken(monkeypatch)
+    tries: list[int] = []
+    good = asyncio.Event()
+    good.set()
+    in_hand = most = 0
+
+    async def handler(event: Event) -> None:
+        nonlocal in_hand, most
+        tries.append(seq(event))
+        if not good.is_set():
+            raise AutoReconnect("away")
+        in_hand += 1
+        most = max(most, in_hand)
+        await asyncio.sleep(0.05)
+        in_hand -= 1
+
+    async def probe() -> None:
+        made.probes.append(time.monotonic())
+        if not good.is_set():
+            raise AutoReconnect("away")
+
+    patient = retry_with_backoff
+    monkeypatch.setattr(consumer, "retry_with_backoff", lambda work: patient(work, 0.2))
+    async with bench(vhost_url) as made:
+        made.consumers._probe = probe
+        await made.put(*events(10))
+        async with consumed(made, handler) as consumers:
+            await until(lambda: set(tries) == set(range(1, 11)) and in_hand == 0, "the good day before")
+            good.clear()
+            await made.put(*events(30, 11))
+            await until(lambda: len(made.probes) >= 3, "probes")
+            assert not consumers.running
+            before = len(tries)
+            await asyncio.sleep(0.3)
+            assert len(tries) == before, "nothing is consumed while the database is away"
+            tries.clear()
+            most = 0
+            good.set()
+            await made.put(*events(30, 41))
+            await until(lambda: set(tries) == set(range(11, 71)), "all events")
+            assert consumers.running
+            assert most > 1, "it begins slowly again, and then widens again"
+        assert await made.left(QUEUE.dead_letters) == []
+
+
+async def test_retrying_in_place_gives_the_result_and_lets_other_errors_pass() -> None:
+    tries = iter([AutoReconnect("away"), Unconfirmed("away"), None])
+
+    async def work() -> str:
+        if error := next(tries):
+            raise error
+        return "done"
+
+    async def broken() -> None:
+        raise KeyError("other")
+
+    assert await retry_with_backoff(work) == "done"
+    with pytest.raises(KeyError):
+        await retry_with_backoff(broken)
+
+
+async def test_retrying_in_place_ends_as_a_bad_day() -> None:
+    async def away() -> None:
+        raise AutoReconnect("away")
+
+    with pytest.raises(DependencyOutage) as caught:
+        await retry_with_backoff(away, 0.2)
+    assert isinstance(caught.value.__cause__, AutoReconnect)

@@ -1,0 +1,19 @@
+import subprocess
+import sys
+
+import pytest
+
+from services.common.runtime.gc_tuning import UNUSED
+
+SERVICES = ("gateway", "presence", "routing", "transcripts")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_at_rest_has_not_loaded_what_it_does_not_use(service: str) -> None:
+    code = f"import sys, services.{service}.__main__; print(*(name for name, loaded in sys.modules.items() if loaded))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in shown.stdout.split()}
+    assert "structlog" in loaded
+    assert not loaded & {*UNUSED, "typst", "fontTools"}
+    assert service == "gateway" or "aiohttp" not in loaded
+    assert service != "gateway" or "pymongo" not in loaded

@@ -1,0 +1,462 @@
+"""`services/common/runtime/http_limits.py` on a real server: what a connection may cost, whoever sends it."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvloop
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.responses import Response
+from prometheus_client import REGISTRY
+
+from deploy.local import ports
+from services.common.http import problems
+from services.common.runtime import http_limits
+from services.common.runtime import server as runtime_server
+from services.common.runtime.http_limits import Bounds
+from services.common.runtime.server import server
+from services.gateway.websocket.transport import HeardProtocol
+from tests.real import PATIENCE
+
+GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def application(waiting: set[Request]) -> FastAPI:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/ok")
+    async def ok() -> Response:
+        return Response(b"ok")
+
+    @app.post("/body")
+    async def body(request: Request) -> dict[str, int]:
+        return {"size": len(await request.body())}
+
+    @app.get("/large")
+    async def large() -> Response:
+        return Response(b"x" * 30_000_000)
+
+    @app.get("/wait")
+    async def wait(request: Request) -> Response:
+        waiting.add(request)
+        try:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            waiting.discard(request)
+        return Response(b"late")
+
+    @app.websocket("/ws")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    return app
+
+
+@dataclass
+class Served:
+    port: int
+    peers: list["Peer"] = field(default_factory=list)
+    held: set[Request] = field(default_factory=set)
+
+    def waiting(self) -> int:
+        """How many requests of `/wait` are under way."""
+        return len(self.held)
+
+    async def open(self) -> "Peer":
+        self.peers.append(Peer(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return self.peers[-1]
+
+    async def ask(self, *sent: bytes) -> tuple[int, dict[str, str], bytes]:
+        """One connection, these bytes, and the answer."""
+        peer = await self.open()
+        for data in sent:
+            peer.send(data)
+        try:
+            return await peer.answer()
+        finally:
+            peer.close()
+
+
+class Peer:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+            return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers["content-length"]))
+
+    async def ended(self) -> bytes:
+        """What came until the other end closed."""
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                return await self.reader.read()
+            return b""
+
+
+@contextlib.asynccontextmanager
+async def served(limits: Bounds | None = None, ws: Any = "none") -> AsyncIterator[Served]:
+    """The application on a loop of uvloop in a thread, as services run it."""
+    at = Served(ports.pick())
+    one = server(application(at.held), ws, limits, host="127.0.0.1", port=at.port)
+    thread = threading.Thread(target=lambda: uvloop.run(one.serve()))
+    thread.start()
+    try:
+        await until(lambda: one.started or not thread.is_alive())
+        yield at
+    finally:
+        for peer in at.peers:
+            peer.close()
+        one.should_exit = True
+        await asyncio.to_thread(thread.join)
+
+
+@pytest.fixture
+async def at() -> AsyncIterator[Served]:
+    async with served() as one:
+        yield one
+
+
+def refused(why: str) -> float:
+    return REGISTRY.get_sample_value("eloket_http_refused_total", {"why": why}) or 0
+
+
+def code_of(answer: tuple[int, dict[str, str], bytes]) -> tuple[int, str]:
+    status, headers, body = answer
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
+    said = json.loads(body)
+    assert said["status"] == status
+    return status, said["code"]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+# ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /ok HTTP/1.1\r\nHost: x\r\nX-A: %s\r\n\r\n" % (b"a" * 31_000), 200),
+        (b"GET /ok HTTP/1.1\r\nHost: x\r\n%s\r\n" % (b"X-A: b\r\n" * 99), 200),
+        (b"GET /ok?%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 8_000), 200),
+        (b"GET /ok HTTP/1.1\r\nHost: x\r\nX-A: %s\r\n\r\n" % (b"a" * 33_000), 431),
+        (b"GET /ok HTTP/1.1\r\nHost: x\r\n%s\r\n" % (b"X-A: b\r\n" * 100), 431),
+        (b"GET /ok HTTP/1.1\r\n%s: x\r\n\r\n" % (b"a" * 33_000), 431),
+        (b"GET /ok?%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 8_200), 414),
+        (b"GET /ok?%s" % (b"a" * 40_000), 414),
+        (b"\r\n" * 20_000, 431),
+        (b"nonsense\r\n\r\n", 400),
+    ],
+)
+@pytest.mark.parametrize("piece", [1_000_000, 1_000])
+async def test_a_head_has_bounds_however_it_comes(at: Served, head: bytes, status: int, piece: int) -> None:
+    peer = await at.open()
+    for start in range(0, len(head), piece):
+        peer.send(head[start : start + piece])
+        await asyncio.sleep(0)
+    answer = await peer.answer()
+    assert answer[0] == status
+    if status != 200:
+        code_of(answer)
+        assert await peer.ended() == b""
+    peer.close()
+
+
+async def test_a_header_of_50_mb_costs_neither_memory_nor_the_time_of_others(at: Served) -> None:
+    peer, neighbour = await at.open(), await at.open()
+    peer.send(b"GET /ok HTTP/1.1\r\nX-A: ")
+
+    async def flood() -> None:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(800):
+                peer.send(b"a" * 65_536)
+                await peer.writer.drain()
+
+    flooding = asyncio.create_task(flood())
+    assert code_of(await peer.answer()) == (431, "headers_too_large")
+    neighbour.send(GET)
+    assert (await neighbour.answer())[0] == 200
+    await flooding
+    peer.close()
+
+
+async def test_half_heads_and_silent_connections_end(at: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(http_limits, "IDLE_SECONDS", 1.0)
+    before = refused("idle"), refused("head_slow")
+    silent = [await at.open() for _ in range(50)]
+    half = [await at.open() for _ in range(50)]
+    trickled = [await at.open() for _ in range(5)]
+    blank = await at.open()
+    blank.send(b"\r\n")
+    for peer in half:
+        peer.send(b"GET /ok HTTP/1.1\r\nHost: x\r\nX-A: ")
+
+    async def trickle(peer: Peer) -> None:
+        for byte in b"GET /ok HTTP/1.1\r\nX: " + b"x" * 10_000:
+            if peer.writer.is_closing():
+                return
+            peer.send(bytes([byte]))
+            await asyncio.sleep(0.1)
+
+    trickling = [asyncio.create_task(trickle(peer)) for peer in trickled]
+    used = await at.open()
+    used.send(GET)
+    assert (await used.answer())[0] == 200
+    used.send(GET[:10])
+    for peer in (*half, *trickled, blank, used):
+        assert code_of(await peer.answer()) == (408, "timeout")
+        assert await peer.ended() == b""
+    for peer in silent:
+        assert await peer.ended() == b""
+    for task in trickling:
+        task.cancel()
+    assert (refused("idle"), refused("head_slow")) == (before[0] + 50, before[1] + 57)
+
+
+async def test_a_head_that_takes_its_time_within_bounds_is_answered(at: Served) -> None:
+    peer = await at.open()
+    for part in (GET[:5], GET[5:20], GET[20:]):
+        peer.send(part)
+        await asyncio.sleep(0.05)
+    assert (await peer.answer())[0] == 200
+    peer.send(GET[:7])
+    await asyncio.sleep(0.05)
+    peer.send(GET[7:])
+    assert (await peer.answer())[0] == 200
+    peer.close()
+
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HANDSHAKE + b"X-A: %s\r\n\r\n" % (b"a" * 9_000),
+        HANDSHAKE.replace(b"/ws", b"/ws?%s" % (b"a" * 8_180)) + b"\r\n",
+        HANDSHAKE + b"Content-Length: 5\r\n\r\nabcde",
+        HANDSHAKE.replace(b"GET", b"POST") + b"Content-Length: 5\r\n\r\nabcde",
+        HANDSHAKE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["header", "address", "body", "post", "chunked"],
+)
+async def test_what_is_no_websocket_handshake_is_refused_and_does_not_stay(sent: bytes) -> None:
+    limits = Bounds()
+    async with served(limits, HeardProtocol) as at:
+        peer = await at.open()
+        peer.send(sent)
+        assert code_of(await peer.answer()) == (400, "invalid")
+        assert await peer.ended() == b""
+        peer.close()
+        await until(lambda: not limits.total)
+        other = await at.open()
+        other.send(HANDSHAKE + b"\r\n")
+        assert (await other.reader.readline()).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_no_websocket_begins_while_an_answer_is_under_way(apart: bool) -> None:
+    """Else the earlier request would never hear that its client has gone, and stay for ever."""
+    async with served(None, HeardProtocol) as at:
+        peer = await at.open()
+        peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        if apart:
+            await until(lambda: at.waiting() == 1)
+        peer.send(HANDSHAKE + b"\r\n")
+        assert b"101 Switching" not in await peer.ended()
+        await until(lambda: at.waiting() == 0)
+
+
+async def test_who_is_answered_before_the_body_came_does_not_stay_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_server, "KEEP_ALIVE", 1)
+    async with served() as at:
+        for head, rest in ((b"Content-Length: 3", b"abc"), (b"Transfer-Encoding: chunked", b"0\r\n\r\n")):
+            peer = await at.open()
+            peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % head)
+            assert (await peer.answer())[0] == 404
+            peer.send(rest + GET)
+            assert (await peer.answer())[0] == 200
+            peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % head)
+            assert (await peer.answer())[0] == 404
+            peer.send(rest)
+            assert await peer.ended() == b""
+
+
+async def test_a_request_that_was_answered_is_not_answered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "BODY_EVERY", 0.5)
+    async with served() as at:
+        peer = await at.open()
+        peer.send(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        assert (await peer.answer())[0] == 404
+        assert await peer.ended() == b""
+
+
+# ── the body ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+POST = b"POST /body HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_bodies_come_in_any_way(at: Served) -> None:
+    large = b"x" * 1_000_000
+    assert (await at.ask(POST + b"Content-Length: 1000000\r\n\r\n", large))[2] == b'{"size":1000000}'
+    chunk = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
+    assert (await at.ask(CHUNKED, *[chunk] * 100, b"0\r\nX-Trailer: y\r\n\r\n"))[2] == b'{"size":1000000}'
+    assert (await at.ask(CHUNKED, b"1\r\nx\r\n" * 5_000, b"0\r\n\r\n"))[2] == b'{"size":5000}'
+
+
+async def test_chunks_that_are_all_framing_end(at: Served) -> None:
+    assert code_of(await at.ask(CHUNKED, *[b"1;%s\r\nx\r\n" % (b"a" * 9_000)] * 20)) == (400, "invalid")
+    assert code_of(await at.ask(CHUNKED, b"1;%s" % (b"a" * 90_000))) == (400, "invalid")
+    assert code_of(await at.ask(CHUNKED, b"1\r\nx\r\n0\r\n", b"X-A: b\r\n" * 101)) == (431, "headers_too_large")
+    trailer = b"X-A: %s" % (b"a" * 90_000)
+    assert code_of(await at.ask(CHUNKED, b"1\r\nx\r\n0\r\n", trailer)) == (400, "invalid")
+    chunk = b"F4240\r\n" + b"x" * 1_000_000 + b"\r\n"  # much data pays for no trailer
+    assert code_of(await at.ask(CHUNKED, chunk, b"0\r\n", *[trailer] * 20)) == (400, "invalid")
+
+
+async def test_a_body_that_hardly_comes_ends(at: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "BODY_EVERY", 0.5)
+    before = refused("body_slow")
+    peers = [await at.open() for _ in range(4)]
+    peers[0].send(POST + b"Content-Length: 1000\r\n\r\n")
+    peers[1].send(POST + b"Content-Length: 1000\r\n\r\nx")
+    peers[2].send(CHUNKED + b"5\r\nxxxxx\r\n")
+    for peer in peers[:3]:
+        assert code_of(await peer.answer()) == (408, "timeout")
+    peers[3].send(b"GET /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    assert (await peers[3].answer())[0] == 200, "who reads no body answers at once"
+    assert await peers[3].ended() != b"never closed"
+    assert refused("body_slow") == before + 4
+
+
+async def test_a_whole_body_has_its_time(at: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "BODY_EVERY", 0.2)
+    monkeypatch.setattr(http_limits, "BODY_SECONDS", 1.0)
+    peer = await at.open()
+    peer.send(POST + b"Content-Length: 100000000\r\n\r\n")
+
+    async def feed() -> None:
+        while True:
+            peer.send(b"x" * 1_000)
+            await asyncio.sleep(0.01)
+
+    feeding = asyncio.create_task(feed())
+    assert code_of(await peer.answer()) == (408, "timeout")
+    feeding.cancel()
+    peer.close()
+
+
+async def test_who_breaks_off_a_body_is_no_error_of_ours(at: Served, caplog: pytest.LogCaptureFixture) -> None:
+    peer = await at.open()
+    peer.send(POST + b"Content-Length: 1000\r\n\r\nx")
+    await asyncio.sleep(0.1)
+    peer.close()
+    assert (await at.ask(GET))[0] == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_pipelined_requests_are_answered_in_order_up_to_a_number(at: Served) -> None:
+    peer = await at.open()
+    peer.send(GET * 10)
+    assert [(await peer.answer())[0] for _ in range(10)] == [200] * 10
+    peer.close()
+    before = refused("pipelined")
+    peer = await at.open()
+    peer.send(GET * 10_000)
+    assert (await peer.ended()).count(b"HTTP/1.1 200") <= http_limits.MOST_PIPELINED + 1
+    assert refused("pipelined") == before + 1
+
+
+async def test_who_does_not_read_the_answer_is_cut_off(at: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_limits, "UNREAD_SECONDS", 0.5)
+    before = refused("unread")
+    peer = await at.open()
+    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    peer.send(GET.replace(b"/ok", b"/large"))
+    await until(lambda: refused("unread") == before + 1)
+    peer.close()
+
+
+# ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_one_address_has_so_many_connections_and_they_come_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(limits := Bounds(per_address=3), HeardProtocol) as at:
+        peers = [await at.open() for _ in range(3)]
+        peers[0].send(GET)
+        assert (await peers[0].answer())[0] == 200
+        peers[1].send(GET.replace(b"/ok", b"/wait"))
+        key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        peers[2].send(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n")
+        assert b" 101 " in await peers[2].reader.readuntil(b"\r\n\r\n")
+        answer = await at.ask(GET)
+        assert code_of(answer) == (429, "rate_limited")
+        assert int(answer[1]["retry-after"]) > 0
+        peers[2].close()
+        await until(lambda: limits.by_address["127.0.0.1"] == 2)
+        assert (await at.ask(GET))[0] == 200
+        for peer in peers:
+            peer.close()
+        await until(lambda: not limits.total)
+        assert +limits.by_address == {}
+
+
+async def test_a_trusted_proxy_is_not_struck_and_its_clients_are_counted_one_by_one() -> None:
+    async with served(limits := Bounds(per_address=2, proxies="127.0.0.1"), HeardProtocol) as at:
+        waiting = [await at.open() for _ in range(6)]
+        for number, peer in enumerate(waiting):
+            told = b"" if number >= 4 else b"X-Forwarded-For: 198.51.100.%d\r\n" % (number // 2)
+            peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n" + told + b"\r\n")
+        await until(lambda: limits.by_address == {"198.51.100.0": 2, "198.51.100.1": 2})
+        one_more = b"GET /ok HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.%d\r\n\r\n"
+        assert code_of(await at.ask(one_more % 0)) == (429, "rate_limited")
+        assert (await at.ask(one_more % 2))[0] == 200
+        assert (await at.ask(GET))[0] == 200, "the proxy itself"
+        kept = await at.open()
+        for _ in range(5):  # one after the other
+            kept.send(one_more % 3)
+            assert (await kept.answer())[0] == 200
+        for peer in (*waiting, kept):
+            peer.close()
+        await until(lambda: not limits.total)
+        assert +limits.by_address == {}
+
+
+async def test_all_connections_together_have_a_bound() -> None:
+    async with served(limits := Bounds(most=3)) as at:
+        peers = [await at.open() for _ in range(3)]
+        await until(lambda: limits.total == 3)
+        answer = await at.ask(GET)
+        assert code_of(answer) == (503, "unavailable")
+        assert int(answer[1]["retry-after"]) > 0
+        for peer in peers:
+            peer.close()
+        await until(lambda: not limits.total)
+        assert (await at.ask(GET))[0] == 200

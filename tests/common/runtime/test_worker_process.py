@@ -1,0 +1,276 @@
+"""Mirrors services/common/runtime/worker_process.py: real children, which try what they must not."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
+from tests.real import PATIENCE, ROOT, wait_for
+
+JOBS = "tests.worker_jobs:begin"
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    made = Workers(JOBS, memory=200 * MIB, seconds=60, size=2, jobs=5, waiting=4)
+    yield made
+    await made.close()
+
+
+async def pid_of(workers: Workers) -> int:
+    return int(await workers.run(b"answer = str(os.getpid()).encode()"))
+
+
+async def gone(*pids: int) -> None:
+    async with asyncio.timeout(20):
+        while any(psutil.pid_exists(pid) for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+async def test_jobs_are_answered_by_a_child_that_stays(workers: Workers):
+    assert not workers.pids()
+    assert await workers.run(b"answer = b'x' * 5_000_000") == b"x" * 5_000_000
+    assert [await pid_of(workers) for _ in range(3)] == workers.pids() * 3
+    assert await workers.run(b"answer = b''") == b""
+    assert os.getpid() not in workers.pids()
+
+
+async def test_a_child_is_replaced_after_some_jobs(workers: Workers):
+    first = await pid_of(workers)
+    assert {await pid_of(workers) for _ in range(4)} == {first}
+    await gone(first)
+    assert await pid_of(workers) != first
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        b"answer = b'x' * 300_000_000",  # Python's own allocation
+        b"import mmap; m = mmap.mmap(-1, 300_000_000, mmap.MAP_PRIVATE)",  # a library's
+        b"l = []\nwhile True: l.append(bytes(1_000_000))",
+    ],
+)
+async def test_too_much_memory_ends_the_job_and_not_the_next(workers: Workers, job: bytes):
+    before = await pid_of(workers)
+    with pytest.raises(JobFailed) as failed:
+        await workers.run(job)
+    assert failed.value.reason in ("memory", "OSError")
+    await gone(before)
+    assert await pid_of(workers) != before
+
+
+async def test_too_much_time_ends_the_job_and_not_the_next():
+    workers = Workers(JOBS, memory=200 * MIB, seconds=1)
+    before = await pid_of(workers)
+    for job in (b"time.sleep(3600)", b"while True: pass"):
+        with pytest.raises(JobFailed, match="time"):
+            await workers.run(job)
+    await gone(before)
+    await workers.close()
+
+
+async def test_a_child_that_dies_is_said_so(workers: Workers):
+    with pytest.raises(JobFailed, match="ended"):
+        await workers.run(b"os.kill(os.getpid(), 9)")
+    idle = await pid_of(workers)
+    os.kill(idle, signal.SIGKILL)
+    await gone(idle)
+    assert await pid_of(workers) != idle
+
+
+async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nobody():
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    workers = Workers(JOBS, memory=200 * MIB, seconds=60, size=1)
+    for _ in range(2):
+        pid = await pid_of(workers)
+        os.kill(pid, signal.SIGSTOP)
+        job = asyncio.create_task(workers.run(b"answer = b'x' #" + b"x" * 10_000_000))
+        await asyncio.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(JobFailed, match="ended"):
+            await job
+        await gone(pid)
+    await workers.close()
+    del job
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not told
+
+
+async def test_an_exception_tells_its_type_alone(workers: Workers):
+    with pytest.raises(JobFailed) as failed:
+        await workers.run(b"raise ValueError('An Peeters wrote')")
+    assert str(failed.value) == "ValueError"
+    never = Workers("tests.worker_jobs:broken", memory=200 * MIB, seconds=60)
+    with pytest.raises(NotStarted, match="LookupError"):
+        await never.run(b"")
+    await never.close()
+    assert not never.pids()
+
+
+async def test_a_machine_that_starts_no_process_says_nothing_of_the_job(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("/nowhere/python", "/bin/false"):
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", name)
+            with pytest.raises(NotStarted):
+                await workers.run(b"answer = b'x'")
+    assert await workers.run(b"answer = b'x'") == b"x"
+    await workers.close()
+    with pytest.raises(NotStarted):
+        await workers.run(b"answer = b'x'")
+
+
+async def test_a_child_has_nothing_of_the_service(workers: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("TOKEN_SECRET", "a secret that no child needs")
+    with socket.create_server(("127.0.0.1", 0)), (tmp_path / "open").open("w"):
+        seen = json.loads(
+            await workers.run(
+                b"fds = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')"
+                b" if os.path.lexists(f'/proc/self/fd/{n}')]\n"
+                b"answer = json.dumps([dict(os.environ), fds, os.nice(0)]).encode()"
+            )
+        )
+    environment, descriptors, nice = seen
+    assert not [d for d in descriptors if not d.startswith(("pipe:", "/dev/null", "/proc/"))]
+    assert "TOKEN_SECRET" not in environment
+    assert nice > 0
+    with pytest.raises(JobFailed, match="OSError"):  # it cannot write files
+        await workers.run(f"with open({str(tmp_path / 'written')!r}, 'w') as f: f.write('x')".encode())
+
+
+async def test_so_many_wait_and_no_more(workers: Workers):
+    held = [asyncio.create_task(workers.run(b"time.sleep(0.2)")) for _ in range(6)]
+    await asyncio.sleep(0)
+    with pytest.raises(WorkersBusy):
+        await workers.run(b"")
+    assert await asyncio.gather(*held) == [b""] * 6
+    assert len(workers.pids()) <= 2
+    assert await workers.run(b"answer = b'again'") == b"again"
+
+
+async def test_heavy_jobs_leave_a_child_and_places_to_the_others(workers: Workers, tmp_path: Path):
+    go_on = tmp_path / "go on"
+    wait = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.02)".encode()
+    heavy = [asyncio.create_task(workers.run(wait, heavy=True)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(WorkersBusy):
+        await workers.run(wait, heavy=True)
+    assert await workers.run(b"answer = b'light'") == b"light"
+    assert not any(h.done() for h in heavy)
+    go_on.touch()
+    await asyncio.gather(*heavy)
+    assert workers.under_way == workers.heavy_under_way == 0
+
+
+async def test_a_heavy_job_is_the_last_of_its_child(workers: Workers):
+    before = await pid_of(workers)
+    assert int(await workers.run(b"answer = str(os.getpid()).encode()", heavy=True)) == before
+    await gone(before)
+    assert await pid_of(workers) != before
+
+
+async def test_there_are_never_more_children_than_may_be_after_any_jobs(workers: Workers):
+    for _ in range(4):
+        await asyncio.gather(workers.run(b"", heavy=True), workers.run(b""), workers.run(b"", heavy=True))
+    async with asyncio.timeout(30):
+        while len(workers.pids()) > 2:
+            await asyncio.sleep(0.02)
+
+
+async def test_who_goes_away_takes_the_job_along(workers: Workers):
+    before = await pid_of(workers)
+    job = asyncio.create_task(workers.run(b"time.sleep(3600)"))
+    async with asyncio.timeout(20):
+        while psutil.Process(before).cpu_percent() is None or workers.under_way == 0:
+            await asyncio.sleep(0.02)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await gone(before)
+    assert workers.under_way == 0
+
+
+async def test_an_idle_child_ends():
+    workers = Workers(JOBS, memory=200 * MIB, seconds=60, idle=0.2)
+    await gone(await pid_of(workers))
+    assert not workers.pids()
+    assert await workers.run(b"answer = b'anew'") == b"anew"
+    await workers.close()
+
+
+async def test_closing_ends_children_in_the_middle_of_a_job():
+    workers = Workers(JOBS, memory=200 * MIB, seconds=60)
+    job = asyncio.create_task(workers.run(b"time.sleep(3600)"))
+    async with asyncio.timeout(20):
+        while not workers.pids():
+            await asyncio.sleep(0.02)
+    pids = workers.pids()
+    await workers.close()
+    with pytest.raises(JobFailed):
+        await job
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+SERVICE = """
+import asyncio, sys, uvloop
+from services.common.runtime.worker_process import Workers, MIB
+async def main():
+    workers = Workers("tests.worker_jobs:begin", memory=200 * MIB, seconds=600)
+    await workers.run(b"")
+    job = asyncio.create_task(workers.run({job!r}))
+    print(workers.pids()[0], flush=True)
+    await asyncio.sleep(3600)
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner.run(main())
+"""
+
+
+@pytest.mark.parametrize("job", [b"time.sleep(3600)", b"while True: pass"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_child_outlives_its_service(number: signal.Signals, job: bytes):
+    program = SERVICE.format(job=job)
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        child = int(service.stdout.readline())
+        assert psutil.pid_exists(child)
+        service.send_signal(number)
+        wait_for(lambda: not psutil.pid_exists(child), "the child to end", 20)
+
+
+async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_ever() -> None:
+    """Jobs that wait for a child, and one whose child is just being made, fail when the service closes."""
+    workers = Workers(JOBS, memory=128 * MIB, seconds=30.0, size=1)
+    jobs = [asyncio.create_task(workers.run(b"time.sleep(3600)")) for _ in range(4)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        await workers.close()
+        outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [one.reason for one in outcomes if isinstance(one, JobFailed)] == ["ended"] * 4
+    assert workers.pids() == []
+
+
+async def test_a_child_whose_making_was_cancelled_is_not_left_behind() -> None:
+    workers = Workers(JOBS, memory=128 * MIB, seconds=30.0, size=1)
+    for turns in range(6):  # cancelled at each point of the making
+        job = asyncio.create_task(workers.run(b"1"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+    async with asyncio.timeout(PATIENCE):
+        await workers.close()
+    assert workers.pids() == []

@@ -1,0 +1,150 @@
+"""`websocket_schemas.py` against the gateway's own parser and its own frames: the schemas say what it does."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from services.common.events.messages import MessageStored, NoteStored
+from services.common.events.types import Cause, ChatStatus, Detail, Entry, Form, Party
+from services.docgen.openapi import documents
+from services.docgen.websocket_schemas import CHAT as CHAT_SHOWN
+from services.docgen.websocket_schemas import (
+    ERROR,
+    FROM_AGENT,
+    FROM_CITIZEN,
+    LOST,
+    SOCKETS,
+    TO_AGENT,
+    TO_CITIZEN,
+    Schema,
+)
+from services.gateway.chats import event_router
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.client import Refused
+from services.gateway.websocket.frames.parser import AGENT_FRAMES, CITIZEN_FRAMES, parse
+from tests.gateway.making import AN, view
+from tests.samples import CHAT, EVENTS
+
+NOTED, STORED = EVENTS["note.stored"], EVENTS["message.stored"]
+
+
+def sample(schema: Schema) -> Any:
+    """A value of this schema with its required members, and of those of which one must be there the first."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return sample(schema["anyOf"][0])
+    if schema["type"] == "object":
+        names = [
+            *schema.get("required", ()),
+            *(name for one in schema.get("oneOf", ())[:1] for name in one["required"]),
+        ]
+        return {name: sample(schema["properties"][name]) for name in names}
+    if schema.get("format") == "uuid":
+        return str(uuid.uuid4())
+    return {"string": "text", "integer": 1, "boolean": True, "array": []}[schema["type"]]
+
+
+def problems(value: Any, schema: Schema, path: str = "frame") -> list[str]:
+    """Where the value is not of this schema, whose properties are all that it may have."""
+    if "anyOf" in schema:
+        tries = [problems(value, one, path) for one in schema["anyOf"]]
+        return [] if [] in tries else tries[0]
+    if "const" in schema or "enum" in schema:
+        return [] if value in schema.get("enum", [schema.get("const")]) else [f"{path}: {value!r}"]
+    kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict, "null": type(None)}
+    kind: type[Any] = kinds[schema["type"]]
+    if not isinstance(value, kind):
+        return [f"{path} is no {schema['type']}"]
+    if schema["type"] == "array":
+        return [p for i, item in enumerate(value) for p in problems(item, schema["items"], f"{path}[{i}]")]
+    if schema["type"] != "object":
+        return []
+    properties = schema.get("properties", {})
+    found = [f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value]
+    if "oneOf" in schema and sum(all(n in value for n in one["required"]) for one in schema["oneOf"]) != 1:
+        found.append(f"{path} has not exactly one of {schema['oneOf']}")
+    for name, item in value.items():
+        found += problems(item, properties[name], f"{path}.{name}") if name in properties else [f"{path}.{name}?"]
+    return found
+
+
+@pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
+def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(party: Any, kind: str) -> None:
+    schema = SOCKETS[party][0][kind]
+    frame = sample(schema)
+    assert not isinstance(parse(json.dumps(frame), party), Refused)
+    tolerated = {"type"} | ({"token"} if kind == "hello" else set())
+    for name in frame.keys() - tolerated:
+        less = {member: value for member, value in frame.items() if member != name}
+        assert isinstance(parse(json.dumps(less), party), Refused), name
+
+
+@pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
+def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(party: Any, kind: str) -> None:
+    schema = SOCKETS[party][0][kind]
+    names = [name for one in schema.get("oneOf", ()) for name in one["required"]]
+    base = {name: sample(schema["properties"][name]) for name in schema["required"]}
+    more = {name: sample(schema["properties"][name]) for name in names}
+    for name in names:
+        assert not isinstance(parse(json.dumps({**base, name: more[name]}), party), Refused)
+    if names:
+        assert isinstance(parse(json.dumps({**base, **more}), party), Refused)
+
+
+def test_the_frames_are_those_that_the_gateway_knows() -> None:
+    assert FROM_CITIZEN.keys() == CITIZEN_FRAMES
+    assert FROM_AGENT.keys() == AGENT_FRAMES
+    assert set(ERROR["enum"]) == server.ERRORS.keys()
+
+
+def made() -> list[tuple[Schema, bytes]]:
+    assert isinstance(NOTED, NoteStored)
+    assert isinstance(STORED, MessageStored)
+    now = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    spoken = Entry(chat_id=CHAT, seq=1, id=CHAT, party=Party.CITIZEN, sender_id="citizen", name="An", text="t", at=now)
+    event = spoken.model_copy(update={"party": Party.SYSTEM, "name": None, "event": Cause.OPENED})
+    entries = [spoken, event, STORED.entry]
+    return [
+        *((TO_CITIZEN["message"], server.message(entry)) for entry in entries),
+        *((TO_AGENT["message"], server.message(entry, CHAT)) for entry in entries),
+        *(
+            (TO_CITIZEN["status"], server.status(state, 2, 90, "An"))
+            for state in (ChatStatus.WAITING, ChatStatus.ASSIGNED, ChatStatus.CLOSED)
+        ),
+        *((TO_CITIZEN["error"], server.error(code, "some id")) for code in server.ERRORS),
+        (TO_AGENT["error"], server.error("not_yours", "some id", CHAT)),
+        (TO_CITIZEN["inactive"], server.inactive(2, now, 120)),
+        (TO_AGENT["inactive"], server.inactive(0, None, None, CHAT)),
+        *(
+            (CHAT_SHOWN, orjson.dumps(server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7)))
+            for more in ({"transferred": True}, {"returned": Detail.UNANSWERED, "name": "An", "form": Form(id="f")})
+        ),
+        (TO_AGENT["note"], server.note(NOTED.note)),
+    ]
+
+
+@pytest.mark.parametrize(("schema", "frame"), made())
+def test_what_the_gateway_sends_is_of_the_schema(schema: Schema, frame: bytes) -> None:
+    assert problems(json.loads(frame), schema) == []
+
+
+def test_why_an_agent_lost_a_chat_is_in_words_of_the_schema() -> None:
+    assert set(event_router.LOST.values()) < set(LOST["enum"])
+
+
+def test_the_document_has_both_websockets_and_every_close_code() -> None:
+    document = documents()["asyncapi.json"]
+    for party, (said, shown) in SOCKETS.items():
+        channel = document["channels"][f"ws.{party}"]
+        assert channel["address"] == f"/ws/{party}"
+        assert set(channel["messages"]) == {f"{party}.receive.{k}" for k in said} | {f"{party}.send.{k}" for k in shown}
+        assert channel["x-close-codes"] == {str(code.value): code.name.lower() for code in server.Close}
+        for action in ("receive", "send"):
+            assert document["operations"][f"gateway.{action}s.ws.{party}"]["action"] == action

@@ -1,0 +1,357 @@
+"""`services/gateway/chats/event_router.py`: which frames an event becomes, for whom, and in which order."""
+
+from typing import Any
+
+import pytest
+
+from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded
+from services.common.events.chats import QueueChanged
+from services.common.events.event import Event
+from services.common.events.messages import CitizenPresence, NoteStored, ReadShown, TypingShown
+from services.common.events.types import (
+    About,
+    AgentState,
+    ButtonColour,
+    ButtonReason,
+    Cause,
+    ChatStatus,
+    CloseReason,
+    Detail,
+    Note,
+    Party,
+)
+from services.gateway.chats.event_router import EventRouter, LiveChat
+from services.gateway.sending.receipts import Outcome, Receipt
+from services.gateway.websocket.connection import Connection
+from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, agent, citizen, entry, id_of, seal, sent, state, stored
+
+WAITING, ASSIGNED, CLOSED = ChatStatus.WAITING, ChatStatus.ASSIGNED, ChatStatus.CLOSED
+
+
+class Stage:
+    """A hub, and what it asked for beyond frames."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.now = 1_000.0
+        self.hub = EventRouter(
+            "here",
+            gap=lambda channel: self.asked.append(("gap", channel.chat_id)),
+            assigned=lambda agent_id, chat_id: self.asked.append(("assigned", (agent_id, chat_id))),
+            button=lambda event: self.asked.append(("button", event)),
+            answer_presence=lambda channel: self.asked.append(("presence", channel.chat_id)),
+            dropped=self._dropped,
+            clock=lambda: self.now,
+        )
+        self.channel = self.hub.channels[CHAT] = LiveChat(CHAT)
+        self.channel.position.begin(0)
+
+    def _dropped(self, connection: Connection, channel: LiveChat) -> None:
+        self.asked.append(("dropped", connection.participant))
+        self.hub.unfollow(connection, channel)
+
+    def join(self, connection: Connection, shown: int = 0) -> Connection:
+        """The connection follows the chat live."""
+        self.hub.register.join(connection)
+        self.hub.attach(connection, self.channel, shown)
+        if connection.agent:
+            self.hub.desks.setdefault(connection.agent.id, set()).add(CHAT)
+        return connection
+
+    def hear(self, *events: Event) -> None:
+        for event in events:
+            self.hub.hear(event)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def seqs(connection: Connection) -> list[int]:
+    return [f["seq"] for f in sent(connection) if f["type"] == "message"]
+
+
+def test_entries_reach_everyone_once_in_order(stage: Stage) -> None:
+    one, two, other = stage.join(citizen()), stage.join(citizen()), stage.join(agent())
+    stage.hear(*(stored(entry(n)) for n in (2, 1, 1, 3, 2)))
+    assert seqs(one) == seqs(two) == [1, 2, 3]
+    assert [(f["chat_id"], f["seq"]) for f in sent(other)] == [(CHAT, 1), (CHAT, 2), (CHAT, 3)]
+    assert stage.asked == [("gap", CHAT)], "asked for while 1 was missing"
+
+
+def test_a_connection_that_was_shown_more_gets_only_what_is_beyond(stage: Stage) -> None:
+    late = stage.join(citizen(), shown=2)
+    stage.hear(*(stored(entry(n)) for n in (1, 2, 3)))
+    assert seqs(late) == [3]
+    assert late.shown == {CHAT: 3}
+
+
+def test_a_connection_that_has_a_hole_is_shown_nothing_across_it(stage: Stage) -> None:
+    behind = stage.join(citizen(), shown=0)
+    stage.channel.position.last = 4
+    stage.hear(stored(entry(5)))
+    assert seqs(behind) == []
+
+
+def test_events_of_chats_that_are_not_served_here_are_ignored(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(stored(entry(1, OTHER)), state(1, WAITING, chat_id=OTHER))
+    stage.hear(TypingShown(chat_id=OTHER, party=Party.AGENT, sender_id=AN, active=True))
+    stage.hear(CitizenPresence(chat_id=OTHER, incarnation="there", online=True, asked=True))
+    assert sent(one) == []
+    assert stage.asked == []
+
+
+def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
+    one, console = stage.join(citizen()), stage.join(agent())
+    outcomes: list[Outcome] = []
+    stage.hub.receipts.wait(CHAT, "", None, outcomes.append)
+    stage.hear(stored(seal(1, CloseReason.AGENT)))
+    assert [f["type"] for f in sent(one)] == ["message", "closed"]
+    assert one.closing == (1000, "agent")
+    frames = sent(console)
+    assert [f["type"] for f in frames] == ["message", "closed"]
+    assert frames[1] == {"type": "closed", "chat_id": CHAT, "reason": "agent"}
+    assert list(console.ended) == [CHAT]
+    assert console.closing is None
+    assert stage.hub.desks == {AN: set()}
+    assert [type(o) for o in outcomes] == [Receipt], "whoever asked for the end has it"
+    assert ("dropped", AN) in stage.asked
+
+
+def test_the_dot_follows_the_newest_state_and_older_ones_are_dropped(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(1, WAITING), state(3, ASSIGNED, AN), state(2, WAITING), state(3, ASSIGNED, BERT))
+    shown = [(f["dot"], (f["agent"] or {}).get("name")) for f in sent(one)]
+    assert shown == [("grey", None), ("green", "An")]
+    stage.hear(state(4, ASSIGNED, AN, cause=Cause.TRANSFERRED))
+    assert sent(one) == [], "nothing that the citizen sees has changed"
+
+
+def test_the_dot_is_grey_until_a_person_has_accepted(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(1, WAITING), state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN))
+    first, offered = sent(one)
+    assert "assigned" not in first
+    assert offered == {
+        "type": "status",
+        "dot": "grey",
+        "position": None,
+        "wait": None,
+        "agent": None,
+        "assigned": True,
+    }
+    stage.hear(state(3, ASSIGNED, AN, accepted=True), state(3, ASSIGNED, AN, accepted=True), state(2, ASSIGNED, AN))
+    (connected,) = sent(one)
+    assert (connected["dot"], connected["agent"], "assigned" in connected) == ("green", {"name": "An"}, False)
+
+
+def test_what_is_accepted_is_learnt_from_what_is_told_of_the_same_version_too(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN, accepted=True))
+    stage.hear(state(2, ASSIGNED, AN, accepted=False))
+    assert [f["dot"] for f in sent(one)] == ["grey", "green"]
+
+
+def test_the_dot_is_green_before_it_is_read_that_one_is_connected(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(2, ASSIGNED, AN, accepted=False))
+    about = About(turn=1, agent_id=AN, agent="An")
+    line = entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.ASSIGNED, about=about)
+    stage.hear(stored(line), state(3, ASSIGNED, AN, accepted=True))
+    assert [f.get("dot") or f["type"] for f in sent(one)] == ["grey", "green", "message"]
+    assert stage.channel.introduced == 1
+
+
+def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
+    one, console = stage.join(citizen()), stage.join(agent())
+    about = About(turn=1, agent_id=AN, agent="An", department="algemeen")
+    stage.hear(stored(entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.AGENT_LEFT, about=about)))
+    stage.hear(stored(seal(2, CloseReason.CITIZEN)))
+    assert [f.get("about") for f in sent(console)[:2]] == [
+        {"agent_id": AN, "agent": "An", "department": "algemeen"},
+        {"reason": "citizen"},
+    ]
+    assert not [f for f in sent(one) if "about" in f]
+
+
+def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
+    an, bert = stage.join(agent(AN)), stage.join(agent(BERT))
+    stage.hub.desks[BERT] = set()
+    stage.hear(state(2, ASSIGNED, AN))
+    assert sent(an) == []
+    stage.hear(state(3, ASSIGNED, BERT, cause=Cause.TRANSFERRED, former_agent_id=AN))
+    assert sent(an) == [{"type": "unassigned", "chat_id": CHAT, "reason": "transferred"}]
+    assert ("dropped", AN) in stage.asked
+    assert ("assigned", (BERT, CHAT)) in stage.asked
+    assert sent(bert) == []
+    assert an not in stage.channel.members
+    stage.hub.desks[BERT].add(CHAT)
+    stage.hear(state(4, WAITING, cause=Cause.AGENT_LEFT))
+    assert sent(bert) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
+
+
+@pytest.mark.parametrize(
+    ("cause", "detail", "reason"),
+    [
+        (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED, "not_accepted"),
+        (Cause.TRANSFERRED, Detail.REFUSED, "refused"),
+        (Cause.TRANSFERRED, Detail.UNANSWERED, "not_accepted"),
+        (Cause.TRANSFERRED, Detail.OVERFLOW, "transferred"),
+    ],
+)
+def test_an_agent_is_told_what_stands_behind_the_loss(stage: Stage, cause: Cause, detail: Detail, reason: str) -> None:
+    an = stage.join(agent(AN))
+    stage.hear(state(2, ASSIGNED, AN), state(3, WAITING, cause=cause, detail=detail, former_agent_id=AN))
+    assert sent(an) == [{"type": "unassigned", "chat_id": CHAT, "reason": reason}]
+
+
+def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stage) -> None:
+    console = stage.join(agent())
+    stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.CITIZEN))
+    assert sent(console) == []
+    assert stage.hub.desks == {AN: {CHAT}}
+
+
+def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) -> None:
+    """Routing has closed the chat; what was stored before the seal is still on its way."""
+    one = stage.join(citizen())
+    stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.AGENT))
+    assert one.closing is None
+    assert "closed" not in [f["type"] for f in sent(one)]
+    stage.hear(stored(entry(1, party="agent", sender_id=AN)), stored(seal(2, CloseReason.AGENT)))
+    assert [f["type"] for f in sent(one)] == ["message", "message", "closed"]
+    assert one.closing == (1000, "agent")
+
+
+def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> None:
+    stage.hear(state(2, ASSIGNED, BERT))
+    assert stage.asked == []
+    bert = agent(BERT)
+    stage.hub.register.join(bert)
+    stage.hear(state(2, ASSIGNED, BERT))
+    assert stage.asked == [("assigned", (BERT, CHAT))]
+    bert.followed.add(CHAT)
+    stage.hear(state(2, ASSIGNED, BERT))
+    assert len(stage.asked) == 1
+
+
+def test_positions_are_told_to_those_who_wait(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(state(1, WAITING))
+    sent(one)
+    stage.hear(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT]))
+    stage.hear(QueueChanged(department="algemeen", revision=4, order=[CHAT]))
+    stage.hear(QueueChanged(department="algemeen", revision=5, order=[CHAT]))
+    assert [f["position"] for f in sent(one)] == [2]
+    stage.hear(QueueChanged(department="algemeen", revision=6, order=[CHAT, OTHER]))
+    assert [f["position"] for f in sent(one)] == [1]
+    stage.hear(state(2, ASSIGNED, AN), QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT]))
+    assert [f["position"] for f in sent(one)] == [None]
+    stage.hear(state(3, WAITING, cause=Cause.AGENT_LEFT))
+    assert [f["position"] for f in sent(one)] == [2], "what was told of the queue before is known"
+
+
+def test_the_wait_is_told_with_the_position_and_again_when_its_minutes_change(stage: Stage) -> None:
+    one = stage.join(citizen())
+    stage.hear(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT], pace=61.0))
+    stage.hear(state(1, WAITING))
+    assert [(f["position"], f["wait"]) for f in sent(one)] == [(2, 122)]
+    stage.hear(QueueChanged(department="algemeen", revision=6, order=[OTHER, CHAT], pace=75.25))
+    assert sent(one) == [], "still three minutes"
+    stage.hear(QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT], pace=91.0))
+    stage.hear(QueueChanged(department="algemeen", revision=8, order=[OTHER, CHAT]))
+    stage.hear(QueueChanged(department="algemeen", revision=9, order=[CHAT], pace=0.0))
+    stage.hear(state(2, ASSIGNED, AN))
+    assert [(f["position"], f["wait"]) for f in sent(one)] == [(2, 182), (2, None), (1, 0), (None, None)]
+
+
+def test_typing_and_reading_go_to_the_other_party_alone(stage: Stage) -> None:
+    one, console = stage.join(citizen()), stage.join(agent())
+    stage.hear(TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True))
+    assert sent(console) == [{"type": "typing", "chat_id": CHAT, "from": "citizen", "active": True}]
+    assert sent(one) == []
+    stage.hear(*(ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id=AN, seq=seq) for seq in (7, 5)))
+    assert sent(one) == [{"type": "read", "from": "agent", "seq": 7}] * 2, "never backwards"
+    assert sent(console) == []
+
+
+def test_a_note_is_never_for_the_citizen(stage: Stage) -> None:
+    one, console = stage.join(citizen()), stage.join(agent())
+    outcomes: list[Outcome] = []
+    stage.hub.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
+    written = Note(chat_id=CHAT, id=id_of(1), agent_id=AN, name="An", text="intern", at=NOW)
+    stage.hear(NoteStored(chat_id=CHAT, note=written))
+    assert sent(one) == []
+    assert [f["text"] for f in sent(console)] == ["intern"]
+    assert outcomes == [Receipt(None)]
+
+
+def test_the_citizen_is_online_while_any_gateway_has_him(stage: Stage) -> None:
+    console = stage.join(agent())
+
+    def told(gateway: str, online: bool) -> list[dict[str, Any]]:
+        stage.hear(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=online))
+        return sent(console)
+
+    assert told("a", True) == [{"type": "citizen", "chat_id": CHAT, "online": True}]
+    assert told("b", True) == told("a", False) == []
+    assert told("b", False) == [{"type": "citizen", "chat_id": CHAT, "online": False}]
+
+
+def test_another_gateways_question_is_answered_and_an_own_one_is_not(stage: Stage) -> None:
+    stage.hear(CitizenPresence(chat_id=CHAT, incarnation="here", online=False, asked=True))
+    assert stage.asked == []
+    stage.hear(CitizenPresence(chat_id=CHAT, incarnation="there", online=False, asked=True))
+    assert stage.asked == [("presence", CHAT)]
+
+
+def test_a_session_that_ended_closes_its_own_connections(stage: Stage) -> None:
+    ended, other = stage.join(agent(session_id="one")), stage.join(agent(session_id="two"))
+    stage.hear(SessionEnded(agent_id=AN, session_id="one"))
+    assert ended.closing is not None
+    assert ended.closing[0] == 4401
+    assert other.closing is None
+
+
+def test_an_agents_state_goes_to_all_his_connections_once(stage: Stage) -> None:
+    one, two = stage.join(agent()), stage.join(agent())
+    for v in (3, 2, 3):
+        stage.hear(AgentChanged(agent_id=AN, v=v, online=True, state=AgentState.PAUSED, cause="request"))
+    stage.hear(AgentChanged(agent_id=BERT, v=9, online=True, state=AgentState.PAUSED, cause="request"))
+    assert sent(one) == sent(two) == [{"type": "state", "state": "paused", "reason": "request"}]
+
+
+def test_the_buttons_event_is_passed_on(stage: Stage) -> None:
+    event = ButtonChanged(department="algemeen", colour=ButtonColour.GREEN, reason=ButtonReason.AVAILABLE, revision=1)
+    stage.hear(event)
+    assert stage.asked == [("button", event)]
+
+
+# ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_receipt_comes_once_and_a_repeat_says_so(stage: Stage) -> None:
+    outcomes: list[Outcome] = []
+    for _ in range(2):
+        stage.hub.receipts.wait(CHAT, "citizen", id_of(1), outcomes.append)
+        stage.hear(stored(entry(1)), stored(entry(1)))
+    assert outcomes == [Receipt(entry(1)), Receipt(entry(1), repeated=True)]
+    assert not stage.hub.receipts
+
+
+def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
+    one, two = stage.join(citizen()), stage.join(citizen())
+    stage.hear(stored(entry(1)))
+    assert seqs(one) == seqs(two) == [1]
+    stage.hear(stored(entry(1)))
+    assert seqs(one) == seqs(two) == [], "only who asks again is answered, by his own line"
+
+
+def test_the_receipt_is_for_the_sender_of_that_id_alone(stage: Stage) -> None:
+    outcomes: list[Outcome] = []
+    stage.hub.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
+    stage.hub.receipts.wait(OTHER, "citizen", id_of(1), outcomes.append)
+    stage.hear(stored(entry(1)))
+    assert outcomes == []

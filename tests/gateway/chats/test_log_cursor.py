@@ -1,0 +1,126 @@
+"""`log_cursor.py`: entries pass 1, 2, 3, … exactly once, however they come; older state is dropped."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.events.types import ChatStatus
+from services.gateway.chats.log_cursor import MOST_HELD, Position, State
+from tests.gateway.making import AN, entry, state, view
+
+
+def seqs(entries: list[object]) -> list[int]:
+    return [e.seq for e in entries]  # type: ignore[attr-defined]
+
+
+def test_what_is_ahead_waits_for_what_is_missing() -> None:
+    position = Position(last=0)
+    assert position.take(entry(2)) == []
+    assert position.behind
+    assert seqs(list(position.take(entry(1)))) == [1, 2]
+    assert not position.behind
+    assert position.take(entry(2)) == []
+
+
+def test_nothing_passes_before_the_log_was_read() -> None:
+    position = Position()
+    assert position.take(entry(5)) == position.take(entry(7)) == []
+    assert not position.behind
+    assert seqs(list(position.begin(4))) == [5]
+    assert position.behind
+    assert position.heard == 7
+    assert position.begin(9) == [], "only the first reading begins"
+    assert position.last == 5
+
+
+def test_a_full_hold_still_lets_the_missing_one_pass() -> None:
+    position = Position(last=0)
+    for seq in range(2, MOST_HELD + 12):
+        assert position.take(entry(seq)) == []
+    assert seqs(list(position.take(entry(1)))) == list(range(1, MOST_HELD + 2))
+    assert position.behind
+    assert seqs(list(position.read([entry(n) for n in range(1, MOST_HELD + 12)]))) == list(
+        range(MOST_HELD + 2, MOST_HELD + 12)
+    )
+
+
+def test_a_reading_that_leaves_a_hole_passes_nothing_beyond_it() -> None:
+    position = Position(last=3)
+    assert seqs(list(position.read([entry(4), entry(6)]))) == [4]
+    assert position.behind
+
+
+LENGTH = 30
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("live"), st.integers(1, LENGTH)),
+        st.tuples(st.just("read"), st.integers(0, LENGTH)),
+        st.tuples(st.just("begin"), st.integers(0, LENGTH)),
+    ),
+    max_size=120,
+)
+
+
+@given(STEPS)
+def test_reordered_doubled_lost_and_gap_read_entries_pass_once_each_in_order(steps: list[tuple[str, int]]) -> None:
+    position, passed, first = Position(), list[int](), None
+    for kind, number in steps:
+        if kind == "live":
+            passed += seqs(list(position.take(entry(number))))
+        elif kind == "begin":
+            first = number if first is None else first
+            passed += seqs(list(position.begin(number)))
+        elif position.last is not None:  # a page that transcripts had at that time
+            passed += seqs(list(position.read([entry(n) for n in range(position.last + 1, number + 1)])))
+        assert position.last is None or position.heard >= position.last
+    assert first is not None or not passed
+    assert passed == list(range((first or 0) + 1, (first or 0) + 1 + len(passed)))
+    if first is not None:
+        rest = position.read([entry(n) for n in range((position.last or 0) + 1, LENGTH + 1)])
+        assert passed + seqs(list(rest)) == list(range(first + 1, LENGTH + 1))
+        assert not position.behind
+
+
+def test_the_state_of_a_event_and_of_a_view_show_the_same() -> None:
+    for status, agent_id in ((ChatStatus.WAITING, None), (ChatStatus.ASSIGNED, AN), (ChatStatus.CLOSED, AN)):
+        event, held = State.of_event(state(3, status, agent_id)), State.of_view(view(3, status, agent_id))
+        assert event == held
+        assert event.shown == (status, None, None, "An" if status is ChatStatus.ASSIGNED else None, False)
+
+
+def test_who_has_a_chat_and_has_not_accepted_it_is_not_shown() -> None:
+    offered = State.of_event(state(3, ChatStatus.ASSIGNED, AN, accepted=False))
+    assert offered == State.of_view(view(3, ChatStatus.ASSIGNED, AN, tells_acceptance=True))
+    assert (offered.connected, offered.offered, offered.shown) == (
+        False,
+        True,
+        (ChatStatus.ASSIGNED, None, None, None, True),
+    )
+    taken = State.of_view(view(4, ChatStatus.ASSIGNED, AN, accepted=True, tells_acceptance=True))
+    assert (taken.connected, taken.shown[3]) == (True, "An")
+    former = State.of_view(view(4, ChatStatus.ASSIGNED, AN))  # its `accepted` is told to nobody
+    assert (former.connected, former.offered) == (True, False)
+
+
+def test_of_the_same_version_what_is_told_of_acceptance_is_learnt_and_never_taken_back() -> None:
+    for known, told, news in (
+        (None, None, False),
+        (None, False, True),
+        (None, True, True),
+        (False, None, False),
+        (False, False, False),
+        (False, True, True),
+        (True, None, False),
+        (True, False, False),
+        (True, True, False),
+    ):
+        assert State.of_event(state(3, ChatStatus.ASSIGNED, AN, accepted=known)).learns(told) is news, (known, told)
+
+
+@pytest.mark.parametrize("status", list(ChatStatus))
+def test_a_position_is_shown_only_while_waiting(status: ChatStatus) -> None:
+    held = State.of_view(view(1, status, AN, position=2, closed_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert held.shown[1] == (2 if status is ChatStatus.WAITING else None)
+    assert held.closed_at is not None

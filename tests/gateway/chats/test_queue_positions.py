@@ -1,0 +1,53 @@
+"""`services/gateway/chats/queue_positions.py`: positions and waits as routing told them last."""
+
+import pytest
+
+from services.common.events.chats import QueueChanged
+from services.gateway.chats.queue_positions import NOWHERE, Lines, Place, is_news, wait_of
+from tests.gateway.making import CHAT, OTHER
+
+
+def told(revision: int, *order: str, pace: float | None = None, department: str = "algemeen") -> QueueChanged:
+    return QueueChanged(department=department, revision=revision, order=list(order), pace=pace)
+
+
+def test_each_chat_stands_somewhere_and_waits_so_many_places_long() -> None:
+    lines = Lines()
+    assert list(lines.take(told(5, OTHER, CHAT, pace=40.1))) == [(OTHER, (1, 41)), (CHAT, (2, 81))]
+    assert lines.place("algemeen", CHAT) == (2, 81)
+    assert lines.place("premies", CHAT) == lines.place("algemeen", "nobody") == NOWHERE
+
+
+def test_an_older_line_is_dropped_and_departments_do_not_touch_each_other() -> None:
+    lines = Lines()
+    lines.take(told(5, OTHER, CHAT))
+    for revision in (4, 5):
+        assert list(lines.take(told(revision, CHAT))) == []
+    lines.take(told(1, CHAT, department="premies"))
+    assert (lines.place("algemeen", CHAT), lines.place("premies", CHAT)) == ((2, None), (1, None))
+    lines.take(told(6))
+    assert lines.place("algemeen", CHAT) == NOWHERE
+
+
+@pytest.mark.parametrize(
+    ("position", "pace", "wait"), [(1, None, None), (1, 0.0, 0), (3, 0.1, 1), (2, 60.0, 120), (7, 30.5, 214)]
+)
+def test_a_wait_is_rounded_up_to_seconds(position: int, pace: float | None, wait: int | None) -> None:
+    assert wait_of(position, pace) == wait
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "news"),
+    [
+        ((2, 100), (2, 120), False),
+        ((2, 100), (2, 61), False),
+        ((2, 100), (2, 60), True),
+        ((2, 100), (2, 121), True),
+        ((2, 100), (1, 100), True),
+        ((2, 100), (2, None), True),
+        ((2, None), (2, None), False),
+        (NOWHERE, (1, None), True),
+    ],
+)
+def test_a_citizen_is_told_of_another_position_or_another_minute(before: Place, after: Place, news: bool) -> None:
+    assert is_news(before, after) is news

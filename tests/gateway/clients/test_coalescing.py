@@ -1,0 +1,81 @@
+"""`coalescing.py`: who asks at the same time shares a question, and nobody gets an old answer."""
+
+import asyncio
+
+import pytest
+
+from services.gateway.clients import coalescing
+from services.gateway.clients.coalescing import Gathering
+from tests.real import PATIENCE
+
+
+class Oracle:
+    """Answers with the ids that it was asked for, when it may."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.may = asyncio.Event()
+
+    async def question(self, ids: list[str]) -> list[str]:
+        self.asked.append(ids)
+        await self.may.wait()
+        if "bad" in ids:
+            raise LookupError("bad")
+        return ids
+
+
+async def until_asked(oracle: Oracle, times: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while len(oracle.asked) < times:
+            await asyncio.sleep(0)
+
+
+async def test_a_single_one_is_asked_for_at_once() -> None:
+    oracle = Oracle()
+    oracle.may.set()
+    assert await Gathering(oracle.question, 10).ask("a") == ["a"]
+
+
+async def test_what_comes_while_questions_are_under_way_shares_the_next_ones() -> None:
+    oracle = Oracle()
+    gather = Gathering(oracle.question, 10)
+    first = [asyncio.create_task(gather.ask(f"first {n}")) for n in range(coalescing.UNDER_WAY)]
+    await until_asked(oracle, 1)
+    rest = [asyncio.create_task(gather.ask(f"{n}")) for n in range(25)]
+    rest.append(asyncio.create_task(gather.ask("0")))
+    await asyncio.sleep(0)
+    before = len(oracle.asked)
+    oracle.may.set()
+    answers = await asyncio.gather(*first, *rest)
+    assert all(len(ids) <= 10 for ids in oracle.asked)
+    assert len(oracle.asked) - before <= 3
+    assert all(f"{n}" in answer for n, answer in enumerate(answers[coalescing.UNDER_WAY :][:25]))
+    assert answers[-1] == answers[coalescing.UNDER_WAY]
+
+
+async def test_an_answer_is_never_older_than_the_asking() -> None:
+    oracle = Oracle()
+    gather = Gathering(oracle.question, 10)
+    early = asyncio.create_task(gather.ask("a"))
+    await until_asked(oracle, 1)
+    late = asyncio.create_task(gather.ask("a"))
+    await until_asked(oracle, 2)
+    oracle.may.set()
+    await asyncio.gather(early, late)
+    assert oracle.asked == [["a"], ["a"]]
+
+
+async def test_a_failure_is_told_to_all_who_shared_it_and_to_no_other() -> None:
+    oracle = Oracle()
+    gather = Gathering(oracle.question, 10)
+    together = [asyncio.create_task(gather.ask(id_)) for id_ in ("bad", "good")]
+    await until_asked(oracle, 1)
+    gone = asyncio.create_task(gather.ask("gone"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    oracle.may.set()
+    told = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(t) for t in told] == [LookupError, LookupError]
+    assert await gather.ask("good") == ["good"]
+    with pytest.raises(asyncio.CancelledError):
+        await gone

@@ -1,0 +1,26 @@
+"""`services/gateway/http/page_settings.py`: pages are told what the services obey."""
+
+import aiohttp
+
+from tests.gateway.asking import Client
+from tests.gateway.standing import World, gateway_of
+
+
+async def test_pages_are_told_the_limits_and_the_time_zone_of_this_installation(world: World, client: Client) -> None:
+    status, told, headers = await client.ask("GET", "/api/settings")
+    assert (status, headers["Cache-Control"]) == (200, "public, max-age=60")
+    assert told == {
+        "timezone": "Europe/Brussels",
+        "attachment_bytes": 10 * 1024 * 1024,
+        "attachment_count": 20,
+        "attachment_total": 50 * 1024 * 1024,
+        "citizen_access": 48 * 3600,
+    }
+
+
+async def test_what_the_environment_says_is_what_pages_are_told(world: World) -> None:
+    change = {"timezone": "Atlantic/Azores", "attachment_bytes": 1_000_000, "attachment_count": 3}
+    settings = world.settings.model_copy(update=change)
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        _, told, _ = await Client(session).ask("GET", "/api/settings")
+    assert {name: told[name] for name in change} == change

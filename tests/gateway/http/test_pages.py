@@ -1,0 +1,129 @@
+"""`services/gateway/http/pages.py`: pages and files with their headers, and nothing but them."""
+
+import gzip
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from fastapi import FastAPI
+from yarl import URL
+
+from services.common.http import problems
+from services.gateway.button_state import Buttons
+from services.gateway.http import pages
+from services.gateway.http.pages import TYPES, WEB, preferred
+from services.gateway.settings import Settings
+from tests.gateway.test_button_state import DEPARTMENTS
+from tests.serving import served
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    app = FastAPI()
+    problems.install(app)
+    buttons = Buttons(DEPARTMENTS, lambda: True)
+    buttons.refresh()
+    pages.install(app, buttons, DEPARTMENTS, Settings(token_secret="a secret of the tests alone"))
+    async with served(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("header", "locale"),
+    [
+        ("", "nl"),
+        ("fr-BE,fr;q=0.9,en;q=0.8", "fr"),
+        ("es, de;q=0.5, en;q=0.7", "en"),
+        ("nl;q=0.1, fr; q=0.2", "fr"),
+        ("EN-gb", "en"),
+        ("*", "nl"),
+        ("fr;q=0", "nl"),
+        ("de;q=nonsense, fr;q=0.1", "fr"),
+        ("de;q=nan", "nl"),
+        ("fr, de", "fr"),
+        (",;q=,=;", "nl"),
+    ],
+)
+def test_the_preferred_language(header: str, locale: str) -> None:
+    assert preferred(header) == locale
+
+
+@pytest.mark.parametrize("path", ["/", "/agent", "/infofiche/algemeen"])
+async def test_every_page_has_a_strict_policy(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.get(path) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/html"
+        policy = dict(p.strip().split(" ", 1) for p in answer.headers["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert not any("unsafe" in p for p in policy.values())
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert "Set-Cookie" not in answer.headers
+
+
+async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed(client: aiohttp.ClientSession) -> None:
+    async with client.get("/widget.js") as answer:
+        assert answer.content_type == "text/javascript"
+        etag, text = answer.headers["ETag"], await answer.read()
+    assert text == (WEB / "loket-chat/widget.js").read_bytes()
+    async with client.get("/widget.js", headers={"If-None-Match": f'"other", {etag}'}) as answer:
+        assert (answer.status, await answer.read(), answer.headers["ETag"]) == (304, b"", etag)
+    async with client.get("/widget.js", headers={"If-None-Match": '"other"'}) as answer:
+        assert answer.status == 200
+
+
+async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.ClientSession) -> None:
+    plain = (WEB / "loket-chat/widget.js").read_bytes()
+    async with client.get("/widget.js", headers={"Accept-Encoding": "br, gzip"}, auto_decompress=False) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        assert gzip.decompress(await answer.read()) == plain
+    async with client.get("/widget.js", headers={"Accept-Encoding": "identity"}) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert await answer.read() == plain
+
+
+async def test_every_file_of_the_web_folder_is_there_with_its_type(client: aiohttp.ClientSession) -> None:
+    names = [str(p.relative_to(WEB)) for p in WEB.rglob("*") if p.suffix in TYPES]
+    assert len(names) > 20
+    for name in names:
+        async with client.get(f"/static/{name}") as answer:
+            assert answer.status == 200, name
+            assert answer.headers["Content-Type"] == TYPES["." + name.rsplit(".", 1)[1]]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/",
+        "/static/nothing.js",
+        "/static/../settings.py",
+        "/static/%2e%2e/settings.py",
+        "/static/..%2fsettings.py",
+        "/static/%2fetc/passwd",
+        "/static//etc/passwd",
+        "/static/loket-chat",
+        "/static/loket-chat/widget.js%00",
+        "/static/loket-chat/./widget.js",
+        "/infofiche/elders",
+        "/infofiche/..%2f..",
+    ],
+)
+async def test_nothing_else_is_there(client: aiohttp.ClientSession, path: str) -> None:
+    url = URL(f"{str(client._base_url).rstrip('/')}{path}", encoded=True)  # as it stands, dots and all
+    async with client.get(url) as answer:
+        assert answer.status == 404
+        assert answer.content_type == "application/problem+json"
+
+
+async def test_the_info_sheet_speaks_the_readers_language(client: aiohttp.ClientSession) -> None:
+    async with client.get("/infofiche/premies", headers={"Accept-Language": "fr-BE"}) as answer:
+        assert answer.headers["Content-Language"] == "fr"
+        assert 'lang="fr"' in await answer.text()
+    async with client.get("/infofiche/premies?lang=de", headers={"Accept-Language": "fr-BE"}) as answer:
+        assert answer.headers["Content-Language"] == "de"
+    async with client.get("/infofiche/premies?lang=<script>") as answer:
+        assert answer.headers["Content-Language"] == "nl"
+        assert "<script>" not in await answer.text()

@@ -1,0 +1,473 @@
+"""`services/gateway/http/start_chat.py` behind a real server: pressing the button."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from services.common.config.departments import load_departments
+from services.common.events.chats import ChatOpened
+from services.common.events.types import ButtonReason, ChatStatus, Choice, ChoiceRule, Hold
+from services.common.http.problems import Problem
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api import routing as routing_api
+from services.common.messaging import connection
+from services.gateway.http import start_chat
+from services.gateway.http.start_chat import Source, StartChat, Starting
+from tests.gateway.asking import Client, long, show
+from tests.gateway.making import AN, view
+from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
+from tests.gateway.test_button_state import told
+from tests.real import PATIENCE
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=0, idle_for=12.5)
+HOLD = Hold(agent_id=AN, agent_name="An", choice=CHOICE)
+HERE = Source("2001:db8::/64")
+HTML = "<b>An</b> \u202e\u200b"
+
+
+async def test_a_press_opens_a_chat_with_all_that_was_told(world: World, client: Client) -> None:
+    await show(world, client)
+    form = {"id": "aanvraag-42", "title": HTML, "url": "https://loket.be/premie?stap=2"}
+    members: dict[str, Any] = {
+        "department": "algemeen",
+        "locale": "fr",
+        "name": f" {HTML} ",
+        "question": f" {HTML} ",
+        "form": form,
+    }
+    status, started, headers = await client.press(None, **members, unknown={"x": 1})
+    assert status == 201
+    assert headers["Cache-Control"] == "no-store"
+    assert started.keys() == {"chat_id", "token", "websocket"}
+    assert KEYS.chat_of(started["token"]) == started["chat_id"]
+    opened = (await world.hear(ChatOpened))[0]
+    assert (opened.chat_id, opened.locale, opened.name) == (started["chat_id"], "fr", HTML)
+    assert opened.question == f" {HTML} ", "kept unchanged"
+    assert opened.form is not None
+    assert opened.form.model_dump() == form
+
+
+@pytest.mark.parametrize("locale", [None, "es", "NL", "", "nl-BE"])
+async def test_nothing_need_be_told_and_another_language_is_dutch(
+    world: World, client: Client, locale: str | None
+) -> None:
+    await show(world, client)
+    status, _, _ = await client.press(locale=locale, name=" ", question="\n ")
+    assert status == 201
+    opened = (await world.hear(ChatOpened))[0]
+    assert (opened.locale, opened.name, opened.question, opened.form) == ("nl", None, None, None)
+
+
+async def test_a_blue_button_opens_nothing(world: World, client: Client) -> None:
+    await show(world, client, green=False)
+    status, problem, _ = await client.press()
+    assert (status, problem["code"], problem["infofiche_url"]) == (409, "button_blue", "/infofiche/algemeen")
+    assert (await client.press(department="elders"))[1]["code"] == "unknown_department"
+    assert world.heard(ChatOpened) == []
+
+
+def holds(world: World) -> list[presence_api.HoldQuery]:
+    """What presence was asked for."""
+    return [presence_api.HoldQuery.model_validate_json(b) for p, b in world.others.asked if p == presence_api.HOLD]
+
+
+async def test_an_agent_holds_a_place_before_the_chat_is_opened(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = presence_api.Held(hold=HOLD)
+    status, started, _ = await client.press("sleutel", locale="fr")
+    opened = (await world.hear(ChatOpened))[0]
+    assert (status, opened.chat_id, opened.held) == (201, started["chat_id"], HOLD)
+    assert [(h.chat_id, h.department, h.locale) for h in holds(world)] == [(started["chat_id"], "algemeen", "fr")]
+
+
+async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = presence_api.Held(may_wait=True, reason=ButtonReason.BUSY)
+    assert (await client.press())[0] == 201
+    assert [o.held for o in await world.hear(ChatOpened)] == [None]
+    for reason, said in (("busy", "busy"), ("closed", "closed"), ("available", "busy")):
+        world.others.held = presence_api.Held(reason=ButtonReason(reason))
+        status, problem, _ = await client.press("sleutel")
+        assert (status, problem["code"], problem["reason"]) == (409, "button_blue", said)
+        assert problem["infofiche_url"] == "/infofiche/algemeen"
+    assert len(world.heard(ChatOpened)) == 1
+    world.others.held = presence_api.Held(hold=HOLD)
+    assert (await client.press("sleutel"))[0] == 201, "nothing is remembered of a press that was refused"
+
+
+async def test_a_blue_button_asks_for_no_place(world: World, client: Client) -> None:
+    await show(world, client, green=False)
+    assert (await client.press())[0] == 409
+    assert holds(world) == []
+
+
+@pytest.mark.parametrize("fault", ["away", "declined", "slow"])
+async def test_a_chat_is_opened_without_a_place_when_presence_cannot_say(
+    world: World, client: Client, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await show(world, client)
+    over = asyncio.Event()
+
+    async def wait() -> None:
+        await asyncio.wait_for(over.wait(), PATIENCE)
+
+    if fault == "away":
+        world.others.away.add(presence_api.HOLD)
+    elif fault == "declined":
+        world.others.refused[presence_api.HOLD] = Problem(404, "not_found", "an older presence")
+    else:
+        monkeypatch.setattr(start_chat, "HOLD_LIMIT", 0.1)
+        world.others.meanwhile[presence_api.HOLD] = wait
+    async with asyncio.timeout(PATIENCE):
+        assert (await client.press())[0] == 201
+    over.set()
+    assert [o.held for o in await world.hear(ChatOpened)] == [None]
+
+
+async def test_two_presses_with_one_key_at_once_are_one_chat(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = presence_api.Held(hold=HOLD)
+    answers = await asyncio.gather(*(client.press("sleutel") for _ in range(5)), client.press("andere"))
+    assert [a[0] for a in answers] == [201] * 6
+    assert len({a[1]["chat_id"] for a in answers[:5]}) == 1
+    assert answers[5][1]["chat_id"] != answers[0][1]["chat_id"]
+    assert len(await world.hear(ChatOpened, 2)) == 2
+    assert len(holds(world)) == 2
+
+
+async def test_a_press_that_is_refused_is_refused_to_all_who_made_it_at_once(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.held = presence_api.Held(reason=ButtonReason.BUSY)
+    answers = await asyncio.gather(*(client.press("sleutel") for _ in range(3)))
+    assert [(a[0], a[1]["code"]) for a in answers] == [(409, "button_blue")] * 3
+    assert len(holds(world)) == 1
+
+
+def started_by(world: World, parts: Parts) -> Starting:
+    departments = load_departments(world.settings.departments_file)
+    return Starting(parts.publisher, parts.upstream, parts.live, parts.tasks, parts.buttons, departments, KEYS)
+
+
+async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
+    parts.buttons.hear(told(9))
+    started = await started_by(world, parts).start(StartChat(), None, HERE)
+    await until(lambda: started.chat_id in parts.live._late, "the binding, which goes later")
+    assert started.chat_id in parts.live._bound
+    assert parts.idle, "a citizen who never comes leaves nothing"
+
+
+async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
+    one = started_by(world, parts)
+    parts.buttons.hear(told(9))
+    world.others.held = presence_api.Held(hold=HOLD)
+    channel, parts.publisher._channel = parts.publisher._channel, None  # the broker takes nothing for a moment
+    with pytest.raises(Problem, match="unavailable"):
+        await one.start(StartChat(), long("sleutel"), HERE)
+    parts.publisher._channel = channel
+    parts.buttons.hear(told(10, green=False))
+    another = started_by(world, parts)
+    with pytest.raises(Problem, match="button_blue"):
+        await another.start(StartChat(), None, HERE)
+    assert len(holds(world)) == 1, "without a key there is nothing to find again"
+    world.others.held = presence_api.Held(reason=ButtonReason.BUSY)
+    with pytest.raises(Problem, match="button_blue"):
+        await another.start(StartChat(), long("andere"), HERE)
+    world.others.held = presence_api.Held(hold=HOLD)
+    started = await another.start(StartChat(), long("sleutel"), HERE)
+    opened = (await world.hear(ChatOpened))[0]
+    assert (opened.chat_id, opened.held) == (started.chat_id, HOLD)
+    assert [h.again for h in holds(world)] == [False, True, True], "a blue button gives nobody a new place"
+
+
+async def test_a_repeated_press_is_one_chat_even_when_the_button_is_blue_by_then(world: World, client: Client) -> None:
+    await show(world, client)
+    first = await client.press("sleutel")
+    assert (await client.press("sleutel"))[1] == first[1]
+    other = await client.press("andere")
+    assert other[1]["chat_id"] != first[1]["chat_id"]
+    await show(world, client, green=False, revision=10)
+    again = await client.press("sleutel")
+    assert (again[0], again[1]) == (201, first[1])
+    assert (await client.press("nieuwe"))[0] == 409
+    assert len(world.heard(ChatOpened)) == 2
+
+
+async def test_a_press_that_another_replica_took_is_the_same_chat(world: World, client: Client) -> None:
+    await show(world, client)
+    first = (await client.press("sleutel"))[1]
+    chat_id = first["chat_id"]
+    opened = (await world.hear(ChatOpened))[0].opened_at
+    world.others.chats[chat_id] = view(1, ChatStatus.WAITING, chat_id=chat_id, opened_at=opened)
+    await show(world, client, green=False, revision=10)
+    async with gateway_of(world.settings) as replica, aiohttp.ClientSession(f"http://{replica.address}") as session:
+        assert (await Client(session).press("sleutel"))[1] == first
+        world.others.chats[chat_id] = view(1, ChatStatus.CLOSED, chat_id=chat_id, opened_at=LONG_AGO)
+        assert (await Client(session).press("sleutel"))[0] == 409, "after ten minutes it is a new press"
+
+
+async def test_an_id_that_ended_before_it_was_opened_is_not_used_again(world: World, client: Client) -> None:
+    """A gateway died between holding a place and opening the chat, and the place was given up: a chat of that id
+
+    would be closed at once.
+    """
+    await show(world, client)
+    world.others.held = presence_api.Held(reason=ButtonReason.BUSY)
+    assert (await client.press("sleutel"))[0] == 409
+    (asked,) = holds(world)
+    world.others.spent.add(asked.chat_id)
+    world.others.held = presence_api.Held(hold=HOLD)
+    status, started, _ = await client.press("sleutel")
+    assert status == 201
+    assert started["chat_id"] != asked.chat_id
+    assert (await client.press("sleutel"))[1] == started
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"name":"\\ud800"}',
+        {"name": 7},
+        {"name": "x" * 201},
+        {"name": "a\0b"},
+        {"question": "x" * 4_001},
+        {"question": ["x"]},
+        {"form": "x"},
+        {"form": {"url": "javascript:alert(1)"}},
+        {"form": {"url": "https://"}},
+        {"form": {"url": "//loket.be"}},
+        {"form": {"url": "http://[::1"}},
+        {"form": {"title": "x" * 501}},
+        {"department": 1},
+    ],
+)
+async def test_a_wrong_press_is_invalid(world: World, client: Client, body: Any) -> None:
+    await show(world, client)
+    status, problem, _ = await client.ask("POST", "/api/chats", body)
+    assert (status, problem["code"]) == (422, "invalid")
+    assert world.heard(ChatOpened) == []
+
+
+async def test_a_press_has_bounds(world: World, client: Client) -> None:
+    assert (await client.ask("POST", "/api/chats", {"question": "x" * 65_536}))[0] == 413
+    for key in ("x" * 256, "", "1", "x" * 21):
+        status, problem, _ = await client.ask("POST", "/api/chats", {}, Idempotency_Key=key)
+        assert (status, problem["code"]) == (422, "invalid"), key
+
+
+async def test_without_a_broker_a_press_is_503_and_the_button_unknown_but_the_pages_are_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = world.settings.model_copy(update={"rabbitmq_url": "amqp://127.0.0.1:9/"})
+    async with (
+        gateway_of(settings, connected=False) as gateway,
+        aiohttp.ClientSession(f"http://{gateway.address}") as session,
+    ):
+        client = Client(session)
+        status, problem, headers = await client.press()
+        assert (status, problem["code"], headers["Retry-After"]) == (503, "unavailable", "5")
+        assert (await client.ask("GET", "/api/button"))[1]["reason"] == "unknown"
+        assert (await client.ask("GET", "/readyz"))[0] == 503, "the first connection is waited for"
+        monkeypatch.setattr(connection, "ABSENT_AFTER", 0.0)
+        async with asyncio.timeout(20):
+            while (await client.ask("GET", "/readyz"))[0] != 200:
+                await asyncio.sleep(0.02)
+        said = (await client.ask("GET", "/readyz"))[1]
+        assert (said["status"], said["checks"]["broker"]) == ("degraded", "not_yet")
+        for page in ("/widget.js", "/infofiche/algemeen", "/agent"):
+            async with session.get(page) as answer:
+                assert answer.status == 200
+        assert (await client.ask("GET", "/healthz"))[0] == 200
+
+
+async def test_too_many_presses_from_one_address_are_429(world: World) -> None:
+    settings = world.settings.model_copy(update={"rate_limits": "on"})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client, origin = Client(session), {"Origin": f"http://{gateway.address}"}
+        for most, headers in ((60, origin), (20, {})):  # a browser tells its page
+            answers = [await client.ask("POST", "/api/chats", {}, **headers) for _ in range(most)]
+            assert {a[0] for a in answers} == {409}
+            status = 409
+            for _ in range(most):  # a slow machine has earned some more meanwhile
+                status, problem, said = await client.ask("POST", "/api/chats", {}, **headers)
+                if status != 409:
+                    break
+            assert (status, problem["code"]) == (429, "rate_limited")
+            assert int(said["Retry-After"]) >= 1
+
+
+# ── who may press ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LISTED, ELSEWHERE = "https://www.stad.be", "https://premies.be"
+
+
+@pytest.fixture
+async def listed(world: World, tmp_path: Path) -> AsyncIterator[Client]:
+    """A gateway where one site is listed for the department `algemeen`, and another one for `premies`."""
+    text = world.settings.departments_file.read_text("utf-8").replace("origins = []", f'origins = ["{LISTED}"]', 1)
+    text = text.replace('id = "premies"\n', f'id = "premies"\norigins = ["{ELSEWHERE}"]\n')
+    departments = tmp_path / "departments.toml"
+    departments.write_text(text, "utf-8")
+    settings = world.settings.model_copy(update={"departments_file": departments, "trusted_proxies": "127.0.0.1"})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        client = Client(session)
+        await show(world, client)
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"Origin": "{own}"}, 201),
+        ({"Origin": "{own}", "Sec_Fetch_Site": "same-origin"}, 201),
+        ({"Origin": LISTED}, 201),
+        ({"Origin": LISTED, "Sec_Fetch_Site": "cross-site"}, 201),
+        ({"Sec_Fetch_Site": "none"}, 201),
+        ({"Host": "loket.be", "Origin": "https://loket.be", "X_Forwarded_Proto": "https"}, 201),
+        ({"Host": "loket.be:443", "Origin": "https://loket.be", "X_Forwarded_Proto": "https"}, 201),
+        ({"Host": "loket.be", "Origin": "http://loket.be", "X_Forwarded_Proto": "https"}, 403),
+        ({"Origin": ELSEWHERE}, 201),  # a site that one department lists may embed the others too
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "{own}.evil.example"}, 403),
+        ({"Origin": f"{LISTED}.evil.example"}, 403),
+        ({"Origin": "{own}", "Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+    ],
+)
+async def test_only_our_own_pages_and_those_listed_press_the_button(
+    world: World, listed: Client, headers: dict[str, str], status: int
+) -> None:
+    own = str(listed.session._base_url).rstrip("/")
+    given = {name: value.replace("{own}", own) for name, value in headers.items()}
+    answered, said, _ = await listed.ask("POST", "/api/chats", {}, **given)
+    assert answered == status, said
+    if status == 403:
+        assert said["code"] == "origin_not_allowed"
+        assert holds(world) == []
+        assert world.heard(ChatOpened) == []
+
+
+@pytest.mark.parametrize("path", ["/api/chats", "/api/chats/{chat}/question", "/api/agent/session"])
+async def test_a_body_that_does_not_say_it_is_json_is_refused(world: World, client: Client, path: str) -> None:
+    """What a form or a page of another site can send without asking first (CORS simple requests)."""
+    await show(world, client)
+    chat_id = str(uuid4())
+    path, bearer = path.replace("{chat}", chat_id), f"Bearer {KEYS.chat_token(chat_id)}"
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json", "*/*"):
+        status, problem, _ = await client.ask("POST", path, {}, Content_Type=kind, Authorization=bearer)
+        assert (status, problem["code"]) == (415, "unsupported_media_type"), kind
+    async with client.session.post(path, data=b"{}", skip_auto_headers=["Content-Type"]) as answer:
+        assert answer.status in (401, 415)
+    assert world.heard(ChatOpened) == []
+
+
+async def test_json_may_name_its_character_set_and_an_empty_body_needs_no_type(world: World, client: Client) -> None:
+    await show(world, client)
+    assert (await client.ask("POST", "/api/chats", {}, Content_Type="Application/JSON; charset=utf-8"))[0] == 201
+    assert (await client.ask("POST", "/api/chats"))[0] == 201
+
+
+# ── one key, one request ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_key_with_another_body_or_origin_is_refused_and_gives_no_other_chat(
+    world: World, client: Client
+) -> None:
+    await show(world, client)
+    _, first, _ = await client.press("sleutel", name="An")
+    for members in ({"name": "Bert"}, {}, {"name": "An", "question": "Hoe?"}):
+        status, problem, _ = await client.press("sleutel", **members)
+        assert (status, problem["code"]) == (422, "invalid"), members
+        assert "token" not in problem
+    own = str(client.session._base_url).rstrip("/")
+    headers = {"Idempotency_Key": long("sleutel"), "Origin": own}
+    assert (await client.ask("POST", "/api/chats", {"name": "An"}, **headers))[0] == 422
+    assert (await client.press("sleutel", name="An", unknown=1))[1] == first, "what is ignored makes no difference"
+    assert len(world.heard(ChatOpened)) == 1
+
+
+async def test_two_requests_with_one_key_at_once_are_not_one_chat(world: World, client: Client) -> None:
+    await show(world, client)
+    answers = await asyncio.gather(*(client.press("sleutel", name=name) for name in ("An", "Bert", "An", "Bert")))
+    assert sorted(a[0] for a in answers) == [201, 201, 422, 422]
+    assert len({a[1]["chat_id"] for a in answers if a[0] == 201}) == 1
+
+
+async def test_another_replica_refuses_another_request_with_the_same_key(world: World, client: Client) -> None:
+    await show(world, client)
+    first = (await client.press("sleutel", name="An"))[1]
+    chat_id, opened = first["chat_id"], (await world.hear(ChatOpened))[0].opened_at
+    world.others.chats[chat_id] = view(1, ChatStatus.WAITING, chat_id=chat_id, opened_at=opened)
+    async with gateway_of(world.settings) as replica, aiohttp.ClientSession(f"http://{replica.address}") as session:
+        other = Client(session)
+        await show(world, other)
+        assert (await other.press("sleutel", name="Bert"))[0] == 422
+        assert (await other.press("sleutel", name="An"))[1] == first
+        world.others.chats[chat_id] = view(1, ChatStatus.CLOSED, chat_id=chat_id, opened_at=LONG_AGO)
+        status, later, _ = await other.press("sleutel", name="Bert")
+        assert status == 201, "after ten minutes it is a new press"
+        assert later["chat_id"] != chat_id
+
+
+# ── whom routing does not admit ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def wishes(world: World) -> list[routing_api.AdmitQuery]:
+    """What routing was asked for."""
+    return [routing_api.AdmitQuery.model_validate_json(b) for p, b in world.others.asked if p == routing_api.ADMIT]
+
+
+@pytest.mark.parametrize("key", [None, "sleutel"])
+@pytest.mark.parametrize(
+    ("answer", "status", "code", "wait"),
+    [
+        (routing_api.Admitted(blocked_for=3_000), 403, "blocked", "3000"),
+        (routing_api.Admitted(full_for=30), 429, "rate_limited", "30"),
+    ],
+)
+async def test_who_is_blocked_or_has_enough_chats_gets_no_place(
+    world: World, client: Client, key: str | None, answer: routing_api.Admitted, status: int, code: str, wait: str
+) -> None:
+    await show(world, client)
+    started = (await client.press("eerder"))[1]
+    asked = len(holds(world))
+    world.others.admitted = answer
+    refused, problem, headers = await client.press(key)
+    assert (refused, problem["code"], headers["Retry-After"]) == (status, code, wait)
+    assert len(holds(world)) == asked, "an agent is not bothered"
+    assert len(world.heard(ChatOpened)) == 1
+    assert (await client.press("eerder"))[1] == started, "a repeat is the same chat"
+    world.others.admitted = routing_api.Admitted()
+    assert (await client.press(key))[0] == 201
+
+
+async def test_routing_is_told_digests_that_are_the_same_for_one_browser(world: World, client: Client) -> None:
+    await show(world, client)
+    for browser in ("a" * 22, "a" * 22, "b" * 64, None):
+        assert (await client.press("sleutel" if browser else None, browser=browser))[0] in (201, 422)
+    asked = wishes(world)
+    assert len({w.address for w in asked}) == 1
+    assert len({w.browser for w in asked}) == 3
+    assert "127.0.0.1" not in str(asked)
+    assert "a" * 22 not in str(asked)
+    for browser in ("a" * 21, "a" * 65, "a b" * 10, "é" * 30, 7):
+        assert (await client.press(browser=browser))[0] == 422
+
+
+async def test_without_an_answer_of_routing_a_chat_is_opened(world: World, client: Client) -> None:
+    await show(world, client)
+    world.others.refused[routing_api.ADMIT] = Problem(404, "not_found", "an older routing")
+    assert (await client.press())[0] == 201
+    assert (await client.press("sleutel"))[0] == 201

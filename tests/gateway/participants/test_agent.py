@@ -1,0 +1,445 @@
+"""`agent.py`: welcome, chats that come and go at any moment, and what an agent's frames become."""
+
+import asyncio
+
+import pytest
+
+from services.common.events.agents import AgentChanged, StateRequested
+from services.common.events.chats import ChatAccepted, CloseRequested, TransferRefused
+from services.common.events.messages import CitizenPresence, MessagePosted, NotePosted, ReadShown, TypingShown
+from services.common.events.types import AgentState, Block, Cause, ChatStatus, CloseReason, Detail, Note, Party
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api import routing as routing_api
+from services.common.internal_api import transcripts as transcripts_api
+from services.gateway.chats import subscriptions
+from services.gateway.jobs.upkeep import _sync
+from services.gateway.sending.sender import refuse
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames.client import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
+from tests.gateway.making import (
+    AN,
+    BERT,
+    CHAT,
+    NOW,
+    OTHER,
+    agent_view,
+    entry,
+    fresh_agent,
+    id_of,
+    kinds,
+    seal,
+    sent,
+    state,
+    stored,
+    view,
+)
+from tests.gateway.standing import Parts, World, until
+
+ASSIGNED, WAITING, CLOSED = ChatStatus.ASSIGNED, ChatStatus.WAITING, ChatStatus.CLOSED
+
+
+async def greeted(world: World, parts: Parts, agent_id: str = AN, after: int = 0) -> Connection:
+    world.others.log_in(agent_id)
+    connection = fresh_agent(agent_id)
+    await parts.agents.greet(connection, Hello(chats={CHAT: after}))
+    return connection
+
+
+async def assign(world: World, v: int = 2, agent_id: str = AN, chat_id: str = CHAT, **more: object) -> None:
+    """Routing gives the chat to this agent."""
+    one = state(v, ASSIGNED, agent_id, chat_id=chat_id, **more)
+    world.others.chats[chat_id] = view(v, ASSIGNED, agent_id, chat_id=chat_id)
+    await world.publisher.publish(one)
+
+
+async def take_back(world: World, v: int, former: str = AN) -> None:
+    world.others.chats[CHAT] = view(v, WAITING)
+    await world.publisher.publish(state(v, WAITING, cause=Cause.AGENT_LEFT, former_agent_id=former))
+
+
+async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.logs[CHAT].append(entry(2))
+    world.others.log_in(AN)
+    world.others.agents[AN] = agent_view(AN, v=4)
+    connection = fresh_agent()
+
+    async def everything() -> None:
+        """What timers, other connections, the broker and the browser itself can bring at that moment."""
+        connection.in_hand = 0
+        for event in (
+            AgentChanged(agent_id=AN, v=3, online=True, state=AgentState.AVAILABLE, cause="back"),
+            AgentChanged(agent_id=AN, v=5, online=True, state=AgentState.PAUSED, cause="request"),
+            state(2, ASSIGNED, AN),
+            stored(entry(2)),
+            TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True),
+            CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True),
+        ):
+            parts.hub.hear(event)
+        _sync(connection)
+        refuse(connection, "invalid")
+
+    for greeting in ("the first hello", "another one on the same connection"):
+        for path in (presence_api.AGENTS, routing_api.AGENT_CHATS, routing_api.CHATS, transcripts_api.HISTORY):
+            world.others.meanwhile[path] = everything
+        connection.begin_answer()
+        _sync(connection)
+        await parts.agents.greet(connection, Hello(chats={}))
+        shown = sent(connection)
+        first = kinds(shown)[:3]
+        assert first == ["welcome", "state", "message"], greeting
+        assert shown[1]["state"] == "paused", "it is newer than the welcome"
+        assert kinds(shown)[-1] == "error", "what was refused meanwhile is said after the answer"
+        assert [f["seq"] for f in shown if f["type"] == "message"] == [1, 2]
+        assert "sync" not in kinds(shown)
+    _sync(connection)
+    assert kinds(sent(connection)) == ["sync"]
+
+
+async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.open(OTHER, ASSIGNED, BERT)
+    await world.append(entry(2), entry(3), tell=False)
+    world.others.notes[CHAT] = [Note(chat_id=CHAT, id=id_of(9), agent_id=BERT, name="Bert", text="intern", at=NOW)]
+    connection = await greeted(world, parts, after=1)
+    frames = sent(connection)
+    assert kinds(frames) == ["welcome", "message", "message", "note", "citizen"]
+    assert frames[0]["agent"]["name"] == "An"
+    assert [(c["chat_id"], c["last_seq"]) for c in frames[0]["chats"]] == [(CHAT, 3)]
+    assert [f["seq"] for f in frames if f["type"] == "message"] == [2, 3]
+    assert (await world.hear(CitizenPresence))[0].asked
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_a_chat_comes_and_goes(world: World, parts: Parts) -> None:
+    connection = await greeted(world, parts)
+    assert kinds(sent(connection)) == ["welcome"]
+    world.others.open(CHAT)
+    await assign(world)
+    await until(lambda: CHAT in connection.shown, "the chat")
+    frames = sent(connection)
+    assert kinds(frames) == ["assigned", "message", "citizen"]
+    assert frames[0]["chat"]["chat_id"] == CHAT
+    await take_back(world, 3)
+    await until(lambda: not connection.followed, "the chat to go")
+    assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
+    parts.agents.take(connection, Typing(True, CHAT))
+    assert sent(connection)[0]["code"] == "not_yours"
+    assert not parts.hub.channels
+    await assign(world, 4)
+    await until(lambda: CHAT in connection.shown, "the chat once more")
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_all_his_tabs_are_shown_it_and_a_later_one_is_welcomed_with_it(world: World, parts: Parts) -> None:
+    one, two = await greeted(world, parts), await greeted(world, parts)
+    world.others.open(CHAT)
+    await assign(world)
+    await until(lambda: CHAT in one.shown and CHAT in two.shown, "both tabs")
+    assert kinds(sent(one)) == kinds(sent(two)) == ["welcome", "assigned", "message", "citizen"]
+    three = await greeted(world, parts)
+    assert kinds(sent(three)) == ["welcome", "message", "citizen"]
+    for connection in (one, two, three):
+        parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_a_tab_is_shown_what_the_hello_of_another_one_learnt_first(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    one = await greeted(world, parts)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN)
+    two = await greeted(world, parts)  # before the event is heard
+    assert kinds(sent(two)) == ["welcome", "message", "citizen"]
+    await assign(world)
+    await until(lambda: CHAT in one.shown, "the other tab")
+    assert kinds(sent(one)) == ["welcome", "assigned", "message", "citizen"]
+    assert sent(two) == []
+
+
+async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.log_in(AN)
+    connection = fresh_agent()
+
+    async def room() -> None:
+        parts.hub.hear(AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue"))
+
+    monkeypatch.setattr(connection, "room", room)
+    await parts.agents.greet(connection, Hello(chats={}))
+    frames = sent(connection)
+    assert kinds(frames) == ["welcome", "message", "citizen", "state"]
+    assert (frames[-1]["state"], frames[-1]["reason"]) == ("paused", "accept_overdue")
+
+
+async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: Parts) -> None:
+    """What was between the turns may not have been heard here: the queue was lost, or a later event came first."""
+    world.others.open(CHAT)
+    connection = await greeted(world, parts)
+    await assign(world)
+    await until(lambda: CHAT in connection.shown, "the chat")
+    parts.agents.take(connection, Accept(CHAT))
+    await world.hear(ChatAccepted)
+    await assign(world, v=5, turn=2)
+    await until(lambda: parts.hub.channels[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
+    parts.agents.take(connection, Typing(True, CHAT))
+    await until(lambda: {a.turn for a in world.heard(ChatAccepted)} == {1, 2}, "both acceptances")
+
+
+async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> None:
+    """The chat is assigned after routing was asked for the agent's chats: it is shown, once, after the welcome."""
+    world.others.open(CHAT)
+
+    async def give() -> None:
+        await assign(world)
+        await until(lambda: parts.agents._coming, "the event")
+        await asyncio.sleep(0.3)  # in which it could have come, but for the welcome
+
+    world.others.meanwhile[routing_api.AGENT_CHATS] = give
+    connection = await greeted(world, parts)
+    await until(lambda: CHAT in connection.shown, "the chat")
+    assert kinds(sent(connection)) == ["welcome", "assigned", "message", "citizen"]
+
+
+async def test_a_chat_that_goes_while_the_welcome_is_made_is_not_in_it(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+
+    async def take() -> None:
+        await take_back(world, 5)
+
+    world.others.meanwhile[routing_api.AGENT_CHATS] = take
+    connection = await greeted(world, parts)
+    assert [f["chats"] for f in sent(connection) if f["type"] == "welcome"] == [[]]
+    assert parts.hub.desks == {AN: set()}
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+def _version(parts: Parts) -> int:
+    state_ = parts.hub.channels[CHAT].state
+    return state_.v if state_ else 0
+
+
+@pytest.mark.parametrize("path", [routing_api.CHATS, transcripts_api.HISTORY])
+async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, parts: Parts, path: str) -> None:
+    connection = await greeted(world, parts)
+    sent(connection)
+    world.others.open(CHAT)
+
+    async def take() -> None:
+        await take_back(world, 3)
+        await until(lambda: CHAT not in parts.hub.channels or _version(parts) == 3, "the event")
+
+    world.others.meanwhile[path] = take
+    await assign(world)
+    await until(lambda: not parts.hub.channels and not world.others.meanwhile, "all to be over")
+    await until(lambda: not parts.agents._coming, "all to be over")
+    assert "assigned" not in kinds(sent(connection))
+    assert connection.closing is None
+    assert parts.hub.desks == {AN: set()}
+    assert not connection.shown
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_an_agent_who_leaves_while_a_chat_is_coming_leaves_nothing_behind(world: World, parts: Parts) -> None:
+    connection = await greeted(world, parts)
+    world.others.open(CHAT)
+
+    async def leave() -> None:
+        parts.agents.leave(connection)
+
+    world.others.meanwhile[routing_api.CHATS] = leave
+    await assign(world)
+    await until(lambda: not parts.agents._coming and not world.others.meanwhile, "all to be over")
+    await until(lambda: parts.idle, "everything to be given back")
+
+
+async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    sent(connection)
+    await world.append(seal(2))
+    await until(lambda: not connection.followed, "the end")
+    assert kinds(sent(connection)) == ["message", "closed"]
+    parts.agents.take(connection, Post(id_of(7), text="nog iets", chat_id=CHAT))
+    assert [(f["code"], f["id"]) for f in sent(connection)] == [("chat_closed", id_of(7))]
+    assert not parts.hub.channels
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+BLOCK = Block(minutes=60, reason="scheldt")
+
+
+async def test_an_agent_blocks_when_ending_a_chat_and_after_its_end(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    parts.agents.take(connection, End(CHAT, BLOCK))
+    event = (await world.hear(CloseRequested))[0]
+    assert (event.by, event.agent_id, event.block) == (CloseReason.AGENT, AN, BLOCK)
+    await world.append(seal(2))
+    await until(lambda: not connection.followed, "the end")
+    sent(connection)
+    parts.agents.take(connection, End(CHAT, BLOCK))
+    event = (await world.hear(CloseRequested, 2))[1]
+    assert (event.agent_id, event.block) == (AN, BLOCK)
+    parts.agents.take(connection, End(OTHER, BLOCK))
+    parts.agents.take(connection, End(CHAT))
+    assert [f["code"] for f in sent(connection)] == ["not_yours", "chat_closed"]
+    assert len(world.heard(CloseRequested)) == 2
+    parts.agents.leave(connection)
+
+
+async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+
+    async def end() -> None:
+        await world.append(seal(2))
+        await until(lambda: parts.hub.channels[CHAT].position.heard == 2, "the event")
+
+    world.others.meanwhile[transcripts_api.HISTORY] = end
+    connection = await greeted(world, parts)
+    frames = sent(connection)
+    assert kinds(frames)[-1] == "closed"
+    assert [f["seq"] for f in frames if f["type"] == "message"] == [1, 2]
+    assert kinds(frames).count("closed") == 1
+    assert parts.hub.desks == {AN: set()}
+    assert not connection.followed
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_an_agents_frames_become_events_and_the_first_accepts(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    frames = (
+        Typing(True, CHAT),
+        Read(1, CHAT),
+        Accept(CHAT),
+        Post(id_of(7), text="dag", chat_id=CHAT),
+        WriteNote(id_of(8), "intern", CHAT),
+        SetState(AgentState.PAUSED),
+    )
+    world.storing = False
+    for frame in frames:
+        parts.agents.take(connection, frame)
+    accepted = await world.hear(ChatAccepted)  # told once more by what is said before the first was confirmed
+    assert {(a.chat_id, a.agent_id, a.turn) for a in accepted} == {(CHAT, AN, 1)}
+    assert (await world.hear(TypingShown))[0].party == "agent"
+    assert (await world.hear(ReadShown))[0].seq == 1
+    assert (await world.hear(StateRequested))[0].state is AgentState.PAUSED
+    posted = (await world.hear(MessagePosted))[0]
+    assert (posted.sender.id, posted.sender.name) == (AN, "An")
+    assert world.heard(NotePosted) == [], "in its line behind the message"
+    await world.store(posted)
+    assert (await world.hear(NotePosted))[0].text == "intern"
+    assert len(world.heard(ChatAccepted)) <= 2
+    sent(connection)
+    parts.agents.take(connection, Read(99, CHAT))
+    assert [f["code"] for f in sent(connection)] == ["invalid"]
+
+
+async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, BERT)
+    bert, an = await greeted(world, parts, BERT), await greeted(world, parts)
+    sent(an), sent(bert)
+    for frame in (Post(id_of(7), text="x", chat_id=CHAT), End(CHAT), Accept(CHAT), Read(1, CHAT), Typing(True, OTHER)):
+        parts.agents.take(an, frame)
+        assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("not_yours", frame.chat_id)]
+    await asyncio.sleep(0.05)
+    assert not world.heard(CloseRequested)
+    assert not world.heard(MessagePosted)
+    assert sent(bert) == []
+
+
+async def test_a_transferred_chat_is_refused_without_being_accepted(world: World, parts: Parts) -> None:
+    connection = await greeted(world, parts)
+    world.others.open(CHAT)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN, transferred=True)
+    await world.publisher.publish(state(2, ASSIGNED, AN, cause=Cause.TRANSFERRED))
+    await until(lambda: CHAT in connection.shown, "the chat")
+    assert [f["chat"]["transferred"] for f in sent(connection) if f["type"] == "assigned"] == [True]
+    parts.agents.take(connection, Refuse(CHAT))
+    assert [(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused)] == [(CHAT, AN)]
+    assert world.heard(ChatAccepted) == []
+    assert connection.accepted == set()
+    detail = {"cause": Cause.TRANSFERRED, "detail": Detail.REFUSED, "former_agent_id": AN}
+    world.others.chats[CHAT] = view(3, WAITING)
+    await world.publisher.publish(state(3, WAITING, **detail))
+    await until(lambda: not connection.followed, "the chat to go")
+    assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "refused"}]
+    parts.agents.take(connection, Refuse(CHAT))
+    assert [f["code"] for f in sent(connection)] == ["not_yours"]
+
+
+@pytest.mark.parametrize(("transferred", "accepted"), [(False, False), (True, True), (True, False)])
+async def test_what_was_not_transferred_or_is_accepted_cannot_be_refused(
+    world: World, parts: Parts, transferred: bool, accepted: bool
+) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN, transferred=transferred, accepted=accepted)
+    connection = await greeted(world, parts)
+    sent(connection)
+    if transferred and not accepted:  # what he does in another tab accepts it too
+        other = await greeted(world, parts)
+        parts.agents.take(other, Typing(True, CHAT))
+    parts.agents.take(connection, Refuse(CHAT))
+    await until(lambda: connection._outbox, "the answer")
+    assert [(f["code"], f["chat_id"]) for f in sent(connection)] == [("unavailable", CHAT)]
+    assert world.heard(TransferRefused) == []
+
+
+async def test_an_agent_who_was_too_late_is_told_so(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    sent(connection)
+    changed = {"agent_id": AN, "v": 7, "online": True, "state": AgentState.PAUSED, "cause": "accept_overdue"}
+    await world.publisher.publish(AgentChanged(**changed))
+    lost = {"cause": Cause.AGENT_LEFT, "detail": Detail.NOT_ACCEPTED, "former_agent_id": AN}
+    await world.publisher.publish(state(3, WAITING, **lost))
+    await until(lambda: len(connection._outbox) == 2, "both")
+    assert sent(connection) == [
+        {"type": "state", "state": "paused", "reason": "accept_overdue"},
+        {"type": "unassigned", "chat_id": CHAT, "reason": "not_accepted"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [presence_api.AGENTS, routing_api.AGENT_CHATS, routing_api.CHATS, transcripts_api.HISTORY]
+)
+async def test_a_service_that_is_away_is_never_an_empty_console(world: World, parts: Parts, path: str) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    world.others.away.add(path)
+    connection = await greeted(world, parts)
+    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
+    assert connection.closing == (1012, "try again")
+    parts.agents.leave(connection)
+    assert parts.idle
+
+
+async def test_a_chat_that_cannot_be_shown_is_brought_by_the_next_hello(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "KNOWN_WAIT", (0.01,))
+    connection = await greeted(world, parts)
+    world.others.chats[CHAT] = view(2, ASSIGNED, AN)
+    await world.publisher.publish(state(2, ASSIGNED, AN))
+    await until(lambda: connection.closing, "the close")
+    assert connection.closing == (1012, "try again")
+    parts.agents.leave(connection)
+    await until(lambda: parts.idle, "everything to be given back")
+
+
+async def test_a_second_hello_is_answered_the_same(world: World, parts: Parts) -> None:
+    world.others.open(CHAT, ASSIGNED, AN)
+    connection = await greeted(world, parts)
+    first = sent(connection)
+    await parts.agents.greet(connection, Hello(chats={}))
+    assert sent(connection) == first
+    assert agent_view().name == first[0]["agent"]["name"]
+    parts.agents.leave(connection)
+    assert parts.idle

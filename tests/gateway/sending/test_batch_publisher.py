@@ -1,0 +1,147 @@
+"""`batch_publisher.py`: what comes up while the broker confirms goes together, and nobody is forgotten."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, MessagesPosted
+from services.common.events.types import Party, Sender
+from services.common.messaging import topology
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.observability.tracing import begin_trace
+from services.gateway.background_tasks import Tasks
+from services.gateway.sending.batch_publisher import UNDER_WAY, BatchPublisher
+from services.gateway.sending.sender import MessageSender
+from services.gateway.websocket.frames.client import Post
+from tests.gateway.making import CHAT, citizen, id_of, sent
+from tests.gateway.standing import Parts, World, until
+
+
+class Standing:
+    """Confirms when it is told to; a stand-in, since a real one cannot be made to wait between two messages."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Event, object]] = []
+        self.answers: list[asyncio.Future[None]] = []
+
+    async def publish(self, event: Event) -> None:
+        await self.publish_all([(event, None)])
+
+    async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
+        self.told += events
+        self.answers.append(asyncio.get_running_loop().create_future())
+        await self.answers[-1]
+
+
+def event(number: int) -> MessagePosted:
+    return MessagePosted(chat_id=CHAT, id=id_of(number), sender=Sender(party=Party.CITIZEN, id="citizen"), text="dag")
+
+
+@pytest.fixture
+def link() -> Standing:
+    return Standing()
+
+
+@pytest.fixture
+def together(link: Standing) -> BatchPublisher:
+    return BatchPublisher(cast(Publisher, link), Tasks())
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_first_one_waits_for_nobody_and_company_forms_while_the_broker_confirms(
+    together: BatchPublisher, link: Standing
+) -> None:
+    traces = []
+
+    async def tell(number: int) -> None:
+        traces.append(begin_trace())
+        await together.publish(event(number))
+
+    waiting = []
+    for number in range(1, UNDER_WAY + 6):
+        waiting.append(asyncio.create_task(tell(number)))
+        await turns()
+    assert [f.type for f, _ in link.told] == ["message.posted"] * UNDER_WAY
+    link.answers[0].set_result(None)
+    await turns()
+    assert waiting[0].done()
+    assert not waiting[1].done()
+    several, _ = link.told[-1]
+    assert isinstance(several, MessagesPosted)
+    assert [p.id for p in several.posted] == [id_of(n) for n in range(UNDER_WAY + 1, UNDER_WAY + 6)]
+    assert [t.split("-")[1] for t in several.traces] == traces[UNDER_WAY:]
+    for answer in link.answers[1:]:
+        answer.set_result(None)
+    await asyncio.gather(*waiting)
+
+
+async def test_what_comes_in_one_turn_goes_together(together: BatchPublisher, link: Standing) -> None:
+    waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 7)]
+    await turns()
+    ((several, _),) = link.told
+    assert isinstance(several, MessagesPosted)
+    assert [p.id for p in several.posted] == [id_of(n) for n in range(1, 7)]
+    link.answers[0].set_result(None)
+    await asyncio.gather(*waiting)
+    again = asyncio.create_task(together.publish(event(7)))
+    await turns()
+    assert link.told[-1][0].type == "message.posted", "and alone it goes alone"
+    link.answers[-1].set_result(None)
+    await again
+
+
+async def test_a_message_holds_a_bounded_number(together: BatchPublisher, link: Standing) -> None:
+    waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 60)]
+    for _ in range(12):
+        await turns()
+        for answer in link.answers:
+            if not answer.done():
+                answer.set_result(None)
+    await asyncio.gather(*waiting)
+    sizes = [len(f.posted) if isinstance(f, MessagesPosted) else 1 for f, _ in link.told]
+    assert sum(sizes) == 59
+    assert max(sizes) == topology.MOST_TOGETHER
+
+
+async def test_without_a_confirm_each_of_them_hears_so_and_the_next_goes_on(
+    together: BatchPublisher, link: Standing
+) -> None:
+    waiting = [asyncio.create_task(together.publish(event(n))) for n in range(1, 5)]
+    await turns()
+    waiting[0].cancel()  # nobody waits for this one any more
+    await turns()
+    for answer in link.answers:
+        if not answer.done():
+            answer.set_exception(Unconfirmed("away"))
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(o) for o in outcomes] == [asyncio.CancelledError, Unconfirmed, Unconfirmed, Unconfirmed]
+    again = asyncio.create_task(together.publish(event(9)))
+    await turns()
+    link.answers[-1].set_result(None)
+    await again
+
+
+async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: World, parts: Parts) -> None:
+    posting = MessageSender(parts.hub, parts.publisher, parts.tasks, together=True)
+    senders = []
+    for number in range(6):
+        chat = id_of(100 + number)
+        world.others.open(chat)
+        channel = await parts.following.open(chat)
+        channel.position.begin(1)
+        senders.append((chat, citizen(chat_id=chat)))
+        parts.hub.attach(senders[-1][1], channel, 1)
+    for chat, connection in senders:
+        for number in (10, 11):
+            posting.post(connection, chat, Post(id_of(number), text="dag"))
+    await until(lambda: all(c.shown[chat] == 3 for chat, c in senders), "all receipts")
+    for _, connection in senders:
+        assert [f["id"] for f in sent(connection) if f["type"] == "message"] == [id_of(10), id_of(11)]
+    assert world.heard(MessagesPosted), "some went together"

@@ -1,0 +1,67 @@
+"""`delivery_metrics.py`, as the hub calls it: once for each message that came live, by who was shown it."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from prometheus_client import REGISTRY
+
+from services.common.clock import utcnow
+from services.common.events.types import Entry, Party
+from services.gateway.websocket.connection import Connection
+from tests.gateway.chats.test_event_router import Stage
+from tests.gateway.making import agent, citizen, entry, stored
+
+
+def counted(to: str) -> tuple[float, float]:
+    """How many messages were shown to this party, and the seconds that they took together."""
+    return tuple(  # type: ignore[return-value]
+        REGISTRY.get_sample_value(f"eloket_gateway_delivery_seconds_{what}", {"to": to}) or 0.0
+        for what in ("count", "sum")
+    )
+
+
+def posted(seq: int, by: Party, seconds_ago: float = 0.2) -> Entry:
+    return entry(seq, party=by, posted_at=utcnow() - timedelta(seconds=seconds_ago))
+
+
+@pytest.mark.parametrize(("by", "to"), [(Party.CITIZEN, Party.AGENT), (Party.AGENT, Party.CITIZEN)])
+def test_a_message_counts_once_when_the_other_party_is_shown_it(by: Party, to: Party) -> None:
+    stage = Stage()
+    for connection in (citizen(), agent(), agent()):
+        stage.join(connection)
+    count, seconds = counted(to.value)
+    own, began = counted(by.value), time.monotonic()
+    stage.hub.hear(stored(posted(1, by)))
+    stage.hub.hear(stored(posted(1, by)))
+    after, together = counted(to.value)
+    assert after - count == 1, "told twice, shown once, on two connections"
+    assert 0.2 <= together - seconds <= 0.2 + time.monotonic() - began
+    assert counted(by.value) == own
+
+
+def test_what_nobody_of_the_other_party_is_shown_here_does_not_count() -> None:
+    stage = Stage()
+    stage.join(citizen())
+    before = counted("agent")
+    stage.hub.hear(stored(posted(1, Party.CITIZEN)))
+    assert counted("agent") == before
+
+
+@pytest.mark.parametrize("by", [Party.CITIZEN, Party.SYSTEM])
+def test_what_is_read_again_or_said_by_the_system_does_not_count(by: Party) -> None:
+    stage = Stage()
+    members: list[Connection] = [citizen(), agent()]
+    for connection in members:
+        stage.join(connection)
+    before = counted("agent"), counted("citizen")
+    stage.hub.hear(stored(entry(1, party=by)))
+    assert (counted("agent"), counted("citizen")) == before
+
+
+def test_a_clock_that_is_behind_the_senders_makes_no_negative_time() -> None:
+    stage = Stage()
+    stage.join(agent())
+    _, before = counted("agent")
+    stage.hub.hear(stored(posted(1, Party.CITIZEN, seconds_ago=-5)))
+    assert counted("agent")[1] == before

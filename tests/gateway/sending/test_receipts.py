@@ -1,0 +1,34 @@
+"""`services/gateway/sending/receipts.py`: whoever waits is told once, and nobody else."""
+
+from services.gateway.sending.receipts import Outcome, Receipt, Receipts, Refusal
+from tests.gateway.making import AN, CHAT, OTHER, entry, id_of
+
+
+def test_a_refusal_settles_and_a_forgotten_waiter_is_not_called() -> None:
+    receipts = Receipts()
+    kept: list[Outcome] = []
+    forgotten: list[Outcome] = []
+    receipts.wait(CHAT, "citizen", id_of(1), kept.append)
+    receipts.wait(CHAT, "citizen", id_of(1), forgotten.append)
+    receipts.forget(CHAT, "citizen", id_of(1), forgotten.append)
+    for _ in range(2):
+        receipts.settle(CHAT, "citizen", id_of(1), Refusal("chat_closed"))
+    assert kept == [Refusal("chat_closed")]
+    assert forgotten == []
+    receipts.forget(CHAT, "citizen", id_of(1), kept.append)
+    assert not receipts
+
+
+def test_a_receipt_is_for_its_chat_sender_and_id_alone() -> None:
+    receipts = Receipts()
+    told: list[Outcome] = []
+    receipts.wait(CHAT, "citizen", id_of(1), told.append)
+    for chat_id, sender_id, id_ in (
+        (OTHER, "citizen", id_of(1)),
+        (CHAT, AN, id_of(1)),
+        (CHAT, "citizen", id_of(2)),
+        (CHAT, "", None),
+    ):
+        receipts.settle(chat_id, sender_id, id_, Receipt(entry(1)))
+    assert told == []
+    assert len(receipts) == 1

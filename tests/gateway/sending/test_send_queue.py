@@ -1,0 +1,178 @@
+"""`send_queue.py`: whatever happens, what is published keeps the order in which it was offered."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.common.events.chats import CitizenArrived
+from services.gateway.sending.send_queue import CAPACITY, Item, Line, after_attempt
+from tests.gateway.making import CHAT, id_of
+
+EVENT = CitizenArrived(chat_id=CHAT)
+
+
+def item(number: int | None) -> Item:
+    return Item(None if number is None else id_of(number), EVENT)
+
+
+def full() -> Line:
+    line = Line()
+    assert [line.offer(item(n)) for n in range(CAPACITY)] == [None] * CAPACITY
+    return line
+
+
+def test_a_line_keeps_the_order_and_lets_the_first_go_first() -> None:
+    line = full()
+    for n in range(CAPACITY):
+        assert line.head is not None
+        assert line.head.id == id_of(n)
+        assert line.settle(id_of(n))
+    assert line.head is None
+    assert not line.settle(id_of(0))
+
+
+def test_a_full_line_refuses_until_the_refused_id_comes_again() -> None:
+    line = full()
+    assert line.offer(item(40)) == "unavailable"
+    line.settle(id_of(0))
+    assert line.offer(item(41)) == "unavailable"
+    assert line.offer(item(None)) == "unavailable"
+    assert line.offer(item(40)) is None
+    line.settle(id_of(1))
+    assert line.offer(item(41)) is None
+
+
+def test_a_hello_mends_a_broken_line() -> None:
+    line = full()
+    assert line.offer(item(40)) == "unavailable"
+    line.settle(id_of(0))
+    line.mend()
+    assert line.offer(item(41)) is None
+
+
+def test_what_stands_in_the_line_is_taken_once() -> None:
+    line = Line()
+    for number in (1, 1, None, None):
+        assert line.offer(item(number)) is None
+    assert [i.id for i in line.items] == [id_of(1), None]
+    assert line.holds(id_of(1))
+    assert line.holds(None)
+    assert not line.holds(id_of(2))
+
+
+def test_an_end_that_was_refused_is_taken_when_it_comes_again() -> None:
+    line = full()
+    assert line.offer(item(None)) == "unavailable"
+    line.settle(id_of(0))
+    assert line.offer(item(50)) == "unavailable"
+    assert line.offer(item(None)) is None
+
+
+def test_giving_up_refuses_all_in_order_and_waits_for_the_first_of_them() -> None:
+    line = full()
+    assert line.offer(item(40)) == "unavailable"
+    assert [i.id for i in line.give_up()] == [id_of(n) for n in range(CAPACITY)]
+    assert line.offer(item(40)) == "unavailable", "it was said after those that were given up"
+    assert line.offer(item(1)) == "unavailable"
+    assert line.offer(item(0)) is None
+
+
+def test_the_pauses_between_attempts() -> None:
+    one = item(1)
+    unconfirmed = [after_attempt(one, False, float(n)) for n in range(8)]
+    assert unconfirmed == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    assert [after_attempt(one, True, 10.0) for _ in range(5)] == [10.0, 20.0, 40.0, 60.0, 60.0]
+
+
+def test_thirty_seconds_without_a_confirm_are_the_end_but_not_after_one() -> None:
+    never, once = item(1), item(2)
+    assert after_attempt(never, False, 100.0) is not None
+    assert after_attempt(never, False, 129.9) is not None
+    assert after_attempt(never, False, 130.0) is None
+    assert after_attempt(once, True, 100.0) == 10.0
+    assert after_attempt(once, False, 1_000.0) == 5.0
+
+
+class Sender(RuleBasedStateMachine):
+    """A client that says 0, 1, 2, … and repeats what has no receipt, and a line that may refuse at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = Line()
+        self.next = 0
+        self.open: list[int] = []  # said, no receipt yet, in order
+        self.refused: list[int] = []  # of those, what was refused to the client
+        self.published: list[int] = []
+
+    @precondition(lambda self: len(self.open) < 60)
+    @rule()
+    def say(self) -> None:
+        number, self.next = self.next, self.next + 1
+        self.open.append(number)
+        self._offer(number)
+
+    @precondition(lambda self: self.refused)
+    @rule()
+    def say_again_what_was_refused(self) -> None:
+        for number in [n for n in self.open if n in self.refused]:
+            self._offer(number)
+
+    @precondition(lambda self: self.line.items)
+    @rule(which=st.integers(0, 100))
+    def repeat_what_has_no_answer_yet(self, which: int) -> None:
+        waiting = [n for n in self.open if n not in self.refused]
+        self._offer(waiting[which % len(waiting)])
+
+    @rule()
+    def limit_the_rate(self) -> None:
+        number, self.next = self.next, self.next + 1
+        self.open.append(number)
+        self.line.break_at(id_of(number))
+        self.refused.append(number)
+
+    @precondition(lambda self: self.line.head)
+    @rule()
+    def the_first_is_stored(self) -> None:
+        assert self.line.head is not None
+        number = next(n for n in self.open if id_of(n) == getattr(self.line.head, "id", None))
+        assert self.line.settle(id_of(number))
+        self.published.append(number)
+        self.open.remove(number)
+
+    @precondition(lambda self: self.line.head)
+    @rule()
+    def the_broker_is_away(self) -> None:
+        given_up = [n for i in self.line.give_up() for n in self.open if id_of(n) == i.id]
+        self.refused += [n for n in given_up if n not in self.refused]
+
+    @precondition(lambda self: self.line.broken)
+    @rule()
+    def say_hello(self) -> None:
+        """A hello; then everything without a receipt is said again, in order."""
+        self.line.mend()
+        for number in list(self.open):
+            self._offer(number)
+
+    def _offer(self, number: int) -> None:
+        code = self.line.offer(item(number))
+        if code is None:
+            self.refused = [n for n in self.refused if n != number]
+        elif number not in self.refused:
+            self.refused.append(number)
+
+    @invariant()
+    def the_order_of_publishing_is_that_of_saying(self) -> None:
+        assert self.published == sorted(self.published)
+
+    @invariant()
+    def nothing_is_in_the_line_that_was_refused_and_the_line_is_bounded(self) -> None:
+        assert len(self.line.items) <= CAPACITY
+        inside = [i.id for i in self.line.items]
+        assert inside == sorted(inside, key=lambda id_: [id_of(n) for n in self.open].index(id_ or ""))
+        assert len(set(inside)) == len(inside)
+        if not self.line.broken and not self.refused:
+            assert inside == [id_of(n) for n in self.open]
+
+
+Sender.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSender = Sender.TestCase

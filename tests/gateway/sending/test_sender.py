@@ -1,0 +1,224 @@
+"""`services/gateway/sending/sender.py`: one after the other, each until its receipt, and never out of order."""
+
+import asyncio
+
+import pytest
+
+from services.common.events.chats import CloseRequested
+from services.common.events.messages import MessagePosted, MessageRefused
+from services.common.events.types import RefusalCode
+from services.gateway.sending import send_queue
+from services.gateway.sending import sender as sending_sender
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames.client import End, Post
+from tests.gateway.making import CHAT, citizen, entry, id_of, sent, stored
+from tests.gateway.standing import Parts, World, until
+
+
+@pytest.fixture
+async def sender(world: World, parts: Parts) -> Connection:
+    """A citizen who follows his chat live."""
+    world.others.open(CHAT)
+    channel = await parts.following.open(CHAT)
+    channel.position.begin(1)
+    connection = citizen()
+    parts.hub.attach(connection, channel, 1)
+    return connection
+
+
+def post(number: int) -> Post:
+    return Post(id_of(number), text=f"bericht {number}")
+
+
+async def refuse(world: World, number: int, code: RefusalCode) -> None:
+    await world.publisher.publish(MessageRefused(chat_id=CHAT, id=id_of(number), sender_id="citizen", code=code))
+
+
+def errors(connection: Connection) -> list[tuple[str, str]]:
+    return [(f["code"], f["id"]) for f in sent(connection) if f["type"] == "error"]
+
+
+async def test_messages_are_stored_in_the_order_in_which_they_were_said(
+    world: World, parts: Parts, sender: Connection
+) -> None:
+    for number in range(10, 42):
+        parts.posting.post(sender, CHAT, post(number))
+    await until(lambda: sender.shown[CHAT] == 33, "all receipts")
+    assert [f["id"] for f in sent(sender)] == [id_of(n) for n in range(10, 42)]
+    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 42)]
+    assert not parts.hub.receipts
+
+
+async def test_nothing_is_kept_of_a_line_that_was_worked_off(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts.posting.post(sender, CHAT, post(10))
+    parts.posting.post(sender, CHAT, post(11))
+    await until(lambda: sender.shown[CHAT] == 3, "both receipts")
+    await until(lambda: not sender.lines, "the line to be forgotten")
+    parts.posting.post(sender, CHAT, post(12))
+    await until(lambda: sender.shown[CHAT] == 4, "a receipt in a new line")
+    world.storing = False
+    for number in range(20, 20 + send_queue.CAPACITY + 1):
+        parts.posting.post(sender, CHAT, post(number))
+    world.storing = True
+    await world.store((await world.hear(MessagePosted, 4))[3])
+    await until(lambda: sender.shown[CHAT] == 4 + send_queue.CAPACITY, "all but the refused one")
+    assert sender.lines[CHAT].broken, "what it refuses it has to know"
+
+
+async def test_only_the_first_is_under_way_and_a_full_line_refuses(
+    world: World, parts: Parts, sender: Connection
+) -> None:
+    world.storing = False
+    for number in range(10, 10 + send_queue.CAPACITY + 2):
+        parts.posting.post(sender, CHAT, post(number))
+    assert errors(sender) == [("unavailable", id_of(42)), ("unavailable", id_of(43))]
+    await world.hear(MessagePosted)
+    await asyncio.sleep(0.1)
+    assert len(world.heard(MessagePosted)) == 1
+    world.storing = True
+    await world.store(world.heard(MessagePosted)[0])
+    await until(lambda: sender.shown[CHAT] == 33, "all receipts")
+    sent(sender)
+    for number in (43, 42, 43):
+        parts.posting.post(sender, CHAT, post(number))
+    await until(lambda: sender.shown[CHAT] == 35, "both")
+    frames = sent(sender)
+    assert [(f["code"], f["id"]) for f in frames if f["type"] == "error"] == [("unavailable", id_of(43))]
+    assert [f["id"] for f in frames if f["type"] == "message"] == [id_of(42), id_of(43)]
+
+
+async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender: Connection) -> None:
+    world.storing = False
+    parts.posting.post(sender, CHAT, post(10))
+    parts.posting.post(sender, CHAT, post(11))
+    await world.hear(MessagePosted)
+    world.storing = True
+    await refuse(world, 10, RefusalCode.UNKNOWN_ATTACHMENT)
+    await until(lambda: sender.shown[CHAT] == 2, "the second")
+    frames = sent(sender)
+    assert [(f["type"], f["id"]) for f in frames] == [("error", id_of(10)), ("message", id_of(11))]
+    assert frames[0]["code"] == "unknown_attachment"
+
+
+async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts: Parts, sender: Connection) -> None:
+    world.storing = False
+    for number in (10, 11, 12):
+        parts.posting.post(sender, CHAT, post(number))
+    await world.hear(MessagePosted)
+    await refuse(world, 10, RefusalCode.UNAVAILABLE)
+    await until(lambda: len(sender._outbox) == 3, "three refusals")
+    assert errors(sender) == [("unavailable", id_of(n)) for n in (10, 11, 12)]
+    world.storing = True
+    for number in (11, 10, 11, 12):
+        parts.posting.post(sender, CHAT, post(number))
+    await until(lambda: sender.shown[CHAT] == 4, "all three")
+    assert [e.id for e in world.others.logs[CHAT][1:]] == [id_of(n) for n in (10, 11, 12)]
+    assert not parts.hub.receipts
+
+
+async def test_without_a_broker_everything_is_refused_after_its_patience(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_queue, "CONFIRM_PATIENCE", 0.5)
+    parts.publisher._forget()  # as after a loss of its connection
+    for number in (10, 11):
+        parts.posting.post(sender, CHAT, post(number))
+    await until(lambda: len(sender._outbox) == 2, "the refusals")
+    assert errors(sender) == [("unavailable", id_of(10)), ("unavailable", id_of(11))]
+    assert world.heard(MessagePosted) == []
+    assert not parts.hub.receipts
+
+
+async def test_a_message_without_a_receipt_is_published_again(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.1)
+    world.storing = False
+    parts.posting.post(sender, CHAT, post(10))
+    posted = await world.hear(MessagePosted, 3)
+    assert {(p.id, p.event_id) for p in posted} == {(id_of(10), posted[0].event_id)}
+    await world.store(posted[0])
+    await until(lambda: sender.shown[CHAT] == 2, "the receipt")
+
+
+async def test_repeats_do_not_swell_the_queue_while_transcripts_is_away(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour is 3 s here: 10 s are 1/120 s, the pauses double to 60 s; 63 copies instead of 360."""
+    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 3 / 360)
+    monkeypatch.setattr(send_queue, "MOST_CONFIRMED", 3 / 60)
+    world.storing = False
+    for number in range(10, 10 + send_queue.CAPACITY):
+        parts.posting.post(sender, CHAT, post(number))
+    await asyncio.sleep(3)
+    posted = world.heard(MessagePosted)
+    assert {p.id for p in posted} == {id_of(10)}, "only the first of the line is under way"
+    assert 3 <= len(posted) <= 64
+    world.storing = True
+    await until(lambda: sender.shown[CHAT] == 33, "all receipts")
+    assert len(world.heard(MessagePosted)) < len(posted) + 2 * send_queue.CAPACITY
+
+
+async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts: Parts, sender: Connection) -> None:
+    other = citizen()
+    parts.hub.attach(other, parts.hub.channels[CHAT], 1)
+    parts.posting.post(sender, CHAT, post(10))
+    await until(lambda: sender.shown[CHAT] == 2, "the receipt")
+    assert [f["seq"] for f in sent(sender)] == [f["seq"] for f in sent(other)] == [2]
+    parts.posting.post(sender, CHAT, Post(id_of(10), text="anders"))
+    await until(lambda: sender._outbox, "the answer")
+    assert [(f["seq"], f["text"]) for f in sent(sender)] == [(2, "bericht 10")]
+    assert sent(other) == []
+
+
+async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, sender: Connection) -> None:
+    world.storing = False
+    parts.posting.post(sender, CHAT, post(10))
+    parts.posting.post(sender, CHAT, End())
+    parts.posting.post(sender, CHAT, End())
+    await world.hear(MessagePosted)
+    await asyncio.sleep(0.1)
+    assert world.heard(CloseRequested) == []
+    await world.store(world.heard(MessagePosted)[0])
+    await world.hear(CloseRequested)
+
+
+async def test_what_was_taken_is_published_though_the_browser_is_gone(
+    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", 0.3)
+    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.1)
+    for number in (10, 11):
+        parts.posting.post(sender, CHAT, post(number))
+    sender.gone = True
+    await until(lambda: len(world.others.logs[CHAT]) == 3, "both to be stored")
+    world.storing = False
+    parts.posting.post(sender, CHAT, post(12))
+    await world.hear(MessagePosted, 3)
+    await until(lambda: not parts.hub.receipts and not parts.tasks._tasks, "an end of trying")
+
+
+async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
+    world: World, parts: Parts, sender: Connection
+) -> None:
+    """His own entry is ahead of one that was lost on the way: he has it when the gap was read."""
+    world.storing = False
+    parts.posting.post(sender, CHAT, post(10))
+    await world.hear(MessagePosted)
+    await world.append(entry(2, party="agent", sender_id="agent-an"), tell=False)
+    await world.store(world.heard(MessagePosted)[0])
+    await until(lambda: sender.shown[CHAT] == 3, "both")
+    assert [f["seq"] for f in sent(sender)] == [2, 3]
+    await world.publisher.publish(stored(world.others.logs[CHAT][2]))
+
+
+async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sender: Connection) -> None:
+    world.storing = False
+    for number in range(10, 10 + send_queue.CAPACITY):
+        parts.posting.post(sender, CHAT, post(number))
+    await world.hear(MessagePosted)
+    parts.hub.hear(stored(entry(2, id=id_of(10))))
+    parts.posting.post(sender, CHAT, post(99))  # the sender has seen the receipt, and nothing else has run meanwhile
+    assert errors(sender) == []

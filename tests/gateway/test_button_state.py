@@ -1,0 +1,151 @@
+"""`services/gateway/button_state.py`: green only while presence says so, and its revision grows with each change."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.config.departments import load_departments
+from services.common.events.agents import ButtonChanged
+from services.common.events.types import ButtonColour, ButtonReason
+from services.gateway.button_state import SILENCE, Button, Buttons
+from tests.gateway.making import NOW
+
+DEPARTMENTS = load_departments(Path(__file__).parents[2] / "deploy/departments.toml")
+WALL = 1_795_420_800.0
+
+
+def told(revision: int, green: bool = True, department: str = "algemeen", **more: Any) -> ButtonChanged:
+    colour, reason = (ButtonColour.GREEN, ButtonReason.AVAILABLE) if green else (ButtonColour.BLUE, ButtonReason.CLOSED)
+    return ButtonChanged(**{"department": department, "colour": colour, "reason": reason, "revision": revision, **more})
+
+
+def body(button: Button) -> Any:
+    return json.loads(button.shown.body)
+
+
+def test_a_button_is_blue_until_presence_has_spoken() -> None:
+    button = Button("algemeen", lambda: WALL)
+    button.refresh(0.0, broker_up=True)
+    assert body(button) == {
+        "department": "algemeen",
+        "colour": "blue",
+        "reason": "unknown",
+        "opens_at": None,
+        "infofiche_url": "/infofiche/algemeen",
+        "revision": int(WALL * 1000),
+        "contact": [],
+    }
+    assert not button.shown.green
+
+
+def test_it_shows_what_presence_told_and_drops_older_revisions() -> None:
+    button = Button("algemeen", lambda: WALL)
+    button.hear(told(9, green=False, opens_at=NOW), 0.0)
+    button.refresh(0.0, broker_up=True)
+    assert (body(button)["colour"], body(button)["reason"]) == ("blue", "closed")
+    assert body(button)["opens_at"] == "2026-11-23T08:00:00.123Z"
+    assert body(button)["revision"] == 9
+    button.hear(told(8), 1.0)
+    button.refresh(1.0, broker_up=True)
+    assert body(button)["revision"] == 9
+    button.hear(told(10), 2.0)
+    button.refresh(2.0, broker_up=True)
+    assert (button.shown.green, button.shown.revision) == (True, 10)
+
+
+@pytest.mark.parametrize(("now", "up"), [(SILENCE + 0.1, True), (1.0, False)])
+def test_silence_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_return(now: float, up: bool) -> None:
+    button = Button("algemeen", lambda: 0.001)
+    button.hear(told(50), 0.0)
+    button.refresh(0.0, broker_up=True)
+    green = button.shown
+    button.refresh(now, broker_up=up)
+    unknown = button.shown
+    assert (body(button)["reason"], unknown.green) == ("unknown", False)
+    assert unknown.revision > green.revision
+    button.hear(told(50), now)
+    button.refresh(now, broker_up=True)
+    assert button.shown.green
+    assert button.shown.revision > unknown.revision
+    assert len({green.etag, unknown.etag, button.shown.etag}) == 3
+
+
+def test_a_repetition_changes_nothing_and_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    button = Button("algemeen", lambda: WALL)
+    told_of: list[int] = []
+    monkeypatch.setattr(button.listeners, "changed", lambda: told_of.append(button.revision))
+    button.hear(told(9), 0.0)
+    button.refresh(0.0, broker_up=True)
+    shown = button.shown
+    for second in range(1, 20):
+        button.hear(told(9), float(second))
+        button.refresh(float(second), broker_up=True)
+    assert button.shown is shown
+    button.hear(told(10, green=False), 20.0)
+    button.refresh(20.0, broker_up=True)
+    assert told_of == [9, 10]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("told"), st.integers(0, 40), st.booleans()),
+        st.tuples(st.just("time"), st.integers(0, 10), st.booleans()),
+    ),
+    max_size=50,
+)
+
+
+@given(STEPS)
+def test_the_revision_grows_with_every_change_whatever_happens(steps: list[tuple[str, int, bool]]) -> None:
+    wall = [0.005]
+    button, now, before = Button("algemeen", lambda: wall[0]), 0.0, None
+    truth: dict[int, bool] = {}
+    for kind, number, flag in steps:
+        if kind == "told":
+            button.hear(told(number, green=truth.setdefault(number, flag)), now)
+            button.refresh(now, broker_up=True)
+        else:
+            now += number
+            wall[0] += number / 1000 * (1 if flag else -1)
+            button.refresh(now, broker_up=flag)
+        shown = button.shown
+        if before is not None and shown is not before:
+            assert shown.revision > before.revision
+            assert (shown.body, shown.etag) != (before.body, before.etag)
+        assert json.loads(shown.body)["revision"] == shown.revision
+        before = shown
+
+
+async def test_departments_do_not_touch_each_other_and_unknown_ones_are_ignored() -> None:
+    buttons = Buttons(DEPARTMENTS, lambda: True)
+    buttons.refresh()
+    buttons.hear(told(7))
+    buttons.hear(told(7, department="elders"))
+    assert buttons.of["algemeen"].shown.green
+    assert not buttons.of["premies"].shown.green
+
+
+async def test_settled_once_heard_or_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    buttons = Buttons(DEPARTMENTS, lambda: True)
+    buttons.refresh()
+    assert not buttons.settled
+    monkeypatch.setattr("services.gateway.button_state.FIRST_WAIT", -1.0)
+    assert buttons.settled
+    monkeypatch.undo()
+    buttons.hear(told(7))
+    assert buttons.settled
+
+
+async def test_the_answer_brings_the_other_ways_to_reach_the_department_and_stays_small() -> None:
+    shown = Buttons(DEPARTMENTS, lambda: True).of["algemeen"].shown
+    assert json.loads(shown.body)["contact"] == [
+        {"kind": "phone", "value": "+32 2 555 01 00", "href": "tel:+3225550100"},
+        {"kind": "email", "value": "e-loket@example.be", "href": "mailto:e-loket@example.be"},
+        {"kind": "visit", "value": "Stadsplein 1, 1000 Brussel"},
+    ]
+    assert len(shown.body) < 500
+    assert shown.body in shown.event

@@ -1,0 +1,111 @@
+"""`services/gateway/websocket/frames/server.py`: what browsers are sent."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.events.types import Attachment, ChatStatus, CloseReason, Detail, Form, Note, Party
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.server import Close
+from tests.gateway.making import AN, CHAT, NOW, agent_view, entry, id_of, seal, view
+
+ID = id_of(1)
+TABLE = Path(__file__).parents[4] / "services/gateway/web/lib/close-codes.js"
+
+
+def test_the_close_codes_are_those_of_the_browsers_table() -> None:
+    table = {
+        int(code): retry == "true" for code, retry in re.findall(r"code: (\d+),.*?retry: (\w+)", TABLE.read_text())
+    }
+    assert {int(code) for code in Close} <= table.keys()
+    of_browsers_alone = {1001, 1006, 1011}  # made by browsers, proxies and uvicorn
+    assert table.keys() - {int(code) for code in Close} == of_browsers_alone
+    final = {Close.ENDED, Close.BAD_FRAME, Close.UNAUTHENTICATED, Close.FORBIDDEN_ORIGIN}
+    final |= {Close.NO_SUCH_CHAT, Close.TOO_MANY_CONNECTIONS}
+    assert {code for code, retry in table.items() if not retry} == final
+
+
+def test_a_message_as_a_citizen_and_as_an_agent_is_shown_it() -> None:
+    one = entry(3, name="An Peeters")
+    shown = {"type": "message", "seq": 3, "id": id_of(3), "from": "citizen", "name": "An Peeters"}
+    shown |= {"text": "tekst 3", "at": "2026-11-23T08:00:00.123Z"}
+    assert json.loads(server.message(one)) == shown
+    assert json.loads(server.message(one, CHAT)) == {**shown, "chat_id": CHAT}
+
+
+def test_an_attachment_and_an_event_are_shown() -> None:
+    file = Attachment(id=ID, name="<b>.pdf", size=5, content_type="application/pdf")
+    shown = json.loads(server.message(entry(1, text=None, attachment=file)))
+    assert shown["attachment"] == {"id": ID, "name": "<b>.pdf", "size": 5, "content_type": "application/pdf"}
+    assert "text" not in shown
+    closed = json.loads(server.message(seal(2, CloseReason.AGENT)))
+    assert (closed["event"], closed["from"]) == ("closed", "system")
+    assert "reason" not in closed
+
+
+def test_times_have_milliseconds_and_are_never_rounded_up() -> None:
+    assert server.stamp(datetime(2026, 1, 2, 3, 4, 5, 999_999, tzinfo=UTC)) == "2026-01-02T03:04:05.999Z"
+    assert server.stamp(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "2026-01-02T03:04:05.000Z"
+
+
+def test_the_dot_with_its_position_or_agent() -> None:
+    waiting = json.loads(server.status(ChatStatus.WAITING, 2, 90, "An"))
+    assert waiting == {"type": "status", "dot": "grey", "position": 2, "wait": 90, "agent": None}
+    assigned = json.loads(server.status(ChatStatus.ASSIGNED, 2, 90, "An"))
+    assert assigned == {"type": "status", "dot": "green", "position": None, "wait": None, "agent": {"name": "An"}}
+    closed = json.loads(server.status(ChatStatus.CLOSED, 2, 90, "An"))
+    assert closed == {"type": "status", "dot": "red", "position": None, "wait": None, "agent": None}
+
+
+def test_a_warning_of_silence_and_its_end() -> None:
+    warned = json.loads(server.inactive(1, NOW, 300))
+    assert warned == {"type": "inactive", "warning": 1, "closes_at": "2026-11-23T08:00:00.123Z", "seconds": 300}
+    over = json.loads(server.inactive(0, None, None, CHAT))
+    assert over == {"type": "inactive", "chat_id": CHAT, "warning": 0, "closes_at": None, "seconds": None}
+
+
+@pytest.mark.parametrize(("returned", "shown"), [(None, None), (Detail.REFUSED, "refused")])
+def test_a_chat_says_whether_it_may_be_refused_or_came_back(returned: Detail | None, shown: str | None) -> None:
+    chat = server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, transferred=not returned, returned=returned), 7)
+    assert (chat["transferred"], chat["returned"]) == (not returned, shown)
+
+
+def test_a_chat_says_how_long_it_can_be_accepted() -> None:
+    def left(**more: Any) -> Any:
+        return server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7, NOW)["accept_seconds"]
+
+    assert left(accept_by=NOW + timedelta(seconds=29.6)) == 30
+    assert left(accept_by=NOW - timedelta(seconds=1)) == 0
+    assert left() is None
+
+
+def test_an_error_says_what_to_do_and_which_frame_it_was() -> None:
+    assert json.loads(server.error("invalid")) == {
+        "type": "error",
+        "code": "invalid",
+        "message": server.ERRORS["invalid"],
+    }
+    assert json.loads(server.error("too_long", ID, CHAT))["chat_id"] == CHAT
+    assert json.loads(server.error("too_long", ID))["id"] == ID
+
+
+def test_a_chat_and_an_agent_as_the_console_gets_them() -> None:
+    one = view(3, ChatStatus.ASSIGNED, AN, form=Form(id="f", title="T", url="https://x.be"), name="An P", question="?")
+    shown = server.chat_for_agent(one, 7)
+    assert shown["form"] == {"id": "f", "title": "T", "url": "https://x.be"}
+    named = {"chat_id", "department", "locale", "name", "question", "form", "opened_at", "last_seq"}
+    assert named <= shown.keys()
+    assert (shown["last_seq"], shown["opened_at"]) == (7, "2026-11-23T08:00:00.123Z")
+    assert server.chat_for_agent(view(1, ChatStatus.WAITING), 0)["form"] is None
+    me = server.agent(agent_view())
+    assert me == {"id": AN, "name": "An", "departments": ["algemeen"], "capacity": 1, "state": "available"}
+
+
+def test_a_note_names_its_chat_and_writer() -> None:
+    shown = json.loads(server.note(Note(chat_id=CHAT, id=ID, agent_id=AN, name="An", text="intern", at=NOW)))
+    assert (shown["type"], shown["chat_id"], shown["name"], shown["text"]) == ("note", CHAT, "An", "intern")
+    assert Party.AGENT.value not in shown

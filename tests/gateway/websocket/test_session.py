@@ -1,0 +1,459 @@
+"""`services/gateway/websocket/session.py` behind a real server: every way to misbehave, and its answer.
+
+Each is closed with its own code, and disturbs nobody else.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from websockets import ConnectionClosed
+
+from services.common.events.agents import SessionEnded
+from services.common.events.messages import MessagePosted
+from services.common.events.types import ChatStatus
+from services.common.internal_api import presence as presence_api
+from services.gateway.http import rate_limits
+from services.gateway.websocket import session
+from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames.client import Frame, Hello, Post
+from services.gateway.websocket.frames.server import Close
+from services.gateway.websocket.message_limits import MessageLimits
+from services.gateway.websocket.session import Conversation
+from tests.gateway.browsers import Raw, browser, close_code, hear, say
+from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, id_of, seal, state, view
+from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
+
+
+@pytest.fixture
+async def limited(world: World) -> AsyncIterator[Gateway]:
+    """A gateway with its abuse limits on."""
+    async with gateway_of(world.settings.model_copy(update={"rate_limits": "on"})) as one:
+        yield one
+
+
+# ── the first frame ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_hello_in_time_is_4401(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session.HELLO_LIMIT == 5.0
+    monkeypatch.setattr(session, "HELLO_LIMIT", 0.3)
+    began = time.monotonic()
+    async with browser(gateway) as one:
+        assert await close_code(one) == Close.UNAUTHENTICATED
+    assert time.monotonic() - began > 0.2
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["", "dag", "[]", "null", "{}", '{"type":[]}', '{"type":"shout"}', '{"type":"accept"}', b'{"type":"hello"}', b"\0"],
+)
+async def test_what_is_no_frame_is_4400(gateway: Gateway, first: str | bytes) -> None:
+    async with browser(gateway) as one:
+        await one.send(first)
+        assert await close_code(one) == Close.BAD_FRAME
+
+
+@pytest.mark.parametrize("first", [{"type": "close"}, {"type": "read", "seq": 1}, {"type": "hello", "after": "1"}])
+async def test_another_first_frame_than_a_hello_is_4401(gateway: Gateway, first: dict[str, Any]) -> None:
+    async with browser(gateway) as one:
+        await one.send(json.dumps(first))
+        assert await close_code(one) == Close.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "token", ["", "nonsense", "a.b.c", "\U0001f3e0", KEYS.service_token("gateway"), "x" * 3_000, 7]
+)
+async def test_a_bad_token_is_4401(gateway: Gateway, token: object) -> None:
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        assert await close_code(one) == Close.UNAUTHENTICATED
+
+
+async def test_another_chats_token_on_the_same_connection_is_4401(world: World, gateway: Gateway) -> None:
+    token, other = world.others.open(CHAT), world.others.open(OTHER)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        await say(one, "hello", token=other)
+        assert await close_code(one) == Close.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("origin", ["https://evil.be", "null", "http://[::1", "x", ""])
+@pytest.mark.parametrize("path", ["/ws/citizen", "/ws/agent"])
+async def test_a_foreign_origin_is_4403(gateway: Gateway, path: str, origin: str) -> None:
+    async with browser(gateway, path, Origin=origin) as one:
+        assert await close_code(one) == Close.FORBIDDEN_ORIGIN
+
+
+async def test_our_own_origin_is_welcome_and_a_citizen_may_have_none(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    for headers in ({}, {"Origin": f"http://{gateway.address}"}):
+        async with browser(gateway, **headers) as one:
+            await say(one, "hello", token=token)
+            assert (await hear(one))["type"] == "welcome"
+
+
+async def test_an_agent_needs_an_origin_and_a_session(world: World, gateway: Gateway) -> None:
+    own = {"Origin": f"http://{gateway.address}"}
+    cookie = {"Cookie": f"eloket-agent={world.others.log_in(AN)}"}
+    async with browser(gateway, "/ws/agent", **cookie) as one:
+        assert await close_code(one) == Close.FORBIDDEN_ORIGIN
+    for wrong in ({}, {"Cookie": "eloket-agent=stolen"}):
+        async with browser(gateway, "/ws/agent", **own, **wrong) as one:
+            assert await close_code(one) == Close.UNAUTHENTICATED
+    async with browser(gateway, "/ws/agent", **own, **cookie) as one:
+        await say(one, "hello", chats={})
+        assert (await hear(one))["agent"]["id"] == AN
+        await world.publisher.publish(SessionEnded(agent_id=AN, session_id=f"session-{AN}"))
+        assert await close_code(one) == Close.UNAUTHENTICATED
+    world.others.away.add(presence_api.SESSION_LOOKUP)
+    async with browser(gateway, "/ws/agent", **own, **cookie) as one:
+        assert (await hear(one))["code"] == "unavailable"
+        assert await close_code(one) == Close.RESTART
+
+
+# ── after the welcome ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_sent_right_behind_the_hello_is_taken_in_order(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        for number in range(10, 30):
+            await say(one, "message", id=id_of(number), text=f"bericht {number}")
+        for number in range(10, 30):
+            frame = await hear(one, "message") if number > 10 else await _second(one)
+            assert (frame["seq"], frame["id"]) == (number - 8, id_of(number))
+    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 30)]
+
+
+async def test_what_a_hello_shows_takes_no_room_in_the_line_when_it_is_said_again(
+    world: World, gateway: Gateway
+) -> None:
+    token, told, new = world.others.open(CHAT), range(10, 42), range(42, 47)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        for number in told:
+            await say(one, "message", id=id_of(number), text=f"bericht {number}")
+        while (await hear(one, "message"))["id"] != id_of(told[-1]):
+            pass
+    async with browser(gateway) as again:  # it had lost all receipts
+        await say(again, "hello", token=token)
+        for number in (*told, *new):
+            await say(again, "message", id=id_of(number), text=f"bericht {number}")
+        heard = []
+        while not heard or heard[-1].get("id") != id_of(new[-1]):
+            heard.append(await hear(again, "message", "error"))
+    assert [f for f in heard if f["type"] == "error"] == []
+    assert {f["id"] for f in heard} >= {id_of(n) for n in (*told, *new)}
+    assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in (*told, *new)]
+
+
+async def _second(one: Any) -> dict[str, Any]:
+    assert (await hear(one, "message"))["event"] == "opened"
+    return await hear(one, "message")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ({"type": "message", "id": id_of(1), "text": ""}, "invalid"),
+        ({"type": "message", "id": id_of(1), "text": "x" * 4_001}, "too_long"),
+        ({"type": "message", "id": id_of(1), "text": "a\0b"}, "invalid"),
+        ({"type": "message", "id": "7", "text": "x"}, "invalid"),
+        ({"type": "read", "seq": 99}, "invalid"),
+        ({"type": "read", "seq": True}, "invalid"),
+        ({"type": "typing", "active": "yes"}, "invalid"),
+        ({"type": "hello", "token": "x", "after": -1}, "invalid"),
+        ({"type": "message", "id": id_of(1), "text": "x" * 60_000}, "too_long"),
+    ],
+)
+async def test_a_wrong_value_is_an_error_and_the_connection_stays(
+    world: World, gateway: Gateway, frame: dict[str, Any], code: str
+) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        await one.send(json.dumps(frame))
+        error = await hear(one, "error")
+        assert error["code"] == code
+        assert error.get("id") == frame.get("id")
+        await say(one, "message", id=id_of(2), text="‮<b>kan nog\u200b</b>")
+        assert (await hear(one, "message"))["text"] == "‮<b>kan nog\u200b</b>"
+
+
+@pytest.mark.parametrize(
+    "frame", ["dag", "{}", '{"type":{}}', '{"type":"note"}', b"\1\2", '{"type":"message","text":"\\ud800"}']
+)
+async def test_what_is_no_frame_is_4400_then_too_and_nobody_else_notices(
+    world: World, gateway: Gateway, frame: str | bytes
+) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one, browser(gateway) as other:
+        for socket in (one, other):
+            await say(socket, "hello", token=token)
+            await hear(socket, "message")
+        await one.send(frame)
+        assert await close_code(one) == Close.BAD_FRAME
+        await say(other, "message", id=id_of(2), text="ik ben er nog")
+        assert (await hear(other, "message"))["seq"] == 2
+
+
+async def test_a_frame_over_64_kib_is_1009_in_one_piece_or_in_many(world: World, gateway: Gateway) -> None:
+    world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await one.send("x" * (64 * 1024 + 1))
+        assert await close_code(one) == Close.TOO_BIG
+    raw = await Raw.open(gateway)
+    raw.send(b"x" * 40_000, opcode=1, fin=False)
+    raw.send(b"x" * 40_000, opcode=0, fin=False)
+    assert await raw.close_code() == Close.TOO_BIG
+    raw.drop()
+    async with browser(gateway) as one:
+        await one.send("x" * 64 * 1024)
+        assert await close_code(one) == Close.BAD_FRAME, "64 KiB may be read; this was no JSON"
+
+
+async def test_bytes_that_are_no_utf8_are_not_read(gateway: Gateway) -> None:
+    raw = await Raw.open(gateway)
+    raw.send(b'{"type":"\xff"}')
+    assert await raw.close_code() == 1007
+    raw.drop()
+
+
+async def test_the_sixth_tab_closes_the_oldest(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    tabs = [browser(gateway) for _ in range(6)]
+    opened = [await tab.__aenter__() for tab in tabs]
+    try:
+        for one in opened:
+            await say(one, "hello", token=token)
+            await hear(one, "message")
+        assert await close_code(opened[0]) == Close.TOO_MANY_CONNECTIONS
+        await world.append(entry(2))
+        assert [(await hear(one, "message"))["seq"] for one in opened[1:]] == [2] * 5
+    finally:
+        for tab in tabs:
+            await tab.__aexit__(None, None, None)
+
+
+async def test_the_seal_closes_with_1000_after_everything_was_shown(world: World, gateway: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(gateway) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        world.others.chats[CHAT] = view(2, ChatStatus.CLOSED)
+        await world.publisher.publish(state(2, ChatStatus.CLOSED))
+        await world.append(seal(2))
+        assert (await hear(one, "message"))["event"] == "closed"
+        assert (await hear(one, "closed"))["reason"] == "citizen"
+        assert await close_code(one) == Close.ENDED
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_too_many_frames_are_4429(world: World, limited: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(limited) as one:
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        flood = asyncio.create_task(_flood(one))
+        assert await close_code(one) == Close.TOO_MANY_FRAMES
+        await asyncio.gather(flood, return_exceptions=True)
+
+
+async def _flood(one: Any) -> None:
+    for _ in range(1_000):
+        await say(one, "typing", active=True)
+
+
+async def test_too_many_hellos_are_4429_also_on_new_connections(world: World, limited: Gateway) -> None:
+    token = world.others.open(CHAT)
+    async with browser(limited) as one:
+        for _ in range(25):
+            await say(one, "hello", token=token)
+        assert await close_code(one) == Close.TOO_MANY_FRAMES
+    async with browser(limited) as another:
+        await say(another, "hello", token=token)
+        assert await close_code(another) == Close.TOO_MANY_FRAMES
+    other = world.others.open(OTHER)
+    async with browser(limited) as neighbour:
+        await say(neighbour, "hello", token=other)
+        assert (await hear(neighbour))["type"] == "welcome"
+
+
+async def test_too_many_bad_frames_are_4400_also_on_new_connections(world: World, limited: Gateway) -> None:
+    token, codes = world.others.open(CHAT), []
+    for _ in range(4):
+        async with browser(limited) as one:
+            await say(one, "hello", token=token)
+            await hear(one, "message")
+            for _ in range(8):
+                await say(one, "typing", active=1)
+            with contextlib.suppress(TimeoutError, ConnectionClosed):
+                for _ in range(8):
+                    await hear(one, "error", seconds=1)
+            codes.append(one.close_code)
+    assert codes[0] is None
+    assert codes[-1] == Close.BAD_FRAME
+
+
+async def test_too_many_messages_are_refused_until_the_refused_one_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MESSAGES_PER_SENDER", rate_limits.Limit(3, 0.2))
+    token = world.others.open(CHAT)
+    async with (
+        gateway_of(world.settings.model_copy(update={"rate_limits": "on"})) as gateway,
+        browser(gateway) as one,
+    ):
+        await say(one, "hello", token=token)
+        await hear(one, "message")
+        number = 1
+        while (answer := await _said(one, id_of(number := number + 1)))["type"] == "message":
+            pass
+        assert number > 1 + 3
+        assert (answer["code"], answer["id"]) == ("rate_limited", id_of(number))
+        assert (await _said(one, id_of(number + 1)))["code"] == "unavailable", "out of its turn"
+        while (answer := await _said(one, id_of(number)))["type"] == "error":
+            assert answer["code"] == "rate_limited"
+            await asyncio.sleep(0.1)
+        assert answer["id"] == id_of(number)
+
+
+async def _said(one: Any, id_: str) -> dict[str, Any]:
+    await say(one, "message", id=id_, text="x")
+    return await hear(one, "message", "error")
+
+
+async def test_a_new_connection_or_another_tab_may_not_say_more(world: World, limited: Gateway) -> None:
+    token, number = world.others.open(CHAT), 10
+    began = time.monotonic()
+    for _ in range(6):
+        async with browser(limited) as one, browser(limited) as tab:
+            for socket_ in (one, tab):
+                await say(socket_, "hello", token=token)
+                await hear(socket_, "message")
+            for socket_ in (one, tab):
+                for _ in range(20):
+                    number += 1
+                    await say(socket_, "message", id=id_of(number), text="x")
+            for socket_ in (one, tab):
+                with contextlib.suppress(TimeoutError):
+                    while (await hear(socket_, "message", "error", seconds=2)).get("id") != id_of(number):
+                        pass
+    stored_ = len(world.others.logs[CHAT]) - 1
+    most = (
+        rate_limits.MESSAGES_PER_SENDER.burst + (time.monotonic() - began) * rate_limits.MESSAGES_PER_SENDER.per_second
+    )
+    assert 32 <= stored_ <= most, f"{stored_} of {number - 10} in {time.monotonic() - began:.1f} s"
+
+
+async def test_what_is_sent_again_after_a_reconnect_is_not_counted_again(world: World, limited: Gateway) -> None:
+    token = world.others.open(CHAT)
+    world.storing = False  # no receipt comes
+    ids = [id_of(number) for number in range(10, 40)]
+    for _ in range(5):  # 150 messages, but 30 ids
+        async with browser(limited) as one:
+            await say(one, "hello", token=token)
+            await hear(one, "message")
+            for id_ in ids:
+                await say(one, "message", id=id_, text="x")
+            await say(one, "read", seq=999)
+            assert (await hear(one, "error"))["code"] == "invalid", "nothing was refused before"
+
+
+# ── one conversation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+FREE = MessageLimits(limited=False)
+
+
+class Room:
+    """Answers a hello when it is let, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.taken: list[str] = []
+
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        return True
+
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        await asyncio.shield(self.answer)
+
+    def take(self, connection: Connection, frame: Frame) -> None:
+        assert isinstance(frame, Post)
+        self.taken.append(frame.text or "")
+
+    def leave(self, connection: Connection) -> None:
+        self.taken.append("left")
+
+
+def _post(number: int) -> bytes:
+    return json.dumps({"type": "message", "id": id_of(number), "text": str(number)}).encode()
+
+
+async def test_a_frame_that_comes_as_the_hello_is_answered_stays_behind_those_before_it() -> None:
+    room, loop = Room(), asyncio.get_running_loop()
+    conversation = Conversation(citizen(), room, FREE)
+    conversation.greet(Hello("t"))
+    await asyncio.sleep(0)
+    conversation.receive(_post(1))
+    conversation.receive(_post(2))
+    assert room.taken == []
+    room.answer.set_result(None)
+    for number in range(3, 9):  # at every moment around the end of the greeting
+        loop.call_soon(conversation.receive, _post(number))
+        await asyncio.sleep(0)
+    await until(lambda: len(room.taken) == 8, "all to be taken")
+    assert room.taken == [str(n) for n in range(1, 9)]
+    await conversation.end()
+    assert room.taken[-1] == "left"
+
+
+async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_taken() -> None:
+    room = Room()
+    connection = citizen()
+    conversation = Conversation(connection, room, FREE)
+    conversation.greet(Hello("t"))
+    conversation.receive(_post(1))
+    room.answer.set_exception(ValueError())
+    await until(lambda: connection.closing, "the close")
+    await asyncio.sleep(0)
+    assert connection.closing == (1012, "try again")
+    assert room.taken == []
+    await conversation.end()
+
+
+async def test_what_comes_after_our_close_is_not_taken() -> None:
+    room, connection = Room(), citizen()
+    conversation = Conversation(connection, room, FREE)
+    conversation.greet(Hello("t"))
+    room.answer.set_result(None)
+    conversation.receive(_post(1))
+    await until(lambda: room.taken, "the first")
+    connection.close(Close.RESTART)
+    conversation.receive(_post(2))
+    conversation.receive(b"no frame")
+    assert room.taken == ["1"]
+    assert connection.closing == (1012, "")
+
+
+async def test_what_waits_for_a_welcome_is_bounded() -> None:
+    connection = citizen()
+    conversation = Conversation(connection, Room(), FREE)
+    conversation.greet(Hello("t"))
+    for number in range(session.MOST_STASHED + 1):
+        assert connection.closing is None
+        conversation.receive(_post(number))
+    assert connection.closing is not None
+    assert connection.closing[0] == Close.TOO_MANY_FRAMES
+    await conversation.end()

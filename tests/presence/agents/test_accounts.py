@@ -1,0 +1,83 @@
+"""services/presence/agents/accounts.py and the command that makes hashes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.common.config.departments import ConfigurationError, load_departments
+from services.presence.agents.accounts import Passwords, demo_accounts, load_accounts
+from tests.presence.conftest import HASH
+
+DEPARTMENTS = load_departments(Path("deploy/departments.toml"))
+GOOD = f"""
+[[accounts]]
+username = "karel"
+name = "Karel"
+departments = ["algemeen", "premies"]
+capacity = 3
+supervisor = true
+locales = ["nl", "fr"]
+password_hash = "{HASH}"
+"""
+
+
+def test_accounts_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    (karel,) = load_accounts(tmp_path / "a.toml", DEPARTMENTS)
+    assert (karel.name, karel.capacity, karel.supervisor) == ("Karel", 3, True)
+    assert karel.departments == ("algemeen", "premies")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "cannot be read"),
+        ("[[accounts", "is not TOML"),
+        ("", r"accounts: Field required"),
+        (GOOD.replace('"karel"', '"Ka rel"'), r"accounts\.0\.username"),
+        (GOOD.replace(HASH, "secret"), "services.presence.hash"),
+        (GOOD.replace("capacity = 3", "capacity = 0"), r"accounts\.0\.capacity"),
+        (GOOD.replace("capacity", "capasity"), r"accounts\.0\.capasity"),
+        (GOOD.replace('"premies"', '"nowhere"'), "'karel' serves 'nowhere'"),
+        (GOOD + GOOD, "'karel' is there twice"),
+    ],
+)
+def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | None, problem: str) -> None:
+    if text is not None:
+        (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        load_accounts(tmp_path / "a.toml", DEPARTMENTS)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_demo_agents() -> None:
+    made = demo_accounts(2, DEPARTMENTS, HASH)
+    named = {"an": "An", "bert": "Bert", "sofie": "Sofie"}
+    assert {a.username: a.name for a in made} == {**named, "agent1": "Agent 1", "agent2": "Agent 2"}
+    assert [a.username for a in made if a.supervisor] == ["sofie"]
+    assert {(a.departments, a.capacity) for a in made} == {(("algemeen",), 1)}
+    assert len({a.id for a in made}) == 5
+
+
+async def test_passwords() -> None:
+    passwords = Passwords()
+    stored = await passwords.hash("géhéim")
+    assert stored.startswith("$argon2id$")
+    assert await passwords.verify(stored, "géhéim")
+    assert not await passwords.verify(stored, "geheim")
+    assert not await passwords.verify(None, "géhéim")
+
+
+@pytest.mark.parametrize(("given", "status"), [("demo\n", 0), ("", 1)])
+async def test_the_command_prints_a_hash(given: str, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.presence.hash"], input=given, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == status
+    if status == 0:
+        assert await Passwords().verify(done.stdout.strip(), "demo")
+    else:
+        assert not done.stdout

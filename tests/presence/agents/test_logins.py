@@ -1,0 +1,341 @@
+"""services/presence/agents/logins.py: guessing is slow, and nobody is shut out by what others try."""
+
+import asyncio
+import json
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.clock import utcnow
+from services.common.events.agents import SessionEnded
+from services.common.http.problems import Problem
+from services.common.http.tokens import Keys
+from services.common.internal_api import presence as presence_api
+from services.common.internal_api.presence import Credentials
+from services.common.mongo.client import Database
+from services.presence.agents import logins, store
+from services.presence.agents.accounts import Passwords
+from services.presence.agents.logins import Addresses, Busy, Logins, Turns, admit, delay
+from services.presence.publisher import Context
+from tests.presence.conftest import HASH, SECRET, account, listening
+from tests.presence.test_service import presence
+
+AN = account("an")
+HOME, OFFICE = "192.0.2.1", "198.51.100.7"
+
+
+# ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def served(turns: Turns, wishes: list[tuple[str, bool]]) -> list[str]:
+    """In which order these get their turn, when all ask at once and each holds it for a moment."""
+    order: list[str] = []
+
+    async def one(key: str, first: bool) -> None:
+        async with turns.take(key, first):
+            order.append(key)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(one(key, first) for key, first in wishes))
+    return order
+
+
+async def test_addresses_take_turns_and_known_browsers_go_first() -> None:
+    flood: list[tuple[str, bool]] = [("flood", False)] * 30
+    order = await served(Turns(2), [*flood, ("innocent", False), ("known", True)])
+    assert order.index("known") <= 2
+    assert order.index("innocent") <= 4
+    assert len(order) == 32
+
+
+async def test_the_queue_is_bounded_by_address_and_in_total() -> None:
+    turns, release = Turns(at_once=1, of_one=3, most=4), asyncio.Event()
+
+    async def hold(key: str) -> None:
+        async with turns.take(key):
+            await release.wait()
+
+    tasks = [asyncio.create_task(hold(key)) for key in ("a", "a", "a", "b", "c")]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy) as own:
+        async with turns.take("a"):
+            pass
+    assert own.value.own
+    with pytest.raises(Busy) as full:
+        async with turns.take("d"):
+            pass
+    assert not full.value.own
+    release.set()
+    await asyncio.gather(*tasks)
+    async with turns.take("a"):
+        pass
+
+
+async def test_who_gives_up_leaves_the_place_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins, "PATIENCE", 0.05)
+    turns = Turns(at_once=1)
+    async with turns.take("a"):
+        with pytest.raises(TimeoutError):
+            async with turns.take("b"):
+                pass
+        waits = asyncio.create_task(served(turns, [("c", False)]))
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+    assert await served(turns, [("d", False), ("e", False)]) == ["d", "e"]
+
+
+# ── addresses and accounts ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_wrong_passwords_of_an_address_are_counted_and_forgiven_in_time() -> None:
+    addresses = Addresses()
+    for n in range(logins.WRONG_BURST):
+        assert addresses.wait(HOME, float(n) / 1000) == 0, n
+        addresses.wrong(HOME, float(n) / 1000)
+    wait = addresses.wait(HOME, 1.0)
+    assert 1 < wait <= 1 / logins.WRONG_PER_SECOND
+    assert addresses.wait(OFFICE, 1.0) == 0
+    assert addresses.wait(HOME, 1.0 + wait) == 0
+
+
+def test_the_delay_grows_to_a_quarter_of_an_hour() -> None:
+    assert [delay(n) for n in (1, 9, 10, 11, 12, 30, 10_000)] == [0, 0, 5, 10, 20, 900, 900]
+
+
+async def test_attempts_in_parallel_are_each_counted(db: Database) -> None:
+    now = utcnow()
+    waits = await asyncio.gather(*(admit(db, "key", now) for _ in range(25)))
+    assert waits.count(0.0) == logins.FREE
+    assert all(logins.FIRST_DELAY - 1 < w <= logins.FIRST_DELAY for w in waits if w)  # milliseconds are kept
+
+
+async def test_guessing_one_account_has_a_ceiling_whatever_the_addresses(db: Database) -> None:
+    """A day of trying as soon as it is allowed."""
+    begun = at = utcnow()
+    tries = 0
+    while at < begun + timedelta(days=1):
+        wait = await admit(db, "key", at)
+        tries += not wait
+        at += timedelta(seconds=wait or 0.1)
+    assert logins.FREE < tries <= logins.FREE + 8 + 24 * 4
+
+
+# ── logging in ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = utcnow()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+async def clock(context: Context) -> Clock:
+    await store.put_accounts(context.db, [AN], utcnow())
+    return Clock()
+
+
+def door(context: Context, clock: Clock, passwords: Passwords | None = None) -> Logins:
+    moved = Context(context.db, context.publisher, context.wake, clock)
+    return Logins(moved, passwords or Passwords(), Keys(SECRET), 12, limited=True)
+
+
+async def outcome(door_: Logins, username: str, password: str, address: str = HOME, device: str = "") -> str:
+    try:
+        made = await door_.log_in(Credentials(username=username, password=password, address=address, device=device))
+    except Problem as problem:
+        if problem.status in (429, 503):
+            return problem.code if int((problem.headers or {})["Retry-After"]) >= 1 else "no Retry-After"
+        return problem.code
+    return made.device
+
+
+async def test_a_known_browser_is_not_delayed_by_what_others_try(context: Context, clock: Clock) -> None:
+    """From behind the same address, and with the right account's name."""
+    first, second = door(context, clock), door(context, clock)  # two replicas
+    mine = await outcome(first, "an", "demo")
+    assert mine.count(".") == 2
+    tries = [await outcome((first, second)[n % 2], "an", f"wrong {n}") for n in range(12)]
+    assert tries == ["bad_credentials"] * 10 + ["rate_limited"] * 2
+    assert await outcome(first, "an", "demo", OFFICE) == "rate_limited", "from a browser that nobody knows"
+    again = await outcome(first, "an", "demo", device=mine)
+    assert again.count(".") == 2
+    assert await outcome(second, "an", "demo", device=again) not in ("rate_limited", "bad_credentials")
+    clock.now += timedelta(seconds=logins.FIRST_DELAY + 1)
+    assert (await outcome(second, "an", "demo", OFFICE)).count(".") == 2
+
+
+async def test_a_device_cookie_is_bound_to_its_account_and_has_attempts_of_its_own(
+    context: Context, clock: Clock
+) -> None:
+    await store.put_accounts(context.db, [AN, account("bert")], utcnow())
+    one = door(context, clock)
+    berts = await outcome(one, "bert", "demo")
+    tries = [await outcome(one, "an", f"wrong {n}", device=berts) for n in range(11)]
+    assert tries[-1] == "rate_limited"
+    for forged in ("x", f"{berts}x", "a.b.c", "~~~~", "é"):
+        assert await outcome(one, "an", "demo", device=forged) == "rate_limited"
+    both = await outcome(door(context, clock), "bert", "demo", OFFICE, berts)
+    stolen = [await outcome(one, "bert", f"wrong {n}", OFFICE, both) for n in range(11)]
+    assert stolen == ["bad_credentials"] * 10 + ["rate_limited"]
+
+
+async def test_what_known_browsers_mistype_does_not_count_for_their_address(context: Context, clock: Clock) -> None:
+    people = [account("an"), *(account(f"a{n}") for n in range(5))]
+    await store.put_accounts(context.db, people, utcnow())
+    one = door(context, clock)
+    known = [(p.username, await outcome(one, p.username, "demo")) for p in people[1:]]
+    for name, mine in known:
+        assert [await outcome(one, name, "wrong", device=mine) for _ in range(5)] == ["bad_credentials"] * 5
+    assert (await outcome(one, "an", "demo")).count(".") == 2
+
+
+async def test_a_shared_browser_knows_its_latest_four_accounts(context: Context, clock: Clock) -> None:
+    people = [account(f"a{n}") for n in range(5)]
+    await store.put_accounts(context.db, people, utcnow())
+    one, cookie = door(context, clock), ""
+    for person in people:
+        cookie = await outcome(one, person.username, "demo", device=cookie)
+    assert cookie.count("~") == 3
+    assert len(cookie) <= 2_048
+    known = [one._device_of(p.username, cookie) is not None for p in people]
+    assert known == [False, True, True, True, True]
+
+
+async def test_spraying_names_from_one_address_is_limited(context: Context, clock: Clock) -> None:
+    one = door(context, clock)
+    tries = [await outcome(one, f"name{n}", "Welkom01", "2001:db8::/64") for n in range(60)]
+    assert tries[: logins.WRONG_BURST] == ["bad_credentials"] * logins.WRONG_BURST
+    assert "rate_limited" in tries[logins.WRONG_BURST :]
+    assert (await outcome(one, "an", "demo", OFFICE)).count(".") == 2
+
+
+async def test_a_name_that_does_not_exist_is_answered_like_one_that_does(context: Context, clock: Clock) -> None:
+    one = door(context, clock)
+    answers = {}
+    for name in ("an", "nobody"):
+        answers[name] = [await outcome(one, name, f"wrong {n}", f"192.0.2.{n}") for n in range(12)]
+    assert answers["an"] == answers["nobody"]
+
+
+async def test_a_failure_is_logged_without_name_or_address(
+    context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        logins,
+        "log",
+        type(
+            "Log",
+            (),
+            {level: staticmethod(lambda event, **m: lines.append((event, m))) for level in ("info", "warning")},
+        ),
+    )
+    one = door(context, clock)
+    for n in range(12):
+        await outcome(one, "an", f"geheim{n}", HOME)
+    await outcome(one, "nobody", "geheim", HOME)
+    failed = [members for event, members in lines if event == "login_failed"]
+    limited = [members for event, members in lines if event == "login_limited"]
+    assert (len(failed), len(limited)) == (11, 2)
+    assert {m["by"] for m in limited} == {"account"}
+    assert len({m["name"] for m in failed}) == 2
+    assert len({m["address"] for m in failed}) == 1
+    told = json.dumps([m for _, m in lines], default=str)
+    for marked in ("geheim", HOME, "nobody", '"an"'):
+        assert marked not in told
+
+
+async def test_at_most_five_sessions(context: Context, clock: Clock, ear: Any) -> None:
+    one = door(context, clock)
+    made = []
+    for _ in range(7):
+        clock.now += timedelta(seconds=1)
+        made.append(await one.log_in(Credentials(username="an", password="demo", address=HOME)))
+    ended = await ear.hear(SessionEnded, 2)
+    assert [e.session_id for e in ended] == [m.session.id for m in made[:2]]
+
+
+async def test_a_password_that_changes_while_it_is_looked_at_opens_nothing(context: Context, clock: Clock) -> None:
+    passwords = Passwords()
+
+    class Slow(Passwords):
+        async def verify(self, stored: str | None, password: str) -> bool:
+            right = await passwords.verify(stored, password)
+            changed = AN.model_copy(update={"password_hash": await passwords.hash("another")})
+            await store.put_accounts(context.db, [changed], utcnow())
+            return right
+
+    assert await outcome(door(context, clock, Slow()), "an", "demo") == "bad_credentials"
+    assert await context.db["sessions"].count_documents({"ended_at": None}) == 0
+
+
+# ── the service ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_flood_from_one_address_does_not_shut_out_an_agent_of_another(
+    vhost_url: str, mongodb_url: str, mongodb_prefix: str
+) -> None:
+    """150 at once; what an innocent agent waits for is compared with a login on the same machine without the flood."""
+    async with presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, DEMO_AGENTS="20") as service:
+
+        async def timed(username: str, password: str, address: str) -> tuple[int, float]:
+            began = time.monotonic()
+            body = {"username": username, "password": password, "address": address}
+            status, _ = await service.ask(presence_api.SESSION_OPEN, body)
+            return status, time.monotonic() - began
+
+        alone = [await timed(f"agent{n}", "demo", f"203.0.113.{n}") for n in range(1, 6)]
+        flood = [asyncio.create_task(timed(f"name{n}", "x", HOME)) for n in range(150)]
+        await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+        within = [await timed(f"agent{n}", "demo", f"203.0.113.{n}") for n in range(6, 11)]
+        answers = await asyncio.gather(*flood)
+        assert [status for status, _ in alone + within] == [200] * 10
+        normal, usual = sorted(t for _, t in alone)[2], sorted(t for _, t in within)[2]
+        print(f"\nalone {normal * 1000:.0f} ms, within the flood {usual * 1000:.0f} ms")
+        assert usual < 10 * normal, "each waits for one hash of the flood, not for all of it"
+        assert {status for status, _ in answers} <= {401, 429, 503}
+        assert sum(status == 401 for status, _ in answers) <= logins.OF_ONE_ADDRESS + logins.WRONG_BURST
+        async with service.http.get(service.url + "/metrics") as answer:
+            assert 'eloket_logins_limited_total{by="address"}' in await answer.text()
+
+
+async def test_sessions_end_with_a_changed_password_and_stay_over_a_restart(
+    vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "accounts.toml"
+    text = f'[[accounts]]\nusername = "karel"\nname = "Karel"\ndepartments = ["premies"]\npassword_hash = "{HASH}"\n'
+    file.write_text(text)
+    variables = {"MONGODB_PREFIX": mongodb_prefix, "ACCOUNTS_FILE": str(file)}
+    async with presence(vhost_url, mongodb_url, **variables) as service:
+        karel, an = [{"token": (await service.log_in(name))[1]["token"]} for name in ("karel", "an")]
+    file.write_text(text.replace(HASH, await Passwords().hash("a new one")))
+    async with listening(vhost_url) as ear, presence(vhost_url, mongodb_url, **variables) as service:
+        assert (await service.ask(presence_api.SESSION_LOOKUP, karel))[0] == 401
+        assert (await service.ask(presence_api.SESSION_LOOKUP, an))[0] == 200, "the demo password is the same"
+        await ear.hear(SessionEnded)
+        assert (await service.log_in("karel"))[0] == 401
+        assert (await service.log_in("karel", "a new one"))[0] == 200
+
+
+async def test_logging_out_everywhere(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
+    async with (
+        listening(vhost_url) as ear,
+        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix) as service,
+    ):
+        tokens = [(await service.log_in(name))[1]["token"] for name in ("an", "an", "an", "bert")]
+        end = {"token": tokens[0], "everywhere": True}
+        assert (await service.ask(presence_api.SESSION_END, end))[0] == 204
+        assert [(await service.ask(presence_api.SESSION_LOOKUP, {"token": t}))[0] for t in tokens] == [
+            401,
+            401,
+            401,
+            200,
+        ]
+        assert len({e.session_id for e in await ear.hear(SessionEnded, 3)}) == 3

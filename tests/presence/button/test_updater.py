@@ -1,0 +1,334 @@
+"""services/presence/button/updater.py on the real database and broker: generation first, whatever overlaps."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import holidays
+import pytest
+
+from services.common.clock import utcnow
+from services.common.config.departments import parse_hours
+from services.common.events.agents import ButtonChanged
+from services.common.events.event import Event
+from services.common.events.places import PlacesChanged
+from services.common.events.types import AgentState, ButtonColour, ButtonReason
+from services.common.mongo.client import Database
+from services.presence.agents import store
+from services.presence.button import queue_store, updater
+from services.presence.opening_hours import Schedule
+from services.presence.publisher import Context
+from tests.presence.conftest import Ear, account, eventually, there, waiting_chats
+
+BRUSSELS = ZoneInfo("Europe/Brussels")
+BELGIAN = holidays.country_holidays("BE")
+ALWAYS = {"algemeen": Schedule(None, BRUSSELS)}
+OFFICE = {"algemeen": Schedule(parse_hours("Mon-Fri 09:00-17:00"), BRUSSELS)}
+AN = account("an")
+
+
+async def doc(db: Database) -> dict[str, Any]:
+    (found,) = await updater.read_buttons(db, ["algemeen"])
+    return found
+
+
+def clock_at(text: str) -> Callable[[], datetime]:
+    return lambda: datetime.fromisoformat(text).replace(tzinfo=BRUSSELS)
+
+
+async def test_nothing_is_shown_before_it_was_evaluated(db: Database) -> None:
+    assert await updater.read_buttons(db, ["algemeen"]) == []
+
+
+async def test_what_changed_is_told_and_nothing_else(db: Database) -> None:
+    first = await updater.evaluate(db, ALWAYS, utcnow)
+    assert [(f.type) for f in first] == ["button.changed", "places.changed"]
+    assert await updater.evaluate(db, ALWAYS, utcnow) == []
+    await there(db, AN)
+    shown, places = await updater.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(shown, ButtonChanged)
+    assert isinstance(places, PlacesChanged)
+    assert (shown.colour, shown.reason, places.free) == (ButtonColour.GREEN, ButtonReason.AVAILABLE, 1)
+    assert places.places == 1
+    assert isinstance(first[0], ButtonChanged)
+    assert shown.revision > first[0].revision
+
+    await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(1))
+    (busy,) = await updater.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(busy, ButtonChanged)
+    assert busy.reason is ButtonReason.BUSY
+
+    await store.set_state(db, AN.id, AgentState.PAUSED, "request", "f", utcnow())
+    paused, none_free = await updater.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(paused, ButtonChanged)
+    assert isinstance(none_free, PlacesChanged)
+    assert (paused.reason, none_free.free, none_free.places) == (ButtonReason.NO_AGENTS, 0, 0)
+
+
+async def test_places_that_are_all_taken_are_told_too(db: Database) -> None:
+    """Whoever estimates how long one waits needs to know of them."""
+    bert = account("bert")
+    await there(db, AN, bert)
+    await store.set_state(db, bert.id, AgentState.PAUSED, "request", "1", utcnow())
+    await store.claim(db, AN.id, "c", 1, utcnow())
+    _, places = await updater.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(places, PlacesChanged)
+    assert (places.free, places.places) == (0, 1)
+    await store.set_state(db, bert.id, AgentState.AVAILABLE, "request", "2", utcnow())
+    await store.claim(db, bert.id, "d", 1, utcnow())
+    (places,) = await updater.evaluate(db, ALWAYS, utcnow)
+    assert isinstance(places, PlacesChanged)
+    assert (places.free, places.places) == (0, 2)
+
+
+async def test_an_agent_of_another_department_is_of_no_use(db: Database) -> None:
+    await there(db, account("bert", "premies"))
+    await updater.evaluate(db, ALWAYS, utcnow)
+    assert (await doc(db))["reason"] == "no_agents"
+
+
+async def test_closed_tells_when_it_opens(db: Database) -> None:
+    await there(db, AN)
+    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T16:59:59"))
+    assert updater.button_event(await doc(db)).reason is ButtonReason.AVAILABLE
+    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
+    closed = updater.button_event(await doc(db))
+    assert (closed.colour, closed.reason) == (ButtonColour.BLUE, ButtonReason.CLOSED)
+    assert closed.opens_at == datetime(2026, 11, 23, 8, tzinfo=UTC)
+
+
+async def test_a_late_clock_does_not_open_again(db: Database) -> None:
+    """Two replicas around 17:00, one a second behind."""
+    await there(db, AN)
+    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
+    assert await updater.evaluate(db, OFFICE, clock_at("2026-11-20T16:59:59")) == []
+    assert (await doc(db))["reason"] == "closed"
+
+
+async def test_an_evaluation_that_was_overtaken_writes_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One evaluation stands still between reading and writing, while an agent comes and another one sees him."""
+    await updater.evaluate(db, ALWAYS, utcnow)
+    await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(0))
+    read, go_on = asyncio.Event(), asyncio.Event()
+    crew = store.crew
+
+    async def slow(database: Database) -> Any:
+        found = await crew(database)
+        read.set()
+        await go_on.wait()
+        return found
+
+    await there(db, AN)
+    await updater.evaluate(db, ALWAYS, utcnow)
+    await store.set_state(db, AN.id, AgentState.PAUSED, "request", "1", utcnow())
+    monkeypatch.setattr(store, "crew", slow)
+    overtaken = asyncio.create_task(updater.evaluate(db, ALWAYS, utcnow))  # has read: nobody is available
+    await read.wait()
+    monkeypatch.setattr(store, "crew", crew)
+    await store.set_state(db, AN.id, AgentState.AVAILABLE, "request", "2", utcnow())
+    await updater.evaluate(db, ALWAYS, utcnow)
+    go_on.set()
+    assert await overtaken == []
+    assert (await doc(db))["colour"] == "green"
+
+
+async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Database) -> None:
+    """Many changes, each followed by an evaluation, all at once: the last state is shown, and told under the highest
+    revision; no revision is told twice."""
+    await there(db, AN)
+    dice = random.Random(7)
+    for n in range(12):
+        told: list[Event] = []
+
+        async def change_and_evaluate(turn: int, waiting: int, told: list[Event] = told) -> None:
+            await asyncio.sleep(dice.random() / 50)
+            await queue_store.set_waiting(db, "algemeen", turn, waiting_chats(waiting))
+            told += await updater.evaluate(db, ALWAYS, utcnow)
+
+        await asyncio.gather(*(change_and_evaluate(10 * n + k, dice.randint(0, 1)) for k in range(8)))
+        queue = await db["queues"].find_one({"_id": "algemeen"})
+        assert queue is not None
+        shown = await doc(db)
+        assert shown["colour"] == ("blue" if queue["waiting"] else "green")
+        buttons = [f for f in told if isinstance(f, ButtonChanged)]
+        assert len({b.revision for b in buttons}) == len(buttons)
+        if buttons:
+            last = max(buttons, key=lambda b: b.revision)
+            assert (last.colour.value, last.revision) == (shown["colour"], shown["revision"])
+
+
+async def test_a_change_is_published_at_once_and_repeated(db: Database, context: Context, ear: Ear) -> None:
+    buttons = updater.Buttons(db, context.publisher, ALWAYS, utcnow)
+    tasks = [asyncio.create_task(buttons.run()), asyncio.create_task(buttons.repeat())]
+    try:
+        await there(db, AN)
+        await ear.hear(ButtonChanged)
+        for n in range(1, 6):
+            await _change(db, ear, buttons, n)
+        last = ear.heard(ButtonChanged)[-1]
+        repeated = await ear.hear(ButtonChanged, len(ear.heard(ButtonChanged)) + 2)
+        assert {b.revision for b in repeated[-2:]} == {last.revision}
+        assert ear.heard(PlacesChanged)[-1].free == 0
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_quiet_seconds_ask_nothing_and_what_nobody_was_woken_for_is_seen_all_the_same(
+    db: Database, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica may have died between a change and its evaluation."""
+    evaluated, real = [], updater.evaluate
+
+    async def evaluate(*given: Any) -> list[Event]:
+        evaluated.append(time.monotonic())
+        return await real(*given)
+
+    monkeypatch.setattr(updater, "evaluate", evaluate)
+    await there(db, AN)
+    running = asyncio.create_task(updater.Buttons(db, context.publisher, ALWAYS, utcnow).run())
+    try:
+        await ear.hear(ButtonChanged)
+        await store.set_state(db, AN.id, AgentState.PAUSED, "request", "nobody is woken", utcnow())
+
+        async def told() -> bool:
+            return ear.heard(ButtonChanged)[-1].reason is ButtonReason.NO_AGENTS
+
+        await eventually(told, "what nobody was woken for")
+        assert evaluated[1] - evaluated[0] >= updater.ANYWAY - updater.TICK, "quiet seconds ask nothing"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _change(db: Database, ear: Ear, buttons: updater.Buttons, n: int) -> None:
+    """Change the agent's state and return when the button that follows from it was published."""
+    state = (AgentState.AVAILABLE, AgentState.PAUSED)[n % 2]
+    wanted = (ButtonReason.AVAILABLE, ButtonReason.NO_AGENTS)[n % 2]
+    await store.set_state(db, AN.id, state, "request", f"event {n}", utcnow())
+    buttons.wake()
+
+    async def told() -> bool:
+        return ear.heard(ButtonChanged)[-1].reason is wanted
+
+    await eventually(told, wanted)
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "pause"),
+    [
+        (59.9, 59.95, 0.05),
+        (59.9, 60.05, 0.0),  # the whole second went by while something else was looked at
+        (60.0, 60.0, 1.0),
+        (60.3, 60.4, 0.6),
+        (60.3, 20.0, 1.0),  # the clock was put back
+    ],
+)
+def test_hours_are_looked_at_in_each_whole_second(seen: float, now: float, pause: float) -> None:
+    assert updater.until_tick(seen, now) == pytest.approx(pause, abs=0.003)
+
+
+async def test_opens_and_closes_in_the_second_that_the_clock_says(db: Database, context: Context, ear: Ear) -> None:
+    """Begun 0.4 s before the whole second. How late it is at most is measured by `make soak`."""
+    await there(db, AN)
+    for text, reason in (
+        ("2026-11-20T08:59:59.6", ButtonReason.AVAILABLE),
+        ("2026-11-20T16:59:59.6", ButtonReason.CLOSED),
+    ):
+        began, start = datetime.fromisoformat(text).replace(tzinfo=BRUSSELS), time.monotonic()
+
+        def clock(began: datetime = began, start: float = start) -> datetime:
+            return began + timedelta(seconds=time.monotonic() - start)
+
+        running = asyncio.create_task(updater.Buttons(db, context.publisher, OFFICE, clock).run())
+
+        async def told(reason: ButtonReason = reason) -> bool:
+            heard = ear.heard(ButtonChanged)
+            return bool(heard) and heard[-1].reason is reason
+
+        try:
+            await eventually(told, reason)
+            assert (clock() - began).total_seconds() >= 0.4, "not before the second that the hours name"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+NIGHT = "Sun 01:30-02:30; Sun 03:00-04:00; Mon-Fri 09:00-17:00"  # hours that the change of the clock cuts and doubles
+SKEW = timedelta(seconds=2)
+DAYS = {
+    "forward 2026": ("2026-03-27T16:59", "2026-03-30T09:01"),
+    "Easter 2026": ("2026-04-03T16:59", "2026-04-07T09:01"),
+    "national holiday 2026": ("2026-07-20T16:59", "2026-07-22T09:01"),
+    "back 2026": ("2026-10-23T16:59", "2026-10-26T09:01"),
+    "All Saints 2026": ("2026-10-30T16:59", "2026-11-02T09:01"),
+    "Armistice 2026": ("2026-11-10T16:59", "2026-11-12T09:01"),
+    "forward and Easter 2027": ("2027-03-26T16:59", "2027-03-30T09:01"),
+    "back and All Saints 2027": ("2027-10-29T16:59", "2027-11-02T09:01"),
+}
+
+
+def changes_of(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
+    """When it opens and closes, minute by minute on the wall of Brussels, without the service's own rules."""
+    easter = {"2026-04-05", "2026-04-06", "2027-03-28", "2027-03-29"}
+    closed = easter | {"2026-07-21", "2026-11-01", "2026-11-11", "2027-11-01"}
+
+    def works(at: datetime) -> bool:
+        wall = at.astimezone(BRUSSELS)
+        if wall.strftime("%Y-%m-%d") in closed:
+            return False
+        clock = wall.strftime("%H:%M")
+        night = schedule is HOURS["premies"] and wall.weekday() == 6
+        return (wall.weekday() < 5 and "09:00" <= clock < "17:00") or (
+            night and ("01:30" <= clock < "02:30" or "03:00" <= clock < "04:00")
+        )
+
+    minutes = [start + timedelta(minutes=n) for n in range(int((end - start).total_seconds() // 60))]
+    return [b for a, b in pairwise(minutes) if works(a) != works(b)]
+
+
+HOURS = {
+    d: Schedule(parse_hours(hours), BRUSSELS, is_holiday=BELGIAN.__contains__)
+    for d, hours in (("algemeen", "Mon-Fri 09:00-17:00"), ("premies", NIGHT))
+}
+
+
+@pytest.mark.parametrize("days", DAYS)
+async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(db: Database, days: str) -> None:
+    """Across both changes of the clock and the holidays: second by second around each opening and closing.
+
+    One replica's clock is 2 s late. Colour, reason and next opening are those of the clock ahead; nothing flaps back.
+    """
+    await there(db, account("wide", "algemeen", "premies"))
+    start, end = (datetime.fromisoformat(t).replace(tzinfo=BRUSSELS).astimezone(UTC) for t in DAYS[days])
+    changes = {d: changes_of(schedule, start, end) for d, schedule in HOURS.items()}
+    told: dict[str, list[ButtonChanged]] = {d: [] for d in HOURS}
+
+    async def evaluate_both(at: datetime) -> None:
+        for clock in (at, at - SKEW):
+            for event in await updater.evaluate(db, HOURS, lambda clock=clock: clock):
+                if isinstance(event, ButtonChanged):
+                    told[event.department].append(event)
+
+    await evaluate_both(start)
+    for moment in sorted({at for found in changes.values() for at in found}):
+        for second in (-1, 0, 1, 2, 3):
+            at = moment + timedelta(seconds=second)
+            await evaluate_both(at)
+            for shown in await updater.read_buttons(db, HOURS):
+                past = [c for c in changes[shown["_id"]] if c <= at]
+                opened = len(past) % 2 == 0  # they begin open: it is a working day at 16:59
+                assert (shown["colour"], shown["reason"]) == (
+                    ("green", "available") if opened else ("blue", "closed")
+                ), at
+                following = next((c for c in changes[shown["_id"]] if c > at), None)
+                assert shown["opens_at"] == (None if opened else following)
+    for department, events in told.items():
+        assert len(events) == 1 + len(changes[department])
+        assert [f.revision for f in events] == sorted({f.revision for f in events})

@@ -1,0 +1,422 @@
+"""allocator.py on the real database: presses and wishes at once, two replicas, never past the line."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.common.clock import utcnow
+from services.common.events.types import AgentState, ButtonReason, ChoiceRule, ReleaseReason
+from services.common.internal_api.presence import Held, HoldQuery
+from services.common.messaging.connection import Publisher
+from services.common.mongo.client import Database, open_database
+from services.presence.agents import store
+from services.presence.api import HOLD_LIMIT
+from services.presence.button import queue_store, updater
+from services.presence.opening_hours import Schedule
+from services.presence.publisher import Context
+from services.presence.seats import allocator
+from services.presence.seats.agent_selection import Ask, Candidate
+from services.presence.seats.allocator import Claims, Outcome, hold
+from services.presence.settings import PresenceSettings
+from tests.presence.button.test_updater import OFFICE, clock_at
+from tests.presence.conftest import account, there, waiting_chats
+from tests.real import PATIENCE
+
+ALWAYS = dict.fromkeys(("algemeen", "premies"), Schedule(None, ZoneInfo("Europe/Brussels")))
+AN, BERT = account("an"), account("bert")
+WIDE = account("wide", capacity=3, locales=("nl", "fr"))
+LONGEST = 20
+
+
+class Replica:
+    """The claims of one process, without a broker: a hold tells nothing."""
+
+    def __init__(
+        self, db: Database, schedules: dict[str, Schedule] = ALWAYS, clock: object = utcnow, longest: int = LONGEST
+    ) -> None:
+        self.woken = 0
+        self.context = Context(db, Publisher("amqp://127.0.0.1:1/", "presence"), self._wake, clock)  # type: ignore[arg-type]
+        self.claims = Claims(self.context, schedules, dict.fromkeys(schedules, longest))
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False) -> Held:
+        return await hold(self.claims, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
+
+
+@pytest.fixture
+async def one(db: Database) -> Replica:
+    return Replica(db)
+
+
+@pytest.fixture
+async def two(settings: PresenceSettings, db: Database) -> AsyncIterator[Replica]:
+    """Another replica on the same database."""
+    database = open_database(settings, "presence")
+    yield Replica(database)
+    database.client.close()
+
+
+def chats(number: int) -> list[str]:
+    return [str(uuid.uuid4()) for _ in range(number)]
+
+
+async def seats(db: Database) -> Counter[str]:
+    """How many seats each chat has; on the way every agent is seen to keep within his capacity."""
+    found: Counter[str] = Counter()
+    for agent in await store.colleagues(db, None, None):
+        assert len(agent.seats) <= agent.capacity
+        assert agent.free == agent.capacity - len(agent.seats)
+        found.update(seat.chat_id for seat in agent.seats)
+    return found
+
+
+async def test_a_press_holds_a_place_and_is_told_the_same_again(one: Replica, two: Replica) -> None:
+    await there(one.context.db, AN, WIDE)
+    first = await one.hold("c", "fr")
+    assert first.hold is not None
+    assert (first.hold.agent_id, first.hold.agent_name) == (WIDE.id, "Wide")
+    assert first.hold.choice is not None
+    assert (first.hold.choice.rule, first.hold.choice.speaks) == (ChoiceRule.LANGUAGE, True)
+    assert await one.hold("c", "fr") == first == await two.hold("c", "fr")
+    assert await seats(one.context.db) == {"c": 1}
+    assert one.woken == 1
+    (agent,) = await store.holders(one.context.db, "c")
+    assert agent.seats[0].reserved
+
+
+async def test_asked_again_a_press_finds_what_it_has_and_is_given_nothing_new(one: Replica, two: Replica) -> None:
+    await there(one.context.db, AN)
+    assert await one.hold("c", again=True) == Held(reason=ButtonReason.BUSY), "the place is free, and stays so"
+    assert await seats(one.context.db) == {}
+    first = await one.hold("c")
+    assert first.hold is not None
+    assert await two.hold("c", again=True) == first
+    assert (await one.hold("late")).may_wait
+    assert await two.hold("late", again=True) == Held(may_wait=True, reason=ButtonReason.BUSY)
+    assert await two.hold("later", again=True) == Held(reason=ButtonReason.BUSY)
+
+
+async def test_a_wish_for_a_chat_that_is_held_finds_the_same_agent(one: Replica) -> None:
+    await there(one.context.db, AN, BERT)
+    held = (await one.hold("c")).hold
+    assert held is not None
+    again = (await one.claims.seek(Ask("c", 1, "algemeen"))).again
+    assert [(agent.id, seat.choice) for agent, seat in again] == [(held.agent_id, held.choice)]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "raced", "held", "may_wait"), [(0, 0, 1, 1), (1, 0, 0, 1), (0, 1, 0, 1), (20, 0, 0, 0), (19, 1, 0, 0)]
+)
+async def test_never_past_who_waits(one: Replica, waiting: int, raced: int, held: int, may_wait: int) -> None:
+    """With one place free: a press gets it only when nobody waits, and joins the line only when that is short."""
+    await there(one.context.db, AN)
+    await queue_store.set_waiting(one.context.db, "algemeen", 1, waiting_chats(waiting))
+    line = (await queue_store.read(one.context.db, ALWAYS, ["algemeen"], utcnow()))["algemeen"]
+    assert await queue_store.join(one.context.db, "algemeen", line, [f"raced {n}" for n in range(raced)], 99, utcnow())
+    answer = await one.hold("c")
+    assert bool(answer.hold) == held
+    if not held:
+        assert (answer.may_wait, answer.reason) == (bool(may_wait), ButtonReason.BUSY)
+    assert await seats(one.context.db) == ({"c": 1} if held else {})
+
+
+async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(db: Database) -> None:
+    one = Replica(db, longest=1)
+    await there(one.context.db, AN)
+    await one.hold("first")
+    assert [(await one.hold("c")).may_wait for _ in range(3)] == [True] * 3
+    assert not (await one.hold("late")).may_wait
+    await store.drop(one.context.db, AN.id, "first", 1, utcnow())
+    assert (await one.hold("late")).hold is None  # that one would be past `c`
+    assert (await one.hold("c")).hold is not None
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "reason"),
+    [("offline", ButtonReason.NO_AGENTS), ("paused", ButtonReason.NO_AGENTS), ("closed", ButtonReason.CLOSED)],
+)
+async def test_no_place_and_no_waiting_where_nobody_serves(db: Database, hindrance: str, reason: ButtonReason) -> None:
+    await there(db, AN)
+    replica = Replica(db, OFFICE, clock_at("2026-11-20T16:59:59.9"))
+    if hindrance == "offline":
+        (agent,) = await store.colleagues(db, None, None)
+        await store.set_offline(db, AN.id, agent.v, ReleaseReason.AGENT_GONE, utcnow())
+    elif hindrance == "paused":
+        await store.set_state(db, AN.id, AgentState.PAUSED, "request", "f", utcnow())
+    else:
+        replica = Replica(db, OFFICE, clock_at("2026-11-20T17:00"))
+    answer = await replica.hold("c")
+    assert answer == Held(reason=reason)
+    assert await seats(db) == {}
+
+
+async def test_a_place_is_held_until_the_last_moment_of_the_day(db: Database) -> None:
+    await there(db, AN)
+    assert (await Replica(db, OFFICE, clock_at("2026-11-20T16:59:59.999")).hold("c")).hold is not None
+
+
+async def test_no_place_once_another_replica_has_closed(db: Database) -> None:
+    """Its clock is ahead of ours: the button is blue, and so are we."""
+    await there(db, AN)
+    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
+    assert (await Replica(db, OFFICE, clock_at("2026-11-20T16:59:58")).hold("c")).reason is ButtonReason.CLOSED
+
+
+async def test_an_unknown_department_has_no_places(one: Replica) -> None:
+    await there(one.context.db, AN)
+    assert await one.hold("c", department="nowhere") == Held(reason=ButtonReason.UNKNOWN)
+
+
+async def test_a_chat_that_is_further_already_may_go_on(one: Replica) -> None:
+    """The press was repeated much later: its chat had an agent, lost him and has another one."""
+    await there(one.context.db, AN)
+    await store.claim(one.context.db, AN.id, "c", 2, utcnow())
+    assert await one.hold("c") == Held(may_wait=True)
+
+
+async def test_an_agent_who_is_leaving_the_chat_holds_nothing(one: Replica) -> None:
+    await there(one.context.db, AN, BERT)
+    held = (await one.hold("c")).hold
+    assert held is not None
+    gone = await store.agent(one.context.db, held.agent_id)
+    assert gone is not None
+    await store.set_offline(one.context.db, gone.id, gone.v, ReleaseReason.AGENT_GONE, utcnow())
+    again = (await one.hold("c")).hold
+    assert again is not None
+    assert again.agent_id != held.agent_id
+
+
+async def test_asked_twice_at_once_both_replicas_answer_the_same_agent(one: Replica, two: Replica) -> None:
+    """Many times, from both at once: one seat, one answer."""
+    db = one.context.db
+    await there(db, *(account(f"agent{n}", capacity=2) for n in range(20)))
+    for chat in chats(15):
+        answers = await asyncio.gather(*(r.hold(chat) for r in (one, two, one, two)))
+        assert len({a.hold.agent_id for a in answers if a.hold}) == 1
+        assert all(a.hold for a in answers)
+        assert (await seats(db))[chat] == 1
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.1])
+async def test_of_two_claims_for_one_chat_only_one_stays(
+    one: Replica, two: Replica, monkeypatch: pytest.MonkeyPatch, slow: float
+) -> None:
+    """Both have seen that nobody has the chat, and both have claimed, before either looks again.
+
+    Both give back, one of them slowly: the other must not be told of the seat that is going.
+    """
+    db, drop = one.context.db, store.give_back
+
+    async def slowly(database: Database, *args: object) -> bool:
+        await asyncio.sleep(slow if database is db else 0)
+        return await drop(database, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "give_back", slowly)
+    await there(db, AN, BERT, WIDE)
+    claim, candidates, both = store.claim, store.candidates, asyncio.Barrier(2)
+    met: list[str] = []
+
+    async def one_each(database: Database) -> list[Candidate]:
+        found = await candidates(database)
+        return found if len(met) >= 2 else [c for c in found if c.id == (AN.id, BERT.id)[database is db]]
+
+    async def together(database: Database, agent_id: str, *args: object, **more: object) -> bool:
+        first = len(met) < 2
+        met.append(agent_id)
+        if first:
+            await both.wait()
+        got = await claim(database, agent_id, *args, **more)  # type: ignore[arg-type]
+        if first:
+            await both.wait()
+        return got
+
+    monkeypatch.setattr(store, "candidates", one_each)
+    monkeypatch.setattr(store, "claim", together)
+    answers = await asyncio.gather(one.hold("c"), two.hold("c"))
+    assert {a.hold.agent_id for a in answers if a.hold} == {h.id for h in await store.holders(db, "c")}
+    assert await seats(db) == {"c": 1}
+
+
+async def test_a_place_that_was_taken_past_the_line_is_given_back(
+    one: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else took a place between our look and our claim: now the last one is due to the chat that waits."""
+    db = one.context.db
+    await there(db, WIDE)
+    await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(1))
+    claim = store.claim
+
+    async def overtaken(*args: object, **more: object) -> bool:
+        monkeypatch.setattr(store, "claim", claim)
+        for other in ("x", "y"):
+            await claim(db, WIDE.id, other, 1, utcnow())
+        return await claim(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "claim", overtaken)
+    answer = await one.hold("c")
+    assert (answer.hold, answer.may_wait, answer.reason) == (None, True, ButtonReason.BUSY)
+    assert await seats(db) == {"x": 1, "y": 1}
+
+
+async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
+    one: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await there(one.context.db, WIDE)
+    holders, going = store.holders, asyncio.Event()
+
+    async def slow(*args: object) -> object:
+        await going.wait()
+        return await holders(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "holders", slow)
+    first = asyncio.create_task(one.hold("a"))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await one.hold("late")
+    going.set()
+    assert (await first).hold is not None
+    assert (await one.hold("b")).hold is not None
+    assert await seats(one.context.db) == {"a": 1, "b": 1}
+
+
+async def given_up(press: Coroutine[Any, Any, Held], begun: asyncio.Event) -> None:
+    """Let a press go on until `begun` is set; then nobody waits for it any more."""
+    waiting = asyncio.create_task(press)
+    async with asyncio.timeout(PATIENCE):
+        await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_place_for_which_nobody_waits_any_more_is_free_again(
+    one: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway has given up while the claim was under way."""
+    await there(one.context.db, AN)
+    claim, begun, gone = store.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: object, **more: object) -> bool:
+        begun.set()
+        await gone.wait()
+        return await claim(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "claim", slow)
+    await given_up(one.hold("a"), begun)
+    gone.set()
+    assert (await one.hold("b")).hold is not None  # in the next round
+    assert await seats(one.context.db) == {"b": 1}
+
+
+async def test_a_place_that_somebody_was_told_of_is_not_given_back(
+    one: Replica, two: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The press has given up, and before its place is given back the chat's wish finds it: routing will hear of it."""
+    await there(one.context.db, AN)
+    claim, give_back, begun, over = store.claim, store.give_back, asyncio.Event(), asyncio.Event()
+    told: list[Outcome] = []
+
+    async def slow(*args: object, **more: object) -> bool:
+        got = await claim(*args, **more)  # type: ignore[arg-type]
+        begun.set()
+        await over.wait()
+        return got
+
+    async def overtaken(*args: object) -> bool:
+        told.append(await two.claims.seek(Ask("c", 1, "algemeen")))
+        return await give_back(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "claim", slow)
+    monkeypatch.setattr(store, "give_back", overtaken)
+    await given_up(one.hold("c"), begun)
+    over.set()
+    async with asyncio.timeout(PATIENCE):
+        while not told or one.claims._working is None or not one.claims._working.done():
+            await asyncio.sleep(0.01)
+    assert [agent.id for agent, _ in told[0].again] == [AN.id]
+    assert await seats(one.context.db) == {"c": 1}
+    assert not (await one.hold("d")).hold
+
+
+async def test_a_bad_moment_fails_only_those_who_asked_then(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    await there(one.context.db, AN)
+    holders = store.holders
+
+    async def away(*_: object) -> object:
+        monkeypatch.setattr(store, "holders", holders)
+        raise ConnectionError
+
+    monkeypatch.setattr(store, "holders", away)
+    with pytest.raises(ConnectionError):
+        await one.hold("a")
+    assert (await one.hold("b")).hold is not None
+
+
+async def timed(replica: Replica, chat: str) -> tuple[Held, float]:
+    began = time.monotonic()
+    return await replica.hold(chat), time.monotonic() - began
+
+
+def slowest(answers: Sequence[tuple[Held, float]]) -> float:
+    return max(took for _, took in answers)
+
+
+async def test_two_hundred_presses_at_once_are_all_answered(one: Replica) -> None:
+    """With sixty places: those are given, twenty may wait, the others are told that all are busy."""
+    await there(one.context.db, *(account(f"agent{n}", capacity=3) for n in range(20)))
+    answers = await asyncio.gather(*(timed(one, chat) for chat in chats(200)))
+    print(f"\n200 presses: slowest {slowest(answers):.3f} s")
+    assert sum(a.hold is not None for a, _ in answers) == 60
+    assert sum(a.may_wait for a, _ in answers) == LONGEST
+    assert set((await seats(one.context.db)).values()) == {1}
+
+
+async def test_a_thousand_presses_at_three_replicas_keep_to_the_capacity(
+    db: Database, settings: PresenceSettings, request: pytest.FixtureRequest
+) -> None:
+    """Each chat is asked for twice, at two replicas. Looked at all the time, not only after."""
+    staff = [account(f"agent{n}", capacity=4) for n in range(25)]
+    await there(db, *staff)
+    databases = [open_database(settings, "presence") for _ in range(3)]
+    for database in databases:
+        request.addfinalizer(database.client.close)
+    replicas = [Replica(database) for database in databases]
+    asked = chats(500)
+    done, most = asyncio.Event(), Counter[str]()
+
+    async def watch() -> None:
+        while not done.is_set():
+            most.update([max((await seats(db)).values(), default=0)])
+            await asyncio.sleep(0.1)
+
+    watching = asyncio.create_task(watch())
+    answers = await asyncio.gather(*(replicas[(n + k) % 3].hold(c) for n, c in enumerate(asked) for k in (0, 1)))
+    done.set()
+    await watching
+    assert most
+    by_chat: dict[str, set[str]] = {}
+    for chat, answer in zip((c for c in asked for _ in (0, 1)), answers, strict=True):
+        if answer.hold:
+            by_chat.setdefault(chat, set()).add(answer.hold.agent_id)
+    held = await seats(db)
+    assert set(held.values()) == {1}
+    let_in = (await queue_store.read(db, ALWAYS, ["algemeen"], utcnow()))["algemeen"].raced
+    assert len(let_in) <= LONGEST
+    assert 100 - len(let_in) <= sum(held.values()) <= 100  # a place that was given back is for those who wait now
+    for chat, agents in by_chat.items():  # both asked at the same moment: see above for the answer being the same
+        assert {h.id for h in await store.holders(db, chat)} <= agents
+
+
+def test_the_limits_leave_time_for_the_answer() -> None:
+    """A press that must give its place back again and again is answered before the gateway gives up."""
+    worst = allocator.TRIES * allocator.APART[1]
+    assert worst < HOLD_LIMIT

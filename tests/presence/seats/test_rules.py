@@ -1,0 +1,118 @@
+"""services/presence/seats/rules.py: seats, the choice of an agent, the colour."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.events.types import AgentState, ButtonColour, ButtonReason, ChatStatus, ReleaseReason
+from services.presence.seats.rules import Agent, Crew, Seat, Wish, count, due, is_over, light, next_revision, weigh
+
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+SEAT = Seat("c", 2, NOW)
+AN = Agent("an", "an", "An", ("d",), 1, False, ("nl",), True, AgentState.AVAILABLE, 0, (SEAT,), 1, "")
+LEAVING = replace(SEAT, leaving=ReleaseReason.AGENT_GONE)
+statuses = st.sampled_from(ChatStatus)
+turns = st.integers(1, 4)
+agents = st.sampled_from([None, "an", "bert"])
+
+
+def test_a_turn_that_is_held_is_claimed_again_by_the_same() -> None:
+    assert weigh("c", 2, [AN]) == Wish(again=((AN, SEAT),))
+
+
+def test_a_seat_that_is_leaving_holds_nothing() -> None:
+    assert weigh("c", 2, [replace(AN, seats=(LEAVING,))]) == Wish(open=True)
+
+
+def test_a_turn_that_was_overtaken_gets_nobody() -> None:
+    assert weigh("c", 1, [AN]) == Wish()
+
+
+def test_a_new_turn_seeks_an_agent() -> None:
+    assert weigh("c", 3, [AN]) == Wish(open=True)
+    assert weigh("other", 2, [AN]) == Wish(open=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "turn", "agent", "over"),
+    [
+        (ChatStatus.CLOSED, 2, None, True),
+        (ChatStatus.CLOSED, 1, None, True),
+        (ChatStatus.WAITING, 2, None, False),
+        (ChatStatus.WAITING, 3, None, True),
+        (ChatStatus.WAITING, 1, None, False),
+        (ChatStatus.ASSIGNED, 2, "an", False),
+        (ChatStatus.ASSIGNED, 2, "bert", True),
+        (ChatStatus.ASSIGNED, 1, "bert", False),
+        (ChatStatus.ASSIGNED, 3, "an", True),
+    ],
+)
+def test_a_seat_is_over(status: ChatStatus, turn: int, agent: str | None, over: bool) -> None:
+    assert is_over(SEAT, "an", status, turn, agent) is over
+
+
+@given(statuses, turns, agents, statuses, turns, agents)
+def test_what_an_older_state_ends_every_later_one_ends_too(
+    s1: ChatStatus, t1: int, a1: str | None, s2: ChatStatus, t2: int, a2: str | None
+) -> None:
+    """So the order of the events does not matter: a seat that is over once is over for good."""
+    later = s2 is ChatStatus.CLOSED or (s1 is not ChatStatus.CLOSED and t2 > t1)
+    if later and is_over(SEAT, "an", s1, t1, a1):
+        assert is_over(SEAT, "an", s2, t2, a2)
+
+
+def test_a_seat_of_a_press_is_reserved_until_it_is_confirmed() -> None:
+    assert replace(SEAT, held=True).reserved
+    assert not replace(SEAT, held=True, confirmed=True).reserved
+    assert not SEAT.reserved
+
+
+def test_seats_are_due_at_their_age() -> None:
+    seats = [replace(SEAT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
+    assert due(seats, NOW, 2.0) == seats[1:]
+
+
+def test_the_crew_of_a_department() -> None:
+    there = [
+        (AgentState.AVAILABLE, ["d", "e"], 1, 3),
+        (AgentState.AVAILABLE, ["d"], -1, 1),  # his capacity was made smaller
+        (AgentState.PAUSED, ["d"], 1, 2),
+        (AgentState.AVAILABLE, ["e"], 5, 5),
+    ]
+    assert count(there, "d") == Crew(online=3, available=2, free=1, places=4)
+    assert count(there, "f") == Crew()
+
+
+@pytest.mark.parametrize(
+    ("opened", "crew", "waiting", "reason"),
+    [
+        (True, Crew(1, 1, 1), 0, ButtonReason.AVAILABLE),
+        (True, Crew(2, 2, 2), 1, ButtonReason.AVAILABLE),
+        (True, Crew(1, 1, 1), 1, ButtonReason.BUSY),
+        (True, Crew(1, 1, 0), 0, ButtonReason.BUSY),
+        (True, Crew(1, 0, 0), 0, ButtonReason.NO_AGENTS),
+        (True, Crew(), 3, ButtonReason.NO_AGENTS),
+        (False, Crew(1, 1, 1), 0, ButtonReason.CLOSED),
+        (False, Crew(), 0, ButtonReason.CLOSED),
+    ],
+)
+def test_light(opened: bool, crew: Crew, waiting: int, reason: ButtonReason) -> None:
+    shown = light(opened, None if opened else NOW, crew, waiting)
+    assert shown.reason is reason
+    assert (shown.colour is ButtonColour.GREEN) == (reason is ButtonReason.AVAILABLE)
+    assert shown.opens_at == (None if opened else NOW)
+
+
+@given(st.booleans(), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
+def test_green_is_a_promise(opened: bool, available: int, free: int, waiting: int) -> None:
+    free = free if available else 0
+    green = light(opened, None, Crew(available, available, free), waiting).colour is ButtonColour.GREEN
+    assert green == (opened and free > waiting)
+
+
+def test_revisions_grow_whatever_the_clock_does() -> None:
+    assert next_revision(0, NOW) == int(NOW.timestamp() * 1000)
+    assert next_revision(10**15, NOW) == 10**15 + 1

@@ -1,0 +1,135 @@
+"""citizen_presence.py: whose citizen is there, by a clock of the test's own and over the real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.common.events.event import Event
+from services.common.events.presence import GatewayConnections
+from services.routing.chats.citizen_presence import ECHO_INTERVAL, GATEWAY_LATE, Citizens
+from tests.routing.scene import Scene, listed, opening, publishing, until
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Listener:
+    """A listener whose time and broadcasts a test makes; nothing is connected."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.citizens = Citizens("", None, 300, clock=self.clock)  # type: ignore[arg-type]
+        self.counter = 0
+        self.citizens._liveness.echo(self.clock.now)
+
+    def lists(self, *chats: str, incarnation: str = "g1", leaving: bool = False) -> None:
+        self.counter += 1
+        self.citizens.note(listed(self.counter, *chats, incarnation=incarnation, leaving=leaving))
+
+    def after(self, seconds: float, *chats: str, silent: bool = False, deaf: bool = False) -> None:
+        """Time passes in steps of two seconds, with an echo and (unless silent) a list at each."""
+        for _ in range(int(seconds / ECHO_INTERVAL)):
+            self.clock.now += ECHO_INTERVAL
+            if not deaf:
+                self.citizens._liveness.echo(self.clock.now)
+            if not silent and not deaf:
+                self.lists(*chats)
+
+
+def test_a_listed_chat_is_never_gone() -> None:
+    listener = Listener()
+    listener.citizens.gone(["c"])
+    listener.after(1_000, "c")
+    assert listener.citizens.present() == {"c"}
+    assert listener.citizens.gone(["c"]) == []
+
+
+def test_a_chat_is_gone_when_no_list_had_it_for_the_whole_grace() -> None:
+    listener = Listener()
+    listener.after(10, "c", "d")
+    listener.citizens.gone(["c", "d"])
+    listener.after(298, "d")
+    assert listener.citizens.gone(["c", "d"]) == []
+    listener.after(4, "d")
+    assert listener.citizens.gone(["c", "d"]) == ["c"]
+
+
+def test_a_chat_that_is_met_late_has_a_full_grace_from_there() -> None:
+    listener = Listener()
+    listener.after(2_000)
+    assert listener.citizens.gone(["new"]) == []
+    listener.after(296)
+    assert listener.citizens.gone(["new"]) == []
+    listener.after(6)
+    assert listener.citizens.gone(["new"]) == ["new"]
+
+
+def test_silence_while_deaf_does_not_count() -> None:
+    listener = Listener()
+    listener.after(10, "c")
+    listener.citizens.gone(["c"])
+    listener.after(3_000, deaf=True)
+    assert not listener.citizens.hears
+    assert listener.citizens.gone(["c"]) == []
+    listener.after(100)
+    assert listener.citizens.hears
+    assert listener.citizens.gone(["c"]) == []
+    listener.after(210)
+    assert listener.citizens.gone(["c"]) == ["c"]
+
+
+def test_lists_six_seconds_apart_are_enough() -> None:
+    listener = Listener()
+    for _ in range(5):
+        listener.lists("c")
+        listener.after(6, silent=True)
+        assert listener.citizens.present() == {"c"}
+    listener.after(GATEWAY_LATE, silent=True)
+    assert listener.citizens.present() == set()
+
+
+def test_a_list_of_agents_alone_says_nothing_about_chats() -> None:
+    listener = Listener()
+    listener.lists("c")
+    listener.citizens.note(GatewayConnections(incarnation="g1", counter=99, agents=[], chats=None))
+    assert listener.citizens.present() == {"c"}
+
+
+def test_a_gateway_that_leaves_has_no_chats_any_more() -> None:
+    listener = Listener()
+    listener.lists("c")
+    listener.citizens.note(GatewayConnections(incarnation="g1", counter=99, agents=[], leaving=True))
+    assert listener.citizens.present() == set()
+
+
+@pytest.fixture
+async def listening_scene(scene: Scene) -> AsyncIterator[Scene]:
+    tasks = [asyncio.create_task(scene.citizens.run()), asyncio.create_task(scene.citizens.echo())]
+    yield scene
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_over_the_broker_it_hears_itself_and_the_gateways(listening_scene: Scene, vhost_url: str) -> None:
+    citizens = listening_scene.citizens
+    await until(lambda: citizens.hears, "its own echo")
+    async with publishing(vhost_url) as gateway:
+        event: Event = listed(1, "c1", "c2")
+        await gateway.publish(event)
+        await until(lambda: citizens.present() == {"c1", "c2"}, "the list")
+
+
+async def test_it_knows_how_many_events_wait(listening_scene: Scene) -> None:
+    citizens = listening_scene.citizens
+    assert await citizens.backlog() in (-1, 0)
+    await until(lambda: citizens.hears, "its own echo")
+    for _ in range(3):
+        await listening_scene.publisher.publish(opening())
+    assert await citizens.backlog() == 3

@@ -1,0 +1,355 @@
+"""services/routing/chats/rules.py and chat.py: the table of transitions, when a chat is due, who asks."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.common.config.departments import Line
+from services.common.events.chats import ChatOpened
+from services.common.events.types import Cause, ChatStatus, Choice, ChoiceRule, CloseReason, Detail, Form, Hold
+from services.routing.chats import rules
+from services.routing.chats.chat import Chat, Limits, state_of, view_of
+
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=5)
+LIMITS = Limits()
+OPENING = ChatOpened(
+    chat_id="c",
+    department="algemeen",
+    locale="fr",
+    name="An",
+    question="Waar?",
+    form=Form(id="f-1"),
+    opened_at=NOW - timedelta(seconds=1),
+)
+CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=2, speaks=True, chats=0, idle_for=3)
+HELD = OPENING.model_copy(update={"held": Hold(agent_id="an", agent_name="An", choice=CHOICE)})
+
+
+def waiting() -> Chat:
+    return rules.opened(Chat("c"), OPENING, NOW)
+
+
+def assigned() -> Chat:
+    return rules.claimed(waiting(), 1, "an", "An", NOW)
+
+
+def talking() -> Chat:
+    return rules.accepted(assigned(), "an", NOW)
+
+
+def closed() -> Chat:
+    return rules.closed(waiting(), CloseReason.CITIZEN, NOW)
+
+
+def test_a_new_chat_waits_in_turn_one() -> None:
+    chat = waiting()
+    assert (chat.state, chat.turn, chat.v, chat.cause) == (ChatStatus.WAITING, 1, 1, Cause.OPENED)
+    assert (chat.department, chat.locale, chat.name, chat.question) == ("algemeen", "fr", "An", "Waar?")
+    assert not chat.head
+
+
+@pytest.mark.parametrize("chat", [waiting(), assigned(), closed()])
+def test_an_opening_that_is_heard_again_changes_nothing(chat: Chat) -> None:
+    assert rules.opened(chat, OPENING, LATER) is chat
+
+
+def test_a_close_before_the_opening_stays_and_is_told_only_when_the_opening_is_heard() -> None:
+    tombstone = rules.closed(Chat("c"), CloseReason.CITIZEN, NOW)
+    assert tombstone.closed
+    assert state_of(tombstone) is None
+    assert view_of(tombstone) is None
+    chat = rules.opened(tombstone, OPENING, LATER)
+    assert chat.closed
+    assert chat.name is None
+    told = state_of(chat)
+    assert told is not None
+    assert (told.state, told.reason, told.department, told.v) == ("closed", "citizen", "algemeen", 2)
+
+
+def test_a_hello_before_the_opening_is_remembered() -> None:
+    assert rules.opened(rules.arrived(Chat("c")), OPENING, NOW).greeted
+
+
+def test_the_first_claim_of_the_turn_gets_the_chat() -> None:
+    chat = assigned()
+    assert (chat.state, chat.agent_id, chat.agent_name, chat.v) == (ChatStatus.ASSIGNED, "an", "An", 2)
+    assert rules.claimed(chat, 1, "bert", "Bert", LATER) is chat
+
+
+@pytest.mark.parametrize("turn", [0, 2])
+def test_a_claim_of_another_turn_changes_nothing(turn: int) -> None:
+    chat = waiting()
+    assert rules.claimed(chat, turn, "an", "An", NOW) is chat
+
+
+def test_a_claim_after_the_close_changes_nothing() -> None:
+    chat = closed()
+    assert rules.claimed(chat, 1, "an", "An", LATER) is chat
+
+
+def test_a_claim_of_an_unknown_chat_is_answered_closed_so_that_the_seat_comes_free() -> None:
+    chat = rules.claimed(Chat("c"), 3, "an", "An", NOW)
+    told = state_of(chat)
+    assert told is not None
+    assert (told.state, told.turn) == (ChatStatus.CLOSED, 3)
+
+
+def test_a_claim_of_turn_one_waits_for_an_opening_that_is_late() -> None:
+    stub = rules.claimed(Chat("c"), 1, "an", "An", NOW)
+    assert (stub.state, state_of(stub)) == (None, None)
+    assert rules.claimed(stub, 1, "an", "An", LATER) is stub
+    due = NOW + LIMITS.unopened
+    assert rules.due_at(stub, LIMITS) == due
+    assert rules.overdue(stub, False, due - timedelta(milliseconds=1), LIMITS) is stub
+    assert rules.opened(stub, HELD, LATER).agent_id == "an", "late, and nothing is lost"
+    never = rules.overdue(stub, False, due, LIMITS)
+    told = state_of(never)
+    assert told is not None
+    assert (told.state, told.turn, never.untold_since) == (ChatStatus.CLOSED, 1, due)
+
+
+def test_a_chat_with_a_place_that_was_held_is_assigned_at_once() -> None:
+    chat = rules.opened(Chat("c"), HELD, NOW)
+    assert (chat.state, chat.turn, chat.v, chat.cause) == (ChatStatus.ASSIGNED, 1, 2, Cause.ASSIGNED)
+    assert (chat.agent_id, chat.agent_name, chat.name, chat.head) == ("an", "An", "An", False)
+    (got,) = chat.assignments
+    assert (got.turn, got.agent_id, got.waited, got.choice) == (1, "an", 0, CHOICE)
+    assert rules.opened(chat, HELD, LATER) is chat
+    lost = rules.released(chat, 1, "an", LATER)
+    assert (lost.turn, lost.head, lost.cause) == (2, True, Cause.AGENT_LEFT)
+    assert rules.opened(lost, HELD, LATER) is lost, "the hold was for turn 1"
+
+
+def test_a_held_place_of_a_chat_that_is_closed_already_comes_free() -> None:
+    chat = rules.opened(rules.closed(Chat("c"), CloseReason.CITIZEN, NOW), HELD, LATER)
+    told = state_of(chat)
+    assert told is not None
+    assert (told.state, told.agent_id) == (ChatStatus.CLOSED, None)
+
+
+def test_an_opening_without_and_one_with_a_hold_are_one_chat() -> None:
+    chat = rules.opened(waiting(), HELD, LATER)
+    assert (chat.state, chat.agent_id, chat.v) == (ChatStatus.ASSIGNED, "an", 2)
+    assert rules.opened(rules.opened(Chat("c"), HELD, NOW), OPENING, LATER).agent_id == "an"
+
+
+def test_assignments_are_kept_and_only_the_latest() -> None:
+    chat = waiting()
+    for turn in range(1, 31):
+        at = NOW + timedelta(seconds=turn)
+        chat = rules.accepted(rules.claimed(chat, turn, f"a{turn}", "A", at, CHOICE), f"a{turn}", at)
+        chat = rules.released(chat, turn, f"a{turn}", NOW + timedelta(seconds=turn))
+    assert [a.turn for a in chat.assignments] == list(range(11, 31))
+    assert {a.waited for a in chat.assignments} == {1.0}
+
+
+def test_silence_ends_only_a_chat_with_an_agent_who_accepted_it() -> None:
+    assert rules.closed_by_silence(talking(), LATER).reason is CloseReason.INACTIVE
+    for chat in (waiting(), assigned(), closed(), Chat("c")):
+        assert rules.closed_by_silence(chat, LATER) is chat
+
+
+def test_the_patience_of_a_department_goes_before_the_general_one() -> None:
+    hasty = replace(LIMITS, queues={"algemeen": Line(patience=20)})
+    chat = rules.arrived(waiting())
+    assert rules.due_at(chat, hasty) == NOW + timedelta(seconds=20)
+    assert rules.overdue(chat, True, NOW + timedelta(seconds=20), hasty).reason is CloseReason.NO_AGENT
+    other = replace(LIMITS, queues={"premies": Line(patience=20)})
+    assert rules.due_at(chat, other) == NOW + LIMITS.waiting
+
+
+@pytest.mark.parametrize("chat", [waiting(), assigned()], ids=["waiting", "assigned"])
+def test_a_release_ends_the_turn_also_while_waiting(chat: Chat) -> None:
+    after = rules.released(chat, 1, "an", LATER)
+    assert (after.state, after.turn, after.v, after.head) == (ChatStatus.WAITING, 2, chat.v + 1, True)
+    assert (after.agent_id, after.former_agent_id) == (None, "an")
+    assert after.opened_at == chat.opened_at
+    assert rules.claimed(after, 1, "an", "An", LATER) is after
+
+
+def test_a_citizen_who_never_had_the_agent_is_not_told_that_he_left() -> None:
+    assert rules.released(waiting(), 1, "an", LATER).cause is Cause.OPENED
+    lost = rules.released(assigned(), 1, "an", LATER)
+    assert lost.cause is Cause.AGENT_LEFT
+    assert rules.released(lost, 2, "bert", LATER).cause is Cause.OPENED, "that he lost the first one was told"
+    late = rules.overdue(rules.arrived(assigned()), True, NOW + LIMITS.accept, LIMITS)
+    again = rules.released(late, 2, "bert", LATER)
+    assert (again.cause, again.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED), "still to be told"
+
+
+def test_a_release_by_another_agent_or_of_another_turn_changes_nothing() -> None:
+    chat = assigned()
+    assert rules.released(chat, 1, "bert", LATER) is chat
+    assert rules.released(chat, 2, "an", LATER) is chat
+    gone = closed()
+    assert rules.released(gone, 1, "an", LATER) is gone
+
+
+def test_a_release_while_waiting_does_not_lengthen_the_wait() -> None:
+    assert rules.released(waiting(), 1, "an", LATER).waiting_since == NOW
+    assert rules.released(assigned(), 1, "an", LATER).waiting_since == NOW, "nobody had accepted it"
+    assert rules.released(talking(), 1, "an", LATER).waiting_since == LATER
+
+
+def test_who_never_accepted_a_chat_has_not_left_it() -> None:
+    lost = rules.released(assigned(), 1, "an", LATER)
+    assert (lost.cause, lost.detail, lost.former_agent_name) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED, "An")
+    left = rules.released(talking(), 1, "an", LATER)
+    assert (left.cause, left.detail, left.former_agent_name) == (Cause.AGENT_LEFT, None, "An")
+
+
+def test_agents_who_do_not_accept_do_not_lengthen_the_wait() -> None:
+    chat = rules.arrived(waiting())
+    for turn in (1, 2):
+        chat = rules.claimed(chat, turn, "an", "An", NOW + timedelta(seconds=100 * turn))
+        chat = rules.told(rules.overdue(chat, True, NOW + timedelta(seconds=100 * turn + 30), LIMITS))
+    assert (chat.waits, chat.turn, chat.waiting_since) == (True, 3, NOW)
+    assert rules.overdue(chat, True, NOW + LIMITS.waiting, LIMITS).reason is CloseReason.NO_AGENT
+
+
+def test_a_department_may_accept_by_itself() -> None:
+    at_once = rules.claimed(waiting(), 1, "an", "An", NOW, automatic={"algemeen"})
+    told = state_of(at_once)
+    assert told is not None
+    assert (at_once.v, told.accepted, rules.due_at(rules.arrived(at_once), LIMITS)) == (2, True, None)
+    assert not rules.claimed(waiting(), 1, "an", "An", NOW, automatic={"premies"}).accepted
+    assert rules.opened(Chat("c"), HELD, NOW, {"algemeen"}).accepted
+
+
+def test_what_a_former_version_accepted_is_accepted_once_more_so_that_it_is_told() -> None:
+    silent = replace(assigned(), accepted=True)
+    for after in (rules.accepted(silent, "an", LATER), rules.accepted_silently(silent, LATER)):
+        assert (after.v, after.accepted_at) == (silent.v + 1, LATER)
+    assert rules.accepted_silently(silent, LATER).untold_since == LATER
+    for other in (assigned(), talking(), waiting(), closed()):
+        assert rules.accepted_silently(other, LATER) is other
+
+
+def test_when_a_former_turn_was_accepted_says_nothing_of_this_one() -> None:
+    """A former version gives the chat to another agent and leaves in the document what it does not know."""
+    left = replace(assigned(), accepted=False, accepted_at=NOW)
+    after = rules.accepted(left, "an", LATER)
+    assert (after.accepted, after.accepted_at, after.v) == (True, LATER, left.v + 1)
+
+
+def test_closed_is_for_ever_and_forgets_what_the_citizen_told() -> None:
+    chat = rules.closed(assigned(), CloseReason.CITIZEN, LATER)
+    assert (chat.state, chat.reason, chat.closed_at, chat.agent_id) == ("closed", "citizen", LATER, "an")
+    assert (chat.name, chat.question, chat.form) == (None, None, None)
+    assert rules.closed(chat, CloseReason.AGENT, LATER) is chat
+
+
+def test_only_the_agent_who_has_the_chat_closes_it() -> None:
+    chat = assigned()
+    assert rules.closed_by_agent(chat, "bert", LATER) is chat
+    assert rules.closed_by_agent(chat, None, LATER) is chat
+    assert rules.closed_by_agent(waiting(), None, LATER).waits
+    assert rules.closed_by_agent(chat, "an", LATER).reason == CloseReason.AGENT
+
+
+def test_only_its_agent_accepts_a_chat() -> None:
+    chat = assigned()
+    assert rules.accepted(chat, "bert", NOW) is chat
+    after = rules.accepted(chat, "an", NOW)
+    assert (after.accepted, after.v, after.turn, after.cause) == (True, chat.v + 1, 1, Cause.ASSIGNED)
+    assert [s.accepted for c in (waiting(), chat, after, closed()) if (s := state_of(c))] == [None, False, True, None]
+    assert rules.accepted(after, "an", LATER) is after
+    assert rules.accepted(chat, "an", LATER, turn=2) is chat, "what was accepted is another turn"
+    assert rules.accepted(chat, "an", LATER, turn=1).accepted
+
+
+def test_a_chat_that_nobody_said_hello_to_is_closed() -> None:
+    due = NOW + LIMITS.hello
+    assert rules.due_at(waiting(), LIMITS) == due
+    assert rules.overdue(waiting(), False, due - timedelta(milliseconds=1), LIMITS) == waiting()
+    for chat in (waiting(), assigned()):
+        after = rules.overdue(chat, False, due, LIMITS)
+        assert (after.state, after.reason, after.untold_since) == (ChatStatus.CLOSED, CloseReason.INACTIVE, due)
+
+
+def test_a_chat_that_a_gateway_lists_is_taken_as_greeted() -> None:
+    after = rules.overdue(waiting(), True, NOW + LIMITS.hello, LIMITS)
+    assert after.greeted
+    assert after.waits
+
+
+def test_a_chat_that_waited_too_long_is_closed() -> None:
+    chat = rules.arrived(waiting())
+    due = NOW + LIMITS.waiting
+    assert rules.due_at(chat, LIMITS) == due
+    assert rules.overdue(chat, True, due, LIMITS).reason == CloseReason.NO_AGENT
+    again = rules.released(chat, 1, "an", LATER)
+    assert rules.due_at(again, LIMITS) == due, "a release while waiting is the same wait"
+
+
+def test_a_chat_that_nobody_accepts_goes_back_and_the_agent_is_named() -> None:
+    chat = rules.arrived(assigned())
+    due = NOW + LIMITS.accept
+    assert rules.due_at(chat, LIMITS) == due
+    after = rules.overdue(chat, True, due, LIMITS)
+    assert (after.state, after.turn, after.head) == (ChatStatus.WAITING, 2, True)
+    assert (after.overdue_agent, after.overdue_turn, after.untold_since) == ("an", 1, due)
+    assert (after.cause, after.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED)
+    assert rules.due_at(after, LIMITS) == due + LIMITS.retell
+    told = rules.told(after)
+    assert (told.overdue_agent, told.untold_since) == (None, None)
+
+
+def test_an_accepted_chat_is_never_due() -> None:
+    assert rules.due_at(rules.accepted(rules.arrived(assigned()), "an", NOW), LIMITS) is None
+
+
+def test_a_citizen_who_is_away_ends_an_open_greeted_chat_alone() -> None:
+    assert rules.away(rules.arrived(assigned()), LATER).reason == CloseReason.INACTIVE
+    for chat in (waiting(), closed(), Chat("c")):
+        assert rules.away(chat, LATER) is chat
+
+
+def test_a_closed_chat_is_not_due_and_may_be_forgotten_later() -> None:
+    chat = rules.stamped(closed(), NOW, LIMITS)
+    assert (chat.due_at, chat.expire_at, chat.rev) == (None, NOW + LIMITS.kept, 1)
+    marked = rules.stamped(replace(closed(), untold_since=NOW), NOW, LIMITS)
+    assert marked.due_at == NOW + LIMITS.retell
+    assert rules.stamped(waiting(), NOW, LIMITS).expire_at is None
+
+
+def test_a_hello_without_an_opening_is_forgotten_unless_the_opening_comes() -> None:
+    stub = rules.stamped(rules.arrived(Chat("c")), NOW, LIMITS)
+    assert stub.expire_at == NOW + LIMITS.kept
+    assert rules.stamped(rules.opened(stub, OPENING, LATER), LATER, LIMITS).expire_at is None
+
+
+def line(*names: str, wanted: str = "", untold: str = "") -> list[Chat]:
+    return [
+        replace(
+            waiting(),
+            id=n,
+            wanted_agent="bert" if n in wanted.split() else None,
+            untold_since=NOW if n in untold.split() else None,
+        )
+        for n in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("free", "asking"), [(-1, ["a"]), (0, ["a"]), (1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])]
+)
+def test_the_first_of_the_line_ask(free: int, asking: list[str]) -> None:
+    assert [c.id for c in rules.who_asks(line("a", "b", "c"), free)] == asking
+
+
+def test_who_waits_for_a_colleague_stands_in_nobodys_way() -> None:
+    assert [c.id for c in rules.who_asks(line("a", "b", "c", wanted="a"), 1)] == ["a", "b"]
+
+
+def test_who_has_an_untold_change_does_not_ask_yet() -> None:
+    assert [c.id for c in rules.who_asks(line("a", "b", untold="a"), 1)] == ["b"]
+
+
+def test_a_view_shows_what_is_known() -> None:
+    view = view_of(waiting(), 3)
+    assert view is not None
+    assert (view.position, view.name, view.question, view.form) == (3, "An", "Waar?", Form(id="f-1"))
+    assert view_of(Chat("c")) is None

@@ -1,0 +1,88 @@
+"""overflow.py against the real broker and database: who goes over, and that nobody is worse off."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.common.config.departments import Line, Overflow
+from services.common.events.chats import ChatState, QueueChanged
+from services.common.events.places import PlaceWanted
+from services.common.events.types import Cause, Detail
+from services.routing.chats import transfer_rules
+from services.routing.chats.chat import Limits
+from services.routing.queues.overflow import room, sources
+from tests.routing.scene import Scene, free, replica
+
+LIMITS = Limits(queues={"algemeen": Line(overflow=Overflow(to="premies", after=30)), "premies": Line()})
+
+
+@pytest.fixture
+async def spilling(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> AsyncIterator[Scene]:
+    async with replica(vhost_url, mongodb_url, mongodb_prefix, LIMITS) as scene:
+        yield scene
+
+
+def test_only_what_the_own_line_leaves_is_room() -> None:
+    assert [room(*of) for of in ((0, 0), (2, 0), (2, 1), (2, 2), (1, 5), (-1, 0))] == [0, 2, 1, 0, 0, 0]
+    assert (sources(LIMITS, "premies"), sources(LIMITS, "algemeen")) == (["algemeen"], [])
+
+
+async def test_who_waits_too_long_goes_where_a_place_is_free_and_asks_there(spilling: Scene) -> None:
+    first, second = await spilling.press(), await spilling.press()
+    await spilling.handle(free("premies", 1, 1))
+    assert await spilling.store.order("algemeen") == [first, second], "not yet"
+    spilling.later(seconds=31)
+    await spilling.handle(free("premies", 1, 2))
+    assert await spilling.store.order("algemeen") == [second]
+    state = await spilling.ears.hear(ChatState, lambda s: s.turn == 2)
+    assert (state.chat_id, state.department, state.cause, state.detail) == (
+        first,
+        "premies",
+        Cause.TRANSFERRED,
+        Detail.OVERFLOW,
+    )
+    await spilling.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (first, 2, "premies"))
+    assert (await spilling.chat(first)).untold_since is None
+    await spilling.handle(free("premies", 1, 3))
+    assert await spilling.store.order("algemeen") == [second], "who went over has that place"
+    await spilling.queue.flush()
+    await spilling.hush()
+    assert {q.department for q in spilling.ears.of(QueueChanged)} == {"algemeen", "premies"}
+
+
+async def test_nobody_goes_where_somebody_waits_for_that_place(spilling: Scene) -> None:
+    chat = await spilling.press()
+    await spilling.press("premies")
+    spilling.later(seconds=31)
+    await spilling.handle(free("premies", 1, 1))
+    assert await spilling.store.order("algemeen") == [chat]
+
+
+async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(spilling: Scene) -> None:
+    spilling.citizens.backlog = no_backlog  # type: ignore[method-assign]
+    chat = await spilling.press()
+    spilling.later(seconds=31)
+    now = spilling.now()
+    await spilling.store.change(chat, lambda c: transfer_rules.overflowed(c, "premies", now, LIMITS))
+    spilling.later(seconds=3)
+    await spilling.sweeps.timers()
+    await spilling.ears.hear(ChatState, lambda s: s.detail is Detail.OVERFLOW)
+    assert (await spilling.chat(chat)).untold_since is None
+
+
+async def test_who_finds_no_agent_there_comes_back_to_his_old_place(spilling: Scene) -> None:
+    spilling.citizens.backlog = no_backlog  # type: ignore[method-assign]
+    first, second = await spilling.press(), await spilling.press()
+    spilling.later(seconds=31)
+    await spilling.handle(free("premies", 1, 1))
+    spilling.later(seconds=11)
+    await spilling.sweeps.timers()
+    assert await spilling.store.order("algemeen") == [first, second]
+    await spilling.ears.hear(ChatState, lambda s: s.turn == 3 and s.detail is Detail.UNANSWERED)
+    await asyncio.gather(*(spilling.handle(free("premies", 1, n)) for n in (2, 3)))
+    assert await spilling.store.order("algemeen") == [first], "once is enough: now it is the second one's turn"
+
+
+async def no_backlog() -> int:
+    return 0

@@ -1,0 +1,295 @@
+"""services/routing/timers.py: what time alone brings about, against the real broker and database."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+from prometheus_client import REGISTRY
+
+from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState, QueueChanged
+from services.common.events.places import PlaceWanted
+from services.common.events.types import Cause, CloseReason, Detail
+from services.routing.chats import rules, transfer_rules
+from services.routing.queues.queue import FIRST_AGAIN
+from services.routing.timers import BACKLOG, STOOD_STILL, Calm
+from tests.real import PATIENCE
+from tests.routing.scene import DEPARTMENTS, Scene, free, listed
+
+
+@pytest.fixture(autouse=True)
+def caught_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits to be handled."""
+    monkeypatch.setattr(scene.citizens, "backlog", answer(0))
+
+
+def answer(n: int):  # type: ignore[no-untyped-def]
+    async def backlog() -> int:
+        return n
+
+    return backlog
+
+
+def test_timers_wait_until_all_has_been_well_for_a_while() -> None:
+    calm = Calm(settle=10, now=100)
+    assert not calm.look(True, 101)
+    assert [calm.look(True, at) for at in (105, 109, 110, 111)] == [False, False, True, True]
+    assert not calm.look(False, 112)
+    assert [calm.look(True, at) for at in (117, 121, 122)] == [False, False, True]
+    calm.trouble(123)
+    assert not calm.look(True, 124)
+
+
+def test_a_process_that_stood_still_is_trouble() -> None:
+    calm = Calm(settle=10, now=0)
+    assert [calm.look(True, at) for at in (4, 8, 12)] == [False, False, True]
+    assert not calm.look(True, 12 + STOOD_STILL + 0.1)
+
+
+async def test_a_chat_without_a_hello_is_closed_and_told(scene: Scene) -> None:
+    chat_id = await scene.press(greeted=False)
+    await scene.sweeps.timers()
+    assert (await scene.chat(chat_id)).waits
+    scene.later(seconds=10.1)
+    await scene.sweeps.timers()
+    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    assert (state.chat_id, state.reason) == (chat_id, CloseReason.INACTIVE)
+    assert (await scene.chat(chat_id)).untold_since is None
+
+
+async def test_a_chat_that_a_gateway_lists_needs_no_hello(scene: Scene) -> None:
+    chat_id = await scene.press(greeted=False)
+    scene.later(seconds=10.1)
+    scene.citizens.note(listed(1, chat_id))
+    await scene.sweeps.timers()
+    chat = await scene.chat(chat_id)
+    assert chat.waits
+    assert chat.greeted
+
+
+async def test_a_chat_that_waits_too_long_is_closed(scene: Scene) -> None:
+    chat_id = await scene.press()
+    scene.later(seconds=599)
+    await scene.sweeps.timers()
+    assert (await scene.chat(chat_id)).waits
+    scene.later(seconds=2)
+    before = abandoned("algemeen", "no_agent")
+    await scene.sweeps.timers()
+    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    assert state.reason == CloseReason.NO_AGENT
+    assert abandoned("algemeen", "no_agent") - before == 1
+
+
+async def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named_first(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    scene.later(seconds=31)
+    await scene.sweeps.timers()
+    await scene.hush()
+    late, state = [f for f in scene.ears.events if not isinstance(f, PlaceWanted)][-2:]
+    assert isinstance(late, AcceptOverdue)
+    assert (late.chat_id, late.turn, late.agent_id) == (chat_id, 1, "an")
+    assert isinstance(state, ChatState)
+    assert (state.state, state.turn, state.cause, state.former_agent_id) == ("waiting", 2, Cause.AGENT_LEFT, "an")
+    chat = await scene.chat(chat_id)
+    assert chat.head
+    assert (chat.untold_since, chat.overdue_agent) == (None, None)
+
+
+async def test_an_accepted_chat_stays(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
+    scene.later(hours=5)
+    await scene.sweeps.timers()
+    assert (await scene.chat(chat_id)).assigned
+
+
+async def test_what_a_former_version_accepted_without_telling_it_is_told(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.store.change(chat_id, lambda c: replace(c, accepted=True))  # as version 1.1 does it
+    await scene.sweeps.accepted()
+    state = await scene.ears.hear(ChatState, lambda s: s.accepted is True)
+    assert (state.v, state.turn, state.agent_id) == (3, 1, "an")
+    assert (await scene.chat(chat_id)).untold_since is None
+
+
+async def test_a_change_that_was_not_told_is_told_again_after_two_seconds(scene: Scene) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    scene.later(seconds=31)
+    now = scene.now()
+    await scene.store.change(chat_id, lambda c: rules.overdue(c, True, now, scene.limits))  # and then it died
+    await scene.sweeps.timers()
+    await scene.hush()
+    assert scene.ears.of(AcceptOverdue) == []
+    assert [s.v for s in scene.ears.of(ChatState)] == [1, 2]
+    scene.later(seconds=2.1)
+    await scene.sweeps.timers()
+    await scene.ears.hear(AcceptOverdue, lambda f: f.agent_id == "an")
+    await scene.ears.hear(ChatState, lambda s: s.v == 3)
+    chat = await scene.chat(chat_id)
+    assert (chat.untold_since, chat.overdue_agent) == (None, None)
+
+
+async def test_a_closed_chat_that_was_not_told_is_told_even_when_timers_may_not_judge(scene: Scene) -> None:
+    chat_id = await scene.press(greeted=False)
+    scene.later(seconds=11)
+    now = scene.now()
+    await scene.store.change(chat_id, lambda c: rules.overdue(c, False, now, scene.limits))
+    scene.later(seconds=3)
+    scene.well = False
+    await scene.sweeps.timers()
+    await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    scene.later(days=1)
+    assert await scene.store.due(scene.now(), 10) == []
+
+
+@pytest.mark.parametrize("trouble", ["not well", "backlog", "broker cannot be asked"])
+async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    scene.later(seconds=700)
+    scene.well = trouble != "not well"
+    waits = {"backlog": BACKLOG + 1, "broker cannot be asked": -1}.get(trouble, 0)
+    monkeypatch.setattr(scene.citizens, "backlog", answer(waits))
+    await replace(scene.sweeps, calm=Calm(10, time.monotonic() - 60)).timers()
+    assert (await scene.chat(chat_id)).assigned
+
+
+async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> None:
+    liveness = scene.citizens._liveness
+    liveness.echo(scene.citizens._clock())
+    away, here = await scene.press(), await scene.press()
+    await scene.assign(away, "an")
+    await scene.sweeps.away()
+    for counter in range(155):
+        scene.later(seconds=2)
+        liveness.echo(scene.citizens._clock())
+        scene.citizens.note(listed(counter, here))
+    await scene.sweeps.away()
+    state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    assert (state.chat_id, state.reason, state.agent_id) == (away, CloseReason.INACTIVE, "an")
+    assert (await scene.chat(here)).waits
+
+
+def mended(reason: str) -> float:
+    return REGISTRY.get_sample_value("eloket_routing_repairs_total", {"reason": reason}) or 0.0
+
+
+def abandoned(department: str, reason: str) -> float:
+    labels = {"department": department, "reason": reason}
+    return REGISTRY.get_sample_value("eloket_routing_abandoned_total", labels) or 0.0
+
+
+async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_his_line(scene: Scene) -> None:
+    chat_id, before = await scene.press(), mended("unanswered")
+    await scene.assign(chat_id, "an")
+    await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
+    await scene.store.change(
+        chat_id,
+        lambda c: rules.told(transfer_rules.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)),
+    )
+    await scene.queue.ask("premies")
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))
+    scene.later(seconds=61)
+    await scene.sweeps.timers()
+    state = await scene.ears.hear(ChatState, lambda s: s.turn == 3)
+    assert (state.department, state.cause, state.detail) == ("algemeen", Cause.TRANSFERRED, Detail.UNANSWERED)
+    assert mended("unanswered") == before + 1
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
+    scene.later(seconds=6)
+    scene.queue._asked.clear()
+    await scene.sweeps.timers()
+    await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
+
+
+async def test_a_chat_whose_opening_never_comes_is_told_closed_after_a_while(scene: Scene) -> None:
+    chat_id, before = "11111111-2222-4333-8444-666666666666", mended("unknown_chat")
+    await scene.assign(chat_id)
+    await scene.sweeps.timers()
+    assert (await scene.chat(chat_id)).state is None, "its place was held before its opening, which may be late"
+    scene.later(seconds=5.1)
+    await scene.sweeps.timers()
+    state = await scene.ears.hear(ChatState, lambda s: s.chat_id == chat_id)
+    assert (state.state, state.turn) == ("closed", 1)
+    assert mended("unknown_chat") == before + 1
+
+
+async def test_asking_again_beside_free_places_is_counted_as_a_repair(scene: Scene) -> None:
+    await scene.handle(free("algemeen", 1, 1))
+    chat_id, before = await scene.press(), mended("asked_again")
+    asked = scene.queue._asked["algemeen"]
+    asked[chat_id, 1] = (asked[chat_id, 1][0] - FIRST_AGAIN, 1)
+    await scene.sweeps.ask()
+    assert mended("asked_again") == before + 1, "a place was free, and it did not get it: something was lost"
+    await scene.hush()
+    assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id, chat_id]
+
+
+async def test_who_waits_asks_again_and_queues_are_told_again(scene: Scene) -> None:
+    one, other = await scene.press("algemeen"), await scene.press("premies")
+    await scene.hush()
+    scene.ears.events.clear()
+    scene.queue._asked.clear()
+    await scene.sweeps.ask()
+    await scene.sweeps.queues()
+    await scene.hush()
+    assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {one, other}
+    assert {q.department: q.order for q in scene.ears.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
+
+
+async def test_two_replicas_whose_timers_meet_change_a_chat_once(pair: tuple[Scene, Scene]) -> None:
+    for scene in pair:
+        scene.citizens.backlog = answer(0)  # type: ignore[method-assign]
+    chats = [await pair[0].press(greeted=False) for _ in range(10)]
+    for scene in pair:
+        scene.later(seconds=11)
+    await asyncio.gather(*(s.sweeps.timers() for s in pair))
+    for chat_id in chats:
+        chat = await pair[0].chat(chat_id)
+        assert (chat.state, chat.v, chat.untold_since) == ("closed", 2, None)
+
+
+async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(scene: Scene) -> None:
+    runs: list[int] = []
+
+    async def sweep() -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise ValueError("unexpected")
+
+    calm = Calm(60, time.monotonic() - 100)
+    assert calm.settled(time.monotonic())
+    task = asyncio.create_task(replace(scene.sweeps, calm=calm).every(0.01, sweep))
+    async with asyncio.timeout(PATIENCE):
+        while len(runs) < 3:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not calm.settled(time.monotonic())
+
+
+async def test_open_chats_are_counted_for_the_metrics(scene: Scene) -> None:
+    await scene.press()
+    await scene.press("no-longer-there")
+    await scene.sweeps.count()
+    for department in ("algemeen", "other"):
+        labels = {"department": department, "state": "waiting"}
+        assert REGISTRY.get_sample_value("eloket_routing_chats", labels) == 1
+    nobody = {"department": "premies", "state": "assigned"}
+    assert REGISTRY.get_sample_value("eloket_routing_chats", nobody) == 0, "there from the start"
+
+
+async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -> None:
+    await scene.assign(await scene.press("premies"))
+    await scene.press()
+    scene.later(seconds=90)
+    await scene.press()
+    await scene.sweeps.count()
+    longest = {
+        d: REGISTRY.get_sample_value("eloket_routing_longest_wait_seconds", {"department": d}) for d in DEPARTMENTS
+    }
+    assert longest["premies"] == 0, "its only chat has its agent"
+    assert 90 <= (longest["algemeen"] or 0) < 100

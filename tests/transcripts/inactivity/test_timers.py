@@ -1,0 +1,273 @@
+"""Silences on the real broker and database: any number of replicas, one that dies in the middle, a whole service."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pytest
+from prometheus_client import REGISTRY
+
+from services.common.events.chats import CloseRequested
+from services.common.events.messages import CitizenSilent, CitizenStayed, MessagePosted
+from services.common.events.types import Cause, CloseReason, Party
+from services.common.messaging.connection import Publisher
+from services.common.mongo.client import Database
+from services.transcripts.app import create_app
+from services.transcripts.inactivity import timers
+from services.transcripts.inactivity.rules import limits_of
+from services.transcripts.inactivity.timers import Silences
+from services.transcripts.log import message_consumer
+from services.transcripts.log.recorder import Heard, Recorder
+from services.transcripts.log.store import Store
+from services.transcripts.settings import Settings
+from tests.real import PATIENCE
+from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_event, posted, seal_entry, state, until
+from tests.transcripts.test_api import opened
+
+LIMITS = limits_of(900)
+assert LIMITS is not None
+
+
+def counted() -> dict[str, float]:
+    name = "eloket_transcripts_silences_total"
+    steps = ("warned_1", "warned_2", "closed", "stayed")
+    return {s: n for s in steps if (n := REGISTRY.get_sample_value(name, {"step": s}) or 0.0)}
+
+
+def since_then(before: dict[str, float]) -> dict[str, float]:
+    return {step: n - before.get(step, 0.0) for step, n in counted().items() if n != before.get(step, 0.0)}
+
+
+def heard(ear: Ear, chat_id: str) -> list[int | CloseReason]:
+    """What was told of a chat's silence: warnings by their number, and by whom its end was asked for."""
+    told: list[int | CloseReason] = []
+    for event in ear.heard:
+        if isinstance(event, CitizenSilent) and event.chat_id == chat_id:
+            told.append(event.warning)
+        elif isinstance(event, CloseRequested) and event.chat_id == chat_id:
+            told.append(event.by)
+    return told
+
+
+@dataclass
+class Post:
+    """Replicas that look, and the time that they see."""
+
+    store: Store
+    replicas: list[Silences]
+    now: datetime = OPENED_AT
+    is_well: bool = True
+
+    async def look(self, after: float) -> None:
+        """All replicas look at once, so many seconds after the agent got the chat."""
+        self.now = OPENED_AT + timedelta(seconds=after)
+        await asyncio.gather(*(r.sweep() for r in self.replicas))
+
+    async def due(self, after: float) -> list[str]:
+        found = await self.store.due_silences(OPENED_AT + timedelta(seconds=after), 100)
+        return [c.chat_id for c in found]
+
+    async def begin(self) -> str:
+        """A chat that an agent has just got."""
+        chat_id = new_id()
+        assert LIMITS is not None
+        await self.store.open_chats([opened_event(chat_id)])
+        await self.store.note_states([(chat_id, 1, "an")], {chat_id: OPENED_AT + LIMITS.quiet})
+        await self.store.insert([entry(chat_id, 1, Party.SYSTEM, "Verbonden", event=Cause.ASSIGNED)])
+        return chat_id
+
+    async def add(self, chat_id: str, seq: int, after: float, party: Party, event: Cause | None = None) -> None:
+        at = OPENED_AT + timedelta(seconds=after)
+        await self.store.insert([entry(chat_id, seq, party, event=event, at=at)])
+
+
+@pytest.fixture
+async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterator[Post]:
+    """Two replicas, each with a publisher of its own."""
+    publishers = [Publisher(vhost_url, "transcripts") for _ in range(2)]
+    running = [asyncio.create_task(p.run()) for p in publishers]
+    for publisher in publishers:
+        await publisher.link.up.wait()
+    made = Post(store, [])
+    assert LIMITS is not None
+
+    async def well() -> bool:
+        return made.is_well
+
+    made.replicas = [Silences(Store(database), p, LIMITS, lambda: made.now, well) for p in publishers]
+    yield made
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(post: Post, ear: Ear):
+    before, chat = counted(), await post.begin()
+    await post.look(599)
+    await post.look(600.5)
+    await post.look(780.5)
+    await post.look(790)
+    await post.look(815)
+    await post.look(840)
+    await post.look(865)
+    await post.look(890)
+    assert CloseReason.INACTIVE not in heard(ear, chat)
+    await post.look(900)
+    await until(lambda: CloseReason.INACTIVE in heard(ear, chat), "the end")
+    told = heard(ear, chat)
+    assert sorted(set(map(str, told))) == ["1", "2", "inactive"]
+    assert told == [*(t for t in told if t == 1), *(t for t in told if t == 2), *(t for t in told if t not in (1, 2))]
+    assert since_then(before) == {"warned_1": 1, "warned_2": 1, "closed": 1}, "each once, whoever looked"
+    first, *_ = (f for f in ear.heard if isinstance(f, CitizenSilent))
+    assert (first.since, first.closes_at) == (OPENED_AT, OPENED_AT + timedelta(seconds=900))
+
+
+async def test_the_agents_silence_a_wait_and_an_end_are_left_alone(post: Post, ear: Ear):
+    answered, waiting, late, over, asked = [await post.begin() for _ in range(5)]
+    await post.add(answered, 2, 10, Party.CITIZEN)
+    await post.add(asked, 2, 10, Party.CITIZEN)
+    await post.add(asked, 3, 11, Party.SYSTEM, Cause.TRANSFERRED)
+    await post.add(asked, 4, 12, Party.SYSTEM, Cause.ASSIGNED)  # his question waits for this agent now
+    await post.add(waiting, 2, 10, Party.SYSTEM, Cause.AGENT_LEFT)
+    await post.add(late, 2, 10, Party.SYSTEM, Cause.TRANSFERRED)
+    await post.add(late, 3, 11, Party.AGENT)
+    await post.store.insert([seal_entry(over, 2)])
+    await post.look(100_000)
+    await post.store.close_chats([seal_entry(waiting, 3)])
+    assert sorted(await post.due(200_000)) == sorted([answered, late, asked]), (
+        "an end leaves the index, by whoever sees it"
+    )
+    spoke = await post.begin()
+    await post.add(spoke, 2, 600, Party.AGENT)
+    await post.look(1_199)
+    await post.look(1_201)
+    await until(lambda: heard(ear, spoke), "a warning that counts from what the agent said")
+    assert not any(heard(ear, c) for c in (answered, waiting, late, over, asked))
+
+
+async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear):
+    chat = await post.begin()
+    await post.look(600)
+    await post.look(780)
+    assert await post.store.stay(chat, OPENED_AT + timedelta(seconds=890))
+    await post.look(900)
+    await post.look(1_489)
+    assert await post.due(1_489) == []
+    await post.look(1_491)
+    anew = (1, OPENED_AT + timedelta(seconds=1_790))
+    await until(lambda: anew in ((f.warning, f.closes_at) for f in ear.heard if isinstance(f, CitizenSilent)), "anew")
+    assert CloseReason.INACTIVE not in heard(ear, chat)
+    assert not await post.store.stay(new_id(), OPENED_AT), "nobody there"
+
+
+async def test_one_that_dies_between_telling_and_marking_loses_nothing(post: Post, ear: Ear, monkeypatch):
+    chat = await post.begin()
+    victim, other = post.replicas
+    marking = asyncio.Event()
+
+    async def never(*_: object) -> bool:
+        marking.set()
+        await asyncio.Event().wait()
+        return False
+
+    for step, (after, told) in enumerate([(600.0, 1), (780.0, 2), (900.0, CloseReason.INACTIVE)]):
+        post.now = OPENED_AT + timedelta(seconds=after)
+        marking.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(victim.store, "look_again", never)
+            dying = asyncio.create_task(victim.sweep())
+            await marking.wait()
+            dying.cancel()
+            await asyncio.gather(dying, return_exceptions=True)
+        assert await post.due(after) == [chat], "still marked"
+        await other.sweep()
+        assert await post.due(after) == []
+        await until(lambda: heard(ear, chat).count(told) == 2, f"step {step} told twice")  # noqa: B023
+        if told == 2:
+            await look_on(post, 785, 899)
+            ear.heard.clear()
+
+
+async def look_on(post: Post, begin: int, end: int) -> None:
+    """Looks every five seconds, as while a warning holds."""
+    for after in range(begin, end, 5):
+        await post.look(after)
+
+
+async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: Post, ear: Ear):
+    """A new agent while a look is under way: the look's mark does not take the new time away."""
+    chat = await post.begin()
+    (seen,) = await post.store.due_silences(OPENED_AT + timedelta(seconds=700), 10)
+    anew = OPENED_AT + timedelta(seconds=1_300)
+    await post.store.note_states([(chat, 4, "bert")], {chat: anew})
+    assert not await post.store.look_again(seen, OPENED_AT + timedelta(seconds=605), None)
+    assert not await post.store.look_again(seen, None, None)
+    assert await post.due(1_299) == []
+    assert await post.due(1_301) == [chat]
+
+
+async def test_who_cannot_store_does_not_judge(post: Post, ear: Ear):
+    chat = await post.begin()
+    post.is_well = False
+    await post.look(5_000)
+    assert await post.due(5_000) == [chat]
+    post.is_well = True
+    await post.look(5_000)
+    await until(lambda: heard(ear, chat), "the first warning")
+    assert set(heard(ear, chat)) == {1}, "not closed unwarned"
+
+
+async def test_the_whole_service_warns_hears_who_stays_and_ends(
+    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], store: Store
+):
+    chat = new_id()
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=6))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(opened(app))
+        before = counted()
+        await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: heard(ear, chat), "a warning")
+        first = next(f for f in ear.heard if isinstance(f, CitizenSilent))
+        await ear.put(CitizenStayed(chat_id=chat))
+        await until(lambda: CloseReason.INACTIVE in heard(ear, chat), "the end")
+        warned = [f for f in ear.heard if isinstance(f, CitizenSilent)]
+        assert warned[-1].since > first.since, "the time was counted anew"
+        assert since_then(before)["stayed"] == 1
+        await ear.put(state(chat, 2, Cause.CLOSED, reason=CloseReason.INACTIVE))
+        await until(lambda: len(ear.stored(chat)) == 3, "the seal")
+        await until_left(store)
+
+
+async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
+    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(message_consumer, "PREFETCH", 1)
+    monkeypatch.setattr(timers, "LOOK_EVERY", 0.1)
+    chat, slow, real = new_id(), asyncio.Event(), Recorder.record
+
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        if any(isinstance(h.event, MessagePosted) for h in batch):
+            await slow.wait()
+        return await real(self, batch)
+
+    monkeypatch.setattr(Recorder, "record", record)
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=5))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(opened(app))
+        await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: len(ear.stored(chat)) == 2, "the agent")
+        await ear.put(posted(new_id()), posted(chat))  # his stands behind another one, for longer than the limit
+        await asyncio.sleep(6)  # time is the subject
+        assert CloseReason.INACTIVE not in heard(ear, chat)
+        slow.set()
+        await until(lambda: len(ear.stored(chat)) == 3, "his answer")
+        assert CloseReason.INACTIVE not in heard(ear, chat)
+
+
+async def until_left(store: Store) -> None:
+    """Returns when no chat is looked at any more."""
+    async with asyncio.timeout(PATIENCE):
+        while await store.due_silences(datetime.max.replace(tzinfo=OPENED_AT.tzinfo, microsecond=0), 1):
+            await asyncio.sleep(0.02)

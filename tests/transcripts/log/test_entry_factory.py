@@ -1,0 +1,91 @@
+"""`services/transcripts/log/entry_factory.py`: what each event wants written."""
+
+import dataclasses
+
+import pytest
+
+from services.common.events.event import Event
+from services.common.events.types import Cause, ChatStatus, CloseReason, Party
+from services.transcripts.access import Chat
+from services.transcripts.log.entry_factory import (
+    begins_silence,
+    happened,
+    has_attachment,
+    id_of_event,
+    is_acceptable,
+    never_opened,
+    opening,
+    said,
+)
+from tests.transcripts.conftest import OPENED_AT, opened_event, posted, state
+
+CHAT = "8d4a9a3e-2f35-4f0e-9d5c-0d1c2b3a4f50"
+KNOWN = Chat(CHAT, "algemeen", "fr", OPENED_AT, v=2, asked=True)
+
+
+def closed(**more: object) -> Event:
+    return state(CHAT, 3, Cause.CLOSED, state=ChatStatus.CLOSED, reason=CloseReason.AGENT, **more)
+
+
+def test_a_chat_opens_with_an_event_and_the_question_if_there_is_one() -> None:
+    first, question = opening(opened_event(CHAT))
+    assert (first.party, first.event, question.party, question.text) == (
+        Party.SYSTEM, Cause.OPENED, Party.CITIZEN, "Waar vind ik het formulier?",
+    )  # fmt: skip
+    assert [w.id for w in opening(opened_event(CHAT, question=None))] == [first.id], "told again it is the same entry"
+
+
+def test_what_is_said_keeps_its_id_its_sender_and_its_time() -> None:
+    event = posted(CHAT)
+    wanted = said(event)
+    assert (wanted.id, wanted.sender_id, wanted.text, wanted.posted_at) == (
+        event.id,
+        "citizen",
+        "Dag",
+        event.occurred_at,
+    )
+
+
+def test_a_state_is_told_in_the_language_of_the_chat_after_the_question() -> None:
+    wanted = happened(state(CHAT, 2, Cause.ASSIGNED, agent="an"), KNOWN)
+    assert (wanted.event, wanted.after, wanted.reason) == (Cause.ASSIGNED, 2, None)
+    assert wanted.text != happened(state(CHAT, 2, Cause.ASSIGNED, agent="an"), dutch()).text
+    assert happened(closed(), KNOWN).reason is CloseReason.AGENT
+
+
+def dutch() -> Chat:
+    return dataclasses.replace(KNOWN, locale="nl")
+
+
+def test_the_same_state_told_again_is_the_same_entry_and_the_next_turn_is_not() -> None:
+    one = state(CHAT, 2, Cause.ASSIGNED, turn=1, agent="an")
+    again = state(CHAT, 5, Cause.ASSIGNED, turn=1, agent="an")
+    assert id_of_event(one) == id_of_event(again) != id_of_event(state(CHAT, 6, Cause.ASSIGNED, turn=2, agent="an"))
+
+
+@pytest.mark.parametrize(("chat", "id_", "good"), [(CHAT, None, True), ("x", None, False), (CHAT, "X", False)])
+def test_only_canonical_ids_become_keys(chat: str, id_: str | None, good: bool) -> None:
+    assert is_acceptable(posted(chat, id_)) is good
+
+
+def test_a_message_is_a_text_or_a_file() -> None:
+    file = posted(CHAT, text=None, attachment_id="file")
+    assert is_acceptable(file)
+    assert has_attachment(file)
+    assert not has_attachment(posted(CHAT))
+    assert not is_acceptable(posted(CHAT, attachment_id="file"))
+    assert not is_acceptable(posted(CHAT, text=None))
+
+
+def test_the_end_of_a_chat_that_never_opened_is_written_nowhere() -> None:
+    assert never_opened(closed(department=""))
+    assert not never_opened(closed())
+
+
+def test_silence_counts_from_an_assignment_and_is_not_put_off_by_hearing_it_again() -> None:
+    assigned = state(CHAT, 2, Cause.ASSIGNED, agent="an")
+    watched = dataclasses.replace(KNOWN, watched=True)
+    assert begins_silence(assigned, KNOWN)
+    assert not begins_silence(assigned, watched)
+    assert begins_silence(state(CHAT, 3, Cause.ASSIGNED, agent="an"), watched)
+    assert not begins_silence(state(CHAT, 3, Cause.CLOSED), watched)

@@ -1,0 +1,354 @@
+"""Mirrors services/transcripts/log/message_consumer.py, on the real broker and database: how events are taken in."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import aio_pika
+from pymongo.errors import AutoReconnect
+
+from services.common.events.chats import CitizenArrived
+from services.common.events.codec import encode
+from services.common.events.event import Event
+from services.common.events.messages import MessagePosted, MessagesPosted, MessagesStored
+from services.common.events.types import Entry
+from services.common.messaging import consumer as messaging_consumer
+from services.common.messaging import topology
+from services.transcripts.log import message_consumer as module
+from services.transcripts.log.recorder import Heard, Recorder
+from tests.real import PATIENCE
+from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_event, posted, until
+
+
+async def test_poison_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
+    chat = new_id()
+    good = [posted(chat) for _ in range(5)]
+    poison = [
+        b"not json",
+        b'{"type":"unheard.of"}',
+        encode(CitizenArrived(chat_id=chat)),
+        encode(posted("not-an-id")),
+        encode(posted(chat, "x:y")),
+        encode(posted(chat)).replace(b'"citizen"', b'"onlooker"', 1),
+        encode(posted(chat, text="x" * 300_000)),
+        encode(posted(chat)).replace(b'"Dag"', b'"\\ud800"'),
+    ]
+    await ear.put(opened_event(chat, None))
+    for index, body in enumerate(poison):
+        await ear.raw(body)
+        if index < len(good):
+            await ear.put(good[index])
+    async with start():
+        await until(lambda: len(ear.stored(chat)) == 6, "the good ones")
+        assert sorted(await ear.letters(8)) == sorted(poison)
+        assert [e.id for e in ear.stored(chat)[1:]] == [g.id for g in good]
+        assert await ear.waiting() == 0
+
+
+async def test_an_unexpected_error_hurts_one_message_alone(start: Start, ear: Ear, monkeypatch):
+    chat = new_id()
+    cursed = posted(chat)
+    async with start() as bench:
+        real, tries = bench.recorder.record, list[int]()
+
+        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
+            if any(isinstance(h.event, MessagePosted) and h.event.id == cursed.id for h in batch):
+                tries.append(len(batch))
+                if len(tries) < 4:
+                    raise RuntimeError("it hurts")
+            return await real(batch)
+
+        monkeypatch.setattr(bench.recorder, "record", record)
+        await ear.put(opened_event(chat, None), *(posted(chat) for _ in range(6)), cursed, posted(chat))
+        await until(lambda: len(ear.stored(chat)) == 9, "all of them")
+        assert ear.stored(chat)[-1].id == cursed.id, "the others went before"
+        assert not bench.task.done()
+
+
+async def test_the_start_is_slow_and_then_batches_form_by_themselves(start: Start, ear: Ear, monkeypatch):
+    chats = [new_id() for _ in range(300)]
+    await ear.put(*(opened_event(c, None) for c in chats))
+    sizes: list[int] = []
+    real = Recorder.record
+
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        sizes.append(len(batch))
+        return await real(self, batch)
+
+    monkeypatch.setattr(Recorder, "record", record)
+    async with start():
+        await until(lambda: len(ear.stored()) == 300, "all chats")
+    assert sizes[:5] == [1] * 5
+    assert 20 < max(sizes) <= module.PREFETCH
+
+
+async def test_of_two_replicas_one_writes_and_the_other_takes_over(start: Start, ear: Ear, monkeypatch):
+    """Two that take turns in one chat would find each other's entries in the way."""
+    chat, took = new_id(), list[Recorder]()
+    real = Recorder.record
+
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        took.extend(self for _ in batch)
+        return await real(self, batch)
+
+    async def write(times: int) -> None:
+        """Post one message after the other; each is seen stored (by its own id) before the next."""
+        for _ in range(times):
+            event = posted(chat)
+            await ear.put(event)
+            await until(lambda event=event: event.id in told_of(ear, chat), "the next")  # type: ignore[misc]
+
+    monkeypatch.setattr(Recorder, "record", record)
+    async with contextlib.AsyncExitStack() as ends:
+        two = [await ends.enter_async_context(start()) for _ in range(2)]
+        await ear.put(opened_event(chat, None))
+        await write(12)  # both have begun, slowly
+        took.clear()
+        await write(20)
+        assert len(set(took)) == 1
+        (first,) = [bench for bench in two if bench.recorder is took[0]]
+        first.task.cancel()
+        await until(first.task.done, "the end of the first")
+        took.clear()
+        await write(5)
+        assert first.recorder not in took
+        assert {e.seq for e in ear.stored(chat)} == set(range(1, 39)), "all of them, some published twice"
+
+
+async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypatch):
+    chat = new_id()
+    async with start() as bench:
+        real, failures = bench.store.insert, 4
+
+        async def insert(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise AutoReconnect("away")
+            return await real(entries, in_order)
+
+        monkeypatch.setattr(bench.store, "insert", insert)
+        await ear.put(opened_event(chat), posted(chat))
+        await until(lambda: len(ear.stored(chat)) == 3, "all of it")
+        assert await ear.waiting("transcripts.dead-letters") == 0
+
+
+async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds(start: Start, ear: Ear, monkeypatch):
+    monkeypatch.setattr(messaging_consumer, "PROBE_INTERVAL", 0.05)
+    chat, probes, away = new_id(), list[float](), True
+    async with start() as bench:
+        real = bench.store.insert
+
+        async def insert(entries: Sequence[Entry], in_order: bool = False) -> set[int]:
+            if away:
+                raise AutoReconnect("away")
+            return await real(entries, in_order)
+
+        async def probe() -> None:
+            probes.append(0.0)
+            if away:
+                raise AutoReconnect("away")
+
+        async def impatient(work):  # type: ignore[no-untyped-def]
+            return await messaging_consumer.retry_with_backoff(work, 0.2)
+
+        monkeypatch.setattr(bench.store, "insert", insert)
+        monkeypatch.setattr(bench.consumer, "_probe", probe)
+        monkeypatch.setattr("services.transcripts.log.writer.retry_with_backoff", impatient)
+        await ear.put(opened_event(chat))
+        await until(lambda: len(probes) > 3, "probes")
+        assert not bench.consumer.running
+        assert await ear.waiting() == 1, "the message went back to the queue"
+        away = False
+        await until(lambda: len(ear.stored(chat)) == 2, "all of it")
+        assert bench.consumer.running
+
+
+async def test_three_replicas_share_the_work_without_a_hole(start: Start, ear: Ear):
+    chats = [new_id() for _ in range(5)]
+    async with start() as bench, start(), start():
+        await ear.put(*(opened_event(c, None) for c in chats))
+        for n in range(20):
+            await ear.put(*(posted(c, sender=s) for c in chats for s in ("citizen", f"agent{n % 2}")))
+        await until(lambda: len(ear.stored()) >= 205, "everything")
+        for chat in chats:
+            log = await bench.store.entries(chat)
+            assert [e.seq for e in log] == list(range(1, 42))
+            assert {e.id for e in ear.stored(chat)} == {e.id for e in log}
+
+
+async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
+    ear: Ear, start: Start, vhost_url: str, monkeypatch
+):
+    """Any of it may be what killed the process: with others in hand it would take them with it, again and again."""
+    chats, sizes = [new_id() for _ in range(60)], list[int]()
+    await ear.put(*(opened_event(c, None) for c in chats[:30]))
+    async with await aio_pika.connect(vhost_url) as dying, dying.channel() as channel:
+        queue, taken = await channel.get_queue("transcripts.messages"), list[object]()
+
+        async def take(message: object) -> None:
+            taken.append(message)
+
+        await queue.consume(take)
+        await until(lambda: len(taken) == 30, "thirty in hand")
+    await ear.put(*(opened_event(c, None) for c in chats[30:]))
+    async with asyncio.timeout(PATIENCE):
+        while await ear.waiting() < 60:
+            await asyncio.sleep(0.02)
+    real = Recorder.record
+
+    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+        sizes.append(len(batch))
+        return await real(self, batch)
+
+    monkeypatch.setattr(Recorder, "record", record)
+    async with start() as bench:
+        await until(lambda: len(ear.stored()) == 60, "all chats")
+        assert sizes[:35] == [1] * 35
+        assert {e.chat_id for e in ear.stored()[:30]} == set(chats[:30]), "what was in hand comes first"
+        assert bench.consumer._prefetch == module.PREFETCH
+
+
+def parcel(*events: MessagePosted) -> MessagesPosted:
+    return MessagesPosted(posted=list(events), traces=[f"00-{n:032x}-{1:016x}-01" for n in range(1, len(events) + 1)])
+
+
+def in_hand(bench: Bench) -> int:
+    """How many deliveries are not settled yet."""
+    settling = bench.consumer._settling
+    return len(settling._open) + len(settling._done) if settling else 0
+
+
+async def settled(bench: Bench, ear: Ear) -> None:
+    """Nothing is left in the queue, nor in this consumer's hands."""
+    await until(lambda: not in_hand(bench), "the last acknowledgement")
+    await bench.consumer.drain()
+    assert await ear.waiting() == 0
+
+
+def told_of(ear: Ear, chat: str) -> set[str]:
+    """The ids that were told of this chat, however often."""
+    return {e.id for e in ear.stored(chat)}
+
+
+async def test_what_comes_together_is_stored_and_told_as_if_each_had_come_alone(start: Start, ear: Ear):
+    chats = [new_id() for _ in range(20)]
+    events = [posted(chats[n % 20]) for n in range(60)]
+    async with start(together=True) as bench:
+        await ear.put(*(opened_event(c, None) for c in chats))
+        await until(lambda: len(ear.stored()) == 20, "the chats")
+        await ear.put(parcel(*events[:25]), posted(chats[0]), parcel(*events[25:]))
+        await until(lambda: len(ear.stored()) == 81, "all of them")
+        for n, chat in enumerate(chats):
+            entries = ear.stored(chat)
+            assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
+            assert await bench.store.entries(chat) == as_kept(entries)
+            ids = [e.id for e in entries[1:]]
+            assert [i for i in ids if i in {f.id for f in events}] == [f.id for f in events[n::20]]
+        together = [f for f in ear.heard if isinstance(f, MessagesStored)]
+        assert 1 < max(len(f.entries) for f in together) <= topology.MOST_TOGETHER
+        await settled(bench, ear)
+
+
+async def test_poison_among_several_goes_to_the_dead_letters_alone(start: Start, ear: Ear):
+    chat = new_id()
+    good, poison = [posted(chat) for _ in range(4)], posted(chat, text="x" * 300_000)
+    async with start(together=True) as bench:
+        await ear.put(opened_event(chat, None), parcel(*good[:2], poison, *good[2:]))
+        await until(lambda: len(ear.stored(chat)) == 5, "the good ones")
+        assert await ear.letters(1) == [encode(poison)]
+        assert [e.id for e in ear.stored(chat)[1:]] == [g.id for g in good]
+        await settled(bench, ear)
+
+
+async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start: Start, ear: Ear):
+    known, late = new_id(), new_id()
+    async with start(together=True) as bench:
+        await ear.put(opened_event(known, None))
+        await until(lambda: len(ear.stored(known)) == 1, "the chat")
+        await ear.put(*(posted(known) for _ in range(5)))  # beyond the slow start
+        await ear.put(parcel(posted(known), posted(late)), posted(known))
+        await until(lambda: len(ear.stored(known)) == 8, "what can be stored")
+        await until(lambda: in_hand(bench) == 1, "the others' acknowledgement")
+        await ear.put(opened_event(late, None))
+        await until(lambda: len(ear.stored(late)) == 2, "the late one")
+        await settled(bench, ear)
+
+
+async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_are_stored_once(
+    start: Start, ear: Ear, monkeypatch
+):
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    chat, other = new_id(), new_id()
+    cursed, tries = posted(chat), 0
+    async with start(together=True) as bench:
+        real = bench.recorder.record
+
+        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
+            nonlocal tries
+            if any(isinstance(h.event, MessagePosted) and h.event.id == cursed.id for h in batch):
+                tries += 1
+                if tries < 6:
+                    raise RuntimeError("it hurts")
+            return await real(batch)
+
+        monkeypatch.setattr(bench.recorder, "record", record)
+        await ear.put(opened_event(chat, None), opened_event(other, None), parcel(posted(other), cursed, posted(other)))
+        await until(lambda: len(told_of(ear, other)) == 3 and len(told_of(ear, chat)) == 2, "all of them")
+        await settled(bench, ear)
+        assert len(await bench.store.entries(other)) == 3
+
+
+async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowledged_before(
+    start: Start, ear: Ear, monkeypatch
+):
+    chat = new_id()
+    async with start(together=True) as bench:
+        await ear.put(opened_event(chat, None), *(posted(chat) for _ in range(5)))
+        await until(lambda: len(ear.stored(chat)) == 6, "the slow start")
+        await until(lambda: not in_hand(bench), "its acknowledgement")
+        publisher = bench.recorder._publisher
+        real, confirmed = publisher.publish_all, asyncio.Event()
+
+        async def publish_all(events: Sequence[tuple[Event, object]]) -> None:
+            await confirmed.wait()
+            await real(events)
+
+        monkeypatch.setattr(publisher, "publish_all", publish_all)
+        for expected in (7, 8, 8):  # the third waits until the first is told
+            await ear.put(posted(chat))
+            async with asyncio.timeout(PATIENCE):
+                while len(await bench.store.entries(chat)) < expected:
+                    await asyncio.sleep(0.01)
+        assert len(ear.stored(chat)) == 6
+        await until(lambda: in_hand(bench) == 3, "all three in hand")
+        confirmed.set()
+        await until(lambda: len(ear.stored(chat)) == 9, "all told")
+        assert [e.seq for e in ear.stored(chat)] == list(range(1, 10))
+        await settled(bench, ear)
+
+
+async def test_what_cannot_be_told_hurts_one_message_alone(start: Start, ear: Ear, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    chats = [new_id() for _ in range(6)]
+    events, tries = [posted(c) for c in chats], 0
+    async with start(together=True) as bench:
+        await ear.put(*(opened_event(c, None) for c in chats))
+        await until(lambda: len(ear.stored()) == 6, "the chats")
+        publisher = bench.recorder._publisher
+        real = publisher.publish_all
+
+        async def publish_all(several: Sequence[tuple[Event, object]]) -> None:
+            nonlocal tries
+            if events[2].id.encode() in b"".join(encode(event) for event, _ in several):
+                tries += 1
+                if tries < 4:
+                    raise RuntimeError("it hurts")
+            await real(several)
+
+        monkeypatch.setattr(publisher, "publish_all", publish_all)
+        await ear.put(*events)
+        await until(lambda: {e.id for e in ear.stored()} >= {f.id for f in events}, "all of them")
+        assert tries == 4
+        await settled(bench, ear)
+        assert [len(await bench.store.entries(c)) for c in chats] == [2] * 6
