@@ -1,8 +1,8 @@
-"""The time by which everything is judged: the database's, carried on by this process's own monotonic clock.
+"""Clock that all judgements of time use: the database's time, carried on by this process's monotonic clock.
 
-What one replica writes down another one judges, and the clocks of their machines differ and jump. So those that have a
-database read its clock (`mongo.client.follow_time`), and gateways hear it from presence in each repeated colour of
-a button. Between two readings only monotonic time counts: a jump of this machine's clock changes nothing.
+The clocks of machines differ and jump, and one replica judges times that another one wrote. So services with a database
+read its clock (`mongo.client.follow_time`); gateways take it from each repeated button event of presence. Between two
+readings only the monotonic clock counts, so a jump of the machine's clock changes nothing.
 """
 
 from __future__ import annotations

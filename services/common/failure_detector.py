@@ -1,8 +1,8 @@
-"""RULES of who is there: heard in the gateways' lists, by the listener's own clock, and only while it hears itself.
+"""RULES of the heartbeat failure detector: who is online, by the listener's own clock.
 
-Nothing is compared between the clocks of two machines; a restart of the listener gives everyone a full grace. Silence
-is time in which the listener heard its own echo (so its connection to the broker worked) and nobody named the one in
-question.
+A subject is silent while the listener hears its own echo (so its connection to the broker works) and no gateway names
+the subject. Clocks of two machines are never compared. After a restart of the listener everyone has a full grace
+period.
 """
 
 from __future__ import annotations

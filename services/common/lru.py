@@ -1,4 +1,4 @@
-"""A bounded memory of what was used last."""
+"""Least recently used cache of bounded size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway, put together: the only place that builds its parts."""
+"""Composition of the gateway: the only place that builds its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short pieces of work that run beside the sockets: kept until they end, and what fails in them is logged."""
+"""Background tasks beside the websockets: kept until they end; what fails in them is logged."""
 
 from __future__ import annotations
 

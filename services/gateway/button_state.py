@@ -1,4 +1,4 @@
-"""The button as this gateway knows it, failing safe to `unknown`, and the open pages that listen to it."""
+"""State of each department's button as this gateway knows it, `unknown` when it cannot know, and its listeners."""
 
 from __future__ import annotations
 

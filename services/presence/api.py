@@ -1,4 +1,4 @@
-"""What presence answers at once: sessions, agents, buttons. Paths and shapes stand in models.py."""
+"""Internal API of presence: sessions, agents, buttons, reservations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The presence service, put together: accounts, who is there, seats, office hours and the button."""
+"""Composition of the presence service: accounts, presence of agents, slots, opening hours and the button."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What presence does with the events that it hears: rule, store, publish. Idempotent; returning acknowledges."""
+"""Handlers of the events that presence consumes: rule, store, publish. Idempotent; returning acknowledges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How presence's database came to be as it is. Add a step at the end; never change one that was released."""
+"""Migrations of presence's database. Add a step at the end; never change one that was released."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""RULES of the office hours: whether a department is open at an instant, and when that changes next.
+"""RULES of opening hours: whether a department is open at an instant, and when that changes next.
 
-Hours are what the clock on the wall of the department's time zone shows. In the hour that daylight saving skips nobody
-can come; in the hour that it repeats the department is open both times. A closed day (a public holiday or a closing
-day) has no hours, by its local date; `always` is always, on closed days too.
+Hours are local time of the department's time zone. In the hour that daylight saving skips nobody can come; in the hour
+that it repeats the department is open both times. A closed day (a public holiday or a closing day) has no hours, by its
+local date; `always` is always, on closed days too.
 """
 
 from __future__ import annotations

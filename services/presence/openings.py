@@ -1,4 +1,4 @@
-"""The schedules of all departments, from the departments file, the settings and the calendar of public holidays."""
+"""Schedules of all departments, from the departments file, the settings and the calendar of public holidays."""
 
 from __future__ import annotations
 

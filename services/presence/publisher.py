@@ -1,4 +1,4 @@
-"""What presence tells of agents, seats and sessions. Twice is harmless; after `Unconfirmed` a sweep tells it again."""
+"""Publisher of presence's events. Twice is harmless; a repair job repeats what the broker has not confirmed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is told again because nothing else would: a timer's change, or an event that was lost, has no redelivery.
+"""Repair jobs: publish again what has no redelivery, as a timer's change or an event that was lost.
 
-Every replica sweeps; twice is harmless. A repair that the ordinary way should have made is counted and logged.
+Every replica runs them; twice is harmless. A repair that the ordinary way should have made is counted and logged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the environment says to the presence service alone."""
+"""Settings of the presence service."""
 
 from __future__ import annotations
 

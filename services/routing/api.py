@@ -1,4 +1,4 @@
-"""What the other services ask routing over HTTP: chats as they are now, and transfers."""
+"""Internal API of routing: chats as they are now, transfers, admission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routing service put together: whose turn each chat is, and who waits."""
+"""Composition of the routing service: assignment of chats, and department queues."""
 
 from __future__ import annotations
 

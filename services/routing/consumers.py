@@ -1,4 +1,4 @@
-"""What routing does on each event: the rule, one write, and the events that follow, before it is acknowledged."""
+"""Handlers of the events that routing consumes: rule, one write, publish, then acknowledge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every part of routing works with."""
+"""Dependencies of routing's handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of routing, and the one way in which a repair is counted and logged."""
+"""Metrics of routing, and the one way in which a repair is counted and logged."""
 
 from __future__ import annotations
 

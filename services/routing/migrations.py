@@ -1,4 +1,4 @@
-"""How routing's database came to be as it is. Add a step at the end; never change one that was released."""
+"""Migrations of routing's database. Add a step at the end; never change one that was released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a change of a chat leaves routing: as events for the others, as one line in the log, as numbers."""
+"""Publisher of a chat's changes: events, one log line, metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What routing can be told beside the settings of all services. Limits are in seconds."""
+"""Settings of the routing service. Limits are in seconds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Timers, in every replica: twice is harmless. Each change leaves a mark in the chat until it has been told.
+"""Timers, in every replica: twice is harmless. Each change leaves a mark in the chat until it is published.
 
 A timer must not judge what has already happened but has not been handled yet. So after trouble (a start, a dependency
-that was away, a process that stood still, a backlog) timers wait until routing has been well for `settle` seconds.
+outage, a process that stood still, a backlog) timers wait until routing has been well for `settle` seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""RULES of who may reach a chat's files and transcript, by what is kept of the chat. No I/O."""
+"""RULES of access to a chat's files and transcript. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP side of transcripts: history and tails for gateways, files and downloads that gateways pass through."""
+"""Internal API of transcripts: history for gateways, files and downloads that gateways pass through."""
 
 from __future__ import annotations
 

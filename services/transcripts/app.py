@@ -1,4 +1,4 @@
-"""Puts the transcript service together."""
+"""Composition of the transcript service."""
 
 from __future__ import annotations
 

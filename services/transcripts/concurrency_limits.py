@@ -1,4 +1,4 @@
-"""How many may do the same thing at a time, for each chat and in all; the others wait a moment, or are told to."""
+"""Concurrency limits: how many may do the same thing at a time, for each chat and in all; the others wait a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of an internal note and of a citizen who stays: one event at a time (`consumer.py`)."""
+"""Handlers of the ordinary queues of transcripts: internal notes, and citizens who stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long citizens wait for the first word of an agent: measured once for each chat, beside the way of messages."""
+"""Metrics of the first response: how long citizens wait for the first word of an agent, once for each chat."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Questions that citizens left because no agent came, with how to reach them, until somebody has dealt with them.
+"""Store of questions that citizens left because no agent came, with how to reach them, until an agent has answered.
 
-One document a chat, forgotten 30 days after it was dealt with and after 90 days at most. What stands in it is in no
-log of this service. `claim`: {agent_id, name, at, until}, the agent who is dealing with it; None or away: nobody.
+One document a chat, removed 30 days after it was answered and after 90 days at most. It is in no log of this service.
+`claim`: {agent_id, name, at, until}, the agent who is dealing with it; None or in the past: nobody.
 """
 
 from __future__ import annotations

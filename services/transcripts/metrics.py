@@ -1,4 +1,4 @@
-"""What the transcript service counts; labels are bounded."""
+"""Metrics of the transcript service; labels are bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the database of transcripts came to be as it is. Add a step at the end; never change one that was released."""
+"""Migrations of the database of transcripts. Add a step at the end; never change one that was released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RULES of who has a chat and who had it, as the states of routing tell it. No I/O.
+"""RULES of who has a chat and who had it, by the states that routing publishes. No I/O.
 
 In a chat's document: `holder`, `<v>:<agent>` of the highest state heard (the agent is empty while nobody has it), and
 `left`, for each agent who gave it up `<v>:<id>` with the id of the entry that says so. Each is set to the greater of

@@ -1,4 +1,4 @@
-"""RULES of what transcripts tells of a batch: which events, and which of them in one broker message. No I/O."""
+"""RULES of the events that transcripts publishes for a batch, and which of them share a broker message. No I/O."""
 
 from __future__ import annotations
 

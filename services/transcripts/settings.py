@@ -1,4 +1,4 @@
-"""What the transcript service adds to the settings that all share."""
+"""Settings of the transcript service."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The departments file: names in four languages, opening hours, contact ways, and the pages that may embed the chat.
+"""Departments file: names in four languages, opening hours, contact ways, and the pages that may embed the chat.
 
-One TOML file, read by every service at start and validated as a whole; `ConfigurationError` says in one line what to
-mend.
+Every service reads the same TOML file at start and validates it as a whole. `ConfigurationError` names the fault in one
+line.
 """
 
 from __future__ import annotations

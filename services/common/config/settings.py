@@ -1,4 +1,4 @@
-"""What the environment says, validated at start: the same names in every way of running."""
+"""Settings from the environment that every service has, validated at start."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the services exchange: the events, the values in them, and how an event becomes a message and back. No I/O.
+"""Encoding of events as broker messages (JSON in UTF-8), and decoding. No I/O.
 
-Unknown members are ignored; an unknown type is a dead letter.
+Unknown members are ignored. A message of an unknown type cannot be decoded: its consumer dead-letters it.
 """
 
 from __future__ import annotations

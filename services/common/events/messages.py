@@ -1,7 +1,6 @@
-"""Events of what was said in a chat, and of who types, reads and is silent. No I/O.
+"""Events of what is said in a chat, and of typing, reading and inactivity. No I/O.
 
-Typing, reading and the citizen's presence go between gateways only and are never stored. Import from
-`services.common.events.codec`.
+Typing, reading and the citizen's presence go between gateways only and are never stored.
 """
 
 from __future__ import annotations

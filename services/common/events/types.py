@@ -1,7 +1,6 @@
-"""The values that events and requests are made of: ids, words with a fixed meaning, records that never change. No I/O.
+"""Value types of events and requests: ids, enumerations, records that never change. No I/O.
 
-Texts have no lone surrogates and whole numbers fit in 64 bits, so that every value can be kept by the database. Import
-them from `services.common.events.codec`.
+Texts have no lone surrogates and whole numbers fit in 64 bits, so that the database can keep every value.
 """
 
 from __future__ import annotations

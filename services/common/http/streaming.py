@@ -1,4 +1,4 @@
-"""Answers that are sent piece by piece, as fast as they are read: never held whole, never complete when cut."""
+"""Streamed answers: sent piece by piece as they are read, never held whole, never mistaken for complete when cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ that is made again whenever it is lost, and the publisher that lives on one of its own."""
+"""RabbitMQ connection that is made again after each loss, and the publisher, which has one of its own."""
 
 from __future__ import annotations
 

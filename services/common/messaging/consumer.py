@@ -1,13 +1,14 @@
-"""How a durable queue is consumed: decoded, handled, retried in place on bad days, acknowledged last.
+"""Consumer of a durable queue: decode, handle, retry, acknowledge last.
 
-- Not decodable or of an unknown type: to the dead letters at once, alone.
-- The database or the broker is away (a bad day): kept and retried in place, 0.05 to 2 s with jitter, never given back:
-  the delivery limit is for messages that hurt. After `OUTAGE_PATIENCE` the consumer stops until `probe` succeeds.
-- Any other error: after 1, 2, 4 … 30 s given back with `reject` (which counts a delivery; on RabbitMQ 4.3 `nack` does
-  not).
-- A queue is begun with prefetch 1 until five messages are done that nobody had before, and the next queue when the
-  first is past what a dead process had in hand (`slow_start.py`): one that kills takes no neighbours with it.
-- Consumers that fail are stopped and begun anew, as after a bad day.
+- A message that cannot be decoded is dead-lettered at once, alone.
+- A dependency outage (the database or the broker does not answer): the message is kept and retried with backoff, 0.05
+  to 2 s with jitter. It is not requeued, because the delivery limit is for messages that fail by themselves. After
+  `OUTAGE_PATIENCE` the consumer stops until `probe` succeeds.
+- Any other error: the message is requeued after 1, 2, 4 … 30 s with `reject`, which counts a delivery (on RabbitMQ 4.3
+  `nack` does not).
+- A queue starts with prefetch 1 until five first deliveries are done, and the next queue when the first is past what a
+  dead process had in hand (`slow_start.py`).
+- A consumer that fails is stopped and started anew, as after an outage.
 """
 
 from __future__ import annotations

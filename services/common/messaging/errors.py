@@ -1,8 +1,8 @@
-"""Which errors mean that the broker is away, and what becomes of those that nobody foresaw.
+"""Errors that mean that the broker is away, and the handling of unknown errors in loops.
 
-aio-pika and aiormq also say with a bare `RuntimeError` that a connection or channel is lost, and so does uvloop of a
-transport; `given_up_is_failure` makes a `ConnectionError` of those by their texts. Every other `RuntimeError` is a
-fault in the program: it is never taken for a lost connection.
+aio-pika, aiormq and uvloop also report a lost connection with a bare `RuntimeError`; `given_up_is_failure` turns those
+into `ConnectionError` by their texts. Any other `RuntimeError` is a fault in the program and never counts as a lost
+connection.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""How long the oldest message of each durable queue has stood there, as far as its consumer can know; how many wait.
+"""Metrics of durable queues: how many messages wait, and an upper bound of the age of the oldest.
 
-RabbitMQ does not tell how old a message is. So each replica of the consumer gives a bound: no message has stood there
-for longer. It is the greater one of the ages of what it has in hand and, as long as the queue is not empty, the time
-since which everything in it has come. It grows while a message is retried in place, while a consumer stands still, and
-while the broker cannot be asked.
+RabbitMQ does not tell how old a message is. Each replica of the consumer gives a bound: the greater of the ages of what
+it has in hand and, while the queue is not empty, the time since which everything in it has come. The bound grows while
+a message is retried, while a consumer stands still, and while the broker does not answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Queues are begun one after the other, so that what kills the process takes nothing from another queue with it.
+"""Start of consumers one queue at a time, so that a message that crashes the process affects no other queue.
 
-The broker counts a delivery of everything that a dead process had in hand, and sets aside what was counted too often.
-A process that begins takes the first queue alone until it is past what was in a dead one's hands, then the next.
+The broker counts a delivery of everything that a dead process had in hand, and dead-letters what was delivered too
+often. A process that starts consumes the first queue alone until it is past what a dead process had in hand, then the
+next.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The exchange, queues, routing keys and dead letters, defined once. No I/O.
+"""Exchange, queues, routing keys and dead letters, defined once. No I/O.
 
-One durable topic exchange carries all events. A routing key is the event's type, and for what gateways follow chat by
-chat or agent by agent a third word, the id: a gateway binds `*.*.<id>` once for everything about that chat or agent.
+One durable topic exchange carries all events. A routing key is the event's type; events that gateways follow by chat or
+agent have the id as a third word, so that a gateway binds `*.*.<id>` once for everything about that chat or agent.
 Durable queues are quorum queues named `<consumer>.<subject>`, one handler each, with a delivery limit and a dead-letter
 queue for each service (RabbitMQ manual, "Quorum Queues": poison messages, at-least-once dead lettering).
 """

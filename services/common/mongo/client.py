@@ -1,4 +1,4 @@
-"""A service's own MongoDB database, with the concerns that every promise rests on. Used by `store.py` files only."""
+"""Client of a service's own MongoDB database, with the read and write concerns that every guarantee needs."""
 
 from __future__ import annotations
 

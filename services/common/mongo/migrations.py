@@ -1,7 +1,7 @@
-"""A database is brought to the form that this version needs, in numbered steps, while former versions work beside it.
+"""Numbered migrations of a database, run while former versions work beside this one.
 
-schema: {_id: "schema", version, least}. `version`: how many of the service's steps were done. `least`: the version that
-code must know to work here; a step raises it when what it does would break former code (docs/decisions/0013).
+schema: {_id: "schema", version, least}. `version`: how many of the service's steps are done. `least`: the version that
+code must know to work here; a step raises it when it would break former code (docs/decisions/0013).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Log lines: JSON on stdout, snake_case events with key-values, never what a citizen wrote."""
+"""Structured logs: JSON on stdout, snake_case event names with key-values, never a word that a person wrote."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Spans go to an OpenTelemetry collector: OTLP over HTTP, in batches, from a thread of the SDK's own.
+"""Export of spans to an OpenTelemetry collector: OTLP over HTTP, in batches, from a thread of the SDK.
 
-Loaded only where `TRACE_SAMPLE` is above 0. A collector that is away costs spans, never a message: the SDK's queue is
-bounded and drops what does not fit. Names follow OpenTelemetry's conventions for messaging and databases.
+Loaded only where `TRACE_SAMPLE` is above 0. A collector that is away costs spans and never a message: the SDK's queue
+is bounded and drops what does not fit. Names follow OpenTelemetry's conventions for messaging and databases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What this process holds, counted whenever `/metrics` is read: it must go back to where it was when people leave."""
+"""Metrics of this process (memory, connections, objects), read at each scrape."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""One trace from the browser's frame through the broker to MongoDB and to the other browser.
+"""Tracing of a message from the browser through the broker to MongoDB and to the other browser.
 
-Its id is carried in message and request headers and bound to every log line, always. What is done on the way is kept as
-spans where `TRACE_SAMPLE` says so, for a share of the traces: `otel_export.py` sends them away. Without it `span`
-costs next to nothing.
+The trace id is carried in message and request headers and bound to every log line. Spans are kept for the share of
+traces that `TRACE_SAMPLE` names, and exported by `otel_export.py`. Without it `span` costs next to nothing.
 
 Header format: W3C Trace Context (https://www.w3.org/TR/trace-context/, 3.2),
 `traceparent: 00-<trace id>-<parent id>-<01: its spans are kept>`.

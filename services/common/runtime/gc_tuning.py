@@ -1,10 +1,8 @@
-"""What a service's process does without; each `__main__` imports it before anything else.
+"""Import-time tuning. Must be imported first, by each `__main__`.
 
-Where the packages of the tests are installed too, structlog takes Rich and Twisted along, for colours and for an
-adapter that no service uses: 6 MB in each process. Where they are not installed this changes nothing.
-
-Nor does the garbage collector look at what is being loaded, all of which stays (`process_metrics.py` lets it begin):
-that took a fifth of the time until a service is ready.
+The garbage collector is off while modules are loaded, all of which stay: that saves a fifth of the time until a service
+is ready (`process_metrics.py` switches it on). Rich and Twisted, which structlog imports where the tests' packages are
+installed, are left out: they take 6 MB in each process.
 """
 
 import gc

@@ -1,7 +1,7 @@
-"""What one HTTP connection may cost: bytes and time of its requests, and how many connections there are at a time.
+"""Limits of an HTTP connection: bytes and time of its requests, and the number of connections.
 
-`BoundedProtocol` is uvicorn's protocol on httptools, which itself has none of these bounds. It is given to uvicorn as
-`http=` (https://www.uvicorn.org/settings/#implementation), and uses only names that uvicorn documents by not hiding.
+`BoundedProtocol` is uvicorn's protocol on httptools with these limits added. uvicorn takes it as `http=`
+(https://www.uvicorn.org/settings/#implementation). It uses no private names of uvicorn.
 """
 
 from __future__ import annotations

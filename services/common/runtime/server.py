@@ -1,4 +1,4 @@
-"""The ports of a service: its own, and one that several replicas on this machine share."""
+"""HTTP server of a service: its own port, and one that several replicas on a machine share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all four services do alike: run, log, say whether they can work, count, and drain."""
+"""What all four services have in common: start, logs, health, metrics, drain."""
 
 from __future__ import annotations
 

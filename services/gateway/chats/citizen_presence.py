@@ -1,7 +1,7 @@
-"""RULES of a citizen's attendance: which gateways have a connection of his. No I/O, no clock.
+"""RULES of a citizen's presence: which gateways have a connection of theirs. No I/O, no clock.
 
-A gateway that dies takes nothing back, so what is not told again is forgotten: gateways that serve an agent of the chat
-ask for it. Times are seconds of this process's own clock.
+A gateway that dies takes nothing back, so what is not repeated expires: gateways that serve an agent of the chat ask
+for it. Times are seconds of this process's own clock.
 """
 
 from __future__ import annotations

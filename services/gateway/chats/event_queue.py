@@ -1,6 +1,6 @@
 """The gateway's own queue: exclusive, transient, bound to the chats and agents that it serves.
 
-After any loss of its connection the gateway starts over: a new queue with a new name, all binds, consume, `resync`.
+After any loss of its connection the gateway starts over: a new queue with a new name, all bindings, consume, `resync`.
 One task changes the bindings, on one channel; unbinding is late, so that a page reload costs nothing (RabbitMQ keeps no
 order between changes of bindings on several channels).
 """

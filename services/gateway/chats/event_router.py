@@ -1,7 +1,7 @@
-"""What this replica serves: its chats, its agents, and how an event from the broker reaches the right sockets.
+"""Routing of events from the broker to the websockets of this replica: its chats and its agents.
 
 Nothing here waits: events come in, frames go to outboxes. What needs an answer from another service (a gap in a log, a
-chat that was assigned) is started as work of its own (`services/gateway/chats/subscriptions.py`).
+chat that was assigned) is started as a task (`subscriptions.py`).
 """
 
 from __future__ import annotations

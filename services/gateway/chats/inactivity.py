@@ -1,7 +1,7 @@
-"""A silent citizen is warned: he and his agent are told once for each warning, and told when it is over.
+"""Inactivity of a citizen: citizen and agent are shown each warning once, and its end.
 
-Transcripts judges from the log and tells its warnings again while they hold. What is said, a citizen who stays and a
-chat that goes elsewhere end one here at once.
+Transcripts decides by the log and repeats its warnings while they hold. A message, a citizen who stays and a chat that
+goes elsewhere end a warning here at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""RULES of one chat in this gateway: entries are passed on in the order of seq, state by version. No I/O.
+"""RULES of a chat's log in this gateway: entries are passed on in the order of their sequence numbers. No I/O.
 
-What is ahead of the position is held (at most `MOST_HELD`) until the gap is read from transcripts; what is behind was
-shown already. Events of state carry a version; older ones are dropped.
+Entries ahead of the cursor are held (at most `MOST_HELD`) until the gap is read from transcripts. Entries behind it
+were shown already. Events of state carry a version; older ones are dropped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""RULES of the lines, as routing tells them: each waiting chat's position and how long it may wait. No I/O."""
+"""RULES of department queues as routing publishes them: position and estimated wait of each waiting chat. No I/O."""
 
 from __future__ import annotations
 

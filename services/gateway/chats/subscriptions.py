@@ -1,6 +1,6 @@
-"""How a connection comes to follow a chat: bind first, read its history, then live; and how gaps are read.
+"""Subscription of a connection to a chat: bind first, read the history, then live events; and the repair of gaps.
 
-Reconnect is connect: a page reload, a second tab, a gateway that died and a lost queue all come down to this.
+A page reload, a second tab, a gateway that died and a lost queue are all the same to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many who ask the same thing of different chats at the same time share a question."""
+"""Coalescing of questions about different chats that are asked at the same time into one request."""
 
 from __future__ import annotations
 

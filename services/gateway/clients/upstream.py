@@ -1,4 +1,4 @@
-"""What a gateway asks the other services, over HTTP with a service token. `Unavailable` when one cannot answer now."""
+"""Client of the other services' internal APIs, over HTTP with a service token. Raises `Unavailable`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public HTTP interface: the button, starting a chat, agents' sessions."""
+"""Routes of the public HTTP interface: button, start of a chat, agents' sessions."""
 
 from __future__ import annotations
 

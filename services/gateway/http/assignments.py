@@ -1,4 +1,4 @@
-"""Why which agent got which chat, for supervisors."""
+"""Route with which supervisors see why an agent got a chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every public request goes through: its body read within bounds, its origin, address and identity."""
+"""What every public request goes through: bounded body, origin, client address, identity."""
 
 from __future__ import annotations
 

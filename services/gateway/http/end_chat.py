@@ -1,4 +1,4 @@
-"""The end of a chat over HTTP, for a citizen whose network lets no websocket through."""
+"""Route that ends a chat over HTTP, for citizens whose network lets no websocket through."""
 
 from __future__ import annotations
 

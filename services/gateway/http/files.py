@@ -1,4 +1,4 @@
-"""Attachments and transcripts, streamed through to and from the transcript service in bounded memory."""
+"""Routes of attachments and transcripts, streamed to and from the transcript service in bounded memory."""
 
 from __future__ import annotations
 

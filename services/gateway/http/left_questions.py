@@ -1,4 +1,4 @@
-"""A question that a citizen leaves because no agent comes, and the agents' list of such questions."""
+"""Routes of questions that citizens leave when no agent comes, and of the agents who answer them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one file of a multipart form, as a stream in bounded memory (RFC 7578), parsed by python-multipart."""
+"""Parser of a multipart form with one file, as a stream in bounded memory (RFC 7578), by python-multipart."""
 
 from __future__ import annotations
 

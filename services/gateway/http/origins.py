@@ -1,4 +1,4 @@
-"""RULES of which page a request comes from: `Origin` (RFC 6454), `Sec-Fetch-Site` (W3C Fetch Metadata). No I/O."""
+"""RULES of where a request comes from: `Origin` (RFC 6454), `Sec-Fetch-Site` (W3C Fetch Metadata). No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /api/settings`: the limits and the time zone that pages need, from the settings that the services obey."""
+"""`GET /api/settings`: the limits and the time zone that pages need, from the settings that the services use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RULES of the abuse limits: token buckets in memory, by key. No I/O. `docs/limits.md` lists them, with reasons."""
+"""RULES of rate limits: token buckets in memory, by key. No I/O. `docs/limits.md` lists them, with reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Security headers on every answer that does not bring its own: JSON, problems, files, what uvicorn's routes say."""
+"""Security headers on every answer that has none of its own: JSON, problem documents, files."""
 
 from __future__ import annotations
 

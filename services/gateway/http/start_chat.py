@@ -1,4 +1,4 @@
-"""A press on the green button: one chat for one press, however often it is repeated, with a place held for it."""
+"""Start of a chat: one chat for one press, however often it is repeated, with a reserved slot where there is one."""
 
 from __future__ import annotations
 

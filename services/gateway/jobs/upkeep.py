@@ -1,4 +1,4 @@
-"""What a gateway does by the clock: its lists of connections, `sync` frames, the comparison of tails, the resync."""
+"""Periodic jobs of a gateway: heartbeats, `sync` frames, comparison with the logs' ends, resync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent's connection: what its hello is answered with, what its frames do, and chats that come to him."""
+"""Handler of an agent's connection: the answer to hello, the agent's frames, and chats that are assigned."""
 
 from __future__ import annotations
 

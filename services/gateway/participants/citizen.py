@@ -1,4 +1,4 @@
-"""A citizen's connection: what its hello is answered with and what its frames do."""
+"""Handler of a citizen's connection: the answer to hello, and the citizen's frames."""
 
 from __future__ import annotations
 

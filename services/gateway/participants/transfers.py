@@ -1,4 +1,4 @@
-"""An agent hands a chat to a colleague or to a department, or gives one back that was handed to him."""
+"""Transfers: an agent hands a chat to a colleague or a department, or refuses one that was handed to them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What connections say, on its way to the broker: what comes up at once, or while the broker confirms, goes together.
+"""Publisher of messages in batches: those of one turn of the event loop, or of the time while the broker confirms.
 
-Nothing waits for company beyond the turn of the loop in which it came: with less under way than `UNDER_WAY` broker
-messages it goes out with what that turn brought. Under load a quorum queue then writes once for many events
-(docs/performance.md).
+A message waits for no other beyond the turn in which it came, while less than `UNDER_WAY` broker messages are under
+way. Under load a quorum queue then writes once for many events (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long messages take from their sender's gateway to the browser of the other party."""
+"""Metrics of delivery: seconds from the sender's gateway to the browser of the other party."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people have said to this gateway and has no receipt yet, counted whenever `/metrics` is read."""
+"""Metrics of messages that have no receipt yet, counted at each scrape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RULES of receipts: what becomes of a message is told once to whoever waits for it. No I/O."""
+"""RULES of receipts: the outcome of a message is passed once to what waits for it. No I/O."""
 
 from __future__ import annotations
 

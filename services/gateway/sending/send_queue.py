@@ -1,8 +1,9 @@
-"""RULES of a sender's line: what one connection says in one chat goes out one by one, in order. No I/O.
+"""RULES of a send queue: the messages of one connection in one chat go out one at a time, in order. No I/O.
 
-The first is published and stays first until its receipt or refusal; only then the next one goes. Not confirmed by the
-broker: again after 0.2 s, growing; confirmed: again after 10 s, doubling to 60 s. A full line, or 30 s without a
-confirm, refuses, and then refuses everything until the refused id or a new hello comes: order is kept.
+The first is published and stays first until its receipt or refusal; only then the next one goes. Without a confirm of
+the broker it is published again after 0.2 s, growing; confirmed, after 10 s, doubling to 60 s. A full queue, or 30 s
+without a confirm, refuses, and then refuses everything until the refused id or a new hello comes, so that the order is
+kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sender's line at work: each event is published until its receipt or refusal comes, then the next one goes."""
+"""Sender of a send queue: publish queued messages one at a time, each until it is acknowledged or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sockets of this replica: a bounded outbox for each, at most five for a participant, closed with a code."""
+"""Connections of this replica: a bounded outbox for each, at most five for a participant, and their registry."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What each participant may do, whatever the number of their connections: a reconnect or another tab resets nothing.
+"""Limits of what a participant may send, over all of their connections: a reconnect or another tab resets nothing.
 
-By this process's own clock and memory. What was said by way of another gateway counts too, as far as it is heard here.
+By this process's own clock and memory. Messages by way of another gateway count too, as far as this one hears of them.
 """
 
 from __future__ import annotations

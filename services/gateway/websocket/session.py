@@ -1,4 +1,4 @@
-"""The two websockets: who may open one, and its frames in their order. What frames mean is decided elsewhere."""
+"""Sessions on the two websockets: who may open one, and its frames in order. What frames mean is decided elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""uvicorn's websocket protocol without its queue: messages are handed on as they come, frames are written at once."""
+"""uvicorn's websocket protocol without its queue: messages are passed on as they come, frames are written at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agents' accounts and passwords: where accounts come from, and their argon2 hashes, worked out in threads."""
+"""Accounts and passwords of agents: their sources, and argon2 hashes, which are computed in threads."""
 
 from __future__ import annotations
 

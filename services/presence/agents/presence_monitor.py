@@ -1,7 +1,7 @@
-"""Who is there: the gateways' heartbeats, heard in a queue of this process's own, and what follows from them.
+"""Presence of agents: heartbeats of the gateways, heard in a queue of this process's own, and what follows from them.
 
-Nothing is written for a heartbeat; only coming and going are, by compare-and-set. Silence is judged by this process's
-own clock, and only while it hears its own echo (failure_detector.py), so a backlog or an outage makes nobody gone.
+Nothing is written for a heartbeat; only coming and going are, by compare-and-set. Time is this process's own, and
+counts only while it hears its own echo (failure_detector.py), so that a backlog or an outage makes nobody offline.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Logged-in sessions, in the database.
+"""Store of agents' sessions.
 
 sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told}: only the SHA-256 of the random
 token is kept. `password`: a fingerprint of the hash of the password that began it. `told`: the gateways were told that
-it is over. A session that is over stays until all that follows from it is done; the TTL index is for what nobody ever
-asked for again.
+it is over. A session that is over stays until all that follows from it is done; the TTL index removes sessions that
+nobody asked for again.
 """
 
 from __future__ import annotations

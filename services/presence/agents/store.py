@@ -1,10 +1,10 @@
-"""The agents and their seats in the database. Each change is one compare-and-set on one document, and idempotent.
+"""Store of agents and their slots. Each change is one compare-and-set on one document, and idempotent.
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
 idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice}], v, cause, untold_since, heard, missed}.
-`v` grows with every change but those of seats; `untold_since` marks a change that is still to be told; `heard` are the
-last events acted on; `missed`: when the agent, at work, last did not accept a chat in time; `idle_since`: when he last
-gave up a seat, came, or ended a pause.
+`v` grows with every change but those of slots; `untold_since` marks a change that is still to be published; `heard` are
+the last events acted on; `missed`: when the agent, at work, last did not accept a chat in time; `idle_since`: when they
+last gave up a slot, came, or ended a pause.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Who stands in the line of each department, as presence hears of it from routing, and who was let in a moment ago.
+"""Store of department queues as routing publishes them, and of presses that were let in a moment ago.
 
 queues: {_id: department, revision, waiting, raced [{chat_id, at}]}. `raced`: presses that came a moment too late for a
-place and were let into the line. They count until routing tells of them, or for `RACED` seconds: one may have got an
-agent before it was ever told among the waiting.
+slot and were let into the queue. They count until routing publishes them, or for `RACED` seconds: one may have got an
+agent before it was ever published among the waiting.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The button of each department, and its free places: evaluated generation first, told at a change, repeated.
+"""Button and free slots of each department: evaluated, published at a change, repeated.
 
 buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
 

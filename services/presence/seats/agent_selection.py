@@ -1,7 +1,7 @@
-"""RULES of who gets a chat: which agent, why, and whether a press may have a place before the chat is opened.
+"""RULES of agent selection: which agent gets a chat, why, and whether a press may have a slot at once.
 
-Among the agents who could take it: who speaks the citizen's language first, then who has the fewest chats, then who is
-idle longest. A press never has a place that somebody who waits is about to get.
+Among the agents who could take it: first those who speak the citizen's language, then those with the fewest chats, then
+who is idle longest. A press never has a slot that a waiting chat is about to get.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""How agents are found for chats: those who ask together share one look at who is there, and are served in order.
+"""Allocator of slots: requests that come together share one reading of who is available, and are served in order.
 
-A process makes one round after the other, each of one reading, one plan (choice.py) and many claims at a time; replicas
-race harmlessly, since a claim is one compare-and-set on the agent. A press is answered with the same agent each time it
-asks, and its place is given back when another replica claimed for the same chat, or past people in line, meanwhile.
+A process makes one round after the other, each of one reading, one plan (agent_selection.py) and many claims at a time.
+Replicas race harmlessly, since a claim is one compare-and-set on the agent. A press is answered with the same agent
+each time it asks. Its slot is released when another replica claimed for the same chat, or past waiting chats,
+meanwhile.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""RULES of seats and of the colour of the button.
+"""RULES of slots and of the colour of the button.
 
-A seat is a place that an agent holds for one turn of one chat. It leaves only by what routing tells of that chat; until
-then it counts against his capacity. What these rules drop is over for good, so that order, repetition and age of events
+An agent holds a slot for one attempt of one chat. It leaves only by what routing publishes of that chat; until then it
+counts against the agent's capacity. What these rules drop is over for good, so that order, repetition and age of events
 do not matter.
 """
 

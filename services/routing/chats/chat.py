@@ -1,4 +1,4 @@
-"""What routing knows of one chat, and how it is told. No I/O."""
+"""A chat as routing stores it, and the limits of its timers. No I/O."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Is the citizen there: a listener to the gateways' lists of chats, judged by this process's own clock.
+"""Presence of citizens: a listener to the gateways' lists of chats, judged by this process's own clock.
 
-Silence counts only while this listener hears its own echo; a restart gives everyone a full grace.
+Silence counts only while this listener hears its own echo; after a restart everyone has a full grace period.
 """
 
 from __future__ import annotations

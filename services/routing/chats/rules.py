@@ -1,6 +1,6 @@
-"""RULES of a chat: whose turn it is. Each gives the chat as it is afterwards; the same chat when its condition fails.
+"""RULES of assignment. Each gives the chat as it is afterwards; the same chat when its condition fails.
 
-A turn is one attempt to give the chat an agent and only grows; whatever speaks of another turn than the present one is
+An attempt (`turn`) to give the chat an agent only grows; whatever speaks of another attempt than the present one is
 over for good. So the order, the repetition and the age of events do not matter. Closed is for ever.
 """
 

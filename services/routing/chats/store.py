@@ -1,4 +1,4 @@
-"""The chats in MongoDB: one document a chat.
+"""Store of chats: one document a chat.
 
 A change is a compare-and-set by one `update_one` on `_id` and the revision that was read (`rev`), or an insert: of two
 at once one wins and the other reads again. Closed chats cost nothing: no search's index range reaches them.

@@ -1,7 +1,7 @@
-"""RULES of chats that change hands: to a colleague, to a department, by overflow, and back when that comes to nothing.
+"""RULES of transfers: to a colleague, to a department, by overflow, and back when nobody accepts.
 
-Until somebody accepts it, a transferred chat knows where it came from. All of it is one wait of the citizen: the limit
-of waiting counts from the transfer, however often the chat goes to and fro.
+Until it is accepted, a transferred chat knows where it came from. All of it is one wait of the citizen: the limit of
+waiting counts from the transfer, however often the chat goes to and fro.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""RULES of how a chat goes from one state to the next: a change is a version more, a lost turn is a turn more."""
+"""RULES of a chat's versions and attempts: a change is one version more, a lost agent is one attempt more."""
 
 from __future__ import annotations
 

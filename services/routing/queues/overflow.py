@@ -1,7 +1,7 @@
-"""A department that has places beyond its own line takes over who waits too long in another one.
+"""Overflow: a department with free slots beyond its own queue takes chats that wait too long in another one.
 
-Looked at whenever a department's free places are told, which presence repeats every 2 s: that is the timer, and the
-number of places is then as fresh as it can be.
+Evaluated whenever a department's free slots are published, which presence repeats every 2 s: that is the timer, and the
+number of slots is then as fresh as it can be.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A department's queue: which waiting chats ask for an agent now, and telling everyone who stands where.
+"""Department queue: which waiting chats request a slot now, and the publication of everyone's position.
 
-In memory there are only hints: how many places are free, how many wait, who asked a moment ago. A lost or stale one
-costs a repetition, or lets a younger chat ask beside an older one; the sweeps read the line every 2 s.
+In memory there are only hints: how many slots are free, how many chats wait, who asked a moment ago. A lost or stale
+one costs a repetition, or lets a younger chat ask beside an older one; the repair jobs read the queue every 2 s.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is kept of each department's queue: its revision, the handling times of its latest chats, its agents' places.
+"""Store of department queues: revision, handling times of the latest chats, slots of the agents.
 
-One document a department. Each replica hears of places only now and then, and all are to tell the same pace.
+One document a department. Each replica hears of slots only now and then, and all are to publish the same estimate.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""RULES of the estimate of the wait: the p-th in line waits about p times H / S.
+"""RULES of the estimated wait: position p waits about p times H / S.
 
 H is the mean handling time (from the assignment to the close) of the last chats of a department that ended with an
-agent who had accepted them; S the places of its agents who are available, taken or not: on average one of S places
-comes free every H / S seconds. Not known with too few such chats or without places.
+agent who had accepted them; S is the number of slots of its available agents, taken or not: on average one of S slots
+comes free every H / S seconds. Unknown with too few such chats or without slots.
 """
 
 from __future__ import annotations

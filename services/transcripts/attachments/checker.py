@@ -1,4 +1,4 @@
-"""Has files judged in processes of their own, within bounds of memory and time: the bytes come from strangers."""
+"""Checker of uploads: judges files in worker processes, within limits of memory and time, since strangers sent them."""
 
 from __future__ import annotations
 

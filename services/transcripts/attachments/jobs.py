@@ -1,4 +1,4 @@
-"""One file to judge, and the verdict, as bytes: what goes to the process that judges, and what comes back."""
+"""The job of a checker's worker process, and its verdict, as bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges a file: what it is, whether it is taken, and what of it is stored."""
+"""Judgement of a file: its type, whether it is accepted, and what of it is stored."""
 
 from __future__ import annotations
 

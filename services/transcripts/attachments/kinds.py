@@ -1,4 +1,4 @@
-"""The types that are allowed, the reasons why a file is refused, and what an operator can choose to refuse."""
+"""Allowed types, reasons for refusals, and what an operator can choose to refuse."""
 
 from __future__ import annotations
 

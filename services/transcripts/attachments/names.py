@@ -1,4 +1,4 @@
-"""Names of files: the owner's own, as far as it is one line without a path and ends as its type does."""
+"""File names: the owner's own, as far as it is one line without a path and ends as its type does."""
 
 from __future__ import annotations
 

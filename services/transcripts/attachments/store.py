@@ -1,4 +1,4 @@
-"""Attachments in the database: one document each, and the bytes in GridFS. The document is the lock.
+"""Store of attachments: one document each, and the bytes in GridFS. The document is the lock.
 
 `uploading → free → kept`, and `uploading | free → doomed`: each one update with the old state in its filter. The
 document is written before the bytes, under an id that both share, so no bytes are ever without it. A message keeps its

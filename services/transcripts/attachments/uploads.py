@@ -1,7 +1,7 @@
-"""Takes uploads in: bounded in memory, disk, rate, time and number; judged, scanned, then stored.
+"""Uploads: bounded in memory, disk, rate, time and number; judged, scanned, then stored.
 
 A body is received first, on disk, without keeping others from anything: what it may take is counted in bytes that are
-there. Only what is complete takes one of the places in which files are judged, scanned and stored.
+there. Only a complete body takes one of the places in which files are judged, scanned and stored.
 """
 
 from __future__ import annotations

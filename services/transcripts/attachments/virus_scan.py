@@ -1,4 +1,4 @@
-"""Asks a malware scanner about an upload: clamd's INSTREAM command (clamd manual page), over TCP or a Unix socket."""
+"""Malware scan of an upload: clamd's INSTREAM command (clamd manual page), over TCP or a Unix socket."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""RULES of a citizen's silence: when it is a warning, when it is the end, and when to look next. No I/O.
+"""RULES of inactivity: when a citizen is warned, when the chat is to be closed, and when to look next. No I/O.
 
-The citizen of an assigned chat is silent while the last word is not his: an agent said something, or nobody has yet.
-A question that he asked before he got this agent is his word too: the agent is to answer it.
-He is warned twice and then the chat is to be closed; both warnings are told again while they hold. An agent's silence
-and a chat that waits for an agent never end here. Nobody is closed without the warnings having stood for their time,
-also when nobody could look for a while (WCAG 2.2.1: time to answer, and asking for more any number of times).
+The citizen of an assigned chat is inactive while the last word is not theirs: an agent said something, or nobody has
+yet. A question that they asked before they got this agent is their word too: the agent is to answer it. They are warned
+twice and then the chat is to be closed; both warnings are repeated while they hold. An agent's inactivity and a chat
+that waits for an agent never end here. Nobody is closed without the warnings having stood for their time, also when no
+replica could look for a while (WCAG 2.2.1: time to answer, and asking for more any number of times).
 """
 
 from __future__ import annotations

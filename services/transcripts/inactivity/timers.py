@@ -1,7 +1,7 @@
-"""Looks at citizens' silences, in every replica: twice is harmless.
+"""Timers of inactivity, in every replica: twice is harmless.
 
-A chat whose time has come stays marked (its `silence_at` is past) until what follows has been told: who dies in between
-leaves it to the next one. The rules are in `silences.py`.
+A chat whose time has come stays marked (its `silence_at` is past) until what follows is published: a replica that dies
+in between leaves it to the next one. The rules are in `rules.py`.
 """
 
 from __future__ import annotations

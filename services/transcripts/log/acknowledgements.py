@@ -1,7 +1,7 @@
-"""What was delivered on a channel and is not settled yet. What is done is acknowledged soon, as much as can be at once.
+"""Acknowledgements of deliveries on a channel: soon, and as many as possible with one frame.
 
 Each acknowledgement is an entry in a quorum queue's log, and costs the broker as much as a message. So it waits a
-little for company; what a crash meanwhile gives back is found done.
+little for others; what a crash redelivers meanwhile is found done.
 """
 
 from __future__ import annotations

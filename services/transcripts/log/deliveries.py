@@ -1,6 +1,6 @@
-"""RULES of what the broker delivers to transcripts: which events a message holds, when it is acknowledged. No I/O.
+"""RULES of deliveries to transcripts: which events a broker message holds, and when it is acknowledged. No I/O.
 
-A message of the broker is a parcel: one event, or several that came together. It is settled as a whole, when the last
+A broker message holds one event, or several that were published together. It is acknowledged as a whole, when the last
 of its events is finished.
 """
 

@@ -1,8 +1,8 @@
-"""RULES of how chats and entries are written as documents, and read again. No I/O.
+"""RULES of the documents of chats and entries. No I/O.
 
 chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-silence_at, silence, stayed_at, unanswered, departments, holder, left} (the last two: see tenure.py). entries: {_id:
-<chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and what else an entry has.
+silence_at, silence, stayed_at, unanswered, departments, holder, left} (the last two: see participation.py). entries:
+{_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and what else an entry has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""RULES of what an event wants written into the log of its chat, and how. No I/O."""
+"""RULES of the entries that an event adds to the log of its chat. No I/O."""
 
 from __future__ import annotations
 

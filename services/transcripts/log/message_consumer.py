@@ -1,8 +1,8 @@
-"""The queues of transcripts. Messages come in batches that form by themselves while the previous one is being written.
+"""Consumer of `transcripts.messages`, in batches that form by themselves while the previous one is being written.
 
-aiormq (what aio-pika stands on) on a link of its own: a batch needs the deliveries themselves, and one acknowledgement
-for all of them. The promises are those of `consumer.py`: poison to the dead letters alone, bad days waited
-out in place, a slow start, acknowledged last.
+aiormq (what aio-pika stands on), on a connection of its own: a batch needs the deliveries themselves, and one
+acknowledgement for all of them. The guarantees are those of `messaging/consumer.py`: a poison message is dead-lettered
+alone, outages are waited out in place, a slow start, acknowledged last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads of the log for those who must not miss anything: wait for what was heard of, then read it with majority."""
+"""Reader of logs for those who must not miss anything: wait for what was heard of, then read with majority."""
 
 from __future__ import annotations
 

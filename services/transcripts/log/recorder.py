@@ -1,4 +1,4 @@
-"""What becomes of a batch of events: entries of the logs, what is remembered of each chat, and the events that tell it.
+"""Recorder of a batch of events: entries of the logs, what is remembered of each chat, and the events that follow.
 
 Everything here may be done twice with the same events; the second time finds what the first has left.
 """

@@ -1,4 +1,4 @@
-"""RULES of seq: which entries go into which round, and what a duplicate key means. No I/O.
+"""RULES of sequence numbers: which entries go into which round, and what a duplicate key means. No I/O.
 
 A batch is stored in rounds. In a round each chat has a run of entries, from its tail + 1 on. The tail is what this
 writer itself has stored, or has read (both with majority); where a run is longer than one, the round is stored in order

@@ -1,4 +1,4 @@
-"""The database of transcripts: chats, their logs and the internal notes. Every write is harmless when it lands late.
+"""Store of chats, their logs and the internal notes. Every write is harmless when it lands late.
 
 Collections: `chats` (one document a chat), `entries` (`_id` = `<chat_id>:<id>`, unique (chat_id, seq)), `notes`.
 Written with majority and journal, read from the primary with majority (`services/common/mongo/client.py`).

@@ -1,7 +1,7 @@
-"""Stores lines of entries in rounds: dense `seq`, each id once, nothing after the seal, whatever fails.
+"""Writer of entries in rounds: dense sequence numbers, each id once, nothing after the seal, whatever fails.
 
-The rules are in `rounds.py`; here they meet the database. Any number of writers, in any number of processes, may store
-into the same chats at once.
+The rules are in `sequencing.py`; here they meet the database. Any number of writers, in any number of processes, may
+store into the same chats at once.
 """
 
 from __future__ import annotations

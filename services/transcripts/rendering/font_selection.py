@@ -1,4 +1,4 @@
-"""RULES of which font shows which text, and what stands for text that none can show. No I/O.
+"""RULES of font selection: which font shows which text, and what stands for text that no font has. No I/O.
 
 A font is a family with the characters that it has. Text becomes runs, each in one font that has all of its characters:
 shaping (joined letters, vowel signs, emoji sequences) only works within a font, and a standard for archives forbids a

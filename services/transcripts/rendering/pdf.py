@@ -1,8 +1,8 @@
-"""The conversation as a PDF that can be archived and read aloud: PDF/A-3a and PDF/UA-1, with its JSON attached.
+"""The conversation as a PDF for archives and screen readers: PDF/A-3a and PDF/UA-1, with its JSON attached.
 
 What people wrote decides how much memory and time a PDF needs. So its length is bounded before anything is made, and
-it is made in a child process that is limited in both (`worker_process.py`, `pdf_worker.py`), one at a time of a chat.
-Long ones never take all children: an ordinary one waits for ordinary ones only.
+it is made in a worker process that is limited in both (`worker_process.py`, `pdf_worker.py`), one at a time of a chat.
+Long ones never take all workers: an ordinary one waits for ordinary ones only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a child process of `pdf.py` does: a conversation, as data, becomes a PDF.
+"""The job of a PDF worker process: a conversation, as data, becomes a PDF.
 
-Made by Typst: one template, in which everything that people wrote is data and never markup. It imports little: a child
+Made by Typst: one template, in which everything that people wrote is data and never markup. It imports little: a worker
 starts in a moment, and most of its memory is for the PDF.
 """
 

@@ -1,6 +1,6 @@
-"""RULES of how a conversation reads to those of the office: system entries in their words, the citizen by name. No I/O.
+"""RULES of a transcript for the office: system entries in the agents' words, the citizen by name. No I/O.
 
-What the citizen was shown stays as it is; only downloads for agents and supervisors are told anew.
+What the citizen was shown stays as it is; only downloads for agents and supervisors are reworded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the chat itself says, in the four languages, and the words around a transcript. No I/O."""
+"""Texts of system entries in four languages, and the words around a transcript. No I/O."""
 
 from __future__ import annotations
 

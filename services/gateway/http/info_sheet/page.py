@@ -1,4 +1,4 @@
-"""The info sheet of a department, an HTML page: why the button is blue and until when, hours, other ways. RULES."""
+"""RULES of the info sheet of a department, an HTML page: why the button is blue and until when, hours, contact ways."""
 
 from __future__ import annotations
 

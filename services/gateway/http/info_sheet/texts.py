@@ -1,4 +1,4 @@
-"""The words of the info sheet in the four languages; `{…}` are filled in by `page.py`. No I/O."""
+"""Texts of the info sheet in four languages; `page.py` fills in the `{…}`. No I/O."""
 
 from __future__ import annotations
 

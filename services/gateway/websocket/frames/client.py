@@ -1,4 +1,4 @@
-"""What browsers ask for, as values: one for each frame that `server.py` understands. No I/O."""
+"""Frames that browsers send, as values. No I/O."""
 
 from __future__ import annotations
 

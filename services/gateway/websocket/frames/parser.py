@@ -1,7 +1,7 @@
-"""RULES of what browsers send: a text becomes a frame, a refusal, or nothing of this protocol. No I/O.
+"""RULES of parsing: a text becomes a frame, a refusal, or is malformed. No I/O.
 
-Frames are rebuilt from the fields that are known here; nothing else travels on. orjson refuses what JSON does not allow
-and lone surrogates besides, which could not be stored (RFC 8259 §8.2).
+Frames are rebuilt from known fields; nothing else is passed on. orjson refuses what JSON does not allow, and lone
+surrogates, which could not be stored (RFC 8259 §8.2).
 """
 
 from __future__ import annotations

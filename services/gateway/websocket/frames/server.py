@@ -1,4 +1,4 @@
-"""RULES of what browsers are sent: frames and close codes. No I/O. What they send is in `parsing.py`."""
+"""RULES of the frames that browsers are sent, and close codes. No I/O. What browsers send is in `parser.py`."""
 
 from __future__ import annotations
 
