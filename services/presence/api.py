@@ -37,7 +37,7 @@ HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer
 
 
 def add_routes(app: FastAPI, context: Context, logins: Logins, known: list[str]) -> None:
-    """The routes of `models.py` that presence answers; `known`: the ids of the departments."""
+    """The routes of `common/internal_api` that presence answers; `known`: the ids of the departments."""
 
     @app.exception_handler(PyMongoError)
     async def unavailable(_: Request, error: PyMongoError) -> Response:

@@ -35,7 +35,7 @@ def repaired(reason: str, agent_id: str, chat_id: str | None = None) -> None:
 
 
 async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
-    """Sweeps each so many seconds until cancelled; on a bad day the next time does."""
+    """Sweeps each so many seconds until cancelled; in an outage the next time does."""
     while True:
         await asyncio.sleep(seconds)
         try:

@@ -39,7 +39,7 @@ ALIKE_WITHIN = timedelta(hours=1)  # a key is remembered for ten minutes
 
 
 def create_routes(context: Context, departments: Departments) -> APIRouter:
-    """The routes of `models.py` that routing answers; for holders of a service token only."""
+    """The routes of `common/internal_api` that routing answers; for holders of a service token only."""
     routes = APIRouter()
 
     @routes.post(CHATS)

@@ -237,7 +237,7 @@ async def _with_first(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def add_routes(app: FastAPI, context: Context) -> None:
-    """The application answers under the paths of `models.py` and for files and downloads."""
+    """The application answers under the paths of `common/internal_api` and for files and downloads."""
     _add_reads(app, context)
     _add_attachments(app, context)
     _add_downloads(app, context)

@@ -44,7 +44,7 @@ Handler = Callable[[Event], Awaitable[None]]
 
 OUTAGE_PATIENCE = 600.0
 PROBE_INTERVAL = 5.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts on a bad day
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts in an outage
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed is given back
 SLOW_START = 5
 PREFETCH = 50

@@ -153,7 +153,7 @@ class Buttons:
         self._woken.set()
 
     async def run(self) -> None:
-        """Evaluates when woken, when the hours change, and anyway; until cancelled. A bad day passes: the next tick
+        """Evaluates when woken, when the hours change, and anyway; until cancelled. An outage passes: the next tick
         sees everything."""
         seen = self._clock().timestamp()
         while True:

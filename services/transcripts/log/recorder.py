@@ -102,7 +102,7 @@ class Recorder:
         """Each gets its verdict; whatever it led to has been stored with majority, and is being told.
 
         The task ends when the broker has confirmed all of it: only then the batch is done. The next batch may be
-        stored meanwhile. Both wait bad days out in place, and raise `DependencyOutage` when one lasts too long.
+        stored meanwhile. Both wait outages out in place, and raise `DependencyOutage` when one lasts too long.
         """
         for heard in batch:
             _begin_span(heard)

@@ -16,7 +16,7 @@ from tests.real import Broker
 
 
 @pytest.mark.parametrize("error", [AutoReconnect("away"), Unconfirmed("no connection")])
-async def test_on_a_bad_day_a_message_is_tried_again_in_place_and_counts_no_delivery(
+async def test_in_an_outage_a_message_is_tried_again_in_place_and_counts_no_delivery(
     vhost_url: str, broker: Broker, error: Exception
 ) -> None:
     tries: list[float] = []
@@ -42,7 +42,7 @@ async def test_on_a_bad_day_a_message_is_tried_again_in_place_and_counts_no_deli
     assert pauses[3] > pauses[0]
 
 
-async def test_a_bad_day_gives_no_delivery_count_to_what_is_handled_after_it(vhost_url: str) -> None:
+async def test_an_outage_gives_no_delivery_count_to_what_is_handled_after_it(vhost_url: str) -> None:
     failures = 25  # more than the delivery limit
 
     async def handler(_: Event) -> None:
@@ -62,7 +62,7 @@ async def test_a_bad_day_gives_no_delivery_count_to_what_is_handled_after_it(vho
         assert message.headers.get("x-delivery-count", 0) == 1, "that of the process that ended, and no more"
 
 
-async def test_after_too_long_a_bad_day_consuming_stops_until_a_probe_succeeds(
+async def test_after_too_long_an_outage_consuming_stops_until_a_probe_succeeds(
     vhost_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quicken(monkeypatch)
@@ -126,7 +126,7 @@ async def test_retrying_in_place_gives_the_result_and_lets_other_errors_pass() -
         await retry_with_backoff(broken)
 
 
-async def test_retrying_in_place_ends_as_a_bad_day() -> None:
+async def test_retrying_in_place_ends_as_an_outage() -> None:
     async def away() -> None:
         raise AutoReconnect("away")
 
