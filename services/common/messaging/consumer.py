@@ -49,6 +49,7 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed i
 SLOW_START = 5
 PREFETCH = 50
 WIDEN_LIMIT, CANCEL_LIMIT = 10.0, 2.0
+STOP_LIMIT = 30.0  # seconds; after that the connection may still hold deliveries that nobody handles
 DEPENDENCY_ERRORS = (PyMongoError, Unconfirmed)
 HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
 
@@ -85,6 +86,10 @@ async def until_probe_succeeds(probe: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(PROBE_INTERVAL)
 
 
+class NotStopped(Exception):
+    """The library did not stop its consumers: what was delivered to them stays with a connection that nobody serves."""
+
+
 class Consumers:
     """The durable queues that one service consumes, on one connection of their own (FastStream subscribers)."""
 
@@ -115,7 +120,11 @@ class Consumers:
         return up and self._begun and all(_consumes(s) for s in self._subscribers)
 
     async def run(self) -> None:
-        """Consumes until cancelled. Call it when the topology is there. Raises an unknown error that came often."""
+        """Consume until cancelled. Call it when the topology is there.
+
+        Raises an unknown error that came often, and `NotStopped` when consumers could not be stopped: the process is to
+        end, so that the broker delivers to another one what these hold.
+        """
         try:
             await self._run()
         finally:
@@ -160,7 +169,8 @@ class Consumers:
         end = time.monotonic() + patience
         while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
             await asyncio.sleep(0.02)
-        await self._stop()
+        with contextlib.suppress(NotStopped):  # the process ends anyway
+            await self._stop()
 
     async def _start(self) -> None:
         broker = RabbitBroker(
@@ -192,10 +202,14 @@ class Consumers:
     async def _stop(self) -> None:
         broker, self._broker, self._subscribers, self._begun = self._broker, None, [], False
         if broker:
+            stopping = asyncio.timeout(STOP_LIMIT)
             try:
                 with given_up_is_failure():
-                    await broker.stop()
+                    async with stopping:
+                        await broker.stop()
             except BROKER_ERRORS as error:
+                if stopping.expired():
+                    raise NotStopped from error
                 log.info("consumers_dropped", error=type(error).__name__)
             except Exception:
                 log.exception("consumers_not_stopped")

@@ -10,7 +10,7 @@ from pymongo.errors import AutoReconnect
 from services.common.events.event import Event
 from services.common.messaging import consumer
 from services.common.messaging.connection import Unconfirmed
-from services.common.messaging.consumer import DependencyOutage, retry_with_backoff
+from services.common.messaging.consumer import Consumers, DependencyOutage, NotStopped, retry_with_backoff
 from tests.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
 from tests.real import Broker
 
@@ -133,3 +133,29 @@ async def test_retrying_in_place_ends_as_an_outage() -> None:
     with pytest.raises(DependencyOutage) as caught:
         await retry_with_backoff(away, 0.2)
     assert isinstance(caught.value.__cause__, AutoReconnect)
+
+
+async def test_consumers_that_cannot_be_stopped_end_the_process(
+    vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was delivered to them would stay with a connection that nobody serves: another process gets it."""
+
+    async def forever(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    async def handler(_: Event) -> None:
+        raise AutoReconnect("away")
+
+    async def probe() -> None:
+        pass
+
+    monkeypatch.setattr(consumer, "STOP_LIMIT", 0.1)
+    async with bench(vhost_url) as made:
+        await made.put(*events(1))
+        consumers = Consumers(vhost_url, probe)
+        consumers.add(QUEUE, handler)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(consumer.RabbitBroker, "stop", forever)
+            patch.setattr(consumer.retry_with_backoff, "__defaults__", (0.0,))
+            with pytest.raises(NotStopped):
+                await asyncio.wait_for(consumers.run(), 60)
