@@ -48,7 +48,7 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
     """What the services are told: what the caller's environment says, and what one machine adds where it is silent."""
     defaults = {
         "OFFICE_HOURS": "always",
-        "EVENTS_TOGETHER": "on",  # all are of one version here
+        "FACTS_TOGETHER": "on",  # all are of one version here
         "MOTOR_MAX_WORKERS": str(MOTOR_MAX_WORKERS),
         "PYTHONUTF8": "1",
         **FRUGAL,

@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
     following = Subscriptions(hub, live, upstream, tasks)
-    posting = MessageSender(hub, publisher, tasks, together=settings.events_together == "on", allowances=allowances)
+    posting = MessageSender(hub, publisher, tasks, together=settings.facts_together == "on", allowances=allowances)
     heartbeat = Heartbeat(following, publisher)
     citizens = Citizens(following, posting, publisher, service.keys, tasks, allowances)
     transfers = Transfers(publisher, upstream, departments)

@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
     answers = FirstResponses(store, [d.id for d in departments.departments])
-    quiet, together = limits.quiet if limits else None, settings.events_together == "on"
+    quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
     notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))

@@ -59,7 +59,7 @@ class Fleet:
         environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
         urls = {"RABBITMQ_URL": rabbitmq_url, "MONGODB_URL": mongodb_url}
         # The former version does not know events that go together (docs/operating.md, "Updating").
-        environ |= {"RATE_LIMITS": "off", "EVENTS_TOGETHER": "off"}
+        environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off"}
         settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | variables)
         self._environment = service_programs.service_environment(settings, urls)
         self.members: list[Member] = []

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     attachment_count: int = told("files of one chat, at most", 20, ge=1)
     attachment_total: int = told("bytes of all files of one chat, at most", 50 * MIB, ge=1)
     citizen_access: float = told("seconds for which a citizen reaches a closed chat", 48 * 3600.0, gt=0)
-    events_together: Literal["on", "off"] = told(
+    facts_together: Literal["on", "off"] = told(
         "under load several messages share one broker message; every replica must be of 1.1 or later", "off"
     )
     trace_sample: float = told("share of the traces whose spans are kept; 0: tracing is off", 0.0, ge=0, le=1)

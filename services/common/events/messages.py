@@ -39,7 +39,7 @@ class MessageStored(Event):
 class MessagesPosted(Event):
     """Several `message.posted` of one gateway in one broker message, in their order. `traces`: the traceparent of each.
 
-    Told instead of single ones where `EVENTS_TOGETHER` is on; each counts as if it had come alone.
+    Told instead of single ones where `FACTS_TOGETHER` is on; each counts as if it had come alone.
     """
 
     type: Literal["messages.posted"] = "messages.posted"
@@ -50,7 +50,7 @@ class MessagesPosted(Event):
 class MessagesStored(Event):
     """Several `message.stored` in one broker message, those of a chat in the order of seq; `chat_id` is of the first.
 
-    Told instead of single ones where `EVENTS_TOGETHER` is on. A gateway gets it for the sake of any of its chats and
+    Told instead of single ones where `FACTS_TOGETHER` is on. A gateway gets it for the sake of any of its chats and
     leaves the others alone.
     """
 
