@@ -33,7 +33,8 @@ def test_what_a_service_is_pinned_to_is_what_it_needs(service: str) -> None:
 def test_an_image_holds_one_service_and_what_all_share(service: str) -> None:
     places = [str(place) for _, place in copied(service)]
     assert f"/app/services/{service}/app.py" in places
-    assert "/app/services/chassis.py" in places
+    assert "/app/services/common/runtime/service.py" in places
+    assert not [p for p in places if "/services/docgen/" in p]
     assert not [p for p in places for other in SERVICES if other != service and f"/services/{other}/" in p]
     assert not [p for p in places if "/tests/" in p or "pycache" in p or p.endswith("docgen/openapi.py")]
 
