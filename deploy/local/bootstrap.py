@@ -107,10 +107,8 @@ def test() -> None:
     package("nodejs", apt.has_node(), "the tests of the browser's code need node 18 or later")
     manifests_tools()
     chosen = os.environ.get("PYTEST_ARGS", "").split()
-    stages = [
-        [pytest(files, arguments) for files, arguments in stage]
-        for stage in (((("2", tuple(chosen)),),) if chosen else STAGES)
-    ]
+    suites = ((("2", tuple(chosen)),),) if chosen else STAGES
+    stages = [[pytest(files, arguments) for files, arguments in stage] for stage in suites]
     web = sorted(str(file) for file in (ROOT / "tests" / "web").rglob("*.test.*js"))
     if web:
         stages.append([(shutil.which("node") or "node", "--test", *web)])

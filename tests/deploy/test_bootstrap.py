@@ -190,3 +190,13 @@ def becomes(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str, variable: 
     monkeypatch.setattr(bootstrap.signal, "signal", lambda *_: None)
     bootstrap.main(target)
     return told
+
+
+def test_suites_beside_each_other_are_all_run_and_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """The second one fails before the first one ends; both statuses count, and nothing that was printed is lost."""
+    slow = (sys.executable, "-c", "import time; time.sleep(0.5); print('the first')")
+    fails = (sys.executable, "-c", "import sys; print('the second'); print('its error', file=sys.stderr); sys.exit(3)")
+    assert bootstrap.beside_each_other([slow, fails]) == [0, 3]
+    shown = capfd.readouterr().out
+    assert shown.index("the first") < shown.index("the second")
+    assert "its error" in shown

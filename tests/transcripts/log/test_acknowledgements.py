@@ -16,7 +16,7 @@ from services.transcripts.log.deliveries import Parcel
 from tests.transcripts.conftest import new_id, posted
 
 
-class LiveChat:
+class Channel:
     """Writes down what it is told, in its order; a stand-in, since a broker does not tell how many frames it got."""
 
     def __init__(self) -> None:
@@ -41,12 +41,12 @@ class LiveChat:
 
 
 @pytest.fixture
-def channel() -> LiveChat:
-    return LiveChat()
+def channel() -> Channel:
+    return Channel()
 
 
 @pytest.fixture
-def settling(channel: LiveChat) -> Acknowledgements:
+def settling(channel: Channel) -> Acknowledgements:
     made = Acknowledgements(cast(aiormq.Channel, channel), UnknownErrors("test"))
     for tag in range(1, 10):
         made.delivered(tag)
@@ -54,7 +54,7 @@ def settling(channel: LiveChat) -> Acknowledgements:
 
 
 async def test_what_is_done_shortly_after_each_other_is_acknowledged_in_one_frame(
-    settling: Acknowledgements, channel: LiveChat
+    settling: Acknowledgements, channel: Channel
 ):
     for tag in (2, 1, 3):
         assert len(await settling.settle([channel.parcel(tag)], at_once=False)) == 1
@@ -66,16 +66,14 @@ async def test_what_is_done_shortly_after_each_other_is_acknowledged_in_one_fram
     assert channel.frames[1:] == [("ack", 4, True)], "and so on"
 
 
-async def test_what_is_open_is_not_acknowledged_with_its_neighbours(settling: Acknowledgements, channel: LiveChat):
+async def test_what_is_open_is_not_acknowledged_with_its_neighbours(settling: Acknowledgements, channel: Channel):
     await settling.settle([channel.parcel(1), channel.parcel(2), channel.parcel(5)], at_once=True)
     assert channel.frames == [("ack", 2, True), ("ack", 5, False)]
     await settling.settle([channel.parcel(3), channel.parcel(4)], at_once=True)
     assert channel.frames[2:] == [("ack", 4, True)]
 
 
-async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(
-    settling: Acknowledgements, channel: LiveChat
-):
+async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(settling: Acknowledgements, channel: Channel):
     await settling.settle([channel.parcel(1), channel.parcel(2, poison=posted(new_id()))], at_once=False)
     assert channel.frames == [("reject", 2, False)]
     await settling.acknowledge()
@@ -84,11 +82,11 @@ async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(
     assert len(channel.frames) == 2
 
 
-async def test_a_lost_channel_settles_nothing_and_breaks_nothing(settling: Acknowledgements, channel: LiveChat):
+async def test_a_lost_channel_settles_nothing_and_breaks_nothing(settling: Acknowledgements, channel: Channel):
     await settling.settle([channel.parcel(1)], at_once=False)
     channel.lost = True
     assert await settling.settle([channel.parcel(2, poison=posted(new_id()))], at_once=False) == []
     await asyncio.sleep(2 * module.COMPANY)
     assert not channel.frames
-    other = LiveChat().parcel(3)
+    other = Channel().parcel(3)
     assert await settling.settle([other], at_once=True) == [], "of another channel"
