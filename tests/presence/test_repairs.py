@@ -1,4 +1,4 @@
-"""services/presence/repairs.py and telling.py: what is told again, departures, the end of sessions."""
+"""services/presence/repairs.py and publisher.py: what is told again, departures, the end of sessions."""
 
 import asyncio
 from dataclasses import replace

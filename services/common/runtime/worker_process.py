@@ -2,7 +2,7 @@
 
 For bytes that strangers sent: what they make grow or stand still is killed, and the service goes on. Use it so::
 
-    workers = Workers("services.transcripts.sniffing:begin", memory=128 * MIB, seconds=5.0)
+    workers = Workers("services.transcripts.attachments.jobs:begin", memory=128 * MIB, seconds=5.0)
     try:
         answer = await workers.run(job)      # bytes in, bytes out
     except WorkersBusy: ...                  # too many wait already: 429 or 503 with Retry-After
