@@ -47,3 +47,16 @@ async def test_in_all_so_many_wait():
     for give_back in held:
         give_back()
     assert [await places.take(str(n)) for n in (8, 9)]
+
+
+@pytest.mark.parametrize(("line", "most"), [(None, 2), (5, 5), (0, 0)])
+async def test_so_many_of_other_chats_may_wait_and_one_more_is_refused(line: int | None, most: int) -> None:
+    places = ConcurrencyLimit(each=1, total=1, waiting=1, patience=20, line=line)
+    give_back = await places.take("held")
+    waiting = [asyncio.create_task(places.take(f"chat {number}")) for number in range(most)]
+    await asyncio.sleep(0)
+    with pytest.raises(LimitReached):
+        await places.take("one more")
+    give_back()
+    for task in waiting:
+        (await task)()
