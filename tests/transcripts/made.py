@@ -7,7 +7,7 @@ import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001"
@@ -127,28 +127,48 @@ def _raw_zip(name: bytes, data: bytes, method: int, size: int, count: int = 1, c
 
 
 @functools.cache
-def bombs() -> dict[str, bytes]:
-    """Archives that are small and want much: memory, time or members."""
-    mib = 1024 * 1024
-    zeros, some = bytes(80 * mib), bytes(8 * mib)
-    lzma_zip = lzma.compress(some, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": mib}])
-    properties = struct.pack("<BBH", 9, 4, 5) + b"\x5d" + struct.pack("<L", mib)
-    types = b"[Content_Types].xml"
-    overlap = io.BytesIO(archive({types.decode(): content_types(), "word/document.xml": "<w/>"}))
-    with zipfile.ZipFile(overlap) as read:
-        first = read.infolist()[0]
+def _lzma() -> bytes:
+    packed = lzma.compress(bytes(8 * _MIB), lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": _MIB}])
+    return _raw_zip(_TYPES, _LZMA_PROPERTIES + packed, zipfile.ZIP_LZMA, 8 * _MIB)
+
+
+def _overlap() -> bytes:
+    with zipfile.ZipFile(io.BytesIO(archive({_TYPES.decode(): content_types(), "word/document.xml": "<w/>"}))) as read:
+        size = read.infolist()[0].compress_size
+    return _raw_zip(_TYPES, b"x" * size, zipfile.ZIP_STORED, size, 9)
+
+
+def _entities() -> bytes:
     entities = '<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">'
-    many = {f"{n:x}": b"" for n in range(100_000)}
-    return {
-        "bzip2": _raw_zip(types, bz2.compress(some), zipfile.ZIP_BZIP2, len(some)),
-        "lzma": _raw_zip(types, properties + lzma_zip, zipfile.ZIP_LZMA, len(some)),
-        "deflate": archive({types.decode(): zeros, "word/document.xml": b"<w/>"}),
-        "deflate in the document": archive({types.decode(): content_types(), "word/document.xml": zeros}),
-        "a size that lies": _raw_zip(types, zlib.compress(zeros, 9)[2:-4], zipfile.ZIP_DEFLATED, 1_000),
-        "members": archive(many, zipfile.ZIP_STORED),
-        "members that are not counted": _raw_zip(types, b"", zipfile.ZIP_STORED, 0, 60_000)[:-22]
-        + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 60_000 * 65, 49, 0),
-        "members that overlap": _raw_zip(types, b"x" * first.compress_size, zipfile.ZIP_STORED, first.compress_size, 9),
-        "entities": office(more={"word/document.xml": f"<!DOCTYPE w [{entities}]><w>&b;</w>"}),
-        "depth": office(more={"word/document.xml": "<instr>" * 100_000 + "</instr>" * 100_000}),
-    }
+    return office(more={"word/document.xml": f"<!DOCTYPE w [{entities}]><w>&b;</w>"})
+
+
+def _uncounted() -> bytes:
+    members = _raw_zip(_TYPES, b"", zipfile.ZIP_STORED, 0, 60_000)[:-22]
+    return members + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 60_000 * 65, 49, 0)
+
+
+_MIB = 1024 * 1024
+_TYPES = b"[Content_Types].xml"
+_LZMA_PROPERTIES = struct.pack("<BBH", 9, 4, 5) + b"\x5d" + struct.pack("<L", _MIB)
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "bzip2": lambda: _raw_zip(_TYPES, bz2.compress(bytes(8 * _MIB)), zipfile.ZIP_BZIP2, 8 * _MIB),
+    "lzma": _lzma,
+    "deflate": lambda: archive({_TYPES.decode(): bytes(80 * _MIB), "word/document.xml": b"<w/>"}),
+    "deflate in the document": lambda: archive(
+        {_TYPES.decode(): content_types(), "word/document.xml": bytes(80 * _MIB)}
+    ),
+    "a size that lies": lambda: _raw_zip(_TYPES, zlib.compress(bytes(80 * _MIB), 9)[2:-4], zipfile.ZIP_DEFLATED, 1_000),
+    "members": lambda: archive({f"{n:x}": b"" for n in range(100_000)}, zipfile.ZIP_STORED),
+    "members that are not counted": _uncounted,
+    "members that overlap": _overlap,
+    "entities": _entities,
+    "depth": lambda: office(more={"word/document.xml": "<instr>" * 100_000 + "</instr>" * 100_000}),
+}
+"""Archives that are small and want much: memory, time or members. Each is made when it is asked for."""
+
+
+@functools.cache
+def bombs() -> dict[str, bytes]:
+    """All of them."""
+    return {name: make() for name, make in BOMBS.items()}
