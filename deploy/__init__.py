@@ -1,0 +1,1 @@
+"""Tools that run, back up, inspect and check the system. They are not in the images."""

@@ -2,16 +2,28 @@
 
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pymongo
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.workermanage import WorkerController
 
-from tests.one_service import Process
-from tests.real import ROOT, STARTED, Broker, System, patient, running_broker, running_database, running_system, unique
+from tests.one_service import Process, Start
+from tests.real import (
+    ROOT,
+    STARTED,
+    Broker,
+    System,
+    claim_ports,
+    patient,
+    running_database,
+    running_system,
+    unique,
+)
 from tests.rollout.versions import NoHistory, Version, former
+from tests.shared_broker import SharedBroker, broker_of_the_run
 from tests.shared_systems import KINDS, SharedSystems
 
 # How long an example takes depends on what else the machine does: no reason to fail.
@@ -24,6 +36,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LAST_LINES = 120
 SHARED = SharedSystems()
+SHARED_BROKER = pytest.StashKey[SharedBroker]()
 OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database"}
 """Fixtures that start a broker, a database or a browser, or need the project's history."""
 WHOLE = {"e2e", "deploy", "chaos", "rollout", "bench", "scale"}
@@ -51,12 +64,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Stop what the module of this test does not share."""
+    claim_ports()  # here: the process that only gives out the tests needs none
     SHARED.enter(item.path, lambda: _kinds_by_module(item.session.items)[item.path])
 
 
 def pytest_sessionfinish() -> None:
     """Stop what is still shared."""
     SHARED.keep(())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell each worker where it gets the broker of this run."""
+    stash = node.config.stash
+    if SHARED_BROKER not in stash:
+        stash[SHARED_BROKER] = SharedBroker()
+    node.workerinput["broker"] = stash[SHARED_BROKER].address
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the broker of this run: all workers have ended."""
+    if (shared := config.stash.get(SHARED_BROKER, None)) is not None:
+        shared.stop()
 
 
 def _kinds_by_module(items: list[pytest.Item]) -> dict[Path, set[str]]:
@@ -81,9 +110,10 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The private RabbitMQ node of this test session, with its management API."""
-    with running_broker(tmp_path_factory.mktemp("broker")) as running:
+def broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The private RabbitMQ node of this test run, with its management API. Other tests use it at the same time."""
+    workerinput: dict[str, str] = getattr(pytestconfig, "workerinput", {})
+    with broker_of_the_run(workerinput.get("broker"), tmp_path_factory.mktemp("broker")) as running:
         yield running
 
 
@@ -157,7 +187,7 @@ def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Starts services of `tests/one_service.py` with these variables, and ends them."""
     processes: list[Process] = []
 

@@ -6,20 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deploy.local import ports
-from tests.real import OUR_VARIABLES, ROOT, wait_for
+from tests.real import OUR_VARIABLES, PATIENCE, ROOT, wait_for
 
 SECRET = "sixteen characters or more"
-# A service in which each part can be made to fail; its name decides which port is its own.
+# A service in which each part can be made to fail; its name decides which port is its own. What the test decides by a
+# file (READY_WHEN, TASK_WHEN, DRAIN_UNTIL, /pid?until=) waits for that file as long as the test needs.
 PROGRAM = """
 import asyncio, logging, os, structlog
-from pydantic import BaseModel
+from services.common.runtime import server as runtime_server, service as runtime_service
 from services.common.runtime.service import Service, run
 from services.common.mongo.client import open_database
 from services.common.config.settings import Settings
@@ -27,6 +28,11 @@ from services.common.observability.tracing import begin_trace
 
 log = structlog.get_logger()
 PRIVATE = "An Peeters wrote"
+runtime_service.DRAIN_LIMIT = runtime_server.JOIN_LIMIT = 600.0
+
+async def there(path):
+    while not os.path.exists(path):
+        await asyncio.sleep(0.01)
 
 def create_app(settings):
     service = Service("routing", settings)
@@ -36,16 +42,17 @@ def create_app(settings):
         log.info("working", number=7)
         await asyncio.Event().wait()
     async def ends():
-        await asyncio.sleep(0.5)
+        await there(os.environ["TASK_WHEN"])
     async def fails():
-        await asyncio.sleep(0.5)
+        await there(os.environ["TASK_WHEN"])
         raise ValueError(PRIVATE)
     async def cancelled():
-        await asyncio.sleep(0.5)
+        await there(os.environ["TASK_WHEN"])
         raise asyncio.CancelledError
     async def drain():
         log.info("in_drain", draining=service.draining)
-        await asyncio.sleep(float(os.environ.get("DRAIN", "0")))
+        if awaited := os.environ.get("DRAIN_UNTIL"):
+            await there(awaited)
         if os.environ.get("DRAIN_FAILS"):
             raise RuntimeError("drain")
     service.background("forever", forever)
@@ -56,9 +63,10 @@ def create_app(settings):
     if wanted := os.environ.get("READY_WHEN"):
         service.check("file", lambda: os.path.exists(wanted))
     @service.app.get("/pid")
-    async def pid(after: float = 0):
+    async def pid(until: str = ""):
         log.info("asked")
-        await asyncio.sleep(after)
+        if until:
+            await there(until)
         return os.getpid()
     @service.app.get("/fails")
     async def route():
@@ -91,7 +99,7 @@ class Process:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -103,17 +111,31 @@ class Process:
         return False
 
     def wait_until_it_lives(self) -> None:
-        wait_for(lambda: self.lives() or self.process.poll() is not None, "the service", 30)
+        wait_for(lambda: self.lives() or self.process.poll() is not None, "the service")
         assert self.process.poll() is None, self.err.read_text()
 
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Its exit status after a signal, and the seconds that it took."""
-        began = time.monotonic()
+    def wait_until_it_is_ready(self) -> None:
+        self.wait_until_it_lives()
+        wait_for(lambda: self.get("/readyz")[0] == 200, "the service to be ready")
+
+    def wait_until_it_says(self, words: str) -> None:
+        wait_for(lambda: words in self.out.read_text(), f"{words} in its log")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Its exit status after a signal."""
         self.process.send_signal(number)
-        return self.process.wait(30), time.monotonic() - began
+        return self.status()
+
+    def status(self) -> int:
+        """Its exit status, as soon as it has ended."""
+        return self.process.wait(PATIENCE)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out.read_text().splitlines()]
 
     def line(self, event: str) -> dict[str, Any]:
         return next(line for line in self.lines() if line["event"] == event)
+
+
+Start = Callable[..., Process]
+"""Starts a service with these variables; the fixture `start` ends it."""

@@ -7,32 +7,37 @@ with the process that started them, however that ends.
 import asyncio
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import IO, Any, TypeVar
 
-from deploy.local import embedded_mongodb, ports, processes, rabbitmq
+from yarl import URL
+
+from deploy.local import embedded_mongodb, ports, processes, rabbitmq, service_programs
 from deploy.local.processes import Program
-from deploy.local.settings import SERVICES, port_variable
+from deploy.local.settings import SERVICES, Settings, port_variable, read_settings
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PATIENCE = 60.0
 """Seconds after which a test gives up on what it waits for: a guard against hanging, never a promise in seconds."""
+ANNOUNCED = "Ctrl-C stops it"
+"""In the last line of what the runner shows when all is ready."""
 OUR_VARIABLES = (
     *(
         "RABBITMQ_URL",
@@ -50,6 +55,10 @@ OUR_VARIABLES = (
 )
 
 
+SLICE = 400
+"""Ports that one process of tests picks from."""
+PORTS_HELD: list[IO[str]] = []
+"""The lock of this process's slice of ports, as long as it lives."""
 STARTED: "list[System]" = []
 """Every system that this process has started; what a test that fails has in their logs is shown with its failure."""
 
@@ -82,9 +91,34 @@ class Broker:
         headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.management + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    @contextlib.contextmanager
+    def account(self, vhost_url: str) -> "Iterator[Account]":
+        """A user with all rights on this virtual host, while the context is open."""
+        address, name = URL(vhost_url), unique("user-")
+        self.api("PUT", f"/api/users/{name}", {"password": name, "tags": ""})
+        rights = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.api("PUT", f"/api/permissions/{address.path.strip('/')}/{name}", rights)
+        try:
+            yield Account(self, name, str(address.with_user(name).with_password(name)))
+        finally:
+            self.api("DELETE", f"/api/users/{name}")
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of the broker, whose connections are those of one test."""
+
+    broker: Broker
+    name: str
+    url: str
+
+    def close_connections(self) -> None:
+        """Have the broker close every connection of this user, as an operator would."""
+        self.broker.api("DELETE", f"/api/connections/username/{self.name}")
 
 
 def patient(amqp_url: str) -> str:
@@ -92,12 +126,12 @@ def patient(amqp_url: str) -> str:
 
     For tests that do not look at how soon a silent connection is noticed.
     """
-    return urlsplit(amqp_url)._replace(query=f"heartbeat={PATIENCE:.0f}").geturl()
+    return str(URL(amqp_url).with_query(heartbeat=int(PATIENCE)))
 
 
 def brisk(amqp_url: str) -> str:
     """This address with the short heartbeat of `make run`: a silent connection is noticed within seconds."""
-    return urlsplit(amqp_url)._replace(query="heartbeat=2").geturl()
+    return str(URL(amqp_url).with_query(heartbeat=2))
 
 
 @contextlib.contextmanager
@@ -134,7 +168,7 @@ def running(programs: list[Program]) -> Iterator[None]:
     finally:
         for process in reversed(started):
             processes.signal_group(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -180,8 +214,14 @@ class System:
         """End one process; returns when the runner has started it again, with its new id. It may not be ready yet."""
         old = self.pids()[name]
         os.kill(old, number)
-        wait_for(lambda: self.pids().get(name, old) != old, f"{name} to be started again", 30)
-        return self.pids()[name]
+        new: list[int] = []  # it may end once more, and be missing again, before the broker's name is free
+
+        def started_again() -> bool:
+            new[:] = [pid for known, pid in self.pids().items() if known == name and pid != old]
+            return bool(new)
+
+        wait_for(started_again, f"{name} to be started again")
+        return new[0]
 
     def is_ready(self, name: str) -> bool:
         """Whether a service, or one replica of it, is ready and all that it depends on is there."""
@@ -200,7 +240,7 @@ class System:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop everything as Ctrl-C does; the runner's exit status."""
         self.process.send_signal(number)
-        return self.process.wait(45)
+        return self.process.wait(START_SECONDS)
 
 
 def start_system(home: Path, command: str | None = None, **variables: str) -> System:
@@ -210,6 +250,7 @@ def start_system(home: Path, command: str | None = None, **variables: str) -> Sy
     environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
     environ |= {port_variable(name): str(port) for name, port in chosen.items()}
     environ |= {"DATA_DIR": str(home / "data"), **variables}
+    choose_ports(environ)
     log_path = home / "system.log"
     arguments = ["--command", command] if command else []
     with log_path.open("wb") as log:
@@ -227,12 +268,48 @@ def start_system(home: Path, command: str | None = None, **variables: str) -> Sy
     return system
 
 
+def choose_ports(environ: Mapping[str, str]) -> None:
+    """Choose the ports that a runner with this environment has beside those of the services, from our own slice.
+
+    A data directory that was used before keeps its own.
+    """
+    settings = read_settings(environ, ROOT)
+    if isinstance(settings, Settings) and not (file := settings.data_dir / "ports.json").exists():
+        names = (*rabbitmq.PORT_NAMES, embedded_mongodb.PORT_NAME, *service_programs.names_of_replicas(settings))
+        with contextlib.suppress(OSError):  # a directory that cannot be used is refused by the runner
+            file.parent.mkdir(parents=True, exist_ok=True)
+            ports.remembered(file, names, taken=set(settings.ports.values()))
+
+
+def claim_ports() -> None:
+    """From now on this process picks ports that no other process of tests picks; where none are left, any.
+
+    Between the moment when a port is picked and the moment when somebody listens there, and while a service is being
+    started again, another process that looks for a free port would find it.
+    """
+    if PORTS_HELD:
+        return
+    folder = Path(tempfile.gettempdir()) / f"eloket-test-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    lowest, highest = ports.limits()
+    for start in range(lowest, highest - SLICE + 1, SLICE):
+        handle = (folder / str(start)).open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            continue
+        PORTS_HELD.append(handle)
+        ports.LOWEST, ports.HIGHEST = start, start + SLICE
+        return
+
+
 @contextlib.contextmanager
 def running_system(home: Path, command: str | None = None, **variables: str) -> Iterator[System]:
     """The system while the context is open; ready when the context begins."""
     system = start_system(home, command, **variables)
     try:
-        wait_for(lambda: "is ready" in system.log() or system.process.poll() is not None, "the system", START_SECONDS)
+        wait_for(lambda: ANNOUNCED in system.log() or system.process.poll() is not None, "the system")
         assert system.process.poll() is None, f"the system did not start:\n{system.log()}"
         yield system
     finally:

@@ -1,1 +1,1 @@
-"""Backup and restore of all that lasts: the services' databases."""
+"""Backup and restore of everything that is stored: the services' databases."""

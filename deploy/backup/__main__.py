@@ -31,11 +31,11 @@ HINTS = {
     13: "the user of MONGODB_URL has not the right to do that",
     18: "the user or the password of MONGODB_URL is wrong",
 }
-"""By the server's error codes (SnapshotTooOld, NotAReplicaSet, Unauthorized, AuthenticationFailed)."""
+"""Advice by error code of the server (SnapshotTooOld, NotAReplicaSet, Unauthorized, AuthenticationFailed)."""
 
 
 def main() -> int:
-    """0: done; 1: refused, or not done; 2: not understood."""
+    """Run the command. Return 0 when it is done, 1 when it is refused or fails, 2 when the arguments are invalid."""
     options = _parser().parse_args()
     os.umask(0o077)
     folder, prefix = Path(options.folder).absolute(), os.environ.get("MONGODB_PREFIX", "")
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _kind(error: OperationFailure) -> str:
-    """The server's name for it and its code; never its text, which may quote what a person wrote."""
+    """Return the server's name of the error and its code; never its text, which may quote what a participant wrote."""
     name = (error.details or {}).get("codeName") or type(error).__name__
     return f"{name}, code {error.code}"
 

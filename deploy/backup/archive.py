@@ -1,8 +1,8 @@
-"""A backup on disk: mongodump's directory format, and a manifest that says what it holds.
+"""A backup on disk: mongodump's directory format, and a manifest of its content.
 
-`<database>/<collection>.bson` are the documents one after the other, `<collection>.metadata.json` its options and
-indexes (MongoDB Database Tools, `mongodump --out`), so mongorestore reads it too. `manifest.json` is written last: a
-folder without one is no finished backup.
+`<database>/<collection>.bson` has the documents one after the other, `<collection>.metadata.json` the collection's
+options and indexes (MongoDB Database Tools, `mongodump --out`), so mongorestore reads it too. `manifest.json` is
+written last: a folder without one is no finished backup.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AT_ONCE = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class File:
-    """What a file holds; `documents` is None for one of metadata."""
+    """The size and the sum of a file. `documents`: how many it has; None for a file of metadata."""
 
     bytes: int
     sha256: str
@@ -45,10 +45,12 @@ class Manifest:
 
     @property
     def documents(self) -> int:
+        """The number of documents."""
         return sum(file.documents or 0 for file in self.files.values())
 
     @property
     def bytes(self) -> int:
+        """The size of all files, in bytes."""
         return sum(file.bytes for file in self.files.values())
 
     @property
@@ -58,18 +60,18 @@ class Manifest:
 
 
 def paths(database: str, collection: str) -> tuple[str, str]:
-    """Where a collection's documents and its metadata are, below the folder."""
+    """Return the paths of a collection's documents and of its metadata, below the folder."""
     base = f"{database}/{quote(collection, safe='')}"
     return f"{base}.bson", f"{base}.metadata.json"
 
 
 def metadata_path(path: str) -> str:
-    """The metadata that belong to these documents."""
+    """Return the path of the metadata that belong to these documents."""
     return path.removesuffix(".bson") + ".metadata.json"
 
 
 def claim(folder: Path) -> Refusal | None:
-    """Makes the folder, which may be there when it is empty."""
+    """Create the folder, which may exist when it is empty. Return a refusal, or None."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if any(folder.iterdir()):
@@ -80,7 +82,7 @@ def claim(folder: Path) -> Refusal | None:
 
 
 class Writing:
-    """A file being written; what is written is counted and summed up. Durable when the context ends."""
+    """A file that is being written and summed up. It is durable when the context ends."""
 
     def __init__(self, folder: Path, path: str) -> None:
         (folder / path).parent.mkdir(exist_ok=True, mode=0o700)
@@ -89,24 +91,28 @@ class Writing:
         self._bytes = 0
 
     def __enter__(self) -> Writing:
+        """Return the file."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Flush the file to disk and close it."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
 
     def write(self, data: bytes) -> None:
+        """Write these bytes."""
         self._file.write(data)
         self._sum.update(data)
         self._bytes += len(data)
 
     def file(self, documents: int | None = None) -> File:
+        """Return the description of what was written."""
         return File(self._bytes, self._sum.hexdigest(), documents)
 
 
 def finish(folder: Path, manifest: Manifest) -> None:
-    """The backup is whole: writes its manifest, in one step."""
+    """Write the manifest of a complete backup, in one atomic step."""
     draft = folder / f"{MANIFEST}.new"
     with draft.open("w") as file:
         json.dump({"format": FORMAT, **asdict(manifest)}, file, indent=1)
@@ -116,7 +122,7 @@ def finish(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | Refusal:
-    """What the folder should hold."""
+    """Return what the folder should contain, or a refusal."""
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
         if found.pop("format") != FORMAT:
@@ -130,7 +136,7 @@ def read_manifest(folder: Path) -> Manifest | Refusal:
 
 
 def check(folder: Path, manifest: Manifest) -> Refusal | None:
-    """Whether every file is there and as it was written."""
+    """Check that every file exists and is as it was written. Return a refusal, or None."""
     for path, wanted in manifest.files.items():
         try:
             size = (folder / path).stat().st_size
@@ -151,7 +157,11 @@ def _sum(file: Path) -> str:
 
 
 def lengths(batch: bytes) -> Iterator[int]:
-    """The length of each of the documents that stand one after the other. Raises `ValueError` when they do not."""
+    """Yield the length of each of these documents, which stand one after the other.
+
+    Raises:
+        ValueError: They do not.
+    """
     at = 0
     while at < len(batch):
         (length,) = struct.unpack_from("<i", batch, at)
@@ -162,7 +172,7 @@ def lengths(batch: bytes) -> Iterator[int]:
 
 
 def documents(opened: BinaryIO) -> Iterator[bytes]:
-    """Each document of a file of documents, as bytes."""
+    """Yield each document of a file of documents, as bytes."""
     while head := opened.read(4):
         (length,) = struct.unpack("<i", head)
         yield head + opened.read(length - 4)

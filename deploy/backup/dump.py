@@ -1,4 +1,4 @@
-"""Reads the services' databases into a folder, all of one moment, while they run."""
+"""Reads the services' databases into a folder, all as of one moment, while they run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from deploy.backup.archive import File, Manifest, Writing
 
 Client = MongoClient[dict[str, Any]]
 SERVICES = ("routing", "presence", "transcripts")
-"""Those that keep something; a database is called `MONGODB_PREFIX` + service."""
+"""The services with a database, whose name is `MONGODB_PREFIX` + service."""
 
 BATCH = 1_000  # documents in one answer, which has 16 MiB at most
 Show = Callable[[str, str, File], None]
 
 
 def dump(client: Client, prefix: str, folder: Path, show: Show) -> Manifest:
-    """Writes all collections of the services into the folder, which `folder.claim` made. Holds one answer at a time.
+    """Write all collections of the services into the folder, which `claim` created. Holds one answer at a time.
 
-    Every collection is read as it was at the moment of the first reading (MongoDB manual, "Read Concern snapshot",
-    and `MongoClient.start_session(snapshot=True)`): the server must be a replica set, and the reading must end within
-    its `minSnapshotHistoryWindowInSeconds` (300). Raises `PyMongoError` and `OSError`; then the backup is not finished.
+    Every collection is read as it was at the moment of the first read (MongoDB manual, "Read Concern snapshot", and
+    `MongoClient.start_session(snapshot=True)`). The server must be a replica set, and the read must end within its
+    `minSnapshotHistoryWindowInSeconds` (300).
+
+    Raises:
+        PyMongoError: The read failed, and the backup is not finished.
+        OSError: The folder cannot be written, and the backup is not finished.
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(made_at, str(client.server_info()["version"]), prefix)
@@ -51,14 +55,14 @@ def _documents(client: Client, database: str, name: str, folder: Path, session: 
     count = 0
     with Writing(folder, disk.paths(database, name)[0]) as file:
         batches = client[database][name].find_raw_batches({}, batch_size=BATCH, session=session)
-        for batch in cast(Iterator[bytes], batches):  # which they are, whatever the driver's types say
+        for batch in cast(Iterator[bytes], batches):  # the driver's types say otherwise
             count += sum(1 for _ in disk.lengths(batch))
             file.write(batch)
     return file.file(count)
 
 
 def _metadata(client: Client, database: str, name: str, folder: Path) -> File:
-    """As mongodump writes them: canonical extended JSON, without the namespace that old servers add."""
+    """Write the metadata as mongodump does: canonical extended JSON, without the namespace that old servers add."""
     (about,) = client[database].list_collections(filter={"name": name})
     indexes = [{k: v for k, v in index.items() if k != "ns"} for index in client[database][name].list_indexes()]
     told = {"options": about.get("options", {}), "indexes": indexes, "collectionName": name, "type": "collection"}

@@ -1,4 +1,4 @@
-"""Writes a backup into empty databases, and counts what came."""
+"""Writes a backup into empty databases, and counts the documents."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from deploy.backup.archive import Manifest
 from deploy.backup.dump import SERVICES, Client, Show
 from deploy.local.settings import Refusal
 
-ROUND = 8 << 20  # bytes of documents that are on their way at a time
+ROUND = 8 << 20  # bytes of documents of one insert
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 ORDERED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, document_class=SON)
 
 
 def not_empty(client: Client, prefix: str) -> list[str]:
-    """The services' databases that hold anything."""
+    """Return the services' databases that contain anything."""
     names = [prefix + service for service in SERVICES]
     return [name for name in names if client[name].list_collection_names()]
 
 
 def restore(client: Client, prefix: str, folder: Path, manifest: Manifest, show: Show) -> Refusal | None:
-    """Fills the databases (`prefix` + service), which must be empty, from a folder that `folder.check` found intact.
+    """Fill the databases (`prefix` + service), which must be empty, from a folder that `check` found intact.
 
-    Each document is written byte for byte as it was. Indexes come last, so that none of them deletes what has ended
-    before it was counted. Raises `PyMongoError` and `OSError`; then the databases are half full.
+    Each document is written byte for byte as it was. Indexes are created last, so that no TTL index deletes an expired
+    document before it was counted.
+
+    Returns:
+        A refusal when a collection has another number of documents; else None.
+
+    Raises:
+        PyMongoError: The write failed, and the databases are incomplete.
+        OSError: The folder cannot be read, and the databases are incomplete.
     """
     for database, path in manifest.collections:
         service = database.removeprefix(manifest.prefix)
@@ -51,7 +58,7 @@ def restore(client: Client, prefix: str, folder: Path, manifest: Manifest, show:
 
 
 def drop(client: Client, prefix: str) -> None:
-    """Deletes the services' databases."""
+    """Delete the services' databases."""
     for service in SERVICES:
         client.drop_database(prefix + service)
 

@@ -1,4 +1,4 @@
-"""Where the databases are: at MONGODB_URL, else in the data of `make run`, which must not be running."""
+"""The address of the databases: MONGODB_URL, else the data of `make run`, which must not be running."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 30.0
 
 
 class Refused(Exception):
-    """Nothing was done, and why."""
+    """Nothing was done; the exception says why."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.text)
@@ -26,9 +26,12 @@ class Refused(Exception):
 
 @contextlib.contextmanager
 def address(environ: Mapping[str, str], root: Path) -> Iterator[str]:
-    """The address of the database server. The embedded one is started for as long as the context is open.
+    """Provide the address of the database server. The embedded one runs for as long as the context is open.
 
-    That one reads nothing of one moment while others write, so it is for us alone. Raises `Refused`.
+    The embedded server cannot read as of one moment while others write, so it is started for this command only.
+
+    Raises:
+        Refused: The address is invalid, or `make run` is running.
     """
     if given := environ.get("MONGODB_URL"):
         if not given.startswith(("mongodb://", "mongodb+srv://")):

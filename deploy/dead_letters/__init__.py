@@ -1,1 +1,1 @@
-"""`make dead-letters`: what the services could not handle, for those who operate them."""
+"""`make dead-letters`: inspect, replay or delete messages that the services could not handle."""

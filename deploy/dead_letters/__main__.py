@@ -33,12 +33,12 @@ WEARS_OUT = (
 
 
 def main() -> int:
-    """0: done; 1: not, or not all of it; 2: not understood."""
+    """Run the command. Return 0 when it is done, 1 when not everything was done, 2 when the arguments are invalid."""
     parser = _parser()
     options = parser.parse_args()
     if options.command == "discard" and options.all and not options.yes:
         parser.error("--all deletes every letter of this service for good: add --yes")
-    logging.disable()  # what the broker's client tells of itself; our own words are below
+    logging.disable()  # messages of the broker's client; this program prints its own below
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     url = broker_url(os.environ, ROOT)
     if isinstance(url, Refusal):

@@ -1,4 +1,4 @@
-"""Where the broker is: the one of RABBITMQ_URL, else the private one of `make run`."""
+"""The address of the broker: RABBITMQ_URL, else the private broker of `make run`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.local.settings import Refusal
 
 
 def broker_url(environ: Mapping[str, str], root: Path) -> str | Refusal:
-    """The broker's AMQP address; a relative DATA_DIR is taken from the project's root."""
+    """Return the broker's AMQP address, or a refusal. A relative DATA_DIR is below the project's root."""
     if given := environ.get("RABBITMQ_URL"):
         if given.startswith(("amqp://", "amqps://")):
             return given

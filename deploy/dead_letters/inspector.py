@@ -1,7 +1,7 @@
-"""The dead letters of one service, on the broker. What is only looked at stays where it was, in the same order.
+"""The dead letters of one service, on the broker. A letter that is only read keeps its place in the queue.
 
-Needed of the broker: read on `<service>.dead-letters`, configure on `eloket.operator.*` (the lock below), and, to
-replay, write on `amq.default`.
+Required rights on the broker: read on `<service>.dead-letters`, configure on `eloket.operator.*` (the lock below), and,
+to replay, write on `amq.default`.
 """
 
 from __future__ import annotations
@@ -27,42 +27,48 @@ DEATH_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count
 
 
 class Busy(Exception):
-    """Somebody else has been looking at the same letters for too long."""
+    """Another operator has been reading the same letters for too long."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A letter in our hands until it is settled or the channel is closed."""
+    """A letter that this program holds until it is settled or the channel is closed."""
 
     letter: Letter
     message: AbstractIncomingMessage
 
 
 class Pile:
-    """A service's dead letters, ours alone while `opened` is open."""
+    """A service's dead letters, held exclusively while `opened` is open."""
 
     def __init__(self, connection: aio_pika.abc.AbstractConnection, channel: AbstractChannel, name: str, count: int):
         self._connection, self._channel = connection, channel
         self.name, self.count = name, count
-        self.held = self.settled = 0  # only looked at; taken away for good
-        self.cut_short = False  # there were more than may be held at a time
-        self.looked_at = 0  # how often, before now, the letter that was looked at most
+        self.held = self.settled = 0  # letters that were only read; letters that were removed
+        self.cut_short = False  # there are more than may be held at a time
+        self.looked_at = 0  # the highest number of earlier reads of one letter
 
     @property
     def wears_out(self) -> bool:
-        """RabbitMQ 4 drops what was given back 20 times, unless it is told otherwise."""
+        """Whether letters are about to be dropped.
+
+        By default RabbitMQ 4 drops a message that was requeued 20 times.
+        """
         version = str(self._connection.transport.connection.server_properties.get("version", ""))  # type: ignore[union-attr]
         return version.partition(".")[0].isdigit() and int(version.partition(".")[0]) >= 4 and self.looked_at >= 10
 
     async def letters(self, most: int) -> AsyncIterator[Found]:
-        """Each letter that was there at the beginning, oldest first; ends when `most` of them are neither replayed
+        """Yield each letter that was there at the beginning, the oldest first.
 
-        nor discarded. Raises `TimeoutError` when the broker falls silent.
+        Ends when `most` of them are neither replayed nor discarded.
+
+        Raises:
+            TimeoutError: The broker does not answer any more.
         """
         inbox: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         queue = await self._channel.get_queue(self.name, ensure=False)
         await self._channel.set_qos(prefetch_count=most)
-        await queue.consume(inbox.put)  # one consumer: with its channel's end the queue gets all back in their order
+        await queue.consume(inbox.put)  # one consumer: when its channel ends the queue gets all letters back in order
         for _ in range(self.count):
             if self.held >= most:
                 self.cut_short = True
@@ -74,10 +80,13 @@ class Pile:
             self.held += not message.processed
 
     async def replay(self, found: Found) -> str | None:
-        """None when the queue that it came from has it again (confirmed), else why not; only then is it taken away.
+        """Publish a letter to the queue that it came from, and remove it after the broker's confirm.
 
-        Ended in between, it is there twice, which is harmless: every handler knows what it has done before. Its
-        deliveries are counted anew.
+        An interruption in between leaves two copies, which is harmless because handlers are idempotent. The letter's
+        deliveries are counted from zero.
+
+        Returns:
+            None when it was replayed, else why not.
         """
         message, queue = found.message, found.letter.queue
         if queue is None:
@@ -102,14 +111,17 @@ class Pile:
         return None
 
     async def discard(self, found: Found) -> None:
-        """It is gone from the dead letters for good."""
+        """Remove a letter for good."""
         await found.message.ack()
         self.settled += 1
 
 
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncIterator[aio_pika.abc.AbstractConnection]:
-    """A connection to the broker. Raises `TimeoutError` or what aio-pika has for a broker that cannot be reached."""
+    """Provide a connection to the broker.
+
+    Raises TimeoutError, or an error of aio-pika for a broker that cannot be reached.
+    """
     connection = aio_pika.Connection(URL(url), client_properties={"connection_name": "dead-letters"})
     async with asyncio.timeout(CONNECT_LIMIT):
         await connection.connect()
@@ -121,7 +133,11 @@ async def connected(url: str) -> AsyncIterator[aio_pika.abc.AbstractConnection]:
 
 @contextlib.asynccontextmanager
 async def opened(connection: aio_pika.abc.AbstractConnection, service: str) -> AsyncIterator[Pile | None]:
-    """The service's dead letters, for us alone meanwhile; None when it has no such queue yet. Raises `Busy`."""
+    """Provide the service's dead letters exclusively; None when it has no such queue yet.
+
+    Raises:
+        Busy: Another operator reads them.
+    """
     name = f"{service}.dead-letters"
     async with locked(connection, f"eloket.operator.{service}"):
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -138,10 +154,10 @@ async def opened(connection: aio_pika.abc.AbstractConnection, service: str) -> A
 
 
 async def _put_back(connection: aio_pika.abc.AbstractConnection, held: AbstractChannel, pile: Pile) -> None:
-    """What was only looked at is back in its order.
+    """Return the letters that were only read, in order.
 
-    A quorum queue without a delivery limit takes back at its end, a moment after the channel is closed. So what we have
-    not looked at is taken too, by a second channel, and given back after the first.
+    A quorum queue without a delivery limit requeues at its end, a moment after the channel is closed. The letters that
+    were not read are therefore taken too, by a second channel, and returned after the first ones.
     """
     async with connection.channel() as rest, connection.channel() as view:
         queue = await rest.get_queue(pile.name, ensure=False)
@@ -159,10 +175,10 @@ async def _pass(_: AbstractIncomingMessage) -> None:
 
 
 async def _until(channel: AbstractChannel, name: str, enough: Callable[[int], bool]) -> None:
-    """Returns when so many letters are ready, or after `BACK_LIMIT`: they are safe then too, in another order."""
+    """Return when so many letters are ready, or after `BACK_LIMIT`; they are safe then too, in another order."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(BACK_LIMIT):
-            while not enough(await _ready(channel, name)):  # noqa: ASYNC110 - the broker tells nobody
+            while not enough(await _ready(channel, name)):  # noqa: ASYNC110 - the broker sends no notification
                 await asyncio.sleep(0.02)
 
 
@@ -173,9 +189,9 @@ async def _ready(channel: AbstractChannel, name: str) -> int:
 
 @contextlib.asynccontextmanager
 async def locked(connection: aio_pika.abc.AbstractConnection, name: str) -> AsyncIterator[None]:
-    """One at a time, over all operators: an exclusive queue, which ends with its connection whatever happens.
+    """Hold a lock over all operators: an exclusive queue, which ends with its connection.
 
-    Letters in one's hands are invisible to another, who would see too few.
+    Letters that one operator holds are invisible to another, who would see too few.
     """
     try:
         async with asyncio.timeout(LOCK_LIMIT):

@@ -1,4 +1,4 @@
-"""RULES: what a dead letter says about itself, without what a person wrote in it. No I/O."""
+"""RULES of dead letters: what a letter says about itself, without what a participant wrote in it. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REASONS = {
     "expired": "it waited too long",
 }
 UNKNOWN = "unknown"
-# Members whose words are ours and tell nothing of a person; all other words are shown as their length.
+# Members with values of the system, without personal data. All other texts are shown as their length.
 OURS = frozenset(
     (
         *("type", "event_id", "occurred_at", "chat_id", "id", "party", "state", "cause", "detail", "reason", "code"),
@@ -35,7 +35,7 @@ _NOT_JSON = object()
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter. `problem`: why this version of the services cannot read it, None when it can."""
+    """A dead letter. `problem`: why this version of the services cannot read it; None when it can."""
 
     id: str
     type: str
@@ -49,7 +49,10 @@ class Letter:
 
 
 def read_letter(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> Letter:
-    """The letter of this message. Its id is the message's, else one made of its content: it stays the same."""
+    """Return the letter of this message.
+
+    Its id is the message's, or else derived from its content, so it stays the same.
+    """
     content = _parsed(body)
     members = content if isinstance(content, dict) else {}
     queue, reason = _word(headers.get("x-first-death-queue")), _word(headers.get("x-first-death-reason"))
@@ -70,18 +73,21 @@ def read_letter(body: bytes, headers: Mapping[str, Any], message_id: str | None)
 
 
 def without_content(body: bytes) -> str:
-    """The letter's body in which each text, and each word that is not ours, is its length. One printable line."""
+    """Return the letter's body in one printable line, in which each text that is not of the system is its length."""
     content = _parsed(body)
     return f"<{len(body)} bytes>" if content is _NOT_JSON else json.dumps(_hidden(content))
 
 
 def with_content(body: bytes) -> str:
-    """The letter's body as it is, one printable line."""
+    """Return the letter's body as it is, in one printable line."""
     return ascii(body.decode("utf-8", "backslashreplace"))[1:-1]
 
 
 def tally(letters: Iterable[Letter]) -> list[tuple[int, Letter]]:
-    """How many there are of each queue, type and reason, each with its oldest letter; the most numerous first."""
+    """Return the number of letters of each queue, type and reason, the largest number first.
+
+    Each kind has its oldest letter.
+    """
     kinds: dict[tuple[str, str, str], list[Letter]] = defaultdict(list)
     for letter in letters:
         kinds[letter.queue or UNKNOWN, letter.type, letter.reason].append(letter)
@@ -90,7 +96,7 @@ def tally(letters: Iterable[Letter]) -> list[tuple[int, Letter]]:
 
 
 def when(at: datetime | None) -> str:
-    """A time as operators compare it, in UTC."""
+    """Return a time in UTC for operators."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else UNKNOWN
 
 
@@ -126,5 +132,5 @@ def _problem(body: bytes) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    """Only what is safe to print, to compare and to type again."""
+    """Return the value only if it is safe to print, to compare and to type again."""
     return value if isinstance(value, str) and _PLAIN.fullmatch(value) else None

@@ -39,13 +39,14 @@ CJK_SPANS = [
     (0xF900, 0xFAFF),  # compatibility ideographs
     (0xFE30, 0xFE4F),
     (0xFF00, 0xFFEF),  # full and half width forms
-    (0x20000, 0x2FA1F),  # what the font has beyond: characters of names, of Hong Kong
+    (0x20000, 0x2FA1F),  # the font's further ideographs: characters of names, of Hong Kong
 ]
 
 EMOJI = {"twemoji.woff2": "twemoji.ttf", "NotoEmoji_400Regular.ttf": "noto-emoji.ttf"}
 
 
 def main(folder: Path) -> None:
+    """Make all fonts from the published ones in this folder."""
     known = dict(line.split()[::-1] for line in (HERE / "sources.txt").read_text().splitlines())
     for name in known:
         if name in EMOJI or name == CJK:
@@ -59,7 +60,7 @@ def main(folder: Path) -> None:
 
 
 def write_spans() -> None:
-    """Writes `spans.json`: the families in the order in which they are asked, and the characters that each has."""
+    """Write `spans.json`: the families in order of preference, and the characters that each has."""
     files = sorted(FONTS.glob("*.[ot]tf"), key=_rank)
     known: dict[str, set[int]] = {}
     for file in files:
@@ -73,13 +74,13 @@ def write_spans() -> None:
 
 
 def _rank(file: Path) -> tuple[int, str]:
-    """DejaVu, the scripts, Chinese, Japanese and Korean, then emoji: in colour first."""
+    """Return the order of a font file: DejaVu, the scripts, Chinese, Japanese and Korean, then emoji, colour first."""
     last = ["noto-cjk.otf", "twemoji.ttf", "noto-emoji.ttf"]
     return (last.index(file.name) + 1 if file.name in last else 0, file.name)
 
 
 def published(folder: Path, name: str, known: dict[str, str]) -> Path:
-    """The published file of this name. Exits with a message when there is none, or another one."""
+    """Return the published file of this name. Exit with a message when it is missing or another one."""
     found = next(iter(sorted(folder.rglob(name))), None)
     if found is None:
         sys.exit(f"{name} is not in {folder}")
@@ -89,7 +90,7 @@ def published(folder: Path, name: str, known: dict[str, str]) -> Path:
 
 
 def small(source: Path, made: Path, characters: set[int] | None = None, face: int = 0) -> None:
-    """Writes what is needed of a font: these characters (None: all of them) and their shaping, without hinting."""
+    """Write the needed part of a font: these characters (None: all) and their shaping, without hinting."""
     data = source.read_bytes()
     if data[:4] == b"wOF2":
         font, plain = TTFont(source, recalcTimestamp=False), BytesIO()

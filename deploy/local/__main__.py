@@ -24,7 +24,7 @@ NO_BROKER = (
 
 
 def main() -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP, or until make has gone; the exit status is 0 unless something refused."""
+    """Run until SIGINT, SIGTERM or SIGHUP, or until make has ended. Return 0, or another status after a refusal."""
     arguments = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     arguments.add_argument(
         "--command", default=service_programs.DEFAULT_COMMAND, help="starts a service, {name} is its name"
@@ -79,7 +79,7 @@ async def _run_locked(settings: Settings, terminal: Terminal, command: str, requ
 
 
 def _programs(settings: Settings, command: str) -> list[Program] | Refusal:
-    """The table of this run: only what was not given from outside, and the services."""
+    """Return the programs of this run: the servers that were not given from outside, and the services."""
     home, log = settings.data_dir, settings.data_dir / "log"
     names = (*rabbitmq.PORT_NAMES, embedded_mongodb.PORT_NAME, *service_programs.names_of_replicas(settings))
     chosen = ports.remembered(home / "ports.json", names, taken=set(settings.ports.values()))
@@ -113,7 +113,7 @@ async def _announce(supervisor: Supervisor, settings: Settings, terminal: Termin
 
 
 def _replicas(programs: Sequence[Program], settings: Settings) -> str:
-    """Where each replica can be asked by itself, a line for each service that has several; empty when none has."""
+    """Return the addresses of single replicas, a line for each service that has several; empty when none has."""
     own = {program.name: program.port for program in programs}
     lines = [
         f"  {service:<15} {', '.join(f'{name} on {own[name]}' for name in settings.names(service))}"

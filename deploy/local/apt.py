@@ -1,4 +1,7 @@
-"""Debian's packages: what is there, and installing what is not. Standard library alone, no syntax newer than 3.8."""
+"""Debian packages: which are installed, and the installation of missing ones.
+
+Uses only the standard library, and no syntax newer than Python 3.8.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from pathlib import Path
 OLDEST_NODE = 18
 BROKER_RELEASES = Path("/usr/lib/rabbitmq/lib")
 
-# Run by root. A package's service must not be started, now or at the next boot: policy-rc.d is Debian's way to say so,
-# and it is there only as long as this script runs. Where there is one already, it is the machine's own and stays.
+# Run by root. A package's service must not start, now or at the next boot: Debian's policy-rc.d prevents it. The file
+# exists only while this script runs. An existing one belongs to the machine and stays.
 INSTALL = r"""
 set -e
 policy="${POLICY_FILE:-/usr/sbin/policy-rc.d}"
@@ -36,17 +39,17 @@ done
 
 
 def has_broker() -> bool:
-    """Whether a RabbitMQ release is installed, of whatever version."""
+    """Return whether a RabbitMQ release of any version is installed."""
     return any(BROKER_RELEASES.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
 
 
 def has_faketime() -> bool:
-    """Whether the library is there that shows a process another time."""
+    """Return whether libfaketime, which shows a process another time, is installed."""
     return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
 def has_node() -> bool:
-    """Whether there is a node that can run the tests."""
+    """Return whether a node is installed that can run the tests."""
     node = shutil.which("node")
     if node is None:
         return False
@@ -56,13 +59,13 @@ def has_node() -> bool:
 
 
 def install(*packages: str) -> str | None:
-    """Install packages with apt-get as root or by sudo without a password; None, or why that cannot be."""
+    """Install packages with apt-get as root or with sudo without a password. Return None, or why that failed."""
     if shutil.which("apt-get") is None:
         return "this is no Debian"
     command = root_command()
     if command is None:
         return "there is no right to install it (not root, and sudo asks for a password)"
-    # A signal in the middle would leave dpkg half done: they wait until it has finished.
+    # A signal in the middle would interrupt dpkg; signals wait until it has finished.
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
     try:
@@ -83,7 +86,7 @@ def install(*packages: str) -> str | None:
 
 
 def root_command() -> list[str] | None:
-    """What to put before a command that only root may run; None when we may not."""
+    """Return the prefix of a command that needs root; None when there is no right to it."""
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
@@ -93,7 +96,7 @@ def root_command() -> list[str] | None:
 
 
 def is_locked(file: Path) -> bool:
-    """Whether a running system holds this lock file."""
+    """Return whether a running system holds this lock file."""
     if not file.exists():
         return False
     with file.open() as handle:

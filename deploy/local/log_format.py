@@ -1,4 +1,4 @@
-"""How a log line looks on the terminal. Rules only: text in, text out."""
+"""RULES of a log line on the terminal: text in, text out. No I/O."""
 
 import json
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ _HEAD = ("event", "level", "timestamp", "service", "exception", "stack")
 
 
 def readable(name: str, raw: str, *, colour: bool) -> str:
-    """One line for the terminal from what a process wrote.
+    """Return one line for the terminal from a line of a process.
 
-    A JSON object becomes time, level, event and `key=value`s; a traceback follows, indented. Anything else stays as it
-    is, save for control characters, which must not reach a terminal.
+    A JSON object becomes time, level, event and `key=value` pairs; a traceback follows, indented. Any other text stays
+    as it is, except for control characters, which must not reach a terminal.
     """
     record = _record(raw)
     prefix = _paint(f"{name:<{NAME_WIDTH}}", _NAME_COLOURS.get(name.split("-")[0], ""), colour)
@@ -40,7 +40,7 @@ def readable(name: str, raw: str, *, colour: bool) -> str:
 
 
 def gist(raw: str) -> str:
-    """Event and `key=value`s of a log line, for use within a sentence."""
+    """Return event and `key=value` pairs of a log line, for use within a sentence."""
     record = _record(raw)
     if record is None:
         return harmless(raw)
@@ -49,12 +49,12 @@ def gist(raw: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text without characters that steer a terminal: each is shown by its escape."""
+    """Return the text with terminal control characters replaced by their escapes."""
     return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text)
 
 
 def exit_status(status: int) -> str:
-    """How a process ended, in words, from the status that `Popen` gives: negative for a signal."""
+    """Return how a process ended, in words. `status` is that of `Popen`: negative for a signal."""
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
@@ -69,7 +69,7 @@ def _record(raw: str) -> Mapping[str, object] | None:
 
 
 def _clock(timestamp: object) -> str:
-    """The local time of day of an RFC 3339 timestamp, to the millisecond."""
+    """Return the local time of day of an RFC 3339 timestamp, to the millisecond."""
     try:
         moment = datetime.fromisoformat(str(timestamp)).astimezone()
     except ValueError:

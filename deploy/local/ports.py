@@ -1,19 +1,22 @@
-"""Which TCP ports are free, who holds one, and which ones this data directory used before."""
+"""TCP ports: which are free, which process holds one, and which ones this data directory used before."""
 
 import json
 import os
 import random
 import socket
+from collections import deque
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 LOWEST = 20_000
+HIGHEST: int | None = None  # the first port that is not picked; None: the start of the range of outgoing connections
 _FALLBACK_EPHEMERAL = 32_768
+_picked: deque[int] = deque(maxlen=100)  # recently, by this process; the server may not listen there yet
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now, on loopback as well as on every address."""
-    for address in ("127.0.0.1", "0.0.0.0"):
+    """Return whether a server could listen on the port now, on loopback as well as on every address."""
+    for address in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - only probes whether the port is free
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -25,20 +28,27 @@ def is_free(port: int) -> bool:
 
 
 def pick(taken: Collection[int] = ()) -> int:
-    """A free port below the range from which the kernel takes the ports of outgoing connections.
+    """Return a free port below the range that the kernel uses for outgoing connections.
 
-    Inside that range a client that retries could take the port of the very server that it waits for.
+    Inside that range a client that retries could take the port of the server for which it waits. A port that this
+    process picked recently is not picked again.
     """
-    highest = max(_ephemeral_start(), LOWEST + 1_000)
+    lowest, highest = limits()
     for _ in range(1_000):
-        port = random.randrange(LOWEST, highest)
-        if port not in taken and is_free(port):
+        port = random.randrange(lowest, highest)  # noqa: S311 - a port number, no secret
+        if port not in taken and port not in _picked and is_free(port):
+            _picked.append(port)
             return port
-    raise RuntimeError(f"no free TCP port between {LOWEST} and {highest}")
+    raise RuntimeError(f"no free TCP port between {lowest} and {highest}")
+
+
+def limits() -> tuple[int, int]:
+    """Return the lowest port that is picked, and the first one that is too high."""
+    return LOWEST, HIGHEST or max(_ephemeral_start(), LOWEST + 1_000)
 
 
 def remembered(file: Path, names: Iterable[str], taken: Collection[int] = ()) -> dict[str, int]:
-    """A port for each name: the one that the file remembers where it is still free, else another; kept in the file."""
+    """Return a port for each name: the one in the file while it is free, else another. The file is updated."""
     try:
         known = json.loads(file.read_text())
     except (OSError, ValueError):
@@ -53,14 +63,14 @@ def remembered(file: Path, names: Iterable[str], taken: Collection[int] = ()) ->
 
 
 def holder(port: int) -> str | None:
-    """The process that listens on the port, as `name (process 123)`, or None where it may not be known."""
+    """Return the process that listens on the port, as `name (process 123)`, or None when it cannot be determined."""
     inodes = _listening_inodes(port)
     for process in Path("/proc").glob("[0-9]*"):
         try:
             for descriptor in (process / "fd").iterdir():
                 if os.readlink(descriptor) in inodes:
                     return f"{(process / 'comm').read_text().strip()} (process {process.name})"
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # it has ended, or belongs to another user
             continue
     return None
 

@@ -1,4 +1,4 @@
-"""What must hold before anything starts; each function gives a refusal, or None when all is well."""
+"""Checks before anything starts. Each function returns a refusal, or None when all is well."""
 
 import asyncio
 import fcntl
@@ -9,11 +9,14 @@ from typing import IO
 from deploy.local import ports
 from deploy.local.settings import Refusal, Settings, port_variable
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 10.0  # on a full machine the first answer of a server takes seconds
 
 
 def lock(data_dir: Path) -> IO[str] | Refusal:
-    """The data directory for ourselves as long as the file returned is open; the kernel lets go when we end."""
+    """Lock the data directory as long as the returned file is open.
+
+    The kernel releases the lock when the process ends.
+    """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         handle = (data_dir / "lock").open("a+")
@@ -35,7 +38,7 @@ def lock(data_dir: Path) -> IO[str] | Refusal:
 
 
 def ports_free(settings: Settings) -> Refusal | None:
-    """Whether the services' ports can be had."""
+    """Check that the services' ports are free."""
     for service, port in settings.ports.items():
         if not ports.is_free(port):
             by = ports.holder(port)
@@ -47,7 +50,7 @@ def ports_free(settings: Settings) -> Refusal | None:
 
 
 async def servers_answer(settings: Settings) -> Refusal | None:
-    """Whether the broker and the database that were given can be reached and let us in."""
+    """Check that the given broker and database can be reached and accept the credentials."""
     checks = []
     if settings.rabbitmq_url:
         checks.append(_broker_answers(settings.rabbitmq_url))
@@ -58,7 +61,7 @@ async def servers_answer(settings: Settings) -> Refusal | None:
 
 
 async def _broker_answers(url: str) -> Refusal | None:
-    import aio_pika  # only for a broker that was given: half a second that a private one need not wait
+    import aio_pika  # imported only for a given broker, because it takes half a second
 
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -89,6 +92,6 @@ async def _database_answers(url: str) -> Refusal | None:
 
 
 def _reason(error: Exception) -> str:
-    """The first words of an error on one line; a time-out has none of its own."""
+    """Return the first words of an error on one line; a time-out has no words of its own."""
     text = " ".join(str(error).split()).split(", Timeout:")[0]
     return text[:160] or f"no answer within {ANSWER_SECONDS:.0f} s"

@@ -1,4 +1,4 @@
-"""Processes that cannot outlive us: starting them, reading them, ending them, and ending those of an earlier run."""
+"""Processes that cannot outlive the runner: start them, read them, end them, and end those of an earlier run."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,13 @@ LONGEST_LINE = 256 * 1024
 LARGEST_LOG = 10 * 1024 * 1024
 FRUGAL = {
     "MALLOC_ARENA_MAX": "1",  # not one for each thread: the database has a thread for each connection, 12 MB
-    "MALLOC_MMAP_THRESHOLD_": "1048576",  # what is larger is given back at once, as the 19 MiB of a password's hash
+    "MALLOC_MMAP_THRESHOLD_": "1048576",  # larger blocks are returned at once, as the 19 MiB of a password hash
     "MALLOC_TRIM_THRESHOLD_": "1048576",
 }
-"""How the C library keeps memory, for a process that holds the interpreter's lock while it asks for some."""
+"""Memory settings of the C library for Python processes.
+
+One arena is enough, because a thread holds the interpreter's lock while it allocates.
+"""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -29,10 +32,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Program:
     """A process to keep alive.
 
-    `ready` gives None when it can do its work, else why not. Programs of a higher `stage` are stopped first; `patience`
-    is the time in seconds between SIGTERM and SIGKILL. With a `log` the output goes to that file, else line by line to
-    the terminal. `port`: where this process, and no replica of it, answers over HTTP. `silent` is true when it takes a
-    question and does not answer it.
+    Attributes:
+        name: Its name.
+        argv: Its command.
+        env: Its environment.
+        cwd: Its working directory.
+        ready: Returns None when it can do its work, else why not.
+        stage: Programs of a higher stage are stopped first.
+        patience: Seconds between SIGTERM and SIGKILL.
+        log: The file of its output; None: its output goes to the terminal line by line.
+        port: The HTTP port of this process only, not shared with replicas.
+        silent: Returns True when it accepts a request and does not answer it.
     """
 
     name: str
@@ -48,16 +58,16 @@ class Program:
 
 
 def start(program: Program) -> "subprocess.Popen[bytes]":
-    """Start the program in a session of its own, so that a Ctrl-C or a signal to our group reaches only us.
+    """Start the program in a session of its own, so that a Ctrl-C or a signal to the group reaches only the runner.
 
-    It gets SIGTERM from the kernel when we end in whatever way, SIGKILL included. Call from the main thread: the
-    kernel's promise is about the thread that forks.
+    The kernel sends it SIGTERM when the runner ends in any way, SIGKILL included. Call this from the main thread: the
+    kernel watches the thread that forks.
     """
     runner = os.getpid()
 
     def leash() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != runner:  # we ended before the leash was on
+        if os.getppid() != runner:  # the runner ended before the signal was set up
             os._exit(1)
 
     with contextlib.ExitStack() as stack:
@@ -75,7 +85,10 @@ def start(program: Program) -> "subprocess.Popen[bytes]":
 
 
 async def ended(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for the process itself, whoever still holds its output open; its exit status, negative for a signal."""
+    """Wait for the end of the process itself, even if its output is still open.
+
+    Return its status, negative for a signal.
+    """
     loop = asyncio.get_running_loop()
     if process.poll() is None:
         gone = asyncio.Event()
@@ -90,7 +103,7 @@ async def ended(process: "subprocess.Popen[bytes]") -> int:
 
 
 async def read_lines(pipe: IO[bytes], take: Callable[[str], None]) -> None:
-    """Hand over line after line until the end; a line without an end is handed over in pieces."""
+    """Pass each line to `take` until the end. A line without an end is passed in pieces."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), pipe
@@ -111,13 +124,16 @@ async def read_lines(pipe: IO[bytes], take: Callable[[str], None]) -> None:
 
 
 def signal_group(pid: int, number: int) -> None:
-    """Send a signal to a process that we started and to all that it started in its session's group."""
+    """Send a signal to a process that the runner started, and to all processes of its session's group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
 
 def identity(pid: int) -> str | None:
-    """What tells this process from a later one with the same id: boot and start time. None: it does not live."""
+    """Return what distinguishes this process from a later one with the same id: boot and start time.
+
+    None: it has ended.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -127,7 +143,7 @@ def identity(pid: int) -> str | None:
 
 
 def record(file: Path, running: Mapping[str, int], ports: Mapping[str, int | None]) -> None:
-    """Write down which processes we have, for the next run and for whoever looks for one, or for its port, by name."""
+    """Record the running processes, for the next run and for tools that look for a process or its port by name."""
     rows = {name: {"pid": pid, "identity": identity(pid), "port": ports.get(name)} for name, pid in running.items()}
     draft = file.with_suffix(".new")
     draft.write_text(json.dumps(rows, indent=1))
@@ -135,7 +151,7 @@ def record(file: Path, running: Mapping[str, int], ports: Mapping[str, int | Non
 
 
 def end_leftovers(file: Path, patience: float = 10.0) -> list[str]:
-    """End the processes of an earlier run that was killed; the names of those that were still there."""
+    """End the processes of an earlier run that was killed. Return the names of those that were still running."""
     try:
         rows = json.loads(file.read_text())
     except (OSError, ValueError):

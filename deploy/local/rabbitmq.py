@@ -1,6 +1,6 @@
 """A private RabbitMQ node: its files, its environment, and whether it answers.
 
-Debian's commands in /usr/sbin insist on the user `rabbitmq`; the scripts of the release itself work for anybody.
+Debian's commands in /usr/sbin require the user `rabbitmq`; the scripts of the release itself work for any user.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _METHOD_FRAME = b"\x01"
 
 @dataclass(frozen=True)
 class Node:
-    """A node's directory, ports and password."""
+    """A node's directories, ports, password and plugins."""
 
     home: Path
     sbin: Path
@@ -34,12 +34,12 @@ class Node:
 
     @property
     def url(self) -> str:
-        """AMQP address of the default virtual host. The heartbeat makes clients notice a broker that hangs."""
+        """AMQP address of the default virtual host. With the heartbeat clients notice a broker that hangs."""
         return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['broker']}/?heartbeat=2"
 
 
 def find_sbin(releases: Path = RELEASES) -> Path | None:
-    """The scripts of the newest RabbitMQ release on this machine, whatever its version; None when there is none."""
+    """Return the scripts of the newest RabbitMQ release on this machine, of any version; None when there is none."""
     found = [path for path in releases.glob("rabbitmq_server-*/sbin") if (path / "rabbitmq-server").is_file()]
     return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.parent.name)], default=None)
 
@@ -47,7 +47,7 @@ def find_sbin(releases: Path = RELEASES) -> Path | None:
 def prepare(
     home: Path, sbin: Path, ports: Mapping[str, int], plugins: Sequence[str] = (), management_port: int | None = None
 ) -> Node:
-    """Write the node's files under `home`, which only we may read; its data there is kept."""
+    """Write the node's files under `home`, which only this user may read. Its data there is kept."""
     (home / "home").mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     node = Node(home, sbin, ports, _password(home / "password"), plugins, management_port)
@@ -58,7 +58,7 @@ def prepare(
 
 
 def programs(node: Node, log: Path) -> list[Program]:
-    """The port mapper, which would else stay behind as a daemon, and the node itself."""
+    """Return the port mapper, which would otherwise stay behind as a daemon, and the node itself."""
     environment = control_environment(node)
     epmd_port = node.ports["broker_epmd"]
     epmd = shutil.which("epmd") or "/usr/lib/erlang/bin/epmd"
@@ -80,8 +80,8 @@ def programs(node: Node, log: Path) -> list[Program]:
             2,
             log,
         ),
-        # The script turns into the Erlang machine itself, rather than wait for it, when `detached` is set: the machine
-        # then gets our signals, and stops within a second or two rather than eight.
+        # With `detached` the script becomes the Erlang machine instead of waiting for it. The machine
+        # then receives the signals, and stops within two seconds instead of eight.
         Program(
             "broker",
             (str(node.sbin / "rabbitmq-server"),),
@@ -96,12 +96,12 @@ def programs(node: Node, log: Path) -> list[Program]:
 
 
 def control_environment(node: Node) -> dict[str, str]:
-    """The environment in which the release's scripts, `rabbitmqctl` too, mean this node and nothing else."""
+    """Return the environment in which the release's scripts, including `rabbitmqctl`, address this node only."""
     home = str(node.home)
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
-        "HOME": f"{home}/home",  # the cookie's place
+        "HOME": f"{home}/home",  # where the cookie is
         "ERL_EPMD_PORT": str(node.ports["broker_epmd"]),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_FLAGS": "-start_epmd false",  # a mapper that Erlang starts would stay behind as a daemon
@@ -119,14 +119,14 @@ def control_environment(node: Node) -> dict[str, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/enabled_plugins",
         "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
         "RABBITMQ_ADVANCED_CONFIG_FILE": f"{home}/advanced.config",
-        # Idle schedulers sleep rather than spin: the services share these cores.
+        # Idle schedulers sleep instead of spinning, because the services share these cores.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
 
 
 async def amqp_answers(port: int, seconds: float = 2.0) -> str | None:
-    """None when a broker begins an AMQP conversation: its port is open a while before it can."""
+    """Return None when a broker starts an AMQP conversation; its port is open some time before it can."""
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -141,7 +141,7 @@ async def amqp_answers(port: int, seconds: float = 2.0) -> str | None:
 
 
 async def port_answers(port: int, seconds: float = 2.0) -> str | None:
-    """None when something accepts connections on this port of loopback."""
+    """Return None when something accepts connections on this port of loopback."""
     try:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -168,7 +168,7 @@ def _configuration(node: Node) -> str:
 
 
 def _password(file: Path) -> str:
-    """Made once: the node remembers the one of its first start."""
+    """Return the node's password. It is made once, because the node remembers the one of its first start."""
     if not file.exists():
         _write(file, secrets.token_hex(16))
     return file.read_text()

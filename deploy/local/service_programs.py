@@ -24,9 +24,14 @@ def programs(
     command: str = DEFAULT_COMMAND,
     own_ports: Mapping[str, int] | None = None,
 ) -> list[Program]:
-    """One program for each replica of each service; `command` is a shell-like line, `{name}` in it the service.
+    """Return one program for each replica of each service.
 
-    `own_ports`: for each of `names_of_replicas` the port where that process alone answers.
+    Args:
+        settings: Settings of this run.
+        root: The project's root.
+        urls: Addresses of the broker and the database, as environment variables.
+        command: A shell-like line; `{name}` in it is the service.
+        own_ports: For each of `names_of_replicas`, the port at which only that process answers.
     """
     environment = service_environment(settings, urls)
     table = []
@@ -40,15 +45,18 @@ def programs(
 
 
 def names_of_replicas(settings: Settings) -> list[str]:
-    """The processes that share their service's port with others, and so need one of their own beside it."""
+    """Return the processes that share their service's port with others, and therefore need one of their own too."""
     return [name for service in SERVICES if settings.replicas[service] > 1 for name in settings.names(service)]
 
 
 def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str, str]:
-    """What the services are told: what the caller's environment says, and what one machine adds where it is silent."""
+    """Return the environment of the services.
+
+    It is the caller's, with defaults of a single machine for what it does not set.
+    """
     defaults = {
         "OFFICE_HOURS": "always",
-        "FACTS_TOGETHER": "on",  # all are of one version here
+        "FACTS_TOGETHER": "on",  # all are of one release here
         "MOTOR_MAX_WORKERS": str(MOTOR_MAX_WORKERS),
         "PYTHONUTF8": "1",
         **FRUGAL,
@@ -66,7 +74,7 @@ def service_environment(settings: Settings, urls: Mapping[str, str]) -> dict[str
 
 
 async def http_ready(port: int, seconds: float = 3.0) -> str | None:
-    """None when `/readyz` on this port answers 200 and says that all dependencies are there, else what it answers."""
+    """Return None when `/readyz` on this port answers 200 and all dependencies are well, else what it answers."""
     try:
         async with asyncio.timeout(seconds):
             answer = await _get(port, "/readyz")
@@ -79,7 +87,7 @@ async def http_ready(port: int, seconds: float = 3.0) -> str | None:
 
 
 async def http_silent(port: int, seconds: float = 2.0) -> bool:
-    """Whether a question to `/healthz` on this port is left without an answer; a port that refuses is not silent."""
+    """Return whether a request to `/healthz` on this port gets no answer. A port that refuses is not silent."""
     try:
         async with asyncio.timeout(seconds):
             await _get(port, "/healthz")
@@ -100,7 +108,7 @@ async def _get(port: int, path: str) -> bytes:
 
 
 def _failed_checks(body: bytes) -> str:
-    """Of what a service says about its readiness: the checks that are not ok, else its words as they are."""
+    """Return the readiness checks that are not ok, or the answer itself when it is not understood."""
     try:
         checks = json.loads(body)["checks"]
         return " ".join(f"{name}={state}" for name, state in checks.items() if state != "ok")
@@ -119,7 +127,10 @@ def _program(name: str, argv: Sequence[str], environment: Mapping[str, str], roo
 
 
 def _kept_secret(file: Path) -> str:
-    """The secret of this data directory, made at the first run, so that tokens and cookies outlive a restart."""
+    """Return the secret of this data directory.
+
+    It is made at the first run, so that tokens and cookies outlive a restart.
+    """
     if not file.exists():
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
             handle.write(secrets.token_hex(32))

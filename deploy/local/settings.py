@@ -1,21 +1,21 @@
-"""What the environment asks of `make run`, checked before anything starts."""
+"""Settings of `make run` from the environment, checked before anything starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SERVICES = {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8003}
-"""The four services and the ports that they have unless told otherwise."""
+"""The four services and their default ports."""
 
 EX_CONFIG = 78
-"""Exit status of a service that refuses its settings (sysexits.h): starting it again would not help."""
+"""Exit status of a service that refuses its settings (sysexits.h): a restart does not help."""
 
 MOST_REPLICAS = 9
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the system does not start: one line that tells what to do about it."""
+    """Why the system does not start: one line that says what to do about it."""
 
     text: str
     status: int = 1
@@ -23,7 +23,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Settings:
-    """Valid settings; a URL that is None means: start one of our own."""
+    """Valid settings. A URL that is None means that a private server is started."""
 
     data_dir: Path
     ports: Mapping[str, int]
@@ -33,18 +33,18 @@ class Settings:
     replicas: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SERVICES, 1))
 
     def names(self, service: str) -> list[str]:
-        """The names of a service's processes: its own name, or numbered ones when there are several."""
+        """Return the names of a service's processes: the service's name, or numbered names when there are several."""
         count = self.replicas[service]
         return [service] if count == 1 else [f"{service}-{number}" for number in range(1, count + 1)]
 
 
 def port_variable(service: str) -> str:
-    """The environment variable that sets a service's port."""
+    """Return the environment variable that sets a service's port."""
     return f"{service.upper()}_PORT"
 
 
 def read_settings(environ: Mapping[str, str], root: Path) -> Settings | Refusal:
-    """Settings from environment variables; a relative DATA_DIR is taken from the project's root."""
+    """Return settings from environment variables, or a refusal. A relative DATA_DIR is below the project's root."""
     ports: dict[str, int] = {}
     for service, default in SERVICES.items():
         text = environ.get(port_variable(service), "").strip() or str(default)
@@ -69,7 +69,10 @@ def read_settings(environ: Mapping[str, str], root: Path) -> Settings | Refusal:
 
 
 def _read_replicas(text: str) -> dict[str, int] | Refusal:
-    """`3`: so many of each service; `gateway=2,routing=3`: of these, and one of each other."""
+    """Return the number of replicas of each service, or a refusal.
+
+    `3`: so many of each service. `gateway=2,routing=3`: of these, and one of each other.
+    """
     counts: dict[str, int] = {}
     for part in text.split(",") if "=" in text else [f"{service}={text or 1}" for service in SERVICES]:
         service, _, count = (piece.strip() for piece in part.partition("="))

@@ -1,4 +1,4 @@
-"""Being told to stop: by a signal, by make having got one, or by the end of the process that started us."""
+"""Requests to stop: a signal, a signal that make received, or the end of the process that started the runner."""
 
 import asyncio
 import os
@@ -12,11 +12,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
-    """`stop` is set by SIGINT, SIGTERM, SIGHUP, or when our parent was told to stop or has gone; `hurry` by a second
-    Ctrl-C.
+    """Events that say when to stop. Create it within a running event loop.
 
-    A terminal and make may both pass on the same signal, so a SIGINT counts as a second one only a second later. To be
-    made within a running event loop.
+    `stop` is set by SIGINT, SIGTERM or SIGHUP, or when the parent was told to stop or has ended. `hurry` is set by a
+    second Ctrl-C. A terminal and make may both pass on the same signal, so a SIGINT counts as a second one only after
+    one second.
     """
 
     def __init__(self) -> None:
@@ -43,9 +43,10 @@ class StopRequest:
         self._ask()
 
     def _look_at_parent(self) -> None:
-        """make passes SIGTERM on, but not SIGINT or SIGHUP: it waits for us for ever, believing that we got it too.
+        """Check whether make has received a signal, or has ended.
 
-        What it does do is to put its handler of that signal back to the default, and that can be seen.
+        Make passes SIGTERM on, but not SIGINT or SIGHUP: it then waits for this process for ever, assuming that it got
+        the signal too. Make does reset its handler of that signal to the default, which can be observed.
         """
         if os.getppid() != self._parent or self._parents_handlers - handled_signals(self._parent):
             self._ask()
@@ -54,7 +55,7 @@ class StopRequest:
 
 
 def handled_signals(pid: int) -> set[int]:
-    """Those of the stop signals for which this process, a make, has a handler; none for any other program."""
+    """Return the stop signals for which this process, a make, has a handler; empty for any other program."""
     process = Path(f"/proc/{pid}")
     try:
         if (process / "comm").read_text().strip() not in ("make", "gmake"):

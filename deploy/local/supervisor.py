@@ -1,4 +1,4 @@
-"""Keeps a table of programs running, and stops them in order."""
+"""Supervisor that keeps programs running, and stops them in order."""
 
 import asyncio
 import contextlib
@@ -16,17 +16,21 @@ from deploy.local.settings import EX_CONFIG, Refusal
 RESTART_DELAYS = (0.0, 0.0, 0.1, 0.3, 0.7, 1.2)
 LIVED_LONG = 10.0
 POLL_SECONDS = 0.1
-LOOK_EVERY, HANGS_AFTER = 1.0, 5  # seconds between looks; so often in a row silent (2 s each), and it is killed: 15 s
+LAST_LINES_SECONDS = 1.0  # in which the last output of an ended process is read; other processes may hold it open
+LOOK_EVERY, HANGS_AFTER = 1.0, 5  # seconds between checks; killed when silent so often in a row (2 s each): 15 s
 Show = Callable[[str, str], None]
 
 
 def restart_delay(quick_deaths: int) -> float:
-    """Seconds before a restart: none at first, longer after each quick death in a row, never over 1.2."""
+    """Return the seconds before a restart: 0 at first, longer after each quick end in a row, at most 1.2."""
     return RESTART_DELAYS[min(quick_deaths, len(RESTART_DELAYS) - 1)]
 
 
 class Supervisor:
-    """The programs of one run. `show` takes a name and a line for the terminal; `records` is where pids are kept."""
+    """The programs of one run.
+
+    `show` takes a name and a line for the terminal; `records` is the file of process ids.
+    """
 
     def __init__(self, programs: Sequence[Program], show: Show, records: Path) -> None:
         self.programs = programs
@@ -39,14 +43,14 @@ class Supervisor:
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
-        """Start every program and go on restarting each that ends, until `stop`."""
+        """Start every program, and restart each one that ends, until `stop`."""
         for program in self.programs:
             keeper = asyncio.create_task(self._keep(program), name=f"keep {program.name}")
             keeper.add_done_callback(self._keeper_ended)
             self._keepers.append(keeper)
 
     async def until_ready(self, show_after: float = 15.0) -> None:
-        """Wait until every program is ready; tell every so many seconds what is still waited for."""
+        """Wait until every program is ready. Show at intervals of `show_after` seconds what is not ready yet."""
         waiting = {program.name: "not started yet" for program in self.programs}
         told = time.monotonic()
         while waiting:
@@ -64,7 +68,7 @@ class Supervisor:
             await asyncio.sleep(POLL_SECONDS)
 
     async def stop(self) -> None:
-        """End all: services first, each with the time to finish what it has in hand, then what they stand on."""
+        """End all programs: the services first, each with time to drain, then their dependencies."""
         self._stopping.set()
         for stage in sorted({program.stage for program in self.programs}, reverse=True):
             members = [program for program in self.programs if program.stage == stage]
@@ -72,7 +76,7 @@ class Supervisor:
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
     def kill(self) -> None:
-        """End everything at once, for somebody who will not wait; `stop` then returns."""
+        """End everything at once, for an operator who does not wait; `stop` then returns."""
         for process in self._running.values():
             processes.signal_group(process.pid, signal.SIGKILL)
 
@@ -93,7 +97,7 @@ class Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), restart_delay(quick_deaths))
 
     async def _run(self, program: Program) -> tuple[int, str]:
-        """One life of a program: its exit status and the last line that it wrote."""
+        """Run a program once. Return its exit status and the last line of its output."""
         process = processes.start(program)
         self._running[program.name] = process
         self._record()
@@ -108,16 +112,16 @@ class Supervisor:
         watching = asyncio.create_task(self._kill_when_it_hangs(program, process.pid))
         status = await processes.ended(process)
         watching.cancel()
-        processes.signal_group(process.pid, signal.SIGKILL)  # what it started ends with it
+        processes.signal_group(process.pid, signal.SIGKILL)  # its own child processes end too
         del self._running[program.name]
         self._record()
         if reading:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reading, timeout=1)
+                await asyncio.wait_for(reading, LAST_LINES_SECONDS)
         return status, last
 
     async def _kill_when_it_hangs(self, program: Program, pid: int) -> None:
-        """A process that takes connections and answers nobody only costs others time: it is to be started again."""
+        """Kill a process that accepts connections and does not answer; it is then started again."""
         silences = 0
         while program.silent and silences < HANGS_AFTER:
             await asyncio.sleep(LOOK_EVERY)
@@ -139,7 +143,7 @@ class Supervisor:
             await processes.ended(process)
 
     def _keeper_ended(self, keeper: "asyncio.Task[None]") -> None:
-        """A program that cannot even be started (no such file, no memory) ends the run: nobody else would tell."""
+        """End the run when a program cannot be started (no such file, no memory), which nothing else would report."""
         if not keeper.cancelled() and (error := keeper.exception()):
             self._refuse(Refusal(f"{keeper.get_name().removeprefix('keep ')} could not be started: {error}"))
 

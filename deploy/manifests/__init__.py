@@ -1,1 +1,1 @@
-"""Whether the manifests say what the code needs: `make manifests` builds every overlay and component and checks it."""
+"""Checks that the manifests match the code: `make manifests` builds every overlay and component and checks it."""

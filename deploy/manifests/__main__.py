@@ -14,7 +14,7 @@ CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
 
 
 def main() -> int:
-    """0 when everything fits, 1 when not, 2 when it could not be checked."""
+    """Run the checks. Return 0 when all pass, 1 when one fails, 2 when they could not run."""
     arguments = argparse.ArgumentParser(prog="make manifests", description=__doc__)
     arguments.add_argument("--write", action="store_true", help="make the files that are made of others")
     if arguments.parse_args().write:

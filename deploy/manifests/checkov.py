@@ -1,4 +1,4 @@
-"""checkov's opinion of a build, less what exceptions.toml excepts with a reason."""
+"""Findings of checkov about a build, without those that exceptions.toml excepts with a reason."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ COMMAND = ("--framework", "kubernetes", "--skip-download", "--compact", "--quiet
 
 
 class CheckFailed(Exception):
-    """checkov gave no answer; the text is the last that it said."""
+    """checkov gave no result; the text is its last line."""
 
 
 def exceptions() -> list[dict[str, str]]:
-    """What is excepted: check, where, why."""
+    """Return the exceptions: check, where, why."""
     found: list[dict[str, str]] = tomllib.loads(EXCEPTIONS.read_text())["exceptions"]
     return found
 
 
 def failures(checkov: Path, texts: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """By build: the checks that failed. One run for all builds. Raises `CheckFailed`."""
+    """Return the failed checks by build. One run checks all builds.
+
+    Raises:
+        CheckFailed: checkov gave no result.
+    """
     with tempfile.TemporaryDirectory() as home:
         for name, text in texts.items():
             (Path(home) / f"{name}.yaml").write_text(text)
-        # Without an address to send to: nothing leaves this machine.
+        # Without an upload address: nothing leaves this machine.
         environment = {**os.environ, "LOG_LEVEL": "ERROR", "CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false"}
         done = subprocess.run(
             [str(checkov), *COMMAND, "--directory", home], capture_output=True, text=True, env=environment
@@ -49,7 +53,10 @@ def failures(checkov: Path, texts: dict[str, str]) -> dict[str, list[dict[str, A
 
 
 def problems(failed: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
-    """By build: one line for each failed check that is not excepted; under "" the exceptions that are of no use."""
+    """Return by build one line for each failed check that is not excepted.
+
+    Under "" are the exceptions that are not needed.
+    """
     rows = exceptions()
     used: set[int] = set()
     found: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Everything that is asked of one build. No I/O but reading schemas."""
+"""All checks of one build. No I/O except reading schemas."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from deploy.manifests.objects import Object
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
-    """One line for each thing that does not fit."""
+    """Return one line for each problem."""
     return [line for check in (schemas, consistency, network_policies, environment) for line in check.problems(objects)]

@@ -1,4 +1,4 @@
-"""The files under deploy/ that are made of others, so that no event is written twice by hand."""
+"""Files under deploy/ that are generated from others, so that no event is written twice by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLUSTER = {"rabbitmqClusterReference": {"name": "rabbitmq"}}
 
 
 def files() -> dict[Path, str]:
-    """Each file that is made, with what it must hold."""
+    """Return each generated file with its content."""
     return {
         DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
         DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring/alerts.yaml"),
@@ -29,7 +29,7 @@ def files() -> dict[Path, str]:
 
 
 def problems() -> list[str]:
-    """One line for each file that is not what it is made of."""
+    """Return one line for each file that differs from what it is generated from."""
     return [
         f"{path.relative_to(DEPLOY.parent)} is out of date: make manifests ARGS=--write"
         for path, text in files().items()
@@ -38,19 +38,19 @@ def problems() -> list[str]:
 
 
 def write() -> None:
-    """Make them anew."""
+    """Generate the files again."""
     for path, text in files().items():
         path.write_text(text)
 
 
 def rules() -> Object:
-    """The alert rules as the Prometheus operator wants them."""
+    """Return the alert rules as the Prometheus operator needs them."""
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     return _resource("monitoring.coreos.com/v1", "PrometheusRule", "eloket", {"groups": groups})
 
 
 def declared() -> list[Object]:
-    """Exchanges, queues and bindings as the messaging topology operator wants them.
+    """Return exchanges, queues and bindings as the messaging topology operator needs them.
 
     Deleting one of these objects deletes the queue from the cluster unless it says `retain`.
     """
@@ -65,9 +65,9 @@ def declared() -> list[Object]:
 
 
 def users() -> list[Object]:
-    """A user for each service with its rights (`deploy/manifests/rights.py`), and one for `make dead-letters`.
+    """Return a user for each service with its rights (`deploy/manifests/rights.py`), and one for `make dead-letters`.
 
-    Names and passwords are made by the operator: Secrets `<name>-user-credentials`.
+    The operator creates names and passwords: Secrets `<name>-user-credentials`.
     """
     found: list[Object] = []
     for service in topology.PUBLISHED:

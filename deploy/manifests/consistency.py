@@ -1,4 +1,4 @@
-"""Whether a build's objects fit each other: names, labels, ports, times, images, rights of pods. No I/O."""
+"""Checks that a build's objects match each other: names, labels, ports, times, images, rights of pods. No I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PASSWORD = re.compile(r"://[^/@$]*:[^/@$]+@")
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
-    """One line for each thing that does not fit."""
+    """Return one line for each problem."""
     checks = (
         _complete,
         _one_place,
@@ -53,7 +53,7 @@ def _complete(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _one_place(objects: Sequence[Object]) -> Iterator[str]:
-    """Everything in one namespace, which holds its pods to the restricted standard."""
+    """Everything is in one namespace, which enforces the restricted Pod Security Standard."""
     spaces = of_kind(objects, "Namespace")
     for thing in objects:
         if thing["kind"] not in WITHOUT_NAMESPACE and thing["metadata"].get("namespace") not in spaces:
@@ -64,14 +64,14 @@ def _one_place(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _scaled_once(objects: Sequence[Object]) -> Iterator[str]:
-    """Each service is scaled by one thing alone."""
+    """Each service has exactly one scaler."""
     scalers = [*of_kind(objects, "HorizontalPodAutoscaler").values(), *of_kind(objects, "ScaledObject").values()]
     for name, deployment in services(objects):
         found = [called(s) for s in scalers if s["spec"]["scaleTargetRef"]["name"] == name]
         if len(found) != 1:
             yield f"{name} is scaled by {' and '.join(found) or 'nothing'}"
         if found and "replicas" in deployment["spec"]:
-            yield f"{name} has `replicas`, which each update would set against {found[0]}"
+            yield f"{name} has `replicas`, which each update would set against {found[0]}"  # noqa: S608 - no query
     known = of_kind(objects, "Deployment")
     for scaler in scalers:
         if (target := scaler["spec"]["scaleTargetRef"]["name"]) not in known:
@@ -79,7 +79,7 @@ def _scaled_once(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _selected(objects: Sequence[Object]) -> Iterator[str]:
-    """What selects pods selects some, and a Deployment its own alone."""
+    """Each selector selects a pod, and a Deployment selects only its own."""
     labels = {pod.name: pod.labels for pod in pods(objects)}
     for thing in objects:
         if thing["kind"] not in ("Service", "PodDisruptionBudget", "PodMonitor", "NetworkPolicy", "Deployment"):
@@ -97,7 +97,7 @@ def _selected(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _ports(objects: Sequence[Object]) -> Iterator[str]:
-    """A service listens, is served and is asked at one port; what names a port names one that is there."""
+    """A service listens, is served and is requested at one port. A port that is named exists."""
     ports = {pod.name: pod.ports for pod in pods(objects)}
     served = of_kind(objects, "Service")
     for name, deployment in services(objects):
@@ -124,7 +124,7 @@ def _offered(service: Object) -> dict[str, int]:
 
 
 def _public(objects: Sequence[Object]) -> Iterator[str]:
-    """The door leads to the gateway alone, never to what is for operators; TLS is for the hosts that are served."""
+    """The Ingress leads to the gateway only, never to operators' paths. TLS is for the hosts that are served."""
     served = of_kind(objects, "Service")
     for thing in of_kind(objects, "Ingress").values():
         hosts = {rule["host"] for rule in thing["spec"]["rules"]}
@@ -146,7 +146,7 @@ def _public(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _pods(objects: Sequence[Object]) -> Iterator[str]:
-    """Rights, resources, probes and times of every pod that is ours."""
+    """Rights, resources, probes and times of every pod are as required."""
     for thing in of_kind(objects, "Deployment").values():
         spec, only = pod_spec(thing), container(thing)
         rights = only.get("securityContext", {})
@@ -176,7 +176,7 @@ def _times(name: str, spec: Object, only: Object) -> Iterator[str]:
     pause = only.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     if spec["terminationGracePeriodSeconds"] < pause + DRAIN_SECONDS + 1:
         yield f"{name} needs {pause} s and {DRAIN_SECONDS:.0f} s to end, and a second to spare"
-    # Until then the kube-proxies may still send new connections.
+    # Before that the kube-proxies may still send new connections.
     if pause < 3:
         yield f"{name} ends before it is out of its Service"
 
@@ -198,7 +198,7 @@ def _images(value: Any) -> Iterator[str]:
 
 
 def _secret(objects: Sequence[Object]) -> Iterator[str]:
-    """No secret is written down: neither as a Secret, nor in a variable, nor in an address."""
+    """No secret is written in a manifest: neither as a Secret, nor in a variable, nor in an address."""
     yield from (f"{called(thing)} is written down" for thing in of_kind(objects, "Secret").values())
     for _, deployment in services(objects):
         for one in container(deployment).get("env", ()):
@@ -208,7 +208,7 @@ def _secret(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _references(objects: Sequence[Object]) -> Iterator[str]:
-    """ConfigMaps and accounts that are named are there."""
+    """ConfigMaps and accounts that are named exist."""
     maps, accounts = of_kind(objects, "ConfigMap"), of_kind(objects, "ServiceAccount")
     for thing in of_kind(objects, "Deployment").values():
         spec = pod_spec(thing)
@@ -223,7 +223,7 @@ def _references(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _roles(objects: Sequence[Object]) -> Iterator[str]:
-    """An account that a role is bound to is here, and its pods get its token: without it they have no right at all."""
+    """The account of a role binding exists, and its pods get its token, without which they have no rights."""
     accounts = of_kind(objects, "ServiceAccount")
     running = [one for thing in objects for one in templates(thing)]
     bindings = [*of_kind(objects, "RoleBinding").values(), *of_kind(objects, "ClusterRoleBinding").values()]
@@ -242,7 +242,7 @@ def _roles(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _members(objects: Sequence[Object]) -> Iterator[str]:
-    """A cluster of RabbitMQ brings each quorum queue to as many members as it has nodes, whenever it was declared."""
+    """A RabbitMQ cluster gives each quorum queue as many members as it has nodes, whenever it was declared."""
     for thing in of_kind(objects, "RabbitmqCluster").values():
         nodes, key = thing["spec"].get("replicas", 1), "quorum_queue.continuous_membership_reconciliation"
         lines = thing["spec"].get("rabbitmq", {}).get("additionalConfig", "").splitlines()

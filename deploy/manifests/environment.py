@@ -1,4 +1,4 @@
-"""What each service is told by its environment, beside what it reads: the services' own settings classes decide."""
+"""Checks the environment of each service: the services' own settings classes decide what is read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READ_BY_OTHERS = {
     "MOTOR_MAX_WORKERS": "MongoDB's driver",
     "PYTHONUTF8": "the interpreter",
 }
-# What is not told on purpose, and why its default is right.
+# Variables that are left out on purpose, and why their default is right.
 _OWN_PORT = "a pod has an address for itself; Services and policies say the same"
 _ONE_MACHINE = "for replicas on one machine"
 _ASKED_BY_GATEWAY = "the gateway alone asks the others"
@@ -78,7 +78,7 @@ LEFT_OF = {
         "PDF_FONTS": "the image has its own",
     },
 }
-# What stands where a Secret will be, so that a service can be asked whether it takes the rest.
+# Placeholders for values of Secrets, so that the settings class can validate the rest.
 STAND_INS = {
     "TOKEN_SECRET": "a-secret-of-the-check-alone",
     "RABBITMQ_URL": "amqp://name:word@broker:5672/",
@@ -88,7 +88,7 @@ _REFERENCE = re.compile(r"\$\((\w+)\)")
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
-    """One line for each variable that nobody reads, that is missing, or that the service would refuse."""
+    """Return one line for each variable that is not read, is missing, or that the service would refuse."""
     found = []
     for name, deployment in services(objects):
         given, parts = environment(objects, deployment)
@@ -102,7 +102,7 @@ def problems(objects: Sequence[Object]) -> list[str]:
 
 
 def environment(objects: Sequence[Object], deployment: Object) -> tuple[dict[str, str], set[str]]:
-    """The variables of a deployment's container as Kubernetes expands them, and those that are only parts of others."""
+    """Return the container's variables as Kubernetes expands them, and those that are only parts of others."""
     given: dict[str, str] = {}
     parts: set[str] = set()
     maps = of_kind(objects, "ConfigMap")
@@ -113,7 +113,7 @@ def environment(objects: Sequence[Object], deployment: Object) -> tuple[dict[str
             given[one["name"]] = STAND_INS.get(one["name"], "stand-in")
             continue
         value = one.get("value", "")
-        used = {name for name in _REFERENCE.findall(value) if name in given}  # as defined before, and only then
+        used = {name for name in _REFERENCE.findall(value) if name in given}  # only those that are defined before it
         parts |= used
         for part in used:
             value = value.replace(f"$({part})", given[part])
@@ -131,7 +131,7 @@ def _refusals(name: str, given: dict[str, str]) -> list[str]:
 
 
 def _files(deployment: Object, objects: Sequence[Object], given: dict[str, str]) -> list[str]:
-    """Files that variables name lie in a volume; those of ConfigMaps are looked up there."""
+    """Check that files named by variables are in a volume; those of ConfigMaps are looked up there."""
     found = []
     mounts = {m["mountPath"]: m["name"] for m in container(deployment).get("volumeMounts", ())}
     volumes = {v["name"]: v for v in pod_spec(deployment).get("volumes", ())}

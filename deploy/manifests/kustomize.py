@@ -1,4 +1,4 @@
-"""Building with kustomize, as `kubectl` has it: every overlay, and every component alone on the base."""
+"""Builds with kustomize, as `kubectl` has it: every overlay, and every component alone on the base."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ DEPLOY = ROOT / "deploy"
 
 
 class BuildFailed(Exception):
-    """kustomize refuses; the text is its own last line."""
+    """kustomize refuses; the text is its last line."""
 
 
 def overlays() -> list[Path]:
-    """The folders of all overlays."""
+    """Return the folders of all overlays."""
     return sorted(file.parent for file in (DEPLOY / "overlays").glob("*/kustomization.yaml"))
 
 
 def components() -> list[Path]:
-    """The folders of all components."""
+    """Return the folders of all components."""
     return sorted(file.parent for file in (DEPLOY / "components").glob("*/kustomization.yaml"))
 
 
 def text_of(folder: Path) -> str:
-    """What `kubectl kustomize` makes of this folder; a component is put on the base. Raises `BuildFailed`."""
+    """Return what `kubectl kustomize` builds from this folder; a component is added to the base.
+
+    Raises:
+        BuildFailed: kustomize refuses.
+    """
     if folder.parent.name != "components":
         return _built(folder)
     with tempfile.TemporaryDirectory() as home:
@@ -42,7 +46,7 @@ def text_of(folder: Path) -> str:
 
 
 def parse(text: str) -> list[Object]:
-    """The objects of a build."""
+    """Return the objects of a build."""
     return [thing for thing in yaml.safe_load_all(text) if thing]
 
 

@@ -1,4 +1,4 @@
-"""Who may connect to whom: what the NetworkPolicies allow, beside what the design draws. No I/O."""
+"""Connections between pods: compares what the NetworkPolicies allow with what the design says. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.manifests.objects import Object, Pod, of_kind, pods, selects
 
 
 class Arrow(NamedTuple):
-    """A connection: from whom, to whom, which port."""
+    """A connection: source, target and port."""
 
     source: str
     target: str
@@ -21,7 +21,7 @@ class Arrow(NamedTuple):
 
 @dataclass(frozen=True)
 class End:
-    """One end of a connection; `namespace` None: no pod but an address outside."""
+    """One end of a connection. `namespace` None: no pod but an address outside the cluster."""
 
     pod: Pod
     namespace: str | None
@@ -44,11 +44,11 @@ OUTSIDE = (
 NOT_ASKED = ("ingress controller", "prometheus", "another in monitoring", "keda", "rabbitmq operators")
 ANYWHERE = tuple(end.pod.name for end in OUTSIDE if end.pod.name not in NOT_ASKED)
 WITH_DATABASE = ("presence", "routing", "transcripts")
-MORE_PORTS = {22, 80, 8080}  # that nobody speaks of: a policy without ports shows there
+MORE_PORTS = {22, 80, 8080}  # ports that no policy mentions: a policy without ports shows there
 
 
 def drawn(present: set[str]) -> set[Arrow]:
-    """The arrows of the design between those who are present; `present` has the names of pods."""
+    """Return the connections of the design between the pods whose names are in `present`, and the outside."""
     rows: list[tuple[Sequence[str], Sequence[str], Sequence[int]]] = [
         (["ingress controller"], ["gateway"], [SERVICES["gateway"]]),
         (["ingress controller"], ["http01 solver"], [8089]),
@@ -71,18 +71,18 @@ def drawn(present: set[str]) -> set[Arrow]:
 
 
 def of_monitoring(present: set[str]) -> set[Arrow]:
-    """What the component `monitoring` adds."""
+    """Return the connections that the component `monitoring` adds."""
     ports = {**SERVICES, "rabbitmq": 15692}
     return {Arrow("prometheus", name, port) for name, port in ports.items() if name in present}
 
 
 def of_keda(present: set[str]) -> set[Arrow]:
-    """What the component `keda` adds."""
+    """Return the connections that the component `keda` adds."""
     return {Arrow("keda", "rabbitmq", 15672)} if "rabbitmq" in present else set()
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
-    """One line for each connection that is allowed and not drawn, or drawn and not allowed."""
+    """Return one line for each connection that is allowed and not in the design, or in the design and not allowed."""
     present = {pod.name for pod in pods(objects)}
     wanted = drawn(present)
     wanted |= of_monitoring(present) if of_kind(objects, "ServiceMonitor") else set()
@@ -93,7 +93,7 @@ def problems(objects: Sequence[Object]) -> list[str]:
 
 
 def allowed(objects: Sequence[Object]) -> set[Arrow]:
-    """Every connection that the policies let through, among all pods of the build and some outside."""
+    """Return every connection that the policies allow, among all pods of the build and some outside it."""
     policies = list(of_kind(objects, "NetworkPolicy").values())
     inside = [End(pod, HERE) for pod in [*pods(objects), STRANGER]]
     targets = [*inside, *(end for end in OUTSIDE if end.pod.name in ANYWHERE)]
@@ -116,7 +116,7 @@ def _spoken_of(policies: Sequence[Object]) -> set[int]:
 
 
 def _lets(policies: Sequence[Object], way: str, subject: End, other: End, target: End, port: int) -> bool:
-    """Whether `subject`, whom policies of this direction may select, is let connect with `other`."""
+    """Return whether the policies of this direction that select `subject` allow a connection with `other`."""
     if subject.namespace != HERE:
         return True
     about = [

@@ -1,4 +1,4 @@
-"""What a build consists of: objects as Kubernetes gets them, and the pods that come of them."""
+"""The content of a build: Kubernetes objects, and the pods that result from them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from deploy.local.settings import SERVICES
 
 Object = dict[str, Any]
-# Whom pods run as that an operator makes without being told whom.
+# Accounts of pods that an operator creates with an account of its own choice.
 ACCOUNTS = {"MongoDBCommunity": "mongodb-kubernetes-appdb"}
 WITHOUT_NAMESPACE = ("Namespace",)
 
 
 @dataclass(frozen=True)
 class Pod:
-    """Pods of one kind: what to call them, their labels, and the ports that they have names for."""
+    """Pods of one kind: their name, their labels, and their named ports."""
 
     name: str
     labels: dict[str, str]
@@ -24,34 +24,35 @@ class Pod:
 
 
 def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:
-    """The objects of this kind by their names."""
+    """Return the objects of this kind by name."""
     return {o["metadata"]["name"]: o for o in objects if o["kind"] == kind}
 
 
 def called(thing: Object) -> str:
-    """How to speak of an object: `Deployment gateway`."""
+    """Return the name of an object in messages: `Deployment gateway`."""
     return f"{thing['kind']} {thing['metadata']['name']}"
 
 
 def pod_spec(deployment: Object) -> Object:
+    """Return the pod specification of a deployment."""
     spec: Object = deployment["spec"]["template"]["spec"]
     return spec
 
 
 def container(deployment: Object) -> Object:
-    """The one container of a deployment of ours."""
+    """Return the one container of a deployment of ours."""
     only: Object = pod_spec(deployment)["containers"][0]
     return only
 
 
 def services(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
-    """Those of the four services that have a Deployment, with it."""
+    """Yield each of the four services that has a Deployment, with it."""
     deployments = of_kind(objects, "Deployment")
     yield from ((name, deployments[name]) for name in SERVICES if name in deployments)
 
 
 def pods(objects: Sequence[Object]) -> list[Pod]:
-    """All pods of a build, those too that operators make of their resources."""
+    """Return all pods of a build, including those that operators create from their resources."""
     found = []
     for name, thing in of_kind(objects, "Deployment").items():
         ports = {p["name"]: p["containerPort"] for p in container(thing).get("ports", ())}
@@ -69,7 +70,7 @@ def pods(objects: Sequence[Object]) -> list[Pod]:
 
 
 def templates(thing: Object) -> list[tuple[str, Object]]:
-    """The specs of all pods that come of this object, each with the account that it runs as."""
+    """Return the specifications of all pods of this object, each with the account that it runs as."""
     account = ACCOUNTS.get(thing["kind"], "default")
     specs = list(_specs(thing)) or [{}] * (thing["kind"] in ACCOUNTS)
     return [(spec.get("serviceAccountName", account), spec) for spec in specs]
@@ -86,7 +87,7 @@ def _specs(value: Any) -> Iterator[Object]:
 
 
 def selects(selector: Object | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector means these labels (Kubernetes, "Labels and Selectors")."""
+    """Return whether a label selector matches these labels (Kubernetes, "Labels and Selectors")."""
     if selector is None:
         return False
     if any(labels.get(k) != v for k, v in selector.get("matchLabels", {}).items()):

@@ -1,4 +1,7 @@
-"""Every object has only fields that exist, with values of their type: in the oldest and the newest Kubernetes."""
+"""Checks that every object has only existing fields, with values of their type.
+
+The schemas are those of the oldest and the newest supported Kubernetes, and of the operators.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ import kubernetes_validate
 from deploy.manifests.objects import Object, called
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "tests" / "deploy" / "schemas"
-KUBERNETES = ("1.31", "1.37")  # the oldest with `preStop.sleep` and `matchLabelKeys` switched on, and the newest
+KUBERNETES = ("1.31", "1.37")  # the oldest with `preStop.sleep` and `matchLabelKeys` enabled, and the newest
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
-    """One line for each object that does not fit its schema."""
+    """Return one line for each object that does not match its schema."""
     found = []
     for thing in objects:
         group = thing["apiVersion"].partition("/")[0] if "/" in thing["apiVersion"] else ""

@@ -1,8 +1,8 @@
-"""Clock that all judgements of time use: the database's time, carried on by this process's monotonic clock.
+"""Clock for all judgements of time: the database's time, continued by this process's monotonic clock.
 
-The clocks of machines differ and jump, and one replica judges times that another one wrote. So services with a database
-read its clock (`mongo.client.follow_time`); gateways take it from each repeated button event of presence. Between two
-readings only the monotonic clock counts, so a jump of the machine's clock changes nothing.
+The clocks of machines differ and jump, and one replica judges times that another one wrote. Services with a database
+therefore read its clock (`mongo.client.follow_time`); gateways take it from each repeated button event of presence.
+Between two readings only the monotonic clock counts, so a jump of the machine's clock changes nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-MOST_DOUBT = 0.5  # seconds: a reading that is less certain is not used
-LEAST_STEP = 0.01  # seconds: smaller differences are left alone
-WINDOW = 20.0  # seconds in which the least delayed of what was told counts
-LEAST_TOLD_STEP = 0.5  # seconds: what is told was some time on the way
-BEFORE_GOING_BACK = 10.0  # seconds of being told: the first words may come from a backlog
+MOST_DOUBT = 0.5  # seconds: a less certain reading is not used
+LEAST_STEP = 0.01  # seconds: smaller differences are ignored
+WINDOW = 20.0  # seconds; of the times received within it the least delayed one counts
+LEAST_TOLD_STEP = 0.5  # seconds: a received time was delayed on its way
+BEFORE_GOING_BACK = 10.0  # seconds of received times: the first ones may come from a backlog
 
 
 class Clock:
-    """A time that was read once, and what has passed since. The first reading is the machine's own clock."""
+    """A time that was read once, plus the time that has passed since. The first reading is the machine's own clock."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._monotonic = monotonic
@@ -28,13 +28,19 @@ class Clock:
         self._told: deque[tuple[float, float]] = deque()
 
     def now(self) -> datetime:
-        """The present time, aware (UTC)."""
+        """Return the present (UTC, with a time zone)."""
         return datetime.fromtimestamp(self._monotonic() + self._ahead, UTC)
 
     def read(self, told: datetime, asked: float, answered: float) -> float:
-        """A clock was asked: it showed `told` some time between these two monotonic times.
+        """Set this clock by a reading of another clock.
 
-        The seconds by which this clock was set (0.0: it was right, or the reading too uncertain).
+        Args:
+            told: The time that the other clock showed.
+            asked: When the reading was requested, on the monotonic clock.
+            answered: When the answer arrived, on the monotonic clock.
+
+        Returns:
+            The seconds by which this clock was set; 0.0 when it was right or the reading too uncertain.
         """
         doubt = (answered - asked) / 2
         off = told.timestamp() - (asked + doubt) - self._ahead
@@ -44,11 +50,13 @@ class Clock:
         return off
 
     def hear(self, told: datetime) -> float:
-        """Somebody whose clock is right said what time it was when he spoke.
+        """Set this clock by a time that a process with a correct clock has published.
 
-        The least delayed word of the last 20 s counts: at once if it is ahead of us, after 10 s if we are to go back.
+        The least delayed time of the last 20 s counts: at once when it is ahead of this clock, after 10 s when this
+        clock must go back.
 
-        The seconds by which this clock was set.
+        Returns:
+            The seconds by which this clock was set.
         """
         now = self._monotonic()
         self._told.append((now, told.timestamp() - now))
@@ -67,5 +75,5 @@ CLOCK = Clock()
 
 
 def utcnow() -> datetime:
-    """The present time, aware."""
+    """Return the present, with a time zone."""
     return CLOCK.now()

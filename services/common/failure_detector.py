@@ -1,8 +1,8 @@
-"""RULES of the heartbeat failure detector: who is online, by the listener's own clock.
+"""RULES of the heartbeat failure detector: who is online, by the listener's own clock. No I/O.
 
-A subject is silent while the listener hears its own echo (so its connection to the broker works) and no gateway names
-the subject. Clocks of two machines are never compared. After a restart of the listener everyone has a full grace
-period.
+A subject is absent while the listener receives its own echo (so its connection to the broker works) and no gateway
+names the subject. Clocks of two machines are never compared. After a restart of the listener every subject has a full
+grace period.
 """
 
 from __future__ import annotations
@@ -10,30 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-ECHO_LATE = 5.0  # seconds without an echo after which the listener is deaf, and time no longer counts
+ECHO_LATE = 5.0  # seconds without an echo after which the listener counts as disconnected, and time no longer counts
 
 
 @dataclass
 class _Gateway:
+    """The last list of one gateway."""
+
     counter: int
     heard_at: float
-    here: dict[str, float]  # who is connected → when he was last heard, on the listener's clock
+    here: dict[str, float]  # subject → last sign of life, on the listener's clock
 
 
 @dataclass
 class Liveness:
-    """What one listener has heard. All times are seconds of its own monotonic clock, passed in."""
+    """The lists that one listener has received. All times are seconds of its own monotonic clock, passed in."""
 
     grace: float
-    gateway_late: float = 7.0  # a gateway that is not heard for so long has no connections any more
+    gateway_late: float = 7.0  # a gateway without a list for so long has no connections any more
     started: float | None = None
     _gateways: dict[str, _Gateway] = field(default_factory=dict)
     _last_seen: dict[str, float] = field(default_factory=dict)
     _echo_at: float | None = None
-    _deaf: float = 0.0  # all the time so far that does not count
+    _deaf: float = 0.0  # total time that does not count
 
     def echo(self, now: float) -> None:
-        """The listener heard itself."""
+        """Record the listener's own echo."""
         if self._echo_at is None:
             self.started = now
         elif now - self._echo_at > ECHO_LATE:
@@ -43,7 +45,15 @@ class Liveness:
     def hear(
         self, incarnation: str, counter: int, silent_for: Mapping[str, float], now: float, leaving: bool = False
     ) -> None:
-        """A gateway told its whole list: who is connected and for how many seconds each was not heard."""
+        """Record a gateway's whole list.
+
+        Args:
+            incarnation: One run of the gateway's process.
+            counter: Number of the list; an older one is ignored.
+            silent_for: The connected subjects, with the seconds since each one's last sign of life.
+            now: The present.
+            leaving: Whether the gateway is about to end.
+        """
         known = self._gateways.get(incarnation)
         if known and counter <= known.counter:
             return
@@ -56,24 +66,25 @@ class Liveness:
         self._gateways[incarnation] = _Gateway(counter, self._effective(now), {} if leaving else here)
 
     def hears(self, now: float) -> bool:
-        """True while the listener hears itself: only then may it judge."""
+        """Return whether the listener receives its own echo. Only then may absence be judged."""
         return self._echo_at is not None and now - self._echo_at <= ECHO_LATE
 
     def present(self, now: float) -> set[str]:
-        """Everyone who stands in the present list of some gateway."""
+        """Return every subject in the present list of a gateway."""
         at = self._effective(now)
         return {who for g in self._gateways.values() if at - g.heard_at <= self.gateway_late for who in g.here}
 
     def named_since(self, who: Iterable[str], at: float, now: float) -> bool:
-        """Whether a list that was heard at `at` or later, and is the present one of its gateway, names one of these."""
+        """Return whether a gateway's present list that arrived at `at` or later names one of these subjects."""
         wanted, heard_from = set(who), self._effective(at)
         live = (g for g in self._gateways.values() if self._effective(now) - g.heard_at <= self.gateway_late)
         return any(g.heard_at >= heard_from and not wanted.isdisjoint(g.here) for g in live)
 
     def gone(self, known: Iterable[str], now: float) -> list[str]:
-        """Those of `known` who were in nobody's list for the whole grace, counted from their last sign of life.
+        """Return those of `known` who were in no list for the whole grace period, counted from their last sign of life.
 
-        Nothing from before the listener's start counts against anyone. Empty while the listener is deaf.
+        Time before the listener's start does not count. The result is empty while the listener does not receive its
+        echo.
         """
         start = self.started
         if not self.hears(now) or start is None:
@@ -82,7 +93,7 @@ class Liveness:
         return [w for w in known if w not in present and at - max(start, self._last_seen.get(w, start)) >= self.grace]
 
     def forget_stale(self, now: float, after: float = 3600.0) -> None:
-        """Memory stays bounded: gateways and people not heard of for an hour are forgotten."""
+        """Forget gateways and subjects without a sign of life for an hour, to bound memory."""
         at = self._effective(now)
         self._gateways = {i: g for i, g in self._gateways.items() if at - g.heard_at < after}
         self._last_seen = {w: t for w, t in self._last_seen.items() if at - t < after}

@@ -1,0 +1,1 @@
+"""Generators of documentation from the code. They are not in the images."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of the events on the broker, made from `codec.py` and `topology.py`. No I/O."""
+"""The AsyncAPI 3.0 document of the events on the broker, generated from `codec.py` and `topology.py`. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 EVENTS: dict[str, type[Event]] = {kind.model_fields["type"].default: kind for kind in get_args(get_args(AnyEvent)[0])}
 IDS = {"chat_id": "the chat", "agent_id": "the agent", "department": "the department"}
-LISTENERS = ("presence", "routing")  # hear the gateways' lists of connections in a queue of their own
+LISTENERS = ("presence", "routing")  # receive the gateways' lists of connections in a queue of their own
 TELLERS: dict[str, tuple[str, ...]] = {
     "chat.opened": ("gateway",),
     "citizen.arrived": ("gateway",),
@@ -53,7 +53,7 @@ TELLERS: dict[str, tuple[str, ...]] = {
 
 
 def document() -> Document:
-    """The whole document; the same code gives the same document, member by member."""
+    """Return the whole document. The same code gives the same document, member by member."""
     schemas = models_json_schema(
         [(kind, "serialization") for kind in EVENTS.values()], ref_template="#/components/schemas/{model}"
     )[1]["$defs"]
@@ -84,7 +84,7 @@ def document() -> Document:
 
 
 def address_of(kind: type[Event]) -> str:
-    """The routing key of this event with its variable word in braces, as `topology.routing_key` makes it."""
+    """Return the routing key of this event with its variable word in braces, as `topology.routing_key` makes it."""
     return topology.routing_key(_with_ids(kind))
 
 
@@ -142,12 +142,12 @@ def _operations() -> Document:
 
 
 def heard(keys: tuple[str, ...]) -> list[str]:
-    """The event types that a queue bound with these keys gets."""
+    """Return the event types that a queue bound with these keys receives."""
     return [type_ for type_, kind in EVENTS.items() if any(_matches(key, address_of(kind)) for key in keys)]
 
 
 def followed() -> list[str]:
-    """The event types that reach a gateway: those it is always bound to, and those of its chats and agents."""
+    """Return the event types that reach a gateway: those it is always bound to, and those of its chats and agents."""
     of_one = [type_ for type_, kind in EVENTS.items() if address_of(kind).endswith(("{chat_id}", "{agent_id}"))]
     return [type_ for type_ in EVENTS if type_ in {*heard(topology.GATEWAY_KEYS), *of_one}]
 

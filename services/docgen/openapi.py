@@ -21,7 +21,7 @@ from services.docgen.websocket_schemas import add_sockets
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "api"
 SERVICES = ("gateway", "presence", "routing", "transcripts")
-AGENTS_PART = ("/api/agent", "/api/questions", "/api/assignments")  # of the public interface, by a path's beginning
+AGENTS_PART = ("/api/agent", "/api/questions", "/api/assignments")  # of the public interface, by the path
 Document = dict[str, Any]
 
 PROBLEM: Document = {
@@ -59,7 +59,7 @@ SCHEMES: dict[str, Document] = {
 
 
 def documents() -> dict[str, Document]:
-    """Every document by its file name."""
+    """Return every document by its file name."""
     made = {("openapi.json" if name == "gateway" else f"{name}.openapi.json"): openapi(name) for name in SERVICES}
     events = asyncapi.document()
     codes = importlib.import_module("services.gateway.websocket.frames.server").Close
@@ -68,11 +68,12 @@ def documents() -> dict[str, Document]:
 
 
 def openapi(name: str) -> Document:
-    """The OpenAPI document of one service: its application's own, with our problem documents and tokens."""
+    """Return the OpenAPI document of one service: that of its application, with our problem documents and tokens."""
     create_app = importlib.import_module(f"services.{name}.app").create_app
     settings_class = get_type_hints(create_app)["settings"]
     settings = settings_class.model_construct(  # the defaults, whatever the environment says
-        token_secret="only to describe the interface", departments_file=ROOT / "deploy" / "departments.toml"
+        token_secret="only to describe the interface",  # noqa: S106 - signs nothing
+        departments_file=ROOT / "deploy" / "departments.toml",
     )
     made: Document = json.loads(json.dumps(create_app(settings).openapi()))
     schemas: Document = made.setdefault("components", {}).setdefault("schemas", {})
@@ -92,7 +93,7 @@ def _operations(made: Document) -> list[Document]:
 
 
 def _tell_problems(operation: Document) -> None:
-    """Every error is a problem document: FastAPI describes its own kind of validation error, which we do not answer."""
+    """Describe every error as a problem document, instead of FastAPI's validation error, which no service returns."""
     for status, answer in operation["responses"].items():
         if status == "422" and answer.get("description") == "Validation Error":
             answer["description"] = "invalid"
@@ -101,7 +102,7 @@ def _tell_problems(operation: Document) -> None:
 
 
 def _hoist(place: Any, schemas: Document) -> None:
-    """Definitions inside a request's schema move to the components, where its references point."""
+    """Move definitions inside a request's schema to the components, where its references point."""
     if isinstance(place, list):
         for item in place:
             _hoist(item, schemas)
@@ -130,18 +131,18 @@ def _secure(made: Document, name: str) -> None:
 
 
 def text_of(document: Document) -> str:
-    """The document as it stands in its file."""
+    """Return the document as it is in its file."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def outdated(folder: Path, made: dict[str, Document]) -> list[str]:
-    """The names of the files that are missing or differ from what the code says, or that nothing makes any more."""
+    """Return the names of files that are missing, differ from the code, or are not generated any more."""
     present = {path.name: path.read_text("utf-8") for path in folder.glob("*.json")}
     return sorted(n for n in made.keys() | present.keys() if n not in made or present.get(n) != text_of(made[n]))
 
 
 def write(folder: Path, made: dict[str, Document]) -> None:
-    """The folder holds these documents and no other."""
+    """Write these documents into the folder and remove all others."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.json"):
         if path.name not in made:
@@ -151,7 +152,7 @@ def write(folder: Path, made: dict[str, Document]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 1 when `--check` found a file that is not current."""
+    """Generate or check the documents. Return the exit status: 1 when `--check` found a file that is not current."""
     parser = argparse.ArgumentParser(
         prog="python -m services.docgen.openapi", description=(__doc__ or "").splitlines()[0]
     )

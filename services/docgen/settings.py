@@ -1,6 +1,6 @@
 """Writes `docs/settings.md`, the table of every setting; with `--check` only says whether it is current.
 
-What the table says of a setting is what the code checks and describes: nothing is written twice.
+The table is generated from what the code validates and describes, so that nothing is written twice.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "min_length": "at le
 
 
 def settings_of(service: str) -> type[Settings]:
-    """What this service reads from the environment."""
+    """Return the settings that this service reads from the environment."""
     create_app = importlib.import_module(f"services.{service}.app").create_app
     found: type[Settings] = get_type_hints(create_app)["settings"]
     return found
 
 
 def table() -> str:
-    """The whole file."""
+    """Return the whole file."""
     parts = [HEAD, "## All services\n", *_rows(Settings, set())]
     for service in SERVICES:
         if own := list(_rows(settings_of(service), Settings.model_fields.keys())):
@@ -79,7 +79,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 1 when `--check` found that the file is not current."""
+    """Generate or check the table. Return the exit status: 1 when `--check` found that the file is not current."""
     made = table()
     if FILE.exists() and FILE.read_text("utf-8") == made:
         return 0

@@ -1,7 +1,7 @@
 """The frames of the two websockets as JSON schemas, for the AsyncAPI document. No I/O.
 
-Each frame is one JSON object in a text frame with its `type`; unknown members are ignored by both sides. The gateway's
-own parser is what counts; a test holds these schemas against it.
+Each frame is one JSON object in a text frame with its `type`; both sides ignore unknown members. The gateway's own
+parser is authoritative; a test compares these schemas with it.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ def _frame(kind: str, required: dict[str, Schema] | None = None, optional: dict[
 
 
 def _one_of(schema: Schema, *names: str) -> Schema:
-    """Exactly one of these members is there."""
+    """Require exactly one of these members."""
     return {**schema, "oneOf": [{"required": [name]} for name in names]}
 
 
 def _of_chat(schema: Schema) -> Schema:
-    """The same frame on an agent's websocket, where it names its chat."""
+    """Return the same frame for an agent's websocket, where it names its chat."""
     properties = {"type": schema["properties"]["type"], "chat_id": ID, **schema["properties"]}
     return {**schema, "required": [*schema["required"], "chat_id"], "properties": properties}
 
 
 def _with(schema: Schema, **members: Schema) -> Schema:
-    """The same frame with optional members more."""
+    """Return the same frame with additional optional members."""
     return {**schema, "properties": {**schema["properties"], **members}}
 
 
@@ -193,7 +193,7 @@ SOCKETS: dict[str, tuple[dict[str, Schema], dict[str, Schema]]] = {
 
 
 def add_sockets(document: Schema, close_codes: dict[str, str]) -> None:
-    """The AsyncAPI document gets a channel for each websocket, with the operations of the gateway on it."""
+    """Add a channel for each websocket to the AsyncAPI document, with the operations of the gateway on it."""
     document["servers"]["gateway"] = {
         "host": "127.0.0.1:8000",
         "protocol": "ws",

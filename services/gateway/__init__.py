@@ -1,0 +1,1 @@
+"""The gateway service: the public HTTP interface, the websockets of citizens and agents, and the web pages."""

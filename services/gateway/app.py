@@ -1,4 +1,4 @@
-"""Composition of the gateway: the only place that builds its parts."""
+"""Composition of the gateway. No other module constructs its parts."""
 
 from __future__ import annotations
 
@@ -38,12 +38,16 @@ from services.gateway.websocket.message_limits import MessageLimits
 
 log = structlog.get_logger()
 
-SPREAD = 5.0  # seconds over which the browsers of a draining gateway are sent elsewhere
-SPREAD_EACH = 0.01  # seconds for each connection, so that few are gone at once
+SPREAD = 5.0  # seconds over which a draining gateway closes its websockets; the browsers reconnect elsewhere
+SPREAD_EACH = 0.01  # seconds of that for each connection: with few connections the drain is short
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The gateway's application, not connected to anything yet. Raises `ConfigurationError`."""
+    """Return the gateway's application. It is not connected to anything yet.
+
+    Raises:
+        ConfigurationError: A setting or the departments file is invalid.
+    """
     service = Service("gateway", settings)
     departments = load_departments(settings.departments_file)
     incarnation = str(uuid4())
@@ -95,7 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
         spread = min(SPREAD, SPREAD_EACH * len(connections))
         loop = asyncio.get_running_loop()
         for connection in connections:
-            loop.call_later(random.uniform(0, spread), connection.close, Close.RESTART, "restart")
+            loop.call_later(random.uniform(0, spread), connection.close, Close.RESTART, "restart")  # noqa: S311 - jitter
         await asyncio.sleep(spread + 0.2)
         await tasks.settle(5.0)
         await heartbeat.leave()

@@ -1,4 +1,4 @@
-"""Background tasks beside the websockets: kept until they end; what fails in them is logged."""
+"""Background tasks of the websockets: each is referenced until it ends, and its failure is logged."""
 
 from __future__ import annotations
 
@@ -11,26 +11,35 @@ import structlog
 from services.gateway.websocket.connection import Connection
 
 log = structlog.get_logger()
-MOST_IN_HAND = 32  # pieces of work that one connection's frames began, beside its messages
+MOST_IN_HAND = 32  # running tasks that the frames of one connection have started, its messages not counted
 
 
 class Tasks:
-    """A set of tasks that nobody awaits one by one."""
+    """A set of running tasks that are not awaited one by one."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def idle(self) -> bool:
+        """True when no task is running."""
+        return not self._tasks
+
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Begins the work now; the task comes back so that it can be cancelled."""
+        """Start a task. Return it, so that the caller can cancel it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def start_for(self, connection: Connection, work: Coroutine[Any, Any, None]) -> bool:
-        """Begins what a frame of this connection asks for; False, and not begun, when it has too much in hand.
+        """Start a task for a frame of this connection.
 
-        Frames come in as fast as the network brings them, and nothing but this bounds what they begin.
+        The limit is needed because frames arrive as fast as the network delivers them, and nothing else bounds the work
+        that they start.
+
+        Returns:
+            False, with the coroutine closed, when `MOST_IN_HAND` tasks of this connection are running.
         """
         if connection.in_hand >= MOST_IN_HAND:
             work.close()
@@ -45,7 +54,11 @@ class Tasks:
             log.error("work_failed", exc_info=error)
 
     async def settle(self, patience: float) -> None:
-        """Waits for what is in hand, at most so many seconds; what is left is cancelled."""
+        """Wait for the running tasks to end; cancel those that are left.
+
+        Args:
+            patience: The longest wait, in seconds.
+        """
         if not self._tasks:
             return
         _, left = await asyncio.wait(set(self._tasks), timeout=patience)

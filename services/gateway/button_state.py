@@ -1,4 +1,7 @@
-"""State of each department's button as this gateway knows it, `unknown` when it cannot know, and its listeners."""
+"""State of each department's button as this gateway knows it, and the pages that listen to it.
+
+The state is `unknown` while presence has not published it recently or the broker does not answer.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from services.gateway.http.info_sheet.page import contact_ways
 from services.gateway.websocket.frames.server import stamp
 
 SILENCE = 3 * topology.BUTTON_INTERVAL
-KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s takes its connection for dead
+KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s assumes that its connection is dead
 FIRST_WAIT = 3.0
 SHOWN = Gauge(
     "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
@@ -32,10 +35,16 @@ _UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What every open page of a department is shown: the body, its ETag and its revision.
+    """The state of a button as it is sent to every page of a department. It is serialised once for all of them.
 
-    `event`: the same as a server-sent event (HTML standard §9.2); `headers`: those of an answer, with those of a body
-    last. All is made once for all who ask.
+    Attributes:
+        body: The JSON answer of `GET /api/button`.
+        event: The same state as a server-sent event (HTML standard §9.2).
+        etag: Entity tag of `body`.
+        headers: Headers of an answer. Those that describe a body come last; a 304 answer sends only the first two.
+        revision: Number that grows with each change.
+        green: Whether a chat can be started.
+        reason: Why the button has its colour.
     """
 
     body: bytes
@@ -48,10 +57,16 @@ class Shown:
 
 
 class Button:
-    """One department's button. The revision grows with every change, `unknown` and the return from it included."""
+    """The button of one department. Its revision grows with every change, including a change to `unknown` and back."""
 
     def __init__(self, department: str, wall: Callable[[], float], contact: Sequence[dict[str, str]] = ()) -> None:
-        """`contact`: the other ways to reach the department, for pages that lose the server later."""
+        """Create a button whose state is `unknown`.
+
+        Args:
+            department: The id of the department.
+            wall: Returns the wall-clock time in seconds since the epoch.
+            contact: Other ways to reach the department. Pages keep them for when they lose the server later.
+        """
         self.department, self._wall, self._contact = department, wall, list(contact)
         self._event: ButtonChanged | None = None
         self._heard_at = float("-inf")
@@ -61,13 +76,13 @@ class Button:
         self.shown = self._build(_UNKNOWN, 0)
 
     def hear(self, event: ButtonChanged, now: float) -> None:
-        """Presence told the button; an older revision is dropped."""
+        """Handle an event of presence. An event with an older revision is dropped."""
         if self._event is None or event.revision >= self._event.revision:
             self._event = event
             self._heard_at = now
 
     def refresh(self, now: float, broker_up: bool) -> None:
-        """Shows what is known now; the listeners are told when it changed."""
+        """Update the shown state, and notify the listeners when it has changed."""
         event = self._event
         if event is None or not broker_up or now - self._heard_at > SILENCE:
             content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
@@ -112,7 +127,7 @@ class Button:
 
 
 class Buttons:
-    """All departments' buttons. `refresh` is called at each event and twice a second."""
+    """The buttons of all departments. `refresh` is called at each event and twice a second."""
 
     def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
         self._broker_up = broker_up
@@ -120,25 +135,26 @@ class Buttons:
         self._began = time.monotonic()
 
     def hear(self, event: ButtonChanged) -> None:
+        """Handle an event of presence about one of the buttons."""
         if button := self.of.get(event.department):
             now = time.monotonic()
             button.hear(event, now)
             button.refresh(now, self._broker_up())
 
     def refresh(self) -> None:
-        """Time has passed, or the broker came or went."""
+        """Update all buttons because time has passed or the state of the broker connection has changed."""
         now, up = time.monotonic(), self._broker_up()
         for button in self.of.values():
             button.refresh(now, up)
 
     @property
     def settled(self) -> bool:
-        """Whether a button was heard of, or 3 s have passed in which presence could have told."""
+        """Whether the state of a button is known, or presence has had 3 s to publish one."""
         heard = any(b.shown.reason != ButtonReason.UNKNOWN.value for b in self.of.values())
         return heard or time.monotonic() - self._began > FIRST_WAIT
 
     async def run(self) -> None:
-        """Notices silence, and keeps the open pages' connections open."""
+        """Detect missing events of presence, and keep the event streams of open pages alive. Runs until cancelled."""
         reminded = time.monotonic()
         while True:
             await asyncio.sleep(0.5)
@@ -149,6 +165,6 @@ class Buttons:
                     await button.listeners.remind()
 
     async def end(self) -> None:
-        """The gateway drains: streams end, and the pages connect again elsewhere."""
+        """End the event streams because the gateway drains; the pages connect to another gateway."""
         for button in self.of.values():
             await button.listeners.end()

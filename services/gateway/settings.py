@@ -1,4 +1,4 @@
-"""The gateway's own settings."""
+"""Settings of the gateway."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.common.http.addresses import is_trusted, networks
 
 
 class Settings(Shared):
-    """The gateway's own, beside those of all services."""
+    """Settings that only the gateway has, beside those of all services."""
 
     trusted_proxies: str = told("networks whose `X-Forwarded-For` and `-Proto` are believed, separated by commas", "")
 
@@ -27,5 +27,5 @@ class Settings(Shared):
         return value
 
     def is_trusted_proxy(self, address: str) -> bool:
-        """Whether this peer is a proxy of ours."""
+        """Return whether the peer with this address is a trusted proxy."""
         return is_trusted(address, self.trusted_proxies)

@@ -1,6 +1,6 @@
-"""`python -m services.presence` runs the presence service."""
+"""Entry point of `python -m services.presence`."""
 
-from services.common.runtime import gc_tuning  # noqa: F401  (first: it keeps out what the others would load)
+from services.common.runtime import gc_tuning  # noqa: F401  (first: it prevents imports of the others)
 from services.common.runtime.service import run
 from services.presence.app import create_app
 from services.presence.settings import PresenceSettings

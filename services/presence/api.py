@@ -37,7 +37,7 @@ HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer
 
 
 def add_routes(app: FastAPI, context: Context, logins: Logins, known: list[str]) -> None:
-    """The routes of `common/internal_api` that presence answers; `known`: the ids of the departments."""
+    """Add the routes of `common/internal_api` that presence answers. `known`: the ids of the departments."""
 
     @app.exception_handler(PyMongoError)
     async def unavailable(_: Request, error: PyMongoError) -> Response:
@@ -59,7 +59,7 @@ def add_routes(app: FastAPI, context: Context, logins: Logins, known: list[str])
 
 
 def add_places(app: FastAPI, claims: Claims) -> None:
-    """The route by which a press holds a place."""
+    """Add the route with which a press reserves a slot."""
 
     @app.post(presence_api.HOLD)
     async def places_hold(request: Request, query: HoldQuery) -> Held:

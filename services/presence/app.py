@@ -35,7 +35,11 @@ log = structlog.get_logger()
 
 
 def create_app(settings: PresenceSettings) -> FastAPI:
-    """The application; nothing is connected before it starts. Raises `ConfigurationError` on bad files or hours."""
+    """Return the service's application. It is not connected to anything yet.
+
+    Raises:
+        ConfigurationError: A file or the opening hours are invalid.
+    """
     departments = load_departments(settings.departments_file)
     schedules = load_schedules(settings, departments)
     named = load_accounts(settings.accounts_file, departments) if settings.accounts_file else ()
@@ -102,7 +106,7 @@ def _background(
     buttons: updater.Buttons,
     context: Context,
 ) -> None:
-    """What runs as long as the service; all but the connections begins when accounts, indexes and queues are there."""
+    """Register the background tasks. All but the connections start when accounts, indexes and queues are ready."""
     prepared = asyncio.Event()
 
     async def consume() -> None:
@@ -133,7 +137,7 @@ def _consumers(settings: PresenceSettings, context: Context, claims: Claims) -> 
     consumers.add(topology.PRESENCE_WANTED, on_wanted(context, claims))
     consumers.add(topology.PRESENCE_CHATS, on_chat_state(context))
     consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(context))
-    consumers.add(topology.PRESENCE_STATES, on_state(context), prefetch=1)  # in the order in which agents asked
+    consumers.add(topology.PRESENCE_STATES, on_state(context), prefetch=1)  # keeps the order of requests
     return consumers
 
 

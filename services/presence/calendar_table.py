@@ -1,4 +1,4 @@
-"""`make calendar YEAR=2027`: the days of that year that are not as the week says, for each department."""
+"""`make calendar YEAR=2027`: print for each department the days of that year that differ from the weekly hours."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ DAYS = ("maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "z
 
 
 def main(arguments: list[str]) -> int:
-    """0: printed; 2: no year; 78: the configuration cannot be used."""
+    """Print the table. Return the exit code: 0, 2 without a valid year, or 78 for an invalid configuration."""
     year = arguments[0] if arguments else str(date.today().year)
     if not (year.isascii() and year.isdigit() and 1970 <= int(year) <= 2199):
         print("calendar: YEAR must be a year from 1970 to 2199, such as 2027", file=sys.stderr)
         return 2
     try:
-        # It signs nothing here: the calendar is shown without the secret of the installation.
-        settings = PresenceSettings(token_secret="of no use here, never kept")
+        # Nothing is signed here: the calendar is shown without the installation's secret.
+        settings = PresenceSettings(token_secret="of no use here, never kept")  # noqa: S106 - no secret; signs nothing
         departments = load_departments(settings.departments_file)
         lines = list(calendar(settings, departments, int(year)))
     except ValidationError as error:
@@ -39,7 +39,10 @@ def main(arguments: list[str]) -> int:
 
 
 def calendar(settings: PresenceSettings, departments: Departments, year: int) -> Iterator[str]:
-    """The lines, in Dutch: a heading for each department, then its closing days with their names and changed hours."""
+    """Yield the lines, in Dutch: a heading for each department, then its closed days and changed hours.
+
+    Holidays have their names.
+    """
     schedules = load_schedules(settings, departments)
     for number, department in enumerate(departments.departments):
         schedule = schedules[department.id]

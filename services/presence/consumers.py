@@ -1,4 +1,4 @@
-"""Handlers of the events that presence consumes: rule, store, publish. Idempotent; returning acknowledges."""
+"""Handlers of the events that presence consumes: apply a rule, store, publish. Idempotent; returning acknowledges."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from services.presence.seats.rules import Agent, Seat, is_over
 
 log = structlog.get_logger()
 
-LATE = 10.0  # seconds after which a state that is told of a chat is no news: something told it again
+LATE = 10.0  # seconds after which a published state of a chat is not new: it is a repetition
 
 
 def on_wanted(context: Context, claims: Claims) -> Handler:
-    """place.wanted: the agent who holds this turn is told again, or one is found."""
+    """Return the handler of place.wanted: announce the agent who has this attempt again, or find one."""
 
     async def wanted(event: Event) -> None:
         assert isinstance(event, PlaceWanted)
@@ -40,11 +40,14 @@ def on_wanted(context: Context, claims: Claims) -> Handler:
 
 
 def on_chat_state(context: Context) -> Handler:
-    """chat.state: seats that are over go, the one that it confirms is marked, an agent without a seat is said to be."""
+    """Return the handler of chat.state.
+
+    It frees slots that have ended, confirms the slot of the assignment, and reports an assignment without a slot.
+    """
 
     async def chat_state(event: Event) -> None:
         assert isinstance(event, ChatState)
-        if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to see who has them
+        if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to read the agents
             if await store.drop_all(context.db, event.chat_id, context.clock()):
                 context.wake()
             return
@@ -67,7 +70,7 @@ def on_chat_state(context: Context) -> Handler:
 
 
 async def _drop(context: Context, agent: Agent, seat: Seat, event: ChatState) -> None:
-    """The seat of a chat that is over goes. That a confirmed one goes so late is a repair: the news itself was lost."""
+    """Free the slot of a chat. It counts as a repair when a confirmed slot is freed late: the first event was lost."""
     if not await store.drop(context.db, agent.id, seat.chat_id, seat.turn, context.clock()):
         return
     context.wake()
@@ -80,7 +83,7 @@ def _is_late(event: ChatState) -> bool:
 
 
 def on_queue_changed(context: Context) -> Handler:
-    """queue.changed: how many wait in a department, for its button."""
+    """Return the handler of queue.changed: store the number of waiting chats of a department, for its button."""
 
     async def queue_changed(event: Event) -> None:
         assert isinstance(event, QueueChanged)
@@ -91,9 +94,10 @@ def on_queue_changed(context: Context) -> Handler:
 
 
 def on_state(context: Context) -> Handler:
-    """state.requested and accept.overdue: the agent is available or paused. An event delivered again changes nothing.
+    """Return the handler of state.requested and accept.overdue: set the agent available or paused.
 
-    An agent who uses their console is not paused for the first chats that they do not accept in time: they are there.
+    A redelivered event changes nothing. An agent who is active in the console is not paused for the first chats that
+    they do not accept in time.
     """
 
     async def state(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""`python -m services.presence.hash`: a password from the terminal or standard input, printed as its argon2 hash."""
+"""`python -m services.presence.hash`: read a password from the terminal or standard input, print its argon2 hash."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from services.presence.agents.accounts import Passwords
 
 
 def read_password() -> str:
-    """What is typed (not shown), or the first line of standard input."""
+    """Return what is typed (not shown), or the first line of standard input."""
     if sys.stdin.isatty():
         return getpass.getpass("Password: ")
     return sys.stdin.readline().rstrip("\r\n")
 
 
 def main() -> int:
-    """Prints the hash for `password_hash` in the accounts file; 1 when the password is empty."""
+    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is empty."""
     password = read_password()
     if not password:
         print("An empty password is none: give one.", file=sys.stderr)

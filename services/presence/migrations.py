@@ -7,7 +7,7 @@ from pymongo import ASCENDING, IndexModel
 from services.common.mongo.client import Database
 from services.common.mongo.migrations import Step, make_indexes
 
-_KEPT_AFTER = 3_600  # seconds for which a sweep has time to tell that a session expired
+_KEPT_AFTER = 3_600  # seconds in which a repair job can publish that a session expired
 _THERE = [("departments", ASCENDING), ("online", ASCENDING), ("state", ASCENDING), ("free", ASCENDING)]
 
 
@@ -28,14 +28,14 @@ async def _first_indexes(db: Database) -> None:
 
 
 async def _indexes_of_sweeps(db: Database) -> None:
-    """So that looking for what is to be told again reads those agents alone, not all of them each second or two."""
+    """Create indexes with which repair jobs read only the agents concerned, not all of them each second or two."""
     await make_indexes(
         db, {"agents": [IndexModel("untold_since"), IndexModel("seats.leaving"), IndexModel("seats.confirmed")]}
     )
 
 
 async def _missed_chats(db: Database) -> None:
-    """When each agent, at work, last did not accept a chat in time."""
+    """Add the times at which each active agent did not accept a chat."""
     await db["agents"].update_many({"missed": {"$exists": False}}, {"$set": {"missed": []}})
 
 

@@ -1,8 +1,8 @@
 """RULES of opening hours: whether a department is open at an instant, and when that changes next.
 
-Hours are local time of the department's time zone. In the hour that daylight saving skips nobody can come; in the hour
-that it repeats the department is open both times. A closed day (a public holiday or a closing day) has no hours, by its
-local date; `always` is always, on closed days too.
+Hours are local time in the department's time zone. The hour that daylight saving skips does not exist; in the hour that
+is repeated the department is open both times. A closed day (a public holiday or a closing day) has no hours, by its
+local date. `always` applies on closed days too.
 """
 
 from __future__ import annotations
@@ -15,26 +15,32 @@ from zoneinfo import ZoneInfo
 from services.common.config.departments import Span, Week
 
 MIDNIGHT = time(0)
-HORIZON = 400  # days in which the next change is looked for
+HORIZON = 400  # days in which the next change is searched
 _DAY = timedelta(days=1)
 
 
 def usual(_: date) -> tuple[Span, ...] | None:
-    """Every day is as the week says."""
+    """Return None: no day differs from the weekly hours."""
     return None
 
 
 def never(_: date) -> bool:
-    """No day is a public holiday."""
+    """Return False: no day is a public holiday."""
     return False
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The hours of one department. `week` None: always open.
+    """The opening hours of one department.
 
-    `special`: the hours of a day that is not as the week says, none at all when it is closed, public holiday or not.
-    `bridge`: a working day between a closing day that would have hours and a day without is closed too.
+    Attributes:
+        week: Hours by day of the week; None: always open.
+        zone: The time zone.
+        closed_on: Closing days.
+        is_holiday: Whether a day is a public holiday.
+        special: Returns the hours of a day that differs from the week, public holiday or not; empty when it is
+            closed.
+        bridge: A working day between a closed day that would have hours and a day without hours is closed too.
     """
 
     week: Week | None
@@ -46,7 +52,10 @@ class Schedule:
 
 
 def is_open(schedule: Schedule, at: datetime) -> bool:
-    """Whether the department is open at this instant (an aware time). An end such as 17:00 is closed already."""
+    """Return whether the department is open at this instant (with a time zone).
+
+    At an end such as 17:00 it is closed.
+    """
     if schedule.week is None:
         return True
     local = at.astimezone(schedule.zone)
@@ -56,7 +65,10 @@ def is_open(schedule: Schedule, at: datetime) -> bool:
 
 
 def next_change(schedule: Schedule, at: datetime) -> datetime | None:
-    """The first instant (UTC) after `at` at which open becomes closed or the other way round; None within 400 days."""
+    """Return the first instant (UTC) after `at` at which the department opens or closes.
+
+    None when there is none within 400 days.
+    """
     if schedule.week is None:
         return None
     now = is_open(schedule, at)
@@ -69,12 +81,15 @@ def next_change(schedule: Schedule, at: datetime) -> datetime | None:
 
 
 def next_opening(schedule: Schedule, at: datetime) -> datetime | None:
-    """When a department that is closed at `at` opens (UTC); None while it is open, or when that is beyond 400 days."""
+    """Return when a closed department opens (UTC); None while it is open, or when that is beyond 400 days."""
     return None if is_open(schedule, at) else next_change(schedule, at)
 
 
 def spans_of(schedule: Schedule, day: date) -> tuple[Span, ...]:
-    """When a department that is not always open is open on this local day, in order; empty when it is closed."""
+    """Return the hours of this local day, in order; empty when the department is closed.
+
+    The department must not be one that is always open.
+    """
     assert schedule.week is not None
     spans = _planned(schedule, day)
     if not (schedule.bridge and spans) or schedule.special(day) is not None:
@@ -85,7 +100,7 @@ def spans_of(schedule: Schedule, day: date) -> tuple[Span, ...]:
 
 
 def _planned(schedule: Schedule, day: date) -> tuple[Span, ...]:
-    """As `spans_of`, without bridge days."""
+    """Return the hours as `spans_of` does, without bridge days."""
     assert schedule.week is not None
     special = schedule.special(day)
     if special is not None:
@@ -95,7 +110,7 @@ def _planned(schedule: Schedule, day: date) -> tuple[Span, ...]:
 
 
 def _boundaries(schedule: Schedule, day: date) -> Iterator[datetime]:
-    """Every instant of this day at which the answer can change: midnight, ends of spans, and leaps of the clock."""
+    """Yield every instant of this day at which the answer can change: midnight, ends of spans, and clock changes."""
     assert schedule.week is not None
     yield from _instants(schedule.zone, day, MIDNIGHT)
     for span in spans_of(schedule, day):
@@ -108,12 +123,12 @@ def _boundaries(schedule: Schedule, day: date) -> Iterator[datetime]:
 
 
 def _instants(zone: ZoneInfo, day: date, clock: time) -> set[datetime]:
-    """The one or two instants at which the wall shows this (or, for a time that is skipped, two harmless others)."""
+    """Return the one or two instants of this local time. For a skipped time it returns two others, which do no harm."""
     return {datetime.combine(day, clock, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)}
 
 
 def _leap(zone: ZoneInfo, day: date) -> datetime | None:
-    """The instant within this local day at which its clocks are put forward or back, to the second."""
+    """Return the instant within this local day at which its clock changes, to the second; None when it does not."""
     early = datetime.combine(day, MIDNIGHT, zone).astimezone(UTC)
     late = datetime.combine(day + _DAY, MIDNIGHT, zone).astimezone(UTC)
     before = early.astimezone(zone).utcoffset()

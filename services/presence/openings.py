@@ -24,7 +24,11 @@ BELGIAN: dict[str, dict[tuple[int, int], str]] = {
 
 
 def load_schedules(settings: Settings, departments: Departments) -> dict[str, Schedule]:
-    """Each department's schedule by its id. Raises `ConfigurationError` for a bad calendar, if any is ever closed."""
+    """Return each department's schedule by its id.
+
+    Raises:
+        ConfigurationError: The calendar of a department that is not always open is invalid.
+    """
     default, zone = parse_hours(settings.office_hours), ZoneInfo(settings.timezone)
     found = {}
     for number, department in enumerate(departments.departments):
@@ -42,9 +46,12 @@ def load_schedules(settings: Settings, departments: Departments) -> dict[str, Sc
 
 
 def holidays_of(settings: Settings, departments: Departments, number: int) -> Mapping[date, str]:
-    """The public holidays of the department with this number, by their names; from its calendar, that of all, or
+    """Return the public holidays of the department with this number, with their names.
 
-    `HOLIDAYS`. Raises `ConfigurationError` naming the file or setting and the place.
+    They come from its calendar, that of all departments, or `HOLIDAYS`.
+
+    Raises:
+        ConfigurationError: The code is invalid; the message names the file or setting and the place.
     """
     where = [
         (departments.departments[number].calendar.holidays, f"departments.{number}.calendar.holidays"),
@@ -57,13 +64,17 @@ def holidays_of(settings: Settings, departments: Departments, number: int) -> Ma
 
 
 def holidays(code: str, place: str) -> Mapping[date, str]:
-    """The public holidays of a country (`BE`) or a region of it (`BE-VLG`), in Dutch where the library has them so.
+    """Return the public holidays of a country (`BE`) or a region (`BE-VLG`).
 
-    A year is worked out by the library when a day of it is first asked for. Raises `ConfigurationError` naming `place`.
+    The names are Dutch where the library has Dutch names. The library computes a year when a day of it is first
+    requested.
+
+    Raises:
+        ConfigurationError: The code is unknown; the message names `place`.
     """
     if code.strip().lower() in ("", "none"):
         return {}
-    import holidays as library  # here, since it loads the calendars of every country: 13 MB
+    import holidays as library  # imported here, because it loads the calendars of every country: 13 MB
 
     country, _, region = code.strip().upper().partition("-")
     try:
@@ -86,7 +97,7 @@ def holidays(code: str, place: str) -> Mapping[date, str]:
 
 
 class _Belgian(Mapping[date, str]):
-    """A country's holidays and those of a region that come each year on the same day."""
+    """A country's holidays, and those of a region that have the same date each year."""
 
     def __init__(self, country: Any, yearly: Mapping[tuple[int, int], str]) -> None:
         self._country, self._yearly = country, yearly

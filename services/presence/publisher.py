@@ -1,4 +1,4 @@
-"""Publisher of presence's events. Twice is harmless; a repair job repeats what the broker has not confirmed."""
+"""Publisher of presence's events. Repetition is harmless; a repair job repeats what the broker has not confirmed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Context:
-    """What every part of the service works with.
+    """Dependencies of the parts of the service.
 
-    `wake`: something that the buttons depend on has changed. `left`: this agent was set offline just now. `connected`:
-    whether one of these sessions of the agent has had an open websocket since so many seconds ago; None: that cannot be
-    told yet. `undecided`: sessions that are over while that could not be told.
-    `at_work`: whether this agent used their console within the last seconds.
+    Attributes:
+        db: The database.
+        publisher: The publisher of events.
+        wake: Called when something that the buttons depend on has changed.
+        clock: Returns the present.
+        left: Called with an agent who was set offline just now.
+        connected: Whether one of these sessions of the agent has had an open websocket since so many seconds ago;
+            None: not known yet.
+        at_work: Whether this agent used the console within the last seconds.
+        undecided: Ended sessions for which that was not known yet.
     """
 
     db: Database
@@ -44,19 +50,19 @@ class Context:
 async def tell_claimed(
     context: Context, agent_id: str, agent_name: str, chat_id: str, turn: int, choice: Choice | None
 ) -> None:
-    """This agent, chosen for this reason, holds this turn of the chat."""
+    """Publish that this agent has the chat's attempt, and why they were chosen."""
     await context.publisher.publish(
         PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name, choice=choice)
     )
 
 
 async def tell_released(context: Context, agent_id: str, chat_id: str, turn: int, reason: ReleaseReason) -> None:
-    """This agent does not, or no longer, hold this turn of the chat."""
+    """Publish that this agent does not, or no longer, have the chat's attempt."""
     await context.publisher.publish(PlaceReleased(chat_id=chat_id, turn=turn, agent_id=agent_id, reason=reason))
 
 
 async def tell_seat(context: Context, agent: Agent, seat: Seat) -> None:
-    """What there is to say of a seat: claimed or, once it is leaving, released."""
+    """Publish a slot as claimed or, when it is being given up, as released."""
     if seat.leaving is None:
         await tell_claimed(context, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
     else:
@@ -64,7 +70,7 @@ async def tell_seat(context: Context, agent: Agent, seat: Seat) -> None:
 
 
 async def tell_agent(context: Context, agent_id: str) -> None:
-    """The agent's state as it is now; the mark that it was to be told goes."""
+    """Publish the agent's present state, and remove the mark of an unpublished change."""
     agent = await store.agent(context.db, agent_id)
     if agent is None:
         return
@@ -75,7 +81,10 @@ async def tell_agent(context: Context, agent_id: str) -> None:
 
 
 async def arrive(context: Context, agent: Agent) -> bool:
-    """The agent is online, if nothing has changed since he was read; colleagues and buttons hear of it."""
+    """Set the agent online and publish it, if nothing has changed since the agent was read.
+
+    Return whether it was set.
+    """
     if not await store.set_online(context.db, agent.id, agent.v, context.clock()):
         return False
     context.wake()
@@ -85,7 +94,10 @@ async def arrive(context: Context, agent: Agent) -> bool:
 
 
 async def depart(context: Context, agent: Agent, reason: ReleaseReason) -> bool:
-    """The agent is offline and his seats are leaving, if nothing has changed since he was read; all of it is told."""
+    """Set the agent offline and give up the slots, if nothing has changed since the agent was read.
+
+    Everything is published. Return whether it was set.
+    """
     if not await store.set_offline(context.db, agent.id, agent.v, reason, context.clock()):
         return False
     context.wake()
@@ -102,8 +114,8 @@ async def close_session(context: Context, session: Session) -> None:
     """Do everything that follows from the end of a session: close its websockets and set its agent offline.
 
     The agent stays online while another live session of theirs has an open websocket; a session without one does not
-    count. While that cannot be told (a gateway's list may be older than the end of the session), the session is kept
-    and this is called again, by `close_undecided` and by the sweep. It may be called any number of times, by anyone.
+    count. While that is not known (a gateway's list may be older than the end of the session), the session is kept, and
+    `close_undecided` and a repair job call this again. It may be called any number of times.
     """
     decided = await _log_out(context, session)
     if not session.told:
@@ -117,7 +129,7 @@ async def close_session(context: Context, session: Session) -> None:
 
 
 async def _log_out(context: Context, session: Session) -> bool:
-    """Set the agent offline unless another session has an open websocket; False when that cannot be told yet."""
+    """Set the agent offline unless another session has an open websocket. Return False when that is not known yet."""
     while agent := await store.agent(context.db, session.agent_id):  # read before the sessions: see PresenceMonitor
         now = context.clock()
         others = (await session_store.live(context.db, [agent.id], now)).get(agent.id)
@@ -130,13 +142,16 @@ async def _log_out(context: Context, session: Session) -> bool:
 
 
 async def close_undecided(context: Context) -> None:
-    """Try again to finish each session whose end could not be decided before. Call at each new list of a gateway."""
+    """Retry each session whose end could not be decided before. Call this at each new list of a gateway."""
     for session in list(context.undecided.values()):
         await close_session(context, session)
 
 
 async def close_session_soon(context: Context, session: Session) -> None:
-    """As `close_session`; while the broker is away the rest is left to the sweep, since the session is over already."""
+    """Do as `close_session`.
+
+    While the broker is away a repair job does the rest, because the session has ended already.
+    """
     try:
         await close_session(context, session)
     except Unconfirmed:

@@ -1,6 +1,6 @@
-"""Repair jobs: publish again what has no redelivery, as a timer's change or an event that was lost.
+"""Repair jobs: publish again what has no redelivery, such as a timer's change or an event that was lost.
 
-Every replica runs them; twice is harmless. A repair that the ordinary way should have made is counted and logged.
+Every replica runs them; repetition is harmless. A repair that the ordinary way should have made is counted and logged.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from services.presence.seats.rules import Agent, Seat, due
 
 log = structlog.get_logger()
 
-MARKS = 2.0  # seconds after which a mark is told again
-UNCONFIRMED = 5.0  # seconds after which a claim that routing has not answered is told again
-RESERVED = 15.0  # seconds after which a press has not become a chat: long enough for any gateway to have opened it
-REMINDER = 60.0  # seconds between two times that every seat is told
+MARKS = 2.0  # seconds after which a marked change is published again
+UNCONFIRMED = 5.0  # seconds after which a claim without an answer of routing is published again
+RESERVED = 15.0  # seconds after which a press that is no chat yet has failed: any gateway would have opened it by then
+REMINDER = 60.0  # seconds between two publications of every slot
 REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
 for _reason in ("leaving", "unconfirmed", "held", "untold", "no_seat", "reminder", "session_over"):
-    REPAIRED.labels(_reason)  # there from the start: the first one is to be seen as an increase
+    REPAIRED.labels(_reason)  # exported from the start, so that the first one counts as an increase
 
 
 def repaired(reason: str, agent_id: str, chat_id: str | None = None) -> None:
-    """Something was mended, or told again so that it will be; counted and logged."""
+    """Count and log a repair."""
     REPAIRED.labels(reason).inc()
     log.info("repaired", reason=reason, agent_id=agent_id, chat_id=chat_id)
 
 
 async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
-    """Sweeps each so many seconds until cancelled; in an outage the next time does."""
+    """Run a job at this interval, in seconds, until cancelled. After an outage the next run does the work."""
     while True:
         await asyncio.sleep(seconds)
         try:
@@ -45,7 +45,7 @@ async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
 
 
 async def run(context: Context) -> None:
-    """All sweeps, until cancelled."""
+    """Run all repair jobs until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(every(MARKS, lambda: tell_leaving(context)))
         group.create_task(every(MARKS, lambda: tell_changes(context)))
@@ -56,21 +56,21 @@ async def run(context: Context) -> None:
 
 
 async def tell_leaving(context: Context, age: float = MARKS) -> None:
-    """place.released for each seat that has been leaving for so long."""
+    """Publish place.released for each slot that has been being given up for so long."""
     await _tell(context, "leaving", age, await store.leaving(context.db), lambda seat: seat.leaving is not None)
 
 
 async def tell_unconfirmed(context: Context, age: float = UNCONFIRMED) -> None:
-    """place.claimed for each seat that routing has not confirmed for so long."""
+    """Publish place.claimed for each slot that routing has not confirmed for so long."""
     agents = await store.unconfirmed(context.db)
     await _tell(context, "unconfirmed", age, agents, lambda seat: not (seat.leaving or seat.confirmed or seat.held))
 
 
 async def tell_held(context: Context, age: float = RESERVED) -> None:
-    """place.claimed for each seat of a press of which routing has said nothing for so long.
+    """Publish place.claimed for each reservation of a press about which routing has published nothing for so long.
 
-    Routing confirms it, or says that such a chat is closed, and the place is free. Also when the agent is gone: that he
-    has left a chat that it does not know is nothing to routing.
+    Routing confirms it, or publishes that the chat is closed, which frees the slot. This is done also when the agent is
+    offline: routing ignores that an agent has left a chat that it does not know.
     """
     for agent in await store.unconfirmed(context.db):
         for seat in due(agent.seats, context.clock(), age):
@@ -80,9 +80,11 @@ async def tell_held(context: Context, age: float = RESERVED) -> None:
 
 
 async def remind(context: Context) -> None:
-    """place.claimed for each seat that routing knows: it answers with the chat's state, which frees one that is over.
+    """Publish place.claimed for each slot that routing knows.
 
-    That is a repair only when it mends something: see what consumers.py does with a state.
+    Routing answers with the chat's state, which frees an ended one.
+
+    That counts as a repair only when it changes something: see the handler of chat.state in consumers.py.
     """
     for agent in await store.seated(context.db):
         for seat in agent.seats:
@@ -91,14 +93,14 @@ async def remind(context: Context) -> None:
 
 
 async def tell_changes(context: Context, age: float = MARKS) -> None:
-    """agent.changed for each change that is marked as untold for so long."""
+    """Publish agent.changed for each change that has been unpublished for so long."""
     for agent in await store.untold(context.db, context.clock() - timedelta(seconds=age)):
         repaired("untold", agent.id)
         await tell_agent(context, agent.id)
 
 
 async def close_sessions(context: Context, age: float = MARKS) -> None:
-    """What follows from the end of each session that ended or expired so long ago."""
+    """Do what follows from the end of each session that ended or expired so long ago."""
     for session in await session_store.over(context.db, context.clock(), age):
         if not session.told:
             repaired("session_over", session.agent_id)

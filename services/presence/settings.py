@@ -11,7 +11,7 @@ from services.common.config.settings import Settings, told
 
 
 class PresenceSettings(Settings):
-    """What presence can be told beside the settings of all services."""
+    """Settings that only presence has, beside those of all services."""
 
     agent_grace: float = told("without a sign of life for so long an agent is gone", 10.0, gt=0, le=600)
     session_hours: float = told("an agent stays logged in for so many hours", 12.0, gt=0, le=168)

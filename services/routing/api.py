@@ -1,4 +1,4 @@
-"""Internal API of routing: chats as they are now, transfers, admission."""
+"""Internal API of routing: chats as they are now, transfers, assignments, admission."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from services.routing.context import Context
 from services.routing.queues.wait_estimate import wait
 
 log = structlog.get_logger()
-ALIKE_WITHIN = timedelta(hours=1)  # a key is remembered for ten minutes
+ALIKE_WITHIN = timedelta(hours=1)  # longer than an idempotency key is remembered (ten minutes)
 
 
 def create_routes(context: Context, departments: Departments) -> APIRouter:
-    """The routes of `common/internal_api` that routing answers; for holders of a service token only."""
+    """Return the routes of `common/internal_api` that routing answers. They require a service token."""
     routes = APIRouter()
 
     @routes.post(CHATS)
@@ -97,7 +97,7 @@ async def _transfer(context: Context, wish: Transfer) -> None:
             return
         raise _refusal(after)
     context.telling.record(before, after, why="transferred")
-    with suppress(Unconfirmed):  # it is done, and marked: a sweep tells it within seconds
+    with suppress(Unconfirmed):  # the transfer is stored and marked: a repair job publishes it within seconds
         await context.telling.marked(after)
         await context.queue.ask(after.department or "")
 

@@ -38,7 +38,11 @@ from services.routing.timers import Calm, Sweeps
 
 
 def create_app(settings: RoutingSettings) -> FastAPI:
-    """The service, nothing opened yet. Raises `ConfigurationError` when the departments file cannot be used."""
+    """Return the service's application. It is not connected to anything yet.
+
+    Raises:
+        ConfigurationError: The departments file is invalid.
+    """
     departments = load_departments(settings.departments_file)
     limits = replace(
         settings.limits,

@@ -1,4 +1,4 @@
-"""Handlers of the events that routing consumes: rule, one write, publish, then acknowledge."""
+"""Handlers of the events that routing consumes: apply a rule, write once, publish, then acknowledge."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from services.routing.metrics import repaired
 from services.routing.queues import overflow
 
 log = structlog.get_logger()
-STALE = timedelta(seconds=30)  # a silence that was told so long ago may be over; while it lasts it is told again
+STALE = timedelta(seconds=30)  # inactivity that was published so long ago may be over; if not, the event is repeated
 
 
 def handler(context: Context) -> Callable[[Event], Awaitable[None]]:
-    """Handles every event of both of routing's queues; idempotent, and indifferent to order, repetition and age."""
+    """Return the handler of every event in both of routing's queues.
+
+    It is idempotent, and independent of order, repetition and age.
+    """
 
     async def handle(event: Event) -> None:
         if not isinstance(event, PlacesChanged):
@@ -72,11 +75,11 @@ async def _accepted(context: Context, event: ChatAccepted) -> None:
         event.chat_id, lambda c: rules.accepted(c, event.agent_id, now, event.turn)
     )
     context.telling.record(before, after)
-    await context.telling.state(after)  # also when nothing changed: the one before may have died before it told it
+    await context.telling.state(after)  # also when nothing changed: an earlier try may have crashed before this
 
 
 async def _close_requested(context: Context, event: CloseRequested) -> None:
-    if event.block and event.by is CloseReason.AGENT:  # first: closing may send the citizen to the button again
+    if event.block and event.by is CloseReason.AGENT:  # first, because closing may send the citizen back to the button
         await context.admission.block(event.chat_id, event.agent_id, event.block, event.occurred_at)
     before, after = await context.store.change(event.chat_id, _closing(event, context.clock()))
     context.telling.record(before, after, why="asked")
@@ -131,7 +134,7 @@ async def _refused(context: Context, event: TransferRefused) -> None:
 
 
 async def _tell_and_ask(context: Context, chat: Chat, ask: bool) -> None:
-    """The state is told whether it changed or not, and who is next in line asks at the same time."""
+    """Publish the state, changed or not, and let the next chat in the queue request a slot at the same time."""
     if ask and chat.department:
         await asyncio.gather(context.telling.state(chat), context.queue.ask(chat.department))
     else:

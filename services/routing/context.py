@@ -17,7 +17,7 @@ from services.routing.queues.queue import Queue
 
 @dataclass(frozen=True)
 class Context:
-    """The chats, the queues, and how both are told. `clock` gives the present time, aware."""
+    """The stores, the queues and the publisher, as handlers use them. `clock` returns the present with a time zone."""
 
     store: Store
     queue: Queue
@@ -27,7 +27,10 @@ class Context:
     limits: Limits = field(default_factory=Limits)
 
     async def keep_pace(self, before: Chat, after: Chat) -> None:
-        """How long an agent handled the chat that this change has ended counts in his department's pace."""
+        """Record how long an agent handled the chat that this change has ended.
+
+        The estimated wait of the department uses it.
+        """
         seconds = wait_estimate.handled(before, after)
         if seconds is not None and before.department:
             await self.queue.ledger.add_handled(before.department, seconds)

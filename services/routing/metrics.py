@@ -1,4 +1,4 @@
-"""Metrics of routing, and the one way in which a repair is counted and logged."""
+"""Metrics of routing, and the function that counts and logs a repair."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPAIRED = Counter("eloket_routing_repairs_total", "What a sweep or a repeated e
 
 
 def begin_at_nothing(departments: Iterable[str]) -> None:
-    """Whatever is counted by department is there from the start: the first one is an increase, not a new series."""
+    """Export counters by department from the start, so that the first event is an increase and not a new series."""
     for department in departments:
         for counter in (OPENED, ASSIGNED, WAITED, LONGEST):
             counter.labels(department)
@@ -46,6 +46,6 @@ def begin_at_nothing(departments: Iterable[str]) -> None:
 
 
 def repaired(reason: str, **about: object) -> None:
-    """Something was mended that no event had brought about: counted and logged with its reason."""
+    """Count and log a repair: a change that no event had caused."""
     REPAIRED.labels(reason).inc()
     log.info("repaired", reason=reason, **about)

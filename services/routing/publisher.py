@@ -18,21 +18,29 @@ log = structlog.get_logger()
 
 
 class Telling:
-    """Tells events about chats, and keeps the record of what happened."""
+    """Publishes events about chats, and records changes in log and metrics."""
 
     def __init__(self, store: Store, publisher: Publisher, queue: Queue, departments: Collection[str]) -> None:
         self._store, self._publisher, self._queue = store, publisher, queue
         self._departments = frozenset(departments)
 
     async def state(self, chat: Chat) -> None:
-        """The state of this chat is told, when there is anything to tell. Raises `Unconfirmed`."""
+        """Publish the state of this chat, if it has one.
+
+        Raises:
+            Unconfirmed: The broker did not confirm it.
+        """
         if event := state_of(chat):
             await self._publisher.publish(event)
 
     async def marked(self, chat: Chat) -> None:
-        """A timer's or transfer's change is told, then its mark goes. Raises `Unconfirmed`: then the mark stays.
+        """Publish a timer's or transfer's change, then remove its mark.
 
-        The late agent is paused before his seat comes free, or he would be given the same chat again.
+        The agent who did not accept in time is paused before their slot is freed; otherwise they would get the same
+        chat again.
+
+        Raises:
+            Unconfirmed: The broker did not confirm it; the mark stays.
         """
         if chat.overdue_agent and chat.overdue_turn is not None:
             await self._publisher.publish(
@@ -42,7 +50,7 @@ class Telling:
         await self._store.change(chat.id, lambda c: told(c) if c.v == chat.v else c, known=chat)
 
     def record(self, before: Chat, after: Chat, why: str = "") -> None:
-        """Logs and counts what changed, and rings for the queues that changed with it."""
+        """Log and count a change, and request publication of the queues that changed with it."""
         if after.v == before.v:
             return
         if before.waits or after.waits:
@@ -73,5 +81,5 @@ class Telling:
         log.info("chat_assigned", agent_id=got.agent_id, turn=got.turn, waited=round(got.waited, 3), rule=rule)
 
     def label(self, department: str | None) -> str:
-        """A department as the label of a metric: bounded by the departments file."""
+        """Return a department as the label of a metric, which the departments file bounds."""
         return department if department in self._departments else OTHER

@@ -11,7 +11,7 @@ from services.routing.chats.chat import Limits
 
 
 class RoutingSettings(Settings):
-    """How long a chat may be in each state before a timer steps in."""
+    """Settings that only routing has: how long a chat may be in each state before a timer acts."""
 
     hello_limit: float = Field(10, gt=0, description="from the opening until the citizen has said hello")
     away_limit: float = Field(120, gt=0, description="that no gateway has a connection of the citizen")
@@ -29,7 +29,7 @@ class RoutingSettings(Settings):
 
     @property
     def limits(self) -> Limits:
-        """The same for the rules."""
+        """The limits as the rules use them."""
         return Limits(
             hello=timedelta(seconds=self.hello_limit),
             waiting=timedelta(seconds=self.waiting_limit),

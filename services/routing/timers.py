@@ -1,7 +1,7 @@
-"""Timers, in every replica: twice is harmless. Each change leaves a mark in the chat until it is published.
+"""Timers. They run in every replica, because repetition is harmless. A change is marked until it is published.
 
-A timer must not judge what has already happened but has not been handled yet. So after trouble (a start, a dependency
-outage, a process that stood still, a backlog) timers wait until routing has been well for `settle` seconds.
+A timer must not judge what has already happened but was not handled yet. After trouble (a start, a dependency outage, a
+process that was suspended, a backlog) timers therefore wait until routing has been well for `settle` seconds.
 """
 
 from __future__ import annotations
@@ -28,44 +28,45 @@ from services.routing.metrics import LONGEST, OPEN, OPEN_STATES, OTHER, repaired
 log = structlog.get_logger()
 
 TIMERS_EVERY, ASK_EVERY, ACCEPTED_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 2.0, 5.0, 10.0, 15.0
-STOOD_STILL = 5.0  # seconds between two looks after which this process itself was the trouble
-BACKLOG = 20  # events that may wait without being trouble
-AT_A_TIME = 100  # chats in one sweep
+STOOD_STILL = 5.0  # seconds between two checks, above which this process itself was suspended
+BACKLOG = 20  # events that may wait without counting as trouble
+AT_A_TIME = 100  # chats in one round
 
 
 class Sweep(Protocol):
-    """One sweep; its name is what the log calls it."""
+    """A repair job. Its name is the name in the log."""
 
     __name__: str
 
-    def __call__(self) -> Awaitable[None]: ...
+    def __call__(self) -> Awaitable[None]:
+        """Do one round."""
 
 
 class Calm:
-    """Whether timers may judge: nothing has been wrong for `settle` seconds. Times are of a monotonic clock."""
+    """Whether timers may act: nothing was wrong for `settle` seconds. Times are of a monotonic clock."""
 
     def __init__(self, settle: float, now: float) -> None:
         self._settle, self._looked_at, self._trouble_at = settle, now, now
 
     def look(self, well: bool, now: float) -> bool:
-        """Call it again and again; true when there has been no trouble for long enough."""
+        """Record whether all is well; to be called regularly. Return whether there was no trouble for long enough."""
         if not well or now - self._looked_at > STOOD_STILL:
             self._trouble_at = now
         self._looked_at = now
         return self.settled(now)
 
     def settled(self, now: float) -> bool:
-        """True when the last trouble is long enough ago."""
+        """Return whether the last trouble was long enough ago."""
         return now - self._trouble_at >= self._settle
 
     def trouble(self, now: float) -> None:
-        """Something was wrong just now."""
+        """Record that something was wrong just now."""
         self._trouble_at = now
 
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Everything that time alone brings about. `well`: consumers and publisher are working."""
+    """The timers and repair jobs. `well`: whether consumers and publisher are working."""
 
     context: Context
     citizens: Citizens
@@ -73,25 +74,29 @@ class Sweeps:
     calm: Calm
     well: Callable[[], bool]
     departments: Iterable[str]
+    monotonic: Callable[[], float] = time.monotonic
 
     async def every(self, seconds: float, sweep: Sweep) -> None:
-        """Runs `sweep` about every so many seconds until cancelled; what is away now is tried again next time."""
+        """Run `sweep` at about this interval, in seconds, until cancelled.
+
+        After an outage the next round does the work.
+        """
         while True:
-            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
             begin_trace()
             try:
                 await sweep()
             except (*DEPENDENCY_ERRORS, Contended) as error:
-                self.calm.trouble(time.monotonic())
+                self.calm.trouble(self.monotonic())
                 log.warning("repair_job_failed", job=sweep.__name__, error=type(error).__name__)
             except Exception:
-                self.calm.trouble(time.monotonic())
+                self.calm.trouble(self.monotonic())
                 log.exception("repair_job_failed", job=sweep.__name__)
 
     async def timers(self) -> None:
-        """Deadlines of chats, and changes that may not have been told."""
+        """Handle deadlines of chats, and changes that may be unpublished."""
         backlog = await self.citizens.backlog()
-        judging = self.calm.look(self.well() and 0 <= backlog <= BACKLOG, time.monotonic())
+        judging = self.calm.look(self.well() and 0 <= backlog <= BACKLOG, self.monotonic())
         present = self.citizens.present()
         for chat in await self.context.store.due(self.context.clock(), AT_A_TIME):
             begin_trace(chat_id=chat.id)
@@ -123,7 +128,7 @@ class Sweeps:
             await self.context.telling.marked(chat)
 
     async def accepted(self) -> None:
-        """Chats that a former version, while services are updated one by one, has noted as accepted and told nobody."""
+        """Publish acceptances that an earlier release has stored without publishing them, during a rolling update."""
         now = self.context.clock()
         for chat in await self.context.store.accepted_silently(AT_A_TIME):
             begin_trace(chat_id=chat.id)
@@ -136,9 +141,9 @@ class Sweeps:
                 await self.context.telling.marked(after)
 
     async def away(self) -> None:
-        """Citizens whom no gateway has had for too long."""
+        """Close chats whose citizen no gateway has listed for too long."""
         gone = self.citizens.gone(await self.context.store.greeted_open())
-        if not self.calm.settled(time.monotonic()):
+        if not self.calm.settled(self.monotonic()):
             return
         now = self.context.clock()
         for chat_id in gone[:AT_A_TIME]:
@@ -151,17 +156,17 @@ class Sweeps:
                 await self.context.telling.marked(after)
 
     async def ask(self) -> None:
-        """Wherever somebody waits, the first in line ask again: events that were lost cost two seconds."""
+        """Let the first waiting chats of each department request slots again: a lost event costs two seconds."""
         for department in await self.context.store.waiting_departments():
             await self.context.queue.ask(department)
 
     async def queues(self) -> None:
-        """Every queue is told again, changed or not."""
+        """Publish every queue again, changed or not."""
         for department in {*self.departments, *await self.context.store.waiting_departments()}:
             await self.context.queue.announce(department)
 
     async def count(self) -> None:
-        """The gauges of open chats, and of who waits longest."""
+        """Set the gauges of open chats and of the longest wait."""
         found, now = await self.context.store.open_counts(), self.context.clock()
         counts = dict.fromkeys(((d, s) for d in (*self.departments, OTHER) for s in OPEN_STATES), 0)
         longest = dict.fromkeys((*self.departments, OTHER), 0.0)
@@ -177,7 +182,7 @@ class Sweeps:
 
 
 def _why(before: Chat, after: Chat) -> str:
-    """What the timer found, as the log and the numbers name it."""
+    """Return what the timer found, as log and metrics name it."""
     if before.state is None:
         return "unknown_chat"
     if after.closed:

@@ -1,6 +1,6 @@
-"""Runs the transcript service: `python -m services.transcripts`."""
+"""Entry point of `python -m services.transcripts`."""
 
-from services.common.runtime import gc_tuning  # noqa: F401  (first: it keeps out what the others would load)
+from services.common.runtime import gc_tuning  # noqa: F401  (first: it prevents imports of the others)
 from services.common.runtime.service import run
 from services.transcripts.app import create_app
 from services.transcripts.settings import Settings

@@ -11,11 +11,22 @@ from services.transcripts.participation import Participation
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What is kept of a chat beside its log. `participants`: agents who take or took part. `v`, `turn`: the highest
-    of the states heard.
+    """What is stored of a chat beside its log.
 
-    `asked`: it was opened with a question. `watched`: it is looked at for the citizen's silence. `departments`: all
-    that it is or was in. `tenure`: None for a chat of which no state was heard since version 1.2.
+    Attributes:
+        chat_id: The chat.
+        department: The department in which it was opened.
+        locale: The language of the citizen.
+        opened_at: When it was opened.
+        name: The citizen's name.
+        participants: Agents who have or had the chat.
+        v: The highest version of the states that were received.
+        turn: The highest attempt of these states.
+        closed_at: When the log was sealed.
+        asked: Whether it was opened with a question.
+        watched: Whether it is checked for the citizen's inactivity.
+        departments: All departments that it is or was in.
+        tenure: Who has and had it; None when no state was received since version 1.2.
     """
 
     chat_id: str
@@ -35,6 +46,8 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """Why an actor may not do something: the status, code and detail of the problem document."""
+
     status: int
     code: str
     detail: str
@@ -44,8 +57,10 @@ class Refusal:
 class Reach:
     """What an actor may do with a chat's transcript, files and notes.
 
-    `former`: they left the chat, and read what is in its log up to the entry `left` (None: that is not known, up to
-    what they said last). `adds`: they may upload files.
+    Attributes:
+        former: The agent left the chat. They read the log up to the entry `left`.
+        left: The id of that entry; None when it is not known: then up to the agent's own last entry.
+        adds: Whether the actor may upload files.
     """
 
     former: bool = False
@@ -56,12 +71,12 @@ class Reach:
 def reach(
     actor: Actor | None, chat_id: str, chat: Chat | None, now: datetime, life: timedelta, former: timedelta
 ) -> Reach | Refusal:
-    """What this actor may do, or why they may not do anything.
+    """Return what this actor may do, or why they may not do anything.
 
-    - A citizen reaches the own chat alone, until `life` after its end.
+    - A citizen has access to their own chat only, until `life` after its end.
     - The agent who has the chat reads and adds; after its end they read for `former`.
     - A supervisor reads the chats of their departments: those that the chat is in or was in.
-    - An agent who had the chat reads it up to where they left; for how long, `is_over` tells.
+    - An agent who had the chat reads it up to where they left; `is_over` says for how long.
     """
     if actor is None:
         return Refusal(401, "unauthenticated", "Say who asks.")
@@ -84,15 +99,18 @@ def reach(
 
 
 def _has(actor: Actor, chat: Chat) -> bool:
-    """Whether the chat is this agent's, or was at its end. Of a chat of before 1.2 all who took part count as such."""
+    """Return whether the agent has the chat, or had it at its end.
+
+    For a chat from before version 1.2 every participant counts as such.
+    """
     return actor.id in chat.participants if chat.tenure is None else chat.tenure.holder == actor.id
 
 
 def is_over(since: datetime | None, now: datetime, former: timedelta) -> bool:
-    """Whether the time is over for which somebody who took part may read what they were told until `since`."""
+    """Return whether a former participant may no longer read what they saw until `since`."""
     return since is not None and now > since + former
 
 
 def uploader_of(actor: Actor) -> str:
-    """As whom this actor sends messages: `citizen`, or the agent's id."""
+    """Return the sender id of this actor: `citizen`, or the agent's id."""
     return "citizen" if actor.party == "citizen" else actor.id

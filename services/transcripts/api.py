@@ -1,4 +1,4 @@
-"""Internal API of transcripts: history for gateways, files and downloads that gateways pass through."""
+"""Internal API of transcripts: history for gateways, files and downloads that gateways pass on."""
 
 from __future__ import annotations
 
@@ -51,12 +51,14 @@ _DOWNLOAD = {
 }
 
 MOST_HISTORY = 2 * 1024 * 1024  # bytes of text in one answer with histories of several chats
-LEAST_PAGE = 32 * 1024  # bytes of each of them
-DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a place
+LEAST_PAGE = 32 * 1024  # bytes of each of these histories, at least
+DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
 HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
 
 
 class Format(StrEnum):
+    """Format of a transcript."""
+
     TXT = "txt"
     HTML = "html"
     PDF = "pdf"
@@ -72,7 +74,7 @@ _TYPES = {
 
 
 class Uploaded(Record):
-    """What an uploader is told of the file."""
+    """Description of an uploaded file, as the uploader gets it."""
 
     id: str
     name: str
@@ -83,7 +85,14 @@ class Uploaded(Record):
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An actor and a chat. `adds`: they may upload. `last`: the last entry that they may read; None: all."""
+    """An actor with access to a chat.
+
+    Attributes:
+        actor: The actor.
+        chat: The chat.
+        adds: Whether the actor may upload files.
+        last: The last entry that the actor may read; None: all.
+    """
 
     actor: Actor
     chat: Chat
@@ -92,7 +101,7 @@ class Admitted:
 
 
 class Context:
-    """What the routes need."""
+    """Dependencies of the routes."""
 
     def __init__(
         self,
@@ -112,11 +121,15 @@ class Context:
         self.uploads = Uploads(store, files, settings, clock, self.checker)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
-        # Those of a gateway that died come to the others at once, each with their own chat: who waits costs little.
+        # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
         self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
 
     async def admit(self, request: Request, chat_id: str) -> Admitted:
-        """Who asks, and what they may do with the chat; raises `Problem` when they may do nothing."""
+        """Return the actor who sent the request, and what they may do with the chat.
+
+        Raises:
+            Problem: The actor may do nothing with it.
+        """
         actor, now = caller(request), self.clock()
         chat = await self.store.chat(chat_id)
         life, former = timedelta(seconds=self.settings.citizen_access), timedelta(seconds=self.settings.former_access)
@@ -138,21 +151,28 @@ class Context:
         return Admitted(actor, chat, found.adds, last)
 
     async def _last_seen(self, actor: Actor, chat_id: str, found: Reach) -> Entry | None:
-        """The last entry that an agent who left the chat has seen: the one that says so, else the last of their own."""
+        """Return the last entry that an agent who left the chat has seen.
+
+        That is the entry that says that they left, or else the last entry of their own.
+        """
         if found.left and (entry := (await self.store.find(chat_id, [found.left])).get(found.left)):
             return entry
         own = (e for e in reversed(await self.store.entries(chat_id)) if e.sender_id == actor.id)
         return next(own, None)
 
     async def posted(self, admitted: Admitted, attachment_id: str) -> bool:
-        """Whether this file stands in what the actor may read of the log."""
+        """Return whether this file is in the part of the log that the actor may read."""
         if admitted.last is None:
             return True
         entries = await self.store.entries(admitted.chat.chat_id, 0, admitted.last.seq)
         return any(e.attachment and e.attachment.id == attachment_id for e in entries)
 
     async def place(self, places: ConcurrencyLimit, chat_id: str) -> Callable[[], None]:
-        """A place for a download; what is returned gives it back. Raises `Problem` when too many are under way."""
+        """Wait for a slot for a download. Return the function that releases it.
+
+        Raises:
+            Problem: 429 `rate_limited` when too many downloads are in progress.
+        """
         try:
             return await places.take(chat_id)
         except LimitReached:
@@ -163,7 +183,11 @@ class Context:
     async def history(
         self, wanted: transcripts_api.HistoryWanted, notes: bool, most: int
     ) -> transcripts_api.ChatHistory | None:
-        """One page; None also for a chat that too many ask for: it is asked for again, and holds up no other."""
+        """Return one page of a log, or None.
+
+        None also stands for a chat with too many waiting requests. The gateway requests it again, and other chats of
+        the same request are not delayed.
+        """
         try:
             give_back = await self.histories.take(wanted.chat_id)
         except LimitReached:
@@ -175,7 +199,11 @@ class Context:
             give_back()
 
     async def render(self, format_: Format, head: Transcript, pages: Pages) -> AsyncIterator[bytes]:
-        """A download in pieces. Raises `Problem` when there can be no PDF."""
+        """Return a download in pieces.
+
+        Raises:
+            Problem: A PDF cannot be made now, or the conversation is too long for one.
+        """
         began = time.monotonic()
         match format_:
             case Format.PDF:
@@ -216,7 +244,10 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def _pieces(parts: formats.Parts, pages: Pages) -> AsyncIterator[bytes]:
-    """A page at a time, made beside the event loop; nothing is read before what came before it was taken."""
+    """Yield the rendering of one page at a time, made in a thread.
+
+    A page is read only after the piece before was taken.
+    """
     before = parts.before()
     async for page in pages:
         yield await asyncio.to_thread(lambda: (before + parts.some(page)).encode("utf-8", "replace"))  # noqa: B023
@@ -225,7 +256,10 @@ async def _pieces(parts: formats.Parts, pages: Pages) -> AsyncIterator[bytes]:
 
 
 async def _with_first(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same, when its first piece is there: an error shows now, while there still is a status to say it with."""
+    """Return the same content after its first piece was made.
+
+    An error is then raised while the response still has no status.
+    """
     first = await anext(content, b"")
 
     async def all_() -> AsyncIterator[bytes]:
@@ -237,7 +271,7 @@ async def _with_first(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def add_routes(app: FastAPI, context: Context) -> None:
-    """The application answers under the paths of `common/internal_api` and for files and downloads."""
+    """Add the routes of `common/internal_api`, and those of files and downloads."""
     _add_reads(app, context)
     _add_attachments(app, context)
     _add_downloads(app, context)
@@ -263,7 +297,7 @@ def _add_reads(app: FastAPI, context: Context) -> None:
         caller(request)
         if query.after is not None:
             return _json(transcripts_api.Tails(tails=await context.store.grown(query.after)))
-        tails = await context.store.tails(query.chat_ids)  # gateways of a former version ask so
+        tails = await context.store.tails(query.chat_ids)  # gateways of an earlier release send this
         return _json(transcripts_api.Tails(tails={c: t.seq for c, t in tails.items() if t.seq}))
 
 
@@ -301,7 +335,7 @@ def _add_attachments(app: FastAPI, context: Context) -> None:
         attachment = file.attachment
         headers = {
             **_DOWNLOAD,
-            "Content-Type": attachment.content_type,  # without a character set: that of a text is not ours to guess
+            "Content-Type": attachment.content_type,  # without a character set: that of a text file is not known
             "Content-Disposition": disposition(attachment.name),
             "Content-Length": str(attachment.size),
         }
@@ -339,7 +373,7 @@ def _add_downloads(app: FastAPI, context: Context) -> None:
 def _add_notes(app: FastAPI, context: Context) -> None:
     @app.get("/chats/{chat_id}/notes", response_model=transcripts_api.Notes)
     async def notes(request: Request, chat_id: str) -> Response:
-        """The internal notes, the oldest first: for agents alone."""
+        """List the internal notes, the oldest first, for agents only."""
         admitted = await context.admit(request, chat_id)
         if admitted.actor.party != "agent":
             raise Problem(403, "forbidden", "Internal notes are for agents.")

@@ -39,7 +39,11 @@ FOR_EVER = float("inf")
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service, ready to run; nothing is connected yet. Raises `ConfigurationError` on wrong departments."""
+    """Return the service's application. It is not connected to anything yet.
+
+    Raises:
+        ConfigurationError: The departments file is invalid.
+    """
     service = Service("transcripts", settings)
     departments = load_departments(settings.departments_file)
     database = open_database(settings, "transcripts")
@@ -101,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_drain(notes.drain)
     service.on_close(database.client.close)
     service.on_close(press.close)
-    service.on_close(notes.drain)  # again, for an end without SIGTERM: its connection outlives its task
+    service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
     context = Context(store, files, questions, press, departments, settings, now_ms)
     service.on_close(context.checker.close)
     add_routes(service.app, context)
@@ -109,9 +113,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def clean_for_ever(files: Files, life: timedelta) -> None:
-    """Deletes, every ten minutes or so, the uploads that nobody posted. Any number of replicas may do it at once."""
+    """Delete, about every ten minutes, the uploads that were not posted. Any number of replicas may do it at once."""
     while True:
-        await asyncio.sleep(CLEAN_EVERY * random.uniform(0.5, 1.5))
+        await asyncio.sleep(CLEAN_EVERY * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
         try:
             if deleted := await files.clean(now_ms(), life):
                 log.info("attachments_deleted", count=deleted)

@@ -1,4 +1,4 @@
-"""Concurrency limits: how many may do the same thing at a time, for each chat and in all; the others wait a moment."""
+"""Concurrency limits: how many operations run at a time, for each chat and in total; the others wait a moment."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 
 class LimitReached(Exception):
-    """So many do it, or wait for it, that another one must come again later."""
+    """Too many operations run or wait; try again later."""
 
 
 class ConcurrencyLimit:
-    """Places for each key (a chat) and in all.
+    """Slots for each key (a chat) and in total.
 
     Args:
-        each: so many at a time with one key.
-        total: so many at a time in all.
-        waiting: so many more with one key may wait.
-        patience: seconds to wait at most.
-        line: so many more in all may wait; None: twice `total`.
+        each: Operations at a time with one key.
+        total: Operations at a time in total.
+        waiting: Operations with one key that may wait in addition.
+        patience: Longest wait, in seconds.
+        line: Operations that may wait in total; None: twice `total`.
     """
 
     def __init__(self, each: int, total: int, waiting: int, patience: float, line: int | None = None) -> None:
@@ -29,7 +29,11 @@ class ConcurrencyLimit:
         self._all, self._most = asyncio.Semaphore(total), total + (2 * total if line is None else line)
 
     async def take(self, key: str) -> Callable[[], None]:
-        """A place; what is returned gives it back, and may be called again. Raises `LimitReached`."""
+        """Wait for a slot. Return the function that releases it; it may be called more than once.
+
+        Raises:
+            LimitReached: Too many operations wait, or no slot was free in time.
+        """
         if self._users[key] >= self._each + self._waiting or self._users.total() >= self._most:
             raise LimitReached
         own = self._keys.setdefault(key, asyncio.Semaphore(self._each))

@@ -1,4 +1,4 @@
-"""Handlers of the ordinary queues of transcripts: internal notes, and citizens who stay."""
+"""Handlers of the ordinary queues of transcripts: internal notes, and citizens who keep their chat open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 def note_handler(
     store: Store, publisher: Publisher, clock: Callable[[], datetime]
 ) -> Callable[[Event], Awaitable[None]]:
-    """Handles `transcripts.notes`: the note is stored once, and told each time that it comes."""
+    """Return the handler of `transcripts.notes`. A note is stored once and published at each delivery."""
 
     async def note_posted(event: Event) -> None:
         if not isinstance(event, NotePosted) or not (is_id(event.chat_id) and is_id(event.id)):
@@ -32,7 +32,10 @@ def note_handler(
 
 
 def stay_handler(store: Store, clock: Callable[[], datetime]) -> Callable[[Event], Awaitable[None]]:
-    """Handles `transcripts.silences`: the citizen's silence counts anew from now; a chat that is over stays over."""
+    """Return the handler of `transcripts.silences`.
+
+    The citizen's inactivity counts from now on. A chat that has ended stays ended.
+    """
 
     async def citizen_stayed(event: Event) -> None:
         if not isinstance(event, CitizenStayed) or not is_id(event.chat_id):

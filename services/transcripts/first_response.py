@@ -1,4 +1,4 @@
-"""Metrics of the first response: how long citizens wait for the first word of an agent, once for each chat."""
+"""Metrics of the first response: how long citizens wait for the first message of an agent, once for each chat."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from services.transcripts.metrics import FIRST_ANSWER
 log = structlog.get_logger()
 
 REMEMBERED = 10_000  # chats that are known to be answered
-MOST = 1_000  # first words that wait to be measured; more are not
+MOST = 1_000  # first messages that wait to be measured; beyond that they are not measured
 OTHER = "other"  # the label of departments that are no longer in the departments file
 
 
 class FirstResponses:
-    """The chat's document says whether somebody has answered, so that it counts once, whichever replica stored it."""
+    """Measures first responses.
+
+    The chat's document records whether an agent has answered, so that each chat counts once, whichever replica stored
+    the message.
+    """
 
     def __init__(self, store: Store, departments: Collection[str]) -> None:
         self._store, self._departments = store, frozenset(departments)
@@ -32,14 +36,14 @@ class FirstResponses:
             FIRST_ANSWER.labels(department)
 
     def note(self, entry: Entry) -> None:
-        """This entry is stored. Costs nothing but a look, once a chat is answered."""
+        """Note a stored entry. For a chat that was answered before this costs only a lookup."""
         if entry.party is not Party.AGENT or entry.chat_id in self._answered or self._first.full():
             return
         self._answered.set(entry.chat_id, True)
         self._first.put_nowait((entry.chat_id, entry.at))
 
     async def run(self) -> None:
-        """Measures until cancelled. What cannot be measured because the database is away is left out."""
+        """Measure until cancelled. A response that cannot be measured because of a dependency outage is left out."""
         while True:
             chat_id, at = await self._first.get()
             try:
@@ -48,7 +52,11 @@ class FirstResponses:
                 log.info("first_answer_not_measured", chat_id=chat_id, error=type(error).__name__)
 
     async def measure(self, chat_id: str, at: datetime) -> None:
-        """An agent said something in this chat then; it counts when nobody had before. Raises `PyMongoError`."""
+        """Measure the message of an agent at this time, if it is the first one of the chat.
+
+        Raises:
+            PyMongoError: The database does not answer.
+        """
         if not await self._store.answered(chat_id):
             return
         chat = await self._store.chat(chat_id)

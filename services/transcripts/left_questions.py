@@ -1,7 +1,8 @@
-"""Store of questions that citizens left because no agent came, with how to reach them, until an agent has answered.
+"""Store of questions that citizens left because no agent came, with their contact data, until an agent has answered.
 
-One document a chat, removed 30 days after it was answered and after 90 days at most. It is in no log of this service.
-`claim`: {agent_id, name, at, until}, the agent who is dealing with it; None or in the past: nobody.
+There is one document for each chat. It is removed 30 days after the answer, and after 90 days at most. The question is
+in no log of this service. `claim`: {agent_id, name, at, until}, the agent who deals with it; no agent does when it is
+None or in the past.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ KEPT, KEPT_DONE = timedelta(days=90), timedelta(days=30)
 
 
 class Questions:
-    """All methods raise `PyMongoError` when the database is away; each may be called again."""
+    """Access to left questions in the database. Every method may be repeated.
+
+    All methods raise `PyMongoError` when the database does not answer.
+    """
 
     def __init__(
         self,
@@ -30,12 +34,18 @@ class Questions:
         claim_life: timedelta = timedelta(hours=24),
         former: timedelta = timedelta(days=30),
     ) -> None:
-        """`claim_life`: for how long a claim holds. `former`: who dealt with one reads its chat for so long after."""
+        """Use the collection `questions` of this database.
+
+        Args:
+            database: The database.
+            claim_life: How long a claim holds.
+            former: How long an agent may read the chat of a question after they dealt with it.
+        """
         self._questions = database["questions"]
         self._claim_life, self._former = claim_life, former
 
     async def leave(self, question: LeftQuestion, now: datetime) -> bool:
-        """The first question of a chat stands; False when there was one already."""
+        """Store the question of a chat. Return False when there was one already, which stays."""
         kept = {"_id": question.chat_id, **question.model_dump(), "done_at": None, "expires_at": now + KEPT}
         try:
             await self._questions.insert_one(kept)
@@ -44,15 +54,17 @@ class Questions:
         return True
 
     async def to_do(self, departments: list[str], now: datetime) -> list[LeftQuestion]:
-        """Those of these departments that nobody has dealt with, the oldest first."""
+        """Return the open questions of these departments, the oldest first."""
         wanted: dict[str, Any] = {"done_at": None, "department": {"$in": departments}}
         found = self._questions.find(wanted).sort("at", ASCENDING).limit(MOST)
         return [_question(d, now) async for d in found]
 
     async def done(self, done: QuestionDone, now: datetime) -> bool | Claimed | None:
-        """True when it is dealt with now, False when it was before, None when these departments have no such one.
+        """Mark a question as done.
 
-        While somebody else has claimed it: the claim.
+        Returns:
+            True when it is done now, False when it was done before, None when these departments have no such
+            question, and the claim when another agent has claimed it.
         """
         mine: dict[str, Any] = {"_id": done.chat_id, "department": {"$in": done.departments}}
         change = {
@@ -71,9 +83,10 @@ class Questions:
         return None
 
     async def claim(self, claim: QuestionClaim, now: datetime) -> LeftQuestion | Claimed | None:
-        """The question, which is this agent's from now on for the life of a claim; or who has it, or None.
+        """Claim a question for this agent. Of simultaneous claims one succeeds.
 
-        Of any number at once one gets it.
+        Returns:
+            The question, the claim of another agent, or None when these departments have no such open question.
         """
         mine: dict[str, Any] = {"_id": claim.chat_id, "department": {"$in": claim.departments}, "done_at": None}
         own = {"agent_id": claim.agent_id, "name": claim.agent_name, "at": now, "until": now + self._claim_life}
@@ -89,9 +102,11 @@ class Questions:
         return None
 
     async def unclaim(self, claim: QuestionClaim, now: datetime) -> bool | None:
-        """True when nobody has it now, False when a colleague has it, None when these departments have no such one.
+        """Release a claim. `any_agent`: a claim of another agent too.
 
-        `any_agent`: the claim of a colleague ends too.
+        Returns:
+            True when the question has no claim now, False when another agent has it, None when these departments
+            have no such question.
         """
         mine: dict[str, Any] = {"_id": claim.chat_id, "department": {"$in": claim.departments}}
         while found := await self._questions.find_one(mine, _STATE):
@@ -106,7 +121,10 @@ class Questions:
         return None
 
     async def may_read(self, chat_id: str, agent_id: str, departments: list[str], now: datetime) -> bool:
-        """Whether this agent has claimed the question that was left in this chat, or has dealt with it lately."""
+        """Return whether this agent may read the chat of this question.
+
+        They may while they have claimed it, and for some time after they dealt with it.
+        """
         mine = {"_id": chat_id, "department": {"$in": departments}}
         found = await self._questions.find_one(mine, _STATE)
         if found is None:
@@ -118,7 +136,7 @@ class Questions:
 
 
 def _claim_of(found: Mapping[str, Any], now: datetime) -> Claimed | None:
-    """Who has claimed this question, if the claim has not lapsed."""
+    """Return the claim of this question, unless it has expired."""
     claim = found.get("claim")
     if not claim or claim["until"] <= now:
         return None

@@ -29,7 +29,7 @@ async def _first_indexes(db: Database) -> None:
 
 
 async def _index_of_bytes(db: Database) -> None:
-    """The one that GridFS prescribes; drivers of a former version made it with the first file."""
+    """Create the index that GridFS prescribes. Drivers of earlier releases created it with the first file."""
     await make_indexes(db, {"files.chunks": [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)]})
 
 

@@ -1,9 +1,9 @@
 """RULES of who has a chat and who had it, by the states that routing publishes. No I/O.
 
-In a chat's document: `holder`, `<v>:<agent>` of the highest state heard (the agent is empty while nobody has it), and
-`left`, for each agent who gave it up `<v>:<id>` with the id of the entry that says so. Each is set to the greater of
-what is there and what is heard (`$max` of texts of which the version has a fixed width), so that order and repetition
-of states do not matter.
+In a chat's document, `holder` is `<v>:<agent>` of the highest state received (the agent is empty while no agent has the
+chat). `left` has for each agent who gave it up `<v>:<id>`, with the id of the entry that says so. Each is set to the
+greater of the stored and the received value (`$max` of strings in which the version has a fixed width), so that order
+and repetition of states do not matter.
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ _WIDTH = 19  # digits of the highest version
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """`holder`: the agent who has the chat, or had it at its end. `left`: the entry with which each former one went."""
+    """Who has and had a chat.
+
+    Attributes:
+        holder: The agent who has the chat, or had it at its end.
+        left: For each former agent, the id of the entry that says that they left.
+    """
 
     holder: str | None = None
     left: Mapping[str, str] = field(default_factory=dict)
 
 
 def noted(state: ChatState) -> dict[str, Any]:
-    """The change of the chat's document that remembers who has it at this state."""
+    """Return the update of the chat's document that records who has it at this state."""
     change: dict[str, Any] = {"$max": {"holder": _versioned(state.v, state.agent_id or "")}}
     former = state.former_agent_id
     if (
@@ -45,7 +50,7 @@ def noted(state: ChatState) -> dict[str, Any]:
 
 
 def tenure_of(found: Mapping[str, Any]) -> Participation | None:
-    """What is remembered in a chat's document; None when nothing is."""
+    """Return what a chat's document records; None when it records nothing."""
     if "holder" not in found:
         return None
     left = {agent: _of(text) for agent, text in found.get("left", {}).items()}

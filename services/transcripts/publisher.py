@@ -13,13 +13,17 @@ from services.common.events.messages import MessageRefused, MessagesStored, Mess
 from services.common.events.types import Entry, RefusalCode
 from services.common.observability.tracing import is_kept
 
-Told = tuple[Event, object]  # an event, and the traceparent of what led to it
+Told = tuple[Event, object]  # an event, and the traceparent of its origin
 
 
 def stored_event(entry: Entry, posted_at: datetime | None = None) -> MessageStored:
-    """The event that tells this entry; built by hand, since validating what is trusted costs a third of the hot path.
+    """Return the event of a stored entry.
 
-    `posted_at`: when its sender's gateway took it, which is not kept.
+    It is built without validation, which would cost a third of the hot path.
+
+    Args:
+        entry: The entry, which is trusted.
+        posted_at: When the sender's gateway took the message; the log does not store it.
     """
     if posted_at:
         entry = entry.model_copy(update={"posted_at": posted_at})
@@ -33,7 +37,7 @@ def stored_event(entry: Entry, posted_at: datetime | None = None) -> MessageStor
 
 
 def in_messages(events: Sequence[Told], most: int) -> Iterator[Told]:
-    """The events as they go to the broker: neighbours that tell what was stored in one message, at most `most`."""
+    """Yield the events as they are published: up to `most` consecutive `message.stored` in one broker message."""
     for stored, several in itertools.groupby(events, lambda told: isinstance(told[0], MessageStored)):
         left, size = list(several), most if stored else 1
         for part in (left[i : i + size] for i in range(0, len(left), size)):
@@ -53,5 +57,5 @@ def _together(told: Sequence[Told]) -> Told:
 
 
 def refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:
-    """The event that tells its sender that this is not, and never will be, in the log."""
+    """Return the event that tells a sender that their message is not in the log and never will be."""
     return MessageRefused(chat_id=chat_id, id=id_, sender_id=sender_id, code=code)

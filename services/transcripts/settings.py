@@ -11,7 +11,7 @@ from services.transcripts.attachments.kinds import FINDINGS, Finding
 
 
 class Settings(Shared):
-    """Sizes in bytes, times in seconds."""
+    """Settings that only transcripts has. Sizes are in bytes, times in seconds."""
 
     max_messages: int = Field(5_000, ge=10, description="entries of one chat; what participants say beyond is refused")
     max_text: int = Field(
@@ -61,7 +61,7 @@ class Settings(Shared):
 
     @property
     def refused_findings(self) -> frozenset[Finding]:
-        """`attachment_refuses`, read."""
+        """The parsed value of `attachment_refuses`."""
         return frozenset(Finding(f) for f in _listed(self.attachment_refuses))
 
 

@@ -1,5 +1,7 @@
-"""Three RabbitMQ nodes, which clients reach through one address as they would a Kubernetes service; and what strikes
-them. `cluster_partition_handling` is pause_minority: the smaller side stops rather than go on by itself."""
+"""Three RabbitMQ nodes behind one address, as behind a Kubernetes Service; and the faults that strike them.
+
+`cluster_partition_handling` is pause_minority: the smaller side stops instead of continuing by itself.
+"""
 
 from __future__ import annotations
 
@@ -96,8 +98,10 @@ class Cluster:
 
 @contextlib.contextmanager
 def clustered(home: Path) -> Iterator[Cluster]:
-    """A cluster of three while the context is open. It holds nothing yet: a queue that is declared from now on gets
-    three members, one that was there before it formed would have one."""
+    """Run a cluster of three while the context is open.
+
+    It has no queues yet: a queue that is declared from now on gets three members; one from before would have one.
+    """
     sbin = rabbitmq.find_sbin()
     assert sbin is not None
     home.mkdir(parents=True, exist_ok=True)

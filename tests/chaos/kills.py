@@ -20,7 +20,7 @@ SERVERS = ("broker", "database")
 
 
 def of_one_replica(system: System) -> list[Blow]:
-    """kill -9 of one of two of each service; of the same service the next replica is struck the next time."""
+    """Kill one of two replicas of each service (kill -9). The next time it is the other replica of the service."""
     return [
         _killed(system, f"{service}, one of two: kill -9", _in_turn(system, service), ONE_OF_TWO)
         for service in SERVICES
@@ -28,7 +28,7 @@ def of_one_replica(system: System) -> list[Blow]:
 
 
 def of_all_replicas(system: System) -> list[Blow]:
-    """kill -9 of every replica of a service at once."""
+    """Kill every replica of a service at once (kill -9)."""
     return [
         _killed(system, f"{service}, both at once: kill -9", lambda s=service: system.replicas(s), THE_ONLY_ONE)
         for service in SERVICES
@@ -36,7 +36,7 @@ def of_all_replicas(system: System) -> list[Blow]:
 
 
 def of_the_only_ones(system: System) -> list[Blow]:
-    """kill -9 of each process that has no other of its kind, and of all four services at once."""
+    """Kill each process that has no other of its kind, and all four services at once (kill -9)."""
     blows = [
         _killed(system, f"{service}, the only one: kill -9", lambda s=service: [s], THE_ONLY_ONE)
         for service in SERVICES
@@ -88,7 +88,7 @@ def _told_to_stop(system: System, name: str) -> Blow:
         told.update(strike(system, name, number=signal.SIGTERM))
 
     async def runs_again() -> None:
-        await replaced(system, told, 40)
+        await replaced(system, told)
 
     goal = THE_ONLY_ONE if name in SERVICES else None
     return Blow(f"{name}, the only one: SIGTERM", tell, runs_again, counts_from="heal", goal=goal)

@@ -15,6 +15,7 @@ from tests.chaos.blows import Blow, nothing
 from tests.real import ROOT
 
 Deed = Literal["reset", "refuse", "forget", "swallow", "delay", "trickle", "heal"]
+DELAY = 2.0  # seconds
 NOTICED, BACK = 15.0, 2.0  # seconds until messages flow: after a silence began, after the network is back
 
 
@@ -25,14 +26,21 @@ class Links:
     ports: Mapping[str, int]
     process: subprocess.Popen[bytes]
 
-    def tell(self, link: str, deed: Deed) -> int:
-        """Do this to a link; returns when it is in force, with the number of living connections that it met."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"link": link, "do": deed}).encode() + b"\n")
-        self.process.stdin.flush()
-        return int(self._answer())
+    def tell(self, link: str, deed: Deed, seconds: float = DELAY) -> int:
+        """Do this to a link. Return the number of living connections that it met, once it is in force.
 
-    def _answer(self) -> bytes:
+        Args:
+            link: The name of the link.
+            deed: What to do to it.
+            seconds: By how much `delay` makes everything late.
+        """
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"link": link, "do": deed, "seconds": seconds}).encode() + b"\n")
+        self.process.stdin.flush()
+        return int(self.answer())
+
+    def answer(self) -> bytes:
+        """The next line that the forwarding process says."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"the forwarding process ended with {self.process.wait()}"
@@ -48,7 +56,7 @@ def forwarding(to: Mapping[str, Sequence[int]], ports: Mapping[str, int]) -> Ite
     ) as process:
         links = Links(dict(ports), process)
         try:
-            assert links._answer() == b"ready\n"
+            assert links.answer() == b"ready\n"
             yield links
         finally:
             process.kill()

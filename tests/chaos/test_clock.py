@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.local import ports
 from tests.chaos import clock
-from tests.real import System, wait_for
+from tests.real import PATIENCE, System, wait_for
 
 
 async def test_each_replica_s_clock_jumps_by_itself_and_back(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ async def test_each_replica_s_clock_jumps_by_itself_and_back(tmp_path: Path) -> 
         for server in servers:
             server.kill()
             server.wait(10)
-            for left in Path("/dev/shm").glob(f"*faketime_*_{server.pid}"):
+            for left in Path("/dev/shm").glob(f"*faketime_*_{server.pid}"):  # noqa: S108 - libfaketime's own files
                 left.unlink()
 
 
@@ -56,12 +56,12 @@ def test_monotonic_time_and_waiting_are_left_alone(tmp_path: Path) -> None:
         "began = time.monotonic(), time.time()\n"
         "asyncio.run(asyncio.sleep(0.2))\n"
         "open('faces/7', 'w').write('+3600')\n"
-        "while time.time() < began[1] + 1800 and time.monotonic() < began[0] + 10:\n"
-        "    asyncio.run(asyncio.wait_for(asyncio.sleep(0.05), 1))\n"
+        f"while time.time() < began[1] + 1800 and time.monotonic() < began[0] + {PATIENCE}:\n"
+        f"    asyncio.run(asyncio.wait_for(asyncio.sleep(0.05), {PATIENCE}))\n"
         "print(json.dumps([time.monotonic() - began[0], time.time() - began[1]]))\n"
     )
     line = clock.command(faces, "probe").format(name="")
-    done = subprocess.run(shlex.split(line), cwd=tmp_path, env={"OWN_PORT": "7"}, capture_output=True, timeout=30)
+    done = subprocess.run(shlex.split(line), cwd=tmp_path, env={"OWN_PORT": "7"}, capture_output=True)
     went, showed = json.loads(done.stdout)
-    assert 0.2 <= went < 9
-    assert 3600 <= showed < 3610
+    assert 0.2 <= went < 1800
+    assert 3590 < showed - went < 3600 + PATIENCE

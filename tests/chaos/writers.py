@@ -26,6 +26,7 @@ from pathlib import Path
 from unittest import mock
 
 import structlog
+from prometheus_client import REGISTRY
 
 from deploy.local import embedded_mongodb as embedded
 from deploy.local import ports, processes
@@ -38,7 +39,6 @@ from services.common.messaging import consumer
 from services.common.messaging.connection import Unconfirmed
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
-from services.transcripts import metrics
 from services.transcripts.attachments.store import Files
 from services.transcripts.log.recorder import Heard, Recorder, Verdict
 from services.transcripts.log.store import Store
@@ -54,7 +54,7 @@ WRITERS, CHATS = 3, 16  # at a time
 BATCH = 12
 SENDERS = ("citizen", "an", "bert")
 LOST, DOUBLED = 0.1, 0.1  # of what is told; of what is sent
-PATIENCE = 40.0  # seconds that the last chats may need beyond the time of the run
+PATIENCE = 120.0  # seconds that the last chats may need beyond the time of the run
 FIRST_AGAIN, LAST_AGAIN = 0.3, 2.0  # seconds after which a sender repeats what has no answer
 
 
@@ -175,7 +175,7 @@ class Server:
 
     async def start(self) -> None:
         self._process = processes.start(self._program)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self._program.ready() is not None:
                 await asyncio.sleep(0.05)
 
@@ -184,7 +184,7 @@ class Server:
         self._process.wait(10)
 
     async def kill(self, every: float) -> None:
-        """kill -9 again and again, each time started anew on the same data."""
+        """Kill the process again and again (kill -9). Each time it is started again on the same data."""
         while True:
             await asyncio.sleep(every)
             self.stop()
@@ -218,10 +218,20 @@ class Outcome:
         return "\n".join([table(("what", "how many"), rows), "", points, *self.faults[:20]])
 
 
-async def play(home: Path, rng: random.Random, seconds: float, kill_every: float) -> Outcome:
-    """A run of about so many seconds."""
+def collisions() -> float:
+    """Of all writers of this process so far."""
+    return REGISTRY.get_sample_value("eloket_collisions_total") or 0.0
+
+
+async def play(home: Path, rng: random.Random, seconds: float, kill_every: float, hurts: int = 0) -> Outcome:
+    """A run of about so many seconds; at least until more than `hurts` crashes, errors, collisions and one kill."""
     strikes, server = Strikes(rng), Server(home)
-    town, before = Town(strikes), metrics.COLLISIONS._value.get()
+    town, before = Town(strikes), collisions()
+
+    def has_hurt() -> bool:
+        least = min(strikes.crashes.total(), strikes.errors, collisions() - before)
+        return not hurts or (least > hurts and server.kills > 0)
+
     await server.start()
     settings = Settings(token_secret="of a run of chaos", mongodb_url=server.url)
     opened = [open_database(settings, "transcripts") for _ in range(WRITERS + 1)]
@@ -230,7 +240,7 @@ async def play(home: Path, rng: random.Random, seconds: float, kill_every: float
         clocks = [lambda off=off: now_ms() + timedelta(seconds=off) for off in (0, 5, -5)]
         writers = [asyncio.create_task(write(town, d, c)) for d, c in zip(opened[1:], clocks, strict=True)]
         killing = asyncio.create_task(server.kill(kill_every))
-        await _talks(town, seconds, [*writers, killing])
+        await _talks(town, seconds, has_hurt, [*writers, killing])
         killing.cancel()
         await asyncio.gather(killing, *strikes.late, return_exceptions=True)
         for task in writers:
@@ -244,11 +254,12 @@ async def play(home: Path, rng: random.Random, seconds: float, kill_every: float
         server.stop()
     found = [f for story in town.stories.values() for f in faults(story, logs[story.chat_id])]
     messages = sum(e.event is None for log in logs.values() for e in log)
-    collisions = metrics.COLLISIONS._value.get() - before
-    return Outcome(found, messages, len(logs), strikes, server.kills, collisions)
+    return Outcome(found, messages, len(logs), strikes, server.kills, collisions() - before)
 
 
-async def _talks(town: Town, seconds: float, others: Sequence[asyncio.Task[None]]) -> None:
+async def _talks(
+    town: Town, seconds: float, has_hurt: Callable[[], bool], others: Sequence[asyncio.Task[None]]
+) -> None:
     """Chats one after another, so many at a time; those that find no end are left to the check.
 
     Raises when one of the others fails.
@@ -256,7 +267,7 @@ async def _talks(town: Town, seconds: float, others: Sequence[asyncio.Task[None]
     end = time.monotonic() + seconds
 
     async def several() -> None:
-        while time.monotonic() < end - 3:
+        while time.monotonic() < end - 3 or (not has_hurt() and time.monotonic() < end + PATIENCE / 2):
             await town.chat()
 
     talks = asyncio.gather(*(several() for _ in range(CHATS)))

@@ -1,3 +1,5 @@
+"""The entry point of the Makefile: virtual environment, interpreter, packages and targets."""
+
 import ast
 import json
 import os
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import apt, bootstrap
+from deploy.local.settings import Refusal
 from tests.real import ROOT
 
 
@@ -28,7 +31,7 @@ def require(tree: Path, text: str) -> None:
     (tree / "requirements" / "run.txt").write_text(text)
 
 
-def test_it_needs_the_standard_library_alone():
+def test_it_needs_the_standard_library_alone() -> None:
     for module in (bootstrap, apt):
         source = Path(str(module.__file__)).read_text()
         compiled = ast.parse(source, feature_version=(3, 8))
@@ -46,7 +49,9 @@ def test_it_needs_the_standard_library_alone():
         assert imported <= {*sys.stdlib_module_names, "deploy"}
 
 
-def test_a_virtual_environment_is_made_once_and_a_broken_one_again(tree: Path, capfd: pytest.CaptureFixture[str]):
+def test_a_virtual_environment_is_made_once_and_a_broken_one_again(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tree / ".venv" / "bin").mkdir(parents=True)
     (tree / ".venv" / "bin" / "python").symlink_to("/no/such/python")
     require(tree, "# nothing\n")
@@ -60,7 +65,9 @@ def test_a_virtual_environment_is_made_once_and_a_broken_one_again(tree: Path, c
     assert capfd.readouterr().out == "setup         installs Python packages: run\n"
 
 
-def test_no_network_is_one_clear_line(tree: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+def test_no_network_is_one_clear_line(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(bootstrap, "VENV", Path(sys.prefix))
     monkeypatch.setattr(bootstrap, "STAMP", tree / "requirements.json")
     require(tree, "a-package-that-is-nowhere==1.0\n")
@@ -75,7 +82,7 @@ def test_no_network_is_one_clear_line(tree: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_no_venv_module_is_one_clear_line(
     tree: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.setattr(bootstrap, "suitable_python", lambda: shutil.which("false"))
     with pytest.raises(SystemExit):
         bootstrap.environment("run")
@@ -83,7 +90,7 @@ def test_no_venv_module_is_one_clear_line(
     assert not (tree / ".venv").exists()
 
 
-def test_debians_own_python_unless_another_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_debians_own_python_unless_another_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "python3"
     own.symlink_to(sys.executable)
     monkeypatch.setattr(bootstrap, "DEBIANS_OWN", str(own))
@@ -94,7 +101,7 @@ def test_debians_own_python_unless_another_is_named(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("why", ["too old", "no ensurepip", "not there"])
-def test_debians_own_python_that_will_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str):
+def test_debians_own_python_that_will_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     own = tmp_path / "python3"
     if why != "not there":
         modules = tmp_path / "modules"
@@ -108,7 +115,9 @@ def test_debians_own_python_that_will_not_do(tmp_path: Path, monkeypatch: pytest
     assert bootstrap.suitable_python() == sys.executable
 
 
-def test_an_old_python_looks_for_a_newer_one(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+def test_an_old_python_looks_for_a_newer_one(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
     assert bootstrap.suitable_python() == sys.executable
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
@@ -122,7 +131,7 @@ def test_an_old_python_looks_for_a_newer_one(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_a_package_that_may_not_be_installed_is_refused(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-):
+) -> None:
     bootstrap.package("rabbitmq-server", True, "")
     monkeypatch.setattr(apt, "install", lambda name: "there is no right to install it")
     with pytest.raises(SystemExit):
@@ -130,21 +139,22 @@ def test_a_package_that_may_not_be_installed_is_refused(
     assert "rabbitmq-server is missing and there is no right" in capfd.readouterr().err
 
 
-def test_an_unknown_target_is_refused():
+def test_an_unknown_target_is_refused() -> None:
     script = [sys.executable, str(ROOT / "deploy" / "local" / "bootstrap.py"), "dance"]
     done = subprocess.run(script, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath})
     assert done.returncode == 1
     assert done.stderr.startswith("refused: there is no target 'dance'")
 
 
-def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.CaptureFixture[str]):
+def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from deploy.local import preflight
 
     lock = preflight.lock(tree / ".run")
     with pytest.raises(SystemExit):
         bootstrap.clean()
     assert "stop it first" in capfd.readouterr().err
-    lock.close()  # type: ignore[union-attr]
+    assert not isinstance(lock, Refusal)
+    lock.close()
     bootstrap.clean()
     assert not (tree / ".run").exists()
 
@@ -152,7 +162,7 @@ def test_clean_keeps_its_hands_off_a_running_system(tree: Path, capfd: pytest.Ca
 @pytest.mark.parametrize("name", bootstrap.LONG_RUNS)
 def test_a_long_run_sees_to_what_tests_need_and_takes_its_arguments(
     tree: Path, monkeypatch: pytest.MonkeyPatch, name: str
-):
+) -> None:
     assert becomes(tree, monkeypatch, name, f"{name.upper()}_ARGS") == [
         ("run", "embedded", "dev"),
         "rabbitmq-server",
@@ -161,7 +171,7 @@ def test_a_long_run_sees_to_what_tests_need_and_takes_its_arguments(
     ]
 
 
-def test_dead_letters_need_only_what_services_need(tree: Path, monkeypatch: pytest.MonkeyPatch):
+def test_dead_letters_need_only_what_services_need(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert becomes(tree, monkeypatch, "dead-letters", "ARGS") == [
         ("run",),
         [str(tree / ".venv" / "bin" / "python"), "-m", "deploy.dead_letters", "--minutes", "5", "--home", "a b"],
@@ -171,7 +181,7 @@ def test_dead_letters_need_only_what_services_need(tree: Path, monkeypatch: pyte
 @pytest.mark.parametrize("target", ["backup", "restore"])
 def test_a_backup_needs_the_embedded_server_where_no_other_is_given(
     tree: Path, monkeypatch: pytest.MonkeyPatch, target: str
-):
+) -> None:
     command = [str(tree / ".venv" / "bin" / "python"), "-m", "deploy.backup", target]
     arguments = ["--minutes", "5", "--home", "a b"]
     monkeypatch.delenv("MONGODB_URL", raising=False)
@@ -192,11 +202,13 @@ def becomes(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str, variable: 
     return told
 
 
-def test_suites_beside_each_other_are_all_run_and_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    """The second one fails before the first one ends; both statuses count, and nothing that was printed is lost."""
-    slow = (sys.executable, "-c", "import time; time.sleep(0.5); print('the first')")
-    fails = (sys.executable, "-c", "import sys; print('the second'); print('its error', file=sys.stderr); sys.exit(3)")
-    assert bootstrap.beside_each_other([slow, fails]) == [0, 3]
+def test_suites_beside_each_other_are_all_run_and_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The first one ends after the second one; both statuses count, and nothing that was printed is lost."""
+    second = tmp_path / "second"
+    slow = f"import os, time\nwhile not os.path.exists({str(second)!r}): time.sleep(0.01)\nprint('the first')"
+    fails = "import sys; print('the second'); print('its error', file=sys.stderr); open(sys.argv[1], 'w'); sys.exit(3)"
+    commands = [(sys.executable, "-c", slow), (sys.executable, "-c", fails, str(second))]
+    assert bootstrap.beside_each_other(commands) == [0, 3]
     shown = capfd.readouterr().out
     assert shown.index("the first") < shown.index("the second")
     assert "its error" in shown

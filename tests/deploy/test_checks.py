@@ -1,9 +1,14 @@
+"""Checks before `make run` starts anything."""
+
 import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from deploy.local import ports, preflight
 from deploy.local.settings import SERVICES, Refusal, Settings, port_variable, read_settings
+from tests.real import PATIENCE
 
 
 def settings(**environ: str) -> Settings:
@@ -15,7 +20,7 @@ def settings(**environ: str) -> Settings:
     return read
 
 
-def test_one_run_for_each_data_directory(tmp_path: Path):
+def test_one_run_for_each_data_directory(tmp_path: Path) -> None:
     first = preflight.lock(tmp_path / "data")
     assert not isinstance(first, Refusal)
     second = preflight.lock(tmp_path / "data")
@@ -28,14 +33,14 @@ def test_one_run_for_each_data_directory(tmp_path: Path):
     third.close()
 
 
-def test_a_data_directory_that_cannot_be_made(tmp_path: Path):
+def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     refusal = preflight.lock(tmp_path / "file" / "data")
     assert isinstance(refusal, Refusal)
     assert "set DATA_DIR" in refusal.text
 
 
-def test_a_port_that_is_taken_names_who_and_what_to_change():
+def test_a_port_that_is_taken_names_who_and_what_to_change() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         refusal = preflight.ports_free(settings(ROUTING_PORT=str(port)))
@@ -45,16 +50,17 @@ def test_a_port_that_is_taken_names_who_and_what_to_change():
     assert "make run ROUTING_PORT=" in refusal.text
 
 
-def test_free_ports_are_fine():
+def test_free_ports_are_fine() -> None:
     assert preflight.ports_free(settings()) is None
 
 
-async def test_given_servers_that_answer(broker_url: str, mongodb_url: str):
+async def test_given_servers_that_answer(broker_url: str, mongodb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "ANSWER_SECONDS", PATIENCE)
     assert await preflight.servers_answer(settings(RABBITMQ_URL=broker_url, MONGODB_URL=mongodb_url)) is None
     assert await preflight.servers_answer(settings()) is None
 
 
-async def test_given_servers_that_do_not(broker_url: str, monkeypatch):
+async def test_given_servers_that_do_not(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "ANSWER_SECONDS", 0.5)
     nobody = ports.pick()
     for environ, words in (

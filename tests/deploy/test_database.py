@@ -1,3 +1,5 @@
+"""The embedded database server."""
+
 import os
 import signal
 from pathlib import Path
@@ -8,14 +10,14 @@ from deploy.local import embedded_mongodb, ports, processes
 from tests.real import in_thread, running, wait_for
 
 
-def test_its_address_asks_for_journalled_writes():
+def test_its_address_asks_for_journalled_writes() -> None:
     url = embedded_mongodb.url(1234)
     assert url.startswith("mongodb://127.0.0.1:1234/?")
     for option in ("directConnection=true", "retryWrites=false", "w=majority", "journal=true"):
         assert option in url
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path: Path):
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     port = ports.pick()
     program = embedded_mongodb.program(tmp_path / "database", port, tmp_path / "database.log")
     process = processes.start(program)

@@ -118,6 +118,12 @@ def dependencies(job: str, name: str, *replicas: str) -> dict[str, str]:
     }
 
 
+def requests(job: str, failed: float, well: float) -> dict[str, str]:
+    """HTTP requests to one service: how many failed and how many did not, each 30 s."""
+    series = f'eloket_http_request_seconds_count{{job="{job}", route="/api/chats", method="POST", status="%s"}}'
+    return {series % 503: f"0+{failed}x300", series % 201: f"0+{well}x300", series % 429: f"0+{well}x300"}
+
+
 def members(*nodes: str) -> dict[str, str]:
     """What the nodes of RabbitMQ say of one quorum queue, the leader first, as far as they are its members.
 
@@ -141,6 +147,10 @@ SCENES = [
     Scene("EloketServiceDown", {}, "2m", 2, dict(list(WELL.items())[:2])),  # two that Prometheus does not know
     Scene("EloketServiceRestarts", {'process_start_time_seconds{job="gateway", instance="1"}': "0+100x4 400x9"}, "5m"),
     Scene("EloketServiceRestarts", {'process_start_time_seconds{job="gateway", instance="1"}': "0 100x300"}, "5m", 0),
+    Scene("EloketRequestsFail", requests("gateway", failed=10, well=90), "10m"),
+    Scene("EloketRequestsFail", requests("gateway", failed=2, well=98), "10m", 0),
+    Scene("EloketRequestsFail", requests("presence", failed=0.5, well=0), "7m", 0),  # too few to judge
+    Scene("EloketRequestsFail", requests("routing", failed=10, well=90) | requests("gateway", 10, 90), "10m", 2),
     Scene("EloketMessagesWithoutReceipt", {"eloket_gateway_unreceipted_oldest_seconds": "0 0+30x20"}, "3m"),
     Scene("EloketMessagesWithoutReceipt", {"eloket_gateway_unreceipted_oldest_seconds": "15x20"}, "3m", 0),
     Scene("EloketMessagesRefused", {'eloket_gateway_refused_total{code="unavailable"}': "0x9 20x9"}, "6m"),

@@ -1,11 +1,14 @@
+"""The four services as processes of `make run`."""
+
 import asyncio
 import stat
 from pathlib import Path
 
 import pytest
 
-from deploy.local import service_programs
+from deploy.local import ports, service_programs
 from deploy.local.settings import Settings, read_settings
+from tests.real import PATIENCE
 
 URLS = {"RABBITMQ_URL": "amqp://here", "MONGODB_URL": "mongodb://here"}
 
@@ -16,7 +19,7 @@ def settings(tmp_path: Path, **environ: str) -> Settings:
     return read
 
 
-def test_what_one_machine_adds(tmp_path: Path):
+def test_what_one_machine_adds(tmp_path: Path) -> None:
     environment = service_programs.service_environment(
         settings(tmp_path, GATEWAY_PORT="9000", LANG="nl_BE.UTF-8"), URLS
     )
@@ -29,7 +32,7 @@ def test_what_one_machine_adds(tmp_path: Path):
     assert environment["MALLOC_ARENA_MAX"] == "1"
 
 
-def test_what_is_given_stands(tmp_path: Path):
+def test_what_is_given_stands(tmp_path: Path) -> None:
     given = {"OFFICE_HOURS": "Mon-Fri 09:00-17:00", "TOKEN_SECRET": "s" * 32, "PRESENCE_URL": "http://elsewhere"}
     given["MALLOC_ARENA_MAX"] = "4"
     environment = service_programs.service_environment(settings(tmp_path, **given), URLS)
@@ -37,21 +40,21 @@ def test_what_is_given_stands(tmp_path: Path):
     assert not (tmp_path / "token_secret").exists()
 
 
-def test_the_secret_is_made_once_and_is_ours_alone(tmp_path: Path):
+def test_the_secret_is_made_once_and_is_ours_alone(tmp_path: Path) -> None:
     first = service_programs.service_environment(settings(tmp_path, TOKEN_SECRET=""), URLS)["TOKEN_SECRET"]
     assert len(first) >= 32
     assert service_programs.service_environment(settings(tmp_path), URLS)["TOKEN_SECRET"] == first
     assert stat.S_IMODE((tmp_path / "token_secret").stat().st_mode) == 0o600
 
 
-def test_four_programs_each_by_its_module(tmp_path: Path):
+def test_four_programs_each_by_its_module(tmp_path: Path) -> None:
     table = service_programs.programs(settings(tmp_path), tmp_path, URLS)
     assert [program.name for program in table] == ["gateway", "presence", "routing", "transcripts"]
     assert table[2].argv[-2:] == ("-m", "services.routing")
     assert all(program.cwd == tmp_path and program.patience == 20 for program in table)
 
 
-def test_replicas_share_their_port_and_have_one_of_their_own(tmp_path: Path):
+def test_replicas_share_their_port_and_have_one_of_their_own(tmp_path: Path) -> None:
     read = settings(tmp_path, REPLICAS="routing=2", PORT_SHARED="on", OWN_PORT="1")
     assert service_programs.names_of_replicas(read) == ["routing-1", "routing-2"]
     own = {"routing-1": 21_001, "routing-2": 21_002}
@@ -77,37 +80,37 @@ def test_replicas_share_their_port_and_have_one_of_their_own(tmp_path: Path):
         (b"", ""),
     ],
 )
-async def test_ready_is_what_readyz_says(answer: bytes, expected: str | None):
-    asked = []
+async def test_ready_is_what_readyz_says(answer: bytes, expected: str | None) -> None:
+    asked: list[bytes] = []
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readline())
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(reply, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        assert await service_programs.http_ready(port) == expected
+    port = ports.pick()  # nobody else takes it afterwards
+    async with await asyncio.start_server(reply, "127.0.0.1", port):
+        assert await service_programs.http_ready(port, PATIENCE) == expected
     assert asked == [b"GET /readyz HTTP/1.1\r\n"]
-    assert await service_programs.http_ready(port) == "no answer yet"
+    assert await service_programs.http_ready(port, PATIENCE) == "no answer yet"
 
 
-async def test_silent_is_who_takes_a_question_and_does_not_answer():
+async def test_silent_is_who_takes_a_question_and_does_not_answer() -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(-1)
         writer.close()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
+    port = ports.pick()
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", port):
         assert await service_programs.http_silent(port, 0.2)
-    assert not await service_programs.http_silent(port, 0.2), "it refuses: it is being started, or ends"
+    assert not await service_programs.http_silent(port, PATIENCE), "it refuses: it is being started, or ends"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readline() == b"GET /healthz HTTP/1.1\r\n"
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 500 Oops\r\n\r\n")
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", port):
-        assert not await service_programs.http_silent(port)
+        assert not await service_programs.http_silent(port, PATIENCE)

@@ -1,3 +1,5 @@
+"""Settings of `make run`."""
+
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from deploy.local.settings import Refusal, Settings, read_settings
 ROOT = Path("/project")
 
 
-def test_defaults():
+def test_defaults() -> None:
     settings = read_settings({}, ROOT)
     assert isinstance(settings, Settings)
     assert settings.ports == {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8003}
@@ -16,7 +18,7 @@ def test_defaults():
     assert [settings.names(service) for service in settings.ports] == [[service] for service in settings.ports]
 
 
-def test_empty_variables_count_as_absent():
+def test_empty_variables_count_as_absent() -> None:
     assert read_settings({"GATEWAY_PORT": "", "DATA_DIR": "", "RABBITMQ_URL": ""}, ROOT) == Settings(
         ROOT / ".run",
         {"gateway": 8000, "presence": 8001, "routing": 8002, "transcripts": 8003},
@@ -26,7 +28,7 @@ def test_empty_variables_count_as_absent():
     )
 
 
-def test_a_data_directory_elsewhere():
+def test_a_data_directory_elsewhere() -> None:
     for given, expected in {"data": ROOT / "data", "/var/lib/eloket": Path("/var/lib/eloket")}.items():
         settings = read_settings({"DATA_DIR": given}, ROOT)
         assert isinstance(settings, Settings)
@@ -43,13 +45,13 @@ def test_a_data_directory_elsewhere():
         ("transcripts = 9", [1, 1, 1, 9]),
     ],
 )
-def test_replicas_of_all_services_or_of_some(text: str, counts: list[int]):
+def test_replicas_of_all_services_or_of_some(text: str, counts: list[int]) -> None:
     settings = read_settings({"REPLICAS": text}, ROOT)
     assert isinstance(settings, Settings)
     assert list(settings.replicas.values()) == counts
 
 
-def test_several_replicas_are_numbered():
+def test_several_replicas_are_numbered() -> None:
     settings = read_settings({"REPLICAS": "routing=2"}, ROOT)
     assert isinstance(settings, Settings)
     assert settings.names("routing") == ["routing-1", "routing-2"]
@@ -85,7 +87,7 @@ def test_several_replicas_are_numbered():
         ({"MONGODB_URL": "http://localhost"}, "MONGODB_URL must begin with mongodb://"),
     ],
 )
-def test_refusals_name_the_variable_on_one_line(environ: dict[str, str], words: str):
+def test_refusals_name_the_variable_on_one_line(environ: dict[str, str], words: str) -> None:
     refusal = read_settings(environ, ROOT)
     assert isinstance(refusal, Refusal)
     assert words in refusal.text

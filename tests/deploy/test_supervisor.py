@@ -1,3 +1,5 @@
+"""The supervisor of `make run`."""
+
 import asyncio
 import json
 import os
@@ -10,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local import processes
 from deploy.local import supervisor as supervisor_module
 from deploy.local.processes import Program
 from deploy.local.supervisor import Supervisor, restart_delay
 from tests.real import PATIENCE
 
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
-AT_ONCE = 30.0  # seconds: half of what a program here sleeps or may take to stop
+SLEEP = "import time; print('up', flush=True); time.sleep(3600)"
 
 
 class Screen:
@@ -38,8 +40,20 @@ async def ready() -> str | None:
     return None
 
 
-def program(name: str, source: str, stage: int = 1, is_ready: Callable[[], Awaitable[str | None]] = ready) -> Program:
-    return Program(name, (sys.executable, "-c", source), dict(os.environ), Path("/"), is_ready, stage, 0.5)
+def program(
+    name: str,
+    source: str,
+    stage: int = 1,
+    is_ready: Callable[[], Awaitable[str | None]] = ready,
+    patience: float = 10 * PATIENCE,
+) -> Program:
+    return Program(name, (sys.executable, "-c", source), dict(os.environ), Path("/"), is_ready, stage, patience)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process wrote last is read, however long the machine stands still meanwhile."""
+    monkeypatch.setattr(supervisor_module, "LAST_LINES_SECONDS", PATIENCE)
 
 
 @pytest.fixture
@@ -52,7 +66,7 @@ def pid(records: Path, name: str) -> int:
     return found
 
 
-def test_a_restart_never_waits_two_seconds():
+def test_a_restart_never_waits_two_seconds() -> None:
     delays = [restart_delay(deaths) for deaths in range(50)]
     assert delays[0] == delays[1] == 0
     assert delays == sorted(delays)
@@ -60,22 +74,20 @@ def test_a_restart_never_waits_two_seconds():
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_one_that_is_ended_is_started_again_at_once(screen: Screen, tmp_path: Path, number: int):
+async def test_one_that_is_ended_is_started_again_at_once(screen: Screen, tmp_path: Path, number: int) -> None:
     supervisor = Supervisor([program("a", SLEEP), program("b", SLEEP)], screen.show, tmp_path / "r.json")
     supervisor.start()
     await screen.until("a", "up")
     other = pid(tmp_path / "r.json", "b")
-    began = time.monotonic()
     os.kill(pid(tmp_path / "r.json", "a"), number)
     await screen.until("a", "up", count=2)
-    assert time.monotonic() - began < AT_ONCE
     await screen.until("runner", f"a was ended by signal {number}")
     assert pid(tmp_path / "r.json", "b") == other
     await supervisor.stop()
     assert json.loads((tmp_path / "r.json").read_text()) == {}
 
 
-async def test_an_exit_with_status_0_is_a_reason_to_restart_too(screen: Screen, tmp_path: Path):
+async def test_an_exit_with_status_0_is_a_reason_to_restart_too(screen: Screen, tmp_path: Path) -> None:
     supervisor = Supervisor([program("a", "print('up')")], screen.show, tmp_path / "r.json")
     supervisor.start()
     await screen.until("a", "up", count=4)
@@ -83,26 +95,27 @@ async def test_an_exit_with_status_0_is_a_reason_to_restart_too(screen: Screen, 
     await supervisor.stop()
 
 
-async def test_what_a_dead_program_had_started_ends_with_it(screen: Screen, tmp_path: Path):
+async def test_what_a_dead_program_had_started_ends_with_it(screen: Screen, tmp_path: Path) -> None:
     source = "import subprocess, sys, time\n"
-    source += "c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-    source += "print(c.pid, flush=True); time.sleep(60)"
+    source += "c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
+    source += "print(c.pid, flush=True); time.sleep(3600)"
     supervisor = Supervisor([program("a", source)], screen.show, tmp_path / "r.json")
     supervisor.start()
     await screen.until("a", "")
     child = int(screen.lines[0][1])
     os.kill(pid(tmp_path / "r.json", "a"), signal.SIGKILL)
     await screen.until("a", "", count=2)
-    status = Path(f"/proc/{child}/stat")
-    assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    async with asyncio.timeout(PATIENCE):
+        while processes.identity(child) is not None:
+            await asyncio.sleep(0.01)
     await supervisor.stop()
 
 
-async def test_stages_stop_in_order(screen: Screen, tmp_path: Path):
+async def test_stages_stop_in_order(screen: Screen, tmp_path: Path) -> None:
     source = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.2), print('bye', flush=True),"
     )
-    source += " sys.exit(0))); print('up', flush=True); time.sleep(60)"
+    source += " sys.exit(0))); print('up', flush=True); time.sleep(3600)"
     table = [
         program("broker", source, stage=1),
         program("gateway", source, stage=3),
@@ -116,34 +129,33 @@ async def test_stages_stop_in_order(screen: Screen, tmp_path: Path):
     assert [name for name, line in screen.lines if line == "bye"] == ["gateway", "database", "broker"]
 
 
-async def test_one_that_will_not_stop_is_killed(screen: Screen, tmp_path: Path):
+async def test_one_that_will_not_stop_is_killed(screen: Screen, tmp_path: Path) -> None:
     source = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(3600)"
     )
-    supervisor = Supervisor([program("a", source)], screen.show, tmp_path / "r.json")
+    supervisor = Supervisor([program("a", source, patience=0.3)], screen.show, tmp_path / "r.json")
     supervisor.start()
     await screen.until("a", "up")
     began = time.monotonic()
     await supervisor.stop()
-    assert 0.4 < time.monotonic() - began < AT_ONCE
+    assert time.monotonic() - began > 0.29
     await screen.until("runner", "a did not stop")
 
 
-async def test_kill_does_not_wait(screen: Screen, tmp_path: Path):
+async def test_kill_does_not_wait(screen: Screen, tmp_path: Path) -> None:
     source = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(3600)"
     )
-    table = Program("a", (sys.executable, "-c", source), dict(os.environ), Path("/"), ready, 1, 60)
-    supervisor = Supervisor([table], screen.show, tmp_path / "r.json")
+    supervisor = Supervisor([program("a", source)], screen.show, tmp_path / "r.json")
     supervisor.start()
     await screen.until("a", "up")
     stopping = asyncio.create_task(supervisor.stop())
     await asyncio.sleep(0)
     supervisor.kill()
-    await asyncio.wait_for(stopping, AT_ONCE)
+    await asyncio.wait_for(stopping, PATIENCE)
 
 
-async def test_refused_settings_are_not_tried_again(screen: Screen, tmp_path: Path):
+async def test_refused_settings_are_not_tried_again(screen: Screen, tmp_path: Path) -> None:
     source = 'import sys; print(\'{"event": "settings_invalid", "problem": "OFFICE_HOURS"}\'); sys.exit(78)'
     supervisor = Supervisor([program("a", source), program("b", SLEEP)], screen.show, tmp_path / "r.json")
     supervisor.start()
@@ -154,18 +166,19 @@ async def test_refused_settings_are_not_tried_again(screen: Screen, tmp_path: Pa
     assert sum(name == "a" for name, _ in screen.lines) == 1
 
 
-async def test_status_78_of_one_that_was_ready_before_is_a_death_like_any_other(screen: Screen, tmp_path: Path):
-    supervisor = Supervisor(
-        [program("a", SLEEP.replace("time.sleep(60)", "time.sleep(0.5); exit(78)"))], screen.show, tmp_path / "r"
-    )
+async def test_status_78_of_one_that_was_ready_before_is_a_death_like_any_other(screen: Screen, tmp_path: Path) -> None:
+    source = f"import os, time; print('up', flush=True)\nwhile not os.path.exists({str(tmp_path / 'now')!r}): "
+    source += "time.sleep(0.01)\nexit(78)"
+    supervisor = Supervisor([program("a", source)], screen.show, tmp_path / "r")
     supervisor.start()
     await supervisor.until_ready()
+    (tmp_path / "now").touch()
     await screen.until("a", "up", count=2)
     assert not supervisor.refused.done()
     await supervisor.stop()
 
 
-async def test_a_command_that_does_not_exist_ends_the_run(screen: Screen, tmp_path: Path):
+async def test_a_command_that_does_not_exist_ends_the_run(screen: Screen, tmp_path: Path) -> None:
     table = [Program("a", ("/no/such/command",), {}, Path("/"), ready, 1, 1)]
     supervisor = Supervisor(table, screen.show, tmp_path / "r.json")
     supervisor.start()
@@ -174,7 +187,7 @@ async def test_a_command_that_does_not_exist_ends_the_run(screen: Screen, tmp_pa
     await supervisor.stop()
 
 
-async def test_ready_when_all_are_and_what_is_waited_for_is_told(screen: Screen, tmp_path: Path):
+async def test_ready_when_all_are_and_what_is_waited_for_is_told(screen: Screen, tmp_path: Path) -> None:
     answers = iter(["503 no broker"] * 5)
 
     async def slowly() -> str | None:
@@ -191,7 +204,7 @@ async def test_ready_when_all_are_and_what_is_waited_for_is_told(screen: Screen,
 
 async def test_one_that_answers_nobody_is_killed_and_started_again(
     screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(supervisor_module, "LOOK_EVERY", 0.01)
     answers = iter([*[True] * 4, False, *[True] * 5])
 

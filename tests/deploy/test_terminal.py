@@ -1,3 +1,5 @@
+"""Output to the terminal."""
+
 import io
 import os
 import subprocess
@@ -5,6 +7,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.console import BACKLOG, Terminal
+from tests.real import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,23 +17,23 @@ class Screen(io.StringIO):
         return True
 
 
-def test_lines_come_out_in_order():
+def test_lines_come_out_in_order() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream, {})
     for number in range(100):
         terminal.show_as_is(str(number))
-    terminal.close()
+    terminal.close(PATIENCE)
     assert stream.getvalue().split() == [str(number) for number in range(100)]
 
 
-def test_colour_on_a_terminal_only_and_not_against_the_users_wish():
+def test_colour_on_a_terminal_only_and_not_against_the_users_wish() -> None:
     assert Terminal(Screen(), {}).colour
     assert not Terminal(Screen(), {"NO_COLOR": "1"}).colour
     assert not Terminal(Screen(), {"TERM": "dumb"}).colour
     assert not Terminal(io.StringIO(), {}).colour
 
 
-def test_a_pipe_that_nobody_reads_stops_nothing_and_the_loss_is_told():
+def test_a_pipe_that_nobody_reads_stops_nothing_and_the_loss_is_told() -> None:
     readable, writable = os.pipe()
     with os.fdopen(writable, "w") as stream, os.fdopen(readable) as reader:
         terminal = Terminal(stream, {})
@@ -44,10 +47,10 @@ def test_a_pipe_that_nobody_reads_stops_nothing_and_the_loss_is_told():
         terminal.close()
 
 
-def test_a_reader_that_has_gone_does_not_change_the_exit_status():
+def test_a_reader_that_has_gone_does_not_change_the_exit_status() -> None:
     program = "import sys, os; from deploy.local.console import Terminal\n"
     program += "t = Terminal(sys.stdout, {}); [t.show_as_is('x' * 999) for _ in range(500)]; t.close()"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0

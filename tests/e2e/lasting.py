@@ -1,5 +1,8 @@
-"""Participants who go on whatever fails, as the protocol asks of every client: reconnect, say hello with the last seq
-shown, send what has no receipt again under the same id. They keep what they were shown, and when."""
+"""Participants who continue whatever fails, as the protocol asks of every client.
+
+They reconnect, say hello with the last seq shown, and send messages without a receipt again under the same id. They
+record what they were shown, and when.
+"""
 
 import asyncio
 import contextlib
@@ -23,7 +26,7 @@ class Lasting:
     def __init__(
         self, http: aiohttp.ClientSession, url: str, hello: Callable[[int], Frame], chat_id: str | None = None
     ) -> None:
-        self._http, self._url, self._hello, self._chat_id = http, url, hello, chat_id
+        self.http, self.url, self.hello, self.chat_id = http, url, hello, chat_id
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._news = asyncio.Condition()
         self._saying = asyncio.Lock()  # one after the other waits for room
@@ -48,7 +51,7 @@ class Lasting:
     async def post(self, **content: str) -> str:
         """Like `say`, for a text or an attachment."""
         id_ = new_id()
-        members = {"chat_id": self._chat_id} if self._chat_id else {}
+        members = {"chat_id": self.chat_id} if self.chat_id else {}
         async with self._saying:
             await self.until(lambda: len(self.pending) < UNDER_WAY, f"room for {content}")
             async with self._sending:
@@ -96,9 +99,17 @@ class Lasting:
         """Closes the chat and waits until the server says that it is closed."""
         while not self.over:
             if self._ws is not None:
-                await self._send({"type": "close", **({"chat_id": self._chat_id} if self._chat_id else {})})
+                await self._send({"type": "close", **({"chat_id": self.chat_id} if self.chat_id else {})})
             with contextlib.suppress(AssertionError):
                 await self.until(lambda: self.over, "the end of the chat", 2)
+
+    async def hang_up(self) -> bool:
+        """Close the connection; whether there was one. Another one comes by itself while the chat lasts."""
+        ws = self._ws
+        if ws is not None:
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                await ws.close()
+        return ws is not None
 
     # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,9 +123,9 @@ class Lasting:
 
     async def _connection(self) -> None:
         timeout = aiohttp.ClientWSTimeout(ws_close=2)
-        base = self._url.replace("/ws/", "/").rsplit("/", 1)[0]
-        async with self._http.ws_connect(self._url, headers={"Origin": base}, timeout=timeout) as ws:
-            await ws.send_json(self._hello(max(self.log, default=0)))
+        base = self.url.replace("/ws/", "/").rsplit("/", 1)[0]
+        async with self.http.ws_connect(self.url, headers={"Origin": base}, timeout=timeout) as ws:
+            await ws.send_json(self.hello(max(self.log, default=0)))
             async for message in ws:
                 await self._hear(ws, message.json())
             self.closes.append(ws.close_code)
@@ -122,7 +133,7 @@ class Lasting:
     async def _hear(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         self.frames.append((time.monotonic(), frame))
         kind = frame["type"]
-        mine = self._chat_id is None or frame.get("chat_id") == self._chat_id
+        mine = self.chat_id is None or frame.get("chat_id") == self.chat_id
         for chat_id in self._offered(frame):
             await ws.send_json({"type": "accept", "chat_id": chat_id})
         if kind == "welcome":
@@ -134,7 +145,7 @@ class Lasting:
         elif kind == "error" and mine:
             self._refuse(frame)
         elif kind == "sync" and mine and frame["last_seq"] > max(self.log, default=0):
-            await ws.send_json(self._hello(max(self.log, default=0)))
+            await ws.send_json(self.hello(max(self.log, default=0)))
         elif kind == "closed" and mine:
             self.over, self.reason = True, frame["reason"]
         async with self._news:
@@ -142,7 +153,7 @@ class Lasting:
 
     def _offered(self, frame: Frame) -> list[str]:
         """The chats that this agent has been given and has not accepted."""
-        if self._chat_id is None or frame["type"] not in ("welcome", "assigned"):
+        if self.chat_id is None or frame["type"] not in ("welcome", "assigned"):
             return []
         chats = frame["chats"] if frame["type"] == "welcome" else [frame["chat"]]
         return [c["chat_id"] for c in chats if not c["accepted"]]
@@ -150,7 +161,7 @@ class Lasting:
     async def _keep(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         known = self.log.get(frame["seq"])
         if known is None and frame["seq"] > max(self.log, default=0) + 1:
-            await ws.send_json(self._hello(max(self.log, default=0)))
+            await ws.send_json(self.hello(max(self.log, default=0)))
             return
         if known is not None and known != frame:
             self.twice.append(frame)
@@ -188,7 +199,7 @@ def lasting_citizen(someone: Citizen) -> Lasting:
 
 
 def lasting_agent(someone: Agent, chat_id: str) -> Lasting:
-    """An agent, in one of his chats."""
+    """An agent, in one of their chats."""
 
     def hello(after: int) -> Frame:
         return {"type": "hello", "chats": {chat_id: after}}
@@ -270,7 +281,7 @@ async def talking(base: str, username: str = "an") -> AsyncIterator[Talk]:
             await talk.agent.until(lambda: talk.agent.log, "the chat")
             talk.begin()
             await talk.agent.until(lambda: len(talk.agent.log) > 10, "a conversation under way")
-            await helper.socket.close()  # from here on he has one connection, which lasts
+            await helper.socket.close()  # from here on they have one connection, which lasts
             yield talk
             await talk.quiet()
             await talk.citizen.end()

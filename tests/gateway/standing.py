@@ -2,31 +2,35 @@
 
 import asyncio
 import contextlib
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote
+from uuid import uuid4
 
 import aio_pika
 import uvicorn
 from aio_pika.abc import AbstractIncomingMessage
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from starlette.types import ASGIApp
 
-from deploy.local import ports
 from services.common.config.departments import load_departments
+from services.common.events.agents import ButtonChanged
+from services.common.events.chats import CitizenArrived
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessagesPosted
-from services.common.events.types import ButtonReason, Cause, ChatStatus, Entry, Note, Party
+from services.common.events.types import ButtonReason, Cause, ChatStatus, Entry, Note, Party, Record
 from services.common.http import problems
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.messaging import topology
-from services.common.messaging.connection import Publisher, declare_topology
+from services.common.messaging.connection import Publisher, Unconfirmed, declare_topology
 from services.common.runtime.http_limits import BoundedProtocol
 from services.common.runtime.service import Service
 from services.gateway.app import create_app
@@ -45,7 +49,6 @@ from services.gateway.settings import Settings
 from services.gateway.websocket.transport import HeardProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.real import PATIENCE
-from tests.serving import served
 
 F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"
@@ -58,6 +61,58 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
         await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    app: ASGIApp, send_buffer: int | None = None, **options: Any
+) -> AsyncIterator[tuple[uvicorn.Server, str]]:
+    """Run a server of this application. Yield it with its host and port, which are bound before the server starts.
+
+    Args:
+        app: The application.
+        send_buffer: Bytes that the kernel keeps for each connection; None: as many as it likes.
+        options: Further settings of uvicorn.
+    """
+    own = socket.socket()
+    if send_buffer is not None:  # the connections inherit it
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    own.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=2 * int(PATIENCE),  # a client never finds its connection closed by a slow machine
+        timeout_graceful_shutdown=2,
+        **options,
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    serving = asyncio.create_task(server.serve(sockets=[own]))
+    try:
+        await until(lambda: server.started or serving.done(), "the server")
+        assert not serving.done(), "the server did not start"
+        yield server, f"127.0.0.1:{own.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+        own.close()
+
+
+class BreakablePublisher(Publisher):
+    """A publisher of which the broker confirms nothing while it is `broken`."""
+
+    broken = False
+
+    async def publish(self, event: Event, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as in the class above
+        if self.broken:
+            raise Unconfirmed("broken by a test")
+        await super().publish(event, timeout)
+
+    async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
+        if self.broken:
+            raise Unconfirmed("broken by a test")
+        await super().publish_all(events)
 
 
 @dataclass
@@ -73,7 +128,7 @@ class Others:
     notes: dict[str, list[Note]] = field(default_factory=dict)
     agents: dict[str, presence_api.AgentView] = field(default_factory=dict)
     sessions: dict[str, presence_api.OpenSession] = field(default_factory=dict)
-    buttons: list[Any] = field(default_factory=list)
+    buttons: list[ButtonChanged] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
     refused: dict[str, problems.Problem] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
@@ -96,12 +151,12 @@ class Others:
         return KEYS.chat_token(chat_id)
 
     def log_in(self, agent_id: str) -> str:
-        """There is such an agent; his session's token."""
+        """There is such an agent; their session's token."""
         self.agents[agent_id] = agent_view(agent_id)
         self.sessions[f"token-{agent_id}"] = open_session(agent_id)
         return f"token-{agent_id}"
 
-    def answer(self, path: str, body: str) -> Any:
+    def answer(self, path: str, body: str) -> Record | None:
         if path == routing_api.CHATS:
             query = routing_api.AlikeQuery.model_validate_json(body)
             alike = [c for c in self.chats for p in query.prefixes if c.startswith(p)]
@@ -232,6 +287,13 @@ class World:
     def heard(self, kind: type[F]) -> list[F]:
         return [f for f in self.events if isinstance(f, kind)]
 
+    async def heard_all_of(self, publisher: Publisher) -> None:
+        """Returns when all was heard that this publisher has published so far, since its events come in order."""
+        mark = CitizenArrived(chat_id=str(uuid4()))
+        await publisher.publish(mark)
+        await until(lambda: mark.event_id in {event.event_id for event in self.events}, "the last event")
+        self.events[:] = [event for event in self.events if event.event_id != mark.event_id]
+
     async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
         """Returns as soon as so many events of this kind were heard."""
         await until(lambda: len(self.heard(kind)) >= number, f"{number} {kind.__name__}", seconds)
@@ -270,8 +332,8 @@ async def around(url: str) -> AsyncIterator[World]:
     others = Others()
     connection = await aio_pika.connect(url)
     try:
-        async with served(others.app()) as client:
-            world = World(url, others, str(client._base_url).rstrip("/"))
+        async with listening(others.app(), ws="none") as (_, address):
+            world = World(url, others, f"http://{address}")
             channel = await connection.channel()
             await declare_topology(channel)
             queue = await channel.declare_queue(exclusive=True)
@@ -285,7 +347,7 @@ async def around(url: str) -> AsyncIterator[World]:
 
 
 @contextlib.asynccontextmanager
-async def kept(*runs: Any) -> AsyncIterator[None]:
+async def kept(*runs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """These run in the background; none may end by itself."""
     tasks = [asyncio.ensure_future(run) for run in runs]
     try:
@@ -304,7 +366,7 @@ class Parts:
     def __init__(self, world: World) -> None:
         departments = load_departments(world.settings.departments_file)
         self.tasks = Tasks()
-        self.publisher = Publisher(world.url, "gateway")
+        self.publisher = BreakablePublisher(world.url, "gateway")
         self.upstream = Upstream(world.settings, KEYS)
         self.resyncs = 0
         self.hub = EventRouter(
@@ -315,7 +377,8 @@ class Parts:
             answer_presence=lambda channel: None,
             dropped=lambda connection, channel: self.agents.drop(connection, channel),
         )
-        self.live = EventQueue(world.url, self.hub.hear, self._resync, lambda: None)
+        self.hear: Callable[[Event], None] = self.hub.hear  # where events from the broker go
+        self.live = EventQueue(world.url, lambda event: self.hear(event), self._resync, lambda: None)
         self.buttons = Buttons(departments, lambda: self.live.up)
         self.following = Subscriptions(self.hub, self.live, self.upstream, self.tasks)
         self.posting = MessageSender(self.hub, self.publisher, self.tasks)
@@ -336,7 +399,7 @@ class Parts:
         """Whether everything that connections used was given back."""
         hub = self.hub
         left = (hub.channels, hub.desks, hub.receipts, hub.register.connected, hub.register.by_participant)
-        return not any(left) and not self.live._wanted and not self.live._waiting
+        return not any(left) and self.live.idle
 
 
 @contextlib.asynccontextmanager
@@ -366,41 +429,36 @@ class Gateway:
         service: Service = self.app.state.service
         return service
 
+    def websockets(self) -> list[HeardProtocol]:
+        """The websockets that are open."""
+        return [one for one in self.server.server_state.connections if isinstance(one, HeardProtocol)]
+
     def backlog(self) -> int:
-        """Bytes that the kernel has not taken yet, of all connections."""
-        transports: list[Any] = [c.transport for c in self.server.server_state.connections]
-        return sum(t.get_write_buffer_size() for t in transports if t)
+        """Bytes that the kernel has not taken yet, of all websockets."""
+        return sum(one.transport.get_write_buffer_size() for one in self.websockets())
 
 
 @contextlib.asynccontextmanager
-async def gateway_of(settings: Settings, connected: bool = True) -> AsyncIterator[Gateway]:
-    """A gateway behind a real server, set as `service.py` sets it; with a broker unless not `connected`."""
-    port = ports.pick()
+async def gateway_of(
+    settings: Settings, connected: bool = True, send_buffer: int | None = None
+) -> AsyncIterator[Gateway]:
+    """A gateway behind a real server, set as `server.py` sets it, but for the time in which a ping is answered.
+
+    It has its broker unless not `connected`. `send_buffer`: as for `listening`.
+    """
     app = create_app(settings)
-    config = uvicorn.Config(
+    async with listening(
         app,
-        host="127.0.0.1",
-        port=port,
+        send_buffer,
         http=BoundedProtocol,
         ws=HeardProtocol,
         ws_max_size=64 * 1024,
-        ws_ping_interval=4,
-        ws_ping_timeout=4,
+        ws_ping_interval=2 * PATIENCE,
+        ws_ping_timeout=2 * PATIENCE,
         ws_per_message_deflate=False,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
-    serving = asyncio.create_task(server.serve())
-    try:
-        await until(lambda: server.started or serving.done(), "the server")
-        gateway = Gateway(f"127.0.0.1:{port}", app, server)
+    ) as (server, address):
+        gateway = Gateway(address, app, server)
         async with asyncio.timeout(PATIENCE):
             while connected and (await gateway.service.readiness()).get("broker") != "ok":
                 await asyncio.sleep(0.02)
         yield gateway
-    finally:
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)

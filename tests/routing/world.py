@@ -199,9 +199,9 @@ class World:
     # ── what becomes of events ────────────────────────────────────────────────────────────────────────────────────────
 
     def deliver(self, n: int, keep: bool = False, crash: bool = False) -> None:
-        """Any event of the bag is handled. `keep`: it will come again. `crash`: after the write, before anything is
+        """Handle any event of the bag.
 
-        told; then it comes again too.
+        `keep`: it will come again. `crash`: after the write, before anything is published; then it comes again too.
         """
         if self.bag:
             event = self.bag[n % len(self.bag)]

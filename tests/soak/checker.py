@@ -47,9 +47,9 @@ class Judgement:
 def judge(
     history: History, capacities: Mapping[str, int], visits: Sequence[Visit] = (), oldest: float = SLACK
 ) -> Judgement:
-    """Of a run that has come to rest, every chat closed. `oldest`: for so many seconds a position may stay on the
+    """Judge a run that has come to rest, with every chat closed.
 
-    screen when it is true no more.
+    `oldest`: for so many seconds a position that is not true any more may stay on the screen.
     """
     found = courses(history)
     seen = list(sights(history, found, visits))
@@ -106,7 +106,7 @@ def one_agent_each(found: Iterable[Course]) -> list[Violation]:
 
 
 def within_capacity(found: Iterable[Course], capacities: Mapping[str, int]) -> list[Violation]:
-    """At no moment does an agent have more chats, places held for chats included, than he can take."""
+    """At no moment does an agent have more chats, places held for chats included, than they can take."""
     of: dict[str, list[Span]] = defaultdict(list)
     for course in found:
         for span in course.spans():
@@ -142,7 +142,7 @@ def none_forgotten(found: Mapping[str, Course], visits: Sequence[Visit]) -> list
 
 
 def all_served(found: Mapping[str, Course], visits: Sequence[Visit]) -> list[Violation]:
-    """Whoever was answered 201 got an agent, unless he went by himself before."""
+    """Whoever was answered 201 got an agent, unless they went by themselves before."""
     wrong = []
     for visit in visits:
         course = found.get(visit.chat_id)

@@ -12,8 +12,11 @@ AT_MOST = 200  # points that a slope is drawn through: it looks at every two of 
 
 @dataclass(frozen=True)
 class Series:
-    """One figure over time: seconds and values. `noise`: a change of so much means nothing; `share`: nor of so much
-    of what it was at the beginning. `judged`: whether growth is a fault."""
+    """One figure over time: seconds and values.
+
+    `noise`: a change of so much means nothing. `share`: nor does a change of so much of the value at the beginning.
+    `judged`: whether growth is a fault.
+    """
 
     name: str
     unit: str

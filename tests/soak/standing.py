@@ -26,7 +26,7 @@ REPLICAS = "gateway=2,presence=3,routing=3,transcripts=1"
 
 @dataclass(frozen=True)
 class Crew:
-    """The agents of a run: username → how many chats he takes at a time."""
+    """The agents of a run: username → how many chats they take at a time."""
 
     capacity: Mapping[str, int]
 
@@ -100,7 +100,7 @@ class Blows:
 
 @contextlib.asynccontextmanager
 async def striking(system: System, blows: Blows | None, rng: random.Random) -> AsyncIterator[Strikes]:
-    """kill -9 of one or two random replicas, and when they are ready again of others, while the context is open."""
+    """Kill one or two random replicas (kill -9), and when they are ready again others, while the context is open."""
     strikes = Strikes()
     task = asyncio.create_task(_strike(system, blows or Blows(most=0), rng, strikes))
     try:
@@ -119,7 +119,7 @@ async def _strike(system: System, blows: Blows, rng: random.Random, strikes: Str
             os.kill(pids[name], signal.SIGKILL)
             strikes.struck.append((time.monotonic(), name))
         while any(system.pids().get(name, pids[name]) == pids[name] for name in struck):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
         await asyncio.to_thread(system.wait_ready, *struck)
 
 

@@ -1,6 +1,6 @@
 """Departments file: names in four languages, opening hours, contact ways, and the pages that may embed the chat.
 
-Every service reads the same TOML file at start and validates it as a whole. `ConfigurationError` names the fault in one
+Every service reads the same TOML file at start and validates it as a whole. `ConfigurationError` names the error in one
 line.
 """
 
@@ -23,11 +23,14 @@ _SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; the text says where and what to do."""
+    """The configuration cannot be used. The text says where the error is and what to do."""
 
 
 class Span(BaseModel):
-    """From `opens` to `closes` on one day; `closes` 00:00 is the end of that day. A span past midnight is two spans."""
+    """A period of opening hours on one day.
+
+    `closes` 00:00 is the end of that day. A period past midnight is two spans.
+    """
 
     model_config = ConfigDict(frozen=True)
     opens: time
@@ -38,10 +41,12 @@ Week = tuple[tuple[Span, ...], ...]  # seven days, Monday first; each day's span
 
 
 def parse_hours(text: str) -> Week | None:
-    """The week that `text` means, or None for `always`.
+    """Return the week that `text` describes, or None for `always`.
 
     Grammar: `Mon-Fri 09:00-12:00,13:00-17:00; Sat 10:00-12:00`. A span that ends before it begins goes past midnight.
-    Raises `ValueError` with what is wrong.
+
+    Raises:
+        ValueError: The text is invalid; the message says why.
     """
     if text.strip().lower() == ALWAYS:
         return None
@@ -98,7 +103,7 @@ _EASTER = re.compile(r"easter(?:([+-])(\d{1,3}))?")
 
 
 def easter(year: int) -> date:
-    """Easter Sunday of the Gregorian calendar (Meeus/Jones/Butcher)."""
+    """Return Easter Sunday of the Gregorian calendar (Meeus/Jones/Butcher)."""
     a, (b, c) = year % 19, divmod(year, 100)
     d, e = divmod(b, 4)
     h = (19 * a + b - d - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
@@ -145,11 +150,13 @@ Day = Annotated[str, BeforeValidator(_day)]
 
 
 class Calendar(BaseModel):
-    """Days that are not as the week says. A day is a date, a day of each year (`12-26`) or relative to Easter.
+    """Days with other opening hours than the week. A day is a date, a day of each year (`12-26`) or relative to Easter.
 
-    `holidays`: whose public holidays are closing days (left out: as without it; empty: none). `closed`: further closing
-    days. `hours`: a day's hours, public holiday or not. `bridge`: a working day between a closing day and a free day is
-    closed.
+    Attributes:
+        holidays: Whose public holidays are closed days; None: as without this calendar; empty: none.
+        closed: Further closed days.
+        hours: Hours of single days, public holidays or not.
+        bridge: Whether a working day between a closed day and a day without hours is closed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -165,9 +172,9 @@ class Calendar(BaseModel):
         return self
 
     def told(self, day: date, closed_on: tuple[date, ...] = ()) -> tuple[Span, ...] | None:
-        """The hours of this day, none at all when it is closed, or None when this calendar does not speak of it.
+        """Return the hours of this day, empty when it is closed, or None when this calendar does not mention it.
 
-        What is said of one date comes before what is said of each year.
+        An entry for one date precedes an entry for each year.
         """
         if day.isoformat() in self.hours or day in closed_on or day.isoformat() in self.closed:
             return self._hours(self.hours.get(day.isoformat()))
@@ -193,7 +200,7 @@ def _hours(value: str) -> str:
 
 
 class Text(BaseModel):
-    """The same words in the four languages."""
+    """The same text in the four languages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     nl: str = Field(min_length=1)
@@ -202,13 +209,13 @@ class Text(BaseModel):
     en: str = Field(min_length=1)
 
     def in_(self, locale: str) -> str:
-        """The words in this language; in Dutch when it is none of the four."""
+        """Return the text in this language; in Dutch when the language is none of the four."""
         words: str = getattr(self, locale if locale in LOCALES else "nl")
         return words
 
 
 class Contact(BaseModel):
-    """Another way to reach the department; `value` is a number, an address, a page."""
+    """Another way to reach the department. `value` is a number, an address or a page."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["phone", "email", "web", "visit", "post"]
@@ -217,7 +224,7 @@ class Contact(BaseModel):
 
 
 class Overflow(BaseModel):
-    """Who waited here for `after` seconds goes to the department `to`, as soon as that has a place free."""
+    """Rule of a queue: a chat that has waited for `after` seconds goes to department `to` when that has a free slot."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     to: str
@@ -225,9 +232,12 @@ class Overflow(BaseModel):
 
 
 class Line(BaseModel):
-    """The rules of a department's queue. `longest`: with so many waiting nobody may join by a press that was a moment
+    """The rules of a department's queue.
 
-    too late (0: never). `patience`: seconds that a citizen may wait; left out: `WAITING_LIMIT`.
+    Attributes:
+        longest: With so many waiting chats, a press that was a moment too late may not join (0: never).
+        patience: Seconds that a citizen may wait; None: `WAITING_LIMIT`.
+        overflow: When chats go to another department.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -237,11 +247,20 @@ class Line(BaseModel):
 
 
 class Department(BaseModel):
-    """`hours` left out: those of `OFFICE_HOURS`. `closed_on`: closing days beside the public holidays;
+    """A department.
 
-    what its `calendar` says of a day comes before what that of all departments says.
+    What its `calendar` says of a day precedes the calendar of all departments.
 
-    `accept`: whether an agent accepts each chat, or a chat is accepted by itself when it is assigned.
+    Attributes:
+        id: The id.
+        names: Its names.
+        hours: Opening hours; None: those of `OFFICE_HOURS`.
+        closed_on: Closed days beside the public holidays.
+        calendar: Days with other hours.
+        contacts: Other ways to reach it.
+        origins: Origins of pages that may embed the chat.
+        queue: The rules of its queue.
+        accept: Whether an agent accepts each chat, or an assigned chat counts as accepted at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -257,7 +276,7 @@ class Department(BaseModel):
 
 
 class Departments(BaseModel):
-    """All departments; `default` is used when none is named."""
+    """All departments. `default` is used when a request names none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     default: str
@@ -277,22 +296,26 @@ class Departments(BaseModel):
         return self
 
     def get(self, id_: str | None) -> Department | None:
-        """The department of this id, the default one for None, or None when there is no such department."""
+        """Return the department with this id, the default one for None, or None when there is no such department."""
         wanted = self.default if id_ is None else id_
         return next((d for d in self.departments if d.id == wanted), None)
 
     def told(self, department: Department, day: date) -> tuple[Span, ...] | None:
-        """The hours that the department's calendar or that of all gives this day; None when neither speaks of it."""
+        """Return the hours of a day by the department's calendar or that of all; None when neither mentions the day."""
         own = department.calendar.told(day, department.closed_on)
         return self.calendar.told(day) if own is None else own
 
     def origins(self) -> frozenset[str]:
-        """Every origin that may embed the citizen's element."""
+        """Return every origin that may embed the citizen's element."""
         return frozenset(o for d in self.departments for o in d.origins)
 
 
 def load_departments(path: Path) -> Departments:
-    """The departments of this file. Raises `ConfigurationError` naming the file, the place and what is wrong."""
+    """Return the departments of this file.
+
+    Raises:
+        ConfigurationError: The file is invalid; the message names the file, the place and the problem.
+    """
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Settings from the environment that every service has, validated at start."""
+"""Settings from the environment that all services share, validated at start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.config.departments import parse_hours
 
-EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): restarting will not help
+EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): a restart does not help
 MIB = 1024 * 1024
 
 
@@ -20,12 +20,12 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def told(description: str, default: Any = ..., **more: Any) -> Any:
-    """A setting, with what `docs/settings.md` says of it."""
+    """Return a setting with its description in `docs/settings.md`."""
     return Field(default, description=description, **more)
 
 
 class Settings(BaseSettings):
-    """Settings that all services share; a service adds its own by subclassing. Times are in seconds, sizes in bytes."""
+    """Settings that all services share. A service adds its own in a subclass. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -110,13 +110,17 @@ class Settings(BaseSettings):
         return value
 
     def url_of(self, service: str) -> str:
-        """Where another service answers, without a trailing slash."""
+        """Return the address of another service, without a trailing slash."""
         given: str = getattr(self, f"{service}_url")
         return given.rstrip("/") or f"http://127.0.0.1:{getattr(self, f'{service}_port')}"
 
 
 def _address(value: str, *schemes: str) -> str:
-    """`value`, when it is an address of one of these schemes; the message never quotes it: it may hold a password."""
+    """Return `value` when it is an address with one of these schemes.
+
+    Raises:
+        ValueError: It is not. The message never quotes the value, which may contain a password.
+    """
     try:
         parts = urlsplit(value)
         good = parts.scheme in schemes and bool(parts.netloc)
@@ -128,7 +132,7 @@ def _address(value: str, *schemes: str) -> str:
 
 
 def explain(error: ValidationError) -> list[str]:
-    """One line for each setting that is missing or wrong: its variable, what is wrong, and never its value."""
+    """Return one line for each missing or invalid setting: its variable and the problem, never its value."""
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         name = "_".join(str(p) for p in item["loc"]).upper() or "settings"

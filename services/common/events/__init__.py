@@ -1,0 +1,1 @@
+"""The events that the services publish, their value types, and their encoding."""

@@ -10,7 +10,7 @@ from services.common.events.types import AgentState, ButtonColour, ButtonReason,
 
 
 class StateRequested(Event):
-    """An agent made himself available or paused."""
+    """An agent asked to become available or paused."""
 
     type: Literal["state.requested"] = "state.requested"
     agent_id: str
@@ -18,7 +18,7 @@ class StateRequested(Event):
 
 
 class AgentChanged(Event):
-    """An agent's state as presence holds it; older `v` are dropped.
+    """The state of an agent, published by presence. A message with an older `v` is dropped.
 
     `cause`: `request`, `accept_overdue`, `login`, `gone`, `back`.
     """
@@ -32,7 +32,7 @@ class AgentChanged(Event):
 
 
 class SessionEnded(Event):
-    """An agent's session is over (logged out, disabled, expired): its sockets close."""
+    """A session of an agent has ended (logged out, disabled, expired). Gateways close its websockets."""
 
     type: Literal["session.ended"] = "session.ended"
     agent_id: str
@@ -40,7 +40,7 @@ class SessionEnded(Event):
 
 
 class ButtonChanged(Event):
-    """The button of a department: at each change, and repeated every `topology.BUTTON_INTERVAL` seconds."""
+    """The state of a department's button, published at each change and every `topology.BUTTON_INTERVAL` seconds."""
 
     type: Literal["button.changed"] = "button.changed"
     department: str

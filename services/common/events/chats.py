@@ -12,9 +12,9 @@ from services.common.events.types import Block, Cause, ChatStatus, CloseReason, 
 
 
 class ChatOpened(Event):
-    """A citizen pressed a green button. Told by a gateway; heard by routing and transcripts.
+    """A citizen pressed a green button. Published by a gateway; handled by routing and transcripts.
 
-    `held`: an agent who has a seat for turn 1 of this chat already; None: the chat waits for a place.
+    `held`: an agent who has a slot for attempt 1 of this chat already; None: the chat waits for a slot.
     """
 
     type: Literal["chat.opened"] = "chat.opened"
@@ -29,16 +29,17 @@ class ChatOpened(Event):
 
 
 class CitizenArrived(Event):
-    """The citizen of this chat has said hello. Told by a gateway; heard by routing."""
+    """The citizen of this chat has said hello. Published by a gateway; handled by routing."""
 
     type: Literal["citizen.arrived"] = "citizen.arrived"
     chat_id: str
 
 
 class CloseRequested(Event):
-    """A participant ended the chat. `agent_id` is that of the agent when `by` is `agent`.
+    """A participant ended the chat, or transcripts closes it for inactivity.
 
-    `block`: that agent also blocks the citizen; it counts for a chat of this agent that has ended already, too.
+    `agent_id`: the agent, when `by` is `agent`. `block`: the agent also blocks the citizen; this applies also to a chat
+    of this agent that has ended already.
     """
 
     type: Literal["close.requested"] = "close.requested"
@@ -49,7 +50,7 @@ class CloseRequested(Event):
 
 
 class ChatAccepted(Event):
-    """A person has seen the chat that was assigned to them. `turn`: of no other turn of the chat; None: of any."""
+    """An agent has seen the chat that was assigned to them. `turn`: the attempt that is accepted; None: any."""
 
     type: Literal["chat.accepted"] = "chat.accepted"
     chat_id: str
@@ -58,14 +59,15 @@ class ChatAccepted(Event):
 
 
 class ChatState(Event):
-    """The state of a chat, told by routing after each change and in answer to each claim or release, changed or not.
+    """The state of a chat.
 
-    `v` grows with every change of the chat: older ones are dropped. `cause` is what brought this state about and is the
-    same each time the same `v` is told; `detail` says more of it to agents than a citizen is told. Also sent to the
-    agents concerned (`services/common/messaging/topology.py`, copies).
+    Routing publishes it after each change and in answer to each claim or release, changed or not. `v` grows with every
+    change of the chat; older states are dropped. `cause` is what caused this state, and is the same each time the same
+    `v` is published. `detail` tells agents more than a citizen is told. The message also goes to the agents concerned
+    (`services/common/messaging/topology.py`, copies).
 
-    `accepted`: whether a person has accepted an assigned chat; None: told by a version that does not tell it, for which
-    assigned is as good as accepted.
+    `accepted`: whether the agent has accepted an assigned chat. None: published by a release that does not say it; an
+    assigned chat then counts as accepted.
     """
 
     type: Literal["chat.state"] = "chat.state"
@@ -86,9 +88,9 @@ class ChatState(Event):
 
 
 class QueueChanged(Event):
-    """Who waits in a department, the first in line first. `revision` grows with every change.
+    """The waiting chats of a department in order. `revision` grows with every change.
 
-    `pace`: seconds after which, by recent history, the line moves up by one place; None when that is not known.
+    `pace`: seconds in which, by recent history, the queue moves up by one position; None when that is not known.
     """
 
     type: Literal["queue.changed"] = "queue.changed"
@@ -99,7 +101,7 @@ class QueueChanged(Event):
 
 
 class TransferRefused(Event):
-    """An agent does not want the chat that was transferred to him. Told by a gateway; heard by routing."""
+    """An agent does not want the chat that was transferred to them. Published by a gateway; handled by routing."""
 
     type: Literal["transfer.refused"] = "transfer.refused"
     chat_id: str
@@ -107,7 +109,7 @@ class TransferRefused(Event):
 
 
 class AcceptOverdue(Event):
-    """The agent did not accept the chat in time: he is to be paused. Told by routing; heard by presence."""
+    """The agent did not accept the chat in time and is to be paused. Published by routing; handled by presence."""
 
     type: Literal["accept.overdue"] = "accept.overdue"
     chat_id: str

@@ -1,6 +1,6 @@
 """Encoding of events as broker messages (JSON in UTF-8), and decoding. No I/O.
 
-Unknown members are ignored. A message of an unknown type cannot be decoded: its consumer dead-letters it.
+Unknown members are ignored. A message of an unknown type cannot be decoded; its consumer dead-letters it.
 """
 
 from __future__ import annotations
@@ -76,11 +76,15 @@ _ANY: TypeAdapter[Any] = TypeAdapter(AnyEvent)
 
 
 def decode(body: bytes) -> Event:
-    """The event in a broker message's body. Raises `pydantic.ValidationError` on anything that is not a known event."""
+    """Return the event in the body of a broker message.
+
+    Raises:
+        pydantic.ValidationError: The body is not a known event.
+    """
     event: Event = _ANY.validate_json(body)
     return event
 
 
 def encode(event: Event) -> bytes:
-    """The body of the broker message that tells this event (JSON in UTF-8)."""
+    """Return the body of the broker message of this event (JSON in UTF-8)."""
     return event.model_dump_json().encode()

@@ -1,4 +1,4 @@
-"""Events of what is said in a chat, and of typing, reading and inactivity. No I/O.
+"""Events of messages in a chat, and of typing, reading, presence and inactivity. No I/O.
 
 Typing, reading and the citizen's presence go between gateways only and are never stored.
 """
@@ -13,10 +13,10 @@ from services.common.events.types import Entry, Note, Party, RefusalCode, Sender
 
 
 class MessagePosted(Event):
-    """A participant said something; not stored yet. Either `text` or `attachment_id` is there.
+    """A participant sent a message, which is not stored yet. It has either `text` or `attachment_id`.
 
-    `turn`: an agent said it who has the chat in this turn, and the gateway has not seen the `assigned` entry of that
-    turn yet: to say something is to accept, so the entry goes before the message.
+    `turn`: the agent who sent it has the chat in this attempt, and the gateway has not seen the `assigned` entry of the
+    attempt yet. Sending a message accepts the chat, so that entry is stored before the message.
     """
 
     type: Literal["message.posted"] = "message.posted"
@@ -29,7 +29,7 @@ class MessagePosted(Event):
 
 
 class MessageStored(Event):
-    """This entry is stored durably; told again whenever the same id is posted again."""
+    """This entry is stored durably. Published again whenever the same id is posted again."""
 
     type: Literal["message.stored"] = "message.stored"
     chat_id: str
@@ -37,9 +37,9 @@ class MessageStored(Event):
 
 
 class MessagesPosted(Event):
-    """Several `message.posted` of one gateway in one broker message, in their order. `traces`: the traceparent of each.
+    """Several `message.posted` of one gateway in one broker message, in order. `traces`: the traceparent of each.
 
-    Told instead of single ones where `FACTS_TOGETHER` is on; each counts as if it had come alone.
+    Published instead of single ones where `FACTS_TOGETHER` is on. Each counts as if it had come alone.
     """
 
     type: Literal["messages.posted"] = "messages.posted"
@@ -48,10 +48,12 @@ class MessagesPosted(Event):
 
 
 class MessagesStored(Event):
-    """Several `message.stored` in one broker message, those of a chat in the order of seq; `chat_id` is of the first.
+    """Several `message.stored` in one broker message, those of a chat in the order of seq.
 
-    Told instead of single ones where `FACTS_TOGETHER` is on. A gateway gets it for the sake of any of its chats and
-    leaves the others alone.
+    `chat_id` is the first one's.
+
+    Published instead of single ones where `FACTS_TOGETHER` is on. A gateway that gets it because of one of its chats
+    ignores the others.
     """
 
     type: Literal["messages.stored"] = "messages.stored"
@@ -60,7 +62,7 @@ class MessagesStored(Event):
 
 
 class MessageRefused(Event):
-    """This message (or close) of this sender is not, and will never be, in the log."""
+    """This message (or close) of this sender is not in the log and never will be."""
 
     type: Literal["message.refused"] = "message.refused"
     chat_id: str
@@ -70,7 +72,7 @@ class MessageRefused(Event):
 
 
 class NotePosted(Event):
-    """An agent wrote an internal note; never for the citizen."""
+    """An agent wrote an internal note, which citizens never see."""
 
     type: Literal["note.posted"] = "note.posted"
     chat_id: str
@@ -81,12 +83,16 @@ class NotePosted(Event):
 
 
 class NoteStored(Event):
+    """This internal note is stored."""
+
     type: Literal["note.stored"] = "note.stored"
     chat_id: str
     note: Note
 
 
 class TypingShown(Event):
+    """A participant started or stopped typing."""
+
     type: Literal["typing.shown"] = "typing.shown"
     chat_id: str
     party: Party
@@ -95,6 +101,8 @@ class TypingShown(Event):
 
 
 class ReadShown(Event):
+    """A participant has read the log up to this sequence number."""
+
     type: Literal["read.shown"] = "read.shown"
     chat_id: str
     party: Party
@@ -103,7 +111,7 @@ class ReadShown(Event):
 
 
 class CitizenPresence(Event):
-    """Whether a citizen has a connection to this gateway. With `asked`, a gateway wants to be told."""
+    """Whether a citizen has a connection to this gateway. `asked`: the gateway asks the others for the same."""
 
     type: Literal["citizen.presence"] = "citizen.presence"
     chat_id: str
@@ -113,9 +121,9 @@ class CitizenPresence(Event):
 
 
 class CitizenSilent(Event):
-    """The citizen of an assigned chat has said nothing for long: warning 1 or 2 before it is closed at `closes_at`.
+    """The citizen of an assigned chat is inactive: warning 1 or 2 before the chat is closed at `closes_at`.
 
-    Told by transcripts, which knows the log; told again while it holds. `since`: when the citizen was last spoken to.
+    Published by transcripts, which has the log, and repeated while it holds. `since`: when the inactivity began.
     """
 
     type: Literal["citizen.silent"] = "citizen.silent"
@@ -126,7 +134,10 @@ class CitizenSilent(Event):
 
 
 class CitizenStayed(Event):
-    """The citizen asked to keep the chat open. Told by a gateway; heard by transcripts and the other gateways."""
+    """The citizen asked to keep the chat open.
+
+    Published by a gateway; handled by transcripts and the other gateways.
+    """
 
     type: Literal["citizen.stayed"] = "citizen.stayed"
     chat_id: str

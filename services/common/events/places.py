@@ -9,7 +9,7 @@ from services.common.events.types import Choice, ReleaseReason, Whole
 
 
 class PlaceWanted(Event):
-    """A waiting chat asks for an agent. `agent_id`: only this one will do (a transfer to a colleague)."""
+    """A waiting chat requests an agent. `agent_id`: only this one will do (a transfer to a colleague)."""
 
     type: Literal["place.wanted"] = "place.wanted"
     chat_id: str
@@ -20,7 +20,7 @@ class PlaceWanted(Event):
 
 
 class PlaceClaimed(Event):
-    """An agent holds a seat for this turn of this chat. `choice`: why this agent."""
+    """An agent has a slot for this attempt of this chat. `choice`: why this agent was chosen."""
 
     type: Literal["place.claimed"] = "place.claimed"
     chat_id: str
@@ -31,7 +31,7 @@ class PlaceClaimed(Event):
 
 
 class PlaceReleased(Event):
-    """An agent does not, or no longer, hold this turn of this chat."""
+    """An agent does not, or no longer, have a slot for this attempt of this chat."""
 
     type: Literal["place.released"] = "place.released"
     chat_id: str
@@ -41,9 +41,9 @@ class PlaceReleased(Event):
 
 
 class PlacesChanged(Event):
-    """How many places are free in a department. Repeated, so it is the wake-up call of the queue too.
+    """The number of free slots in a department. It is repeated, so that it also triggers the department queue.
 
-    `places`: all places of the agents who are available, free or not.
+    `places`: all slots of the available agents, free or not.
     """
 
     type: Literal["places.changed"] = "places.changed"

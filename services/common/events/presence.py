@@ -1,4 +1,4 @@
-"""Heartbeats: who is connected to a gateway, and whether a listener hears itself. No I/O."""
+"""Heartbeats: who is connected to a gateway, and whether a listener receives its own events. No I/O."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from services.common.events.types import AgentConnection, Whole
 class GatewayConnections(Event):
     """All agents with a connection to this gateway and all chats whose citizen has one, every 2 s and at each change.
 
-    Transient and never backlogged. `counter` grows within an `incarnation` (one run of one gateway process); the
-    highest wins. `chats` is None in those that speak of agents alone (most: the citizens' list is told every 6 s).
-    `active`: agents who used their console lately, with the seconds since; only those whose page said so.
+    The message is transient and never waits in a backlog. `counter` grows within an `incarnation` (one run of a gateway
+    process); the highest counts. `chats` is None in messages that list agents only (most of them: citizens are listed
+    every 6 s). `active`: agents who used their console lately, with the seconds since, as far as their pages report it.
     """
 
     type: Literal["gateway.connections"] = "gateway.connections"
@@ -26,7 +26,10 @@ class GatewayConnections(Event):
 
 
 class ListenerEcho(Event):
-    """A listener of `gateway.connections` hears itself: silence counts only while it does."""
+    """A message of a listener of `gateway.connections` to itself.
+
+    Absence counts only while the listener receives it.
+    """
 
     type: Literal["listener.echo"] = "listener.echo"
     listener: str

@@ -1,6 +1,6 @@
-"""Value types of events and requests: ids, enumerations, records that never change. No I/O.
+"""Value types of events and requests: ids, enumerations, immutable records. No I/O.
 
-Texts have no lone surrogates and whole numbers fit in 64 bits, so that the database can keep every value.
+Texts have no lone surrogates and integers fit in 64 bits, so that the database can store every value.
 """
 
 from __future__ import annotations
@@ -14,33 +14,40 @@ from uuid import NAMESPACE_OID, uuid5
 from pydantic import BaseModel, ConfigDict, Field
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what BSON can hold
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # the integers of BSON
 
 
 def derived_id(*parts: object) -> str:
-    """The same parts always give the same id, so that an event told twice makes one entry (RFC 9562, version 5)."""
+    """Return an id that depends on the parts only (RFC 9562, version 5).
+
+    An event that is published twice therefore makes one entry.
+    """
     return str(uuid5(NAMESPACE_OID, "eloket/" + "/".join(str(p) for p in parts)))
 
 
 def is_id(text: object) -> bool:
-    """True for a UUID in its canonical lower-case text form."""
+    """Return whether this is a UUID in canonical lower-case text form."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 class Party(StrEnum):
+    """The side of a participant, or the system."""
+
     CITIZEN = "citizen"
     AGENT = "agent"
     SYSTEM = "system"
 
 
 class ChatStatus(StrEnum):
+    """The state of a chat."""
+
     WAITING = "waiting"
     ASSIGNED = "assigned"
     CLOSED = "closed"
 
 
 class Cause(StrEnum):
-    """Why a chat came into its state; those a citizen should read become system messages of that name."""
+    """Why a chat came into its state. Causes that concern the citizen become system entries of that name."""
 
     OPENED = "opened"
     ASSIGNED = "assigned"
@@ -50,6 +57,8 @@ class Cause(StrEnum):
 
 
 class CloseReason(StrEnum):
+    """Why a chat was closed."""
+
     CITIZEN = "citizen"
     AGENT = "agent"
     INACTIVE = "inactive"
@@ -57,23 +66,25 @@ class CloseReason(StrEnum):
 
 
 class Detail(StrEnum):
-    """What stands behind a change of a chat, for agents: why it was taken away, why it came back."""
+    """More about a change of a chat, for agents: why it was taken away, why it came back."""
 
     NOT_ACCEPTED = "not_accepted"  # the agent did not accept it in time
-    REFUSED = "refused"  # the colleague to whom it was transferred did not want it: it goes back
-    UNANSWERED = "unanswered"  # nobody took the transferred chat in time: it goes back
-    OVERFLOW = "overflow"  # its own department was full for too long: another one takes it
+    REFUSED = "refused"  # the colleague to whom it was transferred refused it: it goes back
+    UNANSWERED = "unanswered"  # no agent accepted the transferred chat in time: it goes back
+    OVERFLOW = "overflow"  # its own department was at capacity for too long: another one takes it
 
 
 class AgentState(StrEnum):
+    """The state that an agent chose, or that the system set."""
+
     AVAILABLE = "available"
     PAUSED = "paused"
 
 
 class Record(BaseModel):
-    """A value that never changes after it was made."""
+    """An immutable value."""
 
-    # The length, that of the largest message of a broker, is never met: with one, pydantic refuses lone surrogates too.
+    # The length of the largest broker message is never reached; with a length, pydantic also rejects lone surrogates.
     model_config = ConfigDict(frozen=True, extra="ignore", use_enum_values=False, str_max_length=2**24)
 
 
@@ -86,17 +97,17 @@ class Form(Record):
 
 
 class ChoiceRule(StrEnum):
-    """The first rule that set the chosen agent apart from the next best one."""
+    """The first rule that distinguished the chosen agent from the next best one."""
 
-    NAMED = "named"  # the chat was transferred to him, or goes back to him
-    ONLY_ONE = "only_one"  # nobody else could have taken it
-    LANGUAGE = "language"  # he speaks the citizen's language
+    NAMED = "named"  # the chat was transferred to them, or goes back to them
+    ONLY_ONE = "only_one"  # no other agent could have taken it
+    LANGUAGE = "language"  # they speak the citizen's language
     FEWEST_CHATS = "fewest_chats"
     LONGEST_IDLE = "longest_idle"
 
 
 class Choice(Record):
-    """Why this agent got a chat: kept with each assignment. Times in seconds, at the moment of choosing."""
+    """Why this agent got a chat; stored with each assignment. Times are in seconds, at the moment of the choice."""
 
     rule: ChoiceRule
     candidates: Whole = Field(description="agents who could have taken it, this one included")
@@ -106,7 +117,7 @@ class Choice(Record):
 
 
 class Hold(Record):
-    """An agent who has a seat for turn 1 of a chat before it is opened."""
+    """An agent with a slot for attempt 1 of a chat before it is opened."""
 
     agent_id: str
     agent_name: str
@@ -114,7 +125,7 @@ class Hold(Record):
 
 
 class Block(Record):
-    """An agent keeps the browser of a chat, and with `address` all of its network, from starting chats for a time."""
+    """A block by an agent: the browser of a chat, and with `address` its network, may not start chats for a time."""
 
     minutes: int = Field(ge=1, le=24 * 60)
     reason: str = Field(min_length=1, max_length=200)
@@ -122,17 +133,23 @@ class Block(Record):
 
 
 class ReleaseReason(StrEnum):
+    """Why an agent does not have the chat any more."""
+
     AGENT_GONE = "agent_gone"
     LOGGED_OUT = "logged_out"
     NO_SEAT = "no_seat"
 
 
 class ButtonColour(StrEnum):
+    """The colour of a button."""
+
     GREEN = "green"
     BLUE = "blue"
 
 
 class ButtonReason(StrEnum):
+    """Why a button has its colour."""
+
     AVAILABLE = "available"
     CLOSED = "closed"
     BUSY = "busy"
@@ -141,6 +158,8 @@ class ButtonReason(StrEnum):
 
 
 class AgentConnection(Record):
+    """An agent with a connection to a gateway."""
+
     agent_id: str
     silent_for: float = Field(
         ge=0, allow_inf_nan=False, description="seconds since the best of his connections was last heard"
@@ -151,7 +170,7 @@ class AgentConnection(Record):
 
 
 class Attachment(Record):
-    """What is told of a file in a conversation: size in bytes, type judged by content."""
+    """A file in a conversation: size in bytes, type judged by its content."""
 
     id: str
     name: str
@@ -160,7 +179,7 @@ class Attachment(Record):
 
 
 class Sender(Record):
-    """Who said it: `id` is `citizen` for the citizen, the agent's id for an agent."""
+    """The sender of a message. `id` is `citizen` for the citizen, the agent's id for an agent."""
 
     party: Party
     id: str
@@ -168,10 +187,10 @@ class Sender(Record):
 
 
 class About(Record):
-    """What a system entry is about, for agents' own words. `turn`: the turn of the chat in which it happened.
+    """What a system entry is about, from which the console makes its text.
 
-    `agent_id`, `agent`: who accepted, is gone, transferred the chat, or ended it. `department`: the id of the chat's
-    department at that moment.
+    `turn`: the attempt in which it happened. `agent_id`, `agent`: the agent who accepted, left, transferred or ended
+    the chat. `department`: the chat's department at that moment.
     """
 
     turn: Whole | None = None
@@ -182,7 +201,10 @@ class About(Record):
 
 
 class Entry(Record):
-    """One entry of a chat's log: a message as every participant is shown it. A `closed` event is the seal: the last."""
+    """An entry of a chat's log, as every participant sees it.
+
+    An entry with the event `closed` is the seal, the last one.
+    """
 
     chat_id: str
     seq: Whole
@@ -196,14 +218,17 @@ class Entry(Record):
     reason: CloseReason | None = None
     about: About | None = None  # of a system entry
     at: datetime
-    posted_at: datetime | None = None  # when its sender's gateway took it; told once, when it was stored, and not kept
+    posted_at: datetime | None = None  # when the sender's gateway took it; published once, not stored
 
     @property
     def is_seal(self) -> bool:
+        """Whether this is the last entry of the log."""
         return self.event is Cause.CLOSED
 
 
 class RefusalCode(StrEnum):
+    """Why a message is refused."""
+
     CHAT_CLOSED = "chat_closed"
     UNKNOWN_ATTACHMENT = "unknown_attachment"
     INVALID = "invalid"
@@ -212,6 +237,8 @@ class RefusalCode(StrEnum):
 
 
 class Note(Record):
+    """An internal note of an agent."""
+
     chat_id: str
     id: str
     agent_id: str

@@ -1,0 +1,1 @@
+"""HTTP parts that services share: problem documents, tokens, client addresses, streamed answers."""

@@ -10,14 +10,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 IPV6_PREFIX = 64  # one subscriber gets at least a /64 and may use any address in it (RFC 6177, RFC 8981)
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in the last 32 bits (RFC 6052)
-MOST_ITEMS = 32  # of `X-Forwarded-For`, from the right, that are looked at
+MOST_ITEMS = 32  # of `X-Forwarded-For`, from the right, that are read
 _LONGEST = 100  # characters of an address with brackets, zone and port
 
 
 def parse(text: str) -> Address | None:
-    """Return the address that this text names, or None when it names none.
+    """Return the address in this text, or None when it has none.
 
-    Accepts the forms that proxies write into `X-Forwarded-For`: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`,
+    The forms are those that proxies write into `X-Forwarded-For`: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`,
     `[2001:db8::1]` and `[2001:db8::1]:4711`. A zone (`%eth0`) is dropped. An IPv4 address inside an IPv6 one
     (`::ffff:192.0.2.1`, NAT64) is returned as the IPv4 address.
     """
@@ -56,11 +56,11 @@ def key_of(address: Address) -> str:
 
 
 def is_trusted(address: str | Address, proxies: str) -> bool:
-    """Tell whether this peer or hop is one of our proxies.
+    """Return whether this peer or hop is one of our proxies.
 
     Args:
-        address: the peer's address, as text in any form that `parse` reads, or parsed.
-        proxies: the trusted networks, separated by commas (`TRUSTED_PROXIES`).
+        address: The peer's address, parsed or as text in any form that `parse` reads.
+        proxies: The trusted networks, separated by commas (`TRUSTED_PROXIES`).
     """
     found = parse(address) if isinstance(address, str) else address
     return found is not None and any(found in network for network in networks(proxies))
@@ -68,20 +68,25 @@ def is_trusted(address: str | Address, proxies: str) -> bool:
 
 @lru_cache(maxsize=16)
 def networks(proxies: str) -> tuple[Network, ...]:
-    """Return the networks of a list separated by commas. Raises `ValueError` for what is no network."""
+    """Return the networks of a list separated by commas.
+
+    Raises:
+        ValueError: A part is no network.
+    """
     return tuple(ip_network(part.strip()) for part in proxies.split(",") if part.strip())
 
 
 def hops(peer: str, lines: Iterable[str], proxies: str) -> list[Address]:
-    """Return the hops that can be believed, the nearest first; the last one is the client.
+    """Return the hops that can be trusted, the nearest first; the last one is the client.
 
-    The peer is believed. What stands in `X-Forwarded-For` is believed from right to left, as long as the hop that
-    wrote it is a trusted proxy. The list ends before the first item that is not an address, and after `MOST_ITEMS`.
+    The peer is trusted to be what it is. Items of `X-Forwarded-For` are trusted from right to left, as long as the hop
+    that wrote them is a trusted proxy. The list ends before the first item that is not an address, and after
+    `MOST_ITEMS`.
 
     Args:
-        peer: the address of the connection's other end.
-        lines: every `X-Forwarded-For` line of the request, in order; together they are one list (RFC 9110 §5.3).
-        proxies: the trusted networks, separated by commas (`TRUSTED_PROXIES`).
+        peer: The address of the connection's other end.
+        lines: Every `X-Forwarded-For` line of the request, in order; together they are one list (RFC 9110 §5.3).
+        proxies: The trusted networks, separated by commas (`TRUSTED_PROXIES`).
     """
     nearest = parse(peer)
     if nearest is None:
@@ -100,7 +105,7 @@ def hops(peer: str, lines: Iterable[str], proxies: str) -> list[Address]:
 
 
 def client_key(peer: str, lines: Iterable[str], proxies: str) -> str:
-    """Return the key of the client's address for limits; arguments as for `hops`.
+    """Return the key of the client's address for limits. Arguments are those of `hops`.
 
     An item that is not an address never makes a key of its own: the last hop before it counts. When every hop is a
     trusted proxy the peer counts. A peer without an address (a Unix socket) has the key "".
@@ -116,10 +121,12 @@ def client_scheme(peer: str, forwarded_for: Iterable[str], lines: Iterable[str],
     """Return `http` or `https`, as the browser used it.
 
     Args:
-        peer, forwarded_for, proxies: as `peer`, `lines` and `proxies` of `hops`.
-        lines: every `X-Forwarded-Proto` line. Each trusted proxy may have added an item; the one of the outermost
+        peer: As for `hops`.
+        forwarded_for: As `lines` for `hops`.
+        lines: Every `X-Forwarded-Proto` line. Each trusted proxy may have added an item; the one of the outermost
             trusted proxy counts, or the first when there are fewer.
-        scheme: that of the connection itself, returned when no trusted proxy says another.
+        proxies: As for `hops`.
+        scheme: The scheme of the connection itself, returned when no trusted proxy declares another.
     """
     trusted = [hop for hop in hops(peer, forwarded_for, proxies) if is_trusted(hop, proxies)]
     told = [item.strip().lower() for item in ",".join(lines).split(",") if item.strip()]

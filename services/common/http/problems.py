@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 MEDIA_TYPE = "application/problem+json"
-DATA_HEADERS = {  # of every answer that is data and no page (OWASP REST Security Cheat Sheet)
+DATA_HEADERS = {  # of every answer that is data and not a page (OWASP REST Security Cheat Sheet)
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -24,7 +24,7 @@ RAW_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in D
 
 
 class Problem(Exception):
-    """An expected refusal: raise it in a route. `detail` says what happened and what to do next."""
+    """An expected refusal, raised in a route. `detail` says what happened and what to do next."""
 
     def __init__(
         self, status: int, code: str, detail: str, headers: dict[str, str] | None = None, **extra: Any
@@ -34,6 +34,7 @@ class Problem(Exception):
 
 
 def document(status: int, code: str, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+    """Return the response with this problem document. `extra` has additional members."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -53,7 +54,7 @@ def document(status: int, code: str, detail: str, headers: dict[str, str] | None
 def _json(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
-    except TypeError:  # a lone surrogate, which came with the request
+    except TypeError:  # a lone surrogate of the request
         return json.dumps(body, default=str).encode()
 
 
@@ -68,11 +69,14 @@ _CODES = {
 
 
 def install(app: FastAPI) -> None:
-    """From here on every error of this application is a problem document."""
+    """Turn every error of this application into a problem document."""
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, __: ClientDisconnect) -> Response:
-        """The client broke off while its body was read: nobody hears the answer, and it is no fault of ours."""
+        """Answer a client that disconnected while its body was read.
+
+        It gets no answer, and this is no error of the service.
+        """
         return document(400, "invalid", "The request was broken off.")
 
     @app.exception_handler(Problem)

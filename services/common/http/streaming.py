@@ -1,4 +1,4 @@
-"""Streamed answers: sent piece by piece as they are read, never held whole, never mistaken for complete when cut."""
+"""Streamed answers: sent piece by piece as they are read, and recognisable as incomplete when they are cut off."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from starlette.types import Receive, Scope, Send
 
 log = structlog.get_logger()
 PIECE = 64 * 1024  # bytes
-STALLED = 30.0  # seconds in which a reader takes nothing
+STALLED = 30.0  # seconds in which the client takes nothing
 LONGEST = 600.0  # seconds for the whole of it
 
 
 class Streamed(StreamingResponse):
-    """A streamed answer that ends when its reader takes nothing for 30 s, or not all of it in 10 minutes.
+    """A streamed answer that is aborted when the client takes nothing for 30 s, or not all of it in 10 minutes.
 
-    An answer that ends early, by its reader or by an error, is broken off: without its last chunk (RFC 9112, 7.1), or
-    shorter than its `Content-Length`, so that nobody takes a part for the whole. `done` is called at the end, however
-    it ends.
+    An answer that ends early, because of its client or an error, is aborted without its last chunk (RFC 9112, 7.1) or
+    before its `Content-Length`, so that the client does not take a part for the whole. `done` is called at the end,
+    however it ends.
     """
 
     def __init__(
@@ -35,13 +35,14 @@ class Streamed(StreamingResponse):
         self._content, self._done = content, done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, then call `done`."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             self._done()
 
     async def stream_response(self, send: Send) -> None:
-        """Sends it. Returns without an end where it was broken off: the server then closes the connection."""
+        """Send the body. After an abort it returns without the end; the server then closes the connection."""
         end = time.monotonic() + LONGEST
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -53,7 +54,7 @@ class Streamed(StreamingResponse):
         except TimeoutError:
             log.warning("download_reader_too_slow")
             return
-        except OSError:  # the reader has gone
+        except OSError:  # the client has disconnected
             raise
         except Exception as error:
             log.warning("download_broken_off", error=type(error).__name__)

@@ -1,6 +1,6 @@
-"""What the gateway asks presence: paths, requests and answers. No I/O.
+"""Internal API of presence, as the gateway uses it: paths, requests and answers. No I/O.
 
-All are POST with a JSON body and a signed service token, so that no id or token stands in an access log.
+All are POST with a JSON body and a signed service token, so that no id or token appears in an access log.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ MOST_PASSWORD = 1_024  # bytes of a password, in UTF-8
 
 
 def short_enough(password: str) -> str:
-    """The password; raises `ValueError` when it is longer than anything that is hashed."""
+    """Return the password.
+
+    Raises:
+        ValueError: It is longer than any password that is hashed.
+    """
     if len(password.encode("utf-8", "surrogatepass")) > MOST_PASSWORD:
         raise ValueError(f"must be at most {MOST_PASSWORD} bytes in UTF-8")
     return password
 
 
 class Credentials(Record):
-    """What an agent logs in with. `address`: the key of the client's address. `device`: the browser's device cookie."""
+    """Credentials of a login. `address`: the key of the client's address. `device`: the browser's device cookie."""
 
     username: str = Field(max_length=100)
     password: Annotated[str, Field(max_length=500), AfterValidator(short_enough)]
@@ -42,17 +46,19 @@ class Credentials(Record):
 
 
 class SessionToken(Record):
+    """The token of a session."""
+
     token: str
 
 
 class SessionEnd(SessionToken):
-    """`everywhere`: all sessions of its agent end."""
+    """Request to end a session. `everywhere`: all sessions of its agent end."""
 
     everywhere: bool = False
 
 
 class AgentView(Record):
-    """An agent as colleagues and the gateway see him. `free`: seats that a chat could take now."""
+    """An agent as colleagues and the gateway see them. `free`: slots that a chat could take now."""
 
     id: str
     name: str
@@ -67,7 +73,7 @@ class AgentView(Record):
 
 
 class OpenSession(Record):
-    """`token` and `device` (values of the two cookies) only in the answer to a login."""
+    """A live session. `token` and `device` (values of the two cookies) are set only in the answer to a login."""
 
     session_id: str
     token: str | None = None
@@ -77,22 +83,28 @@ class OpenSession(Record):
 
 
 class AgentsQuery(Record):
+    """Request for agents: of a department, or with these ids, or all."""
+
     department: str | None = None
     ids: list[str] | None = None
 
 
 class Agents(Record):
+    """The agents that were requested."""
+
     agents: list[AgentView]
 
 
 class Buttons(Record):
+    """The buttons of all departments."""
+
     buttons: list[ButtonChanged]
 
 
 class HoldQuery(Record):
-    """A press: an agent for turn 1 of a chat that is not opened yet.
+    """A press: request for a slot for attempt 1 of a chat that is not opened yet.
 
-    `again`: only what this press has already is asked for, a place or one in the line; nothing is taken.
+    `again`: only ask what this press has already, a slot or a position in the queue; nothing is taken.
     """
 
     chat_id: str
@@ -102,9 +114,11 @@ class HoldQuery(Record):
 
 
 class Held(Record):
-    """`hold`: an agent who keeps a place for this chat, the same when asked again. Without one `may_wait` says whether
+    """Answer to a press.
 
-    the press was so close to another one that the chat may still stand in the line; `reason` says why there is none.
+    `hold`: the agent who reserves a slot for this chat, the same when asked again. Without one, `may_wait` says whether
+    the press was so close to another one that the chat may wait in the queue all the same, and `reason` says why there
+    is no slot.
     """
 
     hold: Hold | None = None

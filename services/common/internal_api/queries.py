@@ -1,4 +1,4 @@
-"""What questions about several chats have in common. No I/O."""
+"""What requests about several chats share. No I/O."""
 
 from __future__ import annotations
 
@@ -10,4 +10,6 @@ MAX_CHATS = 200  # in one request
 
 
 class ChatsQuery(Record):
+    """Request for several chats."""
+
     chat_ids: list[str] = Field(max_length=MAX_CHATS)

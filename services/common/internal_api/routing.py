@@ -1,4 +1,4 @@
-"""What the gateway asks routing: paths, requests and answers. No I/O."""
+"""Internal API of routing, as the gateway uses it: paths, requests and answers. No I/O."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PREFIX = 18  # characters of a chat id: 60 bits beside the version
 
 
 def prefix_of(chat_id: str) -> str:
-    """What the ids of all chats have in common that were started with one `Idempotency-Key` from one address."""
+    """Return the part that the ids of all chats share that were started with one `Idempotency-Key` from one address."""
     return chat_id[:_PREFIX]
 
 
 class AlikeQuery(ChatsQuery):
-    """`prefixes`: also chats of the last hour whose ids begin like this (`prefix_of`)."""
+    """Request for several chats. `prefixes`: also chats of the last hour whose ids begin like this (`prefix_of`)."""
 
     prefixes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}$")]] = Field(
         default_factory=list, max_length=MAX_CHATS
@@ -35,7 +35,7 @@ class AlikeQuery(ChatsQuery):
 
 
 class AdmitQuery(Record):
-    """A press: may this chat be opened? `address`, `browser`: keyed digests of where it comes from."""
+    """Request of a press to open this chat. `address`, `browser`: keyed digests of where it comes from."""
 
     chat_id: str
     address: str | None = Field(default=None, max_length=64)
@@ -43,18 +43,26 @@ class AdmitQuery(Record):
 
 
 class Admitted(Record):
-    """Whole seconds until it is worth trying again: an agent blocked it, or the address has enough chats open."""
+    """Answer to a press: whole seconds until a new try; both None when the chat may be opened.
+
+    `blocked_for`: an agent blocked the citizen. `full_for`: the address has as many open chats as it may.
+    """
 
     blocked_for: int | None = None
     full_for: int | None = None
 
 
 class AgentChatsQuery(Record):
+    """Request for the open chats of an agent."""
+
     agent_id: str
 
 
 class ChatView(Record):
-    """A chat as routing holds it. `position` counts from 1 while waiting. `v`, `state`, `turn`, … as in `ChatState`."""
+    """A chat as routing stores it.
+
+    `position` counts from 1 while waiting. `v`, `state`, `turn`, … as in `ChatState`.
+    """
 
     chat_id: str
     v: int
@@ -70,25 +78,27 @@ class ChatView(Record):
     agent_name: str | None = None
     accepted: bool = False
     accept_by: datetime | None = None  # until when its agent can accept it, while it is assigned and not accepted
-    tells_acceptance: bool = False  # this version of routing tells `accepted` in `chat.state` too
+    tells_acceptance: bool = False  # this release of routing publishes `accepted` in `chat.state` too
     position: int | None = None
-    wait: float | None = None  # seconds until its turn, by recent history; None when that is not known
+    wait: float | None = None  # estimated wait in seconds; None when it is not known
     detail: Detail | None = None
     returned: Detail | None = None  # why it came back to this agent after a transfer
-    transferred: bool = False  # it came to this agent by a transfer, and he may still refuse it
+    transferred: bool = False  # it came to this agent by a transfer, and they may still refuse it
     reason: CloseReason | None = None
     opened_at: datetime
     closed_at: datetime | None = None
 
 
 class Chats(Record):
-    """Chats that are not known are left out. `spent`: ids that ended before they were opened; none can be opened."""
+    """The chats that are known. `spent`: ids that ended before they were opened; none of them can be opened."""
 
     chats: list[ChatView]
     spent: list[str] = Field(default_factory=list)
 
 
 class Transfer(Record):
+    """Request of an agent to transfer a chat to a department or a colleague."""
+
     chat_id: str
     agent_id: str
     to_department: str | None = None
@@ -96,9 +106,9 @@ class Transfer(Record):
 
 
 class AssignmentsQuery(Record):
-    """Those of one chat, or the latest ones, in these departments.
+    """Request for the assignments of one chat, or the latest ones, in these departments.
 
-    Without `departments` those of a chat in any (gateways of before 1.2 ask so).
+    Without `departments`, for those of a chat in any department (gateways before version 1.2 ask so).
     """
 
     chat_id: str | None = None
@@ -107,7 +117,7 @@ class AssignmentsQuery(Record):
 
 
 class Assignment(Record):
-    """One turn of a chat that ended with an agent. `waited`: seconds; `choice`: why this agent."""
+    """An attempt of a chat that ended with an agent. `waited`: seconds. `choice`: why this agent was chosen."""
 
     chat_id: str
     department: str
@@ -120,6 +130,6 @@ class Assignment(Record):
 
 
 class Assignments(Record):
-    """The latest first."""
+    """Assignments, the latest first."""
 
     assignments: list[Assignment]

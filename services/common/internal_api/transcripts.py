@@ -1,4 +1,4 @@
-"""What the gateway asks transcripts: paths, requests and answers. No I/O."""
+"""Internal API of transcripts, as the gateway uses it: paths, requests and answers. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.common.internal_api.queries import MAX_CHATS, ChatsQuery
 # transcripts
 HISTORY = "/internal/history"  # HistoryQuery → History
 TAILS = "/internal/tails"  # TailsQuery → Tails
-QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → 204; the first one of a chat stands
+QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → 204; the first one of a chat stays
 QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
 QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question | 409 claimed
 QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
@@ -21,7 +21,10 @@ PAGE = 500  # entries of one chat in one answer
 
 
 class HistoryWanted(Record):
-    """`at_least`: the highest seq that the asker has heard of; the answer waits up to 1 s for it."""
+    """Request for a log after `after`.
+
+    `at_least`: the highest seq that is known to exist; the answer waits for it up to 1 s.
+    """
 
     chat_id: str
     after: int = Field(default=0, ge=0, le=2**63 - 1)
@@ -29,12 +32,14 @@ class HistoryWanted(Record):
 
 
 class HistoryQuery(Record):
+    """Request for the logs of several chats."""
+
     chats: list[HistoryWanted] = Field(max_length=MAX_CHATS)
     notes: bool = False
 
 
 class ChatHistory(Record):
-    """Entries after `after` in the order of seq, at most `PAGE`; `last_seq` is the chat's tail (majority, primary)."""
+    """Entries after `after` in the order of seq, at most `PAGE`. `last_seq` is the chat's tail (majority, primary)."""
 
     chat_id: str
     last_seq: int
@@ -45,7 +50,7 @@ class ChatHistory(Record):
 
 
 class History(Record):
-    """Chats that are not known yet are left out."""
+    """Logs of several chats. Chats that are not known yet are left out."""
 
     chats: list[ChatHistory]
 
@@ -57,19 +62,25 @@ class Notes(Record):
 
 
 class TailsQuery(ChatsQuery):
-    """`after`: the last seq that the asker has of each chat. Without it the last seqs themselves are answered."""
+    """Request for the ends of logs.
+
+    `after`: the last known seq of each chat; without it the answer has all last seqs.
+    """
 
     after: dict[str, Whole] | None = Field(default=None, max_length=MAX_CHATS)
 
 
 class Tails(Record):
-    """To a question with `after`: only chats whose log goes on after it, with a seq beyond it that is there."""
+    """The ends of logs.
+
+    In the answer to a request with `after`: only chats whose log continues, with a seq beyond `after` that exists.
+    """
 
     tails: dict[str, int]
 
 
 class Claimed(Record):
-    """The agent who is dealing with a left question, since `at`."""
+    """The agent who deals with a left question, since `at`."""
 
     agent_id: str
     name: str
@@ -90,17 +101,19 @@ class LeftQuestion(Record):
 
 
 class QuestionsQuery(Record):
+    """Request for the open questions of these departments."""
+
     departments: list[str]
 
 
 class Questions(Record):
-    """Those that nobody has dealt with, the oldest first (at most 200)."""
+    """Open questions, the oldest first (at most 200)."""
 
     questions: list[LeftQuestion]
 
 
 class QuestionDone(Record):
-    """`departments`: those of the agent; a question of another one is none of his."""
+    """Request to mark a question as done. `departments`: those of the agent; questions of others are not found."""
 
     chat_id: str
     agent_id: str
@@ -108,7 +121,7 @@ class QuestionDone(Record):
 
 
 class QuestionClaim(QuestionDone):
-    """An agent deals with a question, or does not any more. `any_agent`: a colleague's claim may be ended."""
+    """Request to claim a question, or to release it. `any_agent`: a claim of another agent may be released."""
 
     agent_name: str
     any_agent: bool = False

@@ -1,0 +1,1 @@
+"""Messaging over RabbitMQ: topology, connection, publisher, consumer, and metrics of queues."""

@@ -1,4 +1,4 @@
-"""RabbitMQ connection that is made again after each loss, and the publisher, which has one of its own."""
+"""RabbitMQ connection that is opened again after each loss, and the publisher, which has a connection of its own."""
 
 from __future__ import annotations
 
@@ -24,39 +24,40 @@ from services.common.observability.tracing import begin_span, traceparent, withi
 
 log = structlog.get_logger()
 
-CONNECT_TIMEOUT = 3.0  # while packets are swallowed an attempt tells nothing: soon another
+CONNECT_TIMEOUT = 3.0  # short: an attempt whose packets are lost gives no error, so another one follows soon
 PREPARE_TIMEOUT = 15.0
+CLOSE_TIMEOUT = 2.0
 CONFIRM_TIMEOUT = 5.0
-HEARTBEAT = 2  # seconds; a connection on which nothing came for 3 * (HEARTBEAT + 1) s is given up
+HEARTBEAT = 2  # seconds; a connection without data for 3 * (HEARTBEAT + 1) s is given up
 PUBLISHED = Counter("eloket_facts_published_total", "Events that the broker confirmed", ["type"])
 UNCONFIRMED = Counter("eloket_facts_unconfirmed_total", "Attempts to publish that got no confirm", ["type"])
-ABSENT_AFTER = 10.0  # seconds; a broker that starts together with us is there by then
+ABSENT_AFTER = 10.0  # seconds; a broker that starts at the same time is ready by then
 REFUSALS = (
     aio_pika.exceptions.AuthenticationError,
     aio_pika.exceptions.ProbableAuthenticationError,
     aiormq.exceptions.ConnectionNotAllowed,
     aiormq.exceptions.ChannelAccessRefused,
-    aiormq.exceptions.InvalidFrameError,  # a close where the virtual host was to be opened
+    aiormq.exceptions.InvalidFrameError,  # a close in reply to opening the virtual host
 )
 _ABOUT = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.EXCHANGE}
 _published = functools.cache(PUBLISHED.labels)
 
 
 class Unconfirmed(Exception):
-    """The broker did not confirm: the event may or may not have arrived. Telling it again is harmless."""
+    """The broker did not confirm: the event may or may not have arrived. Publishing it again is harmless."""
 
 
 def with_heartbeat(url: str) -> str:
-    """The address, with our heartbeat where it names none: the library's own notices a dead connection after 3 min."""
+    """Return the address with our heartbeat, unless it sets one.
+
+    The library's default detects a dead connection after 3 min.
+    """
     address = URL(url)
     return url if "heartbeat" in address.query else str(address.update_query(heartbeat=HEARTBEAT))
 
 
 class BrokerConnection:
-    """A connection with one channel, made again after each loss (0.2 to 1 s later, spread at random).
-
-    `prepare` gets each new channel first; when it returns, the link is up. `lost` (if given) is called after each loss.
-    """
+    """A connection with one channel, opened again after each loss (0.2 to 1 s later, at random)."""
 
     def __init__(
         self,
@@ -65,23 +66,31 @@ class BrokerConnection:
         prepare: Callable[[AbstractChannel], Awaitable[None]],
         lost: Callable[[], None] | None = None,
     ) -> None:
+        """Create a connection that is not open; `run` opens it.
+
+        Args:
+            url: The address of the broker.
+            name: The connection's name in logs and on the broker.
+            prepare: Called with each new channel; the connection is up when it returns.
+            lost: Called after each loss.
+        """
         self._url, self._name, self._prepare, self._lost = with_heartbeat(url), name, prepare, lost
         self.up = asyncio.Event()
         self._unknown = UnknownErrors(name)
         self._began: float | None = None
-        self._unanswered = False  # the last attempt failed, and not because the broker refused us
+        self._unanswered = False  # the last attempt failed for another reason than a refusal by the broker
 
     @property
     def absent(self) -> bool:
         """True while the broker has not answered since the start, for 10 s or longer. A refusal is an answer.
 
-        So a replica that starts during an outage can be told from one whose address or rights are wrong.
+        This distinguishes a replica that starts during an outage from one whose address or rights are wrong.
         """
         late = self._began is not None and time.monotonic() - self._began > ABSENT_AFTER
         return late and self._unanswered and not self.up.is_set()
 
     async def run(self) -> None:
-        """Keeps the link until it is cancelled, then closes it. Raises an unknown error that came too often."""
+        """Maintain the connection until cancelled, then close it. Raises an unknown error that occurred too often."""
         failures, self._began = 0, time.monotonic()
         while True:
             try:
@@ -103,7 +112,7 @@ class BrokerConnection:
                     self.up.clear()
                     if self._lost:
                         self._lost()
-            await asyncio.sleep(random.uniform(0.2, 1.0))
+            await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - jitter, no secret
 
     async def _once(self) -> bool:
         connection = aio_pika.Connection(URL(self._url), client_properties={"connection_name": self._name})
@@ -127,10 +136,10 @@ class BrokerConnection:
 
 
 async def _close(connection: aio_pika.Connection) -> None:
-    """Whatever comes of it: what was the matter with the connection is told by another error."""
+    """Close the connection and ignore errors: another error reports what is wrong with the connection."""
     try:
         with given_up_is_failure():
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await connection.close()
     except BROKER_ERRORS:
         pass
@@ -139,9 +148,10 @@ async def _close(connection: aio_pika.Connection) -> None:
 
 
 async def find_topology(channel: AbstractChannel, service: str) -> AbstractExchange:
-    """The exchange, declared by somebody else, with the queues of this service. Declares nothing.
+    """Return the exchange, which is declared outside this service, with the service's queues. Declares nothing.
 
-    Raises `ChannelNotFoundEntity` while one of them is not there.
+    Raises:
+        ChannelNotFoundEntity: One of them does not exist.
     """
     exchange = await channel.get_exchange(topology.EXCHANGE)
     for queue in topology.QUEUES:
@@ -151,12 +161,15 @@ async def find_topology(channel: AbstractChannel, service: str) -> AbstractExcha
 
 
 async def prepare_topology(channel: AbstractChannel, service: str, given: bool) -> AbstractExchange:
-    """The exchange, once all that `service` needs is there: declared here, or `given` by somebody else."""
+    """Return the exchange once everything that `service` needs exists: declared here, or `given` from outside."""
     return await (find_topology(channel, service) if given else declare_topology(channel))
 
 
 async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
-    """Exchange, durable queues, bindings and dead letters exist; returns the exchange. Any number may do it at once."""
+    """Declare exchanges, durable queues, bindings and dead-letter queues.
+
+    Return the exchange. Repetition is harmless.
+    """
     exchange = await channel.declare_exchange(topology.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
     dead = await channel.declare_exchange(topology.DEAD_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
     for service in sorted({q.service for q in topology.QUEUES}):
@@ -172,34 +185,48 @@ async def declare_topology(channel: AbstractChannel) -> AbstractExchange:
 
 
 class Publisher:
-    """Tells events on a connection of its own (one that also consumes would stand still in a memory alarm).
+    """Publishes events on a connection of its own, because RabbitMQ blocks a publishing connection in a memory alarm.
 
-    Publishes by aiormq, which aio-pika stands on: each event costs half as much there (docs/performance.md).
+    It uses aiormq, the library under aio-pika, because an event costs half as much there (docs/performance.md).
     """
 
     def __init__(self, url: str, service: str, given: bool = False) -> None:
-        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
+        """Create a publisher that is not connected; `run` connects it.
+
+        Args:
+            url: The address of the broker.
+            service: The name of the service.
+            given: True when exchanges, queues and bindings are declared outside this service (`TOPOLOGY`).
+        """
         self._service, self._given = service, given
         self._channel: aiormq.Channel | None = None
         self.link = BrokerConnection(url, f"{service}.publisher", self._prepare, self._forget)
         self._unknown = UnknownErrors(f"{service}.publisher")
 
     async def run(self) -> None:
-        """Keeps its connection until cancelled. Raises an unknown error that came too often when events were told."""
+        """Maintain the connection until cancelled. Raises an unknown error that occurred too often."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.link.run())
             group.create_task(self._unknown.watch())
 
     @property
     def up(self) -> bool:
+        """Whether the connection is up."""
         return self.link.up.is_set()
 
-    async def publish(self, event: Event, timeout: float = CONFIRM_TIMEOUT) -> None:  # noqa: ASYNC109 - part of the promise
-        """Returns when the broker has confirmed the event; persistent and, unless nobody need hear it, mandatory.
+    async def publish(self, event: Event, timeout: float | None = None) -> None:  # noqa: ASYNC109 - part of the promise
+        """Publish an event. Returns after the broker's confirm.
 
-        Raises `Unconfirmed` when there is no connection, no confirm within `timeout` seconds, a nack or no queue.
+        The message is persistent and mandatory, except for event types of `topology.TRANSIENT` and `topology.UNHEARD`.
+
+        Args:
+            event: The event.
+            timeout: Seconds to wait for the confirm; None: `CONFIRM_TIMEOUT`.
+
+        Raises:
+            Unconfirmed: There is no connection, no confirm in time, a nack, or no queue for the event.
         """
-        await self._publish_one(event, None, timeout)
+        await self._publish_one(event, None, CONFIRM_TIMEOUT if timeout is None else timeout)
 
     async def _publish_one(self, event: Event, trace: object, limit: float) -> None:
         channel, began = self._opened(event), time.monotonic()
@@ -217,12 +244,14 @@ class Publisher:
         _published(event.type).inc()
 
     async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
-        """Tells several, each with the `traceparent` that it belongs to (None: the present one); one wait for all.
+        """Publish several events, each with its `traceparent` (None: the present one), and wait once for all confirms.
 
-        They go out in their order without waiting for each other's confirm, and a queue gets them in that order.
-        Raises `Unconfirmed` when not every one was confirmed; telling all of them again is harmless.
+        They are sent in order without waiting for each other's confirm, and a queue receives them in that order.
+
+        Raises:
+            Unconfirmed: Not every one was confirmed. Publishing all of them again is harmless.
         """
-        if len(events) == 1:  # without a task for each
+        if len(events) == 1:  # saves a task
             await self._publish_one(*events[0], CONFIRM_TIMEOUT)
             return
         channel, began = self._opened(*(event for event, _ in events)), time.monotonic()
@@ -240,7 +269,7 @@ class Publisher:
                 self._unknown.note(failure, began)
             elif not isinstance(
                 failure, (*BROKER_ERRORS, asyncio.CancelledError)
-            ):  # the library cancels what it gives up
+            ):  # the library cancels calls that it gives up
                 raise failure
         if not failed:
             self._unknown.clear()
@@ -248,7 +277,7 @@ class Publisher:
             raise Unconfirmed(type(failed[0]).__name__) from failed[0]
 
     async def publish_best_effort(self, event: Event) -> None:
-        """Tells an event that may be lost: nothing is raised when it could not be told."""
+        """Publish an event that may be lost. Nothing is raised when it is not confirmed."""
         try:
             await self.publish(event)
         except Unconfirmed as error:
@@ -271,16 +300,19 @@ class Publisher:
 
 
 async def underlay(channel: AbstractChannel) -> aiormq.Channel:
-    """aiormq's channel under aio-pika's: for what happens with every message."""
+    """Return the aiormq channel under this aio-pika channel, for operations on every message."""
     found = await channel.get_underlay_channel()
     assert isinstance(found, aiormq.Channel)
     return found
 
 
 async def _publish(channel: aiormq.Channel, event: Event, trace: object, limit: float) -> None:
-    """Returns with the confirm; raises `TimeoutError` after `limit` seconds.
+    """Publish one event. Returns after the confirm.
 
-    What bounds the events under way is each sender's line and batch, not the socket.
+    The send queues and batches of the senders bound the events in flight, not the socket.
+
+    Raises:
+        TimeoutError: There is no confirm within `limit` seconds.
     """
     transient = event.type in topology.TRANSIENT
     header = trace if isinstance(trace, str) else None

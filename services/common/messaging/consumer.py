@@ -2,13 +2,13 @@
 
 - A message that cannot be decoded is dead-lettered at once, alone.
 - A dependency outage (the database or the broker does not answer): the message is kept and retried with backoff, 0.05
-  to 2 s with jitter. It is not requeued, because the delivery limit is for messages that fail by themselves. After
+  to 2 s with jitter. It is not requeued, because the delivery limit is for messages whose handler fails. After
   `OUTAGE_PATIENCE` the consumer stops until `probe` succeeds.
 - Any other error: the message is requeued after 1, 2, 4 … 30 s with `reject`, which counts a delivery (on RabbitMQ 4.3
   `nack` does not).
-- A queue starts with prefetch 1 until five first deliveries are done, and the next queue when the first is past what a
-  dead process had in hand (`slow_start.py`).
-- A consumer that fails is stopped and started anew, as after an outage.
+- A queue starts with prefetch 1 until five first deliveries are done. The next queue starts when the first is past the
+  messages that a crashed process had (`slow_start.py`).
+- A consumer that fails is stopped and started again, as after an outage.
 """
 
 from __future__ import annotations
@@ -45,38 +45,40 @@ Handler = Callable[[Event], Awaitable[None]]
 OUTAGE_PATIENCE = 600.0
 PROBE_INTERVAL = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts in an outage
-FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a message that failed is given back
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds before a failed message is requeued
 SLOW_START = 5
 PREFETCH = 50
 WIDEN_LIMIT, CANCEL_LIMIT = 10.0, 2.0
-STOP_LIMIT = 30.0  # seconds; after that the connection may still hold deliveries that nobody handles
+STOP_LIMIT = 30.0  # seconds; after that the connection may still hold deliveries that are not handled
 DEPENDENCY_ERRORS = (PyMongoError, Unconfirmed)
 HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
 
 
 class DependencyOutage(Exception):
-    """The database or broker has been away for `OUTAGE_PATIENCE` seconds: stop consuming until it is back."""
+    """The database or broker has not answered for `OUTAGE_PATIENCE` seconds: stop consuming until it does."""
 
 
-async def retry_with_backoff(work: Callable[[], Awaitable[T]], patience: float = OUTAGE_PATIENCE) -> T:
-    """The result of `work`, tried again while the database or broker is away.
+async def retry_with_backoff(work: Callable[[], Awaitable[T]], patience: float | None = None) -> T:
+    """Return the result of `work`, which is retried while the database or broker does not answer.
 
-    Raises `DependencyOutage` when that lasts `patience` seconds.
+    Raises:
+        DependencyOutage: That lasts `patience` seconds (None: `OUTAGE_PATIENCE`).
     """
     began, pause = time.monotonic(), FIRST_PAUSE
+    limit = OUTAGE_PATIENCE if patience is None else patience
     while True:
         try:
             return await work()
         except DEPENDENCY_ERRORS as error:
-            if time.monotonic() - began > patience:
+            if time.monotonic() - began > limit:
                 raise DependencyOutage from error
             log.warning("retried_with_backoff", error=type(error).__name__)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
 async def until_probe_succeeds(probe: Callable[[], Awaitable[object]]) -> None:
-    """Returns when what was away for long is back; asks every 5 s."""
+    """Return when the dependency answers again after a long outage. Probes every 5 s."""
     while True:
         try:
             await probe()
@@ -87,43 +89,52 @@ async def until_probe_succeeds(probe: Callable[[], Awaitable[object]]) -> None:
 
 
 class NotStopped(Exception):
-    """The library did not stop its consumers: what was delivered to them stays with a connection that nobody serves."""
+    """The library did not stop its consumers: their deliveries stay with a connection that is not served."""
 
 
 class Consumers:
     """The durable queues that one service consumes, on one connection of their own (FastStream subscribers)."""
 
     def __init__(self, url: str, probe: Callable[[], Awaitable[object]]) -> None:
+        """Create consumers without queues; `add` adds one.
+
+        Args:
+            url: The address of the broker.
+            probe: Succeeds when the dependencies answer again after an outage.
+        """
         self._url, self._probe = url, probe
         self._handlers: list[tuple[topology.Queue, Handler, int]] = []
         self.waiting: dict[str, Waiting] = {}  # by queue
         self._broker: RabbitBroker | None = None
         self._subscribers: list[RabbitSubscriber] = []
-        self._begun = False  # all of them
+        self._begun = False  # all of them are started
         self._done: dict[str, int] = {}
         self._in_hand = 0
-        self._over = asyncio.Event()  # these subscribers are to be stopped and begun anew
+        self._over = asyncio.Event()  # the subscribers must be stopped and started again
         self._draining = asyncio.Event()
         self._starting, self._widening = UnknownErrors("consumers"), UnknownErrors("consumers.widen")
-        self._changing = asyncio.Lock()  # held while consumers are cancelled or begun
+        self._changing = asyncio.Lock()  # held while consumers are cancelled or started
 
     def add(self, queue: topology.Queue, handler: Handler, prefetch: int = PREFETCH) -> None:
-        """`handler` gets each event of this queue; it must be idempotent, and returning is its acknowledgement."""
+        """Let `handler` handle each event of this queue. It must be idempotent; returning acknowledges the event."""
         self._handlers.append((queue, handler, prefetch))
         self.waiting[queue.name] = Waiting(queue.name)
 
     @property
     def running(self) -> bool:
-        """True while the broker sends every queue's messages here."""
+        """True while the broker delivers every queue's messages here."""
         connection = getattr(self._broker, "_connection", None)
         up = connection is not None and connection.connected.is_set()
         return up and self._begun and all(_consumes(s) for s in self._subscribers)
 
     async def run(self) -> None:
-        """Consume until cancelled. Call it when the topology is there.
+        """Consume until cancelled. Call this after the topology was declared.
 
-        Raises an unknown error that came often, and `NotStopped` when consumers could not be stopped: the process is to
-        end, so that the broker delivers to another one what these hold.
+        An unknown error that occurred too often is raised again.
+
+        Raises:
+            NotStopped: Consumers could not be stopped. The process must end, so that the broker delivers their
+                messages to another one.
         """
         try:
             await self._run()
@@ -143,18 +154,18 @@ class Consumers:
                 self._widening.check()
             except BROKER_ERRORS as error:
                 log.warning("consumers_failed", error=type(error).__name__)
-                await asyncio.sleep(random.uniform(0.5, 1.5))
+                await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
             except Exception as error:
                 self._widening.check()
                 self._starting.note(error)
                 self._starting.check()
-                await asyncio.sleep(random.uniform(0.5, 1.5))
+                await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
             log.error("consumers_stopped")
             await self._stop()
             await until_probe_succeeds(self._probe)
 
     async def drain(self, patience: float = 10.0) -> None:
-        """Takes no more deliveries, then waits for those in hand. FastStream's own stop does it the other way round."""
+        """Stop deliveries, then wait for those in progress. FastStream's own stop does it in the opposite order."""
         async with self._changing:
             for subscriber in self._subscribers:
                 try:
@@ -163,9 +174,9 @@ class Consumers:
                             await _cancel(subscriber)
                 except BROKER_ERRORS:
                     pass
-                except Exception:  # what is in hand is to be finished all the same
+                except Exception:  # deliveries in progress are finished all the same
                     log.exception("consumer_not_cancelled")
-            self._draining.set()  # last: what is given back now must not come back here
+            self._draining.set()  # last: a message that is requeued now must not be delivered here again
         end = time.monotonic() + patience
         while self._in_hand and time.monotonic() < end:  # noqa: ASYNC110 - a handful of polls at the very end
             await asyncio.sleep(0.02)
@@ -175,13 +186,13 @@ class Consumers:
     async def _start(self) -> None:
         broker = RabbitBroker(
             with_heartbeat(self._url),
-            timeout=CONNECT_TIMEOUT,  # without one, an attempt whose packets are swallowed lasts for ever
+            timeout=CONNECT_TIMEOUT,  # without one, an attempt whose packets are lost never ends
             fail_fast=False,
-            reconnect_interval=random.uniform(0.5, 1.0),
+            reconnect_interval=random.uniform(0.5, 1.0),  # noqa: S311 - jitter, no secret
             graceful_timeout=5.0,
             logger=None,
         )
-        self._broker, self._subscribers, self._done = broker, [], {}  # known before it connects, so that it is stopped
+        self._broker, self._subscribers, self._done = broker, [], {}  # set before it connects, so that it is stopped
         await broker.start()
         for queue, handler, prefetch in self._handlers:
             subscriber = broker.subscriber(
@@ -234,7 +245,7 @@ class Consumers:
                 self.waiting[queue.name].finish(id(message), done=outcome in ("done", "dead_lettered"))
             HANDLED.labels(queue.name, outcome).inc()
             if message.raw_message.redelivered:
-                return  # a dead process had it in hand: until all of those are done, one at a time
+                return  # a crashed process had it: one at a time until all of those are done
             await self._widen(queue, prefetch, subscriber)
 
         return deliver

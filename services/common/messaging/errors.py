@@ -1,7 +1,7 @@
-"""Errors that mean that the broker is away, and the handling of unknown errors in loops.
+"""Errors that mean that the broker does not answer, and the handling of unknown errors in loops.
 
-aio-pika, aiormq and uvloop also report a lost connection with a bare `RuntimeError`; `given_up_is_failure` turns those
-into `ConnectionError` by their texts. Any other `RuntimeError` is a fault in the program and never counts as a lost
+aio-pika, aiormq and uvloop also report a lost connection with a bare `RuntimeError`. `given_up_is_failure` turns those
+into `ConnectionError` by their texts. Any other `RuntimeError` is a programming error and never counts as a lost
 connection.
 """
 
@@ -37,11 +37,11 @@ _LOST = re.compile(
 
 @contextlib.contextmanager
 def given_up_is_failure() -> Iterator[None]:
-    """Raises `ConnectionError` where a library says in its own way that the connection is lost.
+    """Raise `ConnectionError` where a library reports a lost connection in its own way.
 
-    It cancels whatever still waits on a connection that it gives up, in whichever task that is; or it raises a
-    `RuntimeError` with one of the known texts. A cancellation that somebody asked for passes, as does any other error;
-    one that the library swallowed, by raising another error or by returning, is raised here.
+    The library cancels every call that waits on a connection that it gives up, in whichever task it is; or it raises a
+    `RuntimeError` with one of the known texts. A cancellation that was requested passes, and so does any other error. A
+    requested cancellation that the library swallowed, by raising another error or by returning, is raised here.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -68,24 +68,30 @@ def _says_lost(error: Exception) -> bool:
 
 
 class UnknownErrors:
-    """Errors that nobody foresaw, of one loop that goes on after them: logged with traceback, and bounded in number.
+    """Unexpected errors of one loop that continues after them: logged with traceback, and limited in number.
 
-    Five in a row within 300 s are too many: what fails each time is a fault in the program and not of the broker, and
+    Five in a row within 300 s are too many: an error that occurs each time is in the program and not in the broker, and
     the service ends (exit 70) instead of trying for ever.
     """
 
     def __init__(self, where: str) -> None:
-        """`where`: the loop's name in the log."""
+        """Start with no errors.
+
+        Args:
+            where: The loop's name in the log.
+        """
         self._where = where
         self._times: list[float] = []
         self._last: Exception | None = None
         self._too_many = asyncio.Event()
 
     def note(self, error: Exception, began: float | None = None) -> None:
-        """One more; it is logged with its traceback.
+        """Record one more error, and log it with its traceback.
 
-        `began`: when what failed began, on the monotonic clock. Of several that were under way at once one counts: a
-        single event, in which all that are under way fail, is no row.
+        Args:
+            error: The error.
+            began: When the failed call started, on the monotonic clock. Of several calls that were in progress at
+                once one counts, because one event that fails all of them is not a row of errors.
         """
         now = time.monotonic()
         if began is None or not self._times or began >= self._times[-1]:
@@ -96,17 +102,17 @@ class UnknownErrors:
             self._too_many.set()
 
     def clear(self) -> None:
-        """The work succeeded: the next one is the first in its row again."""
+        """Record a success: the next error is the first in a row."""
         if self._times:
             self._times.clear()
 
     def check(self) -> None:
-        """Raises the last error when there were too many."""
+        """Raise the last error when there were too many."""
         if self._too_many.is_set():
             assert self._last is not None
             raise self._last
 
     async def watch(self) -> None:
-        """Waits until there are too many, then raises the last of them."""
+        """Wait until there are too many, then raise the last of them."""
         await self._too_many.wait()
         self.check()

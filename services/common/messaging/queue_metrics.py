@@ -1,8 +1,8 @@
 """Metrics of durable queues: how many messages wait, and an upper bound of the age of the oldest.
 
-RabbitMQ does not tell how old a message is. Each replica of the consumer gives a bound: the greater of the ages of what
-it has in hand and, while the queue is not empty, the time since which everything in it has come. The bound grows while
-a message is retried, while a consumer stands still, and while the broker does not answer.
+RabbitMQ does not publish the age of a message. Each replica of the consumer computes a bound: the greater of the ages
+of the messages that it processes and, while the queue is not empty, the time within which all its messages have
+arrived. The bound grows while a message is retried, while a consumer is stuck, and while the broker does not answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given
 log = structlog.get_logger()
 
 LOOK_EVERY = 5.0  # seconds
-STALE = timedelta(seconds=3 * LOOK_EVERY)  # after which a queue that was not looked into counts as not empty
+STALE = timedelta(seconds=3 * LOOK_EVERY)  # after which a queue that was not checked counts as not empty
 OLDEST = Gauge(
     "eloket_queue_oldest_seconds",
     "No message of this durable queue has stood there, or is in hand, for longer",
@@ -33,19 +33,19 @@ LETTERS = Gauge("eloket_dead_letters", "Messages set aside that nobody could han
 
 
 class Waiting:
-    """RULES of one queue, seen by one of its consumers. Times are of the one clock (`services/common/clock.py`)."""
+    """RULES of one queue, seen by one of its consumers. Times are of the shared clock (`services/common/clock.py`)."""
 
     def __init__(self, queue: str, clock: Callable[[], datetime] = utcnow) -> None:
         self.queue = queue
         self._hand: dict[Hashable, datetime] = {}
-        self._since = self._looked = clock()  # whatever waits has come since then; when that was last looked at
-        self._back: list[datetime] = []  # what was given back here, and may wait again
+        self._since = self._looked = clock()  # every waiting message has arrived since then; time of the last check
+        self._back: list[datetime] = []  # messages that were requeued here and may wait again
         self._empty = True
 
     def take(self, key: Hashable, occurred_at: datetime) -> None:
-        """A message was delivered here; what still waits came after it, since a queue keeps its order.
+        """Record a delivery. Messages that still wait arrived after it, because a queue keeps its order.
 
-        What was given back is delivered first: with any other message there is none of it.
+        A requeued message is delivered first: the delivery of any other message shows that none is left.
         """
         self._hand[key] = occurred_at
         if occurred_at in self._back:
@@ -55,26 +55,26 @@ class Waiting:
             self._since = max(self._since, occurred_at)
 
     def finish(self, key: Hashable, done: bool = True) -> None:
-        """It is no longer in hand; not `done`: it is in the queue again, as old as it is."""
+        """Record the end of a delivery. When it is not `done` the message is in the queue again, with its age."""
         occurred_at = self._hand.pop(key, None)
         if occurred_at and not done:
             self._back.append(occurred_at)
             self._empty = False
 
     def lose(self) -> None:
-        """All that was in hand goes back to the queue: its channel is lost."""
+        """Return all deliveries to the queue, because their channel is lost."""
         for key in tuple(self._hand):
             self.finish(key, done=False)
 
     def look(self, ready: int, asked: datetime) -> None:
-        """When it was `asked`, so many messages waited there, or more had not yet come."""
+        """Record how many messages waited at the time `asked`."""
         self._empty, self._looked = not ready, asked
         if not ready:
             self._back.clear()
             self._since = max(self._since, asked)
 
     def seconds(self, now: datetime) -> float:
-        """No message of this queue has stood there, or is in hand here, for longer than this."""
+        """Return the bound: no message has waited in this queue, or been processed here, for longer."""
         ages = list(self._hand.values())
         if not self._empty or now - self._looked > STALE:
             ages += [self._since, *self._back]
@@ -82,7 +82,7 @@ class Waiting:
 
 
 class Backlog:
-    """Looks into a service's queues every 5 s, on a connection of its own: it also works while publishers are held."""
+    """Checks a service's queues every 5 s, on a connection of its own, which works while publishers are blocked."""
 
     def __init__(
         self, url: str, service: str, queues: Iterable[Waiting], clock: Callable[[], datetime] = utcnow
@@ -94,7 +94,7 @@ class Backlog:
             OLDEST.labels(name).set_function(lambda w=waiting: w.seconds(clock()))  # type: ignore[misc]
 
     async def run(self, declared: asyncio.Event) -> None:
-        """Looks until cancelled, from when the queues are `declared`."""
+        """Check until cancelled, from when the queues are `declared`."""
         await declared.wait()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
@@ -119,10 +119,10 @@ class Backlog:
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Asks how many messages wait in each queue. Raises one of `BROKER_ERRORS` when the broker is away."""
+        """Read how many messages wait in each queue. Raises one of `BROKER_ERRORS` when the broker does not answer."""
         assert self._channel is not None
         channel = await underlay(self._channel)
-        # Without limits of their own: a question given up half-way would leave its channel in disorder.
+        # Without timeouts: a declaration that is given up half-way would leave its channel in an unknown state.
         for name, waiting in self._queues.items():
             asked = self._clock()
             ready = (await channel.queue_declare(name, passive=True)).message_count or 0

@@ -1,8 +1,8 @@
 """Start of consumers one queue at a time, so that a message that crashes the process affects no other queue.
 
-The broker counts a delivery of everything that a dead process had in hand, and dead-letters what was delivered too
-often. A process that starts consumes the first queue alone until it is past what a dead process had in hand, then the
-next.
+The broker counts a delivery of every message that a crashed process had, and dead-letters messages that were delivered
+too often. A process therefore consumes the first queue alone until it is past the messages that a crashed process had,
+then the next one.
 """
 
 from __future__ import annotations
@@ -10,39 +10,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-QUIET = 0.1  # seconds without a delivery: nothing waits there
-LONGEST = 3.0  # seconds; days may be bad, and what waits for something else is no reason to wait for it
+QUIET = 0.1  # seconds without a delivery: no message waits there
+LONGEST = 3.0  # seconds; messages that wait for a dependency must not delay the next queue
 
 
 class SlowStart:
-    """What one queue has brought since this process began it."""
+    """Progress of one queue since this process started to consume it."""
 
     def __init__(self) -> None:
         self._in_hand = 0
-        self._fresh = False  # something was done that nobody had in hand before
+        self._fresh = False  # a message was done that no process had before
         self._begun, self._news = asyncio.Event(), asyncio.Event()
 
     def begun(self) -> None:
-        """Its deliveries come from now on."""
+        """Record that deliveries arrive from now on."""
         self._begun.set()
 
     def took(self) -> None:
-        """A delivery came."""
+        """Record a delivery."""
         self._in_hand += 1
         self._news.set()
 
     def done(self, redelivered: bool) -> None:
-        """A delivery was finished, however."""
+        """Record the end of a delivery, whatever its result."""
         self._in_hand -= 1
         self._fresh |= not redelivered
         self._news.set()
 
     def lost(self) -> None:
-        """The link is gone, and with it what was in hand."""
+        """Record the loss of the connection, and with it of the deliveries."""
         self._in_hand = 0
 
     async def past(self) -> None:
-        """Returns when the next queue may be begun: something fresh was done, or nothing comes, or after `LONGEST`."""
+        """Return when the next queue may start.
+
+        That is after a first delivery was done, or when no message arrives, or after `LONGEST` seconds.
+        """
         await self._begun.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST):

@@ -31,8 +31,8 @@ DEAD_EXCHANGE = "eloket.dead"
 DELIVERY_LIMIT = 20
 BUTTON_INTERVAL = 2.0  # seconds between repetitions of every department's colour
 HEARTBEAT_INTERVAL = 2.0  # seconds between a gateway's lists of connections
-ACTIVE_LASTS = 15.0  # seconds for which an agent whose page said so counts as at work
-MOST_TOGETHER = 16  # events in one broker message: most of the gain, and a chat's neighbours are few
+ACTIVE_LASTS = 15.0  # seconds for which an agent counts as active after their page reported it
+MOST_TOGETHER = 16  # events in one broker message: most of the gain, with few events of other chats
 MESSAGES_MAX_LENGTH = 1_000_000  # messages that may wait for transcripts before publishers are refused
 
 
@@ -46,14 +46,17 @@ class Queue:
 
     @property
     def service(self) -> str:
+        """The service that consumes it."""
         return self.name.split(".", 1)[0]
 
     @property
     def dead_letters(self) -> str:
+        """The name of the service's dead-letter queue."""
         return f"{self.service}.dead-letters"
 
     @property
     def declaration(self) -> dict[str, Any]:
+        """The arguments with which the queue is declared."""
         return {
             "x-queue-type": "quorum",
             "x-delivery-limit": DELIVERY_LIMIT,
@@ -95,7 +98,7 @@ QUEUES = (
 
 DEAD_LETTER_DECLARATION: dict[str, Any] = {"x-queue-type": "quorum"}
 
-# A gateway's own queue: exclusive and transient, drops its oldest when full; the gap is read from transcripts.
+# A gateway's own queue: exclusive and transient. When full it drops its oldest; the gap is read from transcripts.
 GATEWAY_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 20_000, "x-overflow": "drop-head"}
 GATEWAY_KEYS = ("button.changed.*", "queue.changed.*")
 # A listener's own queue for heartbeats: exclusive and transient, never a backlog.
@@ -103,7 +106,7 @@ LISTENER_QUEUE_ARGUMENTS: dict[str, Any] = {"x-max-length": 2_000, "x-overflow":
 LISTENER_KEYS = ("gateway.connections", "listener.echo")
 
 TRANSIENT = ("gateway.connections", "listener.echo", "typing.shown", "read.shown", "citizen.presence")
-# Events that nobody may be bound to at the moment: all others are published as mandatory.
+# Events to which no queue may be bound at the moment. All others are published as mandatory.
 UNHEARD = (
     *TRANSIENT,
     "message.stored",
@@ -116,7 +119,7 @@ UNHEARD = (
     "citizen.silent",
 )
 
-# Who publishes what: the rights on the broker are made of it (deploy/manifests/rights.py).
+# Publishers of each event. The rights on the broker are generated from this (deploy/manifests/rights.py).
 PUBLISHED: dict[str, tuple[str, ...]] = {
     "gateway": (
         *("chat.opened", "citizen.arrived", "citizen.presence", "citizen.stayed", "close.requested"),
@@ -130,7 +133,7 @@ PUBLISHED: dict[str, tuple[str, ...]] = {
     "routing": ("chat.state", "queue.changed", "place.wanted", "accept.overdue", "listener.echo"),
     "transcripts": (
         *("message.stored", "messages.stored", "message.refused", "note.stored", "citizen.silent"),
-        *("close.requested", "message.posted", "note.posted"),  # the last two: one of several together that is poison
+        *("close.requested", "message.posted", "note.posted"),  # the last two: a poison event of a batch
     ),
 }
 
@@ -149,7 +152,7 @@ _BY_CHAT = (
 
 
 def routing_key(event: Event) -> str:
-    """The key under which this event is published."""
+    """Return the key under which this event is published."""
     if isinstance(event, _BY_CHAT):
         return f"{event.type}.{event.chat_id}"
     if isinstance(event, AgentChanged | SessionEnded):
@@ -160,10 +163,10 @@ def routing_key(event: Event) -> str:
 
 
 def copies(event: Event) -> list[str]:
-    """Further keys under which the same message goes out once more (RabbitMQ manual, "Sender-Selected Distribution"):
+    """Return further keys of the same message (RabbitMQ manual, "Sender-Selected Distribution").
 
-    the agent who gets or loses a chat hears of it before his gateway follows that chat; entries that go together reach
-    whoever follows any of their chats. A queue gets one copy only.
+    A batch of entries reaches every gateway that follows one of their chats. An agent who gets or loses a chat is
+    informed before their gateway follows that chat. A queue gets only one copy.
     """
     if isinstance(event, MessagesStored):
         return [f"{event.type}.{c}" for c in dict.fromkeys(e.chat_id for e in event.entries) if c != event.chat_id]
@@ -173,5 +176,5 @@ def copies(event: Event) -> list[str]:
 
 
 def binding_of(id_: str) -> str:
-    """The key with which a gateway binds everything about one chat or one agent."""
+    """Return the key with which a gateway binds everything about one chat or one agent."""
     return f"*.*.{id_}"

@@ -1,0 +1,1 @@
+"""The MongoDB client and the migrations of the services' databases."""

@@ -21,31 +21,37 @@ from services.common.config.settings import Settings
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 DUPLICATE_KEY = 11000
-HELLO_EVERY, HELLO_LIMIT = 4.0, 4.0  # seconds: how often the driver asks each server whether it is there
+HELLO_EVERY, HELLO_LIMIT = 4.0, 4.0  # seconds: how often the driver checks each server, and for how long
+SELECT_LIMIT, SOCKET_LIMIT = 5.0, 15.0  # seconds: to select a server, and for its answer
+PING_LIMIT = 2.0  # seconds for an answer to `ping`
 TIME_EVERY = 5.0  # seconds between readings of the database's clock
 log = structlog.get_logger()
 
 
 def open_database(settings: Settings, service: str) -> Database:
-    """The service's database: writes wait for a majority and its journal, reads come from the primary with majority.
+    """Return the service's database. Nothing is connected yet.
 
-    Times are aware (UTC). Nothing is connected yet; an absent server shows at the first use (5 s). A connection that
-    only swallows is noticed by the server's monitor, `HELLO_EVERY` + `HELLO_LIMIT` after its last sign of life at most:
-    then all connections are given up, those in use too. Raises `ConfigurationError` on a bad address.
+    Writes wait for a majority and its journal; reads use the primary with majority. Times have a time zone (UTC). An
+    absent server shows at the first use (5 s). A connection that swallows everything is detected by the server's
+    monitor, at most `HELLO_EVERY` + `HELLO_LIMIT` after its last answer: then all connections are closed, those in use
+    too.
+
+    Raises:
+        ConfigurationError: The address is invalid.
     """
     try:
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
             settings.mongodb_url,
             appname=service,
             tz_aware=True,
-            serverSelectionTimeoutMS=5_000,
+            serverSelectionTimeoutMS=int(SELECT_LIMIT * 1000),
             heartbeatFrequencyMS=int(HELLO_EVERY * 1000),
             connectTimeoutMS=int(HELLO_LIMIT * 1000),
-            socketTimeoutMS=15_000,
+            socketTimeoutMS=int(SOCKET_LIMIT * 1000),
             maxPoolSize=50,
             event_listeners=_listeners(settings),
         )
-    except (PyMongoError, ValueError):  # their texts may quote the address, and with it the password
+    except (PyMongoError, ValueError):  # their texts may quote the address with the password
         raise ConfigurationError("MONGODB_URL: is not an address such as mongodb://host:27017/.") from None
     return client.get_database(
         settings.mongodb_prefix + service,
@@ -64,14 +70,23 @@ def _listeners(settings: Settings) -> list[Any]:
 
 
 async def ping(database: Database) -> bool:
-    """True when the server answers within 2 s. Raises `PyMongoError` or `TimeoutError` when it does not."""
-    async with asyncio.timeout(2):
+    """Return True when the server answers within `PING_LIMIT`.
+
+    Raises:
+        PyMongoError: It does not answer.
+        TimeoutError: It does not answer in time.
+    """
+    async with asyncio.timeout(PING_LIMIT):
         await database.command("ping")
     return True
 
 
 async def read_time(database: Database) -> None:
-    """This process's clock shows the database's time (`hello`, MongoDB manual). Raises `PyMongoError` when away."""
+    """Set this process's clock to the database's time (`hello`, MongoDB manual).
+
+    Raises:
+        PyMongoError: The database does not answer.
+    """
     asked = time.monotonic()
     told: datetime = (await database.command("hello"))["localTime"]
     if off := CLOCK.read(told.replace(tzinfo=UTC), asked, time.monotonic()):
@@ -79,7 +94,10 @@ async def read_time(database: Database) -> None:
 
 
 async def follow_time(database: Database) -> None:
-    """Reads the time again and again; between readings, and while the database is away, the clock carries it on."""
+    """Read the time repeatedly.
+
+    Between readings, and while the database does not answer, the clock continues by itself.
+    """
     while True:
         with contextlib.suppress(PyMongoError):
             await read_time(database)
@@ -87,5 +105,9 @@ async def follow_time(database: Database) -> None:
 
 
 async def probe_write(database: Database) -> None:
-    """Returns when a write was acknowledged by a majority. Raises `PyMongoError` when not."""
+    """Return when a write was acknowledged by a majority.
+
+    Raises:
+        PyMongoError: It was not.
+    """
     await database["probe"].update_one({"_id": "probe"}, {"$inc": {"n": 1}}, upsert=True)

@@ -1,7 +1,7 @@
-"""Numbered migrations of a database, run while former versions work beside this one.
+"""Numbered migrations of a database, which run while earlier releases work beside this one.
 
-schema: {_id: "schema", version, least}. `version`: how many of the service's steps are done. `least`: the version that
-code must know to work here; a step raises it when it would break former code (docs/decisions/0013).
+schema: {_id: "schema", version, least}. `version`: how many of the service's steps are done. `least`: how many steps a
+release must know to work here; a step raises it when it would break earlier releases (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ _ONE = {"_id": "schema"}
 
 @dataclass(frozen=True)
 class Step:
-    """One change of a database's form. `apply` may be done twice, by several replicas at once, or be begun anew.
+    """One change of a database's schema.
 
-    `least`: code that knows fewer steps than this must not start any more; 0 as long as former code works on.
+    Attributes:
+        what: A description for the log.
+        apply: Makes the change. It may run twice, in several replicas at once, or again after an interruption.
+        least: Releases that know fewer steps than this must not start any more; 0: earlier releases still work.
     """
 
     what: str
@@ -36,15 +39,17 @@ class Step:
 
 
 async def upgrade(db: Database, steps: Sequence[Step]) -> None:
-    """All steps are done, by us or by others; a database that knows more than we do is left as it is.
+    """Do all steps that are not done. A database of a later release is left as it is.
 
-    Raises `ConfigurationError` when it has gone where this version cannot follow, `PyMongoError` when it is away.
+    Raises:
+        ConfigurationError: The schema is one with which this release cannot work.
+        PyMongoError: The database does not answer.
     """
     first = {"version": 0, "least": 0}
     await db["schema"].update_one(_ONE, {"$setOnInsert": first}, upsert=True)
     while (version := await _version(db, len(steps))) < len(steps):
         step = steps[version]
-        if step.least:  # before it breaks anything: no former replica may start from here on
+        if step.least:  # before it breaks anything: no replica of an earlier release may start from here on
             await db["schema"].update_one(_ONE, {"$max": {"least": step.least}})
         await step.apply(db)
         done = await db["schema"].update_one({**_ONE, "version": version}, {"$set": {"version": version + 1}})
@@ -64,9 +69,10 @@ async def _version(db: Database, known: int) -> int:
 
 
 async def make_indexes(db: Database, wanted: Mapping[str, Sequence[IndexModel]]) -> None:
-    """Each collection has these indexes; one of the same name or keys that has other options gives way to ours.
+    """Create the indexes of each collection. An index with the same name or keys and other options is replaced.
 
-    A unique one never gives way, since for a moment it would promise nothing: that raises `ConfigurationError`.
+    Raises:
+        ConfigurationError: A unique index would be replaced; for a moment it would guarantee nothing.
     """
     for collection, models in wanted.items():
         for model in models:
@@ -103,7 +109,7 @@ async def _drop(db: Database, collection: str, name: str) -> None:
 
 
 def _form(index: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes an index what it is, whether it was read from the server or is asked for."""
+    """Return what defines an index, whether it was read from the server or is wanted."""
     keys = index["key"].items() if isinstance(index["key"], Mapping) else index["key"]
     options = {name: index.get(name) or None for name in ("unique", "sparse", "partialFilterExpression")}
     return {**options, "expireAfterSeconds": index.get("expireAfterSeconds"), "key": [tuple(pair) for pair in keys]}

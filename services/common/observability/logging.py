@@ -1,4 +1,4 @@
-"""Structured logs: JSON on stdout, snake_case event names with key-values, never a word that a person wrote."""
+"""Structured logs: JSON on stdout, snake_case event names with key-values. Text of participants is never logged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import structlog
 
 
 def configure_logging(service: str, level: str) -> None:
-    """JSON lines on stdout (readable ones on a terminal), each with the service, and the bound chat and trace ids."""
+    """Log JSON lines to stdout (readable ones on a terminal).
+
+    Each line has the service, and the bound chat and trace ids.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -36,11 +39,11 @@ def configure_logging(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # each failed attempt is told by our own link
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # our own connection logs each failed attempt
 
 
 def _where(_: Any, __: str, event: Any) -> Any:
-    """An exception is logged as its types and places, without its text, which may hold what a citizen wrote."""
+    """Log an exception as its types and places, without its text, which may contain what a citizen wrote."""
     info = event.pop("exc_info", None)
     if isinstance(info, tuple):
         info = info[1]

@@ -1,6 +1,6 @@
 """Export of spans to an OpenTelemetry collector: OTLP over HTTP, in batches, from a thread of the SDK.
 
-Loaded only where `TRACE_SAMPLE` is above 0. A collector that is away costs spans and never a message: the SDK's queue
+It is loaded only where `TRACE_SAMPLE` is above 0. An absent collector costs spans and never a message: the SDK's queue
 is bounded and drops what does not fit. Names follow OpenTelemetry's conventions for messaging and databases.
 """
 
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Iterable
 from uuid import uuid4
 
 from opentelemetry import trace
@@ -30,15 +29,15 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 from pymongo import monitoring
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.common.observability import tracing
+from services.common.observability.http_metrics import PROBES, method_of, route_of
 from services.common.observability.tracing import Attributes, Kind, Place
 
-SEND_LIMIT = 3  # seconds for one batch; a collector that only swallows must not hold up the end of the process
+SEND_LIMIT = 3  # seconds for one batch; a collector that does not answer must not delay the end of the process
 END_LIMIT = 2.0
 SEND_EVERY = 1_000  # ms
-PROBES = ("/healthz", "/readyz", "/metrics")
 _KINDS = {
     "internal": SpanKind.INTERNAL,
     "server": SpanKind.SERVER,
@@ -56,26 +55,32 @@ class KeptSpan:
         self._span = span
         self.place = Place(trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id), True)
 
-    def answered(self, scope: Scope, status: int) -> None:
-        """What an HTTP request was and how it was answered."""
-        if route := getattr(scope.get("route"), "path", None):
-            self._span.update_name(f"{scope['method']} {route}")
+    def routed(self, scope: Scope) -> None:
+        """Name the span of an HTTP request after the route that took it; after its method alone when none did."""
+        if route := route_of(scope):
+            self._span.update_name(f"{method_of(scope)} {route}")
             self._span.set_attribute("http.route", route)
+        else:
+            self._span.update_name(method_of(scope))
+
+    def answered(self, status: int) -> None:
+        """Record the route and the status of an HTTP request."""
         self._span.set_attribute("http.response.status_code", status)
 
     def end(self, failed: bool = False) -> None:
+        """End the span."""
         if failed:
             self._span.set_status(Status(StatusCode.ERROR))
         self._span.end()
 
 
 class Collector:
-    """Keeps spans and sends them to `<endpoint>/v1/traces` (OpenTelemetry protocol 1, OTLP/HTTP)."""
+    """Collects spans and sends them to `<endpoint>/v1/traces` (OpenTelemetry protocol 1, OTLP/HTTP)."""
 
     def __init__(self, service: str, version: str, endpoint: str) -> None:
         names = {"service.name": service, "service.namespace": "eloket", "service.version": version}
         self._provider = TracerProvider(
-            ALWAYS_ON,  # which traces are kept is settled where they begin
+            ALWAYS_ON,  # the sampling decision is made where a trace begins
             Resource.create({**names, "service.instance.id": str(uuid4())}),
             shutdown_on_exit=False,
             id_generator=_Ids(),
@@ -93,7 +98,7 @@ class Collector:
         began: int | None,
         links: Iterable[Place],
     ) -> KeptSpan:
-        """A span under `parent`; the first one of its trace when that has no span."""
+        """Begin a span under `parent`; it is the first one of its trace when `parent` has no span."""
         _Ids.wanted.trace_id = int(parent.trace_id, 16)
         under = Context()
         if parent.span_id:
@@ -102,55 +107,63 @@ class Collector:
         return KeptSpan(self._tracer.start_span(name, under, _KINDS[kind], attributes, linked, began))
 
     async def close(self) -> None:
-        """Sends what is left, for `END_LIMIT` seconds at most."""
+        """Send what is left, for `END_LIMIT` seconds at most."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         await asyncio.to_thread(closing.join, END_LIMIT)
         if closing.is_alive():
-            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # what is not sent by now is not tried again
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # spans that are not sent by now are lost
 
 
 class _Ids(RandomIdGenerator):
-    """The first span of a trace takes the id that the log lines have."""
+    """Id generator that gives the first span of a trace the trace id that log lines have."""
 
     wanted = threading.local()
 
     def generate_trace_id(self) -> int:
+        """Return the wanted trace id."""
         wanted: int = self.wanted.trace_id
         return wanted
 
 
 class Requests:
-    """Middleware: a span for each HTTP request, named by its route. `public`: they come from outside."""
+    """Middleware: a span for each HTTP request, named by its route. `public`: requests come from outside."""
 
     def __init__(self, app: ASGIApp, public: bool) -> None:
         self._app, self._public = app, public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Probes and scrapes have none."""
+        """Handle a request. Probes and scrapes have no span."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         header = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
         tracing.begin_trace(header, self._public)
-        begun = tracing.begin_span("receive", scope["path"], "server", None, {"http.request.method": scope["method"]})
+        begun = tracing.begin_span("receive", "request", "server", None, {"http.request.method": method_of(scope)})
+        if not isinstance(begun, KeptSpan):
+            await self._app(scope, receive, send)
+            return
 
-        async def answer(message: Any) -> None:
-            if isinstance(begun, KeptSpan) and message["type"] == "http.response.start":
-                begun.answered(scope, message["status"])
-            await send(message)
+        def answer(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                begun.answered(message["status"])
+            return send(message)
 
         with tracing.within(begun, end=True):
-            await self._app(scope, receive, answer)
+            try:
+                await self._app(scope, receive, answer)
+            finally:
+                begun.routed(scope)
 
 
 class Commands(monitoring.CommandListener):
-    """A span for each command that MongoDB gets in the course of a trace that is kept; what it holds is not told."""
+    """A span for each MongoDB command within a sampled trace. The content of the command is not recorded."""
 
     def __init__(self) -> None:
         self._begun: dict[int, tracing.Span] = {}
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Begin the span of a command."""
         named = event.command.get(event.command_name)
         what = named if isinstance(named, str) else event.database_name
         about = {"db.system.name": "mongodb", "db.namespace": event.database_name, "db.collection.name": what}
@@ -159,9 +172,11 @@ class Commands(monitoring.CommandListener):
             self._begun[event.request_id] = begun
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """End the span of a command."""
         self._end(event.request_id, failed=False)
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """End the span of a command as failed."""
         self._end(event.request_id, failed=True)
 
     def _end(self, request_id: int, failed: bool) -> None:

@@ -1,10 +1,10 @@
 """Tracing of a message from the browser through the broker to MongoDB and to the other browser.
 
-The trace id is carried in message and request headers and bound to every log line. Spans are kept for the share of
-traces that `TRACE_SAMPLE` names, and exported by `otel_export.py`. Without it `span` costs next to nothing.
+Message and request headers carry the trace id, and every log line has it. Spans are recorded for the share of traces
+that `TRACE_SAMPLE` sets, and exported by `otel_export.py`. Without sampling `span` costs next to nothing.
 
-Header format: W3C Trace Context (https://www.w3.org/TR/trace-context/, 3.2),
-`traceparent: 00-<trace id>-<parent id>-<01: its spans are kept>`.
+Header format: W3C Trace Context (https://www.w3.org/TR/trace-context/, 3.2), `traceparent: 00-<trace id>-<parent
+id>-<01: its spans are recorded>`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEADER = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class Place(NamedTuple):
-    """Where in a trace the present work stands: under this span, which is kept or not."""
+    """The position of the present work in a trace: under this span, which is sampled or not."""
 
     trace_id: str
     span_id: str
@@ -35,19 +35,21 @@ class Place(NamedTuple):
 
     @property
     def traceparent(self) -> str:
+        """The `traceparent` header of this position."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
 class Span(Protocol):
-    """Something that was begun under another span. `place`: its own."""
+    """A span that was begun. `place`: its position in the trace."""
 
     place: Place
 
-    def end(self, failed: bool = False) -> None: ...
+    def end(self, failed: bool = False) -> None:
+        """End the span."""
 
 
 class Tracer(Protocol):
-    """Keeps spans; what is asked of it is what `begin_span` is asked."""
+    """Records spans."""
 
     def begin(
         self,
@@ -57,7 +59,8 @@ class Tracer(Protocol):
         attributes: Attributes,
         began: int | None,
         links: Iterable[Place],
-    ) -> Span: ...
+    ) -> Span:
+        """Begin a span; the arguments are those of `begin_span`."""
 
 
 _NOWHERE = Place("", "", False)
@@ -69,34 +72,38 @@ _share = 0.0
 
 
 def keep_spans(tracer: Tracer | None, share: float = 1.0) -> None:
-    """From now on this process keeps the spans of this share of the traces that begin here, and of all kept ones."""
+    """Record from now on the spans of this share of the traces that begin here, and of all sampled traces."""
     global _tracer, _share
     _tracer, _share = tracer, share
 
 
 def read(header: object) -> Place | None:
-    """What this `traceparent` says; None when it is none."""
+    """Return the position that this `traceparent` names; None when it is invalid."""
     match = _HEADER.fullmatch(header) if isinstance(header, str) else None
     return match and Place(match[1], match[2], bool(int(match[3], 16) & 1))
 
 
 def is_kept(header: object) -> bool:
-    """Whether the spans of this `traceparent` are kept."""
+    """Return whether the trace of this `traceparent` is sampled."""
     return isinstance(header, str) and header.endswith("-01")
 
 
 def begin_trace(header: object = None, public: bool = False, **bound: str) -> str:
-    """Starts the context of one piece of work: the trace of `header` when it has one, else a new one.
+    """Start the context of one piece of work: the trace of `header` when it has one, else a new one.
 
-    `bound` (for example `chat_id`) and `trace_id` stand in every log line of this task from here on. `public`: the
-    header comes from outside, and is not asked whether the spans are to be kept. A request whose span was begun stays
-    under it.
+    Every log line of this task has `trace_id` and `bound` (for example `chat_id`) from here on. A request whose span
+    was begun stays under it.
+
+    Args:
+        header: A `traceparent`.
+        public: The header comes from outside and does not decide on sampling.
+        bound: Further members of log lines.
     """
     heard, here = read(header), _place.get()
     if public and here.sampled and here.span_id:
         place = here
     elif heard is None or public:
-        sampled = _tracer is not None and random.random() < _share
+        sampled = _tracer is not None and random.random() < _share  # noqa: S311 - a sampling decision, no secret
         place = Place(heard.trace_id if heard else secrets.token_hex(16), heard.span_id if heard else "", sampled)
     else:
         place = here if here.sampled and here.trace_id == heard.trace_id else heard
@@ -107,14 +114,14 @@ def begin_trace(header: object = None, public: bool = False, **bound: str) -> st
 
 
 def traceparent() -> str:
-    """The header for a message or request that belongs to the present piece of work."""
+    """Return the header for a message or request that belongs to the present work."""
     here = _place.get()
     own = here.span_id if here.sampled and here.span_id else secrets.token_hex(8)
     return Place(here.trace_id or secrets.token_hex(16), own, here.sampled and bool(here.span_id)).traceparent
 
 
 def present() -> Place:
-    """Where the present work stands."""
+    """Return the position of the present work."""
     return _place.get()
 
 
@@ -127,10 +134,19 @@ def begin_span(
     began: int | None = None,
     links: Iterable[Place] = (),
 ) -> Span | None:
-    """A span `<verb> <what>` under that of `header`, or the present one; None where the trace is not kept.
+    """Begin a span `<verb> <what>` under that of `header`, or under the present one. The caller ends it.
 
-    `began`: when, in nanoseconds since the epoch, if not now; `links`: spans to which it is owed too. Whoever began it
-    ends it.
+    Args:
+        verb: What is done.
+        what: With what it is done.
+        kind: The span's kind.
+        header: The `traceparent` of the parent; None: the present position.
+        attributes: Attributes of the span.
+        began: When it began, in nanoseconds since the epoch; None: now.
+        links: Other spans that caused it.
+
+    Returns:
+        The span; None when the trace is not sampled.
     """
     if _tracer is None:
         return None
@@ -149,7 +165,10 @@ def span(
     began: int | None = None,
     links: Iterable[Place] = (),
 ) -> AbstractContextManager[None]:
-    """Like `begin_span`, for what is done within: that belongs to this span. It failed when an exception leaves it."""
+    """Begin a span as `begin_span` does, for the work within the context.
+
+    It fails when an exception leaves the context.
+    """
     if _tracer is None:
         return _UNKEPT
     begun = begin_span(verb, what, kind, header, attributes, began, links)
@@ -157,7 +176,7 @@ def span(
 
 
 def within(begun: Span | None, end: bool = False) -> AbstractContextManager[None]:
-    """What is done within belongs to this span, which `end` ends."""
+    """Let the work within the context belong to this span. `end`: end the span afterwards."""
     return _within(begun, end) if begun else _UNKEPT
 
 

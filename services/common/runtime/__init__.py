@@ -1,0 +1,1 @@
+"""Start, serving and end of a service's process, and worker processes with limits."""

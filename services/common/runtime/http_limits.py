@@ -24,17 +24,17 @@ URL_BYTES = 8 * 1024
 MOST_HEADERS = 100
 HEAD_SECONDS = 10.0  # from the first byte of a head to its last
 IDLE_SECONDS = 15.0  # until the first byte on a new connection
-BODY_EVERY = 20.0  # seconds after which a body is looked at
-BODY_RATE = 512  # bytes a second that arrive at least, on average over that time
+BODY_EVERY = 20.0  # seconds between checks of a body
+BODY_RATE = 512  # minimum bytes per second, on average over that time
 BODY_SECONDS = 300.0  # for a whole body
-UNREAD_SECONDS = 120.0  # in which a client takes what fills the write buffer
+UNREAD_SECONDS = 120.0  # in which a client must read a full write buffer
 MOST_PIPELINED = 16  # requests that wait for the answer to an earlier one
-FRAMING_BYTES = 64 * 1024  # of a chunked body (chunk extensions, trailers) without data between them; in all this, and
+FRAMING_BYTES = 64 * 1024  # of a chunked body (chunk extensions, trailers) without data between them; in all, this and
 FRAMING_TIMES = 16  # so many times the data
-LINGER_SECONDS = 5.0  # in which a refusal can be read while the client still sends
+LINGER_SECONDS = 5.0  # for which a client that still sends can read the refusal
 LINGER_BYTES = 128 * 1024 * 1024
 _SLICE = 8 * 1024
-_MOST_AT_ONCE = 256 * 1024  # what uvloop hands over in one piece, which may end with data
+_MOST_AT_ONCE = 256 * 1024  # bytes that uvloop passes in one piece, which may end with data
 
 REFUSED = Counter("eloket_http_refused_total", "Connections that were refused or cut off for a bound", ["why"])
 for _why in (
@@ -46,13 +46,14 @@ for _why in (
 
 @dataclass
 class Bounds:
-    """How many connections a process takes; shared by all its ports.
+    """Limits of the number of connections of a process; shared by all its ports.
 
     Args:
-        most: connections of all kinds at a time; 0: any number.
-        per_address: of one address (an IPv4 address or an IPv6 /64) at a time; 0: any number. Through a trusted
-            proxy, whose connections serve many, it is the number of requests and websockets under way.
-        proxies: the trusted networks, separated by commas (`TRUSTED_PROXIES`).
+        most: Connections of all kinds at a time; 0: any number.
+        per_address: Connections of one address (an IPv4 address or an IPv6 /64) at a time; 0: any number. Through a
+            trusted proxy, whose connections serve many clients, it is the number of requests and websockets in
+            progress.
+        proxies: The trusted networks, separated by commas (`TRUSTED_PROXIES`).
     """
 
     most: int = 0
@@ -62,7 +63,11 @@ class Bounds:
     by_address: Tally[str] = field(default_factory=Tally, init=False)
 
     def take(self, key: str) -> bool:
-        """Count one more for this address. False, and not counted, when it has as many as it may; "" never counts."""
+        """Count one more for this address; "" is never counted.
+
+        Returns:
+            False, without counting, when the address has as many as it may.
+        """
         if not key:
             return True
         if self.per_address and self.by_address[key] >= self.per_address:
@@ -80,7 +85,10 @@ class Bounds:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection within bounds. What goes beyond them gets a problem document, where one can be read, and ends."""
+    """One connection with limits.
+
+    A request that exceeds them gets a problem document, if it can be read, and the connection ends.
+    """
 
     bounds = Bounds()
 
@@ -98,11 +106,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._began = 0.0
         self._peer = ""
         self._proxied = False
-        self._keys: deque[str] = deque()  # taken from `bounds`: of this connection, or of each request under way
+        self._keys: deque[str] = deque()  # counted in `bounds`: of this connection, or of each request in progress
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: Any) -> None:
+        """Count a new connection, or refuse it."""
         super().connection_made(transport)
         bounds = self.bounds
         self._peer = self.client[0] if self.client else ""
@@ -124,6 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers and the count of the connection."""
         self._stop()
         if self._unread:
             self._unread.cancel()
@@ -131,7 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _leave(self) -> None:
-        """The connection is over: it counts no more."""
+        """Remove the connection from the counts."""
         if self._counted:
             self._counted = False
             self.bounds.total -= 1
@@ -139,9 +149,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.bounds.give_back(self._keys.pop())
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection becomes a websocket, which counts until it is lost. What is no handshake is refused."""
+        """Turn the connection into a websocket, which counts until it is lost. An invalid handshake is refused."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self._refuse(400, "handshake")  # else the earlier request would never hear that its client has gone
+            self._refuse(400, "handshake")  # otherwise the earlier request would never see that its client disconnected
             return
         self._upgraded = True
         self._stop()
@@ -158,7 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
         self.ws_protocol_class = made  # type: ignore[assignment]
         super().handle_websocket_upgrade()
-        if not protocol.handshake_initiated:  # a body, a line of more than 8 KiB: it would wait without end
+        if not protocol.handshake_initiated:  # a body, or a line of more than 8 KiB: it would wait for ever
             self.transport.set_protocol(self)
             self.connections.discard(protocol)
             self.connections.add(self)
@@ -168,6 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # ── bytes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def data_received(self, data: bytes) -> None:
+        """Pass bytes to the parser in slices, and refuse a head or body that exceeds a limit."""
         if self._ended:
             self._discard(data)
             return
@@ -196,24 +207,28 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait_for_head()
 
     def on_message_begin(self) -> None:
+        """Start the counts of a request's head."""
         self._fields = self._field_bytes = 0
-        self._head = self._head or 1  # it may have come with the end of the former body
+        self._head = self._head or 1  # it may have arrived with the end of the previous body
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
+        """Check the length of the address."""
         super().on_url(url)
         if len(self.url) > URL_BYTES:
             self._refusal = (414, "head")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header or trailer; pass on headers only."""
         self._fields += 1
         self._field_bytes += len(name) + len(value) + 4
         if self._fields > MOST_HEADERS or self._field_bytes > HEAD_BYTES:
             self._refusal = (431, "head")
-        if not self._refusal and not self._in_body:  # trailers are counted, and nobody reads them
+        if not self._refusal and not self._in_body:  # trailers are counted but not used
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """Start the request and the limits of its body."""
         self._stop()
         self._head = 0
         self._in_body, self._began = True, self.loop.time()
@@ -230,24 +245,27 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
         key = client_key(self._peer, lines, self.bounds.proxies)
         if is_trusted(key.partition("/")[0], self.bounds.proxies):
-            key = ""  # the proxy itself is never struck
+            key = ""  # the proxy itself is never limited
         return self._take(key)
 
     def on_body(self, body: bytes) -> None:
+        """Count bytes of the body and pass them on."""
         self._data += len(body)
         self._dry = 0
         if not self._refusal:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """End the limits of the body."""
         self._stop()
         self._in_body = False
         if not self._refusal:
             super().on_message_complete()
-            if self.cycle is not None and self.cycle.response_complete:  # it was answered before its body was here
+            if self.cycle is not None and self.cycle.response_complete:  # it was answered before its body had arrived
                 self._timer = self.loop.call_later(self.timeout_keep_alive, self._idle_over)
 
     def on_response_complete(self) -> None:
+        """Stop counting a request through a proxy."""
         if self._proxied and self._keys:
             self.bounds.give_back(self._keys.popleft())
         super().on_response_complete()
@@ -261,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waits_for_head = False
 
     def _wait_for_head(self) -> None:
-        """From the first byte of a head on; further bytes win no time."""
+        """Limit the time from the first byte of a head on. Further bytes do not extend it."""
         self._stop()
         self._waits_for_head = True
         self._timer = self.loop.call_later(HEAD_SECONDS, self._head_over)
@@ -272,7 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _head_over(self) -> None:
-        if self.flow.read_paused:  # it is us who do not read
+        if self.flow.read_paused:  # the server itself has paused reading
             self._wait_for_head()
         else:
             self._refuse(408, "head_slow")
@@ -286,11 +304,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(BODY_EVERY, self._look_at_body)
 
     def pause_writing(self) -> None:
+        """Limit the time in which the client must read."""
         super().pause_writing()
         if not self._unread:
             self._unread = self.loop.call_later(UNREAD_SECONDS, self._unread_over)
 
     def resume_writing(self) -> None:
+        """End the limit of `pause_writing`."""
         if self._unread:
             self._unread.cancel()
             self._unread = None
@@ -303,11 +323,11 @@ class BoundedProtocol(HttpToolsProtocol):
     # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP: a problem document instead of uvicorn's text."""
+        """Answer input that is not HTTP with a problem document instead of uvicorn's text."""
         self._refuse(400, "malformed")
 
     def _refuse(self, status: int, why: str) -> None:
-        """End the connection, with a problem document unless an answer is under way already."""
+        """End the connection, with a problem document unless an answer is in progress already."""
         if self._ended:
             return
         REFUSED.labels(why).inc()

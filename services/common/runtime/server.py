@@ -15,8 +15,8 @@ from services.common.runtime.http_limits import BoundedProtocol, Bounds
 if TYPE_CHECKING:
     from services.common.runtime.service import Service
 
-KEEP_ALIVE = 75  # seconds until the next request on a connection; longer than nginx keeps its own
-JOIN_LIMIT = 10.0  # after that even a replica that is not ready takes connections: an answer tells more than silence
+KEEP_ALIVE = 75  # seconds until the next request on a connection; longer than nginx keeps an idle one
+JOIN_LIMIT = 10.0  # seconds; then a replica that is not ready takes connections too: an error is better than no answer
 
 
 async def _without_port(service: Service) -> dict[str, str]:
@@ -24,20 +24,22 @@ async def _without_port(service: Service) -> dict[str, str]:
 
 
 class Server(uvicorn.Server):
-    """Leaves the signals to us: we drain before the server stops, and exit with 0."""
+    """uvicorn's server without its signal handlers: the service drains before the server stops, and exits with 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
+        """Leave signals to the service."""
         yield
 
 
 def server(app: FastAPI, ws: Any, bounds: Bounds | None = None, **where: Any) -> Server:
-    """What serves this application `where` it is told to.
+    """Return the server of this application.
 
     Args:
-        ws: its websockets' protocol.
-        bounds: how many connections the process takes; None: any number. Their bytes and times are always bounded.
-        where: further settings of uvicorn.
+        app: The application.
+        ws: The protocol of its websockets.
+        bounds: Limits of the number of connections; None: any number. Their bytes and times are always limited.
+        where: Further settings of uvicorn, such as its address.
     """
     protocol = type("Protocol", (BoundedProtocol,), {"bounds": bounds or Bounds()})
     return Server(
@@ -54,7 +56,7 @@ def server(app: FastAPI, ws: Any, bounds: Bounds | None = None, **where: Any) ->
             access_log=False,
             log_config=None,
             server_header=False,
-            proxy_headers=False,  # a gateway believes its own trusted proxies only
+            proxy_headers=False,  # a gateway trusts its own list of proxies only
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=2,
         )
@@ -62,12 +64,16 @@ def server(app: FastAPI, ws: Any, bounds: Bounds | None = None, **where: Any) ->
 
 
 class SharedPort:
-    """The service's port where several replicas listen on it: the kernel gives each new connection to one of them."""
+    """A port on which several replicas listen: the kernel gives each new connection to one of them."""
 
     def __init__(self, server: Server, host: str, port: int) -> None:
-        """Takes the port without listening yet. Raises `OSError` when another program has it for itself."""
+        """Bind the port without listening yet.
+
+        Raises:
+            OSError: Another program uses the port exclusively.
+        """
         self._server, self._left = server, False
-        # asyncio sets TCP_NODELAY only on sockets that say `proto`.
+        # asyncio sets TCP_NODELAY only on sockets with an explicit `proto`.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         self._listener = socket.socket(*found[0][:3])
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,7 +81,7 @@ class SharedPort:
         self._listener.bind(found[0][4])
 
     async def serve(self, service: Service, own: Server) -> None:
-        """Take a part of the connections, from when the service is ready until `end`; readiness waits for it."""
+        """Accept a share of the connections, from when the service is ready until `end`. Readiness waits for it."""
         service.check("port", lambda: self._server.started)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_LIMIT):
@@ -87,11 +93,11 @@ class SharedPort:
             await self._server.serve([self._listener])
 
     def leave(self) -> None:
-        """No more new connections: the other replicas get them."""
+        """Accept no more connections; the other replicas get them."""
         self._left = True
         for server in self._server.servers if self._server.started else []:
             server.close()
 
     def end(self) -> None:
-        """Let `serve` return, as soon as what is in hand is done."""
+        """Let `serve` return as soon as the requests in progress are done."""
         self._server.should_exit = True

@@ -1,4 +1,4 @@
-"""What all four services have in common: start, logs, health, metrics, drain."""
+"""The frame of all four services: start, logs, health, metrics, drain."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
 from services import VERSION
 from services.common.config.departments import ConfigurationError
@@ -22,13 +24,14 @@ from services.common.config.settings import EX_CONFIG, MIB, Settings, explain
 from services.common.http import problems
 from services.common.http.tokens import Actor, Keys
 from services.common.observability import process_metrics, tracing
+from services.common.observability.http_metrics import RequestMetrics
 from services.common.observability.logging import configure_logging
 from services.common.observability.tracing import begin_trace
 from services.common.runtime.http_limits import Bounds
 from services.common.runtime.server import Server, SharedPort, server
 
 if TYPE_CHECKING:
-    from services.common.observability.otel_export import Collector  # 10 MB, and only where spans are kept
+    from services.common.observability.otel_export import Collector  # 10 MB, and only where spans are recorded
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
@@ -37,30 +40,39 @@ DEPENDENCY = Gauge("eloket_dependency_up", "1 while this dependency of the repli
 
 DRAIN_LIMIT = 17.0  # seconds for all drains together; the process has 20
 CHECK_LIMIT = 2.5
-MOST_BODY = MIB  # bytes of what another service sends; beyond that only files
-MOST_FILES = 65_536  # open files that a process asks for, if its hard limit lets it
-OWN_FILES = 200  # of them that connections of clients never take: for the broker, the database, other services
+MOST_BODY = MIB  # bytes of a request of another service; only files are larger
+MOST_FILES = 65_536  # open files that a process requests, if its hard limit allows it
+OWN_FILES = 200  # of them that are reserved for the broker, the database and other services
+# FastAPI's own spans and log records hold paths, query strings and texts of errors. It sends them when the environment
+# has `FASTAPI_OTEL_AUTO_CONFIGURE` or a library registers a global provider (decision 27).
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
+
+class _Application(FastAPI):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Metrics are the outermost layer: they see what FastAPI's own layers answer too, a 500 or a 413."""
+        return RequestMetrics(super().build_middleware_stack())
 
 
 class Service:
-    """One service: its HTTP application, its watched background tasks, its readiness and its drain."""
+    """One service: its HTTP application, its supervised background tasks, its readiness and its drain."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
         self.keys = Keys(settings.token_secret, settings.token_secret_previous)
         self.draining = self._closing = False
-        self.status = 70  # of the process, when a background task ends
+        self.status = 70  # exit status of the process when a background task ends
         self.failed = asyncio.Event()
         self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, Check] = {}
         self._excuses: dict[str, Callable[[], bool]] = {}  # of dependencies
-        self._met: set[str] = set()  # dependencies that were there once
+        self._met: set[str] = set()  # dependencies that have answered once
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._closers: list[Callable[[], Awaitable[None] | None]] = []
-        # A route's body is read before the route asks who sends it. The gateway's own routes bound what they read.
+        # A route's body is read before the sender is authenticated. The gateway's own routes bound what they read.
         most = {"gateway": None, "transcripts": settings.attachment_bytes + MOST_BODY}.get(name, MOST_BODY)
-        self.app = FastAPI(
+        self.app = _Application(
             max_body_size=most,
             title=f"e-loket chat: {name}",
             version="1",
@@ -68,7 +80,8 @@ class Service:
             docs_url=None,
             redoc_url=None,
             openapi_url=None,
-            redirect_slashes=False,  # a redirect would name the scheme and the host that the request gave
+            redirect_slashes=False,  # a redirect would name the scheme and the host of the request
+            telemetry=NO_TELEMETRY,
         )
         self.app.state.service = self
         problems.install(self.app)
@@ -80,31 +93,35 @@ class Service:
         self._routes()
 
     def background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """`run` is started with the service and must never return: when it ends, readiness and the process end too."""
+        """Start `run` with the service. It must never return: when it ends, readiness and the process end too."""
         self._background.append((name, run))
 
     def check(self, name: str, check: Check) -> None:
-        """Readiness needs this to be true (within 2.5 s, without an exception)."""
+        """Make readiness depend on this check (true within 2.5 s, without an exception)."""
         self._checks[name] = check
 
     def depend(self, name: str, check: Check, excused: Callable[[], bool] = lambda: False) -> None:
-        """A dependency that all replicas share: `/readyz` says and `eloket_dependency_up` counts whether it is there.
+        """Add a dependency that all replicas share; `/readyz` and `eloket_dependency_up` say whether it answers.
 
-        When it is lost the replica stays ready: without it every replica would leave its Service at the same time.
-        A replica that has just started is not ready before the dependency was there once, or its absence is `excused`.
+        When it is lost the replica stays ready: otherwise every replica would leave its Kubernetes Service at the same
+        time. A replica that has just started is not ready before the dependency has answered once, or its absence is
+        `excused`.
         """
         self._checks[name], self._excuses[name] = check, excused
 
     def on_drain(self, drain: Callable[[], Awaitable[None]]) -> None:
-        """Called at SIGTERM, in the order of registration, before anything is closed."""
+        """Register a function for SIGTERM. They are called in the order of registration, before anything is closed."""
         self._drains.append(drain)
 
     def on_close(self, close: Callable[[], Awaitable[None] | None]) -> None:
-        """Called last, after the background tasks were cancelled, in reverse order of registration."""
+        """Register a function for the end, after the background tasks were cancelled.
+
+        They are called in reverse order.
+        """
         self._closers.append(close)
 
     async def drain(self) -> None:
-        """Not ready any more; then every drain, bounded in time as a whole."""
+        """Become unready, then call every drain function, limited in time as a whole."""
         self.draining = True
         log.info("draining")
         try:
@@ -117,7 +134,7 @@ class Service:
             log.exception("drain_failed")
 
     async def readiness(self) -> dict[str, str]:
-        """What each check says: `ok`, or what is wrong."""
+        """Return the result of each check: `ok`, or what is wrong."""
         names = list(self._checks)
         answers = await asyncio.gather(*(self._ask(n) for n in names))
         state = dict(zip(names, answers, strict=True))
@@ -132,7 +149,7 @@ class Service:
         return state
 
     def is_ready(self, state: Mapping[str, str]) -> bool:
-        """Whether a replica of which `readiness` says this can answer requests: all is well but lost dependencies."""
+        """Return whether a replica with this readiness can answer requests: all is well except lost dependencies."""
         return all(said == "ok" or self._spared(name) for name, said in state.items())
 
     def _spared(self, name: str) -> bool:
@@ -205,14 +222,18 @@ class Service:
         except (Exception, asyncio.CancelledError):
             if self._closing:
                 raise
-            log.exception("background_task_failed", task=name)  # a cancellation that is not ours, too
+            log.exception("background_task_failed", task=name)  # also a cancellation that was not requested
         finally:
             if not self._closing:
                 self.failed.set()
 
 
 def caller(request: Request) -> Actor | None:
-    """On whose behalf another service asks. Raises the problem `unauthenticated` without a valid service token."""
+    """Return the participant for whom another service sends this request.
+
+    Raises:
+        Problem: 401 `unauthenticated` without a valid service token.
+    """
     service: Service = request.app.state.service
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     known = service.keys.service_of(token) if scheme.lower() == "bearer" else None
@@ -227,9 +248,10 @@ def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], ws: Any = "none") -> None:
-    """Runs a service until SIGTERM or SIGINT; exits 0 after the drain, 70 when a task ended, 78 on what will not mend.
+    """Run a service until SIGTERM or SIGINT.
 
-    That is: bad settings, or the data of a later version.
+    The process exits with 0 after the drain, with 70 when a task ended, and with 78 when a restart would not help
+    (invalid settings, or data of a later release).
     """
     try:
         settings = settings_class()
@@ -254,17 +276,17 @@ def run(name: str, settings_class: type[S], create_app: Callable[[S], FastAPI], 
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """How many connections this process takes, by its settings and the files that it may have open."""
+    """Return the limits of connections by the settings and the files that the process may open."""
     limit = raise_file_limit()
     if settings.rate_limits == "off":
         return Bounds()
     files = max(limit - OWN_FILES, limit // 2)
-    own = (getattr(settings, "connections_per_address", 0), getattr(settings, "trusted_proxies", ""))  # of a gateway
+    own = (getattr(settings, "connections_per_address", 0), getattr(settings, "trusted_proxies", ""))  # the gateway's
     return Bounds(min(settings.connections_most or files, files), *own)
 
 
 def raise_file_limit() -> int:
-    """Let this process have as many open files as it may, at most `MOST_FILES` (setrlimit(2)). Returns how many."""
+    """Raise the limit of open files as far as possible, at most to `MOST_FILES` (setrlimit(2)). Return the limit."""
     soft, hard = (MOST_FILES if n == resource.RLIM_INFINITY else n for n in resource.getrlimit(resource.RLIMIT_NOFILE))
     wanted = min(hard, MOST_FILES)
     if wanted > soft:
@@ -292,7 +314,7 @@ async def _serve(own: Server, service: Service, shared: SharedPort | None) -> in
         shared.leave()
     if stop.is_set():
         await service.drain()
-    if shared:  # before the other, which closes what this one's last answers need
+    if shared:  # before the other server, which closes what the last answers of this one need
         shared.end()
         await asyncio.gather(serving[1], return_exceptions=True)
     own.should_exit = True

@@ -1,23 +1,23 @@
-"""Child processes that do work which may need too much memory or time: each is limited, and replaced after some jobs.
+"""Worker processes for jobs that may need too much memory or time. Each is limited, and replaced after some jobs.
 
-For bytes that strangers sent: what they make grow or stand still is killed, and the service goes on. Use it so::
+They are for bytes that are not trusted: a process that grows or hangs is killed, and the service continues. Usage::
 
     workers = Workers("services.transcripts.attachments.jobs:begin", memory=128 * MIB, seconds=5.0)
     try:
         answer = await workers.run(job)      # bytes in, bytes out
-    except WorkersBusy: ...                  # too many wait already: 429 or 503 with Retry-After
-    except NotStarted: ...                   # no child could be started: 503, the job may be tried again
+    except WorkersBusy: ...                  # too many jobs wait: 429 or 503 with Retry-After
+    except NotStarted: ...                   # no process could be started: 503, the job may be tried again
     except JobFailed as failed: ...          # failed.reason: "time", "memory", "ended", or an exception's type name
     await workers.close()                    # with the service; also `service.on_close(workers.close)`
 
-`"module:factory"` names a function without arguments. It is called once in each child, outside a job's time, and
-returns the function that does the jobs: `Callable[[bytes], bytes]`. What is expected to go wrong (a refused file) is an
-answer; an exception's text never leaves the child, since it may hold what people wrote.
+`"module:factory"` names a function without arguments. It is called once in each process, outside a job's time, and
+returns the function that does the jobs: `Callable[[bytes], bytes]`. An expected failure (a refused file) is an answer.
+The text of an exception never leaves the process, because it may contain what participants wrote.
 
-A child is a new interpreter (exec, never a bare fork). It has none of the service's environment, secrets, sockets and
-threads: it has two pipes, `/dev/null`, and the right to read files. It cannot write files. It is the first that a
-full memory cgroup kills, it has a lower priority, and it ends when the service ends, however that ends. Nothing is
-started before the first job; a child without work for `idle` seconds is ended, which gives its memory back.
+A worker process is a new interpreter (exec, never a bare fork). It has none of the service's environment, secrets,
+sockets and threads: it has two pipes, `/dev/null`, and the right to read files. It cannot write files. It is the first
+that a full memory cgroup kills, it has a lower priority, and it ends when the service ends, however that ends. No
+process is started before the first job. A process without work for `idle` seconds is ended, which frees its memory.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _NICE = 5
 
 
 class WorkersBusy(Exception):
-    """As many jobs as may wait are waiting."""
+    """The maximum number of jobs is waiting."""
 
 
 class JobFailed(Exception):
-    """The job has no answer. `reason`: `time`, `memory`, `ended` (the child died), or an exception's type name."""
+    """The job has no answer. `reason`: `time`, `memory`, `ended` (the process died), or an exception's type name."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -55,11 +55,16 @@ class JobFailed(Exception):
 
 
 class NotStarted(JobFailed):
-    """No child could be started for the job, such as on a full machine: that says nothing of the job."""
+    """No worker process could be started for the job, for example on a full machine.
+
+    This says nothing about the job.
+    """
 
 
 @dataclass(eq=False, slots=True)
 class _Child:
+    """A worker process."""
+
     process: Process
     jobs_left: int
     ending: asyncio.TimerHandle | None = None
@@ -67,7 +72,7 @@ class _Child:
 
 
 class Workers:
-    """At most `size` children at a time, each for one job at a time. All methods belong to one event loop."""
+    """At most `size` worker processes at a time, each for one job at a time. All methods belong to one event loop."""
 
     def __init__(
         self,
@@ -81,9 +86,18 @@ class Workers:
         idle: float = 300.0,
         answer_bytes: int = 64 * MIB,
     ) -> None:
-        """`memory`: bytes of private writable memory of one child (RLIMIT_DATA, see setrlimit(2)), fonts and libraries
-        that are mapped not counted; `seconds`: for one job; `jobs`: of one child, which is then replaced; `waiting`:
-        jobs beyond those under way; `answer_bytes`: of an answer.
+        """Create a pool without processes.
+
+        Args:
+            factory: `"module:factory"`, see the module.
+            memory: Bytes of private writable memory of one process (RLIMIT_DATA, see setrlimit(2)); fonts and
+                libraries that are mapped do not count.
+            seconds: For one job.
+            size: Processes at a time.
+            jobs: Jobs of one process, which is then replaced.
+            waiting: Jobs that may wait beyond those in progress.
+            idle: Seconds without work after which a process is ended.
+            answer_bytes: Bytes of an answer at most.
         """
         self._factory, self._memory, self._seconds = factory, memory, seconds
         self._jobs, self._idle_seconds, self._answer_bytes = jobs, idle, answer_bytes
@@ -97,14 +111,17 @@ class Workers:
         self.under_way = self.heavy_under_way = 0
 
     async def run(self, job: bytes, heavy: bool = False) -> bytes:
-        """The answer to `job`. Jobs are begun in the order in which they come.
+        """Return the answer to `job`. Jobs start in the order in which they arrive.
 
-        `heavy`: it may take long. Such jobs never have all children at a time (with one child they must), nor more than
-        half of the waiting places; and a child is replaced after one, which gives its memory back.
+        Args:
+            job: The job.
+            heavy: It may take long. Such jobs never use all processes at a time (with one process they must), nor
+                more than half of the waiting slots. A process is replaced after one, which frees its memory.
 
         Raises:
-            WorkersBusy: too many wait.
-            JobFailed: see there. NotStarted: when no child could be started; later it may be.
+            WorkersBusy: Too many jobs wait.
+            JobFailed: The job has no answer.
+            NotStarted: No process could be started; it may succeed later.
         """
         if self.under_way >= self._places or (heavy and self.heavy_under_way >= self._heavy_places):
             raise WorkersBusy
@@ -120,22 +137,22 @@ class Workers:
             self.heavy_under_way -= heavy
 
     async def close(self) -> None:
-        """Kill all children and wait until they are gone. Jobs that wait fail with the reason `ended`."""
+        """Kill all processes and wait until they have ended. Waiting jobs fail with the reason `ended`."""
         self._closed = True
         for child in list(self._children):
             self._end(child)
-        while self._tasks:  # a child that was just being made ends itself
+        while self._tasks:  # a process that is being started ends itself
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(_gone(child) for child in self._children))
         self._children.clear()
 
     def pids(self) -> list[int]:
-        """The children's processes, for tests and for whoever looks at memory."""
+        """Return the process ids, for tests and for measurements of memory."""
         return [c.process.pid for c in self._children if c.process.returncode is None]
 
     @contextlib.asynccontextmanager
     async def _child(self) -> AsyncIterator[_Child]:
-        """A child that is ready; used up, or in an unknown state (an exception, a cancellation), it is killed after."""
+        """Provide a process that is ready. After its last job, an exception or a cancellation it is killed."""
         child = self._ready() or await self._start()
         child.jobs_left -= 1
         try:
@@ -151,7 +168,7 @@ class Workers:
                 self._later(self._start_spare())
 
     def _ready(self) -> _Child | None:
-        """One without work, the latest used first, so that the others may end."""
+        """Return an idle process, the most recently used one first, so that the others may end."""
         while self._idle:
             child = self._idle.pop()
             if child.ending:
@@ -189,9 +206,10 @@ class Workers:
         return answer
 
     async def _start(self) -> _Child:
-        """A new child that is ready. It is made to the end also when nobody waits for it any more.
+        """Start a process and return it when it is ready.
 
-        asyncio may wait for ever for a process whose making is cancelled before its pipes are connected.
+        The start is completed even when the caller is cancelled: asyncio may wait for ever for a process whose start is
+        cancelled before its pipes are connected.
         """
         if self._closed:
             raise NotStarted("ended")
@@ -229,7 +247,7 @@ class Workers:
             str(self._memory),
             str(self._cpu_seconds()),
         ]
-        # Arenas and threads that a library makes by the number of cores would count as memory on a large machine.
+        # Arenas and threads that a library creates for each core would count as memory on a large machine.
         environment = {"PYTHONPATH": str(_ROOT), "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "RAYON_NUM_THREADS": "2"}
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, cwd="/"
@@ -245,7 +263,7 @@ class Workers:
             self._end(made.result())
 
     async def _start_spare(self) -> None:
-        """Nobody waits for the successor of a child that is used up."""
+        """Start the successor of a process that was ended. No caller waits for it."""
         with contextlib.suppress(JobFailed):
             self._keep(await self._start())
 
@@ -256,7 +274,7 @@ class Workers:
         return sum(not child.ended for child in self._children)
 
     def _keep(self, child: _Child) -> None:
-        if self._closed or self._alive() > self._size:  # a spare that others did not wait for
+        if self._closed or self._alive() > self._size:  # a spare that is not needed any more
             self._end(child)
             return
         self._idle.append(child)
@@ -286,7 +304,10 @@ class Workers:
 
 
 async def _gone(child: _Child) -> None:
-    """Waits for its end, and takes what its pipe ended with, which asyncio would report as an error of nobody."""
+    """Wait for the end of the process, and take the error of its pipe.
+
+    Otherwise asyncio would report that error as unhandled.
+    """
     await child.process.wait()
     assert child.process.stdin is not None
     child.process.stdin.close()
@@ -294,17 +315,17 @@ async def _gone(child: _Child) -> None:
         await child.process.stdin.wait_closed()
 
 
-# ── the child ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the worker process ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _main(factory: str, memory: int, cpu_seconds: int) -> None:
-    """Does jobs from standard input until it ends."""
+    """Do jobs from standard input until it ends. Runs in the worker process."""
     import importlib
     import queue
     import signal
     import threading
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group; the service's drain needs its children
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole process group; the drain needs its workers
         signal.signal(number, signal.SIG_IGN)
     jobs_from, answers_to = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -314,7 +335,7 @@ def _main(factory: str, memory: int, cpu_seconds: int) -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
-        # A thread of its own: the end of the service is seen in the middle of a job, too.
+        # In a thread of its own, so that the end of the service is noticed in the middle of a job too.
         while len(head := jobs_from.read(_LENGTH)) == _LENGTH:
             length = int.from_bytes(head, "big")
             try:

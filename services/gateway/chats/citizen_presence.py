@@ -1,29 +1,39 @@
-"""RULES of a citizen's presence: which gateways have a connection of theirs. No I/O, no clock.
+"""RULES of a citizen's presence: which gateways have a connection of the citizen. No I/O, no clock.
 
-A gateway that dies takes nothing back, so what is not repeated expires: gateways that serve an agent of the chat ask
-for it. Times are seconds of this process's own clock.
+A gateway that crashes does not announce that its citizens are offline. An announcement therefore expires unless it is
+repeated; gateways that serve an agent of the chat ask for the repetition. Times are seconds of this process's own
+clock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FORGET_AFTER = 40.0  # seconds without a word of a gateway that had the citizen; it is asked every 15 s
+FORGET_AFTER = 40.0  # seconds without an announcement by a gateway that had the citizen; it is asked every 15 s
 
 
 @dataclass(slots=True)
 class Attendance:
-    """The gateways (incarnations) that have the citizen of one chat."""
+    """The gateways (incarnations) that have a connection of the citizen of one chat."""
 
     _heard: dict[str, float] = field(default_factory=dict)
 
     @property
     def online(self) -> bool:
-        """Whether any gateway has the citizen."""
+        """Whether any gateway has a connection of the citizen."""
         return bool(self._heard)
 
+    @property
+    def gateways(self) -> frozenset[str]:
+        """The gateways that have a connection of the citizen."""
+        return frozenset(self._heard)
+
     def note(self, incarnation: str, online: bool, now: float) -> bool:
-        """This gateway has the citizen, or has him no more. True when that changes whether he is online."""
+        """Record that a gateway has a connection of the citizen, or has none any more.
+
+        Returns:
+            True when this changes whether the citizen is online.
+        """
         before = self.online
         if online:
             self._heard[incarnation] = now
@@ -32,7 +42,11 @@ class Attendance:
         return before != self.online
 
     def forget_silent(self, own: str, now: float) -> bool:
-        """Gateways but `own` that were not heard for long do not count any more. True when he is offline by that."""
+        """Forget the gateways, except `own`, that have not announced the citizen for `FORGET_AFTER` seconds.
+
+        Returns:
+            True when the citizen is offline because of that.
+        """
         before = self.online
         self._heard = {i: at for i, at in self._heard.items() if i == own or now - at < FORGET_AFTER}
         return before != self.online

@@ -1,8 +1,8 @@
-"""The gateway's own queue: exclusive, transient, bound to the chats and agents that it serves.
+"""The gateway's own queue: exclusive, transient, bound to the chats and agents that the gateway serves.
 
-After any loss of its connection the gateway starts over: a new queue with a new name, all bindings, consume, `resync`.
-One task changes the bindings, on one channel; unbinding is late, so that a page reload costs nothing (RabbitMQ keeps no
-order between changes of bindings on several channels).
+After any loss of its connection the gateway starts over: it declares a new queue with a new name, binds everything,
+consumes, and calls `resync`. One task changes the bindings, on one channel, because RabbitMQ keeps no order between
+changes of bindings on several channels. Unbinding is delayed so that a page reload changes no binding.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from services.gateway.clients.upstream import Unavailable
 log = structlog.get_logger()
 UNBIND_LATE = 30.0
 BIND_LIMIT = 5.0
+LOOK = 5.0  # seconds between checks for bindings that are due to be removed
 BOUND = Gauge("eloket_gateway_bindings", "Chats and agents that this gateway's queue is bound to")
 
 
 class EventQueue:
-    """Events come in by `heard`, in the order of the queue; `resync` is called after each new start of the queue."""
+    """Consumer of the gateway's own queue, and the owner of its bindings."""
 
     def __init__(
         self,
@@ -41,9 +42,19 @@ class EventQueue:
         resync: Callable[[], None],
         lost: Callable[[], None],
         given: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
-        self._given = given
+        """Create a queue that is not connected yet; `run` connects it.
+
+        Args:
+            url: The address of the broker.
+            heard: Called with each event, in the order of the queue.
+            resync: Called after each new start of the queue, when events may have been missed.
+            lost: Called when the connection is lost.
+            given: True when exchanges, queues and bindings are declared outside this service (`TOPOLOGY`).
+            clock: A monotonic clock, in seconds.
+        """
+        self._given, self._clock = given, clock
         self._heard, self._resync = heard, resync
         self._queue: AbstractQueue | None = None
         self._wanted: dict[str, int] = {}
@@ -56,16 +67,41 @@ class EventQueue:
 
     @property
     def up(self) -> bool:
+        """Whether the queue is being consumed."""
         return self.link.up.is_set()
 
+    @property
+    def name(self) -> str | None:
+        """The queue's name at the broker; None while there is no queue."""
+        return self._queue.name if self._queue else None
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """The chats and agents that the queue is bound to."""
+        return frozenset(self._bound)
+
+    @property
+    def late(self) -> frozenset[str]:
+        """The chats and agents that have no follower any more and whose binding is removed later."""
+        return frozenset(self._late)
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing is followed and no caller waits for a binding."""
+        return not (self._wanted or self._waiting)
+
     async def run(self) -> None:
-        """Keeps the queue and its bindings until cancelled."""
+        """Maintain the queue and its bindings until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.link.run())
             group.create_task(self._reconcile())
 
     async def follow(self, id_: str) -> None:
-        """Returns when everything about this chat or agent comes in. `Unavailable` after 5 s without a broker."""
+        """Bind the queue to a chat or agent. Returns when every event about it arrives here.
+
+        Raises:
+            Unavailable: The binding was not made within 5 s.
+        """
         self._wanted[id_] = self._wanted.get(id_, 0) + 1
         self._late.pop(id_, None)
         if id_ in self._bound and self.up:
@@ -84,13 +120,13 @@ class EventQueue:
             raise Unavailable("broker") from error
 
     def unfollow(self, id_: str) -> None:
-        """One follower less; the last one's binding goes 30 s later."""
+        """Remove one follower. The binding of the last one is removed 30 s later."""
         left = self._wanted.get(id_, 0) - 1
         if left > 0:
             self._wanted[id_] = left
             return
         self._wanted.pop(id_, None)
-        self._late[id_] = time.monotonic() + UNBIND_LATE
+        self._late[id_] = self._clock() + UNBIND_LATE
 
     async def _prepare(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(30):
@@ -104,7 +140,7 @@ class EventQueue:
             direct = await underlay(channel)
             await direct.basic_consume(queue.name, self._deliver, no_ack=True)
         self._queue, self._bound = queue, bound
-        self._late = {i: at for i, at in self._late.items() if i in bound}  # left while it was being bound
+        self._late = {i: at for i, at in self._late.items() if i in bound}  # given up while they were being bound
         self._settle(bound)
         self._change.set()
         self._resync()
@@ -128,7 +164,7 @@ class EventQueue:
         unknown = UnknownErrors("gateway.bindings")
         while True:
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(LOOK):
                     await self._change.wait()
             except TimeoutError:
                 pass
@@ -161,10 +197,10 @@ class EventQueue:
             self._settle(set(missing))
 
     async def _unbind_late(self) -> None:
-        queue, now = self._queue, time.monotonic()
+        queue, now = self._queue, self._clock()
         due = [i for i, at in self._late.items() if at <= now and i not in self._wanted]
         for id_ in due:
-            if id_ not in self._late or self._late[id_] > now:  # while another one was unbound, somebody came back
+            if id_ not in self._late or self._late[id_] > now:  # followed again while another one was unbound
                 continue
             del self._late[id_]
             if queue is not None and queue is self._queue and id_ in self._bound:

@@ -1,7 +1,7 @@
 """Routing of events from the broker to the websockets of this replica: its chats and its agents.
 
-Nothing here waits: events come in, frames go to outboxes. What needs an answer from another service (a gap in a log, a
-chat that was assigned) is started as a task (`subscriptions.py`).
+No method here waits: events arrive, and frames are put into outboxes. Work that needs an answer of another service (a
+gap in a log, a newly assigned chat) is started as a task (`subscriptions.py`).
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 
 log = structlog.get_logger()
-# Why an agent lost a chat, in words of the protocol, where it is not `transferred` or `agent_left`.
+# Why an agent lost a chat, as the protocol names it, where the reason is not `transferred` or `agent_left`.
 LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
 
 
 @dataclass(slots=True)
 class LiveChat:
-    """One chat that is followed here: its position in the log, its state, and the connections that follow it live."""
+    """A chat that is followed here: its position in the log, its state, and the connections that receive it live."""
 
     chat_id: str
     position: Position = field(default_factory=Position)
@@ -56,15 +56,12 @@ class LiveChat:
     quiet: Quiet = field(default_factory=Quiet)
     read: dict[Party, int] = field(default_factory=dict)
     gap_read_due: bool = False
-    refusable_by: str | None = None  # the agent who got it by a transfer and has not accepted it
-    introduced: int = 0  # the latest turn of which the entry is known that says with whom the citizen is connected
+    refusable_by: str | None = None  # the agent to whom it was transferred and who has not accepted it
+    introduced: int = 0  # the latest attempt whose entry "connected with ..." is known
 
 
 class EventRouter:
-    """The callables are told what an event asks for beyond frames; `dropped`: an agent's connection left a chat.
-
-    `agents_changed`: connections of agents are closing. `said`: an entry was heard of for the first time.
-    """
+    """Router of events to connections. It calls back for what an event needs beyond frames."""
 
     def __init__(
         self,
@@ -78,10 +75,24 @@ class EventRouter:
         said: Callable[[Entry], None] = lambda entry: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Create a router that has no connections yet.
+
+        Args:
+            incarnation: The id of this process.
+            gap: Called when entries of a chat's log are missing.
+            assigned: Called with an agent and a chat when routing has assigned the chat to an agent who is
+                connected here.
+            button: Called with each event about a button.
+            answer_presence: Called when another gateway asks whether the citizen of this chat is connected here.
+            dropped: Called when an agent's connection no longer follows a chat.
+            agents_changed: Called when connections of agents are being closed.
+            said: Called with each entry that is received for the first time.
+            clock: A monotonic clock, in seconds.
+        """
         self.incarnation, self.clock = incarnation, clock
         self.register = Register()
         self.channels: dict[str, LiveChat] = {}
-        self.desks: dict[str, set[str]] = {}  # agent → the chats shown to him
+        self.desks: dict[str, set[str]] = {}  # agent → the chats shown to them
         self.receipts = Receipts()
         self.silences = Silences(clock)
         self._lines = Lines()
@@ -93,7 +104,7 @@ class EventRouter:
     # ── events in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def hear(self, event: Event) -> None:
-        """Passes one event from the broker on. Events about what is not served here are ignored."""
+        """Handle one event from the broker. An event about something that is not served here is ignored."""
         if isinstance(event, MessageStored):
             self._stored(event.entry)
         elif isinstance(event, MessagesStored):
@@ -136,7 +147,7 @@ class EventRouter:
             self._gap(channel)
 
     def pass_on(self, channel: LiveChat, entry: Entry) -> None:
-        """Shows an entry, the next in order, to every connection that follows the chat live."""
+        """Send an entry, the next in order, to every connection that follows the chat live."""
         self.note_entry(channel, entry)
         self._said(entry)
         framed: dict[Party, bytes] = {}
@@ -157,9 +168,10 @@ class EventRouter:
             self.silences.spoke(channel, entry)
 
     def note_entry(self, channel: LiveChat, entry: Entry) -> None:
-        """An entry of this chat is about to be shown. One that says with whom the citizen is connected tells more:
+        """Record what an entry says about acceptance, just before it is shown.
 
-        it is written at acceptance, so the dot is green before it is read.
+        The entry that tells the citizen with whom they are connected is written at acceptance. The dot is therefore set
+        to green before the citizen reads the entry.
         """
         if entry.event is not Cause.ASSIGNED or not entry.about or not entry.about.turn:
             return
@@ -168,7 +180,7 @@ class EventRouter:
             self.learn(channel, accepted=True)
 
     def learn(self, channel: LiveChat, accepted: bool | None) -> None:
-        """What was told of acceptance beside the version of a state that is known already."""
+        """Record whether the chat is accepted, as said by a source that has the same version of the state."""
         state = channel.state
         if state is None or state.status is not ChatStatus.ASSIGNED or not state.learns(accepted):
             return
@@ -180,7 +192,7 @@ class EventRouter:
         self.silences.moved(channel)
 
     def end(self, channel: LiveChat, seal: Entry) -> None:
-        """The seal was shown: `closed` goes out, and the citizen's sockets close with 1000."""
+        """Send `closed` after the seal was shown, and close the citizen's websockets with code 1000."""
         reason = seal.reason.value if seal.reason else "inactive"
         if channel.state and channel.state.status is not ChatStatus.CLOSED:
             self._to_citizen(channel, server.status(ChatStatus.CLOSED, None, None, None))
@@ -197,7 +209,7 @@ class EventRouter:
 
     @staticmethod
     def show_end(connection: Connection, reason: str) -> None:
-        """The last frame of a citizen's connection, and its close."""
+        """Send the last frame of a citizen's connection, and close it."""
         connection.answer(server.frame("closed", reason=reason))
         connection.close(Close.ENDED, reason)
 
@@ -209,18 +221,18 @@ class EventRouter:
             self.learn(channel, event.accepted)
         agent_id = event.agent_id
         here = event.state is ChatStatus.ASSIGNED and agent_id in self.register.by_participant
-        # Another tab may have learnt it already, from the answer to its hello.
+        # Another tab may know the chat already, from the answer to its hello.
         if here and agent_id and any(event.chat_id not in c.followed for c in self.register.of(agent_id)):
             self._assigned(agent_id, event.chat_id)
 
     def set_state(self, channel: LiveChat, state: State) -> None:
-        """A newer state: the citizen's dot follows, and agents who do not have the chat any more are told."""
+        """Set a newer state: update the citizen's dot, and inform agents who do not have the chat any more."""
         before, channel.state = channel.state, state
         if state.status is ChatStatus.WAITING and state.place[0] is None:
             state.place = self._lines.place(state.department, channel.chat_id)
         if before is None or before.shown != state.shown:
             self._to_citizen(channel, server.status(*state.shown))
-        if before and state.agent_id and before.turn != state.turn:  # what was accepted is another turn
+        if before and state.agent_id and before.turn != state.turn:  # the acceptance was of another attempt
             for connection in self.register.of(state.agent_id):
                 connection.forget_acceptance(channel.chat_id)
         if state.accepted:
@@ -246,7 +258,10 @@ class EventRouter:
                 self.set_place(channel, place)
 
     def set_place(self, channel: LiveChat, place: Place) -> None:
-        """Where this chat stands in the line now: its citizen is told when that is news to him."""
+        """Set the chat's position in its department queue.
+
+        The citizen gets a `status` frame when the change is visible.
+        """
         state = channel.state
         if state and state.status is ChatStatus.WAITING and is_news(state.place, place):
             state.place = place
@@ -275,17 +290,17 @@ class EventRouter:
             self._answer_presence(channel)
 
     def tell_online(self, channel: LiveChat) -> None:
-        """The agents of this chat hear whether its citizen is there."""
+        """Send the chat's agents whether its citizen is online."""
         shown = server.frame("citizen", chat_id=channel.chat_id, online=channel.citizen_at.online)
         self._to_agents(channel.chat_id, shown)
 
     def presence_asked(self, chat_id: str) -> CitizenPresence:
-        """Asks the other gateways whether they have the citizen."""
+        """Return the event that asks the other gateways whether they have the citizen."""
         online = self.online_here(chat_id)
         return CitizenPresence(chat_id=chat_id, incarnation=self.incarnation, online=online, asked=True)
 
     def citizen_here(self, channel: LiveChat, online: bool) -> None:
-        """The citizen's first connection to this gateway came, or his last one went."""
+        """Record that the citizen's first connection to this gateway opened, or that the last one closed."""
         if channel.citizen_at.note(self.incarnation, online, self.clock()):
             self.tell_online(channel)
 
@@ -301,11 +316,11 @@ class EventRouter:
             return
         self._agent_states[event.agent_id] = event
         for connection in self.register.of(event.agent_id):
-            if connection.answered:  # else the welcome has it, or what goes with the welcome
+            if connection.answered:  # otherwise the welcome, or a frame sent with it, has the state
                 connection.send(server.frame("state", state=event.state.value, reason=event.cause))
 
     def newer_state(self, agent_id: str, v: int) -> bytes | None:
-        """The `state` frame of an agent of whom something newer than this was heard."""
+        """Return the agent's `state` frame when a version newer than `v` is known, else None."""
         known = self._agent_states.get(agent_id)
         return server.frame("state", state=known.state.value, reason=known.cause) if known and known.v > v else None
 
@@ -322,16 +337,17 @@ class EventRouter:
             if connection.party is Party.AGENT:
                 connection.send(frame)
 
-    # ── who follows what ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── subscriptions ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def attach(self, connection: Connection, channel: LiveChat, shown: int) -> None:
-        """From here on the connection gets the chat live; everything up to `shown` was sent to it."""
+        """Let the connection receive the chat live from here on. Everything up to `shown` was sent to it."""
         connection.shown[channel.chat_id] = shown
         if connection not in channel.members:
             channel.members.append(connection)
         self.silences.show(connection, channel)
 
     def unfollow(self, connection: Connection, channel: LiveChat) -> None:
+        """Stop sending the chat to the connection."""
         connection.shown.pop(channel.chat_id, None)
         if connection in channel.members:
             channel.members.remove(connection)

@@ -1,7 +1,7 @@
 """Inactivity of a citizen: citizen and agent are shown each warning once, and its end.
 
-Transcripts decides by the log and repeats its warnings while they hold. A message, a citizen who stays and a chat that
-goes elsewhere end a warning here at once.
+Transcripts decides by the log and repeats its warnings while they hold. A message, a citizen who keeps the chat open
+and a chat that leaves its agent end a warning here at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,20 @@ if TYPE_CHECKING:
     from services.gateway.chats.event_router import LiveChat
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-LASTS = 60.0  # seconds for which a warning holds without being told again
+LASTS = 60.0  # seconds for which a warning holds without being repeated
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """The warning that holds in a chat. `seconds` were left at `heard_at`, by this process's own clock."""
+    """The warning that holds in a chat.
+
+    Attributes:
+        number: 1 or 2, the first or the second warning.
+        since: When the citizen's inactivity began, by the log.
+        closes_at: When the chat will be closed.
+        seconds: Seconds that were left until then at `heard_at`.
+        heard_at: When the warning was received, by this process's own clock.
+    """
 
     number: int
     since: datetime
@@ -35,19 +43,23 @@ class Warned:
 
     @property
     def shown(self) -> tuple[int, datetime]:
+        """What the frame depends on; an equal value needs no new frame."""
         return self.number, self.closes_at
 
     def frame(self, now: float, chat_id: str | None = None) -> bytes:
-        """As a browser gets it; an agent's frame names the chat."""
+        """Return the `inactive` frame for a browser. A frame for an agent names the chat."""
         left = max(0, round(self.seconds - (now - self.heard_at)))
         return server.inactive(self.number, self.closes_at, left, chat_id)
 
 
 @dataclass(slots=True)
 class Quiet:
-    """What is known of the silence in one chat: when something was said last, the last `since` that was answered by
+    """What is known of the inactivity in one chat. All times are those of the log.
 
-    staying, and the warning that holds. These times are all those of the log.
+    Attributes:
+        spoken_at: Time of the last entry.
+        answered: The last `since` of a warning that the citizen answered by keeping the chat open.
+        warned: The warning that holds, if any.
     """
 
     spoken_at: datetime = LONG_AGO
@@ -56,49 +68,57 @@ class Quiet:
 
 
 class Silences:
-    """Warnings of the chats that are followed here. `clock`: seconds that only grow."""
+    """Warnings of the chats that are followed here."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        """Create the tracker.
+
+        Args:
+            clock: A monotonic clock, in seconds.
+        """
         self._clock = clock
 
     def warn(self, channel: LiveChat, event: CitizenSilent) -> None:
-        """The citizen is silent. What was told before the last word, or before he stayed, is late and dropped."""
+        """Handle a warning.
+
+        One that is older than the last entry, or than the citizen's answer, is late and dropped.
+        """
         quiet = channel.quiet
         if event.since < quiet.spoken_at or (quiet.answered and event.since <= quiet.answered):
             return
         if channel.state and not channel.state.connected:
             return
         before = quiet.warned
-        left = (event.closes_at - event.occurred_at).total_seconds()  # both by the clock of who told it
+        left = (event.closes_at - event.occurred_at).total_seconds()  # both times are by the publisher's clock
         quiet.warned = Warned(event.warning, event.since, event.closes_at, left, self._clock())
         if before is None or before.shown != quiet.warned.shown:
             for connection in channel.members:
                 self.show(connection, channel)
 
     def stayed(self, channel: LiveChat) -> None:
-        """The citizen keeps the chat open."""
+        """Handle the citizen's wish to keep the chat open."""
         quiet = channel.quiet
         quiet.answered = quiet.warned.since if quiet.warned else max(quiet.spoken_at, quiet.answered or quiet.spoken_at)
         self._end(channel)
 
     def spoke(self, channel: LiveChat, entry: Entry) -> None:
-        """Something was said: whoever is silent is so from here on."""
+        """Handle a new entry: it ends a warning, and inactivity counts from it."""
         channel.quiet.spoken_at = max(channel.quiet.spoken_at, entry.at)
         self._end(channel)
 
     def moved(self, channel: LiveChat) -> None:
-        """The chat came into another state: only who is connected with an agent can be silent."""
+        """Handle a new state: inactivity counts only while the citizen is connected with an agent."""
         if channel.state and not channel.state.connected:
             self._end(channel)
 
     def end_old(self, channel: LiveChat) -> None:
-        """A warning that is not told any more is over."""
+        """End a warning that is not repeated any more."""
         warned = channel.quiet.warned
         if warned and self._clock() - warned.heard_at > LASTS:
             self._end(channel)
 
     def show(self, connection: Connection, channel: LiveChat) -> None:
-        """The warning that holds, if any, goes to this connection."""
+        """Send the warning that holds, if any, to this connection."""
         if warned := channel.quiet.warned:
             of_citizen = connection.party is Party.CITIZEN
             connection.send(warned.frame(self._clock(), None if of_citizen else channel.chat_id))

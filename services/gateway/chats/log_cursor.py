@@ -1,7 +1,7 @@
 """RULES of a chat's log in this gateway: entries are passed on in the order of their sequence numbers. No I/O.
 
-Entries ahead of the cursor are held (at most `MOST_HELD`) until the gap is read from transcripts. Entries behind it
-were shown already. Events of state carry a version; older ones are dropped.
+Entries ahead of the cursor are held (at most `MOST_HELD`) until the gap has been read from transcripts. Entries behind
+it were shown already. Events of state carry a version; older ones are dropped.
 """
 
 from __future__ import annotations
@@ -20,14 +20,23 @@ MOST_HELD = 64
 
 @dataclass(slots=True)
 class Position:
-    """How far this gateway has passed a chat's log on. `last` is None until the log was read for the first time."""
+    """How far this gateway has passed on a chat's log.
+
+    Attributes:
+        last: Sequence number of the last entry that was passed on; None until the log has been read for the first
+            time.
+        heard: The highest sequence number that is known to exist.
+    """
 
     last: int | None = None
     heard: int = 0
     _held: dict[int, Entry] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> list[Entry]:
-        """The entries that can be passed on now that this one came, in order; none when it is behind or ahead."""
+        """Take an entry of a live event. Return the entries that can be passed on now, in order.
+
+        The list is empty when the entry is behind the position, or ahead of it.
+        """
         self.heard = max(self.heard, entry.seq)
         if self.last is not None and entry.seq <= self.last:
             return []
@@ -36,7 +45,7 @@ class Position:
         return self._release()
 
     def read(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Like `take`, for entries that were read from transcripts."""
+        """Take entries that were read from transcripts. Return the entries that can be passed on now, in order."""
         passed: list[Entry] = []
         for entry in entries:
             self.heard = max(self.heard, entry.seq)
@@ -47,7 +56,10 @@ class Position:
         return passed + self._release()
 
     def begin(self, last: int) -> list[Entry]:
-        """The log was read up to `last` for the first time; what was held beyond may pass."""
+        """Set the position after the log was read up to `last` for the first time.
+
+        Return the held entries that follow.
+        """
         if self.last is None:
             self.last = last
             self.heard = max(self.heard, last)
@@ -56,7 +68,7 @@ class Position:
 
     @property
     def behind(self) -> bool:
-        """True while something is known to be there that was not passed on."""
+        """True while an entry is known to exist that was not passed on."""
         return self.last is not None and self.heard > self.last
 
     def _release(self) -> list[Entry]:
@@ -69,7 +81,7 @@ class Position:
 
 @dataclass(slots=True)
 class State:
-    """What is known of a chat's state: `v` decides which of two events is the newer one."""
+    """What is known of a chat's state. The version `v` decides which of two events is the newer one."""
 
     v: int
     status: ChatStatus
@@ -78,14 +90,15 @@ class State:
     agent_id: str | None = None
     agent_name: str | None = None
     reason: CloseReason | None = None
-    place: Place = NOWHERE  # in the line, while waiting
+    place: Place = NOWHERE  # position in the department queue, while waiting
     closed_at: datetime | None = None
     detail: Detail | None = None
     turn: int = 0
-    accepted: bool | None = None  # None: not told, by a former version of routing
+    accepted: bool | None = None  # None: not said, by an earlier release of routing
 
     @classmethod
     def of_event(cls, event: ChatState) -> State:
+        """Return the state that an event of routing carries."""
         return cls(
             event.v,
             event.state,
@@ -101,6 +114,7 @@ class State:
 
     @classmethod
     def of_view(cls, view: ChatView) -> State:
+        """Return the state in an answer of routing's internal API."""
         return cls(
             view.v,
             view.state,
@@ -118,20 +132,26 @@ class State:
 
     @property
     def connected(self) -> bool:
-        """True while an agent has it who has accepted it, or of whom that is not told."""
+        """True while the chat is assigned and accepted.
+
+        When routing does not say whether it is accepted, an assigned chat counts as accepted.
+        """
         return self.status is ChatStatus.ASSIGNED and self.accepted is not False
 
     @property
     def offered(self) -> bool:
-        """True while an agent has it who has not accepted it."""
+        """True while the chat is assigned to an agent who has not accepted it."""
         return self.status is ChatStatus.ASSIGNED and self.accepted is False
 
     @property
     def shown(self) -> tuple[ChatStatus, int | None, int | None, str | None, bool]:
-        """What a citizen's `status` frame says: position and wait while waiting, the agent's name while connected."""
+        """The members of a citizen's `status` frame.
+
+        Position and wait are set while the chat waits, the agent's name while the chat is connected.
+        """
         position, wait = self.place if self.status is ChatStatus.WAITING else NOWHERE
         return self.status, position, wait, self.agent_name if self.connected else None, self.offered
 
     def learns(self, accepted: bool | None) -> bool:
-        """Whether this, told of the same `v`, is more than is known: what is accepted stays so."""
+        """Whether `accepted`, said by a source with the same `v`, is new. An acceptance is never taken back."""
         return accepted is not None and not self.accepted and accepted is not self.accepted

@@ -8,32 +8,38 @@ from dataclasses import dataclass, field
 
 from services.common.events.chats import QueueChanged
 
-Place = tuple[int | None, int | None]  # the position, counted from 1, and the wait in whole seconds
+Place = tuple[int | None, int | None]  # the position, counted from 1, and the estimated wait in whole seconds
 NOWHERE: Place = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The line of one department. `pace`: seconds in which it moves up by one, None when that is not known."""
+    """The queue of one department.
+
+    Attributes:
+        revision: Version of the queue; it grows.
+        positions: Position by chat, counted from 1.
+        pace: Seconds in which the queue moves up by one position; None when that is not known.
+    """
 
     revision: int
     positions: dict[str, int] = field(default_factory=dict)
     pace: float | None = None
 
     def place(self, chat_id: str) -> Place:
-        """Where this chat stands; nothing is known of one that does not."""
+        """Return position and estimated wait of a chat; both are None for a chat that is not in the queue."""
         position = self.positions.get(chat_id)
         return (position, wait_of(position, self.pace)) if position is not None else NOWHERE
 
 
 class Lines:
-    """All departments' lines. An older revision is dropped."""
+    """The queues of all departments. An older revision is dropped."""
 
     def __init__(self) -> None:
         self._of: dict[str, Line] = {}
 
     def take(self, event: QueueChanged) -> Iterable[tuple[str, Place]]:
-        """Who stands in this line now and where; nobody when the event is no news."""
+        """Take a published queue. Return each waiting chat with its position; nothing when the event is not newer."""
         known = self._of.get(event.department)
         if known is not None and event.revision <= known.revision:
             return ()
@@ -42,23 +48,26 @@ class Lines:
         return ((chat_id, line.place(chat_id)) for chat_id in event.order)
 
     def place(self, department: str, chat_id: str) -> Place:
-        """Where this chat stands in the line of this department."""
+        """Return position and estimated wait of a chat in this department's queue."""
         line = self._of.get(department)
         return line.place(chat_id) if line else NOWHERE
 
 
 def wait_of(position: int, pace: float | None) -> int | None:
-    """Whole seconds, rounded up, until the chat at this position is taken."""
+    """Return the seconds, rounded up, until the chat at this position is assigned."""
     return whole(None if pace is None else position * pace)
 
 
 def whole(seconds: float | None) -> int | None:
-    """Whole seconds, rounded up."""
+    """Return whole seconds, rounded up."""
     return None if seconds is None else math.ceil(seconds)
 
 
 def is_news(before: Place, after: Place) -> bool:
-    """Whether a citizen needs to be told: another position, or another number of minutes (the pace always changes)."""
+    """Whether a citizen needs a new `status` frame: another position, or another number of minutes.
+
+    Minutes are compared because the estimate in seconds changes all the time.
+    """
     return before[0] != after[0] or _minutes(before[1]) != _minutes(after[1])
 
 

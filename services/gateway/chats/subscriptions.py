@@ -1,6 +1,6 @@
-"""Subscription of a connection to a chat: bind first, read the history, then live events; and the repair of gaps.
+"""Subscription of a connection to a chat: bind first, read the history, then deliver live events. Also repairs gaps.
 
-A page reload, a second tab, a gateway that died and a lost queue are all the same to it.
+A page reload, a second tab, a crashed gateway and a lost queue are all handled in this one way.
 """
 
 from __future__ import annotations
@@ -25,27 +25,31 @@ from services.gateway.clients.upstream import Unavailable, Upstream
 from services.gateway.websocket.connection import Connection
 
 log = structlog.get_logger()
-GAP_WAIT = 0.1  # seconds that a hole may be a mere reordering
-LONGEST_GAP_WAIT = 5.0  # between attempts that brought nothing
-# A chat just opened may not be known everywhere yet. It is asked for again when something was heard of it, or after
-# these seconds. Asking every few milliseconds was 5 questions for a log at each start instead of 3, when it mattered.
+GAP_WAIT = 0.1  # seconds for which a gap may be only a reordering
+LONGEST_GAP_WAIT = 5.0  # between attempts that found nothing
+# A chat that was just opened may not be known everywhere yet. It is requested again when an event about it arrives, or
+# after these seconds. Asking every few milliseconds cost 5 requests for a log at each start instead of 3, under load.
 KNOWN_WAIT = (0.1, 0.2, 0.3, 0.6, 1.0, 1.0, 1.0, 1.0, 1.0)
-LOOK = 0.005  # seconds between looks at what was heard
+LOOK = 0.005  # seconds between checks for an event
 GAPS = Counter("eloket_gateway_gaps_read_total", "Holes in the live events that were read from transcripts")
 
 
 class NoSuchChat(Exception):
-    """Nobody knows this chat."""
+    """Routing does not know this chat."""
 
 
 class Subscriptions:
-    """Follows chats for connections; one channel for each chat, as long as somebody uses it."""
+    """Follows chats for connections. There is one `LiveChat` for each chat, as long as it has a user."""
 
     def __init__(self, hub: EventRouter, live: EventQueue, upstream: Upstream, tasks: Tasks) -> None:
         self.hub, self.live, self.upstream, self._tasks = hub, live, upstream, tasks
 
     async def open(self, chat_id: str) -> LiveChat:
-        """The channel of this chat, bound; to be given back with `release`. Raises `Unavailable`."""
+        """Return the chat's `LiveChat`, bound to the queue. The caller gives it back with `release` or `give_back`.
+
+        Raises:
+            Unavailable: The chat could not be bound.
+        """
         channel = self.hub.channels.setdefault(chat_id, LiveChat(chat_id))
         channel.users += 1
         try:
@@ -56,12 +60,12 @@ class Subscriptions:
         return channel
 
     def release(self, connection: Connection, channel: LiveChat) -> None:
-        """The connection does not follow this chat any more."""
+        """Stop following the chat for this connection."""
         self.hub.unfollow(connection, channel)
         self.give_back(channel)
 
     def give_back(self, channel: LiveChat) -> None:
-        """One user of the channel less; the last one's channel is forgotten."""
+        """Remove one user of the chat. The chat is forgotten with its last user."""
         self.live.unfollow(channel.chat_id)
         self._drop(channel)
 
@@ -71,7 +75,12 @@ class Subscriptions:
             del self.hub.channels[channel.chat_id]
 
     async def view(self, chat_id: str) -> ChatView:
-        """What routing knows of the chat; waits for one that was just opened. Raises `NoSuchChat`, `Unavailable`."""
+        """Return what routing knows of the chat. Wait for a chat that was just opened.
+
+        Raises:
+            NoSuchChat: Routing still does not know the chat after the last attempt.
+            Unavailable: Routing does not answer.
+        """
         channel = self.hub.channels.get(chat_id)
         for pause in (*KNOWN_WAIT, None):
             before = channel and channel.state
@@ -83,7 +92,13 @@ class Subscriptions:
         raise NoSuchChat(chat_id)
 
     async def first_page(self, channel: LiveChat, after: int, notes: bool = False) -> ChatHistory:
-        """The log after `after`; waits a moment until transcripts knows the chat, which routing does. `Unavailable`."""
+        """Return the log after the sequence number `after`.
+
+        Waits a moment until transcripts knows the chat, which routing knows already.
+
+        Raises:
+            Unavailable: Transcripts does not answer, or does not know the chat yet.
+        """
         for pause in (*KNOWN_WAIT, None):
             before = channel.position.heard
             wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=before)
@@ -95,7 +110,7 @@ class Subscriptions:
         raise Unavailable("the beginning of the log")
 
     def note_view(self, channel: LiveChat, view: ChatView) -> State:
-        """The newer of what is known and this view; the citizen's other tabs learn it too."""
+        """Merge routing's answer into the known state, for the citizen's other tabs too. Return the newer of both."""
         if channel.state is None or view.v > channel.state.v:
             self.hub.set_state(channel, State.of_view(view))
         elif view.v == channel.state.v:
@@ -109,7 +124,7 @@ class Subscriptions:
     async def catch_up(
         self, connection: Connection, channel: LiveChat, page: ChatHistory, after: int
     ) -> AsyncIterator[Entry]:
-        """The entries after `after` in order; after the last of them the connection follows live without a hole."""
+        """Yield the entries after `after` in order. After the last one the connection follows live, without a gap."""
         shown = min(after, page.last_seq)
         while True:
             for entry in page.entries:
@@ -124,13 +139,13 @@ class Subscriptions:
                 break
             page = await self.first_page(channel, shown)
         self.hub.attach(connection, channel, shown)
-        if channel.position.behind:  # what is ahead came while nothing could be called a hole yet
+        if channel.position.behind:  # entries ahead arrived before the position was known
             self.gap(channel)
 
     # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def gap(self, channel: LiveChat) -> None:
-        """Something ahead was heard: unless it comes by itself within 100 ms, the gap is read from transcripts."""
+        """Read a gap from transcripts, unless the missing entries arrive by themselves within 100 ms."""
         if not channel.gap_read_due:
             channel.gap_read_due = True
             self._tasks.start(self._read_gap_soon(channel))
@@ -151,7 +166,11 @@ class Subscriptions:
             channel.gap_read_due = False
 
     async def read_on(self, channels: list[LiveChat]) -> None:
-        """Passes on what these chats' logs have beyond their positions. Raises `Unavailable`."""
+        """Read and pass on the entries of these chats beyond their positions.
+
+        Raises:
+            Unavailable: Transcripts does not answer.
+        """
         wanted = [
             HistoryWanted(chat_id=c.chat_id, after=c.position.last, at_least=c.position.heard)
             for c in channels
@@ -169,7 +188,7 @@ class Subscriptions:
 
 
 async def _until(heard: Callable[[], object], seconds: float) -> None:
-    """Returns as soon as it was heard, at the latest after so many seconds."""
+    """Return as soon as `heard` returns true, at the latest after so many seconds."""
     end = time.monotonic() + seconds
     while not heard() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110  # an event in each channel costs more
         await asyncio.sleep(min(LOOK, left))

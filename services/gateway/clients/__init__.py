@@ -1,0 +1,1 @@
+"""Clients of the internal APIs of the other services."""

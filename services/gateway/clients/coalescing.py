@@ -1,4 +1,4 @@
-"""Coalescing of questions about different chats that are asked at the same time into one request."""
+"""Coalescing of requests about different chats that are made at the same time into one request."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 A = TypeVar("A")
-UNDER_WAY = 4  # questions at a time: one that meets a slow replica does not hold the others up
+UNDER_WAY = 4  # requests at a time: one that meets a slow replica does not delay the others
 
 
 class Gathering(Generic[K, A]):
-    """Asks `question` for several things at once. Nobody waits for others to come: while few questions are under way
+    """Combines requests for several keys into one call of `question`, with at most `most` keys.
 
-    each is asked at once, and what comes when there are many goes with the next. At most `most` in one question.
+    A caller never waits for others to join: while fewer than `UNDER_WAY` requests are in flight, a request starts at
+    once. Keys that arrive while all are in flight go together into the next request.
     """
 
     def __init__(self, question: Callable[[list[K]], Awaitable[A]], most: int) -> None:
@@ -23,7 +24,10 @@ class Gathering(Generic[K, A]):
         self._asking: set[asyncio.Task[None]] = set()
 
     async def ask(self, wanted: K) -> A:
-        """The answer to a question that began after this call and has `wanted` in it. Raises what that one raised."""
+        """Return the answer to a request that started after this call and contains `wanted`.
+
+        Raises what that request raised.
+        """
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(wanted, []).append(answer)
         if len(self._asking) < UNDER_WAY:
@@ -46,5 +50,5 @@ class Gathering(Generic[K, A]):
 
 def _settle(waiting: list[asyncio.Future[A]], how: Callable[[asyncio.Future[A]], None]) -> None:
     for future in waiting:
-        if not future.done():  # somebody still waits for it
+        if not future.done():  # a caller still waits for it
             how(future)

@@ -1,4 +1,4 @@
-"""Client of the other services' internal APIs, over HTTP with a service token. Raises `Unavailable`."""
+"""Client of the other services' internal APIs, over HTTP with a service token."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ R = TypeVar("R", bound=Record)
 _Answer = tuple[aiohttp.ClientResponse, bytes]
 TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=1)
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=30)
-KEPT = 4  # seconds for which an idle connection is trusted
-TRIES = 6  # of one question, all within its total time
-SLOW = 1.25  # seconds without an answer; a history may rightly take 1
-SLOW_AGAIN = 0.6  # the next one may have gone to the same replica
-MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory whole
-MOST_SLOW = 20  # questions at a time that are asked again for being slow: a service under load does not get it doubled
+KEPT = 4  # seconds for which an idle connection is reused
+TRIES = 6  # of one request, all within its total time
+SLOW = 1.25  # seconds without an answer; a history may take 1 by design
+SLOW_AGAIN = 0.6  # the next try may have gone to the same replica
+MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory as a whole
+MOST_SLOW = 20  # requests at a time that are repeated for being slow: the load of a slow service is not doubled
 BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 READING = {
     presence_api.SESSION_LOOKUP,
@@ -48,17 +48,17 @@ READING |= {
 }
 
 AGAIN = Counter("eloket_gateway_asked_again_total", "Questions to another service asked again", ["service", "why"])
-for _service in ("presence", "routing", "transcripts"):  # there from the start: the first is an increase
+for _service in ("presence", "routing", "transcripts"):  # exported from the start: the first is an increase
     AGAIN.labels(_service, "broken")
     AGAIN.labels(_service, "slow")
 
 
 class Unavailable(Exception):
-    """The service did not answer, or not in a way that can be used now."""
+    """The service did not answer, or its answer cannot be used now."""
 
 
 class Declined(Exception):
-    """The service answered with a problem document."""
+    """The service answered with a problem document (RFC 9457)."""
 
     def __init__(self, status: int, problem: dict[str, Any], retry_after: str | None) -> None:
         super().__init__(problem.get("code", ""))
@@ -66,33 +66,45 @@ class Declined(Exception):
 
     @property
     def code(self) -> str:
+        """The stable code of the problem."""
         return str(self.problem.get("code", "error"))
 
 
-class Upstream:
-    """Asks presence, routing and transcripts. One pool of connections; call `close` at the end.
+def patience(slow: bool) -> float:
+    """Return the seconds that a try may take before another one starts.
 
-    Behind one address there may be several replicas. One that was killed leaves dead connections in the pool: what
-    broke is asked again over a new one. One that stands still accepts connections and never answers, and a network that
-    was away may have left connections that swallow everything: what is slow is asked again over a new one, then over
-    one of the pool, and so on. Only connections that answered go back to the pool, so that it soon has good ones.
+    Args:
+        slow: Whether another try was already started because the answer was slow.
+    """
+    return SLOW_AGAIN if slow else SLOW
+
+
+class Upstream:
+    """Client of presence, routing and transcripts, with one pool of connections. Call `close` at the end.
+
+    Behind one address there may be several replicas. A replica that was killed leaves dead connections in the pool: a
+    broken request is repeated over a new connection. A replica that hangs accepts connections and never answers, and a
+    network failure may leave connections that swallow everything: a slow request is repeated over a new connection,
+    then over one of the pool, and so on (hedged requests). Only connections that answered go back to the pool, so the
+    pool soon has good ones again.
     """
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._urls = {name: settings.url_of(name) for name in ("presence", "routing", "transcripts")}
         self._keys = keys
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._slow = 0
+        self.slow = 0  # requests that are being repeated because no answer came
         self._routing_chats = Gathering(self._some_chats, queries.MAX_CHATS)
         self._routing_alike = Gathering(self._some_alike, queries.MAX_CHATS)
         self._pages = {notes: Gathering(partial(self._some_pages, notes), MOST_PAGES) for notes in (False, True)}
 
     async def close(self) -> None:
+        """Close all connections."""
         for session in self._sessions.values():
             await session.close()
 
     def _http(self, fresh: bool = False) -> aiohttp.ClientSession:
-        """The pool, or with `fresh` what makes a new connection for each request."""
+        """Return the session with the pool, or with `fresh` one that opens a new connection for each request."""
         if fresh not in self._sessions:
             kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEPT}
             self._sessions[fresh] = aiohttp.ClientSession(
@@ -103,13 +115,24 @@ class Upstream:
         return self._sessions[fresh]
 
     def headers(self, actor: Actor | None = None) -> dict[str, str]:
+        """Return the headers of a request: the service token, with the participant it acts for, and the trace."""
         return {"Authorization": f"Bearer {self._keys.service_token('gateway', actor)}", "traceparent": traceparent()}
 
     async def ask(self, service: str, path: str, question: Record | None, answer: type[R]) -> R:
-        """The answer to a question. Raises `Unavailable`, or `Declined` with the problem that came back.
+        """Send a request and return its answer.
 
-        Asked again at once when a connection breaks, and when the question only reads also when no answer comes in
-        time: then whichever answer comes first is taken. So every question must be harmless when it is heard twice.
+        The request is repeated at once when a connection breaks. A request that only reads is also repeated when no
+        answer comes in time; the first answer is used. Every request must therefore be harmless when it arrives twice.
+
+        Args:
+            service: `presence`, `routing` or `transcripts`.
+            path: The path of the operation.
+            question: The body; None for an empty object.
+            answer: The model of the answer.
+
+        Raises:
+            Unavailable: The service did not answer within 5 s, or answered with an error of its own.
+            Declined: The service refused; the exception has the problem document.
         """
         body = question.model_dump_json().encode() if question else b"{}"
         try:
@@ -127,24 +150,24 @@ class Upstream:
         running = {asyncio.create_task(self._try(service, path, body, headers, fresh=False))}
         try:
             while True:
-                patience = (SLOW_AGAIN if slow else SLOW) if path in READING and tries < TRIES else None
-                done, running = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                limit = patience(slow) if path in READING and tries < TRIES else None
+                done, running = await asyncio.wait(running, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 broken = [task for task in done if isinstance(task.exception(), BROKEN)]
                 if answered := done.difference(broken):
                     return answered.pop().result()
                 if tries == TRIES and not running:
                     return broken[0].result()
-                if tries == TRIES or not (done or slow or self._slow < MOST_SLOW):
+                if tries == TRIES or not (done or slow or self.slow < MOST_SLOW):
                     continue
                 if not done and not slow:
                     slow = True
-                    self._slow += 1
+                    self.slow += 1
                 tries += 1
                 AGAIN.labels(service, "broken" if broken else "slow").inc()
                 fresh = bool(broken) or tries % 2 == 0
                 running.add(asyncio.create_task(self._try(service, path, body, headers, fresh)))
         finally:
-            self._slow -= slow
+            self.slow -= slow
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
@@ -162,7 +185,12 @@ class Upstream:
         headers: dict[str, str] | None = None,
         body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:
-        """Bytes to or from transcripts. The caller releases the response. Raises like `ask`."""
+        """Open a stream of bytes to or from transcripts. The caller releases the response.
+
+        Raises:
+            Unavailable: Transcripts did not answer.
+            Declined: Transcripts refused; the exception has the problem document.
+        """
         headers = {**self.headers(actor), **(headers or {})}
         try:
             response = await self._opened(method, path, headers, body)
@@ -176,7 +204,10 @@ class Upstream:
     async def _opened(
         self, method: str, path: str, headers: dict[str, str], body: AsyncIterator[bytes] | None
     ) -> aiohttp.ClientResponse:
-        """The head of a response, over a new connection: an old one may be dead, and a body can be sent only once."""
+        """Return the head of a response, over a new connection.
+
+        A connection of the pool may be dead, and a body can be sent only once.
+        """
         again = aiohttp.ClientConnectionError if body is None else aiohttp.ClientConnectorError
         for tries in range(1, TRIES + 1):
             try:
@@ -189,10 +220,10 @@ class Upstream:
                 AGAIN.labels("transcripts", "broken").inc()
         raise AssertionError("the last try returns or raises")
 
-    # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def session(self, token: str) -> presence_api.OpenSession | None:
-        """The agent's session that this cookie stands for, or None when it is none (any more)."""
+        """Return the agent's session of this cookie, or None when there is none (any more)."""
         question = presence_api.SessionToken(token=token)
         try:
             return await self.ask("presence", presence_api.SESSION_LOOKUP, question, presence_api.OpenSession)
@@ -202,7 +233,7 @@ class Upstream:
             raise Unavailable("presence") from declined
 
     async def chats(self, chat_ids: Iterable[str]) -> dict[str, routing_api.ChatView]:
-        """What routing knows of these chats (any number); unknown ones are left out."""
+        """Return what routing knows of these chats (any number). Unknown chats are left out."""
         views: dict[str, routing_api.ChatView] = {}
         for part in _parts(list(chat_ids)):
             answer = await self._sure(
@@ -212,17 +243,17 @@ class Upstream:
         return views
 
     async def chat(self, chat_id: str) -> tuple[routing_api.ChatView | None, bool]:
-        """What routing knows of this chat, and whether its id is spent: it ended before it was opened.
+        """Return what routing knows of this chat, and whether its id is spent: the chat ended before it was opened.
 
-        Those who ask while another answer is awaited share the next question.
+        Callers that arrive while another answer is awaited share the next request.
         """
         answer = await self._routing_chats.ask(chat_id)
         return next((c for c in answer.chats if c.chat_id == chat_id), None), chat_id in answer.spent
 
     async def chats_like(self, chat_id: str) -> tuple[list[routing_api.ChatView], bool]:
-        """The chat of this id and recent ones of the same key (`internal.prefix_of`); whether the id is spent.
+        """Return the chat of this id and recent ones of the same key (`prefix_of`), and whether the id is spent.
 
-        Shares questions like `chat`. A routing service of 1.1 knows no prefixes and answers for the id alone.
+        Requests are shared as in `chat`. Routing 1.1 knows no prefixes and answers for the id alone.
         """
         answer = await self._routing_alike.ask(chat_id)
         prefix = routing_api.prefix_of(chat_id)
@@ -236,14 +267,14 @@ class Upstream:
         return await self._sure("routing", routing_api.CHATS, queries.ChatsQuery(chat_ids=chat_ids), routing_api.Chats)
 
     async def chats_of_agent(self, agent_id: str) -> list[routing_api.ChatView]:
-        """The open chats that are assigned to this agent."""
+        """Return the open chats that are assigned to this agent."""
         question = routing_api.AgentChatsQuery(agent_id=agent_id)
         return (await self._sure("routing", routing_api.AGENT_CHATS, question, routing_api.Chats)).chats
 
     async def history(
         self, wanted: Iterable[transcripts_api.HistoryWanted], notes: bool = False
     ) -> dict[str, transcripts_api.ChatHistory]:
-        """The logs of these chats after what is named; unknown ones are left out."""
+        """Return the logs of these chats after the given sequence numbers. Unknown chats are left out."""
         found: dict[str, transcripts_api.ChatHistory] = {}
         for part in _parts(list(wanted)):
             question = transcripts_api.HistoryQuery(chats=part, notes=notes)
@@ -254,10 +285,10 @@ class Upstream:
     async def page(
         self, wanted: transcripts_api.HistoryWanted, notes: bool = False
     ) -> transcripts_api.ChatHistory | None:
-        """One chat's log after what is named, or None for one that is not known.
+        """Return one chat's log after the given sequence number, or None for an unknown chat.
 
-        Those who ask while another answer is awaited share the next question, as after a restart, when everybody comes
-        back; but not with one whose answer may be a second in coming.
+        Callers that arrive while another answer is awaited share the next request. This matters after a restart, when
+        all browsers reconnect. A request whose answer may take a second is not shared.
         """
         if wanted.at_least > wanted.after:
             return (await self.history([wanted], notes)).get(wanted.chat_id)
@@ -275,7 +306,7 @@ class Upstream:
         return found
 
     async def grown(self, after: Mapping[str, int]) -> dict[str, int]:
-        """Those of these chats whose log goes on after that seq, with a seq beyond it that is there."""
+        """Return the chats whose log continues after the given sequence number, with a later number that exists."""
         grown: dict[str, int] = {}
         for part in _parts(list(after)):
             question = transcripts_api.TailsQuery(chat_ids=part, after={c: after[c] for c in part})

@@ -1,0 +1,1 @@
+"""Routes of the public HTTP interface, and what they share."""

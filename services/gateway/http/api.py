@@ -41,29 +41,34 @@ UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default 
 
 
 class LogIn(BaseModel):
+    """Body of `POST /api/agent/session`."""
+
     model_config = ConfigDict(extra="ignore", strict=True)
     username: Annotated[str, Field(min_length=1, max_length=100)]
     password: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(presence_api.short_enough)]
 
 
 def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
-    """`GET /api/button` and its events: the shortcut answers, the routes document it and refuse unknown departments."""
+    """Add `GET /api/button` and its event stream.
+
+    The middleware `Shortcut` answers the requests. The routes document them and refuse unknown departments.
+    """
     app.add_middleware(Shortcut, buttons=buttons, departments=departments)
     unknown = problems_of(_404="unknown_department")
 
     @app.get("/api/button", responses=unknown)
     async def button(department: Annotated[str | None, Query()] = None) -> Response:
-        """The button's colour and reason; 304 when the ETag is still right. Any shared cache may answer for 2 s."""
+        """Return the button's colour and reason; 304 when the ETag still matches. A shared cache may answer for 2 s."""
         raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
 
     @app.get("/api/button/events", responses=unknown)
     async def events(department: Annotated[str | None, Query()] = None) -> Response:
-        """Server-sent events: the present state at once, then one for each change."""
+        """Stream server-sent events: the present state at once, then one for each change."""
         raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
 
 
 def install_chats(app: FastAPI, starting: Starting, departments: Departments, settings: Settings) -> None:
-    """`POST /api/chats`."""
+    """Add `POST /api/chats`."""
     presses, bare = Buckets(CHATS_PER_ADDRESS), Buckets(BARE_CHATS_PER_ADDRESS)
 
     @app.post(
@@ -83,7 +88,7 @@ def install_chats(app: FastAPI, starting: Starting, departments: Departments, se
         ),
     )
     async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
-        """Starts a chat. A repeat with the same `Idempotency-Key` within ten minutes is the same chat."""
+        """Start a chat. A repeat with the same `Idempotency-Key` within ten minutes returns the same chat."""
         begin_trace(request.headers.get("traceparent"), public=True)
         require_origin(request, departments.origins(), settings)
         wanted = await read_json(request, StartChat)
@@ -101,7 +106,7 @@ def install_chats(app: FastAPI, starting: Starting, departments: Departments, se
 
 
 def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, settings: Settings) -> None:
-    """Agents' sessions and the list of colleagues."""
+    """Add the routes of agents' sessions and the list of colleagues."""
 
     @app.post(
         "/api/agent/session",
@@ -119,7 +124,10 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         ),
     )
     async def log_in(request: Request) -> Response:
-        """Logs an agent in: 204 and two cookies, of the session and of the browser that is known from here on."""
+        """Log an agent in.
+
+        The answer is 204 with two cookies: one of the session, one that marks the browser as known.
+        """
         require_own_origin(request)
         given, host = await read_json(request, LogIn), request.headers.get("host", "")
         credentials = presence_api.Credentials(
@@ -142,9 +150,10 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
 
     @app.delete("/api/agent/session", status_code=204, responses=problems_of(_503="unavailable"))
     async def log_out(request: Request, everywhere: Annotated[bool, Query()] = False) -> Response:
-        """Logs the agent out: the session's websockets close and, unless another session has one open, the agent's
+        """Log the agent out and close the session's websockets.
 
-        chats go to the head of the queue. `everywhere`: all sessions of the agent end.
+        Unless another session of the agent has one open, the agent's chats go to the head of the queue. `everywhere`:
+        all sessions of the agent end.
         """
         require_own_origin(request)
         if token := session_token(request.cookies, request.headers.get("host", "")):
@@ -162,7 +171,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
 
     @app.get("/api/agent/me", responses=problems_of(_401="unauthenticated", _503="unavailable"))
     async def me(request: Request) -> Response:
-        """The agent who is logged in."""
+        """Return the agent who is logged in."""
         agent = (await agent_session(request, upstream)).agent
         shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
         return JSONResponse(shown, headers={"Cache-Control": "no-store"})
@@ -171,7 +180,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         "/api/agents", responses=problems_of(_401="unauthenticated", _404="unknown_department", _503="unavailable")
     )
     async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
-        """Who a chat can be transferred to now: departments, and colleagues who are available and have a place free."""
+        """List where a chat can be transferred now: departments, and colleagues who are available with a free slot."""
         own_id = (await agent_session(request, upstream)).agent.id
         if department is not None and departments.get(department) is None:
             raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)

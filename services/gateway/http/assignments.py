@@ -1,4 +1,4 @@
-"""Route with which supervisors see why an agent got a chat."""
+"""Route that shows supervisors why a chat was assigned to an agent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.gateway.websocket.frames.server import stamp
 
 
 def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
-    """`GET /api/assignments`."""
+    """Add `GET /api/assignments`."""
 
     @app.get(
         "/api/assignments",
@@ -28,7 +28,7 @@ def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
         department: Annotated[str | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> Response:
-        """The assignments of one chat, or the latest ones of a department, in the supervisor's own departments."""
+        """List the assignments of one chat, or the latest ones of a department, in the supervisor's own departments."""
         agent = (await agent_session(request, upstream)).agent
         if not agent.supervisor:
             raise Problem(403, "forbidden", "Only a supervisor can see this.")

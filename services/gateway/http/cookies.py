@@ -1,6 +1,6 @@
-"""The agent's cookies: HttpOnly, SameSite=Strict, and Secure everywhere but on plain-http loopback.
+"""The agent's cookies: HttpOnly, SameSite=Strict, and Secure everywhere except on plain-http loopback.
 
-One holds the session. The other says which accounts this browser has logged in before; it outlives a logout.
+One holds the session. The other records which accounts this browser has logged in before; it outlives a logout.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ _SECURE = "__Host-eloket-agent"  # the prefix binds it to this host, https and t
 _LOOPBACK = "eloket-agent"
 _DEVICE_SECURE, _DEVICE_LOOPBACK = "__Host-eloket-device", "eloket-device"
 _DEVICE_DAYS = 180
-MOST_DEVICE = 2_048  # characters of a device cookie; longer ones are not ours
+MOST_DEVICE = 2_048  # characters of a device cookie; this service issues no longer ones
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def session_token(cookies: Mapping[str, str], host: str) -> str | None:
-    """The session token that the browser sent to this host, if any.
+    """Return the session token that the browser sent to this host, if any.
 
-    The plain cookie counts on loopback alone: elsewhere a sibling site could have set it.
+    The cookie without the `__Host-` prefix counts on loopback only: elsewhere a sibling site could have set it.
     """
     return cookies.get(_SECURE) or (cookies.get(_LOOPBACK) if _is_loopback(host) else None)
 
 
 def device_cookie(cookies: Mapping[str, str], host: str) -> str:
-    """The device cookie that the browser sent to this host, or nothing."""
+    """Return the device cookie that the browser sent to this host, or the empty string."""
     value = cookies.get(_DEVICE_SECURE) or (cookies.get(_DEVICE_LOOPBACK, "") if _is_loopback(host) else "")
     return value if len(value) <= MOST_DEVICE else ""
 
@@ -37,18 +37,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def set_session(response: Response, token: str, scheme: str, host: str) -> None:
-    """Keeps the session in the browser, until it is closed or logs out."""
+    """Set the session cookie. It ends with the browser session or at logout."""
     response.headers.append("Set-Cookie", _cookie(token, scheme, host))
 
 
 def set_device(response: Response, value: str, scheme: str, host: str) -> None:
-    """Keeps in the browser that it has logged an account in."""
+    """Set the cookie that records that this browser has logged an account in."""
     made = _cookie(value, scheme, host, _DEVICE_SECURE, _DEVICE_LOOPBACK)
     response.headers.append("Set-Cookie", f"{made}; Max-Age={_DEVICE_DAYS * 24 * 3600}")
 
 
 def clear_session(response: Response, scheme: str, host: str) -> None:
-    """Takes the session out of the browser."""
+    """Remove the session cookie."""
     response.headers.append("Set-Cookie", _cookie("", scheme, host) + "; Max-Age=0")
 
 

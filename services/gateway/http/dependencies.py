@@ -1,4 +1,4 @@
-"""What every public request goes through: bounded body, origin, client address, identity."""
+"""Checks that public requests share: a bounded body, the origin, the client's address, the identity."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ log = structlog.get_logger()
 M = TypeVar("M", bound=BaseModel)
 MOST_JSON = 64 * 1024
 JSON = "application/json"
-UNSAID = ("", "application/octet-stream")  # what clients send with no body
-BODY_SECONDS = 20.0  # in which a JSON body must be here
+UNSAID = ("", "application/octet-stream")  # content types that clients send without a body
+BODY_SECONDS = 20.0  # in which a JSON body must have arrived
 _CLOSE = {"Connection": "close"}  # the rest of the body is not waited for
 UNTRUSTED = Counter(
     "eloket_gateway_untrusted_forwarded_total", "Requests with a proxy's header from a peer that is not one", ["header"]
 )
 for _header in ("x-forwarded-for", "x-forwarded-proto"):
     UNTRUSTED.labels(_header)
-_warned: set[str] = set()  # the headers that were logged
+WARNED: set[str] = set()  # the headers that were logged
 
 
 async def read_json(request: Request, model: type[M]) -> M:
-    """Return the body as this model.
+    """Read the request's body as this model.
 
-    Problems: 408 `timeout` when it takes longer than `BODY_SECONDS`, 413 `too_large` over 64 KiB, 415
-    `unsupported_media_type` for what does not say that it is JSON, 422 `invalid` for anything that does not fit.
+    Raises:
+        Problem: 408 `timeout` when the body takes longer than `BODY_SECONDS`, 413 `too_large` over 64 KiB, 415
+            `unsupported_media_type` when the header does not declare JSON, 422 `invalid` when the body does not
+            match the model.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (JSON, *UNSAID):
@@ -68,7 +70,12 @@ async def read_json(request: Request, model: type[M]) -> M:
 
 
 def _not_json() -> Problem:
-    """A page of any site may send other types without asking first (a simple request of CORS); JSON it may not."""
+    """Return the problem 415.
+
+    Without it a page of any site could send a body with a cross-site "simple request" (CORS).
+
+    JSON needs a preflight request, which is not granted to other sites.
+    """
     return Problem(415, "unsupported_media_type", f"Send the body as JSON, with the header Content-Type: {JSON}.")
 
 
@@ -79,33 +86,42 @@ def address_of(request: Request, settings: Settings) -> str:
 
 
 def scheme_of(request: Request, settings: Settings) -> str:
-    """`http` or `https`, as the browser sees it."""
+    """Return `http` or `https`, as the browser sees it."""
     peer, headers = _peer_of(request, "x-forwarded-proto", settings), request.headers
     told, proto = headers.getlist("x-forwarded-for"), headers.getlist("x-forwarded-proto")
     return client_scheme(peer, told, proto, settings.trusted_proxies, request.url.scheme)
 
 
 def _peer_of(request: Request, header: str, settings: Settings) -> str:
-    """Return the peer's address. Count it, and log it once, when it sends this header of a proxy and is not trusted."""
+    """Return the peer's address.
+
+    A peer that sends this header of a proxy without being trusted is counted, and logged once.
+    """
     peer = request.client.host if request.client else ""
     if header in request.headers and not settings.is_trusted_proxy(peer):
         UNTRUSTED.labels(header).inc()
-        if header not in _warned:
-            _warned.add(header)
+        if header not in WARNED:
+            WARNED.add(header)
             address = parse(peer)
             log.warning(
                 "untrusted_proxy",
                 header=header,
-                peer=str(address) if address and address.is_private else "a public address",  # that may be a person's
+                peer=str(address) if address and address.is_private else "a public address",  # may be personal data
                 advice="If this is your proxy, add it to TRUSTED_PROXIES: until then all its clients share one limit.",
             )
     return peer
 
 
 def require_origin(request: Request, origins: frozenset[str], settings: Settings) -> None:
-    """A citizen's request comes from our pages, from a listed origin, or from no page at all.
+    """Check that a citizen's request comes from our pages, from a listed origin, or from no page at all.
 
-    Problem 403 `origin_not_allowed`. `origins`: the listed ones.
+    Args:
+        request: The request.
+        origins: The listed origins, in lower case.
+        settings: The gateway's settings.
+
+    Raises:
+        Problem: 403 `origin_not_allowed`.
     """
     if is_foreign(request.headers, origins, scheme_of(request, settings)):
         raise Problem(
@@ -117,14 +133,22 @@ def require_origin(request: Request, origins: frozenset[str], settings: Settings
 
 
 def require_own_origin(request: Request) -> None:
-    """A request with an agent's cookie must come from our own pages (SameSite alone lets sibling sites through)."""
+    """Check that a request with an agent's cookie comes from our own pages. SameSite alone lets sibling sites through.
+
+    Raises:
+        Problem: 403 `forbidden`.
+    """
     foreign = "origin" in request.headers and not own_origin(request.headers)
     if foreign or request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         raise Problem(403, "forbidden", "This can only be asked from the agents' own pages.")
 
 
 async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
-    """The session of the agent who asks. Problems: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`."""
+    """Return the session of the agent who sent the request.
+
+    Raises:
+        Problem: 401 `unauthenticated`, 403 `forbidden`, 503 `unavailable`.
+    """
     require_own_origin(request)
     token = session_token(request.cookies, request.headers.get("host", ""))
     if token:
@@ -138,13 +162,17 @@ async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
 
 
 def agent_actor(agent: AgentView) -> Actor:
-    """The agent as transcripts is told who asks."""
+    """Return the agent as the participant for whom transcripts is asked."""
     departments = list(agent.departments)
     return Actor(party=Party.AGENT.value, id=agent.id, supervisor=agent.supervisor, departments=departments)
 
 
 def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
-    """A citizen shows the token of this chat. Problems: 401 `unauthenticated`, 403 `forbidden`."""
+    """Check that a citizen's request has the token of this chat.
+
+    Raises:
+        Problem: 401 `unauthenticated`, 403 `forbidden`.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     own = keys.chat_of(token.strip()) if scheme.lower() == "bearer" else None
     if own is None:
@@ -154,20 +182,21 @@ def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
 
 
 def unavailable() -> Problem:
+    """Return the problem 503 `unavailable`."""
     return Problem(
         503, "unavailable", "This cannot be done just now. Try again in a few seconds.", {"Retry-After": "5"}
     )
 
 
 def passed_on(declined: Declined) -> Problem:
-    """What another service refused, as it said it."""
+    """Return the problem of another service, unchanged."""
     extra = {k: v for k, v in declined.problem.items() if k not in ("type", "title", "status", "code", "detail")}
     headers = {"Retry-After": declined.retry_after} if declined.retry_after else None
     return Problem(declined.status, declined.code, str(declined.problem.get("detail", "")), headers, **extra)
 
 
 def limited(retry_after: int) -> None:
-    """Problem 429 `rate_limited` unless the seconds to wait are 0."""
+    """Raise the problem 429 `rate_limited`, unless the seconds to wait are 0."""
     if retry_after:
         raise Problem(
             429,
@@ -178,11 +207,11 @@ def limited(retry_after: int) -> None:
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """What a route's documentation says of its body, for a body that `read_json` reads."""
+    """Return the documentation of a route's body that `read_json` reads."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
 
 def problems_of(**codes: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's documentation says of its problems: their codes by status, as `_404="no_such_chat"`."""
+    """Return the documentation of a route's problems: their codes by status, as `_404="no_such_chat"`."""
     return {int(status[1:]): {"description": text, "content": {MEDIA_TYPE: {}}} for status, text in codes.items()}

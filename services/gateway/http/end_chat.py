@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def install(app: FastAPI, publisher: Publisher, departments: Departments, keys: Keys, settings: Settings) -> None:
-    """`DELETE /api/chats/{chat_id}`."""
+    """Add `DELETE /api/chats/{chat_id}`."""
     buckets, origins = Buckets(ENDINGS_PER_CHAT), departments.origins()
 
     @app.delete(
@@ -31,7 +31,10 @@ def install(app: FastAPI, publisher: Publisher, departments: Departments, keys: 
         responses=problems_of(_401="unauthenticated", _403="forbidden", _429="rate_limited", _503="unavailable"),
     )
     async def end(request: Request, chat_id: str) -> Response:
-        """Ends the chat for its citizen, as the frame `close` does. A repeat, or a chat that has ended, is 204 too."""
+        """End the chat for its citizen, as the frame `close` does.
+
+        A repeat, or a chat that has ended, returns 204 too.
+        """
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         require_origin(request, origins, settings)
         require_chat_token(request, keys, chat_id)

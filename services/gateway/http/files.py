@@ -37,11 +37,11 @@ from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
 CHUNK = 64 * 1024
-KEPT_OF_NAME = 200  # characters at each end of a file's name; transcripts keeps 100 in all
+KEPT_OF_NAME = 200  # characters kept at each end of a file's name; transcripts keeps 100 in all
 OVERHEAD = 64 * 1024  # of a multipart body beyond its file
-DISCARDED = 4  # times the largest file: read and thrown away so that a client that only writes gets to read the refusal
-DISCARDED_SECONDS = 2.0  # in which; what still comes after the answer is thrown away by the server
-PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have come at
+DISCARDED = 4  # times the largest file, discarded so that a client that reads only after writing gets the refusal
+DISCARDED_SECONDS = 2.0  # for which is discarded; the server discards what comes after the answer
+PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have arrived at
 PACE = 4 * 1024  # bytes a second on average; `services/common/runtime/http_limits.py` bounds the whole time
 PASSED_HEADERS = (
     "Content-Type",
@@ -54,7 +54,7 @@ PASSED_HEADERS = (
 
 
 def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departments, settings: Settings) -> None:
-    """`/api/chats/{chat_id}/attachments…` and `/api/chats/{chat_id}/transcript`."""
+    """Add `/api/chats/{chat_id}/attachments…`, `/api/chats/{chat_id}/transcript` and `/api/chats/{chat_id}/notes`."""
     uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
 
     def limit(buckets: Buckets, chat_id: str) -> None:
@@ -74,7 +74,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
 
     @app.post("/api/chats/{chat_id}/attachments", status_code=201)
     async def upload(request: Request, chat_id: str) -> Response:
-        """Takes one file (multipart, field `file`), to be posted as a message by its id."""
+        """Store one file (multipart, field `file`). It is then posted as a message by its id."""
         actor = await actor_of(request, chat_id)
         limit(uploads, chat_id)
         declared = int(request.headers.get("content-length", "0") or 0)
@@ -91,7 +91,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
 
     @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
-        """The bytes of an attachment."""
+        """Return the bytes of an attachment."""
         actor = await actor_of(request, chat_id)
         limit(downloads, chat_id)
         if not is_id(attachment_id.lower()):
@@ -102,9 +102,9 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
     async def transcript(
         request: Request, chat_id: str, format: Annotated[str, Query()] = "txt", lang: Annotated[str, Query()] = ""
     ) -> Response:
-        """The conversation as a download: txt, html, pdf or json, complete up to now.
+        """Download the conversation up to now, as txt, html, pdf or json.
 
-        To agents and supervisors it speaks in their language: `lang`, else `Accept-Language`.
+        For agents and supervisors it is in their language: `lang`, else `Accept-Language`.
         """
         actor = await actor_of(request, chat_id)
         limit(downloads, chat_id)
@@ -121,7 +121,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         ),
     )
     async def notes(request: Request, chat_id: str) -> Response:
-        """The internal notes of a chat, during it and after it, for agents who may read its transcript."""
+        """List the internal notes of a chat, during it and after it, for agents who may read its transcript."""
         actor = await actor_of(request, chat_id)
         if actor.party != Party.AGENT.value:
             raise Problem(403, "forbidden", "Internal notes are for agents.")
@@ -151,7 +151,11 @@ def _too_large(settings: Settings) -> Problem:
 
 
 async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks. Problem 408 `too_slow` when they come too slowly; only waiting for the client counts."""
+    """Yield the same chunks. Only the time spent waiting for the client counts.
+
+    Raises:
+        Problem: 408 `too_slow` when the chunks arrive too slowly.
+    """
     came, waited = 0, 0.0
     while True:
         began = time.monotonic()
@@ -201,7 +205,7 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart,
 
 
 def _short(name: str) -> str:
-    """A file's name without its middle where it is longer than transcripts keeps anyway, so that a header holds it."""
+    """Return a file's name without its middle when it is longer than transcripts keeps, so that it fits in a header."""
     return name if len(name) <= 2 * KEPT_OF_NAME else name[:KEPT_OF_NAME] + name[-KEPT_OF_NAME:]
 
 
@@ -228,5 +232,5 @@ async def _discard(body: AsyncIterator[bytes], left: int) -> None:
                 left -= len(chunk)
                 if left < 0:
                     return
-    except Exception:  # the browser has gone, or the stream was read to its end
+    except Exception:  # the browser has disconnected, or the stream was read to its end
         return

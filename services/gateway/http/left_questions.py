@@ -50,7 +50,7 @@ def _words(text: str) -> str:
 
 
 class LeaveQuestion(BaseModel):
-    """The question, and how to reach the citizen: an e-mail address or a phone number."""
+    """A left question, and how to reach the citizen: an e-mail address or a phone number."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
     contact: Annotated[str, Field(max_length=200), AfterValidator(_words)]
@@ -58,15 +58,17 @@ class LeaveQuestion(BaseModel):
 
 
 class Questions:
-    """Leaves questions with transcripts and ends the chats that they were left in."""
+    """Stores left questions at transcripts, and ends the chats in which they were left."""
 
     def __init__(self, publisher: Publisher, upstream: Upstream) -> None:
         self._publisher, self._upstream = publisher, upstream
 
     async def leave(self, chat_id: str, given: LeaveQuestion) -> None:
-        """The question is kept and the chat ends; left twice it is one, the first.
+        """Store the question and end the chat. Of a question that is left twice the first one counts.
 
-        Problems: 404 `no_such_chat`, 409 `not_waiting`, 503 `unavailable`: then it may be left again.
+        Raises:
+            Problem: 404 `no_such_chat`, 409 `not_waiting`, 503 `unavailable`; after a 503 the question may be left
+                again.
         """
         try:
             view = (await self._upstream.chats([chat_id])).get(chat_id)
@@ -84,7 +86,7 @@ class Questions:
         log.info("question_left", department=view.department)
 
     async def _end(self, view: ChatView, text: str) -> None:
-        if text != (view.question or "").strip():  # that stands in the chat already
+        if text != (view.question or "").strip():  # the chat has that text already
             said = MessagePosted(
                 chat_id=view.chat_id,
                 id=derived_id(view.chat_id, "left question"),
@@ -96,7 +98,10 @@ class Questions:
 
 
 def _nobody_came(view: ChatView) -> bool:
-    """Waiting, or ended while it waited: a question that was left already ends the chat too, and may be repeated."""
+    """Whether the chat waits, or ended while it waited.
+
+    A question that was left before has ended the chat, and may be repeated.
+    """
     if view.state is not ChatStatus.CLOSED:
         return view.state is ChatStatus.WAITING
     return view.agent_id is None and view.reason in (CloseReason.NO_AGENT, CloseReason.CITIZEN)
@@ -122,7 +127,7 @@ def install(
     departments: Departments,
     settings: Settings,
 ) -> None:
-    """`POST /api/chats/{chat_id}/question` for citizens, `/api/questions…` for agents."""
+    """Add `POST /api/chats/{chat_id}/question` for citizens, and `/api/questions…` for agents."""
     buckets = Buckets(QUESTIONS_PER_CHAT)
 
     @app.post(
@@ -143,7 +148,7 @@ def install(
         ),
     )
     async def leave(request: Request, chat_id: str) -> Response:
-        """Leaves a question in a chat that waits, or that ended because no agent came. The chat ends."""
+        """Leave a question in a chat that waits, or that ended because no agent came. The chat ends."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         require_origin(request, departments.origins(), settings)
         require_chat_token(request, keys, chat_id)
@@ -154,7 +159,7 @@ def install(
 
     @app.get("/api/questions", responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
     async def listed(request: Request) -> Response:
-        """The questions that were left in the agent's departments and nobody has dealt with, the oldest first."""
+        """List the questions that were left in the agent's departments and are not done, the oldest first."""
         agent = (await agent_session(request, upstream)).agent
         query = transcripts_api.QuestionsQuery(departments=agent.departments)
         try:
@@ -171,7 +176,7 @@ def install(
         ),
     )
     async def done(request: Request, chat_id: str) -> Response:
-        """The agent has dealt with this question."""
+        """Mark this question as done."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
         agent = (await agent_session(request, upstream)).agent
         if not is_id(chat_id):
@@ -215,7 +220,7 @@ def install(
 
     @app.post("/api/questions/{chat_id}/claim", responses=claim_problems)
     async def claim(request: Request, chat_id: str) -> Response:
-        """The agent deals with this question from here on, and may read its conversation. Of several one gets it."""
+        """Claim this question, with the right to read its conversation. Only one agent can have the claim."""
         found = await ask_claim(
             request, chat_id, transcripts_api.QUESTION_CLAIM, transcripts_api.LeftQuestion, any_agent=False
         )
@@ -223,7 +228,7 @@ def install(
 
     @app.delete("/api/questions/{chat_id}/claim", status_code=204, responses=claim_problems)
     async def unclaim(request: Request, chat_id: str) -> Response:
-        """The agent gives the question back to their colleagues; a supervisor does it for anybody of the department."""
+        """Release the agent's claim. A supervisor can release the claim of any agent in their departments."""
         await ask_claim(request, chat_id, transcripts_api.QUESTION_UNCLAIM, Record, any_agent=True)
         return Response(status_code=204)
 

@@ -1,4 +1,4 @@
-"""Parser of a multipart form with one file, as a stream in bounded memory (RFC 7578), by python-multipart."""
+"""Parser of a multipart form with one file, as a stream in bounded memory (RFC 7578), with python-multipart."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ class NotMultipart(Exception):
 
 @dataclass(frozen=True)
 class FilePart:
-    """`name` as the browser gave it (not to be trusted); `chunks` can be read once."""
+    """A file that is being uploaded.
+
+    Attributes:
+        name: The name that the browser sent; not to be trusted.
+        chunks: The bytes; they can be read once.
+    """
 
     name: str
     chunks: AsyncIterator[bytes]
 
 
 class _Parts:
-    """Collects what the parser calls out: the bytes of the part named `file`."""
+    """Callbacks of the parser. They collect the bytes of the part named `file`."""
 
     def __init__(self) -> None:
         self.data: deque[bytes] = deque()
@@ -74,9 +79,12 @@ class _Parts:
 
 
 async def file_part(content_type: str, body: AsyncIterator[bytes]) -> FilePart:
-    """The part `file` of this body, once its headers were read. Raises `NotMultipart`, while reading its chunks too.
+    """Return the part `file` of this body, once its headers were read.
 
-    Of a body without that part no more than `MOST_BEFORE` bytes and one piece are read.
+    Of a body without that part no more than `MOST_BEFORE` bytes and one chunk are read.
+
+    Raises:
+        NotMultipart: The body is not such a form; also raised while the chunks are read.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
@@ -109,7 +117,7 @@ async def _chunks(parser: MultipartParser, parts: _Parts, body: AsyncIterator[by
 
 
 async def _feed(parser: MultipartParser, body: AsyncIterator[bytes]) -> int:
-    """Give the parser the next piece of the body. Returns its bytes; 0 at the end."""
+    """Pass the next chunk of the body to the parser. Return its size in bytes; 0 at the end."""
     async for chunk in body:
         if chunk:
             try:

@@ -1,4 +1,4 @@
-"""RULES of where a request comes from: `Origin` (RFC 6454), `Sec-Fetch-Site` (W3C Fetch Metadata). No I/O."""
+"""RULES of a request's origin: `Origin` (RFC 6454) and `Sec-Fetch-Site` (W3C Fetch Metadata). No I/O."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _PORTS = {"http": ":80", "https": ":443"}
 def own_origin(
     headers: Mapping[str, str], origins: frozenset[str] = frozenset(), schemes: tuple[str, ...] = ("http", "https")
 ) -> bool:
-    """Tell whether `Origin` is there and equals `Host`, or is one of the listed ones.
+    """Return whether `Origin` is present and equals `Host`, or is one of the listed ones.
 
     Args:
-        headers: those of the request, by lower-case name.
-        origins: the listed origins, in lower case.
-        schemes: those that the own origin may have.
+        headers: Headers of the request, by lower-case name.
+        origins: The listed origins, in lower case.
+        schemes: The schemes that the own origin may have.
     """
     origin, host = headers.get("origin", "").lower(), headers.get("host", "").lower()
     if origin in origins:
@@ -26,14 +26,16 @@ def own_origin(
 
 
 def is_foreign(headers: Mapping[str, str], origins: frozenset[str], scheme: str) -> bool:
-    """Tell whether another site's page sent this request: one whose origin is neither ours nor listed.
+    """Return whether a page of another site sent this request: a page whose origin is neither ours nor listed.
 
-    A request without `Origin` is not a page's (a browser names it in every POST), unless `Sec-Fetch-Site` says so.
+    A request without `Origin` does not come from a page (a browser sends it with every POST), unless `Sec-Fetch-Site`
+    says so.
 
     Args:
-        headers, origins: as for `own_origin`.
-        scheme: of the own origin, as the browser used it. With `http` an own origin may also be `https`: a proxy that
-            is not trusted may have ended TLS.
+        headers: Headers of the request, by lower-case name.
+        origins: The listed origins, in lower case.
+        scheme: The scheme of the own origin, as the browser used it. With `http` an own origin may also be `https`:
+            a proxy that is not trusted may have ended TLS.
     """
     schemes = ("https",) if scheme == "https" else ("http", "https")
     if "origin" in headers and not own_origin(headers, origins, schemes):

@@ -9,7 +9,7 @@ from services.gateway.settings import Settings
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """`GET /api/settings`."""
+    """Add `GET /api/settings`."""
     body = {
         "timezone": settings.timezone,
         "attachment_bytes": settings.attachment_bytes,
@@ -20,5 +20,9 @@ def install(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/api/settings")
     async def page_settings() -> Response:
-        """The time zone (IANA name), bytes of a file, files and bytes of a chat, seconds of access after its end."""
+        """Return the limits and the time zone that pages need.
+
+        They are the time zone (IANA name), the bytes of a file, the files and bytes of a chat, and the seconds of
+        access after a chat's end.
+        """
         return JSONResponse(body, headers={"Cache-Control": "public, max-age=60"})

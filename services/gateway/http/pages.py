@@ -1,4 +1,4 @@
-"""Pages and static files: kept in memory, compressed once, with ETags and a strict Content-Security-Policy."""
+"""Pages and static files: held in memory, compressed once, with ETags and a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -46,7 +46,14 @@ PAGE_HEADERS = {
 
 @dataclass(frozen=True)
 class File:
-    """A file as it is served; `packed` is its gzip form where that is smaller."""
+    """A static file as it is served.
+
+    Attributes:
+        body: The bytes.
+        packed: The gzip form, where that is smaller.
+        etag: The entity tag.
+        media_type: The value of `Content-Type`.
+    """
 
     body: bytes
     packed: bytes | None
@@ -55,12 +62,14 @@ class File:
 
     @classmethod
     def read(cls, path: Path) -> File:
+        """Read and compress the file at this path."""
         body = path.read_bytes()
         packed = gzip.compress(body, 9, mtime=0)
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         return cls(body, packed if len(packed) < len(body) else None, etag, TYPES[path.suffix])
 
     def answer(self, request: Request) -> Response:
+        """Return the response to a request for this file."""
         headers = {"ETag": self.etag, "Cache-Control": "public, max-age=60", "Vary": "Accept-Encoding", **PAGE_HEADERS}
         if self.media_type.startswith("text/html"):
             headers["Cache-Control"] = "no-cache"
@@ -72,7 +81,7 @@ class File:
 
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
-    """`/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
+    """Add `/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
     files = {str(p.relative_to(WEB)): File.read(p) for p in sorted(WEB.rglob("*")) if p.suffix in TYPES}
 
     def serve(path: str, name: str) -> None:
@@ -116,13 +125,16 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
 
 
 def _has_holidays(department: Department, departments: Departments, usual: str) -> bool:
-    """Whether public holidays are closing days of this department."""
+    """Return whether the department is closed on public holidays."""
     told = (department.calendar.holidays, departments.calendar.holidays, usual)
     return next(code for code in told if code is not None).strip().lower() not in ("", "none")
 
 
 def preferred(accept_language: str) -> str:
-    """The first of our languages in an `Accept-Language` header, by its weights (RFC 9110 §12.5.4); Dutch when none."""
+    """Return the first offered language of an `Accept-Language` header, by its weights (RFC 9110 §12.5.4).
+
+    The default is Dutch.
+    """
     weighed: list[tuple[float, str]] = []
     for part in accept_language.split(","):
         tag, _, weight = "".join(part.split()).partition(";q=")

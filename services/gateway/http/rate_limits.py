@@ -1,4 +1,4 @@
-"""RULES of rate limits: token buckets in memory, by key. No I/O. `docs/limits.md` lists them, with reasons."""
+"""RULES of rate limits: token buckets in memory, by key. No I/O. `docs/limits.md` lists them with their reasons."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limit:
-    """`burst` at once, and `per_second` on average after that."""
+    """A limit: `burst` at once, and `per_second` on average after that."""
 
     burst: float
     per_second: float
 
 
 CHATS_PER_ADDRESS = Limit(60, 30 / 60)
-BARE_CHATS_PER_ADDRESS = Limit(20, 10 / 60)  # without an `Origin`: no browser sent them
+BARE_CHATS_PER_ADDRESS = Limit(20, 10 / 60)  # without an `Origin`: not sent by a browser
 UPLOADS_PER_CHAT = Limit(25, 1 / 5)
 DOWNLOADS_PER_CHAT = Limit(60, 1)
 ENDINGS_PER_CHAT = Limit(10, 1 / 5)
@@ -30,7 +30,7 @@ BAD_FRAMES_PER_PARTICIPANT = Limit(20, 0.2)
 
 
 class Bucket:
-    """What is left of one limit for one key. `take` says how many seconds to wait: 0 when it was granted."""
+    """The tokens that are left of one limit for one key."""
 
     __slots__ = ("_at", "_left", "_limit")
 
@@ -38,6 +38,7 @@ class Bucket:
         self._limit, self._left, self._at = limit, limit.burst, now
 
     def take(self, now: float, cost: float = 1.0) -> float:
+        """Take `cost` tokens. Return 0 when they were granted, else the seconds to wait."""
         self._fill(now)
         if self._left >= cost:
             self._left -= cost
@@ -45,12 +46,15 @@ class Bucket:
         return (cost - self._left) / self._limit.per_second
 
     def spend(self, now: float, cost: float) -> None:
-        """Takes what cannot be refused any more; what is left may be less than nothing, but no more than a burst."""
+        """Take tokens for something that cannot be refused any more.
+
+        The rest may be negative, down to minus one burst.
+        """
         self._fill(now)
         self._left = max(self._left - cost, -self._limit.burst)
 
     def is_full(self, now: float) -> bool:
-        """Nothing is missing: it may be forgotten, a new one is the same."""
+        """Return whether no token is missing. A full bucket may be forgotten, because a new one is the same."""
         self._fill(now)
         return self._left >= self._limit.burst
 
@@ -60,21 +64,22 @@ class Bucket:
 
 
 class Buckets:
-    """One limit for many keys. Full ones are forgotten; when there are too many, those not used for longest."""
+    """One limit for many keys. Full buckets are forgotten; above `most`, the least recently used ones are too."""
 
     def __init__(self, limit: Limit, most: int = 50_000) -> None:
         self._limit, self._most = limit, most
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def __len__(self) -> int:
+        """Return the number of keys that are remembered."""
         return len(self._buckets)
 
     def retry_after(self, key: str, now: float, cost: float = 1.0) -> int:
-        """0 when granted, else the whole seconds after which it is worth trying again."""
+        """Take `cost` tokens. Return 0 when they were granted, else the whole seconds after which to try again."""
         return math.ceil(self._of(key, now).take(now, cost))
 
     def spend(self, key: str, now: float, cost: float) -> None:
-        """What cannot be refused any more counts all the same."""
+        """Take tokens for something that cannot be refused any more."""
         self._of(key, now).spend(now, cost)
 
     def _of(self, key: str, now: float) -> Bucket:
@@ -86,7 +91,7 @@ class Buckets:
         return bucket
 
     def _forget(self, now: float) -> None:
-        """Room for one more: two looks at each new key keep up with those that fill."""
+        """Make room for one more key. Two checks for each new key keep up with the buckets that fill."""
         for _ in range(2):
             oldest = next(iter(self._buckets), None)
             if oldest is None or not (self._buckets[oldest].is_full(now) or len(self._buckets) >= self._most):

@@ -1,4 +1,4 @@
-"""Security headers on every answer that has none of its own: JSON, problem documents, files."""
+"""Security headers for every answer that has none of its own: JSON, problem documents, files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from services.common.http.problems import DATA_HEADERS
 from services.gateway.http.dependencies import scheme_of
 from services.gateway.settings import Settings
 
-_EMBEDDED = ("/widget.js", "/static/")  # what pages of other origins load
-HSTS = "max-age=31536000"  # a year (RFC 6797); whether it counts for sub-domains is the operator's to say
+_EMBEDDED = ("/widget.js", "/static/")  # loaded by pages of other origins
+HSTS = "max-age=31536000"  # a year (RFC 6797); the operator decides whether it covers sub-domains
 
 
 class SecurityHeaders:
@@ -21,6 +21,7 @@ class SecurityHeaders:
         self._app, self._settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add the missing headers to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

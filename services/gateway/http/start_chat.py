@@ -1,4 +1,4 @@
-"""Start of a chat: one chat for one press, however often it is repeated, with a reserved slot where there is one."""
+"""Start of a chat: one chat for one press, however often it is repeated, with a reserved slot where possible."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from services.gateway.clients.upstream import Declined, Unavailable, Upstream
 log = structlog.get_logger()
 REPEAT_WITHIN = timedelta(minutes=10)
 MOST_REMEMBERED = 10_000
-HOLD_LIMIT = 2.0  # seconds in which presence may say who takes the chat
+HOLD_LIMIT = 2.0  # seconds in which presence may reserve a slot
 PRESSES = Counter("eloket_gateway_presses_total", "Presses on the button", ["department", "outcome"])
 
 
@@ -65,7 +65,7 @@ class FormMembers(BaseModel):
 
 
 class StartChat(BaseModel):
-    """What a citizen may tell when he starts a chat: all of it is optional."""
+    """What a citizen may send when they start a chat. All members are optional."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
     department: str | None = None
@@ -86,20 +86,24 @@ class Source:
 
 @dataclass(frozen=True)
 class Started:
+    """A chat that was started, and the token with which its citizen connects."""
+
     chat_id: str
     token: str
 
     def body(self) -> dict[str, Any]:
+        """Return the answer's JSON object."""
         return {"chat_id": self.chat_id, "token": self.token, "websocket": "/ws/citizen"}
 
 
 class Starting:
-    """Starts chats. An `Idempotency-Key` is remembered here and, everywhere, by the chat id derived from it.
+    """Starts chats. An `Idempotency-Key` is recognised by a local memory and, on every replica, by the chat id.
 
-    The first half of that id comes from the key and the address, the second also from the body and the `Origin`. So
-    every replica finds the chats of a key by the first half, and sees by the second whether it is the same request.
+    The first half of the chat id is derived from the key and the address, the second half also from the body and the
+    `Origin`. Every replica thus finds the chats of a key by the first half, and sees by the second whether the request
+    is the same.
 
-    An agent's place is held before the chat is opened, so that nobody gets a chat that nobody takes.
+    An agent's slot is reserved before the chat is opened, so that no citizen gets a chat that no agent can take.
     """
 
     def __init__(
@@ -115,14 +119,20 @@ class Starting:
         self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
         self._live, self._tasks = live, tasks
         self._departments, self._keys = departments, keys
-        self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, and when it was started
+        self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, time of its start
         self._under_way: dict[str, tuple[str, asyncio.Task[Started]]] = {}  # by the prefix of the first attempt
 
     async def start(self, wanted: StartChat, key: str | None, source: Source) -> Started:
-        """The chat of this press.
+        """Return the chat of this press.
 
-        Problems: 404 `unknown_department`, 409 `button_blue`, 422 `invalid` for a key that came with another request,
-        503 `unavailable`.
+        Args:
+            wanted: The body of the request.
+            key: The `Idempotency-Key`, if any.
+            source: Where the request comes from.
+
+        Raises:
+            Problem: 403 `blocked`, 404 `unknown_department`, 409 `button_blue`, 422 `invalid` for a key that came
+                with another request, 429 `rate_limited`, 503 `unavailable`.
         """
         department = self._departments.get(wanted.department)
         if department is None:
@@ -147,7 +157,7 @@ class Starting:
     def _ended(self, prefix: str, task: asyncio.Task[Started]) -> None:
         del self._under_way[prefix]
         if not task.cancelled():
-            task.exception()  # whoever waited for it was told
+            task.exception()  # marks it as retrieved; the waiting requests have raised it
 
     async def _start_once(self, department: Department, wanted: StartChat, key: str, source: Source) -> Started:
         first = self._derive(key, wanted, source, 0)
@@ -165,15 +175,18 @@ class Starting:
         return Started(chat_id, self._keys.chat_token(chat_id))
 
     async def _refuse(self, department: Department, asked: Awaitable[Problem | None] | None) -> None:
-        """Raises what this answers, if it is a problem. A blue button asks nothing."""
+        """Raise the awaited problem, if there is one. Without an awaitable (a blue button) routing is not asked."""
         if asked and (problem := await asked):
             PRESSES.labels(department.id, "refused").inc()
             raise problem
 
     async def _admission(self, chat_id: str, wanted: StartChat, source: Source) -> Problem | None:
-        """Why routing does not let this citizen start a chat: 403 `blocked`, 429 `rate_limited`; None: it may start.
+        """Ask routing whether this citizen may start a chat.
 
-        When routing cannot say it the chat is opened all the same.
+        When routing does not answer the chat is opened all the same.
+
+        Returns:
+            The problem 403 `blocked` or 429 `rate_limited`; None when the chat may start.
         """
         wish = routing_api.AdmitQuery(
             chat_id=chat_id,
@@ -213,11 +226,15 @@ class Starting:
     async def _held(
         self, question: presence_api.HoldQuery, blue: Problem | None, keyed: bool
     ) -> tuple[Hold | None, str]:
-        """The agent who keeps a place, if any, and how the press went. Raises the problem when nobody will take it.
+        """Reserve a slot. Return the reservation, if any, and the outcome of the press.
 
-        When presence cannot say it the chat is opened all the same: then it waits until a place is claimed for it.
-        While the button is blue only a press with a key may go on, and only with what it has already: another gateway
-        may have died with it in hand, and the place that makes the button blue may be its own.
+        When presence does not answer the chat is opened all the same; it then waits until routing reserves a slot for
+        it. While the button is blue only a press with a key may go on, and only with a reservation that it has already:
+        another gateway may have crashed while it handled the press, and that reservation may be what makes the button
+        blue.
+
+        Raises:
+            Problem: No agent will take the chat.
         """
         if blue and not (keyed and blue.code == "button_blue"):
             PRESSES.labels(question.department, "blue").inc()
@@ -238,16 +255,16 @@ class Starting:
         raise blue or _blue(question.department, reason.value)
 
     async def _expect(self, chat_id: str) -> None:
-        """Binds the chat here while presence is asked: the citizen, soon to be here, need not wait for it.
+        """Bind the chat while presence is asked, so that the citizen's connection need not wait for the binding.
 
-        Nobody uses the binding yet, so it goes by itself, 30 s later, unless he comes.
+        The binding has no user yet. It is removed 30 s later unless the citizen connects.
         """
         with contextlib.suppress(Unavailable):
             await self._live.follow(chat_id)
             self._live.unfollow(chat_id)
 
     def _blue(self, department: Department) -> Problem | None:
-        """Why nobody can start a chat now; None while the button is green."""
+        """Return why a chat cannot be started now; None while the button is green."""
         shown = self._buttons.of[department.id].shown
         if shown.green:
             return None
@@ -276,9 +293,10 @@ class Starting:
         log.info("chat_opened", department=department.id, held=hold is not None)
 
     async def _chat_of(self, key: str, wanted: StartChat, source: Source) -> tuple[str, bool]:
-        """The chat id for this request, and whether that chat was started already, within the last ten minutes.
+        """Return the chat id for this request, and whether that chat was started within the last ten minutes.
 
-        Raises the problem 422 when another request with this key was made within that time.
+        Raises:
+            Problem: 422 when another request with this key was made within that time.
         """
         for attempt in range(100):
             chat_id = self._derive(key, wanted, source, attempt)
@@ -298,7 +316,7 @@ class Starting:
                 raise _other_request()
             if not spent and all(view.chat_id != chat_id for view in views):
                 return chat_id, False
-            # The id is used up: its chat is older, or a place was held for it and it was never opened.
+            # The id is spent: its chat is older, or a slot was reserved for it and it was never opened.
         return str(uuid4()), False
 
     def _derive(self, key: str, wanted: StartChat, source: Source, attempt: int) -> str:

@@ -1,4 +1,4 @@
-"""Periodic jobs of a gateway: heartbeats, `sync` frames, comparison with the logs' ends, resync."""
+"""Periodic jobs of a gateway: heartbeats, `sync` frames, comparison with the ends of the logs, resync."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 
 log = structlog.get_logger()
-SYNC_INTERVAL = 5.0  # a browser that hears nothing for twice as long takes its connection for dead
-SYNC_PARTS = 10  # of one round, so that many connections are no burst
-AGENT_PARTS = 2  # an agent's page is told each second: it must be back before he is taken for gone
-TAILS_QUIET = 12.0  # a chat of which so long nothing was heard or asked is asked about; with the rounds at most 15
+SYNC_INTERVAL = 5.0  # a browser that receives nothing for twice as long assumes that its connection is dead
+SYNC_PARTS = 10  # of one round, so that many connections cause no burst
+AGENT_PARTS = 2  # an agent's page gets one each second: it must reconnect before the agent counts as offline
+TAILS_QUIET = 12.0  # seconds without an event or comparison, after which a chat is compared; with the rounds at most 15
 TAILS_ROUND = 1.5
-TAILS_AT_A_TIME, TAILS_PAUSE = 50, 0.05  # chats in one question, seconds between two: many chats are no burst
+TAILS_AT_A_TIME, TAILS_PAUSE = 50, 0.05  # chats in one request, seconds between two: many chats cause no burst
 PRESENCE_INTERVAL = 15.0
-CITIZENS_EACH = 3  # the citizens' list stands in every third list of connections
+CITIZENS_EACH = 3  # every third list of connections includes the citizens
 SOON = 0.02
 
 
 class Heartbeat:
-    """Tells who is connected here: every 2 s, and 20 ms after each change of the agents."""
+    """Publishes the list of connections: every 2 s, and 20 ms after each change of the agents."""
 
     def __init__(self, following: Subscriptions, publisher: Publisher) -> None:
         self._hub, self._publisher = following.hub, publisher
@@ -44,10 +44,11 @@ class Heartbeat:
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
-        """An agent's connection came, is closing or went."""
+        """Record that an agent's connection opened, is closing or closed."""
         self._changed.set()
 
     async def run(self) -> None:
+        """Publish the list until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(topology.HEARTBEAT_INTERVAL):
@@ -59,13 +60,17 @@ class Heartbeat:
             await self._publisher.publish_best_effort(self.list_now())
 
     def list_now(self, leaving: bool = False) -> GatewayConnections:
-        """The list as it is now."""
+        """Return the present list.
+
+        Args:
+            leaving: Whether this gateway is about to end.
+        """
         now, register = asyncio.get_running_loop().time(), self._hub.register
         silent: dict[str, float] = {}
         active: dict[str, float] = {}
         sessions: dict[str, set[str]] = {}
         for connection in register.of_party(Party.AGENT):
-            if connection.agent and not connection.closing:  # a browser may take long to close after it was told to
+            if connection.agent and not connection.closing:  # a browser may take long to complete the close
                 agent_id, age = connection.agent.id, max(0.0, now - connection.heard())
                 silent[agent_id] = min(age, silent.get(agent_id, age))
                 sessions.setdefault(agent_id, set()).add(connection.session_id)
@@ -83,12 +88,13 @@ class Heartbeat:
         )
 
     async def leave(self) -> None:
-        """The last list: this gateway is going."""
+        """Publish the last list, which says that this gateway ends."""
         await self._publisher.publish_best_effort(self.list_now(leaving=True))
 
 
-def _sync(connection: Connection) -> None:
-    if not connection.answered:  # how far the log goes stands in the welcome
+def send_sync(connection: Connection) -> None:
+    """Send a client the last sequence number of each of its logs."""
+    if not connection.answered:  # the welcome has the last sequence numbers
         return
     if connection.party is Party.CITIZEN:
         for shown in connection.shown.values():
@@ -101,24 +107,25 @@ def _sync(connection: Connection) -> None:
 
 
 class Upkeep:
-    """The rounds, and starting over after the gateway's queue was lost."""
+    """The periodic jobs, and the resync after the gateway's queue was lost."""
 
     def __init__(self, following: Subscriptions, agents: Agents, buttons: Buttons, publisher: Publisher) -> None:
         self._following, self._agents, self._buttons, self._publisher = following, agents, buttons, publisher
         self._hub, self._upstream = following.hub, following.upstream
         self._resync_due = asyncio.Event()
         self._hearing_since = float("-inf")
-        self._tails: dict[str, tuple[int, float]] = {}  # chat → how far it was passed on, and since when or asked when
+        self._tails: dict[str, tuple[int, float]] = {}  # chat → last entry passed on, and since when or when compared
 
     def resync(self) -> None:
-        """The queue is new: what was told in between must be asked for."""
+        """Request the state that was published while the queue was lost. Called after each new start of the queue."""
         self._hearing_since = self._hub.clock()
         self._resync_due.set()
 
     async def sync_frames(self) -> None:
-        """Every 5 s, agents each second, a client hears how far the log goes.
+        """Send every client the ends of its logs: citizens every 5 s, agents each second. Runs until cancelled.
 
-        A lost last frame leaves no hole, and who hears nothing knows that his connection is dead.
+        A lost last frame leaves no gap that a client could see. A client that receives nothing knows that its
+        connection is dead.
         """
         while True:
             for part in range(SYNC_PARTS):
@@ -126,22 +133,31 @@ class Upkeep:
                 for connection in tuple(self._hub.register.connected):
                     parts = AGENT_PARTS if connection.party is Party.AGENT else SYNC_PARTS
                     if hash(connection) % parts == part % parts:
-                        _sync(connection)
+                        send_sync(connection)
 
     async def compare_tails(self) -> None:
-        """A hole at the tail is invisible to those who only listen: within 15 s it is found by asking.
+        """Compare quiet chats with the ends of their logs. Runs until cancelled.
 
-        What came in order meanwhile has shown that there was none: a chat in full swing is not asked about.
+        A missing last entry is invisible to a consumer of live events; the comparison finds it within 15 s. A chat that
+        received entries in order meanwhile is not compared: they have shown that nothing is missing.
         """
         while True:
             await asyncio.sleep(TAILS_ROUND)
-            quiet = self._quiet_chats()
             try:
-                for start in range(0, len(quiet), TAILS_AT_A_TIME):
-                    await self._compare(dict(quiet[start : start + TAILS_AT_A_TIME]))
-                    await asyncio.sleep(TAILS_PAUSE)
+                await self.compare_quiet()
             except Unavailable as error:
                 log.warning("tails_not_compared", missing=str(error))
+
+    async def compare_quiet(self) -> None:
+        """Do one round: compare each chat without an event for `TAILS_QUIET` seconds.
+
+        Raises:
+            Unavailable: Transcripts does not answer.
+        """
+        quiet = self._quiet_chats()
+        for start in range(0, len(quiet), TAILS_AT_A_TIME):
+            await self._compare(dict(quiet[start : start + TAILS_AT_A_TIME]))
+            await asyncio.sleep(TAILS_PAUSE)
 
     def _quiet_chats(self) -> list[tuple[str, int]]:
         before, self._tails, now = self._tails, {}, self._hub.clock()
@@ -163,9 +179,9 @@ class Upkeep:
                 self._following.gap(channel)
 
     async def ask_presence(self) -> None:
-        """Every 15 s it is asked for each agent's chat whether its citizen is there; who does not answer is forgotten.
+        """Ask every 15 s for each agent's chat whether its citizen is online; forget gateways that do not answer.
 
-        One after the other over that time, so that many chats are no burst.
+        The requests are spread over that time, so that many chats cause no burst. Runs until cancelled.
         """
         while True:
             chats = [c.chat_id for c in self._hub.channels.values() if any(m.agent for m in c.members)]
@@ -177,9 +193,9 @@ class Upkeep:
             self.forget_silent()
 
     def forget_silent(self) -> None:
-        """What is not told again is over: gateways that had a citizen, warnings of his silence.
+        """Forget what is not repeated any more: gateways that had a citizen, and warnings of inactivity.
 
-        Only what could have been heard counts.
+        Nothing is forgotten until the queue has been up long enough to have received the repetitions.
         """
         hub = self._hub
         if not self._following.live.up or hub.clock() - self._hearing_since < FORGET_AFTER:
@@ -190,7 +206,10 @@ class Upkeep:
             hub.silences.end_old(channel)
 
     async def run_resyncs(self) -> None:
-        """Snapshots of chats, agents, button, and the logs after what was shown; again until it succeeded."""
+        """Resynchronise when it is due, and retry until it succeeds. Runs until cancelled.
+
+        A resync reads the buttons, the chats, the agents, and the logs after what was shown.
+        """
         while True:
             await self._resync_due.wait()
             self._resync_due.clear()

@@ -1,0 +1,1 @@
+"""Handlers of citizens' and agents' connections."""

@@ -45,11 +45,11 @@ from services.gateway.websocket.frames.client import (
 from services.gateway.websocket.frames.server import Close
 
 log = structlog.get_logger()
-Put = Callable[[bytes], None]  # where frames go: into the answer to a hello, or after it
+Put = Callable[[bytes], None]  # takes a frame: as part of the answer to a hello, or after it
 
 
 class Agents:
-    """Answers agents' frames. `changed` is called when a connection of an agent comes or goes."""
+    """Handler of agents' frames. `changed` is called when a connection of an agent opens or closes."""
 
     def __init__(
         self,
@@ -63,14 +63,17 @@ class Agents:
         self._following, self._posting, self._publisher = following, posting, publisher
         self._transfers, self._tasks, self._changed = transfers, tasks, changed
         self._hub, self._upstream = following.hub, following.upstream
-        self._coming: set[tuple[str, str]] = set()
+        self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
 
     def identify(self, connection: Connection, hello: Hello) -> bool:
-        """The cookie has said who it is."""
+        """Return whether the cookie has identified the agent."""
         return connection.agent is not None
 
     async def greet(self, connection: Connection, hello: Hello) -> None:
-        """`welcome` with the open chats, then each chat's messages after the seq given for it, then what is new."""
+        """Send `welcome` with the open chats, then each chat's entries after the given sequence number.
+
+        What was held back meanwhile follows.
+        """
         try:
             await self._answer(connection, hello.chats or {})
         except _Gone:
@@ -93,9 +96,9 @@ class Agents:
                 self._hub.desks[agent.id] = set()
             self._changed()
             if connection.token and await self._upstream.session(connection.token) is None:
-                connection.close(Close.UNAUTHENTICATED, "logged out")  # its end was told before it was heard here
+                connection.close(Close.UNAUTHENTICATED, "logged out")  # it ended before this connection was registered
                 return
-        for chat_id in connection.followed:  # from here on it hears nothing of its chats but the answer
+        for chat_id in connection.followed:  # from here on it receives nothing of its chats but the answer
             if channel := self._hub.channels.get(chat_id):
                 self._hub.unfollow(connection, channel)
         async with connection.answering:
@@ -118,7 +121,7 @@ class Agents:
         self, connection: Connection, agent: presence_api.AgentView, chat_ids: list[str], after: Any
     ) -> None:
         channels = {chat_id: await self._open(connection, chat_id) for chat_id in chat_ids}
-        views = await self._upstream.chats(channels)  # once more: from here on it is heard when one goes elsewhere
+        views = await self._upstream.chats(channels)  # again: from here on events report a change of agent
         held = [v for v in views.values() if self._hold(connection, channels[v.chat_id], v)]
         pages: dict[str, ChatHistory] = {}
         for view in held:
@@ -136,12 +139,15 @@ class Agents:
                 connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0), connection.answer
             )
         newest = self._hub.newer_state(agent.id, agent.v)
-        if newest and newest != newer:  # a long log takes its time
+        if newest and newest != newer:  # a long log takes time to send
             connection.answer(newest)
         connection.end_answer()
 
     def _hold(self, connection: Connection, channel: LiveChat, view: ChatView) -> bool:
-        """Whether the chat is this agent's by all that is known: if so it is on his desk, else it is given back."""
+        """Return whether the chat is this agent's by all that is known.
+
+        If it is, the chat is recorded as shown to the agent. Otherwise the connection stops following it.
+        """
         if connection.gone:
             raise _Gone
         state = self._following.note_view(channel, view)
@@ -166,7 +172,7 @@ class Agents:
         return channel
 
     def drop(self, connection: Connection, channel: LiveChat) -> None:
-        """The agent is done with this chat: it ended, or went to somebody else."""
+        """Stop following a chat that has ended or has another agent."""
         connection.forget_acceptance(channel.chat_id)
         if channel.chat_id in connection.followed:
             connection.followed.discard(channel.chat_id)
@@ -180,7 +186,7 @@ class Agents:
             put(server.message(entry, chat_id))
             await connection.room()
             seal = entry if entry.is_seal else seal
-        if chat_id not in connection.followed:  # it went elsewhere meanwhile
+        if chat_id not in connection.followed:  # it got another agent meanwhile
             self._hub.unfollow(connection, channel)
             return
         for written in page.notes:
@@ -200,12 +206,12 @@ class Agents:
         self._hub.desks.get(connection.participant, set()).discard(channel.chat_id)
         self.drop(connection, channel)
 
-    # ── a chat comes to an agent ─────────────────────────────────────────────────────────────────────────────────────
+    # ── assigned chats ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def assigned(self, agent_id: str, chat_id: str) -> None:
-        """Routing gave the chat to this agent: all his connections here are shown it."""
-        if (agent_id, chat_id) not in self._coming:
-            self._coming.add((agent_id, chat_id))
+        """Show the chat on all connections that the agent has here, because routing has assigned it to them."""
+        if (agent_id, chat_id) not in self.coming:
+            self.coming.add((agent_id, chat_id))
             self._tasks.start(self._bring(agent_id, chat_id))
 
     async def _bring(self, agent_id: str, chat_id: str) -> None:
@@ -216,9 +222,9 @@ class Agents:
         except (Unavailable, NoSuchChat):
             log.warning("assigned_chat_not_shown", chat_id=chat_id)
             for connection in self._hub.register.of(agent_id):
-                connection.close(Close.RESTART, "try again")  # his hello brings it, as soon as it can be answered
+                connection.close(Close.RESTART, "try again")  # the next hello brings the chat
         finally:
-            self._coming.discard((agent_id, chat_id))
+            self.coming.discard((agent_id, chat_id))
 
     async def _show_assigned(self, connection: Connection, chat_id: str) -> None:
         async with connection.answering:  # never before the welcome
@@ -236,7 +242,7 @@ class Agents:
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, connection: Connection, frame: Frame) -> None:
-        """What an accepted frame of a greeted connection does. Returns at once."""
+        """Handle a valid frame of a greeted connection. Returns at once."""
         agent = connection.agent
         assert agent is not None
         assert not isinstance(frame, Hello | Extend)
@@ -257,7 +263,7 @@ class Agents:
         if isinstance(frame, Refuse):
             self._begin(connection, chat_id, self._transfers.refuse(connection, self._hub.channels[chat_id]))
             return
-        if isinstance(frame, Post | WriteNote | End):  # what is said goes out when it is known that a person is there
+        if isinstance(frame, Post | WriteNote | End):  # published after the acceptance by a person
             self._posting.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
             return
         self._accept(connection, chat_id)
@@ -273,7 +279,7 @@ class Agents:
             refuse(connection, "unavailable", None, chat_id)
 
     def _acceptance(self, connection: Connection, chat_id: str) -> ChatAccepted | None:
-        """What tells that a person has seen the chat; None when that is told already, and confirmed."""
+        """Return the event that an agent has seen the chat; None when it was published and confirmed already."""
         connection.accepted.add(chat_id)
         if chat_id in connection.acceptance_told:
             return None
@@ -312,7 +318,7 @@ class Agents:
                 connection.note_acceptance(event.chat_id)
 
     def leave(self, connection: Connection) -> None:
-        """The websocket is closed."""
+        """Handle the end of the websocket."""
         connection.gone = True
         agent = connection.agent
         if agent is None or connection.sender is None:

@@ -30,13 +30,13 @@ from services.gateway.websocket.message_limits import MessageLimits
 
 log = structlog.get_logger()
 TOKEN_AFTER_END = timedelta(hours=48)
-TURNS = 64  # hellos that are answered at a time, when many come back at once
-TURN_LIMIT = 6.0  # seconds until one that waits for its turn is sent away: sooner than the page takes us for dead
-EXTEND_EACH = 2.0  # seconds between two of a connection that are told
+TURNS = 64  # hellos that are answered at a time, when many citizens reconnect at once
+TURN_LIMIT = 6.0  # seconds after which a waiting hello is refused: sooner than the page assumes a dead connection
+EXTEND_EACH = 2.0  # seconds between two that are published for a connection
 
 
 class Citizens:
-    """Answers citizens' frames. One instance for the process; a connection's own state is in the connection."""
+    """Handler of citizens' frames. There is one instance; the state of a connection is in the connection."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Citizens:
         self._turns = asyncio.Semaphore(TURNS)
 
     def identify(self, connection: Connection, hello: Hello) -> bool:
-        """Binds the connection to the chat of its token; False when the token is none of ours or of another chat."""
+        """Bind the connection to the chat of its token. Return False when the token is invalid or of another chat."""
         chat_id = self._keys.chat_of(hello.token)
         if chat_id is None or connection.chat_id not in (None, chat_id):
             return False
@@ -62,9 +62,9 @@ class Citizens:
         return True
 
     async def greet(self, connection: Connection, hello: Hello) -> None:
-        """`welcome`, `status`, the messages after `after`, then what is new; or the close that says why not."""
+        """Send `welcome`, `status`, the entries after `after`, then what is new; or close with the reason."""
         assert connection.chat_id is not None
-        if connection.sender is None:  # he is here, even when nobody can say yet what he is to be shown
+        if connection.sender is None:  # the citizen is online, whether or not the hello can be answered now
             self._tasks.start(self._tell_arrived(connection.chat_id))
         try:
             await self._answer(connection, connection.chat_id, hello.after)
@@ -79,7 +79,7 @@ class Citizens:
 
     async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
         first = connection.sender is None
-        if not first:  # from here on it hears nothing of the chat but the answer
+        if not first:  # from here on it receives nothing of the chat but the answer
             self._hub.unfollow(connection, self._hub.channels[chat_id])
         async with self._turn():
             channel, view, page = await self._ask(connection, chat_id, after)
@@ -110,7 +110,13 @@ class Citizens:
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """One of `TURNS`. More at a time would only wait for the same services until none is answered in time."""
+        """Wait for one of `TURNS`.
+
+        More hellos at a time would only wait for the same services until none is answered in time.
+
+        Raises:
+            Unavailable: None was free within `TURN_LIMIT` seconds.
+        """
         try:
             async with asyncio.timeout(TURN_LIMIT):
                 await self._turns.acquire()
@@ -128,7 +134,7 @@ class Citizens:
             view, page = await asyncio.gather(
                 self._following.view(chat_id), self._following.first_page(channel, after), return_exceptions=True
             )
-            for missing in (view, page):  # what nobody knows is not merely late
+            for missing in (view, page):  # an error is passed on: the chat is unknown, or a service does not answer
                 if isinstance(missing, BaseException):
                     raise missing
             assert isinstance(view, ChatView)
@@ -158,14 +164,14 @@ class Citizens:
         try:
             await self._publisher.publish(CitizenArrived(chat_id=chat_id))
         except Unconfirmed:
-            log.info("arrival_not_published")  # the next list of this gateway's citizens tells it too
+            log.info("arrival_not_published")  # the next list of this gateway's citizens has it too
 
     async def _tell_presence(self, chat_id: str, online: bool) -> None:
         event = CitizenPresence(chat_id=chat_id, incarnation=self._hub.incarnation, online=online)
         await self._publisher.publish_best_effort(event)
 
     def take(self, connection: Connection, frame: Frame) -> None:
-        """What an accepted frame of a greeted connection does. Returns at once."""
+        """Handle a valid frame of a greeted connection. Returns at once."""
         chat_id = connection.chat_id
         assert chat_id is not None
         channel = self._hub.channels.get(chat_id)
@@ -185,7 +191,7 @@ class Citizens:
 
     def _extend(self, connection: Connection, chat_id: str) -> None:
         now = self._hub.clock()
-        if now - connection.extended_at >= EXTEND_EACH:  # a second press within that says nothing new
+        if now - connection.extended_at >= EXTEND_EACH:  # a second press within that time adds nothing
             connection.extended_at = now
             self._tasks.start(self._tell_stayed(connection, chat_id))
 
@@ -197,7 +203,7 @@ class Citizens:
             connection.send(server.error("unavailable"))
 
     def leave(self, connection: Connection) -> None:
-        """The websocket is closed."""
+        """Handle the end of the websocket."""
         chat_id = connection.chat_id
         connection.gone = True
         channel = self._hub.channels.get(chat_id) if chat_id else None
@@ -210,4 +216,4 @@ class Citizens:
 
 
 class _Expired(Exception):
-    """The chat ended too long ago for its token."""
+    """The chat ended too long ago for its token to be valid."""

@@ -17,13 +17,16 @@ from services.gateway.websocket.frames.client import TransferChat
 
 
 class Transfers:
-    """Asks routing for transfers that presence says can be made."""
+    """Requests transfers from routing, after presence has said that they can be made."""
 
     def __init__(self, publisher: Publisher, upstream: Upstream, departments: Departments) -> None:
         self._publisher, self._upstream, self._departments = publisher, upstream, departments
 
     async def transfer(self, connection: Connection, frame: TransferChat) -> None:
-        """The note, if any, is told first. A transfer that cannot be made is an `error` frame."""
+        """Request a transfer.
+
+        The note, if any, is published first. A transfer that cannot be made gives an `error` frame.
+        """
         agent = connection.agent
         assert agent is not None
         if not await self._can_take(frame, agent.id):
@@ -43,7 +46,7 @@ class Transfers:
             refuse(connection, "unavailable", None, frame.chat_id)
 
     async def refuse(self, connection: Connection, channel: LiveChat) -> None:
-        """He does not want this chat, which came by a transfer and is not accepted yet: it goes back. Else `error`."""
+        """Return a chat that was transferred to the agent and is not accepted yet. Otherwise send an `error` frame."""
         agent = connection.agent
         assert agent is not None
         try:
@@ -70,7 +73,10 @@ class Transfers:
 
 
 def _note_of_transfer(frame: TransferChat, agent: presence_api.AgentView) -> NotePosted:
-    """The same transfer tried again, after it was refused, has the same note: it stands in the chat once."""
+    """Return the note of a transfer, with an id that is derived from the transfer.
+
+    A transfer that is tried again after a refusal has the same note, which is therefore stored once.
+    """
     return NotePosted(
         chat_id=frame.chat_id,
         id=derived_id(frame.chat_id, "transfer", agent.id, frame.department, frame.agent, frame.note),
@@ -81,5 +87,5 @@ def _note_of_transfer(frame: TransferChat, agent: presence_api.AgentView) -> Not
 
 
 def can_take(agent: presence_api.AgentView, own_id: str) -> bool:
-    """Whether a colleague with `own_id` can transfer a chat to this agent now."""
+    """Return whether a colleague with `own_id` can transfer a chat to this agent now."""
     return agent.online and agent.state is AgentState.AVAILABLE and agent.free > 0 and agent.id != own_id

@@ -1,0 +1,1 @@
+"""Sending of participants' messages: send queues, receipts and batches."""

@@ -1,7 +1,7 @@
-"""Publisher of messages in batches: those of one turn of the event loop, or of the time while the broker confirms.
+"""Publisher of messages in batches: those of one event-loop iteration, or of the time while the broker confirms.
 
-A message waits for no other beyond the turn in which it came, while less than `UNDER_WAY` broker messages are under
-way. Under load a quorum queue then writes once for many events (docs/performance.md).
+A message waits for others only within the iteration in which it came, while fewer than `UNDER_WAY` broker messages are
+unconfirmed. Under load a quorum queue then writes once for many events (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Posted = tuple[MessagePosted, str, asyncio.Future[None]]
 
 
 class BatchPublisher:
-    """Tells `message.posted` for all connections of this gateway."""
+    """Publishes `message.posted` for all connections of this gateway."""
 
     def __init__(self, publisher: Publisher, tasks: Tasks) -> None:
         self._publisher, self._tasks = publisher, tasks
@@ -28,13 +28,17 @@ class BatchPublisher:
         self._under_way = 0
 
     async def publish(self, event: MessagePosted) -> None:
-        """Like `Publisher.publish`: returns with the confirm, raises `Unconfirmed` without one."""
+        """Publish like `Publisher.publish`: return after the confirm.
+
+        Raises:
+            Unconfirmed: The broker did not confirm the event.
+        """
         mine = (event, traceparent(), asyncio.get_running_loop().create_future())
         self._waiting.append(mine)
         if self._under_way < UNDER_WAY:
             self._under_way += 1
             try:
-                await asyncio.sleep(0)  # the others that this turn brings
+                await asyncio.sleep(0)  # lets the other messages of this iteration join
                 if self._waiting == [mine]:
                     self._waiting.clear()
                     await self._publisher.publish(event)
@@ -44,7 +48,7 @@ class BatchPublisher:
         await mine[2]
 
     def _hand_on(self) -> None:
-        """The place of a broker message that was under way goes to those who wait."""
+        """Let the waiting messages use the slot of a broker message that was confirmed."""
         if self._waiting:
             self._tasks.start(self._send_waiting())
         else:
@@ -65,7 +69,7 @@ class BatchPublisher:
             await self._publisher.publish_all([(together if len(several) > 1 else event, trace)])
         except Unconfirmed as error:
             for _, _, confirmed in several:
-                if not confirmed.done():  # somebody still waits
+                if not confirmed.done():  # the publisher still waits
                     confirmed.set_exception(Unconfirmed(str(error)))
         except BaseException:
             for _, _, confirmed in several:

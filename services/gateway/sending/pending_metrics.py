@@ -13,10 +13,10 @@ OLDEST = Gauge("eloket_gateway_unreceipted_oldest_seconds", "How long the oldest
 
 
 class Pending:
-    """The lines that are being worked off.
+    """The send queues that are being processed.
 
-    Those of browsers that have gone do not count: their frames are published all the same, but nobody waits for the
-    receipt, and this gateway may not hear of it any more.
+    Queues of browsers that have disconnected do not count: their messages are published all the same, but no browser
+    waits for the receipt, and this gateway may not receive it any more.
     """
 
     def __init__(self) -> None:
@@ -25,19 +25,19 @@ class Pending:
         OLDEST.set_function(self.oldest)
 
     def begin(self, line: Line, connection: Connection) -> None:
-        """Something that this connection said stands in it."""
+        """Add a queue that has a message of this connection."""
         self._lines[id(line)] = line, connection
 
     def end(self, line: Line) -> None:
-        """Nobody works it off any more."""
+        """Remove a queue that is not processed any more."""
         self._lines.pop(id(line), None)
 
     def frames(self) -> int:
-        """How many frames wait for their receipt."""
+        """Return the number of frames that wait for their receipt."""
         return sum(len(line.items) for line in self._waited_for())
 
     def oldest(self) -> float:
-        """Seconds since the oldest of them was taken; 0 when there is none."""
+        """Return the seconds since the oldest of these frames was taken; 0 when there is none."""
         heads = [head.event.occurred_at for line in self._waited_for() if (head := line.head)]
         return max(0.0, (utcnow() - min(heads)).total_seconds()) if heads else 0.0
 

@@ -1,4 +1,4 @@
-"""RULES of receipts: the outcome of a message is passed once to what waits for it. No I/O."""
+"""RULES of receipts: the outcome of a message is passed once to each callback that waits for it. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from services.common.events.types import Entry
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """It is stored. `repeated`: it was passed on before, so only who asks again needs to be told."""
+    """The message is stored.
+
+    Attributes:
+        entry: The entry; None for an internal note.
+        repeated: The entry was passed on before. Only a sender who repeats the message still needs the frame.
+    """
 
     entry: Entry | None
     repeated: bool = False
@@ -18,7 +23,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """It is not stored and will not be; `code` says why."""
+    """The message is not stored and will not be. `code` says why."""
 
     code: str
 
@@ -28,20 +33,21 @@ Settled = Callable[[Outcome], None]
 
 
 class Receipts:
-    """Who waits for what, by chat, sender and id. The id None is the chat's end, whose sender is the empty string."""
+    """Callbacks by chat, sender and id. The id None stands for the chat's end, whose sender is the empty string."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str, str | None], list[Settled]] = {}
 
     def __len__(self) -> int:
+        """Return the number of messages that are waited for."""
         return len(self._waiting)
 
     def wait(self, chat_id: str, sender_id: str, id_: str | None, settled: Settled) -> None:
-        """`settled` is called once, with the receipt or the refusal."""
+        """Register `settled`. It is called once, with the receipt or the refusal."""
         self._waiting.setdefault((chat_id, sender_id, id_), []).append(settled)
 
     def forget(self, chat_id: str, sender_id: str, id_: str | None, settled: Settled) -> None:
-        """`settled` is not called any more."""
+        """Remove `settled`; it is not called any more."""
         waiting = self._waiting.get((chat_id, sender_id, id_), [])
         if settled in waiting:
             waiting.remove(settled)
@@ -49,6 +55,6 @@ class Receipts:
             self._waiting.pop((chat_id, sender_id, id_), None)
 
     def settle(self, chat_id: str, sender_id: str, id_: str | None, outcome: Outcome) -> None:
-        """This became of it."""
+        """Pass the outcome of a message to the callbacks that wait for it."""
         for settled in self._waiting.pop((chat_id, sender_id, id_), ()):
             settled(outcome)

@@ -1,9 +1,9 @@
 """RULES of a send queue: the messages of one connection in one chat go out one at a time, in order. No I/O.
 
-The first is published and stays first until its receipt or refusal; only then the next one goes. Without a confirm of
-the broker it is published again after 0.2 s, growing; confirmed, after 10 s, doubling to 60 s. A full queue, or 30 s
-without a confirm, refuses, and then refuses everything until the refused id or a new hello comes, so that the order is
-kept.
+The first message is published and stays first until its receipt or refusal; only then the next one is published.
+Without a confirm of the broker it is published again after 0.2 s, growing to 5 s; after a confirm without a receipt,
+after 10 s, doubling to 60 s. A full queue, or 30 s without a confirm, refuses the message. The queue then refuses
+everything until the refused id or a new hello comes, so that the order is kept.
 """
 
 from __future__ import annotations
@@ -22,9 +22,16 @@ FIRST_CONFIRMED, MOST_CONFIRMED = 10.0, 60.0
 
 @dataclass(slots=True)
 class Item:
-    """One thing to be said: its id (None for the end of the chat), the event that tells it, when it came (ns, epoch).
+    """A message in a send queue.
 
-    `first`: what must be confirmed before it is told: that the agent has accepted the chat.
+    Attributes:
+        id: The message's id; None for the end of the chat.
+        event: The event that is published for it.
+        came: When it arrived, in nanoseconds since the epoch.
+        began: When its first attempt ended, in seconds of a monotonic clock.
+        pause: Seconds until it is published again.
+        confirmed: Whether the broker has confirmed it.
+        first: The agent's acceptance of the chat, which must be confirmed before this is published.
     """
 
     id: str | None
@@ -38,9 +45,13 @@ class Item:
 
 @dataclass(slots=True)
 class Line:
-    """`broken_at`: the id that was refused, after which nothing goes on until it comes again.
+    """A send queue.
 
-    `running`: somebody works it off.
+    Attributes:
+        items: The messages without a receipt, in order.
+        running: Whether a task processes the queue.
+        broken: Whether the queue refuses everything but `broken_at`.
+        broken_at: The first refused id; the queue takes messages again when it comes again.
     """
 
     items: deque[Item] = field(default_factory=deque)
@@ -49,7 +60,10 @@ class Line:
     broken_at: str | None = None
 
     def offer(self, item: Item) -> str | None:
-        """Takes the item into the line, or says the code with which it is refused. What stands in it is taken once."""
+        """Add a message, or return the code with which it is refused.
+
+        A message that is in the queue already is ignored.
+        """
         if self.holds(item.id):
             return None
         if self.broken:
@@ -63,33 +77,34 @@ class Line:
         return None
 
     def takes(self, id_: str) -> bool:
-        """Whether an item of this id would be taken as a new one."""
+        """Return whether a message with this id would be added as a new one."""
         return not self.holds(id_) and not (self.broken and id_ != self.broken_at) and len(self.items) < CAPACITY
 
     def break_at(self, id_: str | None) -> None:
-        """From now on all is refused, until this id comes again or `mend` is called. The first refused id stands."""
+        """Refuse everything until this id comes again or `mend` is called. The first refused id is kept."""
         if not self.broken:
             self.broken, self.broken_at = True, id_
 
     def holds(self, id_: str | None) -> bool:
-        """Whether this id stands in the line."""
+        """Return whether a message with this id is in the queue."""
         return any(i.id == id_ for i in self.items)
 
     def mend(self) -> None:
-        """A new hello: the line takes again."""
+        """Accept messages again, because of a new hello."""
         self.broken, self.broken_at = False, None
 
     @property
     def idle(self) -> bool:
-        """Nothing stands in it, nobody works it off and it refuses nothing: a new line would do as well."""
+        """Whether the queue is empty, is not being processed and refuses nothing. A new queue would be equal."""
         return not (self.items or self.running or self.broken)
 
     @property
     def head(self) -> Item | None:
+        """The first message, or None."""
         return self.items[0] if self.items else None
 
     def settle(self, id_: str | None) -> bool:
-        """A receipt or refusal came for this id: it leaves the line. False when it was not in it."""
+        """Remove a message whose receipt or refusal came. Return False when it was not in the queue."""
         for item in self.items:
             if item.id == id_:
                 self.items.remove(item)
@@ -97,16 +112,28 @@ class Line:
         return False
 
     def give_up(self) -> list[Item]:
-        """Nothing was confirmed for too long: all leave the line, to be refused in order, and the line is broken."""
+        """Remove and return all messages, to be refused in order, and refuse what follows.
+
+        Called when nothing was confirmed for too long.
+        """
         refused = list(self.items)
         self.items.clear()
-        if refused:  # they stood before whatever was refused already
+        if refused:  # they come before any message that was refused already
             self.broken, self.broken_at = True, refused[0].id
         return refused
 
 
 def after_attempt(item: Item, confirmed: bool, now: float) -> float | None:
-    """Seconds until this item is published again if no receipt comes; None when it is to be given up."""
+    """Return the seconds until this message is published again if no receipt comes.
+
+    Args:
+        item: The message; the result of the attempt is recorded in it.
+        confirmed: Whether the broker confirmed the attempt.
+        now: The present, in seconds of a monotonic clock.
+
+    Returns:
+        The seconds; None when the message is to be given up.
+    """
     if item.began is None:
         item.began = now
     if confirmed:

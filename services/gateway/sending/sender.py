@@ -28,18 +28,18 @@ from services.gateway.websocket.message_limits import MessageLimits
 
 log = structlog.get_logger()
 _UNAVAILABLE = Refusal("unavailable")
-AFTER_DISCONNECT = 30.0  # seconds for which what was taken is still published when the browser has gone
+AFTER_DISCONNECT = 30.0  # seconds for which queued messages are still published after the browser has disconnected
 RECEIPT_TIME = Histogram(
     "eloket_gateway_receipt_seconds",
     "From the first attempt to publish a message until its receipt",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
 )
 REFUSED = Counter("eloket_gateway_refused_total", "Frames refused to their sender", ["code"])
-REFUSED.labels("unavailable")  # there from the start: the first one is to be seen as an increase
+REFUSED.labels("unavailable")  # exported from the start, so that the first one counts as an increase
 
 
 class MessageSender:
-    """Puts what a connection says into its line for that chat and sees it through."""
+    """Puts the messages of connections into their send queues, and processes the queues."""
 
     def __init__(
         self,
@@ -49,7 +49,15 @@ class MessageSender:
         together: bool = False,
         allowances: MessageLimits | None = None,
     ) -> None:
-        """`together`: what comes up at once goes out in one broker message. `allowances`: how much one may say."""
+        """Create a sender.
+
+        Args:
+            hub: The router, for receipts and the state of chats.
+            publisher: The publisher of events.
+            tasks: Where the tasks that process queues are kept.
+            together: Whether simultaneous messages are published in one broker message.
+            allowances: Limits of what a participant may send; None for no limits.
+        """
         self._allowances = allowances or MessageLimits(limited=False)
         self._hub, self._publisher, self._tasks = hub, publisher, tasks
         self._pending = Pending()
@@ -58,9 +66,9 @@ class MessageSender:
     def post(
         self, connection: Connection, chat_id: str, frame: Post | WriteNote | End, first: ChatAccepted | None = None
     ) -> None:
-        """Takes a frame into the line, or refuses it with an `error` frame. Returns at once.
+        """Add a frame to its send queue, or refuse it with an `error` frame. Returns at once.
 
-        `first` is told, and confirmed, before what the frame says: who says something in a chat has accepted it.
+        `first` is published and confirmed before the frame's event: an agent who writes in a chat has accepted it.
         """
         id_ = None if isinstance(frame, End) else frame.id
         if id_ and connection.caught_up and (stored := connection.caught_up.get((chat_id, id_))):
@@ -85,7 +93,7 @@ class MessageSender:
         return self._allowances.message(chat_id, connection.sender.id, frame.id, len((frame.text or "").encode()))
 
     def _turn(self, connection: Connection, chat_id: str) -> int | None:
-        """The turn in which this agent has the chat, until the entry is known that says so to its citizen."""
+        """Return the attempt with which this agent has the chat, until the entry that introduces the agent is known."""
         channel = self._hub.channels.get(chat_id)
         if channel is None or channel.state is None or connection.party is not Party.AGENT:
             return None
@@ -98,7 +106,7 @@ class MessageSender:
         finally:
             line.running = False
             self._pending.end(line)
-            if line.idle:  # an agent's connection lives all day and sees hundreds of chats: 1 KB each
+            if line.idle:  # an agent's connection is open all day and has hundreds of chats: 1 KB each
                 connection.lines.pop(chat_id, None)
 
     async def _work_off(self, connection: Connection, chat_id: str, line: Line) -> None:
@@ -108,7 +116,7 @@ class MessageSender:
                 outcome, given_up = await self._see_through(connection, chat_id, line, item)
             if given_up:
                 connection.forget_acceptance(chat_id)
-            if given_up or outcome == _UNAVAILABLE:  # what follows would be stored before it
+            if given_up or outcome == _UNAVAILABLE:  # later messages would be stored before it
                 for refused in line.give_up():
                     refuse(connection, "unavailable", refused.id, chat_id)
                 return
@@ -119,13 +127,18 @@ class MessageSender:
     async def _see_through(
         self, connection: Connection, chat_id: str, line: Line, item: Item
     ) -> tuple[Outcome | None, bool]:
-        """The outcome; or None when the browser was gone for too long, or (None, True) when it is to be given up."""
+        """Publish a message until it has an outcome.
+
+        Returns:
+            The outcome; or (None, False) when the browser was disconnected for too long; or (None, True) when the
+            message is to be given up.
+        """
         settled: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: Outcome) -> None:
             if not settled.done():
                 settled.set_result(outcome)
-                if outcome != _UNAVAILABLE:  # at once: its sender may fill the place as soon as he has the receipt
+                if outcome != _UNAVAILABLE:  # at once: the sender may use the space as soon as they have the receipt
                     line.settle(item.id)
 
         sender_id = connection.sender.id if connection.sender and item.id else ""
@@ -146,7 +159,7 @@ class MessageSender:
         return settled.result(), False
 
     async def _accepted(self, connection: Connection, item: Item) -> bool:
-        """Whether that goes before is told and confirmed."""
+        """Return whether the acceptance that comes before this message is published and confirmed."""
         if item.first is None or item.first.chat_id in connection.acceptance_told:
             return True
         if not await self._told(item.first):
@@ -156,7 +169,10 @@ class MessageSender:
         return True
 
     async def _wait(self, settled: asyncio.Future[Outcome], pause: float) -> None:
-        """Until it is settled or time to publish it again: that is at once when a broker that was away is back."""
+        """Wait for the outcome, or until the message is to be published again.
+
+        When the broker was away that is as soon as it is back.
+        """
         if self._publisher.up:
             await asyncio.wait((settled,), timeout=pause)
             return
@@ -178,13 +194,13 @@ class MessageSender:
 
 
 def refuse(connection: Connection, code: str, id_: str | None = None, chat_id: str | None = None) -> None:
-    """The `error` frame for this connection; an agent's names the chat."""
+    """Send the `error` frame to this connection. A frame for an agent names the chat."""
     REFUSED.labels(code).inc()
     connection.send(server.error(code, id_, chat_id if connection.party is Party.AGENT else None))
 
 
 def event_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End, turn: int | None = None) -> Event:
-    """The event that tells what this connection says. `turn`: the agent's, as in `MessagePosted`."""
+    """Return the event for a frame of this connection. `turn`: the agent's attempt, as in `MessagePosted`."""
     sender = connection.sender
     assert sender is not None
     if isinstance(frame, End):

@@ -1,0 +1,1 @@
+"""The two websockets: sessions, connections, transport and limits."""

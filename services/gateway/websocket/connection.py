@@ -17,13 +17,13 @@ from services.gateway.websocket.frames.server import Close
 
 MOST_BYTES = 1024 * 1024  # of frames that wait for a slow browser
 MOST_FRAMES = 4_000
-PIECE = 64 * 1024  # bytes that are written at once
+PIECE = 64 * 1024  # bytes of one write
 PER_PARTICIPANT = 5
-ENDED = 100  # of an agent's chats that ended on a connection, it is said so when he still writes in them
+ENDED = 100  # ended chats of an agent's connection that are remembered, to refuse a late message with the right code
 
 OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
 CLOSED = Counter("eloket_gateway_connections_closed_total", "Websockets closed by this gateway", ["party", "code"])
-for _party in (Party.CITIZEN, Party.AGENT):  # there from the start: the first one is to be seen as an increase
+for _party in (Party.CITIZEN, Party.AGENT):  # exported from the start, so that the first one counts as an increase
     OPEN.labels(_party.value)
     CLOSED.labels(_party.value, str(int(Close.TOO_SLOW)))
 
@@ -34,55 +34,75 @@ class Socket(Protocol):
     last_heard: float
 
     @property
-    def may_write(self) -> bool: ...
-    def write(self, frames: Sequence[bytes]) -> None: ...
-    def soon(self, call: Callable[[], None]) -> None: ...
-    def close(self, code: int, reason: str) -> None: ...
+    def may_write(self) -> bool:
+        """Whether frames can be written now."""
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Send these text frames. Only while `may_write`."""
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call a function after what is ready in the event loop now."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the websocket after what was written."""
 
 
 class Connection:
-    """One websocket, seen from the hub: frames are put into the outbox and never waited for."""
+    """One websocket, as the router sees it: frames are put into the outbox, and nothing waits for them."""
 
     def __init__(self, party: Party, socket: Socket, session_id: str = "") -> None:
-        self.party, self._socket, self.session_id = party, socket, session_id
+        """Create the connection of a websocket that was accepted.
+
+        Args:
+            party: Whether a citizen or an agent uses it.
+            socket: The websocket.
+            session_id: The id of an agent's session.
+        """
+        self.party, self.socket, self.session_id = party, socket, session_id
         self.agent: AgentView | None = None
-        self.token = ""  # of an agent's session, which is asked about again after events may have been missed
+        self.token = ""  # of an agent's session, which is checked again after events may have been missed
         self.chat_id: str | None = None
         self.sender: Sender | None = None
         self.shown: dict[str, int] = {}  # chat → the last seq sent here; only chats that are followed live
         self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
         self.accepted: set[str] = set()  # an agent's chats that a person has seen here
-        self.acceptance_told: set[str] = set()  # those of which the broker has confirmed it
-        self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while he followed them
-        self.active_at = float("-inf")  # when an agent's page last said that its user is at work, on the loop's clock
-        self.extended_at = float("-inf")  # when a citizen last said here that he stays
+        self.acceptance_told: set[str] = set()  # chats whose acceptance the broker has confirmed
+        self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while this connection followed them
+        self.active_at = float("-inf")  # when an agent's page last reported activity, on the loop's clock
+        self.extended_at = float("-inf")  # when a citizen last kept the chat open here
         self.lines: dict[str, Line] = {}
-        self.in_hand = 0  # pieces of work that frames of this connection began (`services/gateway/background_tasks.py`)
-        self.caught_up: dict[tuple[str, str], Entry] | None = None  # own messages that the answer to a hello shows
-        self.answering = asyncio.Lock()  # held while an agent's hello, or a chat that comes to him, is answered
+        self.in_hand = 0  # running tasks of this connection's frames (`services/gateway/background_tasks.py`)
+        self.caught_up: dict[tuple[str, str], Entry] | None = None  # own messages in the answer to a hello
+        self.answering = asyncio.Lock()  # held while an agent's hello is answered or an assigned chat is shown
         self.closing: tuple[int, str] | None = None
         self.gone = False
         self._held: (
             list[bytes] | None
-        ) = []  # what is not part of the answer to a hello waits for its end; None: no hello
+        ) = []  # frames that wait for the end of the answer to a hello; None: no hello is being answered
         self._held_bytes = 0
         self._outbox: list[bytes] = []
         self._bytes = 0
-        self._due = False  # the outbox is written when what is ready now is done
+        self._due = False  # a flush of the outbox is scheduled
         self._room: asyncio.Event | None = None
 
     @property
     def identified(self) -> bool:
-        """Whether it is known whose connection this is."""
+        """Whether the participant of this connection is known."""
         return self.agent is not None or self.chat_id is not None
 
     @property
     def participant(self) -> str:
+        """The agent's id, or `citizen/` and the chat's id."""
         return self.agent.id if self.agent else f"citizen/{self.chat_id}"
 
     def heard(self) -> float:
-        """When the browser last gave a sign of life, on the loop's clock."""
-        return self._socket.last_heard
+        """Return when the browser last sent anything, on the loop's clock."""
+        return self.socket.last_heard
+
+    @property
+    def waiting(self) -> int:
+        """The number of frames in the outbox and of those that wait for the end of the answer to a hello."""
+        return len(self._outbox) + len(self._held or ())
 
     @property
     def answered(self) -> bool:
@@ -90,18 +110,18 @@ class Connection:
         return self._held is None
 
     def begin_answer(self) -> None:
-        """A hello has come: until `end_answer` only its answer goes out."""
+        """Send only the answer to a hello that has come, until `end_answer`."""
         if self._held is None:
             self._held = []
 
     def end_answer(self) -> None:
-        """The answer to the hello is complete: what was held follows, in its order."""
+        """End the answer to the hello. The frames that were held follow, in their order."""
         held, self._held, self._held_bytes = self._held or [], None, 0
         for frame in held:
             self.answer(frame)
 
     def send(self, frame: bytes) -> None:
-        """Sends a frame that is not part of the answer to a hello: never before the first answer, nor within one."""
+        """Send a frame that is not part of the answer to a hello: never before the first answer, nor within one."""
         if self._held is None:
             self.answer(frame)
         elif not (self.closing or self.gone):
@@ -112,10 +132,10 @@ class Connection:
                 self.close(Close.TOO_SLOW, "too much at once")
 
     def answer(self, frame: bytes) -> None:
-        """Puts a frame into the outbox; over the bound the connection is closed with 4430 and resumes by itself.
+        """Put a frame into the outbox. Above the limit the connection is closed with 4430, and the page reconnects.
 
-        Called for the answer to a hello, and for an `error` or `closed` before the close that takes its place; for
-        everything else there is `send`.
+        Use this for the answer to a hello, and for an `error` or `closed` before the close that takes its place. Use
+        `send` for everything else.
         """
         if self.closing or self.gone:
             return
@@ -124,12 +144,12 @@ class Connection:
         if self._bytes > MOST_BYTES or len(self._outbox) > MOST_FRAMES:
             self._outbox, self._bytes = [], 0
             self.close(Close.TOO_SLOW, "reads too slowly")
-            self._socket.close(Close.TOO_SLOW, "reads too slowly")
+            self.socket.close(Close.TOO_SLOW, "reads too slowly")
         elif not self._due:
             self._flush_soon()
 
     def close(self, code: int, reason: str = "") -> None:
-        """Closes once the outbox is sent; the first code stands."""
+        """Close the connection after the outbox is sent. The first code is kept."""
         if not self.closing:
             self.closing = (int(code), reason)
             CLOSED.labels(self.party.value, str(int(code))).inc()
@@ -137,21 +157,21 @@ class Connection:
         self._make_room()
 
     def _flush_soon(self) -> None:
-        # One write for all frames of a turn: a write is a call of the kernel, which costs more than all else here.
+        # One write for all frames of an event-loop iteration: the system call costs more than all else here.
         self._due = True
-        self._socket.soon(self.flush)
+        self.socket.soon(self.flush)
 
     def flush(self) -> None:
-        """Writes the outbox as far as the socket takes it, then the close. Called again when the socket may write."""
+        """Write the outbox as far as the socket takes it, then the close. Called again when the socket can write."""
         self._due = False
-        while self._outbox and self._socket.may_write:
-            self._socket.write(self._piece())
+        while self._outbox and self.socket.may_write:
+            self.socket.write(self._piece())
             self._make_room()
-        if self.closing and not self._outbox and self._socket.may_write:
-            self._socket.close(*self.closing)
+        if self.closing and not self._outbox and self.socket.may_write:
+            self.socket.close(*self.closing)
 
     def _piece(self) -> list[bytes]:
-        """The first frames of the outbox, about `PIECE` bytes; they leave it."""
+        """Remove the first frames from the outbox, about `PIECE` bytes, and return them."""
         outbox = self._outbox
         if self._bytes <= PIECE:
             self._outbox, self._bytes = [], 0
@@ -164,26 +184,35 @@ class Connection:
         return outbox[:count]
 
     def note_acceptance(self, chat_id: str) -> None:
-        """The broker has confirmed that a person has seen this chat here, unless the chat has gone meanwhile."""
+        """Record that the broker has confirmed the acceptance of this chat, unless the chat was removed meanwhile."""
         if chat_id in self.accepted:
             self.acceptance_told.add(chat_id)
 
     def forget_acceptance(self, chat_id: str) -> None:
-        """The chat is gone, or what told that it was accepted is lost: the next frame for it tells it anew."""
+        """Forget the acceptance: the chat was removed, or the event was lost.
+
+        The next frame for the chat publishes it again.
+        """
         self.accepted.discard(chat_id)
         self.acceptance_told.discard(chat_id)
 
     def put_down(self, _: object = None) -> None:
-        """A piece of work that is in hand has ended."""
+        """Count a task of this connection's frames that has ended."""
         self.in_hand -= 1
 
     def catch_up(self, entry: Entry) -> None:
-        """A log is shown: what this participant said is not to be put into his line when he says it again."""
+        """Remember an own entry of a log that is being shown.
+
+        When the participant repeats that message it is not published again.
+        """
         if self.caught_up is not None and self.sender and self.sender.id == entry.sender_id:
             self.caught_up[entry.chat_id, entry.id] = entry
 
     async def room(self) -> None:
-        """Returns when the outbox is at most half full, or the connection is over: a long log is no slow reader."""
+        """Return when the outbox is at most half full, or the connection has ended.
+
+        The sender of a long log waits here, so that the log's length is not taken for a slow reader.
+        """
         while self._bytes * 2 > MOST_BYTES or len(self._outbox) * 2 > MOST_FRAMES:
             if self.closing or self.gone:
                 return
@@ -196,7 +225,7 @@ class Connection:
             self._room = None
 
     def end(self) -> None:
-        """The websocket is over: nothing is sent any more, and nobody waits for room."""
+        """Handle the end of the websocket: nothing is sent any more, and callers that wait for room continue."""
         self.gone = True
         self._outbox, self._bytes, self._held = [], 0, []
         self._make_room()
@@ -210,7 +239,11 @@ class Register:
     connected: set[Connection] = field(default_factory=set)
 
     def join(self, connection: Connection) -> bool:
-        """A connection whose hello was accepted. The oldest of more than five gives way. True for the first of all."""
+        """Add a connection whose hello was accepted. Above five connections the oldest one is closed.
+
+        Returns:
+            True when it is the participant's first connection here.
+        """
         siblings = self.by_participant.setdefault(connection.participant, [])
         if connection in siblings:
             return False
@@ -222,7 +255,7 @@ class Register:
         return len(siblings) == 1
 
     def leave(self, connection: Connection) -> bool:
-        """True when it was the participant's last one here."""
+        """Remove a connection. Return True when it was the participant's last one here."""
         connection.gone = True
         siblings = self.by_participant.get(connection.participant, [])
         if connection not in siblings:
@@ -236,7 +269,9 @@ class Register:
         return True
 
     def of(self, participant: str) -> list[Connection]:
+        """Return the connections of a participant."""
         return list(self.by_participant.get(participant, ()))
 
     def of_party(self, party: Party) -> Iterable[Connection]:
+        """Return the connections of all citizens, or of all agents."""
         return [c for c in self.connected if c.party is party]

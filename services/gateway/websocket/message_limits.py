@@ -1,6 +1,7 @@
 """Limits of what a participant may send, over all of their connections: a reconnect or another tab resets nothing.
 
-By this process's own clock and memory. Messages by way of another gateway count too, as far as this one hears of them.
+The limits use this process's own clock and memory. Messages through another gateway count too, as far as their events
+arrive here.
 """
 
 from __future__ import annotations
@@ -15,17 +16,23 @@ from services.common.events.types import Entry, Party
 from services.gateway.http import rate_limits
 from services.gateway.http.rate_limits import Buckets
 
-REPEATED = 0.1  # of a message: an id that was counted is said once more
-REMEMBERED = 64  # ids of a sender in a chat that are counted; twice as many as may be without a receipt
-MOST_SENDERS = 20_000  # of whom ids are remembered
-TURN_LIMIT = 6.0  # seconds that a hello waits for its turn
+REPEATED = 0.1  # cost of a repeated message, as a part of a new one
+REMEMBERED = 64  # remembered ids of a sender in a chat; twice as many as may be without a receipt
+MOST_SENDERS = 20_000  # whose ids are remembered
+TURN_LIMIT = 6.0  # seconds that a hello waits at most
 AT_A_TIME = 2  # hellos of one participant that are answered at a time
 
 
 class MessageLimits:
-    """The buckets of all participants. `limited`: whether they refuse anything; bad frames always count."""
+    """The token buckets of all participants."""
 
     def __init__(self, limited: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        """Create full buckets.
+
+        Args:
+            limited: Whether the limits apply. Invalid frames are always limited.
+            clock: A monotonic clock, in seconds.
+        """
         self._limited, self._clock = limited, clock
         self._frames = Buckets(rate_limits.FRAMES_PER_PARTICIPANT)
         self._bad = Buckets(rate_limits.BAD_FRAMES_PER_PARTICIPANT)
@@ -36,28 +43,36 @@ class MessageLimits:
         self._counted: OrderedDict[str, deque[str]] = OrderedDict()
         self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
 
+    @property
+    def answering(self) -> int:
+        """The number of participants with a hello that is being answered or waits."""
+        return len(self._turns)
+
     def frame(self, participant: str) -> bool:
-        """Whether one more frame of this participant is taken."""
+        """Return whether one more frame of this participant is accepted."""
         return not (self._limited and self._frames.retry_after(participant, self._clock()))
 
     def bad_frame(self, participant: str) -> bool:
-        """Whether one more refused frame is put up with."""
+        """Return whether one more invalid frame of this participant is tolerated."""
         return not self._bad.retry_after(participant, self._clock())
 
     def hello(self, participant: str) -> bool:
-        """Whether one more hello is answered. Who was shown much is not shown it again for a while."""
+        """Return whether one more hello is answered.
+
+        A participant who was sent many bytes of logs waits for a while.
+        """
         if not self._limited:
             return True
         now = self._clock()
         return not (self._hellos.retry_after(participant, now) or self._logs.retry_after(participant, now, 0.0))
 
     def showed(self, participant: str, size: int) -> None:
-        """So many bytes of a log were the answer to a hello."""
+        """Count the bytes of a log that were the answer to a hello."""
         if self._limited:
             self._logs.spend(participant, self._clock(), size)
 
     def message(self, chat_id: str, sender_id: str, id_: str, size: int) -> bool:
-        """Whether this sender may say one more thing of this size in this chat. An id is counted once."""
+        """Return whether this sender may send one more message of this size in this chat. Each id counts once."""
         if not self._limited:
             return True
         key, now = f"{chat_id}/{sender_id}", self._clock()
@@ -70,7 +85,7 @@ class MessageLimits:
         return True
 
     def stored(self, entry: Entry) -> None:
-        """An entry was heard of for the first time; it counts when it came by way of another gateway."""
+        """Count an entry that arrived for the first time, when it came through another gateway."""
         if not self._limited or entry.party is Party.SYSTEM:
             return
         key, now = f"{entry.chat_id}/{entry.sender_id}", self._clock()
@@ -81,9 +96,10 @@ class MessageLimits:
 
     @contextlib.asynccontextmanager
     async def turn(self, participant: str) -> AsyncIterator[None]:
-        """One of the `AT_A_TIME` in which a hello of this participant is answered; those before go first.
+        """Wait for one of the `AT_A_TIME` hellos of this participant that are answered at a time, in order of arrival.
 
-        Raises `TimeoutError` when it is not had within `TURN_LIMIT` seconds.
+        Raises:
+            TimeoutError: None was free within `TURN_LIMIT` seconds.
         """
         semaphore, users = self._turns.get(participant) or (asyncio.Semaphore(AT_A_TIME), 0)
         self._turns[participant] = semaphore, users + 1

@@ -1,4 +1,4 @@
-"""Sessions on the two websockets: who may open one, and its frames in order. What frames mean is decided elsewhere."""
+"""Sessions on the two websockets: who may open one, and its frames in order. The handlers decide what frames mean."""
 
 from __future__ import annotations
 
@@ -34,26 +34,32 @@ MOST_STASHED = 200
 
 
 class Room(Protocol):
-    """What citizens and agents have in common, seen from a socket."""
+    """A handler of frames: `Citizens` or `Agents`."""
 
-    def identify(self, connection: Connection, hello: Hello) -> bool: ...
+    def identify(self, connection: Connection, hello: Hello) -> bool:
+        """Identify the participant. Return False when the hello does not prove who they are."""
 
-    async def greet(self, connection: Connection, hello: Hello) -> None: ...
-    def take(self, connection: Connection, frame: Frame) -> None: ...
-    def leave(self, connection: Connection) -> None: ...
+    async def greet(self, connection: Connection, hello: Hello) -> None:
+        """Answer a hello."""
+
+    def take(self, connection: Connection, frame: Frame) -> None:
+        """Handle a valid frame of a greeted connection. Returns at once."""
+
+    def leave(self, connection: Connection) -> None:
+        """Handle the end of the websocket."""
 
 
 class Conversation:
-    """One websocket's frames, in their order: a hello is answered before what came after it is taken."""
+    """The frames of one websocket, in order: a hello is answered before the frames after it are handled."""
 
     def __init__(self, connection: Connection, room: Room, allowances: MessageLimits) -> None:
         self.connection, self._room, self._allowances = connection, room, allowances
         self._party: Literal["citizen", "agent"] = "citizen" if connection.party is Party.CITIZEN else "agent"
-        self._stash: deque[Frame] | None = None  # what came before the welcome
+        self._stash: deque[Frame] | None = None  # frames that came before the welcome
         self.greeting: asyncio.Task[None] | None = None
 
     def receive(self, text: bytes | None) -> None:
-        """One frame from the browser; None when it was binary. Returns at once, raises nothing; may close."""
+        """Handle one frame of the browser; None for a binary one. Returns at once and raises nothing; may close."""
         if self.connection.closing:
             return
         try:
@@ -88,7 +94,7 @@ class Conversation:
             self.connection.close(Close.UNAUTHENTICATED, "the first frame must be hello")
 
     def no_hello_yet(self) -> None:
-        """The time for a hello is over."""
+        """Close the connection when the time for a hello is over."""
         if self.greeting is None:
             self.connection.close(Close.UNAUTHENTICATED, "no hello in time")
 
@@ -111,7 +117,7 @@ class Conversation:
             self._room.take(self.connection, frame)
 
     def greet(self, hello: Hello) -> None:
-        """Answers a hello; frames that come meanwhile wait."""
+        """Answer a hello. Frames that come meanwhile wait."""
         if not self._room.identify(self.connection, hello):
             self.connection.close(Close.UNAUTHENTICATED, "no or a bad token")
             return
@@ -144,7 +150,7 @@ class Conversation:
             self.connection.caught_up = self._stash = None
 
     async def end(self) -> None:
-        """The websocket is over: what its frames began ends, or is seen through by those who began it."""
+        """Handle the end of the websocket. Queued messages are still published by the sender."""
         self.connection.end()
         if self.greeting:
             self.greeting.cancel()
@@ -168,7 +174,7 @@ def install(
     departments: Departments,
     allowances: MessageLimits,
 ) -> None:
-    """The two websockets of the protocol."""
+    """Add the two websockets of the protocol."""
     origins = departments.origins()
 
     async def citizen(websocket: WebSocket) -> None:
@@ -203,7 +209,7 @@ def install(
         connection.agent, connection.token = session.agent, token or ""
         await _serve(websocket, Conversation(connection, agents, allowances))
 
-    # Starlette's own route: FastAPI's would keep what it builds for each request as long as the websocket is open.
+    # Starlette's route: FastAPI's would keep the objects that it builds for a request while the websocket is open.
     app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
 
 
@@ -213,8 +219,8 @@ def _socket(websocket: WebSocket) -> HeardProtocol:
 
 
 async def _serve(websocket: WebSocket, conversation: Conversation) -> None:
-    """Frames go past this task, straight from the protocol to the conversation: it only waits for the end."""
-    context = copy_context()  # what frames begin belongs to this trace
+    """Wait for the end of the websocket. Its frames bypass this task: the transport calls the conversation."""
+    context = copy_context()  # work that frames start belongs to this trace
     patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, conversation.no_hello_yet)
     try:
         _socket(websocket).hear(lambda text: context.run(conversation.receive, text), conversation.connection.flush)

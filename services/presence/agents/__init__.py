@@ -1,0 +1,1 @@
+"""Agents: accounts, logins, sessions, and whether they are online."""

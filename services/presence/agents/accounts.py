@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from services.common.config.departments import LOCALES, ConfigurationError, Departments
 from services.common.events.types import derived_id
 
-DEMO_PASSWORD = "demo"
+DEMO_PASSWORD = "demo"  # noqa: S105 - public by design
 DEMO_DEPARTMENT = "algemeen"
 DEMO_SUPERVISOR = "sofie"
-_DEMO_SALT = b"eloket demo salt"  # their password is public; with one hash their sessions outlive a restart
+_DEMO_SALT = b"eloket demo salt"  # the password is public; a constant hash lets sessions outlive a restart
 AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
 
 
@@ -30,7 +30,7 @@ def _argon2_hash(value: str) -> str:
 
 
 class Account(BaseModel):
-    """Who may log in. `capacity`: chats at a time."""
+    """An account with which an agent may log in. `capacity`: chats at a time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     username: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,99}$")]
@@ -43,7 +43,7 @@ class Account(BaseModel):
 
     @property
     def id(self) -> str:
-        """The agent's id: the same wherever and whenever the account is read."""
+        """The agent's id. It depends on the username only."""
         return derived_id("agent", self.username)
 
 
@@ -53,7 +53,11 @@ class _AccountsFile(BaseModel):
 
 
 def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
-    """The `[[accounts]]` of this TOML file. Raises `ConfigurationError` naming the place and what is wrong."""
+    """Return the `[[accounts]]` of this TOML file.
+
+    Raises:
+        ConfigurationError: The file is invalid; the message names the place and the problem.
+    """
     try:
         accounts = _AccountsFile.model_validate(tomllib.loads(path.read_text("utf-8"))).accounts
     except OSError as error:
@@ -78,9 +82,9 @@ def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
 
 
 def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:
-    """`an`, `bert`, `sofie` and `agent1` to `agent<more>`, all with this hash, of the demo department and capacity 1.
+    """Return the demo accounts `an`, `bert`, `sofie` and `agent1` to `agent<more>`.
 
-    `sofie` is a supervisor.
+    They have this password hash, the demo department and capacity 1. `sofie` is a supervisor.
     """
     known = departments.get(DEMO_DEPARTMENT)
     names = [("an", "An"), ("bert", "Bert"), (DEMO_SUPERVISOR, "Sofie")]
@@ -98,7 +102,7 @@ def demo_accounts(more: int, departments: Departments, password_hash: str) -> tu
 
 
 class Passwords:
-    """Hashes with argon2id and the second recommended parameters of OWASP's Password Storage Cheat Sheet."""
+    """Password hashes: argon2id with the second recommended parameters of OWASP's Password Storage Cheat Sheet."""
 
     def __init__(self) -> None:
         self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -106,17 +110,20 @@ class Passwords:
         self._nobodys = self._hasher.hash(secrets.token_hex())
 
     async def hash(self, password: str) -> str:
-        """The argon2 hash of a password, with a salt of its own."""
+        """Return the argon2 hash of a password, with a random salt."""
         async with self._gate:
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def demo_hash(self) -> str:
-        """The hash of the demo accounts' password, always the same."""
+        """Return the hash of the demo accounts' password. It is always the same."""
         async with self._gate:
             return await asyncio.to_thread(self._hasher.hash, DEMO_PASSWORD, salt=_DEMO_SALT)
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether this is the password; for a user who does not exist (None) the answer takes as long, and is False."""
+        """Return whether this is the password.
+
+        For a user who does not exist (`stored` is None) the answer takes as long, and is False.
+        """
         async with self._gate:
             right = await asyncio.to_thread(self._verify, stored or self._nobodys, password)
         return right and stored is not None

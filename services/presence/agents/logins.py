@@ -1,17 +1,18 @@
-"""Logging in, and what keeps guessing slow without shutting an agent out: the limits of attempts.
+"""Logins, and limits of attempts that slow down guessing without locking an agent out.
 
-Three limits stand one behind the other (OWASP Authentication Cheat Sheet, OWASP "Device Cookies"):
+Three limits apply one after the other (OWASP Authentication Cheat Sheet, OWASP "Device Cookies"):
 
-1. An address: a burst of wrong passwords and a refill. Only wrong passwords count, so an office behind one address logs
-   in together. Held in memory, so it counts once in each replica of presence.
-2. The hashes: at most `AT_ONCE` at a time, the addresses in turn, a bounded queue. Who comes from another address waits
-   for one hash of each address before, not for a whole flood. In memory, by replica: it bounds this process's work.
-3. An account: after some wrong passwords each further attempt has to wait, twice as long each time, whatever the
+1. Of an address: a burst of wrong passwords and a refill. Only wrong passwords count, so that an office behind one
+   address can log in together. Held in memory, so it counts separately in each replica of presence.
+2. Of the hashes: at most `AT_ONCE` at a time, the addresses in turn, with a bounded queue. An attempt from another
+   address waits for one hash of each address before it, not for a whole flood. In memory, because it bounds the work of
+   this process.
+3. Of an account: after some wrong passwords each further attempt has to wait, twice as long each time, whatever the
    addresses. In the database, so that it holds over all replicas. A browser that has logged this account in before
-   shows a signed device cookie and has attempts of its own; what others tried does not delay it.
+   sends a signed device cookie and has attempts of its own; attempts of others do not delay it.
 
-An account that does not exist is treated as one that does, in answers and in time. Nothing here logs a name or an
-address: only digests under a key.
+An account that does not exist is treated like one that does, in answers and in time. Logs have no name and no address,
+only keyed digests.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ from services.presence.seats.rules import Agent
 log = structlog.get_logger()
 
 WRONG_BURST, WRONG_PER_SECOND = 20, 20 / 60  # wrong passwords of one address
-OF_ONE_ADDRESS = 40  # attempts of one address that wait or are being looked at
-QUEUE = 80  # attempts of all addresses that wait; the last one waits for less than a gateway does (5 s)
+OF_ONE_ADDRESS = 40  # attempts of one address that wait or are being checked
+QUEUE = 80  # attempts of all addresses that wait; the last one waits less than a gateway's timeout (5 s)
 PATIENCE = 4.0  # seconds in the queue
-FREE = 10  # wrong passwords without a delay: for an account, and for a browser that is known
+FREE = 10  # wrong passwords without a delay, of an account and of a known browser
 FIRST_DELAY, LONGEST_DELAY = 5.0, 900.0  # seconds before the next attempt
 REMEMBERED, REMEMBERED_LONG = timedelta(hours=1), timedelta(hours=24)  # without and with a delay
 MOST_ADDRESSES = 50_000
@@ -64,19 +65,22 @@ for _by in (
     "account",
     "device",
     "queue",
-):  # there from the start: the first is an increase
+):  # exported from the start: the first is an increase
     LIMITED.labels(_by)
 
 
 class Busy(Exception):
-    """Too many wait for a hash. `own`: too many of this address."""
+    """Too many attempts wait for a hash. `own`: too many of this address."""
 
     def __init__(self, own: bool) -> None:
         self.own = own
 
 
 class Turns:
-    """Lets `at_once` in at a time. The keys that wait take turns; those who are `first` go before all others."""
+    """Limits the hashes to `at_once` at a time.
+
+    Waiting keys take turns; attempts that are `first` precede all others.
+    """
 
     def __init__(self, at_once: int = AT_ONCE, of_one: int = OF_ONE_ADDRESS, most: int = QUEUE) -> None:
         self._free, self._of_one, self._most = at_once, of_one, most
@@ -84,12 +88,17 @@ class Turns:
         self._in_hand: dict[str, int] = {}
 
     def has_room(self, key: str) -> bool:
-        """Whether one more of this key may wait."""
+        """Return whether one more attempt of this key may wait."""
         return self._in_hand.get(key, 0) < self._of_one
 
     @contextlib.asynccontextmanager
     async def take(self, key: str, first: bool = False) -> AsyncIterator[None]:
-        """Hold one of the places. Raises `Busy` at once when too many wait, `TimeoutError` after `PATIENCE`."""
+        """Wait for a slot and hold it.
+
+        Raises:
+            Busy: Too many attempts wait already.
+            TimeoutError: No slot was free within `PATIENCE` seconds.
+        """
         if not self.has_room(key):
             raise Busy(own=True)
         self._in_hand[key] = self._in_hand.get(key, 0) + 1
@@ -117,7 +126,7 @@ class Turns:
                 await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self._pass_on()  # it came in the same moment
+                self._pass_on()  # the slot was granted in the same moment
             elif key in lane:
                 with contextlib.suppress(ValueError):
                     lane[key].remove(turn)
@@ -139,7 +148,7 @@ class Turns:
 
 
 class Addresses:
-    """Wrong passwords by address: token buckets in memory. The addresses not seen for longest are forgotten."""
+    """Wrong passwords by address: token buckets in memory. The least recently seen addresses are forgotten."""
 
     def __init__(self) -> None:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -149,11 +158,11 @@ class Addresses:
         return min(WRONG_BURST, left + (now - at) * WRONG_PER_SECOND)
 
     def wait(self, address: str, now: float) -> float:
-        """Seconds until this address may try again; 0 when it may now."""
+        """Return the seconds until this address may try again; 0 when it may now."""
         return max(0.0, (1 - self._now_left(address, now)) / WRONG_PER_SECOND)
 
     def wrong(self, address: str, now: float) -> None:
-        """Count a wrong password. What was under way at once may go below zero, and is waited for."""
+        """Count a wrong password. Simultaneous attempts may bring the bucket below zero, which lengthens the wait."""
         self._left[address] = self._now_left(address, now) - 1, now
         self._left.move_to_end(address)
         if len(self._left) > MOST_ADDRESSES:
@@ -161,20 +170,20 @@ class Addresses:
 
 
 def delay(wrong: int) -> float:
-    """Seconds before the next attempt, after so many wrong passwords in a row."""
+    """Return the seconds before the next attempt, after so many wrong passwords in a row."""
     return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(wrong - FREE, 20)) if wrong >= FREE else 0.0
 
 
 async def wait_of(db: Database, key: str, now: datetime) -> float:
-    """Seconds until the next attempt under this key may be made; 0 when it may now."""
+    """Return the seconds until the next attempt under this key; 0 when it may be made now."""
     doc = await db["attempts"].find_one({"_id": key})
     return max(0.0, (doc["next_at"] - now).total_seconds()) if doc and "next_at" in doc else 0.0
 
 
 async def admit(db: Database, key: str, now: datetime) -> float:
-    """Count an attempt as wrong before it is looked at, and return 0; or the seconds until one may be made.
+    """Count an attempt as wrong before it is checked. Return 0, or the seconds until an attempt may be made.
 
-    Of several at once each is counted, in any replica: attempts in parallel gain nothing.
+    Simultaneous attempts are all counted, in any replica, so that attempts in parallel have no advantage.
     """
     while True:
         doc = await db["attempts"].find_one({"_id": key})
@@ -210,7 +219,7 @@ class LoggedIn:
 
 
 class Logins:
-    """Logs agents in. `limited`: with the limits of attempts; the queue of hashes is bounded in any case."""
+    """Logs agents in. `limited`: whether attempts are limited; the queue of hashes is bounded in any case."""
 
     def __init__(self, context: Context, passwords: Passwords, keys: Keys, hours: float, limited: bool) -> None:
         self._desk, self._passwords, self._keys = context, passwords, keys
@@ -219,10 +228,11 @@ class Logins:
         self._addresses = Addresses()
 
     async def log_in(self, credentials: Credentials) -> LoggedIn:
-        """A session of the agent with these credentials, who is available from here on.
+        """Open a session for the agent with these credentials, and make the agent available.
 
-        Raises the problems `rate_limited` and `unavailable` (with Retry-After, whole seconds) and `bad_credentials`,
-        for a user who does not exist exactly as for a wrong password.
+        Raises:
+            Problem: `rate_limited` or `unavailable` (with Retry-After in whole seconds), or `bad_credentials`, for
+                a user who does not exist exactly as for a wrong password.
         """
         username = credentials.username.strip().lower()
         device = self._device_of(username, credentials.device)
@@ -236,7 +246,7 @@ class Logins:
             now = time.monotonic()
             if device is None and (wait := self._addresses.wait(credentials.address, now)):
                 raise _limited("address", wait, about)
-            if not self._turns.has_room(device or credentials.address):  # before anything is read
+            if not self._turns.has_room(device or credentials.address):  # before the database is read
                 raise _limited("address", 1, about)
             if wait := await wait_of(self._desk.db, key, self._desk.clock()):
                 raise _limited("device" if device else "account", wait, about)
@@ -250,7 +260,7 @@ class Logins:
         except TimeoutError:
             raise _busy(about) from None
         if found is None:
-            if device is None:  # a browser that is known has a limit of its own: its neighbours do not pay for it
+            if device is None:  # a known browser has a limit of its own: others of its address do not share it
                 self._addresses.wrong(credentials.address, time.monotonic())
             LOGINS.labels("bad_credentials").inc()
             log.warning("login_failed", **about)
@@ -262,7 +272,7 @@ class Logins:
     async def _look(
         self, username: str, password: str, key: str, device: str | None, about: dict[str, object]
     ) -> tuple[str, str] | None:
-        """The agent's id and the hash of their password, if this is the password."""
+        """Return the agent's id and the hash of their password, if this is the password; else None."""
         if self._limited and (wait := await admit(self._desk.db, key, self._desk.clock())):
             raise _limited("device" if device else "account", wait, about)
         agent_id, stored = await store.password_of(self._desk.db, username) or (None, None)
@@ -274,7 +284,7 @@ class Logins:
         session, token = await session_store.begin(
             context.db, agent_id, context.clock(), self._hours, fingerprint(stored)
         )
-        if await store.password_of(context.db, username) != (agent_id, stored):  # changed while it was looked at
+        if await store.password_of(context.db, username) != (agent_id, stored):  # changed while it was checked
             await session_store.end(context.db, token, context.clock())
             raise Problem(401, "bad_credentials", "The username or the password is not right.")
         for old in await session_store.end_oldest(context.db, agent_id, MOST_SESSIONS, context.clock()):
@@ -292,7 +302,7 @@ class Logins:
     # ── the device cookie: one token for each account that this browser has logged in ────────────────────────────────
 
     def _device_of(self, username: str, cookie: str) -> str | None:
-        """The id of the browser, if it has logged this account in before."""
+        """Return the id of the browser, if it has logged this account in before."""
         account = self._digest("device account", username)
         for token in cookie.split(_SEPARATOR)[:DEVICES]:
             known = self._keys.device_of(token)
@@ -301,7 +311,7 @@ class Logins:
         return None
 
     def _cookie(self, username: str, device: str | None, cookie: str) -> str:
-        """The cookie with this account in front; of others the latest stay."""
+        """Return the device cookie with this account first. Of the other accounts the latest are kept."""
         account = self._digest("device account", username)
         tokens = [self._keys.device_token(account, device or secrets.token_urlsafe(16))]
         for token in cookie.split(_SEPARATOR)[:DEVICES]:
@@ -315,7 +325,7 @@ class Logins:
 
 
 def fingerprint(password_hash: str) -> str:
-    """What a session remembers of the password that began it: it ends when that is not the account's any more."""
+    """Return what a session stores of its password. The session ends when the account's password changes."""
     return hashlib.sha256(password_hash.encode()).hexdigest()[:32]
 
 
@@ -323,7 +333,7 @@ async def _mention(context: Context, agent_id: str) -> None:
     try:
         await tell_agent(context, agent_id)
     except Unconfirmed:
-        log.info("agent_change_not_published", agent_id=agent_id)  # it is marked: a sweep tells it
+        log.info("agent_change_not_published", agent_id=agent_id)  # the change is marked: a repair job publishes it
 
 
 def _limited(by: str, wait: float, about: dict[str, object]) -> Problem:

@@ -1,7 +1,8 @@
-"""Presence of agents: heartbeats of the gateways, heard in a queue of this process's own, and what follows from them.
+"""Presence of agents: heartbeats of the gateways, received in a queue of this process, and their consequences.
 
-Nothing is written for a heartbeat; only coming and going are, by compare-and-set. Time is this process's own, and
-counts only while it hears its own echo (failure_detector.py), so that a backlog or an outage makes nobody offline.
+Nothing is written for a heartbeat. Only changes between online and offline are, by compare-and-set. Time is this
+process's own, and counts only while it receives its own echo (failure_detector.py), so that a backlog or an outage
+makes no agent offline.
 """
 
 from __future__ import annotations
@@ -30,25 +31,40 @@ from services.presence.seats.rules import Agent
 log = structlog.get_logger()
 T = TypeVar("T")
 
-LOOK = 0.5  # seconds between looks at who is gone
-ANYWAY = 2.0  # seconds after which the database is asked though everyone who is online is heard, and nobody else
-SPACING = 0.05  # seconds between two looks, in which news is gathered
-AT_ONCE = 8  # agents who come or go at a time
-SETTLED = 0.3  # seconds after which a gateway's list shows what was closed: it is told 20 ms after each change
-KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every gateway was heard
+LOOK = 0.5  # seconds between checks for agents who are gone
+ANYWAY = 2.0  # seconds after which the database is read even when the heartbeats list exactly the online agents
+SPACING = 0.05  # seconds between two checks, in which changes are gathered
+AT_ONCE = 8  # agents whose state changes at a time
+SETTLED = 0.3  # seconds after which a gateway's list shows a closed connection: it is published 20 ms after each change
+KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every gateway has published its list
 
 
 class Listener:
-    """Hears every gateway's list and its own echo.
+    """Receives every gateway's list and its own echo.
 
     `news` is set when a list names an agent not known to be online, and while the end of a session is undecided.
-    `sessions` knows which sessions have an open websocket; a gateway of before 1.2 names agents alone, and stands there
-    for any of an agent's sessions under the key of `_unnamed`.
+    `sessions` knows which sessions have an open websocket. A gateway before version 1.2 names agents only; its entries
+    are stored under the key `_unnamed`, which stands for any session of the agent.
     """
 
-    def __init__(self, url: str, context: Context, grace: float, given: bool = False) -> None:
-        """`given`: exchanges, queues and bindings are declared by somebody else (`TOPOLOGY`)."""
-        self._given = given
+    def __init__(
+        self,
+        url: str,
+        context: Context,
+        grace: float,
+        given: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create a listener that is not connected yet.
+
+        Args:
+            url: The address of the broker.
+            context: Dependencies of the service.
+            grace: Seconds without a heartbeat after which an agent is gone.
+            given: True when exchanges, queues and bindings are declared outside this service (`TOPOLOGY`).
+            clock: A monotonic clock, in seconds, by which everything is judged.
+        """
+        self._given, self.clock = given, clock
         self.liveness, self.sessions = Liveness(grace), Liveness(grace)
         self.news = asyncio.Event()
         self.online: set[str] = set()
@@ -59,20 +75,22 @@ class Listener:
 
     @property
     def up(self) -> bool:
-        """True while it hears itself."""
-        return self.liveness.hears(time.monotonic())
+        """True while it receives its own echo."""
+        return self.liveness.hears(self.clock())
 
     def at_work(self, agent_id: str) -> bool:
-        """Whether this agent used their console within the last `topology.ACTIVE_LASTS` seconds."""
-        return time.monotonic() - self._active.get(agent_id, float("-inf")) <= topology.ACTIVE_LASTS
+        """Return whether this agent used the console within the last `topology.ACTIVE_LASTS` seconds."""
+        return self.clock() - self._active.get(agent_id, float("-inf")) <= topology.ACTIVE_LASTS
 
     def connected(self, agent_id: str, session_ids: Collection[str], since: float) -> bool | None:
-        """Whether one of these sessions of the agent has an open websocket.
+        """Return whether one of these sessions of the agent has an open websocket.
 
-        True when a list that came `SETTLED` seconds after the moment `since` seconds ago names one. None when a list
-        from before names one, or when this process has not listened for long enough to know every gateway.
+        Returns:
+            True when a list that came `SETTLED` seconds after the moment `since` seconds ago names one. None when
+            only an earlier list names one, or when this process has not listened long enough to know every gateway.
+            Otherwise False.
         """
-        now = time.monotonic()
+        now = self.clock()
         known = self.liveness.hears(now) and now - (self.liveness.started or now) >= KNOWN
         wanted = {*session_ids, _unnamed(agent_id)}
         if known and wanted.isdisjoint(self.sessions.present(now)):
@@ -80,11 +98,11 @@ class Listener:
         return True if known and self.sessions.named_since(wanted, now - since + SETTLED, now) else None
 
     async def run(self) -> None:
-        """Listens until cancelled."""
+        """Listen until cancelled."""
         await self._link.run()
 
     async def echo(self) -> None:
-        """Says its own name, for itself to hear, until cancelled."""
+        """Publish an echo for this listener itself, until cancelled."""
         counter = 0
         while True:
             await self._link.up.wait()
@@ -108,7 +126,7 @@ class Listener:
         except ValidationError:
             log.warning("heartbeat_not_understood")
             return
-        now = time.monotonic()
+        now = self.clock()
         if isinstance(event, ListenerEcho) and event.listener == self._id:
             self.liveness.echo(now)
             self.sessions.echo(now)
@@ -128,7 +146,7 @@ class Listener:
 
 
 class PresenceMonitor:
-    """Sets agents online and offline by what the listener hears."""
+    """Sets agents online and offline by what the listener receives."""
 
     def __init__(self, context: Context, listener: Listener, grace: float) -> None:
         self._desk, self._listener, self._grace = context, listener, grace
@@ -136,7 +154,7 @@ class PresenceMonitor:
         self._asked = float("-inf")
 
     async def run(self) -> None:
-        """Judges at each piece of news and twice a second, until cancelled."""
+        """Check at each change of the lists and twice a second, until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(LOOK):
@@ -146,7 +164,7 @@ class PresenceMonitor:
             self._listener.news.clear()
             try:
                 await close_undecided(self._desk)
-                if not self._is_due(time.monotonic()):
+                if not self._is_due(self._listener.clock()):
                     continue
                 await self.look()
             except DEPENDENCY_ERRORS as error:
@@ -158,13 +176,16 @@ class PresenceMonitor:
         return now - self._asked >= ANYWAY or self._listener.liveness.present(now) != self._listener.online
 
     async def look(self) -> None:
-        """Those who came are online, those who are gone are offline. A deaf listener judges nobody."""
-        liveness, now = self._listener.liveness, time.monotonic()
+        """Set the listed agents online and the missing ones offline.
+
+        Nothing changes while the listener does not receive its own echo.
+        """
+        liveness, now = self._listener.liveness, self._listener.clock()
         if not liveness.hears(now):
             return
         self._asked = now
         online = await store.online_ids(self._desk.db)
-        # Another replica may have heard of him first: silence counts from when this one knew that he is online.
+        # Another replica may have seen the agent first: absence counts from when this one knew that they are online.
         self._known_since = {who: self._known_since.get(who, now) for who in online}
         self._listener.online = online
         came = await self._admitted(liveness.present(now) - online)
@@ -175,16 +196,16 @@ class PresenceMonitor:
         self._listener.sessions.forget_stale(now)
 
     async def _admitted(self, listed: set[str]) -> list[Agent]:
-        """Of those listed, the agents with a live session that has an open websocket.
+        """Return those of the listed agents who have a live session with an open websocket.
 
-        One whose only open websocket is that of a session that is over would come back for a moment after each logout.
-        They are read before their sessions: a logout in between makes their `v` another one.
+        An agent whose only open websocket belongs to a session that has ended would otherwise be online for a moment
+        after each logout. Agents are read before their sessions: a logout in between changes their `v`.
         """
         agents = await store.absent(self._desk.db, listed) if listed else []
         if not agents:
             return []
         live = await session_store.live(self._desk.db, [a.id for a in agents], self._desk.clock())
-        connected = self._listener.sessions.present(time.monotonic())
+        connected = self._listener.sessions.present(self._listener.clock())
         return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
     async def _arrive(self, agent: Agent) -> None:

@@ -1,9 +1,9 @@
 """Store of agents' sessions.
 
-sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told}: only the SHA-256 of the random
-token is kept. `password`: a fingerprint of the hash of the password that began it. `told`: the gateways were told that
-it is over. A session that is over stays until all that follows from it is done; the TTL index removes sessions that
-nobody asked for again.
+sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told}. Only the SHA-256 of the random
+token is stored. `password`: a fingerprint of the password hash with which the session was opened. `told`: the gateways
+were informed of the end. A session that has ended stays until all consequences are done; the TTL index removes sessions
+that expired unnoticed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from services.common.mongo.client import Database
 
 @dataclass(frozen=True)
 class Session:
-    """One login of an agent. `ended_at`: when it was ended before it expired. `told`: gateways know that it is over."""
+    """One login of an agent.
+
+    Attributes:
+        id: The session.
+        agent_id: The agent.
+        expires_at: When it expires.
+        ended_at: When it was ended before it expired.
+        told: Whether the gateways know that it has ended.
+    """
 
     id: str
     agent_id: str
@@ -30,14 +38,14 @@ class Session:
     told: bool = False
 
     def over_for(self, now: datetime) -> float:
-        """Seconds since it was ended or expired."""
+        """Return the seconds since it was ended or expired."""
         return (now - (self.ended_at or self.expires_at)).total_seconds()
 
 
 async def begin(
     db: Database, agent_id: str, now: datetime, hours: float, password: str | None = None
 ) -> tuple[Session, str]:
-    """A new session and its token, which is known to nobody else from here on."""
+    """Create a session. Return it with its token, which is stored nowhere."""
     token = secrets.token_urlsafe(32)
     session = Session(str(uuid.uuid4()), agent_id, now + timedelta(hours=hours))
     await db["sessions"].insert_one(
@@ -54,13 +62,13 @@ async def begin(
 
 
 async def find(db: Database, token: str, now: datetime) -> Session | None:
-    """The live session of this token."""
+    """Return the live session of this token, or None."""
     doc = await db["sessions"].find_one({"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}})
     return _read(doc) if doc else None
 
 
 async def end(db: Database, token: str, now: datetime) -> Session | None:
-    """The session of this token is over; None when there is none. What follows from it may be done again."""
+    """End the session of this token. Return it, or None when there is none. May be repeated."""
     doc = await db["sessions"].find_one({"token_hash": _digest(token)})
     if doc is None:
         return None
@@ -69,20 +77,20 @@ async def end(db: Database, token: str, now: datetime) -> Session | None:
 
 
 async def end_all_of(db: Database, agent_ids: Iterable[str], now: datetime) -> None:
-    """All sessions of these agents are over."""
+    """End all sessions of these agents."""
     await db["sessions"].update_many(
         {"agent_id": {"$in": list(agent_ids)}, "ended_at": None}, {"$set": {"ended_at": now}}
     )
 
 
 async def end_all(db: Database, agent_id: str, now: datetime) -> list[Session]:
-    """All sessions of this agent are over; gives those that are not forgotten yet."""
+    """End all sessions of this agent. Return those that are still stored."""
     await end_all_of(db, [agent_id], now)
     return [_read(doc) for doc in await db["sessions"].find({"agent_id": agent_id}).to_list(None)]
 
 
 async def end_oldest(db: Database, agent_id: str, most: int, now: datetime) -> list[Session]:
-    """Of this agent's live sessions the latest `most` stay; gives those that gave way."""
+    """End this agent's live sessions except the latest `most`. Return those that were ended."""
     wanted = {"agent_id": agent_id, "ended_at": None, "expires_at": {"$gt": now}}
     live_ones = await db["sessions"].find(wanted).to_list(None)
     old = sorted(live_ones, key=lambda doc: (doc["expires_at"], doc["_id"]))[:-most]
@@ -93,9 +101,10 @@ async def end_oldest(db: Database, agent_id: str, most: int, now: datetime) -> l
 
 
 async def end_changed(db: Database, passwords: Mapping[str, str], now: datetime) -> int:
-    """End the live sessions whose password is not the agent's any more; how many. `passwords`: fingerprints by agent.
+    """End the live sessions whose password is no longer the agent's. Return their number.
 
-    A session without a fingerprint was begun by a version before 1.2 and ends with its hours.
+    A session without a fingerprint was opened before version 1.2; it ends when it expires. `passwords`: fingerprints by
+    agent.
     """
     changed = [
         doc["_id"]
@@ -108,7 +117,7 @@ async def end_changed(db: Database, passwords: Mapping[str, str], now: datetime)
 
 
 async def over(db: Database, now: datetime, age: float) -> list[Session]:
-    """The sessions that were ended, or expired, at least `age` seconds ago and are not forgotten yet."""
+    """Return the stored sessions that were ended, or expired, at least `age` seconds ago."""
     before = now - timedelta(seconds=age)
     docs = [
         *await db["sessions"].find({"ended_at": {"$lt": before}}).to_list(None),
@@ -118,17 +127,17 @@ async def over(db: Database, now: datetime, age: float) -> list[Session]:
 
 
 async def told(db: Database, session_id: str) -> None:
-    """The gateways know that this session is over; what becomes of its agent is not decided yet."""
+    """Record that the gateways know of the end of this session. The consequences for the agent are not decided yet."""
     await db["sessions"].update_one({"_id": session_id}, {"$set": {"told": True}})
 
 
 async def forget(db: Database, session_id: str) -> None:
-    """All that follows from the end of this session is done."""
+    """Delete a session whose consequences are all done."""
     await db["sessions"].delete_one({"_id": session_id})
 
 
 async def live(db: Database, agent_ids: Iterable[str], now: datetime) -> dict[str, set[str]]:
-    """The live sessions of each of these agents who has any."""
+    """Return the live sessions of each of these agents who has any."""
     wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
     found: dict[str, set[str]] = {}
     async for doc in db["sessions"].find(wanted, {"agent_id": 1}):

@@ -2,9 +2,9 @@
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
 idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice}], v, cause, untold_since, heard, missed}.
-`v` grows with every change but those of slots; `untold_since` marks a change that is still to be published; `heard` are
-the last events acted on; `missed`: when the agent, at work, last did not accept a chat in time; `idle_since`: when they
-last gave up a slot, came, or ended a pause.
+`v` grows with every change except those of slots. `untold_since` marks a change that is still to be published. `heard`
+has the last events that were handled. `missed`: when the agent, while active, last did not accept a chat in time.
+`idle_since`: when they last gave up a slot, came online, or ended a pause.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from services.presence.agents.accounts import Account
 from services.presence.seats.agent_selection import Candidate
 from services.presence.seats.rules import Agent, Seat
 
-MISSED = 2  # chats that an agent at work may miss within `MISSED_WITHIN` without being paused
+MISSED = 2  # chats that an active agent may miss within `MISSED_WITHIN` without being paused
 MISSED_WITHIN = timedelta(minutes=10)
-HEARD = 20  # events of one agent that are remembered, so that one delivered again late changes nothing
+HEARD = 20  # events of one agent that are remembered, so that a late redelivery changes nothing
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
@@ -31,7 +31,7 @@ _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, 
 
 
 async def put_accounts(db: Database, accounts: Sequence[Account], now: datetime) -> list[str]:
-    """The accounts are these; what an agent is doing is kept. Gives the ids of those who may not log in any more."""
+    """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more."""
     agents = db["agents"]
     if accounts:
         await agents.bulk_write([_upsert(account, now) for account in accounts], ordered=False)
@@ -64,7 +64,7 @@ def _upsert(account: Account, now: datetime) -> UpdateOne:
 
 
 async def password_of(db: Database, username: str) -> tuple[str, str] | None:
-    """The id and the password hash of an agent who may log in."""
+    """Return the id and the password hash of an agent who may log in."""
     doc = await db["agents"].find_one({"username": username, "enabled": True}, {"password_hash": 1})
     return (doc["_id"], doc["password_hash"]) if doc else None
 
@@ -73,13 +73,13 @@ async def password_of(db: Database, username: str) -> tuple[str, str] | None:
 
 
 async def agent(db: Database, agent_id: str) -> Agent | None:
-    """This agent, if he may log in or did once."""
+    """Return this agent, if they may log in or ever could."""
     found = await _agents(db, {"_id": agent_id})
     return found[0] if found else None
 
 
 async def colleagues(db: Database, department: str | None, ids: Sequence[str] | None) -> list[Agent]:
-    """The agents who may log in, by name: of a department, or with these ids, or all."""
+    """Return agents who may log in, by name: of a department, or with these ids, or all."""
     wanted: dict[str, Any] = {"enabled": True}
     if department is not None:
         wanted["departments"] = department
@@ -89,44 +89,44 @@ async def colleagues(db: Database, department: str | None, ids: Sequence[str] | 
 
 
 async def absent(db: Database, ids: Iterable[str]) -> list[Agent]:
-    """Those of these agents who may log in and count as offline."""
+    """Return those of these agents who may log in and are offline."""
     return await _agents(db, {"_id": {"$in": list(ids)}, "enabled": True, "online": False})
 
 
 async def online_ids(db: Database) -> set[str]:
-    """The agents who count as online."""
+    """Return the agents who are online."""
     return {doc["_id"] async for doc in db["agents"].find({"online": True}, {"_id": 1})}
 
 
 async def crew(db: Database) -> list[tuple[AgentState, list[str], int, int]]:
-    """State, departments, free places and capacity of each agent who is online."""
+    """Return state, departments, free slots and capacity of each agent who is online."""
     fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
     found = await db["agents"].find({"online": True, "enabled": True}, fields).to_list(None)
     return [(AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"]) for doc in found]
 
 
 async def holders(db: Database, *chat_ids: str) -> list[Agent]:
-    """The agents with a seat of any of these chats."""
+    """Return the agents with a slot of any of these chats."""
     return await _agents(db, {"seats.chat_id": chat_ids[0] if len(chat_ids) == 1 else {"$in": list(chat_ids)}})
 
 
 async def seated(db: Database) -> list[Agent]:
-    """The agents with any seat."""
+    """Return the agents with any slot in use."""
     return await _agents(db, {"seats.0": {"$exists": True}})
 
 
 async def leaving(db: Database) -> list[Agent]:
-    """The agents with a seat that is leaving."""
+    """Return the agents with a slot that is being given up."""
     return await _agents(db, {"seats.leaving": {"$in": [reason.value for reason in ReleaseReason]}})
 
 
 async def unconfirmed(db: Database) -> list[Agent]:
-    """The agents with a seat that routing has not confirmed."""
+    """Return the agents with a slot that routing has not confirmed."""
     return await _agents(db, {"seats.confirmed": False})
 
 
 async def untold(db: Database, before: datetime) -> list[Agent]:
-    """The agents with a change from before this time that is still to be told."""
+    """Return the agents with an unpublished change from before this time."""
     return await _agents(db, {"untold_since": {"$lt": before}})
 
 
@@ -159,11 +159,11 @@ def _seat(doc: Mapping[str, Any]) -> Seat:
     return Seat(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], held, kept, choice)
 
 
-# ── seats ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def candidates(db: Database) -> list[Candidate]:
-    """Everyone who is there and available, those who are full too."""
+    """Return all agents who are online and available, including those at capacity."""
     wanted = {name: value for name, value in _THERE.items() if name != "free"}
     fields = dict.fromkeys(("name", "departments", "locales", "capacity", "free", "idle_since", "seats.chat_id"), 1)
     return [
@@ -190,7 +190,10 @@ async def claim(
     choice: Choice | None = None,
     held: bool = False,
 ) -> bool:
-    """A seat for this turn, if the agent is there, available, below capacity and holds no seat of this chat."""
+    """Take a slot for this attempt of the chat. Return whether it was taken.
+
+    The agent must be online, available and below capacity, and have no slot of this chat.
+    """
     seat = {
         "chat_id": chat_id,
         "turn": turn,
@@ -209,12 +212,12 @@ async def claim(
 
 
 async def drop(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
-    """The seat goes and the place is free; False when there was no such seat (any more)."""
+    """Free this slot. Return False when there is no such slot (any more)."""
     return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn}, now)
 
 
 async def drop_all(db: Database, chat_id: str, now: datetime) -> int:
-    """Every seat of the chat goes; how many there were. An agent never has two of one chat (see `claim`)."""
+    """Free every slot of the chat. Return their number. An agent never has two slots of one chat (see `claim`)."""
     result = await db["agents"].update_many(
         {"seats.chat_id": chat_id},
         {"$pull": {"seats": {"chat_id": chat_id}}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
@@ -223,7 +226,7 @@ async def drop_all(db: Database, chat_id: str, now: datetime) -> int:
 
 
 async def give_back(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
-    """As `drop`, for the press that has just taken the seat; False also when it is kept: somebody was told of it."""
+    """Free a slot that a press has just taken. Return False when it does not exist or was announced (`keep`)."""
     return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn, "kept": False}, now)
 
 
@@ -236,7 +239,11 @@ async def _remove(db: Database, agent_id: str, seat: Mapping[str, Any], now: dat
 
 
 async def keep(db: Database, agent_id: str, chat_id: str, turn: int) -> bool:
-    """Somebody is told of this held seat: nobody gives it back from here on. False when it is gone, or kept already."""
+    """Mark a reservation as announced; it can no longer be given back.
+
+    Returns:
+        False when it does not exist, or was marked already.
+    """
     seat = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
     result = await db["agents"].update_one(
         {"_id": agent_id, "seats": {"$elemMatch": seat}}, {"$set": {"seats.$.kept": True}}
@@ -245,33 +252,36 @@ async def keep(db: Database, agent_id: str, chat_id: str, turn: int) -> bool:
 
 
 async def confirm(db: Database, agent_id: str, chat_id: str, turn: int) -> None:
-    """Routing has said that the chat is assigned so."""
+    """Record that routing has confirmed the assignment."""
     seat = {"chat_id": chat_id, "turn": turn, "confirmed": False}
     await db["agents"].update_one(
         {"_id": agent_id, "seats": {"$elemMatch": seat}}, {"$set": {"seats.$.confirmed": True}}
     )
 
 
-# ── changes of state: each makes v one higher and leaves the mark that it is to be told ──────────────────────────────
+# ── changes of state: each increments v and marks the change as unpublished ──────────────────────────────────────────
 
 
 async def set_online(db: Database, agent_id: str, v: int, now: datetime) -> bool:
-    """Online, if nothing has changed since `v`. Seats that were leaving go on leaving."""
+    """Set the agent online, if nothing has changed since `v`. Slots that are being given up stay so."""
     fields = {"online": True, "idle_since": now}
     return await _change(db, {"_id": agent_id, "v": v, "online": False}, fields, "back", now)
 
 
 async def set_offline(db: Database, agent_id: str, v: int, reason: ReleaseReason, now: datetime) -> bool:
-    """Offline with every seat leaving, if nothing has changed since `v`.
+    """Set the agent offline and give up every slot, if nothing has changed since `v`.
 
-    Whoever was about to set the agent online on what he read before finds another `v`, even if he was offline already.
+    `v` grows even when the agent was offline already, so that a concurrent `set_online` that read before fails.
     """
     fields = {"online": False, "seats.$[held].leaving": reason.value, "seats.$[held].since": now}
     return await _change(db, {"_id": agent_id, "v": v}, fields, "gone", now, [{"held.leaving": None}])
 
 
 async def set_state(db: Database, agent_id: str, state: AgentState, cause: str, event: str, now: datetime) -> bool:
-    """Available or paused; False when he was already, or when this `event` was acted on before."""
+    """Set the agent available or paused.
+
+    Return False when they were already, or when this `event` was handled before.
+    """
     fresh = {"_id": agent_id, "heard": {"$ne": event}}
     fields = {"state": state.value, **({"idle_since": now, "missed": []} if state is AgentState.AVAILABLE else {})}
     if await _change(db, {**fresh, "state": {"$ne": state.value}}, fields, cause, now, heard=event):
@@ -281,9 +291,9 @@ async def set_state(db: Database, agent_id: str, state: AgentState, cause: str, 
 
 
 async def spare(db: Database, agent_id: str, event: str, now: datetime) -> bool:
-    """Whether a chat that this agent did not accept in time, though at work, is let pass. Idempotent for each `event`.
+    """Record that an active agent did not accept a chat in time. Return whether that is tolerated.
 
-    False from the third one within `MISSED_WITHIN` on: then the agent is to be paused.
+    False from the third time within `MISSED_WITHIN` on: then the agent is to be paused. Idempotent for each `event`.
     """
     expected = {
         "_id": agent_id,
@@ -297,7 +307,7 @@ async def spare(db: Database, agent_id: str, event: str, now: datetime) -> bool:
 
 
 async def told(db: Database, agent_id: str, v: int) -> None:
-    """What became of the agent up to `v` was told."""
+    """Record that the agent's state up to `v` was published."""
     await db["agents"].update_one({"_id": agent_id, "v": v}, {"$set": {"untold_since": None}})
 
 

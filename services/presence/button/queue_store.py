@@ -1,8 +1,8 @@
-"""Store of department queues as routing publishes them, and of presses that were let in a moment ago.
+"""Store of department queues as routing publishes them, and of presses that were admitted a moment ago.
 
 queues: {_id: department, revision, waiting, raced [{chat_id, at}]}. `raced`: presses that came a moment too late for a
-slot and were let into the queue. They count until routing publishes them, or for `RACED` seconds: one may have got an
-agent before it was ever published among the waiting.
+slot and were let into the queue. They count until routing publishes them, or for `RACED` seconds: one may get an agent
+before it is ever published among the waiting chats.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ RACED = 5.0
 
 
 async def ensure_lines(db: Database, departments: Iterable[str]) -> None:
-    """A document for each department; harmless when it is there."""
+    """Create a document for each department. An existing one stays as it is."""
     first = {"revision": 0, "waiting": 0}
     writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
     await db["queues"].bulk_write(writes, ordered=False)
 
 
 async def set_waiting(db: Database, department: str, revision: int, order: Sequence[str]) -> bool:
-    """These wait, unless a later revision was heard before: then False. Those of them who were let in count no more."""
+    """Store a published queue. Return False when a later revision is stored already.
+
+    Chats of `raced` that are in the queue now do not count separately any more.
+    """
     try:
         result = await db["queues"].update_one(
             {"_id": department, "revision": {"$lt": revision}},
@@ -45,7 +48,7 @@ async def set_waiting(db: Database, department: str, revision: int, order: Seque
 
 
 async def waiting(db: Database, departments: Sequence[str]) -> dict[str, int]:
-    """How many wait in each of these departments."""
+    """Return the number of waiting chats in each of these departments."""
     docs = await db["queues"].find({"_id": {"$in": list(departments)}}, {"waiting": 1}).to_list(None)
     return {doc["_id"]: doc["waiting"] for doc in docs}
 
@@ -53,9 +56,9 @@ async def waiting(db: Database, departments: Sequence[str]) -> dict[str, int]:
 async def read(
     db: Database, schedules: Mapping[str, Schedule], wanted: Iterable[str], now: datetime
 ) -> dict[str, Line]:
-    """The lines of those of these departments that are known, with whether they are open at `now`.
+    """Return the queues of these departments, as far as they are known, and whether each department is open at `now`.
 
-    A department that was evaluated by a clock ahead of ours is open or closed by that one, as its button is.
+    A department whose button was evaluated with a clock ahead of ours is open or closed by that clock.
     """
     ids = [d for d in set(wanted) if d in schedules]
     known = {"_id": {"$in": ids}}
@@ -76,15 +79,16 @@ async def read(
 
 
 async def join(db: Database, department: str, line: Line, chat_ids: Sequence[str], longest: int, now: datetime) -> bool:
-    """These chats stand in the line, as long as routing tells nothing newer than `line` and no more than `longest` do.
+    """Add these chats to the queue, unless routing has published a newer one or it would exceed `longest`.
 
-    All of them or, when another replica came first or there is not room for all, none: then read again.
+    All of them are added, or none: when another replica was first or there is no room for all. Then read the queue
+    again.
     """
     room = longest - line.waiting - len(chat_ids)
     if room < 0:
         return False
     expected = {"_id": department, "revision": line.revision, "raced.chat_id": {"$nin": list(chat_ids)}}
-    expected[f"raced.{room}"] = {"$exists": False}  # so many others at most were let in
+    expected[f"raced.{room}"] = {"$exists": False}  # at most so many others were let in
     joining = [{"chat_id": chat_id, "at": now} for chat_id in chat_ids]
     result = await db["queues"].update_one(expected, {"$push": {"raced": {"$each": joining}}})
     return result.modified_count == 1

@@ -2,9 +2,10 @@
 
 buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
 
-An evaluation (1) leaves its own generation in the documents, (2) reads agents, waiting chats and, at max(now, as_of),
-the hours, (3) writes only where the generation is still its own: where it is not, a later evaluation has seen all that
-this one saw. `as_of` keeps a replica whose clock is late from opening again what another one has closed.
+An evaluation has three steps. (1) It writes its own generation into the documents. (2) It reads agents, waiting chats
+and, at max(now, as_of), the opening hours. (3) It writes only where the generation is still its own; otherwise a later
+evaluation has seen everything that this one saw. `as_of` prevents a replica whose clock is behind from opening a
+department again that another one has closed.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from services.presence.seats.rules import Crew, Light, count, light, next_revisi
 
 log = structlog.get_logger()
 
-TICK = 1.0  # hours are looked at in each whole second of the clock, without any other cause
-ANYWAY = 3.0  # seconds after which all is evaluated without any cause: another replica may have died with one
-PAST = 0.002  # seconds after a whole second at which that is done: a timer may be early by less
+TICK = 1.0  # opening hours are checked at each whole second of the clock
+ANYWAY = 3.0  # seconds after which everything is evaluated without a cause: another replica may have crashed with one
+PAST = 0.002  # seconds after the whole second at which the check is done: a timer may be early by less
 SPACING = 0.08  # seconds between two evaluations, in which causes are gathered
 ONLINE = Gauge("eloket_agents_online", "Agents logged in", ["department"])
 AVAILABLE = Gauge("eloket_agents_available", "Agents logged in and available", ["department"])
@@ -46,19 +47,19 @@ GREEN = Gauge("eloket_button_green", "1 while the button is green", ["department
 
 
 async def ensure_buttons(db: Database, departments: Iterable[str]) -> None:
-    """A document for each department; harmless when it is there."""
+    """Create a document for each department. An existing one stays as it is."""
     first = {"generation": "", "revision": 0, "places_revision": 0}
     writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
     await db["buttons"].bulk_write(writes, ordered=False)
 
 
 async def read_buttons(db: Database, departments: Iterable[str]) -> list[dict[str, Any]]:
-    """The documents of these departments that were evaluated."""
+    """Return the documents of these departments that were evaluated."""
     return await db["buttons"].find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
 
 
 def button_event(doc: Mapping[str, Any]) -> ButtonChanged:
-    """What a department's document says of its button."""
+    """Return the event of a department's button."""
     return ButtonChanged(
         department=doc["_id"],
         colour=doc["colour"],
@@ -69,14 +70,14 @@ def button_event(doc: Mapping[str, Any]) -> ButtonChanged:
 
 
 def places_event(doc: Mapping[str, Any]) -> PlacesChanged:
-    """What a department's document says of its free places."""
+    """Return the event of a department's free slots."""
     return PlacesChanged(
         department=doc["_id"], free=doc["free"], revision=doc["places_revision"], places=doc.get("places")
     )
 
 
 async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]) -> list[Event]:
-    """Every department as it is now is in the database; the events that tell what changed."""
+    """Evaluate every department and store the result. Return the events of what changed."""
     generation = str(uuid.uuid4())
     ids = list(schedules)
     await db["buttons"].update_many({"_id": {"$in": ids}}, {"$set": {"generation": generation}})
@@ -102,7 +103,10 @@ def _light(schedule: Schedule, now: datetime, crew: Crew, waiting: int) -> Light
 def _compare(
     doc: Mapping[str, Any], shown: Light, crew: Crew, now: datetime
 ) -> tuple[dict[str, Any], list[Callable[[Mapping[str, Any]], Event]]]:
-    """The fields to write, and the events to make of them afterwards; nothing when all is as it was."""
+    """Return the fields to write, and the functions that make the events of them.
+
+    Both are empty when nothing changed.
+    """
     changes: dict[str, Any] = {}
     news: list[Callable[[Mapping[str, Any]], Event]] = []
     fields = {"colour": shown.colour.value, "reason": shown.reason.value, "opens_at": shown.opens_at}
@@ -129,15 +133,15 @@ def _measure(department: str, crew: Crew, shown: Light) -> None:
 
 
 def until_tick(seen: float, now: float) -> float:
-    """Seconds from `now` until the first whole second after `seen`, when the hours were last looked at; 0: it is past.
+    """Return the seconds from `now` until the first whole second after `seen`; 0 when that is past.
 
-    A clock that is put back makes no pause longer than a tick.
+    `seen` is when the opening hours were last checked. A clock that is set back makes no pause longer than a tick.
     """
     return min(max(math.floor(seen) + TICK + PAST - now, 0.0), TICK)
 
 
 class Buttons:
-    """Keeps the buttons right: evaluates when woken and at each tick, and repeats what they are."""
+    """Keeps the buttons up to date: evaluates when woken and at each tick, and repeats the events."""
 
     def __init__(
         self, db: Database, publisher: Publisher, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]
@@ -149,12 +153,14 @@ class Buttons:
         self._hours: list[tuple[bool, datetime | None]] = []
 
     def wake(self) -> None:
-        """Something that the buttons depend on has changed."""
+        """Request an evaluation, because something that the buttons depend on has changed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Evaluates when woken, when the hours change, and anyway; until cancelled. An outage passes: the next tick
-        sees everything."""
+        """Evaluate when woken, when the opening hours change, and at intervals. Runs until cancelled.
+
+        An outage needs no handling: the next tick evaluates everything.
+        """
         seen = self._clock().timestamp()
         while True:
             try:
@@ -178,7 +184,7 @@ class Buttons:
             await asyncio.sleep(SPACING)
 
     async def repeat(self) -> None:
-        """Tells every department's button and places, at once and each `BUTTON_INTERVAL`, until cancelled."""
+        """Publish every department's button and slots, at once and each `BUTTON_INTERVAL`, until cancelled."""
         while True:
             try:
                 for doc in await read_buttons(self._db, self._schedules):

@@ -1,7 +1,7 @@
 """RULES of agent selection: which agent gets a chat, why, and whether a press may have a slot at once.
 
 Among the agents who could take it: first those who speak the citizen's language, then those with the fewest chats, then
-who is idle longest. A press never has a slot that a waiting chat is about to get.
+the one who is idle longest. A press never gets a slot that a waiting chat is about to get.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.presence.seats.rules import Crew, light
 
 @dataclass(frozen=True)
 class Candidate:
-    """An agent who is there and available, perhaps full. `seated`: the chats that he has a seat of, leaving or not."""
+    """An agent who is online and available, perhaps at capacity. `seated`: the chats of their slots, ending or not."""
 
     id: str
     name: str
@@ -29,12 +29,22 @@ class Candidate:
 
     @property
     def chats(self) -> int:
+        """The number of slots in use."""
         return self.capacity - self.free
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One turn of a chat that seeks an agent; `agent_id`: only this one will do. `press`: the chat is not open yet."""
+    """An attempt of a chat that needs an agent.
+
+    Attributes:
+        chat_id: The chat.
+        turn: The attempt.
+        department: The department.
+        locale: The citizen's language.
+        agent_id: Only this agent will do.
+        press: The chat is not open yet.
+    """
 
     chat_id: str
     turn: int
@@ -46,9 +56,13 @@ class Ask:
 
 @dataclass(frozen=True)
 class Line:
-    """Who stands in the line of a department, as presence has heard. `open`: it is within its office hours.
+    """The queue of a department as presence knows it.
 
-    `raced`: chats that were let in a moment ago and that routing has not counted among the `waiting` yet.
+    Attributes:
+        open: Whether the department is within its opening hours.
+        waiting: The number of waiting chats.
+        raced: Chats that were let in a moment ago and that routing does not count among `waiting` yet.
+        revision: The version of the queue.
     """
 
     open: bool = True
@@ -57,13 +71,13 @@ class Line:
     revision: int = 0
 
     def ahead_of(self, chat_id: str) -> int:
-        """How many stand before this chat, which stands last."""
+        """Return how many chats are before this one, which is last."""
         return self.waiting + len(self.raced - {chat_id})
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The agent for a chat, and why."""
+    """The agent for a chat, and why they were chosen."""
 
     agent_id: str
     agent_name: str
@@ -71,7 +85,7 @@ class Chosen:
 
 
 def choose(candidates: Iterable[Candidate], ask: Ask, now: datetime) -> Chosen | None:
-    """The best of those who could take the chat, or None when nobody could."""
+    """Return the best of the agents who could take the chat, or None when there is none."""
     able = [c for c in candidates if _is_able(c, ask)]
     if not able:
         return None
@@ -107,7 +121,10 @@ def _difference(best: Candidate, nearest: Candidate | None, locale: str) -> Choi
 
 
 def refusal(ask: Ask, candidates: Iterable[Candidate], line: Line) -> ButtonReason | None:
-    """Why a press gets no place now, or None when it may have one: as the button, and as if it stood last in line."""
+    """Return why a press gets no slot now, or None when it may have one.
+
+    The answer is the button's, as if the press were last in the queue.
+    """
     ours = [max(c.free, 0) for c in candidates if ask.department in c.departments]
     shown = light(line.open, None, Crew(len(ours), len(ours), sum(ours)), line.ahead_of(ask.chat_id))
     return None if shown.reason is ButtonReason.AVAILABLE else shown.reason
@@ -115,14 +132,17 @@ def refusal(ask: Ask, candidates: Iterable[Candidate], line: Line) -> ButtonReas
 
 @dataclass
 class Plan:
-    """Who of those that ask together gets whom, in their order; each place is given once."""
+    """The agents for a round of requests, in their order. Each slot is given once."""
 
     given: list[tuple[Ask, Chosen]] = field(default_factory=list)
     refused: list[tuple[Ask, ButtonReason]] = field(default_factory=list)
 
 
 def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, Line], now: datetime) -> Plan:
-    """What to claim for these asks, given who is there and who stands in line. An unknown department gives nothing."""
+    """Return what to claim for these requests, given the available agents and the queues.
+
+    An unknown department gets nothing.
+    """
     there = {c.id: c for c in candidates}
     result = Plan()
     for ask in asks:
@@ -141,10 +161,10 @@ def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[st
 
 
 def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, Line]) -> list[Ask]:
-    """Of presses that have a place since a moment, those to give it back, the last first: others stood in line before.
+    """Return the presses that must give back the slot that they just got, the last one first.
 
-    `candidates` and `lines` are as they are now, with all these places taken. Presses that look at the same time may
-    both give back; then both stand in line.
+    Other chats were waiting before them. `candidates` and `lines` are as they are now, with all these slots taken.
+    Presses that are evaluated at the same time may both give back; then both wait in the queue.
     """
     there = list(candidates)
     back: list[Ask] = []

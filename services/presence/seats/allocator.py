@@ -1,9 +1,9 @@
-"""Allocator of slots: requests that come together share one reading of who is available, and are served in order.
+"""Allocator of slots: simultaneous requests share one read of the available agents, and are served in order.
 
-A process makes one round after the other, each of one reading, one plan (agent_selection.py) and many claims at a time.
-Replicas race harmlessly, since a claim is one compare-and-set on the agent. A press is answered with the same agent
-each time it asks. Its slot is released when another replica claimed for the same chat, or past waiting chats,
-meanwhile.
+A process makes one round after the other, each with one read, one plan (agent_selection.py) and many claims at a time.
+Replicas race harmlessly, because a claim is one compare-and-set on the agent. A press gets the same agent each time it
+asks. Its slot is released when another replica claimed one for the same chat meanwhile, or when chats were waiting
+before it.
 """
 
 from __future__ import annotations
@@ -29,17 +29,21 @@ from services.presence.seats.rules import Agent, Seat, Wish, weigh
 
 log = structlog.get_logger()
 
-ROUND = 64  # asks in one round
-TRIES = 8  # rounds in which one ask may lose its agent to others
-APART = (0.01, 0.06)  # seconds after which a press that gave its place back asks again, so that two do not meet again
+ROUND = 64  # requests in one round
+TRIES = 8  # rounds in which one request may lose its agent to others
+APART = (0.01, 0.06)  # seconds after which a press that gave its slot back asks again, at random
 HOLDS = Counter("eloket_holds_total", "Presses that asked for a place", ["outcome"])
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """These agents hold the turn `again`, or one was `found`; else `reason` says why not, or None: it is over.
+    """The result of a request.
 
-    `may_wait`: a press stands in the line now.
+    Attributes:
+        again: These agents have the attempt already.
+        found: The agent who was found.
+        reason: Why there is none; None when the attempt is over.
+        may_wait: The press is in the queue now.
     """
 
     again: tuple[tuple[Agent, Seat], ...] = ()
@@ -50,15 +54,20 @@ class Outcome:
 
 @dataclass(eq=False)
 class _Waiting:
+    """A request that waits for its round."""
+
     ask: Ask
     answer: asyncio.Future[Outcome]
     tries: int = field(default=0)
 
 
 class Claims:
-    """Finds agents for chats, for wishes of routing and for presses alike.
+    """Finds agents for chats, for requests of routing and for presses.
 
-    `schedules`: of the known departments. `longest`: how many chats may stand in the line of each.
+    Args:
+        context: Dependencies of the service.
+        schedules: Opening hours of the known departments.
+        longest: How many chats may wait in the queue of each department.
     """
 
     def __init__(self, context: Context, schedules: Mapping[str, Schedule], longest: Mapping[str, int]) -> None:
@@ -67,13 +76,21 @@ class Claims:
         self._working: asyncio.Task[None] | None = None
 
     async def seek(self, ask: Ask) -> Outcome:
-        """The agent who has a seat for this turn of the chat now, or why there is none. Raises `PyMongoError`."""
+        """Return the agent who has a slot for this attempt of the chat now, or why there is none.
+
+        Raises:
+            PyMongoError: The database does not answer.
+        """
         waiting = _Waiting(ask, asyncio.get_running_loop().create_future())
         self._put(waiting)
         return await waiting.answer
 
     async def look(self, ask: Ask) -> Outcome:
-        """What this press has already; it is given nothing. Raises `PyMongoError`."""
+        """Return what this press has already, without giving it anything.
+
+        Raises:
+            PyMongoError: The database does not answer.
+        """
         wish = weigh(ask.chat_id, ask.turn, await store.holders(self._desk.db, ask.chat_id))
         line = (await self._lines([ask])).get(ask.department)
         if not wish.open:
@@ -90,13 +107,13 @@ class Claims:
             together = self._next_round()
             try:
                 await self._round(together)
-            except Exception as error:  # each who asked is to know, and the next round is another try
+            except Exception as error:  # every waiting request gets the error; the next round is another try
                 for waiting in together:
                     if not waiting.answer.done():
                         waiting.answer.set_exception(error)
 
     def _next_round(self) -> list[_Waiting]:
-        """The first who ask, each chat once: whoever asks for the same one sees in the next round what became of it."""
+        """Return the first requests, each chat once. A second request for a chat sees the result in the next round."""
         together: dict[str, _Waiting] = {}
         others: list[_Waiting] = []
         while self._asked and len(together) < ROUND:
@@ -134,12 +151,12 @@ class Claims:
         await self._keep_or_give_back(pressed, any(standing[a.department].ahead_of("") for a, _ in pressed), by_chat)
 
     async def _still_seeking(self, together: Sequence[_Waiting], holders: Sequence[Agent]) -> list[_Waiting]:
-        """Those for whose chats nobody has a seat yet; the others are answered."""
+        """Return the requests whose chats have no slot yet; answer the others."""
         seeking = []
         for waiting in together:
             wish = weigh(waiting.ask.chat_id, waiting.ask.turn, holders)
             if wish.open:
-                if not waiting.answer.done():  # somebody still waits for it
+                if not waiting.answer.done():  # a caller still waits for it
                     seeking.append(waiting)
             elif (kept := await self._kept(waiting.ask, wish)) or not wish.again:
                 _answer(waiting, Outcome(again=kept))
@@ -148,9 +165,9 @@ class Claims:
         return seeking
 
     async def _kept(self, ask: Ask, wish: Wish) -> tuple[tuple[Agent, Seat], ...]:
-        """Of those who hold this turn, the ones who will go on holding it: only they may be told of.
+        """Return those agents with a slot of this attempt whose slot is certain: only these may be announced.
 
-        A seat that a press has just taken may be on its way back, until it is kept; then nobody gives it back.
+        A slot that a press has just taken may be given back until it is marked as announced.
         """
         sure = tuple((agent, seat) for agent, seat in wish.again if seat.sure)
         for agent, seat in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
@@ -165,13 +182,13 @@ class Claims:
     async def _refuse(
         self, refused: Sequence[tuple[_Waiting, ButtonReason]], standing: Mapping[str, Line], now: datetime
     ) -> None:
-        """Presses that find everyone busy join the line as long as it is short; the others are told why not."""
+        """Let presses that find all agents busy into the queue while it is short; answer the others with the reason."""
         late: dict[str, list[_Waiting]] = defaultdict(list)
         for waiting, reason in refused:
             line = standing.get(waiting.ask.department)
             if not waiting.ask.press or not line or reason is not ButtonReason.BUSY:
                 _answer(waiting, Outcome(reason=reason))
-            elif waiting.ask.chat_id in line.raced:  # it stands there already
+            elif waiting.ask.chat_id in line.raced:  # it is in the queue already
                 _answer(waiting, Outcome(reason=reason, may_wait=True))
             else:
                 late[waiting.ask.department].append(waiting)
@@ -195,10 +212,10 @@ class Claims:
     async def _keep_or_give_back(
         self, pressed: Sequence[tuple[Ask, Chosen]], in_line: bool, by_chat: Mapping[str, _Waiting]
     ) -> None:
-        """Presses keep their new places unless another replica claimed for the same chat, or the line came between.
+        """Keep new slots of presses, unless another replica claimed for the same chat or chats were waiting before.
 
-        Of two that claimed for one chat the later one always sees the other here. Who sees another gives his own back
-        and asks again, unless somebody was told of that seat meanwhile (it is kept): then it stays.
+        When two replicas claim for one chat, the later one always sees the other here. The one that sees another gives
+        its own slot back and asks again, unless that slot was announced meanwhile: then it stays.
         """
         if not pressed:
             return
@@ -215,7 +232,7 @@ class Claims:
                 continue
             if await store.give_back(self._desk.db, chosen.agent_id, ask.chat_id, ask.turn, self._desk.clock()):
                 log.info("slot_released", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
-                self._again(waiting, random.uniform(*APART) if double else 0.0)
+                self._again(waiting, random.uniform(*APART) if double else 0.0)  # noqa: S311 - jitter, no secret
             else:
                 self._found(waiting, chosen)
 
@@ -232,7 +249,7 @@ class Claims:
         _answer(waiting, Outcome(found=chosen))
 
     def _again(self, waiting: _Waiting, after: float = 0.0) -> None:
-        """Asks again, for it lost its agent to others; not for ever."""
+        """Ask again, because the agent was lost to others; at most `TRIES` times."""
         waiting.tries += 1
         if waiting.answer.done():
             return
@@ -250,9 +267,10 @@ def _answer(waiting: _Waiting, outcome: Outcome) -> None:
 
 
 async def hold(claims: Claims, query: HoldQuery) -> Held:
-    """The agent who keeps a place for this press, the same each time; or whether it may stand in the line, or why not.
+    """Return the agent who reserves a slot for this press, the same each time; or whether it may wait; or why not.
 
-    Raises `PyMongoError`.
+    Raises:
+        PyMongoError: The database does not answer.
     """
     ask = Ask(query.chat_id, 1, query.department, query.locale, press=True)
     held = _held(await (claims.look(ask) if query.again else claims.seek(ask)))
@@ -266,6 +284,6 @@ def _held(outcome: Outcome) -> Held:
     if outcome.again:
         agent, seat = min(outcome.again, key=lambda pair: pair[0].id)
         return Held(hold=Hold(agent_id=agent.id, agent_name=agent.name, choice=seat.choice))
-    if outcome.reason is None:  # routing has known this chat for long
+    if outcome.reason is None:  # routing knows this chat already
         return Held(may_wait=True)
     return Held(may_wait=outcome.may_wait, reason=outcome.reason)

@@ -1,8 +1,8 @@
 """RULES of slots and of the colour of the button.
 
-An agent holds a slot for one attempt of one chat. It leaves only by what routing publishes of that chat; until then it
-counts against the agent's capacity. What these rules drop is over for good, so that order, repetition and age of events
-do not matter.
+An agent has a slot for one attempt of one chat. It ends only by what routing publishes of that chat; until then it
+counts against the agent's capacity. What these rules end has ended for good, so order, repetition and age of events do
+not matter.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ from services.common.events.types import AgentState, ButtonColour, ButtonReason,
 
 @dataclass(frozen=True)
 class Seat:
-    """`leaving`: why it is being given up, or None. `confirmed`: routing has said that the chat is assigned so.
+    """A slot in use.
 
-    `since`: when it was claimed or, once leaving, when that began. `held`: for a press, of whose chat routing hears by
-    its opening first. `kept`: somebody was told of a held one, so it is not given back. `choice`: why this agent.
+    Attributes:
+        chat_id: The chat.
+        turn: The attempt.
+        since: When it was claimed or, when it is being given up, when that began.
+        leaving: Why it is being given up, or None.
+        confirmed: Routing has confirmed the assignment.
+        held: Reserved for a press; routing learns of the chat by its opening first.
+        kept: A reservation that was announced and is not given back.
+        choice: Why this agent was chosen.
     """
 
     chat_id: str
@@ -33,18 +40,21 @@ class Seat:
 
     @property
     def sure(self) -> bool:
-        """True when the press that took it can not give it back any more."""
+        """True when the press that took it can no longer give it back."""
         return self.kept or self.confirmed or not self.held
 
     @property
     def reserved(self) -> bool:
-        """True while routing may not have heard of the chat: a claim told too early would close it."""
+        """True while routing may not know the chat: a claim that is published too early would close it."""
         return self.held and not self.confirmed
 
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent as presence holds him. `free` is capacity less seats; `v` grows with every change but those of seats."""
+    """An agent as presence stores them.
+
+    `free` is the capacity less the slots in use. `v` grows with every change except those of slots.
+    """
 
     id: str
     username: str
@@ -63,7 +73,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Wish:
-    """What to do with a wish for a place: these agents hold it with these seats `again`, else, if `open`, seek one."""
+    """What to do with a request for a slot: these agents have it already (`again`), or else seek one if `open`."""
 
     again: tuple[tuple[Agent, Seat], ...] = ()
     open: bool = False
@@ -71,7 +81,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Crew:
-    """Of a department: agents logged in, those of them who are available, their free places and all their places."""
+    """Numbers of a department: online agents, available ones, free slots of those, and all slots of those."""
 
     online: int = 0
     available: int = 0
@@ -89,7 +99,7 @@ class Light:
 
 
 def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
-    """What a wish for this turn of the chat calls for, given the agents who hold seats of the chat."""
+    """Return what to do with a request for this attempt, given the agents with slots of the chat."""
     held = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == chat_id]
     again = tuple((agent, seat) for agent, seat in held if seat.turn == turn and seat.leaving is None)
     overtaken = any(seat.turn > turn for _, seat in held)
@@ -97,26 +107,31 @@ def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
 
 
 def is_over(seat: Seat, holder_id: str, status: ChatStatus, turn: int, agent_id: str | None) -> bool:
-    """Whether a state of the seat's chat (`status`, `turn`, assigned to `agent_id`) ends this seat of this holder."""
+    """Return whether a state of the slot's chat (`status`, `turn`, assigned to `agent_id`) ends this holder's slot."""
     if status is ChatStatus.CLOSED or seat.turn < turn:
         return True
     return seat.turn == turn and status is ChatStatus.ASSIGNED and agent_id != holder_id
 
 
 def due(seats: Iterable[Seat], now: datetime, age: float) -> list[Seat]:
-    """The seats that have been as they are for at least `age` seconds."""
+    """Return the slots that have been as they are for at least `age` seconds."""
     return [s for s in seats if now - s.since >= timedelta(seconds=age)]
 
 
 def count(agents: Sequence[tuple[AgentState, Sequence[str], int, int]], department: str) -> Crew:
-    """The crew of a department, of all who are logged in: each one's state, departments, free places and capacity."""
+    """Return the numbers of a department.
+
+    Args:
+        agents: State, departments, free slots and capacity of each online agent.
+        department: The department.
+    """
     ours = [(state, free, capacity) for state, departments, free, capacity in agents if department in departments]
     available = [(max(free, 0), capacity) for state, free, capacity in ours if state is AgentState.AVAILABLE]
     return Crew(len(ours), len(available), sum(f for f, _ in available), sum(c for _, c in available))
 
 
 def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:
-    """Green only when a citizen who presses now can be helped; else blue with the weightiest reason."""
+    """Return the button: green only when a citizen who presses now can be helped, else blue with the main reason."""
     if not opened:
         return Light(ButtonColour.BLUE, ButtonReason.CLOSED, opens_at)
     if not crew.available:
@@ -127,5 +142,8 @@ def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> 
 
 
 def next_revision(last: int, now: datetime) -> int:
-    """A revision above the last one, and above every one given before this moment by whoever kept none."""
+    """Return a revision above the last one.
+
+    It is also above every one given before this moment by a process that stored none.
+    """
     return max(last + 1, int(now.timestamp() * 1000))

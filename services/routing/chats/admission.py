@@ -1,8 +1,8 @@
-"""Who may start a chat: the open chats of an address, and those whom an agent has blocked. Keyed digests only.
+"""Admission of chats: limits the open chats of an address, and blocks citizens for agents. Stores keyed digests only.
 
-starts: {_id: chat_id, address, browser, expire_at}: where a chat came from, for a day.
-addresses: {_id: address, chats: [{id, at}], expire_at}: its chats that count, at most as many as are allowed.
-blocks: {_id: "address:…" or "browser:…", until, expire_at, chat_id, agent_id}
+- starts: {_id: chat_id, address, browser, expire_at}: where a chat came from, for a day.
+- addresses: {_id: address, chats: [{id, at}], expire_at}: its chats that count, at most as many as are allowed.
+- blocks: {_id: "address:…" or "browser:…", until, expire_at, chat_id, agent_id}
 """
 
 from __future__ import annotations
@@ -22,21 +22,28 @@ from services.routing.chats.store import Store
 
 log = structlog.get_logger()
 KEPT = timedelta(days=1)
-UNHEARD = timedelta(seconds=120)  # a chat whose citizen never said hello counts so long, though it ends after 10 s
-UNKNOWN = timedelta(seconds=15)  # a press whose chat was never opened counts so long
-FULL_FOR = 30  # seconds after which it is worth trying again
+UNHEARD = timedelta(seconds=120)  # a chat without a hello counts for so long, although it ends after 10 s
+UNKNOWN = timedelta(seconds=15)  # a press whose chat was never opened counts for so long
+FULL_FOR = 30  # seconds after which the citizen may try again
 
 
 class Admission:
-    """Admits presses on the button, in any replica: a place among an address's chats is taken by one atomic update."""
+    """Admits presses on the button, in any replica. One atomic update counts a chat of an address."""
 
     def __init__(self, database: Database, store: Store, clock: Callable[[], datetime], most: int) -> None:
-        """`most`: open chats of one address; 0: any number."""
+        """Use the collections of this database.
+
+        Args:
+            database: The database.
+            store: The store of chats.
+            clock: Returns the present.
+            most: Open chats that one address may have; 0: any number.
+        """
         self._starts, self._addresses, self._blocks = database["starts"], database["addresses"], database["blocks"]
         self._store, self._clock, self._most = store, clock, most
 
     async def admit(self, wish: AdmitQuery) -> Admitted:
-        """Whether this chat may be opened. Asked again for the same chat it is not counted again."""
+        """Return whether this chat may be opened. A repetition for the same chat is not counted again."""
         now = self._clock()
         keys = [f"{kind}:{key}" for kind, key in (("address", wish.address), ("browser", wish.browser)) if key]
         found = self._blocks.find({"_id": {"$in": keys}, "until": {"$gt": now}})
@@ -54,7 +61,7 @@ class Admission:
             one_more = {"$push": {"chats": {"id": chat_id, "at": now}}, "$set": {"expire_at": now + KEPT}}
             try:
                 await self._addresses.update_one(room, one_more, upsert=True)
-            except DuplicateKeyError:  # it is there, and full, or it has this chat
+            except DuplicateKeyError:  # the document exists, and is full or has this chat
                 document = await self._addresses.find_one({"_id": address}) or {"chats": []}
             else:
                 return True
@@ -67,7 +74,7 @@ class Admission:
         return False
 
     async def _over(self, entries: Sequence[dict[str, Any]], now: datetime) -> list[str]:
-        """Those of these chats that do not count any more."""
+        """Return those of these chats that no longer count."""
         known = {chat.id: chat for chat in await self._store.some([entry["id"] for entry in entries])}
         over = []
         for entry in entries:
@@ -81,7 +88,7 @@ class Admission:
         return over
 
     async def block(self, chat_id: str, agent_id: str | None, block: Block, since: datetime) -> None:
-        """Block the citizen of this chat, if it is or was this agent's. Heard again it changes nothing."""
+        """Block the citizen of this chat, if the agent has or had the chat. A repetition changes nothing."""
         chat = await self._store.load(chat_id)
         source = await self._starts.find_one({"_id": chat_id})
         if source is None or agent_id not in {chat.agent_id, *(a.agent_id for a in chat.assignments)}:

@@ -11,16 +11,25 @@ from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
 from services.common.internal_api.routing import Assignment, ChatView
 
-REMEMBERED = 20  # assignments of one chat: the latest
+REMEMBERED = 20  # the latest assignments of one chat
 
 
 @dataclass(frozen=True)
 class Limits:
-    """After how long each timer acts. `retell`: a change that is not known to be told is told again.
+    """Times after which timers act, and the rules of departments.
 
-    `unopened`: a claimed chat whose opening never comes is closed. `named`: a transfer that nobody took comes back.
-    `returning`: it waits for its former agent alone. `overflown`: who found no agent in the other department comes
-    back. `queues`: the rules of each department's queue. `automatic`: the departments that accept by themselves.
+    Attributes:
+        hello: A chat without a hello of its citizen is closed.
+        unopened: A claimed chat that is never opened is closed.
+        waiting: A waiting chat is closed.
+        accept: An assignment that is not accepted ends.
+        named: A transfer that no agent accepts comes back.
+        returning: It then waits for its former agent only.
+        overflown: An overflowed chat without an agent in the other department comes back.
+        kept: A closed chat is deleted.
+        retell: A change that may be unpublished is published again.
+        queues: The queue rules of each department.
+        automatic: Departments in which assignments are accepted automatically.
     """
 
     hello: timedelta = timedelta(seconds=10)
@@ -36,16 +45,17 @@ class Limits:
     automatic: frozenset[str] = frozenset()
 
     def patience(self, department: str | None) -> timedelta:
-        """How long a citizen may wait in this department."""
+        """Return how long a citizen may wait in this department."""
         line = self.queues.get(department or "")
         return timedelta(seconds=line.patience) if line and line.patience else self.waiting
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a chat was transferred from, and to; it goes back there when nobody has taken it by `answer_by`.
+    """Where a chat was transferred from, and to.
 
-    `agent_id` None: it overflowed. `answer_by` None: settled, it does not go back any more.
+    The chat goes back there when no agent has accepted it by `answer_by`; None: it does not go back any more.
+    `agent_id` None: it overflowed.
     """
 
     agent_id: str | None
@@ -57,10 +67,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Chat:
-    """One chat; all times are UTC by the clock of the routing process that wrote them, but `opened_at` the gateway's.
+    """One chat.
 
-    `rev` grows with every write (0: not stored), `v` with every change that is told. `department` None: its opening has
-    not been heard yet, only its hello (`state` None) or its close. A turn is one attempt to give the chat an agent.
+    All times are UTC by the clock of the routing process that wrote them, except `opened_at`, which is the gateway's.
+    `rev` grows with every write (0: not stored), `v` with every published change. `department` None: the opening was
+    not received yet, only a hello (`state` None) or a close. `turn` is the attempt to give the chat an agent.
     """
 
     id: str
@@ -77,55 +88,58 @@ class Chat:
     form: Form | None = None
     opened_at: datetime | None = None
     known_since: datetime | None = None
-    claimed_since: datetime | None = None  # presence spoke of it, and its opening has not been heard
+    claimed_since: datetime | None = None  # presence published a claim, and the opening was not received
     greeted: bool = False
     waiting_since: datetime | None = None
-    head: bool = False  # lost its agent or was transferred: before all who keep their first turn
-    wanted_agent: str | None = None  # transferred or given back to this colleague, until `wanted_until`
+    head: bool = False  # lost its agent or was transferred: before all chats in their first attempt
+    wanted_agent: str | None = None  # transferred or returned to this colleague, until `wanted_until`
     wanted_until: datetime | None = None
     agent_id: str | None = None
     agent_name: str | None = None
     assigned_at: datetime | None = None
     accepted: bool = False
-    accepted_at: datetime | None = None  # None though `accepted`: by a former version, which has told nobody
+    accepted_at: datetime | None = None  # None though `accepted`: by an earlier release, which did not publish it
     former_agent_id: str | None = None
     former_agent_name: str | None = None
     closed_at: datetime | None = None
     reason: CloseReason | None = None
-    untold_since: datetime | None = None  # a timer's or transfer's change that may not have been told yet
-    overdue_agent: str | None = None  # with it: this agent is to be told overdue for `overdue_turn`
+    untold_since: datetime | None = None  # a timer's or transfer's change that may be unpublished
+    overdue_agent: str | None = None  # with it: publish accept.overdue of this agent for `overdue_turn`
     overdue_turn: int | None = None
-    due_at: datetime | None = None  # when a timer has something to do here
+    due_at: datetime | None = None  # when a timer must act
     expire_at: datetime | None = None
     detail: Detail | None = None  # of `cause`
     origin: Origin | None = None
-    overflowed: bool = False  # in this wait: once is enough
+    overflowed: bool = False  # in this wait, which allows it once
     returned: Detail | None = None  # why it came back from a transfer, to `returned_to`
     returned_to: str | None = None
-    refusal: str | None = None  # the last one that counted: heard again it is not a new one
+    refusal: str | None = None  # id of the last refusal, to recognise a repetition
     assignments: tuple[Assignment, ...] = ()  # the latest last
 
     @property
     def waits(self) -> bool:
+        """Whether the chat waits for an agent."""
         return self.state is ChatStatus.WAITING
 
     @property
     def assigned(self) -> bool:
+        """Whether the chat is assigned to an agent."""
         return self.state is ChatStatus.ASSIGNED
 
     @property
     def closed(self) -> bool:
+        """Whether the chat is closed."""
         return self.state is ChatStatus.CLOSED
 
     @property
     def refusable(self) -> bool:
-        """True while its agent, who got it by a transfer, may still refuse it."""
+        """True while the agent, who got the chat by a transfer, may still refuse it."""
         by = self.origin.agent_id if self.origin and self.origin.answer_by else None
         return self.assigned and not self.accepted and by is not None and by != self.agent_id
 
 
 def state_of(chat: Chat) -> ChatState | None:
-    """The event that tells this chat's state; None while its opening has not been heard: nobody can follow it yet."""
+    """Return the event of this chat's state; None before its opening was received, when no service can follow it."""
     if chat.state is None or chat.cause is None or chat.department is None or chat.changed_at is None:
         return None
     return ChatState(
@@ -149,9 +163,13 @@ def state_of(chat: Chat) -> ChatState | None:
 def view_of(
     chat: Chat, position: int | None = None, wait: float | None = None, accept: timedelta | None = None
 ) -> ChatView | None:
-    """The chat as other services are shown it; None while its opening has not been heard.
+    """Return the chat as other services see it; None before its opening was received.
 
-    `accept`: how long its agent has to accept it.
+    Args:
+        chat: The chat.
+        position: Its position in the department queue, from 1.
+        wait: The estimated wait, in seconds.
+        accept: How long its agent has to accept it.
     """
     if chat.state is None or chat.cause is None or not chat.department or chat.opened_at is None:
         return None

@@ -1,6 +1,6 @@
 """Presence of citizens: a listener to the gateways' lists of chats, judged by this process's own clock.
 
-Silence counts only while this listener hears its own echo; after a restart everyone has a full grace period.
+Absence counts only while this listener receives its own echo. After a restart every citizen has a full grace period.
 """
 
 from __future__ import annotations
@@ -25,51 +25,62 @@ from services.common.messaging.errors import BROKER_ERRORS, given_up_is_failure
 log = structlog.get_logger()
 
 ECHO_INTERVAL = 2.0
-FIRST_ECHO_INTERVAL = 0.2  # until the first one was heard: readiness waits for it
-GATEWAY_LATE = 20.0  # three lists of a gateway's chats, which it tells every 6 s, have not come
+FIRST_ECHO_INTERVAL = 0.2  # until the first one has arrived, for which readiness waits
+GATEWAY_LATE = 20.0  # three lists of a gateway's chats, published every 6 s, are missing
 FORGOTTEN = 3600.0
 
 
 class Citizens:
-    """Whose citizen is connected to some gateway, as far as this replica has heard."""
+    """Knows which chats have their citizen connected to a gateway, as far as this replica has received."""
 
     def __init__(
         self, url: str, publisher: Publisher, grace: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        """Create a listener that is not connected yet.
+
+        Args:
+            url: The address of the broker.
+            publisher: The publisher, for echoes.
+            grace: Seconds without being listed after which a citizen is gone.
+            clock: A monotonic clock, in seconds.
+        """
         self._publisher, self._clock = publisher, clock
         self._liveness = Liveness(grace, GATEWAY_LATE)
-        self._listener, self._echoes = str(uuid4()), 0
+        self.listener = str(uuid4())
+        """The id of this listener in its echo."""
+        self._echoes = 0
         self._met: set[str] = set()
         self._meetings = 0
         self._channel: AbstractChannel | None = None
         self._link = BrokerConnection(url, "routing.listener", self._prepare, self._lost)
 
     async def run(self) -> None:
-        """Listens until cancelled."""
-        await self._publisher.link.up.wait()  # the exchange is there
+        """Listen until cancelled."""
+        await self._publisher.link.up.wait()  # the exchange exists then
         await self._link.run()
 
     async def echo(self) -> None:
-        """Tells this listener's echo for as long as it runs."""
+        """Publish this listener's echo until cancelled."""
         while True:
             await self._link.up.wait()
             self._echoes += 1
-            await self._publisher.publish_best_effort(ListenerEcho(listener=self._listener, counter=self._echoes))
+            await self._publisher.publish_best_effort(ListenerEcho(listener=self.listener, counter=self._echoes))
             await asyncio.sleep(ECHO_INTERVAL if self._liveness.started is not None else FIRST_ECHO_INTERVAL)
 
     @property
     def hears(self) -> bool:
-        """True while an event of our own comes back from the broker: the only sign that both connections work."""
+        """True while this listener's own events come back from the broker, which proves that both connections work."""
         return self._liveness.hears(self._clock())
 
     def present(self) -> set[str]:
-        """The chats that some gateway lists."""
+        """Return the chats that a gateway lists."""
         return self._liveness.present(self._clock())
 
     def gone(self, open_chats: Iterable[str]) -> list[str]:
-        """Those of all greeted open chats that no gateway has listed for the whole grace.
+        """Return those of these chats that no gateway has listed for the whole grace period.
 
-        A chat that is met for the first time counts as seen at that moment: it has a full grace from there.
+        `open_chats` are all open chats with a hello. A chat that is new in it counts as listed at that moment, and has
+        a full grace period from there.
         """
         now, known = self._clock(), set(open_chats)
         for here in (known - self._met, set[str]()):
@@ -81,7 +92,7 @@ class Citizens:
         return gone
 
     async def backlog(self) -> int:
-        """How many events about chats wait to be handled, by any replica. -1 when the broker cannot be asked."""
+        """Return how many events about chats wait for any replica; -1 when the broker does not answer."""
         channel = self._channel
         if channel is None:
             return -1
@@ -102,8 +113,8 @@ class Citizens:
             self.note(event)
 
     def note(self, event: Event) -> None:
-        """One broadcast of a gateway or of a listener was heard."""
-        if isinstance(event, ListenerEcho) and event.listener == self._listener:
+        """Handle one event of a gateway or of a listener."""
+        if isinstance(event, ListenerEcho) and event.listener == self.listener:
             self._liveness.echo(self._clock())
         elif isinstance(event, GatewayConnections) and (event.chats is not None or event.leaving):
             chats = dict.fromkeys(event.chats or (), 0.0)

@@ -1,7 +1,7 @@
-"""RULES of assignment. Each gives the chat as it is afterwards; the same chat when its condition fails.
+"""RULES of assignment. Each returns the chat as it is afterwards, or the same chat when its condition fails.
 
-An attempt (`turn`) to give the chat an agent only grows; whatever speaks of another attempt than the present one is
-over for good. So the order, the repetition and the age of events do not matter. Closed is for ever.
+The attempt (`turn`) to give the chat an agent only grows, and an event of another attempt than the present one has no
+effect. Order, repetition and age of events therefore do not matter. A closed chat stays closed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from services.routing.chats.turns import changed, marked, requeued
 
 
 def opened(chat: Chat, event: ChatOpened, now: datetime, automatic: Collection[str] = ()) -> Chat:
-    """A new chat waits, turn 1; with a place that was held for it, it is assigned at once, as by a claim of turn 1.
+    """Open a chat: it waits in attempt 1. With a reserved slot it is assigned at once, as by a claim of attempt 1.
 
-    One that was closed before its opening was heard stays closed and gets its data. `automatic`: as for `claimed`.
+    A chat that was closed before its opening was received stays closed and gets its data. `automatic`: as for
+    `claimed`.
     """
     held = event.held
     chat = _opened(chat, event, now)
@@ -54,16 +55,22 @@ def _opened(chat: Chat, event: ChatOpened, now: datetime) -> Chat:
 
 
 def arrived(chat: Chat) -> Chat:
-    """The citizen has said hello (perhaps before the opening was heard)."""
+    """Record the hello of the citizen, which may arrive before the opening."""
     return chat if chat.greeted or chat.closed else replace(chat, greeted=True)
 
 
 def accepted(chat: Chat, agent_id: str, now: datetime, turn: int | None = None) -> Chat:
-    """Its agent has seen it; nobody else can accept it. From here on its citizen is connected.
+    """Record that the chat's agent has seen it. Another agent cannot accept it. The citizen is connected from here on.
 
-    `turn`: the one that was accepted, where that is known. A chat that a former version has accepted without telling
-    it (`accepted_at` None) is accepted once more, so that it is told. `accepted_at` of a chat that is not accepted is
-    of a former turn: a former version, which does not know it, left it there.
+    A chat that an earlier release has accepted without publishing it (`accepted_at` None) is accepted again, so that it
+    is published. `accepted_at` of a chat that is not accepted belongs to an earlier attempt: an earlier release, which
+    does not know it, left it there.
+
+    Args:
+        chat: The chat.
+        agent_id: The agent.
+        now: The present.
+        turn: The attempt that was accepted; None when it is not known.
     """
     is_told = chat.accepted and chat.accepted_at is not None
     if not chat.assigned or chat.agent_id != agent_id or is_told or turn not in (None, chat.turn):
@@ -72,7 +79,7 @@ def accepted(chat: Chat, agent_id: str, now: datetime, turn: int | None = None) 
 
 
 def accepted_silently(chat: Chat, now: datetime) -> Chat:
-    """A former version has noted that it was accepted, and told nobody: marked until it is told."""
+    """Mark an acceptance that an earlier release has stored without publishing it, until it is published."""
     if not (chat.assigned and chat.agent_id and chat.accepted and chat.accepted_at is None):
         return chat
     return marked(accepted(chat, chat.agent_id, now), now)
@@ -87,9 +94,10 @@ def claimed(
     choice: Choice | None = None,
     automatic: Collection[str] = (),
 ) -> Chat:
-    """Waiting and its turn: assigned. A chat that is not known here is told closed, so that the seat comes free.
+    """Assign a chat that waits in this attempt.
 
-    `automatic`: the departments that accept by themselves.
+    A chat that is not known is closed and published so, which frees the slot. `automatic`: departments in which
+    assignments are accepted automatically.
     """
     if chat.state is None:
         return _unopened(chat, turn, now)
@@ -114,7 +122,11 @@ def claimed(
 
 
 def _unopened(chat: Chat, turn: int, now: datetime) -> Chat:
-    """In turn 1 the place may have been held for an opening that is late: closed only when that does not come."""
+    """Handle an event about a chat without an opening.
+
+    In attempt 1 the slot may be reserved for an opening that is late; the chat is closed only when that does not
+    arrive.
+    """
     if turn == 1:
         return chat if chat.claimed_since else replace(chat, claimed_since=now)
     return _never_opened(chat, turn, now)
@@ -139,16 +151,17 @@ def _recorded(chat: Chat, agent_id: str, agent_name: str, now: datetime, choice:
 
 
 def released(chat: Chat, turn: int, agent_id: str, now: datetime) -> Chat:
-    """The agent left: back at the head with the next turn, also when his claim has not been heard yet.
+    """Put the chat back at the head of the queue in the next attempt, because the agent left.
 
-    Then the citizen never had him and has nothing to read: he waits as after the opening. Only what has not been told
-    of the turn before stays the cause.
+    This also applies before the agent's claim was received. The citizen then never had the agent and has nothing to
+    read: the chat waits as after the opening. The cause stays only when the change of the attempt before is still
+    unpublished.
     """
     if chat.state is None:
         return _unopened(chat, turn, now)
     if chat.turn != turn or not (chat.waits or (chat.assigned and chat.agent_id == agent_id)):
         return chat
-    if chat.assigned:  # who never accepted it cannot leave it
+    if chat.assigned:  # an agent who never accepted the chat cannot leave it
         return requeued(chat, now, Cause.AGENT_LEFT, agent_id, detail=None if chat.accepted else Detail.NOT_ACCEPTED)
     if chat.untold_since and chat.cause:
         return requeued(chat, now, chat.cause, agent_id, detail=chat.detail)
@@ -156,7 +169,7 @@ def released(chat: Chat, turn: int, agent_id: str, now: datetime) -> Chat:
 
 
 def closed(chat: Chat, reason: CloseReason, now: datetime) -> Chat:
-    """Closed for ever, known here or not; what the citizen told of himself is not kept (transcripts have it)."""
+    """Close the chat for good, known here or not. The citizen's data are deleted here (transcripts has them)."""
     if chat.closed:
         return chat
     return changed(
@@ -175,26 +188,26 @@ def closed(chat: Chat, reason: CloseReason, now: datetime) -> Chat:
 
 
 def closed_by_agent(chat: Chat, agent_id: str | None, now: datetime) -> Chat:
-    """Closed when this agent has it; another agent's close is ignored."""
+    """Close the chat when this agent has it; a close of another agent is ignored."""
     if not chat.assigned or chat.agent_id != agent_id:
         return chat
     return closed(chat, CloseReason.AGENT, now)
 
 
 def closed_by_silence(chat: Chat, now: datetime) -> Chat:
-    """Closed when an agent has accepted it: only a citizen who was spoken to can be silent."""
+    """Close the chat for inactivity when an agent has accepted it; before that a citizen cannot be inactive."""
     return closed(chat, CloseReason.INACTIVE, now) if chat.assigned and chat.accepted else chat
 
 
 def away(chat: Chat, now: datetime) -> Chat:
-    """The citizen was gone for too long."""
+    """Close the chat, because the citizen was offline for too long."""
     if not (chat.waits or chat.assigned) or not chat.greeted:
         return chat
     return marked(closed(chat, CloseReason.INACTIVE, now), now)
 
 
 def overdue(chat: Chat, here: bool, now: datetime, limits: Limits) -> Chat:
-    """What the passing of time alone does. `here`: some gateway has a connection of the citizen."""
+    """Apply what the passing of time requires. `here`: a gateway has a connection of the citizen."""
     if chat.state is None and chat.claimed_since and chat.claimed_since + limits.unopened <= now:
         return marked(_never_opened(chat, 1, now), now)
     if chat.closed or chat.known_since is None:
@@ -222,12 +235,12 @@ def _not_accepted(chat: Chat, now: datetime, limits: Limits) -> Chat:
 
 
 def told(chat: Chat) -> Chat:
-    """Everything about this chat has been told: its mark goes."""
+    """Remove the mark of an unpublished change."""
     return replace(chat, untold_since=None, overdue_agent=None, overdue_turn=None)
 
 
 def due_at(chat: Chat, limits: Limits) -> datetime | None:
-    """When time alone will do something with this chat: the only thing that timers look for."""
+    """Return when time requires something of this chat. Timers search by this time only."""
     times = [chat.untold_since + limits.retell] if chat.untold_since else []
     times += [chat.claimed_since + limits.unopened] if chat.state is None and chat.claimed_since else []
     if (chat.waits or chat.assigned) and chat.known_since and not chat.greeted:
@@ -242,7 +255,7 @@ def due_at(chat: Chat, limits: Limits) -> datetime | None:
 
 
 def stamped(chat: Chat, now: datetime, limits: Limits) -> Chat:
-    """The chat as it is written: one revision on, with when it is due and when it may be forgotten."""
+    """Return the chat as it is written: the next revision, with the times when it is due and when it is deleted."""
     over = chat.closed or chat.state is None
     return replace(
         chat,
@@ -253,9 +266,10 @@ def stamped(chat: Chat, now: datetime, limits: Limits) -> Chat:
 
 
 def who_asks(line: Sequence[Chat], free: int) -> list[Chat]:
-    """Of a department's waiting chats in order: the first max(1, `free`), and those that wait for one colleague.
+    """Return the waiting chats that request a slot: the first max(1, `free`), and those that wait for one colleague.
 
-    If all asked, a younger one might be served first. A chat whose last change is not told yet does not ask.
+    If all of them did, a later chat might be served first. A chat with an unpublished change does not request one.
+    `line`: the waiting chats of a department in order.
     """
     known = [chat for chat in line if chat.untold_since is None]
     named = [chat for chat in known if chat.wanted_agent]

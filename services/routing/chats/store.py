@@ -1,7 +1,8 @@
-"""Store of chats: one document a chat.
+"""Store of chats: one document for each chat.
 
-A change is a compare-and-set by one `update_one` on `_id` and the revision that was read (`rev`), or an insert: of two
-at once one wins and the other reads again. Closed chats cost nothing: no search's index range reaches them.
+A change is a compare-and-set: one `update_one` on `_id` and the revision that was read (`rev`), or an insert. Of two
+simultaneous changes one succeeds and the other reads again. Closed chats cost nothing: no query reaches them in an
+index.
 """
 
 from __future__ import annotations
@@ -47,26 +48,40 @@ _SPANS = (timedelta(minutes=15), timedelta(hours=3), timedelta(days=1), timedelt
 
 
 class Contended(Exception):
-    """A chat changed again and again while we tried: the message is given back."""
+    """A chat kept changing during every try. The delivery is requeued."""
 
 
 class Store:
-    """All that routing remembers."""
+    """Access to all chats."""
 
     def __init__(self, database: Database, stamp: Rule) -> None:
-        """`stamp` gives each chat its next revision and its times before it is written."""
+        """Use the collection `chats` of this database.
+
+        Args:
+            database: The database.
+            stamp: Sets the next revision and the times of a chat before it is written.
+        """
         self._chats, self._stamp = database["chats"], stamp
-        self._recent: dict[str, Chat] = {}  # as this replica wrote them last: guesses, confirmed by a write or a read
+        self._recent: dict[str, Chat] = {}  # as this replica wrote them last; a write or a read confirms them
 
     async def load(self, chat_id: str) -> Chat:
-        """The chat; one with `rev` 0 when it is not known."""
+        """Return the chat; one with `rev` 0 when it is not known."""
         document = await self._chats.find_one({"_id": chat_id})
         return _chat(document) if document else Chat(chat_id)
 
     async def change(self, chat_id: str, rule: Rule, known: Chat | None = None) -> tuple[Chat, Chat]:
-        """The chat before and after `rule`, written durably; twice the same object when the rule changed nothing.
+        """Apply `rule` and write the result durably. Return the chat before and after.
 
-        `known`: the chat as it probably still is, which saves reading it. Raises `Contended` and `PyMongoError`.
+        Both are the same object when the rule changed nothing.
+
+        Args:
+            chat_id: The chat.
+            rule: Returns the changed chat; it may be called several times.
+            known: The chat as it probably still is, which saves reading it.
+
+        Raises:
+            Contended: The chat kept changing.
+            PyMongoError: The database does not answer.
         """
         guess = known or self._recent.get(chat_id)
         for _ in range(20):
@@ -100,48 +115,54 @@ class Store:
         return result.modified_count == 1
 
     async def line(self, department: str, limit: int) -> list[Chat]:
-        """The first waiting chats of a department in order, with no more of them than what asking needs."""
+        """Return the first waiting chats of a department in order.
+
+        They have only the members that requests for slots need.
+        """
         found = self._chats.find({"state": "waiting", "department": department}, _ASKING).sort(_IN_LINE).limit(limit)
         return [dataclasses.replace(_chat(d), state=ChatStatus.WAITING) async for d in found]
 
     async def order(self, department: str) -> list[str]:
-        """The ids of all waiting chats of a department, the first in line first."""
+        """Return the ids of all waiting chats of a department in order."""
         found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_IN_LINE)
         return [d["_id"] async for d in found]
 
     async def waiting_departments(self) -> set[str]:
-        """The departments in which somebody waits."""
+        """Return the departments with waiting chats."""
         return set(await self._chats.distinct("department", {"state": "waiting"}))
 
     async def due(self, now: datetime, limit: int) -> list[Chat]:
-        """Chats with which a timer has something to do, the longest overdue first."""
+        """Return chats that are due for a timer, the longest overdue first."""
         found = self._chats.find({"due_at": {"$lte": now}}).sort("due_at", ASCENDING).limit(limit)
         return [_chat(d) async for d in found]
 
     async def greeted_open(self) -> list[str]:
-        """The ids of all open chats whose citizen has said hello."""
+        """Return the ids of all open chats whose citizen has said hello."""
         found = self._chats.find({"state": {"$in": OPEN}, "greeted": True}, {"_id": 1})
         return [d["_id"] async for d in found]
 
     async def accepted_silently(self, limit: int) -> list[Chat]:
-        """Chats that were accepted by a version that does not note when."""
+        """Return chats that were accepted by a release that does not store when."""
         such = {"state": ChatStatus.ASSIGNED.value, "accepted": True, "accepted_at": {"$exists": False}}
         return [_chat(d) async for d in self._chats.find(such).limit(limit)]
 
     async def some(
         self, chat_ids: Sequence[str], prefixes: Sequence[str] = (), since: datetime | None = None
     ) -> list[Chat]:
-        """Those of these chats that are known, and those opened after `since` whose ids begin with a prefix."""
+        """Return those of these chats that are known, and those opened after `since` whose ids start with a prefix."""
         wanted: list[Document] = [{"_id": {"$in": list(chat_ids)}}]
         wanted += [{"_id": {"$gte": p, "$lt": p + "~"}, "opened_at": {"$gte": since}} for p in prefixes]
         return [_chat(d) async for d in self._chats.find({"$or": wanted} if prefixes else wanted[0])]
 
     async def of_agent(self, agent_id: str) -> list[Chat]:
-        """The open chats that are assigned to this agent."""
+        """Return the open chats that are assigned to this agent."""
         return [_chat(d) async for d in self._chats.find({"agent_id": agent_id, "state": "assigned"})]
 
     async def latest_assignments(self, departments: Sequence[str], limit: int, now: datetime) -> list[Assignment]:
-        """The latest assignments in these departments, the latest first: looked for ever further back."""
+        """Return the latest assignments in these departments, the latest first.
+
+        The search goes back in growing steps.
+        """
         found: list[Assignment] = []
         for span in _SPANS:
             since = now - span
@@ -156,7 +177,7 @@ class Store:
         return [a for c in chats for a in c.assignments if a.department == department and a.at >= since]
 
     async def open_counts(self) -> dict[tuple[str, str], tuple[int, datetime | None]]:
-        """How many chats there are by department and open state, and since when the first of them has waited."""
+        """Return the number of chats by department and open state, and since when the first of them has waited."""
         group: list[Document] = [
             {"$match": {"state": {"$in": OPEN}}},
             {
@@ -181,7 +202,7 @@ def _document(chat: Chat) -> Document:
 
 
 def _difference(before: Chat, after: Chat) -> Document:
-    """The update that makes the stored `before` into `after`; unknown members of a newer version are left alone."""
+    """Return the update from the stored `before` to `after`. Members of a newer release are left alone."""
     changed = {k: getattr(after, k) for k in _FIELDS if getattr(after, k) != getattr(before, k)}
     present = {k: _stored(v) for k, v in changed.items() if v is not None}
     absent = {k: "" for k, v in changed.items() if v is None}

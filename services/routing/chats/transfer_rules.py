@@ -1,7 +1,7 @@
-"""RULES of transfers: to a colleague, to a department, by overflow, and back when nobody accepts.
+"""RULES of transfers: to a colleague, to a department, by overflow, and back when no agent accepts.
 
-Until it is accepted, a transferred chat knows where it came from. All of it is one wait of the citizen: the limit of
-waiting counts from the transfer, however often the chat goes to and fro.
+Until it is accepted, a transferred chat stores where it came from. All of this is one wait of the citizen: the waiting
+limit counts from the first transfer, however often the chat moves.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from services.routing.chats.turns import marked, requeued
 def transferred(
     chat: Chat, agent_id: str, department: str | None, to_agent: str | None, now: datetime, limits: Limits
 ) -> Chat:
-    """Its agent handed it on: at the head of the department, or for a while in a line of its own for one colleague."""
+    """Transfer a chat of this agent: to the head of the department's queue, or for a while to one colleague only."""
     if not chat.assigned or chat.agent_id != agent_id:
         return chat
     there = department or chat.department or ""
-    by = now + min(limits.named, limits.patience(there) / 2)  # with little patience it must still come back in time
+    by = now + min(limits.named, limits.patience(there) / 2)  # it must come back before the waiting limit
     origin = Origin(agent_id, chat.department or "", department, to_agent, by)
     return marked(
         requeued(
@@ -38,7 +38,7 @@ def transferred(
 
 
 def is_repeated(chat: Chat, agent_id: str, department: str | None, to_agent: str | None) -> bool:
-    """True when this agent has transferred the chat there already: the answer to his first request was lost."""
+    """Return whether this agent has made this transfer already: the answer to the first request was lost."""
     origin = chat.origin
     if origin is None or origin.agent_id != agent_id or chat.agent_id == agent_id:
         return False
@@ -46,16 +46,16 @@ def is_repeated(chat: Chat, agent_id: str, department: str | None, to_agent: str
 
 
 def refused(chat: Chat, agent_id: str, refusal: str, now: datetime, limits: Limits) -> Chat:
-    """Who got it by a transfer and has not accepted it gives it back. `refusal`: the id of his refusal."""
+    """Return a chat that its agent got by a transfer and has not accepted. `refusal`: the id of the refusal."""
     if not chat.refusable or chat.agent_id != agent_id or chat.refusal == refusal:
         return chat
     return replace(given_back(chat, Detail.REFUSED, now, limits), refusal=refusal)
 
 
 def given_back(chat: Chat, why: Detail, now: datetime, limits: Limits, **changes: Any) -> Chat:
-    """Back where it came from: for a few seconds for its former agent alone, then at the head of his department.
+    """Return the chat to where it came from: for a few seconds to its former agent only, then to the head of the queue.
 
-    A chat that overflowed takes up its old place in its own line.
+    A chat that overflowed gets its former position in its own queue.
     """
     origin = chat.origin
     if origin is None or not origin.answer_by:
@@ -72,14 +72,17 @@ def given_back(chat: Chat, why: Detail, now: datetime, limits: Limits, **changes
 
 
 def settled(chat: Chat) -> Chat:
-    """It stays where it is: a transfer that was made is remembered, but the chat does not go back any more."""
+    """Keep the chat where it is. The transfer is remembered, but the chat does not go back any more."""
     if chat.origin is None or chat.origin.answer_by is None:
         return chat
     return replace(chat, origin=replace(chat.origin, answer_by=None))
 
 
 def claimed_by(chat: Chat, agent_id: str) -> Chat:
-    """What the transfer means for whoever has got the chat: who handed it on himself gets it back as unanswered."""
+    """Apply what the transfer means for the agent who got the chat.
+
+    The agent who transferred it themselves gets it back as unanswered.
+    """
     origin = chat.origin if chat.origin and chat.origin.answer_by else None
     if origin and origin.agent_id == agent_id:
         chat = replace(settled(chat), returned=Detail.UNANSWERED, returned_to=agent_id)
@@ -91,9 +94,9 @@ def claimed_by(chat: Chat, agent_id: str) -> Chat:
 
 
 def may_overflow(chat: Chat, to: str, now: datetime, limits: Limits) -> bool:
-    """True when it has waited for so long that a place in the department `to` is better than none. Once in each wait;
+    """Return whether the chat has waited so long that a slot in the department `to` is better than none.
 
-    not while it waits for one colleague, or to be taken after a transfer.
+    This happens once in each wait, and not while the chat waits for one colleague or for acceptance after a transfer.
     """
     line = limits.queues.get(chat.department or "")
     rule = line.overflow if line else None
@@ -105,7 +108,7 @@ def may_overflow(chat: Chat, to: str, now: datetime, limits: Limits) -> bool:
 
 
 def overflowed(chat: Chat, to: str, now: datetime, limits: Limits) -> Chat:
-    """In the line of the other department with its own time; it comes back when it finds no agent there after all."""
+    """Move the chat to the other department's queue, with its waiting time. Without an agent there it comes back."""
     if not may_overflow(chat, to, now, limits):
         return chat
     origin = Origin(None, chat.department or "", to, None, now + limits.overflown)

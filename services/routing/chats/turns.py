@@ -1,4 +1,4 @@
-"""RULES of a chat's versions and attempts: a change is one version more, a lost agent is one attempt more."""
+"""RULES of a chat's versions and attempts: a change is the next version, a lost agent is the next attempt."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from services.routing.chats.chat import Chat
 
 
 def changed(chat: Chat, now: datetime, cause: Cause, **changes: Any) -> Chat:
-    """The next version, with its cause. `detail` is that of this change alone."""
+    """Return the next version of the chat, with its cause. `detail` belongs to this change only."""
     return replace(chat, v=chat.v + 1, cause=cause, changed_at=now, **({"detail": None} | changes))
 
 
 def requeued(chat: Chat, now: datetime, cause: Cause, agent_id: str | None, **changes: Any) -> Chat:
-    """Waiting at the head with the next turn, without an agent. `agent_id`: who does not have it any more.
+    """Put the chat at the head of the queue in the next attempt, without an agent. `agent_id`: who had it.
 
-    Who was waiting already is still in the same wait, and in the same way back from a transfer. Who had an agent that
-    has not accepted the chat was waiting too, for the citizen.
+    A chat that was waiting already stays in the same wait and in the same return from a transfer. A chat whose agent
+    had not accepted it was waiting too, from the citizen's point of view.
     """
     in_wait = chat.waits or (chat.assigned and not chat.accepted)
     own: dict[str, Any] = {
@@ -43,5 +43,5 @@ def requeued(chat: Chat, now: datetime, cause: Cause, agent_id: str | None, **ch
 
 
 def marked(chat: Chat, now: datetime) -> Chat:
-    """With the mark that this change may not have been told yet."""
+    """Mark that this change may be unpublished."""
     return replace(chat, untold_since=now)

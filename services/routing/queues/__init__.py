@@ -1,0 +1,1 @@
+"""Department queues: order, estimated wait, requests for slots, and overflow."""

@@ -1,7 +1,7 @@
 """Overflow: a department with free slots beyond its own queue takes chats that wait too long in another one.
 
-Evaluated whenever a department's free slots are published, which presence repeats every 2 s: that is the timer, and the
-number of slots is then as fresh as it can be.
+It is evaluated whenever a department's free slots are published, which presence repeats every 2 s. That serves as the
+timer, and the number of slots is then as fresh as possible.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from services.routing.chats.chat import Chat, Limits
 from services.routing.context import Context
 from services.routing.metrics import repaired
 
-LOOKED_AT = 100  # of the first in a line: who waits long stands in front
+LOOKED_AT = 100  # of the first in a queue: chats that wait long are at the head
 
 
 def sources(limits: Limits, to: str) -> list[str]:
-    """The departments that overflow to this one."""
+    """Return the departments that overflow to this one."""
     return [d for d, line in limits.queues.items() if line.overflow and line.overflow.to == to]
 
 
 def room(free: int, waiting: int) -> int:
-    """How many of others a department can take: nobody of its own line waits the longer for it."""
+    """Return how many chats of others a department can take without a longer wait for its own chats."""
     return max(0, free - waiting)
 
 
 async def fill(context: Context, to: str) -> None:
-    """As many as the department has room for have come over from lines that overflow to it, the longest waiting first.
+    """Move chats that wait too long to this department, the longest waiting first, as many as it has room for.
 
-    Each change is marked until it is told: a crash between loses nothing.
+    Each change is marked until it is published, so a crash in between loses nothing.
     """
     free = context.queue.free(to)
     if free <= 0 or not (long := await _waiting_too_long(context, to)):

@@ -1,7 +1,8 @@
-"""Department queue: which waiting chats request a slot now, and the publication of everyone's position.
+"""Department queue: which waiting chats request a slot now, and the publication of all positions.
 
-In memory there are only hints: how many slots are free, how many chats wait, who asked a moment ago. A lost or stale
-one costs a repetition, or lets a younger chat ask beside an older one; the repair jobs read the queue every 2 s.
+Memory has only hints: how many slots are free, how many chats wait, which chats requested a slot a moment ago. A lost
+or stale hint costs a repetition, or lets a later chat request beside an earlier one; the repair jobs read the queue
+every 2 s.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import structlog
@@ -26,23 +27,23 @@ from services.routing.queues.store import QueueStore
 
 log = structlog.get_logger()
 
-READ_GAP = 0.05  # seconds between two readings of one department's line
+READ_GAP = 0.05  # seconds between two reads of one department's queue
 COALESCE = 0.1  # seconds in which changes of one department's queue become one event
-REST = 3  # at least so many times as long as telling the queues took they are not told again: lines may be long
-LONG = 20  # chats in front of a new one, beyond the free places, that make it certain that it is not its turn
-PLACES_EVERY = 2.0  # seconds after which the number of places is compared with what was noted, changed or not
-ASK_AGAIN, PATIENCE = 5.0, 20.0  # seconds before the same turn of a chat asks again, doubled each time up to the second
-FIRST_AGAIN = 1.5  # seconds before the first in line does: at each sweep
-RETRY = 1.0  # seconds before a queue that could not be told is tried again
+REST = 3  # pause before the next publication, as a multiple of the time that the last one took: queues may be long
+LONG = 20  # chats before a new one, beyond the free slots, with which it certainly need not request a slot yet
+PLACES_EVERY = 2.0  # seconds after which the number of slots is compared with the stored one, changed or not
+ASK_AGAIN, PATIENCE = 5.0, 20.0  # seconds before the same attempt asks again, doubled each time up to the second
+FIRST_AGAIN = 1.5  # seconds before the first chat in the queue does: at each repair job
+RETRY = 1.0  # seconds before a queue that could not be published is tried again
 MOST_ASKING = 100  # at a time in one department
-NAMED_ROOM = 50  # how many chats that wait for one colleague may stand before the others in the line that is read
+NAMED_ROOM = 50  # chats waiting for one colleague that may be before the others in the part that is read
 
-Asked = dict[tuple[str, int], tuple[float, int]]  # (chat, turn) → when it asked last, and how often
+Asked = dict[tuple[str, int], tuple[float, int]]  # (chat, attempt) → when it asked last, and how often
 
 
 @dataclass(frozen=True)
 class Order:
-    """Who stands where in a department, from 1, and its pace; read `at` this time of a monotonic clock."""
+    """The positions in a department queue, from 1, and its pace; read `at` this time of a monotonic clock."""
 
     places: dict[str, int]
     pace: float | None
@@ -52,8 +53,22 @@ class Order:
 class Queue:
     """The queues of all departments, as this replica works on them."""
 
-    def __init__(self, store: Store, ledger: QueueStore, publisher: Publisher) -> None:
-        self._store, self.ledger, self._publisher = store, ledger, publisher
+    def __init__(
+        self,
+        store: Store,
+        ledger: QueueStore,
+        publisher: Publisher,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create an object without hints.
+
+        Args:
+            store: The store of chats.
+            ledger: The store of queues.
+            publisher: The publisher of events.
+            clock: A monotonic clock, in seconds.
+        """
+        self._store, self.ledger, self._publisher, self._clock = store, ledger, publisher, clock
         self._noted: dict[str, tuple[int | None, float]] = {}
         self._orders: dict[str, Order] = {}
         self._ordering: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -69,7 +84,7 @@ class Queue:
         self._bell = asyncio.Event()
 
     async def places_changed(self, event: PlacesChanged) -> None:
-        """Remembers how many places are free and wakes the queue."""
+        """Store how many slots are free, and let chats request them."""
         known = self._free.get(event.department)
         if known is None or event.revision > known.revision:
             self._free[event.department] = event
@@ -81,20 +96,20 @@ class Queue:
 
     async def _note_places(self, event: PlacesChanged) -> None:
         places, at = self._noted.get(event.department, (None, 0.0))
-        if places == event.places and time.monotonic() - at < PLACES_EVERY:
+        if places == event.places and self._clock() - at < PLACES_EVERY:
             return
         await self.ledger.note_places(event)
-        self._noted[event.department] = event.places, time.monotonic()
+        self._noted[event.department] = event.places, self._clock()
 
     def free(self, department: str) -> int:
-        """The places that were free when this replica last heard of them."""
+        """Return the free slots that this replica knows of."""
         known = self._free.get(department)
         return known.free if known else 0
 
     async def opened(self, chat: Chat) -> None:
-        """A new chat asks: at once, without reading the line, when there seem to be more places than chats waiting.
+        """Let a new chat request a slot: at once, without reading the queue, when there seem to be enough slots.
 
-        At the end of a long line it does not ask: those in front do, and the sweeps.
+        At the end of a long queue it does not: the chats before it and the repair jobs do.
         """
         department = chat.department or ""
         places, waiting = self._free.get(department), self._waiting.get(department)
@@ -105,17 +120,17 @@ class Queue:
             await self.ask(department)
             return
         self._waiting[department] = waiting + 1
-        await self._want(chat, self._asked[department], time.monotonic())
+        await self._want(chat, self._asked[department], self._clock())
 
     def left(self, department: str | None) -> None:
-        """A chat does not wait here any more."""
+        """Count a chat that does not wait here any more."""
         if waiting := self._waiting.get(department or ""):
             self._waiting[department or ""] = waiting - 1
 
     async def ask(self, department: str) -> None:
-        """Whoever is to ask in this department, judged after this call began, has asked (confirmed by the broker).
+        """Let the chats request slots that should, judged after this call began. Returns after the broker's confirm.
 
-        Callers at the same time share one reading of the line.
+        Simultaneous callers share one read of the queue.
         """
         task = self._next.get(department)
         if task is None:
@@ -125,26 +140,29 @@ class Queue:
     async def _ask_in_turn(self, department: str) -> None:
         async with self._locks[department]:
             gap = max(READ_GAP, 2 * self._read_took.get(department, 0.0))
-            await asyncio.sleep(self._read_at.get(department, 0.0) + gap - time.monotonic())
+            await asyncio.sleep(self._read_at.get(department, 0.0) + gap - self._clock())
             del self._next[department]
-            self._read_at[department] = time.monotonic()
+            self._read_at[department] = self._clock()
             places = self._free.get(department)
             free = min(places.free if places else 1, MOST_ASKING)
             line = await self._store.line(department, max(1, free) + NAMED_ROOM)
-            self._read_took[department] = time.monotonic() - self._read_at[department]
+            self._read_took[department] = self._clock() - self._read_at[department]
             self._waiting[department] = len(line)
             asking = who_asks(line, free)
-            again, began = self._may_ask_again(department, asking), time.monotonic()
+            again, began = self._may_ask_again(department, asking), self._clock()
             asked = {k: (at, n) for k, (at, n) in self._asked[department].items() if began - at < 2 * PATIENCE}
             self._asked[department] = asked
             first = next((c for c in asking if not c.wanted_agent), None)
-            may = [c for c in asking if c in again or _due(asked.get(_key(c)), began, c is first)]
+            may = [c for c in asking if c in again or is_due(asked.get(_key(c)), began, c is first)]
             if places and places.free > 0 and first in may and first not in again and first and _key(first) in asked:
                 repaired("asked_again", chat_id=first.id, department=department, turn=first.turn)
             await asyncio.gather(*(self._want(c, asked, began) for c in may))
 
     def _may_ask_again(self, department: str, asking: list[Chat]) -> list[Chat]:
-        """Who may have asked in vain, now that places are free: as many as came free, and who waits for one agent."""
+        """Return chats whose last request may have been in vain, now that slots are free.
+
+        They are as many as the slots that became free, and the chats that wait for one agent.
+        """
         freed = self._freed.pop(department, 0)
         first = [c for c in asking if not c.wanted_agent][:freed]
         return first + [c for c in asking if c.wanted_agent and freed]
@@ -157,27 +175,27 @@ class Queue:
         asked[_key(chat)] = began, asked.get(_key(chat), (began, 0))[1] + 1
 
     def ring(self, *departments: str | None) -> None:
-        """Who waits in these departments has changed: told within `COALESCE` seconds."""
+        """Request publication of these departments' queues, within `COALESCE` seconds."""
         self._rung.update(d for d in departments if d)
         self._bell.set()
 
     async def run(self) -> None:
-        """Tells the queues that were rung for, until cancelled."""
+        """Publish the requested queues until cancelled."""
         took = 0.0
         while True:
             await self._bell.wait()
             await asyncio.sleep(max(COALESCE, REST * took))
             self._bell.clear()
-            began = time.monotonic()
+            began = self._clock()
             try:
                 await self.flush()
-                took = time.monotonic() - began
+                took = self._clock() - began
             except DEPENDENCY_ERRORS as error:
                 log.warning("queue_not_published", error=type(error).__name__)
                 await asyncio.sleep(RETRY)
 
     async def flush(self) -> None:
-        """Every queue that was rung for is told now; those that could not be told stay rung for."""
+        """Publish every requested queue now. A queue that cannot be published stays requested."""
         while self._rung:
             department = self._rung.pop()
             try:
@@ -187,17 +205,17 @@ class Queue:
                 raise
 
     async def announce(self, department: str) -> None:
-        """Tells who waits here, the first in line first, under a revision above all before."""
+        """Publish the waiting chats in order, with a revision above all earlier ones."""
         revision = await self.ledger.next_revision(department, at_least=time.time_ns() // 1_000_000)
         order, pace = await self._store.order(department), await self.ledger.pace(department)
         await self._publisher.publish(QueueChanged(department=department, revision=revision, order=order, pace=pace))
 
     async def order(self, department: str, having: Collection[str] = ()) -> Order:
-        """Who stands where, at most `COALESCE` seconds old and with all of `having` that wait: readings are shared.
+        """Return the positions, at most `COALESCE` seconds old and with all of `having` that wait. Reads are shared.
 
-        Whatever changed since then is told by `announce`.
+        `announce` publishes what changed since then.
         """
-        asked = time.monotonic()
+        asked = self._clock()
         async with self._ordering[department]:
             known = self._orders.get(department)
             if (
@@ -205,7 +223,7 @@ class Queue:
                 or known.at < asked - COALESCE
                 or (known.at < asked and not known.places.keys() >= {*having})
             ):
-                at, ids = time.monotonic(), await self._store.order(department)
+                at, ids = self._clock(), await self._store.order(department)
                 known = Order({c: n for n, c in enumerate(ids, 1)}, await self.ledger.pace(department), at)
                 self._orders[department] = known
             return known
@@ -215,11 +233,11 @@ def _key(chat: Chat) -> tuple[str, int]:
     return chat.id, chat.turn
 
 
-def _due(asked: tuple[float, int] | None, now: float, first: bool) -> bool:
-    """Whether a chat that asked then and so often may ask again.
+def is_due(asked: tuple[float, int] | None, now: float, first: bool) -> bool:
+    """Return whether a chat that asked then and so often may ask again.
 
-    A question that is already on its way is worth no second one: each is answered, with a place that may not be needed
-    any more, so that those of a slow moment would make it slower.
+    A request that is on its way needs no second one: each is answered, perhaps with a slot that is not needed any more,
+    and additional requests would make a slow system slower.
     """
     if asked is None:
         return True

@@ -1,6 +1,7 @@
 """Store of department queues: revision, handling times of the latest chats, slots of the agents.
 
-One document a department. Each replica hears of slots only now and then, and all are to publish the same estimate.
+There is one document for each department. Each replica receives the slots only sometimes, and all replicas must publish
+the same estimate.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from services.routing.queues import wait_estimate
 
 
 class QueueStore:
-    """The documents of all departments' queues."""
+    """Access to the documents of the departments' queues."""
 
     def __init__(self, database: Database) -> None:
         self._queues = database["queues"]
 
     async def next_revision(self, department: str, at_least: int) -> int:
-        """A revision for this department's queue that is above all given before, and `at_least` this.
+        """Return a revision for this queue that is above all earlier ones, and at least `at_least`.
 
-        Call it before reading the order: then whoever has a higher one has seen all that you saw, or tells again.
+        Call it before reading the order: a process with a higher revision has then seen all that this one saw, or
+        publishes again.
         """
         while True:
             found = await self._queues.find_one({"_id": department}, {"revision": 1})
@@ -39,12 +41,12 @@ class QueueStore:
                 return revision
 
     async def add_handled(self, department: str, seconds: float) -> None:
-        """One more chat ended here with an agent who had it for so long. Lost by a crash it is missing, no more."""
+        """Add the handling time of a chat that ended with an agent. A crash may lose one, which does no harm."""
         latest = {"$each": [round(seconds, 1)], "$slice": -wait_estimate.REMEMBERED}
         await self._queues.update_one({"_id": department}, {"$push": {"handled": latest}}, upsert=True)
 
     async def note_places(self, event: PlacesChanged) -> None:
-        """The places of the department's available agents as this event has them, unless a newer one was noted."""
+        """Store the slots of the department's available agents, unless a newer number is stored."""
         if event.places is None:
             return
         known = await self._queues.find_one({"_id": event.department}, {"places": 1, "places_revision": 1}) or {}
@@ -53,12 +55,12 @@ class QueueStore:
             return
         places = {"places": event.places, "places_revision": event.revision}
         if not known:
-            with suppress(DuplicateKeyError):  # who was first has heard as much; the event is repeated anyway
+            with suppress(DuplicateKeyError):  # another replica stored it; the event is repeated anyway
                 await self._queues.insert_one({"_id": event.department, **places})
             return
         await self._queues.update_one({"_id": event.department, "places_revision": noted}, {"$set": places})
 
     async def pace(self, department: str) -> float | None:
-        """Seconds in which the line of this department moves up by one; None when that is not known."""
+        """Return the seconds in which this queue moves up by one; None when that is not known."""
         found = await self._queues.find_one({"_id": department}, {"handled": 1, "places": 1}) or {}
         return wait_estimate.pace(found.get("handled") or [], found.get("places"))

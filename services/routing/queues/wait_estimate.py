@@ -1,8 +1,8 @@
 """RULES of the estimated wait: position p waits about p times H / S.
 
 H is the mean handling time (from the assignment to the close) of the last chats of a department that ended with an
-agent who had accepted them; S is the number of slots of its available agents, taken or not: on average one of S slots
-comes free every H / S seconds. Unknown with too few such chats or without slots.
+agent who had accepted them. S is the number of slots of its available agents, used or not: on average one of S slots
+becomes free every H / S seconds. The estimate is unknown with too few such chats or without slots.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ FEWEST = 3
 
 
 def handled(before: Chat, after: Chat) -> float | None:
-    """The seconds for which an agent handled the chat that this change has ended; None for every other change."""
+    """Return the seconds for which an agent handled the chat that this change has ended.
+
+    None for every other change.
+    """
     if not (after.closed and before.assigned and before.accepted and before.assigned_at and after.closed_at):
         return None
     return max(0.0, (after.closed_at - before.assigned_at).total_seconds())
 
 
 def pace(times: Sequence[float], places: int | None) -> float | None:
-    """Seconds in which the line moves up by one place, given the handling times of the latest chats."""
+    """Return the seconds in which the queue moves up by one, given the handling times of the latest chats."""
     latest = times[-REMEMBERED:]
     if len(latest) < FEWEST or not places or places < 0:
         return None
@@ -31,5 +34,5 @@ def pace(times: Sequence[float], places: int | None) -> float | None:
 
 
 def wait(position: int | None, seconds: float | None) -> float | None:
-    """Seconds until the turn of whoever stands there in line."""
+    """Return the estimated wait at this position, in seconds."""
     return None if position is None or seconds is None else position * seconds

@@ -1,8 +1,8 @@
-"""Zip archives within bounds: what the end record says is looked at before the directory, and that before any member.
+"""Zip archives within bounds. The end record is checked before the directory, and the directory before any member.
 
-Source: APPNOTE.TXT 6.3.10 of PKWARE. Python's `zipfile` bounds what it inflates for deflated members alone, reads the
-directory whatever its size, and of an archive that overlaps itself it reads the same bytes again and again; so members
-of other methods, large directories and overlaps are refused first.
+Source: APPNOTE.TXT 6.3.10 of PKWARE. Python's `zipfile` bounds what it inflates for deflated members only, reads the
+directory whatever its size, and reads the same bytes again and again when members of an archive overlap. Members of
+other methods, large directories and overlaps are therefore refused first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import unquote
 MIB = 1024 * 1024
 MAX_MEMBERS = 10_000
 MAX_DIRECTORY = 4 * MIB
-MAX_UNPACKED = 512 * MIB  # as the members declare it; documents of 10 MiB with more are not people's
+MAX_UNPACKED = 512 * MIB  # as the members declare it; no ordinary document of 10 MiB has more
 MAX_RATIO = 150  # of an archive as a whole, where it unpacks to more than `FREE_OF_RATIO`
 FREE_OF_RATIO = 64 * MIB
 DEFLATE_AT_MOST = 1032  # bytes that one deflated byte can become (zlib's manual, "technical details")
@@ -33,16 +33,16 @@ _PADDING = b"\0\r\n\t "
 
 
 class BadArchive(Exception):
-    """The archive is damaged, or goes beyond a bound."""
+    """The archive is damaged, or exceeds a bound."""
 
 
 class TooMuch(BadArchive):
-    """The look into a file takes more than its budget has."""
+    """The check of a file needs more than its budget has."""
 
 
 @dataclass
 class Budget:
-    """What all looks into one file may take together, those into archives within it included."""
+    """What all checks of one file may use in total, those of archives within it included."""
 
     inflated: int = 384 * MIB
     elements: int = 4_000_000
@@ -50,7 +50,11 @@ class Budget:
     archives: int = 100
 
     def take(self, what: str, amount: int) -> None:
-        """Raises `TooMuch` when that is more than is left."""
+        """Use an amount of the budget.
+
+        Raises:
+            TooMuch: More is needed than is left.
+        """
         left = getattr(self, what) - amount
         if left < 0:
             raise TooMuch(f"too much to check: {what}")
@@ -59,7 +63,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Member:
-    """`name` is normalised: percent-escapes undone, slashes, small letters, no leading slash, no trailing dots."""
+    """A member of an archive.
+
+    Attributes:
+        name: The normalised name: percent-escapes decoded, forward slashes, lower case, no leading slash, no
+            trailing dots.
+        info: The entry of the directory.
+    """
 
     name: str
     info: zipfile.ZipInfo
@@ -67,13 +77,14 @@ class Member:
 
 @dataclass
 class Archive:
-    """The members of an archive that is sound. Raises `BadArchive` when it is not."""
+    """The members of an archive that is sound. The constructor raises `BadArchive` when it is not."""
 
     content: bytes
     budget: Budget
     members: list[Member] = field(init=False)
 
     def __post_init__(self) -> None:
+        """Check the archive and read its directory."""
         self.budget.take("archives", 1)
         directory, size, count = _check_end(self.content)
         self.budget.take("members", count)
@@ -91,29 +102,38 @@ class Archive:
 
     @property
     def is_encrypted(self) -> bool:
+        """Whether a member is encrypted."""
         return any(m.info.flag_bits & _ENCRYPTED for m in self.members)
 
     def one(self, name: str) -> Member | None:
-        """The member of this name; None without one. Raises `BadArchive` when there are two: readers would differ."""
+        """Return the member of this name, or None.
+
+        Raises:
+            BadArchive: There are two. Programs differ in which one they read.
+        """
         found = self.by_name.get(name, [])
         if len(found) > 1:
             raise BadArchive("a control member twice")
         return found[0] if found else None
 
     def head(self, member: Member, length: int = 16) -> bytes:
-        """The first bytes of a member."""
+        """Return the first bytes of a member."""
         with _damage(), self._zip.open(member.info) as stream:
             return stream.read(length)
 
     def chunks(self, member: Member) -> Iterator[bytes]:
-        """All of a member, at most 1 MiB at a time."""
+        """Yield all of a member, at most 1 MiB at a time."""
         with _damage(), self._zip.open(member.info) as stream:
             while chunk := stream.read(CHUNK):
                 self.budget.take("inflated", len(chunk))
                 yield chunk
 
     def read(self, member: Member, most: int) -> bytes:
-        """All of a member. Raises `BadArchive` when that is more than `most` bytes."""
+        """Return all of a member.
+
+        Raises:
+            BadArchive: It has more than `most` bytes.
+        """
         if member.info.file_size > most:
             raise BadArchive("a member is too large")
         return b"".join(self.chunks(member))
@@ -121,7 +141,7 @@ class Archive:
 
 @contextlib.contextmanager
 def _damage() -> Iterator[None]:
-    """What `zipfile` and zlib raise on a damaged member becomes `BadArchive`."""
+    """Turn what `zipfile` and zlib raise on a damaged member into `BadArchive`."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError) as error:
@@ -129,7 +149,7 @@ def _damage() -> Iterator[None]:
 
 
 def _check_end(content: bytes) -> tuple[int, int, int]:
-    """Where the directory begins, its size, and how many members it has, by the end record."""
+    """Return the position and the size of the directory, and the number of members, by the end record."""
     at = content.rfind(b"PK\5\6", max(0, len(content) - _END.size - 0xFFFF))
     if at < 0 or at + _END.size > len(content):
         raise BadArchive("no end record")
@@ -160,7 +180,10 @@ def _end64(content: bytes, locator: int) -> tuple[int, tuple[int, ...]]:
 
 
 def _check_directory(content: bytes, at: int, size: int, count: int) -> None:
-    """The directory has exactly the members that the end record counts: `zipfile` would read on to its end."""
+    """Check that the directory has exactly the members that the end record counts.
+
+    `zipfile` would read on to the end of the directory.
+    """
     end = at + size
     for _ in range(count):
         if not content.startswith(b"PK\1\2", at) or at + _CENTRAL.size > end:
@@ -192,7 +215,7 @@ def _check_members(content: bytes, infos: list[zipfile.ZipInfo], directory: int)
 
 
 def _end_of(content: bytes, info: zipfile.ZipInfo) -> int:
-    """Where the bytes of a member end, by its own header; that header says of it what the directory says."""
+    """Return where the bytes of a member end, by its local header. That header must agree with the directory."""
     at = info.header_offset
     if not content.startswith(b"PK\3\4", at) or at + _LOCAL.size > len(content):
         raise BadArchive("a member is elsewhere")

@@ -1,4 +1,7 @@
-"""Checker of uploads: judges files in worker processes, within limits of memory and time, since strangers sent them."""
+"""Checker of uploads.
+
+It judges files in worker processes with limits of memory and time, because they are not trusted.
+"""
 
 from __future__ import annotations
 
@@ -16,31 +19,37 @@ from services.transcripts.attachments.kinds import Finding, Reason, Refused
 log = structlog.get_logger()
 
 AT_A_TIME = 2
-MEMORY = 128 * MIB  # of one process; what people send takes less than half of it
-SECONDS = 12.0  # for one file; what people send takes less than two, on a slow machine too
-_ATTEMPTS = 2  # a process may end for a reason that lies not in the file, such as a full machine
+MEMORY = 128 * MIB  # of one process; ordinary files take less than half of it
+SECONDS = 12.0  # for one file; ordinary files take less than two, even on a slow machine
+_ATTEMPTS = 2  # a process may end for a reason other than the file, such as a full machine
 
 
 class CannotCheck(Exception):
-    """No file can be judged now."""
+    """No file can be checked now."""
 
 
 class Checker:
-    """Judges files by `attachments.judging`, two at a time."""
+    """Checks files with `attachments.judging`, two at a time."""
 
     def __init__(self, policy: frozenset[Finding]) -> None:
-        """`policy`: what documents may not hold."""
+        """Create a checker; its processes start with the first file.
+
+        Args:
+            policy: What documents may not contain.
+        """
         self._policy = policy
-        # Here, so that no more files are held in memory. Documents, which may take long, leave one place free.
+        # Limited here, so that no more files are held in memory. Documents, which may take long, leave one slot free.
         self._turns, self._documents = asyncio.Semaphore(AT_A_TIME), asyncio.Semaphore(AT_A_TIME - 1)
         self._workers = Workers(
             "services.transcripts.attachments.jobs:begin", memory=MEMORY, seconds=SECONDS, size=AT_A_TIME
         )
 
     async def check(self, file: BinaryIO, name: str) -> Verdict:
-        """What this file is. Raises `Refused` when it is not taken, also because judging it takes too much.
+        """Return the type of this file, and what is stored of it.
 
-        Raises `CannotCheck` when no process can be started.
+        Raises:
+            Refused: The file is not accepted, or checking it takes too much.
+            CannotCheck: No process can be started.
         """
         async with self._documents if _is_document(file) else contextlib.nullcontext(), self._turns:
             job = jobs.job(await asyncio.to_thread(_whole, file), name, self._policy)
@@ -58,7 +67,7 @@ class Checker:
         raise AssertionError
 
     async def close(self) -> None:
-        """Ends the processes."""
+        """End the processes."""
         await self._workers.close()
 
 

@@ -1,7 +1,7 @@
 """OLE compound files (MS-CFB): which streams they have, by the entries of their directory.
 
-A directory entry is 128 bytes, at a multiple of 128: a name in UTF-16 and its length. Entries are looked at wherever
-they stand, so that no chain of sectors has to be followed.
+A directory entry is 128 bytes, at a multiple of 128: a name in UTF-16 and its length. Entries are searched in the whole
+file, so that no chain of sectors has to be followed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _MACROS = ("_VBA_PROJECT", "_VBA_PROJECT_CUR", "VBA", "Macros")  # MS-OVBA 2.2.1
 
 
 def has_password(content: bytes) -> bool:
-    """An Office Open XML file behind a password, or behind rights management."""
+    """Return whether this is an Office Open XML file with a password, or with rights management."""
     return _has(content, _PASSWORD)
 
 
 def is_old_office(content: bytes) -> bool:
-    """A file of Word, Excel or PowerPoint up to 2003."""
+    """Return whether this is a file of Word, Excel or PowerPoint up to 2003."""
     return _has(content, _OLD_OFFICE)
 
 
 def has_macros(content: bytes) -> bool:
-    """A project of Visual Basic for Applications."""
+    """Return whether it has a project of Visual Basic for Applications."""
     return _has(content, _MACROS)
 
 

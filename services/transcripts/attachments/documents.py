@@ -1,4 +1,4 @@
-"""Documents that are archives: Office Open XML or OpenDocument, and those within them."""
+"""Documents that are archives: Office Open XML or OpenDocument, and the documents embedded in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ MAX_DEPTH = 3  # of documents in documents
 
 
 def inspect(content: bytes) -> tuple[Kind, set[Finding]]:
-    """Which document this archive is, and what is in it. Raises `Refused` for other archives, and damaged ones."""
+    """Return the type of the document in this archive, and what was found in it.
+
+    Raises:
+        Refused: The archive is no document, is damaged, or is a document type made for macros.
+    """
     try:
         found = _inspect(Archive(content, Budget()), 0)
     except BadArchive as error:
@@ -24,7 +28,7 @@ def inspect(content: bytes) -> tuple[Kind, set[Finding]]:
 
 def _inspect(archive: Archive, depth: int) -> tuple[Kind | None, set[Finding]] | None:
     def nested(outer: Archive, member: Member) -> set[Finding]:
-        """What is in a document within a document; another archive than a document counts as a program."""
+        """Return what is in an embedded document. An archive that is no document counts as a program."""
         if depth >= MAX_DEPTH:
             raise BadArchive("documents in documents")
         try:

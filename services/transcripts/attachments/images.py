@@ -1,7 +1,7 @@
-"""Pictures without what they tell of their owner: place, camera, time, comments. The picture itself is not touched.
+"""Removal of metadata from pictures: place, camera, time, comments. The picture itself is not changed.
 
-Of the metadata only the orientation stays, by which a viewer turns the picture, and colour profiles. A file in which
-nothing is found stays byte for byte as it was; so does what follows a place where it is damaged.
+Of the metadata only the orientation, by which a viewer turns the picture, and colour profiles stay. A file without
+metadata stays byte for byte as it was. What follows a damaged part also stays as it was.
 
 Sources: JPEG (ITU-T T.81 annex B), Exif 2.32 and TIFF 6, CIPA DC-007 (multi-picture format); PNG (W3C, third edition);
 GIF89a; WebP (RFC 9649).
@@ -18,7 +18,7 @@ from services.transcripts.attachments.kinds import GIF, JPEG, PNG, WEBP, Kind, R
 
 ORIENTATION = 0x0112
 _PNG = b"\x89PNG\r\n\x1a\n"
-# What a picture needs, or shows its colours by; any other chunk of a PNG whose name begins small may be left out.
+# Chunks that affect how the picture looks. Any other chunk whose name begins with a lower-case letter may be left out.
 _PNG_KEPT = (
     *(b"acTL", b"fcTL", b"fdAT", b"cHRM", b"cICP", b"cLLI", b"cLLi", b"gAMA", b"iCCP", b"mDCV", b"mDCv", b"sBIT"),
     *(b"sRGB", b"bKGD", b"hIST", b"pHYs", b"sPLT", b"tRNS", b"gIFg", b"oFFs", b"sCAL", b"sTER", b"dSIG"),
@@ -33,16 +33,17 @@ _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0x
 
 
 def without_metadata(content: bytes, kind: Kind) -> bytes:
-    """The picture without its metadata; `content` itself when there is none.
+    """Return the picture without its metadata; `content` itself when there is none.
 
-    Raises `Refused` for a picture in more pieces than any camera or program makes.
+    Raises:
+        Refused: The picture has more segments than any camera or program makes.
     """
     clean = _BY_KIND[kind.content_type](content)
     return content if clean == content else clean
 
 
 def pixels(content: bytes, kind: Kind) -> int:
-    """How many pixels a viewer makes of this picture, by what it says of itself; 0 where it does not say."""
+    """Return the number of pixels that the file declares; 0 where it declares none."""
     width = height = 0
     if kind == PNG and len(content) >= 24:
         width, height = struct.unpack_from(">LL", content, 16)
@@ -63,14 +64,20 @@ def pixels(content: bytes, kind: Kind) -> int:
 
 @dataclass(frozen=True)
 class _Segment:
+    """A marker segment of a JPEG file, as positions in the file."""
+
     start: int
     end: int
     marker: int
-    body: int  # where what follows the length begins
+    body: int  # start of the data after the length
 
 
 def _jpeg(content: bytes) -> bytes:
-    """Several pictures in one file lie at distances that it tells: there what goes is blanked, and nothing moves."""
+    """Return a JPEG file without metadata.
+
+    A file with several pictures has an index of their distances. There the metadata is overwritten, so that nothing
+    moves.
+    """
     several = False
     made, at = bytearray(), 0
     for _ in range(_MOST_PICTURES):
@@ -89,12 +96,12 @@ def _jpeg(content: bytes) -> bytes:
         end = at
     rest = content[end:]
     if any(sign in rest for sign in _TRAILING):
-        return bytes(made)  # a film, a picture that no index names, or a maker's notes behind the picture
+        return bytes(made)  # a film, a picture without an index, or a maker's notes after the picture
     return bytes(made + rest)
 
 
 def _segments(content: bytes, at: int) -> tuple[list[_Segment], int]:
-    """The marker segments of the picture that begins here, and where it ends (or where it is damaged)."""
+    """Return the marker segments of the picture at this position, and where it ends or is damaged."""
     found: list[_Segment] = []
     at += 2
     while True:
@@ -118,7 +125,10 @@ def _segments(content: bytes, at: int) -> tuple[list[_Segment], int]:
 
 
 def _after_scan(content: bytes, at: int) -> int:
-    """Where the next marker is, behind the coded data of a scan, in which FF is followed by 0 or is a restart."""
+    """Return the position of the next marker after the coded data of a scan.
+
+    In that data FF is followed by 0 or a restart.
+    """
     while (at := content.find(b"\xff", at)) >= 0:
         after = content[at + 1 : at + 2]
         if after and after != b"\0" and not 0xD0 <= after[0] <= 0xD7:
@@ -138,7 +148,7 @@ def _kept_segment(content: bytes, segment: _Segment, in_place: bool) -> bytes:
         return whole
     if segment.marker == 0xE2 and body.startswith((b"ICC_PROFILE\0", b"MPF\0")):
         return whole
-    if segment.marker == 0xEE and body.startswith(b"Adobe"):  # which colours its numbers stand for
+    if segment.marker == 0xEE and body.startswith(b"Adobe"):  # it defines the colour space
         return whole
     if not (0xE0 <= segment.marker <= 0xEF or segment.marker == 0xFE):
         return whole
@@ -153,7 +163,7 @@ def _kept_segment(content: bytes, segment: _Segment, in_place: bool) -> bytes:
 
 
 def _orientation(tiff: bytes) -> int:
-    """How the picture is turned, 2 to 8; 0 when it is upright, or nothing says so."""
+    """Return the orientation, 2 to 8; 0 when the picture is upright or does not say."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return 0
@@ -171,7 +181,7 @@ def _orientation(tiff: bytes) -> int:
 
 
 def _exif(orientation: int) -> bytes:
-    """A TIFF header with one directory of one entry: the orientation."""
+    """Return a TIFF header with one directory of one entry: the orientation."""
     return b"MM\0*" + struct.pack(">LHHHLHHL", 8, 1, ORIENTATION, 3, 1, orientation, 0, 0)
 
 
@@ -193,7 +203,7 @@ def _png(content: bytes) -> bytes:
         if name == b"IEND":
             break
     if made.endswith(b"IEND\xaeB`\x82") and b"IEND" in content[at:]:
-        return bytes(made)  # what a program left of the picture that it wrote over, such as a cut screenshot
+        return bytes(made)  # remains of an overwritten picture, such as a cropped screenshot
     return bytes(made + content[at:])
 
 
@@ -226,12 +236,12 @@ def _gif(content: bytes) -> bytes:
 
 
 def _table(flags: int) -> int:
-    """Bytes of a colour table."""
+    """Return the bytes of a colour table."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _blocks(content: bytes, at: int) -> int:
-    """Where a row of blocks ends, each with its length before it; -1 when it does not."""
+    """Return where a sequence of blocks ends, each with its length before it; -1 when it does not end."""
     while at < len(content):
         length = content[at]
         at += 1 + length

@@ -1,4 +1,4 @@
-"""The job of a checker's worker process, and its verdict, as bytes."""
+"""Jobs of the checker's worker processes, and their verdicts, as bytes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from services.transcripts.attachments.judging import Verdict, judge
 from services.transcripts.attachments.kinds import Finding, Kind, Reason, Refused
 
 _LENGTH = struct.Struct("!L")
-MOST_NAME = 1_000  # characters of a name that are judged
+MOST_NAME = 1_000  # characters of a name that are checked
 
 
 def begin() -> Callable[[bytes], bytes]:
-    """What a process does with each job (`services.common.runtime.worker_process`)."""
+    """Return the function that a process applies to each job (`services.common.runtime.worker_process`)."""
     return answer
 
 
 def job(content: bytes, name: str, policy: frozenset[Finding]) -> bytes:
+    """Return the job of checking a file."""
     return _join({"name": name[-MOST_NAME:], "policy": sorted(policy)}, content)
 
 
 def answer(asked: bytes) -> bytes:
-    """Judges the file of a job."""
+    """Check the file of a job. Return the verdict as bytes."""
     head, content = _split(asked)
     del asked
     try:
@@ -36,7 +37,11 @@ def answer(asked: bytes) -> bytes:
 
 
 def verdict_of(answered: bytes) -> Verdict:
-    """What an answer says. Raises `Refused` when it says so."""
+    """Return the verdict in an answer.
+
+    Raises:
+        Refused: The file is not accepted.
+    """
     head, stored = _split(answered)
     if "reason" in head:
         raise Refused(Reason(head["reason"]), head["found"])

@@ -22,26 +22,29 @@ from services.transcripts.attachments.kinds import (
 from services.transcripts.attachments.kinds import PDF as PDF_KIND
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif")
-_MOST_PIXELS = 600_000_000  # a plan on A0 at 600 dots an inch; a viewer needs four bytes for each
+_MOST_PIXELS = 600_000_000  # an A0 plan at 600 dots per inch; a viewer needs four bytes for each
 _TABLES = (".csv", ".tsv", ".tab")
 _AVIF = (b"avif", b"avis")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The kind, and what is stored in place of the file when that is not the file itself."""
+    """The type of a file, and what is stored instead of the file, if anything."""
 
     kind: Kind
     stored: bytes | None = None
 
 
 def judge(content: bytes, name: str, policy: frozenset[Finding] = STRICT) -> Verdict:
-    """What this file is. Raises `Refused` when it is not taken.
+    """Return the type of this file.
 
     Args:
-        content: the whole file.
-        name: as its owner calls it; it tells CSV and scripts from other plain text, and nothing else.
-        policy: what documents may not hold.
+        content: The whole file.
+        name: The name that the uploader gave it. It only distinguishes CSV and scripts from other plain text.
+        policy: What documents may not contain.
+
+    Raises:
+        Refused: The file is not accepted.
     """
     if not content:
         raise Refused(Reason.EMPTY, "empty")
@@ -76,7 +79,10 @@ def _compound(content: bytes) -> Refused:
 
 
 def _film(content: bytes) -> Refused:
-    """Files of the ISO base media format (ISO/IEC 14496-12, 4.3): pictures of telephones, and films."""
+    """Return the refusal of a file in the ISO base media format: a picture of a phone, or a film.
+
+    Source: ISO/IEC 14496-12, 4.3.
+    """
     size = min(max(int.from_bytes(content[:4], "big"), 16), 256)
     brands = [content[8:12], *(content[at : at + 4] for at in range(16, size, 4))]
     if any(b in _HEIC for b in brands) and not any(b in _AVIF for b in brands):
@@ -97,7 +103,10 @@ def _picture(content: bytes) -> Kind | None:
 
 
 def _may_precede(junk: bytes) -> bool:
-    """Whether a PDF may begin with this: a mark, line ends, headers of mail or print, but no other kind of file."""
+    """Return whether these bytes may come before the header of a PDF.
+
+    Byte order marks, line ends and headers of mail or print may; another type of file may not.
+    """
     return not junk.startswith((b"MZ", b"\x7fELF", b"PK", b"#!", b"<", b"Rar!", b"%!PS", b"{\\rtf", b"ID3", b"OggS"))
 
 

@@ -8,14 +8,14 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Kind:
-    """An allowed type and the name endings that fit it, the usual one first."""
+    """An allowed type, and the name endings that fit it, the usual one first."""
 
     content_type: str
     endings: tuple[str, ...]
 
 
 ALLOWED = ("pdf", "png", "jpeg", "gif", "webp", "text", "csv", "opendocument", "office")
-"""What a refusal lists as allowed (`allowed` of the problem document); `office` is Office Open XML."""
+"""The types that a refusal lists (`allowed` of the problem document); `office` is Office Open XML."""
 
 _HARMLESS = (
     ".txt .text .log .md .markdown .tsv .tab .ics .vcs .vcf .eml .json .geojson .jsonl .ndjson .xml .gpx .kml .gml"
@@ -28,12 +28,12 @@ JPEG = Kind("image/jpeg", (".jpg", ".jpeg", ".jfif", ".jpe", ".jfi", ".jif", ".p
 GIF = Kind("image/gif", (".gif",))
 WEBP = Kind("image/webp", (".webp",))
 TEXT = Kind("text/plain", tuple(_HARMLESS.split()))
-"""Plain text keeps these endings: none of them is opened by a program that would run what is in it."""
+"""Plain text keeps these endings: no program that opens them runs their content."""
 CSV = Kind("text/csv", (".csv",))
 
 
 def _family(prefix: str, *members: tuple[str, str]) -> dict[str, Kind]:
-    """Kinds whose endings may stand for one another: a template keeps its own, and is still the same sort of file."""
+    """Return types whose endings are interchangeable: a template keeps its own ending within the family."""
     endings = [ending for _, ending in members]
     return {
         prefix + name: Kind(prefix + name, (ending, *(e for e in endings if e != ending))) for name, ending in members
@@ -67,7 +67,7 @@ class Reason(StrEnum):
     """Why a file is refused: `reason` of the problem document (docs/additions.md)."""
 
     EMPTY = "empty"
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105 - a reason for a refusal
     OLD_OFFICE = "old_office"
     HEIC = "heic"
     MACROS = "macros"
@@ -76,7 +76,7 @@ class Reason(StrEnum):
 
 
 class Finding(StrEnum):
-    """What a document can hold that `ATTACHMENT_REFUSES` lists."""
+    """What a document can contain that `ATTACHMENT_REFUSES` lists."""
 
     MACROS = "macros"
     PROGRAMS = "programs"
@@ -101,7 +101,7 @@ FINDINGS = {
 
 
 class Refused(Exception):
-    """This file is not taken. `found` says more than the reason, for the log: never what stands in the file."""
+    """The file is not accepted. `found` has details for the log, and never content of the file."""
 
     def __init__(self, reason: Reason, found: str) -> None:
         super().__init__(reason)
@@ -109,7 +109,7 @@ class Refused(Exception):
 
 
 def refuse(findings: set[Finding], policy: frozenset[Finding]) -> None:
-    """Raises `Refused` when something was found that is not accepted."""
+    """Raise `Refused` when something was found that the policy does not accept."""
     unwanted = sorted(findings & policy, key=list(Finding).index)
     if unwanted:
         reason = Reason.MACROS if unwanted[0] is Finding.MACROS else Reason.ACTIVE_CONTENT

@@ -1,7 +1,7 @@
-"""XML as a stream of elements, without what makes XML dangerous: entities, other encodings, endless depth.
+"""XML as a stream of elements, without its dangerous parts: entities, unusual encodings, unlimited depth.
 
 The rules are those of the package defusedxml (no entity is declared, nothing external is read), for documents that are
-too large to be kept as a tree.
+too large to be held as a tree.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from services.transcripts.attachments.archives import Budget
 MAX_DEPTH = 2_000
 _ENCODINGS = ("utf-8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii", "iso-8859-1", "windows-1252")
 _WRONG_ENCODING = (18, 19)  # expat: XML_ERROR_UNKNOWN_ENCODING, XML_ERROR_INCORRECT_ENCODING
-_EVERY = 4096  # elements after which the budget is asked
+_EVERY = 4096  # elements after which the budget is charged
 
 Attributes = dict[str, str]
 
 
 class BadMarkup(Exception):
-    """Not well-formed. What was called before stands before the fault."""
+    """The XML is not well-formed. The callbacks were called for everything before the error."""
 
 
 class Dangerous(Exception):
-    """Declares entities, or is written in an encoding that documents do not use."""
+    """The XML declares entities, or is written in an encoding that documents do not use."""
 
 
 def looks_like_markup(head: bytes) -> bool:
-    """Whether a member that begins so is read as XML."""
+    """Return whether programs read a member with this beginning as XML."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:2] in (b"<\0", b"\0<"):
         return True
     return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1] == b"<"
 
 
 def local(name: str) -> str:
-    """The name without its namespace."""
+    """Return the name without its namespace."""
     return name.rpartition(" ")[2]
 
 
@@ -46,12 +46,14 @@ def walk(
     text: Callable[[str], None] | None = None,
     end: Callable[[str], None] | None = None,
 ) -> None:
-    """Calls `start(name, attributes)`, `text(characters)` and `end(name)` in the order of the document.
+    """Call `start(name, attributes)`, `text(characters)` and `end(name)` in the order of the document.
 
-    Names are local ones; attributes keep theirs, with the namespace and a space before them.
+    Element names are local ones. Attribute names keep the namespace, with a space after it.
 
     Raises:
-        BadMarkup, Dangerous: see there. BadArchive: the budget is used up.
+        BadMarkup: The XML is not well-formed.
+        Dangerous: The XML uses what is not allowed.
+        BadArchive: The budget is used up.
     """
     parser = expat.ParserCreate(namespace_separator=" ")
     depth = seen = 0
@@ -91,7 +93,7 @@ def walk(
         if error.code in _WRONG_ENCODING:
             raise Dangerous("encoding") from error
         raise BadMarkup from error
-    except (LookupError, ValueError) as error:  # what the interpreter says of an encoding that is no table of 256
+    except (LookupError, ValueError) as error:  # raised for an encoding that is not a single-byte one
         raise Dangerous("encoding") from error
     finally:
         budget.take("elements", seen % _EVERY)

@@ -1,4 +1,4 @@
-"""File names: the owner's own, as far as it is one line without a path and ends as its type does."""
+"""File names: the uploader's own name, as one line without a path, with an ending that fits the type."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ MAX_NAME = 100  # characters
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SPACES = re.compile(r"\s{2,}|[\u2028\u2029]")
 _JOINERS = "\u200c\u200d"  # zero width non-joiner and joiner
-_FLAG = "\U0001f3f4"  # a black flag begins a flag of tag characters (Unicode Technical Standard 51, 1.4.6)
-_UNSEEN = "\u034f\u115f\u1160\u3164\uffa0"  # fillers: letters and marks that show as nothing
+_FLAG = "\U0001f3f4"  # a black flag starts a flag of tag characters (Unicode Technical Standard 51, 1.4.6)
+_UNSEEN = "\u034f\u115f\u1160\u3164\uffa0"  # fillers: letters and marks that are invisible
 
 
 def safe_name(name: str, kind: Kind) -> str:
-    """A name for this file that shows as what it is: at most `MAX_NAME` characters, with an ending that fits its type.
+    """Return a name that does not hide the file's type.
 
-    Without a path and without control, invisible or direction-changing characters; joiners stay between the letters and
-    emoji that they join. All other characters stay: a browser that saves the file replaces what its system forbids.
+    It has at most `MAX_NAME` characters, with an ending that fits the type. It has no path and no control, invisible or
+    direction-changing characters. Joiners stay between the letters and emoji that they join. All other characters stay:
+    a browser that saves the file replaces what its system forbids.
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     clean = _SPACES.sub(" ", _visible(last)).strip(" .")
@@ -33,7 +34,7 @@ def safe_name(name: str, kind: Kind) -> str:
 
 
 def disposition(name: str) -> str:
-    """The `Content-Disposition` of a download with this name (RFC 6266, RFC 8187)."""
+    """Return the `Content-Disposition` of a download with this name (RFC 6266, RFC 8187)."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9._() -]", "_", plain).strip() or "download"
     plain = f"download{plain}" if plain.startswith(".") else plain
@@ -66,7 +67,7 @@ def _is_tag(character: str) -> bool:
 
 
 def _joins(character: str) -> bool:
-    """True for a letter, a mark or a symbol: what a joiner can stand beside."""
+    """Return whether a joiner can stand beside this character: a letter, a mark or a symbol."""
     return bool(character) and (unicodedata.category(character)[0] in "LMS" or _is_new(character))
 
 
@@ -75,7 +76,7 @@ def _is_new(character: str) -> bool:
 
 
 def _cut(text: str, length: int) -> str:
-    """The first characters, without the half of one that is made of several (an accent, a flag, a joined emoji)."""
+    """Return the first characters, without a part of a character sequence (an accent, a flag, a joined emoji)."""
     if len(text) <= length:
         return text
     end = length
@@ -85,7 +86,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _belongs(text: str, at: int) -> bool:
-    """True when the character here goes with the one before it (the rules of Unicode Standard Annex 29, in short)."""
+    """Return whether the character here belongs to the one before it (Unicode Standard Annex 29, in short)."""
     before, here = text[at - 1], text[at]
     if unicodedata.category(here)[0] == "M" or here in _JOINERS or before == "\u200d" or _is_tag(here):
         return True

@@ -1,7 +1,7 @@
-"""Office Open XML (ECMA-376): which kind of document a package is, and what is in it that could start something.
+"""Office Open XML (ECMA-376): which type of document a package is, and what it contains that could run something.
 
-What counts is what the package says of its parts: content types and relationships, read as XML. Names count too, since
-nothing needs to say of a part what it is for a reader to open it; and so does how a part begins.
+The package's own statements about its parts count: content types and relationships, read as XML. Names count too,
+because a program may open a part that no statement describes. The first bytes of a part also count.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _MAIN = re.compile(
     r"application/vnd\.openxmlformats-officedocument\.(wordprocessingml\.(?:document|template)|spreadsheetml\.(?:sheet|"
     r"template)|presentationml\.(?:presentation|template|slideshow))\.main\+xml"
 )
-_UNSAID = ("", "application/xml", "text/xml")  # what a package says of any part, and so of none
+_UNSAID = ("", "application/xml", "text/xml")  # generic types, which say nothing about a part
 _BY_FOLDER = {"word": DOCX, "xl": XLSX, "ppt": PPTX}
 _USUAL = {"word/document.xml": DOCX, "xl/workbook.xml": XLSX, "ppt/presentation.xml": PPTX}
 _MACRO_TYPES = ("macroenabled", "vbaproject", "vbadata", "macrosheet")
 _MACRO_RELATIONS = ("vbaproject", "wordvbadata", "macrosheet", "attachedtoolbars")
 _BINARY_SHEETS = "sheet.binary"
-# External relationships that people's documents have, and that nothing is started by (the last part of their type).
+# External relationships of ordinary documents that run nothing (the last part of their type).
 _PICTURES = ("image", "video", "audio", "media")  # loaded when the document is opened
 _LINKS = (
     *_PICTURES,
@@ -56,20 +56,24 @@ _LOADS = re.compile(
     r'[\s"]*(INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|LINK|RD|DATABASE)\b(.*)', re.IGNORECASE | re.DOTALL
 )
 _ADDRESS = re.compile(r'"([^"]*)"|(\S+)')
-_REMOTE_SOURCE = re.compile(r"[a-z]{2,}://|(^|[=;\s])(//|\\\\)", re.IGNORECASE)  # in the words of a database connection
+_REMOTE_SOURCE = re.compile(r"[a-z]{2,}://|(^|[=;\s])(//|\\\\)", re.IGNORECASE)  # in the text of a database connection
 
 
 def is_package(archive: Archive) -> bool:
+    """Return whether the archive is an Office Open XML package."""
     return TYPES in archive.by_name
 
 
 def inspect(archive: Archive, nested: Nested) -> tuple[Kind | None, set[Finding]]:
-    """Which document this package is (None: another than those allowed), and what is in it.
+    """Return the type of the document (None: not an allowed one), and what was found in it.
 
-    `nested` says what is in a member that is an archive itself.
+    Args:
+        archive: The package.
+        nested: Returns what was found in a member that is an archive itself.
 
     Raises:
-        BadArchive: damaged, or beyond a bound. Refused: whatever the policy says.
+        BadArchive: The package is damaged, or exceeds a bound.
+        Refused: The package is not accepted, whatever the policy says.
     """
     if archive.is_encrypted:
         raise Refused(Reason.PASSWORD, "encrypted members")
@@ -79,6 +83,8 @@ def inspect(archive: Archive, nested: Nested) -> tuple[Kind | None, set[Finding]
 
 @dataclass
 class _Package:
+    """The check of one package."""
+
     archive: Archive
     nested: Nested
     findings: set[Finding] = field(default_factory=set)
@@ -87,6 +93,7 @@ class _Package:
     main: str | None = None  # the part that the package's own relationships name
 
     def kind(self) -> Kind | None:
+        """Check all parts. Return the type of the document."""
         self._read_types()
         for member in self.archive.members:
             if member.name.endswith(".rels") or "package.relationships+xml" in self._type(member.name):
@@ -95,7 +102,7 @@ class _Package:
             self._member(member)
         return self._main_kind()
 
-    # ── what the package says of itself ──────────────────────────────────────────────────────────────────────────────
+    # ── content types and relationships ──────────────────────────────────────────────────────────────────────────────
 
     def _read_types(self) -> None:
         member = self.archive.one(TYPES)
@@ -140,14 +147,14 @@ class _Package:
         if kind == "officedocument" and source == "_rels/.rels":
             self.main = part
         else:
-            object_ = kind in ("oleobject", "package") and not self._heads(part, b"PK\3\4")  # a package is looked into
+            object_ = kind in ("oleobject", "package") and not self._heads(part, b"PK\3\4")  # see nested
             if object_ or (kind == "afchunk" and not self._is_plain(part)):
                 self.findings.add(Finding.OBJECTS)
 
     def _external(self, source: str, kind: str, target: str) -> None:
         if kind == "hyperlink" and parts.leads_nowhere(target):
             return
-        in_chart = "/charts/_rels/" in source and not parts.is_remote(target)  # the workbook that it was copied from
+        in_chart = "/charts/_rels/" in source and not parts.is_remote(target)  # its source workbook
         started = (kind == "oleobject" and not in_chart) or _DANGEROUS_SCHEMES.match(unquote(target))
         loaded = kind not in _LINKS or (kind in _PICTURES and not parts.is_web(target))
         if started or (loaded and parts.is_remote(target)):
@@ -157,7 +164,10 @@ class _Package:
         return any(self.archive.head(m).startswith(head) for m in self.archive.by_name.get(part, []))
 
     def _is_plain(self, part: str) -> bool:
-        """Whether a part that is taken into the text is a document, which is looked into, or plain text: no page."""
+        """Return whether a part that is imported into the text is plain text, or a document that is checked itself.
+
+        A web page is neither.
+        """
         for member in self.archive.by_name.get(part, []):
             if self.archive.head(member).startswith(b"PK\3\4"):
                 continue
@@ -197,16 +207,17 @@ class _Package:
         try:
             walk(self.archive.chunks(member), self.archive.budget, fields.start, fields.text, fields.end)
         except BadMarkup:
-            return  # no reader gets further
+            return  # no program reads further
         except Dangerous as error:
             if fields.root == "svg" or (fields.root is None and member.name.endswith(".svg")):
-                return  # a picture of Illustrator declares entities
+                return  # pictures of Adobe Illustrator declare entities
             raise BadArchive(f"xml: {error}") from error
 
     def _may_start(self, member: Member) -> bool:
-        """Whether a part has any of the names that `Fields` looks for; names cannot be escaped in XML.
+        """Return whether a part has any of the names that `Fields` looks for; names cannot be escaped in XML.
 
-        A sheet is the larger part of a workbook, and has formulas alone: one that asks another program has a bar.
+        A sheet is the larger part of a workbook and has only formulas. A formula that calls another program contains a
+        bar.
         """
         head = self.archive.head(member, 200)
         begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -230,17 +241,18 @@ class _Package:
 
 
 class Fields:
-    """What parts can hold that starts something: fields of Word, links of Excel, actions of PowerPoint."""
+    """Detects what a part can contain that runs something: fields of Word, links of Excel, actions of PowerPoint."""
 
     def __init__(self, findings: set[Finding]) -> None:
         self._findings = findings
         self._codes: list[str] = [""]
-        self._results: list[bool] = [False]  # whether this field's code is over and its result goes on
+        self._results: list[bool] = [False]  # whether the field's code has ended and its result follows
         self._in: str | None = None
         self._formula = ""
         self.root: str | None = None
 
     def start(self, name: str, attributes: Attributes) -> None:
+        """Handle the start of an element."""
         self.root = self.root or name
         if name in ("instrText", "delInstrText", "f", "ddeService", "definedName"):
             self._in, self._formula = name, ""
@@ -259,6 +271,7 @@ class Fields:
                 self._findings.add(Finding.MACROS)
 
     def text(self, characters: str) -> None:
+        """Handle text."""
         if self._in in ("instrText", "delInstrText"):
             if not self._results[-1] and len(self._codes[-1]) < _MOST_CODE:
                 self._codes[-1] += characters
@@ -269,6 +282,7 @@ class Fields:
                 self._findings.add(Finding.DDE)
 
     def end(self, name: str) -> None:
+        """Handle the end of an element."""
         if name == self._in:
             self._in = None
 
@@ -295,7 +309,7 @@ class Fields:
 
 
 def _asks_elsewhere(attributes: Attributes) -> bool:
-    """Whether a connection of a workbook (ECMA-376 part 1, 18.13) asks another machine."""
+    """Return whether a connection of a workbook (ECMA-376 part 1, 18.13) leads to another machine."""
     return any(
         parts.is_remote(v) if k == "url" else _REMOTE_SOURCE.search(v)
         for k, v in attributes.items()
@@ -304,7 +318,7 @@ def _asks_elsewhere(attributes: Attributes) -> bool:
 
 
 def _loads_from_elsewhere(name: str, rest: str) -> bool:
-    """Whether a field loads a document of another machine, or a picture of a network share."""
+    """Return whether a field loads a document from another machine, or a picture from a network share."""
     words = [(a or b).replace("\\\\", "\\") for a, b in _ADDRESS.findall(rest) if not b.startswith("\\")]
     named = words[:1] if name.startswith("INCLUDE") or name in ("IMPORT", "RD") else words
     picture = name in ("INCLUDEPICTURE", "IMPORT")
@@ -312,7 +326,7 @@ def _loads_from_elsewhere(name: str, rest: str) -> bool:
 
 
 def _quoted(code: str) -> str:
-    """What a field `QUOTE 68 68 69` shows: the characters of these numbers; of another field, its code."""
+    """Return the characters that a field like `QUOTE 68 68 69` shows; for another field, its code."""
     found = _QUOTE.match(code)
     if not found:
         return code
@@ -320,7 +334,7 @@ def _quoted(code: str) -> str:
 
 
 def _resolved(source: str, target: str) -> str:
-    """The part that a relationship of the list `source` leads to (ECMA-376 part 2, 6.2.3)."""
+    """Return the part to which a relationship in the list `source` leads (ECMA-376 part 2, 6.2.3)."""
     target = unquote(target).replace("\\", "/").partition("#")[0].lower()
     if target.startswith("/"):
         return target.lstrip("/")

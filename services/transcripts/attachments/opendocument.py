@@ -1,4 +1,4 @@
-"""OpenDocument (OASIS ODF 1.3): which kind of document it is, and what is in it that could start something."""
+"""OpenDocument (OASIS ODF 1.3): which type of document it is, and what it contains that could run something."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREFIX = "application/vnd.oasis.opendocument."
 _LONGEST_TYPE = 256
 _MOST_MANIFEST = 8 * 1024 * 1024
 _SCRIPTS = re.compile(r"(^|/)(basic|scripts|dialogs)/(.*)$")
-_INDEX = re.compile(r"(^|/)(script|dialog)-l[bc]\.xml$")  # of libraries: empty ones stand in many documents
+_INDEX = re.compile(r"(^|/)(script|dialog)-l[bc]\.xml$")  # of libraries; many documents have empty ones
 _STARTS = re.compile(
     r"\s*(vnd\.sun\.star\.(script|expand|pkg|hier)|macro|script|javascript|vbscript|service|slot|\.uno)\s*:", re.I
 )
@@ -28,16 +28,20 @@ _MEDIA = "application/vnd.sun.star.media"
 
 
 def is_opendocument(archive: Archive) -> bool:
+    """Return whether the archive is an OpenDocument file."""
     return _MIMETYPE in archive.by_name or _MANIFEST in archive.by_name
 
 
 def inspect(archive: Archive, nested: Nested) -> tuple[Kind | None, set[Finding]]:
-    """Which document this is (None: another than those allowed), and what is in it.
+    """Return the type of the document (None: not an allowed one), and what was found in it.
 
-    `nested` says what is in a member that is an archive itself.
+    Args:
+        archive: The document.
+        nested: Returns what was found in a member that is an archive itself.
 
     Raises:
-        BadArchive: damaged, or beyond a bound. Refused: whatever the policy says.
+        BadArchive: The document is damaged, or exceeds a bound.
+        Refused: The document is not accepted, whatever the policy says.
     """
     if archive.is_encrypted:
         raise Refused(Reason.PASSWORD, "encrypted members")
@@ -77,18 +81,21 @@ def _member(archive: Archive, member: Member, nested: Nested, findings: set[Find
         try:
             walk(archive.chunks(member), archive.budget, content.start, content.text, content.end)
         except BadMarkup:
-            return  # no reader gets further
+            return  # no program reads further
         except Dangerous as error:
             if content.root == "svg" or (content.root is None and member.name.endswith(".svg")):
-                return  # a picture of Illustrator declares entities
+                return  # pictures of Adobe Illustrator declare entities
             raise BadArchive(f"xml: {error}") from error
 
 
 class _Manifest:
+    """The manifest: the document's type, and whether members are encrypted."""
+
     def __init__(self) -> None:
         self.encrypted, self.content_type = False, ""
 
     def start(self, name: str, attributes: Attributes) -> None:
+        """Handle the start of an element."""
         if name == "encryption-data":
             self.encrypted = True
         elif name == "file-entry":
@@ -98,13 +105,14 @@ class _Manifest:
 
 
 class _Content:
-    """What a part can hold that starts something: scripts, what calls them, links to other programs, plugins."""
+    """Detects what a part can contain that runs something: scripts and their callers, links to programs, plugins."""
 
     def __init__(self, findings: set[Finding], in_library: bool) -> None:
         self._findings, self._in_library, self._in_script = findings, in_library, 0
         self.root: str | None = None
 
     def start(self, name: str, attributes: Attributes) -> None:
+        """Handle the start of an element."""
         self.root = self.root or name
         if self._in_script:
             self._in_script += 1
@@ -130,10 +138,12 @@ class _Content:
                 self._findings.add(Finding.DDE)
 
     def text(self, characters: str) -> None:
+        """Handle text."""
         if self._in_script and characters.strip():
             self._findings.add(Finding.MACROS)
 
     def end(self, _: str) -> None:
+        """Handle the end of an element."""
         if self._in_script:
             self._in_script -= 1
 

@@ -1,4 +1,4 @@
-"""What the members of Office Open XML and of OpenDocument archives have in common: names, first bytes, addresses."""
+"""Checks that Office Open XML and OpenDocument share: members' names, their first bytes, and addresses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NOWHERE = re.compile(r"\s*javascript:\s*(void\s*\(?\s*0?\s*\)?)?[;/\s]*", re.IG
 
 
 def inspect_name(name: str, findings: set[Finding]) -> None:
-    """What the name of a member alone says."""
+    """Add what the name of a member says."""
     if _MACRO_NAMES.search(name):
         findings.add(Finding.MACROS)
     if _OBJECT_NAMES.search(name):
@@ -47,7 +47,10 @@ def inspect_name(name: str, findings: set[Finding]) -> None:
 
 
 def inspect_head(archive: Archive, member: Member, head: bytes, findings: set[Finding]) -> bool:
-    """True when how a member begins says what it is; OLE compound files are looked into."""
+    """Add what the first bytes of a member say.
+
+    Return whether they identify the member. OLE compound files are read whole.
+    """
     if head.startswith(compound.MAGIC):
         content = archive.read(member, MAX_NESTED)
         findings.add(Finding.MACROS if compound.has_macros(content) else Finding.OBJECTS)
@@ -59,7 +62,10 @@ def inspect_head(archive: Archive, member: Member, head: bytes, findings: set[Fi
 
 
 def is_remote(target: str) -> bool:
-    """Whether an address leads to another machine: not a path of a drive, nor one beside the document."""
+    """Return whether an address leads to another machine.
+
+    A path of a drive and a file beside the document do not.
+    """
     place = unquote(target).strip().replace("\\", "/").lower()
     if place.startswith("file:"):
         place = place.removeprefix("file:").removeprefix("//localhost")
@@ -70,9 +76,13 @@ def is_remote(target: str) -> bool:
 
 
 def is_web(target: str) -> bool:
+    """Return whether an address is of a web page or is embedded data."""
     return bool(re.match(r"\s*(https?|data|cid):", unquote(target), re.I))
 
 
 def leads_nowhere(target: str) -> bool:
-    """A link that does nothing, as it comes along with what was copied from a web page: `javascript:void(0)`."""
+    """Return whether a link does nothing, such as `javascript:void(0)`.
+
+    Text that was copied from a web page contains such links.
+    """
     return bool(_NOWHERE.fullmatch(unquote(target)))

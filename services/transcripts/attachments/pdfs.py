@@ -1,7 +1,7 @@
-"""What a PDF would do by itself: scripts, actions that start something, files inside it (ISO 32000-2).
+"""Active content of a PDF: scripts, actions that start something, files inside it (ISO 32000-2).
 
-The objects are looked at wherever they stand in the file, whatever its tables of objects say: readers repair damaged
-tables, and each in its own way. Names are compared after their escapes are undone (7.3.5), object streams are inflated
+Objects are found by their position in the file, whatever its cross-reference tables say: readers repair damaged tables,
+and each in its own way. Names are compared after their escapes are decoded (7.3.5), and object streams are inflated
 within bounds (7.5.7). Text in strings, comments and pages does not count. Of an encrypted file only what is readable
 without its password can be judged.
 """
@@ -27,7 +27,7 @@ _WITHIN = 1024  # bytes in which a reader looks for the header (ISO 32000-1, ann
 _OBJECT = re.compile(rb"(?<![0-9])(\d{1,10})[\0\t\n\f\r ]+\d{1,5}[\0\t\n\f\r ]+obj(?![a-zA-Z])")
 _START = re.compile(_OBJECT.pattern + rb"|(?<![a-zA-Z])trailer(?![a-zA-Z])")
 _REGULAR = rb"[^\0\t\n\f\r ()<>\[\]{}/%]"
-# Names that matter; a name with an escape is looked at too, whatever it turns out to be.
+# Names that matter. A name with an escape is examined too, whatever it decodes to.
 _WATCHED = (
     b"JavaScript JS Launch GoToE GoToR ImportData RichMedia RichMediaExecute XFA EF FileAttachment ObjStm EmbeddedFile"
     b" OpenAction AA"
@@ -54,11 +54,14 @@ _DATA_ENDINGS = (".xml", ".json", ".csv", ".txt", ".xsd", ".ubl")
 
 
 class _TooMuch(Exception):
-    """The file takes more to look at than the bounds allow."""
+    """The check of the file exceeds a bound."""
 
 
 def begins(content: bytes) -> int | None:
-    """Where the header of a PDF stands; None when this is none. Behind other bytes, there must be objects too."""
+    """Return the position of the PDF header; None when the file is no PDF.
+
+    After other bytes there must be objects too.
+    """
     found = _HEAD.search(content, 0, _WITHIN + 8)
     if not found and content.startswith(b"%PDF-"):
         return 0
@@ -68,7 +71,11 @@ def begins(content: bytes) -> int | None:
 
 
 def inspect(content: bytes) -> set[Finding]:
-    """What is in this PDF. Raises `Refused` when it takes too much to find out."""
+    """Return the active content of this PDF.
+
+    Raises:
+        Refused: The check exceeds a bound.
+    """
     try:
         return _Inspection(content).run()
     except _TooMuch as error:
@@ -80,17 +87,28 @@ Dictionary = dict[bytes, object]
 
 @dataclass(frozen=True)
 class _Reference:
+    """A reference to an object."""
+
     number: int
 
 
 @dataclass(frozen=True)
 class _Name:
+    """A name object."""
+
     name: bytes
 
 
 @dataclass
 class _Object:
-    """What one object says: the watched names in it and where they stand, its values, where its stream begins."""
+    """The content of one object.
+
+    Attributes:
+        names: The watched names in it, by position.
+        values: Its values.
+        dictionaries: Its dictionaries; an inner one comes before the outer one.
+        stream: Where its stream begins, if it has one.
+    """
 
     names: dict[int, bytes] = field(default_factory=dict)  # by position
     values: list[object] = field(default_factory=list)
@@ -99,12 +117,14 @@ class _Object:
 
     @property
     def own(self) -> Dictionary:
-        """The dictionary that describes the stream: the outermost, which ends last."""
+        """The dictionary that describes the stream: the outermost one, which ends last."""
         return self.dictionaries[-1] if self.dictionaries else {}
 
 
 @dataclass
 class _Inspection:
+    """The check of one file."""
+
     content: bytes
     findings: set[Finding] = field(default_factory=set)
     starts: list[int] = field(default_factory=list)
@@ -114,6 +134,7 @@ class _Inspection:
     read: int = 0
 
     def run(self) -> set[Finding]:
+        """Check the file. Return what was found."""
         self.starts = [m.start() for m in _START.finditer(self.content)]
         if len(self.starts) > MOST_OBJECTS:
             raise _TooMuch("objects")
@@ -124,10 +145,11 @@ class _Inspection:
         return self.findings
 
     def _objects_that_matter(self) -> list[_Object]:
-        """The objects in which a watched name stands as a name.
+        """Return the objects that contain a watched name.
 
-        What looks like the beginning of an object may stand in a string, a comment or a stream, so that the object
-        that begins nearest may be none. A name that is none in that reading is looked for from each beginning before.
+        What looks like the beginning of an object may be part of a string, a comment or a stream. The nearest beginning
+        before a name may therefore be none. A name that is not found from the nearest beginning is searched from every
+        earlier one.
         """
         found: dict[int, _Object] = {}
         doubtful: list[int] = []
@@ -156,7 +178,7 @@ class _Inspection:
             raise _TooMuch("objects")
         return one
 
-    # ── what is found ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── findings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _judge(self, one: _Object, names: set[bytes]) -> None:
         if names & {b"JavaScript", b"JS", b"RichMedia", b"RichMediaExecute"}:
@@ -179,7 +201,7 @@ class _Inspection:
             self.findings.add(Finding.PDF_FILES)
 
     def _leaves_by_itself(self, each: Dictionary) -> bool:
-        """Whether an address is opened, or the form is sent, by the mere opening of the file or of a page (12.6.3)."""
+        """Return whether opening the file or a page opens an address or submits the form (12.6.3)."""
         events = [e for e in self._resolved(each.get(b"AA")) if isinstance(e, dict)]
         actions = [each.get(b"OpenAction"), *(a for e in events for key, a in e.items() if key in _BY_ITSELF)]
         return any(
@@ -192,15 +214,16 @@ class _Inspection:
         return any(_on_a_share(each) for each in self._resolved(place))
 
     def _resolved(self, value: object) -> list[object]:
-        """What this value is: itself, or what the objects say to which it refers."""
+        """Return the value itself, or the values of the objects to which it refers."""
         if not isinstance(value, _Reference):
             return [value]
         return [v for o in self._numbered(value.number) for v in o.values]
 
     def _is_data(self, specification: Dictionary) -> bool:
-        """Whether an embedded file is the data of the document (PDF/A-3, as in electronic invoices): a text of its own.
+        """Return whether an embedded file is a data file of the document, as in electronic invoices (PDF/A-3).
 
-        It says how it belongs to the document, is called as data is, and holds text that is no page and no script.
+        It must declare its relation to the document, have the name of a data file, and hold text that is no page and no
+        script.
         """
         relation, files = specification.get(b"AFRelationship"), specification.get(b"EF")
         called = [_text_of(specification[k]) for k in (b"F", b"UF") if k in specification]
@@ -220,7 +243,7 @@ class _Inspection:
         return text is not None and texts.recognised(text, "data.txt") is None
 
     def _has_scripts(self, forms: object) -> bool:
-        """Whether a form of XFA (Adobe XML Forms Architecture 3.3) has scripts or sends itself."""
+        """Return whether an XFA form (Adobe XML Forms Architecture 3.3) has scripts or submits itself."""
         if isinstance(forms, _Reference):  # to the form itself, or to the list of its parts
             parts = self._numbered(forms.number)
             forms = [forms, *(v for o in parts for values in o.values if isinstance(values, list) for v in values)]
@@ -234,7 +257,7 @@ class _Inspection:
     # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _numbered(self, number: int) -> list[_Object]:
-        """All objects of this number: which of them counts depends on the reader."""
+        """Return all objects with this number. Which of them counts depends on the reader."""
         if self.by_number is None:
             self.by_number = {}
             for found in _OBJECT.finditer(self.content):
@@ -260,10 +283,13 @@ class _Inspection:
         self._judge(inner, names)
         for key, finding in ((b"EF", Finding.PDF_FILES), (b"XFA", Finding.PDF_SCRIPTS)):
             if key in names and not any(key in d for d in inner.dictionaries):
-                self.findings.add(finding)  # it stands where no object was seen
+                self.findings.add(finding)  # it is outside the objects that were found
 
     def _decoded(self, one: _Object) -> bytes | None:
-        """The bytes of a stream after its filters; None when they cannot be had. They may be cut short by damage."""
+        """Return the bytes of a stream after its filters; None when they cannot be decoded.
+
+        Damage may truncate them.
+        """
         if one.stream is None:
             return None
         begin = one.stream
@@ -271,7 +297,7 @@ class _Inspection:
         data = self.content[begin:end]
         filters = one.own.get(b"Filter")
         names = filters if isinstance(filters, list) else [] if filters is None else [filters]
-        if any(not isinstance(n, _Name) for n in names):  # named elsewhere: it is nearly always this one
+        if any(not isinstance(n, _Name) for n in names):  # named in another object: it is nearly always this one
             names = [_Name(b"FlateDecode")]
         for each in names:
             assert isinstance(each, _Name)
@@ -317,7 +343,7 @@ class _Inspection:
             try:
                 part = engine.decompress(rest, MIB)
             except zlib.error:
-                break  # what came before the damage counts
+                break  # the bytes before the damage count
             rest = engine.unconsumed_tail
             made += part
             self._took(len(part))
@@ -347,7 +373,7 @@ class _Inspection:
 
 
 def _parse(data: bytes, at: int, one: _Object, most: int, streams: bool) -> int:
-    """Reads tokens from here to the end of the object or the beginning of its stream; where it stopped."""
+    """Read tokens up to the end of the object or the beginning of its stream. Return the position of the end."""
     stack: list[list[object]] = [one.values]
     stop = min(len(data), at + most)
     while at < stop:
@@ -372,7 +398,7 @@ def _parse(data: bytes, at: int, one: _Object, most: int, streams: bool) -> int:
             stack.append([])
         elif kind == "close" and len(stack) > 1:
             _close(stack, one, token)
-            if len(stack) == 1 and not streams:  # one object of an object stream
+            if len(stack) == 1 and not streams:  # an object in an object stream
                 break
         elif kind == "word":
             if token == b"stream" and streams:
@@ -383,7 +409,7 @@ def _parse(data: bytes, at: int, one: _Object, most: int, streams: bool) -> int:
             _word(stack[-1], token)
             if len(one.values) > 8 and not streams:
                 break
-    while len(stack) > 1:  # what was never closed counts too
+    while len(stack) > 1:  # what was not closed counts too
         _close(stack, one, b">>")
     return at
 
@@ -407,7 +433,10 @@ def _word(values: list[object], token: bytes) -> None:
 
 
 def _offsets(data: bytes, first: int) -> list[int]:
-    """Where the objects of an object stream begin: pairs of a number and a distance stand before the first."""
+    """Return where the objects of an object stream begin.
+
+    Pairs of an object number and an offset come before the first object.
+    """
     numbers = [int(n) for n in data[:first].split() if n.isdigit() and len(n) < 12]
     found = sorted({first + n for n in numbers[1::2] if first + n < len(data)} | {min(first, len(data))})
     if len(found) > 10_000:
@@ -416,7 +445,7 @@ def _offsets(data: bytes, first: int) -> list[int]:
 
 
 def _dictionary(values: list[object]) -> Dictionary:
-    """Keys and values in turn; where that goes wrong, from the next name on."""
+    """Return a dictionary from alternating keys and values. After an error it continues at the next name."""
     made: Dictionary = {}
     at = 0
     while at < len(values):
@@ -430,7 +459,7 @@ def _dictionary(values: list[object]) -> Dictionary:
 
 
 def _string_end(data: bytes, at: int) -> int:
-    """Where a string ends, behind its last parenthesis (7.3.4.2)."""
+    """Return the position after the last parenthesis of a string (7.3.4.2)."""
     depth = 1
     while found := _IN_STRING.search(data, at):
         sign, at = found.group(), found.end()
@@ -453,7 +482,7 @@ def _unescaped(name: bytes) -> bytes:
 
 
 def _text_of(value: object) -> str:
-    """A text string (7.9.2.2), roughly: for comparing its end."""
+    """Return a text string (7.9.2.2) approximately: good enough to compare its end."""
     if not isinstance(value, bytes):
         return ""
     plain = _SPECIAL.sub(_meant, value)

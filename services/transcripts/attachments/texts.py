@@ -1,7 +1,7 @@
-"""Plain text, and what is written in text but is something else: web pages, scripts, other formats of documents.
+"""Plain text, and other formats that are written as text: web pages, scripts, other types of documents.
 
-What counts is how a file begins, as in https://mimesniff.spec.whatwg.org/ (section 7.1): a text that mentions HTML, a
-mail, or a list with angle brackets stays a text.
+The beginning of a file decides, as in https://mimesniff.spec.whatwg.org/ (section 7.1): a text that mentions HTML, an
+e-mail, or a list with angle brackets is still a text.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import re
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _CONTROL_WIDE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffe\uffff]")
-_MARKS = (  # the longer first: that of UTF-32 begins as that of UTF-16
+_MARKS = (  # the longer ones first: the mark of UTF-32 starts with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_BEGINNING = 64 * 1024  # characters of the beginning that are looked at
+_BEGINNING = 64 * 1024  # characters of the beginning that are examined
 _DELIMITED = r"(?=[\s/>])"
-_PAGE = re.compile(  # what a page alone begins with
+_PAGE = re.compile(  # beginnings that only a page has
     r"<(!doctype\s+(html|svg)|html|head|body|frameset|script|iframe|style|title|meta|link|base|object|embed|applet|svg"
     rf"|form|\w+:(?:html|svg|script)|hta:application|%|\?(?:php|=)){_DELIMITED}|<[%?](?:=|@|php\b)",
     re.IGNORECASE,
 )
-_PIECE = re.compile(  # what a page may begin with, and a text that was written with a few tags
+_PIECE = re.compile(  # beginnings of a page, or of a text with a few tags
     r"<(h[1-6]|div|p|table|font|center|span|ul|ol|main|section|article|nav|header|input|video|audio|button|marquee|"
     rf"details|math|select|textarea|img|a|b|i|u|br|hr|em|strong|pre|blockquote){_DELIMITED}",
     re.IGNORECASE,
@@ -54,7 +54,7 @@ _HEADER = re.compile(r"[!-9;-~]+:")  # the beginning of a mail or an archive of 
 _ARCHIVE = re.compile(r"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)  # RFC 2557
 _MAIL = re.compile(r"^(message-id|received|to|return-path|delivered-to):", re.IGNORECASE | re.MULTILINE)
 _MOST_HEADERS = 32 * 1024  # characters
-# A sheet in the form SYLK, that Excel opens under any name: its first record, and one of those that may follow.
+# A sheet in the format SYLK, which Excel opens under any name: its first record, and one of those that may follow.
 _SYLK, _SYLK_RECORD = re.compile(r"ID;P"), re.compile(r"^(?:O;|NN;|C;[XYKER]\S|B;[XY]\d|F;\S*;)", re.MULTILINE)
 _DDE_CELL = re.compile(r"""(?:^|[;,\t"])\s?[=+@-][^;,\t\r\n|"]{0,100}[\w.]'?\|[^|\r\n!]{0,500}!['\w]""", re.MULTILINE)
 _HOST = re.compile(r"wscript\.(shell|createobject)|createobject\(\s*[\"']|new\s+activexobject", re.IGNORECASE)
@@ -64,14 +64,14 @@ _SCRIPT_ENDINGS = (
     ".bat .cmd .ps1 .psm1 .psd1 .vbs .vbe .js .jse .mjs .cjs .wsf .wsh .wsc .sct .sh .bash .zsh .csh .ksh .py .pyw .pl"
     " .rb .php .phtml .asp .aspx .jsp .reg .url .desktop .scf .inf .jnlp .command .applescript .lua .tcl .iqy"
 )
-_MARKED_UP = (".md", ".markdown", ".xml", ".eml", ".rst", ".log")  # of these, tags at the beginning tell nothing
+_MARKED_UP = (".md", ".markdown", ".xml", ".eml", ".rst", ".log")  # in these, tags at the beginning prove nothing
 
 
 def decoded(content: bytes) -> str | None:
-    """The text in these bytes; None when they are no text.
+    """Return the text in these bytes; None when they are no text.
 
-    UTF-8, UTF-16 or UTF-32 with its mark, or one of the one-byte sets, without control characters (tab, line ends, form
-    feed and vertical tab may be; so may the end-of-file sign of old systems at the end).
+    The encoding is UTF-8, UTF-16 or UTF-32 with its mark, or a single-byte one. Control characters are not allowed,
+    except tab, line ends, form feed and vertical tab, and the end-of-file character of old systems at the end.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
@@ -85,11 +85,16 @@ def decoded(content: bytes) -> str | None:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content[: 2 * _BEGINNING].decode("latin-1")  # every byte is a printable one, as far as can be told
+        return content[: 2 * _BEGINNING].decode("latin-1")  # every byte may be a printable character
 
 
 def recognised(text: str, name: str) -> str | None:
-    """What this text is beyond a text (`page`, `script`, `office`); `name` is what its owner calls it."""
+    """Return what this text is beyond a text (`page`, `script`, `office`), or None.
+
+    Args:
+        text: The text.
+        name: The name that the uploader gave the file.
+    """
     name = name.lower()
     beginning = text[:_BEGINNING].lstrip("\ufeff")
     first = beginning.lstrip()
@@ -109,9 +114,11 @@ def recognised(text: str, name: str) -> str | None:
 
 
 def asks_another_program(text: str, content: bytes) -> bool:
-    """Whether a cell of this table is a formula by which a spreadsheet starts another program (DDE): `=cmd|'/c x'!A1`.
+    """Return whether a cell of this table is a formula that starts another program (DDE): `=cmd|'/c x'!A1`.
 
-    `text` may be the beginning alone; `content` is all of it.
+    Args:
+        text: The text, or its beginning.
+        content: The whole file.
     """
     wide = any(content.startswith(mark) for mark, _ in _MARKS)
     return bool(_DDE_CELL.search(text if wide else content.decode("latin-1")))
@@ -138,7 +145,10 @@ def _recognised_markup(text: str, first: str, name: str) -> str | None:
 
 
 def _is_archived_page(first: str) -> bool:
-    """A page with all that belongs to it, as browsers and Word save it (MHTML): headers as a mail, sent to nobody."""
+    """Return whether this is a web page with its resources, as browsers and Word save it (MHTML).
+
+    It has headers like an e-mail, but no recipient.
+    """
     if not _HEADER.match(first):
         return False
     head = re.split(r"\r?\n\s*\r?\n|\r\s*\r", first[:_MOST_HEADERS], maxsplit=1)[0]
@@ -152,7 +162,7 @@ def _without(text: str, *beginnings: re.Pattern[str]) -> str:
 
 
 def _prose(text: str) -> bool:
-    """Whether this reads as sentences rather than statements."""
+    """Return whether this reads as sentences rather than statements."""
     lines = [line for line in text.splitlines() if line.strip()]
     statements = sum(bool(_STATEMENT.search(line)) for line in lines)
     return statements * 2 < len(lines)

@@ -1,7 +1,7 @@
-"""Uploads: bounded in memory, disk, rate, time and number; judged, scanned, then stored.
+"""Uploads: limited in memory, disk, rate, time and number; then checked, scanned and stored.
 
-A body is received first, on disk, without keeping others from anything: what it may take is counted in bytes that are
-there. Only a complete body takes one of the places in which files are judged, scanned and stored.
+A body is first received on disk. Receiving it blocks no other upload: its quota counts the bytes that have arrived.
+Only a complete body uses one of the slots in which files are checked, scanned and stored.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from services.transcripts.settings import Settings
 
 log = structlog.get_logger()
 
-SPOOL_IN_MEMORY = 128 * 1024  # bytes; what is larger waits in a temporary file
+SPOOL_IN_MEMORY = 128 * 1024  # bytes; a larger body is kept in a temporary file
 RECEIVED_OF_ONE_CHAT = 10  # bodies at a time
 RECEIVED_AT_ALL = 300
-ON_DISK = 320 * MIB  # of all bodies that are received or wait; the manifest gives /tmp 512 MiB
-OF_ONE_CHAT = 2  # complete files at a time that are judged, scanned and stored
+ON_DISK = 320 * MIB  # of all bodies that are received or wait; the Kubernetes manifest gives /tmp 512 MiB
+OF_ONE_CHAT = 2  # complete files at a time that are checked, scanned and stored
 AT_ALL = 16
-PATIENCE = 5.0  # seconds that a complete file waits for its turn
+PATIENCE = 5.0  # seconds that a complete file waits for a slot
 
 _WHY = {
     Reason.EMPTY: "The file is empty. Save it again and choose it again.",
@@ -60,7 +60,7 @@ _ACCEPTED = (
 
 @dataclass
 class _Chat:
-    """What uploads of one chat are under way."""
+    """The uploads of one chat that are in progress."""
 
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CHAT))
     bodies: int = 0
@@ -68,7 +68,7 @@ class _Chat:
 
 
 class Uploads:
-    """Takes uploads of any number of chats."""
+    """Accepts uploads of any number of chats."""
 
     def __init__(
         self, store: Store, files: Files, settings: Settings, clock: Callable[[], datetime], checker: Checker
@@ -82,10 +82,18 @@ class Uploads:
     async def take(
         self, chat_id: str, uploader: str, name: str, body: AsyncIterator[bytes], declared: int | None
     ) -> File:
-        """The file as it is stored, free to be posted. Raises `Problem` with the protocol's code when it is refused.
+        """Receive, check and store a file. Return the stored file, which can then be posted.
 
         Args:
-            declared: the size by the request's own word, which can only get it refused early: what comes is counted.
+            chat_id: The chat.
+            uploader: `citizen`, or the agent's id.
+            name: The name that the uploader gave the file.
+            body: The bytes of the request.
+            declared: The size that the request declares. It can only cause an early refusal: the bytes that arrive
+                are counted.
+
+        Raises:
+            Problem: The file is refused, with a code of the protocol.
         """
         outcome = "failed"
         try:
@@ -122,14 +130,18 @@ class Uploads:
                 self._count(chat, -size)
 
     def _count(self, chat: _Chat, size: int) -> None:
-        """Raises the problem `rate_limited` when the bodies of this chat, or all, take too much of the disk."""
+        """Count bytes on disk.
+
+        Raises:
+            Problem: 429 `rate_limited` when the bodies of this chat, or of all, use too much of the disk.
+        """
         chat.on_disk += size
         self._on_disk += size
         if size > 0 and (self._on_disk > ON_DISK or chat.on_disk > self._settings.attachment_total):
             raise _busy()
 
     async def _keep(self, chat_id: str, uploader: str, name: str, spool: BinaryIO) -> File:
-        """Judges, scans and stores a complete file."""
+        """Check, scan and store a complete file."""
         try:
             verdict = await self._checker.check(spool, name)
         except Refused as refused:
@@ -161,9 +173,9 @@ class Uploads:
             raise Problem(409, "chat_closed", "The conversation has ended: nothing can be added.")
 
     async def _chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """What comes, as long as it comes fast enough: by a least rate, and within a time in all.
+        """Yield the chunks as long as they arrive fast enough: at a minimum rate, and within a total time.
 
-        Each byte buys time by the least rate, and no more of it can be had in store than the longest silence.
+        Each byte extends the deadline by the minimum rate. The deadline is never later than the longest allowed pause.
         """
         limits, loop = self._settings, asyncio.get_running_loop()
         now = loop.time()
@@ -203,13 +215,17 @@ class Uploads:
             if not await self._files.finish(file, limits.attachment_count, limits.attachment_total, self._clock()):
                 raise _too_large(limits)
         except BaseException:
-            with contextlib.suppress(Exception):  # what is left is found by the cleaner
+            with contextlib.suppress(Exception):  # the cleaner finds what is left
                 await self._files.doom(id_, UPLOADING, self._clock())
             raise
 
     @contextlib.contextmanager
     def _body(self, chat_id: str) -> Iterator[_Chat]:
-        """A body that is received, or waits for its turn. Raises the problem `rate_limited` when there are too many."""
+        """Count a body that is being received or waits for a slot.
+
+        Raises:
+            Problem: 429 `rate_limited` when there are too many.
+        """
         chat = self._chats.get(chat_id) or _Chat()
         if chat.bodies >= RECEIVED_OF_ONE_CHAT or self._bodies >= RECEIVED_AT_ALL:
             raise _busy()
@@ -226,7 +242,11 @@ class Uploads:
 
     @contextlib.asynccontextmanager
     async def _turn(self, chat: _Chat) -> AsyncIterator[None]:
-        """The turn of a complete file, of its chat and of all. Raises the problem `rate_limited` after some seconds."""
+        """Wait for a slot for a complete file, of its chat and of all.
+
+        Raises:
+            Problem: 429 `rate_limited` when none is free after some seconds.
+        """
         async with contextlib.AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -244,7 +264,7 @@ def _replace(file: BinaryIO, content: bytes) -> None:
 
 
 def _measure(file: BinaryIO) -> tuple[int, str]:
-    """Bytes of a file, and their SHA-256."""
+    """Return the size of a file in bytes, and its SHA-256."""
     file.seek(0)
     digest, size = hashlib.sha256(), 0
     while chunk := file.read(MIB):

@@ -12,13 +12,19 @@ _REPLY = 4096  # bytes; clamd answers in one short line
 
 
 class ScannerAway(Exception):
-    """The scanner gave no verdict. The file may not be taken."""
+    """The scanner gave no verdict. The file may not be accepted."""
 
 
 async def is_infected(url: str, file: BinaryIO, seconds: float) -> bool:
-    """What clamd at `url` (`tcp://host:port` or `unix:/path`) says of the whole file.
+    """Return whether clamd finds malware in the file.
 
-    Raises `ScannerAway` when it cannot be asked, is too slow or answers with an error.
+    Args:
+        url: The address of clamd: `tcp://host:port` or `unix:/path`.
+        file: The file, which is read from its beginning.
+        seconds: The longest time for the scan.
+
+    Raises:
+        ScannerAway: Clamd does not answer, is too slow or reports an error.
     """
     try:
         async with asyncio.timeout(seconds):

@@ -1,0 +1,1 @@
+"""Inactivity of citizens: the rules of warnings and closing, and the timers that apply them."""

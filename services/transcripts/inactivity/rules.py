@@ -1,10 +1,11 @@
-"""RULES of inactivity: when a citizen is warned, when the chat is to be closed, and when to look next. No I/O.
+"""RULES of inactivity: when a citizen is warned, when the chat is closed, and when to check it next. No I/O.
 
-The citizen of an assigned chat is inactive while the last word is not theirs: an agent said something, or nobody has
-yet. A question that they asked before they got this agent is their word too: the agent is to answer it. They are warned
-twice and then the chat is to be closed; both warnings are repeated while they hold. An agent's inactivity and a chat
-that waits for an agent never end here. Nobody is closed without the warnings having stood for their time, also when no
-replica could look for a while (WCAG 2.2.1: time to answer, and asking for more any number of times).
+The citizen of an assigned chat is inactive while the last message is not theirs: an agent wrote it, or there is none
+yet. A question that they asked before they were connected with this agent counts as their message, because the agent is
+to answer it. A citizen is warned twice, and then the chat is closed; both warnings are repeated while they hold. An
+agent's inactivity never closes a chat, and neither does waiting for an agent. No chat is closed before the warnings
+have held for their full time, even when no replica could check for a while (WCAG 2.2.1: time to answer, and more time
+on request any number of times).
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from enum import StrEnum
 
 from services.common.events.types import Cause, Party
 
-WARNED_FOR = (timedelta(seconds=300), timedelta(seconds=120))  # from the first, from the second warning to the end
-SHARE_WARNED = (1 / 3, 2 / 15)  # the same as shares of a limit that is short
+WARNED_FOR = (timedelta(seconds=300), timedelta(seconds=120))  # from the first and from the second warning to the end
+SHARE_WARNED = (1 / 3, 2 / 15)  # the same, as shares of a short limit
 TOLD_AGAIN = timedelta(seconds=5)
-MOST_ASKED_AGAIN = timedelta(seconds=60)  # the end may be long in coming: requests are not to pile up
-NOT_LOOKED = timedelta(seconds=30)  # so long without a look: what happened meanwhile may not be stored yet
-SHORTEST = 90.0  # seconds; with less a person has not enough time to answer the first warning
+MOST_ASKED_AGAIN = timedelta(seconds=60)  # the end may take long: requests must not accumulate
+NOT_LOOKED = timedelta(seconds=30)  # without a check for so long, recent messages may not be stored yet
+SHORTEST = 90.0  # seconds; with less, a citizen has not enough time to answer the first warning
 
 
 class Step(StrEnum):
-    """What is to be told; the names are those of the counter."""
+    """What is published. The names are those of the counter."""
 
     WARNED_1 = "warned_1"
     WARNED_2 = "warned_2"
@@ -33,9 +34,13 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From the beginning of the silence to the end; `first`, `second`: how long before the end each warning comes.
+    """Times of one inactivity limit.
 
-    A look that comes up to `late` after its time shifts nothing.
+    Attributes:
+        end: From the beginning of the inactivity to the closing.
+        first: From the first warning to the closing.
+        second: From the second warning to the closing.
+        late: A check that is late by no more than this shifts nothing.
     """
 
     end: timedelta
@@ -45,15 +50,18 @@ class Limits:
 
     @property
     def quiet(self) -> timedelta:
-        """How long a silence lasts before anything is said of it."""
+        """How long the inactivity lasts before the first warning."""
         return self.end - self.first
 
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """How a chat's log ends: who said something last (`system`: nobody did), the last thing that the chat itself said,
+    """How a chat's log ends.
 
-    and the time of the last entry.
+    Attributes:
+        party: Who wrote the last message (`system`: no message yet).
+        event: The last system event.
+        at: The time of the last entry.
     """
 
     party: Party
@@ -63,7 +71,14 @@ class Last:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The warning that was told of the silence that began at `since`; `at`: when it was looked at last."""
+    """A warning that was published.
+
+    Attributes:
+        since: When the inactivity began.
+        warning: 1 or 2.
+        closes_at: When the chat will be closed.
+        at: When the chat was last checked.
+    """
 
     since: datetime
     warning: int
@@ -73,7 +88,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a chat's document says of silences. `look_at`: when to look; `stayed_at`: when he asked for more time."""
+    """What a chat's document says of inactivity.
+
+    Attributes:
+        chat_id: The chat.
+        look_at: When to check it.
+        stayed_at: When the citizen last kept the chat open.
+        told: The last warning.
+    """
 
     chat_id: str
     look_at: datetime
@@ -83,9 +105,13 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look came to: a step to tell, what is remembered of it, and when to look again (None: never).
+    """The result of a check.
 
-    `new`: this step was not told before.
+    Attributes:
+        again: When to check again (None: never).
+        step: What to publish.
+        told: What to remember of it.
+        new: Whether this step was not published before.
     """
 
     again: datetime | None
@@ -95,7 +121,7 @@ class Look:
 
 
 def limits_of(seconds: float) -> Limits | None:
-    """The times that follow from a limit; None for 0: silences are not looked at. In whole milliseconds."""
+    """Return the times that follow from a limit, in whole milliseconds; None for 0, which switches inactivity off."""
     if not seconds:
         return None
     first, second = (
@@ -105,18 +131,18 @@ def limits_of(seconds: float) -> Limits | None:
 
 
 def since(last: Last, stayed_at: datetime | None) -> datetime | None:
-    """When the citizen's silence began; None when it is not for him to speak."""
+    """Return when the citizen's inactivity began; None when the citizen is not expected to write."""
     if last.event is not Cause.ASSIGNED or last.party is Party.CITIZEN:
         return None
     return max(last.at, stayed_at) if stayed_at else last.at
 
 
 def look(last: Last | None, chat: Watched, limits: Limits, now: datetime) -> Look:
-    """What is to be done about a chat whose time to be looked at has come."""
+    """Return what to do about a chat that is due for a check."""
     if last and last.event is Cause.CLOSED:
         return Look(None)
     began = since(last, chat.stayed_at) if last else None
-    if began is None:  # what an agent says later cannot be due before that
+    if began is None:  # a later message of an agent cannot be due before that
         return Look(now + limits.quiet)
     if now < began + limits.quiet:
         return Look(began + limits.quiet)
@@ -137,7 +163,7 @@ def look(last: Last | None, chat: Watched, limits: Limits, now: datetime) -> Loo
 
 
 def _warn(told: Told, limits: Limits, new: bool = False) -> Look:
-    """The warning is told, and looked at again when the next step is due, or soon, to tell it again."""
+    """Return a result that publishes the warning, and checks again when the next step or the repetition is due."""
     first = told.warning == 1
     due = told.closes_at - limits.second if first else told.closes_at
     return Look(min(due, told.at + TOLD_AGAIN), Step.WARNED_1 if first else Step.WARNED_2, told, new)

@@ -1,7 +1,7 @@
-"""Timers of inactivity, in every replica: twice is harmless.
+"""Timers of inactivity. They run in every replica, because a repetition is harmless.
 
-A chat whose time has come stays marked (its `silence_at` is past) until what follows is published: a replica that dies
-in between leaves it to the next one. The rules are in `rules.py`.
+A chat that is due stays marked (its `silence_at` is in the past) until the event is published: after a crash in between
+the next replica continues. The rules are in `rules.py`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from services.transcripts.log.store import Store
 log = structlog.get_logger()
 
 LOOK_EVERY = 1.0  # seconds
-AT_A_TIME = 200  # chats in one sweep
+AT_A_TIME = 200  # chats in one round
 
 
 @dataclass(frozen=True)
 class Silences:
-    """Warns citizens who are silent, then asks for the end. `well`: all that they said until now is being stored."""
+    """Warns inactive citizens, then requests the closing. `well`: whether all messages until now are being stored."""
 
     store: Store
     publisher: Publisher
@@ -42,9 +42,9 @@ class Silences:
     well: Callable[[], Awaitable[bool]]
 
     async def run(self) -> None:
-        """Sweeps until cancelled; what is away now is tried again next time."""
+        """Check until cancelled. A round that fails because of an outage is repeated."""
         while True:
-            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1.0))
+            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
             begin_trace()
             try:
                 await self.sweep()
@@ -54,7 +54,7 @@ class Silences:
                 log.exception("repair_job_failed", job="silences")
 
     async def sweep(self) -> None:
-        """One look at each chat whose time has come, the longest due first."""
+        """Check each chat that is due once, the longest due first."""
         if not await self.well():
             return
         for chat in await self.store.due_silences(self.clock(), AT_A_TIME):
@@ -71,7 +71,7 @@ class Silences:
 
 
 def _event(chat_id: str, found: Look) -> Event | None:
-    """What is told of a look, if anything."""
+    """Return the event of a check, if any."""
     if found.step is None or found.told is None:
         return None
     if found.step is Step.CLOSED:

@@ -1,0 +1,1 @@
+"""The logs of chats: from the queue `transcripts.messages` to numbered entries in the database."""

@@ -1,7 +1,7 @@
 """Acknowledgements of deliveries on a channel: soon, and as many as possible with one frame.
 
-Each acknowledgement is an entry in a quorum queue's log, and costs the broker as much as a message. So it waits a
-little for others; what a crash redelivers meanwhile is found done.
+Each acknowledgement is an entry in the log of a quorum queue and costs the broker as much as a message. An
+acknowledgement therefore waits a short time for others. What a crash redelivers meanwhile is recognised as done.
 """
 
 from __future__ import annotations
@@ -19,28 +19,45 @@ from services.transcripts.log.deliveries import Parcel, acknowledged_together
 
 log = structlog.get_logger()
 
-COMPANY = 0.02  # seconds
+COMPANY = 0.02  # seconds that an acknowledgement waits for others
 _DONE = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "done")
 _DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_lettered")
 
 
 class Acknowledgements:
-    """Of one channel; another one, for what is delivered after a loss."""
+    """Tracks the deliveries of one channel. After a loss of the channel there is a new instance."""
 
     def __init__(self, channel: aiormq.Channel, unknown: UnknownErrors) -> None:
-        """`unknown` counts errors that nobody foresaw, over all channels of one consumer."""
+        """Start with no deliveries.
+
+        Args:
+            channel: The channel of the deliveries.
+            unknown: Counter of unexpected errors, over all channels of one consumer.
+        """
         self._channel, self._unknown = channel, unknown
-        self._open: set[int] = set()  # tags of what is neither acknowledged nor rejected, nor about to be
+        self._open: set[int] = set()  # tags that are neither acknowledged nor rejected, nor about to be
         self._done: list[int] = []
         self._acknowledging: asyncio.Task[None] | None = None
 
+    @property
+    def in_hand(self) -> int:
+        """The number of deliveries that are neither acknowledged nor rejected."""
+        return len(self._open) + len(self._done)
+
     def delivered(self, tag: int) -> None:
+        """Record a delivery."""
         self._open.add(tag)
 
     async def settle(self, parcels: Sequence[Parcel], at_once: bool) -> list[Parcel]:
-        """Rejects what is poison or given back, and acknowledges the rest soon, or `at_once`; gives those now handled.
+        """Reject the deliveries that are poison or requeued, and acknowledge the others.
 
-        Gives none when the channel is lost: all of them are delivered again, and found done.
+        Args:
+            parcels: Deliveries that are finished; those of another channel are ignored.
+            at_once: Whether to acknowledge now instead of soon.
+
+        Returns:
+            The deliveries that are handled. When the channel is lost the list is empty: all of them are delivered
+            again and recognised as done.
         """
         mine = [p for p in parcels if p.message.channel is self._channel]
         self._open.difference_update(p.tag for p in mine)
@@ -66,7 +83,7 @@ class Acknowledgements:
         return handled
 
     async def acknowledge(self) -> None:
-        """Acknowledges what is done, with one frame for all below which nothing is open."""
+        """Acknowledge the finished deliveries. One frame covers all tags below which no delivery is open."""
         done, self._done = self._done, []
         try:
             with given_up_is_failure():
@@ -82,7 +99,10 @@ class Acknowledgements:
             await self._begin_anew(error)
 
     async def _begin_anew(self, error: Exception) -> None:
-        """Closes the channel, so that what was not settled on it is delivered again on a new one, and found done."""
+        """Close the channel after an unexpected error.
+
+        Its open deliveries are delivered again on a new channel, and recognised as done.
+        """
         self._unknown.note(error)
         try:
             with given_up_is_failure():

@@ -1,7 +1,7 @@
 """RULES of deliveries to transcripts: which events a broker message holds, and when it is acknowledged. No I/O.
 
-A broker message holds one event, or several that were published together. It is acknowledged as a whole, when the last
-of its events is finished.
+A broker message holds one event, or a batch of events that were published together. It is acknowledged as a whole, when
+the last of its events is finished.
 """
 
 from __future__ import annotations
@@ -19,13 +19,22 @@ from services.common.events.event import Event
 from services.common.events.messages import MessagesPosted
 from services.transcripts.log.recorder import Heard, Verdict
 
-PATIENCE = 2.0  # seconds that a message waits for its chat to become known
-STATE_PATIENCE = 15.0  # a state of the chat waits longer: there is nobody who would tell it again
+PATIENCE = 2.0  # seconds that a message waits for its chat to be opened
+STATE_PATIENCE = 15.0  # a state of the chat waits longer, because it is not published again
 
 
 @dataclass(eq=False, slots=True)
 class Parcel:
-    """One message of the broker: an event, or several that came together. Settled when all of them are finished."""
+    """One delivery: an event, or a batch. It is settled when all of its events are finished.
+
+    Attributes:
+        message: The message of the broker.
+        size: The number of its events.
+        finished: The number of events that are finished.
+        unreadable: Whether it could not be decoded.
+        poison: Events that can never be stored.
+        given_back: Whether it is requeued.
+    """
 
     message: DeliveredMessage
     size: int = 1
@@ -36,33 +45,39 @@ class Parcel:
 
     @property
     def tag(self) -> int:
-        """Its number on its channel: what came later has a higher one (AMQP 0-9-1, §1.8.3.13)."""
+        """Its number on its channel; a later delivery has a higher one (AMQP 0-9-1, §1.8.3.13)."""
         return self.message.delivery_tag or 0
 
     @property
     def rejected(self) -> bool:
-        """It is not acknowledged: it goes back to the queue, or to the dead letters."""
+        """Whether it is rejected rather than acknowledged: it is requeued or dead-lettered."""
         return self.unreadable or self.given_back or bool(self.poison)
 
     @property
     def headers(self) -> Mapping[str, object]:
+        """The headers of the message."""
         return self.message.header.properties.headers or {}
 
     @property
     def trace(self) -> object:
+        """The `traceparent` of the message, if any."""
         return self.headers.get("traceparent")
 
 
 @dataclass(eq=False, slots=True)
 class Delivery:
-    """One event to be recorded, and what it came in."""
+    """One event to record, and the delivery that contains it."""
 
     parcel: Parcel
     heard: Heard
 
 
 def unpack(parcel: Parcel) -> list[Delivery]:
-    """The events of this message, in their order. Raises `pydantic.ValidationError` when it cannot be read."""
+    """Return the events of this delivery in order.
+
+    Raises:
+        pydantic.ValidationError: It cannot be decoded.
+    """
     event, again = decode(parcel.message.body), bool(parcel.message.redelivered)
     if isinstance(event, MessagesPosted) and event.posted:
         parcel.size = len(event.posted)
@@ -72,7 +87,7 @@ def unpack(parcel: Parcel) -> list[Delivery]:
 
 
 def finish(deliveries: Iterable[Delivery]) -> list[Parcel]:
-    """These events are done or poison; the parcels of which that was the last one."""
+    """Mark these events as finished. Return the deliveries that are complete because of that."""
     complete = []
     for delivery in deliveries:
         parcel = delivery.parcel
@@ -85,21 +100,22 @@ def finish(deliveries: Iterable[Delivery]) -> list[Parcel]:
 
 
 def late(batch: Iterable[Delivery], now: float) -> list[Heard]:
-    """Those that have waited for their chat for too long."""
+    """Return the events that have waited too long for their chat."""
     waiting = [d.heard for d in batch if d.heard.verdict is Verdict.LATER]
     return [h for h in waiting if now - h.arrived > (STATE_PATIENCE if isinstance(h.event, ChatState) else PATIENCE)]
 
 
 def acknowledged_together(done: Iterable[int], unsettled: Iterable[int]) -> int | None:
-    """Of tags that are done, the one up to which one acknowledgement may go: below it nothing is open. Or None."""
+    """Return the highest tag that one acknowledgement may cover, because no delivery below it is open; or None."""
     lowest = min(unsettled, default=None)
     return max((tag for tag in done if lowest is None or tag < lowest), default=None)
 
 
 def once_more(batch: Iterable[Delivery], chance: Callable[[], float]) -> list[Delivery]:
-    """What was delivered before, which may have killed a process: one by one, those of a chat in their order.
+    """Return redelivered events, to be handled one by one: one of them may have crashed a process.
 
-    The chats come in an order of `chance`, so that what stands behind a killer does not do so each time.
+    The events of a chat keep their order. The order of the chats is random (`chance`), so that events behind one that
+    crashes the process are not behind it each time.
     """
     place: defaultdict[str, float] = defaultdict(chance)
     again = [d for d in batch if d.heard.redelivered]

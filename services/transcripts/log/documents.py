@@ -1,8 +1,8 @@
 """RULES of the documents of chats and entries. No I/O.
 
-chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
-silence_at, silence, stayed_at, unanswered, departments, holder, left} (the last two: see participation.py). entries:
-{_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and what else an entry has.
+- chats: {_id: chat_id, department, locale, name, opened_at, asked, participants, v, turn, files, bytes, closed_at,
+  silence_at, silence, stayed_at, unanswered, departments, holder, left}; `participation.py` explains the last two.
+- entries: {_id: <chat_id>:<id>, chat_id, seq, id, party, sender_id, at} and the optional members of an entry.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from services.transcripts.access import Chat
 from services.transcripts.inactivity.rules import Last, Told, Watched
 from services.transcripts.participation import tenure_of
 
-MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways let through needs less than a tenth
+MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways accept needs less than a tenth
 
 
 def document(entry: Entry) -> dict[str, Any]:
-    """An entry as it is stored: without the members that it does not have."""
+    """Return an entry as it is stored, without the members that it does not have."""
     made: dict[str, Any] = {
         "_id": f"{entry.chat_id}:{entry.id}",
         "chat_id": entry.chat_id,
@@ -49,7 +49,7 @@ def document(entry: Entry) -> dict[str, Any]:
 
 
 def entry_of(found: dict[str, Any]) -> Entry:
-    """The entry in a stored document (trusted: not validated again)."""
+    """Return the entry in a stored document. It is trusted and not validated again."""
     attachment, event, reason = found.get("attachment"), found.get("event"), found.get("reason")
     about = found.get("about")
     return Entry.model_construct(
@@ -69,7 +69,7 @@ def entry_of(found: dict[str, Any]) -> Entry:
 
 
 def encodable(entry: Entry) -> bool:
-    """False for an entry that the database's format cannot hold: it would take its whole round with it."""
+    """Return whether BSON can hold the entry. One that it cannot hold would fail the whole write."""
     try:
         return len(bson.encode(document(entry))) <= MAX_ENTRY
     except (BSONError, ValueError, OverflowError):
@@ -77,7 +77,7 @@ def encodable(entry: Entry) -> bool:
 
 
 def last_after(last: Last | None, entry: dict[str, Any]) -> Last:
-    """How a log ends after one more entry: who said something last, what the chat itself said last, and when."""
+    """Return how a log ends after one more entry."""
     party, event, at = Party(entry["party"]), entry.get("event"), entry["at"]
     if party is Party.SYSTEM:
         return Last(last.party if last else party, Cause(event) if event else None, at)
@@ -85,7 +85,7 @@ def last_after(last: Last | None, entry: dict[str, Any]) -> Last:
 
 
 def chat_document(opened: ChatOpened) -> dict[str, Any]:
-    """A chat as it is first stored; its `_id` is the chat's."""
+    """Return the first version of a chat's document, without `_id`."""
     return {
         "department": opened.department,
         "locale": opened.locale,
@@ -102,7 +102,14 @@ def chat_document(opened: ChatOpened) -> dict[str, Any]:
 
 
 def state_noted(v: int, agent: str | None, look_at: datetime | None, turn: int = 0) -> dict[str, Any]:
-    """The change that remembers a state: its `v` and turn, the agent who takes part, when to look for silence."""
+    """Return the update that records a state.
+
+    Args:
+        v: Version of the state.
+        agent: The agent who has the chat, if any.
+        look_at: When to check for inactivity; None: unchanged.
+        turn: The attempt; 0: unchanged.
+    """
     change: dict[str, Any] = {"$max": {"v": v, "turn": turn} if turn else {"v": v}}
     if look_at:
         change["$set"] = {"silence_at": look_at}
@@ -112,7 +119,7 @@ def state_noted(v: int, agent: str | None, look_at: datetime | None, turn: int =
 
 
 def chat_of(found: dict[str, Any]) -> Chat:
-    """The chat in a stored document."""
+    """Return the chat in a stored document."""
     return Chat(
         chat_id=found["_id"],
         department=found["department"],
@@ -131,6 +138,6 @@ def chat_of(found: dict[str, Any]) -> Chat:
 
 
 def watched_of(found: dict[str, Any]) -> Watched:
-    """What is looked at, in a stored chat."""
+    """Return what a stored chat says of inactivity."""
     told = found.get("silence")
     return Watched(found["_id"], found["silence_at"], found.get("stayed_at"), Told(**told) if told else None)

@@ -15,19 +15,22 @@ CITIZEN = "citizen"
 
 
 def is_acceptable(event: Event) -> bool:
-    """True for the events of this queue with ids in their canonical form (they become keys in the database)."""
+    """Return whether this is an event of this queue with ids in canonical form (they become keys in the database)."""
     if isinstance(event, MessagePosted):
         return is_id(event.chat_id) and is_id(event.id) and (event.text is None) is not (event.attachment_id is None)
     return isinstance(event, ChatOpened | ChatState) and is_id(event.chat_id)
 
 
 def never_opened(event: ChatState) -> bool:
-    """The end of a chat that routing knows by its number alone: nothing was said in it, and nobody is told of it."""
+    """Return whether this is the end of a chat that was never opened.
+
+    Nothing was said in such a chat, and no participant knows it.
+    """
     return event.state is ChatStatus.CLOSED and not event.department
 
 
 def opening(event: ChatOpened) -> list[Wanted]:
-    """The first entries of a chat: `opened`, and the citizen's question when there is one."""
+    """Return the first entries of a chat: `opened`, and the citizen's question when there is one."""
     text = event_text(event.locale, Cause.OPENED)
     about = About(department=event.department)
     first = Wanted(
@@ -40,7 +43,7 @@ def opening(event: ChatOpened) -> list[Wanted]:
 
 
 def said(event: MessagePosted) -> Wanted:
-    """What a participant said."""
+    """Return the entry of a message."""
     sender = event.sender
     return Wanted(
         event.chat_id, event.id, sender.party, sender.id, sender.name, event.text, posted_at=event.occurred_at
@@ -48,22 +51,25 @@ def said(event: MessagePosted) -> Wanted:
 
 
 def is_silent(event: ChatState) -> bool:
-    """True for a state at which the chat says nothing: an agent has it whom nobody is connected with yet."""
+    """Return whether this state adds no entry: the chat is assigned, and the agent has not accepted it yet."""
     return event.state is ChatStatus.ASSIGNED and event.accepted is False
 
 
 def accepting(event: MessagePosted, chat: Chat) -> Wanted:
-    """What the chat says before the first message of an agent, who accepts it with that message."""
+    """Return the entry before the first message of an agent, who accepts the chat with that message."""
     return _connected(chat, event.turn or 0, event.sender.id, event.sender.name)
 
 
 def id_of_accepting(event: MessagePosted) -> str:
-    """The id of that entry."""
+    """Return the id of the entry that `accepting` returns."""
     return event_id(event.chat_id, Cause.ASSIGNED, event.turn or 0)
 
 
 def _connected(chat: Chat, turn: int, agent_id: str | None, agent: str | None) -> Wanted:
-    """The same entry, whichever of what the agent does is heard of first."""
+    """Return the entry of an acceptance.
+
+    It is the same for the agent's first message and for the state, whichever is first.
+    """
     return Wanted(
         chat.chat_id,
         event_id(chat.chat_id, Cause.ASSIGNED, turn),
@@ -77,12 +83,12 @@ def _connected(chat: Chat, turn: int, agent_id: str | None, agent: str | None) -
 
 
 def _begun(chat: Chat) -> int:
-    """How many entries a chat's log begins with."""
+    """Return the number of entries with which a chat's log begins."""
     return 2 if chat.asked else 1
 
 
 def happened(event: ChatState, chat: Chat) -> Wanted:
-    """What the chat says at this state, in its own language."""
+    """Return the entry for this state, in the chat's language."""
     if event.state is ChatStatus.ASSIGNED and event.cause is Cause.ASSIGNED:
         return _connected(chat, event.turn, event.agent_id, event.agent_name)
     reason = event.reason if event.state is ChatStatus.CLOSED else None
@@ -102,7 +108,10 @@ def happened(event: ChatState, chat: Chat) -> Wanted:
 
 
 def _about(event: ChatState) -> About:
-    """Who left or passed the chat on; at its end, the agent who ended it."""
+    """Return what the entry is about: the agent who left or transferred the chat.
+
+    At the end of the chat it is the agent who ended it.
+    """
     over = event.state is ChatStatus.CLOSED
     by_agent = over and event.reason is CloseReason.AGENT
     who = (event.agent_id, event.agent_name) if by_agent else (event.former_agent_id, event.former_agent_name)
@@ -116,17 +125,20 @@ def _about(event: ChatState) -> About:
 
 
 def begins_silence(event: ChatState, chat: Chat) -> bool:
-    """True when from this state on the citizen's silence counts; a state told again does not put off the look."""
+    """Return whether the citizen's inactivity counts from this state on.
+
+    A repeated state does not postpone the check.
+    """
     if is_silent(event):
         return False
     return event.state is ChatStatus.ASSIGNED and (event.v > chat.v or (event.v == chat.v and not chat.watched))
 
 
 def id_of_event(event: ChatState) -> str:
-    """The same for every telling of this state."""
+    """Return the id of the entry for this state. It is the same each time the state is published."""
     return event_id(event.chat_id, Cause.CLOSED if event.state is ChatStatus.CLOSED else event.cause, event.turn)
 
 
 def has_attachment(event: Event) -> bool:
-    """True for a message that is a file."""
+    """Return whether this is a message with a file."""
     return isinstance(event, MessagePosted) and event.attachment_id is not None

@@ -1,8 +1,8 @@
-"""Consumer of `transcripts.messages`, in batches that form by themselves while the previous one is being written.
+"""Consumer of `transcripts.messages`. It takes batches, which form while the previous batch is being written.
 
-aiormq (what aio-pika stands on), on a connection of its own: a batch needs the deliveries themselves, and one
+It uses aiormq, the library under aio-pika, on a connection of its own: a batch needs the deliveries themselves, and one
 acknowledgement for all of them. The guarantees are those of `messaging/consumer.py`: a poison message is dead-lettered
-alone, outages are waited out in place, a slow start, acknowledged last.
+alone, outages are waited out in place, the start is slow, and the acknowledgement comes last.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class MessageConsumer:
     def __init__(self, url: str, recorder: Recorder, probe: Callable[[], Awaitable[object]]) -> None:
         self._url, self._recorder, self._probe = url, recorder, probe
         self.standing, self.beginning = Waiting(QUEUE.name), SlowStart()
-        # One replica gets all that it has room for, the next one what is left (RabbitMQ manual, consumer priorities):
-        # two that take turns in a chat find each other's entries in the way.
-        self._priority = random.randrange(1, 1 << 31)
+        # One replica gets all that it has capacity for, the next one the rest (RabbitMQ manual, consumer priorities):
+        # two replicas that alternate in a chat collide on its sequence numbers.
+        self._priority = random.randrange(1, 1 << 31)  # noqa: S311 - a priority, no secret
         self._unknown = UnknownErrors(QUEUE.name)
         self._link: BrokerConnection | None = None
         self._channel: aiormq.Channel | None = None
@@ -60,22 +60,37 @@ class MessageConsumer:
         self._inbox: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
         self._finishing: asyncio.Task[None] | None = None
         self._settling: Acknowledgements | None = None
-        self._waiting: list[Delivery] = []  # for their chat to become known
+        self._waiting: list[Delivery] = []  # events whose chat is not opened yet
         self._done = 0
         self._busy = self._draining = False
         self._returning: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> bool:
-        """True while deliveries come in on a connection that is up."""
+        """True while deliveries arrive on a connection that is up."""
         return self._link is not None and self._link.up.is_set() and self._tag is not None
 
+    @property
+    def prefetch(self) -> int:
+        """The number of deliveries that may be in progress: one until the slow start has ended, then `PREFETCH`."""
+        return self._prefetch
+
+    @property
+    def in_hand(self) -> int:
+        """The number of deliveries of the present channel that are neither acknowledged nor rejected."""
+        return self._settling.in_hand if self._settling else 0
+
+    @property
+    def waiting_for_chat(self) -> int:
+        """The number of events whose chat is not opened yet."""
+        return len(self._waiting)
+
     async def caught_up(self) -> bool:
-        """True when nothing waits in the queue: what people said is stored, or in the hands of some replica."""
+        """Return whether the queue is empty: all messages are stored, or are being processed by a replica."""
         channel = self._channel
         if channel is None or not self.running:
             return False
-        try:  # without a limit of its own: a question given up half-way would leave its channel in disorder
+        try:  # without a timeout: a declaration that is given up half-way would leave its channel in an unknown state
             with given_up_is_failure():
                 found = await channel.queue_declare(QUEUE.name, passive=True)
         except BROKER_ERRORS as error:
@@ -84,7 +99,7 @@ class MessageConsumer:
         return not found.message_count
 
     async def run(self) -> None:
-        """Call it when the topology is declared."""
+        """Consume until cancelled. Call this after the topology was declared."""
         while True:
             try:
                 await self._until_bad_day()
@@ -93,7 +108,11 @@ class MessageConsumer:
                 await until_probe_succeeds(self._probe)
 
     async def drain(self, patience: float = 10.0) -> None:
-        """Takes no more deliveries and finishes those in hand; what waits for its chat goes back to the queue."""
+        """Stop deliveries and finish those in progress. Events whose chat is not opened yet return to the queue.
+
+        Args:
+            patience: Longest wait, in seconds.
+        """
         self._draining = True
         await self._cancel()
         end = time.monotonic() + patience
@@ -134,7 +153,7 @@ class MessageConsumer:
         self.beginning.begun()
 
     def _lost(self) -> None:
-        """What was delivered on the channel that is gone is delivered again: forget it."""
+        """Forget the deliveries of the lost channel; they are delivered again."""
         self._channel, self._tag = None, None
         self._waiting.clear()
         self.standing.lose()
@@ -167,7 +186,10 @@ class MessageConsumer:
                 log.info("cancel_failed", error=type(error).__name__)
 
     async def _widen(self) -> None:
-        """The slow start ends when five are done, or when one waits for its chat: what it waits for is behind it."""
+        """End the slow start when five deliveries are done, or when one waits for its chat.
+
+        The event for which it waits is behind it in the queue.
+        """
         slow = self._done < SLOW_START and not self._waiting
         if slow or self._prefetch == PREFETCH or self._draining or self._tag is None:
             return
@@ -176,7 +198,7 @@ class MessageConsumer:
             with given_up_is_failure():
                 await self._consume(PREFETCH)
         except (*BROKER_ERRORS, AssertionError) as error:
-            log.info("widen_failed", error=type(error).__name__)  # the channel is gone: the next one starts wide
+            log.info("widen_failed", error=type(error).__name__)  # channel lost: the next one starts wide
 
     # ── the batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +218,10 @@ class MessageConsumer:
                 self._busy = False
 
     async def _next(self) -> list[DeliveredMessage]:
-        """All that has come in since, at least one; none when it is time to look at those that wait for their chat."""
+        """Return all deliveries that have arrived, at least one.
+
+        The list is empty when it is time to retry the events that wait for their chat.
+        """
         got: list[DeliveredMessage | None] = []
         try:
             async with asyncio.timeout(LOOK_AGAIN if self._waiting else None):
@@ -233,7 +258,7 @@ class MessageConsumer:
                 self._give_back(batch[0])
                 return
             log.exception("batch_failed", size=len(batch))
-            for delivery in batch:  # one of them hurts: it must not take its neighbours with it
+            for delivery in batch:  # one of them fails: it must not fail the others
                 await self._handle([delivery])
             return
         for heard in late(batch, time.monotonic()):
@@ -244,7 +269,11 @@ class MessageConsumer:
         self._finishing = asyncio.create_task(self._finish_told(stored, telling))
 
     async def _told(self) -> None:
-        """Returns when the batch before is done: one is told while the next is stored. Raises `DependencyOutage`."""
+        """Return when the previous batch is published; one batch is published while the next is stored.
+
+        Raises:
+            DependencyOutage: An outage lasted too long.
+        """
         finishing, self._finishing = self._finishing, None
         if finishing:
             await finishing
@@ -253,7 +282,7 @@ class MessageConsumer:
         try:
             await telling
         except DependencyOutage:
-            self._inbox.put_nowait(None)  # whoever waits for the next message hears of it
+            self._inbox.put_nowait(None)  # wakes up `_next`, which raises it
             raise
         except Exception:
             log.exception("batch_not_published", size=len(stored))
@@ -275,7 +304,7 @@ class MessageConsumer:
     async def _finish(self, deliveries: Iterable[Delivery]) -> None:
         complete = finish(deliveries)
         for parcel in complete:
-            if parcel.poison and parcel.size > 1:  # it must not take its neighbours to the dead letters
+            if parcel.poison and parcel.size > 1:  # the other events of the batch must not be dead-lettered with it
                 await self._recorder.tell_alone(parcel.poison, parcel.trace)
                 parcel.poison = []
         await self._settle(complete)
@@ -288,11 +317,14 @@ class MessageConsumer:
             if parcel.message.channel is self._channel:
                 self.standing.finish(parcel.tag, done=not parcel.given_back)
                 self.beginning.done(bool(parcel.message.redelivered))
-        # Until all that a dead process had in hand is done, one at a time.
+        # Redelivered messages do not count: they stay one at a time until all that a crashed process had is done.
         self._done += sum(not p.message.redelivered for p in handled)
 
     def _give_back(self, delivery: Delivery) -> None:
-        """An unexpected error: the delivery counts, and comes again after 1, 2, 4 … 30 s until its limit."""
+        """Requeue a delivery after an unexpected error.
+
+        It counts as an attempt, and is delayed by 1, 2, 4 … 30 s up to its limit.
+        """
         parcel = delivery.parcel
         if parcel.given_back:
             return

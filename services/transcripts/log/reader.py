@@ -1,4 +1,7 @@
-"""Reader of logs for those who must not miss anything: wait for what was heard of, then read with majority."""
+"""Reader of logs for callers that must not miss an entry: wait for entries that are known to exist, then read.
+
+Reads use read concern "majority".
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from services.transcripts.log.sequencing import Tail, tail_after
 from services.transcripts.log.store import Store
 from services.transcripts.rendering.formats import Transcript
 
-PAGE_BYTES = 512 * 1024  # of text, in one page; the entry that goes over it is the last
-PATIENCE = 1.0  # seconds to wait for a seq that was heard of
+PAGE_BYTES = 512 * 1024  # of text, in one page; the entry that exceeds it is the last
+PATIENCE = 1.0  # seconds to wait for a sequence number that is known to exist
 LOOK_AGAIN = 0.05
 
 
 async def reached(store: Store, chat_id: str, seq: int) -> None:
-    """Returns as soon as the chat's log has `seq`, or after a second without it."""
+    """Return as soon as the chat's log has this sequence number, or after a second without it."""
     end = time.monotonic() + PATIENCE
     while True:
         if await store.grown({chat_id: seq - 1}) or time.monotonic() >= end:
@@ -29,10 +32,10 @@ async def reached(store: Store, chat_id: str, seq: int) -> None:
 
 
 async def history(store: Store, wanted: HistoryWanted, notes: bool, most: int = PAGE_BYTES) -> ChatHistory | None:
-    """One page of a chat's log, of about `most` bytes; None for a chat without a log.
+    """Return one page of a chat's log, of about `most` bytes; None for a chat without a log.
 
-    `last_seq` is never below the last entry given, and a page with less than all has at least one entry: who asks on
-    after its last one comes to the end.
+    `last_seq` is never below the last returned entry, and an incomplete page has at least one entry. A caller that
+    continues after the last entry therefore reaches the end.
     """
     known, found, whole = await _read_on(store, wanted, most)
     if wanted.at_least > known.seq and whole:
@@ -53,10 +56,10 @@ async def history(store: Store, wanted: HistoryWanted, notes: bool, most: int = 
 
 
 async def _read_on(store: Store, wanted: HistoryWanted, most: int) -> tuple[Tail, list[Entry], bool]:
-    """A page, what it shows of the tail, and whether nothing follows it. It is read from the last entry that the asker
+    """Return a page, what it shows of the tail, and whether nothing follows it.
 
-    has: when nothing follows, that one is the tail, and one read has said so; a tail of seq 0 means that there was
-    neither.
+    The read starts at the last entry that the caller has. When nothing follows, that entry is the tail, and one read
+    has found it. A tail with seq 0 means that there was no entry.
     """
     before = max(wanted.after - 1, 0)
     found, whole = await store.page(wanted.chat_id, before, PAGE + wanted.after - before, most)
@@ -67,9 +70,15 @@ async def _read_on(store: Store, wanted: HistoryWanted, most: int) -> tuple[Tail
 async def heading(
     store: Store, chat: Chat, departments: Departments, at_least: int = 0, last: int | None = None
 ) -> tuple[Transcript, AsyncIterator[list[Entry]]]:
-    """The conversation up to this moment, without its entries, and these a page at a time.
+    """Return the conversation up to this moment without its entries, and the entries a page at a time.
 
-    `last`: the seq up to which the asker may read it, and to whom it is not told that it has ended; None: all of it.
+    Args:
+        store: The store.
+        chat: The chat.
+        departments: All departments, for the name of the chat's one.
+        at_least: A sequence number to wait for.
+        last: The last sequence number that the reader may read; the end of the chat is then not shown. None: all of
+            it.
     """
     if at_least:
         await reached(store, chat.chat_id, at_least)
@@ -88,7 +97,11 @@ async def heading(
 
 
 async def pages(store: Store, chat_id: str, last: int) -> AsyncIterator[list[Entry]]:
-    """The log up to seq `last`, in order, about `PAGE_BYTES` at a time. Raises `EOFError` when it has less."""
+    """Yield the log up to seq `last`, in order, about `PAGE_BYTES` at a time.
+
+    Raises:
+        EOFError: The log is shorter.
+    """
     seq = 0
     while seq < last:
         found, _ = await store.page(chat_id, seq, min(PAGE, last - seq), PAGE_BYTES)

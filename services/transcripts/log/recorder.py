@@ -1,6 +1,6 @@
-"""Recorder of a batch of events: entries of the logs, what is remembered of each chat, and the events that follow.
+"""Recorder of a batch of events: entries of the logs, the chats' documents, and the events that follow.
 
-Everything here may be done twice with the same events; the second time finds what the first has left.
+Recording the same events twice is harmless; the second time finds what the first has stored.
 """
 
 from __future__ import annotations
@@ -52,14 +52,16 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Verdict(Enum):
+    """What becomes of an event."""
+
     DONE = "done"  # acknowledge
-    LATER = "later"  # its chat is not known yet
-    POISON = "poison"  # to the dead letters
+    LATER = "later"  # retry: its chat is not opened yet
+    POISON = "poison"  # dead-letter
 
 
 @dataclass(eq=False, slots=True)
 class Heard:
-    """One delivered event, the entries that it wants, and what came of it."""
+    """One delivered event, the entries that it adds, and its outcome."""
 
     event: Event
     redelivered: bool = False
@@ -68,14 +70,14 @@ class Heard:
     wanted: list[Wanted] = field(default_factory=list)
     refusal: RefusalCode | None = None
     verdict: Verdict = Verdict.DONE
-    span: Span | None = None  # from its arrival until what it led to is told
+    span: Span | None = None  # from its arrival until the events that follow are published
 
 
 Ready = tuple[Heard, Wanted, Outcome]
 
 
 class Recorder:
-    """Records batches; one at a time."""
+    """Records batches, one at a time."""
 
     def __init__(
         self,
@@ -87,22 +89,35 @@ class Recorder:
         together: bool = False,
         stored: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
-        """`quiet`: how long after an agent got a chat to look for its citizen's silence; None: never.
+        """Create a recorder.
 
-        `together`: what was stored is told several at a time. `stored` is given each entry once it is.
+        Args:
+            store: The store of chats and logs.
+            files: The store of attachments.
+            publisher: The publisher of events.
+            writer: The writer of entries.
+            quiet: How long after an assignment to check for the citizen's inactivity; None: never.
+            together: Whether several stored entries are published in one broker message.
+            stored: Called with each entry after it was stored.
         """
         self._store, self._files, self._publisher, self._writer = store, files, publisher, writer
         self._quiet, self._most = quiet, topology.MOST_TOGETHER if together else 1
         self._stored = stored
-        # Ids of system entries that are stored and told; true when the state was heard that says the same. Where a
-        # message accepted the chat that state comes later, and only from it on the citizen's silence counts.
+        # Ids of system entries that are stored and published; true when the state that says the same was received. If a
+        # message accepted the chat that state comes later, and the citizen's inactivity counts only from then on.
         self._told: LruCache[bool] = LruCache(20_000)
 
     async def record(self, batch: Sequence[Heard]) -> asyncio.Task[None]:
-        """Each gets its verdict; whatever it led to has been stored with majority, and is being told.
+        """Store what the batch adds, with majority, and set each event's verdict.
 
-        The task ends when the broker has confirmed all of it: only then the batch is done. The next batch may be
-        stored meanwhile. Both wait outages out in place, and raise `DependencyOutage` when one lasts too long.
+        Outages are waited out in place.
+
+        Returns:
+            A task that publishes the events that follow. The batch is done when the task has ended, after the
+            broker's confirm. The next batch may be stored meanwhile.
+
+        Raises:
+            DependencyOutage: An outage lasted too long; the task raises it too.
         """
         for heard in batch:
             _begin_span(heard)
@@ -124,11 +139,17 @@ class Recorder:
         return asyncio.create_task(self._telling(batch, outcomes))
 
     async def tell_alone(self, events: Sequence[Event], trace: object) -> None:
-        """Puts events that came together back into the queue, each alone: what cannot be stored harms nobody there."""
+        """Put the events of a batch back into the queue, each in a message of its own.
+
+        A poison event then fails alone.
+        """
         await retry_with_backoff(lambda: self._publisher.publish_all([(event, trace) for event in events]))
 
     async def give_up(self, heard: Heard) -> None:
-        """The chat never became known: whoever said something in it hears so; anything else is for the dead letters."""
+        """Give up an event whose chat was never opened.
+
+        A message is refused to its sender; another event is dead-lettered.
+        """
         if not isinstance(heard.event, MessagePosted):
             log.error("chat_never_opened", type=heard.event.type)
             heard.verdict = Verdict.POISON
@@ -180,10 +201,10 @@ class Recorder:
     async def _prepare_first(
         self, first: Sequence[tuple[Heard, MessagePosted]], good: Iterable[Heard], chats: Mapping[str, Chat]
     ) -> None:
-        """Before the first message of an agent the chat says with whom its citizen is connected.
+        """Add the entry of the acceptance before the first message of an agent.
 
-        When the turn is over, and nothing of it is in the log, the agent never was: the message is refused. What is in
-        the log is answered as any repeat. The order of the queue decides what was over first.
+        When the attempt is over and the log has nothing of it, the agent was never connected and the message is
+        refused. A message in the log is answered like any repetition. The order of the queue decides which was first.
         """
         if not first:
             return
@@ -203,7 +224,10 @@ class Recorder:
                 heard.wanted, heard.refusal = [], RefusalCode.NOT_YOURS
 
     def _looks(self, states: Iterable[ChatState], chats: Mapping[str, Chat]) -> dict[str, datetime]:
-        """Chats that an agent has just got, or that are not looked at though one has them, with when to look."""
+        """Return when to check for inactivity.
+
+        The chats are those that were just assigned, and assigned ones that are not checked yet.
+        """
         if self._quiet is None:
             return {}
         look_at = now_ms() + self._quiet
@@ -223,7 +247,10 @@ class Recorder:
     # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _telling(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> Coroutine[None, None, None]:
-        """Tells all events of the batch in one go, each chat's in the order of seq; what they are is settled now."""
+        """Return a coroutine that publishes all events of the batch at once, each chat's in the order of seq.
+
+        The events are built now.
+        """
         done = [h for h in batch if h.verdict is Verdict.DONE]
         ready = sorted(((h, w, outcomes[w]) for h in done for w in h.wanted), key=lambda r: _seq(r[2]))
         events: list[Told] = []
@@ -268,7 +295,7 @@ class Recorder:
 
 
 def _begin_span(heard: Heard) -> None:
-    """What is done with it belongs to a span of its own, where its trace is kept."""
+    """Begin the event's own span, when its trace is recorded."""
     if heard.span is None:
         began = time.time_ns() - int((time.monotonic() - heard.arrived) * 1e9)
         about = {"messaging.destination.name": topology.TRANSCRIPTS_MESSAGES.name}
@@ -278,7 +305,10 @@ def _begin_span(heard: Heard) -> None:
 
 
 def _storing(batch: Sequence[Heard]) -> AbstractContextManager[None]:
-    """One write for the whole batch: under the span of the first whose trace is kept, with links to the others'."""
+    """Return the span of the one write for the whole batch.
+
+    It is a child of the first event whose trace is recorded, with links to the others.
+    """
     kept = [h.span.place for h in batch if h.span]
     if not kept:
         return within(None)
@@ -294,13 +324,13 @@ def _state_of(heard: Heard) -> ChatState | None:
 
 
 def _accepts(heard: Heard) -> MessagePosted | None:
-    """A message with which an agent may accept the chat."""
+    """Return a message with which an agent may accept the chat, or None."""
     event = heard.event
     return event if isinstance(event, MessagePosted) and event.sender.party is Party.AGENT and event.turn else None
 
 
 def _begins(heard: Heard) -> bool:
-    """What opens a chat goes before what has waited for it."""
+    """Return whether the event opens a chat. Such events come before events that have waited for the chat."""
     return isinstance(heard.event, ChatOpened)
 
 

@@ -1,9 +1,9 @@
-"""RULES of sequence numbers: which entries go into which round, and what a duplicate key means. No I/O.
+"""RULES of sequence numbers: which entries are written in which round, and what a duplicate key means. No I/O.
 
-A batch is stored in rounds. In a round each chat has a run of entries, from its tail + 1 on. The tail is what this
-writer itself has stored, or has read (both with majority); where a run is longer than one, the round is stored in order
-and ends at the first duplicate. So n + 1 is only tried where n is there, and whatever fails or lands late leaves no
-hole. The seal is the last entry of a chat: nothing comes after it.
+A batch is stored in rounds. In a round each chat has a run of entries, starting at its tail + 1. The tail is what this
+writer itself has stored or read (both with majority). When a run has more than one entry, the round is stored in order
+and ends at the first duplicate. Number n + 1 is therefore only tried when n exists, and a write that fails or lands
+late leaves no gap. The seal is the last entry of a chat: nothing comes after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ LONGEST_TEXT = 16_000  # bytes of one entry: 4,000 code points
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The last entry of a chat's log; `seq` 0: there is none. `text`: bytes of all that was said, None: not known."""
+    """The last entry of a chat's log.
+
+    Attributes:
+        seq: Its sequence number; 0: there is none.
+        sealed: Whether it is the seal.
+        at: Its time.
+        text: Bytes of all messages of the log; None: not known.
+    """
 
     seq: int = 0
     sealed: bool = False
@@ -30,9 +37,10 @@ class Tail:
 
 @dataclass(eq=False, slots=True)
 class Wanted:
-    """Something that wants to become an entry. `said`: it came from a participant, who waits for an answer.
+    """An entry that is to be stored, without a sequence number.
 
-    `after`: so many entries come before it (`opened`, and the question of a citizen who asked one).
+    `after`: the number of entries that come before it at least (`opened`, and the question of a citizen who asked one).
+    The other attributes are those of an entry.
     """
 
     chat_id: str
@@ -50,14 +58,16 @@ class Wanted:
 
     @property
     def said(self) -> bool:
+        """Whether it comes from a participant, who waits for a receipt."""
         return self.party is not Party.SYSTEM
 
     @property
     def opens(self) -> bool:
+        """Whether it is the first entry of a chat."""
         return self.event is Cause.OPENED
 
     def entry(self, seq: int, at: datetime) -> Entry:
-        """The entry that it becomes (built of values that were validated already)."""
+        """Return the entry, built of values that were validated already."""
         return Entry.model_construct(
             chat_id=self.chat_id,
             seq=seq,
@@ -76,7 +86,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """It is in the log; `repeated`: it was there before this writer tried."""
+    """The entry is in the log. `repeated`: it was there before this writer tried."""
 
     entry: Entry
     repeated: bool
@@ -84,11 +94,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """The entry is not added. `code` says why."""
+
     code: RefusalCode
 
 
 class Unknown:
-    """The beginning of the chat's log is not there yet: its `chat.opened` was not heard, or is being stored."""
+    """The log has no beginning yet: `chat.opened` was not received, or is being stored."""
 
 
 UNKNOWN = Unknown()
@@ -97,22 +109,24 @@ Outcome = Stored | Refused | Unknown
 
 @dataclass(slots=True)
 class Lines:
-    """What is still to be stored, one line for each chat, the first in line first."""
+    """Entries that are still to be stored: one queue for each chat."""
 
     _lines: dict[str, deque[Wanted]] = field(default_factory=dict)
 
     def add(self, wanted: Wanted) -> None:
+        """Add an entry to the queue of its chat."""
         self._lines.setdefault(wanted.chat_id, deque()).append(wanted)
 
     def heads(self) -> list[Wanted]:
-        """The first in each line: those that a round may try."""
+        """Return the first entry of each queue."""
         return [line[0] for line in self._lines.values()]
 
     def line(self, chat_id: str) -> list[Wanted]:
+        """Return the queue of a chat."""
         return list(self._lines.get(chat_id, ()))
 
     def finish(self, wanted: Wanted) -> None:
-        """It has its outcome and leaves the line."""
+        """Remove an entry that has its outcome."""
         line = self._lines[wanted.chat_id]
         line.remove(wanted)
         if not line:
@@ -120,16 +134,21 @@ class Lines:
 
 
 def unread(heads: Iterable[Wanted], tails: Mapping[str, Tail]) -> list[str]:
-    """The chats whose tail must be read first. `opened` may try seq 1 without: before 1 there can be no hole."""
+    """Return the chats whose tail must be read first. `opened` may try seq 1 without: before 1 there can be no gap."""
     return [w.chat_id for w in heads if w.chat_id not in tails and not w.opens]
 
 
 def barred(wanted: Wanted, tail: Tail, limit: int, most: int | None = None) -> Outcome | None:
-    """Why nothing of this kind can be added after `tail`, or None when it can.
+    """Return why this entry cannot be added after `tail`, or None when it can.
 
-    `limit`: entries, and `most`: bytes of text, from which on nothing more is said in a chat; its end always fits.
-    Only the log decides, so every writer decides the same at every time. It may be in the log all the same (a repeat):
-    look there before answering.
+    Only the log decides, so every writer decides the same. The entry may be in the log already (a repetition): look it
+    up before answering.
+
+    Args:
+        wanted: The entry.
+        tail: The end of the log.
+        limit: Number of entries from which on messages are refused; the seal always fits.
+        most: Bytes of text from which on messages are refused; None: no limit.
     """
     if tail.sealed:
         return Refused(RefusalCode.CHAT_CLOSED)
@@ -142,14 +161,14 @@ def barred(wanted: Wanted, tail: Tail, limit: int, most: int | None = None) -> O
 
 
 def next_entry(wanted: Wanted, tail: Tail, now: datetime) -> Entry:
-    """The entry after `tail`; times within a chat never go back, though the clocks of two writers differ."""
+    """Return the entry after `tail`. Times within a chat never go back, even when the clocks of two writers differ."""
     return wanted.entry(tail.seq + 1, max(now, tail.at) if tail.at else now)
 
 
 def run_of(
     line: Iterable[Wanted], tail: Tail, limit: int, now: datetime, most: int | None = None
 ) -> list[tuple[Wanted, Entry]]:
-    """The entries of a chat that may go in one round, one after the other: up to the first that is barred."""
+    """Return the entries of a chat that one round may write in order: up to the first one that is barred."""
     run: list[tuple[Wanted, Entry]] = []
     for wanted in line:
         if barred(wanted, tail, limit, most) is not None or (run and is_uncounted(tail, most)):
@@ -161,38 +180,43 @@ def run_of(
 
 
 def is_uncounted(tail: Tail, most: int | None) -> bool:
-    """Whether the log may have `most` bytes of text already, but they are not counted. Short logs need not be."""
+    """Return whether the log may have `most` bytes of text that are not counted yet. Short logs need not be counted."""
     return most is not None and tail.text is None and not tail.sealed and tail.seq * LONGEST_TEXT >= most
 
 
 def tail_after(entry: Entry, text: int | None = None) -> Tail:
-    """The tail that an entry is; `text`: the bytes before it, None when they are not known."""
+    """Return the tail after an entry. `text`: bytes of all messages before it; None: not known."""
     return Tail(entry.seq, entry.is_seal, entry.at, None if text is None else text + text_bytes(entry))
 
 
 def text_bytes(entry: Entry) -> int:
-    """The bytes (UTF-8) of what people wrote in an entry: its text, or the name of its file."""
+    """Return the bytes (UTF-8) of a participant's text in an entry: its text, or the name of its file."""
     return len((entry.attachment.name if entry.attachment else entry.text or "").encode("utf-8", "replace"))
 
 
 def repeat(wanted: Wanted, there: Entry) -> Outcome:
-    """What it means that this id is in the log: told again to its sender; to anybody else the id is taken."""
+    """Return the outcome when this id is in the log: stored for the same sender, refused for any other."""
     if there.sender_id != wanted.sender_id or there.party is not wanted.party:
         return Refused(RefusalCode.INVALID)
     return Stored(there, repeated=True)
 
 
-# ── ids of what the system says ──────────────────────────────────────────────────────────────────────────────────────
+# ── ids of system entries ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def opened_id(chat_id: str) -> str:
+    """Return the id of the entry that opens a chat."""
     return derived_id(chat_id, "opened")
 
 
 def question_id(chat_id: str) -> str:
+    """Return the id of the entry with the citizen's question."""
     return derived_id(chat_id, "question")
 
 
 def event_id(chat_id: str, cause: Cause, turn: int) -> str:
-    """The same however often, and under whichever `v`, it is told: an event happens once in a turn, the seal once."""
+    """Return the id of a system entry. It depends on the cause and the attempt, not on the version or on repetitions.
+
+    An event happens once in an attempt, the seal once in a chat.
+    """
     return derived_id(chat_id, "closed") if cause is Cause.CLOSED else derived_id(chat_id, "state", turn, cause.value)

@@ -1,7 +1,7 @@
 """Store of chats, their logs and the internal notes. Every write is harmless when it lands late.
 
-Collections: `chats` (one document a chat), `entries` (`_id` = `<chat_id>:<id>`, unique (chat_id, seq)), `notes`.
-Written with majority and journal, read from the primary with majority (`services/common/mongo/client.py`).
+Collections: `chats` (one document for each chat), `entries` (`_id` = `<chat_id>:<id>`, unique (chat_id, seq)), `notes`.
+Writes use majority and journal, reads use the primary with majority (`services/common/mongo/client.py`).
 """
 
 from __future__ import annotations
@@ -41,15 +41,18 @@ _LAST = {"_id": False, "seq": True, "party": True, "event": True, "at": True}
 _WATCHED = {"silence_at": True, "stayed_at": True, "silence": True}
 _UNWATCHED = {"silence_at": "", "silence": "", "stayed_at": ""}
 _AT_A_TIME = 8
-_MOST = 2**63 - 1  # the highest number that the database's format has
+_MOST = 2**63 - 1  # the highest integer in BSON
 _BATCH = 1_000  # entries in one answer
 _PART = 100  # entries that are read at a time for a page
 _seq = attrgetter("seq")
-_REMEMBERED = 10_000  # chats of which it is remembered how far the log goes; what is stored never changes
+_REMEMBERED = 10_000  # chats whose last known entry is remembered; stored entries never change
 
 
 class Store:
-    """All methods raise `PyMongoError` when the database is away; each may be called again."""
+    """Access to chats, logs and notes. Every method may be repeated.
+
+    All methods raise `PyMongoError` when the database does not answer.
+    """
 
     def __init__(self, database: Database) -> None:
         self._chats, self._entries, self._notes = database["chats"], database["entries"], database["notes"]
@@ -60,7 +63,7 @@ class Store:
     # ── chats ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def open_chats(self, opened: Iterable[ChatOpened]) -> None:
-        """Each chat has its document; one that is there keeps what it has."""
+        """Create the documents of these chats. An existing one stays as it is."""
         await self._bulk(
             [UpdateOne({"_id": o.chat_id}, {"$setOnInsert": chat_document(o)}, upsert=True) for o in opened]
         )
@@ -71,9 +74,9 @@ class Store:
         looks: Mapping[str, datetime] | None = None,
         turns: Mapping[str, int] | None = None,
     ) -> None:
-        """Remembers for (chat, v, agent) the highest v, every agent who takes part, and the highest of the `turns`.
+        """Record for each (chat, v, agent) the highest v, every agent who had the chat, and the highest of the `turns`.
 
-        `looks`: when to look for the citizen's silence, for chats of which that is to be set anew.
+        `looks`: when to check for the citizen's inactivity, for chats of which that is to be set again.
         """
         looks, turns = looks or {}, turns or {}
         await self._bulk(
@@ -81,37 +84,44 @@ class Store:
         )
 
     async def note_tenures(self, states: Iterable[ChatState]) -> None:
-        """Remembers who has each chat, who gave it up, and in which departments it is or was."""
+        """Record who has each chat, who gave it up, and in which departments it is or was."""
         await self._bulk([UpdateOne({"_id": s.chat_id}, noted(s)) for s in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
-        """Each chat's document says when it was sealed, and is looked at no more."""
+        """Record when each chat was sealed, and end its checks for inactivity."""
         await self._bulk(
             [UpdateOne({"_id": s.chat_id}, {"$set": {"closed_at": s.at}, "$unset": _UNWATCHED}) for s in seals]
         )
 
     async def answered(self, chat_id: str) -> bool:
-        """An agent has said something; true the first time only, and never for a chat of before this was noted."""
+        """Record that an agent has answered. Return True the first time only.
+
+        Always False for a chat from before this was recorded.
+        """
         seen = {"_id": chat_id, "unanswered": True}
         return bool((await self._chats.update_one(seen, {"$unset": {"unanswered": ""}})).modified_count)
 
     async def chats(self, chat_ids: Sequence[str]) -> dict[str, Chat]:
-        """The chats that are known."""
+        """Return those of these chats that are known."""
         found = self._chats.find({"_id": {"$in": list(chat_ids)}})
         return {d["_id"]: chat_of(d) async for d in found}
 
     async def chat(self, chat_id: str) -> Chat | None:
+        """Return a chat, or None."""
         return (await self.chats([chat_id])).get(chat_id)
 
-    # ── silences ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── inactivity ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def due_silences(self, now: datetime, limit: int) -> list[Watched]:
-        """Chats that are to be looked at, the longest due first."""
+        """Return chats that are due for a check, the longest due first."""
         found = self._chats.find({"silence_at": {"$lte": now}}, _WATCHED).sort("silence_at", ASCENDING).limit(limit)
         return [watched_of(d) async for d in found]
 
     async def look_again(self, chat: Watched, at: datetime | None, told: Told | None) -> bool:
-        """Sets when to look next (None: never) and what was told; False when somebody else has set it meanwhile."""
+        """Set when to check next (None: never) and what was published.
+
+        Return False when it was set by another replica meanwhile.
+        """
         change: dict[str, Any] = {"$set": {"silence_at": at}} if at else {"$unset": _UNWATCHED}
         if at and told:
             change["$set"]["silence"] = asdict(told)
@@ -119,12 +129,15 @@ class Store:
         return bool((await self._chats.update_one(seen, change)).modified_count)
 
     async def stay(self, chat_id: str, at: datetime) -> bool:
-        """The citizen asked for more time; False for a chat that is not looked at."""
+        """Record that the citizen keeps the chat open. Return False for a chat that is not checked for inactivity."""
         wanted = {"_id": chat_id, "silence_at": {"$exists": True}}
         return bool((await self._chats.update_one(wanted, {"$max": {"stayed_at": at}})).matched_count)
 
     async def last(self, chat_id: str) -> Last | None:
-        """How the chat's log ends; None without a log. It is asked often: only what was added since is read."""
+        """Return how the chat's log ends; None without a log.
+
+        This is called often, so only entries that were added since the last call are read.
+        """
         seq, last = self._lasts.get(chat_id) or (0, None)
         async with self._reads:
             found = await self._entries.find({"chat_id": chat_id, "seq": {"$gt": seq}}, _LAST).to_list(None)
@@ -136,19 +149,25 @@ class Store:
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def tails(self, chat_ids: Iterable[str]) -> dict[str, Tail]:
-        """The last entry of each chat; `Tail()` for one without a log."""
+        """Return the tail of each chat; `Tail()` for one without a log."""
         return dict(await asyncio.gather(*(self._tail(c) for c in chat_ids)))
 
     async def insert(self, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
-        """Stores a round; gives the positions that met a duplicate key.
+        """Store a round. Return the positions that met a duplicate key.
 
-        `in_order`: each only when all before it were stored, and none after a duplicate (MongoDB manual, `insert`,
-        `ordered`); needed when a chat has several, so that none can leave a hole before it, even when it lands late.
-        Raises `PyMongoError` on anything else that went wrong, a missing majority too: then nothing is known.
+        Args:
+            entries: The entries.
+            in_order: Store an entry only after all before it were stored, and none after a duplicate (MongoDB
+                manual, `insert`, `ordered`). Needed when a chat has several, so that none can leave a gap before
+                it, even when it lands late.
+
+        Raises:
+            PyMongoError: Anything else went wrong, including a missing majority. It is then unknown what was
+                stored.
         """
         documents = [document(e) for e in entries]
         try:
-            if len(documents) == 1:  # as most are on a quiet day; for one the driver needs half the time
+            if len(documents) == 1:  # the usual case under low load; the driver needs half the time for it
                 await self._entries.insert_one(documents[0])
             else:
                 await self._entries.insert_many(documents, ordered=in_order)
@@ -161,22 +180,23 @@ class Store:
         return set()
 
     async def find(self, chat_id: str, ids: Iterable[str]) -> dict[str, Entry]:
-        """Those of these ids that are in the chat's log."""
+        """Return those of these ids that are in the chat's log, with their entries."""
         found = self._entries.find({"_id": {"$in": [f"{chat_id}:{i}" for i in ids]}})
         return {d["id"]: entry_of(d) async for d in found}
 
     async def entries(self, chat_id: str, after: int = 0, limit: int = 0) -> list[Entry]:
-        """Entries after seq `after` in the order of seq, at most `limit` (0: all)."""
-        # seq is dense, so a span is a limit; and what is all taken need not be sorted there, which cost a third.
+        """Return the entries after seq `after` in order, at most `limit` (0: all)."""
+        # seq has no gaps, so a range is a limit. The result is sorted here: sorting in the database cost a third more.
         span = {"$gt": after, "$lte": min(after + limit, _MOST)} if limit else {"$gt": after}
         async with self._reads:
             found = await self._entries.find({"chat_id": chat_id, "seq": span}, batch_size=_BATCH).to_list(None)
         return sorted(map(entry_of, found), key=_seq)
 
     async def page(self, chat_id: str, after: int, limit: int, most: int) -> tuple[list[Entry], bool]:
-        """At most `limit` entries after seq `after`, and no more once they have `most` bytes of text; at least one.
+        """Return entries after seq `after`, and whether nothing follows them.
 
-        Also whether nothing follows them. Read a part at a time: no more than 100 of the longest are in memory.
+        There are at most `limit` entries, none more once they have `most` bytes of text, and at least one. They are
+        read in parts, so that no more than 100 of the longest are in memory.
         """
         found: list[Entry] = []
         size = 0
@@ -194,7 +214,7 @@ class Store:
         return found, False
 
     async def text_bytes(self, chat_id: str, last: int) -> int:
-        """The bytes of what people wrote in the log up to seq `last`; read a part at a time."""
+        """Return the bytes of participants' texts in the log up to seq `last`. They are read in parts."""
         size = seq = 0
         while seq < last and (part := await self.entries(chat_id, seq, min(_PART, last - seq))):
             size += sum(map(text_bytes, part))
@@ -202,7 +222,10 @@ class Store:
         return size
 
     async def grown(self, after: Mapping[str, int]) -> dict[str, int]:
-        """Those of these chats whose log has the entry after that seq, with its seq. Long logs cost no more."""
+        """Return the chats whose log has the entry after the given seq, with its seq.
+
+        Long logs cost no more than short ones.
+        """
         found = await asyncio.gather(*(self._has(chat_id, seq + 1) for chat_id, seq in after.items()))
         return {c: seq + 1 for (c, seq), there in zip(after.items(), found, strict=True) if there}
 
@@ -213,7 +236,7 @@ class Store:
     # ── internal notes ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def add_note(self, posted: NotePosted, at: datetime) -> Note:
-        """The note as it is stored; the first of an id stands."""
+        """Store a note. Return it as it is stored; of several with one id the first stays."""
         key = f"{posted.chat_id}:{posted.id}"
         fields = posted.model_dump(include={"chat_id", "id", "agent_id", "text"})
         try:
@@ -226,16 +249,19 @@ class Store:
         return Note(**fields, name=posted.agent_name, at=at)
 
     async def notes(self, chat_id: str) -> list[Note]:
-        """The chat's internal notes, the oldest first; for agents only."""
+        """Return the chat's internal notes, the oldest first; for agents only."""
         found = self._notes.find({"chat_id": chat_id}).sort("at", ASCENDING)
         return [Note.model_validate(d) async for d in found]
 
     async def _tail(self, chat_id: str) -> tuple[str, Tail]:
-        """Looked for from a seq on that was there: a server that sorts what it finds would sort the whole chat."""
+        """Return the chat's tail.
+
+        The search starts at a seq that exists: a server that sorts would sort the whole chat.
+        """
         reached = self._reached.get(chat_id) or 1
         async with self._reads:
             found = await self._find_tail(chat_id, reached)
-            if found is None and reached > 1:  # data of another day were put back meanwhile
+            if found is None and reached > 1:  # an older backup was restored meanwhile
                 found = await self._find_tail(chat_id, 1)
         if found is None:
             return chat_id, Tail()

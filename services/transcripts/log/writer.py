@@ -1,7 +1,7 @@
-"""Writer of entries in rounds: dense sequence numbers, each id once, nothing after the seal, whatever fails.
+"""Writer of entries in rounds: sequence numbers without gaps, each id once, nothing after the seal, whatever fails.
 
-The rules are in `sequencing.py`; here they meet the database. Any number of writers, in any number of processes, may
-store into the same chats at once.
+The rules are in `sequencing.py`; this module applies them to the database. Any number of writers, in any number of
+processes, may store into the same chats at once.
 """
 
 from __future__ import annotations
@@ -33,30 +33,43 @@ from services.transcripts.log.sequencing import (
 from services.transcripts.log.store import Store
 
 KNOWN_TAILS = 10_000
-MAX_PAUSE = 0.2  # seconds between rounds that got nowhere: another writer's entry is on its way to a majority
+MAX_PAUSE = 0.2  # seconds between rounds without progress: the majority has not confirmed another writer's entry yet
 
 
 def now_ms() -> datetime:
-    """Now, in the whole milliseconds that the database keeps: what is told equals what is read back."""
+    """Return the present in whole milliseconds, which is what the database stores.
+
+    What is published then equals what is read back.
+    """
     now = utcnow()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class Writer:
-    """Remembers the tails of chats that it stored into, as long as nothing goes wrong."""
+    """Stores entries. It remembers the tails of chats, as long as no write fails."""
 
     def __init__(
         self, store: Store, max_messages: int, clock: Callable[[], datetime] = now_ms, max_text: int | None = None
     ) -> None:
-        """`max_text`: bytes of what is said in a chat, from which on what participants say is refused."""
+        """Create a writer.
+
+        Args:
+            store: The store.
+            max_messages: Entries of a chat from which on messages are refused.
+            clock: Returns the present in whole milliseconds.
+            max_text: Bytes of messages in a chat from which on messages are refused.
+        """
         self._store, self._limit, self._clock, self._most = store, max_messages, clock, max_text
         self._tails: LruCache[Tail] = LruCache(KNOWN_TAILS)
 
     async def store(self, lines: Lines) -> dict[Wanted, Outcome]:
-        """The outcome of everything in `lines`, which is empty afterwards.
+        """Store everything in `lines`, which is empty afterwards. Return the outcomes.
 
-        Outages are waited out in place; raises `DependencyOutage` when one lasts too long. What was stored until then
-        stays stored, and a later call with the same ids finds it.
+        Outages are waited out in place.
+
+        Raises:
+            DependencyOutage: An outage lasted too long. What was stored until then stays stored, and a later call
+                with the same ids finds it.
         """
         outcomes: dict[Wanted, Outcome] = {}
         idle = 0
@@ -76,7 +89,7 @@ class Writer:
             if heads:
                 await self._insert(heads, lines, outcomes)
         except BaseException:
-            self._tails.clear()  # stored or not: only the database knows now
+            self._tails.clear()  # it is unknown what was stored: read it again
             raise
 
     async def _learn_tails(self, lines: Lines) -> None:
@@ -90,7 +103,10 @@ class Writer:
                 self._tails.set(chat_id, replace(known_tail, text=text))
 
     async def _bar(self, lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
-        """Answers what cannot be added. The tail was read first, so a repeat that is not found now never will be."""
+        """Answer what cannot be added.
+
+        The tail was read first: a repetition that is not found now will never be in the log.
+        """
         for head in lines.heads():
             tail = self._tails.get(head.chat_id)
             if tail is None or barred(head, tail, self._limit, self._most) is None:
@@ -125,7 +141,7 @@ class Writer:
             await self._look_up([runs[i][0] for i in sorted(taken)], lines, outcomes)
 
     async def _look_up(self, collided: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
-        """After a duplicate key: an id that is there keeps its seq, any other is tried again after the new tail."""
+        """Handle duplicate keys: an id that exists keeps its seq, any other entry is tried again after the new tail."""
         for chat_id, tail in (await self._store.tails([w.chat_id for w in collided])).items():
             self._tails.set(chat_id, tail)
         found = await asyncio.gather(*(self._store.find(w.chat_id, [w.id]) for w in collided))

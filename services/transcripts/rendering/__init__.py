@@ -1,0 +1,1 @@
+"""Downloads of a conversation: JSON, plain text, HTML and PDF."""

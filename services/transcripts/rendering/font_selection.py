@@ -1,8 +1,8 @@
-"""RULES of font selection: which font shows which text, and what stands for text that no font has. No I/O.
+"""RULES of font selection: which font shows which text, and what replaces text that no font has. No I/O.
 
-A font is a family with the characters that it has. Text becomes runs, each in one font that has all of its characters:
-shaping (joined letters, vowel signs, emoji sequences) only works within a font, and a standard for archives forbids a
-missing glyph.
+A font is a family with the characters that it has. Text is split into runs, each in one font that has all of its
+characters: shaping (joined letters, vowel signs, emoji sequences) only works within a font, and the standard for
+archives forbids a missing glyph.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 Run = tuple[int, str]  # the position of the font, the text
 Spans = Sequence[Sequence[int]]  # first and last of each span of characters
-NOTE = -1  # instead of a font: so many characters that cannot be shown, as text
+NOTE = -1  # instead of a font; the text is the number of characters that cannot be shown
 
 _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _MODIFIER = "[\U0001f3fb-\U0001f3ff]"
 _PICTURE = "[\U0001f000-\U0001faff\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299]"
-# What is a picture without a variation selector: Emoji_Presentation below U+1F000 (emoji-data.txt of Unicode 16).
+# Pictures without a variation selector: Emoji_Presentation below U+1F000 (emoji-data.txt of Unicode 16).
 _BY_ITSELF = (
     "[\u231a\u231b\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693\u26a1\u26aa\u26ab\u26bd\u26be"
     "\u26c4\u26c5\u26ce\u26d4\u26ea\u26f2\u26f3\u26f5\u26fa\u26fd\u2705\u270a\u270b\u2728\u274c\u274e\u2753-\u2755\u2757"
@@ -41,7 +41,7 @@ _REMEMBERED = 20_000  # words and letters whose font is known
 
 @dataclass(frozen=True, slots=True)
 class Font:
-    """`pictures`: it shows emoji, and is asked for letters only when no other has them."""
+    """A font. `pictures`: it shows emoji, and is used for letters only when no other font has them."""
 
     family: str
     spans: Spans
@@ -49,7 +49,7 @@ class Font:
 
 
 class Lettering:
-    """`fonts`: the one that is asked first stands first."""
+    """Selects fonts. `fonts` are in order of preference."""
 
     def __init__(self, fonts: Sequence[Font]) -> None:
         self.fonts = fonts
@@ -59,9 +59,10 @@ class Lettering:
         self._known: dict[str, int | None] = {}
 
     def runs(self, text: str) -> list[Run]:
-        """`text` in runs. What no font has becomes a note for each stretch of it: `(NOTE, "3")` for 3 characters.
+        """Return `text` in runs.
 
-        Invisible characters are left out, but for the joiners where a font has them.
+        Each stretch that no font has becomes a note: `(NOTE, "3")` for 3 characters. Invisible characters are left out,
+        except joiners that the font has.
         """
         text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text).replace("\t", "    "))
         plain = self._has[0].fullmatch(text.replace("\n", " "))
@@ -95,7 +96,10 @@ class Lettering:
                         self._add_letter(cluster, made)
 
     def _add(self, text: str, made: _Runs) -> bool:
-        """Adds it when one font has all of it: the font of the text before, when it has no letters of its own."""
+        """Add the text when one font has all of it. Return whether one has.
+
+        Text without letters uses the font of the text before it, when that font has it.
+        """
         bare = text.replace("\u200c", "").replace("\u200d", "")
         font: int | None
         if not bare:
@@ -112,7 +116,10 @@ class Lettering:
         return True
 
     def _add_letter(self, cluster: str, made: _Runs) -> None:
-        """A letter whose marks are in no font that has the letter, without them; or nothing."""
+        """Add a letter without the marks that its font does not have.
+
+        Count it as missing when no font has the letter.
+        """
         font = self._font_of(cluster[0])
         if font is None:
             made.miss(sum(c not in _JOINERS for c in cluster))
@@ -134,7 +141,10 @@ class Lettering:
 
 @dataclass(slots=True)
 class _Runs:
-    """Runs as they are made. `lost`: marks that no font has on their letters; the note about them comes last."""
+    """Runs under construction.
+
+    `lost`: marks that the font of their letter does not have; the note about them comes last.
+    """
 
     runs: list[tuple[int, list[str]]] = field(default_factory=list)
     lost: int = 0
@@ -143,9 +153,11 @@ class _Runs:
 
     @property
     def font(self) -> int | None:
+        """The font of the last run, unless characters are missing after it."""
         return self.runs[-1][0] if self.runs and self.runs[-1][0] != NOTE and not self._missed else None
 
     def add(self, font: int, text: str) -> None:
+        """Add text in this font."""
         self._note()
         if self.runs and self.runs[-1][0] == font:
             self.runs[-1][1].append(text)
@@ -153,17 +165,19 @@ class _Runs:
             self.runs.append((font, [text]))
 
     def space(self, text: str, font: int) -> None:
-        """Between two stretches that cannot be shown it belongs to them."""
+        """Add a space. Between two stretches that cannot be shown it belongs to them."""
         if self._missed:
             self._held += text
         else:
             self.add(font, text)
 
     def miss(self, characters: int) -> None:
+        """Count characters that no font has."""
         self._missed += characters
         self._held = ""
 
     def ended(self) -> list[Run]:
+        """Return the finished runs."""
         self._note()
         made = [(font, "".join(parts)) for font, parts in self.runs]
         return [*made, (NOTE, str(self.lost))] if self.lost else made
@@ -188,7 +202,7 @@ def _is_invisible(character: str) -> bool:
 
 
 def _clusters(word: str) -> Iterator[str]:
-    """Each letter with its marks and joiners."""
+    """Yield each letter with its marks and joiners."""
     cluster = ""
     for character in word:
         if cluster and not (character in _JOINERS or unicodedata.category(character).startswith("M")):
@@ -200,7 +214,7 @@ def _clusters(word: str) -> Iterator[str]:
 
 
 def spans_of(characters: set[int]) -> list[list[int]]:
-    """First and last of each span of characters, without those that are no mark on paper."""
+    """Return first and last of each range of characters, without invisible ones."""
     spans: list[list[int]] = []
     for c in sorted(characters):
         if unicodedata.category(chr(c)) in _NO_MARK and chr(c) not in _JOINERS:
@@ -216,15 +230,18 @@ _NO_MARK = ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp")
 
 
 def marks() -> list[str]:
-    """Characters that belong to the letter before them."""
+    """Return the characters that belong to the letter before them."""
     return [*_JOINERS, *(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c).startswith("M"))]
 
 
-# Readers of PDF give up on a letter with hundreds of marks; no language has more than a few.
+# PDF readers fail on a letter with hundreds of marks; no language has more than a few.
 _TOO_MANY_MARKS = re.compile(f"([{''.join(marks())}]{{16}})[{''.join(marks())}]+")
 
 
 def reads_from_right(text: str) -> bool:
-    """As the first strong character says (Unicode Bidirectional Algorithm, rules P2 and P3)."""
+    """Return whether the text is right-to-left, by its first strong character.
+
+    Source: Unicode Bidirectional Algorithm, rules P2 and P3.
+    """
     strong = next((d for d in map(unicodedata.bidirectional, text) if d in ("L", "R", "AL")), "L")
     return strong != "L"

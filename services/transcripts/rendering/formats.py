@@ -1,6 +1,7 @@
-"""RULES of transcripts: what a citizen sees of an entry, and the conversation as JSON, plain text and HTML. No I/O.
+"""RULES of transcripts: what the citizen sees of an entry, and the conversation as JSON, plain text and HTML. No I/O.
 
-Every rendering is built from `shown`, so none can hold more than the citizen was shown; internal notes are no entries.
+Every rendering is built from `shown`, so none can contain more than the citizen was shown. Internal notes are no
+entries.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ p{margin:.15rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere}
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation, complete up to the moment of asking. `department_name`: in the chat's language."""
+    """A conversation, complete up to the moment of the request. `department_name` is in the chat's language."""
 
     chat_id: str
     department: str
@@ -48,7 +49,10 @@ class Transcript:
 
 
 def shown(entry: Entry) -> dict[str, Any]:
-    """The entry as the citizen was shown it: the protocol's message frame, members without a value left out."""
+    """Return the entry as the citizen was shown it: the protocol's message frame.
+
+    Members without a value are left out.
+    """
     made: dict[str, Any] = {"seq": entry.seq, "id": entry.id, "from": entry.party.value}
     if entry.name is not None:
         made["name"] = entry.name
@@ -63,17 +67,17 @@ def shown(entry: Entry) -> dict[str, Any]:
 
 
 def utc(at: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-11-23T08:00:00.123Z`."""
+    """Return the time as RFC 3339 in UTC with milliseconds: `2026-11-23T08:00:00.123Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def local(at: datetime, zone: ZoneInfo) -> str:
-    """The time on the clock of the zone, with its offset: `2026-11-23 09:00:00 +01:00`."""
+    """Return the time in the time zone, with its offset: `2026-11-23 09:00:00 +01:00`."""
     return at.astimezone(zone).isoformat(sep=" ", timespec="seconds").replace("+", " +")
 
 
 def file_size(size: int, locale: str) -> str:
-    """A size that people read: `1,4 MB` (powers of 1,000, comma or point as the language has it)."""
+    """Return a size for readers: `1,4 MB` (powers of 1,000; comma or point by the language)."""
     if size < 1000:
         return f"{size} B"
     number, unit = (size / 1000, "kB") if size < 1_000_000 else (size / 1_000_000, "MB")
@@ -81,7 +85,7 @@ def file_size(size: int, locale: str) -> str:
 
 
 def who(entry: Entry, locale: str) -> str:
-    """The name over a message: the person's own, else what the party is called (`perspective.py` may say otherwise)."""
+    """Return the name above a message: the sender's own, else that of the party (`perspective.py` may replace it)."""
     label: str = getattr(entry, "label", None) or word(locale, entry.party.value)
     if entry.name is None or entry.party.value == "system":
         return label
@@ -89,16 +93,17 @@ def who(entry: Entry, locale: str) -> str:
 
 
 def attachment_line(attachment: Attachment, locale: str) -> str:
+    """Return the line that describes an attachment."""
     return f"{word(locale, 'attachment')}: {attachment.name} ({file_size(attachment.size, locale)})"
 
 
 def said(entry: Entry, locale: str) -> str:
-    """The words of an entry, or the line that stands for its attachment."""
+    """Return the text of an entry, or the line that describes its attachment."""
     return attachment_line(entry.attachment, locale) if entry.attachment else entry.text or ""
 
 
 def heading(transcript: Transcript, zone: ZoneInfo) -> list[tuple[str, str]]:
-    """What stands above the messages: label and value."""
+    """Return what is shown above the messages: labels and values."""
     t, locale = transcript, transcript.locale
     ended = local(t.closed_at, zone) if t.closed_at else word(locale, "still_open")
     return [
@@ -110,31 +115,31 @@ def heading(transcript: Transcript, zone: ZoneInfo) -> list[tuple[str, str]]:
 
 
 def as_json(transcript: Transcript) -> bytes:
-    """The conversation as data, as the protocol has it."""
+    """Return the conversation as data, as the protocol has it."""
     return "".join(_whole(JsonParts(transcript), transcript)).encode()
 
 
 def as_text(transcript: Transcript, zone: ZoneInfo) -> bytes:
-    """UTF-8 with a byte order mark and CRLF line ends: editors of every age on a citizen's computer show it well."""
+    """Return UTF-8 with a byte order mark and CRLF line ends, which old and new text editors show correctly."""
     return "".join(_whole(TextParts(transcript, zone), transcript)).encode("utf-8", "replace")
 
 
 def as_html(transcript: Transcript, zone: ZoneInfo) -> bytes:
-    """One file without scripts or anything from elsewhere; everything that people wrote is escaped."""
+    """Return one file without scripts and without external resources. Everything that participants wrote is escaped."""
     return "".join(_whole(HtmlParts(transcript, zone), transcript)).encode("utf-8", "replace")
 
 
 class Parts(Protocol):
-    """A rendering in parts, for a conversation that is not held whole: what comes before, some entries at a time, and
+    """A rendering in parts, for a conversation that is not held in memory as a whole."""
 
-    what comes after.
-    """
+    def before(self) -> str:
+        """Return what comes before the entries."""
 
-    def before(self) -> str: ...
+    def some(self, entries: Iterable[Entry]) -> str:
+        """Return the next entries."""
 
-    def some(self, entries: Iterable[Entry]) -> str: ...
-
-    def after(self) -> str: ...
+    def after(self) -> str:
+        """Return what comes after the entries."""
 
 
 def _whole(parts: Parts, transcript: Transcript) -> tuple[str, str, str]:
@@ -142,12 +147,13 @@ def _whole(parts: Parts, transcript: Transcript) -> tuple[str, str, str]:
 
 
 class JsonParts:
-    """See `as_json`."""
+    """JSON in parts; see `as_json`."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript, self._begun = transcript, False
 
     def before(self) -> str:
+        """Return the beginning of the object, up to its list of messages."""
         t = self._transcript
         head: dict[str, Any] = {
             "chat_id": t.chat_id,
@@ -160,22 +166,25 @@ class JsonParts:
         return orjson.dumps(head).decode().removesuffix("]}")
 
     def some(self, entries: Iterable[Entry]) -> str:
+        """Return the next messages."""
         said = ",".join(orjson.dumps(shown(e)).decode() for e in entries)
         comma = "," if said and self._begun else ""
         self._begun = self._begun or bool(said)
         return comma + said
 
     def after(self) -> str:
+        """Return the end of the object."""
         return "]}"
 
 
 class TextParts:
-    """See `as_text`."""
+    """Plain text in parts; see `as_text`."""
 
     def __init__(self, transcript: Transcript, zone: ZoneInfo) -> None:
         self._transcript, self._zone = transcript, zone
 
     def before(self) -> str:
+        """Return the heading."""
         t = self._transcript
         lines = [word(t.locale, "title"), ""]
         lines += [f"{label}: {value}" for label, value in heading(t, self._zone)]
@@ -183,6 +192,7 @@ class TextParts:
         return _BOM + "\r\n".join(lines)
 
     def some(self, entries: Iterable[Entry]) -> str:
+        """Return the next messages."""
         lines = []
         for entry in entries:
             lines.append(f"[{local(entry.at, self._zone)}] {one_line(who(entry, self._transcript.locale))}")
@@ -192,17 +202,19 @@ class TextParts:
         return "".join("\r\n" + line for line in lines)
 
     def after(self) -> str:
+        """Return nothing."""
         return ""
 
 
 class HtmlParts:
-    """See `as_html`."""
+    """HTML in parts; see `as_html`."""
 
     def __init__(self, transcript: Transcript, zone: ZoneInfo) -> None:
         self._transcript, self._zone, self._language = transcript, zone, locale_of(transcript.locale)
         self._begun = False
 
     def before(self) -> str:
+        """Return the head of the page, up to the list of messages."""
         language, title = self._language, escape(word(self._language, "title"))
         events = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in heading(self._transcript, self._zone))
         return f"""<!doctype html>
@@ -225,12 +237,14 @@ class HtmlParts:
 """
 
     def some(self, entries: Iterable[Entry]) -> str:
+        """Return the next messages."""
         items = "\n".join(_item(e, self._language, self._zone) for e in entries)
         line = "\n" if items and self._begun else ""
         self._begun = self._begun or bool(items)
         return line + items
 
     def after(self) -> str:
+        """Return the end of the page."""
         return """
 </ol>
 </main>
@@ -246,9 +260,10 @@ def _item(entry: Entry, locale: str, zone: ZoneInfo) -> str:
 
 
 def one_line(text: str) -> str:
+    """Return the text with each run of white space replaced by one space."""
     return " ".join(text.split())
 
 
 def file_name(transcript: Transcript, ending: str, zone: ZoneInfo) -> str:
-    """The name of the download, such as `chat-2026-11-22-1b9d6bcd.txt`: the day it began and the id's beginning."""
+    """Return the name of the download, such as `chat-2026-11-22-1b9d6bcd.txt`: date of opening, beginning of the id."""
     return f"chat-{transcript.opened_at.astimezone(zone).date().isoformat()}-{transcript.chat_id[:8]}.{ending}"

@@ -1,8 +1,8 @@
 """The conversation as a PDF for archives and screen readers: PDF/A-3a and PDF/UA-1, with its JSON attached.
 
-What people wrote decides how much memory and time a PDF needs. So its length is bounded before anything is made, and
-it is made in a worker process that is limited in both (`worker_process.py`, `pdf_worker.py`), one at a time of a chat.
-Long ones never take all workers: an ordinary one waits for ordinary ones only.
+The conversation decides how much memory and time a PDF needs. Its length is therefore bounded before it is made, and it
+is made in a worker process that is limited in both (`worker_process.py`, `pdf_worker.py`), one at a time for a chat.
+Long ones never use all workers: an ordinary one waits for ordinary ones only.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from services.transcripts.rendering.texts import locale_of, word
 
 MAX_CHARACTERS = 400_000
 MAX_LINES = 20_000  # about 400 pages
-HEAVY_LINES, HEAVY_CHARACTERS = 2_000, 60_000  # beyond either a PDF may take seconds, or more than 100 MiB
-MEMORY = 256 * MIB  # of one child; an ordinary one needs a quarter
+HEAVY_LINES, HEAVY_CHARACTERS = 2_000, 60_000  # beyond either, a PDF may need seconds, or more than 100 MiB
+MEMORY = 256 * MIB  # of one worker process; an ordinary PDF needs a quarter
 SECONDS = 30.0
 AT_A_TIME = 2
 MAX_WAITING = 20
-PER_CHILD = 40  # PDFs that one child makes
+PER_CHILD = 40  # PDFs that one worker process makes
 _LINE = 90  # characters on a line of the page
 _COLOURS = {"citizen": "#1b4f9c", "agent": "#0b6b3a", "system": "#767676"}
 
@@ -39,7 +39,7 @@ _NOTES = ("one_unprintable", "some_unprintable", "unprintable")
 
 
 class PressBusy(Exception):
-    """Too many wait for a PDF already, or none can be made now."""
+    """Too many PDFs are waited for, or none can be made now."""
 
 
 class TooLong(Exception):
@@ -47,27 +47,32 @@ class TooLong(Exception):
 
 
 class Length:
-    """How long the PDF will be, told while entries are read: `add` raises `TooLong` beyond the bound."""
+    """Estimates the length of the PDF while entries are read."""
 
     def __init__(self) -> None:
         self.characters = self.lines = 0
 
     @property
     def heavy(self) -> bool:
-        """It is longer than most; see `Workers.run`."""
+        """Whether it is longer than most; see `Workers.run`."""
         return self.lines > HEAVY_LINES or self.characters > HEAVY_CHARACTERS
 
     def add(self, entry: Entry) -> None:
+        """Count an entry.
+
+        Raises:
+            TooLong: The PDF would be too long.
+        """
         text = entry.text or ""
         self.characters += len(text)
-        # A line for each line of the text, and so many as its longest needs, but at least two for who and when.
+        # Lines of the text, lines by its number of characters, and two for sender and time.
         self.lines += 2 + text.count("\n") + len(text) // _LINE
         if self.characters > MAX_CHARACTERS or self.lines > MAX_LINES:
             raise TooLong
 
 
 class PdfPress:
-    """Makes PDFs, in children that are started with the first and end when there is nothing to do."""
+    """Makes PDFs in worker processes, which start with the first one and end when there is nothing to do."""
 
     def __init__(self, more_fonts: Path | None = None) -> None:
         self._fonts = str(more_fonts.resolve()) if more_fonts else ""
@@ -82,17 +87,20 @@ class PdfPress:
         self._making: dict[str, tuple[bytes, asyncio.Task[bytes]]] = {}
 
     async def make(self, transcript: Transcript, zone: ZoneInfo) -> bytes:
-        """The PDF. Who asks for the same one while it is made gets the same; for a later one of that chat, after it.
+        """Make a PDF.
+
+        Requests for the same PDF share one job. A request for a later state of the same chat waits for the job before
+        it.
 
         Raises:
-            PressBusy: too many wait for theirs.
-            TooLong: it is too long, or needs too much memory or time.
+            PressBusy: Too many requests wait.
+            TooLong: It is too long, or needs too much memory or time.
         """
         length = Length()
         for entry in transcript.entries:
             length.add(entry)
         job = await asyncio.to_thread(self._job, transcript, zone)
-        which = sha256(job).digest()  # an agent's differs from the citizen's
+        which = sha256(job).digest()  # the agent's PDF differs from the citizen's
         while under_way := self._making.get(transcript.chat_id):
             key, task = under_way
             if key == which:
@@ -106,7 +114,7 @@ class PdfPress:
     def _made(self, chat_id: str, task: asyncio.Task[bytes]) -> None:
         del self._making[chat_id]
         if not task.cancelled():
-            task.exception()  # whoever asked may have gone
+            task.exception()  # marks it as retrieved: the client may have disconnected
 
     async def _make(self, job: bytes, heavy: bool) -> bytes:
         try:
@@ -129,7 +137,7 @@ class PdfPress:
         )
 
     async def close(self) -> None:
-        """Ends the children."""
+        """End the worker processes."""
         await self.workers.close()
 
 
@@ -165,6 +173,6 @@ def _messages(entries: Iterable[Entry], locale: str, zone: ZoneInfo) -> Iterable
 
 
 def _stamp(transcript: Transcript) -> datetime:
-    """When what is in it was last true: the same conversation gives the same bytes."""
+    """Return the time of the last entry: the same conversation then gives the same bytes."""
     last = transcript.entries[-1].at if transcript.entries else transcript.opened_at
     return last.replace(microsecond=0)

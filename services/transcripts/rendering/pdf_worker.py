@@ -1,7 +1,7 @@
-"""The job of a PDF worker process: a conversation, as data, becomes a PDF.
+"""The job of a PDF worker process: make a PDF of a conversation that is passed as data.
 
-Made by Typst: one template, in which everything that people wrote is data and never markup. It imports little: a worker
-starts in a moment, and most of its memory is for the PDF.
+Typst makes it from one template, in which everything that participants wrote is data and never markup. The module
+imports little: a worker starts quickly, and most of its memory is for the PDF.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 FONTS = HERE / "fonts"
-SPANS = FONTS / "spans.json"  # what each of our fonts has, so that no start has to read 60 of them
+SPANS = FONTS / "spans.json"  # the characters of each font, so that a start need not read 60 font files
 _TEMPLATE = HERE / "transcript.typ"
-# A word that may have to be broken, where a line may end unseen: not before a mark, which belongs to its letter.
+# Where a long word may be broken without a hyphen: not before a mark, which belongs to its letter.
 _BY_LETTERS = {n: re.compile(rf"(\S{{{n},64}}?)(?=[^\s{''.join(marks())}])") for n in (60, 24)}
 
 
 def begin() -> Callable[[bytes], bytes]:
-    """Loads the fonts; for `Workers`. The first job may name a folder with further fonts."""
+    """Load the fonts and return the job function, for `Workers`.
+
+    The first job may name a directory with further fonts.
+    """
     return Typesetter().job
 
 
 class Typesetter:
-    """The fonts, and the compiler, which keeps them."""
+    """The fonts, and the compiler, which keeps them loaded."""
 
     def __init__(self, more: Path | None = None) -> None:
         self._load(more)
@@ -47,7 +50,7 @@ class Typesetter:
         self._compiler = typst.Compiler(_TEMPLATE, root=HERE, font_paths=fonts, ignore_system_fonts=True)
 
     def job(self, job: bytes) -> bytes:
-        """The PDF of a job that `pdf.py` made."""
+        """Return the PDF of a job that `pdf.py` made."""
         asked = orjson.loads(job)
         more = Path(asked["fonts"]) if asked["fonts"] else None
         if more != self._more:
@@ -55,7 +58,7 @@ class Typesetter:
         return self.typeset(asked["data"], asked["json"], datetime.fromisoformat(asked["at"]))
 
     def typeset(self, data: dict[str, Any], attached: str, at: datetime) -> bytes:
-        """The PDF. Where a glyph is missing all the same, everything but the first font's characters becomes notes."""
+        """Return the PDF. When a glyph is missing all the same, characters outside the first font become notes."""
         import typst
 
         try:
@@ -92,17 +95,17 @@ class Typesetter:
 
 
 def note(words: dict[str, str], count: str) -> str:
-    """What stands for so many characters that no font has."""
+    """Return the text that replaces so many characters that no font has."""
     return f"[{words['one_unprintable' if count == '1' else 'some_unprintable'].replace('{n}', count)}]"
 
 
 def plain(lettering: Lettering, text: str) -> str:
-    """`text` for where no fonts can be chosen: without what cannot be shown."""
+    """Return `text` without characters that cannot be shown, for places where no font can be chosen."""
     return "".join(part for font, part in lettering.runs(text) if font != NOTE)
 
 
 def fonts_of(found: typst.Fonts, more: Path | None) -> list[Font]:
-    """Our fonts in the order in which they are asked, then those of the folder `more`."""
+    """Return the built-in fonts in order of preference, then those of the directory `more`."""
     ours = [Font(**font) for font in orjson.loads(SPANS.read_bytes())]
     if not more:
         return ours
@@ -116,7 +119,7 @@ def fonts_of(found: typst.Fonts, more: Path | None) -> list[Font]:
 
 
 def characters_of(path: Path, index: int) -> set[int]:
-    """The characters of a font file (`index`: of the face in a collection)."""
+    """Return the characters of a font file (`index`: of the face in a collection)."""
     from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]
 
     if path.suffix.lower() in (".ttc", ".otc"):
@@ -127,5 +130,5 @@ def characters_of(path: Path, index: int) -> set[int]:
 
 
 def _breakable(font: int, text: str) -> str:
-    """The letters of other fonts than the first may be wider."""
+    """Allow breaks in long words. Letters of other fonts than the first may be wider."""
     return _BY_LETTERS[24 if font else 60].sub("\\1\u200b", text)

@@ -1,6 +1,6 @@
 """RULES of a transcript for the office: system entries in the agents' words, the citizen by name. No I/O.
 
-What the citizen was shown stays as it is; only downloads for agents and supervisors are reworded.
+What the citizen was shown stays as it is. Only downloads for agents and supervisors are reworded.
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ _WORDS: dict[str, dict[str, str]] = {
 
 
 class Retold(Entry):
-    """An entry as those of the office read it. `label`: what stands in the place of the party's own word."""
+    """An entry as agents and supervisors read it. `label` replaces the name of the party."""
 
     label: str | None = None
 
 
 def for_office(entry: Entry, locale: str) -> Entry:
-    """The entry in the office's words, in this language; what people said stays as they said it."""
+    """Return the entry in the office's words, in this language. Messages stay as they are."""
     language = locale_of(locale)
     if entry.party is Party.CITIZEN:
         return Retold.model_construct(**dict(entry), label=_CITIZEN[language])
@@ -107,7 +107,7 @@ def for_office(entry: Entry, locale: str) -> Entry:
 
 
 def of_office(transcript: Transcript, locale: str, departments: Departments) -> Transcript:
-    """The conversation as agents and supervisors read it, in this language."""
+    """Return the conversation as agents and supervisors read it, in this language."""
     department = departments.get(transcript.department)
     return replace(
         transcript,
@@ -118,7 +118,10 @@ def of_office(transcript: Transcript, locale: str, departments: Departments) -> 
 
 
 def event_text(entry: Entry, locale: str) -> str:
-    """What has happened, told to those of the office. Conversations of former versions name nobody."""
+    """Return what has happened, in words for agents and supervisors.
+
+    Conversations from earlier releases name no agent.
+    """
     about, event = entry.about, entry.event or Cause.OPENED
     more = about.detail if about else None
     if event is Cause.CLOSED:
@@ -129,9 +132,10 @@ def event_text(entry: Entry, locale: str) -> str:
 
 
 def language_of(asked: str, accepted: str, otherwise: str) -> str:
-    """The reader's language: as asked for, else the first of `Accept-Language` that is there, else the conversation's.
+    """Return the language of the reader.
 
-    The weights of `Accept-Language` (RFC 9110, 12.5.4) are heeded; what is not understood in it is passed over.
+    It is `asked`, else the best of `Accept-Language` that is offered, else the language of the conversation. The
+    weights of `Accept-Language` (RFC 9110, 12.5.4) count. Parts that are not understood are ignored.
     """
     if asked in LOCALES:
         return asked

@@ -53,7 +53,7 @@ _DETAILS: dict[tuple[Cause, Detail | None], dict[str, str]] = {
     (Cause.TRANSFERRED, Detail.REFUSED): _BACK,
     (Cause.TRANSFERRED, Detail.UNANSWERED): _BACK,
 }
-"""Where a change has more behind it, the words that are true of it; the event stays that of its cause."""
+"""Texts for a cause with a detail. The event of the entry is still that of the cause."""
 _CLOSED: dict[CloseReason, dict[str, str]] = {
     CloseReason.CITIZEN: {
         "nl": "U hebt het gesprek beëindigd.",
@@ -82,7 +82,7 @@ _CLOSED: dict[CloseReason, dict[str, str]] = {
 }
 _STAFF = {"nl": "een medewerker", "fr": "un collaborateur", "de": "unserem Team", "en": "a member of staff"}
 
-_WORDS: dict[str, dict[str, str]] = {
+WORDS: dict[str, dict[str, str]] = {
     "title": {"nl": "Chatgesprek", "fr": "Conversation par chat", "de": "Chatgespräch", "en": "Chat conversation"},
     "department": {"nl": "Dienst", "fr": "Service", "de": "Dienststelle", "en": "Department"},
     "chat": {
@@ -147,7 +147,7 @@ _WORDS: dict[str, dict[str, str]] = {
 
 
 def locale_of(locale: str) -> str:
-    """One of the four languages; Dutch for any other."""
+    """Return one of the four languages; Dutch for any other."""
     return locale if locale in LOCALES else "nl"
 
 
@@ -158,7 +158,7 @@ def event_text(
     reason: CloseReason | None = None,
     detail: Detail | None = None,
 ) -> str:
-    """What the chat says at this event, to the citizen, in the chat's language."""
+    """Return the text of this event for the citizen, in the chat's language."""
     language = locale_of(locale)
     if event is Cause.CLOSED:
         return _CLOSED[reason or CloseReason.INACTIVE][language]
@@ -166,5 +166,5 @@ def event_text(
 
 
 def word(locale: str, key: str) -> str:
-    """A word or sentence of the transcript's own, in the chat's language."""
-    return _WORDS[key][locale_of(locale)]
+    """Return a word or sentence of the transcript itself, in the chat's language."""
+    return WORDS[key][locale_of(locale)]

@@ -1,3 +1,5 @@
+"""Modules that a service does not load."""
+
 import subprocess
 import sys
 

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import re
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -41,24 +42,36 @@ class Network:
         self._moving.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Server | None = None
-        self.port = 0
+        # Has the port while nobody listens, so that no other process gets it then.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
 
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def up(self) -> None:
-        """Listens, on the same port each time."""
-        self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._listening.sockets[0].getsockname()[1]
+        """Listens, on the same port each time; nothing changes if it does already."""
+        if self._listening:
+            return
+        self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self.port, reuse_port=True)
 
     async def down(self) -> None:
         """Every connection is reset, and new ones are refused."""
         if self._listening:
             self._listening.close()
+            self._listening = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Ends it, and gives its port back."""
+        self.thaw()
+        await self.down()
+        self._held.close()
 
     def freeze(self) -> None:
         """Connections stay open and nothing comes through any more, as when a cable is pulled somewhere on the way."""
@@ -68,6 +81,8 @@ class Network:
         self._moving.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._listening is None:  # it came just before the end
+            return writer.close()
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -127,7 +142,7 @@ class Network:
 def _accepted(head: bytes) -> bytes:
     key = re.search(rb"(?im)^sec-websocket-key: *(\S+)\r$", head)
     assert key
-    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # RFC 6455 section 4.2.2
+    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # noqa: S324 - RFC 6455 section 4.2.2
     lines = (b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade")
     return b"\r\n".join((*lines, b"Sec-WebSocket-Accept: " + base64.b64encode(digest), b"", b""))
 
@@ -140,5 +155,4 @@ async def network(server: str) -> AsyncIterator[Network]:
     try:
         yield made
     finally:
-        made.thaw()
-        await made.down()
+        await made.close()

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
+from prometheus_client import REGISTRY
 
-from deploy.local import ports
 from services.common.http import problems
 from services.common.http.tokens import Actor
 from services.common.internal_api import presence as presence_api
@@ -19,10 +20,10 @@ from services.gateway.clients import upstream as module
 from services.gateway.clients.upstream import Declined, Unavailable, Upstream
 from services.gateway.settings import Settings
 from tests.gateway.making import CHAT, id_of
-from tests.gateway.standing import KEYS, SECRET
+from tests.gateway.standing import KEYS, SECRET, listening, until
 from tests.real import PATIENCE
-from tests.serving import served
 
+pytestmark = pytest.mark.usefixtures("patience")
 ACTOR = Actor(party="citizen", id=CHAT)
 HAS = {CHAT: 6}
 
@@ -32,10 +33,13 @@ async def asking(app: FastAPI | None) -> AsyncIterator[Upstream]:
     """Asks this application, or a port where nobody listens."""
     async with contextlib.AsyncExitStack() as stack:
         if app is None:
-            url = f"http://127.0.0.1:{ports.pick()}"
+            taken = stack.enter_context(socket.socket())  # so that nobody else can listen there
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         else:
             problems.install(app)
-            url = str((await stack.enter_async_context(served(app)))._base_url)
+            _, address = await stack.enter_async_context(listening(app, ws="none"))
+            url = f"http://{address}"
         settings = Settings(token_secret=SECRET, presence_url=url, routing_url=url, transcripts_url=url)
         upstream = Upstream(settings, KEYS)
         stack.push_async_callback(upstream.close)
@@ -118,15 +122,16 @@ async def test_nobody_there_is_unavailable() -> None:
 
 async def test_an_answer_that_does_not_come_in_time_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.2))
-    app = FastAPI()
+    app, over = FastAPI(), asyncio.Event()
 
     @app.post(routing_api.CHATS)
     async def chats() -> None:
-        await asyncio.sleep(1)
+        await over.wait()
 
     async with asking(app) as upstream:
         with pytest.raises(Unavailable):
             await upstream.chats([CHAT])
+        over.set()
 
 
 @pytest.mark.parametrize(
@@ -189,8 +194,11 @@ async def test_bytes_stream_both_ways_on_behalf_of_who_asks() -> None:
 
 
 class Replicas:
-    """Answers on one port, each request as the next word says: `answer`, `cut` (before an answer), `half` (within it),
-    `hang` (until somebody gives up), `late` (when another request has come). `ended`: those that were given up."""
+    """Answers on one port, each request as the next word says.
+
+    The words are `answer`, `cut` (before an answer), `half` (within it), `hang` (until the client gives up), `late`
+    (when another request has come). `ended`: requests that were given up.
+    """
 
     def __init__(self, *words: str) -> None:
         self.words, self.heard, self.connections = list(words), list[str](), 0
@@ -241,7 +249,19 @@ async def asking_replicas(*words: str) -> AsyncIterator[tuple[Upstream, Replicas
 
 
 def asked_again(service: str, why: str) -> float:
-    return float(module.AGAIN.labels(service, why)._value.get())
+    labels = {"service": service, "why": why}
+    return REGISTRY.get_sample_value("eloket_gateway_asked_again_total", labels) or 0.0
+
+
+class Patience:
+    """How long each try may take before the next one: so many seconds in their order, and `then` so many."""
+
+    def __init__(self, *seconds: float, then: float = PATIENCE) -> None:
+        self.seconds, self.then, self.looks = list(seconds), then, 0
+
+    def __call__(self, slow: bool) -> float:
+        self.looks += 1
+        return self.seconds.pop(0) if self.seconds else self.then
 
 
 @pytest.mark.parametrize(
@@ -273,8 +293,7 @@ async def test_what_breaks_every_time_is_unavailable_after_six_tries() -> None:
 async def test_a_replica_that_stands_still_costs_a_reader_little(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SLOW", 0.1)
-    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    monkeypatch.setattr(module, "patience", Patience(*(0.05 for word in words if word == "hang")))
     before = asked_again("transcripts", "slow")
     async with asking_replicas(*words) as (upstream, replicas):
         assert await upstream.grown(HAS) == {CHAT: 7}
@@ -288,8 +307,7 @@ async def test_a_replica_that_stands_still_costs_a_reader_little(
 
 
 async def test_the_first_answer_counts_whichever_question_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLOW", 0.1)
-    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    monkeypatch.setattr(module, "patience", Patience(0.05))
     async with asking_replicas("late", "hang") as (upstream, replicas):
         assert await upstream.grown(HAS) == {CHAT: 7}
         async with asyncio.timeout(PATIENCE):
@@ -298,38 +316,55 @@ async def test_the_first_answer_counts_whichever_question_it_answers(monkeypatch
 
 
 async def test_what_changes_something_is_not_asked_twice_because_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLOW", 0.05)
-    monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.5))
+    looked = Patience()
+    monkeypatch.setattr(module, "patience", looked)
     question = routing_api.Transfer(chat_id=CHAT, agent_id="an", to_agent="bert")
-    async with asking_replicas("hang") as (upstream, replicas):
-        with pytest.raises(Unavailable):
-            await upstream.ask("routing", routing_api.TRANSFER, question, transcripts_api.Tails)
-    assert replicas.heard == ["hang"]
-    async with asking_replicas("cut", "answer") as (upstream, replicas):
+
+    async def ask(upstream: Upstream) -> None:
         await upstream.ask("routing", routing_api.TRANSFER, question, transcripts_api.Tails)
+
+    async with asking_replicas("hang") as (upstream, replicas):
+        async with waited_for(asyncio.gather(ask(upstream))):
+            await until(lambda: replicas.heard, "the question")
+        assert (replicas.heard, looked.looks) == (["hang"], 0), "an answer is waited for as long as it takes"
+    async with asking_replicas("cut", "answer") as (upstream, replicas):
+        await ask(upstream)
     assert replicas.heard == ["cut", "answer"]
 
 
+@contextlib.asynccontextmanager
+async def waited_for(asked: asyncio.Future[list[object]]) -> AsyncIterator[None]:
+    """The answers are waited for while the context is open, and then given up."""
+    try:
+        yield
+        assert not asked.done()
+    finally:
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+
 async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLOW", 0.1)
-    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
+    looked, most = Patience(then=0.02), 10 + 2 * (module.TRIES - 1)
+    monkeypatch.setattr(module, "patience", looked)
     monkeypatch.setattr(module, "MOST_SLOW", 2)
-    monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=1))
     async with asking_replicas("hang") as (upstream, replicas):
-        asked = await asyncio.gather(*(upstream.grown(HAS) for _ in range(10)), return_exceptions=True)
-        assert [type(answer) for answer in asked] == [Unavailable] * 10
-        assert len(replicas.heard) == 10 + 2 * (module.TRIES - 1)
-        assert upstream._slow == 0
+        async with waited_for(asyncio.gather(*(upstream.grown(HAS) for _ in range(10)))):
+            await until(lambda: len(replicas.heard) >= most, "all tries of two of them")
+            looks = looked.looks
+            await until(lambda: looked.looks > looks + 30, "the others to think of it again")
+            assert (len(replicas.heard), upstream.slow) == (most, 2)
+        assert upstream.slow == 0
 
 
 async def test_all_tries_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SLOW", 0.1)
-    monkeypatch.setattr(module, "SLOW_AGAIN", 0.05)
-    monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.6))
+    monkeypatch.setattr(module, "patience", Patience(then=0.02))
     async with asking_replicas("hang") as (upstream, replicas):
+        async with waited_for(asyncio.gather(upstream.grown(HAS))):
+            await until(lambda: len(replicas.heard) == module.TRIES, "all tries")
+        monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.3))
         with pytest.raises(Unavailable):
             await upstream.grown(HAS)
-    assert len(replicas.heard) == module.TRIES
+        assert len(replicas.heard) <= 2 * module.TRIES
 
 
 async def test_a_stream_is_opened_again_unless_its_body_was_begun() -> None:

@@ -1,0 +1,1 @@
+"""The info sheet of a department: the page behind a blue button."""

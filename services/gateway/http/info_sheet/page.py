@@ -1,4 +1,7 @@
-"""RULES of the info sheet of a department, an HTML page: why the button is blue and until when, hours, contact ways."""
+"""RULES of a department's info sheet, an HTML page: the button's state, opening hours, contact ways.
+
+It says why the button is blue and until when. No I/O.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from babel.dates import format_date, get_day_names
 from services.common.config.departments import LOCALES, Calendar, Contact, Department, Span, parse_hours
 from services.gateway.http.info_sheet.texts import BABEL, DAY, OWN_NAMES, WORDS
 
-ZONE = ZoneInfo("Europe/Brussels")  # of which the words have a name of their own
+ZONE = ZoneInfo("Europe/Brussels")  # the texts have a name for this time zone
 REASONS = ("available", "closed", "busy", "no_agents", "unknown")
 
 
@@ -30,11 +33,19 @@ def render(
     zone: ZoneInfo = ZONE,
     calendar: Calendar = Calendar(),  # noqa: B008 - it is frozen
 ) -> str:
-    """The whole page; nothing of the configuration gets into it as markup, and it needs no inline script or style.
+    """Return the whole page.
 
-    `button` is the answer of `GET /api/button`; `now` is aware; a locale that we do not have reads Dutch.
-    `office_hours` are those of a department that names none; `holidays`: whether public holidays close the chat;
-    `zone`: the time zone of all hours; `calendar`: that of all departments.
+    No value of the configuration becomes markup, and the page needs no inline script or style.
+
+    Args:
+        department: The department.
+        button: The answer of `GET /api/button`.
+        locale: The language; one that is not offered becomes Dutch.
+        now: The present, with a time zone.
+        office_hours: The hours of a department that sets none.
+        holidays: Whether public holidays close the chat.
+        zone: The time zone of all hours.
+        calendar: The calendar of all departments.
     """
     locale = locale if locale in LOCALES else "nl"
     words = WORDS[locale]
@@ -107,7 +118,10 @@ def _moment(value: object) -> datetime | None:
 
 
 def when(moment: datetime, locale: str, now: datetime) -> str:
-    """`vandaag om 13:00`, `morgen om 09:00`, `op maandag 23 november om 09:00`: in the time zone of `now`."""
+    """Return a moment in words, in the time zone of `now`.
+
+    Examples: `vandaag om 13:00`, `morgen om 09:00`, `op maandag 23 november om 09:00`.
+    """
     words, local = WORDS[locale], moment.astimezone(now.tzinfo)
     days = (local.date() - now.date()).days
     clock = f"{local:%H:%M}"
@@ -149,7 +163,7 @@ def _week(hours: str, locale: str, today: date) -> str:
 
 
 def spans_in_words(spans: tuple[Span, ...], locale: str) -> str:
-    """`09:00 – 12:00 en 13:00 – 17:00`, or the word for closed."""
+    """Return `09:00 – 12:00 en 13:00 – 17:00`, or the word for closed."""
     if not spans:
         return WORDS[locale]["shut"]
     parts = [f"{s.opens:%H:%M} – {'24:00' if s.closes == time(0) else f'{s.closes:%H:%M}'}" for s in spans]
@@ -164,7 +178,7 @@ def _closing_days(days: list[date], locale: str) -> str:
 
 
 def _coming(department: Department, calendar: Calendar, today: date) -> Iterator[tuple[date, tuple[Span, ...]]]:
-    """The days of the year to come that a calendar names, and dates beyond it, with their hours, in order."""
+    """Yield the days with hours of their own, in order: those of the coming year in a calendar, and later dates."""
     days = {today + timedelta(days=n) for n in range(366)} | {d for d in department.closed_on if d >= today}
     for day in sorted(days):
         own = department.calendar.told(day, department.closed_on)
@@ -200,7 +214,7 @@ def _contact(contact: Contact, locale: str) -> str:
 
 
 def contact_address(contact: Contact) -> str | None:
-    """Where a press on this contact leads; None when it is words only. A page is http or https, nothing else."""
+    """Return the link of a contact, or None when it is text only. A web page must be http or https."""
     if contact.kind == "phone":
         digits = re.sub(r"[^\d+]", "", contact.value)
         return f"tel:{digits}" if digits else None
@@ -213,7 +227,7 @@ def contact_address(contact: Contact) -> str | None:
 
 
 def contact_ways(department: Department) -> list[dict[str, str]]:
-    """The department's contact ways without their notes, as `GET /api/button` tells them: `kind`, `value`, `href`."""
+    """Return the contact ways without their notes, as `GET /api/button` has them: `kind`, `value`, `href`."""
     ways = []
     for contact in department.contacts:
         address = contact_address(contact)

@@ -1,0 +1,1 @@
+"""Frames of the public protocol: their types, their parser, and their serialisation."""

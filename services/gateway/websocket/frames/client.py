@@ -1,4 +1,4 @@
-"""Frames that browsers send, as values. No I/O."""
+"""Frames that browsers send, as typed values. No I/O. `parser.py` creates them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A frame that is understood but not accepted: it becomes an `error` frame and the connection stays."""
+    """A frame that is understood but not accepted.
+
+    It is answered with an `error` frame, and the connection stays open.
+    """
 
     code: str
     id: str | None = None
@@ -23,6 +26,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
+    """First frame of a connection: the citizen's token, and the last known sequence number of each log."""
+
     token: str = ""
     after: int = 0
     chats: Mapping[str, int] | None = None
@@ -30,6 +35,8 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Post:
+    """A message: a text, or the id of an uploaded attachment. Agents name the chat."""
+
     id: str
     text: str | None = None
     attachment: str | None = None
@@ -38,6 +45,8 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class WriteNote:
+    """An internal note of an agent."""
+
     id: str
     text: str
     chat_id: str
@@ -45,19 +54,23 @@ class WriteNote:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
+    """The participant started or stopped typing."""
+
     active: bool
     chat_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
+    """The participant has read the log up to this sequence number."""
+
     seq: int
     chat_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """`block`: of an agent alone."""
+    """The participant ends the chat. `block`: a block of the citizen, from agents only."""
 
     chat_id: str | None = None
     block: Block | None = None
@@ -65,11 +78,13 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """A silent citizen who was warned keeps his chat open."""
+    """A citizen who was warned of inactivity keeps the chat open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
+    """The agent has seen an assigned chat."""
+
     chat_id: str
 
 
@@ -80,18 +95,22 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The agent does not want the chat that was transferred to him."""
+    """The agent does not want the chat that was transferred to them."""
 
     chat_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class SetState:
+    """The agent becomes available or paused."""
+
     state: AgentState
 
 
 @dataclass(frozen=True, slots=True)
 class TransferChat:
+    """The agent hands a chat to a department or to a colleague."""
+
     chat_id: str
     department: str | None
     agent: str | None

@@ -1,6 +1,6 @@
 """RULES of parsing: a text becomes a frame, a refusal, or is malformed. No I/O.
 
-Frames are rebuilt from known fields; nothing else is passed on. orjson refuses what JSON does not allow, and lone
+Frames are rebuilt from known members; nothing else is passed on. orjson rejects what JSON does not allow, and lone
 surrogates, which could not be stored (RFC 8259 §8.2).
 """
 
@@ -41,7 +41,11 @@ _WITHOUT_CHAT = frozenset({"state", "active"})
 
 
 def parse(data: str | bytes, party: Literal["citizen", "agent"]) -> Frame | Refused:
-    """The frame in this text. `Refused` for a known frame with wrong values; raises `Malformed` for anything else."""
+    """Return the frame in this text, or `Refused` for a known frame with wrong values.
+
+    Raises:
+        Malformed: The text is not a frame of the protocol.
+    """
     try:
         raw = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -83,7 +87,7 @@ def _is_seq(value: object) -> bool:
 
 
 def text_problem(text: object) -> str | None:
-    """Why this cannot be a text, as an error code; None when it can. 1 to 4,000 code points, kept unchanged."""
+    """Return the error code of an invalid text; None for a valid one: 1 to 4,000 code points, kept unchanged."""
     if not isinstance(text, str) or not text or "\0" in text:
         return "invalid"
     return "too_long" if len(text) > MAX_TEXT else None

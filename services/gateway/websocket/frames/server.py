@@ -1,4 +1,4 @@
-"""RULES of the frames that browsers are sent, and close codes. No I/O. What browsers send is in `parser.py`."""
+"""RULES of the frames that browsers receive, and close codes. No I/O. `parser.py` has the frames that browsers send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.common.internal_api.routing import ChatView
 
 
 class Close(IntEnum):
-    """Close codes; `web/lib/close-codes.js` says which of them a browser tries again after."""
+    """Close codes. `web/lib/close-codes.js` says after which of them a browser reconnects."""
 
     ENDED = 1000
     TOO_BIG = 1009
@@ -29,17 +29,17 @@ class Close(IntEnum):
 
 
 def frame(kind: str, **members: Any) -> bytes:
-    """A frame as it goes to a browser (JSON in UTF-8)."""
+    """Return a frame for a browser (JSON in UTF-8)."""
     return orjson.dumps({"type": kind, **members})
 
 
 def stamp(at: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-11-23T08:00:00.123Z`."""
+    """Return a time as RFC 3339 in UTC with milliseconds: `2026-11-23T08:00:00.123Z`."""
     return at.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def message(entry: Entry, chat_id: str | None = None) -> bytes:
-    """An entry as participants are shown it; an agent's frame names the chat."""
+    """Return the `message` frame of an entry. A frame for an agent names the chat."""
     shown: dict[str, Any] = {"type": "message"}
     if chat_id:
         shown["chat_id"] = chat_id
@@ -59,16 +59,21 @@ def message(entry: Entry, chat_id: str | None = None) -> bytes:
 
 
 def about(entry: Entry) -> dict[str, Any]:
-    """What a system entry is about, from which a console makes its own words; members without a value left out."""
+    """Return what a system entry is about, from which the console makes its text.
+
+    Members without a value are left out.
+    """
     told = entry.about.model_dump(exclude={"turn"}, exclude_none=True) if entry.about else {}
     return {**told, "reason": entry.reason.value} if entry.reason else told
 
 
 def attachment(file: Attachment) -> dict[str, Any]:
+    """Return an attachment as frames describe it."""
     return {"id": file.id, "name": file.name, "size": file.size, "content_type": file.content_type}
 
 
 def note(written: Note) -> bytes:
+    """Return the `note` frame of an internal note."""
     return frame(
         "note",
         chat_id=written.chat_id,
@@ -84,14 +89,17 @@ DOTS = {ChatStatus.WAITING: "grey", ChatStatus.ASSIGNED: "green", ChatStatus.CLO
 
 
 def dot(state: ChatStatus, offered: bool) -> str:
-    """The colour of a citizen's dot. `offered`: an agent has the chat who has not accepted it."""
+    """Return the colour of a citizen's dot. `offered`: the chat is with an agent who has not accepted it."""
     return "grey" if offered else DOTS[state]
 
 
 def status(
     state: ChatStatus, position: int | None, wait: int | None, agent_name: str | None, offered: bool = False
 ) -> bytes:
-    """The dot, with position and wait (seconds, by recent history) while waiting and the agent while connected."""
+    """Return the `status` frame: the dot, position and wait while waiting, the agent while connected.
+
+    The wait is in seconds, estimated from recent history.
+    """
     waiting, connected = state is ChatStatus.WAITING, state is ChatStatus.ASSIGNED and not offered
     return frame(
         "status",
@@ -104,7 +112,14 @@ def status(
 
 
 def inactive(warning: int, closes_at: datetime | None, seconds: int | None, chat_id: str | None = None) -> bytes:
-    """The citizen is silent and the chat will be closed; warning 0: he is not, or no longer. `seconds`: until then."""
+    """Return the `inactive` frame.
+
+    Args:
+        warning: 1 or 2; 0 when the citizen is active (again).
+        closes_at: When the chat will be closed.
+        seconds: Seconds until then.
+        chat_id: The chat, in a frame for an agent.
+    """
     named = {"chat_id": chat_id} if chat_id else {}
     return frame(
         "inactive", **named, warning=warning, closes_at=stamp(closes_at) if closes_at else None, seconds=seconds
@@ -123,7 +138,7 @@ ERRORS = {
 
 
 def error(code: str, id_: str | None = None, chat_id: str | None = None, **members: Any) -> bytes:
-    """The frame was refused: `code` is stable, `message` says what to do."""
+    """Return the `error` frame of a refused frame. `code` is stable; `message` says what to do."""
     shown: dict[str, Any] = {"type": "error", "code": code, "message": ERRORS[code]}
     if id_ is not None:
         shown["id"] = id_
@@ -133,12 +148,14 @@ def error(code: str, id_: str | None = None, chat_id: str | None = None, **membe
 
 
 ADDED = ("active",)
-"""Frames that this gateway takes from agents beyond version 1: a page sends them only to one that names them, for to a
-gateway of an earlier release they are no frames of the protocol (4400)."""
+"""Frames of agents that this gateway accepts beyond version 1.
+
+A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
+"""
 
 
 def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -> dict[str, Any]:
-    """Describe a chat as an agent gets it in `assigned` and `welcome`; `now`, to say how long it can be accepted."""
+    """Return a chat as `assigned` and `welcome` describe it. `now` is used for the seconds left to accept it."""
     left = (chat.accept_by - now).total_seconds() if chat.accept_by and now else None
     return {
         "chat_id": chat.chat_id,
@@ -157,7 +174,7 @@ def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -
 
 
 def agent(view: AgentView) -> dict[str, Any]:
-    """An agent as he sees himself."""
+    """Return an agent as their own page sees them."""
     return {
         "id": view.id,
         "name": view.name,
