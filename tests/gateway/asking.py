@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDictProxy
 
 from tests.gateway.standing import World
 from tests.gateway.test_button_state import told
@@ -17,7 +18,9 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
 
-    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
+    async def ask(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> tuple[int, Any, CIMultiDictProxy[str]]:
         """Status, body (JSON where it is any) and headers."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -27,7 +30,12 @@ class Client:
             raw = await answer.read()
             return answer.status, json.loads(raw) if raw else None, answer.headers
 
-    async def press(self, key: str | None = None, **members: Any) -> tuple[int, Any, Any]:
+    async def origin(self) -> str:
+        """The origin of the gateway's own pages."""
+        async with self.session.get("/healthz") as answer:
+            return str(answer.url.origin())
+
+    async def press(self, key: str | None = None, **members: object) -> tuple[int, Any, CIMultiDictProxy[str]]:
         """A press on the button; `key` is made as long as an `Idempotency-Key` must be."""
         named = {} if key is None else {"Idempotency_Key": long(key)}
         return await self.ask("POST", "/api/chats", members, **named)

@@ -22,7 +22,13 @@ async def browser(gateway: Gateway, path: str = "/ws/citizen", **headers: str) -
     """A websocket to this gateway; underscores in header names stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with connect(
-        f"ws://{gateway.address}{path}", additional_headers=named, compression=None, proxy=None, max_size=None
+        f"ws://{gateway.address}{path}",
+        additional_headers=named,
+        compression=None,
+        proxy=None,
+        max_size=None,
+        open_timeout=PATIENCE,
+        ping_interval=None,
     ) as socket_:
         yield socket_
 
@@ -95,6 +101,15 @@ class Raw:
         elif length == 127:
             length = struct.unpack("!Q", await self._reader.readexactly(8))[0]
         return first & 0x0F, await self._reader.readexactly(length)
+
+    async def text(self) -> dict[str, Any]:
+        """The next frame of our protocol."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                opcode, payload = await self.frame()
+                if opcode == 1:
+                    frame: dict[str, Any] = json.loads(payload)
+                    return frame
 
     async def close_code(self, seconds: float = PATIENCE) -> int:
         """Reads on until the gateway's close frame."""

@@ -112,12 +112,20 @@ def agent(agent_id: str = AN, session_id: str = "") -> Connection:
     return connection
 
 
-def sent(connection: Connection) -> list[dict[str, Any]]:
-    """The frames that wait in this connection's outbox, which is empty afterwards."""
-    frames = [json.loads(frame) for frame in connection._outbox]
-    connection._outbox.clear()
-    connection._bytes = 0
+def written(connection: Connection) -> list[bytes]:
+    """What this connection has for its browser by now, which has read it afterwards."""
+    paper = connection.socket
+    assert isinstance(paper, Paper)
+    full, paper.full = paper.full, False
+    connection.flush()
+    paper.full = full
+    frames, paper.written = paper.written, []
     return frames
+
+
+def sent(connection: Connection) -> list[dict[str, Any]]:
+    """The frames that this connection has for its browser by now, which has read them afterwards."""
+    return [json.loads(frame) for frame in written(connection)]
 
 
 def fresh_citizen(chat_id: str = CHAT) -> Connection:

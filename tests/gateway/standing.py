@@ -363,10 +363,10 @@ async def kept(*runs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 class Parts:
     """A gateway's parts, put together as in its `app.py`, without sockets."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, url: str) -> None:
         departments = load_departments(world.settings.departments_file)
         self.tasks = Tasks()
-        self.publisher = BreakablePublisher(world.url, "gateway")
+        self.publisher = BreakablePublisher(url, "gateway")
         self.upstream = Upstream(world.settings, KEYS)
         self.resyncs = 0
         self.hub = EventRouter(
@@ -378,7 +378,7 @@ class Parts:
             dropped=lambda connection, channel: self.agents.drop(connection, channel),
         )
         self.hear: Callable[[Event], None] = self.hub.hear  # where events from the broker go
-        self.live = EventQueue(world.url, lambda event: self.hear(event), self._resync, lambda: None)
+        self.live = EventQueue(url, lambda event: self.hear(event), self._resync, lambda: None)
         self.buttons = Buttons(departments, lambda: self.live.up)
         self.following = Subscriptions(self.hub, self.live, self.upstream, self.tasks)
         self.posting = MessageSender(self.hub, self.publisher, self.tasks)
@@ -403,9 +403,9 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def parts_of(world: World) -> AsyncIterator[Parts]:
-    """The parts, connected to the broker."""
-    parts = Parts(world)
+async def parts_of(world: World, url: str | None = None) -> AsyncIterator[Parts]:
+    """The parts, connected to the broker, by an address of their own if they are given one."""
+    parts = Parts(world, url or world.url)
     try:
         async with kept(parts.publisher.run(), parts.live.run(), parts.upkeep.run_resyncs()):
             await asyncio.wait_for(parts.live.link.up.wait(), PATIENCE)

@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from services.gateway.background_tasks import MOST_IN_HAND, Tasks
 from tests.gateway.making import citizen
+from tests.real import PATIENCE
 
 
 async def test_work_that_fails_is_logged_and_forgotten() -> None:
@@ -18,22 +19,27 @@ async def test_work_that_fails_is_logged_and_forgotten() -> None:
         await asyncio.gather(tasks.start(fail()), return_exceptions=True)
         await asyncio.sleep(0)
     assert [line["event"] for line in logs] == ["work_failed"]
-    assert not tasks._tasks
+    assert tasks.idle
 
 
 async def test_settling_waits_and_then_cancels_what_is_left() -> None:
     tasks, done = Tasks(), list[str]()
 
-    async def work(name: str, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        done.append(name)
+    async def work() -> None:
+        await asyncio.sleep(0)
+        done.append("quick")
 
-    quick, slow = tasks.start(work("quick", 0.02)), tasks.start(work("slow", 60))
-    await tasks.settle(0.2)
-    await asyncio.gather(quick, slow, return_exceptions=True)
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    quick = tasks.start(work())
+    await tasks.settle(PATIENCE)
     assert done == ["quick"]
+    slow = tasks.start(hang())
+    await tasks.settle(0.01)
+    await asyncio.gather(quick, slow, return_exceptions=True)
     assert slow.cancelled()
-    await tasks.settle(0.2)
+    await tasks.settle(PATIENCE)
 
 
 async def test_what_one_connection_has_in_hand_is_bounded() -> None:
@@ -45,8 +51,8 @@ async def test_what_one_connection_has_in_hand_is_bounded() -> None:
     assert [tasks.start_for(one, work()) for _ in range(MOST_IN_HAND + 1)] == [True] * MOST_IN_HAND + [False]
     assert tasks.start_for(other, work())
     go.set()
-    await tasks.settle(1)
+    await tasks.settle(PATIENCE)
     await asyncio.sleep(0)
     assert (one.in_hand, other.in_hand) == (0, 0)
     assert tasks.start_for(one, work())
-    await tasks.settle(1)
+    await tasks.settle(PATIENCE)

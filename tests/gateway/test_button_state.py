@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from services.common.config.departments import load_departments
 from services.common.events.agents import ButtonChanged
 from services.common.events.types import ButtonColour, ButtonReason
+from services.gateway import button_state
 from services.gateway.button_state import SILENCE, Button, Buttons
 from tests.gateway.making import NOW
+from tests.real import PATIENCE
 
 DEPARTMENTS = load_departments(Path(__file__).parents[2] / "deploy/departments.toml")
 WALL = 1_795_420_800.0
@@ -130,12 +132,14 @@ async def test_departments_do_not_touch_each_other_and_unknown_ones_are_ignored(
 
 
 async def test_settled_once_heard_or_after_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert button_state.FIRST_WAIT == 3.0
+    monkeypatch.setattr(button_state, "FIRST_WAIT", PATIENCE)
     buttons = Buttons(DEPARTMENTS, lambda: True)
     buttons.refresh()
     assert not buttons.settled
-    monkeypatch.setattr("services.gateway.button_state.FIRST_WAIT", -1.0)
+    monkeypatch.setattr(button_state, "FIRST_WAIT", -1.0)
     assert buttons.settled
-    monkeypatch.undo()
+    monkeypatch.setattr(button_state, "FIRST_WAIT", PATIENCE)
     buttons.hear(told(7))
     assert buttons.settled
 

@@ -12,6 +12,7 @@ from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import browser, close_code, hear, say
 from tests.gateway.making import AN, CHAT
 from tests.gateway.standing import Gateway, World, until
+from tests.gateway.test_button_state import told
 from tests.real import PATIENCE
 
 
@@ -25,9 +26,9 @@ def test_making_the_application_opens_nothing(world: World) -> None:
 
 
 async def test_it_is_ready_when_broker_and_button_are(world: World, gateway: Gateway) -> None:
-    await until(lambda: all(not t.done() for t in gateway.service._tasks.values()), "the tasks")
     async with asyncio.timeout(PATIENCE):
         while set((await gateway.service.readiness()).values()) != {"ok"}:
+            await world.publisher.publish(told(9))
             await asyncio.sleep(0.05)
 
 

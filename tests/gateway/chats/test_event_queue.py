@@ -1,25 +1,23 @@
 """`event_queue.py` on a real broker: what is followed comes in, and after a loss everything begins anew."""
 
 import asyncio
-import time
 from random import Random
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractQueue
 
 from services.common.events.codec import decode
 from services.common.events.event import Event
+from services.common.events.messages import MessageStored
 from services.common.events.types import ChatStatus
 from services.common.messaging import topology
 from services.gateway.chats import event_queue as module
 from services.gateway.chats.event_queue import EventQueue
 from services.gateway.clients.upstream import Unavailable
 from services.gateway.websocket.frames.client import Hello
-from tests.common.messaging.test_connection import close_connections
 from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored
-from tests.gateway.standing import Parts, World, kept, until
-from tests.real import PATIENCE, Broker
+from tests.gateway.standing import Parts, World, kept, parts_of, until
+from tests.real import PATIENCE, Account, Broker
 
 
 class Ear:
@@ -28,7 +26,8 @@ class Ear:
     def __init__(self, url: str) -> None:
         self.events: list[Event] = []
         self.resyncs = self.losses = 0
-        self.live = EventQueue(url, self.events.append, self._resync, self._lose)
+        self.now = 1_000.0
+        self.live = EventQueue(url, self.events.append, self._resync, self._lose, clock=lambda: self.now)
 
     def _resync(self) -> None:
         self.resyncs += 1
@@ -36,12 +35,16 @@ class Ear:
     def _lose(self) -> None:
         self.losses += 1
 
+    def stored(self) -> list[MessageStored]:
+        return [event for event in self.events if isinstance(event, MessageStored)]
+
     def seqs(self) -> list[int]:
-        return [f.entry.seq for f in self.events]  # type: ignore[attr-defined]
+        return [event.entry.seq for event in self.stored()]
 
 
 @pytest.fixture
-async def ear(world: World) -> Ear:
+async def ear(world: World, monkeypatch: pytest.MonkeyPatch) -> Ear:
+    monkeypatch.setattr(module, "LOOK", 0.02)
     return Ear(world.url)
 
 
@@ -53,6 +56,14 @@ def bound_keys(broker: Broker, url: str) -> list[set[str]]:
         if row["source"] == topology.EXCHANGE and row["destination"].startswith("amq.gen"):
             queues.setdefault(row["destination"], set()).add(row["routing_key"])
     return [keys for keys in queues.values() if "#" not in keys]
+
+
+async def until_bound(broker: Broker, url: str, *ids: str) -> None:
+    """The broker has a gateway's queue with the bindings of these chats and agents and no others."""
+    wanted = {*topology.GATEWAY_KEYS, *(topology.binding_of(id_) for id_ in ids)}
+    async with asyncio.timeout(PATIENCE):
+        while wanted not in await asyncio.to_thread(bound_keys, broker, url):
+            await asyncio.sleep(0.05)
 
 
 async def test_what_is_followed_comes_in_in_order_and_nothing_else(world: World, ear: Ear) -> None:
@@ -74,61 +85,56 @@ async def test_an_agent_hears_of_his_chat_before_his_gateway_follows_it(world: W
         await until(lambda: ear.events, "the copy")
 
 
-async def test_a_binding_goes_late_and_a_reload_costs_none(
-    world: World, ear: Ear, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "UNBIND_LATE", 0.3)
+async def test_a_binding_goes_late_and_a_reload_costs_none(world: World, ear: Ear, broker: Broker) -> None:
     async with kept(ear.live.run()):
         await ear.live.follow(CHAT)
         await ear.live.follow(CHAT)
         await ear.live.follow(OTHER)
         ear.live.unfollow(CHAT)
         ear.live.unfollow(OTHER)
-        assert ear.live._bound == {CHAT, OTHER}
-        assert ear.live._late[OTHER] > time.monotonic()
-        await until(lambda: ear.live._bound == {CHAT}, "the late unbinding", 8)
-        left = [{topology.binding_of(CHAT), *topology.GATEWAY_KEYS}]
-        async with asyncio.timeout(PATIENCE):
-            while await asyncio.to_thread(bound_keys, broker, world.url) != left:
-                await asyncio.sleep(0.05)
+        assert ear.live.bound == {CHAT, OTHER}
+        assert ear.live.late == {OTHER}
+        ear.now += module.UNBIND_LATE - 1
+        await ear.live.follow(AN)  # a binding is looked at in the same round
+        assert ear.live.bound == {CHAT, OTHER, AN}
+        assert ear.live.late == {OTHER}
+        ear.now += 1
+        await until(lambda: ear.live.bound == {CHAT, AN}, "the late unbinding")
+        await until_bound(broker, world.url, CHAT, AN)
         ear.live.unfollow(CHAT)
         with pytest.raises(StopIteration):  # it was still bound, so nothing is waited for
             ear.live.follow(CHAT).send(None)
-        assert ear.live._late == {}
+        assert not ear.live.late
 
 
 async def test_who_comes_back_while_another_one_is_unbound_stays_bound(
     world: World, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "UNBIND_LATE", 0.05)
     async with kept(ear.live.run()):
         for id_ in (CHAT, OTHER, AN):
             await ear.live.follow(id_)
-        queue = ear.live._queue
-        assert queue is not None
-        unbind, unbound = type(queue).unbind, list[str]()
+        unbind, begun, ended = aio_pika.Queue.unbind, list[str](), list[str]()
 
-        async def come_back(queue: AbstractQueue, exchange: str, key: str) -> object:
-            unbound.append(key)
-            if len(unbound) == 1:  # the last tab of OTHER's citizen is there again; AN is followed and left once more
+        async def come_back(queue: aio_pika.Queue, exchange: str, key: str) -> object:
+            begun.append(key)
+            if len(begun) == 1:  # the last tab of OTHER's citizen is there again; AN is followed and left once more
                 await ear.live.follow(OTHER)
                 await ear.live.follow(AN)
-                monkeypatch.setattr(module, "UNBIND_LATE", 60.0)
                 ear.live.unfollow(AN)
-            return await unbind(queue, exchange, key)
+            answer = await unbind(queue, exchange, key)
+            ended.append(key)
+            return answer
 
-        monkeypatch.setattr(type(queue), "unbind", come_back)
+        monkeypatch.setattr(aio_pika.Queue, "unbind", come_back)
         for id_ in (CHAT, OTHER, AN):
             ear.live.unfollow(id_)
-
-        def unbound_late() -> bool:
-            ear.live._change.set()  # it looks every 5 s otherwise
-            return ear.live._bound == {OTHER, AN}
-
-        await until(unbound_late, "the late unbinding", 8)
+        ear.now += module.UNBIND_LATE
+        await until(lambda: ended, "the late unbinding")
+        assert ear.live.bound == {OTHER, AN}
+        assert ear.live.late == {AN}
         await world.publisher.publish(stored(entry(1, OTHER)))
         await until(lambda: ear.seqs() == [1], "what the one hears who came back")
-        assert unbound == [topology.binding_of(CHAT)]
+        assert begun == [topology.binding_of(CHAT)]
 
 
 async def test_however_quickly_people_come_and_go_those_who_are_here_hear(
@@ -153,23 +159,21 @@ async def test_however_quickly_people_come_and_go_those_who_are_here_hear(
         assert wanted
         for chat_id in chats:
             await world.publisher.publish(stored(entry(1, chat_id)))
-        await until(lambda: {f.chat_id for f in ear.events} >= wanted, "all that is followed")  # type: ignore[attr-defined]
+        await until(lambda: {event.chat_id for event in ear.stored()} >= wanted, "all that is followed")
 
 
 async def test_a_connection_that_the_broker_closed_means_a_new_queue_all_binds_and_a_resync(
-    world: World, parts: Parts, broker: Broker
+    world: World, broker: Broker, account: Account
 ) -> None:
-    await parts.live.follow(CHAT)
-    await parts.live.follow(AN)
-    queue = parts.live._queue
-    await close_connections(broker, world.url)
-    await until(lambda: parts.resyncs == 2 and parts.live.up, "the new queue", 20)
-    assert parts.live._queue is not None
-    assert queue is not None
-    assert parts.live._queue.name != queue.name
-    assert parts.live._bound == {CHAT, AN}
-    keys = await asyncio.to_thread(bound_keys, broker, world.url)
-    assert {*topology.GATEWAY_KEYS, topology.binding_of(CHAT), topology.binding_of(AN)} in keys
+    async with parts_of(world, account.url) as parts:
+        await parts.live.follow(CHAT)
+        await parts.live.follow(AN)
+        before = parts.live.name
+        await asyncio.to_thread(account.close_connections)
+        await until(lambda: parts.resyncs >= 2 and parts.live.up, "the new queue")
+        assert parts.live.name not in (None, before)
+        assert parts.live.bound == {CHAT, AN}
+        await until_bound(broker, world.url, CHAT, AN)
 
 
 async def test_what_was_left_while_there_was_no_queue_is_not_bound_again(world: World, ear: Ear) -> None:
@@ -181,24 +185,25 @@ async def test_what_was_left_while_there_was_no_queue_is_not_bound_again(world: 
     assert ear.losses == 1
     ear.live.unfollow(OTHER)
     async with kept(ear.live.run()):
-        await until(lambda: ear.resyncs == 2, "the new queue")
-        assert ear.live._bound == {CHAT}
-        assert ear.live._late == {}
+        await until(lambda: ear.resyncs >= 2, "the new queue")
+        assert ear.live.bound == {CHAT}
+        assert not ear.live.late
 
 
 async def test_without_a_broker_following_fails_in_time_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BIND_LIMIT", 0.2)
+    monkeypatch.setattr(module, "BIND_LIMIT", 0.1)
     ear = Ear("amqp://127.0.0.1:9/")
     async with kept(ear.live.run()):
         with pytest.raises(Unavailable):
             await ear.live.follow(CHAT)
+        assert ear.live.idle
+        monkeypatch.setattr(module, "BIND_LIMIT", PATIENCE)
         waiting = asyncio.create_task(ear.live.follow(CHAT))
-        await asyncio.sleep(0.01)
+        await until(lambda: not ear.live.idle, "who waits")
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert waiting.cancelled()
-    assert ear.live._wanted == {}
-    assert ear.live._waiting == {}
+    assert ear.live.idle
 
 
 async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobody_and_reads_them_again(
@@ -208,7 +213,7 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
     world.others.open(CHAT)
     connection, still = fresh_citizen(), {**topology.GATEWAY_QUEUE_ARGUMENTS, "x-max-length": 5}
     await parts.citizens.greet(connection, Hello())
-    parts.live._heard = lambda event: None  # it stands still; what its queue keeps is in the one below
+    parts.hear = lambda event: None  # it stands still; what its queue keeps is in the one below
     async with kept(ear.live.run()), await aio_pika.connect(world.url) as broker, broker.channel() as channel:
         await ear.live.follow(CHAT)
         queue = await channel.declare_queue(exclusive=True, arguments=still)
@@ -226,11 +231,10 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
 async def test_a_event_that_is_not_understood_harms_nobody(world: World, ear: Ear) -> None:
     async with kept(ear.live.run()):
         await ear.live.follow(CHAT)
-        assert ear.live._queue is not None
-        channel = ear.live._queue.channel
+        before = ear.live.name
         message = aio_pika.Message(b'{"type":"message.stored","chat_id":7}')
         async with await aio_pika.connect(world.url) as connection, connection.channel() as other:
             await (await other.get_exchange(topology.EXCHANGE)).publish(message, f"message.stored.{CHAT}")
         await world.publisher.publish(stored(entry(1)))
         await until(lambda: ear.events, "the good one")
-        assert not channel.is_closed
+        assert (ear.live.name, ear.losses) == (before, 0)

@@ -32,7 +32,7 @@ class Stage:
     """A hub, and what it asked for beyond frames."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, Any]] = []
+        self.asked: list[tuple[str, object]] = []
         self.now = 1_000.0
         self.hub = EventRouter(
             "here",

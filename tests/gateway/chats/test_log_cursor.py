@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.events.types import ChatStatus
+from services.common.events.types import ChatStatus, Entry
 from services.gateway.chats.log_cursor import MOST_HELD, Position, State
 from tests.gateway.making import AN, entry, state, view
 
 
-def seqs(entries: list[object]) -> list[int]:
-    return [e.seq for e in entries]  # type: ignore[attr-defined]
+def seqs(entries: list[Entry]) -> list[int]:
+    return [one.seq for one in entries]
 
 
 def test_what_is_ahead_waits_for_what_is_missing() -> None:
     position = Position(last=0)
     assert position.take(entry(2)) == []
     assert position.behind
-    assert seqs(list(position.take(entry(1)))) == [1, 2]
+    assert seqs(position.take(entry(1))) == [1, 2]
     assert not position.behind
     assert position.take(entry(2)) == []
 
@@ -28,7 +28,7 @@ def test_nothing_passes_before_the_log_was_read() -> None:
     position = Position()
     assert position.take(entry(5)) == position.take(entry(7)) == []
     assert not position.behind
-    assert seqs(list(position.begin(4))) == [5]
+    assert seqs(position.begin(4)) == [5]
     assert position.behind
     assert position.heard == 7
     assert position.begin(9) == [], "only the first reading begins"
@@ -39,7 +39,7 @@ def test_a_full_hold_still_lets_the_missing_one_pass() -> None:
     position = Position(last=0)
     for seq in range(2, MOST_HELD + 12):
         assert position.take(entry(seq)) == []
-    assert seqs(list(position.take(entry(1)))) == list(range(1, MOST_HELD + 2))
+    assert seqs(position.take(entry(1))) == list(range(1, MOST_HELD + 2))
     assert position.behind
     assert seqs(list(position.read([entry(n) for n in range(1, MOST_HELD + 12)]))) == list(
         range(MOST_HELD + 2, MOST_HELD + 12)
@@ -68,10 +68,10 @@ def test_reordered_doubled_lost_and_gap_read_entries_pass_once_each_in_order(ste
     position, passed, first = Position(), list[int](), None
     for kind, number in steps:
         if kind == "live":
-            passed += seqs(list(position.take(entry(number))))
+            passed += seqs(position.take(entry(number)))
         elif kind == "begin":
             first = number if first is None else first
-            passed += seqs(list(position.begin(number)))
+            passed += seqs(position.begin(number))
         elif position.last is not None:  # a page that transcripts had at that time
             passed += seqs(list(position.read([entry(n) for n in range(position.last + 1, number + 1)])))
         assert position.last is None or position.heard >= position.last

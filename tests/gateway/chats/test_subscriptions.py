@@ -26,26 +26,30 @@ async def test_the_channel_is_there_as_long_as_somebody_uses_it(world: World, pa
     assert await parts.following.open(CHAT) is not one
 
 
-async def test_without_a_binding_there_is_no_channel(world: World, parts: Parts) -> None:
+async def test_without_a_binding_there_is_no_channel(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def fail(_: str) -> None:
         raise Unavailable("broker")
 
-    follow, parts.live.follow = parts.live.follow, fail  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(parts.live, "follow", fail)
     with pytest.raises(Unavailable):
         await parts.following.open(CHAT)
-    parts.live.follow = follow  # type: ignore[method-assign]
     assert parts.idle
 
 
-async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Parts) -> None:
-    async def open_soon() -> None:
-        await asyncio.sleep(0.2)
-        world.others.open(CHAT)
+async def asked_of_both(world: World) -> None:
+    """Routing and transcripts have answered a question about a chat."""
+    both = {routing_api.CHATS, transcripts_api.HISTORY}
+    await until(lambda: {path for path, _ in world.others.asked} >= both, "the first questions")
 
+
+async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Parts) -> None:
     channel = await parts.following.open(CHAT)
-    soon = asyncio.create_task(open_soon())
-    view, page = await asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
-    await soon
+    asking = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
+    await asked_of_both(world)
+    world.others.open(CHAT)
+    view, page = await asyncio.wait_for(asking, PATIENCE)
     assert view.state is ChatStatus.WAITING
     assert [e.seq for e in page.entries] == [1]
 
@@ -53,13 +57,10 @@ async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Pa
 async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "KNOWN_WAIT", (60.0,))
+    monkeypatch.setattr(module, "KNOWN_WAIT", (10 * PATIENCE,))
     channel = await parts.following.open(CHAT)
     asked = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
-    await until(
-        lambda: {p for p, _ in world.others.asked} >= {routing_api.CHATS, transcripts_api.HISTORY},
-        "the first questions",
-    )
+    await asked_of_both(world)
     world.others.open(CHAT)
     await world.publisher.publish(stored(world.others.logs[CHAT][0]))
     await world.publisher.publish(state(1, ChatStatus.WAITING))
@@ -129,9 +130,9 @@ async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, 
     page = await parts.following.first_page(channel, 1)
     assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
     await world.append(entry(2), tell=False)
-    await world.append(entry(3))
     world.others.away.add(transcripts_api.HISTORY)
     asked = len(world.others.asked)
+    await world.append(entry(3))
     await until(lambda: len(world.others.asked) > asked + 1, "two attempts")
     world.others.away.clear()
     await until(lambda: connection.shown[CHAT] == 3, "the gap to be read")
@@ -143,9 +144,10 @@ async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None
     page = await parts.following.first_page(channel, 1)
     assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
     asked = len(world.others.asked)
-    for seq in (3, 2):
-        await world.publisher.publish(stored(entry(seq)))
-    await until(lambda: connection.shown[CHAT] == 3, "both")
+    for seq in (3, 2):  # one right behind the other, however slow the broker is
+        parts.hub.hear(stored(entry(seq)))
+    assert connection.shown[CHAT] == 3
+    assert channel.gap_read_due
     await until(lambda: not channel.gap_read_due, "the work to end")
     assert len(world.others.asked) == asked
 

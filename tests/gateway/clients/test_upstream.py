@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -324,7 +325,7 @@ async def test_what_changes_something_is_not_asked_twice_because_it_is_slow(monk
         await upstream.ask("routing", routing_api.TRANSFER, question, transcripts_api.Tails)
 
     async with asking_replicas("hang") as (upstream, replicas):
-        async with waited_for(asyncio.gather(ask(upstream))):
+        async with waited_for(asyncio.create_task(ask(upstream))):
             await until(lambda: replicas.heard, "the question")
         assert (replicas.heard, looked.looks) == (["hang"], 0), "an answer is waited for as long as it takes"
     async with asking_replicas("cut", "answer") as (upstream, replicas):
@@ -333,14 +334,15 @@ async def test_what_changes_something_is_not_asked_twice_because_it_is_slow(monk
 
 
 @contextlib.asynccontextmanager
-async def waited_for(asked: asyncio.Future[list[object]]) -> AsyncIterator[None]:
+async def waited_for(*asked: asyncio.Task[Any]) -> AsyncIterator[None]:
     """The answers are waited for while the context is open, and then given up."""
     try:
         yield
-        assert not asked.done()
+        assert not any(task.done() for task in asked)
     finally:
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +350,7 @@ async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monke
     monkeypatch.setattr(module, "patience", looked)
     monkeypatch.setattr(module, "MOST_SLOW", 2)
     async with asking_replicas("hang") as (upstream, replicas):
-        async with waited_for(asyncio.gather(*(upstream.grown(HAS) for _ in range(10)))):
+        async with waited_for(*(asyncio.create_task(upstream.grown(HAS)) for _ in range(10))):
             await until(lambda: len(replicas.heard) >= most, "all tries of two of them")
             looks = looked.looks
             await until(lambda: looked.looks > looks + 30, "the others to think of it again")
@@ -359,7 +361,7 @@ async def test_a_service_that_is_slow_for_everybody_is_not_asked_much_more(monke
 async def test_all_tries_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "patience", Patience(then=0.02))
     async with asking_replicas("hang") as (upstream, replicas):
-        async with waited_for(asyncio.gather(upstream.grown(HAS))):
+        async with waited_for(asyncio.create_task(upstream.grown(HAS))):
             await until(lambda: len(replicas.heard) == module.TRIES, "all tries")
         monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.3))
         with pytest.raises(Unavailable):

@@ -10,12 +10,11 @@ from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.gateway import button_state
-from tests.common.messaging.test_connection import close_connections
 from tests.gateway.asking import Client, show
 from tests.gateway.making import AN, BERT, agent_view
 from tests.gateway.standing import World, gateway_of
 from tests.gateway.test_button_state import told
-from tests.real import PATIENCE, Broker
+from tests.real import PATIENCE, Account
 
 # ── the button ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -43,41 +42,51 @@ async def test_an_unknown_department_has_no_button(client: Client, path: str) ->
     assert headers["Content-Type"] == "application/problem+json"
 
 
+async def next_button(stream: aiohttp.ClientResponse) -> tuple[int, str]:
+    """Revision and reason of the next event of an open page; what only keeps it open is passed over."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            event = await stream.content.readuntil(b"\n\n")
+            if event.startswith(b"event: button\n"):
+                revision = int(event.split(b"\n")[1].removeprefix(b"id: "))
+                return revision, str(json.loads(event.split(b"data: ")[1])["reason"])
+
+
 async def test_an_open_page_hears_of_each_change(world: World, client: Client) -> None:
     await show(world, client)
     async with client.session.get("/api/button/events") as stream:
         assert stream.content_type == "text/event-stream"
-        assert b"event: button\n" in await stream.content.readuntil(b"\n\n")
+        assert (await next_button(stream))[1] == "available"
         await world.publisher.publish(told(10**15, green=False))
-        event = await asyncio.wait_for(stream.content.readuntil(b"\n\n"), PATIENCE)
-        assert b'"reason":"closed"' in event
+        assert await next_button(stream) == (10**15, "closed")
 
 
 async def test_without_the_broker_every_open_page_hears_at_once_that_nothing_is_known(
-    world: World, client: Client, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    world: World, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And of the return: each time under a higher revision, whatever presence said before."""
     monkeypatch.setattr(button_state, "SILENCE", 1_000.0)  # it is not silence that tells
-    await show(world, client)
-    revisions: list[int] = []
-    async with client.session.get("/api/button/events") as stream, asyncio.timeout(PATIENCE):
-
-        async def next_reason() -> str:
-            while True:
-                event = await stream.content.readuntil(b"\n\n")
-                if event.startswith(b"event: button\n"):
-                    revisions.append(int(event.split(b"\n")[1].removeprefix(b"id: ")))
-                    return str(json.loads(event.split(b"data: ")[1])["reason"])
-
-        assert await next_reason() == "available"
+    async with (
+        gateway_of(world.settings.model_copy(update={"rabbitmq_url": account.url})) as gateway,
+        aiohttp.ClientSession(f"http://{gateway.address}") as session,
+    ):
+        await show(world, Client(session))
         world.others.buttons = [told(9)]
-        await close_connections(broker, world.url)
-        assert await next_reason() == "unknown"
-        assert await next_reason() == "available"
-    assert revisions == sorted(set(revisions))
+        async with session.get("/api/button/events") as stream:
+            first, reason = await next_button(stream)
+            assert reason == "available"
+            await asyncio.to_thread(account.close_connections)
+            second, reason = await next_button(stream)
+            assert reason == "unknown"
+            third, reason = await next_button(stream)
+            assert reason == "available"
+    assert first < second < third
 
 
-async def test_a_gateway_begins_with_the_colours_that_presence_tells_when_asked(world: World) -> None:
+async def test_a_gateway_begins_with_the_colours_that_presence_tells_when_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(button_state, "FIRST_WAIT", 1_000.0)
     world.others.buttons = [told(7), told(8, green=False, department="premies")]
     async with gateway_of(world.settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         client = Client(session)

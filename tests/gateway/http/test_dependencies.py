@@ -6,6 +6,7 @@ import pytest
 from fastapi import Request
 from prometheus_client import REGISTRY
 from pydantic import BaseModel, ConfigDict
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from services.common.http.problems import Problem
@@ -33,10 +34,10 @@ class Body(BaseModel):
 
 def request(*chunks: bytes, peer: str | None = "203.0.113.5", **headers: str) -> Request:
     """A request with these headers (underscores stand for hyphens) and a body in these chunks."""
-    messages = [{"type": "http.request", "body": c, "more_body": True} for c in chunks]
+    messages: list[Message] = [{"type": "http.request", "body": c, "more_body": True} for c in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
 
-    async def receive() -> Any:
+    async def receive() -> Message:
         return messages.pop(0)
 
     named = {"content_type": "application/json", **headers}
@@ -105,11 +106,13 @@ def test_every_line_of_the_list_counts_and_one_ipv6_subscriber_is_one_address() 
     assert address(b"any", b"thing") == "10.0.0.1"
 
 
-def test_a_peer_that_speaks_like_a_proxy_and_is_none_is_counted_and_logged_once() -> None:
+def test_a_peer_that_speaks_like_a_proxy_and_is_none_is_counted_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def counted(header: str) -> float:
         return REGISTRY.get_sample_value("eloket_gateway_untrusted_forwarded_total", {"header": header}) or 0
 
-    dependencies._warned.clear()
+    monkeypatch.setattr(dependencies, "WARNED", set[str]())
     before = counted("x-forwarded-for"), counted("x-forwarded-proto")
     with capture_logs() as logs:
         for peer in ("192.168.7.7", "203.0.113.5"):

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
+from services.gateway.http import end_chat, rate_limits
 from tests.gateway.asking import Client
 from tests.gateway.making import CHAT, OTHER
 from tests.gateway.standing import KEYS, World, gateway_of
@@ -40,11 +42,15 @@ async def test_a_page_of_another_site_ends_nothing(world: World, client: Client)
     assert (status, body["code"]) == (403, "origin_not_allowed")
 
 
-async def test_presses_without_end_are_refused_with_the_time_to_wait(world: World) -> None:
+async def test_presses_without_end_are_refused_with_the_time_to_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rate_limits.ENDINGS_PER_CHAT.burst == 10
+    monkeypatch.setattr(end_chat, "ENDINGS_PER_CHAT", rate_limits.Limit(3, 1e-6))
     settings = world.settings.model_copy(update={"rate_limits": "on"})
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
-        answers = [await end(Client(session), KEYS.chat_token(CHAT)) for _ in range(11)]
-    assert answers == [(204, None)] * 10 + [(429, "rate_limited")]
+        answers = [await end(Client(session), KEYS.chat_token(CHAT)) for _ in range(4)]
+    assert answers == [(204, None)] * 3 + [(429, "rate_limited")]
 
 
 async def test_a_page_that_embeds_the_chat_may_end_it(world: World, tmp_path: Path) -> None:

@@ -1,29 +1,27 @@
 """`event_stream.py` behind a real server: every page hears of each change, and none holds up another."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-import uvicorn
+from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 
-from deploy.local import ports
 from services.gateway.http import event_stream as module
-from services.gateway.http.event_stream import LISTENERS, Listeners
-from tests.gateway.standing import until
+from services.gateway.http.event_stream import Listeners
+from tests.gateway.standing import listening, until
 from tests.real import PATIENCE
 
-MUCH = b"x" * 1_000_000  # more than a connection takes from a page that does not read
+MUCH = b"x" * 400_000  # more than a connection takes from a page that does not read
 
 
 @dataclass
 class Told:
     """A server whose every address is one button's stream; `show` is what changes it."""
 
-    address: tuple[str, int]
+    address: str = ""
     shown: bytes = b"event 1\n\n"
     listeners: Listeners = field(init=False)
 
@@ -36,10 +34,11 @@ class Told:
 
     async def page(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A page that has asked for the stream and read the head of the answer."""
+        host, port = self.address.split(":")
         small = socket.socket()
         small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         small.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(small, self.address)
+        await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
         reader, writer = await asyncio.open_connection(sock=small, limit=4096)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
@@ -48,23 +47,20 @@ class Told:
 
 
 @pytest.fixture
-async def told(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
-    address = ("127.0.0.1", ports.pick())
-    told, before = Told(address), LISTENERS._value.get()
+async def told() -> AsyncIterator[Told]:
+    told, before = Told(), shown_listeners()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await told.listeners.listen(receive, send)
 
-    config = uvicorn.Config(app, *address, lifespan="off", log_config=None, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: server.started, "the server")
-    yield told
-    server.should_exit = True
-    await told.listeners.end()
-    await serving
-    assert (len(told.listeners), LISTENERS._value.get()) == (0, before)
+    async with listening(app, send_buffer=64 * 1024, lifespan="off") as (_, told.address):
+        yield told
+        await told.listeners.end()
+    await until(lambda: (len(told.listeners), shown_listeners()) == (0, before), "the last page to be forgotten")
+
+
+def shown_listeners() -> float:
+    return REGISTRY.get_sample_value("eloket_gateway_button_listeners") or 0.0
 
 
 async def heard(reader: asyncio.StreamReader) -> bytes:

@@ -39,7 +39,7 @@ def test_keys_do_not_touch_each_other_and_the_oldest_are_forgotten() -> None:
     assert [buckets.retry_after(key, 0.0) for key in "abc"] == [0, 0, 0]
     assert buckets.retry_after("a", 0.0) > 0
     assert buckets.retry_after("d", 0.0) == 0
-    assert len(buckets._buckets) == 3
+    assert len(buckets) == 3
     assert buckets.retry_after("a", 0.0) > 0, "used lately: kept"
     assert buckets.retry_after("b", 0.0) == 0, "forgotten"
 

@@ -476,8 +476,8 @@ async def test_routing_is_told_digests_that_are_the_same_for_one_browser(world: 
     assert len({w.browser for w in asked}) == 3
     assert "127.0.0.1" not in str(asked)
     assert "a" * 22 not in str(asked)
-    for browser in ("a" * 21, "a" * 65, "a b" * 10, "é" * 30, 7):
-        assert (await client.press(browser=browser))[0] == 422
+    for wrong in ("a" * 21, "a" * 65, "a b" * 10, "é" * 30, 7):
+        assert (await client.press(browser=wrong))[0] == 422
 
 
 async def test_without_an_answer_of_routing_a_chat_is_opened(world: World, client: Client) -> None:

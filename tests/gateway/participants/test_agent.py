@@ -1,7 +1,5 @@
 """`agent.py`: welcome, chats that come and go at any moment, and what an agent's frames become."""
 
-import asyncio
-
 import pytest
 
 from services.common.events.agents import AgentChanged, StateRequested
@@ -12,7 +10,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
-from services.gateway.jobs.upkeep import _sync
+from services.gateway.jobs.upkeep import send_sync
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
@@ -76,14 +74,14 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
             CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True),
         ):
             parts.hub.hear(event)
-        _sync(connection)
+        send_sync(connection)
         refuse(connection, "invalid")
 
     for greeting in ("the first hello", "another one on the same connection"):
         for path in (presence_api.AGENTS, routing_api.AGENT_CHATS, routing_api.CHATS, transcripts_api.HISTORY):
             world.others.meanwhile[path] = everything
         connection.begin_answer()
-        _sync(connection)
+        send_sync(connection)
         await parts.agents.greet(connection, Hello(chats={}))
         shown = sent(connection)
         first = kinds(shown)[:3]
@@ -92,7 +90,7 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
         assert kinds(shown)[-1] == "error", "what was refused meanwhile is said after the answer"
         assert [f["seq"] for f in shown if f["type"] == "message"] == [1, 2]
         assert "sync" not in kinds(shown)
-    _sync(connection)
+    send_sync(connection)
     assert kinds(sent(connection)) == ["sync"]
 
 
@@ -192,11 +190,15 @@ async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: P
 async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> None:
     """The chat is assigned after routing was asked for the agent's chats: it is shown, once, after the welcome."""
     world.others.open(CHAT)
+    world.others.open(OTHER)
 
     async def give() -> None:
         await assign(world)
-        await until(lambda: parts.agents._coming, "the event")
-        await asyncio.sleep(0.3)  # in which it could have come, but for the welcome
+        await until(lambda: parts.agents.coming, "the event")
+        channel = await parts.following.open(OTHER)  # what showing it takes, but for the welcome, and later
+        await parts.following.view(OTHER)
+        await parts.following.first_page(channel, 0)
+        parts.following.give_back(channel)
 
     world.others.meanwhile[routing_api.AGENT_CHATS] = give
     connection = await greeted(world, parts)
@@ -236,7 +238,7 @@ async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, pa
     world.others.meanwhile[path] = take
     await assign(world)
     await until(lambda: not parts.hub.channels and not world.others.meanwhile, "all to be over")
-    await until(lambda: not parts.agents._coming, "all to be over")
+    await until(lambda: not parts.agents.coming, "all to be over")
     assert "assigned" not in kinds(sent(connection))
     assert connection.closing is None
     assert parts.hub.desks == {AN: set()}
@@ -254,7 +256,7 @@ async def test_an_agent_who_leaves_while_a_chat_is_coming_leaves_nothing_behind(
 
     world.others.meanwhile[routing_api.CHATS] = leave
     await assign(world)
-    await until(lambda: not parts.agents._coming and not world.others.meanwhile, "all to be over")
+    await until(lambda: not parts.agents.coming and not world.others.meanwhile, "all to be over")
     await until(lambda: parts.idle, "everything to be given back")
 
 
@@ -334,6 +336,7 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     assert (await world.hear(StateRequested))[0].state is AgentState.PAUSED
     posted = (await world.hear(MessagePosted))[0]
     assert (posted.sender.id, posted.sender.name) == (AN, "An")
+    await world.heard_all_of(parts.publisher)
     assert world.heard(NotePosted) == [], "in its line behind the message"
     await world.store(posted)
     assert (await world.hear(NotePosted))[0].text == "intern"
@@ -350,7 +353,7 @@ async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> Non
     for frame in (Post(id_of(7), text="x", chat_id=CHAT), End(CHAT), Accept(CHAT), Read(1, CHAT), Typing(True, OTHER)):
         parts.agents.take(an, frame)
         assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("not_yours", frame.chat_id)]
-    await asyncio.sleep(0.05)
+    await world.heard_all_of(parts.publisher)
     assert not world.heard(CloseRequested)
     assert not world.heard(MessagePosted)
     assert sent(bert) == []
@@ -388,7 +391,8 @@ async def test_what_was_not_transferred_or_is_accepted_cannot_be_refused(
         other = await greeted(world, parts)
         parts.agents.take(other, Typing(True, CHAT))
     parts.agents.take(connection, Refuse(CHAT))
-    await until(lambda: connection._outbox, "the answer")
+    await until(lambda: connection.waiting, "the answer")
+    await world.heard_all_of(parts.publisher)
     assert [(f["code"], f["chat_id"]) for f in sent(connection)] == [("unavailable", CHAT)]
     assert world.heard(TransferRefused) == []
 
@@ -401,7 +405,7 @@ async def test_an_agent_who_was_too_late_is_told_so(world: World, parts: Parts) 
     await world.publisher.publish(AgentChanged(**changed))
     lost = {"cause": Cause.AGENT_LEFT, "detail": Detail.NOT_ACCEPTED, "former_agent_id": AN}
     await world.publisher.publish(state(3, WAITING, **lost))
-    await until(lambda: len(connection._outbox) == 2, "both")
+    await until(lambda: connection.waiting == 2, "both")
     assert sent(connection) == [
         {"type": "state", "state": "paused", "reason": "accept_overdue"},
         {"type": "unassigned", "chat_id": CHAT, "reason": "not_accepted"},

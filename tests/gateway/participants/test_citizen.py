@@ -158,9 +158,11 @@ async def test_two_tabs_are_one_citizen(world: World, parts: Parts) -> None:
     sent(one), sent(two)
     await world.append(entry(2))
     await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 2, "both")
+    await world.hear(CitizenPresence)
     parts.citizens.leave(one)
     await world.append(entry(3))
     await until(lambda: two.shown[CHAT] == 3, "the one that is left")
+    await world.heard_all_of(parts.publisher)
     assert [p.online for p in world.heard(CitizenPresence)] == [True]
     parts.citizens.leave(two)
     await world.hear(CitizenPresence, 2)
@@ -199,20 +201,25 @@ async def test_a_citizens_frames_become_events(world: World, parts: Parts) -> No
     await until(lambda: parts.idle, "the line to end")
 
 
-async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_told(world: World, parts: Parts) -> None:
+async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_told(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(parts.hub, "clock", lambda: now[0])
     world.others.open(CHAT)
     connection = await greeted(parts)
     sent(connection)
-    channel, parts.publisher._channel = parts.publisher._channel, None
+    parts.publisher.broken = True
     parts.citizens.take(connection, Extend())
-    await until(lambda: connection._outbox, "the refusal")
+    await until(lambda: connection.waiting, "the refusal")
     assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
-    parts.publisher._channel = channel
+    parts.publisher.broken = False
     for _ in range(5):
         parts.citizens.take(connection, Extend())
     assert [s.chat_id for s in await world.hear(CitizenStayed)] == [CHAT]
+    await world.heard_all_of(parts.publisher)
     assert len(world.heard(CitizenStayed)) == 1
-    connection.extended_at -= EXTEND_EACH
+    now[0] += EXTEND_EACH
     parts.citizens.take(connection, Extend())
     await world.hear(CitizenStayed, 2)
     assert sent(connection) == []
@@ -224,9 +231,9 @@ async def test_a_silent_citizen_is_warned_and_it_is_over_when_he_stays(world: Wo
     sent(connection)
     told = {"warning": 1, "since": NOW, "closes_at": NOW + timedelta(seconds=900)}
     await world.publisher.publish(CitizenSilent(chat_id=CHAT, **told))
-    await until(lambda: connection._outbox, "the warning")
+    await until(lambda: connection.waiting, "the warning")
     parts.citizens.take(connection, Extend())
-    await until(lambda: len(connection._outbox) == 2, "its end")
+    await until(lambda: connection.waiting == 2, "its end")
     assert [(f["type"], f["warning"]) for f in sent(connection)] == [("inactive", 1), ("inactive", 0)]
 
 

@@ -103,7 +103,6 @@ async def test_what_is_not_his_to_refuse_is_unavailable(
 
 
 async def test_a_refusal_that_cannot_be_told_is_unavailable(world: World, parts: Parts, an: Connection) -> None:
-    channel, parts.publisher._channel = parts.publisher._channel, None
+    parts.publisher.broken = True
     await parts.transfers.refuse(an, LiveChat(CHAT, refusable_by=AN))
-    parts.publisher._channel = channel
     assert [f["code"] for f in sent(an)] == ["unavailable"]

@@ -15,9 +15,10 @@ from tests.gateway.making import agent, citizen, entry, stored
 
 def counted(to: str) -> tuple[float, float]:
     """How many messages were shown to this party, and the seconds that they took together."""
-    return tuple(  # type: ignore[return-value]
-        REGISTRY.get_sample_value(f"eloket_gateway_delivery_seconds_{what}", {"to": to}) or 0.0
-        for what in ("count", "sum")
+    name = "eloket_gateway_delivery_seconds"
+    return (
+        REGISTRY.get_sample_value(f"{name}_count", {"to": to}) or 0.0,
+        REGISTRY.get_sample_value(f"{name}_sum", {"to": to}) or 0.0,
     )
 
 
@@ -36,7 +37,7 @@ def test_a_message_counts_once_when_the_other_party_is_shown_it(by: Party, to: P
     stage.hub.hear(stored(posted(1, by)))
     after, together = counted(to.value)
     assert after - count == 1, "told twice, shown once, on two connections"
-    assert 0.2 <= together - seconds <= 0.2 + time.monotonic() - began
+    assert 0.199 <= together - seconds <= 0.201 + time.monotonic() - began
     assert counted(by.value) == own
 
 
@@ -63,5 +64,5 @@ def test_a_clock_that_is_behind_the_senders_makes_no_negative_time() -> None:
     stage = Stage()
     stage.join(agent())
     _, before = counted("agent")
-    stage.hub.hear(stored(posted(1, Party.CITIZEN, seconds_ago=-5)))
+    stage.hub.hear(stored(posted(1, Party.CITIZEN, seconds_ago=-3_600)))
     assert counted("agent")[1] == before

@@ -84,6 +84,14 @@ def test_the_pauses_between_attempts() -> None:
     assert [after_attempt(one, True, 10.0) for _ in range(5)] == [10.0, 20.0, 40.0, 60.0, 60.0]
 
 
+def test_an_hour_without_a_receipt_is_some_sixty_copies() -> None:
+    one, now, copies = item(1), 0.0, 0
+    while now < 3_600:
+        copies += 1
+        now += after_attempt(one, True, now) or 0.0
+    assert 60 <= copies <= 64
+
+
 def test_thirty_seconds_without_a_confirm_are_the_end_but_not_after_one() -> None:
     never, once = item(1), item(2)
     assert after_attempt(never, False, 100.0) is not None

@@ -1,18 +1,17 @@
 """`services/gateway/sending/sender.py`: one after the other, each until its receipt, and never out of order."""
 
-import asyncio
-
 import pytest
 
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import MessagePosted, MessageRefused
-from services.common.events.types import RefusalCode
+from services.common.events.types import Party, RefusalCode
 from services.gateway.sending import send_queue
 from services.gateway.sending import sender as sending_sender
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import End, Post
 from tests.gateway.making import CHAT, citizen, entry, id_of, sent, stored
 from tests.gateway.standing import Parts, World, until
+from tests.real import PATIENCE
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ async def test_only_the_first_is_under_way_and_a_full_line_refuses(
         parts.posting.post(sender, CHAT, post(number))
     assert errors(sender) == [("unavailable", id_of(42)), ("unavailable", id_of(43))]
     await world.hear(MessagePosted)
-    await asyncio.sleep(0.1)
+    await world.heard_all_of(parts.publisher)
     assert len(world.heard(MessagePosted)) == 1
     world.storing = True
     await world.store(world.heard(MessagePosted)[0])
@@ -108,7 +107,7 @@ async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts
         parts.posting.post(sender, CHAT, post(number))
     await world.hear(MessagePosted)
     await refuse(world, 10, RefusalCode.UNAVAILABLE)
-    await until(lambda: len(sender._outbox) == 3, "three refusals")
+    await until(lambda: sender.waiting == 3, "three refusals")
     assert errors(sender) == [("unavailable", id_of(n)) for n in (10, 11, 12)]
     world.storing = True
     for number in (11, 10, 11, 12):
@@ -121,11 +120,11 @@ async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts
 async def test_without_a_broker_everything_is_refused_after_its_patience(
     world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send_queue, "CONFIRM_PATIENCE", 0.5)
-    parts.publisher._forget()  # as after a loss of its connection
+    monkeypatch.setattr(send_queue, "CONFIRM_PATIENCE", 0.3)
+    parts.publisher.broken = True
     for number in (10, 11):
         parts.posting.post(sender, CHAT, post(number))
-    await until(lambda: len(sender._outbox) == 2, "the refusals")
+    await until(lambda: sender.waiting == 2, "the refusals")
     assert errors(sender) == [("unavailable", id_of(10)), ("unavailable", id_of(11))]
     assert world.heard(MessagePosted) == []
     assert not parts.hub.receipts
@@ -143,22 +142,22 @@ async def test_a_message_without_a_receipt_is_published_again(
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
 
 
-async def test_repeats_do_not_swell_the_queue_while_transcripts_is_away(
+async def test_only_the_first_is_repeated_while_transcripts_is_away(
     world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An hour is 3 s here: 10 s are 1/120 s, the pauses double to 60 s; 63 copies instead of 360."""
-    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 3 / 360)
-    monkeypatch.setattr(send_queue, "MOST_CONFIRMED", 3 / 60)
+    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.01)
+    monkeypatch.setattr(send_queue, "MOST_CONFIRMED", 0.05)
     world.storing = False
-    for number in range(10, 10 + send_queue.CAPACITY):
+    numbers = range(10, 10 + send_queue.CAPACITY)
+    for number in numbers:
         parts.posting.post(sender, CHAT, post(number))
-    await asyncio.sleep(3)
-    posted = world.heard(MessagePosted)
+    posted = await world.hear(MessagePosted, 10)
     assert {p.id for p in posted} == {id_of(10)}, "only the first of the line is under way"
-    assert 3 <= len(posted) <= 64
+    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", PATIENCE)
     world.storing = True
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
-    assert len(world.heard(MessagePosted)) < len(posted) + 2 * send_queue.CAPACITY
+    others = [p.id for p in world.heard(MessagePosted) if p.id != id_of(10)]
+    assert others == [id_of(number) for number in numbers[1:]]
 
 
 async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts: Parts, sender: Connection) -> None:
@@ -168,7 +167,7 @@ async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
     assert [f["seq"] for f in sent(sender)] == [f["seq"] for f in sent(other)] == [2]
     parts.posting.post(sender, CHAT, Post(id_of(10), text="anders"))
-    await until(lambda: sender._outbox, "the answer")
+    await until(lambda: sender.waiting, "the answer")
     assert [(f["seq"], f["text"]) for f in sent(sender)] == [(2, "bericht 10")]
     assert sent(other) == []
 
@@ -179,7 +178,7 @@ async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, se
     parts.posting.post(sender, CHAT, End())
     parts.posting.post(sender, CHAT, End())
     await world.hear(MessagePosted)
-    await asyncio.sleep(0.1)
+    await world.heard_all_of(parts.publisher)
     assert world.heard(CloseRequested) == []
     await world.store(world.heard(MessagePosted)[0])
     await world.hear(CloseRequested)
@@ -188,16 +187,17 @@ async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, se
 async def test_what_was_taken_is_published_though_the_browser_is_gone(
     world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", 0.3)
-    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.1)
+    monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", PATIENCE)
     for number in (10, 11):
         parts.posting.post(sender, CHAT, post(number))
     sender.gone = True
-    await until(lambda: len(world.others.logs[CHAT]) == 3, "both to be stored")
+    await until(lambda: sender.shown[CHAT] == 3, "both receipts")
     world.storing = False
+    monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", 0.1)
+    monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.05)
     parts.posting.post(sender, CHAT, post(12))
-    await world.hear(MessagePosted, 3)
-    await until(lambda: not parts.hub.receipts and not parts.tasks._tasks, "an end of trying")
+    await until(lambda: id_of(12) in {p.id for p in world.heard(MessagePosted)}, "the third")
+    await until(lambda: not parts.hub.receipts and parts.tasks.idle, "an end of trying")
 
 
 async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
@@ -207,7 +207,7 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     world.storing = False
     parts.posting.post(sender, CHAT, post(10))
     await world.hear(MessagePosted)
-    await world.append(entry(2, party="agent", sender_id="agent-an"), tell=False)
+    await world.append(entry(2, party=Party.AGENT, sender_id="agent-an"), tell=False)
     await world.store(world.heard(MessagePosted)[0])
     await until(lambda: sender.shown[CHAT] == 3, "both")
     assert [f["seq"] for f in sent(sender)] == [2, 3]

@@ -103,10 +103,10 @@ async def test_two_hellos_of_one_participant_are_answered_at_a_time(monkeypatch:
 
     await asyncio.gather(*(answer("citizen/a") for _ in range(20)))
     assert most == AT_A_TIME
-    assert ours._turns == {}, "nothing is kept of who is answered"
+    assert not ours.answering, "nothing is kept of who is answered"
     monkeypatch.setattr(message_limits, "TURN_LIMIT", 0.01)
     async with ours.turn("citizen/a"), ours.turn("citizen/a"), ours.turn("citizen/b"):
         with pytest.raises(TimeoutError):
             async with ours.turn("citizen/a"):
                 raise AssertionError("nobody was done")
-    assert ours._turns == {}
+    assert not ours.answering
