@@ -2,32 +2,36 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from uuid import uuid4
 
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
-from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.chats import ChatOpened, ChatState, CloseRequested
 from services.common.events.codec import decode, encode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessageRefused, MessageStored
 from services.common.events.types import Attachment, Cause, ChatStatus, CloseReason, Entry, Party, Sender
+from services.common.messaging import connection as messaging_connection
 from services.common.messaging import consumer as messaging_consumer
 from services.common.messaging.connection import Publisher, declare_topology
 from services.common.messaging.topology import routing_key
+from services.common.mongo import client as mongo_client
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
+from services.transcripts.attachments import checker, uploads
 from services.transcripts.attachments.store import Files
+from services.transcripts.log import deliveries
 from services.transcripts.log.message_consumer import MessageConsumer
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 from services.transcripts.migrations import STEPS
+from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
 from tests.real import PATIENCE
 
@@ -73,6 +77,37 @@ def attachment(id_: str = "file") -> Attachment:
     return Attachment(id=id_, name="foto.png", size=1_400_000, content_type="image/png")
 
 
+LIMITS = (
+    (messaging_connection, "CONFIRM_TIMEOUT"),
+    (mongo_client, "HELLO_LIMIT"),
+    (mongo_client, "SELECT_LIMIT"),
+    (mongo_client, "SOCKET_LIMIT"),
+    (deliveries, "PATIENCE"),
+    (deliveries, "STATE_PATIENCE"),
+    (uploads, "PATIENCE"),
+    (checker, "SECONDS"),
+    (pdf, "SECONDS"),
+)
+
+
+@pytest.fixture(autouse=True)
+def patient_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is to succeed fails because the machine stands still for some seconds.
+
+    Without it an event may be published twice, a message may be refused before its chat is known, and a file may be
+    refused because nobody has judged it in time. A test of one of these limits sets it.
+    """
+    for module, name in LIMITS:
+        monkeypatch.setattr(module, name, PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment that the tests run in sets nothing."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @pytest.fixture
 def make_settings(mongodb_url: str, mongodb_prefix: str) -> Callable[..., Settings]:
     def make(**more: object) -> Settings:
@@ -103,12 +138,9 @@ async def files(database: Database) -> Files:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bad days are tried again at once, so that a test can have hundreds of them."""
-
-    async def brief(seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.002))
-
-    monkeypatch.setattr(messaging_consumer, "asyncio", SimpleNamespace(sleep=brief))
+    """What failed in an outage is tried again at once, so that a test can have hundreds of them."""
+    monkeypatch.setattr(messaging_consumer, "FIRST_PAUSE", 0.002)
+    monkeypatch.setattr(messaging_consumer, "LONGEST_PAUSE", 0.002)
 
 
 def as_kept(told: Iterable[Entry]) -> list[Entry]:
@@ -134,6 +166,13 @@ class Ear:
         """These events, confirmed, in this order."""
         for event in events:
             await self.raw(encode(event), routing_key(event))
+
+    async def caught_up(self) -> None:
+        """Returns when all that the broker has confirmed to anybody until now was heard: a queue keeps its order."""
+        mark = CloseRequested(chat_id=new_id(), by=CloseReason.AGENT)
+        await self.put(mark)
+        await until(lambda: any(e.event_id == mark.event_id for e in self.heard), "what was published before")
+        self.heard[:] = [e for e in self.heard if e.event_id != mark.event_id]
 
     async def raw(self, body: bytes, key: str = "message.posted") -> None:
         await self.exchange.publish(aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), key)
@@ -188,9 +227,18 @@ async def ear(vhost_url: str) -> AsyncIterator[Ear]:
         yield made
 
 
-def posted(chat: str, id_: str | None = None, sender: str = "citizen", text: str | None = "Dag", **more: object):
+def posted(
+    chat: str,
+    id_: str | None = None,
+    sender: str = "citizen",
+    text: str | None = "Dag",
+    turn: int | None = None,
+    attachment_id: str | None = None,
+) -> MessagePosted:
     who = Sender(party=Party.CITIZEN if sender == "citizen" else Party.AGENT, id=sender, name="X")
-    return MessagePosted(chat_id=chat, id=id_ or new_id(), sender=who, text=text, **more)  # type: ignore[arg-type]
+    return MessagePosted(
+        chat_id=chat, id=id_ or new_id(), sender=who, text=text, turn=turn, attachment_id=attachment_id
+    )
 
 
 def state(chat: str, v: int, cause: Cause, turn: int = 1, agent: str | None = None, **more: object) -> ChatState:
@@ -215,9 +263,14 @@ def state(chat: str, v: int, cause: Cause, turn: int = 1, agent: str | None = No
 class Bench:
     store: Store
     files: Files
+    publisher: Publisher
     recorder: Recorder
     consumer: MessageConsumer
     task: "asyncio.Task[None]"
+
+    async def acknowledged(self) -> None:
+        """Returns when no delivery is in hand any more: all of them were told, and none comes again."""
+        await until(lambda: not self.consumer.in_hand, "the last acknowledgement")
 
 
 QUIET = timedelta(seconds=600)
@@ -226,24 +279,23 @@ Start = Callable[..., "contextlib.AbstractAsyncContextManager[Bench]"]
 
 @pytest.fixture
 def start(vhost_url: str, database: Database, store: Store, files: Files) -> Start:
-    """Starts one replica's consumer."""
+    """Starts one replica's consumer. `probe`: what tells it that an outage is over."""
+
+    async def ping() -> None:
+        await database.command("ping")
 
     @contextlib.asynccontextmanager
-    async def run(together: bool = False) -> AsyncIterator[Bench]:
+    async def run(together: bool = False, probe: Callable[[], Awaitable[object]] = ping) -> AsyncIterator[Bench]:
         publisher = Publisher(vhost_url, "transcripts")
         telling = asyncio.create_task(publisher.run())
         await publisher.link.up.wait()
         own = Store(database)
         recorder = Recorder(own, files, publisher, Writer(own, 5_000), QUIET, together)
-
-        async def probe() -> None:
-            await database.command("ping")
-
         consumer = MessageConsumer(vhost_url, recorder, probe)
         task = asyncio.create_task(consumer.run())
         await until(lambda: consumer.running or task.done(), "the consumer")
         try:
-            yield Bench(own, files, recorder, consumer, task)
+            yield Bench(own, files, publisher, recorder, consumer, task)
         finally:
             for one in (task, telling):
                 one.cancel()

@@ -58,12 +58,12 @@ ALL, READS = Reach(adds=True), Reach()
         (None, CHAT, 0, (401, "unauthenticated")),
     ],
 )
-def test_who_may(actor: Actor | None, chat: Chat | None, hours: int, answer: Reach | tuple[int, str]):
+def test_who_may(actor: Actor | None, chat: Chat | None, hours: int, answer: Reach | tuple[int, str]) -> None:
     found = reach(actor, "c1", chat, OPENED_AT + timedelta(hours=hours), LIFE, FORMER)
     assert ((found.status, found.code) if isinstance(found, Refusal) else found) == answer
 
 
-def test_as_whom_an_upload_counts():
+def test_as_whom_an_upload_counts() -> None:
     assert uploader_of(CITIZEN) == "citizen"
     assert uploader_of(AN) == "an"
 
@@ -110,7 +110,7 @@ def applied(states: list[ChatState]) -> dict[str, Any]:
     return document
 
 
-def test_order_and_repetition_of_states_do_not_matter():
+def test_order_and_repetition_of_states_do_not_matter() -> None:
     left = {"an": event_id("c1", Cause.TRANSFERRED, 2), "bert": event_id("c1", Cause.AGENT_LEFT, 3)}
     for seed in range(200):
         dice = random.Random(seed)
@@ -122,11 +122,11 @@ def test_order_and_repetition_of_states_do_not_matter():
 
 
 @pytest.mark.parametrize(("until", "holder"), [(1, None), (2, "an"), (3, None), (4, "bert"), (5, None)])
-def test_who_has_it_at_each_state(until: int, holder: str | None):
+def test_who_has_it_at_each_state(until: int, holder: str | None) -> None:
     tenure = tenure_of(applied(DAY[:until]))
     assert tenure is not None
     assert tenure.holder == holder
 
 
-def test_a_chat_of_before_has_no_tenure():
+def test_a_chat_of_before_has_no_tenure() -> None:
     assert tenure_of({"participants": ["an"]}) is None

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
+from tests.real import PATIENCE
 
 
-async def test_so_many_of_a_key_at_a_time_and_the_others_wait_their_turn():
-    places = ConcurrencyLimit(each=2, total=10, waiting=1, patience=20)
+async def test_so_many_of_a_key_at_a_time_and_the_others_wait_their_turn() -> None:
+    places = ConcurrencyLimit(each=2, total=10, waiting=1, patience=PATIENCE)
     first, _ = await places.take("chat"), await places.take("chat")
     third = asyncio.create_task(places.take("chat"))
     await asyncio.sleep(0)
@@ -20,10 +21,10 @@ async def test_so_many_of_a_key_at_a_time_and_the_others_wait_their_turn():
     first()  # once only
     (await third)()
     other()
-    assert await places.take("chat")
+    (await places.take("chat"))()
 
 
-async def test_nobody_waits_longer_than_the_patience_and_nothing_is_left_behind():
+async def test_nobody_waits_longer_than_the_patience_and_nothing_is_left_behind() -> None:
     places = ConcurrencyLimit(each=1, total=1, waiting=5, patience=0.05)
     give_back = await places.take("chat")
     for key in ("chat", "another"):
@@ -34,8 +35,8 @@ async def test_nobody_waits_longer_than_the_patience_and_nothing_is_left_behind(
     (await places.take("chat"))()
 
 
-async def test_in_all_so_many_wait():
-    places = ConcurrencyLimit(each=1, total=2, waiting=5, patience=20)
+async def test_in_all_so_many_wait() -> None:
+    places = ConcurrencyLimit(each=1, total=2, waiting=5, patience=PATIENCE)
     held = [await places.take("1"), await places.take("2")]
     waiting = [asyncio.create_task(places.take(str(n))) for n in range(3, 7)]
     await asyncio.sleep(0)
@@ -51,7 +52,7 @@ async def test_in_all_so_many_wait():
 
 @pytest.mark.parametrize(("line", "most"), [(None, 2), (5, 5), (0, 0)])
 async def test_so_many_of_other_chats_may_wait_and_one_more_is_refused(line: int | None, most: int) -> None:
-    places = ConcurrencyLimit(each=1, total=1, waiting=1, patience=20, line=line)
+    places = ConcurrencyLimit(each=1, total=1, waiting=1, patience=PATIENCE, line=line)
     give_back = await places.take("held")
     waiting = [asyncio.create_task(places.take(f"chat {number}")) for number in range(most)]
     await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from services.transcripts.log.writer import now_ms
 from tests.transcripts.conftest import OPENED_AT, Ear, new_id, opened_event, until
 
 
-async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str, store: Store):
+async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str, store: Store) -> None:
     publisher = Publisher(vhost_url, "transcripts")
     telling = asyncio.create_task(publisher.run())
     await publisher.link.up.wait()
@@ -34,7 +34,7 @@ async def test_notes_are_stored_once_and_told_each_time(ear: Ear, vhost_url: str
     await asyncio.gather(telling, return_exceptions=True)
 
 
-async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store):
+async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store) -> None:
     chat, at = new_id(), OPENED_AT + timedelta(seconds=10)
     await store.open_chats([opened_event(chat)])
     await store.note_states([(chat, 1, "an")], {chat: OPENED_AT})

@@ -6,6 +6,7 @@ from datetime import timedelta
 from prometheus_client import REGISTRY
 
 from services.common.events.types import Entry, Party
+from services.common.mongo.client import Database
 from services.transcripts.first_response import FirstResponses
 from services.transcripts.log.store import Store
 from tests.transcripts.conftest import OPENED_AT, new_id, opened_event, until
@@ -47,10 +48,10 @@ async def test_the_first_word_of_an_agent_counts_once_in_any_number_of_replicas(
     await asyncio.gather(*running, return_exceptions=True)
 
 
-async def test_an_unknown_department_and_a_chat_of_before_do_no_harm(store: Store) -> None:
+async def test_an_unknown_department_and_a_chat_of_before_do_no_harm(store: Store, database: Database) -> None:
     gone, before = new_id(), new_id()
     await store.open_chats([opened_event(gone), opened_event(before)])
-    await store._chats.update_one({"_id": before}, {"$unset": {"unanswered": ""}})  # as a former version stored it
+    await database["chats"].update_one({"_id": before}, {"$unset": {"unanswered": ""}})  # as a former version stored it
     answers, (count, _) = FirstResponses(store, ["premies"]), counted("other")
     for chat_id in (gone, before, new_id()):
         await answers.measure(chat_id, OPENED_AT + timedelta(seconds=1))

@@ -1,8 +1,7 @@
 """Mirrors services/transcripts/log/acknowledgements.py: what is acknowledged together, and when."""
 
-import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import aiormq
 import pytest
@@ -10,10 +9,9 @@ from aiormq.abc import DeliveredMessage
 
 from services.common.events.event import Event
 from services.common.messaging.errors import UnknownErrors
-from services.transcripts.log import acknowledgements as module
 from services.transcripts.log.acknowledgements import Acknowledgements
 from services.transcripts.log.deliveries import Parcel
-from tests.transcripts.conftest import new_id, posted
+from tests.transcripts.conftest import new_id, posted, until
 
 
 class Channel:
@@ -21,7 +19,7 @@ class Channel:
 
     def __init__(self) -> None:
         self.frames: list[tuple[str, int, bool]] = []
-        self.lost = False
+        self.lost, self.attempts = False, 0
 
     async def basic_ack(self, tag: int, multiple: bool = False, wait: bool = True) -> None:
         self._write("ack", tag, multiple)
@@ -29,10 +27,11 @@ class Channel:
     async def basic_reject(self, tag: int, requeue: bool, wait: bool) -> None:
         self._write("reject", tag, requeue)
 
-    def _write(self, *frame: Any) -> None:
+    def _write(self, kind: str, tag: int, flag: bool) -> None:
+        self.attempts += 1
         if self.lost:
             raise aiormq.exceptions.ChannelInvalidStateError
-        self.frames.append(frame)
+        self.frames.append((kind, tag, flag))
 
     def parcel(self, tag: int, poison: Event | None = None) -> Parcel:
         made = Parcel(cast(DeliveredMessage, SimpleNamespace(channel=self, delivery_tag=tag, redelivered=False)))
@@ -55,38 +54,43 @@ def settling(channel: Channel) -> Acknowledgements:
 
 async def test_what_is_done_shortly_after_each_other_is_acknowledged_in_one_frame(
     settling: Acknowledgements, channel: Channel
-):
+) -> None:
     for tag in (2, 1, 3):
         assert len(await settling.settle([channel.parcel(tag)], at_once=False)) == 1
     assert not channel.frames, "they wait for company"
-    await asyncio.sleep(2 * module.COMPANY)
+    await until(lambda: channel.frames, "the acknowledgement")
     assert channel.frames == [("ack", 3, True)]
     await settling.settle([channel.parcel(4)], at_once=False)
-    await asyncio.sleep(2 * module.COMPANY)
+    await until(lambda: len(channel.frames) > 1, "the next acknowledgement")
     assert channel.frames[1:] == [("ack", 4, True)], "and so on"
 
 
-async def test_what_is_open_is_not_acknowledged_with_its_neighbours(settling: Acknowledgements, channel: Channel):
+async def test_what_is_open_is_not_acknowledged_with_its_neighbours(
+    settling: Acknowledgements, channel: Channel
+) -> None:
     await settling.settle([channel.parcel(1), channel.parcel(2), channel.parcel(5)], at_once=True)
     assert channel.frames == [("ack", 2, True), ("ack", 5, False)]
     await settling.settle([channel.parcel(3), channel.parcel(4)], at_once=True)
     assert channel.frames[2:] == [("ack", 4, True)]
 
 
-async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(settling: Acknowledgements, channel: Channel):
+async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(
+    settling: Acknowledgements, channel: Channel
+) -> None:
     await settling.settle([channel.parcel(1), channel.parcel(2, poison=posted(new_id()))], at_once=False)
     assert channel.frames == [("reject", 2, False)]
     await settling.acknowledge()
     assert channel.frames[1:] == [("ack", 1, True)]
-    await asyncio.sleep(2 * module.COMPANY)
-    assert len(channel.frames) == 2
+    await settling.settle([channel.parcel(5)], at_once=False)
+    await until(lambda: len(channel.frames) > 2, "the next acknowledgement")
+    assert channel.frames[2:] == [("ack", 5, False)], "nothing is acknowledged twice"
 
 
-async def test_a_lost_channel_settles_nothing_and_breaks_nothing(settling: Acknowledgements, channel: Channel):
+async def test_a_lost_channel_settles_nothing_and_breaks_nothing(settling: Acknowledgements, channel: Channel) -> None:
     await settling.settle([channel.parcel(1)], at_once=False)
     channel.lost = True
     assert await settling.settle([channel.parcel(2, poison=posted(new_id()))], at_once=False) == []
-    await asyncio.sleep(2 * module.COMPANY)
+    await until(lambda: channel.attempts == 2, "the attempts to reject and to acknowledge")
     assert not channel.frames
     other = Channel().parcel(3)
     assert await settling.settle([other], at_once=True) == [], "of another channel"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from services.common.events.codec import encode
 from services.common.events.event import Event
-from services.common.events.messages import MessagesPosted
+from services.common.events.messages import MessagePosted, MessagesPosted
 from services.transcripts.log.deliveries import Parcel, acknowledged_together, finish, once_more, unpack
 from services.transcripts.log.recorder import Verdict
 from tests.transcripts.conftest import new_id, posted
@@ -24,8 +24,8 @@ def message(body: bytes, tag: int = 1, redelivered: bool = False, **headers: Any
     return cast(DeliveredMessage, made)
 
 
-def parcel(*events: Event, tag: int = 1, redelivered: bool = False) -> Parcel:
-    together = events[0] if len(events) == 1 else MessagesPosted(posted=list(events), traces=["t1"])  # type: ignore[arg-type]
+def parcel(*events: MessagePosted, tag: int = 1, redelivered: bool = False) -> Parcel:
+    together: Event = events[0] if len(events) == 1 else MessagesPosted(posted=list(events), traces=["t1"])
     return Parcel(message(encode(together), tag, redelivered, traceparent="t0"))
 
 

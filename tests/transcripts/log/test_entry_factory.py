@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from services.common.events.event import Event
+from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party
 from services.transcripts.access import Chat
 from services.transcripts.log.entry_factory import (
@@ -23,8 +23,8 @@ CHAT = "8d4a9a3e-2f35-4f0e-9d5c-0d1c2b3a4f50"
 KNOWN = Chat(CHAT, "algemeen", "fr", OPENED_AT, v=2, asked=True)
 
 
-def closed(**more: object) -> Event:
-    return state(CHAT, 3, Cause.CLOSED, state=ChatStatus.CLOSED, reason=CloseReason.AGENT, **more)
+def closed(department: str = "algemeen") -> ChatState:
+    return state(CHAT, 3, Cause.CLOSED, state=ChatStatus.CLOSED, reason=CloseReason.AGENT, department=department)
 
 
 def test_a_chat_opens_with_an_event_and_the_question_if_there_is_one() -> None:

@@ -1,6 +1,7 @@
 """Reads for those who must not miss anything, on the real database."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from services.transcripts.log import reader as module
 from services.transcripts.log.reader import heading, history, reached
 from services.transcripts.log.store import Store
 from tests.real import PATIENCE, ROOT
-from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry
+from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry, until
 
 DEPARTMENTS = load_departments(ROOT / Path("deploy/departments.toml"))
 
@@ -33,11 +34,19 @@ async def test_a_page_has_what_comes_after_and_knows_the_end(store: Store) -> No
     assert (beyond.entries, beyond.last_seq) == ([], 3)
 
 
-async def test_what_was_heard_of_is_waited_for(store: Store) -> None:
-    chat_id = new_id()
+async def test_what_was_heard_of_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat_id, looks, real = new_id(), 0, store.grown
+
+    async def grown(after: Mapping[str, int]) -> dict[str, int]:
+        nonlocal looks
+        looks += 1
+        return await real(after)
+
+    monkeypatch.setattr(store, "grown", grown)
+    monkeypatch.setattr(module, "PATIENCE", PATIENCE)
     await store.insert([entry(chat_id, 1)])
     asked = asyncio.create_task(history(store, HistoryWanted(chat_id=chat_id, after=1, at_least=2), notes=False))
-    await asyncio.sleep(0.1)
+    await until(lambda: looks > 1 or asked.done(), "a second look")
     assert not asked.done()
     await store.insert([entry(chat_id, 2)])
     page = await asked
@@ -45,7 +54,8 @@ async def test_what_was_heard_of_is_waited_for(store: Store) -> None:
     assert ([e.seq for e in page.entries], page.last_seq) == ([2], 2)
 
 
-async def test_what_never_comes_is_not_waited_for_for_ever(store: Store) -> None:
+async def test_what_never_comes_is_not_waited_for_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
     chat_id = new_id()
     await store.insert([entry(chat_id, 1)])
     async with asyncio.timeout(PATIENCE):

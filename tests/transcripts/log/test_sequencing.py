@@ -38,7 +38,7 @@ def opened(chat: str = "a") -> Wanted:
     return Wanted(chat, "opened", Party.SYSTEM, "system", text="x", event=Cause.OPENED)
 
 
-def test_a_round_holds_one_entry_of_each_chat_in_the_order_they_came():
+def test_a_round_holds_one_entry_of_each_chat_in_the_order_they_came() -> None:
     lines = Lines()
     first, second, other = message("1"), message("2"), message("1", "b")
     for wanted in (first, second, other):
@@ -51,18 +51,18 @@ def test_a_round_holds_one_entry_of_each_chat_in_the_order_they_came():
     assert lines.heads() == []
 
 
-def test_the_next_entry_has_the_next_seq_and_no_earlier_time():
+def test_the_next_entry_has_the_next_seq_and_no_earlier_time() -> None:
     late = NOW + timedelta(seconds=5)
     assert next_entry(message("1"), Tail(6, at=NOW), late).seq == 7
     assert next_entry(message("1"), Tail(6, at=late), NOW).at == late
     assert tail_after(next_entry(seal(), Tail(6, at=NOW), late)) == Tail(7, True, late)
 
 
-def test_only_the_first_entry_is_tried_without_reading_the_tail():
+def test_only_the_first_entry_is_tried_without_reading_the_tail() -> None:
     assert unread([opened("a"), message("1", "b"), message("1", "c")], {"c": Tail(3)}) == ["b"]
 
 
-def test_nothing_is_added_after_the_seal_before_the_opening_or_beyond_the_limit():
+def test_nothing_is_added_after_the_seal_before_the_opening_or_beyond_the_limit() -> None:
     assert barred(message("1"), Tail(3), 5) is None
     assert barred(message("1"), Tail(3, sealed=True), 5) == Refused(RefusalCode.CHAT_CLOSED)
     assert barred(message("1"), Tail(0), 5) is UNKNOWN
@@ -74,13 +74,13 @@ def test_nothing_is_added_after_the_seal_before_the_opening_or_beyond_the_limit(
     assert barred(seal(), Tail(5), 5) is None
 
 
-def test_a_repeat_is_told_again_to_its_sender_alone():
+def test_a_repeat_is_told_again_to_its_sender_alone() -> None:
     there = message("1").entry(4, NOW)
     assert repeat(message("1"), there) == Stored(there, repeated=True)
     assert repeat(message("1", sender="agent"), there) == Refused(RefusalCode.INVALID)
 
 
-def test_ids_of_events():
+def test_ids_of_events() -> None:
     assert event_id("a", Cause.ASSIGNED, 1) != event_id("a", Cause.ASSIGNED, 2)
     assert event_id("a", Cause.ASSIGNED, 2) != event_id("a", Cause.TRANSFERRED, 2)
     assert event_id("a", Cause.CLOSED, 1) == event_id("a", Cause.CLOSED, 9)
@@ -125,8 +125,8 @@ class ModelWriter:
         missing = unread(heads, self.tails)
         if missing:
             self.tails[missing[0]] = self.log.tail(missing[0])
-        else:
-            self.settle(heads) or self.insert(heads)
+        elif not self.settle(heads):
+            self.insert(heads)
         return bool(self.lines.heads())
 
     def settle(self, heads: list[Wanted]) -> bool:
@@ -173,7 +173,9 @@ class ModelWriter:
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), writers=st.integers(2, 4), chats=st.integers(1, 3), messages=st.integers(1, 12))
-def test_no_hole_no_double_nothing_after_the_seal_and_every_answer_true(seed, writers, chats, messages):
+def test_no_hole_no_double_nothing_after_the_seal_and_every_answer_true(
+    seed: int, writers: int, chats: int, messages: int
+) -> None:
     random, log = Random(seed), Log()
     names = [f"chat{c}" for c in range(chats)]
     for name in names:
