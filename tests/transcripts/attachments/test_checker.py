@@ -57,7 +57,9 @@ async def test_the_largest_text_fits_into_the_memory(checker: Checker) -> None:
     assert (await checker.check(io.BytesIO(wide), "a.txt")).kind == TEXT
 
 
-async def test_what_takes_too_much_memory_or_time_is_refused_and_the_next_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_takes_too_much_memory_or_time_is_refused_and_the_next_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(attachments_checker, "MEMORY", 48 * 1024 * 1024)
     checker = Checker(STRICT)
     with pytest.raises(Refused) as refused:

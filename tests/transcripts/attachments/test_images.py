@@ -133,14 +133,14 @@ CUT = made.PNG[:33] + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")  # a screenshot
         (GIF, GIF_HEAD + block(0xFE, SECRET) + FRAME[:-3], GIF_HEAD + FRAME[:-3]),
     ],
 )
-def test_what_goes_and_what_stays(kind: Kind, picture: bytes, clean: bytes | None):
+def test_what_goes_and_what_stays(kind: Kind, picture: bytes, clean: bytes | None) -> None:
     got = without_metadata(picture, kind)
     assert got == (picture if clean is None else clean)
     assert without_metadata(got, kind) == got
     assert SECRET not in got
 
 
-def test_pictures_that_an_index_names_stay_where_they_are():
+def test_pictures_that_an_index_names_stay_where_they_are() -> None:
     index = segment(0xE2, b"MPF\0" + bytes(20))
     exif = segment(0xE1, b"Exif\0\0" + tiff(6))
     first, second = jpeg(exif, DROPPED, index, ICC), jpeg(exif, DROPPED)
@@ -167,19 +167,19 @@ def test_pictures_that_an_index_names_stay_where_they_are():
         (WEBP, b"RIFF\x10\0\0\0WEBP<script>x</script>"),
     ],
 )
-def test_what_no_viewer_could_show_is_refused(kind: Kind, content: bytes):
+def test_what_no_viewer_could_show_is_refused(kind: Kind, content: bytes) -> None:
     with pytest.raises(Refused) as refused:
         judge(content, "foto" + kind.endings[0])
     assert refused.value.reason is Reason.NOT_ALLOWED
 
 
-def test_large_pictures_are_taken():
+def test_large_pictures_are_taken() -> None:
     plan = struct.pack(">LL", 20_000, 28_000)
     assert judge(made.PNG[:16] + plan + made.PNG[24:], "plan.png").kind == PNG
     assert judge(jpeg(segment(0xC2, b"\x08" + struct.pack(">HH", 12_240, 16_320) + b"\1")), "foto.jpg").kind == JPEG
 
 
 @given(st.binary(max_size=300), st.sampled_from([JPEG, PNG, GIF, WEBP]))
-def test_any_bytes_go_through(content: bytes, kind: Kind):
+def test_any_bytes_go_through(content: bytes, kind: Kind) -> None:
     head = {JPEG: b"\xff\xd8\xff", PNG: made.PNG[:33], GIF: GIF_HEAD, WEBP: b"RIFF\xff\0\0\0WEBP"}[kind]
     without_metadata(head + content, kind)

@@ -47,16 +47,16 @@ def judged(content: bytes, name: str = "bestand") -> str | None:
         (b"\xef\xbb\xbfmet merkteken", TEXT),
     ],
 )
-def test_allowed_types_are_known_by_their_content(content: bytes, kind: Kind):
+def test_allowed_types_are_known_by_their_content(content: bytes, kind: Kind) -> None:
     assert judged(content, "virus.exe") == kind.content_type
 
 
-def test_the_name_only_tells_csv_from_text():
+def test_the_name_only_tells_csv_from_text() -> None:
     assert judged(b"a;b\n1;2\n", "Lijst.CSV") == CSV.content_type
     assert judged(b"a;b\n1;2\n", "lijst.html") == TEXT.content_type
 
 
-def test_office_documents_without_macros():
+def test_office_documents_without_macros() -> None:
     word = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     assert judged(docx()) == word
     sheet = archive({"[Content_Types].xml": b"", "xl/workbook.xml": b""})
@@ -93,13 +93,13 @@ def test_office_documents_without_macros():
         b"<svg>\x00</svg>",
     ],
 )
-def test_all_else_is_refused_whatever_it_is_called(content: bytes):
+def test_all_else_is_refused_whatever_it_is_called(content: bytes) -> None:
     for name in ("foto.png", "brief.docx", "x.txt", "x.csv"):
         assert judged(content, name) is None
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_get_an_answer(content: bytes):
+def test_any_bytes_get_an_answer(content: bytes) -> None:
     for head in (b"", b"PK\x03\x04", b"%PDF-", PNG_BYTES[:10]):
         judged(head + content, "x")
 
@@ -124,12 +124,12 @@ def test_any_bytes_get_an_answer(content: bytes):
         ("  veel   spaties .png", PNG, "veel spaties.png"),
     ],
 )
-def test_names_are_safe_and_end_as_their_type_does(given_name: str, kind: Kind, safe: str):
+def test_names_are_safe_and_end_as_their_type_does(given_name: str, kind: Kind, safe: str) -> None:
     assert safe_name(given_name, kind) == safe
 
 
 @given(st.text(max_size=300))
-def test_any_name_becomes_a_safe_one(name: str):
+def test_any_name_becomes_a_safe_one(name: str) -> None:
     safe = safe_name(name, PDF)
     assert 4 < len(safe) <= MAX_NAME
     assert safe.lower().endswith(".pdf")
@@ -138,7 +138,7 @@ def test_any_name_becomes_a_safe_one(name: str):
     disposition(safe).encode("ascii")
 
 
-def test_the_disposition_has_a_plain_name_and_the_real_one():
+def test_the_disposition_has_a_plain_name_and_the_real_one() -> None:
     assert (
         disposition('één "x".png')
         == "attachment; filename=\"een _x_.png\"; filename*=UTF-8''%C3%A9%C3%A9n%20%22x%22.png"

@@ -66,7 +66,7 @@ def found(content: bytes) -> str:
         (pdf(b"<</F(a.hta)/AFRelationship/Data/EF<</F 3 0 R>>>>", stream(b"<a/>")), "pdf_files"),
     ],
 )
-def test_what_does_something_is_seen(content: bytes, finding: str):
+def test_what_does_something_is_seen(content: bytes, finding: str) -> None:
     assert finding in found(content)
     assert bool(finding) == bool(found(content))
 
@@ -107,12 +107,12 @@ def test_what_does_something_is_seen(content: bytes, finding: str):
         b"\xff" * 1000 + pdf(),
     ],
 )
-def test_ordinary_files_are_taken(content: bytes):
+def test_ordinary_files_are_taken(content: bytes) -> None:
     assert found(content) == ""
     assert judge(content, "brief.txt").kind == PDF
 
 
-def test_filters_other_than_flate():
+def test_filters_other_than_flate() -> None:
     body = b"10 0 <</S/JavaScript/JS(x)>>"
     for filters, data in (
         (b"/ASCIIHexDecode", body.hex().encode() + b">"),
@@ -127,11 +127,11 @@ def test_filters_other_than_flate():
     assert found(pdf(predicted)).startswith("not_allowed")
 
 
-def test_a_text_that_mentions_a_pdf_is_a_text():
+def test_a_text_that_mentions_a_pdf_is_a_text() -> None:
     assert judge(b"Elke PDF begint met %PDF-1.7 en eindigt met %%EOF.\n", "uitleg.txt").kind == TEXT
 
 
-def test_streams_that_grow_and_objects_without_end_are_bounded():
+def test_streams_that_grow_and_objects_without_end_are_bounded() -> None:
     assert found(pdf(object_stream(b"<<>>" + bytes(40 * 1024 * 1024)))).startswith("not_allowed")
     many = b"".join(b"%d 0 obj (/JS " % n for n in range(20_000))
     assert found(b"%PDF-1.4\n" + many).startswith("not_allowed")

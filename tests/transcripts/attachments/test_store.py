@@ -50,7 +50,7 @@ async def test_the_bytes_come_back_as_they_went_in(files: Files, chat_id: str) -
 async def test_bytes_of_every_number_of_chunks_come_back(
     files: Files, database: Database, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(module, "_CHUNK", 100)
+    monkeypatch.setattr(module, "CHUNK", 100)
     id_, body = new_id(), bytes(n % 251 for n in range(size))
     await files.put(id_, io.BytesIO(body))
     assert b"".join([chunk async for chunk in files.content(id_)]) == body

@@ -54,7 +54,7 @@ DOCX = OFFICE["application/vnd.openxmlformats-officedocument.wordprocessingml.do
         ('ID;PWXL;N;E\r\nNN;NAuto_open;ER101C1\r\nC;X1;Y101;K0;EEXEC("calc")\r\nE\r\n', "lijst.csv"),
     ],
 )
-def test_pages_and_scripts_are_refused_under_any_name(content: str, name: str):
+def test_pages_and_scripts_are_refused_under_any_name(content: str, name: str) -> None:
     for encoded in (content.encode(), codecs.BOM_UTF16_LE + content.encode("utf-16-le")):
         with pytest.raises(Refused) as refused:
             judge(encoded, name)
@@ -85,7 +85,7 @@ def test_pages_and_scripts_are_refused_under_any_name(content: str, name: str):
         ("echo van gisteren\n", "x.txt"),
     ],
 )
-def test_a_text_that_has_some_tags_stays_a_text(content: str, name: str):
+def test_a_text_that_has_some_tags_stays_a_text(content: str, name: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         kind = judge(content.encode(encoding), name).kind
         assert kind == (CSV if name.endswith(".csv") else TEXT)
@@ -103,14 +103,14 @@ def test_a_text_that_has_some_tags_stays_a_text(content: str, name: str):
         b"<div></a" + b" " * 2_000_000,
     ],
 )
-def test_what_takes_an_expression_long_does_not(content: bytes):
+def test_what_takes_an_expression_long_does_not(content: bytes) -> None:
     """Each of these took more than 15 s where the time grew with the square of the length."""
     begun = time.process_time()
     judge(content, "x.xml")
     assert time.process_time() - begun < 5
 
 
-def test_a_table_that_starts_a_program():
+def test_a_table_that_starts_a_program() -> None:
     for cell in ("=cmd|'/c calc'!A1", "@SUM(1+9)*cmd|'/c calc'!A0", "-2+3+cmd|'/c calc'!D2", "\"=cmd|'/c calc'!A1\""):
         for content in (f"naam;x\r\nAn;{cell}\r\n", f"é{' ' * 300_000}\r\n{cell}\r\n"):
             for encoding in ("utf-8", "utf-16", "latin-1"):
@@ -123,7 +123,7 @@ def test_a_table_that_starts_a_program():
         assert judge(content.encode(), "lijst.csv").kind == CSV
 
 
-def test_encodings():
+def test_encodings() -> None:
     for content in (
         codecs.BOM_UTF16_BE + "a;é\r\n".encode("utf-16-be"),
         "één\n".encode("utf-32"),
@@ -155,7 +155,7 @@ def test_encodings():
         *((f"x{e}", TEXT) for e in (".log", ".md", ".tsv", ".ics", ".eml", ".json", ".xml", ".txt")),
     ],
 )
-def test_the_owners_name_stays(name: str, kind: Kind):
+def test_the_owners_name_stays(name: str, kind: Kind) -> None:
     assert safe_name(name, kind) == name
 
 
@@ -171,11 +171,11 @@ def test_the_owners_name_stays(name: str, kind: Kind):
         ("lijst.xlsx", DOCX, "lijst.xlsx.docx"),
     ],
 )
-def test_what_is_unseen_goes_and_the_ending_is_that_of_the_type(name: str, kind: Kind, safe: str):
+def test_what_is_unseen_goes_and_the_ending_is_that_of_the_type(name: str, kind: Kind, safe: str) -> None:
     assert safe_name(name, kind) == safe
 
 
-def test_long_names_are_cut_between_characters_and_keep_their_ending():
+def test_long_names_are_cut_between_characters_and_keep_their_ending() -> None:
     for unit in ("é" * 3, "e\u0301\u0323", "👨\u200d👩\u200d👧", "👍🏽", "🇧🇪", "❤️", "می\u200c"):
         safe = safe_name(unit * 90 + ".log", TEXT)
         assert len(safe) <= MAX_NAME

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import io
+import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.transcripts.attachments.virus_scan import ScannerAway, is_infected
+from tests.real import PATIENCE
+from tests.transcripts.conftest import until
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
 
@@ -34,31 +37,42 @@ async def scanner() -> AsyncIterator[str]:
         yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_it_tells_the_clean_from_the_infected():
+@contextlib.contextmanager
+def no_scanner() -> Iterator[str]:
+    """An address that refuses connections, and that nobody else can take meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"tcp://127.0.0.1:{bound.getsockname()[1]}"
+
+
+async def test_it_tells_the_clean_from_the_infected() -> None:
     async with scanner() as url:
-        assert not await is_infected(url, io.BytesIO(b"x" * 1_000_000), 5)
-        assert await is_infected(url, io.BytesIO(b"x" * 300_000 + EICAR), 5)
+        assert not await is_infected(url, io.BytesIO(b"x" * 1_000_000), PATIENCE)
+        assert await is_infected(url, io.BytesIO(b"x" * 300_000 + EICAR), PATIENCE)
 
 
-async def test_over_a_unix_socket(tmp_path: Path):
+async def test_over_a_unix_socket(tmp_path: Path) -> None:
     server = await asyncio.start_unix_server(clamd, tmp_path / "clamd")
     async with server:
-        assert await is_infected(f"unix:{tmp_path / 'clamd'}", io.BytesIO(EICAR), 5)
+        assert await is_infected(f"unix:{tmp_path / 'clamd'}", io.BytesIO(EICAR), PATIENCE)
 
 
-async def test_no_verdict_is_no_permission():
+async def test_no_verdict_is_no_permission() -> None:
     async with scanner() as url:
         with pytest.raises(ScannerAway, match="no verdict"):
-            await is_infected(url, io.BytesIO(b"too large"), 5)
-    with pytest.raises(ScannerAway):
-        await is_infected(url, io.BytesIO(b"x"), 5)
+            await is_infected(url, io.BytesIO(b"too large"), PATIENCE)
+    with no_scanner() as url, pytest.raises(ScannerAway, match="ConnectionRefusedError"):
+        await is_infected(url, io.BytesIO(b"x"), PATIENCE)
+    over, ended = asyncio.Event(), asyncio.Event()
 
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1)
+        await over.wait()
         writer.close()
+        ended.set()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ScannerAway, match="TimeoutError"):
             await is_infected(f"tcp://127.0.0.1:{port}", io.BytesIO(b"x"), 0.1)
-        await asyncio.sleep(1)
+        over.set()
+        await until(ended.is_set, "the end of the connection")

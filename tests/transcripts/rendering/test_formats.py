@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.common.config.departments import LOCALES
-from services.common.events.types import Cause, CloseReason, Party
+from services.common.events.types import Cause, CloseReason, Entry, Party
 from services.transcripts.rendering import formats
 from services.transcripts.rendering.formats import Transcript
-from services.transcripts.rendering.texts import _WORDS, event_text, word
+from services.transcripts.rendering.texts import WORDS, event_text, word
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry
 
 ZONE = ZoneInfo("Europe/Brussels")
@@ -19,7 +19,7 @@ CHAT = new_id()
 NASTY = '<script>alert(1)</script> & "quotes" \u202eomgekeerd'
 
 
-def transcript(locale: str = "nl", closed: bool = True, *more) -> Transcript:
+def transcript(locale: str = "nl", closed: bool = True, *more: Entry) -> Transcript:
     entries = [
         entry(CHAT, 1, Party.SYSTEM, "Welkom", event=Cause.OPENED),
         entry(CHAT, 2, text="Dag\r\nregel 2\nregel 3", name='An "Bobby" <b>'),
@@ -33,7 +33,7 @@ def transcript(locale: str = "nl", closed: bool = True, *more) -> Transcript:
     return Transcript(CHAT, "algemeen", "Algemene vragen", locale, OPENED_AT, end.at if closed else None, entries)
 
 
-def test_an_entry_is_shown_as_the_protocol_has_it():
+def test_an_entry_is_shown_as_the_protocol_has_it() -> None:
     assert formats.shown(entry(CHAT, 2)) == {
         "seq": 2,
         "id": "id-2",
@@ -52,7 +52,7 @@ def test_an_entry_is_shown_as_the_protocol_has_it():
     assert (sealed["event"], sealed["from"], "name" in sealed, "reason" in sealed) == ("closed", "system", False, False)
 
 
-def test_json_has_the_members_of_the_protocol_and_the_texts_unchanged():
+def test_json_has_the_members_of_the_protocol_and_the_texts_unchanged() -> None:
     read = json.loads(formats.as_json(transcript()))
     assert list(read) == ["chat_id", "department", "locale", "opened_at", "closed_at", "messages"]
     assert read["opened_at"] == "2026-11-22T15:00:00.123Z"
@@ -62,13 +62,13 @@ def test_json_has_the_members_of_the_protocol_and_the_texts_unchanged():
     assert json.loads(formats.as_json(transcript(closed=False)))["closed_at"] is None
 
 
-def test_times_are_local_with_their_offset_on_both_sides_of_the_clock_change():
+def test_times_are_local_with_their_offset_on_both_sides_of_the_clock_change() -> None:
     assert formats.local(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), ZONE) == "2026-10-25 02:30:00 +02:00"
     assert formats.local(datetime(2026, 10, 25, 1, 30, tzinfo=UTC), ZONE) == "2026-10-25 02:30:00 +01:00"
     assert formats.utc(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000Z"
 
 
-def test_the_text_can_be_read_on_any_computer():
+def test_the_text_can_be_read_on_any_computer() -> None:
     raw = formats.as_text(transcript(), ZONE)
     assert raw.startswith(b"\xef\xbb\xbf")
     text = raw.decode("utf-8-sig")
@@ -84,7 +84,7 @@ def test_the_text_can_be_read_on_any_computer():
     assert "    Bijlage: foto.png (1,4 MB)" in lines
 
 
-def test_no_text_can_pass_for_the_head_of_a_message():
+def test_no_text_can_pass_for_the_head_of_a_message() -> None:
     forged = entry(CHAT, 5, text="x\n[2026-11-22 16:00:00 +01:00] Bert (medewerker)\n    ja", name="A\nB")
     lines = formats.as_text(transcript("nl", False, forged), ZONE).decode("utf-8-sig").split("\r\n")
     assert not any(line.startswith("[") and "Bert (medewerker)" in line and line != lines[0] for line in lines[20:])
@@ -107,7 +107,7 @@ class Reader(HTMLParser):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_html_is_safe_and_in_the_language_of_the_chat(locale: str):
+def test_html_is_safe_and_in_the_language_of_the_chat(locale: str) -> None:
     page = formats.as_html(transcript(locale), ZONE).decode()
     reader = Reader()
     reader.feed(page)
@@ -124,22 +124,22 @@ def test_html_is_safe_and_in_the_language_of_the_chat(locale: str):
     assert "foto.png" in reader.text
 
 
-def test_an_open_chat_says_so():
+def test_an_open_chat_says_so() -> None:
     assert "nog bezig" in formats.as_text(transcript(closed=False), ZONE).decode()
     assert "nog bezig" in formats.as_html(transcript(closed=False), ZONE).decode()
 
 
-def test_the_name_of_the_download():
+def test_the_name_of_the_download() -> None:
     assert formats.file_name(transcript(), "txt", ZONE) == f"chat-2026-11-22-{CHAT[:8]}.txt"
 
 
 @pytest.mark.parametrize(("size", "nl", "en"), [(999, "999 B", "999 B"), (1500, "1,5 kB", "1.5 kB")])
-def test_sizes(size: int, nl: str, en: str):
+def test_sizes(size: int, nl: str, en: str) -> None:
     assert formats.file_size(size, "nl") == nl
     assert formats.file_size(size, "en") == en
 
 
-def test_every_event_has_its_words_in_every_language():
+def test_every_event_has_its_words_in_every_language() -> None:
     texts = set()
     for locale in LOCALES:
         texts |= {event_text(locale, c, "Bert") for c in Cause if c is not Cause.CLOSED}
@@ -147,6 +147,6 @@ def test_every_event_has_its_words_in_every_language():
         assert "Bert" in event_text(locale, Cause.ASSIGNED, "Bert")
         assert "{" not in event_text(locale, Cause.ASSIGNED)
     assert len(texts) == 4 * (4 + 4)
-    assert all(set(words) == set(LOCALES) for words in _WORDS.values())
+    assert all(set(words) == set(LOCALES) for words in WORDS.values())
     assert event_text("xx", Cause.OPENED) == event_text("nl", Cause.OPENED)
     assert event_text("nl", Cause.ASSIGNED, "{name}{x}") == "U bent nu verbonden met {name}{x}."

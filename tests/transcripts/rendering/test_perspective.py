@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.common.config.departments import LOCALES, Departments
-from services.common.events.types import About, Cause, CloseReason, Detail, Party
+from services.common.events.types import About, Cause, CloseReason, Detail, Entry, Party
 from services.transcripts.rendering import formats
 from services.transcripts.rendering.perspective import event_text, for_office, language_of, of_office
 from services.transcripts.rendering.texts import event_text as told_to_citizen
@@ -21,7 +21,7 @@ DEPARTMENTS = Departments.model_validate(
 ZONE = ZoneInfo("Europe/Brussels")
 
 
-def happened(event: Cause, reason: CloseReason | None = None, **about: object):
+def happened(event: Cause, reason: CloseReason | None = None, **about: object) -> Entry:
     words = told_to_citizen("fr", event, "Lien", reason)
     one = entry("c", 2, Party.SYSTEM, words, event=event)
     return one.model_copy(update={"reason": reason, "about": About.model_validate(about) if about else None})
