@@ -12,6 +12,7 @@ import aiohttp
 
 Frame = dict[str, Any]
 WAIT = 60.0  # seconds: a guard against hanging, never a promise
+PASSING = (1006, 1012)  # close codes of a server that goes, or that cannot answer for the moment
 
 
 class ReadAtOnce(aiohttp.ClientResponse):
@@ -81,8 +82,19 @@ class Socket:
                 pass
         return frame
 
+    async def expect_each(self, *wanted: Frame, wait: float = WAIT) -> None:
+        """Return when a frame has come that fits each of these, in whatever order. Raises like `expect`.
+
+        For what independent parts of the system tell: their order on the connection is chance.
+        """
+        missing = list(wanted)
+        async with asyncio.timeout(wait):
+            while missing:
+                frame = await self._take()
+                missing = [m for m in missing if not all(_fits(frame.get(k), v) for k, v in m.items())]
+
     async def closed(self, wait: float = WAIT) -> int | None:
-        """The close code, as soon as the server closes."""
+        """The close code, as soon as the server closes; None when it does not within so many seconds."""
         await asyncio.wait([self._reader], timeout=wait)
         return self.ws.close_code
 
@@ -130,12 +142,17 @@ class Citizen:
         return response
 
     async def end(self) -> None:
-        """Ends the chat, whatever state it is in."""
-        socket = await self.connect()
-        await socket.send(type="hello", token=self.token, after=0)
-        await socket.send(type="close")
-        await socket.closed()
-        await socket.close()
+        """End the chat, whatever state it is in; a server that cannot answer for the moment is asked again."""
+        end, code = time.monotonic() + WAIT, None
+        while code in (None, *PASSING) and time.monotonic() < end:
+            with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+                socket = await self.connect()
+                await socket.send(type="hello", token=self.token, after=0)
+                await socket.send(type="close")
+                code = await socket.closed()
+                await socket.close()
+            if code in (None, *PASSING):
+                await asyncio.sleep(0.03)
 
     async def connect(self, **headers: str) -> Socket:
         ws = await self.http.ws_connect(f"{self.base}/ws/citizen", headers=headers)
@@ -219,31 +236,34 @@ async def agent(base: str, username: str = "an", accepts: bool = True) -> AsyncI
     async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         someone = Agent(base, session, username, accepts)
         assert (await someone.log_in()).status == 204
-        await someone.connect()
         try:
+            await someone.connect()
             yield someone
         finally:
             await someone.leave()
 
 
 async def button(base: str, department: str = "algemeen") -> Frame:
+    """What a page shows of this department's button now."""
     async with http_client() as session:
         answer = await session.get(f"{base}/api/button", params={"department": department})
         shown: Frame = await answer.json()
         return shown
 
 
-async def until(condition: Callable[[Frame], bool], base: str, wait: float = WAIT) -> Frame:
+async def until(
+    condition: Callable[[Frame], bool], base: str, wait: float = WAIT, department: str = "algemeen"
+) -> Frame:
     """The button as soon as the condition holds for it. Raises `AssertionError` when it does not in time."""
     end = time.monotonic() + wait
-    while not condition(shown := await button(base)):
+    while not condition(shown := await button(base, department)):
         assert time.monotonic() < end, f"the button stayed {shown}"
         await asyncio.sleep(0.03)
     return shown
 
 
-async def until_green(base: str) -> None:
-    await until(lambda b: b["colour"] == "green", base)
+async def until_green(base: str, department: str = "algemeen") -> None:
+    await until(lambda b: b["colour"] == "green", base, department=department)
 
 
 async def until_blue(base: str, reason: str) -> None:
@@ -251,15 +271,21 @@ async def until_blue(base: str, reason: str) -> None:
 
 
 async def begin(someone: Citizen, **start: Any) -> None:
-    """Presses the button as soon as it is green; a colour from just before may still be shown for 0.2 s."""
-    end = time.monotonic() + WAIT
+    """Press the button as soon as it is green; a colour from just before may still be shown for 0.2 s.
+
+    A press that is refused for the moment (503) is repeated as the same one: a chat may have begun all the same.
+    """
+    end, key = time.monotonic() + WAIT, start.pop("key", None)
+    press = key or new_id()
     while True:
-        await until_green(someone.base)
-        response = await someone.start(**start)
+        await until_green(someone.base, start.get("department", "algemeen"))
+        response = await someone.start(key=press, **start)
         if response.status == 201:
             return
-        assert response.status == 409, await response.text()
-        assert time.monotonic() < end, "the button is green, but no press is served"
+        assert response.status in (409, 503), await response.text()
+        assert time.monotonic() < end, f"the button is green, but no press is served: {response.status}"
+        if response.status == 409:
+            press = key or new_id()
 
 
 async def pair(someone: Citizen, helper: Agent, **start: Any) -> tuple[Socket, Socket]:

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
+from functools import partial
 
 import aio_pika
 
@@ -54,7 +55,7 @@ async def stopped(system: System, name: str) -> AsyncIterator[None]:
 def probe(system: System, name: str, path: str) -> int:
     """The status with which a service answers, 0 when it does not."""
     try:
-        with urllib.request.urlopen(system.url(name) + path, timeout=10) as answer:
+        with urllib.request.urlopen(system.url(name) + path, timeout=PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -65,13 +66,12 @@ def probe(system: System, name: str, path: str) -> int:
 async def until_missed(system: System, names: tuple[str, ...], check: str, wait: float = PATIENCE) -> float:
     """Seconds until each of these services says that `check` fails, in an answer of 200: it stays ready."""
     began = time.monotonic()
+
+    def missed(name: str) -> bool:
+        return system.checks(name).get(check, "ok") != "ok" and probe(system, name, "/readyz") == 200
+
     for name in names:
-        await asyncio.to_thread(
-            wait_for,
-            lambda name=name: system.checks(name).get(check, "ok") != "ok" and probe(system, name, "/readyz") == 200,
-            f"{name} without its {check}",
-            wait,
-        )
+        await asyncio.to_thread(wait_for, partial(missed, name), f"{name} without its {check}", wait)
     return time.monotonic() - began
 
 

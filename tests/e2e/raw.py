@@ -26,6 +26,12 @@ class RawSocket:
         self._writer.write(struct.pack("!BB", 0x81, 0x80 | len(body)) + mask + masked)
         await self._writer.drain()
 
+    async def stay(self) -> None:
+        """Until it is cancelled: a sign of life each second, so that nobody takes the agent for gone."""
+        while True:
+            await self.send({"type": "active"})
+            await asyncio.sleep(1)
+
     async def break_off(self) -> None:
         """The connection ends without a close frame."""
         self._writer.transport.abort()

@@ -9,7 +9,11 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from unittest import mock
 
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.messaging import consumer, topology
 from services.common.mongo import client
@@ -36,18 +40,22 @@ async def befall(event: Event) -> None:
 
 def plant() -> None:
     topology.DELIVERY_LIMIT = int(os.environ.get("SABOTAGE_LIMIT", "3"))
-    patience = float(os.environ.get("SABOTAGE_PATIENCE", consumer.OUTAGE_PATIENCE))
-    consumer.retry_with_backoff.__defaults__ = (patience,)
-    consumer.FIRST_DELAY = own.FIRST_DELAY = 0.05
+    consumer.OUTAGE_PATIENCE = float(os.environ.get("SABOTAGE_PATIENCE", consumer.OUTAGE_PATIENCE))
+    put(consumer, "FIRST_DELAY", 0.05)
+    put(own, "FIRST_DELAY", 0.05)
     consumer.PROBE_INTERVAL = 0.2
     plant_defects()
     if new_type := os.environ.get("SABOTAGE_KNOWS", "").encode():
-        known = consumer.decode
-        consumer.decode = lambda body: known(body.replace(new_type, b"note.posted"))
+        put(consumer, "decode", lambda body: decode(body.replace(new_type, b"note.posted")))
+
+
+def put(module: object, name: str, value: object) -> None:
+    """In this module the name stands for this from now on, whatever it was imported from."""
+    mock.patch.object(module, name, value).start()
 
 
 def plant_defects() -> None:
-    connect, record, handler = client.AsyncIOMotorClient, recorder.Recorder.record, handlers.note_handler
+    record, handler = recorder.Recorder.record, handlers.note_handler
 
     async def recorded(self: recorder.Recorder, batch: Sequence[recorder.Heard]) -> asyncio.Task[None]:
         for heard in batch:
@@ -63,9 +71,9 @@ def plant_defects() -> None:
 
         return handled
 
-    recorder.Recorder.record = recorded  # type: ignore[method-assign]
-    app.note_handler = note_handler
-    client.AsyncIOMotorClient = lambda *a, **k: connect(*a, **k | TIMEOUTS)  # type: ignore[misc, assignment]
+    put(recorder.Recorder, "record", recorded)
+    put(app, "note_handler", note_handler)
+    put(client, "AsyncIOMotorClient", lambda *a, **k: AsyncIOMotorClient(*a, **k | TIMEOUTS))
 
 
 def live_again_and_again() -> None:

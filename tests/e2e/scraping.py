@@ -33,7 +33,7 @@ class Prometheus:
         """The data of an answer of its HTTP API. Raises `NotAnswered`."""
         query = urllib.parse.urlencode(parameters, doseq=True)
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=PATIENCE) as answer:
                 return json.loads(answer.read())["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -56,8 +56,17 @@ class Prometheus:
 
     def until(self, expression: str, such: Callable[[float], bool], seconds: float = PATIENCE) -> float:
         """Its number as soon as it is such."""
-        wait_for(lambda: such(self.value(expression)), f"{expression}, now {self.value(expression)}", seconds)
-        return self.value(expression)
+        found: list[float] = []
+
+        def is_such() -> bool:
+            found.append(self.value(expression))
+            return such(found[-1])
+
+        try:
+            wait_for(is_such, expression, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {found[-1:]}") from None
+        return found[-1]
 
 
 @contextlib.contextmanager

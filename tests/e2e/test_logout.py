@@ -9,16 +9,22 @@ import aiohttp
 import pytest
 
 from tests.e2e.clients import Agent, agent, citizen, http_client, pair, say, until_blue, until_green
-from tests.real import PATIENCE, System
+from tests.real import PATIENCE, System, wait_for
 
 
-def why_offline(system: System, since: int, agent_id: str) -> set[str]:
-    """For which reasons this agent was set offline, by what was logged after so many characters.
+def reasons(system: System, since: int, agent_id: str) -> set[str]:
+    """For which reasons this agent was set offline, by what was logged after so many characters."""
+    lines = [line for line in system.log()[since:].splitlines() if "agent_offline" in line and agent_id in line]
+    return {reason for line in lines for reason in ("logged_out", "agent_gone") if reason in line}
+
+
+async def why_offline(system: System, since: int, agent_id: str) -> set[str]:
+    """The same, as soon as there is one: what a service logs reaches the log of the system a moment later.
 
     `logged_out` is at once; `agent_gone` is after the grace.
     """
-    lines = [line for line in system.log()[since:].splitlines() if "agent_offline" in line and agent_id in line]
-    return {reason for line in lines for reason in ("logged_out", "agent_gone") if reason in line}
+    await asyncio.to_thread(wait_for, lambda: bool(reasons(system, since, agent_id)), "the agent to be offline")
+    return reasons(system, since, agent_id)
 
 
 @contextlib.asynccontextmanager
@@ -27,9 +33,11 @@ async def browser(base: str, username: str = "an") -> AsyncIterator[Agent]:
     async with http_client(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         one = Agent(base, session, username)
         assert (await one.log_in()).status == 204
-        await one.connect()
-        yield one
-        await one.leave()
+        try:
+            await one.connect()
+            yield one
+        finally:
+            await one.leave()
 
 
 async def test_an_older_session_that_was_never_ended_does_not_keep_an_agent_in(system: System) -> None:
@@ -45,7 +53,7 @@ async def test_an_older_session_that_was_never_ended_does_not_keep_an_agent_in(s
             print(f"\nhis citizen was told after {time.monotonic() - began:.2f} s")
             assert await now.socket.closed() == 4401
             await until_blue(base, "no_agents")
-            assert why_offline(system, since, now.id) == {"logged_out"}
+            assert await why_offline(system, since, now.id) == {"logged_out"}
             await theirs.send(type="close")
         assert (await morning.http.get(f"{base}/api/agent/me")).status == 200, "that session goes on"
 
@@ -64,12 +72,12 @@ async def test_a_websocket_of_another_session_that_is_really_open_keeps_the_agen
         since = len(system.log())
         await other.log_out()
         await theirs.expect("status", dot="grey")
-        assert why_offline(system, since, one.id) == {"logged_out"}
+        assert await why_offline(system, since, one.id) == {"logged_out"}
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.005])
 async def test_a_websocket_that_has_just_closed_does_not_keep_the_agent_in(system: System, pause: float) -> None:
-    """The other gateway's list may still name it when he logs out."""
+    """The other gateway's list may still name it when they log out."""
     base = system.base_url
     async with browser(base) as one, browser(base) as other, citizen(base) as visitor:
         theirs, _ = await pair(visitor, one)
@@ -80,7 +88,7 @@ async def test_a_websocket_that_has_just_closed_does_not_keep_the_agent_in(syste
         await theirs.expect("status", dot="grey")
         print(f"\nhis citizen was told after {time.monotonic() - began:.2f} s")
         await until_blue(base, "no_agents")
-        assert why_offline(system, since, one.id) == {"logged_out"}
+        assert await why_offline(system, since, one.id) == {"logged_out"}
 
 
 async def test_who_logs_out_and_in_again_at_once_is_there(system: System) -> None:

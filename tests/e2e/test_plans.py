@@ -1,6 +1,7 @@
 """Every search that services make of their databases, explained: none that grows with what is stored."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ SMALL = {
     "buttons": "one document a department",
 }
 """Collections that may be read from end to end, and why."""
-LIMITS = {"ACCEPT_LIMIT": "3", "WAITING_LIMIT": "4", "SETTLE_LIMIT": "0.5", "SILENCE_LIMIT": "12"}
+LIMITS = {"ACCEPT_LIMIT": "6", "SETTLE_LIMIT": "0.5", "SILENCE_LIMIT": "12"}
 
 
 @pytest.fixture
-def tap(mongodb_url: str) -> Any:
+def tap(mongodb_url: str) -> Iterator[Wiretap]:
     with tapped(mongodb_url) as tap:
         yield tap
 
@@ -77,17 +78,16 @@ async def a_day(system: System) -> None:
     base = system.base_url
     async with agent(base, "an") as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an, name="An Peeters", question="Waar?")
-        await say(theirs, "Goeiemorgen")
-        await say(ours, "Dag", visitor.chat_id)
-        await ours.send(type="note", chat_id=visitor.chat_id, id=new_id(), text="dossier 42")
-        await ours.expect("note")
-        await a_file(visitor, theirs)
-        again = await visitor.join(after=2)
         async with agent(base, "bert") as bert:
             await until_green(base)
+            await say(theirs, "Goeiemorgen")  # from here on the citizen is not silent for long
+            await say(ours, "Dag", visitor.chat_id)
+            await ours.send(type="note", chat_id=visitor.chat_id, id=new_id(), text="dossier 42")
+            await ours.expect("note")
+            await a_file(visitor, theirs)
+            again = await visitor.join(after=2)
             await ours.send(type="transfer", chat_id=visitor.chat_id, to={"agent": bert.id})
             await bert.socket.expect("assigned")
-            await bert.socket.send(type="accept", chat_id=visitor.chat_id)
             await say(bert.socket, "Ik neem over", visitor.chat_id)
             await again.send(type="close")
             await theirs.expect("closed")
@@ -111,17 +111,27 @@ async def nobody_there(base: str) -> None:
             theirs = await left_alone.join()
             await begin(patient)
             waiting = await patient.join()
-        await theirs.expect("status", dot="grey")
-        await waiting.expect("status", dot="grey")
+        for socket in (theirs, waiting):
+            await socket.expect("status", dot="grey", assigned=None)
         asked = {"contact": "an@example.be", "text": "Wanneer?"}
         url = f"{base}/api/chats/{left_alone.chat_id}/question"
         assert (await left_alone.http.post(url, json=asked, headers=left_alone.bearer)).status == 201
         await theirs.expect("closed")
         async with agent(base, "sofie") as sofie:  # a supervisor
             await waiting.expect("status", dot="green")
+            await too_late(base)
             for path in ("me", "agents", "assignments", f"assignments?chat_id={patient.chat_id}", "questions"):
                 path = f"agent/{path}" if path == "me" else path
                 assert (await sofie.http.get(f"{base}/api/{path}")).status == 200
             done = f"{base}/api/questions/{left_alone.chat_id}/done"
             assert (await sofie.http.post(done, headers={"Origin": base})).status == 204
-            await waiting.expect("closed")  # she never accepts it, and nobody else is there
+            await waiting.expect("closed", reason="inactive")  # the citizen says nothing
+
+
+async def too_late(base: str) -> None:
+    """A chat is taken from its agent, who does not accept it in time."""
+    async with agent(base, "agent1", accepts=False) as idle, citizen(base) as another:
+        await begin(another)
+        await another.join()
+        await idle.socket.expect("assigned")
+        await idle.socket.expect("unassigned", chat_id=another.chat_id)

@@ -219,7 +219,7 @@ async def test_a_event_of_a_later_version_is_set_aside_and_replayed_after_the_up
     with serving(tmp_path, vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, SABOTAGE_KNOWS="note.renamed"):
         assert await asyncio.to_thread(subprocess.call, replay, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) == 0
         await transcripts.until(lambda: len(notes_heard(ear)) == 1, "the note")
-    await until_waiting(ear, {NOTES: 0, LETTERS: 0})
+        await until_waiting(ear, {NOTES: 0, LETTERS: 0})
 
 
 async def test_a_broker_that_dies_while_it_sets_letters_aside_loses_none(
@@ -227,22 +227,29 @@ async def test_a_broker_that_dies_while_it_sets_letters_aside_loses_none(
 ) -> None:
     sbin = rabbitmq.find_sbin()
     assert sbin is not None
-    node = rabbitmq.prepare(tmp_path / "broker", sbin, {name: ports.pick() for name in rabbitmq.PORT_NAMES})
+    chosen = ports.remembered(tmp_path / "ports.json", rabbitmq.PORT_NAMES)
+    node = rabbitmq.prepare(tmp_path / "broker", sbin, chosen)
     mapper, server = rabbitmq.programs(node, tmp_path / "broker.log")
-    poison = {b"poison %d" % number for number in range(1_500)}
     with running([mapper]), contextlib.ExitStack() as stack:
         first = await asyncio.to_thread(stack.enter_context, started(server))
-        async with await aio_pika.connect(node.url) as connection, connection.channel() as channel:
-            await declare_topology(channel)
-            exchange = channel.default_exchange
-            await asyncio.gather(*(exchange.publish(aio_pika.Message(b, delivery_mode=2), NOTES) for b in poison))
+        poison = await more_poison(node.url, 0)
         stack.enter_context(serving(tmp_path, node.url, mongodb_url, MONGODB_PREFIX=mongodb_prefix))
-        assert 0 < await many_letters(node.url, 100) < 1_500, "it is struck amid the work"
+        while (dead := await many_letters(node.url, len(poison) - 1_400)) == len(poison):
+            poison |= await more_poison(node.url, dead)  # it is to be struck amid the work, which was done already
         first.kill()
-        first.wait(10)
+        first.wait(30)
         await asyncio.to_thread(stack.enter_context, started(server))
-        await many_letters(node.url, 1_500)
-        assert await letters_of(node.url) == poison
+        assert await letters_of(node.url, len(poison)) == poison
+
+
+async def more_poison(url: str, first: int) -> set[bytes]:
+    """Puts many messages that nobody can read into the queue of notes; what they are."""
+    bodies = {b"poison %d" % number for number in range(first, first + 1_500)}
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await declare_topology(channel)
+        exchange = channel.default_exchange
+        await asyncio.gather(*(exchange.publish(aio_pika.Message(b, delivery_mode=2), NOTES) for b in bodies))
+    return bodies
 
 
 async def many_letters(url: str, number: int) -> int:
@@ -255,10 +262,15 @@ async def many_letters(url: str, number: int) -> int:
             await asyncio.sleep(0.005)
 
 
-async def letters_of(url: str) -> set[bytes]:
-    found = set()
+async def letters_of(url: str, number: int) -> set[bytes]:
+    """The dead letters, as soon as there are so many different ones: some may be there twice."""
+    found: set[bytes] = set()
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(LETTERS)
-        while message := await queue.get(no_ack=True, fail=False):
-            found.add(message.body)
+        async with asyncio.timeout(2 * PATIENCE):
+            while len(found) < number:
+                if message := await queue.get(no_ack=True, fail=False):
+                    found.add(message.body)
+                else:
+                    await asyncio.sleep(0.02)
     return found

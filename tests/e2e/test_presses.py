@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real import PATIENCE, Broker, System, unique
+from tests.real import PATIENCE, Broker, System, patient, unique
 from tests.soak import losses, presses, truth
 from tests.soak.people import many_browsers
 from tests.soak.report import Report
@@ -23,7 +23,7 @@ MIXED = crew("gemengd", [1, 2, 3] * 3)
 def vhost(broker: Broker) -> Iterator[str]:
     """AMQP address of these tests' own virtual host."""
     name = unique("presses-")
-    yield broker.make_vhost(name)
+    yield patient(broker.make_vhost(name))
     broker.remove_vhost(name)
 
 
@@ -56,5 +56,5 @@ async def test_who_loses_their_agent_has_another(several: System) -> None:
 
 
 async def test_a_press_on_green_is_served_whatever_agents_do(several: System, vhost: str) -> None:
-    plan = truth.Plan(15.0, citizens=12, stays=(3.0, 10.0), oldest=PATIENCE, stale=10.0)
+    plan = truth.Plan(15.0, citizens=12, stays=(3.0, 10.0), oldest=PATIENCE, stale=PATIENCE)
     good(await truth.run(several, MIXED, plan, random.Random(3), vhost))

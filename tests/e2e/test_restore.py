@@ -28,7 +28,7 @@ def operator(data: Path, *arguments: str) -> str:
 
 
 class Kept:
-    """What a citizen keeps of his chat: its number and token, and the files that he sent."""
+    """What a citizen keeps of their chat: its number and token, and the files that they sent."""
 
     def __init__(self, visitor: Citizen) -> None:
         self.chat_id, self.token = visitor.chat_id, visitor.token
@@ -41,7 +41,7 @@ class Kept:
         return someone
 
     async def downloads(self, base: str) -> Downloads:
-        """Everything that he can download, byte for byte."""
+        """Everything that they can download, byte for byte."""
         async with http_client(cookie_jar=aiohttp.DummyCookieJar()) as http:
             found: Downloads = {}
             visitor = self.back(base, http)
@@ -104,7 +104,7 @@ async def test_after_a_restore_nothing_is_missing_and_open_chats_go_on(tmp_path:
             open_ = await begin_open_chat(base, an)
             before = await ended.downloads(base)
             open_before = await open_.downloads(base)
-            await an.socket.close()  # he does not log out: his chat is his
+            await an.socket.close()  # they do not log out: the chat stays theirs
             system.stop()
     assert "backed up" in operator(home / "data", "backup", backup)
 
@@ -126,7 +126,13 @@ async def test_after_a_restore_nothing_is_missing_and_open_chats_go_on(tmp_path:
 async def what_the_backup_does_not_know(system: System, open_: Kept) -> tuple[int, Kept]:
     """After the backup the open chat goes on, and another begins; the last seq that its citizen saw, and the other."""
     base = system.base_url
-    async with http_client(cookie_jar=aiohttp.DummyCookieJar()) as http, agent(base, "bert") as bert:
+    # The open chat's agent is there first: else its chat is given to the other, as soon as the grace is over.
+    async with (
+        http_client(cookie_jar=aiohttp.DummyCookieJar()) as http,
+        agent(base) as an,
+        agent(base, "bert") as bert,
+    ):
+        await has(an, open_)
         visitor = open_.back(base, http)
         theirs = await visitor.join()
         for number in range(5):
@@ -137,6 +143,12 @@ async def what_the_backup_does_not_know(system: System, open_: Kept) -> tuple[in
         await say(theirs, "een dag te laat")
         await theirs.close()
         return int(last["seq"]), Kept(another)
+
+
+async def has(helper: Agent, open_: Kept) -> None:
+    """The agent has this chat: still, or again."""
+    if open_.chat_id not in [c["chat_id"] for c in helper.socket.frames[0]["chats"]]:
+        await helper.socket.expect("assigned", chat=lambda c: c["chat_id"] == open_.chat_id)
 
 
 async def has_ended(system: System, unknown: Kept) -> None:
@@ -151,14 +163,14 @@ async def has_ended(system: System, unknown: Kept) -> None:
 
 
 async def goes_on(system: System, open_: Kept, seen: int) -> None:
-    """The citizen of the open chat has seen more than there is now; he and the agent talk on, and end it."""
+    """The citizen of the open chat has seen more than there is now; they and the agent talk on, and end it."""
     base = system.base_url
     async with agent(base) as an, http_client(cookie_jar=aiohttp.DummyCookieJar()) as http:
         visitor = open_.back(base, http)
         theirs = await visitor.connect()
         await theirs.send(type="hello", token=visitor.token, after=seen)
         welcome = await theirs.expect("welcome")
-        assert welcome["last_seq"] < seen, "his browser begins again at 0 (protocol: welcome.last_seq < after)"
+        assert welcome["last_seq"] < seen, "their browser begins again at 0 (protocol: welcome.last_seq < after)"
         await theirs.send(type="hello", token=visitor.token, after=0)
         await theirs.expect("welcome")
         await theirs.expect("status", dot="green")

@@ -114,6 +114,7 @@ async def cast(base: str) -> AsyncIterator[Cast]:
             headers=people["C"].bearer,
         )
         assert left.status == 201, await left.text()
+        assert await waiting.closed() == 1000, "else the agent would be given this chat again"
         assert (await agents["lien"].log_in()).status == 204
         await agents["lien"].connect()
         with_lien, _ = await pair(people["B"], agents["lien"], department="premies")
@@ -182,6 +183,7 @@ async def test_who_passed_a_chat_on_reads_it_up_to_then_and_a_question_is_read_b
         await an.socket.send(type="transfer", chat_id=people.ids["A"], to={"agent": bert.id}, note="een nota")
         await an.socket.expect("unassigned", chat_id=people.ids["A"])
         await bert.socket.expect("assigned")
+        await bert.socket.expect("note", text="een nota")
         answer = await say(bert.socket, "na de overdracht", people.ids["A"])
         await people.sockets["A"].expect("message", id=answer["id"])
         read = {

@@ -76,6 +76,7 @@ async def test_without_transcripts_messages_queue_the_33rd_is_refused_and_order_
         for id_, text in zip(ids[32:], texts[32:], strict=True):
             await theirs.send(type="message", id=id_, text=text)
         await ours.expect("message", id=ids[-1])
+        await theirs.expect("message", id=ids[-1])
         assert [m["text"] for m in ours.messages(visitor.chat_id) if m["from"] == "citizen"] == ["dag", *texts]
         kept = await (await visitor.transcript()).json()
         assert [m["text"] for m in kept["messages"] if m["from"] == "citizen"] == ["dag", *texts]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.clients import agent, citizen, pair, say
 from tests.e2e.collector import Collected, Collector, collector
-from tests.real import Broker, System, running_system, unique, wait_for
+from tests.real import Broker, System, patient, running_system, unique, wait_for
 
 pytestmark = pytest.mark.e2e
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5  # opentelemetry/proto/trace/v1/trace.proto, SpanKind
@@ -26,7 +27,11 @@ def traced(
 ) -> Iterator[System]:
     """A system whose every trace is kept, each message in a broker message of its own."""
     name = unique("traced-")
-    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    servers = {
+        "RABBITMQ_URL": patient(broker.make_vhost(name)),
+        "MONGODB_URL": mongodb_url,
+        "MONGODB_PREFIX": f"{name}-",
+    }
     spans = {"TRACE_SAMPLE": "1", "OTLP_ENDPOINT": kept.url}
     with running_system(tmp_path_factory.mktemp("traced"), RATE_LIMITS="off", **servers, **spans) as running:
         yield running
@@ -40,10 +45,16 @@ def the(spans: list[Collected], service: str, name: str, **attributes: object) -
     return found[0]
 
 
+def whole(spans: list[Collected]) -> bool:
+    """Whether the parent of every span is there: services send theirs one after the other."""
+    known = {s.id for s in spans}
+    return bool(spans) and all(not s.parent or s.parent in known for s in spans)
+
+
 def complete(spans: list[Collected]) -> bool:
-    return {"receive message.posted", "send message"} <= {s.name for s in spans} and all(
-        not s.parent or s.parent in {other.id for other in spans} for s in spans
-    )
+    shown = {s.attributes.get("eloket.to") for s in spans if s.name == "send message"}
+    stored = {"receive message.posted", "store entries", "insert entries"} <= {s.name for s in spans}
+    return whole(spans) and stored and shown == {"agent", "citizen"}
 
 
 async def test_one_trace_from_frame_to_database_to_the_other_browser(traced: System, kept: Collector) -> None:
@@ -51,7 +62,9 @@ async def test_one_trace_from_frame_to_database_to_the_other_browser(traced: Sys
         theirs, _ = await pair(visitor, an)
         await say(theirs, "Waar vind ik het formulier?")
         about = {"eloket__chat_id": visitor.chat_id}
-        wait_for(lambda: complete(kept.trace_of("receive message.posted", **about)), "all spans of the message")
+        await asyncio.to_thread(
+            wait_for, lambda: complete(kept.trace_of("receive message.posted", **about)), "all spans of the message"
+        )
         spans = kept.trace_of("receive message.posted", **about)
     received = the(spans, "gateway", "receive message.posted")
     published = the(spans, "gateway", "publish message.posted")
@@ -86,15 +99,18 @@ async def test_one_trace_from_frame_to_database_to_the_other_browser(traced: Sys
 async def test_a_press_is_one_trace_through_three_services(traced: System, kept: Collector) -> None:
     async with citizen(traced.base_url) as visitor, agent(traced.base_url) as an:
         await pair(visitor, an)
-        name = "POST /api/chats"
-        wait_for(lambda: complete_press(kept.trace_of(name)), "all spans of the press")
-        spans = kept.trace_of(name)
+        name, served = "POST /api/chats", {"http__response__status_code": 201}  # another may have met a blue button
+        await asyncio.to_thread(
+            wait_for, lambda: complete_press(kept.trace_of(name, **served)), "all spans of the press"
+        )
+        spans = kept.trace_of(name, **served)
     pressed = the(spans, "gateway", name)
     asked = the(spans, "gateway", "ask presence /internal/places/hold")
-    answered = the(spans, "presence", "POST /internal/places/hold")
+    answered = {s.parent for s in spans if (s.service, s.name) == ("presence", "POST /internal/places/hold")}
     opened = the(spans, "gateway", "publish chat.opened")
-    assert (pressed.parent, pressed.attributes["http.response.status_code"]) == ("", 201)
-    assert (asked.parent, answered.parent, opened.parent) == (pressed.id, asked.id, pressed.id)
+    assert (pressed.parent, opened.parent) == ("", pressed.id)
+    assert asked.parent == pressed.id
+    assert answered == {asked.id}, "however often it was asked: a slow answer is asked for again"
     routed = [s for s in spans if s.name == "process chat.opened"]
     assert {s.service for s in routed} == {"routing", "transcripts"}
     assert {s.parent for s in routed} == {opened.id}
@@ -103,5 +119,4 @@ async def test_a_press_is_one_trace_through_three_services(traced: System, kept:
 def complete_press(spans: list[Collected]) -> bool:
     wanted = {("gateway", "POST /api/chats"), ("presence", "POST /internal/places/hold")}
     wanted |= {("routing", "process chat.opened"), ("transcripts", "process chat.opened")}
-    known = {s.id for s in spans}
-    return wanted <= {(s.service, s.name) for s in spans} and all(not s.parent or s.parent in known for s in spans)
+    return wanted <= {(s.service, s.name) for s in spans} and whole(spans)

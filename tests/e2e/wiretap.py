@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import bson
 
+from tests.real import PATIENCE
+
 Document = dict[str, Any]
 OP_MSG, HEADER = 2013, 16  # MongoDB's wire protocol
 SEARCHING = {"update": ("updates", "q"), "delete": ("deletes", "q")}
@@ -80,10 +82,10 @@ def searches(body: bytes) -> Iterator[Search]:
     collection = command[kind] if isinstance(command[kind], str) else ""
     if kind in SEARCHING:
         name, key = SEARCHING[kind]
-        for one in lists.get(name, command.get(name, ())):
+        for one in lists.get(name) or command.get(name) or ():
             yield Search(database, collection, kind, one[key], {})
     elif kind in ("find", "findAndModify", "count", "distinct"):
-        wanted = command.get("filter", command.get("query", {}))
+        wanted: Document = command.get("filter") or command.get("query") or {}
         yield Search(database, collection, kind, wanted, command.get("sort") or {})
     elif kind == "aggregate":
         first = command["pipeline"][0] if command["pipeline"] else {}
@@ -119,11 +121,11 @@ def tapped(server: str) -> Iterator[Wiretap]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(_until_end(tap, ready, end)))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE)
         yield tap
     finally:
         loop.call_soon_threadsafe(end.set)
-        thread.join(20)
+        thread.join(PATIENCE)
         loop.close()
 
 
