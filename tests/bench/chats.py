@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from functools import partial
 
 import aiohttp
 
@@ -58,7 +59,7 @@ async def logs(sheet: Sheet, desk: Desk, http: aiohttp.ClientSession, username: 
         took = []
         for _ in range(times):
             began, again = time.monotonic(), await desk.citizen(started)
-            await again.until("the whole chat", lambda a=again: a.seq >= citizen.seq)
+            await again.until("the whole chat", partial(_has, again, citizen.seq))
             took.append((time.monotonic() - began) * 1000)
             again.away()
         for part in (0.5, 0.95):
@@ -75,7 +76,12 @@ async def _write(citizen: Person, agent: Person, length: int) -> None:
         goal = min(length, citizen.seq + UNDER_WAY)
         for number in range(goal - citizen.seq):
             (citizen, agent)[number % 2].say(f"{number:010d} {time.monotonic_ns():020d} ".ljust(120, "x"))
-        await citizen.until("the messages written", lambda g=goal: citizen.seq >= g)
+        await citizen.until("the messages written", partial(_has, citizen, goal))
+
+
+def _has(person: Person, seq: int) -> bool:
+    """Whether this person was shown the chat so far."""
+    return person.seq >= seq
 
 
 async def _download(http: aiohttp.ClientSession, desk: Desk, started: dict[str, str], kind: str) -> float:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ import orjson
 from tests.bench.load import Side
 from tests.bench.wire import Wire, connect
 from tests.e2e.clients import until
-from tests.real import System
+from tests.real import PATIENCE, System
 
 
 class Person(Side):
@@ -60,7 +61,7 @@ class Person(Side):
             self.state = "welcome"
         self._news.set()
 
-    async def until(self, what: str, condition: Any, seconds: float = 15) -> None:
+    async def until(self, what: str, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Returns as soon as the condition holds; looked at after each frame."""
         try:
             async with asyncio.timeout(seconds):
@@ -73,6 +74,18 @@ class Person(Side):
     def away(self) -> None:
         if self.wire is not None:
             self.wire.close()
+
+
+def _has_chat(person: Person) -> bool:
+    return person.chat_id is not None
+
+
+def _has_none(person: Person) -> bool:
+    return person.chat_id is None
+
+
+def _is_green(person: Person) -> bool:
+    return person.dot == "green"
 
 
 class Desk:
@@ -93,7 +106,7 @@ class Desk:
         await person.until("the agent's welcome", lambda: person.state == "welcome")
         return person
 
-    async def press(self, seconds: float = 15) -> dict[str, str]:
+    async def press(self, seconds: float = PATIENCE) -> dict[str, str]:
         """A new chat; pressed again while the button is blue, which it is for a moment after an agent came."""
         end = time.monotonic() + seconds
         while True:
@@ -126,8 +139,8 @@ class Desk:
                 chats.append(await self.press())
                 citizen = await self.citizen(chats[-1])
                 people.append((citizen, agent))
-                await agent.until("a chat for the agent", lambda a=agent: a.chat_id)
-                await citizen.until("a green dot", lambda c=citizen: c.dot == "green")
+                await agent.until("a chat for the agent", partial(_has_chat, agent))
+                await citizen.until("a green dot", partial(_is_green, citizen))
                 assert agent.chat_id == citizen.chat_id, "the chat went to another agent"
             yield list(people), chats
         finally:
@@ -137,7 +150,7 @@ class Desk:
         for citizen, agent in people:
             citizen.send(type="close")
             with contextlib.suppress(TimeoutError):
-                await agent.until("the end of the chat", lambda a=agent: a.chat_id is None, 5)
+                await agent.until("the end of the chat", partial(_has_none, agent))
         await self.log_out([agent for _, agent in people])
         for citizen, _ in people:
             citizen.away()

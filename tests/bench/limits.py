@@ -29,7 +29,7 @@ from tests.bench.messages import servers
 from tests.bench.sheet import Sheet
 from tests.bench.store import entries, listening_at
 from tests.bench.wire import Wire, connect
-from tests.real import ROOT, System, running_database
+from tests.real import PATIENCE, ROOT, System, running_database
 from tests.soak.standing import broker_url
 
 BODY = b"x" * 400  # about what a posted message is on the broker
@@ -147,12 +147,12 @@ async def _echo_server(home: Path) -> AsyncIterator[tuple[int, int]]:
         command = [sys.executable, "-m", "uvicorn", "tests.bench.limits:echo", *options]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(OSError):
                     (await connect(port, "/", lambda _: None)).close()
                     break
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
         yield port, process.pid
     finally:
         process.kill()

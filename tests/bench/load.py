@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 TEXT_BYTES = 120
-PATIENCE = 5.0  # seconds until what is not shown counts as lost
+PATIENCE = 60.0  # seconds until what is not shown counts as lost
 Heard = Callable[["Side", str], None]
 
 

@@ -23,7 +23,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from deploy.local import ports
 from tests.bench.load import Pair, Side
 from tests.bench.wire import Wire, connect
-from tests.real import ROOT, wait_for
+from tests.real import PATIENCE, ROOT, wait_for
 
 ROLES = ("citizen", "agent")
 EXCHANGE = "bench.relay"
@@ -97,7 +97,7 @@ async def relay_pairs(where: dict[str, int], count: int) -> AsyncIterator[list[P
             for role, side in zip(ROLES, sides, strict=True):
                 side.wire = await connect(where[role], f"/ws/{role}/chat{number}", side.hear)
                 wires.append(side.wire)
-                await asyncio.wait_for(side.ready.wait(), 10)
+                await asyncio.wait_for(side.ready.wait(), PATIENCE)
             pairs.append(sides)
         yield pairs
     finally:
@@ -115,7 +115,7 @@ def running_relay(home: Path, broker_url: str) -> Iterator[tuple[dict[str, int],
             with (home / f"relay-{role}.log").open("wb") as log:
                 started.append(_start(port, broker_url, log))
         for role, port in where.items():
-            wait_for(lambda port=port: _answers(port), f"the relay's process for the {role}", 30)  # type: ignore[misc]
+            wait_for(lambda port=port: _answers(port), f"the relay's process for the {role}")  # type: ignore[misc]
         yield where, [process.pid for process in started]
     finally:
         for process in started:
@@ -136,6 +136,6 @@ def _start(port: int, broker_url: str, log: Any) -> subprocess.Popen[bytes]:
 
 
 def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/button", timeout=2):
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/button", timeout=PATIENCE):
         return True
     return False

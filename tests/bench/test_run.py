@@ -32,7 +32,7 @@ SHOWN = (
 )
 
 
-def test_a_quick_run_measures_everything():
+def test_a_quick_run_measures_everything() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
@@ -42,14 +42,14 @@ def test_a_quick_run_measures_everything():
     assert "ours, closed loop: sent but not shown: 0\n" in done.stdout
 
 
-def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]):
+def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["mesages"])
     assert end.value.code == 2
     assert "no such part: mesages" in capsys.readouterr().err
 
 
-def test_a_kept_table_is_read_again_and_compared(tmp_path: Path):
+def test_a_kept_table_is_read_again_and_compared(tmp_path: Path) -> None:
     sheet = Sheet()
     for ours, theirs in ((2.0, 1.0), (2.1, 1.0), (2.2, 1.1)):
         sheet.add("p50", "ms", ours)
@@ -66,7 +66,7 @@ def test_a_kept_table_is_read_again_and_compared(tmp_path: Path):
 
 
 @pytest.mark.parametrize("size", [0, 5, 125, 126, 65_535, 65_536])
-def test_a_frame_is_masked(size: int):
+def test_a_frame_is_masked(size: int) -> None:
     payload = bytes(i % 251 for i in range(size))
     frame = masked(payload)
     at = frame.index(MASK, 2)
@@ -87,13 +87,13 @@ class Mirror(Side):
             self.heard(self, text)
 
 
-async def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch):
+async def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.bench.load.PATIENCE", 0.1)
     mirror = Mirror()
     result = await Load([(mirror, mirror)]).steady(300, 0.1)
     assert (result.sent, result.shown, len(result.took), len(result.lag)) == (30, 20, 20, 30)
 
 
-def test_a_share_of_values():
+def test_a_share_of_values() -> None:
     values = [float(value) for value in range(100, 0, -1)]
     assert (share(values, 0.5), share(values, 0.99), share([], 0.5)) == (51.0, 100.0, 0.0)

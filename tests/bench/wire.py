@@ -13,6 +13,7 @@ from typing import cast
 
 MASK = b"\x37\xfa\x21\x3d"
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+OPENING = 60.0  # seconds: a guard against hanging
 
 
 class Refused(Exception):
@@ -106,6 +107,6 @@ async def connect(port: int, path: str, heard: Callable[[bytes], None], **header
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *(f"{n}: {v}" for n, v in headers.items())]
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
     _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire(request, heard), "127.0.0.1", port)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(OPENING):
         await wire.opened
     return wire

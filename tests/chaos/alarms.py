@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from deploy.local import rabbitmq
 from tests.chaos.blows import Blow
-from tests.real import System
+from tests.real import PATIENCE, System
 
 LASTS = 15.0
 FLOWS_AGAIN = 2.0
@@ -52,9 +52,9 @@ def alarms(environment: Mapping[str, str], first: str = "ok") -> str:
 
 def _alarm(environment: Mapping[str, str], what: str, on: str, off: str) -> Blow:
     async def until(order: str, raised: bool) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await asyncio.to_thread(alarms, environment, order) != "[]") is not raised:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
 
     async def strike() -> None:
         await until(on, True)

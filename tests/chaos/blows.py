@@ -8,6 +8,8 @@ from typing import Literal
 
 from tests.real import System
 
+Since = Literal["strike", "heal"]
+
 
 async def nothing() -> None:
     """The cause is over by itself: a supervisor starts again what was killed."""
@@ -26,7 +28,7 @@ class Blow:
     strike: Callable[[], Awaitable[None]]
     heal: Callable[[], Awaitable[None]] = nothing
     lasts: float = 0.0
-    counts_from: Literal["strike", "heal"] = "strike"
+    counts_from: Since = "strike"
     goal: float | None = None
 
 

@@ -138,7 +138,7 @@ def _sorted(chat: Chat) -> Chat:
             case Downloaded() if event.final:
                 chat.log, chat.sealed = event.messages, event.closed
             case Downloaded():
-                for message in event.messages:  # what he can read he need not be shown
+                for message in event.messages:  # what they can read they need not be shown
                     chat.shown[event.who].setdefault(message.seq, message)
     return chat
 
@@ -183,7 +183,7 @@ def seen_by_both(chat: Chat) -> Iterator[Violation]:
 
 
 def staying_agents(chat: Chat) -> list[str]:
-    """Who had the chat when it ended: was shown it, and it did not go from him after that."""
+    """Who had the chat when it ended: was shown it, and it did not go from them after that."""
     having: dict[str, bool] = {}
     for event in chat.events:
         if event.who != CITIZEN and isinstance(event, Shown | Left):
@@ -211,7 +211,7 @@ def nothing_doubled(chat: Chat) -> Iterator[Violation]:
 
 
 def in_order(chat: Chat) -> Iterator[Violation]:
-    """The messages of one sender stand in the log as he wrote them."""
+    """The messages of one sender stand in the log as they wrote them."""
     for who, several in chat.tried.items():
         places = {t.id: place for place, t in enumerate(several)}
         mine = dict.fromkeys(m.id for m in sorted(chat.log, key=lambda m: m.seq) if m.id in places)

@@ -80,7 +80,7 @@ class Cluster:
 
     def node_of(self, connection: str) -> str:
         """The node to which a client is connected that calls its connection so."""
-        return re.findall(r"[\w@]+@[\w@]+", self.alive().control("eval", CONNECTED.format(connection)))[0]
+        return str(re.findall(r"[\w@]+@[\w@]+", self.alive().control("eval", CONNECTED.format(connection)))[0])
 
     def is_whole(self) -> bool:
         """Whether all nodes run and every quorum queue has all three of its members."""

@@ -49,7 +49,7 @@ def message_of(given: Mapping[str, Any]) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a chat to somebody: `citizen`, or an agent by his username."""
+    """Something that happened in a chat to somebody: `citizen`, or an agent by their username."""
 
     chat: str
     who: str
@@ -66,7 +66,7 @@ class Tried(Event):
 
 @dataclass(frozen=True, slots=True)
 class Shown(Event):
-    """Was shown a message, on this connection; his own: that is the receipt."""
+    """Was shown a message, on this connection; their own: that is the receipt."""
 
     connection: int
     message: Message
@@ -122,7 +122,7 @@ class Closed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Downloaded(Event):
-    """Was given the transcript that he asked for at `asked`; `final`: after the run, with everything over."""
+    """Was given the transcript that they asked for at `asked`; `final`: after the run, with everything over."""
 
     asked: float
     messages: tuple[Message, ...]
@@ -140,7 +140,7 @@ class Uploaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Event):
-    """Was given an attachment's bytes; `digest` empty: he could not get them."""
+    """Was given an attachment's bytes; `digest` empty: they could not get them."""
 
     attachment: str
     digest: str

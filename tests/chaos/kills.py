@@ -8,8 +8,9 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from tests.chaos.blows import Blow
+from tests.chaos.blows import Blow, Since
 from tests.e2e.faults import SERVICES, ready, replaced, strike
 from tests.real import System, wait_for
 
@@ -30,7 +31,7 @@ def of_one_replica(system: System) -> list[Blow]:
 def of_all_replicas(system: System) -> list[Blow]:
     """Kill every replica of a service at once (kill -9)."""
     return [
-        _killed(system, f"{service}, both at once: kill -9", lambda s=service: system.replicas(s), THE_ONLY_ONE)
+        _killed(system, f"{service}, both at once: kill -9", partial(system.replicas, service), THE_ONLY_ONE)
         for service in SERVICES
     ]
 
@@ -38,11 +39,10 @@ def of_all_replicas(system: System) -> list[Blow]:
 def of_the_only_ones(system: System) -> list[Blow]:
     """Kill each process that has no other of its kind, and all four services at once (kill -9)."""
     blows = [
-        _killed(system, f"{service}, the only one: kill -9", lambda s=service: [s], THE_ONLY_ONE)
-        for service in SERVICES
+        _killed(system, f"{service}, the only one: kill -9", _these(service), THE_ONLY_ONE) for service in SERVICES
     ]
-    blows += [_killed(system, f"{server}: kill -9", lambda s=server: [s], None) for server in SERVERS]
-    return [*blows, _killed(system, "all four services at once: kill -9", lambda: list(SERVICES), None)]
+    blows += [_killed(system, f"{server}: kill -9", _these(server), None) for server in SERVERS]
+    return [*blows, _killed(system, "all four services at once: kill -9", _these(*SERVICES), None)]
 
 
 def told_to_stop(system: System) -> list[Blow]:
@@ -58,13 +58,17 @@ def standing_still(system: System, seconds: float = STANDSTILL) -> list[Blow]:
     ]
     for service in SERVICES:
         kind = f"{service}, both: stand still"
-        blows.append(_stopped(system, kind, lambda s=service: system.replicas(s), seconds, GOES_ON, "heal"))
+        blows.append(_stopped(system, kind, partial(system.replicas, service), seconds, GOES_ON, "heal"))
     for server in SERVERS:
-        blows.append(_stopped(system, f"{server}: stands still", lambda s=server: [s], seconds, None, "heal"))
+        blows.append(_stopped(system, f"{server}: stands still", _these(server), seconds, None, "heal"))
     return blows
 
 
 Names = Callable[[], Sequence[str]]
+
+
+def _these(*names: str) -> Names:
+    return lambda: names
 
 
 def _in_turn(system: System, service: str) -> Names:
@@ -95,7 +99,7 @@ def _told_to_stop(system: System, name: str) -> Blow:
 
 
 def _stopped(
-    system: System, kind: str, names: Names, seconds: float, goal: float | None, counts_from: str = "strike"
+    system: System, kind: str, names: Names, seconds: float, goal: float | None, counts_from: Since = "strike"
 ) -> Blow:
     still: dict[str, int] = {}
 
@@ -109,7 +113,7 @@ def _stopped(
                 os.kill(pid, signal.SIGCONT)
         still.clear()
 
-    return Blow(kind, stop, go_on, seconds, counts_from, goal)  # type: ignore[arg-type]
+    return Blow(kind, stop, go_on, seconds, counts_from, goal)
 
 
 async def whole(system: System) -> None:

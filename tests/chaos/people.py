@@ -7,7 +7,9 @@ import contextlib
 import random
 import time
 from collections import defaultdict
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -64,7 +66,7 @@ class Company:
 
 
 class Desk(Lasting):
-    """An agent's first tab, open all the time: for each chat that comes to him he opens another one."""
+    """An agent's first tab, open all the time: for each chat that comes to them they open another one."""
 
     def __init__(self, company: Company, username: str) -> None:
         self.http = http_client(cookie_jar=aiohttp.CookieJar(unsafe=True), connector=aiohttp.TCPConnector(limit=0))
@@ -73,7 +75,7 @@ class Desk(Lasting):
         self._at_work: dict[str, tuple[Side, asyncio.Task[None]]] = {}
 
     async def come(self) -> None:
-        """Logs in, however often he has to try."""
+        """Logs in, however often they have to try."""
         body, origin = {"username": self.username, "password": "demo"}, {"Origin": self._company.base}
 
         async def log_in() -> bool:
@@ -83,7 +85,7 @@ class Desk(Lasting):
         assert await until_done(log_in), f"{self.username} cannot log in"
 
     async def go(self) -> None:
-        """His browser is closed."""
+        """Their browser is closed."""
         tasks = [task for _, task in self._at_work.values()]
         for task in tasks:
             task.cancel()
@@ -94,13 +96,13 @@ class Desk(Lasting):
         timeout = aiohttp.ClientWSTimeout(ws_receive=AGENT_SILENCE, ws_close=1)
         try:
             async with asyncio.timeout(6):
-                ws = await self._http.ws_connect(self._url, headers={"Origin": self._company.base}, timeout=timeout)
+                ws = await self.http.ws_connect(self.url, headers={"Origin": self._company.base}, timeout=timeout)
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (401, 403):
                 await self.come()
             return
         try:
-            await ws.send_json(self._hello(0))
+            await ws.send_json(self.hello(0))
             async for message in ws:
                 await self._hear(ws, message.json())
             if ws.close_code == 4401:
@@ -116,7 +118,7 @@ class Desk(Lasting):
         elif frame["type"] == "assigned":
             self._take(frame["chat"]["chat_id"])
         state = frame["agent"]["state"] if frame["type"] == "welcome" else frame.get("state")
-        if state == "paused":  # he was slow to accept a chat
+        if state == "paused":  # they were slow to accept a chat
             await ws.send_json({"type": "state", "state": "available"})
 
     def _take(self, chat_id: str) -> None:
@@ -134,7 +136,7 @@ class Desk(Lasting):
         self._at_work[chat_id] = side, asyncio.create_task(self._attend(side))
 
     async def _attend(self, side: Side) -> None:
-        """One chat from when he gets it until it is over for him; he reads what he missed of its end."""
+        """One chat from when they get it until it is over for them; they read what they missed of its end."""
         saying = asyncio.create_task(side.say(self._company.text(self.username)))
         try:
             await side.run()
@@ -272,20 +274,20 @@ class Talk:
             else:
                 self._start(self._say(side))
 
-    def _start(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[type-var]
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _say(self, side: Side) -> None:
-        """Unless so much is without a receipt that he would have to wait."""
+        """Unless so much is without a receipt that they would have to wait."""
         if len(side.pending) < 30 and not side.over:
             await side.say(self._company.text(side.who))
 
     async def _second_tab(self, first: Side) -> None:
         """The citizen's chat in another tab for a while."""
         company = self._company
-        tab = Side(first._http, first.base, first._hello, company.notes, first.chat, headers=first.headers, mere=True)
+        tab = Side(first.http, first.base, first.hello, company.notes, first.chat, headers=first.headers, mere=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._rng.uniform(1, 10)):
                 await tab.run()
@@ -295,9 +297,9 @@ class Talk:
         manners, rng, agent = self._company.manners, self._rng, self.agent
         closer = rng.choice([citizen, agent or citizen])
         if rng.random() < manners.abrupt:
-            for side in (citizen, agent):
-                for _ in range(3 if side is not None else 0):
-                    self._start(self._say(side))  # type: ignore[arg-type]
+            for side in [citizen, agent] if agent else [citizen]:
+                for _ in range(3):
+                    self._start(self._say(side))
         else:
             await self._quiet(citizen)
         for one in (closer, citizen):
@@ -331,7 +333,7 @@ class Talk:
 
 
 async def read_everything(company: Company) -> None:
-    """Each citizen downloads his transcript when all is over, and once more every attachment in it."""
+    """Each citizen downloads their transcript when all is over, and once more every attachment in it."""
     at_a_time = asyncio.Semaphore(8)
 
     async def read(citizen: Side) -> None:

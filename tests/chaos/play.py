@@ -27,11 +27,15 @@ LOOK = 0.02
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds`: for so long blows begin, but each kind is struck once; `faults`: not more than so many."""
+    """`seconds`: for so long blows begin, but each kind is struck once; `faults`: not more than so many.
+
+    `messages`: the talks go on until so many were written, however slow the machine is.
+    """
 
     pairs: int = 8
     seconds: float = 150.0
     faults: int = 10_000
+    messages: int = 0
     rest: tuple[float, float] = (0.5, 2.5)  # seconds from when messages flow to the next blow
     never: float = 60.0  # seconds after which nobody waits for messages to flow any more
     manners: Manners = field(default_factory=Manners)
@@ -59,13 +63,15 @@ class Outcome:
 
 async def play(name: str, stand: Stand, plan: Plan, rng: random.Random, history: Path | None = None) -> Outcome:
     """Plays a stage to its end and judges it; `history`: the file that gets what everybody wrote down."""
-    began, over, struck, trouble = time.monotonic(), asyncio.Event(), [], ""
+    began, over, trouble = time.monotonic(), asyncio.Event(), ""
+    struck: list[Struck] = []
     async with company_of(stand, plan, rng) as company:
         talks = [Talk(company) for _ in range(plan.pairs)]
         running = [asyncio.create_task(talk.run(over)) for talk in talks]
         try:
             await _all_talk(talks)
             await strike(stand.blows, talks, plan, rng, struck)
+            await _written(company, plan.messages)
             over.set()
             await asyncio.wait_for(asyncio.gather(*running), 5 * plan.manners.patience)
         except (AssertionError, TimeoutError) as error:
@@ -105,6 +111,14 @@ async def _all_talk(talks: Sequence[Talk]) -> None:
     end = time.monotonic() + BEGIN
     while not all(talk.talking for talk in talks):
         assert time.monotonic() < end, "the talks do not begin"
+        await asyncio.sleep(LOOK)
+
+
+async def _written(company: Company, number: int) -> None:
+    """Returns when people have written so many messages."""
+    end = time.monotonic() + BEGIN
+    while company.count < number:
+        assert time.monotonic() < end, f"{company.count} of {number} messages were written"
         await asyncio.sleep(LOOK)
 
 

@@ -142,7 +142,7 @@ async def stop_reading(url: str, token: str) -> ClientConnection:
     await asyncio.get_running_loop().sock_connect(raw, (parts.hostname, parts.port))
     ws = await connect(url, sock=raw, compression=None, proxy=None, ping_interval=None, max_queue=1)
     await ws.send(orjson.dumps({"type": "hello", "token": token, "after": 0}).decode())
-    ws.transport.pause_reading()  # type: ignore[attr-defined]
+    ws.transport.pause_reading()
     return ws
 
 

@@ -1,9 +1,12 @@
 """`python -m tests.chaos.proxy '{"broker": [5000, [5672]]}'`: forwards TCP, and spoils it when told to.
 
 The argument: for each link its own port and those that it leads to, of which a connection takes the next that accepts.
-Commands are lines of JSON on standard input, `{"link": "broker", "do": "delay"}`; each is answered by a line with the
-number of connections it met, as soon as it is in force. All on loopback; ends with its standard input.
+Commands are lines of JSON on standard input, `{"link": "broker", "do": "delay", "seconds": 2}`; each is answered by a
+line with the number of connections it met, as soon as it is in force. All on loopback; ends with its standard input.
 """
+
+# mypy: disable-error-code="no-untyped-call"
+# Twisted's protocols have no types.
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from twisted.internet import protocol, reactor, stdio
 from twisted.protocols import basic, portforward
 
 LOOPBACK = "127.0.0.1"
-DELAY = 2.0  # seconds
 BYTE_EVERY = 0.002  # seconds from one byte to the next, of one connection in one direction
 LOOP: Any = reactor  # its methods are put there when it is installed
 
@@ -26,6 +28,7 @@ class Passing(portforward.Proxy):
     """What both ends of a forwarded connection do with what they hear: pass it on, late or in bytes, or swallow it."""
 
     link: Link
+    transport: Any
     deaf = False  # this connection swallows everything from now on, in both directions
 
     def connectionMade(self) -> None:
@@ -63,7 +66,7 @@ class Way:
         self._timer: Any = None
 
     def pass_on(self, data: bytes | None) -> None:
-        due = LOOP.seconds() + (DELAY if self._link.mode == "delay" else 0.0)
+        due = LOOP.seconds() + (self._link.delay if self._link.mode == "delay" else 0.0)
         self._held.append((due, None if data is None else memoryview(data)))
         if self._timer is None:
             self._go_on()
@@ -108,12 +111,13 @@ class Dialling(portforward.ProxyClientFactory):
 
     protocol = Far
     noisy = False
+    server: Any
 
     def __init__(self, left: list[int]) -> None:
         self.left = left
 
     def buildProtocol(self, addr: Any) -> Any:
-        far = super().buildProtocol(addr)
+        far: Any = super().buildProtocol(addr)
         far.link = self.server.link
         return far
 
@@ -128,6 +132,8 @@ class Dialling(portforward.ProxyClientFactory):
 
 class Near(Passing, portforward.ProxyServer):
     """The end that a client has connected to."""
+
+    factory: Any
 
     def connectionMade(self) -> None:
         self.link = self.factory.link
@@ -150,7 +156,7 @@ class Link(portforward.ProxyFactory):
 
     def __init__(self, port: int, servers: list[int]) -> None:
         super().__init__(LOOPBACK, servers[0])
-        self.link, self.mode = self, "pass"
+        self.link, self.mode, self.delay = self, "pass", 0.0
         self.ends: set[Passing] = set()
         self._ways: dict[Passing, Way] = {}
         self._port, self._servers, self._turn = port, servers, -1
@@ -171,8 +177,9 @@ class Link(portforward.ProxyFactory):
             self._ways[end] = Way(self, end.peer)
         return self._ways[end]
 
-    def do(self, what: str, done: Callable[[], None]) -> int:
-        """Makes it so, calls `done` when it is; the number of connections met."""
+    def do(self, what: str, seconds: float, done: Callable[[], None]) -> int:
+        """Makes it so, calls `done` when it is; the number of connections met. `seconds`: of a delay."""
+        self.delay = seconds
         met = sum(isinstance(end, Near) and not end.deaf for end in self.ends)
         if what in ("reset", "refuse", "heal"):
             for end in [end for end in self.ends if what != "heal" or end.deaf]:
@@ -215,7 +222,7 @@ class Commands(basic.LineOnlyReceiver):
         def done() -> None:
             LOOP.callLater(0, lambda: self.sendLine(b"%d" % met))
 
-        met = self._links[command["link"]].do(command["do"], done)
+        met = self._links[command["link"]].do(command["do"], command["seconds"], done)
 
     def connectionLost(self, reason: object = protocol.connectionDone) -> None:
         if LOOP.running:

@@ -35,7 +35,7 @@ from services.common.http.tokens import Keys
 from services.common.messaging.connection import Publisher
 from tests.e2e.faults import strike
 from tests.e2e.lasting import Talk, talking
-from tests.real import System, running_system
+from tests.real import PATIENCE, System, running_system
 from tests.soak.standing import DEPARTMENT, broker_url, load
 
 SECRET = "the-secret-of-those-who-come-back"
@@ -48,7 +48,7 @@ LONGEST_TURN = 5.0  # seconds that the pair on the other gateway may wait for a 
 
 @dataclass
 class Person:
-    """A citizen who waits; `welcomes`: when he was welcomed, `met`: what his tries ended with."""
+    """A citizen who waits; `welcomes`: when they were welcomed, `met`: what their tries ended with."""
 
     token: str
     welcomes: list[float] = field(default_factory=list)
@@ -148,18 +148,18 @@ async def watching(system: System, talk: Talk) -> AsyncIterator[Seen]:
     seen = Seen()
 
     async def ask() -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as http:
             while True:
                 began = time.monotonic()
                 async with http.get(f"{system.url(STAYS)}/readyz") as answer:
                     seen.not_ready += (await answer.json())["status"] != "ok"
                 seen.ready.append(time.monotonic() - began)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # it is asked ten times a second, not as often as it can answer
 
     async def speak() -> None:
         while True:
             seen.turns.append(await talk.flows())
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # likewise
 
     tasks = [asyncio.create_task(ask()), asyncio.create_task(speak())]
     try:
@@ -199,13 +199,13 @@ async def play(system: System, number: int, rng: random.Random, limit: float = 1
             person.met.clear()
         before = cpu(system)
         async with watching(system, talk) as seen:
-            await asyncio.sleep(1)
-            killed = time.monotonic()
+            await until(lambda: seen.turns and seen.ready, limit)
+            killed, turns = time.monotonic(), len(seen.turns)
             dead.set()
             strike(system, DIES)
             await until(lambda: all(p.welcomes[-1] > killed for p in people), limit)
             used = {name: t - before[name] if t > before.get(name, t) else t for name, t in cpu(system).items()}
-            await until(lambda: len(seen.turns) > 1, limit)
+            await until(lambda: len(seen.turns) > turns + 1, limit)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -218,7 +218,7 @@ async def until(condition: Callable[[], object], limit: float) -> None:
     """Returns when the condition holds, or the time is up."""
     end = time.monotonic() + limit
     while not condition() and time.monotonic() < end:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.02)
 
 
 @contextlib.contextmanager

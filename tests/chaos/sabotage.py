@@ -13,17 +13,18 @@ import asyncio
 import itertools
 import runpy
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
+from services.common.events.chats import ChatAccepted
 from services.common.events.types import Entry
 from services.gateway.sending.sender import MessageSender
 from services.gateway.websocket.connection import Connection
-from services.gateway.websocket.frames.client import Post
-from services.transcripts.log.recorder import Heard, Recorder
+from services.gateway.websocket.frames.client import End, Post, WriteNote
+from services.transcripts.log.sequencing import Lines, Outcome, Wanted
 from services.transcripts.log.store import Store
+from services.transcripts.log.writer import Writer
 
 EARLY = 2.0  # seconds
 
@@ -45,7 +46,13 @@ def swap() -> None:
     post, turns = MessageSender.post, itertools.count(1)
     held: dict[tuple[Connection, str], Post] = {}
 
-    def turned_around(self: MessageSender, connection: Connection, chat_id: str, frame: Any) -> None:
+    def turned_around(
+        self: MessageSender,
+        connection: Connection,
+        chat_id: str,
+        frame: Post | WriteNote | End,
+        first: ChatAccepted | None = None,
+    ) -> None:
         before = held.pop((connection, chat_id), None)
         if before is None and isinstance(frame, Post) and next(turns) % 5 == 0:
             held[connection, chat_id] = frame
@@ -53,23 +60,23 @@ def swap() -> None:
         pair = [frame, before] if isinstance(frame, Post) else [before, frame]
         for one in pair:
             if one is not None:
-                post(self, connection, chat_id, one)
+                post(self, connection, chat_id, one, first)
 
     MessageSender.post = turned_around  # type: ignore[method-assign]
 
 
 def double() -> None:
     """One in twenty is stored a second time under an id of its own."""
-    prepare, turns = Recorder._prepare, itertools.count(1)
+    store, turns = Writer.store, itertools.count(1)
 
-    async def prepare_twice(self: Recorder, batch: Iterable[Heard]) -> None:
-        several = list(batch)
-        await prepare(self, several)
-        for heard in several:
-            if len(heard.wanted) == 1 and heard.wanted[0].said and next(turns) % 20 == 0:
-                heard.wanted.append(replace(heard.wanted[0], id=str(uuid4())))
+    async def store_twice(self: Writer, lines: Lines) -> dict[Wanted, Outcome]:
+        for head in lines.heads():
+            for wanted in lines.line(head.chat_id):
+                if wanted.said and next(turns) % 20 == 0:
+                    lines.add(replace(wanted, id=str(uuid4())))
+        return await store(self, lines)
 
-    Recorder._prepare = prepare_twice  # type: ignore[method-assign]
+    Writer.store = store_twice  # type: ignore[method-assign]
 
 
 def early() -> None:

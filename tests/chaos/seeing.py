@@ -17,6 +17,7 @@ from tests.real import running_system
 
 SEEN = {"drop": Rule.LOST, "swap": Rule.REORDERED, "double": Rule.DOUBLED, "early": Rule.LOST}
 PAIRS = 3
+MESSAGES = 60  # the sabotage is of one in twenty, or of one in five
 # One talk each, without a pause for breath: nobody reloads, since what is lost cannot be shown again for ever.
 BRISK = Manners(pause=0.15, talks=(30.0, 30.0), downloaded=0, reloaded=0, tabs=0, abrupt=1.0, patience=6.0)
 
@@ -35,5 +36,6 @@ def sabotaged(kind: str, home: Path, seed: int, **variables: str) -> Outcome:
     settings = {"RATE_LIMITS": "off", "ACCOUNTS_FILE": accounts, **variables}
     with running_system(home, sabotage.command(kind), **settings) as system:
         blows = [b for b in kills.of_the_only_ones(system) if kind == "early" and b.kind.startswith("transcripts")]
-        plan = Plan(PAIRS, seconds=4.0, faults=2, rest=(2.0, 3.0), never=4.0, manners=BRISK)
+        seconds = 4.0 if blows else 0.0
+        plan = Plan(PAIRS, seconds, faults=2, messages=MESSAGES, rest=(2.0, 3.0), never=4.0, manners=BRISK)
         return uvloop.run(play(kind, Stand(system, system.base_url, blows), plan, random.Random(seed)))

@@ -1,4 +1,4 @@
-"""One who takes part in a chat, goes on whatever fails, and writes down what he tries and what he is shown."""
+"""One who takes part in a chat, goes on whatever fails, and writes down what they try and what they are shown."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Notes:
 
 
 class Side(Lasting):
-    """`who` is `citizen`, or an agent's username; `headers` are what he shows over HTTP. `mere`: a second tab."""
+    """`who` is `citizen`, or an agent's username; `headers` are what they show over HTTP. `mere`: a second tab."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Side(Lasting):
         self.seen: dict[str, float] = {}  # id → when it was shown first
         self.left = False
 
-    # ── what he does ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what they do ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def wrote(self, frame: Frame) -> None:
         said = digest(frame.get("attachment") or frame.get("text"))
@@ -86,29 +86,23 @@ class Side(Lasting):
         self._notes.note(Tried(self.chat, self.who, frame["id"], said))
 
     async def reload(self) -> None:
-        """His page forgets what it was shown and asks for all of it; what has no receipt it still has."""
+        """Their page forgets what it was shown and asks for all of it; what has no receipt it still has."""
         self._from_the_start = True
         await self.hang_up()
 
-    async def hang_up(self) -> None:
-        """The connection ends, and another one comes when he is not done."""
-        if self._ws is not None:
-            with contextlib.suppress(*FAILED):
-                await self._ws.close()
-
     async def ask_for_the_end(self) -> None:
-        """Closes the chat; returns when he was told that it is over."""
+        """Closes the chat; returns when they were told that it is over."""
         self._notes.note(Ending(self.chat, self.who))
         await self.end()
 
     async def download(self, final: bool = False) -> bool:
-        """Asks for the transcript until he has it, or for too long; whether it says that the chat has ended."""
+        """Asks for the transcript until they have it, or for too long; whether it says that the chat has ended."""
         ended: list[bool] = []
 
         async def get() -> bool:
             asked = time.monotonic()
             url = f"{self.base}/api/chats/{self.chat}/transcript?format=json"
-            answer = await self._http.get(url, headers=self.headers)
+            answer = await self.http.get(url, headers=self.headers)
             if answer.status != 200:
                 return False
             given = await answer.json()
@@ -128,7 +122,7 @@ class Side(Lasting):
             form = aiohttp.FormData()
             form.add_field("file", io.BytesIO(body), filename=name, content_type="application/octet-stream")
             url = f"{self.base}/api/chats/{self.chat}/attachments"
-            answer = await self._http.post(url, data=form, headers=self.headers)
+            answer = await self.http.post(url, data=form, headers=self.headers)
             if answer.status == 201:
                 taken.append((await answer.json())["id"])
                 self._notes.note(Uploaded(self.chat, self.who, taken[0], digest(body)))
@@ -145,7 +139,7 @@ class Side(Lasting):
 
         async def get() -> bool:
             url = f"{self.base}/api/chats/{self.chat}/attachments/{attachment}"
-            answer = await self._http.get(url, headers=self.headers)
+            answer = await self.http.get(url, headers=self.headers)
             if answer.status == 200:
                 got.append(await answer.read())
             return answer.status < 500 and answer.status != 429
@@ -154,7 +148,7 @@ class Side(Lasting):
         self._notes.note(Fetched(self.chat, self.who, attachment, digest(got[0]) if got else ""))
 
     async def fetched(self) -> None:
-        """Returns when he has every attachment that he was shown."""
+        """Returns when they have every attachment that they were shown."""
         await asyncio.gather(*self._fetching)
 
     def gone_elsewhere(self) -> None:
@@ -169,10 +163,10 @@ class Side(Lasting):
         silence = SILENCE if self.who == CITIZEN else AGENT_SILENCE
         timeout = aiohttp.ClientWSTimeout(ws_receive=silence, ws_close=1)
         async with asyncio.timeout(OPENING):
-            ws = await self._http.ws_connect(self._url, headers={"Origin": self.base}, timeout=timeout)
+            ws = await self.http.ws_connect(self.url, headers={"Origin": self.base}, timeout=timeout)
         try:
             after, self._from_the_start = 0 if self._from_the_start else max(self.log, default=0), False
-            await ws.send_json(self._hello(after))
+            await ws.send_json(self.hello(after))
             async for message in ws:
                 await self._hear(ws, message.json())
                 if self.over:
@@ -185,11 +179,11 @@ class Side(Lasting):
                 await ws.close()
 
     async def _hear(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
-        kind, mine = frame["type"], self._chat_id is None or frame.get("chat_id") == self._chat_id
+        kind, mine = frame["type"], self.chat_id is None or frame.get("chat_id") == self.chat_id
         if kind == "welcome":
             self._notes.note(Connected(self.chat, self.who, self._number))
-            if self._chat_id and self._chat_id not in [c["chat_id"] for c in frame["chats"]]:
-                self.over = True  # it ended, or went elsewhere, while he was away
+            if self.chat_id and self.chat_id not in [c["chat_id"] for c in frame["chats"]]:
+                self.over = True  # it ended, or went elsewhere, while they were away
         elif kind == "status" and not self._mere:
             self._notes.note(Dot(self.chat, self.who, frame["dot"], (frame["agent"] or {}).get("name", "")))
         elif kind == "closed" and mine and not self._mere:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import aio_pika
 import pytest
 
 from deploy.local.rabbitmq import control_environment
 from tests.chaos import alarms
-from tests.real import PATIENCE, Broker
+from tests.real import PATIENCE, Broker, patient, running_broker
 
 BLOWS = ("memory", "disk")
 
 
+@pytest.fixture(scope="module")
+def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of these tests alone: an alarm stops whoever publishes on it."""
+    with running_broker(tmp_path_factory.mktemp("alarmed")) as running:
+        yield running
+
+
 @pytest.mark.parametrize("number", range(len(BLOWS)), ids=BLOWS)
-async def test_publishers_wait_and_consumers_do_not_until_it_is_over(
-    broker: Broker, vhost_url: str, number: int
-) -> None:
-    blow = alarms.blows(control_environment(broker.node))[number]
+async def test_publishers_wait_and_consumers_do_not_until_it_is_over(alarmed: Broker, number: int) -> None:
+    blow = alarms.blows(control_environment(alarmed.node))[number]
     assert BLOWS[number] in blow.kind
-    async with await aio_pika.connect(vhost_url) as publishing, await aio_pika.connect(vhost_url) as consuming:
+    url = patient(alarmed.url)
+    async with await aio_pika.connect(url) as publishing, await aio_pika.connect(url) as consuming:
         channel = await publishing.channel()
-        queue = await (await consuming.channel()).declare_queue("said")
+        queue = await (await consuming.channel()).declare_queue(BLOWS[number])
 
         async def tell(text: bytes) -> None:
-            await channel.default_exchange.publish(aio_pika.Message(text), "said")
+            await channel.default_exchange.publish(aio_pika.Message(text), BLOWS[number])
 
         await tell(b"before")
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aio_pika
@@ -20,14 +22,17 @@ async def connect(cluster: Cluster, member: Member) -> aio_pika.abc.AbstractConn
     )
 
 
-async def until(condition: object) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():  # type: ignore[operator]
-            await asyncio.sleep(0.1)
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(2 * PATIENCE):  # each look takes a second and more
+        while not await condition():
+            await asyncio.sleep(0.05)
 
 
 async def led_by_another(cluster: Cluster, member: Member, leader: str) -> bool:
-    rows = await asyncio.to_thread(cluster.queues, member)
+    try:
+        rows = await asyncio.to_thread(cluster.queues, member)
+    except (AssertionError, subprocess.TimeoutExpired, ValueError):  # it has no answer yet
+        return False
     known = next((row["leader"] for row in rows if row["name"] == QUEUE), "")  # meanwhile nobody may know
     return known not in ("", leader)
 
@@ -57,7 +62,7 @@ async def test_a_cluster_goes_on_without_its_leader_and_is_whole_again(tmp_path:
         leader = await asyncio.to_thread(cluster.leader)
         struck = cluster.members[leader]
         os.kill(struck.process.pid, signal.SIGKILL)
-        struck.process.wait(10)
+        struck.process.wait(30)
         await until(lambda: led_by_another(cluster, cluster.alive(), leader))
         struck.start()
         await cluster.whole()

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import structlog
@@ -271,7 +272,8 @@ async def _talks(
             await town.chat()
 
     talks = asyncio.gather(*(several() for _ in range(CHATS)))
-    await asyncio.wait([talks, *others], timeout=seconds + PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    waited: set[asyncio.Future[Any]] = {talks, *others}
+    await asyncio.wait(waited, timeout=seconds + PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     for task in others:
         if task.done():
             task.result()

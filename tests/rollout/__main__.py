@@ -7,15 +7,16 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from tests.rollout import combinations, updates
 from tests.rollout.versions import NoHistory, Version, former
 from tests.soak.report import Report
 
 Options = argparse.Namespace
-Run = Callable[[Path, Version | None, Options, random.Random], Awaitable[Report]]
+Run = Callable[[Path, Version | None, Options, random.Random], Coroutine[Any, Any, Report]]
 
 
 async def play_updates(home: Path, version: Version | None, options: Options, rng: random.Random) -> Report:

@@ -50,7 +50,7 @@ class Viewer(Lasting):
     """A side of a chat in a browser: it waits before it connects again as the element and the console do."""
 
     def __init__(self, side: Lasting) -> None:
-        super().__init__(side._http, side._url, side._hello, side._chat_id)
+        super().__init__(side.http, side.url, side.hello, side.chat_id)
         self.spans: list[Span] = []
         self.receipts: list[Span] = []
         self._since: float | None = None
@@ -83,9 +83,9 @@ class Viewer(Lasting):
         await super()._hear(ws, frame)
         if frame["type"] == "message" and frame["id"] in self._said:
             self.receipts.append((self._said.pop(str(frame["id"])), time.monotonic()))
-        if self._chat_id is None and frame["type"] == "status":
+        if self.chat_id is None and frame["type"] == "status":
             self._lit(frame["dot"] == "green")
-        elif self._chat_id is not None and frame["type"] == "welcome":
+        elif self.chat_id is not None and frame["type"] == "welcome":
             self._lit(True)
 
     def _lit(self, good: bool) -> None:
@@ -100,7 +100,7 @@ class Viewer(Lasting):
 class Pair(Talk):
     """Two who go on talking, and now and then send or fetch a file or the transcript.
 
-    Each waits when too much of what he said has no receipt: a backlog would say nothing of how long others wait.
+    Each waits when too much of what they said has no receipt: a backlog would say nothing of how long others wait.
     """
 
     def __init__(self, visitor: Citizen, helper: Agent, pause: float) -> None:

@@ -45,11 +45,16 @@ async def all_at_once(ours: Fleet, version: Version, _: Sequence[str]) -> list[D
 Way = Callable[[Fleet, Version, Sequence[str]], Awaitable[list[Drain]]]
 
 
-def parts_of(former: Version | None) -> list[tuple[str, Version, Way, Sequence[str]]]:
+Deed = tuple[str, Version, Way, Sequence[str]]
+
+
+def parts_of(former: Version | None) -> list[Deed]:
     """What is done in turn. Without a former version: the present one replaces itself."""
     one, other = one_after_another, all_at_once
-    again = [("present → present, one after another", PRESENT, one, ORDER)]
-    again += [("present → present, all at once", PRESENT, other, ORDER)]
+    again: list[Deed] = [
+        ("present → present, one after another", PRESENT, one, ORDER),
+        ("present → present, all at once", PRESENT, other, ORDER),
+    ]
     if former is None:
         return again
     tag, back = former.name, ORDER[::-1]
@@ -81,7 +86,7 @@ def report_of(parts: Sequence[Part], seen: Seen, replicas: int, pairs: int, took
     """The figures of each part, and what ought not to have been."""
     report = Report(f"rolling updates, {replicas} replicas of each service, {pairs} pairs talking")
     report.tables.append(table(HEAD, [_row(part, seen) for part in parts]))
-    figures = [
+    figures: list[Sequence[object]] = [
         ["until a press was helped, p50 / p99 / max", " / ".join(spread([b - a for a, b in seen.helped])[1:]) + " s"],
         ["presses helped", len(seen.helped)],
         ["answers over HTTP", len(seen.answers)],

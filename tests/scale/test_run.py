@@ -10,7 +10,7 @@ from tests.scale.__main__ import main, table
 from tests.scale.run import Figures, Size
 
 
-def test_a_quick_run_measures_each_number_of_replicas():
+def test_a_quick_run_measures_each_number_of_replicas() -> None:
     command = [sys.executable, "-m", "tests.scale", "routing", "--replicas", "1", "2", "--quick"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
@@ -19,7 +19,7 @@ def test_a_quick_run_measures_each_number_of_replicas():
     assert "not shown: 0" in done.stdout
 
 
-def test_the_busiest_replica_and_what_a_core_carries():
+def test_the_busiest_replica_and_what_a_core_carries() -> None:
     spent = {"gateway-1": 3.0, "gateway-2": 1.0, "transcripts": 2.0, "broker": 4.0}
     two = Figures("gateway", 2, 1_900, 4.0, 9.0, 60, 0, spent, shown=20_000, seconds=10)
     assert (two.thousand, two.busiest, two.all) == (0.2, 0.3, 1.0)
@@ -30,7 +30,7 @@ def test_the_busiest_replica_and_what_a_core_carries():
     assert "not shown: 3" in shown
 
 
-def test_an_unknown_service_is_refused(capsys: pytest.CaptureFixture[str]):
+def test_an_unknown_service_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["gatway"])
     assert "no such service: gatway" in capsys.readouterr().err

@@ -4,7 +4,7 @@ What order can be trusted: the states of one chat are ordered by `v`, however th
 which the recorder heard two events of two publishers may be swapped on the way, so it is unused; the events' own times
 are, since all processes run on one machine and share its clock. Each end of a span is put on its safe side: an agent
 has a chat at the latest since the event that says so was made, and at the least until `at` of a state that ends it
-(taken before that state is written, and he is given another chat only after it was told). So a span is never longer
+(taken before that state is written, and they are given another chat only after it was told). So a span is never longer
 than the truth, and two spans that overlap did overlap.
 """
 

@@ -59,9 +59,9 @@ class Press:
 
 @dataclass
 class Visit:
-    """A citizen: his presses, the chat that the last one began, and every frame with the time at which it came.
+    """A citizen: their presses, the chat that the last one began, and every frame with the time at which it came.
 
-    `left_at`: when he gave up by himself. `losses`: when a connection of his was lost.
+    `left_at`: when they gave up by themselves. `losses`: when a connection of theirs was lost.
     """
 
     presses: list[Press] = field(default_factory=list)
@@ -72,12 +72,12 @@ class Visit:
 
     @property
     def served_at(self) -> float | None:
-        """When his dot was green for the first time."""
+        """When their dot was green for the first time."""
         return next((at for at, f in self.frames if f["type"] == "status" and f["dot"] == "green"), None)
 
     @property
     def closed(self) -> Frame | None:
-        """The frame that told him that the chat is over."""
+        """The frame that told them that the chat is over."""
         return next((f for _, f in self.frames if f["type"] == "closed"), None)
 
 
@@ -103,7 +103,7 @@ class Recorder:
             last = next((h.at for h in reversed(self.heard) if h.event.type == "chat.state"), 0.0)
             if time.monotonic() - last >= seconds:
                 return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ class Wait:
 
     A state is written between its `at` and the making of the event that tells it: seconds, on a day when the
     database is slow. Where a state in between was never told the chat had an agent for a moment that is not known.
-    `rank`: who lost his agent stands before the others, then who came first, and within a millisecond the lower id.
+    `rank`: who lost their agent stands before the others, then who came first, and within a millisecond the lower id.
     """
 
     chat_id: str

@@ -1,4 +1,4 @@
-"""Agents vanish amid a chat: how long until the citizen is told, and until he has another agent."""
+"""Agents vanish amid a chat: how long until the citizen is told, and until they have another agent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Loss:
-    """One agent was lost at `at`; seconds until his citizen's dot was grey, and until it was green again."""
+    """One agent was lost at `at`; seconds until their citizen's dot was grey, and until it was green again."""
 
     kind: str
     grey: float
@@ -72,7 +72,7 @@ def report_of(losses: Sequence[Loss], took: float, goal: float = GOAL) -> Report
 async def one_round(
     system: System, http: aiohttp.ClientSession, agents: Crew, kinds: Sequence[str], rng: random.Random
 ) -> list[Loss]:
-    """A talk begins for each of these kinds, as many agents stand by, and those who talk are lost, each in his way."""
+    """A talk begins for each of these kinds, as many agents stand by, and those who talk are lost, each in one way."""
     workers = [Worker(system.base_url, name, rng, STAYS) for name in agents.usernames[: 2 * len(kinds)]]
     busy, spare = workers[: len(kinds)], workers[len(kinds) :]
     callers = [Caller(http, system.base_url) for _ in busy]
@@ -141,7 +141,7 @@ async def _seen(caller: Caller, worker: Worker, kind: str, at: float) -> Loss:
 
 
 def _green_again(visit: Visit, lost: str, at: float) -> float | None:
-    """When he was shown another agent than the one who was lost then."""
+    """When they were shown another agent than the one who was lost then."""
     for t, frame in visit.frames:
         if t > at and frame["type"] == "status" and frame["dot"] == "green" and frame["agent"]["name"] != lost:
             return t

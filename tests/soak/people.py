@@ -29,7 +29,7 @@ async def many_browsers() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 class Caller:
-    """A citizen: presses until he is served, says hello, stays until the chat is over."""
+    """A citizen: presses until they are served, says hello, stays until the chat is over."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
         self._http, self.base = http, base
@@ -66,7 +66,7 @@ class Caller:
         return True
 
     async def until_green(self, wait: float) -> bool:
-        """Whether he had an agent in time, or the end of the chat came first."""
+        """Whether they had an agent in time, or the end of the chat came first."""
         return await self.until(lambda: self.visit.served_at or self.visit.closed, wait)
 
     async def say(self, text: str) -> None:
@@ -77,7 +77,7 @@ class Caller:
     async def cut(self) -> bool:
         """Ends the connection, as a browser that goes on to another page; whether there was one. It comes back."""
         assert self._side
-        return await self._side.drop()
+        return await self._side.hang_up()
 
     async def send_file(self, body: bytes) -> bool:
         """Uploads a small file and posts it; whether that went well."""
@@ -116,14 +116,14 @@ class Caller:
         return self._side.over
 
     async def gone(self) -> None:
-        """His browser is closed."""
+        """Their browser is closed."""
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
 
 class Lost(Lasting):
-    """A citizen's side that notes every frame, and every loss of its connection, in his visit."""
+    """A citizen's side that notes every frame, and every loss of its connection, in their visit."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str, token: str, visit: Visit) -> None:
         def hello(after: int) -> Frame:
@@ -144,13 +144,6 @@ class Lost(Lasting):
             tries = 0 if len(self.frames) > heard else tries + 1
             await asyncio.sleep(random.uniform(0.1, 0.5) * pause(tries))
 
-    async def drop(self) -> bool:
-        """Ends the connection; whether there was one."""
-        ws = self._ws
-        if ws is not None:
-            await ws.close()
-        return ws is not None
-
     async def _connection(self) -> None:
         try:
             await super()._connection()
@@ -166,16 +159,16 @@ def pause(tries: int) -> float:
 
 @dataclass(frozen=True)
 class Manners:
-    """How an agent works: seconds until he accepts and of a talk (at random between), how often he is who closes."""
+    """How an agent works: seconds until they accept and of a talk (at random between), how often they close it."""
 
     accepts: tuple[float, float] = (0.05, 0.3)
     talks: tuple[float, float] = (0.3, 1.2)
     closes: float = 0.5
-    longest: float = 15.0  # after so long he closes in any case
+    longest: float = 15.0  # after so long they close in any case
 
 
 class Worker:
-    """An agent in a browser tab: takes every chat that he is given, talks, and closes or waits to be closed."""
+    """An agent in a browser tab: takes every chat that they are given, talks, and closes or waits to be closed."""
 
     def __init__(self, base: str, username: str, rng: random.Random, manners: Manners) -> None:
         self.base, self.username, self._rng, self._manners = base, username, rng, manners
@@ -184,7 +177,7 @@ class Worker:
         self.state = ""
         self.deaf = False  # answers no ping and reads nothing, while its connection stays open
         self.served: set[str] = set()
-        self.overdue = 0  # how often he was paused because he did not accept in time
+        self.overdue = 0  # how often they were paused because they did not accept in time
         self.stays = True  # connects again when its connection is lost
         self.ended_at: float | None = None
         self._tab: aiohttp.ClientSession | None = None
@@ -226,7 +219,7 @@ class Worker:
         self._forget_chats()
 
     async def close_tab(self, politely: bool = True) -> None:
-        """The connection ends, with a close frame or without one; he is not logged out."""
+        """The connection ends, with a close frame or without one; they are not logged out."""
         self.stays = False
         self._forget_chats()
         if politely and self._ws:
@@ -248,7 +241,7 @@ class Worker:
         await self.close_tab()
 
     async def away(self) -> None:
-        """He is logged out, and nothing of him is left in this process."""
+        """They are logged out, and nothing of them is left in this process."""
         with contextlib.suppress(*FAILED):
             await self.log_out(5)
         await self.http.close()
@@ -271,7 +264,7 @@ class Worker:
 
     @property
     def chats(self) -> set[str]:
-        """What is on his desk."""
+        """What is on their desk."""
         return set(self._chats)
 
     async def send(self, frame: Frame) -> None:

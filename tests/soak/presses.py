@@ -21,7 +21,7 @@ from tests.soak.report import Report
 from tests.soak.standing import DEPARTMENT, Blows, Crew, Strikes, broker_url, load, striking
 from tests.soak.tables import spread, table
 
-RETOLD = 15.0  # seconds: who told an order late, or died before he did, is made up for by the repetition of each 10 s
+RETOLD = 15.0  # seconds: who told an order late, or died before they did, is made up for by the repetition of each 10 s
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ async def run(system: System, agents: Crew, plan: Plan, rng: random.Random, brok
         return report
 
 
-async def at_rest(recorder: Recorder, agents: Crew, wait: float = 20.0) -> list[Violation]:
+async def at_rest(recorder: Recorder, agents: Crew, wait: float = 60.0) -> list[Violation]:
     """Waits until all places are told to be free, as they are repeated every 2 s; what is wrong when that is over."""
     end = time.monotonic() + wait
     while wrong := places_at_rest(recorder.heard, {DEPARTMENT: agents.places}):
         if time.monotonic() > end:
             return wrong
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
     return []
 
 
@@ -82,7 +82,7 @@ async def _play(
 async def _until_served(
     http: aiohttp.ClientSession, base: str, plan: Plan, rng: random.Random, visits: list[Visit]
 ) -> None:
-    """One citizen. A chat that ends before it had an agent is a fault, and he begins anew."""
+    """One citizen. A chat that ends before it had an agent is a fault, and they begin anew."""
     end = time.monotonic() + plan.limit
     await asyncio.sleep(rng.uniform(0, 1))
     while time.monotonic() < end:

@@ -173,8 +173,8 @@ def test_a_press_that_ended_without_an_agent_is_seen() -> None:
     closed = [opened(40, "e"), state(40.1, "e", 1), state(50, "e", 2, over="no_agent")]
     assert rules(history(*GOOD, *closed), visit("e")) == {Rule.UNSERVED}
     left = [opened(40, "e"), state(40.1, "e", 1), state(50, "e", 2, over="citizen")]
-    assert rules(history(*GOOD, *left), visit("e", left_at=49)) == set(), "he went by himself"
-    assert rules(history(*GOOD, *closed), visit("e", left_at=49)) == {Rule.UNSERVED}, "he did not go: he was closed"
+    assert rules(history(*GOOD, *left), visit("e", left_at=49)) == set(), "they went by themselves"
+    assert rules(history(*GOOD, *closed), visit("e", left_at=49)) == {Rule.UNSERVED}, "they did not go"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_press_that_ended_without_an_agent_is_seen() -> None:
     [
         pytest.param(line(23.5, 9, "f", "f"), id="twice"),
         pytest.param(line(23.5, 9, "g", "f"), id="younger-first"),
-        pytest.param(line(30, 9, "f", "g", "h"), id="who-lost-his-agent-last"),
+        pytest.param(line(30, 9, "f", "g", "h"), id="who-lost-their-agent-last"),
         pytest.param(line(26, 9, "f"), id="one-is-missing"),
         pytest.param(line(29, 9, "h", "f", "g", "a"), id="one-is-over"),
         pytest.param(line(29, 9, "h", "f", "g", "nobody"), id="one-is-nobody"),
