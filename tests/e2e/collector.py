@@ -31,11 +31,12 @@ class Collected:
 
 
 class Collector:
-    """`spans`: all that came so far."""
+    """`spans`: all that came so far. `bodies`: the same as it was sent, uncompressed."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.spans: list[Collected] = []
+        self.bodies: list[bytes] = []
 
     def trace_of(self, name: str, **attributes: object) -> list[Collected]:
         """All spans of the trace that has a span of this name with these attributes; none while there is no such."""
@@ -55,6 +56,7 @@ def collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
+            kept.bodies.append(body)
             kept.spans += read(ExportTraceServiceRequest.FromString(body))
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
