@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
+from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import CitizenSilent, CitizenStayed, MessagePosted
 from services.common.events.types import Cause, CloseReason, Party
@@ -18,7 +19,7 @@ from services.transcripts.app import create_app
 from services.transcripts.inactivity import timers
 from services.transcripts.inactivity.rules import limits_of
 from services.transcripts.inactivity.timers import Silences
-from services.transcripts.log import message_consumer
+from services.transcripts.log import message_consumer, writer
 from services.transcripts.log.recorder import Heard, Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
@@ -103,7 +104,7 @@ async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterato
     await asyncio.gather(*running, return_exceptions=True)
 
 
-async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(post: Post, ear: Ear):
+async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(post: Post, ear: Ear) -> None:
     before, chat = counted(), await post.begin()
     await post.look(599)
     await post.look(600.5)
@@ -113,6 +114,7 @@ async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(po
     await post.look(840)
     await post.look(865)
     await post.look(890)
+    await ear.caught_up()
     assert CloseReason.INACTIVE not in heard(ear, chat)
     await post.look(900)
     await until(lambda: CloseReason.INACTIVE in heard(ear, chat), "the end")
@@ -124,7 +126,7 @@ async def test_a_silent_citizen_is_warned_twice_and_then_the_end_is_asked_for(po
     assert (first.since, first.closes_at) == (OPENED_AT, OPENED_AT + timedelta(seconds=900))
 
 
-async def test_the_agents_silence_a_wait_and_an_end_are_left_alone(post: Post, ear: Ear):
+async def test_the_agents_silence_a_wait_and_an_end_are_left_alone(post: Post, ear: Ear) -> None:
     answered, waiting, late, over, asked = [await post.begin() for _ in range(5)]
     await post.add(answered, 2, 10, Party.CITIZEN)
     await post.add(asked, 2, 10, Party.CITIZEN)
@@ -147,7 +149,7 @@ async def test_the_agents_silence_a_wait_and_an_end_are_left_alone(post: Post, e
     assert not any(heard(ear, c) for c in (answered, waiting, late, over, asked))
 
 
-async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear):
+async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear) -> None:
     chat = await post.begin()
     await post.look(600)
     await post.look(780)
@@ -162,7 +164,9 @@ async def test_who_stays_has_all_the_time_again(post: Post, ear: Ear):
     assert not await post.store.stay(new_id(), OPENED_AT), "nobody there"
 
 
-async def test_one_that_dies_between_telling_and_marking_loses_nothing(post: Post, ear: Ear, monkeypatch):
+async def test_one_that_dies_between_telling_and_marking_loses_nothing(
+    post: Post, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chat = await post.begin()
     victim, other = post.replicas
     marking = asyncio.Event()
@@ -172,13 +176,15 @@ async def test_one_that_dies_between_telling_and_marking_loses_nothing(post: Pos
         await asyncio.Event().wait()
         return False
 
-    for step, (after, told) in enumerate([(600.0, 1), (780.0, 2), (900.0, CloseReason.INACTIVE)]):
+    steps: list[tuple[float, int | CloseReason]] = [(600.0, 1), (780.0, 2), (900.0, CloseReason.INACTIVE)]
+    for step, (after, told) in enumerate(steps):
         post.now = OPENED_AT + timedelta(seconds=after)
         marking.clear()
         with monkeypatch.context() as patch:
             patch.setattr(victim.store, "look_again", never)
             dying = asyncio.create_task(victim.sweep())
-            await marking.wait()
+            await until(lambda: marking.is_set() or dying.done(), "the mark")  # noqa: B023
+            assert marking.is_set(), "it is told before it is marked"
             dying.cancel()
             await asyncio.gather(dying, return_exceptions=True)
         assert await post.due(after) == [chat], "still marked"
@@ -196,7 +202,7 @@ async def look_on(post: Post, begin: int, end: int) -> None:
         await post.look(after)
 
 
-async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: Post, ear: Ear):
+async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: Post, ear: Ear) -> None:
     """A new agent while a look is under way: the look's mark does not take the new time away."""
     chat = await post.begin()
     (seen,) = await post.store.due_silences(OPENED_AT + timedelta(seconds=700), 10)
@@ -208,7 +214,7 @@ async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: P
     assert await post.due(1_301) == [chat]
 
 
-async def test_who_cannot_store_does_not_judge(post: Post, ear: Ear):
+async def test_who_cannot_store_does_not_judge(post: Post, ear: Ear) -> None:
     chat = await post.begin()
     post.is_well = False
     await post.look(5_000)
@@ -219,18 +225,64 @@ async def test_who_cannot_store_does_not_judge(post: Post, ear: Ear):
     assert set(heard(ear, chat)) == {1}, "not closed unwarned"
 
 
+class Time:
+    """The time that a service sees: after each look it goes on by a step, up to where the test lets it come.
+
+    `unlooked`: also when the service does not look, because something waits in the queue.
+    """
+
+    STEP = timedelta(seconds=5)
+
+    def __init__(self) -> None:
+        self.began = self.now = self.end = utcnow()
+        self.unlooked = False
+
+    def step(self) -> None:
+        self.now = min(self.now + self.STEP, self.end)
+
+    async def pass_until(self, seconds: float) -> None:
+        """It is so many seconds after the beginning, and the looks of before are over."""
+        self.end = self.began + timedelta(seconds=seconds)
+        await until(lambda: self.now == self.end, "the looks")
+
+
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """The time that services see from now on. They look again at once."""
+    made, real = Time(), Silences.sweep
+
+    async def sweep(self: Silences) -> None:
+        looks = await self.well()
+        await real(self)
+        if looks or made.unlooked:
+            made.step()
+
+    monkeypatch.setattr(Silences, "sweep", sweep)
+    monkeypatch.setattr(timers, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(writer, "utcnow", lambda: made.now)
+    return made
+
+
 async def test_the_whole_service_warns_hears_who_stays_and_ends(
-    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], store: Store
-):
+    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], store: Store, passing: Time
+) -> None:
+    """With a limit of 90 s the warnings come 30 s and 12 s before the end."""
     chat = new_id()
-    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=6))
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=90))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(opened(app))
         before = counted()
         await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
+        await until(lambda: len(ear.stored(chat)) == 2, "the agent")
+        await passing.pass_until(65)
         await until(lambda: heard(ear, chat), "a warning")
         first = next(f for f in ear.heard if isinstance(f, CitizenSilent))
         await ear.put(CitizenStayed(chat_id=chat))
+        await until(lambda: since_then(before).get("stayed") == 1, "the citizen to stay")
+        await passing.pass_until(65 + 80)
+        await ear.caught_up()
+        assert CloseReason.INACTIVE not in heard(ear, chat), "the time is counted anew"
+        await passing.pass_until(65 + 100)
         await until(lambda: CloseReason.INACTIVE in heard(ear, chat), "the end")
         warned = [f for f in ear.heard if isinstance(f, CitizenSilent)]
         assert warned[-1].since > first.since, "the time was counted anew"
@@ -241,10 +293,13 @@ async def test_the_whole_service_warns_hears_who_stays_and_ends(
 
 
 async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
-    ear: Ear, vhost_url: str, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
-):
+    ear: Ear,
+    vhost_url: str,
+    make_settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    passing: Time,
+) -> None:
     monkeypatch.setattr(message_consumer, "PREFETCH", 1)
-    monkeypatch.setattr(timers, "LOOK_EVERY", 0.1)
     chat, slow, real = new_id(), asyncio.Event(), Recorder.record
 
     async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
@@ -253,16 +308,19 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
         return await real(self, batch)
 
     monkeypatch.setattr(Recorder, "record", record)
-    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=5))
+    app = create_app(make_settings(rabbitmq_url=vhost_url, silence_limit=90))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(opened(app))
         await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
         await until(lambda: len(ear.stored(chat)) == 2, "the agent")
-        await ear.put(posted(new_id()), posted(chat))  # his stands behind another one, for longer than the limit
-        await asyncio.sleep(6)  # time is the subject
-        assert CloseReason.INACTIVE not in heard(ear, chat)
+        await ear.put(posted(new_id()), posted(chat))  # theirs stands behind another one, for longer than the limit
+        passing.unlooked = True
+        await passing.pass_until(200)
+        await ear.caught_up()
+        assert not heard(ear, chat)
         slow.set()
-        await until(lambda: len(ear.stored(chat)) == 3, "his answer")
+        await until(lambda: len(ear.stored(chat)) == 3, "their answer")
+        await ear.caught_up()
         assert CloseReason.INACTIVE not in heard(ear, chat)
 
 

@@ -45,7 +45,7 @@ async def begun(store: Store, chat_id: str) -> None:
     await store_all(Writer(store, LIMIT), opening(opened_event(chat_id, None)))
 
 
-async def test_a_batch_of_one_chat_gets_the_next_seqs_in_order(store: Store):
+async def test_a_batch_of_one_chat_gets_the_next_seqs_in_order(store: Store) -> None:
     chat = new_id()
     outcomes = await store_all(
         Writer(store, LIMIT), [*opening(opened_event(chat)), *(text(chat, "citizen", n) for n in range(5))]
@@ -56,7 +56,7 @@ async def test_a_batch_of_one_chat_gets_the_next_seqs_in_order(store: Store):
     assert log == [o.entry for o in outcomes if isinstance(o, Stored)], "what is told equals what is read"
 
 
-async def test_many_chats_share_a_round(store: Store, monkeypatch: pytest.MonkeyPatch):
+async def test_many_chats_share_a_round(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     inserts: list[int] = []
     real = store.insert
 
@@ -70,7 +70,7 @@ async def test_many_chats_share_a_round(store: Store, monkeypatch: pytest.Monkey
     assert inserts == [40]
 
 
-async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(store: Store):
+async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(store: Store) -> None:
     chats, writer = [new_id() for _ in range(3)], Writer(store, LIMIT)
     wanted = [w for c in chats for w in opening(opened_event(c))]
     said = [text(c, "citizen", n) for c in chats for n in (1, 2, 2, 3)]
@@ -82,7 +82,7 @@ async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(
     assert sum(isinstance(o, Stored) and o.repeated for o in outcomes) == 3
 
 
-async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store: Store, database: Database):
+async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store: Store, database: Database) -> None:
     chat, other = new_id(), new_id()
     writer = Writer(store, LIMIT)
     await store_all(writer, [*opening(opened_event(chat)), *opening(opened_event(other))])
@@ -97,7 +97,7 @@ async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store
     ]
 
 
-async def test_known_tails_are_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch):
+async def test_known_tails_are_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     chat, writer = new_id(), Writer(store, LIMIT)
     await store_all(writer, opening(opened_event(chat)))
 
@@ -111,7 +111,7 @@ async def test_known_tails_are_not_read_again(store: Store, monkeypatch: pytest.
     assert outcomes[0].entry.seq == 3
 
 
-async def test_a_repeat_keeps_its_seq_and_its_first_text(store: Store):
+async def test_a_repeat_keeps_its_seq_and_its_first_text(store: Store) -> None:
     chat = new_id()
     await begun(store, chat)
     first = (await store_all(Writer(store, LIMIT), [text(chat, "citizen", 1)]))[0]
@@ -123,7 +123,7 @@ async def test_a_repeat_keeps_its_seq_and_its_first_text(store: Store):
         assert repeated == Stored(first.entry, repeated=True)
 
 
-async def test_the_id_of_another_sender_is_invalid(store: Store):
+async def test_the_id_of_another_sender_is_invalid(store: Store) -> None:
     chat = new_id()
     await begun(store, chat)
     mine, theirs = text(chat, "citizen", 1), text(chat, "an", 1)
@@ -133,7 +133,7 @@ async def test_the_id_of_another_sender_is_invalid(store: Store):
     assert [e.sender_id for e in await store.entries(chat, 1)] == ["citizen"]
 
 
-async def test_after_the_seal_only_repeats_are_answered(store: Store):
+async def test_after_the_seal_only_repeats_are_answered(store: Store) -> None:
     chat, writer = new_id(), Writer(store, LIMIT)
     await begun(store, chat)
     await store_all(writer, [text(chat, "citizen", 1), seal(chat)])
@@ -144,14 +144,14 @@ async def test_after_the_seal_only_repeats_are_answered(store: Store):
         assert repeated.entry.seq == 2
 
 
-async def test_a_chat_without_a_log_is_unknown_until_it_is_opened_elsewhere(store: Store):
+async def test_a_chat_without_a_log_is_unknown_until_it_is_opened_elsewhere(store: Store) -> None:
     chat, writer = new_id(), Writer(store, LIMIT)
     assert await store_all(writer, [text(chat, "citizen", 1)]) == [UNKNOWN]
     await begun(store, chat)
     assert isinstance((await store_all(writer, [text(chat, "citizen", 1)]))[0], Stored)
 
 
-async def test_beyond_the_limit_people_are_refused_but_the_chat_can_end(store: Store):
+async def test_beyond_the_limit_people_are_refused_but_the_chat_can_end(store: Store) -> None:
     chat = new_id()
     await begun(store, chat)
     outcomes = await store_all(Writer(store, 3), [*(text(chat, "citizen", n) for n in range(4)), seal(chat)])
@@ -159,7 +159,7 @@ async def test_beyond_the_limit_people_are_refused_but_the_chat_can_end(store: S
     assert outcomes[2] == Refused(RefusalCode.UNAVAILABLE)
 
 
-async def test_after_an_error_no_tail_is_taken_for_known(database: Database, store: Store):
+async def test_after_an_error_no_tail_is_taken_for_known(database: Database, store: Store) -> None:
     """A backup may have been restored: what this writer once stored is not there any more."""
     chat, faulty = new_id(), FaultyStore(database, Random(1), 0.0)
     writer = Writer(faulty, LIMIT)
@@ -231,7 +231,9 @@ async def sender(writers: list[Writer], chat: str, name: str, count: int, random
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.usefixtures("quick_retries")
-async def test_three_writers_with_faults_leave_no_hole_no_double_and_no_false_answer(database: Database, seed: int):
+async def test_three_writers_with_faults_leave_no_hole_no_double_and_no_false_answer(
+    database: Database, seed: int
+) -> None:
     random = Random(seed)
     stores = [FaultyStore(database, random, 0.08) for _ in range(3)]
     writers = [Writer(s, LIMIT) for s in stores]
@@ -240,13 +242,16 @@ async def test_three_writers_with_faults_leave_no_hole_no_double_and_no_false_an
         await asyncio.gather(*(store_all(w, opening(opened_event(chat))) for w in writers[:2]))
 
     async def end(chat: str) -> list[Outcome]:
-        await asyncio.sleep(random.uniform(0.2, 1.0))
+        """The chat ends in the middle of what is said in it."""
+        enough, own = random.randint(20, 60), Store(database)
+        while (await own.tails([chat]))[chat].seq < enough:
+            await asyncio.sleep(0.01)
         return await store_all(random.choice(writers), [seal(chat)])
 
     talks = [sender(writers, c, name, 25, random) for c in chats for name in ("citizen", "an", "bert")]
     answers = await asyncio.gather(*talks, *(end(c) for c in chats[:2]))
     await asyncio.gather(*(t for s in stores for t in s.late))
-    assert sum(s.faults for s in stores) > 50, "the test has to hurt"
+    assert sum(s.faults for s in stores) > 30, "the test has to hurt"
     by_chat = {chat: await stores[0].entries(chat) for chat in chats}
     for chat, log in by_chat.items():
         check_log(log, sealed=chat in chats[:2])
@@ -269,7 +274,7 @@ def check_log(log: list[Entry], sealed: bool) -> None:
     assert all(a.at <= b.at for a, b in pairwise(log)), "time went back"
 
 
-async def test_a_chat_is_full_of_text_and_its_end_still_fits(store: Store, database: Database):
+async def test_a_chat_is_full_of_text_and_its_end_still_fits(store: Store, database: Database) -> None:
     chat = new_id()
     long = [replace(text(chat, "citizen", n), text="😀" * 4_000) for n in range(30)]
     outcomes = await store_all(Writer(store, LIMIT, max_text=100_000), [*opening(opened_event(chat, None)), *long])
