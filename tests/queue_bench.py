@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from dataclasses import dataclass, field
 
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from prometheus_client import REGISTRY
 
 from services.common.events.codec import encode
 from services.common.events.event import Event
@@ -44,26 +45,49 @@ class Bench:
             found.append(message)
         return found
 
-    async def letters(self, number: int) -> list[AbstractIncomingMessage]:
-        """The dead letters, as soon as there are so many."""
+    async def back(self, number: int, name: str = QUEUE.name) -> list[AbstractIncomingMessage]:
+        """What waits in a queue, taken out, as soon as there are so many: a queue takes back a moment after a loss."""
         found: list[AbstractIncomingMessage] = []
         async with asyncio.timeout(PATIENCE):
             while len(found) < number:
-                found += await self.left(QUEUE.dead_letters)
+                found += await self.left(name)
                 await asyncio.sleep(0.02)
         return found
+
+    async def letters(self, number: int) -> list[AbstractIncomingMessage]:
+        """The dead letters, as soon as there are so many."""
+        return await self.back(number, QUEUE.dead_letters)
+
+    async def ready(self) -> int:
+        """How many wait to be delivered."""
+        declared = await self.channel.declare_queue(QUEUE.name, passive=True)
+        return declared.declaration_result.message_count or 0
 
     async def waiting(self, number: int) -> None:
         """Returns when so many are ready to be delivered."""
         async with asyncio.timeout(PATIENCE):
-            while (
-                await self.channel.declare_queue(QUEUE.name, passive=True)
-            ).declaration_result.message_count != number:
+            while await self.ready() != number:
+                await asyncio.sleep(0.02)
+
+    async def all_begun(self, total: int, begun: Sized) -> None:
+        """Returns when each of so many messages waits in the queue or has reached the handler: none is on its way."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.ready() + len(begun) != total:
                 await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
-async def bench(url: str, queue: topology.Queue = QUEUE) -> AsyncIterator[Bench]:
+async def bench(
+    url: str,
+    queue: topology.Queue = QUEUE,
+    probe: Callable[[], Awaitable[None]] | None = None,
+    consumers_url: str | None = None,
+) -> AsyncIterator[Bench]:
+    """The queue and its dead letters.
+
+    `probe`: what the consumers ask after an outage, besides being counted; `consumers_url`: where they connect, if by
+    another user.
+    """
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         await declare_topology(channel)
         await channel.declare_queue(queue.name, durable=True, arguments=queue.declaration)
@@ -72,18 +96,27 @@ async def bench(url: str, queue: topology.Queue = QUEUE) -> AsyncIterator[Bench]
         )
         await letters.bind(topology.DEAD_EXCHANGE, queue.service)
 
-        async def probe() -> None:
+        async def asked() -> None:
             made.probes.append(time.monotonic())
+            if probe:
+                await probe()
 
-        made = Bench(channel, Consumers(url, probe))
+        made = Bench(channel, Consumers(consumers_url or url, asked))
         yield made
 
 
 @contextlib.asynccontextmanager
 async def consumed(
-    made: Bench, handler: Callable[[Event], Awaitable[None]], queue: topology.Queue = QUEUE, **options: int
+    made: Bench,
+    handler: Callable[[Event], Awaitable[None]],
+    queue: topology.Queue = QUEUE,
+    patience: float = PATIENCE,
+    **options: int,
 ) -> AsyncIterator[Consumers]:
-    """The queue is consumed by `handler` while the context is open."""
+    """The queue is consumed by `handler` while the context is open. What is in hand at its end is finished first.
+
+    `patience`: the seconds for that; few where the handler does not return.
+    """
     consumers = made.consumers
     consumers.add(queue, handler, **options)
     task = asyncio.create_task(consumers.run())
@@ -92,7 +125,7 @@ async def consumed(
         yield consumers
         assert not task.done(), "consuming ended by itself"
     finally:
-        await consumers.drain(0.5)
+        await consumers.drain(patience)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert not consumers.running
@@ -112,6 +145,12 @@ def events(number: int, first: int = 1) -> list[bytes]:
 def seq(event: Event) -> int:
     assert isinstance(event, ReadShown)
     return event.seq
+
+
+def counted(outcome: str) -> float:
+    """How many messages of the queue were finished so in this process."""
+    labels = {"queue": QUEUE.name, "outcome": outcome}
+    return REGISTRY.get_sample_value("eloket_messages_handled_total", labels) or 0.0
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,21 +3,23 @@
 import asyncio
 import time
 from itertools import pairwise
+from typing import NoReturn
 
 import pytest
+from faststream.rabbit import RabbitBroker
 from pymongo.errors import AutoReconnect
 
 from services.common.events.event import Event
 from services.common.messaging import consumer
 from services.common.messaging.connection import Unconfirmed
-from services.common.messaging.consumer import Consumers, DependencyOutage, NotStopped, retry_with_backoff
+from services.common.messaging.consumer import DependencyOutage, NotStopped, retry_with_backoff
 from tests.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
-from tests.real import Broker
+from tests.real import PATIENCE
 
 
 @pytest.mark.parametrize("error", [AutoReconnect("away"), Unconfirmed("no connection")])
 async def test_in_an_outage_a_message_is_tried_again_in_place_and_counts_no_delivery(
-    vhost_url: str, broker: Broker, error: Exception
+    vhost_url: str, error: Exception
 ) -> None:
     tries: list[float] = []
     bad = asyncio.Event()
@@ -37,9 +39,9 @@ async def test_in_an_outage_a_message_is_tried_again_in_place_and_counts_no_deli
             await until(lambda: len(tries) > count, "the good day")
         assert await made.left() == []
         assert await made.left(QUEUE.dead_letters) == []
-    pauses = [b - a for a, b in pairwise(tries)]
-    assert min(pauses) > 0.02
-    assert pauses[3] > pauses[0]
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    least = [consumer.FIRST_PAUSE * 2**n / 2 for n in range(4)]  # each is twice the one before, less its jitter
+    assert all(pause > 0.9 * shortest for pause, shortest in zip(pauses, least, strict=False))
 
 
 async def test_an_outage_gives_no_delivery_count_to_what_is_handled_after_it(vhost_url: str) -> None:
@@ -58,7 +60,7 @@ async def test_an_outage_gives_no_delivery_count_to_what_is_handled_after_it(vho
             patch.setattr("random.uniform", lambda *_: 0.001)
             async with consumed(made, handler):
                 await until(lambda: failures <= 0, "the end of the bad day")
-        (message,) = await made.left()
+        (message,) = await made.back(1)
         assert message.headers.get("x-delivery-count", 0) == 1, "that of the process that ended, and no more"
 
 
@@ -82,14 +84,11 @@ async def test_after_too_long_an_outage_consuming_stops_until_a_probe_succeeds(
         in_hand -= 1
 
     async def probe() -> None:
-        made.probes.append(time.monotonic())
         if not good.is_set():
             raise AutoReconnect("away")
 
-    patient = retry_with_backoff
-    monkeypatch.setattr(consumer, "retry_with_backoff", lambda work: patient(work, 0.2))
-    async with bench(vhost_url) as made:
-        made.consumers._probe = probe
+    monkeypatch.setattr(consumer, "OUTAGE_PATIENCE", 0.2)
+    async with bench(vhost_url, probe=probe) as made:
         await made.put(*events(10))
         async with consumed(made, handler) as consumers:
             await until(lambda: set(tries) == set(range(1, 11)) and in_hand == 0, "the good day before")
@@ -97,15 +96,15 @@ async def test_after_too_long_an_outage_consuming_stops_until_a_probe_succeeds(
             await made.put(*events(30, 11))
             await until(lambda: len(made.probes) >= 3, "probes")
             assert not consumers.running
-            before = len(tries)
-            await asyncio.sleep(0.3)
+            before, probes = len(tries), len(made.probes)
+            await until(lambda: len(made.probes) >= probes + 5, "more probes")
             assert len(tries) == before, "nothing is consumed while the database is away"
             tries.clear()
             most = 0
             good.set()
             await made.put(*events(30, 41))
             await until(lambda: set(tries) == set(range(11, 71)), "all events")
-            assert consumers.running
+            await until(lambda: consumers.running, "all consumers")
             assert most > 1, "it begins slowly again, and then widens again"
         assert await made.left(QUEUE.dead_letters) == []
 
@@ -143,19 +142,15 @@ async def test_consumers_that_cannot_be_stopped_end_the_process(
     async def forever(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    async def handler(_: Event) -> None:
+    async def handler(_: Event) -> NoReturn:
         raise AutoReconnect("away")
 
-    async def probe() -> None:
-        pass
-
     monkeypatch.setattr(consumer, "STOP_LIMIT", 0.1)
+    monkeypatch.setattr(consumer, "OUTAGE_PATIENCE", 0.0)
     async with bench(vhost_url) as made:
         await made.put(*events(1))
-        consumers = Consumers(vhost_url, probe)
-        consumers.add(QUEUE, handler)
+        made.consumers.add(QUEUE, handler)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(consumer.RabbitBroker, "stop", forever)
-            patch.setattr(consumer.retry_with_backoff, "__defaults__", (0.0,))
+            patch.setattr(RabbitBroker, "stop", forever)
             with pytest.raises(NotStopped):
-                await asyncio.wait_for(consumers.run(), 60)
+                await asyncio.wait_for(made.consumers.run(), PATIENCE)

@@ -10,7 +10,7 @@ import pytest
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.messaging import consumer, topology
-from tests.queue_bench import HURTING, QUEUE, bench, consumed, events, quicken, seq, until
+from tests.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq, until
 from tests.samples import golden
 
 
@@ -34,7 +34,7 @@ async def test_poison_is_set_aside_alone_and_at_once(vhost_url: str) -> None:
         await made.put(*(body for pair in zip(poison, good, strict=True) for body in pair))
         async with consumed(made, handler):
             letters = await made.letters(len(poison))
-            await until(lambda: len(seen) == len(good), "the neighbours")
+            await until(lambda: len(seen) >= len(good), "the neighbours")
         assert sorted(letter.body for letter in letters) == sorted(poison)
         assert {letter.headers["x-first-death-reason"] for letter in letters} == {"rejected"}
         assert sorted(seen) == [1, 2, 3, 4, 5, 6, 7]
@@ -74,10 +74,6 @@ def test_the_delays_before_a_message_is_given_back_stay_in_bounds() -> None:
     delays = [min(consumer.FIRST_DELAY * 2.0**n, consumer.LONGEST_DELAY) for n in range(topology.DELIVERY_LIMIT)]
     assert delays[:6] == [1, 2, 4, 8, 16, 30]
     assert max(delays) == 30
-
-
-def counted(outcome: str) -> float:
-    return consumer.HANDLED.labels(QUEUE.name, outcome)._value.get()
 
 
 async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(vhost_url: str) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, cast
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
 import aio_pika
 import aiormq
@@ -11,21 +13,24 @@ import pytest
 import structlog
 import uvloop
 from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
 from yarl import URL
 
 from services.common.events.chats import CitizenArrived
-from services.common.messaging import connection as messaging_connection
-from services.common.messaging import errors, queue_metrics
+from services.common.messaging import consumer, errors, queue_metrics, topology
 from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.errors import MOST_IN_A_ROW, UnknownErrors, given_up_is_failure
 from services.common.messaging.queue_metrics import Backlog, Waiting
+from services.gateway.chats import event_queue
 from services.gateway.chats.event_queue import EventQueue
 from services.transcripts.log.acknowledgements import Acknowledgements
+from services.transcripts.log.deliveries import Parcel
+from tests.real import PATIENCE
 from tests.samples import CHAT
 
 FAULT = "dictionary changed size during iteration"
-Logged = list[Any]
+Logged = list[MutableMapping[str, Any]]
 
 
 @pytest.fixture
@@ -41,14 +46,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_metrics, "LOOK_EVERY", 0.0)
 
 
-async def fault(*_: object, **__: object) -> None:
+async def fault(*_: object, **__: object) -> NoReturn:
     raise RuntimeError(FAULT)
 
 
 async def ends(run: Callable[[], Awaitable[None]], logged: Logged) -> None:
     """It ends with the fault, and each occurrence was logged with its traceback."""
     with pytest.raises((RuntimeError, ExceptionGroup)) as raised:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await run()
     error: BaseException = raised.value
     while isinstance(error, ExceptionGroup):
@@ -74,7 +79,7 @@ async def test_a_link_that_loses_its_connection_goes_on(vhost_url: str, logged: 
 
     link = BrokerConnection(vhost_url, "lost", prepare)
     running = asyncio.create_task(link.run())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await link.up.wait()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -86,7 +91,7 @@ async def test_a_publisher_with_a_fault_tells_its_callers_to_try_again_and_ends(
     vhost_url: str, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = Publisher(vhost_url, "faulty")
-    monkeypatch.setattr(messaging_connection, "_publish", fault)
+    monkeypatch.setattr(aiormq.Channel, "basic_publish", fault)
 
     async def run() -> None:
         async with asyncio.TaskGroup() as group:
@@ -108,11 +113,11 @@ async def test_one_fault_in_which_all_that_is_under_way_fails_is_no_row(
 ) -> None:
     publisher, fails = Publisher(vhost_url, "faulty"), asyncio.Event()
 
-    async def publish(*_: object) -> None:
+    async def publish(*_: object, **__: object) -> NoReturn:
         await fails.wait()
         raise RuntimeError(FAULT)
 
-    monkeypatch.setattr(messaging_connection, "_publish", publish)
+    monkeypatch.setattr(aiormq.Channel, "basic_publish", publish)
     running = asyncio.create_task(publisher.run())
     await publisher.link.up.wait()
     event = CitizenArrived(chat_id=CHAT)
@@ -123,8 +128,8 @@ async def test_one_fault_in_which_all_that_is_under_way_fails_is_no_row(
     await asyncio.sleep(0)
     fails.set()
     assert {type(outcome) for outcome in await telling} == {Unconfirmed}
-    assert len([line for line in logged if line["event"] == "unknown_error"]) == 4 * MOST_IN_A_ROW
-    publisher._unknown.check()
+    told = [line for line in logged if line["event"] == "unknown_error"]
+    assert [line["in_a_row"] for line in told] == [1] * 4 * MOST_IN_A_ROW
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -134,8 +139,11 @@ async def test_consumers_that_cannot_be_begun_for_a_fault_end(logged: Logged, mo
     async def probe() -> None:
         return None
 
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError(FAULT)
+
     consumers = Consumers("amqp://127.0.0.1:9/", probe)
-    monkeypatch.setattr(consumers, "_start", fault)
+    monkeypatch.setattr(consumer, "RabbitBroker", broken)
     await ends(consumers.run, logged)
 
 
@@ -149,27 +157,42 @@ async def test_a_look_into_the_queues_with_a_fault_ends(
     await ends(lambda: looking.run(declared), logged)
 
 
-async def test_bindings_with_a_fault_end(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = EventQueue("amqp://127.0.0.1:9/", lambda event: None, lambda: None, lambda: None)
-    monkeypatch.setattr(live, "_bind_wanted", fault)
-    live._change.set()
-    await ends(live._reconcile, logged)
+async def test_bindings_with_a_fault_end(vhost_url: str, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_queue, "BIND_LIMIT", PATIENCE)
+    live = EventQueue(vhost_url, lambda event: None, lambda: None, lambda: None)
+
+    def broken(_: str) -> NoReturn:
+        raise RuntimeError(FAULT)
+
+    async def follow() -> None:
+        await live.link.up.wait()
+        monkeypatch.setattr(topology, "binding_of", broken)
+        await live.follow(CHAT)
+
+    following = asyncio.create_task(follow())
+    await ends(live.run, logged)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_a_fault_in_acknowledging_begins_anew_and_then_ends(logged: Logged) -> None:
-    unknown, closed = UnknownErrors("test"), []
+    unknown = UnknownErrors("test")
+    closed: list[object] = []
 
     class Channel:
-        basic_ack = fault
+        async def basic_ack(self, *_: object, **__: object) -> NoReturn:
+            await fault()
 
         async def close(self) -> None:
             closed.append(self)
 
     async def run() -> None:
         for _ in range(MOST_IN_A_ROW):
-            settling = Acknowledgements(cast(aiormq.Channel, Channel()), unknown)
-            settling._done = [1]
-            await settling.acknowledge()
+            channel = Channel()
+            settling = Acknowledgements(cast(aiormq.Channel, channel), unknown)
+            settling.delivered(1)
+            parcel = Parcel(cast(DeliveredMessage, SimpleNamespace(channel=channel, delivery_tag=1, redelivered=False)))
+            await settling.settle([parcel], at_once=True)
         await unknown.watch()
 
     await ends(run, logged)
@@ -178,7 +201,7 @@ async def test_a_fault_in_acknowledging_begins_anew_and_then_ends(logged: Logged
 
 def test_only_faults_in_a_row_count_and_old_ones_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(errors.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     unknown = UnknownErrors("test")
     for _ in range(3 * MOST_IN_A_ROW):
         unknown.note(KeyError("x"))
@@ -235,9 +258,9 @@ async def test_a_link_ends_whose_cancellation_the_library_swallows(vhost_url: st
         await swallowing()
 
     running = asyncio.create_task(BrokerConnection(vhost_url, "swallowed", swallow).run())
-    await asyncio.wait_for(asked.wait(), 60)
+    await asyncio.wait_for(asked.wait(), PATIENCE)
     running.cancel()
-    await asyncio.wait([running], timeout=60)
+    await asyncio.wait([running], timeout=PATIENCE)
     assert running.cancelled()
 
 
@@ -260,7 +283,7 @@ async def test_a_cancellation_that_the_library_swallows_is_raised(returns: bool)
     running = asyncio.create_task(work())
     await asyncio.sleep(0)
     running.cancel()
-    await asyncio.wait([running], timeout=60)
+    await asyncio.wait([running], timeout=PATIENCE)
     assert running.cancelled()
 
 
