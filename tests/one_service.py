@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import ports
-from tests.real import OUR_VARIABLES, PATIENCE, ROOT, wait_for
+from tests.real import OUR_VARIABLES, PATIENCE, ROOT, START_SECONDS, wait_for
 
 SECRET = "sixteen characters or more"
 # A service in which each part can be made to fail; its name decides which port is its own. What the test decides by a
@@ -128,7 +128,7 @@ class Process:
 
     def status(self) -> int:
         """Its exit status, as soon as it has ended."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(START_SECONDS)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out.read_text().splitlines()]

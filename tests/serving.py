@@ -2,30 +2,39 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
 import uvicorn
 from fastapi import FastAPI
 
-from deploy.local import ports
+from services.common.runtime.server import Server
 from tests.real import PATIENCE
+
+
+def listener() -> socket.socket:
+    """A socket that is bound to a free port of loopback; nobody else can take the port."""
+    # asyncio sets TCP_NODELAY only on sockets that say `proto`.
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.bind(("127.0.0.1", 0))
+    return made
 
 
 @contextlib.asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of this application, which is served and whose lifespan runs while the context is open."""
-    port = ports.pick()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none"))
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
-    serving = asyncio.create_task(server.serve())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not server.started:
-                assert not serving.done(), "the server did not start"
-                await asyncio.sleep(0.01)
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
-            yield client
-    finally:
-        server.should_exit = True
-        await serving
+    with listener() as bound:
+        port = bound.getsockname()[1]
+        server = Server(uvicorn.Config(app, log_config=None, ws="none"))
+        serving = asyncio.create_task(server.serve([bound]))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not server.started:
+                    assert not serving.done(), "the server did not start"
+                    await asyncio.sleep(0.01)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+                yield client
+        finally:
+            server.should_exit = True
+            await serving

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -18,52 +18,57 @@ from services.common.config.settings import Settings
 from services.common.http.tokens import Actor
 from services.common.runtime import service as runtime_service
 from services.common.runtime.service import Service, caller
-from tests.one_service import SECRET
-from tests.real import PATIENCE, wait_for
+from tests.one_service import SECRET, Start
+from tests.real import PATIENCE
 from tests.serving import served
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_zero_after_the_drain(start: Any, number: int) -> None:
-    process = start(DRAIN="0.5")
+def test_a_signal_ends_it_with_zero_after_the_drain(start: Start, tmp_path: Path, number: int) -> None:
+    process = start(DRAIN_UNTIL=str(tmp_path / "drained"))
     process.wait_until_it_lives()
-    status, seconds = process.end(number)
-    assert status == 0
-    assert seconds >= 0.5
+    process.process.send_signal(number)
+    process.wait_until_it_says("in_drain")
+    assert process.lives()
+    (tmp_path / "drained").touch()
+    assert process.status() == 0
     events = [line["event"] for line in process.lines()]
     order = [events.index(e) for e in ("service_started", "draining", "in_drain", "closed", "service_stopped")]
     assert order == sorted(order)
     assert process.line("in_drain")["draining"] is True
 
 
-def test_while_it_drains_it_is_not_ready(start: Any) -> None:
-    process = start(DRAIN="2")
+def test_while_it_drains_it_is_not_ready(start: Start, tmp_path: Path) -> None:
+    process = start(DRAIN_UNTIL=str(tmp_path / "drained"))
     process.wait_until_it_lives()
     assert process.get("/readyz")[0] == 200
     process.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: "in_drain" in process.out.read_text(), "the drain", 5)
+    process.wait_until_it_says("in_drain")
     status, body = process.get("/readyz")
     assert status == 503
     assert json.loads(body)["checks"]["draining"] == "yes"
-    assert process.process.wait(10) == 0
+    (tmp_path / "drained").touch()
+    assert process.status() == 0
 
 
-def test_a_drain_that_fails_still_ends_with_zero(start: Any) -> None:
+def test_a_drain_that_fails_still_ends_with_zero(start: Start) -> None:
     process = start(DRAIN_FAILS="yes")
     process.wait_until_it_lives()
-    assert process.end()[0] == 0
+    assert process.end() == 0
     assert process.line("drain_failed")["level"] == "error"
 
 
 @pytest.mark.parametrize("task", ["ends", "fails", "cancelled"])
-def test_a_background_task_that_ends_takes_the_process_with_it(start: Any, task: str) -> None:
-    process = start(TASK=task)
-    assert process.process.wait(30) == 70
+def test_a_background_task_that_ends_takes_the_process_with_it(start: Start, tmp_path: Path, task: str) -> None:
+    process = start(TASK=task, TASK_WHEN=str(tmp_path / "now"))
+    process.wait_until_it_lives()
+    (tmp_path / "now").touch()
+    assert process.status() == 70
     told = {"ends": "background_task_ended", "fails": "background_task_failed"}.get(task)
     assert told is None or process.line(told)["task"] == "task"
 
 
-def test_every_line_is_json_with_the_service_and_the_trace(start: Any) -> None:
+def test_every_line_is_json_with_the_service_and_the_trace(start: Start) -> None:
     process = start()
     process.wait_until_it_lives()
     process.end()
@@ -74,13 +79,13 @@ def test_every_line_is_json_with_the_service_and_the_trace(start: Any) -> None:
     assert process.err.read_text() == ""
 
 
-def test_an_error_is_logged_with_its_place_and_never_with_its_words(start: Any) -> None:
+def test_an_error_is_logged_with_its_place_and_never_with_its_words(start: Start) -> None:
     process = start()
     process.wait_until_it_lives()
     status, body = process.get("/fails")
     assert (status, json.loads(body)["code"]) == (500, "unexpected")
     process.get("/loses")
-    wait_for(lambda: "unhandled_in_loop" in process.out.read_text(), "the lost task", 10)
+    process.wait_until_it_says("unhandled_in_loop")
     process.end()
     assert "Peeters" not in process.out.read_text() + process.err.read_text()
     failed = next(line for line in process.lines() if "in route" in line.get("exception", ""))
@@ -100,9 +105,9 @@ def test_an_error_is_logged_with_its_place_and_never_with_its_words(start: Any) 
         ("LOG_LEVEL", "private"),
     ],
 )
-def test_a_wrong_setting_ends_it_with_78_and_one_line_that_names_it(start: Any, name: str, value: str) -> None:
+def test_a_wrong_setting_ends_it_with_78_and_one_line_that_names_it(start: Start, name: str, value: str) -> None:
     process = start(**{name: value})
-    assert process.process.wait(30) == 78
+    assert process.status() == 78
     (line,) = process.err.read_text().splitlines()
     assert line.startswith(f"routing: {name}: ")
     assert "private" not in line or name == "OFFICE_HOURS", "only opening hours, which are public, are quoted"
@@ -124,9 +129,9 @@ def test_connections_never_take_the_files_that_the_process_needs_itself(soft: in
     assert said.stdout.strip() == f"({then}, {hard}) {free} {[free, 50, free]}"
 
 
-def test_without_a_secret_it_does_not_start(start: Any) -> None:
+def test_without_a_secret_it_does_not_start(start: Start) -> None:
     process = start(TOKEN_SECRET="")
-    assert process.process.wait(30) == 78
+    assert process.status() == 78
     assert process.err.read_text().startswith("routing: TOKEN_SECRET: ")
 
 

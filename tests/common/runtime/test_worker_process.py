@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
+from tests.queue_bench import until
 from tests.real import PATIENCE, ROOT, wait_for
 
 JOBS = "tests.worker_jobs:begin"
@@ -31,13 +32,17 @@ async def pid_of(workers: Workers) -> int:
     return int(await workers.run(b"answer = str(os.getpid()).encode()"))
 
 
-async def gone(*pids: int) -> None:
-    async with asyncio.timeout(20):
-        while any(psutil.pid_exists(pid) for pid in pids):
-            await asyncio.sleep(0.02)
+async def gone(workers: Workers, pid: int) -> None:
+    """Returns when this child has ended, and `workers` knows: the system knows it before."""
+    await until(lambda: not psutil.pid_exists(pid) and pid not in workers.pids(), "the end of a child")
 
 
-async def test_jobs_are_answered_by_a_child_that_stays(workers: Workers):
+def touching(path: Path, then: bytes) -> bytes:
+    """A job that makes this file, which shows that it has begun, and goes on with `then`."""
+    return f"open({str(path)!r}, 'w').close()\n".encode() + then
+
+
+async def test_jobs_are_answered_by_a_child_that_stays(workers: Workers) -> None:
     assert not workers.pids()
     assert await workers.run(b"answer = b'x' * 5_000_000") == b"x" * 5_000_000
     assert [await pid_of(workers) for _ in range(3)] == workers.pids() * 3
@@ -45,10 +50,10 @@ async def test_jobs_are_answered_by_a_child_that_stays(workers: Workers):
     assert os.getpid() not in workers.pids()
 
 
-async def test_a_child_is_replaced_after_some_jobs(workers: Workers):
+async def test_a_child_is_replaced_after_some_jobs(workers: Workers) -> None:
     first = await pid_of(workers)
     assert {await pid_of(workers) for _ in range(4)} == {first}
-    await gone(first)
+    await gone(workers, first)
     assert await pid_of(workers) != first
 
 
@@ -60,35 +65,38 @@ async def test_a_child_is_replaced_after_some_jobs(workers: Workers):
         b"l = []\nwhile True: l.append(bytes(1_000_000))",
     ],
 )
-async def test_too_much_memory_ends_the_job_and_not_the_next(workers: Workers, job: bytes):
+async def test_too_much_memory_ends_the_job_and_not_the_next(workers: Workers, job: bytes) -> None:
     before = await pid_of(workers)
     with pytest.raises(JobFailed) as failed:
         await workers.run(job)
     assert failed.value.reason in ("memory", "OSError")
-    await gone(before)
+    await gone(workers, before)
     assert await pid_of(workers) != before
 
 
-async def test_too_much_time_ends_the_job_and_not_the_next():
-    workers = Workers(JOBS, memory=200 * MIB, seconds=1)
-    before = await pid_of(workers)
+async def test_too_much_time_ends_the_job_and_not_the_next() -> None:
+    workers = Workers(JOBS, memory=200 * MIB, seconds=0.3)
     for job in (b"time.sleep(3600)", b"while True: pass"):
+        running = asyncio.create_task(workers.run(job))
+        await until(lambda: bool(workers.pids()) or running.done(), "a child for the job")  # noqa: B023 - awaited here
+        children = workers.pids()
         with pytest.raises(JobFailed, match="time"):
-            await workers.run(job)
-    await gone(before)
+            await running
+        for child in children:
+            await gone(workers, child)
     await workers.close()
 
 
-async def test_a_child_that_dies_is_said_so(workers: Workers):
+async def test_a_child_that_dies_is_said_so(workers: Workers) -> None:
     with pytest.raises(JobFailed, match="ended"):
         await workers.run(b"os.kill(os.getpid(), 9)")
     idle = await pid_of(workers)
     os.kill(idle, signal.SIGKILL)
-    await gone(idle)
+    await gone(workers, idle)
     assert await pid_of(workers) != idle
 
 
-async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nobody():
+async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nobody() -> None:
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     workers = Workers(JOBS, memory=200 * MIB, seconds=60, size=1)
@@ -96,11 +104,11 @@ async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nob
         pid = await pid_of(workers)
         os.kill(pid, signal.SIGSTOP)
         job = asyncio.create_task(workers.run(b"answer = b'x' #" + b"x" * 10_000_000))
-        await asyncio.sleep(0.05)
+        await until(lambda: workers.under_way == 1, "the job to be written to its child, whose pipe is full")
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(JobFailed, match="ended"):
             await job
-        await gone(pid)
+        await gone(workers, pid)
     await workers.close()
     del job
     gc.collect()
@@ -108,7 +116,7 @@ async def test_a_child_that_dies_while_it_is_told_its_job_leaves_no_error_of_nob
     assert not told
 
 
-async def test_an_exception_tells_its_type_alone(workers: Workers):
+async def test_an_exception_tells_its_type_alone(workers: Workers) -> None:
     with pytest.raises(JobFailed) as failed:
         await workers.run(b"raise ValueError('An Peeters wrote')")
     assert str(failed.value) == "ValueError"
@@ -121,7 +129,7 @@ async def test_an_exception_tells_its_type_alone(workers: Workers):
 
 async def test_a_machine_that_starts_no_process_says_nothing_of_the_job(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     for name in ("/nowhere/python", "/bin/false"):
         with monkeypatch.context() as patched:
             patched.setattr(sys, "executable", name)
@@ -133,7 +141,9 @@ async def test_a_machine_that_starts_no_process_says_nothing_of_the_job(
         await workers.run(b"answer = b'x'")
 
 
-async def test_a_child_has_nothing_of_the_service(workers: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+async def test_a_child_has_nothing_of_the_service(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TOKEN_SECRET", "a secret that no child needs")
     with socket.create_server(("127.0.0.1", 0)), (tmp_path / "open").open("w"):
         seen = json.loads(
@@ -151,17 +161,17 @@ async def test_a_child_has_nothing_of_the_service(workers: Workers, monkeypatch:
         await workers.run(f"with open({str(tmp_path / 'written')!r}, 'w') as f: f.write('x')".encode())
 
 
-async def test_so_many_wait_and_no_more(workers: Workers):
-    held = [asyncio.create_task(workers.run(b"time.sleep(0.2)")) for _ in range(6)]
+async def test_so_many_wait_and_no_more(workers: Workers) -> None:
+    held = [asyncio.create_task(workers.run(b"")) for _ in range(6)]
     await asyncio.sleep(0)
     with pytest.raises(WorkersBusy):
         await workers.run(b"")
     assert await asyncio.gather(*held) == [b""] * 6
-    assert len(workers.pids()) <= 2
+    await until(lambda: len(workers.pids()) <= 2, "the end of a child that is used up")
     assert await workers.run(b"answer = b'again'") == b"again"
 
 
-async def test_heavy_jobs_leave_a_child_and_places_to_the_others(workers: Workers, tmp_path: Path):
+async def test_heavy_jobs_leave_a_child_and_places_to_the_others(workers: Workers, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     wait = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.02)".encode()
     heavy = [asyncio.create_task(workers.run(wait, heavy=True)) for _ in range(3)]
@@ -175,50 +185,41 @@ async def test_heavy_jobs_leave_a_child_and_places_to_the_others(workers: Worker
     assert workers.under_way == workers.heavy_under_way == 0
 
 
-async def test_a_heavy_job_is_the_last_of_its_child(workers: Workers):
+async def test_a_heavy_job_is_the_last_of_its_child(workers: Workers) -> None:
     before = await pid_of(workers)
     assert int(await workers.run(b"answer = str(os.getpid()).encode()", heavy=True)) == before
-    await gone(before)
+    await gone(workers, before)
     assert await pid_of(workers) != before
 
 
-async def test_there_are_never_more_children_than_may_be_after_any_jobs(workers: Workers):
+async def test_there_are_never_more_children_than_may_be_after_any_jobs(workers: Workers) -> None:
     for _ in range(4):
         await asyncio.gather(workers.run(b"", heavy=True), workers.run(b""), workers.run(b"", heavy=True))
-    async with asyncio.timeout(30):
-        while len(workers.pids()) > 2:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(workers.pids()) <= 2, "the end of those that are used up")
 
 
-async def test_who_goes_away_takes_the_job_along(workers: Workers):
+async def test_who_goes_away_takes_the_job_along(workers: Workers) -> None:
     before = await pid_of(workers)
     job = asyncio.create_task(workers.run(b"time.sleep(3600)"))
-    async with asyncio.timeout(20):
-        while psutil.Process(before).cpu_percent() is None or workers.under_way == 0:
-            await asyncio.sleep(0.02)
+    await until(lambda: workers.under_way == 1, "the job to be under way")
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
-    await gone(before)
+    await gone(workers, before)
     assert workers.under_way == 0
 
 
-async def test_an_idle_child_ends():
-    workers = Workers(JOBS, memory=200 * MIB, seconds=60, idle=0.2)
-    await gone(await pid_of(workers))
-    async with asyncio.timeout(30):
-        while workers.pids():  # the system knows of the end before this process does
-            await asyncio.sleep(0.02)
+async def test_an_idle_child_ends() -> None:
+    workers = Workers(JOBS, memory=200 * MIB, seconds=60, idle=0.05)
+    await gone(workers, await pid_of(workers))
     assert await workers.run(b"answer = b'anew'") == b"anew"
     await workers.close()
 
 
-async def test_closing_ends_children_in_the_middle_of_a_job():
-    workers = Workers(JOBS, memory=200 * MIB, seconds=60)
-    job = asyncio.create_task(workers.run(b"time.sleep(3600)"))
-    async with asyncio.timeout(20):
-        while not workers.pids():
-            await asyncio.sleep(0.02)
+async def test_closing_ends_children_in_the_middle_of_a_job(tmp_path: Path) -> None:
+    workers = Workers(JOBS, memory=200 * MIB, seconds=600)
+    job = asyncio.create_task(workers.run(touching(tmp_path / "begun", b"time.sleep(3600)")))
+    await until((tmp_path / "begun").exists, "the job to begin")
     pids = workers.pids()
     await workers.close()
     with pytest.raises(JobFailed):
@@ -232,24 +233,25 @@ from services.common.runtime.worker_process import Workers, MIB
 async def main():
     workers = Workers("tests.worker_jobs:begin", memory=200 * MIB, seconds=600)
     await workers.run(b"")
-    job = asyncio.create_task(workers.run({job!r}))
     print(workers.pids()[0], flush=True)
-    await asyncio.sleep(3600)
+    await workers.run({job!r})
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
     runner.run(main())
 """
 
 
-@pytest.mark.parametrize("job", [b"time.sleep(3600)", b"while True: pass"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_no_child_outlives_its_service(number: signal.Signals, job: bytes):
-    program = SERVICE.format(job=job)
+@pytest.mark.parametrize(
+    ("number", "job"), [(signal.SIGKILL, b"while True: pass"), (signal.SIGTERM, b"time.sleep(3600)")]
+)
+def test_no_child_outlives_its_service(number: signal.Signals, job: bytes, tmp_path: Path) -> None:
+    program = SERVICE.format(job=touching(tmp_path / "begun", job))
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE) as service:
         assert service.stdout is not None
         child = int(service.stdout.readline())
+        wait_for((tmp_path / "begun").exists, "the job to begin")
         assert psutil.pid_exists(child)
         service.send_signal(number)
-        wait_for(lambda: not psutil.pid_exists(child), "the child to end", 20)
+        wait_for(lambda: not psutil.pid_exists(child), "the child to end")
 
 
 async def test_nothing_is_begun_after_the_end_and_nobody_waits_for_ever() -> None:
