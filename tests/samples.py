@@ -38,7 +38,7 @@ def _together() -> list[Event]:
     citizen = types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters")
     question = "Goedemorgen,\nik heb een vraag over <b>artikel 3</b>."
     attest = types.Attachment(id=file, name="attest één.pdf", size=183_204, content_type="application/pdf")
-    agent = {"party": types.Party.AGENT, "name": "An"}
+    agent: dict[str, Any] = {"party": types.Party.AGENT, "name": "An"}
     return [
         messages.MessagesPosted(
             **told("0031"),

@@ -21,7 +21,7 @@ def test_a_system_runs_as_long_as_modules_share_it() -> None:
     shared = SharedSystems()
     for module in ("one", "two"):
         shared.enter(Path(module), lambda: {"system"})
-        assert shared.get("system", lambda: start("system")) == "system"
+        assert str(shared.get("system", lambda: start("system"))) == "system"
     shared.enter(Path("two"), lambda: set())  # the same module: nothing is looked up again
     assert events == ["system starts"]
     shared.enter(Path("three"), lambda: {"frail"})

@@ -27,7 +27,7 @@ def near(one: datetime, other: datetime) -> bool:
     return abs(one - other) < timedelta(milliseconds=1)
 
 
-def test_it_begins_with_the_machines_clock_and_never_looks_at_it_again():
+def test_it_begins_with_the_machines_clock_and_never_looks_at_it_again() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.wall += 86_400
@@ -35,7 +35,7 @@ def test_it_begins_with_the_machines_clock_and_never_looks_at_it_again():
     assert near(clock.now(), NOON + timedelta(seconds=5))
 
 
-def test_a_reading_sets_it_and_what_lies_within_the_doubt_does_not():
+def test_a_reading_sets_it_and_what_lies_within_the_doubt_does_not() -> None:
     machine = Machine()
     clock = machine.clock()
     hour = timedelta(hours=1)
@@ -45,14 +45,14 @@ def test_a_reading_sets_it_and_what_lies_within_the_doubt_does_not():
     assert clock.read(NOON + hour + timedelta(seconds=0.1), 1000.0, 1000.2) == 0.0
 
 
-def test_an_answer_that_took_long_is_not_used():
+def test_an_answer_that_took_long_is_not_used() -> None:
     machine = Machine()
     clock = machine.clock()
     assert clock.read(NOON + timedelta(hours=1), 1000.0, 1001.5) == 0.0
     assert near(clock.now(), NOON)
 
 
-def test_what_is_told_counts_by_the_least_delayed():
+def test_what_is_told_counts_by_the_least_delayed() -> None:
     machine = Machine()
     clock = machine.clock()
     truth = timedelta(hours=1)
@@ -64,7 +64,7 @@ def test_what_is_told_counts_by_the_least_delayed():
     assert clock.hear(NOON + truth) == 0.0, "late, but no reason to go back"
 
 
-def test_it_goes_back_once_the_window_holds_only_earlier_times():
+def test_it_goes_back_once_the_window_holds_only_earlier_times() -> None:
     machine = Machine()
     clock = machine.clock()
     for _ in range(15):
@@ -73,7 +73,7 @@ def test_it_goes_back_once_the_window_holds_only_earlier_times():
     assert near(clock.now(), NOON - timedelta(hours=1) + timedelta(seconds=30))
 
 
-def test_small_differences_of_what_is_told_change_nothing():
+def test_small_differences_of_what_is_told_change_nothing() -> None:
     machine = Machine()
     clock = machine.clock()
     assert clock.hear(NOON + timedelta(seconds=0.4)) == 0.0

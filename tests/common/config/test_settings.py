@@ -41,8 +41,8 @@ def test_the_environment_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_do_not_change() -> None:
-    with pytest.raises(ValidationError):
-        Settings().host = "0.0.0.0"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().listen_address = "0.0.0.0"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`tokens.py`: a token is good for one purpose, under one of two secrets, and no longer than it says."""
 
 import base64
+import hmac
 import json
 import time
 
@@ -13,8 +14,20 @@ from services.common.http import tokens
 from services.common.http.tokens import Actor, Keys
 from tests.samples import CHAT
 
-KEYS = Keys("a secret of at least sixteen characters")
+SECRET = "a secret of at least sixteen characters"
+KEYS = Keys(SECRET)
 OTHER = Keys("another secret of sixteen characters")
+
+
+def sign(claims: dict[str, object], purpose: str) -> str:
+    """These claims as somebody signs them who knows the key of this purpose."""
+    return jwt.encode(claims, hmac.digest(SECRET.encode(), f"eloket/{purpose}".encode(), "sha256"), algorithm="HS256")
+
+
+def test_the_keys_are_those_with_which_the_tests_forge() -> None:
+    assert KEYS.chat_of(sign({"typ": "chat", "sub": CHAT}, "chat")) == CHAT
+    service = {"typ": "service", "iss": "gateway", "exp": int(time.time()) + 3_600}
+    assert KEYS.service_of(sign(service, "service")) == ("gateway", None)
 
 
 def test_a_chat_token_names_its_chat_and_is_always_the_same() -> None:
@@ -35,10 +48,10 @@ def test_a_token_of_one_kind_is_none_of_another() -> None:
 
 
 def test_a_kind_is_not_changed_by_signing_with_the_other_key() -> None:
-    exp = int(time.time()) + 60
+    exp = int(time.time()) + 3_600
     for typ, key in (("service", "chat"), ("chat", "service")):
         claims = {"typ": typ, "iss": "x", "sub": CHAT, "exp": exp}
-        forged = jwt.encode(claims, KEYS._key(0, key), algorithm="HS256")
+        forged = sign(claims, key)
         assert KEYS.service_of(forged) is None
         assert KEYS.chat_of(forged) is None
 
@@ -63,8 +76,7 @@ def test_a_service_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_service_token_without_an_end_is_refused() -> None:
-    forever = jwt.encode({"typ": "service", "iss": "gateway"}, KEYS._key(0, "service"), algorithm="HS256")
-    assert KEYS.service_of(forever) is None
+    assert KEYS.service_of(sign({"typ": "service", "iss": "gateway"}, "service")) is None
 
 
 def test_an_unsigned_token_is_refused() -> None:
@@ -79,8 +91,7 @@ def test_a_changed_token_is_refused() -> None:
 
 
 def test_a_chat_token_for_what_is_no_id_is_refused() -> None:
-    signed = jwt.encode({"typ": "chat", "sub": "../other"}, KEYS._key(0, "chat"), algorithm="HS256")
-    assert KEYS.chat_of(signed) is None
+    assert KEYS.chat_of(sign({"typ": "chat", "sub": "../other"}, "chat")) is None
 
 
 @given(st.text() | st.text(alphabet=st.characters(exclude_categories=())) | st.from_regex(r"[\w-]+\.[\w-]+\.[\w-]+"))

@@ -23,8 +23,9 @@ def settings(url: str, prefix: str = "") -> Settings:
 
 
 async def test_a_service_has_a_database_of_its_own_with_the_concerns_said_here(
-    mongodb_url: str, mongodb_prefix: str
+    mongodb_url: str, mongodb_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(opened, "PING_LIMIT", PATIENCE)
     database = open_database(settings(mongodb_url, mongodb_prefix), "routing")
     try:
         assert database.name == f"{mongodb_prefix}routing"
@@ -47,8 +48,9 @@ async def test_a_clock_that_is_wrong_is_set_by_the_databases(
     monkeypatch.setattr(opened, "CLOCK", clock)
     database = open_database(settings(mongodb_url, mongodb_prefix), "routing")
     try:
-        await read_time(database)
-        assert abs(clock.now().timestamp() - time.time()) < 1
+        async with asyncio.timeout(PATIENCE):
+            while abs(clock.now().timestamp() - time.time()) > 1:  # an answer that took long is not used
+                await read_time(database)
     finally:
         database.client.close()
 
@@ -77,7 +79,9 @@ async def test_a_doubled_id_has_the_code_that_stores_branch_on(mongodb_url: str,
         database.client.close()
 
 
-async def test_an_absent_server_shows_in_seconds_and_not_before_it_is_asked() -> None:
+async def test_an_absent_server_shows_in_seconds_and_not_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "PING_LIMIT", 0.05)
+    monkeypatch.setattr(opened, "SELECT_LIMIT", 0.3)
     database = open_database(settings("mongodb://127.0.0.1:9/"), "routing")
     try:
         async with asyncio.timeout(PATIENCE):

@@ -18,7 +18,7 @@ from services.common.mongo.migrations import Step, make_indexes, upgrade
 from services.presence import migrations as presence
 from services.routing import migrations as routing
 from services.transcripts import migrations as transcripts
-from tests.real import PATIENCE, ROOT
+from tests.real import OUR_VARIABLES, ROOT, START_SECONDS
 
 SECRET = "sixteen characters or more"
 TABLES = {"presence": presence.STEPS, "routing": routing.STEPS, "transcripts": transcripts.STEPS}
@@ -129,12 +129,13 @@ async def test_a_service_that_the_database_has_left_behind_says_so_and_exits_wit
     await upgrade(db, TABLES["routing"])
     await db["schema"].update_one({"_id": "schema"}, {"$set": {"version": 99, "least": 98}})
     servers = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": mongodb_prefix}
-    environ = os.environ | servers | {"TOKEN_SECRET": SECRET, "ROUTING_PORT": str(ports.pick())}
+    environ = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES}
+    environ |= servers | {"TOKEN_SECRET": SECRET, "ROUTING_PORT": str(ports.pick())}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.routing"), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(START_SECONDS):
             said, _ = await process.communicate()
     finally:
         if process.returncode is None:

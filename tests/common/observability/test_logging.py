@@ -1,5 +1,6 @@
 """`services/common/observability/logging.py`: one JSON object a line, with places and without the words of an error."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -30,6 +31,7 @@ log.error("not_handled", exc_info=ValueError("An Peeters"))
 """
 
 
+@functools.cache
 def lines(level: str) -> list[dict[str, object]]:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(level=level)], cwd=ROOT, capture_output=True, text=True, check=True

@@ -7,14 +7,21 @@ import threading
 import pytest
 from fastapi import FastAPI
 
-from services.common.observability import tracing
-from services.common.observability.otel_export import SEND_LIMIT, Collector, Requests
+from services.common.observability import otel_export, tracing
+from services.common.observability.otel_export import Collector, Requests
 from tests.e2e.collector import collector
 from tests.real import PATIENCE, wait_for
 from tests.serving import served
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector that is there gets everything, however long the machine stands still meanwhile."""
+    monkeypatch.setattr(otel_export, "SEND_LIMIT", int(PATIENCE))
+    monkeypatch.setattr(otel_export, "END_LIMIT", PATIENCE)
 
 
 async def test_a_span_and_what_is_under_it_reach_the_collector() -> None:
@@ -36,7 +43,9 @@ async def test_a_span_and_what_is_under_it_reach_the_collector() -> None:
     assert outer.began <= inner.began <= inner.ended <= outer.ended
 
 
-async def test_a_collector_that_swallows_does_not_hold_up_the_end() -> None:
+async def test_a_collector_that_swallows_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otel_export, "SEND_LIMIT", 1)
+    monkeypatch.setattr(otel_export, "END_LIMIT", 0.2)
     before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         keeping = Collector("gateway", "1.1.0", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -50,7 +59,7 @@ async def test_a_collector_that_swallows_does_not_hold_up_the_end() -> None:
             tracing.keep_spans(None)
         async with asyncio.timeout(PATIENCE):
             await keeping.close()
-    await asyncio.to_thread(wait_for, lambda: not begun_since(before), "the end of its threads", SEND_LIMIT + 2)
+    await asyncio.to_thread(wait_for, lambda: not begun_since(before), "the end of its threads")
 
 
 def begun_since(before: set[threading.Thread]) -> set[str]:

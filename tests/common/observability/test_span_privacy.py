@@ -14,7 +14,7 @@ from services.common.observability.otel_export import Collector, Commands
 from services.common.runtime.service import Service
 from tests.e2e.collector import Collected, collector
 from tests.one_service import SECRET
-from tests.real import PATIENCE, ROOT
+from tests.real import PATIENCE, ROOT, START_SECONDS
 from tests.serving import served
 
 PRIVATE = "an-peeters"
@@ -130,7 +130,7 @@ def test_fastapi_itself_sends_nothing_whatever_the_environment_says() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=PATIENCE,
+            timeout=START_SECONDS,
         )
         assert json.loads(ran.stdout.splitlines()[-1]) == []
         assert taken.spans == []
