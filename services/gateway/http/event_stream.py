@@ -107,9 +107,15 @@ class Listeners:
             page.behind = asyncio.create_task(self._catch_up(page))
 
     def _finish(self, page: _Page) -> None:
-        if not page.behind:
-            self._pages.discard(page)
-            _written(page.send, b"", last=True)
+        if page.behind:
+            return
+        self._pages.discard(page)
+        if not _written(page.send, b"", last=True):
+            page.behind = asyncio.create_task(self._end_behind(page))
+
+    async def _end_behind(self, page: _Page) -> None:
+        """End the stream once the page has read what was written."""
+        await page.send(_part(b"", last=True))
 
     async def _catch_up(self, page: _Page) -> None:
         """Send the present state once the page reads again. Nothing is kept for a page that does not read."""
