@@ -12,6 +12,8 @@ from tests.real import PATIENCE, Account, Broker
 
 LIMITS: dict[str, object] = {
     "services.common.messaging.connection.CONFIRM_TIMEOUT": PATIENCE,
+    "services.common.messaging.connection.CONNECT_TIMEOUT": PATIENCE,
+    "services.common.messaging.connection.PREPARE_TIMEOUT": PATIENCE,
     "services.common.runtime.http_limits.HEAD_SECONDS": PATIENCE,
     "services.common.runtime.http_limits.IDLE_SECONDS": PATIENCE,
     "services.common.runtime.service.DRAIN_LIMIT": PATIENCE,

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from prometheus_client.metrics import MetricWrapperBase
+
 from services.common.events.chats import ChatState
 from services.common.events.messages import MessageStored
 from services.common.events.types import AgentState, Cause, ChatStatus, CloseReason, Entry, Party, Sender
@@ -64,6 +66,12 @@ def agent_view(agent_id: str = AN, **more: Any) -> AgentView:
 def open_session(agent_id: str = AN, token: str | None = None) -> OpenSession:
     expires = datetime.now(UTC) + timedelta(hours=1)
     return OpenSession(session_id=f"session-{agent_id}", token=token, expires_at=expires, agent=agent_view(agent_id))
+
+
+def value_of(metric: MetricWrapperBase, suffix: str = "", **labels: str) -> float:
+    """A sample of this metric. The registry would collect all of the process, and some of them look at every object."""
+    samples = [sample for family in metric.collect() for sample in family.samples]
+    return next((one.value for one in samples if one.name.endswith(suffix) and one.labels == labels), 0.0)
 
 
 class Paper:

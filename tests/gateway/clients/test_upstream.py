@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
-from prometheus_client import REGISTRY
 
 from services.common.http import problems
 from services.common.http.tokens import Actor
@@ -20,7 +19,7 @@ from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.clients import upstream as module
 from services.gateway.clients.upstream import Declined, Unavailable, Upstream
 from services.gateway.settings import Settings
-from tests.gateway.making import CHAT, id_of
+from tests.gateway.making import CHAT, id_of, value_of
 from tests.gateway.standing import KEYS, SECRET, listening, until
 from tests.real import PATIENCE
 
@@ -250,8 +249,7 @@ async def asking_replicas(*words: str) -> AsyncIterator[tuple[Upstream, Replicas
 
 
 def asked_again(service: str, why: str) -> float:
-    labels = {"service": service, "why": why}
-    return REGISTRY.get_sample_value("eloket_gateway_asked_again_total", labels) or 0.0
+    return value_of(module.AGAIN, "_total", service=service, why=why)
 
 
 class Patience:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from fastapi import Request
-from prometheus_client import REGISTRY
 from pydantic import BaseModel, ConfigDict
 from starlette.types import Message
 from structlog.testing import capture_logs
@@ -23,6 +22,7 @@ from services.gateway.http.dependencies import (
 )
 from services.gateway.http.origins import own_origin
 from services.gateway.settings import Settings
+from tests.gateway.making import value_of
 
 SETTINGS = Settings(token_secret="a secret of the tests alone", trusted_proxies="10.0.0.0/8")
 
@@ -110,7 +110,7 @@ def test_a_peer_that_speaks_like_a_proxy_and_is_none_is_counted_and_logged_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def counted(header: str) -> float:
-        return REGISTRY.get_sample_value("eloket_gateway_untrusted_forwarded_total", {"header": header}) or 0
+        return value_of(dependencies.UNTRUSTED, "_total", header=header)
 
     monkeypatch.setattr(dependencies, "WARNED", set[str]())
     before = counted("x-forwarded-for"), counted("x-forwarded-proto")

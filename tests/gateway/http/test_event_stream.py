@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.http import event_stream as module
 from services.gateway.http.event_stream import Listeners
+from tests.gateway.making import value_of
 from tests.gateway.standing import listening, until
 from tests.real import PATIENCE
 
@@ -60,7 +60,7 @@ async def told() -> AsyncIterator[Told]:
 
 
 def shown_listeners() -> float:
-    return REGISTRY.get_sample_value("eloket_gateway_button_listeners") or 0.0
+    return value_of(module.LISTENERS)
 
 
 async def heard(reader: asyncio.StreamReader) -> bytes:

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.config.departments import load_departments
 from services.common.events.chats import ChatOpened
@@ -22,7 +21,7 @@ from services.gateway import button_state
 from services.gateway.http import api, rate_limits, start_chat
 from services.gateway.http.start_chat import Source, StartChat, Starting
 from tests.gateway.asking import Client, long, show
-from tests.gateway.making import AN, view
+from tests.gateway.making import AN, value_of, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
 from tests.gateway.test_button_state import told
 from tests.real import PATIENCE
@@ -146,8 +145,7 @@ async def test_two_presses_with_one_key_at_once_are_one_chat(world: World, clien
 
 def repeated() -> float:
     """How many presses joined another one with their key."""
-    labels = {"department": "algemeen", "outcome": "repeated"}
-    return REGISTRY.get_sample_value("eloket_gateway_presses_total", labels) or 0.0
+    return value_of(start_chat.PRESSES, "_total", department="algemeen", outcome="repeated")
 
 
 async def test_a_press_that_is_refused_is_refused_to_all_who_made_it_at_once(world: World, client: Client) -> None:

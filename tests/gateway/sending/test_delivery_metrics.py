@@ -4,22 +4,18 @@ import time
 from datetime import timedelta
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.clock import utcnow
 from services.common.events.types import Entry, Party
+from services.gateway.sending.delivery_metrics import SECONDS
 from services.gateway.websocket.connection import Connection
 from tests.gateway.chats.test_event_router import Stage
-from tests.gateway.making import agent, citizen, entry, stored
+from tests.gateway.making import agent, citizen, entry, stored, value_of
 
 
 def counted(to: str) -> tuple[float, float]:
     """How many messages were shown to this party, and the seconds that they took together."""
-    name = "eloket_gateway_delivery_seconds"
-    return (
-        REGISTRY.get_sample_value(f"{name}_count", {"to": to}) or 0.0,
-        REGISTRY.get_sample_value(f"{name}_sum", {"to": to}) or 0.0,
-    )
+    return value_of(SECONDS, "_count", to=to), value_of(SECONDS, "_sum", to=to)
 
 
 def posted(seq: int, by: Party, seconds_ago: float = 0.2) -> Entry:

@@ -2,21 +2,16 @@
 
 from datetime import timedelta
 
-from prometheus_client import REGISTRY
-
 from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
-from services.gateway.sending.pending_metrics import Pending
+from services.gateway.sending.pending_metrics import FRAMES, OLDEST, Pending
 from services.gateway.sending.send_queue import Item, Line
-from tests.gateway.making import CHAT, citizen, id_of
+from tests.gateway.making import CHAT, citizen, id_of, value_of
 
 
-def shown() -> tuple[float | None, float | None]:
-    return (
-        REGISTRY.get_sample_value("eloket_gateway_unreceipted"),
-        REGISTRY.get_sample_value("eloket_gateway_unreceipted_oldest_seconds"),
-    )
+def shown() -> tuple[float, float]:
+    return value_of(FRAMES), value_of(OLDEST)
 
 
 def item(number: int, seconds_ago: float) -> Item:
@@ -33,11 +28,11 @@ def test_all_frames_of_all_lines_count_and_the_oldest_head_is_the_oldest() -> No
         pending.begin(line, here)
     frames, oldest = shown()
     assert frames == 5
-    assert 40 <= (oldest or 0) < 80
+    assert 40 <= oldest < 80
     other.settle(id_of(1))
     frames, oldest = shown()
     assert frames == 4
-    assert 5 <= (oldest or 0) < 40
+    assert 5 <= oldest < 40
     pending.end(one)
     pending.end(other)
     pending.end(other)

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from services.common.events.messages import CitizenPresence, MessagePosted, TypingShown
 from services.common.events.types import ChatStatus
 from services.common.internal_api import presence as presence_api
 from services.gateway.jobs import upkeep
+from services.gateway.websocket.connection import CLOSED
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import Raw, browser, hear, say
-from tests.gateway.making import AN, CHAT, OTHER, entry, id_of, seal
+from tests.gateway.making import AN, CHAT, OTHER, entry, id_of, seal, value_of
 from tests.gateway.standing import Gateway, World, gateway_of, until
 from tests.real import PATIENCE
 
@@ -41,8 +41,7 @@ async def fill(world: World, gateway: Gateway, least: int = 0, chat_id: str = CH
 
 def too_slow() -> float:
     """How many citizens were closed since they read too slowly."""
-    labels = {"party": "citizen", "code": str(int(Close.TOO_SLOW))}
-    return REGISTRY.get_sample_value("eloket_gateway_connections_closed_total", labels) or 0.0
+    return value_of(CLOSED, "_total", party="citizen", code=str(int(Close.TOO_SLOW)))
 
 
 async def test_a_long_log_is_no_slow_reader(world: World, gateway: Gateway) -> None:
