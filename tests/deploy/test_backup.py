@@ -19,7 +19,8 @@ from pymongo import IndexModel, MongoClient, monitoring
 
 from deploy.backup.dump import dump
 from deploy.local import preflight
-from tests.real import OUR_VARIABLES, ROOT, running_database
+from deploy.local.settings import Refusal
+from tests.real import OUR_VARIABLES, PATIENCE, ROOT, running_database
 
 Client = MongoClient[dict[str, Any]]
 WORDS = "mijn rijksregisternummer is 85.07.30-033.28"
@@ -47,14 +48,16 @@ class Desk:
     client: Client
     folder: Path
 
-    def do(
-        self, *arguments: str, program: tuple[str, ...] = ("-m", "deploy.backup"), **environ: str
-    ) -> "subprocess.CompletedProcess[str]":
+    def do(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Runs the command; nothing of what a person wrote is in any output."""
+        return self.run(("-m", "deploy.backup"), *arguments, **environ)
+
+    def run(self, program: tuple[str, ...], *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        """Like `do`, by another program than the command itself."""
         kept = {k: v for k, v in os.environ.items() if k not in OUR_VARIABLES}
         env = {**kept, "MONGODB_URL": self.url, "MONGODB_PREFIX": self.prefix, **environ}
         command = [sys.executable, *program, *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=5 * PATIENCE)
         assert "Traceback" not in done.stderr
         assert "rijksregister" not in done.stdout + done.stderr
         return done
@@ -95,7 +98,7 @@ def desk(mongodb_url: str, mongodb_prefix: str, mongodb_client: Client, tmp_path
         for n in range(2_500)
     )
     chats["entries"].create_indexes(list(INDEXES))
-    chats["files.chunks"].insert_many({"n": n, "data": bson.Binary(os.urandom(255 * 1024))} for n in range(40))
+    chats["files.chunks"].insert_many({"n": n, "data": bson.Binary(os.urandom(255 * 1024))} for n in range(8))
     chats.create_collection("notes")
     mongodb_client[f"{mongodb_prefix}presence"]["agents"].insert_one({"_id": "an", "v": bson.Int64(7), "free": 1.5})
     mongodb_client[f"{mongodb_prefix}routing"]["chats"].insert_one({"_id": "c", "state": "assigned", "of": None})
@@ -111,7 +114,7 @@ def test_what_was_lost_comes_back_byte_for_byte_with_its_indexes(desk: Desk) -> 
     assert done.returncode == 0, done.stderr
     assert desk.everything() == before
     assert re.search(r"^transcripts +entries +2,500 documents", done.stdout, re.M)
-    assert "restored 5 collections, 2,542 documents" in done.stdout
+    assert "restored 5 collections, 2,510 documents" in done.stdout
 
 
 def test_a_restore_is_rehearsed_beside_the_databases_in_use(desk: Desk) -> None:
@@ -250,17 +253,17 @@ def test_everything_is_asked_for_as_of_one_moment(desk: Desk) -> None:
 
 def test_its_memory_does_not_grow_with_what_there_is(desk: Desk, tmp_path: Path) -> None:
     def peak(*arguments: str, **environ: str) -> int:
-        done = desk.do(*arguments, program=("-c", MEASURED), **environ)
+        done = desk.run(("-c", MEASURED), *arguments, **environ)
         assert done.returncode == 0, done.stderr
         return int(done.stdout.split()[-1]) // 1024
 
     other = f"{desk.prefix}again_"
     small = peak("backup", str(tmp_path / "a")), peak("restore", str(tmp_path / "a"), MONGODB_PREFIX=other)
     chunks = desk.client[f"{desk.prefix}transcripts"]["files.chunks"]
-    for _ in range(10):
+    for _ in range(7):
         chunks.insert_many({"data": bson.Binary(os.urandom(255 * 1024))} for _ in range(40))
     large = peak("backup", str(tmp_path / "b")), peak("restore", str(tmp_path / "b"), "--drop", MONGODB_PREFIX=other)
-    assert (tmp_path / "b" / f"{desk.prefix}transcripts" / "files.chunks.bson").stat().st_size > 100 << 20
+    assert (tmp_path / "b" / f"{desk.prefix}transcripts" / "files.chunks.bson").stat().st_size > 70 << 20
     assert large[0] - small[0] < 40
     assert large[1] - small[1] < 40
 
@@ -312,9 +315,9 @@ def test_the_data_of_make_run_is_backed_up_and_restored_while_it_is_stopped(desk
     assert ids(fresh) == [f"c:{n}" for n in range(10)]
 
 
-def test_while_make_run_is_running_it_is_refused(desk: Desk, home: Path) -> None:
-    held = preflight.lock(home)
-    assert not isinstance(held, preflight.Refusal)
+def test_while_make_run_is_running_it_is_refused(desk: Desk, tmp_path: Path) -> None:
+    held = preflight.lock(tmp_path / "run")
+    assert not isinstance(held, Refusal)
     with held:
-        line = desk.refused("backup", str(desk.folder), MONGODB_URL="", DATA_DIR=str(home))
+        line = desk.refused("backup", str(desk.folder), MONGODB_URL="", DATA_DIR=str(tmp_path / "run"))
     assert "stop it" in line
