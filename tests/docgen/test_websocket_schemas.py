@@ -3,7 +3,7 @@
 import json
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -76,7 +76,9 @@ def problems(value: Any, schema: Schema, path: str = "frame") -> list[str]:
 
 
 @pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
-def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(party: Any, kind: str) -> None:
+def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(
+    party: Literal["citizen", "agent"], kind: str
+) -> None:
     schema = SOCKETS[party][0][kind]
     frame = sample(schema)
     assert not isinstance(parse(json.dumps(frame), party), Refused)
@@ -87,7 +89,9 @@ def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(party:
 
 
 @pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
-def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(party: Any, kind: str) -> None:
+def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(
+    party: Literal["citizen", "agent"], kind: str
+) -> None:
     schema = SOCKETS[party][0][kind]
     names = [name for one in schema.get("oneOf", ()) for name in one["required"]]
     base = {name: sample(schema["properties"][name]) for name in schema["required"]}
