@@ -23,6 +23,7 @@ from services.common.messaging.topology import routing_key
 from services.common.mongo import client as mongo_client
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
+from services.common.runtime import worker_process
 from services.transcripts.attachments import checker, uploads
 from services.transcripts.attachments.store import Files
 from services.transcripts.log import deliveries
@@ -85,9 +86,9 @@ LIMITS = (
     (deliveries, "PATIENCE"),
     (deliveries, "STATE_PATIENCE"),
     (uploads, "PATIENCE"),
-    (checker, "SECONDS"),
-    (pdf, "SECONDS"),
+    (worker_process, "START_SECONDS"),
 )
+LIMITS_OF_WORK = ((checker, "SECONDS"), (pdf, "SECONDS"))
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +100,8 @@ def patient_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for module, name in LIMITS:
         monkeypatch.setattr(module, name, PATIENCE)
+    for module, name in LIMITS_OF_WORK:  # it takes processor time, of which there may be little
+        monkeypatch.setattr(module, name, 10 * PATIENCE)
 
 
 @pytest.fixture(autouse=True)

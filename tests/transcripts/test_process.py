@@ -8,13 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import aiohttp
@@ -22,15 +20,24 @@ import psutil
 import pytest
 
 from deploy.local import ports
+from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause
 from services.common.http.tokens import Actor, Keys
-from services.common.messaging.connection import ABSENT_AFTER
 from services.transcripts.log.store import Store
-from tests.real import ROOT, running_database, unique, wait_for
+from tests.real import OUR_VARIABLES, PATIENCE, ROOT, running_database, unique, wait_for
 from tests.transcripts import made
 from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted, until
 
 Run = Callable[..., "contextlib.AbstractContextManager[Running]"]
+SERVICE = ("-m", "services.transcripts")
+AT_ONCE = """
+import runpy
+from services.common.runtime import gc_tuning
+from services.common.messaging import connection
+connection.ABSENT_AFTER = 0.0
+runpy.run_module("services.transcripts", run_name="__main__", alter_sys=True)
+"""
+"""The service, for which a broker that has not answered once is absent."""
 
 
 class Running:
@@ -40,7 +47,7 @@ class Running:
     def checks(self) -> dict[str, str]:
         """What `/readyz` says of each check; `status` is that of the whole, empty when nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=PATIENCE) as answer:
                 body: dict[str, Any] = json.loads(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -50,94 +57,111 @@ class Running:
         return {**body["checks"], "status": body["status"]}
 
     def lives(self) -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=PATIENCE) as answer:
             return bool(answer.status == 200)
 
     def is_ready(self) -> bool:
         return self.checks().get("status") == "ok"
 
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
     def kill(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(25)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
 def run(tmp_path: Path, vhost_url: str) -> Run:
-    @contextlib.contextmanager
-    def start(mongodb_url: str, prefix: str = "", ready: bool = True, **more: str) -> Iterator[Running]:
+    def begin(arguments: Sequence[str], environ: dict[str, str]) -> Running:
         port, log = ports.pick(), tmp_path / f"{unique('log-')}.txt"
+        with log.open("wb") as out:
+            command, environ = [sys.executable, *arguments], {**environ, "TRANSCRIPTS_PORT": str(port)}
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT)
+        return Running(process, port, log)
+
+    @contextlib.contextmanager
+    def start(
+        mongodb_url: str, prefix: str = "", ready: bool = True, arguments: Sequence[str] = SERVICE, **more: str
+    ) -> Iterator[Running]:
         environ = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in OUR_VARIABLES},
             "RABBITMQ_URL": vhost_url,
             "MONGODB_URL": mongodb_url,
             "MONGODB_PREFIX": prefix,
-            "TRANSCRIPTS_PORT": str(port),
             "TOKEN_SECRET": SECRET,
             **more,
         }
-        with log.open("wb") as out:
-            command = [sys.executable, "-m", "services.transcripts"]
-            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT)
-        running = Running(process, port, log)
+        running = begin(arguments, environ)
         try:
             if ready:
-                wait_for(running.is_ready, "the service", 30)
+                wait_for(lambda: running.ended() or running.is_ready(), "the service")
+                if running.ended() and "already in use" in running.log.read_text():
+                    running = begin(arguments, environ)  # somebody else took the port that was free
+                    wait_for(lambda: running.ended() or running.is_ready(), "the service")
+                assert not running.ended(), running.log.read_text()
             yield running
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait(10)
+            if not running.ended():
+                running.process.kill()
+                running.process.wait(PATIENCE)
 
     return start
 
 
-async def test_it_says_whether_it_can_work_and_ends_well(run: Run, tmp_path: Path):
+def test_it_says_whether_it_can_work_and_ends_well(run: Run, tmp_path: Path) -> None:
     with contextlib.ExitStack() as database:
         url = database.enter_context(running_database(tmp_path / "database"))
         with run(url) as service:
             assert {"broker", "database", "consumers", "task_messages", "task_cleaner"} <= service.checks().keys()
             database.close()
-            wait_for(lambda: service.checks().get("database") != "ok", "the truth")
-            assert service.checks()["status"] == "degraded", "it stays in its Service: so do all other replicas"
-            assert service.checks()["broker"] == "ok"
+            checks: dict[str, str] = {}
+
+            def is_without_database() -> bool:
+                nonlocal checks
+                checks = service.checks()
+                return checks.get("database", "ok") != "ok"
+
+            wait_for(is_without_database, "the truth")
+            assert checks["status"] == "degraded", "it stays in its Service: so do all other replicas"
+            assert checks["broker"] == "ok"
             assert service.lives()
             assert service.kill(signal.SIGTERM) == 0
 
 
-async def test_without_a_broker_it_serves_what_is_stored_but_not_before_its_database_is_upgraded(
+def test_without_a_broker_it_serves_what_is_stored_but_not_before_its_database_is_upgraded(
     run: Run, tmp_path: Path
-):
-    dead, mongodb = "amqp://127.0.0.1:9/", f"127.0.0.1:{ports.pick()}"
-    with run(f"mongodb://{mongodb}/", ready=False, RABBITMQ_URL=dead) as service:
-        wait_for(lambda: {"database", "broker"} <= service.checks().keys(), "an answer", 30)
-        await asyncio.sleep(ABSENT_AFTER + 1)  # time is the subject
+) -> None:
+    start = partial(run, ready=False, arguments=("-c", AT_ONCE), RABBITMQ_URL="amqp://127.0.0.1:9/")
+    with start("mongodb://127.0.0.1:9/") as service:
+        wait_for(lambda: {"database", "broker"} <= service.checks().keys(), "an answer")
+        wait_for(lambda: "broker_link_failed" in service.log.read_text(), "the first attempt to connect")
         assert service.checks()["status"] == "not_ready", "nothing of it works yet"
-    with (
-        running_database(tmp_path / "database") as url,
-        run(url, prefix=unique("p"), ready=False, RABBITMQ_URL=dead) as service,
-    ):
-        wait_for(lambda: service.checks().get("status") == "degraded", "the answers of a database alone", 30)
-        assert service.checks()["database"] == "ok"
+    with running_database(tmp_path / "database") as url, start(url, prefix=unique("p")) as service:
+        wait_for(lambda: service.checks().get("status") == "degraded", "the answers of a database alone")
+        wait_for(lambda: service.checks().get("database") == "ok", "the database")
 
 
-async def test_it_refuses_to_start_without_a_secret(run: Run):
+def test_it_refuses_to_start_without_a_secret(run: Run) -> None:
     with run("mongodb://127.0.0.1:1/", ready=False, TOKEN_SECRET="") as service:
-        assert service.process.wait(20) == 78
+        assert service.process.wait(PATIENCE) == 78
         assert "TOKEN_SECRET" in service.log.read_text()
 
 
 async def test_sigterm_finishes_what_is_in_hand(
     run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
-):
+) -> None:
     chats = [new_id() for _ in range(400)]
     with contextlib.ExitStack() as running:
         service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
         await ear.put(*(opened_event(c, None) for c in chats))
         await until(lambda: len(ear.stored()) > 50, "the work to begin")
         assert await asyncio.to_thread(service.kill, signal.SIGTERM) == 0
+    await ear.caught_up()
     told = {e.chat_id for e in ear.stored()}
-    left = await ear.waiting()
-    assert len(told) + left == 400, "each is either told and acknowledged or still in the queue"
+    async with asyncio.timeout(PATIENCE):  # each is either told and acknowledged or still in the queue
+        while len(told) + await ear.waiting() != 400:  # to which it comes back once the broker sees the end
+            await asyncio.sleep(0.02)
     assert {c for c, tail in (await store.tails(chats)).items() if tail.seq} == told
     log = service.log.read_text()
     assert "draining" in log
@@ -148,7 +172,7 @@ async def test_sigterm_finishes_what_is_in_hand(
 
 async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
     run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
-):
+) -> None:
     chats = [new_id() for _ in range(8)]
     sent = {c: [posted(c) for _ in range(60)] for c in chats}
     with contextlib.ExitStack() as replicas:
@@ -163,7 +187,7 @@ async def test_killed_in_the_middle_nothing_is_lost_or_doubled(
             await asyncio.to_thread(victim.kill, signal.SIGKILL)
             replicas.enter_context(start(ready=False))
         await putting
-        await until(lambda: len({(e.chat_id, e.id) for e in ear.stored()}) == 8 * 61, "everything", 60)
+        await until(lambda: len({(e.chat_id, e.id) for e in ear.stored()}) == 8 * 61, "everything", 120)
     for chat in chats:
         log = await store.entries(chat)
         assert [e.seq for e in log] == list(range(1, 62))
@@ -178,14 +202,14 @@ def told_at_least(ear: Ear, number: int) -> bool:
     return len(ear.stored()) >= number
 
 
-async def put_all(ear: Ear, conversations: list[list[Any]]) -> None:
+async def put_all(ear: Ear, conversations: list[list[MessagePosted]]) -> None:
     for turn in zip(*conversations, strict=True):
         await ear.put(*turn)
 
 
 async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
     run: Run, ear: Ear, store: Store, mongodb_url: str, mongodb_prefix: str
-):
+) -> None:
     """Under the memory that the manifest gives the service, its processes for files included."""
     attacker, neighbour = new_id(), new_id()
     headers = {
@@ -193,7 +217,7 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
         "X-File-Name": "brief.docx",
     }
     bombs = list((await asyncio.to_thread(made.bombs)).values())
-    most, refused, stored = 0, list[int](), list[float]()
+    most, refused, stored = 0, list[int](), 0
     over = asyncio.Event()
     with contextlib.ExitStack() as running:
         service = await asyncio.to_thread(running.enter_context, run(mongodb_url, mongodb_prefix))
@@ -204,7 +228,7 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
         async def attack() -> None:
             url = f"http://127.0.0.1:{service.port}/chats/{attacker}/attachments"
             async with aiohttp.ClientSession(headers=headers) as client:
-                for bomb in bombs * 2:
+                for bomb in bombs:
                     async with client.post(url, data=io.BytesIO(bomb)) as answer:
                         refused.append(answer.status)
 
@@ -215,12 +239,15 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
                     most = max(most, sum(p.memory_info().rss for p in (process, *process.children(recursive=True))))
                 await asyncio.sleep(0.02)
 
+        def is_stored(message: MessagePosted) -> bool:
+            return message.id in {e.id for e in ear.stored(neighbour)}
+
         async def talk() -> None:
+            nonlocal stored
             while not over.is_set():
-                began = time.monotonic()
-                await ear.put(posted(neighbour))
-                await until(lambda: len(ear.stored(neighbour)) == len(stored) + 2, "the receipt", 60)
-                stored.append(time.monotonic() - began)
+                await ear.put(message := posted(neighbour))
+                await until(partial(is_stored, message), "the receipt")
+                stored += 1
 
         beside = [asyncio.create_task(look()), asyncio.create_task(talk())]
         await asyncio.gather(*(attack() for _ in range(2)))
@@ -228,8 +255,6 @@ async def test_bombs_are_refused_while_a_neighbours_messages_are_stored(
         await asyncio.gather(*beside)
         assert service.process.poll() is None
     assert set(refused) == {415}
-    assert len(refused) == 4 * len(bombs)
-    assert len(stored) > 0
+    assert len(refused) == 2 * len(bombs)
+    assert stored > 0
     assert most < 640 * 1024 * 1024
-    print(f"memory at most {most / 2**20:.0f} MiB; {len(stored)} receipts, median {median(stored):.3f} s,", end=" ")
-    print(f"worst {max(stored):.3f} s")

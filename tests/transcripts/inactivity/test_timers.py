@@ -231,14 +231,12 @@ class Time:
     `unlooked`: also when the service does not look, because something waits in the queue.
     """
 
-    STEP = timedelta(seconds=5)
-
     def __init__(self) -> None:
         self.began = self.now = self.end = utcnow()
-        self.unlooked = False
+        self.step, self.unlooked = timedelta(seconds=10), False
 
-    def step(self) -> None:
-        self.now = min(self.now + self.STEP, self.end)
+    def go_on(self) -> None:
+        self.now = min(self.now + self.step, self.end)
 
     async def pass_until(self, seconds: float) -> None:
         """It is so many seconds after the beginning, and the looks of before are over."""
@@ -252,10 +250,10 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
     made, real = Time(), Silences.sweep
 
     async def sweep(self: Silences) -> None:
-        looks = await self.well()
+        looks = made.unlooked or await self.well()
         await real(self)
-        if looks or made.unlooked:
-            made.step()
+        if looks:
+            made.go_on()
 
     monkeypatch.setattr(Silences, "sweep", sweep)
     monkeypatch.setattr(timers, "LOOK_EVERY", 0.01)
@@ -300,7 +298,7 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
     passing: Time,
 ) -> None:
     monkeypatch.setattr(message_consumer, "PREFETCH", 1)
-    chat, slow, real = new_id(), asyncio.Event(), Recorder.record
+    chat, other, slow, real = new_id(), new_id(), asyncio.Event(), Recorder.record
 
     async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
         if any(isinstance(h.event, MessagePosted) for h in batch):
@@ -313,8 +311,10 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
         await stack.enter_async_context(opened(app))
         await ear.put(opened_event(chat, None), state(chat, 1, Cause.ASSIGNED, agent="bert"))
         await until(lambda: len(ear.stored(chat)) == 2, "the agent")
-        await ear.put(posted(new_id()), posted(chat))  # theirs stands behind another one, for longer than the limit
-        passing.unlooked = True
+        await ear.put(
+            opened_event(other, None), posted(other), posted(chat)
+        )  # theirs stands behind another one, for longer than the limit
+        passing.unlooked, passing.step = True, timedelta(seconds=25)
         await passing.pass_until(200)
         await ear.caught_up()
         assert not heard(ear, chat)
