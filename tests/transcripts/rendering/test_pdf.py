@@ -4,9 +4,11 @@
 import asyncio
 import io
 import json
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psutil
@@ -20,7 +22,7 @@ from services.transcripts.rendering import pdf
 from services.transcripts.rendering.formats import Transcript, as_json
 from services.transcripts.rendering.pdf import MAX_CHARACTERS, MAX_LINES, PdfPress, PressBusy, TooLong
 from services.transcripts.rendering.texts import word
-from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry
+from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry, until
 
 ZONE = ZoneInfo("Europe/Brussels")
 CHAT = new_id()
@@ -49,6 +51,19 @@ async def press() -> AsyncIterator[PdfPress]:
     await made.close()
 
 
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """No child is started before it is set: nothing is finished while a test still asks."""
+    opened, real = asyncio.Event(), asyncio.create_subprocess_exec
+
+    async def create(*arguments: Any, **more: Any) -> Process:
+        await opened.wait()
+        return await real(*arguments, **more)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", create)
+    return opened
+
+
 def conversation(entries: list[Entry], locale: str = "nl", chat_id: str = CHAT) -> Transcript:
     return Transcript(chat_id, "algemeen", "Algemene vragen", locale, OPENED_AT, None, entries)
 
@@ -67,20 +82,36 @@ def together(text: str) -> str:
     return "".join(text.replace("\u200b", "").split())
 
 
+def root_of(reader: pypdf.PdfReader) -> pypdf.generic.DictionaryObject:
+    found = reader.trailer["/Root"]
+    assert isinstance(found, pypdf.generic.DictionaryObject)
+    return found
+
+
+def is_true(within: pypdf.generic.DictionaryObject, group: str, name: str) -> bool:
+    """Whether this flag of a dictionary in a dictionary is set."""
+    found = within[group]
+    assert isinstance(found, pypdf.generic.DictionaryObject)
+    flag = found[name]
+    return isinstance(flag, pypdf.generic.BooleanObject) and bool(flag.value)
+
+
 def is_archival(reader: pypdf.PdfReader) -> bool:
-    metadata = reader.trailer["/Root"]["/Metadata"].get_data().decode()
+    stream = root_of(reader)["/Metadata"]
+    assert isinstance(stream, pypdf.generic.StreamObject)
+    metadata = stream.get_data().decode()
     marks = ("<pdfaid:part>3</", "<pdfaid:conformance>A</", "<pdfuaid:part>1</")
     return all(mark in metadata for mark in marks)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-async def test_the_pdf_is_archival_and_accessible_and_holds_its_data(press: PdfPress, locale: str):
+async def test_the_pdf_is_archival_and_accessible_and_holds_its_data(press: PdfPress, locale: str) -> None:
     t = conversation([entry(CHAT, 1), entry(CHAT, 2, Party.AGENT, None, attachment=attachment())], locale)
     reader, text = read(await press.make(t, ZONE))
-    root = reader.trailer["/Root"]
-    assert root["/Lang"] == f"{locale}-BE"
-    assert root["/MarkInfo"]["/Marked"] == True  # noqa: E712 - an object of the reader's own
-    assert root["/ViewerPreferences"]["/DisplayDocTitle"] == True  # noqa: E712
+    root = root_of(reader)
+    assert str(root["/Lang"]) == f"{locale}-BE"
+    assert is_true(root, "/MarkInfo", "/Marked")
+    assert is_true(root, "/ViewerPreferences", "/DisplayDocTitle")
     assert is_archival(reader)
     assert reader.metadata is not None
     assert reader.metadata.title == f"{word(locale, 'title')} {CHAT}"
@@ -91,11 +122,11 @@ async def test_the_pdf_is_archival_and_accessible_and_holds_its_data(press: PdfP
     assert [outline.title for outline in flat(reader.outline)][:2] == [word(locale, "title"), word(locale, "messages")]
 
 
-def flat(outline: list) -> list:  # type: ignore[type-arg]
+def flat(outline: list[Any]) -> list[Any]:
     return [x for o in outline for x in (flat(o) if isinstance(o, list) else [o])]
 
 
-async def test_whatever_people_write_is_text_and_never_breaks_the_standard(press: PdfPress):
+async def test_whatever_people_write_is_text_and_never_breaks_the_standard(press: PdfPress) -> None:
     entries = [entry(CHAT, n, text=t, name=t[:40] or None) for n, t in enumerate(WRITTEN, 1)]
     reader, text = read(await press.make(conversation(entries), ZONE))
     assert is_archival(reader)
@@ -118,21 +149,21 @@ async def test_whatever_people_write_is_text_and_never_breaks_the_standard(press
         "𝒜 𝄞 ℝ → ✓",
     ],
 )
-async def test_text_and_names_can_be_taken_out_again_and_no_note_stands_there(press: PdfPress, written: str):
+async def test_text_and_names_can_be_taken_out_again_and_no_note_stands_there(press: PdfPress, written: str) -> None:
     _, text = read(await press.make(conversation([entry(CHAT, 1, text=written, name=written)]), ZONE))
     assert together(text).count(together(written)) == 2
     assert "afdrukbaar" not in text
 
 
 @pytest.mark.parametrize("written", ["हिन्दी में नमस्ते", "বাংলা ভাষা", "สวัสดีครับ", "தமிழ் ਪੰਜਾਬੀ ខ្មែរ සිංහල བོད་ မြန်မာ"])
-async def test_scripts_whose_signs_stand_around_their_letters(press: PdfPress, written: str):
+async def test_scripts_whose_signs_stand_around_their_letters(press: PdfPress, written: str) -> None:
     _, text = read(await press.make(conversation([entry(CHAT, 1, text=written)]), ZONE))
     assert set(written) <= set(text)
     assert "afdrukbaar" not in text
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-async def test_what_has_no_glyph_is_one_short_note_in_the_transcripts_language(press: PdfPress, locale: str):
+async def test_what_has_no_glyph_is_one_short_note_in_the_transcripts_language(press: PdfPress, locale: str) -> None:
     t = conversation([entry(CHAT, 1, text="a " + "\ue000" * 4000 + " b\U00013000c")], locale)
     _, text = read(await press.make(t, ZONE))
     some = word(locale, "some_unprintable").replace("{n}", "4000")
@@ -141,7 +172,7 @@ async def test_what_has_no_glyph_is_one_short_note_in_the_transcripts_language(p
     assert "U+E000" not in text
 
 
-async def test_every_character_of_unicode_becomes_something_that_can_be_printed(press: PdfPress):
+async def test_every_character_of_unicode_becomes_something_that_can_be_printed(press: PdfPress) -> None:
     blocks = range(0, 0x110000, 0x800)
     samples = [chr(c) for start in blocks for c in range(start, start + 0x800, 37) if not 0xD800 <= c <= 0xDFFF]
     for between in ("", "\u0308", "\u200d"):
@@ -164,7 +195,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("kind", HEAVY)
-async def test_twenty_long_messages_of_anything_are_printed_in_bounded_memory(press: PdfPress, kind: str):
+async def test_twenty_long_messages_of_anything_are_printed_in_bounded_memory(press: PdfPress, kind: str) -> None:
     made = asyncio.create_task(press.make(saying(HEAVY[kind]), ZONE))
     most = 0
     while not made.done():
@@ -189,15 +220,13 @@ def memory(pid: int) -> int:
         ["x"] * (MAX_LINES // 2 + 1),
     ],
 )
-async def test_a_conversation_that_is_too_long_starts_nothing(press: PdfPress, texts: list[str]):
+async def test_a_conversation_that_is_too_long_starts_nothing(press: PdfPress, texts: list[str]) -> None:
     with pytest.raises(TooLong):
         await press.make(saying(texts), ZONE)
     assert not press.workers.pids()
 
 
-async def test_what_needs_too_much_of_its_child_is_too_long_and_the_next_one_is_made(
-    press: PdfPress, monkeypatch: pytest.MonkeyPatch
-):
+async def test_what_needs_too_much_of_its_child_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "MEMORY", 48 * MIB)
     small = PdfPress()
     with pytest.raises(TooLong):
@@ -205,7 +234,7 @@ async def test_what_needs_too_much_of_its_child_is_too_long_and_the_next_one_is_
     await small.close()
 
 
-async def test_five_hundred_messages_leave_the_event_loop_alone(press: PdfPress):
+async def test_five_hundred_messages_leave_the_event_loop_alone(press: PdfPress) -> None:
     at = [OPENED_AT + timedelta(seconds=n) for n in range(501)]
     entries = [entry(CHAT, n, [Party.CITIZEN, Party.AGENT][n % 2], f"Bericht {n}", at=at[n]) for n in range(1, 501)]
     t = conversation([*entries, seal_entry(CHAT, 501)])
@@ -213,39 +242,64 @@ async def test_five_hundred_messages_leave_the_event_loop_alone(press: PdfPress)
     assert all(f"Bericht {n}\n" in text for n in (1, 250, 500))
 
 
-async def test_too_many_at_once_are_told_so(press: PdfPress):
-    chats = [conversation([entry(CHAT, 1)], chat_id=f"chat-{n}") for n in range(30)]
-    answers = await asyncio.gather(*(press.make(t, ZONE) for t in chats), return_exceptions=True)
-    assert sum(isinstance(a, PressBusy) for a in answers) == 8
-    assert sum(isinstance(a, bytes) for a in answers) == 22
+async def test_too_many_at_once_are_told_so(monkeypatch: pytest.MonkeyPatch, gate: asyncio.Event) -> None:
+    monkeypatch.setattr(pdf, "MAX_WAITING", 3)
+    press, places = PdfPress(), pdf.AT_A_TIME + 3
+    chats = [conversation([entry(CHAT, 1)], chat_id=f"chat-{n}") for n in range(places + 4)]
+    asked = [asyncio.create_task(press.make(t, ZONE)) for t in chats]
+    await until(lambda: sum(task.done() for task in asked) == 4, "those for whom there is no place")
+    assert press.workers.under_way == places
+    gate.set()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(a, PressBusy) for a in answers) == 4
+    assert sum(isinstance(a, bytes) for a in answers) == places
+    await press.close()
 
 
-async def test_of_one_chat_one_is_made_at_a_time_and_who_asks_for_the_same_gets_the_same(press: PdfPress):
-    t, later = saying(["a"]), saying(["a", "b"])
-    answers = await asyncio.gather(*(press.make(t, ZONE) for _ in range(30)), press.make(later, ZONE))
+async def test_of_one_chat_one_is_made_at_a_time_and_who_asks_for_the_same_gets_the_same(
+    press: PdfPress, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t, later, asked = saying(["a"]), saying(["a", "b"]), list[Transcript]()
+
+    def written(transcript: Transcript) -> bytes:
+        asked.append(transcript)
+        return as_json(transcript)
+
+    monkeypatch.setattr(pdf, "as_json", written)
+    first = asyncio.create_task(press.make(t, ZONE))
+    await until(lambda: press.workers.under_way == 1, "the first")
+    others = [asyncio.create_task(press.make(which, ZONE)) for which in (*[t] * 9, later)]
+    await until(lambda: len(asked) == 11, "the others")
+    gate.set()
+    answers = await asyncio.gather(first, *others)
     assert len({id(a) for a in answers}) == 2
     assert len(press.workers.pids()) == 1
     assert "b" in read(answers[-1])[1]
 
 
-async def test_who_goes_away_spoils_it_for_nobody_else(press: PdfPress):
+async def test_who_goes_away_spoils_it_for_nobody_else(press: PdfPress) -> None:
     t = saying(["a"])
-    gone, stays = asyncio.create_task(press.make(t, ZONE)), asyncio.create_task(press.make(t, ZONE))
-    await asyncio.sleep(0)
+    gone = asyncio.create_task(press.make(t, ZONE))
+    await until(lambda: press.workers.under_way == 1, "the work to begin")
+    stays = asyncio.create_task(press.make(t, ZONE))
     gone.cancel()
     assert (await stays).startswith(b"%PDF-")
 
 
-async def test_an_ordinary_one_does_not_wait_for_long_ones(press: PdfPress):
+async def test_an_ordinary_one_does_not_wait_for_long_ones(press: PdfPress, gate: asyncio.Event) -> None:
     heavy = [asyncio.create_task(press.make(saying(HEAVY["Arabic"] * 4, f"chat-{n}"), ZONE)) for n in range(4)]
-    await asyncio.sleep(0)
+    await until(lambda: press.workers.heavy_under_way == 4, "the long ones")
+    gate.set()
     assert (await press.make(saying(["Dag"]), ZONE)).startswith(b"%PDF-")
     assert not all(h.done() for h in heavy)
     for one in heavy:
         one.cancel()
+    await asyncio.gather(*heavy, return_exceptions=True)
 
 
-async def test_children_are_replaced_and_give_their_memory_back(press: PdfPress, monkeypatch: pytest.MonkeyPatch):
+async def test_children_are_replaced_and_give_their_memory_back(
+    press: PdfPress, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pdf, "PER_CHILD", 3)
     few = PdfPress()
     seen = set[int]()
@@ -253,12 +307,12 @@ async def test_children_are_replaced_and_give_their_memory_back(press: PdfPress,
         await few.make(saying([f"{n}"]), ZONE)
         seen.update(few.workers.pids())
     assert len(seen) >= 3
-    assert len(few.workers.pids()) <= 2
+    await until(lambda: len(few.workers.pids()) <= pdf.AT_A_TIME, "the used ones to end")
     await few.close()
     assert not few.workers.pids()
 
 
-async def test_further_fonts_are_used(tmp_path: Path):
+async def test_further_fonts_are_used(tmp_path: Path) -> None:
     missing = "\U00013000"
     press = PdfPress(tmp_path)
     assert "1 teken niet afdrukbaar" in read(await press.make(saying([missing]), ZONE))[1]
