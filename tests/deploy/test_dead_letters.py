@@ -13,6 +13,7 @@ from pathlib import Path
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, FieldValue
+from aiormq.abc import FieldTable
 
 from deploy.dead_letters.address import broker_url
 from deploy.dead_letters.inspector import connected, opened
@@ -47,7 +48,7 @@ class Desk:
         command = [sys.executable, "-m", "deploy.dead_letters", *arguments]
         env = {**kept, "RABBITMQ_URL": self.url, **environ}
         done = await asyncio.to_thread(
-            subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+            subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=2 * PATIENCE
         )
         assert "Traceback" not in done.stderr
         assert "--content" in arguments or ("rijksregister" not in done.stdout and "Peeters" not in done.stdout)
@@ -118,6 +119,7 @@ async def test_what_is_only_looked_at_stays_in_its_order_and_tells_nothing_that_
     few = await desk.do("show", "transcripts", "--limit", "2")
     assert few.stdout.count("\nqueue ") == 2
     assert "these are the first 2 of 6" in few.stderr
+    await desk.until(PILE, 6)
     assert [m.body for m in await desk.taken(PILE)] == bodies
 
 
@@ -144,7 +146,12 @@ async def test_a_replay_goes_to_the_one_queue_that_it_came_from_and_counts_anew(
 
 
 async def test_what_its_queue_does_not_take_stays(desk: Desk) -> None:
-    full = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish", "x-delivery-limit": 1}
+    full: FieldTable = {
+        "x-queue-type": "quorum",
+        "x-max-length": 1,
+        "x-overflow": "reject-publish",
+        "x-delivery-limit": 1,
+    }
     full |= {"x-dead-letter-exchange": "eloket.dead", "x-dead-letter-routing-key": "routing"}
     full |= {"x-dead-letter-strategy": "at-least-once"}
     await desk.channel.declare_queue("routing.small", durable=True, arguments=full)
@@ -161,6 +168,7 @@ async def test_what_its_queue_does_not_take_stays(desk: Desk) -> None:
     assert done.returncode == 1
     assert "there is no queue routing.gone" in done.stdout
     assert "routing.small takes no more" in done.stdout
+    await desk.until("routing.dead-letters", 2)
     assert [m.body for m in await desk.taken("routing.dead-letters")] == [b"routing.small", b"routing.gone"]
 
 

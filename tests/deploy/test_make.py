@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.real import OUR_VARIABLES, ROOT, SERVICES, port_variable, ports, wait_for
+from deploy.local import ports
+from deploy.local.settings import SERVICES, port_variable
+from tests.real import ANNOUNCED, OUR_VARIABLES, ROOT, START_SECONDS, choose_ports, wait_for
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
     for name in SERVICES:
         chosen[port_variable(name)] = str(ports.pick({int(port) for port in chosen.values()}))
     kept = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES and "MAKE" not in name}
-    return kept | chosen | {"DATA_DIR": str(tmp_path / "data")} | variables
+    environ = kept | chosen | {"DATA_DIR": str(tmp_path / "data")} | variables
+    choose_ports(environ)
+    return environ
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -56,7 +60,7 @@ def family(pid: int) -> list[psutil.Process]:
     ],
     ids=["TERM to the group", "TERM to make", "INT to the group", "INT to make", "HUP", "KILL make", "KILL the group"],
 )
-def test_nothing_is_left_behind(tree: Path, tmp_path: Path, tell: Callable[[int], None], broker_url: str):
+def test_nothing_is_left_behind(tree: Path, tmp_path: Path, tell: Callable[[int], None], broker_url: str) -> None:
     """The broker is given: it takes longest, and its own end is tested with the runner's."""
     log = tmp_path / "log"
     with log.open("wb") as output:
@@ -68,13 +72,13 @@ def test_nothing_is_left_behind(tree: Path, tmp_path: Path, tell: Callable[[int]
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    wait_for(lambda: "is ready" in log.read_text() or make.poll() is not None, "the system")
+    wait_for(lambda: ANNOUNCED in log.read_text() or make.poll() is not None, "the system")
     started = family(make.pid)
     try:
         assert len(started) >= 6, log.read_text()  # the runner, four services, the database
         tell(make.pid)
-        make.wait(30)
-        assert not psutil.wait_procs(started, timeout=15)[1]
+        make.wait(START_SECONDS)
+        assert not psutil.wait_procs(started, timeout=START_SECONDS)[1]
     finally:
         for process in started:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -91,7 +95,7 @@ def test_nothing_is_left_behind(tree: Path, tmp_path: Path, tell: Callable[[int]
         (["run", "REPLICAS=none"], "REPLICAS=none is not understood"),
     ],
 )
-def test_refusals_are_one_line(tree: Path, tmp_path: Path, arguments: list[str], words: str):
+def test_refusals_are_one_line(tree: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     done = subprocess.run(["make", *arguments], cwd=tree, env=environment(tmp_path), capture_output=True, text=True)
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
@@ -100,7 +104,7 @@ def test_refusals_are_one_line(tree: Path, tmp_path: Path, arguments: list[str],
     assert words in lines[0]
 
 
-def test_help_lists_every_target():
+def test_help_lists_every_target() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     long_runs = ("soak", "chaos", "rollout", "bench", "scale")
     for target in (

@@ -54,7 +54,7 @@ async def test_its_end_is_seen_though_a_child_holds_its_output_open() -> None:
 async def test_two_may_wait_for_the_same_end() -> None:
     process = processes.start(program("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
     assert process.stdout is not None
-    assert await asyncio.gather(processes.ended(process), processes.ended(process)) == [-9, -9]
+    assert [*await asyncio.gather(processes.ended(process), processes.ended(process))] == [-9, -9]
     process.stdout.close()
 
 

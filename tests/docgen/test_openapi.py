@@ -76,7 +76,10 @@ def test_the_environment_changes_nothing(made: dict[str, Document], monkeypatch:
     assert documents() == made
 
 
-def test_check_tells_of_every_change_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_tells_of_every_change_and_writes_nothing(
+    made: dict[str, Document], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openapi, "documents", lambda: made)
     assert main(["--folder", str(tmp_path)]) == 0
     assert main(["--folder", str(tmp_path), "--check"]) == 0
     capsys.readouterr()
