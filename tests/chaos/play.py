@@ -21,7 +21,7 @@ from tests.chaos.people import Company, Desk, Manners, Talk, read_everything
 from tests.chaos.stages import SPARE
 from tests.e2e.clients import http_client
 
-BEGIN = 60.0  # seconds for all talks to begin
+BEGIN = 120.0  # seconds for all talks to begin
 LOOK = 0.02
 
 
@@ -108,10 +108,15 @@ async def company_of(stand: Stand, plan: Plan, rng: random.Random) -> AsyncItera
 
 
 async def _all_talk(talks: Sequence[Talk]) -> None:
+    """Returns when all talks are under way at the same time: none of them ends before that."""
     end = time.monotonic() + BEGIN
+    for talk in talks:
+        talk.held = True
     while not all(talk.talking for talk in talks):
         assert time.monotonic() < end, "the talks do not begin"
         await asyncio.sleep(LOOK)
+    for talk in talks:
+        talk.held = False
 
 
 async def _written(company: Company, number: int) -> None:

@@ -349,18 +349,18 @@ async def test_nobody_is_connected_until_a_person_has_accepted(system: System) -
 @pytest.mark.parametrize("kind", ["message", "typing", "read", "note"])
 async def test_whatever_an_agent_does_with_a_chat_accepts_it_and_is_introduced(system: System, kind: str) -> None:
     base = system.base_url
-    content: Frame = {
+    contents: dict[str, Frame] = {
         "message": {"id": new_id(), "text": "Goeiedag"},
         "typing": {"active": True},
         "read": {"seq": 1},
         "note": {"id": new_id(), "text": "intern"},
-    }[kind]
+    }
     async with agent(base, accepts=False) as an, citizen(base) as visitor:
         await begin(visitor)
         theirs = await visitor.join()
         await an.socket.expect("assigned", chat=lambda c: c["chat_id"] == visitor.chat_id)
         await an.socket.expect("message", chat_id=visitor.chat_id, seq=1)
-        await an.socket.send(type=kind, chat_id=visitor.chat_id, **content)
+        await an.socket.send(type=kind, chat_id=visitor.chat_id, **contents[kind])
         assert (await theirs.expect("status", dot="green"))["agent"] == {"name": "An"}
         await say(an.socket, "waarmee kan ik u helpen?", visitor.chat_id)
         await theirs.expect("message", text="waarmee kan ik u helpen?")

@@ -20,7 +20,7 @@ from tests.e2e.faults import (
     strike,
     until_missed,
 )
-from tests.e2e.lasting import lasting_agent, lasting_citizen, talking
+from tests.e2e.lasting import Lasting, lasting_agent, lasting_citizen, talking
 from tests.real import PATIENCE, System
 
 EVERY_PROCESS = [*((name,) for name in SERVICES), ("broker",), ("database",), SERVICES]
@@ -99,12 +99,17 @@ async def test_sigterm_drains_exits_with_0_and_is_started_again(frail: System, n
 async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(frail: System, name: str) -> None:
     base = frail.base_url
     async with agent(base) as an, citizen(base) as visitor:
+        # The agent comes back whatever is killed: else nobody is there once the grace is over.
+        stays = Lasting(an.http, f"{base}/ws/agent", lambda _: {"type": "hello", "chats": {}}, chat_id="none")
+        staying = asyncio.create_task(stays.run())
+        await stays.until(lambda: stays.last("welcome"), "the agent")
         await until_green(base)
         key = new_id()
         first = asyncio.create_task(press(visitor, key))
         await asyncio.sleep(0.01)
         old = strike(frail, name)
-        statuses = await first
+        async with asyncio.timeout(2 * PATIENCE):
+            statuses = await first
         someone = lasting_citizen(visitor)
         ours = lasting_agent(an, visitor.chat_id)
         running, helping = asyncio.create_task(someone.run()), asyncio.create_task(ours.run())
@@ -124,7 +129,7 @@ async def test_kill_9_while_a_chat_starts_makes_one_chat_which_is_served(frail: 
         assert events[-1] == "closed"
         await ready(frail)
         await until_green(base)
-        for task in (running, helping):
+        for task in (running, helping, staying):
             task.cancel()
     await until_blue(base, "no_agents")
 
