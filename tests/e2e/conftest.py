@@ -11,8 +11,9 @@ from tests.shared_systems import SharedSystems
 @pytest.fixture(scope="module")
 def frail(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory) -> System:
     """A system whose processes tests may kill: whatever that leaves behind harms no other test."""
+    settings = {"DEMO_AGENTS": "1", "AGENT_GRACE": "60"}  # on a full machine a killed gateway is back after 20 s
     return shared_systems.get(
-        "frail", lambda: running_system(tmp_path_factory.mktemp("frail"), RATE_LIMITS="off", DEMO_AGENTS="1")
+        "frail", lambda: running_system(tmp_path_factory.mktemp("frail"), RATE_LIMITS="off", **settings)
     )
 
 
