@@ -1,6 +1,8 @@
 // Mirrors services/gateway/web/lib/connection.js, with a browser made of a clock that the test moves.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
+import { LATE_HELLO } from "../../services/gateway/web/lib/close-codes.js";
 import { Connection } from "../../services/gateway/web/lib/connection.js";
 
 function browser({ random = 0.5 } = {}) {
@@ -30,9 +32,9 @@ function browser({ random = 0.5 } = {}) {
     say(frame) {
       this.onmessage({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
     }
-    drop(code = 1006) {
+    drop(code = 1006, reason = "") {
       this.readyState = 3;
-      this.onclose?.({ code });
+      this.onclose?.({ code, reason });
     }
   }
   const env = {
@@ -198,6 +200,18 @@ for (const code of [1000, 4400, 4401, 4403, 4404, 4409]) {
     assert.equal(it.states.at(-1), "open");
   });
 }
+
+test("a hello that comes too late from a page that slept ends nothing", () => {
+  const it = connected();
+  it.last().accept();
+  it.last().drop(4401, LATE_HELLO);
+  assert.equal(it.states.at(-1), "lost 1006");
+  it.pass(500);
+  it.last().accept();
+  assert.equal(it.states.at(-1), "open");
+  const gateway = readFileSync(new URL("../../services/gateway/websocket/session.py", import.meta.url), "utf8");
+  assert.ok(gateway.includes(`"${LATE_HELLO}"`), "the reason is the gateway's");
+});
 
 test("silence of more than 12 s means a dead line, whenever it began", () => {
   const it = connected();

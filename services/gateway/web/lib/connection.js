@@ -1,5 +1,5 @@
 // The only file that touches a websocket.
-import { closeCode } from "./close-codes.js";
+import { closeCode, LATE_HELLO } from "./close-codes.js";
 
 const FIRST_DELAY = 500; // ms; doubles, full jitter
 const LONG_DELAY = 3_000;
@@ -100,7 +100,7 @@ export class Connection {
     const mine = (call) => (event) => this.socket === socket && call(event);
     socket.onopen = mine(() => this.#opened());
     socket.onmessage = mine((event) => this.#heard(event.data));
-    socket.onclose = mine((event) => this.#lost(event.code));
+    socket.onclose = mine(({ code, reason }) => this.#lost(reason === LATE_HELLO ? 1006 : code));
     this.#after("tick", OPENING, () => this.#lost(1006));
   }
 
