@@ -11,7 +11,7 @@ async function looks(record, ...changes) {
   const tell = aside({ record, element });
   for (const chat of changes) {
     tell(chat, { state: "open" });
-    for (const end = Date.now() + 5_000, before = count; count === before && chat?.needs && Date.now() < end; ) await pass(5);
+    for (const end = Date.now() + 60_000, before = count; count === before && chat?.needs && Date.now() < end; ) await pass(5);
     await pass(5);
   }
   return count;
