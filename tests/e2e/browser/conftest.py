@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.browser.networks import Network, network
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
-from tests.real import System
+from tests.real import System, running_system
+from tests.shared_systems import SharedSystems
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -18,6 +20,14 @@ async def browser() -> AsyncIterator[Browser]:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         await chromium.close()
+
+
+@pytest.fixture(scope="module")
+def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory) -> System:
+    """The system that all tests share, with time for a page that a full machine keeps from saying hello."""
+    limits = {"HELLO_LIMIT": "120", "ACCEPT_LIMIT": "120"}
+    home = tmp_path_factory.mktemp("system")
+    return shared_systems.get("system", lambda: running_system(home, RATE_LIMITS="off", DEMO_AGENTS="8", **limits))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -43,4 +53,6 @@ async def networked(system: System, browser: Browser, between: Network) -> Async
     yield made
     await asyncio.to_thread(system.wait_ready)
     between.upgrades, between.answers, between.slow = "pass", {}, set()
+    between.thaw()
+    await between.up()
     await made.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import Person, Scene, log_in, press
+from tests.e2e.browser.people import Person, Scene, log_in, press, shows_typing
 
 LETTER = "Ik heb een factuur van vorig jaar. Mag die ook nog meetellen, en waar stuur ik ze dan naartoe?"
 LONG = "https://e-loket.example.be/premies/renovatie/dakisolatie/voorwaarden?jaar=2026&taal=nl#bewijsstukken"
@@ -69,10 +69,9 @@ async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> 
     await expect(agent.hook("chat-messages").get_by_text(file.name)).to_be_visible()
     await agent.say(f"Dat mag. De voorwaarden staan op {LONG}")
     await expect(citizen.hook("chat-messages").get_by_role("link")).to_be_visible()
-    await agent.hook("chat-input").press_sequentially("U krijgt")
-    await expect(citizen.page.get_by_text("An is aan het typen…")).to_be_visible()
+    await shows_typing(agent, "U krijgt", citizen.page.get_by_text("An is aan het typen…"))
     yield "talking", citizen
-    await citizen.hook("chat-input").press_sequentially("Dank u")
+    await shows_typing(citizen, "Dank u", agent.page.locator("form .typing", has_text="is aan het typen"))
     yield "console-talking", agent
     await citizen.hook("chat-download").click()
     yield "download", citizen
@@ -98,12 +97,10 @@ async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> 
     await agent.page.locator("summary", has_text="Menu").click()
     yield "console-menu", agent
     await agent.page.keyboard.press("Escape")
-    await citizen.context.set_offline(True)
-    citizen.expects("ERR_INTERNET_DISCONNECTED", "WebSocket")
-    await citizen.dot("red")
+    await citizen.goes_offline()
     await citizen.say("Bent u er nog?")
     yield "no-connection", citizen
-    await citizen.context.set_offline(False)
+    await citizen.comes_back()
     await citizen.dot("green")
     await agent.sees("Bent u er nog?")
 

@@ -1,10 +1,10 @@
 """Every page and state: no violation that axe can find, and nothing that makes a narrow page scroll sideways."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.async_api import Page
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Scene
@@ -19,8 +19,8 @@ class Look(NamedTuple):
     """How a page is looked at; `rules`: only these of axe's, or all."""
 
     size: tuple[int, int]
-    scheme: str
-    forced: str = "none"
+    scheme: Literal["light", "dark"] = "light"
+    forced: Literal["none", "active"] = "none"
     rules: tuple[str, ...] = ()
 
 
@@ -67,24 +67,24 @@ async def problems(page: Page) -> list[str]:
     """What is wrong with the page as it stands, in every look; empty when nothing is."""
     found = []
     for look in LOOKS:
-        await _turn(page, look.size, look.scheme, look.forced)
+        await _turn(page, look)
         found += [f"{look.size[0]} {look.scheme} {look.forced}: {line}" for line in await _violations(page, look.rules)]
-    await _turn(page, NARROW)
+    await _turn(page, Look(NARROW))
     found += [f"320 wide: {line}" for line in await page.evaluate(SIDEWAYS)]
-    await _turn(page, DESKTOP)
+    await _turn(page, Look(DESKTOP))
     return found
 
 
-async def _turn(page: Page, size: tuple[int, int], scheme: Any = "light", forced: Any = "none") -> None:
-    await page.emulate_media(color_scheme=scheme, forced_colors=forced)
-    await page.set_viewport_size({"width": size[0], "height": size[1]})
+async def _turn(page: Page, look: Look) -> None:
+    await page.emulate_media(color_scheme=look.scheme, forced_colors=look.forced)
+    await page.set_viewport_size({"width": look.size[0], "height": look.size[1]})
     await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 async def _violations(page: Page, rules: tuple[str, ...]) -> list[str]:
     if await page.evaluate("typeof axe") == "undefined":
         await page.evaluate(Axe().axe_script)
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    options: dict[str, object] = {"resultTypes": ["violations"]}
     if rules:
         options["runOnly"] = {"type": "rule", "values": rules}
     result = await page.evaluate("(options) => axe.run(document, options)", options)

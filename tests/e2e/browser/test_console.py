@@ -1,23 +1,24 @@
-"""The console with more than one chat, transfers that are refused, left questions, and what a supervisor sees."""
+"""The console with several chats, refused transfers, left questions, and what a supervisor sees."""
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene, can_be_given, log_in, press
+from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, log_in, press
 from tests.e2e.browser.test_accessibility import problems
-from tests.e2e.browser.test_waiting import hurried  # noqa: F401
+from tests.e2e.browser.test_typing import from_agent, in_conversation, written
+from tests.e2e.clients import begin
+from tests.e2e.clients import citizen as api_citizen
 from tests.presence.conftest import HASH
 from tests.real import Broker, System, running_system, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
+ZOOMED = (640, 400)  # 1280 by 800 at 200 %
 ACCOUNT = """[[accounts]]
 username = "{username}"
 name = "{name}"
@@ -37,6 +38,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url
     name = unique("office-")
     servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
     servers["ACCEPT_LIMIT"] = "300"  # a look at a page for its accessibility may take long
+    servers |= {"AGENT_GRACE": "120", "HELLO_LIMIT": "120"}  # and so may the loading of one
     with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(home / "accounts.toml"), **servers) as running:
         yield running
     broker.remove_vhost(name)
@@ -58,17 +60,6 @@ async def visitor(scene: Scene, name: str, question: str = "", dot: str = "green
     return citizen
 
 
-def item(agent: Person, name: str) -> Any:
-    return agent.hook("chat-item").filter(has_text=name)
-
-
-async def chat_of(citizen: Person) -> Any:
-    """The id and the token that the citizen's browser keeps."""
-    state = await citizen.context.storage_state()
-    kept = [row for origin in state["origins"] for row in origin["localStorage"] if row["name"].endswith(" chat")]
-    return json.loads(kept[0]["value"])
-
-
 async def hand_over(agent: Person, colleague: str, note: str) -> None:
     await can_be_given(agent, colleague)
     await agent.hook("chat-transfer").click()
@@ -83,32 +74,72 @@ async def test_two_chats_at_once_are_told_apart_and_both_answered(scene: Scene) 
     await expect(ada.hook("chat-input")).to_be_visible()
     jan = await visitor(scene, "Jan", "Hoe laat sluit u?", dot="grey")
     await expect(ada.page.locator("#chat-name")).to_have_text("Lien")
-    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "1")
+    await expect(ada.item("Jan")).to_have_attribute("data-unread", "1")
     await expect(ada.page).to_have_title("(1) Nieuw gesprek met Jan – e-loket chat")
     await jan.say("Ik kom met de trein.")
-    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "2")
+    await expect(ada.item("Jan")).to_have_attribute("data-unread", "2")
     await ada.say("Lien, ik kijk het na.")
     await ada.hook("chat-input").fill("Half geschreven")
 
-    await item(ada, "Jan").focus()
+    await ada.item("Jan").focus()
     await ada.page.keyboard.press("Enter")
     await expect(ada.hook("chat-input")).to_be_focused()
-    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "0")
+    await expect(ada.item("Jan")).to_have_attribute("data-unread", "0")
     await ada.say("Om vijf uur, Jan.")
     await jan.dot("green")
     await lien.sees("Lien, ik kijk het na.")
     await jan.sees("Om vijf uur, Jan.")
     await lien.say("Dank u")
-    await expect(item(ada, "Lien")).to_have_attribute("data-unread", "1")
-    await expect(item(ada, "Jan")).to_have_attribute("data-unread", "0")
+    await expect(ada.item("Lien")).to_have_attribute("data-unread", "1")
+    await expect(ada.item("Jan")).to_have_attribute("data-unread", "0")
 
-    await item(ada, "Lien").click()
+    await ada.item("Lien").click()
     await ada.sees("Dank u")
     await expect(ada.hook("chat-input")).to_have_value("Half geschreven")
     await ada.say("Het ligt klaar, Lien.")
     await lien.sees("Het ligt klaar, Lien.")
     assert await lien.shown() == ["Waar is mijn dossier?", "Lien, ik kijk het na.", "Dank u", "Het ligt klaar, Lien."]
     assert await jan.shown() == ["Hoe laat sluit u?", "Ik kom met de trein.", "Om vijf uur, Jan."]
+
+
+async def keep_what_is_said(person: Person) -> None:
+    """Keeps each text that a live region of the page was given."""
+    script = """() => {
+      window.said = [];
+      new MutationObserver((changes) => {
+        for (const { target, addedNodes } of changes)
+          for (const node of addedNodes)
+            if (target.closest("[role=status], [role=alert]")) said.push([target.id, node.textContent]);
+      }).observe(document.body, { subtree: true, childList: true });
+    }"""
+    await person.page.evaluate(script)
+
+
+async def test_a_second_chat_is_in_sight_in_every_layout_counted_down_and_accepted_by_one_press(scene: Scene) -> None:
+    async with in_conversation(scene, username="ada") as (ada, _), api_citizen(scene.base) as bilal:
+        await keep_what_is_said(ada)
+        await ada.page.keyboard.type("Dag Anna, ", delay=20)
+        await begin(bilal, name="Bilal", question="Waar is mijn dossier?")
+        socket = await bilal.join()
+        await expect(ada.hook("news")).to_contain_text("Nieuw gesprek met Bilal")
+        assert await ada.focus() == "chat-input"
+        for width, height in (DESKTOP, ZOOMED, PHONE):
+            await ada.page.set_viewport_size({"width": width, "height": height})
+            await expect(ada.hook("news")).to_contain_text(re.compile(r"Nog \d+ seconden om het aan te nemen"))
+            await expect(ada.hook("news")).to_be_in_viewport(ratio=1)
+            await expect(ada.hook("news-accept")).to_be_in_viewport(ratio=1)
+        assert not await problems(ada.page)
+        await ada.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        assert from_agent(socket) == []
+        await ada.hook("news-accept").click()
+        await socket.expect("status", dot="green")
+        assert written(socket) == []
+        await expect(ada.hook("news")).to_have_count(0)
+        await expect(ada.page.locator("#chat-name")).to_have_text("Bilal")
+        said = await ada.page.evaluate("said")
+        news = [text for place, text in said if place == "announce-new"]
+        assert any("Nieuw gesprek met Bilal" in text for text in news), said
+        assert not any("Nieuw bericht van Bilal" in text for _, text in said), said  # the new chat says it
 
 
 async def test_a_refused_transfer_comes_back_and_all_are_told(scene: Scene) -> None:
@@ -138,35 +169,30 @@ async def test_a_refused_transfer_comes_back_and_all_are_told(scene: Scene) -> N
     await expect(citizen.hook("chat-messages")).not_to_contain_text("Dossier 42")
 
 
-async def test_a_chat_that_nobody_looked_at_pauses_the_agent_with_the_reason(hurried: Scene) -> None:  # noqa: F811
-    an = await hurried.agent("an")
-    await an.hook("open-questions").click()
-    citizen = await hurried.citizen()
-    await press(citizen, "Lien")
-    await expect(an.hook("overview-open")).to_be_visible()
-    await expect(an.hook("agent-state")).to_have_attribute("data-state", "paused")
-    why = an.page.get_by_role("alert").filter(has_text="U staat op pauze omdat u een gesprek niet op tijd aannam.")
-    await expect(why).to_be_visible()
-    await an.page.reload()
-    await expect(why).to_be_visible()
-    await item(an, "Lien").click()
-    await expect(an.page.locator(".banner.ended")).to_contain_text("U hebt dit gesprek niet op tijd aangenomen.")
-    assert not await problems(an.page)
-    await why.get_by_role("button", name="Beschikbaar worden").click()
-    await expect(an.hook("agent-state")).to_have_attribute("data-state", "available")
-    await expect(why).to_be_hidden()
-
-
-async def test_an_agent_sees_that_the_citizen_is_silent_and_when_the_chat_will_close(hurried: Scene) -> None:  # noqa: F811
-    an, citizen = await hurried.agent("an"), await hurried.citizen()
-    await press(citizen, "Lien")
-    await expect(an.hook("chat-input")).to_be_visible()
-    await an.say("Bent u er?")
-    silent = an.hook("citizen-silent")
-    await expect(silent).to_have_text(re.compile(r"De burger schrijft niets meer\. .* om \d\d:\d\d gesloten\."))
-    await expect(item(an, "Lien")).to_contain_text("Burger is stil")
-    await citizen.say("Ik ben er nog")
-    await expect(silent).to_be_empty()
+async def test_a_reload_of_the_console_loses_nothing(scene: Scene) -> None:
+    ada = await scene.agent("ada")
+    citizen = await visitor(scene, "Lien", "Vraag")
+    await ada.say("Antwoord")
+    await citizen.sees("Antwoord")
+    told = await citizen.told()
+    await ada.hook("write-note").check()
+    await ada.hook("note-input").fill("eerst bewaard")
+    await ada.hook("note-save").click()
+    await expect(ada.hook("chat-messages").locator(".note:not(.sending)")).to_have_count(1)
+    await ada.hook("note-input").fill("nog niet bewaard")
+    await ada.hook("write-message").check()
+    await ada.hook("chat-input").fill("nog niet verzonden")
+    await ada.page.reload()
+    await ada.sees("Antwoord")
+    await expect(ada.hook("chat-input")).to_have_value("nog niet verzonden")
+    await expect(ada.hook("chat-messages").locator(".note .bubble")).to_have_text(["eerst bewaard"])
+    await ada.hook("write-note").check()
+    await expect(ada.hook("note-input")).to_have_value("nog niet bewaard")
+    await ada.hook("write-message").check()
+    await ada.hook("chat-input").press("Enter")
+    await citizen.sees("nog niet verzonden")
+    assert await citizen.told() == told  # that the agent was away is told nowhere
+    assert "bewaard" not in await citizen.page.content() + " ".join(await citizen.shown())
 
 
 async def test_a_left_question_is_counted_answered_and_gone_for_all(scene: Scene) -> None:
@@ -176,7 +202,7 @@ async def test_a_left_question_is_counted_answered_and_gone_for_all(scene: Scene
     await ada.hook("logout").click()
     await ada.hook("confirm").click()
     await citizen.dot("grey")
-    chat = await chat_of(citizen)
+    chat = await citizen.kept_chat()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {chat['token']}"}) as session:
         body = {"contact": "lien@example.be", "text": "Mag mijn factuur meetellen?"}
         async with session.post(f"{scene.base}/api/chats/{chat['chat_id']}/question", json=body) as answer:

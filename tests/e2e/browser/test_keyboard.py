@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene, log_in, talking, until
+from tests.e2e.browser.people import PHONE, Person, Scene, focused, log_in, talking
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -20,15 +20,6 @@ async def tab_to(person: Person, name: str, key: str = "Tab", most: int = 30) ->
 async def keys(person: Person, *presses: str) -> None:
     for one in presses:
         await person.page.keyboard.press(one)
-
-
-async def focused(person: Person, name: str) -> None:
-    """Waits until this has the focus."""
-
-    async def has() -> bool:
-        return await person.focus() == name
-
-    await until(has)
 
 
 async def test_a_citizen_needs_no_mouse(scene: Scene) -> None:
@@ -131,14 +122,6 @@ async def test_on_a_phone_the_panel_is_the_page_and_gives_the_focus_back(scene: 
     await expect(citizen.hook("chat-button")).to_contain_text("1")
 
 
-# Being offline, as the browser emulates it, now and then lets a websocket through on a full machine.
-NO_WAY_OUT = """() => {
-    window.RealWebSocket = window.WebSocket;
-    window.WebSocket = class {
-        constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); }
-        close() {}
-    };
-}"""
 # What was missed comes a frame at a time, each in a drawing of its own.
 IN_PIECES = """() => {
     window.WebSocket = class extends window.RealWebSocket {
@@ -162,19 +145,16 @@ async def test_a_new_message_is_said_once_and_what_was_missed_is_counted(scene: 
     await citizen.sees("Nieuw")
     await citizen.say("Van mezelf")
     await agent.sees("Van mezelf")
-    heard = [line for line in await citizen.watched("log") if line["text"] in ("Nieuw", "Van mezelf")]
+    heard = [line for line in await citizen.heard() if line["text"] in ("Nieuw", "Van mezelf")]
     assert heard == [{"live": "polite", "text": "Nieuw"}, {"live": "polite", "text": "Van mezelf"}]
-    citizen.expects("net::ERR_", "WebSocket")
-    await citizen.page.evaluate(NO_WAY_OUT)
-    await citizen.context.set_offline(True)
-    await citizen.dot("red")
+    await citizen.goes_offline()
     for number in range(5):
         await agent.say(f"gemist {number}")
-        await agent.sees(f"gemist {number}")
+    await agent.sees("gemist 4")
     await citizen.page.evaluate(IN_PIECES)
     await citizen.context.set_offline(False)
     await citizen.sees("gemist 4")
-    missed = [line["live"] for line in await citizen.watched("log") if (line["text"] or "").startswith("gemist")]
+    missed = [line["live"] for line in await citizen.heard() if (line["text"] or "").startswith("gemist")]
     assert missed == ["off"] * 5
     await expect(citizen.page.get_by_role("status").filter(has_text="5 nieuwe berichten")).to_have_count(1)
 

@@ -1,92 +1,96 @@
 """The button and the info sheet on a network that fails: what an open page shows, and that it comes back by itself.
 
-Promises in seconds are held by tests/web, with a clock that the test moves.
+The test moves the clock of the page; the promises in seconds are held by tests/web too.
 """
 
-import time
-
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from tests.e2e.browser.networks import Network, answer
-from tests.e2e.browser.people import PHONE, Scene, until
+from tests.e2e.browser.people import PHONE, Person, Scene, until
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_networks import LOUD, other_ways
-from tests.e2e.clients import agent
+from tests.e2e.clients import agent, until_green
 from tests.real import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-GUARD_MS = 120_000  # an info sheet is looked at every 40 s
+NOTICED = 15  # seconds after which an open page has noticed that the server is gone
+RETURNED = 20  # seconds in which it looks again
+LOOKED = 9  # seconds between two looks while the stream says nothing
+SHEET = 45  # seconds after which an info sheet says that it is no longer live
 
 
 # ── a server that is gone ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("how", ["down", "frozen", "portal"])
+def launcher(citizen: Person, colour: str) -> Locator:
+    """The launcher while it has this colour."""
+    return citizen.page.locator(f"[data-testid=chat-button][data-colour={colour}]")
+
+
 async def test_an_open_page_is_blue_within_15_s_with_the_ways_that_it_has_and_comes_back_by_itself(
-    networked: Scene, between: Network, system: System, how: str
+    networked: Scene, between: Network, system: System
 ) -> None:
     async with agent(system.base_url):
-        citizen = await networked.citizen(size=PHONE)
+        citizen = await networked.citizen(size=PHONE, clock=True)
         citizen.expects(*LOUD)
-        await citizen.button("green")
-        began = time.monotonic()
-        if how == "frozen":
-            between.freeze()
-        else:
-            await between.down()
-        if how == "portal":
-            between.answers = {f"GET /api/button{path}": answer("200 OK") for path in ("", "/events")}
-            await between.up()
-        await citizen.button("blue")
-        took = time.monotonic() - began
-        print(f"\n{how}: blue after {took:.1f} s")
-        launcher = citizen.hook("chat-button")
-        await expect(launcher).to_contain_text("Telefoon: +32 2 555 01 00")
-        await launcher.click()
-        await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
-        await other_ways(citizen, "chat-reach")
-        if how == "down":
-            assert not await problems(citizen.page)
-        await citizen.page.keyboard.press("Escape")
-        await expect(citizen.hook("chat-reach")).to_be_hidden()
-        between.answers = {}
-        between.thaw()
-        if how == "down":
-            await between.up()
-        await expect(launcher).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+        for how in ("down", "frozen", "portal"):
+            await citizen.button("green")
+            if how == "frozen":
+                between.freeze()
+            else:
+                await between.down()
+            if how == "portal":
+                between.answers = {f"GET /api/button{path}": answer("200 OK") for path in ("", "/events")}
+                await between.up()
+            await citizen.page.clock.run_for(NOTICED * 1000)
+            await citizen.button("blue")
+            await expect(citizen.hook("chat-button")).to_contain_text("Telefoon: +32 2 555 01 00")
+            await citizen.hook("chat-button").click()
+            await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
+            await other_ways(citizen, "chat-reach")
+            if how == "down":
+                assert not await problems(citizen.page)
+            await citizen.page.keyboard.press("Escape")
+            await expect(citizen.hook("chat-reach")).to_be_hidden()
+            between.answers = {}
+            between.thaw()
+            if how == "down":
+                await between.up()
+            await citizen.passes(RETURNED, launcher(citizen, "green"))
 
 
 async def test_a_page_that_was_never_told_a_button_shows_it_as_unknown_and_asks_on(
     networked: Scene, between: Network, system: System
 ) -> None:
     between.answers = {f"GET /api/button{path}": answer("502 Bad Gateway") for path in ("", "/events")}
-    citizen = await networked.citizen()
+    citizen = await networked.citizen(clock=True)
     citizen.expects(*LOUD)
     await citizen.button("blue")
-    launcher = citizen.hook("chat-button")
-    await launcher.click()
+    await citizen.hook("chat-button").click()
     await expect(citizen.hook("chat-reach")).to_contain_text("De chat is nu niet bereikbaar.")
     await expect(citizen.hook("chat-reach").get_by_role("link", name="Bekijk de infofiche")).to_be_visible()
     async with agent(system.base_url):
         between.answers = {}
-        await expect(launcher).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+        await citizen.passes(RETURNED, launcher(citizen, "green"))
 
 
 async def test_a_proxy_that_keeps_back_the_stream_hides_no_change_for_long(
     networked: Scene, between: Network, system: System
 ) -> None:
     between.slow = {"/api/button/events"}
-    citizen = await networked.citizen()
+    citizen = await networked.citizen(clock=True)
     await citizen.button("blue")
     async with agent(system.base_url):
-        await citizen.button("green")
+        await until_green(system.base_url)
+        await citizen.passes(LOOKED, launcher(citizen, "green"))
         citizen.expects(*LOUD)
         await between.down()
+        await citizen.page.clock.run_for(NOTICED * 1000)
         await citizen.button("blue")
         await between.up()
-        await expect(citizen.hook("chat-button")).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+        await citizen.passes(RETURNED, launcher(citizen, "green"))
 
 
 async def test_a_press_on_a_page_whose_server_is_gone_says_what_else_there_is(
@@ -106,28 +110,29 @@ async def test_a_press_on_a_page_whose_server_is_gone_says_what_else_there_is(
         await between.up()
 
 
-@pytest.mark.parametrize("how", ["down", "frozen"])
 async def test_the_info_sheet_says_that_it_is_no_longer_live_and_is_again_later(
-    networked: Scene, between: Network, system: System, how: str
+    networked: Scene, between: Network, system: System
 ) -> None:
-    reader = await networked.citizen("/infofiche/algemeen?lang=nl")
+    reader = await networked.citizen("/infofiche/algemeen?lang=nl", clock=True)
     reader.expects(*LOUD)
     state, not_live = reader.page.locator("#state"), reader.page.locator("#not-live")
-    await expect(state).to_have_attribute("data-colour", "blue")
-    await expect(not_live).to_be_hidden()
     await until(lambda: _listens(between))
-    if how == "frozen":
-        between.freeze()
-    else:
-        await between.down()
-    await expect(not_live).to_be_visible(timeout=GUARD_MS)
-    await expect(not_live).to_contain_text("wordt nu niet bijgewerkt")
-    async with agent(system.base_url):
-        between.thaw()
-        if how == "down":
-            await between.up()
-        await expect(state).to_have_attribute("data-colour", "green", timeout=GUARD_MS)
+    for how in ("down", "frozen"):
+        await expect(state).to_have_attribute("data-colour", "blue")
         await expect(not_live).to_be_hidden()
+        if how == "frozen":
+            between.freeze()
+        else:
+            await between.down()
+        await reader.page.clock.run_for(SHEET * 1000)
+        await expect(not_live).to_be_visible()
+        await expect(not_live).to_contain_text("wordt nu niet bijgewerkt")
+        async with agent(system.base_url):
+            between.thaw()
+            if how == "down":
+                await between.up()
+            await reader.passes(RETURNED, reader.page.locator("#state[data-colour=green]"))
+            await expect(not_live).to_be_hidden()
 
 
 async def _listens(between: Network) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import PHONE, Person, Scene, press
+from tests.e2e.browser.people import PHONE, Person, Scene, press, shows_typing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -38,8 +38,7 @@ async def converse(citizen: Person, agent: Person, file: Path) -> None:
     await agent.say("Dank u, ik voeg ze toe aan uw aanvraag.")
     await citizen.sees("Dank u, ik voeg ze toe aan uw aanvraag.")
     await expect(agent.hook("chat-messages").get_by_text("Gelezen door de burger")).to_be_visible()
-    await citizen.hook("chat-input").press_sequentially("Hartelijk dank")
-    await expect(agent.page.locator("form .typing")).not_to_be_empty()
+    await shows_typing(citizen, "Hartelijk dank", agent.page.locator("form .typing", has_text="is aan het typen"))
 
 
 def save(name: str, body: bytes) -> None:

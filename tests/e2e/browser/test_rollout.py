@@ -24,7 +24,7 @@ new MutationObserver(() => dotTimes.push([dot.dataset.dot, performance.now() / 1
 def ours(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[Fleet]:
     name = unique("rollout-")
     home, url = tmp_path_factory.mktemp("rollout"), broker.make_vhost(name)
-    with fleet(home, url, mongodb_url, MONGODB_PREFIX=f"{name}-") as made:
+    with fleet(home, url, mongodb_url, MONGODB_PREFIX=f"{name}-", HELLO_LIMIT="120") as made:
         yield made
     broker.remove_vhost(name)
 
@@ -43,6 +43,7 @@ async def test_when_the_gateway_is_replaced_the_dot_is_grey_for_a_moment_and_nev
     await agent.sees("bent u er nog?")
     await agent.say("zeker")
     await citizen.sees("zeker")
+    await citizen.dot("green")
     seen = await citizen.page.evaluate("dotTimes")
     print(f"\n{seen} {drains}")
     assert [dot for dot, _ in seen] == ["grey", "green"]

@@ -1,4 +1,4 @@
-"""A citizen who is silent: warned in words wherever he looks, kept by one press, closed when he does nothing."""
+"""The warning to a citizen who is silent: where it is shown, and what it does to the focus. Its times: test_limits."""
 
 import json
 from collections.abc import Callable
@@ -7,11 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import WebSocketRoute, expect
 
-from tests.e2e.browser.people import Person, Scene, press
+from tests.e2e.browser.people import Person, Scene, focused, press
 from tests.e2e.browser.test_accessibility import problems
-from tests.e2e.browser.test_keyboard import focused, keys, tab_to
-from tests.e2e.browser.test_waiting import hurried  # noqa: F401
-from tests.e2e.clients import agent
+from tests.e2e.browser.test_keyboard import keys, tab_to
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -31,31 +29,6 @@ async def injected(someone: Person) -> Callable[[int, int], None]:
 
     await someone.page.route_web_socket("**/ws/citizen", pass_on)
     return warn
-
-
-async def test_a_silent_citizen_is_warned_twice_kept_by_one_press_and_closed(hurried: Scene) -> None:  # noqa: F811
-    async with agent(hurried.base) as an:
-        someone = await hurried.citizen()
-        await press(someone)
-        assigned = await an.socket.expect("assigned")
-        await an.socket.send(type="accept", chat_id=assigned["chat"]["chat_id"])
-        notice, stay = someone.hook("chat-inactive"), someone.hook("still-here")
-        await expect(notice).to_contain_text("Bent u er nog? Dit gesprek wordt binnen een minuut gesloten, om ")
-        assert await someone.focus() == "chat-input"
-        await stay.click()
-        await expect(notice).to_be_hidden()
-        await focused(someone, "chat-input")
-        await someone.hook("chat-minimise").click()
-        await expect(stay).to_be_visible()  # beside the button, while the panel is folded
-        await expect(someone.hook("chat-button")).to_be_visible()
-        await someone.hook("chat-button").click()
-        await expect(stay).to_be_visible()
-        await someone.dot("red")
-        await expect(someone.page.locator(".ended .reason")).to_contain_text("omdat er een tijd geen activiteit was")
-        await expect(notice).to_be_hidden()
-        told = [f["warning"] for f in an.socket.frames if f["type"] == "inactive"]
-        assert told[0] == 1
-        assert told[told.index(0) + 1 :][:2] == [1, 2]
 
 
 async def test_the_warning_steals_no_focus_is_found_by_the_keyboard_and_goes_with_the_connection(scene: Scene) -> None:
@@ -90,9 +63,7 @@ async def test_the_warning_steals_no_focus_is_found_by_the_keyboard_and_goes_wit
     await keys(someone, "Enter")
     warn(1, 300)
     await expect(someone.hook("still-here")).to_be_visible()
-    someone.expects("ERR_INTERNET_DISCONNECTED", "WebSocket")
-    await someone.context.set_offline(True)
-    await someone.dot("red")
+    await someone.goes_offline()
     await expect(someone.hook("still-here")).to_be_hidden()  # what holds is told again to a new connection
-    await someone.context.set_offline(False)
+    await someone.comes_back()
     await someone.dot("green")

@@ -1,33 +1,20 @@
-"""A citizen in the queue: what he reads, how he leaves a question without a mouse, and what becomes of it."""
+"""A citizen in the queue: what they read, how they leave a question without a mouse, and what becomes of it."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
-from tests.e2e.browser.people import Person, Scene, press, talking
+from tests.e2e.browser.people import Person, Scene, focused, press, talking
 from tests.e2e.browser.test_accessibility import problems
-from tests.e2e.browser.test_keyboard import focused, keys, tab_to
-from tests.e2e.clients import Agent, Citizen, agent, begin, citizen, pair, say
+from tests.e2e.browser.test_keyboard import keys, tab_to
+from tests.e2e.clients import Agent, Citizen, Frame, agent, begin, citizen, pair, say
 from tests.real import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 ASKED = "Mag een factuur van vorig jaar nog meetellen?"
 HANDLED = 3  # chats without which nothing is known of the pace
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def hurried(hasty: System, browser: Browser) -> AsyncIterator[Scene]:
-    """People on the system whose limits are short."""
-    made = Scene(hasty.base_url, browser)
-    yield made
-    await asyncio.to_thread(hasty.wait_ready)
-    await made.close()
 
 
 async def handle(visitor: Citizen, helper: Agent) -> None:
@@ -38,7 +25,7 @@ async def handle(visitor: Citizen, helper: Agent) -> None:
     await ours.expect("closed", chat_id=visitor.chat_id)
 
 
-async def left(person: Agent) -> list[dict[str, Any]]:
+async def left(person: Agent) -> list[Frame]:
     answer = await person.http.get(f"{person.base}/api/questions")
     assert answer.status == 200, await answer.text()
     return list((await answer.json())["questions"])
@@ -65,7 +52,7 @@ async def fill_in(someone: Person) -> None:
     await keys(someone, "Enter")
 
 
-async def test_who_waits_reads_the_estimate_and_leaves_his_question(scene: Scene, system: System) -> None:
+async def test_who_waits_reads_the_estimate_and_leaves_a_question(scene: Scene, system: System) -> None:
     base = system.base_url
     async with agent(base) as an:
         for _ in range(HANDLED):
@@ -115,24 +102,6 @@ async def test_an_agent_who_comes_meanwhile_gets_what_was_typed(scene: Scene) ->
     await expect(someone.hook("chat-input")).to_have_value("Of telt alleen dit jaar?")
     await keys(someone, "Enter")
     await bert.sees("Of telt alleen dit jaar?")
-
-
-async def test_who_waited_in_vain_may_leave_a_question_too(hurried: Scene) -> None:
-    async with agent(hurried.base) as an:
-        someone = await hurried.citizen(size=(360, 740))
-        await press(someone)
-        await someone.dot("green")
-        await an.log_out()
-        await expect(someone.page.locator(".ended .reason")).to_have_text("Er kwam geen medewerker vrij.")
-        await expect(someone.hook("chat-wait")).to_be_empty()
-        assert not await problems(someone.page)
-        await someone.hook("leave-question").click()
-        await someone.hook("question-contact").fill("0470 12 34 56")
-        await someone.hook("question-text").fill(ASKED)
-        await someone.hook("question-send").click()
-        await expect(someone.page.locator(".ended .reason")).to_contain_text("Uw vraag is goed ontvangen.")
-    async with agent(hurried.base) as an:
-        assert [one["text"] for one in await left(an) if one["contact"] == "0470 12 34 56"] == [ASKED]
 
 
 async def test_a_chat_goes_on_when_what_comes_beside_it_cannot_be_loaded(scene: Scene) -> None:

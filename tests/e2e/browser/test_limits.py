@@ -1,0 +1,179 @@
+"""What pages show when a time limit of the server passes, on a system whose limits are seconds."""
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, WebSocket, expect
+
+from tests.e2e.browser.people import PHONE, Person, Scene, focused, press, until
+from tests.e2e.browser.test_accessibility import problems
+from tests.e2e.browser.test_console import ACCOUNT, ZOOMED, keep_what_is_said
+from tests.e2e.browser.test_typing import SENTENCE, in_conversation, typing, written
+from tests.e2e.browser.test_waiting import ASKED, left
+from tests.e2e.clients import agent, begin, citizen
+from tests.presence.conftest import HASH
+from tests.real import Broker, System, running_system, unique
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+LIMITS = {
+    "ACCEPT_LIMIT": "8",  # in which the server is to hear that an agent types
+    "WAITING_LIMIT": "9",
+    "SILENCE_LIMIT": "20",
+    "SETTLE_LIMIT": "4",  # that the server waits in addition after it stood still
+    "HELLO_LIMIT": "120",  # a page may take long on a full machine
+    "AGENT_GRACE": "60",  # and so may its reload
+}
+"""Seconds."""
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
+    """A system with these limits, the agents of the demonstration, and ada, who has two chats at a time."""
+    home = tmp_path_factory.mktemp("hurried")
+    accounts = home / "accounts.toml"
+    accounts.write_text(ACCOUNT.format(username="ada", name="Ada", hash=HASH, more="capacity = 2"))
+    name = unique("hurried-")
+    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(accounts), **LIMITS, **servers) as running:
+        yield running
+    broker.remove_vhost(name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def scene(hurried: System, browser: Browser) -> AsyncIterator[Scene]:
+    """People on that system."""
+    made = Scene(hurried.base_url, browser)
+    yield made
+    await asyncio.to_thread(hurried.wait_ready)
+    await made.close()
+
+
+async def test_who_waited_in_vain_may_leave_a_question_too(scene: Scene) -> None:
+    async with agent(scene.base) as an:
+        someone = await scene.citizen(size=PHONE)
+        await press(someone)
+        await someone.dot("green")
+        await an.log_out()
+        await expect(someone.page.locator(".ended .reason")).to_have_text("Er kwam geen medewerker vrij.")
+        await expect(someone.hook("chat-wait")).to_be_empty()
+        assert not await problems(someone.page)
+        await someone.hook("leave-question").click()
+        await someone.hook("question-contact").fill("0470 12 34 56")
+        await someone.hook("question-text").fill(ASKED)
+        await someone.hook("question-send").click()
+        await expect(someone.page.locator(".ended .reason")).to_contain_text("Uw vraag is goed ontvangen.")
+    async with agent(scene.base) as an:
+        assert [one["text"] for one in await left(an) if one["contact"] == "0470 12 34 56"] == [ASKED]
+
+
+NOTE_OFFERS = """() => {
+    const look = () => { window.offered ||= document.querySelector("[data-testid=overview-open]") !== null; };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true });
+}"""
+"""Keeps whether a chat was ever offered beside an overview: it stands there for a few seconds only."""
+
+
+async def test_a_chat_that_nobody_looked_at_pauses_the_agent_with_the_reason(scene: Scene) -> None:
+    an = await scene.agent("an")
+    await an.hook("open-questions").click()
+    await an.page.evaluate(NOTE_OFFERS)
+    someone = await scene.citizen()
+    await press(someone, "Lien")
+    await an.page.wait_for_function("() => window.offered")
+    await expect(an.hook("agent-state")).to_have_attribute("data-state", "paused")
+    why = an.page.get_by_role("alert").filter(has_text="U staat op pauze omdat u een gesprek niet op tijd aannam.")
+    await expect(why).to_be_visible()
+    await an.page.reload()
+    await expect(why).to_be_visible()
+    await an.item("Lien").click()
+    await expect(an.page.locator(".banner.ended")).to_contain_text("U hebt dit gesprek niet op tijd aangenomen.")
+    assert not await problems(an.page)
+    await why.get_by_role("button", name="Beschikbaar worden").click()
+    await expect(an.hook("agent-state")).to_have_attribute("data-state", "available")
+    await expect(why).to_be_hidden()
+
+
+def warnings_to(someone: Person) -> list[int]:
+    """The warnings that this citizen is sent from now on; 0 takes one back."""
+    found: list[int] = []
+
+    def keep(payload: str | bytes) -> None:
+        frame = json.loads(payload)
+        if frame["type"] == "inactive":
+            found.append(frame["warning"])
+
+    def watch(socket: WebSocket) -> None:
+        socket.on("framereceived", keep)
+
+    someone.page.on("websocket", watch)
+    return found
+
+
+async def test_a_silent_citizen_is_warned_twice_kept_by_one_press_and_closed(scene: Scene) -> None:
+    an, someone = await scene.agent("an"), await scene.citizen()
+    warned = warnings_to(someone)
+    await press(someone, "Lien")
+    await expect(an.hook("chat-input")).to_be_visible()
+    notice, stay, silent = someone.hook("chat-inactive"), someone.hook("still-here"), an.hook("citizen-silent")
+    await stay.wait_for()  # looks more often than an assertion: the chat is closed within seconds
+    await expect(notice).to_contain_text("Bent u er nog? Dit gesprek wordt binnen een minuut gesloten, om ")
+    assert await someone.focus() == "chat-input"
+    await expect(silent).to_have_text(re.compile(r"De burger schrijft niets meer\. .* om .*\d\d:\d\d gesloten\."))
+    await stay.click()
+    await expect(notice).to_be_hidden()
+    await focused(someone, "chat-input")
+    await expect(silent).to_be_empty()
+    await someone.hook("chat-minimise").click()
+    await expect(stay).to_be_visible()  # beside the button, while the panel is folded
+    await expect(someone.hook("chat-button")).to_be_visible()
+    await someone.hook("chat-button").click()
+    await expect(stay).to_be_visible()
+    await expect(an.item("Lien")).to_contain_text("Burger is stil")
+    await someone.dot("red")
+    await expect(someone.page.locator(".ended .reason")).to_contain_text("omdat er een tijd geen activiteit was")
+    await expect(notice).to_be_hidden()
+    told = [number for number, _ in itertools.groupby(warned)]  # each is repeated while it holds
+    assert told[0] == 1
+    assert told[told.index(0) + 1 :][:2] == [1, 2]
+
+
+async def test_who_types_all_the_time_is_not_paused_and_the_chat_is_offered_again(scene: Scene) -> None:
+    async with in_conversation(scene, username="ada") as (ada, _), citizen(scene.base) as bilal:
+        async with typing(ada, SENTENCE):
+            await begin(bilal, name="Bilal")
+            socket = await bilal.join()
+            await expect(ada.item("Bilal")).to_contain_text("nog niet aangenomen")
+            await socket.expect("message", event="agent_left")
+            await expect(ada.hook("agent-state")).to_have_attribute("data-state", "available")
+            await expect(ada.hook("news-accept")).to_be_visible()  # the next attempt, for nobody else is there
+            await expect(ada.hook("agent-state")).to_have_attribute("data-state", "available")
+        await ada.hook("news-accept").click()
+        await socket.expect("status", dot="green")
+        assert written(socket) == []
+
+
+async def test_a_pause_is_in_sight_said_and_ended_by_one_press(scene: Scene) -> None:
+    async with in_conversation(scene, username="ada", size=ZOOMED) as (ada, _), citizen(scene.base) as bilal:
+        await ada.page.evaluate("document.activeElement.blur()")
+        await keep_what_is_said(ada)
+        await begin(bilal, name="Bilal")
+        await bilal.join()
+        why = ada.page.get_by_role("alert").filter(has_text="U staat op pauze omdat u een gesprek niet op tijd aannam.")
+        await expect(why).to_be_in_viewport(ratio=1)
+
+        async def said_apart() -> bool:
+            said = await ada.page.evaluate("said")
+            return any(place == "announce-new" and "U staat op pauze" in text for place, text in said)
+
+        await until(said_apart)
+        async with agent(scene.base) as _other:
+            await ada.hook("mend").click()
+            await expect(ada.hook("agent-state")).to_have_attribute("data-state", "available")
+            await expect(why).to_be_hidden()
