@@ -11,7 +11,7 @@ from tests.deploy import compose
 Plant = Callable[[dict[str, Any]], object]
 
 
-def test_the_file_is_as_it_must_be():
+def test_the_file_is_as_it_must_be() -> None:
     assert compose.problems(*compose.read()) == []
 
 
@@ -57,7 +57,7 @@ PLANTED: list[tuple[Plant, str]] = [
 
 
 @pytest.mark.parametrize(("plant", "line"), PLANTED)
-def test_what_is_wrong_is_said(plant: Plant, line: str):
+def test_what_is_wrong_is_said(plant: Plant, line: str) -> None:
     file, example = compose.read()
     file = copy.deepcopy({name: part for name, part in file.items() if not name.startswith("x-")})
     file["services"] = {name: copy.deepcopy(service) for name, service in file["services"].items()}
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said(plant: Plant, line: str):
     assert [found for found in compose.problems(file, example) if line in found]
 
 
-def test_an_example_with_a_value_or_a_name_too_many_is_said():
+def test_an_example_with_a_value_or_a_name_too_many_is_said() -> None:
     file, example = compose.read()
     assert compose.problems(file, example.replace("\nTOKEN_SECRET=\n", "\nTOKEN_SECRET=word\n")) == [
         "the example holds a value: TOKEN_SECRET"

