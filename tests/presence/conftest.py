@@ -2,17 +2,22 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import aio_pika
 import pytest
+from prometheus_client import REGISTRY
 
 from services.common.clock import utcnow
 from services.common.events.codec import decode
 from services.common.events.event import Event
-from services.common.messaging import topology
+from services.common.events.presence import ListenerEcho
+from services.common.messaging import connection, topology
 from services.common.messaging.connection import Publisher, declare_topology
+from services.common.mongo import client
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.presence.agents import store
@@ -21,11 +26,54 @@ from services.presence.button import queue_store, updater
 from services.presence.migrations import STEPS
 from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
-from tests.real import PATIENCE
+from tests.real import OUR_VARIABLES, PATIENCE
 
 SECRET = "a secret of the tests alone"
 F = TypeVar("F", bound=Event)
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$WNp8xmq+xnd/6IYeLnP5aQ$t6gVrGFn0cr38Ht/fI3G5EH0BWEm5JC3MfrCPMEtvUE"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for some seconds is no failure, and nobody's settings are read.
+
+    The limits after which the broker or the database counts as lost are guards against hanging here.
+    """
+    for name in OUR_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(connection, "CONFIRM_TIMEOUT", PATIENCE)
+    for limit in ("HELLO_LIMIT", "SELECT_LIMIT", "SOCKET_LIMIT"):
+        monkeypatch.setattr(client, limit, PATIENCE)
+
+
+class Clock:
+    """The time, which passes only when the test says so: of the database by calling it, and of this process."""
+
+    def __init__(self) -> None:
+        self.now = utcnow().replace(microsecond=0)
+        self.passed = 1_000.0
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def monotonic(self) -> float:
+        """Seconds of a monotonic clock."""
+        return self.passed
+
+    def later(self, seconds: float) -> None:
+        """So many seconds pass."""
+        self.now += timedelta(seconds=seconds)
+        self.passed += seconds
+
+
+def standing(at: datetime) -> Callable[[], datetime]:
+    """A clock that shows this time for ever."""
+    return lambda: at
+
+
+def repairs(reason: str) -> float:
+    """How many repairs for this reason were counted in this process."""
+    return REGISTRY.get_sample_value("eloket_presence_repairs_total", {"reason": reason}) or 0.0
 
 
 def waiting_chats(number: int) -> list[str]:
@@ -82,6 +130,17 @@ class Ear:
         await eventually(enough, f"{number} {kind.__name__}; heard {[f.type for f in self.events]}", seconds)
         return self.heard(kind)
 
+    async def hush(self, publisher: Publisher) -> None:
+        """Returns when everything that this publisher has told so far was heard."""
+        mark = ListenerEcho(listener=str(uuid.uuid4()), counter=0)
+        await publisher.publish(mark)
+
+        async def heard() -> bool:
+            return any(echo.listener == mark.listener for echo in self.heard(ListenerEcho))
+
+        await eventually(heard, "what was told last")
+        self.events = [event for event in self.events if event.event_id != mark.event_id]
+
     async def take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         self.events.append(decode(message.body))
 
@@ -90,16 +149,16 @@ class Ear:
 async def listening(url: str) -> AsyncIterator[Ear]:
     """An ear on this broker while the context is open."""
     ear = Ear()
-    connection = await aio_pika.connect(url)
+    link = await aio_pika.connect(url)
     try:
-        channel = await connection.channel()
+        channel = await link.channel()
         await declare_topology(channel)
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(topology.EXCHANGE, "#")
         await queue.consume(ear.take, no_ack=True)
         yield ear
     finally:
-        await connection.close()
+        await link.close()
 
 
 @contextlib.asynccontextmanager
@@ -114,6 +173,11 @@ async def publishing(url: str) -> AsyncIterator[Publisher]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

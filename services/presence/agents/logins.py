@@ -24,7 +24,7 @@ import math
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -221,7 +221,17 @@ class LoggedIn:
 class Logins:
     """Logs agents in. `limited`: whether attempts are limited; the queue of hashes is bounded in any case."""
 
-    def __init__(self, context: Context, passwords: Passwords, keys: Keys, hours: float, limited: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        passwords: Passwords,
+        keys: Keys,
+        hours: float,
+        limited: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock`: seconds of a monotonic clock, by which addresses are forgiven."""
+        self._clock = clock
         self._desk, self._passwords, self._keys = context, passwords, keys
         self._hours, self._limited = hours, limited
         self._turns = Turns() if limited else Turns(of_one=10_000, most=10_000)
@@ -243,7 +253,7 @@ class Logins:
             "known_browser": device is not None,
         }
         if self._limited:
-            now = time.monotonic()
+            now = self._clock()
             if device is None and (wait := self._addresses.wait(credentials.address, now)):
                 raise _limited("address", wait, about)
             if not self._turns.has_room(device or credentials.address):  # before the database is read
@@ -261,7 +271,7 @@ class Logins:
             raise _busy(about) from None
         if found is None:
             if device is None:  # a known browser has a limit of its own: others of its address do not share it
-                self._addresses.wrong(credentials.address, time.monotonic())
+                self._addresses.wrong(credentials.address, self._clock())
             LOGINS.labels("bad_credentials").inc()
             log.warning("login_failed", **about)
             raise Problem(401, "bad_credentials", "The username or the password is not right.")
