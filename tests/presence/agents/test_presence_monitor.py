@@ -1,28 +1,34 @@
-"""services/presence/agents/presence_monitor.py: gateways' lists over the real broker, with a short grace."""
+"""services/presence/agents/presence_monitor.py: gateways' lists over the real broker, by a clock of the test's own."""
 
 import asyncio
 import contextlib
-import time
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
 
 import pytest
 
-from services.common import failure_detector
-from services.common.clock import utcnow
 from services.common.events.places import PlaceReleased
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ReleaseReason
+from services.common.failure_detector import ECHO_LATE
 from services.common.messaging import topology
 from services.common.mongo.client import Database
 from services.presence.agents import presence_monitor, session_store, store
 from services.presence.agents.presence_monitor import Listener, PresenceMonitor
-from services.presence.publisher import Context, close_session, depart
-from tests.presence.conftest import Ear, account, eventually, there
+from services.presence.publisher import Context, close_session, close_undecided, depart
+from services.presence.seats.rules import Agent
+from tests.presence.conftest import Clock, Ear, account, eventually, there
+from tests.real import PATIENCE
 
 AN = account("an", capacity=2)
 GRACE = 2.5
+
+
+@pytest.fixture
+async def context(context: Context, clock: Clock) -> Context:
+    """A context whose time passes only when the test says so."""
+    return replace(context, clock=clock)
 
 
 class Gateway:
@@ -51,29 +57,79 @@ class Gateway:
         )
 
 
+@dataclass(frozen=True)
+class Replica:
+    """The listener and the monitor of one process, with its context."""
+
+    context: Context
+    clock: Clock
+    listener: Listener
+    monitor: PresenceMonitor
+
+    async def hears_all(self) -> None:
+        """Returns when everything that was published before was heard.
+
+        A list of a gateway that leaves says so; what comes before this listener has its queue is lost.
+        """
+        mark = str(uuid.uuid4())
+        async with asyncio.timeout(PATIENCE):
+            while not self.listener.at_work(mark):
+                await Gateway(self.context).tells(leaving=True, active={mark: 0.0})
+                await asyncio.sleep(0.01)
+
+    def hears_itself(self) -> None:
+        """An echo came back."""
+        self.listener.liveness.echo(self.clock.monotonic())
+        self.listener.sessions.echo(self.clock.monotonic())
+
+    async def looks(self) -> None:
+        """Judge by everything that was told before."""
+        await self.hears_all()
+        await self.monitor.look()
+
+
+def pass_time(clock: Clock, replicas: Iterable[Replica], seconds: float) -> None:
+    """Time passes, in which these replicas hear themselves again and again."""
+    while seconds > 0:
+        step = min(seconds, topology.HEARTBEAT_INTERVAL)
+        clock.later(step)
+        for one in replicas:
+            one.hears_itself()
+        seconds -= step
+
+
 @contextlib.asynccontextmanager
-async def replica(url: str, context: Context, grace: float = GRACE, echo: bool = True) -> AsyncIterator[Listener]:
-    """A listener and its judge, as one process has them."""
-    listener = Listener(url, context, grace)
-    runs = [listener.run(), PresenceMonitor(context, listener, grace).run(), *([listener.echo()] if echo else [])]
-    tasks = [asyncio.create_task(run) for run in runs]
+async def replica(
+    url: str, context: Context, clock: Clock, grace: float = GRACE, echo: bool = True, runs: bool = False
+) -> AsyncIterator[Replica]:
+    """A replica that listens. `echo`: it hears itself over the broker. `runs`: the monitor judges by itself."""
+    listener = Listener(url, context, grace, clock=clock.monotonic)
+    made = Replica(context, clock, listener, PresenceMonitor(context, listener, grace))
+    work = [listener.run(), *([listener.echo()] if echo else []), *([made.monitor.run()] if runs else [])]
+    tasks = [asyncio.create_task(one) for one in work]
     try:
+        await made.hears_all()
         if echo:
 
             async def up() -> bool:
                 return listener.up
 
             await eventually(up, "the listener to hear itself")
-        yield listener
+        yield made
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def is_online(context: Context) -> bool:
+async def agent_of(context: Context) -> Agent:
     found = await store.agent(context.db, AN.id)
-    return found is not None and found.online
+    assert found is not None
+    return found
+
+
+async def is_online(context: Context) -> bool:
+    return (await agent_of(context)).online
 
 
 async def is_offline(context: Context) -> bool:
@@ -81,291 +137,402 @@ async def is_offline(context: Context) -> bool:
 
 
 async def log_in(context: Context) -> str:
-    await store.put_accounts(context.db, [AN], utcnow())
-    return (await session_store.begin(context.db, AN.id, utcnow(), 12))[1]
+    await store.put_accounts(context.db, [AN], context.clock())
+    return (await session_store.begin(context.db, AN.id, context.clock(), 12))[1]
 
 
-async def test_who_used_their_console_lately_is_at_work(module_vhost_url: str, context: Context) -> None:
-    async with replica(module_vhost_url, context) as listener:
-        gateway = Gateway(context)
+async def test_who_used_their_console_lately_is_at_work(module_vhost_url: str, context: Context, clock: Clock) -> None:
+    async with replica(module_vhost_url, context, clock) as one:
+        gateway, listener = Gateway(context), one.listener
         await gateway.tells(AN.id)
-        assert not listener.at_work(AN.id)
         await gateway.tells(AN.id, active={AN.id: topology.ACTIVE_LASTS + 1, "bert": 1.0})
-
-        async def heard() -> bool:
-            return listener.at_work("bert")
-
-        await eventually(heard, "the list to be heard")
-        assert not listener.at_work(AN.id)
+        await one.hears_all()
+        assert (listener.at_work(AN.id), listener.at_work("bert")) == (False, True)
         await gateway.tells(AN.id)  # a list without it takes nothing back
         await gateway.tells(AN.id, active={AN.id: 0.0})
-
-        async def both() -> bool:
-            return listener.at_work(AN.id) and listener.at_work("bert")
-
-        await eventually(both, "both at work")
+        await one.hears_all()
+        assert (listener.at_work(AN.id), listener.at_work("bert")) == (True, True)
+        clock.later(topology.ACTIVE_LASTS - 0.5)
+        assert (listener.at_work(AN.id), listener.at_work("bert")) == (True, False)
 
 
 async def test_comes_with_the_first_list_and_goes_after_the_grace(
-    module_vhost_url: str, context: Context, ear: Ear
+    module_vhost_url: str, context: Context, clock: Clock, ear: Ear
 ) -> None:
     await log_in(context)
-    async with replica(module_vhost_url, context):
+    async with replica(module_vhost_url, context, clock) as one:
         gateway = Gateway(context)
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(context), "online")
-        assert await store.claim(context.db, AN.id, "c", 1, utcnow())
-        await asyncio.sleep(GRACE * 1.5)
-        assert await is_online(context)  # in the list of a gateway
-        await gateway.tells(AN.id)  # his last sign of life
-        left = time.monotonic()
+        await one.looks()
+        assert await is_online(context)
+        assert await store.claim(context.db, AN.id, "c", 1, clock())
+        await one.looks()
+        pass_time(clock, [one], GRACE * 1.5)
+        await one.looks()
+        assert await is_online(context), "in the list of a gateway"
+        await gateway.tells(AN.id)  # their last sign of life
         await gateway.tells()
-        await eventually(lambda: is_offline(context), "gone")
-        assert time.monotonic() - left >= GRACE * 0.9
-        assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
+        await one.looks()
+        pass_time(clock, [one], GRACE - 0.1)
+        await one.looks()
+        assert await is_online(context)
+        pass_time(clock, [one], 0.2)
+        await one.looks()
+        assert await is_offline(context)
+        await ear.hush(context.publisher)
+        assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.AGENT_GONE]
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(context), "back")
+        await one.looks()
+        assert await is_online(context)
+
+
+async def test_a_gateway_that_dies_takes_its_agents_away(
+    module_vhost_url: str, context: Context, clock: Clock, ear: Ear
+) -> None:
+    """It says nothing any more, and so nothing of its agents either."""
+    await log_in(context)
+    async with replica(module_vhost_url, context, clock) as one:
+        await Gateway(context).tells(AN.id)
+        await one.looks()
+        assert await store.claim(context.db, AN.id, "c", 1, clock())
+        await one.looks()
+        pass_time(clock, [one], one.listener.liveness.gateway_late - 0.1)
+        await one.looks()
+        assert await is_online(context)
+        pass_time(clock, [one], 0.2)
+        await one.looks()
+        assert await is_offline(context)
+        (released,) = await ear.hear(PlaceReleased)
+        assert (released.chat_id, released.reason) == ("c", ReleaseReason.AGENT_GONE)
+
+
+class Rounds:
+    """Counts the rounds of a monitor: each begins with the undecided sessions."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    async def close_undecided(self, context: Context) -> None:
+        self.number += 1
+        await close_undecided(context)
+
+    async def more(self) -> None:
+        """Returns when a round has begun and ended."""
+        before = self.number
+
+        async def two_later() -> bool:
+            return self.number >= before + 2
+
+        await eventually(two_later, "two rounds")
 
 
 async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_at_once(
-    module_vhost_url: str, context: Context, monkeypatch: pytest.MonkeyPatch
+    module_vhost_url: str, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads, real = [], store.online_ids
+    reads: list[int] = []
+    rounds, real = Rounds(), store.online_ids
 
     async def online_ids(db: Database) -> set[str]:
-        reads.append(time.monotonic())
+        reads.append(1)
         return await real(db)
 
-    monkeypatch.setattr(presence_monitor, "ANYWAY", 600.0)
+    monkeypatch.setattr(presence_monitor, "LOOK", 0.01)
+    monkeypatch.setattr(presence_monitor, "close_undecided", rounds.close_undecided)
     await log_in(context)
-    async with replica(module_vhost_url, context) as listener:
+    async with replica(module_vhost_url, context, clock, runs=True) as one:
         gateway = Gateway(context)
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(context), "online")
-        await asyncio.sleep(0.3)
+
+        async def known() -> bool:
+            return one.listener.online == {AN.id}
+
+        await eventually(known, "online")
+        await rounds.more()
         monkeypatch.setattr(store, "online_ids", online_ids)
         for _ in range(4):
             await gateway.tells(AN.id)
-            await asyncio.sleep(0.4)
+            await one.hears_all()
+            await rounds.more()
         assert not reads
-        agent = await store.agent(context.db, AN.id)
-        assert agent is not None
-        assert await depart(replace(context, left=listener.online.discard), agent, ReleaseReason.LOGGED_OUT)
-        await eventually(lambda: is_online(context), "back", 30)
+        agent = await agent_of(context)
+        assert await depart(replace(context, left=one.listener.online.discard), agent, ReleaseReason.LOGGED_OUT)
+        await eventually(lambda: is_online(context), "back")
+        assert reads
+        await eventually(known, "known to be back")
+        await rounds.more()
+        reads.clear()
+        clock.later(presence_monitor.ANYWAY)
+
+        async def looked() -> bool:
+            return bool(reads)
+
+        await eventually(looked, "a look without any cause")
 
 
 async def test_a_list_with_someone_new_is_looked_at_at_once(
-    module_vhost_url: str, context: Context, monkeypatch: pytest.MonkeyPatch
+    module_vhost_url: str, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at the next look, which here is far away."""
     monkeypatch.setattr(presence_monitor, "LOOK", 600.0)
     await log_in(context)
-    async with replica(module_vhost_url, context):
+    async with replica(module_vhost_url, context, clock, runs=True):
         await Gateway(context).tells(AN.id)
         await eventually(lambda: is_online(context), "online")
 
 
-async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, context: Context, ear: Ear) -> None:
+async def test_a_reload_within_the_grace_changes_nothing(module_vhost_url: str, context: Context, clock: Clock) -> None:
     await log_in(context)
-    async with replica(module_vhost_url, context), replica(module_vhost_url, context):
-        one, two = Gateway(context), Gateway(context)
-        await one.tells(AN.id)
-        await eventually(lambda: is_online(context), "online")
-        v = (await store.colleagues(context.db, None, [AN.id]))[0].v
-        await one.tells(leaving=True)
-        await asyncio.sleep(GRACE * 0.5)
-        await two.tells(AN.id)
-        await asyncio.sleep(GRACE * 1.5)
-        (now,) = await store.colleagues(context.db, None, [AN.id])
-        assert (now.online, now.v) == (True, v)
+    async with (
+        replica(module_vhost_url, context, clock) as first,
+        replica(module_vhost_url, context, clock) as second,
+    ):
+        both = (first, second)
+
+        async def all_look() -> None:
+            for one in both:
+                await one.looks()
+
+        here, there_ = Gateway(context), Gateway(context)
+        await here.tells(AN.id)
+        await all_look()
+        await all_look()
+        agent = await agent_of(context)
+        assert agent.online
+        await here.tells(leaving=True)
+        await all_look()
+        pass_time(clock, both, GRACE * 0.5)
+        await all_look()
+        await there_.tells(AN.id)
+        await all_look()
+        pass_time(clock, both, GRACE * 1.5)
+        await all_look()
+        now = await agent_of(context)
+        assert (now.online, now.v) == (True, agent.v)
 
 
-async def test_a_connection_without_a_session_puts_nobody_online(module_vhost_url: str, context: Context) -> None:
+async def test_a_connection_without_a_session_puts_nobody_online(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
     token = await log_in(context)
-    async with replica(module_vhost_url, context):
+    async with replica(module_vhost_url, context, clock) as one:
         gateway = Gateway(context)
-        await session_store.end(context.db, token, utcnow())
-        for _ in range(10):
+        await session_store.end(context.db, token, clock())
+        for _ in range(2):
             await gateway.tells(AN.id)
-            await asyncio.sleep(0.1)
-        assert await is_offline(context)
+            await one.looks()
+            assert await is_offline(context)
 
 
-async def test_a_fresh_listener_gives_everyone_a_full_grace(module_vhost_url: str, context: Context) -> None:
+async def test_a_fresh_listener_gives_everyone_a_full_grace(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
     """Presence was away, or is new: nobody is in its lists yet."""
     await there(context.db, AN)
-    began = time.monotonic()
-    async with replica(module_vhost_url, context):
-        await eventually(lambda: is_offline(context), "gone")
-        assert time.monotonic() - began >= GRACE
+    async with replica(module_vhost_url, context, clock) as one:
+        await one.looks()
+        pass_time(clock, [one], GRACE - 0.1)
+        await one.looks()
+        assert await is_online(context)
+        pass_time(clock, [one], 0.2)
+        await one.looks()
+        assert await is_offline(context)
 
 
-async def test_who_came_by_another_replica_is_not_gone_for_this_one(module_vhost_url: str, context: Context) -> None:
-    async with replica(module_vhost_url, context):
-        await asyncio.sleep(GRACE * 1.2)  # it has never heard of him for longer than the grace
+async def test_who_came_by_another_replica_is_not_gone_for_this_one(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
+    async with replica(module_vhost_url, context, clock) as one:
+        await one.looks()
+        pass_time(clock, [one], GRACE * 1.2)  # it has never heard of them for longer than the grace
         await there(context.db, AN)
-        came = time.monotonic()
-        await eventually(lambda: is_offline(context), "gone")
-        assert time.monotonic() - came >= GRACE * 0.9
+        await one.looks()
+        pass_time(clock, [one], GRACE - 0.1)
+        await one.looks()
+        assert await is_online(context)
+        pass_time(clock, [one], 0.2)
+        await one.looks()
+        assert await is_offline(context)
 
 
-async def test_a_deaf_listener_judges_nobody(
-    module_vhost_url: str, context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failure_detector, "ECHO_LATE", 0.3)
+async def test_a_deaf_listener_judges_nobody(module_vhost_url: str, context: Context, clock: Clock) -> None:
     await there(context.db, AN)
-    async with replica(module_vhost_url, context, echo=False) as listener:
-        await asyncio.sleep(GRACE * 2)
+    async with replica(module_vhost_url, context, clock, echo=False) as one:
+        await one.looks()
+        clock.later(GRACE * 2)
+        await one.looks()
         assert await is_online(context)
-        assert not listener.up
-        listener.liveness.echo(time.monotonic())
-        await asyncio.sleep(GRACE * 2)  # deaf again after 0.3 s
+        assert not one.listener.up
+        one.hears_itself()
+        assert one.listener.up
+        await one.looks()
+        clock.later(ECHO_LATE + GRACE)  # deaf again
+        assert not one.listener.up
+        await one.looks()
         assert await is_online(context)
 
 
-async def test_a_deaf_listener_brings_nobody_back(
-    module_vhost_url: str, context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_deaf_listener_brings_nobody_back(module_vhost_url: str, context: Context, clock: Clock) -> None:
     """Its last list is old: another replica may have judged since."""
     await log_in(context)
-    async with replica(module_vhost_url, context, echo=False) as listener:
-        await listener._link.up.wait()
-        listener.liveness.echo(time.monotonic())
+    async with replica(module_vhost_url, context, clock, echo=False) as one:
+        one.hears_itself()
         await Gateway(context).tells(AN.id)
-        await eventually(lambda: is_online(context), "online")
-        monkeypatch.setattr(failure_detector, "ECHO_LATE", 0.0)
-        await asyncio.sleep(0.2)  # a look that was under way
-        agent = await store.agent(context.db, AN.id)
-        assert agent is not None
-        await depart(context, agent, ReleaseReason.AGENT_GONE)
-        await asyncio.sleep(1.2)
+        await one.looks()
+        agent = await agent_of(context)
+        assert agent.online
+        clock.later(ECHO_LATE + 0.1)
+        assert await depart(context, agent, ReleaseReason.AGENT_GONE)
+        await one.looks()
         assert await is_offline(context)
+        one.hears_itself()
+        await Gateway(context).tells(AN.id)
+        await one.looks()
+        assert await is_online(context), "once it hears again"
 
 
 # ── logging out where there are several sessions ─────────────────────────────────────────────────────────────────────
 
 
 async def end(context: Context, token: str) -> None:
-    session = await session_store.end(context.db, token, utcnow())
+    session = await session_store.end(context.db, token, context.clock())
     assert session is not None
     await close_session(context, session)
 
 
+def context_of(listener: list[Listener], context: Context) -> Context:
+    """A context for one process, whose listener stands in the list as soon as it is made."""
+    return replace(
+        context,
+        undecided={},
+        connected=lambda *asked: listener[0].connected(*asked),
+        left=lambda agent_id: listener[0].online.discard(agent_id),
+    )
+
+
 @contextlib.asynccontextmanager
-async def replicas(url: str, context: Context, number: int) -> AsyncIterator[list[tuple[Context, Listener]]]:
-    """So many processes of presence, each with a context of its own, that have listened for long enough."""
+async def replicas(url: str, context: Context, clock: Clock, number: int) -> AsyncIterator[list[Replica]]:
+    """So many processes of presence that judge by themselves, each with a context of its own."""
     async with contextlib.AsyncExitStack() as stack:
-        made = []
+        made: list[Replica] = []
         for _ in range(number):
             listener: list[Listener] = []
-            own = replace(
-                context,
-                undecided={},
-                connected=lambda *asked, listener=listener: listener[0].connected(*asked),
-                left=lambda agent_id, listener=listener: listener[0].online.discard(agent_id),
-            )
-            listener.append(await stack.enter_async_context(replica(url, own, grace=30)))
-            made.append((own, listener[0]))
+            own = context_of(listener, context)
+            one = await stack.enter_async_context(replica(url, own, clock, grace=30, runs=True))
+            listener.append(one.listener)
+            made.append(one)
         yield made
 
 
-@pytest.fixture
-def knowing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence_monitor, "KNOWN", 0.0)
+def listen_for_long(clock: Clock, made: Iterable[Replica]) -> None:
+    """So much time passes that these replicas have heard every gateway."""
+    pass_time(clock, made, presence_monitor.KNOWN + 0.1)
 
 
 async def two_sessions(context: Context) -> tuple[str, str, str]:
     """The id and the token of one, and the id of another."""
-    await store.put_accounts(context.db, [AN], utcnow())
-    one, token = await session_store.begin(context.db, AN.id, utcnow(), 12)
-    return one.id, token, (await session_store.begin(context.db, AN.id, utcnow(), 12))[0].id
+    await store.put_accounts(context.db, [AN], context.clock())
+    one, token = await session_store.begin(context.db, AN.id, context.clock(), 12)
+    return one.id, token, (await session_store.begin(context.db, AN.id, context.clock(), 12))[0].id
 
 
-@pytest.mark.usefixtures("knowing")
-async def test_a_session_without_a_websocket_keeps_nobody_in(module_vhost_url: str, context: Context, ear: Ear) -> None:
-    """Of two replicas one is asked; the list that still names the closing websocket brings the agent back in none."""
-    async with replicas(module_vhost_url, context, 2) as made:
-        one, token, _ = await two_sessions(context)
-        gateway = Gateway(context)
-        await gateway.tells(AN.id, sessions=[one])
-        await eventually(lambda: is_online(context), "online", 5)
-        assert await store.claim(context.db, AN.id, "c", 1, utcnow())
-        await end(made[0][0], token)
-        assert await is_offline(context)
-        assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
-        for _ in range(4):
-            await gateway.tells(AN.id, sessions=[one])
-            await asyncio.sleep(0.3)
-            assert await is_offline(context)
-
-
-@pytest.mark.usefixtures("knowing")
-async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent_in(
-    module_vhost_url: str, context: Context
+async def test_a_session_without_a_websocket_keeps_nobody_in(
+    module_vhost_url: str, context: Context, clock: Clock, ear: Ear
 ) -> None:
-    async with replicas(module_vhost_url, context, 2) as made:
-        one, token, other = await two_sessions(context)
+    """Of two replicas one is asked; the list that still names the closing websocket brings the agent back in none."""
+    async with replicas(module_vhost_url, context, clock, 2) as made:
+        listen_for_long(clock, made)
+        session, token, _ = await two_sessions(context)
+        gateway = Gateway(context)
+        await gateway.tells(AN.id, sessions=[session])
+        await eventually(lambda: is_online(context), "online")
+        for one in made:
+            await one.hears_all()
+        assert await store.claim(context.db, AN.id, "c", 1, clock())
+        await end(made[0].context, token)
+        assert await is_offline(context)
+        await ear.hush(context.publisher)
+        assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+        for _ in range(2):
+            await gateway.tells(AN.id, sessions=[session])
+            for one in made:
+                await one.looks()
+                assert await is_offline(context)
+
+
+async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent_in(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
+    async with replicas(module_vhost_url, context, clock, 2) as made:
+        listen_for_long(clock, made)
+        session, token, other = await two_sessions(context)
         here, there_ = Gateway(context), Gateway(context)
-        await here.tells(AN.id, sessions=[one])
+        await here.tells(AN.id, sessions=[session])
         await there_.tells(AN.id, sessions=[other])
-        await eventually(lambda: is_online(context), "online", 5)
-
-        async def all_know() -> bool:
-            return all({one, other} <= listener.sessions.present(time.monotonic()) for _, listener in made)
-
-        await eventually(all_know, "both lists")
-        v = (await store.colleagues(context.db, None, [AN.id]))[0].v
-        await end(made[0][0], token)
-        assert made[0][0].undecided, "a list of before the logout proves nothing"
-        await asyncio.sleep(presence_monitor.SETTLED)
+        await eventually(lambda: is_online(context), "online")
+        for one in made:
+            await one.hears_all()
+        v = (await agent_of(context)).v
+        await end(made[0].context, token)
+        assert made[0].context.undecided, "a list of before the logout proves nothing"
+        clock.later(presence_monitor.SETTLED + 0.1)
         await here.tells()
         await there_.tells(AN.id, sessions=[other])
 
         async def decided() -> bool:
-            return not made[0][0].undecided and await context.db["sessions"].count_documents({}) == 1
+            known = await context.db["sessions"].count_documents({})
+            return not made[0].context.undecided and known == 1
 
         await eventually(decided, "the decision, after which the session is forgotten")
-        (now,) = await store.colleagues(context.db, None, [AN.id])
+        now = await agent_of(context)
         assert (now.online, now.v) == (True, v)
 
 
-@pytest.mark.usefixtures("knowing")
 async def test_a_list_that_is_older_than_the_logout_keeps_the_agent_in_until_the_next_one_alone(
-    module_vhost_url: str, context: Context
+    module_vhost_url: str, context: Context, clock: Clock
 ) -> None:
-    async with replicas(module_vhost_url, context, 1) as made:
-        one, token, other = await two_sessions(context)
+    async with replicas(module_vhost_url, context, clock, 1) as made:
+        listen_for_long(clock, made)
+        session, token, other = await two_sessions(context)
         gateway = Gateway(context)
-        await gateway.tells(AN.id, sessions=[one, other])
-        await eventually(lambda: is_online(context), "online", 5)
-        await end(made[0][0], token)
+        await gateway.tells(AN.id, sessions=[session, other])
+        await eventually(lambda: is_online(context), "online")
+        await end(made[0].context, token)
         assert await is_online(context)
         await gateway.tells()  # both websockets have closed
-        await eventually(lambda: is_offline(context), "offline at the next list", 5)  # the grace is 30 s
+        await eventually(lambda: is_offline(context), "offline at the next list, not after the grace")
 
 
-async def test_a_replica_that_has_just_started_decides_nothing(module_vhost_url: str, context: Context) -> None:
-    async with replicas(module_vhost_url, context, 1) as made:
-        one, token, _ = await two_sessions(context)
-        await Gateway(context).tells(AN.id, sessions=[one])
-        await eventually(lambda: is_online(context), "online", 5)
-        own, listener = made[0]
-        assert listener.connected(AN.id, ["another"], 0.0) is None
-        await end(own, token)
+async def test_a_replica_that_has_just_started_decides_nothing(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
+    async with replicas(module_vhost_url, context, clock, 1) as made:
+        session, token, _ = await two_sessions(context)
+        await Gateway(context).tells(AN.id, sessions=[session])
+        await eventually(lambda: is_online(context), "online")
+        (one,) = made
+        assert one.listener.connected(AN.id, ["another"], 0.0) is None
+        await end(one.context, token)
         assert await is_online(context)
-        await eventually(lambda: is_offline(context), "offline once it has listened for long enough", 8)
+        listen_for_long(clock, made)
+        await eventually(lambda: is_offline(context), "offline once it has listened for long enough")
 
 
-@pytest.mark.usefixtures("knowing")
-async def test_an_agent_of_a_former_gateway_stays_by_any_session(module_vhost_url: str, context: Context) -> None:
+async def test_an_agent_of_a_former_gateway_stays_by_any_session(
+    module_vhost_url: str, context: Context, clock: Clock
+) -> None:
     """It names no sessions: who is connected there may have any of them open."""
-    async with replicas(module_vhost_url, context, 1) as made:
+    async with replicas(module_vhost_url, context, clock, 1) as made:
+        listen_for_long(clock, made)
         _, token, _ = await two_sessions(context)
         gateway = Gateway(context)
         await gateway.tells(AN.id)
-        await eventually(lambda: is_online(context), "online", 5)
-        await end(made[0][0], token)
-        await asyncio.sleep(presence_monitor.SETTLED)
+        await eventually(lambda: is_online(context), "online")
+        await end(made[0].context, token)
+        clock.later(presence_monitor.SETTLED + 0.1)
         await gateway.tells(AN.id)
-        await asyncio.sleep(0.5)
+
+        async def decided() -> bool:
+            return await context.db["sessions"].count_documents({}) == 1
+
+        await eventually(decided, "the decision, after which the session is forgotten")
         assert await is_online(context)
