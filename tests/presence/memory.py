@@ -1,20 +1,30 @@
-"""A database in memory: what presence's stores ask of MongoDB, and no more. It stands in where thousands of steps are
+"""A database in memory: what presence's stores ask of MongoDB, and no more.
 
-taken; the same steps are held against the real database too, so that it cannot drift from it. Every call gives way to
-other tasks a few times, by the dice, before it does its work in one piece.
+It stands in where thousands of steps are taken; the same steps are held against the real database too, so that it
+cannot drift from it. Every call gives way to other tasks a few times, by the dice, before it does its work in one
+piece. What stores make of `pymongo.UpdateOne`, which shows nobody what it holds, they make of `UpdateOne` here.
 """
 
 import asyncio
 import copy
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class UpdateOne:
+    """An update of one document, to be written with others."""
+
+    filter: Mapping[str, Any]
+    update: Mapping[str, Any]
+    upsert: bool = False
 
 
 class Result:
@@ -34,7 +44,7 @@ class Cursor:
         await self._collection.give_way()
         return [copy.deepcopy(d) for d in self._collection.documents.values() if matches(d, self._wanted)]
 
-    async def __aiter__(self) -> Any:
+    async def __aiter__(self) -> AsyncIterator[Document]:
         for document in await self.to_list(None):
             yield document
 
@@ -88,7 +98,7 @@ class Collection:
 
     async def bulk_write(self, writes: Sequence[UpdateOne], ordered: bool = True) -> None:
         for write in writes:
-            await self.update_one(write._filter, write._doc, bool(write._upsert))
+            await self.update_one(write.filter, write.update, write.upsert)
 
 
 class Memory(defaultdict[str, Collection]):

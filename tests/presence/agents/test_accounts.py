@@ -1,7 +1,5 @@
-"""services/presence/agents/accounts.py and the command that makes hashes."""
+"""services/presence/agents/accounts.py: accounts from a file, demo accounts, passwords."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +7,9 @@ import pytest
 from services.common.config.departments import ConfigurationError, load_departments
 from services.presence.agents.accounts import Passwords, demo_accounts, load_accounts
 from tests.presence.conftest import HASH
+from tests.real import ROOT
 
-DEPARTMENTS = load_departments(Path("deploy/departments.toml"))
+DEPARTMENTS = load_departments(ROOT / "deploy/departments.toml")
 GOOD = f"""
 [[accounts]]
 username = "karel"
@@ -69,15 +68,3 @@ async def test_passwords() -> None:
     assert await passwords.verify(stored, "géhéim")
     assert not await passwords.verify(stored, "geheim")
     assert not await passwords.verify(None, "géhéim")
-
-
-@pytest.mark.parametrize(("given", "status"), [("demo\n", 0), ("", 1)])
-async def test_the_command_prints_a_hash(given: str, status: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "services.presence.hash"], input=given, capture_output=True, text=True, timeout=30
-    )
-    assert done.returncode == status
-    if status == 0:
-        assert await Passwords().verify(done.stdout.strip(), "demo")
-    else:
-        assert not done.stdout

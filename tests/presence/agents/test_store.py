@@ -84,8 +84,8 @@ async def test_candidates_are_all_who_are_there_full_or_not(db: Database) -> Non
     await store.claim(db, AN.id, "c", 1, utcnow())
     found = {c.id: c for c in await store.candidates(db)}
     assert {i: (c.departments, c.capacity, c.free, c.chats, c.seated) for i, c in found.items()} == {
-        AN.id: ({"algemeen"}, 1, 0, 1, {"c"}),
-        WIDE.id: ({"algemeen", "premies"}, 3, 3, 0, frozenset()),
+        AN.id: (frozenset({"algemeen"}), 1, 0, 1, frozenset({"c"})),
+        WIDE.id: (frozenset({"algemeen", "premies"}), 3, 3, 0, frozenset()),
     }
 
 

@@ -1,10 +1,9 @@
 """services/presence/button/queue_store.py on the real database: who stands in line, counted exactly under a burst."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from services.common.clock import utcnow
 from services.common.mongo.client import Database
 from services.presence.button import queue_store, updater
 from services.presence.opening_hours import Schedule
@@ -13,14 +12,15 @@ from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import waiting_chats
 
 ALWAYS = {"algemeen": Schedule(None, ZoneInfo("Europe/Brussels"))}
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # no time passes: who was let in is forgotten after seconds
 
 
 async def line(db: Database) -> Line:
-    return (await queue_store.read(db, ALWAYS, ["algemeen", "nowhere"], utcnow()))["algemeen"]
+    return (await queue_store.read(db, ALWAYS, ["algemeen", "nowhere"], NOW))["algemeen"]
 
 
 async def join(db: Database, *chats: str, longest: int = 20, at: datetime | None = None) -> bool:
-    return await queue_store.join(db, "algemeen", await line(db), chats, longest, at or utcnow())
+    return await queue_store.join(db, "algemeen", await line(db), chats, longest, at or NOW)
 
 
 async def test_a_lower_revision_of_the_queue_is_dropped(db: Database) -> None:
@@ -57,7 +57,7 @@ async def test_nobody_joins_a_line_that_has_moved(db: Database) -> None:
     """He may have looked before routing told of many who wait."""
     before = await line(db)
     await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(20))
-    assert not await queue_store.join(db, "algemeen", before, ["a"], 20, utcnow())
+    assert not await queue_store.join(db, "algemeen", before, ["a"], 20, NOW)
 
 
 async def test_who_was_let_in_counts_until_routing_counts_him(db: Database) -> None:
@@ -66,11 +66,11 @@ async def test_who_was_let_in_counts_until_routing_counts_him(db: Database) -> N
     assert (await line(db)).ahead_of("x") == 3
     await queue_store.set_waiting(db, "algemeen", 2, ["other", "a"])
     now = await line(db)
-    assert (now.waiting, now.raced) == (2, {"b"})
+    assert (now.waiting, now.raced) == (2, frozenset({"b"}))
 
 
 async def test_who_was_let_in_and_never_came_is_forgotten(db: Database) -> None:
-    assert await join(db, "a", longest=1, at=utcnow() - timedelta(seconds=queue_store.RACED + 1))
+    assert await join(db, "a", longest=1, at=NOW - timedelta(seconds=queue_store.RACED + 1))
     assert (await line(db)).raced == frozenset()
     assert await join(db, "b", longest=1)
     assert not await join(db, "c", longest=1)
@@ -78,7 +78,7 @@ async def test_who_was_let_in_and_never_came_is_forgotten(db: Database) -> None:
 
 async def test_nobody_joins_a_line_that_may_not_be(db: Database) -> None:
     assert not await join(db, "a", longest=0)
-    assert not await queue_store.join(db, "nowhere", Line(), ["a"], 9, utcnow())
+    assert not await queue_store.join(db, "nowhere", Line(), ["a"], 9, NOW)
 
 
 async def test_open_by_the_clock_that_is_ahead(db: Database) -> None:

@@ -24,7 +24,7 @@ from services.presence.agents import store
 from services.presence.button import queue_store, updater
 from services.presence.opening_hours import Schedule
 from services.presence.publisher import Context
-from tests.presence.conftest import Clock, Ear, account, eventually, there, waiting_chats
+from tests.presence.conftest import Clock, Ear, account, eventually, standing, there, waiting_chats
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 BELGIAN = holidays.country_holidays("BE")
@@ -39,7 +39,7 @@ async def doc(db: Database) -> dict[str, Any]:
 
 
 def clock_at(text: str) -> Callable[[], datetime]:
-    return lambda: datetime.fromisoformat(text).replace(tzinfo=BRUSSELS)
+    return standing(datetime.fromisoformat(text).replace(tzinfo=BRUSSELS))
 
 
 async def test_nothing_is_shown_before_it_was_evaluated(db: Database) -> None:
@@ -170,9 +170,9 @@ async def test_a_change_is_published_at_once_and_repeated(
 ) -> None:
     monkeypatch.setattr(topology, "BUTTON_INTERVAL", 0.05)
     buttons = updater.Buttons(db, context.publisher, ALWAYS, utcnow)
+    await there(db, AN)
     tasks = [asyncio.create_task(buttons.run()), asyncio.create_task(buttons.repeat())]
     try:
-        await there(db, AN)
         await ear.hear(ButtonChanged)
         for n in range(1, 6):
             await _change(db, ear, buttons, n)
@@ -358,7 +358,7 @@ async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(d
 
     async def evaluate_both(at: datetime) -> None:
         for clock in (at, at - SKEW):
-            for event in await updater.evaluate(db, HOURS, lambda clock=clock: clock):
+            for event in await updater.evaluate(db, HOURS, standing(clock)):
                 if isinstance(event, ButtonChanged):
                     told[event.department].append(event)
 
