@@ -1,4 +1,4 @@
-"""One replica of routing against the real broker and database, with a clock that a test can put forward, and ears."""
+"""One replica of routing against the real broker and database, by a clock of the test's own, and with ears."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = PATIE
 MOST_OPEN = 5  # chats of one address
 
 
+class Clock:
+    """The time, which passes only when a test says so, and by a millisecond each time that somebody looks.
+
+    So what is done later is later, also for the database, which keeps milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._now = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(milliseconds=1)
+        return self._now
+
+
 class Ears:
     """Hears what is told under some keys, in order."""
 
@@ -91,34 +105,50 @@ async def listening(url: str, keys: Iterable[str] = OWN_KEYS) -> AsyncIterator[E
 async def publishing(url: str, name: str = "test") -> AsyncIterator[Publisher]:
     """A publisher that is up."""
     publisher = Publisher(url, name)
+    async with connected(publisher):
+        yield publisher
+
+
+@asynccontextmanager
+async def connected(publisher: Publisher) -> AsyncIterator[None]:
+    """This publisher is up while the context is open."""
     task = asyncio.create_task(publisher.run())
-    async with asyncio.timeout(PATIENCE):
-        await publisher.link.up.wait()
-    yield publisher
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await publisher.link.up.wait()
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Scene:
     """The parts of one replica, put together as the service does, without its background tasks."""
 
-    def __init__(self, database: Database, publisher: Publisher, url: str, limits: Limits, ears: Ears) -> None:
+    def __init__(
+        self, database: Database, publisher: Publisher, url: str, limits: Limits, ears: Ears, clock: Clock
+    ) -> None:
         self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
-        self.ahead = timedelta()
+        self.clock, self.ahead = clock, timedelta()
         self.store = Store(database, lambda chat: rules.stamped(chat, self.now(), limits))
         self.ledger = QueueStore(database)
-        self.queue = Queue(self.store, self.ledger, publisher)
+        self.queue = Queue(self.store, self.ledger, publisher, self.monotonic)
         telling = Telling(self.store, publisher, self.queue, DEPARTMENTS)
         admission = Admission(database, self.store, self.now, MOST_OPEN)
         self.context = Context(self.store, self.queue, telling, admission, self.now, limits)
         self.handle = handler(self.context)
-        self.citizens = Citizens(url, publisher, 300, clock=lambda: time.monotonic() + self.ahead.total_seconds())
+        self.citizens = Citizens(url, publisher, 300, self.monotonic)
         self.well = True
-        calm = Calm(0, time.monotonic())
-        self.sweeps = Sweeps(self.context, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS)
+        calm = Calm(0, self.monotonic())
+        self.sweeps = Sweeps(self.context, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS, self.monotonic)
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        """The time of the database."""
+        return self.clock() + self.ahead
+
+    def monotonic(self) -> float:
+        """Seconds of this replica's monotonic clock."""
+        return 1_000 + self.ahead.total_seconds()
 
     def later(self, **by: float) -> None:
         """Time passes for this replica."""
@@ -141,10 +171,22 @@ class Scene:
 
     async def hush(self) -> None:
         """Everything that this replica has told so far has been heard."""
-        mark = AcceptOverdue(chat_id=str(uuid4()), turn=0, agent_id="nobody")
-        await self.publisher.publish(mark)
-        heard = await self.ears.hear(AcceptOverdue, lambda f: f.chat_id == mark.chat_id)
-        self.ears.events.remove(heard)
+        await hushed(self)
+
+
+async def hushed(*scenes: Scene) -> None:
+    """Everything that these replicas have told so far has been heard by each of them."""
+    marks = [AcceptOverdue(chat_id=str(uuid4()), turn=0, agent_id="nobody") for _ in scenes]
+    for scene, mark in zip(scenes, marks, strict=True):
+        await scene.publisher.publish(mark)
+    for scene in scenes:
+        for mark in marks:
+            heard = await scene.ears.hear(AcceptOverdue, _such_as(mark))
+            scene.ears.events.remove(heard)
+
+
+def _such_as(mark: AcceptOverdue) -> Callable[[AcceptOverdue], bool]:
+    return lambda heard: heard.event_id == mark.event_id
 
 
 def opening(department: str = "algemeen", at: datetime | None = None) -> ChatOpened:
@@ -173,12 +215,16 @@ def listed(counter: int, *chats: str, incarnation: str = "g1", leaving: bool = F
 
 
 @asynccontextmanager
-async def replica(url: str, mongodb_url: str, prefix: str, limits: Limits | None = None) -> AsyncIterator[Scene]:
-    """One replica with its own connections, and ears of its own."""
+async def replica(
+    url: str, mongodb_url: str, prefix: str, limits: Limits | None = None, clock: Clock | None = None
+) -> AsyncIterator[Scene]:
+    """One replica with its own connections, and ears of its own. `clock`: of the database, for several replicas."""
     settings = RoutingSettings(token_secret=SECRET, mongodb_url=mongodb_url, mongodb_prefix=prefix)
     database = open_database(settings, "routing")
-    async with publishing(url) as publisher, listening(url) as ears:
-        scene = Scene(database, publisher, url, limits or Limits(), ears)
-        await upgrade(database, STEPS)
-        yield scene
-    database.client.close()
+    try:
+        async with publishing(url) as publisher, listening(url) as ears:
+            scene = Scene(database, publisher, url, limits or Limits(), ears, clock or Clock())
+            await upgrade(database, STEPS)
+            yield scene
+    finally:
+        database.client.close()

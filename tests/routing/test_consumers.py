@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -17,8 +18,8 @@ from services.common.events.chats import (
 )
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
 from services.common.events.types import AgentState, Cause, CloseReason, Hold, ReleaseReason
+from services.common.mongo.client import Database
 from services.routing.chats import rules, transfer_rules
-from services.routing.chats.chat import Chat
 from services.routing.consumers import STALE
 from tests.routing.scene import Scene, free, opening
 
@@ -194,25 +195,37 @@ def held(event: ChatOpened, agent: str = "an") -> ChatOpened:
     return event.model_copy(update={"held": Hold(agent_id=agent, agent_name=agent.title())})
 
 
-async def test_an_opening_with_a_place_is_one_write_and_one_event(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[str] = []
-    saved = scene.store._save
+class Recorded:
+    """A database that notes what its collections are asked."""
 
-    async def save(before: Chat, after: Chat) -> bool:
-        commands.append("write")
-        return await saved(before, after)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.asked: list[tuple[str, str]] = []
 
-    async def load(chat_id: str) -> Chat:
-        raise AssertionError("a press reads nothing")
+    def __getitem__(self, name: str) -> "RecordedCollection":
+        return RecordedCollection(self, name)
 
-    monkeypatch.setattr(scene.store, "_save", save)
-    monkeypatch.setattr(scene.store, "load", load)
+
+class RecordedCollection:
+    """One of its collections."""
+
+    def __init__(self, recorded: Recorded, name: str) -> None:
+        self.recorded, self.name = recorded, name
+
+    def __getattr__(self, work: str) -> object:
+        self.recorded.asked.append((self.name, work))
+        return getattr(self.recorded.database[self.name], work)
+
+
+async def test_an_opening_with_a_place_is_one_write_and_one_event(scene: Scene, vhost_url: str) -> None:
+    recorded = Recorded(scene.database)
+    watched = Scene(cast(Database, recorded), scene.publisher, vhost_url, scene.limits, scene.ears, scene.clock)
     event = held(opening())
-    await scene.handle(event)
-    await scene.hush()
-    (state,) = scene.ears.events
+    await watched.handle(event)
+    assert recorded.asked == [("chats", "insert_one")], "a press reads nothing, and writes once"
+    await watched.queue.flush()
+    await watched.hush()
+    (state,) = scene.ears.events  # and no queue, since nobody waits
     assert isinstance(state, ChatState)
     assert (state.chat_id, state.v, state.state, state.turn, state.cause, state.agent_id) == (
         event.chat_id,
@@ -222,8 +235,6 @@ async def test_an_opening_with_a_place_is_one_write_and_one_event(
         Cause.ASSIGNED,
         "an",
     )
-    assert commands == ["write"]
-    assert not scene.queue._rung, "nobody waits: no line has changed"
 
 
 async def test_an_opening_with_a_place_that_is_heard_again_is_answered(scene: Scene) -> None:
@@ -257,8 +268,8 @@ async def test_a_silence_that_was_told_long_ago_closes_nothing(scene: Scene) -> 
     """It lay in the queue while routing was away, and the citizen may have answered since; if not, it is told again."""
     chat_id = await scene.press()
     await scene.assign(chat_id)
-    asked = CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE)
-    long_ago = asked.model_copy(update={"occurred_at": asked.occurred_at - STALE - timedelta(seconds=1)})
+    then = scene.now() - STALE - timedelta(seconds=1)
+    long_ago = CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE, occurred_at=then)
     await scene.handle(long_ago)
     assert (await scene.chat(chat_id)).assigned
     await scene.handle(long_ago.model_copy(update={"by": CloseReason.CITIZEN}))

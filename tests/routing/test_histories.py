@@ -39,7 +39,7 @@ def play(world: World, random: Random) -> None:
     random.choices(list(acts), list(acts.values()))[0]()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**64), steps=st.integers(5, 150))
 def test_every_history_ends_right(seed: int, steps: int) -> None:
     world, random = World(), Random(seed)
@@ -192,7 +192,7 @@ class Assignment(RuleBasedStateMachine):
 
 
 TestAssignment = Assignment.TestCase
-TestAssignment.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestAssignment.settings = settings(max_examples=50, stateful_step_count=60, deadline=None)
 
 
 def hear(world: World, *kinds: type[Event]) -> None:

@@ -1,7 +1,7 @@
 """services/routing/timers.py: what time alone brings about, against the real broker and database."""
 
 import asyncio
-import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState, QueueChanged
 from services.common.events.places import PlaceWanted
+from services.common.events.presence import ListenerEcho
 from services.common.events.types import Cause, CloseReason, Detail
 from services.routing.chats import rules, transfer_rules
 from services.routing.queues.queue import FIRST_AGAIN
@@ -17,13 +18,14 @@ from tests.real import PATIENCE
 from tests.routing.scene import DEPARTMENTS, Scene, free, listed
 
 
-@pytest.fixture(autouse=True)
-def caught_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits to be handled."""
+@pytest.fixture
+def scene(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A replica for which nothing waits to be handled."""
     monkeypatch.setattr(scene.citizens, "backlog", answer(0))
+    return scene
 
 
-def answer(n: int):  # type: ignore[no-untyped-def]
+def answer(n: int) -> Callable[[], Awaitable[int]]:
     async def backlog() -> int:
         return n
 
@@ -139,14 +141,28 @@ async def test_a_closed_chat_that_was_not_told_is_told_even_when_timers_may_not_
     now = scene.now()
     await scene.store.change(chat_id, lambda c: rules.overdue(c, False, now, scene.limits))
     scene.later(seconds=3)
+    greeted = await scene.press()
+    await scene.assign(greeted)
+    scene.later(seconds=700)
     scene.well = False
-    await scene.sweeps.timers()
-    await scene.ears.hear(ChatState, lambda s: s.state == "closed")
+    await replace(scene.sweeps, calm=well_for_long(scene)).timers()
+    assert (await scene.chat(greeted)).assigned, "it would be due"
+    assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).chat_id == chat_id
     scene.later(days=1)
-    assert await scene.store.due(scene.now(), 10) == []
+    assert [c.id for c in await scene.store.due(scene.now(), 10)] == [greeted]
 
 
-@pytest.mark.parametrize("trouble", ["not well", "backlog", "broker cannot be asked"])
+def well_for_long(scene: Scene) -> Calm:
+    """All has been well until now."""
+    calm = Calm(10, scene.monotonic())
+    for _ in range(3):
+        scene.later(seconds=4)
+        calm.look(True, scene.monotonic())
+    assert calm.settled(scene.monotonic())
+    return calm
+
+
+@pytest.mark.parametrize("trouble", ["none", "not well", "backlog", "broker cannot be asked"])
 async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
@@ -154,19 +170,21 @@ async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest
     scene.well = trouble != "not well"
     waits = {"backlog": BACKLOG + 1, "broker cannot be asked": -1}.get(trouble, 0)
     monkeypatch.setattr(scene.citizens, "backlog", answer(waits))
-    await replace(scene.sweeps, calm=Calm(10, time.monotonic() - 60)).timers()
-    assert (await scene.chat(chat_id)).assigned
+    await replace(scene.sweeps, calm=well_for_long(scene)).timers()
+    assert (await scene.chat(chat_id)).assigned is (trouble != "none")
 
 
 async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> None:
-    liveness = scene.citizens._liveness
-    liveness.echo(scene.citizens._clock())
+    def hears_itself(counter: int) -> None:
+        scene.citizens.note(ListenerEcho(listener=scene.citizens.listener, counter=counter))
+
+    hears_itself(0)
     away, here = await scene.press(), await scene.press()
     await scene.assign(away, "an")
     await scene.sweeps.away()
     for counter in range(155):
         scene.later(seconds=2)
-        liveness.echo(scene.citizens._clock())
+        hears_itself(counter + 1)
         scene.citizens.note(listed(counter, here))
     await scene.sweeps.away()
     state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
@@ -200,7 +218,6 @@ async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_
     assert mended("unanswered") == before + 1
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
     scene.later(seconds=6)
-    scene.queue._asked.clear()
     await scene.sweeps.timers()
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
 
@@ -220,8 +237,7 @@ async def test_a_chat_whose_opening_never_comes_is_told_closed_after_a_while(sce
 async def test_asking_again_beside_free_places_is_counted_as_a_repair(scene: Scene) -> None:
     await scene.handle(free("algemeen", 1, 1))
     chat_id, before = await scene.press(), mended("asked_again")
-    asked = scene.queue._asked["algemeen"]
-    asked[chat_id, 1] = (asked[chat_id, 1][0] - FIRST_AGAIN, 1)
+    scene.later(seconds=FIRST_AGAIN)
     await scene.sweeps.ask()
     assert mended("asked_again") == before + 1, "a place was free, and it did not get it: something was lost"
     await scene.hush()
@@ -232,7 +248,7 @@ async def test_who_waits_asks_again_and_queues_are_told_again(scene: Scene) -> N
     one, other = await scene.press("algemeen"), await scene.press("premies")
     await scene.hush()
     scene.ears.events.clear()
-    scene.queue._asked.clear()
+    scene.later(seconds=FIRST_AGAIN)
     await scene.sweeps.ask()
     await scene.sweeps.queues()
     await scene.hush()
@@ -240,9 +256,11 @@ async def test_who_waits_asks_again_and_queues_are_told_again(scene: Scene) -> N
     assert {q.department: q.order for q in scene.ears.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
 
 
-async def test_two_replicas_whose_timers_meet_change_a_chat_once(pair: tuple[Scene, Scene]) -> None:
+async def test_two_replicas_whose_timers_meet_change_a_chat_once(
+    pair: tuple[Scene, Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for scene in pair:
-        scene.citizens.backlog = answer(0)  # type: ignore[method-assign]
+        monkeypatch.setattr(scene.citizens, "backlog", answer(0))
     chats = [await pair[0].press(greeted=False) for _ in range(10)]
     for scene in pair:
         scene.later(seconds=11)
@@ -260,15 +278,15 @@ async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(s
         if len(runs) == 1:
             raise ValueError("unexpected")
 
-    calm = Calm(60, time.monotonic() - 100)
-    assert calm.settled(time.monotonic())
+    calm = Calm(60, scene.monotonic() - 100)
+    assert calm.settled(scene.monotonic())
     task = asyncio.create_task(replace(scene.sweeps, calm=calm).every(0.01, sweep))
     async with asyncio.timeout(PATIENCE):
         while len(runs) < 3:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert not calm.settled(time.monotonic())
+    assert not calm.settled(scene.monotonic())
 
 
 async def test_open_chats_are_counted_for_the_metrics(scene: Scene) -> None:

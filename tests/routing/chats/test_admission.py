@@ -70,7 +70,9 @@ async def test_a_press_that_opened_nothing_counts_for_seconds(scene: Scene) -> N
 
 
 async def closed(scene: Scene, chat_id: str, block: Block, agent: str = "an") -> None:
-    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id=agent, block=block))
+    await scene.handle(
+        CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id=agent, block=block, occurred_at=scene.now())
+    )
 
 
 async def test_an_agent_ends_a_chat_and_blocks_its_browser_and_address(pair: tuple[Scene, Scene]) -> None:

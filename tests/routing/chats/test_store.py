@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 from services.common.events.chats import CloseRequested
@@ -116,7 +117,9 @@ async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> N
     found = await scene.store.open_counts()
     counts = {("algemeen", "assigned"): 1, ("algemeen", "waiting"): 1, ("premies", "waiting"): 1}
     assert {labels: n for labels, (n, _) in found.items()} == counts
-    assert found["premies", "waiting"][1] == min(c.waiting_since for c in await scene.store.line("premies", 5))
+    assert found["premies", "waiting"][1] == min(
+        c.waiting_since for c in await scene.store.line("premies", 5) if c.waiting_since
+    )
 
 
 async def test_everything_that_a_chat_can_be_comes_back_as_it_was_written(scene: Scene) -> None:
@@ -154,7 +157,7 @@ async def test_chats_of_one_key_are_found_by_the_beginning_of_their_ids(scene: S
     one, other = (f"{PREFIX}-8{digit * 3}-{digit * 12}" for digit in "0f")
     for chat_id in (one, other, str(uuid4())):
         event = opening().model_copy(update={"chat_id": chat_id})
-        await scene.store.change(chat_id, lambda c, f=event: rules.opened(c, f, scene.now()))  # type: ignore[misc]
+        await scene.store.change(chat_id, partial(rules.opened, event=event, now=scene.now()))
     hour = timedelta(hours=1)
     assert {c.id for c in await scene.store.some([], [PREFIX], scene.now() - hour)} == {one, other}
     assert [c.id for c in await scene.store.some([one], [], scene.now())] == [one]

@@ -140,7 +140,9 @@ def test_the_limit_of_waiting_counts_from_the_transfer_however_often_it_goes_to_
     assert back.waiting_since == at(100)
     assert rules.overdue(back, True, at(700), LIMITS).reason is CloseReason.NO_AGENT
     little = replace(LIMITS, queues={"premies": Line(patience=40)})
-    assert transfer_rules.transferred(talking(), "an", "premies", None, at(0), little).origin.answer_by == at(20)  # type: ignore[union-attr]
+    origin = transfer_rules.transferred(talking(), "an", "premies", None, at(0), little).origin
+    assert origin is not None
+    assert origin.answer_by == at(20)
 
 
 def test_a_request_that_is_repeated_is_known_again() -> None:

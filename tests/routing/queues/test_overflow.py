@@ -59,8 +59,10 @@ async def test_nobody_goes_where_somebody_waits_for_that_place(spilling: Scene) 
     assert await spilling.store.order("algemeen") == [chat]
 
 
-async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(spilling: Scene) -> None:
-    spilling.citizens.backlog = no_backlog  # type: ignore[method-assign]
+async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(
+    spilling: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spilling.citizens, "backlog", no_backlog)
     chat = await spilling.press()
     spilling.later(seconds=31)
     now = spilling.now()
@@ -71,8 +73,10 @@ async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(spi
     assert (await spilling.chat(chat)).untold_since is None
 
 
-async def test_who_finds_no_agent_there_comes_back_to_his_old_place(spilling: Scene) -> None:
-    spilling.citizens.backlog = no_backlog  # type: ignore[method-assign]
+async def test_who_finds_no_agent_there_comes_back_to_his_old_place(
+    spilling: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spilling.citizens, "backlog", no_backlog)
     first, second = await spilling.press(), await spilling.press()
     spilling.later(seconds=31)
     await spilling.handle(free("premies", 1, 1))
