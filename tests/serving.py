@@ -26,7 +26,9 @@ async def served(app: FastAPI) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of this application, which is served and whose lifespan runs while the context is open."""
     with listener() as bound:
         port = bound.getsockname()[1]
-        server = Server(uvicorn.Config(app, log_config=None, ws="none"))
+        # A client never finds its connection closed because the machine was slow.
+        keep = 2 * int(PATIENCE)
+        server = Server(uvicorn.Config(app, log_config=None, ws="none", timeout_keep_alive=keep))
         serving = asyncio.create_task(server.serve([bound]))
         try:
             async with asyncio.timeout(PATIENCE):

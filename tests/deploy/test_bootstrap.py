@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -197,7 +198,7 @@ def becomes(tree: Path, monkeypatch: pytest.MonkeyPatch, target: str, variable: 
     monkeypatch.setattr(bootstrap, "package", lambda name, *_: told.append(name))
     monkeypatch.setattr(os, "execv", lambda program, arguments: told.append(arguments))
     monkeypatch.setenv(variable, "--minutes 5 --home 'a b'")
-    monkeypatch.setattr(bootstrap.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     bootstrap.main(target)
     return told
 

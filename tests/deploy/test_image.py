@@ -19,7 +19,7 @@ from tests.deploy import closure
 from tests.deploy.closure import FOLDER, SERVICES
 from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out
 from tests.e2e.clients import agent, citizen, pair, say, until
-from tests.real import Broker, unique
+from tests.real import PATIENCE, START_SECONDS, Broker, patient, unique
 
 USER = 10001
 
@@ -78,16 +78,16 @@ def running(
 
 
 async def ready(processes: dict[str, subprocess.Popen[bytes]], ports_: dict[str, int]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(2 * START_SECONDS):  # nothing of what they import is compiled yet
         for service, process in processes.items():
             while await http_ready(ports_[service]) is not None:
                 assert process.poll() is None, f"{service} ended with {process.returncode}"
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
 
 
 async def test_the_four_images_talk_and_end_well(images: dict[str, Path], broker: Broker, mongodb_url: str) -> None:
     name = unique("image-")
-    told = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
+    told = {"RABBITMQ_URL": patient(broker.make_vhost(name)), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
     told |= {"TOKEN_SECRET": os.urandom(16).hex(), "DEMO_ACCOUNTS": "on", "OFFICE_HOURS": "always"}
     listening = {service: ports.pick() for service in SERVICES}
     with running(images, listening, **told) as processes:
@@ -104,5 +104,5 @@ async def test_the_four_images_talk_and_end_well(images: dict[str, Path], broker
             assert {Path(f"/proc/{process.pid}").stat().st_uid for process in processes.values()} == {USER}
         for process in processes.values():
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(25) for process in processes.values()] == [0, 0, 0, 0]
+        assert [process.wait(PATIENCE) for process in processes.values()] == [0, 0, 0, 0]
     broker.remove_vhost(name)
