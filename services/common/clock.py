@@ -49,7 +49,7 @@ class Clock:
         self._ahead += off
         return off
 
-    def hear(self, told: datetime) -> float:
+    def set_by(self, told: datetime) -> float:
         """Set this clock by a time that a process with a correct clock has published.
 
         The least delayed time of the last 20 s counts: at once when it is ahead of this clock, after 10 s when this

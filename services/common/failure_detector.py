@@ -23,7 +23,7 @@ class _Gateway:
 
 
 @dataclass
-class Liveness:
+class FailureDetector:
     """The lists that one listener has received. All times are seconds of its own monotonic clock, passed in."""
 
     grace: float
@@ -42,7 +42,7 @@ class Liveness:
             self._deaf += now - self._echo_at
         self._echo_at = now
 
-    def hear(
+    def record(
         self, incarnation: str, counter: int, silent_for: Mapping[str, float], now: float, leaving: bool = False
     ) -> None:
         """Record a gateway's whole list.
@@ -65,7 +65,7 @@ class Liveness:
                 self._last_seen.setdefault(who, known.here[who])
         self._gateways[incarnation] = _Gateway(counter, self._effective(now), {} if leaving else here)
 
-    def hears(self, now: float) -> bool:
+    def receives(self, now: float) -> bool:
         """Return whether the listener receives its own echo. Only then may absence be judged."""
         return self._echo_at is not None and now - self._echo_at <= ECHO_LATE
 
@@ -87,7 +87,7 @@ class Liveness:
         echo.
         """
         start = self.started
-        if not self.hears(now) or start is None:
+        if not self.receives(now) or start is None:
             return []
         at, present = self._effective(now), self.present(now)
         return [w for w in known if w not in present and at - max(start, self._last_seen.get(w, start)) >= self.grace]

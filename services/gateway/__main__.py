@@ -4,7 +4,7 @@ from services.common.runtime import gc_tuning  # noqa: F401  (first: it prevents
 from services.common.runtime.service import run
 from services.gateway.app import create_app
 from services.gateway.settings import Settings
-from services.gateway.websocket.transport import HeardProtocol
+from services.gateway.websocket.transport import ReceivingProtocol
 
 if __name__ == "__main__":
-    run("gateway", Settings, create_app, ws=HeardProtocol)
+    run("gateway", Settings, create_app, ws=ReceivingProtocol)

@@ -26,7 +26,7 @@ from services.gateway.http import api, assignments, end_chat, files, left_questi
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
 from services.gateway.http.start_chat import Starting
-from services.gateway.jobs.upkeep import Heartbeat, Upkeep
+from services.gateway.jobs.periodic_jobs import Heartbeat, PeriodicJobs
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
 from services.gateway.participants.transfers import Transfers
@@ -61,16 +61,16 @@ def create_app(settings: Settings) -> FastAPI:
             event = CitizenPresence(chat_id=channel.chat_id, incarnation=incarnation, online=True)
             tasks.start(publisher.publish_best_effort(event))
 
-    def hear_button(event: ButtonChanged) -> None:
-        if off := CLOCK.hear(event.occurred_at):
+    def handle_button(event: ButtonChanged) -> None:
+        if off := CLOCK.set_by(event.occurred_at):
             log.warning("clock_set", seconds=round(off, 3))
-        buttons.hear(event)
+        buttons.handle(event)
 
     hub = EventRouter(
         incarnation,
         gap=lambda channel: following.gap(channel),
         assigned=lambda agent_id, chat_id: agents.assigned(agent_id, chat_id),
-        button=hear_button,
+        button=handle_button,
         answer_presence=answer_presence,
         dropped=lambda connection, channel: agents.drop(connection, channel),
         agents_changed=lambda: heartbeat.changed(),
@@ -78,19 +78,21 @@ def create_app(settings: Settings) -> FastAPI:
     )
     live = EventQueue(
         settings.rabbitmq_url,
-        heard=hub.hear,
-        resync=lambda: upkeep.resync(),
+        handler=hub.handle,
+        resync=lambda: periodic_jobs.resync(),
         lost=lambda: buttons.refresh(),
         given=settings.topology == "given",
     )
     buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
     following = Subscriptions(hub, live, upstream, tasks)
-    posting = MessageSender(hub, publisher, tasks, together=settings.facts_together == "on", allowances=allowances)
+    message_sender = MessageSender(
+        hub, publisher, tasks, together=settings.facts_together == "on", allowances=allowances
+    )
     heartbeat = Heartbeat(following, publisher)
-    citizens = Citizens(following, posting, publisher, service.keys, tasks, allowances)
+    citizens = Citizens(following, message_sender, publisher, service.keys, tasks, allowances)
     transfers = Transfers(publisher, upstream, departments)
-    agents = Agents(following, posting, publisher, transfers, tasks, heartbeat.changed)
-    upkeep = Upkeep(following, agents, buttons, publisher)
+    agents = Agents(following, message_sender, publisher, transfers, tasks, heartbeat.changed)
+    periodic_jobs = PeriodicJobs(following, agents, buttons, publisher)
     starting = Starting(publisher, upstream, live, tasks, buttons, departments, service.keys)
 
     async def drain() -> None:
@@ -108,10 +110,10 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("live", live.run)
     service.background("heartbeat", heartbeat.run)
     service.background("buttons", buttons.run)
-    service.background("sync", upkeep.sync_frames)
-    service.background("tails", upkeep.compare_tails)
-    service.background("attendance", upkeep.ask_presence)
-    service.background("resync", upkeep.run_resyncs)
+    service.background("sync", periodic_jobs.sync_frames)
+    service.background("tails", periodic_jobs.compare_tails)
+    service.background("attendance", periodic_jobs.ask_presence)
+    service.background("resync", periodic_jobs.run_resyncs)
     service.depend("broker", lambda: live.up and publisher.up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)
     service.on_drain(drain)

@@ -69,22 +69,22 @@ class Button:
         """
         self.department, self._wall, self._contact = department, wall, list(contact)
         self._event: ButtonChanged | None = None
-        self._heard_at = float("-inf")
+        self._received_at = float("-inf")
         self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
         self.revision = 0
         self.listeners = Listeners(lambda: self.shown.event)
         self.shown = self._build(_UNKNOWN, 0)
 
-    def hear(self, event: ButtonChanged, now: float) -> None:
+    def handle(self, event: ButtonChanged, now: float) -> None:
         """Handle an event of presence. An event with an older revision is dropped."""
         if self._event is None or event.revision >= self._event.revision:
             self._event = event
-            self._heard_at = now
+            self._received_at = now
 
     def refresh(self, now: float, broker_up: bool) -> None:
         """Update the shown state, and notify the listeners when it has changed."""
         event = self._event
-        if event is None or not broker_up or now - self._heard_at > SILENCE:
+        if event is None or not broker_up or now - self._received_at > SILENCE:
             content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
             revision = 0
         else:
@@ -134,11 +134,11 @@ class Buttons:
         self.of = {d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d)) for d in departments.departments}
         self._began = time.monotonic()
 
-    def hear(self, event: ButtonChanged) -> None:
+    def handle(self, event: ButtonChanged) -> None:
         """Handle an event of presence about one of the buttons."""
         if button := self.of.get(event.department):
             now = time.monotonic()
-            button.hear(event, now)
+            button.handle(event, now)
             button.refresh(now, self._broker_up())
 
     def refresh(self) -> None:

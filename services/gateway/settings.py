@@ -5,16 +5,18 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from services.common.config.settings import Settings as Shared
-from services.common.config.settings import told
+from services.common.config.settings import described
 from services.common.http.addresses import is_trusted, networks
 
 
 class Settings(Shared):
     """Settings that only the gateway has, beside those of all services."""
 
-    trusted_proxies: str = told("networks whose `X-Forwarded-For` and `-Proto` are believed, separated by commas", "")
+    trusted_proxies: str = described(
+        "networks whose `X-Forwarded-For` and `-Proto` are believed, separated by commas", ""
+    )
 
-    connections_per_address: int = told(
+    connections_per_address: int = described(
         "connections (or requests through a trusted proxy) of one address at a time, for each process; 0: any number",
         1_000,
         ge=0,

@@ -29,8 +29,8 @@ from services.presence.agents.logins import Logins
 from services.presence.agents.session_store import Session
 from services.presence.button import updater
 from services.presence.publisher import Context, close_session_soon
-from services.presence.seats.allocator import Claims, hold
-from services.presence.seats.rules import Agent
+from services.presence.slots.allocator import Allocator, hold
+from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
@@ -58,7 +58,7 @@ def add_routes(app: FastAPI, context: Context, logins: Logins, known: list[str])
         return Buttons(buttons=[updater.button_event(doc) for doc in await updater.read_buttons(context.db, known)])
 
 
-def add_places(app: FastAPI, claims: Claims) -> None:
+def add_places(app: FastAPI, allocator: Allocator) -> None:
     """Add the route with which a press reserves a slot."""
 
     @app.post(presence_api.HOLD)
@@ -66,7 +66,7 @@ def add_places(app: FastAPI, claims: Claims) -> None:
         caller(request)
         try:
             async with asyncio.timeout(HOLD_LIMIT):
-                return await hold(claims, query)
+                return await hold(allocator, query)
         except TimeoutError:
             log.warning("reservation_took_too_long", chat_id=query.chat_id)
             raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None

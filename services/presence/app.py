@@ -28,8 +28,8 @@ from services.presence.consumers import on_chat_state, on_queue_changed, on_stat
 from services.presence.migrations import STEPS
 from services.presence.openings import load_schedules
 from services.presence.publisher import Context
-from services.presence.seats.allocator import Claims
 from services.presence.settings import PresenceSettings
+from services.presence.slots.allocator import Allocator
 
 log = structlog.get_logger()
 
@@ -56,9 +56,9 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         at_work=lambda agent_id: listener.at_work(agent_id),
         connected=lambda *asked: listener.connected(*asked),
     )
-    claims = Claims(context, schedules, {d.id: d.queue.longest for d in departments.departments})
+    allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
     listener = Listener(settings.rabbitmq_url, context, settings.agent_grace, settings.topology == "given")
-    consumers = _consumers(settings, context, claims)
+    consumers = _consumers(settings, context, allocator)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
     upgraded = asyncio.Event()
@@ -93,7 +93,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     limited = settings.rate_limits == "on"
     logins = Logins(context, passwords, service.keys, settings.session_hours, limited)
     add_routes(service.app, context, logins, list(schedules))
-    add_places(service.app, claims)
+    add_places(service.app, allocator)
     return service.app
 
 
@@ -132,9 +132,9 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
     return wait_and_run
 
 
-def _consumers(settings: PresenceSettings, context: Context, claims: Claims) -> Consumers:
+def _consumers(settings: PresenceSettings, context: Context, allocator: Allocator) -> Consumers:
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(context.db))
-    consumers.add(topology.PRESENCE_WANTED, on_wanted(context, claims))
+    consumers.add(topology.PRESENCE_WANTED, on_wanted(context, allocator))
     consumers.add(topology.PRESENCE_CHATS, on_chat_state(context))
     consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(context))
     consumers.add(topology.PRESENCE_STATES, on_state(context), prefetch=1)  # keeps the order of requests
@@ -157,7 +157,7 @@ async def _accounts(
 async def _prepare_database(database: Database, accounts: Sequence[Account], departments: list[str]) -> None:
     await upgrade(database, STEPS)
     await updater.ensure_buttons(database, departments)
-    await queue_store.ensure_lines(database, departments)
+    await queue_store.create_queues(database, departments)
     barred = await store.put_accounts(database, accounts, utcnow())
     await session_store.end_all_of(database, barred, utcnow())
     fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}

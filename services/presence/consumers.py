@@ -14,27 +14,27 @@ from services.common.events.types import AgentState, ChatStatus, ReleaseReason
 from services.common.messaging.consumer import Handler
 from services.presence.agents import store
 from services.presence.button import queue_store
-from services.presence.publisher import Context, tell_agent, tell_claimed, tell_released, tell_seat
+from services.presence.publisher import Context, publish_agent, publish_claimed, publish_released, publish_slot
 from services.presence.repairs import repaired
-from services.presence.seats.agent_selection import Ask
-from services.presence.seats.allocator import Claims
-from services.presence.seats.rules import Agent, Seat, is_over
+from services.presence.slots.agent_selection import Ask
+from services.presence.slots.allocator import Allocator
+from services.presence.slots.rules import Agent, Slot, is_over
 
 log = structlog.get_logger()
 
 LATE = 10.0  # seconds after which a published state of a chat is not new: it is a repetition
 
 
-def on_wanted(context: Context, claims: Claims) -> Handler:
+def on_wanted(context: Context, allocator: Allocator) -> Handler:
     """Return the handler of place.wanted: announce the agent who has this attempt again, or find one."""
 
     async def wanted(event: Event) -> None:
         assert isinstance(event, PlaceWanted)
-        outcome = await claims.seek(Ask(event.chat_id, event.turn, event.department, event.locale, event.agent_id))
-        for agent, seat in outcome.again:
-            await tell_seat(context, agent, seat)
+        outcome = await allocator.seek(Ask(event.chat_id, event.turn, event.department, event.locale, event.agent_id))
+        for agent, slot in outcome.again:
+            await publish_slot(context, agent, slot)
         if found := outcome.found:
-            await tell_claimed(context, found.agent_id, found.agent_name, event.chat_id, event.turn, found.choice)
+            await publish_claimed(context, found.agent_id, found.agent_name, event.chat_id, event.turn, found.choice)
 
     return wanted
 
@@ -52,30 +52,30 @@ def on_chat_state(context: Context) -> Handler:
                 context.wake()
             return
         holders = await store.holders(context.db, event.chat_id)
-        seats = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == event.chat_id]
-        for agent, seat in seats:
-            if is_over(seat, agent.id, event.state, event.turn, event.agent_id):
-                await _drop(context, agent, seat, event)
-        right = [(a, s) for a, s in seats if a.id == event.agent_id and s.turn == event.turn]
+        slots = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == event.chat_id]
+        for agent, slot in slots:
+            if is_over(slot, agent.id, event.state, event.turn, event.agent_id):
+                await _drop(context, agent, slot, event)
+        right = [(a, s) for a, s in slots if a.id == event.agent_id and s.turn == event.turn]
         if event.state is not ChatStatus.ASSIGNED or not event.agent_id:
             return
-        for agent, seat in right:
-            if not seat.confirmed:
-                await store.confirm(context.db, agent.id, seat.chat_id, seat.turn)
+        for agent, slot in right:
+            if not slot.confirmed:
+                await store.confirm(context.db, agent.id, slot.chat_id, slot.turn)
         if not right:
             repaired("no_seat", event.agent_id, event.chat_id)
-            await tell_released(context, event.agent_id, event.chat_id, event.turn, ReleaseReason.NO_SEAT)
+            await publish_released(context, event.agent_id, event.chat_id, event.turn, ReleaseReason.NO_SLOT)
 
     return chat_state
 
 
-async def _drop(context: Context, agent: Agent, seat: Seat, event: ChatState) -> None:
+async def _drop(context: Context, agent: Agent, slot: Slot, event: ChatState) -> None:
     """Free the slot of a chat. It counts as a repair when a confirmed slot is freed late: the first event was lost."""
-    if not await store.drop(context.db, agent.id, seat.chat_id, seat.turn, context.clock()):
+    if not await store.drop(context.db, agent.id, slot.chat_id, slot.turn, context.clock()):
         return
     context.wake()
-    if seat.confirmed and not seat.leaving and _is_late(event):
-        repaired("reminder", agent.id, seat.chat_id)
+    if slot.confirmed and not slot.leaving and _is_late(event):
+        repaired("reminder", agent.id, slot.chat_id)
 
 
 def _is_late(event: ChatState) -> bool:
@@ -112,6 +112,6 @@ def on_state(context: Context) -> Handler:
         if await store.set_state(context.db, event.agent_id, wanted, cause, mark, context.clock()):
             context.wake()
             log.info("agent_state_changed", agent_id=event.agent_id, state=wanted.value, cause=cause)
-        await tell_agent(context, event.agent_id)
+        await publish_agent(context, event.agent_id)
 
     return state

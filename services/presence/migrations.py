@@ -27,7 +27,7 @@ async def _first_indexes(db: Database) -> None:
     )
 
 
-async def _indexes_of_sweeps(db: Database) -> None:
+async def _indexes_of_repair_jobs(db: Database) -> None:
     """Create indexes with which repair jobs read only the agents concerned, not all of them each second or two."""
     await make_indexes(
         db, {"agents": [IndexModel("untold_since"), IndexModel("seats.leaving"), IndexModel("seats.confirmed")]}
@@ -41,6 +41,6 @@ async def _missed_chats(db: Database) -> None:
 
 STEPS = (
     Step("indexes of agents, sessions and attempts", _first_indexes),
-    Step("indexes of what is told again", _indexes_of_sweeps),
+    Step("indexes of what is told again", _indexes_of_repair_jobs),
     Step("chats that an agent at work missed", _missed_chats),
 )

@@ -16,7 +16,7 @@ from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.mongo.client import Database
 from services.presence.agents import session_store, store
 from services.presence.agents.session_store import Session
-from services.presence.seats.rules import Agent, Seat
+from services.presence.slots.rules import Agent, Slot
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class Context:
     undecided: dict[str, Session] = field(default_factory=dict)
 
 
-async def tell_claimed(
+async def publish_claimed(
     context: Context, agent_id: str, agent_name: str, chat_id: str, turn: int, choice: Choice | None
 ) -> None:
     """Publish that this agent has the chat's attempt, and why they were chosen."""
@@ -56,20 +56,20 @@ async def tell_claimed(
     )
 
 
-async def tell_released(context: Context, agent_id: str, chat_id: str, turn: int, reason: ReleaseReason) -> None:
+async def publish_released(context: Context, agent_id: str, chat_id: str, turn: int, reason: ReleaseReason) -> None:
     """Publish that this agent does not, or no longer, have the chat's attempt."""
     await context.publisher.publish(PlaceReleased(chat_id=chat_id, turn=turn, agent_id=agent_id, reason=reason))
 
 
-async def tell_seat(context: Context, agent: Agent, seat: Seat) -> None:
+async def publish_slot(context: Context, agent: Agent, slot: Slot) -> None:
     """Publish a slot as claimed or, when it is being given up, as released."""
-    if seat.leaving is None:
-        await tell_claimed(context, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
+    if slot.leaving is None:
+        await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice)
     else:
-        await tell_released(context, agent.id, seat.chat_id, seat.turn, seat.leaving)
+        await publish_released(context, agent.id, slot.chat_id, slot.turn, slot.leaving)
 
 
-async def tell_agent(context: Context, agent_id: str) -> None:
+async def publish_agent(context: Context, agent_id: str) -> None:
     """Publish the agent's present state, and remove the mark of an unpublished change."""
     agent = await store.agent(context.db, agent_id)
     if agent is None:
@@ -89,7 +89,7 @@ async def arrive(context: Context, agent: Agent) -> bool:
         return False
     context.wake()
     log.info("agent_online", agent_id=agent.id)
-    await tell_agent(context, agent.id)
+    await publish_agent(context, agent.id)
     return True
 
 
@@ -102,11 +102,11 @@ async def depart(context: Context, agent: Agent, reason: ReleaseReason) -> bool:
         return False
     context.wake()
     context.left(agent.id)
-    log.info("agent_offline", agent_id=agent.id, reason=reason.value, seats=len(agent.seats))
+    log.info("agent_offline", agent_id=agent.id, reason=reason.value, slots=len(agent.slots))
     left = await store.agent(context.db, agent.id) or agent
-    for seat in left.seats:
-        await tell_seat(context, left, seat)
-    await tell_agent(context, agent.id)
+    for slot in left.slots:
+        await publish_slot(context, left, slot)
+    await publish_agent(context, agent.id)
     return True
 
 

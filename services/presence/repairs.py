@@ -14,8 +14,8 @@ from prometheus_client import Counter
 
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.presence.agents import session_store, store
-from services.presence.publisher import Context, close_session, tell_agent, tell_claimed, tell_seat
-from services.presence.seats.rules import Agent, Seat, due
+from services.presence.publisher import Context, close_session, publish_agent, publish_claimed, publish_slot
+from services.presence.slots.rules import Agent, Slot, due
 
 log = structlog.get_logger()
 
@@ -34,12 +34,12 @@ def repaired(reason: str, agent_id: str, chat_id: str | None = None) -> None:
     log.info("repaired", reason=reason, agent_id=agent_id, chat_id=chat_id)
 
 
-async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
+async def every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
     """Run a job at this interval, in seconds, until cancelled. After an outage the next run does the work."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            await sweep()
+            await job()
         except DEPENDENCY_ERRORS as error:
             log.warning("repair_job_failed", error=type(error).__name__)
 
@@ -47,36 +47,36 @@ async def every(seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
 async def run(context: Context) -> None:
     """Run all repair jobs until cancelled."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(every(MARKS, lambda: tell_leaving(context)))
-        group.create_task(every(MARKS, lambda: tell_changes(context)))
+        group.create_task(every(MARKS, lambda: publish_leaving(context)))
+        group.create_task(every(MARKS, lambda: publish_changes(context)))
         group.create_task(every(MARKS, lambda: close_sessions(context)))
-        group.create_task(every(UNCONFIRMED, lambda: tell_unconfirmed(context)))
-        group.create_task(every(UNCONFIRMED, lambda: tell_held(context)))
+        group.create_task(every(UNCONFIRMED, lambda: publish_unconfirmed(context)))
+        group.create_task(every(UNCONFIRMED, lambda: publish_reserved(context)))
         group.create_task(every(REMINDER, lambda: remind(context)))
 
 
-async def tell_leaving(context: Context, age: float = MARKS) -> None:
+async def publish_leaving(context: Context, age: float = MARKS) -> None:
     """Publish place.released for each slot that has been being given up for so long."""
-    await _tell(context, "leaving", age, await store.leaving(context.db), lambda seat: seat.leaving is not None)
+    await _tell(context, "leaving", age, await store.leaving(context.db), lambda slot: slot.leaving is not None)
 
 
-async def tell_unconfirmed(context: Context, age: float = UNCONFIRMED) -> None:
+async def publish_unconfirmed(context: Context, age: float = UNCONFIRMED) -> None:
     """Publish place.claimed for each slot that routing has not confirmed for so long."""
     agents = await store.unconfirmed(context.db)
-    await _tell(context, "unconfirmed", age, agents, lambda seat: not (seat.leaving or seat.confirmed or seat.held))
+    await _tell(context, "unconfirmed", age, agents, lambda slot: not (slot.leaving or slot.confirmed or slot.held))
 
 
-async def tell_held(context: Context, age: float = RESERVED) -> None:
+async def publish_reserved(context: Context, age: float = RESERVED) -> None:
     """Publish place.claimed for each reservation of a press about which routing has published nothing for so long.
 
     Routing confirms it, or publishes that the chat is closed, which frees the slot. This is done also when the agent is
     offline: routing ignores that an agent has left a chat that it does not know.
     """
     for agent in await store.unconfirmed(context.db):
-        for seat in due(agent.seats, context.clock(), age):
-            if seat.reserved:
-                repaired("held", agent.id, seat.chat_id)
-                await tell_claimed(context, agent.id, agent.name, seat.chat_id, seat.turn, seat.choice)
+        for slot in due(agent.slots, context.clock(), age):
+            if slot.reserved:
+                repaired("held", agent.id, slot.chat_id)
+                await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice)
 
 
 async def remind(context: Context) -> None:
@@ -87,16 +87,16 @@ async def remind(context: Context) -> None:
     That counts as a repair only when it changes something: see the handler of chat.state in consumers.py.
     """
     for agent in await store.seated(context.db):
-        for seat in agent.seats:
-            if not seat.reserved:
-                await tell_seat(context, agent, seat)
+        for slot in agent.slots:
+            if not slot.reserved:
+                await publish_slot(context, agent, slot)
 
 
-async def tell_changes(context: Context, age: float = MARKS) -> None:
+async def publish_changes(context: Context, age: float = MARKS) -> None:
     """Publish agent.changed for each change that has been unpublished for so long."""
     for agent in await store.untold(context.db, context.clock() - timedelta(seconds=age)):
         repaired("untold", agent.id)
-        await tell_agent(context, agent.id)
+        await publish_agent(context, agent.id)
 
 
 async def close_sessions(context: Context, age: float = MARKS) -> None:
@@ -108,9 +108,9 @@ async def close_sessions(context: Context, age: float = MARKS) -> None:
 
 
 async def _tell(
-    context: Context, reason: str, age: float, agents: Iterable[Agent], concerned: Callable[[Seat], bool]
+    context: Context, reason: str, age: float, agents: Iterable[Agent], concerned: Callable[[Slot], bool]
 ) -> None:
     for agent in agents:
-        for seat in due(filter(concerned, agent.seats), context.clock(), age):
-            repaired(reason, agent.id, seat.chat_id)
-            await tell_seat(context, agent, seat)
+        for slot in due(filter(concerned, agent.slots), context.clock(), age):
+            repaired(reason, agent.id, slot.chat_id)
+            await publish_slot(context, agent, slot)

@@ -96,9 +96,9 @@ async def _transfer(context: Context, wish: Transfer) -> None:
         if transfer_rules.is_repeated(after, wish.agent_id, wish.to_department, wish.to_agent):
             return
         raise _refusal(after)
-    context.telling.record(before, after, why="transferred")
+    context.chat_publisher.record(before, after, why="transferred")
     with suppress(Unconfirmed):  # the transfer is stored and marked: a repair job publishes it within seconds
-        await context.telling.marked(after)
+        await context.chat_publisher.marked(after)
         await context.queue.ask(after.department or "")
 
 

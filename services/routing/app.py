@@ -20,7 +20,7 @@ from services.common.messaging.queue_metrics import Backlog
 from services.common.mongo.client import follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
-from services.routing import timers as sweeps
+from services.routing import timers as routing_timers
 from services.routing.api import create_routes
 from services.routing.chats import rules
 from services.routing.chats.admission import Admission
@@ -30,11 +30,11 @@ from services.routing.consumers import handler
 from services.routing.context import Context
 from services.routing.metrics import begin_at_nothing
 from services.routing.migrations import STEPS
-from services.routing.publisher import Telling
+from services.routing.publisher import ChatPublisher
 from services.routing.queues.queue import Queue
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
-from services.routing.timers import Calm, Sweeps
+from services.routing.timers import Calm, Timers
 
 
 def create_app(settings: RoutingSettings) -> FastAPI:
@@ -58,13 +58,13 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     queue = Queue(store, QueueStore(database), publisher)
     most = settings.chats_open_per_address if settings.rate_limits == "on" else 0
     admission = Admission(database, store, utcnow, most)
-    context = Context(store, queue, Telling(store, publisher, queue, names), admission, limits=limits)
+    context = Context(store, queue, ChatPublisher(store, publisher, queue, names), admission, limits=limits)
     citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
         consumers.add(subject, handler(context))
     backlog = Backlog(settings.rabbitmq_url, "routing", consumers.waiting.values())
-    sweeping = Sweeps(
+    timers = Timers(
         context=context,
         citizens=citizens,
         limits=limits,
@@ -92,8 +92,8 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.background("echo", citizens.echo)
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
-    _watch(service, sweeping)
-    service.depend("broker", lambda: publisher.up and citizens.hears, lambda: publisher.link.absent)
+    _watch(service, timers)
+    service.depend("broker", lambda: publisher.up and citizens.receives, lambda: publisher.link.absent)
     service.depend("database", database_answers)
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
@@ -104,16 +104,16 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     return service.app
 
 
-def _watch(service: Service, sweeping: Sweeps) -> None:
-    for seconds, sweep in (
-        (sweeps.TIMERS_EVERY, sweeping.timers),
-        (sweeps.ASK_EVERY, sweeping.ask),
-        (sweeps.AWAY_EVERY, sweeping.away),
-        (sweeps.ACCEPTED_EVERY, sweeping.accepted),
-        (sweeps.QUEUES_EVERY, sweeping.queues),
-        (sweeps.COUNT_EVERY, sweeping.count),
+def _watch(service: Service, timers: Timers) -> None:
+    for seconds, job in (
+        (routing_timers.TIMERS_EVERY, timers.timers),
+        (routing_timers.ASK_EVERY, timers.ask),
+        (routing_timers.AWAY_EVERY, timers.away),
+        (routing_timers.ACCEPTED_EVERY, timers.accepted),
+        (routing_timers.QUEUES_EVERY, timers.queues),
+        (routing_timers.COUNT_EVERY, timers.count),
     ):
-        service.background(sweep.__name__, lambda s=seconds, w=sweep: sweeping.every(s, w))  # type: ignore[misc]
+        service.background(job.__name__, lambda s=seconds, w=job: timers.every(s, w))  # type: ignore[misc]
 
 
 def _answer_when_database_is_away(app: FastAPI) -> None:

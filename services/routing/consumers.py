@@ -62,11 +62,11 @@ async def _opened(context: Context, event: ChatOpened) -> None:
     before, after = await context.store.change(
         event.chat_id, lambda c: rules.opened(c, event, now, context.limits.automatic), known=new
     )
-    context.telling.record(before, after)
+    context.chat_publisher.record(before, after)
     if after.waits and after.rev == 1:
-        await asyncio.gather(context.queue.opened(after), context.telling.state(after))
+        await asyncio.gather(context.queue.opened(after), context.chat_publisher.state(after))
     else:
-        await _tell_and_ask(context, after, before.waits or after.waits)
+        await _publish_and_request(context, after, before.waits or after.waits)
 
 
 async def _accepted(context: Context, event: ChatAccepted) -> None:
@@ -74,17 +74,17 @@ async def _accepted(context: Context, event: ChatAccepted) -> None:
     before, after = await context.store.change(
         event.chat_id, lambda c: rules.accepted(c, event.agent_id, now, event.turn)
     )
-    context.telling.record(before, after)
-    await context.telling.state(after)  # also when nothing changed: an earlier try may have crashed before this
+    context.chat_publisher.record(before, after)
+    await context.chat_publisher.state(after)  # also when nothing changed: an earlier try may have crashed before this
 
 
 async def _close_requested(context: Context, event: CloseRequested) -> None:
     if event.block and event.by is CloseReason.AGENT:  # first, because closing may send the citizen back to the button
         await context.admission.block(event.chat_id, event.agent_id, event.block, event.occurred_at)
     before, after = await context.store.change(event.chat_id, _closing(event, context.clock()))
-    context.telling.record(before, after, why="asked")
-    await context.keep_pace(before, after)
-    await _tell_and_ask(context, after, before.waits)
+    context.chat_publisher.record(before, after, why="asked")
+    await context.record_handling_time(before, after)
+    await _publish_and_request(context, after, before.waits)
 
 
 def _closing(event: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
@@ -94,7 +94,7 @@ def _closing(event: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
         case CloseReason.INACTIVE if now - event.occurred_at > STALE:
             return lambda c: c
         case CloseReason.INACTIVE:
-            return lambda c: rules.closed_by_silence(c, now)
+            return lambda c: rules.closed_for_inactivity(c, now)
         case _:
             return lambda c: rules.closed(c, event.by, now)
 
@@ -109,8 +109,8 @@ async def _claimed(context: Context, event: PlaceClaimed) -> None:
     )
     if before.state is None and after.closed:
         repaired("unknown_chat", agent_id=event.agent_id, turn=event.turn)
-    context.telling.record(before, after, why="unknown")
-    await _tell_and_ask(context, after, True)
+    context.chat_publisher.record(before, after, why="unknown")
+    await _publish_and_request(context, after, True)
 
 
 async def _released(context: Context, event: PlaceReleased) -> None:
@@ -120,8 +120,8 @@ async def _released(context: Context, event: PlaceReleased) -> None:
     )
     if before.state is None and after.closed:
         repaired("unknown_chat", agent_id=event.agent_id, turn=event.turn)
-    context.telling.record(before, after, why=event.reason.value)
-    await _tell_and_ask(context, after, after.waits)
+    context.chat_publisher.record(before, after, why=event.reason.value)
+    await _publish_and_request(context, after, after.waits)
 
 
 async def _refused(context: Context, event: TransferRefused) -> None:
@@ -129,13 +129,13 @@ async def _refused(context: Context, event: TransferRefused) -> None:
     before, after = await context.store.change(
         event.chat_id, lambda c: transfer_rules.refused(c, event.agent_id, event.event_id, now, context.limits)
     )
-    context.telling.record(before, after, why="refused")
-    await _tell_and_ask(context, after, after.waits)
+    context.chat_publisher.record(before, after, why="refused")
+    await _publish_and_request(context, after, after.waits)
 
 
-async def _tell_and_ask(context: Context, chat: Chat, ask: bool) -> None:
+async def _publish_and_request(context: Context, chat: Chat, ask: bool) -> None:
     """Publish the state, changed or not, and let the next chat in the queue request a slot at the same time."""
     if ask and chat.department:
-        await asyncio.gather(context.telling.state(chat), context.queue.ask(chat.department))
+        await asyncio.gather(context.chat_publisher.state(chat), context.queue.ask(chat.department))
     else:
-        await context.telling.state(chat)
+        await context.chat_publisher.state(chat)

@@ -10,7 +10,7 @@ from services.common.clock import utcnow
 from services.routing.chats.admission import Admission
 from services.routing.chats.chat import Chat, Limits
 from services.routing.chats.store import Store
-from services.routing.publisher import Telling
+from services.routing.publisher import ChatPublisher
 from services.routing.queues import wait_estimate
 from services.routing.queues.queue import Queue
 
@@ -21,16 +21,16 @@ class Context:
 
     store: Store
     queue: Queue
-    telling: Telling
+    chat_publisher: ChatPublisher
     admission: Admission
     clock: Callable[[], datetime] = utcnow
     limits: Limits = field(default_factory=Limits)
 
-    async def keep_pace(self, before: Chat, after: Chat) -> None:
+    async def record_handling_time(self, before: Chat, after: Chat) -> None:
         """Record how long an agent handled the chat that this change has ended.
 
         The estimated wait of the department uses it.
         """
         seconds = wait_estimate.handled(before, after)
         if seconds is not None and before.department:
-            await self.queue.ledger.add_handled(before.department, seconds)
+            await self.queue.queue_store.add_handled(before.department, seconds)

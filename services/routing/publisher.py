@@ -17,7 +17,7 @@ from services.routing.queues.queue import Queue
 log = structlog.get_logger()
 
 
-class Telling:
+class ChatPublisher:
     """Publishes events about chats, and records changes in log and metrics."""
 
     def __init__(self, store: Store, publisher: Publisher, queue: Queue, departments: Collection[str]) -> None:

@@ -33,7 +33,7 @@ BACKLOG = 20  # events that may wait without counting as trouble
 AT_A_TIME = 100  # chats in one round
 
 
-class Sweep(Protocol):
+class RepairJob(Protocol):
     """A repair job. Its name is the name in the log."""
 
     __name__: str
@@ -65,7 +65,7 @@ class Calm:
 
 
 @dataclass(frozen=True)
-class Sweeps:
+class Timers:
     """The timers and repair jobs. `well`: whether consumers and publisher are working."""
 
     context: Context
@@ -76,7 +76,7 @@ class Sweeps:
     departments: Iterable[str]
     monotonic: Callable[[], float] = time.monotonic
 
-    async def every(self, seconds: float, sweep: Sweep) -> None:
+    async def every(self, seconds: float, job: RepairJob) -> None:
         """Run `sweep` at about this interval, in seconds, until cancelled.
 
         After an outage the next round does the work.
@@ -85,13 +85,13 @@ class Sweeps:
             await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
             begin_trace()
             try:
-                await sweep()
+                await job()
             except (*DEPENDENCY_ERRORS, Contended) as error:
                 self.calm.trouble(self.monotonic())
-                log.warning("repair_job_failed", job=sweep.__name__, error=type(error).__name__)
+                log.warning("repair_job_failed", job=job.__name__, error=type(error).__name__)
             except Exception:
                 self.calm.trouble(self.monotonic())
-                log.exception("repair_job_failed", job=sweep.__name__)
+                log.exception("repair_job_failed", job=job.__name__)
 
     async def timers(self) -> None:
         """Handle deadlines of chats, and changes that may be unpublished."""
@@ -103,7 +103,7 @@ class Sweeps:
             if judging:
                 await self._judge(chat, chat.id in present)
             elif chat.untold_since:
-                await self._tell_again(chat)
+                await self._publish_again(chat)
 
     async def _judge(self, chat: Chat, here: bool) -> None:
         now = self.context.clock()
@@ -111,21 +111,21 @@ class Sweeps:
             chat.id, lambda c: rules.overdue(c, here, now, self.limits), known=chat
         )
         if after == before:
-            await self._tell_again(after)
+            await self._publish_again(after)
             return
         why = _why(before, after)
         repaired(why, turn=before.turn, agent_id=before.agent_id)
-        self.context.telling.record(before, after, why)
-        await self.context.keep_pace(before, after)
+        self.context.chat_publisher.record(before, after, why)
+        await self.context.record_handling_time(before, after)
         if after.untold_since:
-            await self.context.telling.marked(after)
+            await self.context.chat_publisher.marked(after)
         if after.waits and after.department and before.waits:
             await self.context.queue.ask(after.department)
 
-    async def _tell_again(self, chat: Chat) -> None:
+    async def _publish_again(self, chat: Chat) -> None:
         if chat.untold_since and chat.untold_since + self.limits.retell <= self.context.clock():
             repaired("untold", state=chat.state, turn=chat.turn)
-            await self.context.telling.marked(chat)
+            await self.context.chat_publisher.marked(chat)
 
     async def accepted(self) -> None:
         """Publish acceptances that an earlier release has stored without publishing them, during a rolling update."""
@@ -137,8 +137,8 @@ class Sweeps:
             )
             if after != before:
                 repaired("accepted", turn=before.turn, agent_id=before.agent_id)
-                self.context.telling.record(before, after, why="silently")
-                await self.context.telling.marked(after)
+                self.context.chat_publisher.record(before, after, why="silently")
+                await self.context.chat_publisher.marked(after)
 
     async def away(self) -> None:
         """Close chats whose citizen no gateway has listed for too long."""
@@ -151,9 +151,9 @@ class Sweeps:
             before, after = await self.context.store.change(chat_id, lambda c: rules.away(c, now))
             if after != before:
                 repaired("away", turn=before.turn, agent_id=before.agent_id)
-                self.context.telling.record(before, after, why="away")
-                await self.context.keep_pace(before, after)
-                await self.context.telling.marked(after)
+                self.context.chat_publisher.record(before, after, why="away")
+                await self.context.record_handling_time(before, after)
+                await self.context.chat_publisher.marked(after)
 
     async def ask(self) -> None:
         """Let the first waiting chats of each department request slots again: a lost event costs two seconds."""
@@ -171,7 +171,7 @@ class Sweeps:
         counts = dict.fromkeys(((d, s) for d in (*self.departments, OTHER) for s in OPEN_STATES), 0)
         longest = dict.fromkeys((*self.departments, OTHER), 0.0)
         for (department, state), (n, since) in found.items():
-            label = self.context.telling.label(department)
+            label = self.context.chat_publisher.label(department)
             counts[label, state] += n
             if state == ChatStatus.WAITING and since:
                 longest[label] = max(longest[label], (now - since).total_seconds())

@@ -189,14 +189,14 @@ class Context:
         the same request are not delayed.
         """
         try:
-            give_back = await self.histories.take(wanted.chat_id)
+            release = await self.histories.take(wanted.chat_id)
         except LimitReached:
             metrics.HISTORIES_PUT_OFF.inc()
             return None
         try:
             return await reader.history(self.store, wanted, notes, most)
         finally:
-            give_back()
+            release()
 
     async def render(self, format_: Format, head: Transcript, pages: Pages) -> AsyncIterator[bytes]:
         """Return a download in pieces.
@@ -323,14 +323,14 @@ def _add_attachments(app: FastAPI, context: Context) -> None:
         seen = seen and file is not None and file.state in (KEPT, FREE)
         if file is None or file.chat_id != chat_id or not seen:
             raise _no_such_file()
-        give_back = await context.place(context.file_downloads, chat_id)
+        release = await context.place(context.file_downloads, chat_id)
         try:
             content = await _with_first(context.files.content(attachment_id))
         except NoFile:
-            give_back()
+            release()
             raise _no_such_file() from None
         except BaseException:
-            give_back()
+            release()
             raise
         attachment = file.attachment
         headers = {
@@ -339,7 +339,7 @@ def _add_attachments(app: FastAPI, context: Context) -> None:
             "Content-Disposition": disposition(attachment.name),
             "Content-Length": str(attachment.size),
         }
-        return Streamed(content, headers=headers, done=give_back)
+        return Streamed(content, headers=headers, done=release)
 
 
 def _add_downloads(app: FastAPI, context: Context) -> None:
@@ -354,7 +354,7 @@ def _add_downloads(app: FastAPI, context: Context) -> None:
     ) -> Response:
         admitted = await context.admit(request, chat_id)
         last = admitted.last.seq if admitted.last else None
-        give_back = await context.place(context.downloads, chat_id)
+        release = await context.place(context.downloads, chat_id)
         try:
             head, pages = await reader.heading(context.store, admitted.chat, context.departments, at_least, last)
             if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
@@ -363,11 +363,11 @@ def _add_downloads(app: FastAPI, context: Context) -> None:
                 pages = _for_office(pages, language)
             content = await _with_first(await context.render(format_, head, pages))
         except BaseException:
-            give_back()
+            release()
             raise
         name = formats.file_name(head, format_.value, context.zone)
         headers = {**_DOWNLOAD, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
-        return Streamed(content, headers=headers, done=give_back)
+        return Streamed(content, headers=headers, done=release)
 
 
 def _add_notes(app: FastAPI, context: Context) -> None:

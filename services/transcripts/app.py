@@ -22,7 +22,7 @@ from services.transcripts.attachments.store import Files
 from services.transcripts.consumers import note_handler, stay_handler
 from services.transcripts.first_response import FirstResponses
 from services.transcripts.inactivity.rules import SHORTEST, limits_of
-from services.transcripts.inactivity.timers import Silences
+from services.transcripts.inactivity.timers import InactivityTimers
 from services.transcripts.left_questions import Questions
 from services.transcripts.log.message_consumer import MessageConsumer
 from services.transcripts.log.recorder import Recorder
@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("clock", lambda: follow_time(database))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     if limits:
-        service.background("silences", Silences(store, publisher, limits, now_ms, well).run)
+        service.background("silences", InactivityTimers(store, publisher, limits, now_ms, well).run)
         if settings.silence_limit < SHORTEST:
             log.warning("inactivity_limit_too_short", seconds=settings.silence_limit, least=SHORTEST)
     service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)

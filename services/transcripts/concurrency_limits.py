@@ -45,19 +45,19 @@ class ConcurrencyLimit:
                     await semaphore.acquire()
                     held.append(semaphore)
         except BaseException as error:
-            self._give_back(key, held)
+            self._release(key, held)
             raise LimitReached if isinstance(error, TimeoutError) else error from None
         given = False
 
-        def give_back() -> None:
+        def release() -> None:
             nonlocal given
             if not given:
                 given = True
-                self._give_back(key, held)
+                self._release(key, held)
 
-        return give_back
+        return release
 
-    def _give_back(self, key: str, held: list[asyncio.Semaphore]) -> None:
+    def _release(self, key: str, held: list[asyncio.Semaphore]) -> None:
         for semaphore in held:
             semaphore.release()
         self._users[key] -= 1

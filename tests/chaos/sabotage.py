@@ -22,7 +22,7 @@ from services.common.events.types import Entry
 from services.gateway.sending.sender import MessageSender
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import End, Post, WriteNote
-from services.transcripts.log.sequencing import Lines, Outcome, Wanted
+from services.transcripts.log.sequencing import Outcome, PendingEntries, Wanted
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 
@@ -69,7 +69,7 @@ def double() -> None:
     """One in twenty is stored a second time under an id of its own."""
     store, turns = Writer.store, itertools.count(1)
 
-    async def store_twice(self: Writer, lines: Lines) -> dict[Wanted, Outcome]:
+    async def store_twice(self: Writer, lines: PendingEntries) -> dict[Wanted, Outcome]:
         for head in lines.heads():
             for wanted in lines.line(head.chat_id):
                 if wanted.said and next(turns) % 20 == 0:

@@ -41,7 +41,7 @@ from services.common.messaging.connection import Unconfirmed
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.transcripts.attachments.store import Files
-from services.transcripts.log.recorder import Heard, Recorder, Verdict
+from services.transcripts.log.recorder import Recorder, Recording, Verdict
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
@@ -154,7 +154,7 @@ async def write(town: Town, database: Database, clock: Callable[[], datetime]) -
 
 
 async def _record(town: Town, recorder: Recorder) -> None:
-    batch = [Heard(event, redelivered) for event, redelivered in await town.take()]
+    batch = [Recording(event, redelivered) for event, redelivered in await town.take()]
     try:
         await (await recorder.record(batch))
     except BaseException:

@@ -56,19 +56,19 @@ def test_what_is_told_counts_by_the_least_delayed() -> None:
     machine = Machine()
     clock = machine.clock()
     truth = timedelta(hours=1)
-    clock.hear(NOON + truth - timedelta(seconds=3))  # was three seconds on the way
+    clock.set_by(NOON + truth - timedelta(seconds=3))  # was three seconds on the way
     machine.sleep(2)
-    clock.hear(NOON + truth + timedelta(seconds=2))
+    clock.set_by(NOON + truth + timedelta(seconds=2))
     assert near(clock.now(), NOON + truth + timedelta(seconds=2))
     machine.sleep(2)
-    assert clock.hear(NOON + truth) == 0.0, "late, but no reason to go back"
+    assert clock.set_by(NOON + truth) == 0.0, "late, but no reason to go back"
 
 
 def test_it_goes_back_once_the_window_holds_only_earlier_times() -> None:
     machine = Machine()
     clock = machine.clock()
     for _ in range(15):
-        clock.hear(NOON - timedelta(hours=1) + timedelta(seconds=machine.passed - 1000))
+        clock.set_by(NOON - timedelta(hours=1) + timedelta(seconds=machine.passed - 1000))
         machine.sleep(2)
     assert near(clock.now(), NOON - timedelta(hours=1) + timedelta(seconds=30))
 
@@ -76,5 +76,5 @@ def test_it_goes_back_once_the_window_holds_only_earlier_times() -> None:
 def test_small_differences_of_what_is_told_change_nothing() -> None:
     machine = Machine()
     clock = machine.clock()
-    assert clock.hear(NOON + timedelta(seconds=0.4)) == 0.0
+    assert clock.set_by(NOON + timedelta(seconds=0.4)) == 0.0
     assert near(clock.now(), NOON)

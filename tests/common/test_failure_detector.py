@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.failure_detector import ECHO_LATE, Liveness
+from services.common.failure_detector import ECHO_LATE, FailureDetector
 
 GRACE = 10.0
 Lists = list[tuple[str, int, dict[str, float], bool]]
 PEOPLE = ("an", "bert", "citizen-1")
 
 
-def echoing(live: Liveness, start: float, end: float) -> None:
+def echoing(live: FailureDetector, start: float, end: float) -> None:
     """The listener hears itself each 2 s from `start` until `end`, at `end` too."""
     at = start
     while at < end:
@@ -25,48 +25,48 @@ def names(*who: str) -> dict[str, float]:
 
 
 @pytest.fixture
-def live() -> Liveness:
+def live() -> FailureDetector:
     """A listener that began at 100."""
-    live = Liveness(GRACE)
+    live = FailureDetector(GRACE)
     live.echo(100)
     return live
 
 
 def test_nobody_is_judged_before_the_first_echo() -> None:
-    live = Liveness(GRACE)
-    live.hear("g", 1, {"an": 300.0}, 0)
+    live = FailureDetector(GRACE)
+    live.record("g", 1, {"an": 300.0}, 0)
     assert live.gone(PEOPLE, 1_000) == []
-    assert not live.hears(1_000)
+    assert not live.receives(1_000)
 
 
-def test_one_who_is_never_heard_is_gone_after_the_grace(live: Liveness) -> None:
+def test_one_who_is_never_heard_is_gone_after_the_grace(live: FailureDetector) -> None:
     echoing(live, 100, 109.9)
     assert live.gone(["an"], 109.9) == []
     live.echo(110)
     assert live.gone(["an"], 110) == ["an"]
 
 
-def test_one_in_a_fresh_list_is_present_and_never_gone(live: Liveness) -> None:
+def test_one_in_a_fresh_list_is_present_and_never_gone(live: FailureDetector) -> None:
     for counter in range(1, 60):
         now = 100.0 + 2 * counter
         live.echo(now)
-        live.hear("g", counter, {"an": 3.0}, now)
+        live.record("g", counter, {"an": 3.0}, now)
         assert live.present(now) == {"an"}
         assert live.gone(["an"], now) == []
 
 
-def test_the_grace_counts_from_the_last_sign_of_life(live: Liveness) -> None:
+def test_the_grace_counts_from_the_last_sign_of_life(live: FailureDetector) -> None:
     echoing(live, 100, 120)
-    live.hear("g", 1, {"an": 4.0}, 120)
-    live.hear("g", 2, {}, 121)
+    live.record("g", 1, {"an": 4.0}, 120)
+    live.record("g", 2, {}, 121)
     echoing(live, 120, 125.9)
     assert live.gone(["an"], 125.9) == []
     live.echo(126)
     assert live.gone(["an"], 126) == ["an"], "he was last heard at 116"
 
 
-def test_a_gateway_that_is_not_heard_has_no_connections(live: Liveness) -> None:
-    live.hear("g", 1, names("an"), 100)
+def test_a_gateway_that_is_not_heard_has_no_connections(live: FailureDetector) -> None:
+    live.record("g", 1, names("an"), 100)
     echoing(live, 100, 107)
     assert live.present(107) == {"an"}
     live.echo(108)
@@ -76,9 +76,9 @@ def test_a_gateway_that_is_not_heard_has_no_connections(live: Liveness) -> None:
     assert live.gone(["an"], 110) == ["an"]
 
 
-def test_a_gateway_that_leaves_takes_its_list_along(live: Liveness) -> None:
-    live.hear("g", 1, names("an"), 100)
-    live.hear("g", 2, names("an"), 101, leaving=True)
+def test_a_gateway_that_leaves_takes_its_list_along(live: FailureDetector) -> None:
+    live.record("g", 1, names("an"), 100)
+    live.record("g", 2, names("an"), 101, leaving=True)
     assert live.present(101) == set()
     echoing(live, 101, 110.9)
     assert live.gone(["an"], 110.9) == []
@@ -86,17 +86,17 @@ def test_a_gateway_that_leaves_takes_its_list_along(live: Liveness) -> None:
     assert live.gone(["an"], 111) == ["an"]
 
 
-def test_everyone_in_any_gateways_list_is_present(live: Liveness) -> None:
-    live.hear("g", 1, names("an", "bert"), 100)
-    live.hear("h", 1, names("bert"), 101)
-    live.hear("g", 2, names("an"), 102)
+def test_everyone_in_any_gateways_list_is_present(live: FailureDetector) -> None:
+    live.record("g", 1, names("an", "bert"), 100)
+    live.record("h", 1, names("bert"), 101)
+    live.record("g", 2, names("an"), 102)
     assert live.present(102) == {"an", "bert"}
-    live.hear("h", 2, {}, 103)
+    live.record("h", 2, {}, 103)
     assert live.present(103) == {"an"}
 
 
-def test_deaf_time_does_not_count(live: Liveness) -> None:
-    live.hear("g", 1, names("an"), 100)
+def test_deaf_time_does_not_count(live: FailureDetector) -> None:
+    live.record("g", 1, names("an"), 100)
     echoing(live, 100, 102)
     assert live.gone(["an"], 500) == [], "deaf: no judgement"
     live.echo(500)
@@ -108,20 +108,20 @@ def test_deaf_time_does_not_count(live: Liveness) -> None:
 
 
 def test_nothing_from_before_a_restart_counts() -> None:
-    live = Liveness(GRACE)
-    live.hear("g", 1, {"an": 500.0}, 1_000)
+    live = FailureDetector(GRACE)
+    live.record("g", 1, {"an": 500.0}, 1_000)
     live.echo(1_000)
-    live.hear("g", 2, {}, 1_001)
+    live.record("g", 2, {}, 1_001)
     echoing(live, 1_000, 1_009)
     assert live.gone(["an"], 1_009) == []
     live.echo(1_010)
     assert live.gone(["an"], 1_010) == ["an"]
 
 
-def test_memory_is_forgotten_and_forgetting_changes_nobody_present(live: Liveness) -> None:
-    live.hear("old", 1, names(*(f"p{i}" for i in range(1_000))), 100)
+def test_memory_is_forgotten_and_forgetting_changes_nobody_present(live: FailureDetector) -> None:
+    live.record("old", 1, names(*(f"p{i}" for i in range(1_000))), 100)
     echoing(live, 100, 4_000)
-    live.hear("new", 1, names("an"), 4_000)
+    live.record("new", 1, names("an"), 4_000)
     live.forget_stale(4_000)
     assert set(live._gateways) == {"new"}
     assert set(live._last_seen) == {"an"}
@@ -136,21 +136,21 @@ gaps = st.lists(st.integers(1, 240).map(lambda n: n / 8), min_size=1, max_size=2
 
 @given(start=st.floats(0, 1e6), before=lists, after=lists, within=st.floats(0, GRACE - 0.01))
 def test_a_restart_gives_everyone_a_full_grace(start: float, before: Lists, after: Lists, within: float) -> None:
-    live = Liveness(GRACE)
+    live = FailureDetector(GRACE)
     for gateway, counter, silent, leaving in before:
-        live.hear(gateway, counter, silent, start, leaving)
+        live.record(gateway, counter, silent, start, leaving)
     live.echo(start)
     for gateway, counter, silent, leaving in after:
-        live.hear(gateway, counter, silent, start, leaving)
+        live.record(gateway, counter, silent, start, leaving)
     echoing(live, start, start + within)
     assert live.gone(PEOPLE, start + within) == []
 
 
 @given(gaps=gaps)
 def test_only_time_with_an_echo_counts(gaps: list[float]) -> None:
-    live, now = Liveness(GRACE), 0.0
+    live, now = FailureDetector(GRACE), 0.0
     live.echo(now)
-    live.hear("g", 1, names("an"), now)
+    live.record("g", 1, names("an"), now)
     heard = 0.0
     for gap in gaps:
         now += gap
@@ -161,28 +161,28 @@ def test_only_time_with_an_echo_counts(gaps: list[float]) -> None:
 
 @given(order=st.permutations(range(1, 8)), where=st.lists(st.booleans(), min_size=7, max_size=7))
 def test_the_highest_counter_wins_in_whatever_order_lists_arrive(order: list[int], where: list[bool]) -> None:
-    live = Liveness(GRACE)
+    live = FailureDetector(GRACE)
     live.echo(0)
     for counter in order:
-        live.hear("g", counter, names("an") if where[counter - 1] else {}, 0)
+        live.record("g", counter, names("an") if where[counter - 1] else {}, 0)
     assert live.present(0) == ({"an"} if where[-1] else set())
 
 
 @given(lists=st.dictionaries(st.text(max_size=3), st.sets(st.sampled_from(PEOPLE)), max_size=6))
 def test_present_is_the_union_over_the_gateways(lists: dict[str, set[str]]) -> None:
-    live = Liveness(GRACE)
+    live = FailureDetector(GRACE)
     live.echo(0)
     for gateway, people in lists.items():
-        live.hear(gateway, 1, names(*people), 0)
+        live.record(gateway, 1, names(*people), 0)
     assert live.present(1) == set().union(*lists.values())
     assert live.gone(PEOPLE, 1) == []
 
 
 @given(lists=lists, gaps=gaps)
 def test_nobody_is_present_and_gone_at_once(lists: Lists, gaps: list[float]) -> None:
-    live, now = Liveness(GRACE), 0.0
+    live, now = FailureDetector(GRACE), 0.0
     for (gateway, counter, silent, leaving), gap in zip(lists, gaps, strict=False):
         now += gap
         live.echo(now)
-        live.hear(gateway, counter, silent, now, leaving)
+        live.record(gateway, counter, silent, now, leaving)
         assert not live.present(now) & set(live.gone(PEOPLE, now))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from services.common.config.settings import Settings, told
+from services.common.config.settings import Settings, described
 from services.docgen import settings as settings_table
 from services.docgen.settings import FILE, SERVICES, main, settings_of, table
 
@@ -22,7 +22,7 @@ def test_every_setting_of_every_service_is_there_once_and_explained() -> None:
 
 def test_what_changes_in_the_code_is_seen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Changed(Settings):
-        new_limit: float = told("how long it is new", 7.5, gt=1)
+        new_limit: float = described("how long it is new", 7.5, gt=1)
 
     monkeypatch.setattr(settings_table, "settings_of", lambda service: Changed if service == "routing" else Settings)
     assert "| `NEW_LIMIT` | how long it is new | above 1 | `7.5` |" in table()

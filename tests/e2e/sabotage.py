@@ -57,9 +57,9 @@ def put(module: object, name: str, value: object) -> None:
 def plant_defects() -> None:
     record, handler = recorder.Recorder.record, handlers.note_handler
 
-    async def recorded(self: recorder.Recorder, batch: Sequence[recorder.Heard]) -> asyncio.Task[None]:
-        for heard in batch:
-            await befall(heard.event)
+    async def recorded(self: recorder.Recorder, batch: Sequence[recorder.Recording]) -> asyncio.Task[None]:
+        for recording in batch:
+            await befall(recording.event)
         return await record(self, batch)
 
     def note_handler(*parts: Any) -> Callable[[Event], Awaitable[None]]:

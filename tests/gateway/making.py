@@ -77,7 +77,7 @@ def value_of(metric: MetricWrapperBase, suffix: str = "", **labels: str) -> floa
 class Paper:
     """In a websocket's place: what is written stands in `written`. While it is `full` the outbox keeps everything."""
 
-    last_heard = 0.0
+    last_received = 0.0
 
     def __init__(self, full: bool = True) -> None:
         self.full = full

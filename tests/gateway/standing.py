@@ -40,13 +40,13 @@ from services.gateway.chats.event_queue import EventQueue
 from services.gateway.chats.event_router import EventRouter
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.upstream import Upstream
-from services.gateway.jobs.upkeep import Heartbeat, Upkeep
+from services.gateway.jobs.periodic_jobs import Heartbeat, PeriodicJobs
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
-from services.gateway.websocket.transport import HeardProtocol
+from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.real import PATIENCE
 
@@ -373,26 +373,26 @@ class Parts:
             "gateway-under-test",
             gap=lambda channel: self.following.gap(channel),
             assigned=lambda agent_id, chat_id: self.agents.assigned(agent_id, chat_id),
-            button=lambda event: self.buttons.hear(event),
+            button=lambda event: self.buttons.handle(event),
             answer_presence=lambda channel: None,
             dropped=lambda connection, channel: self.agents.drop(connection, channel),
         )
-        self.hear: Callable[[Event], None] = self.hub.hear  # where events from the broker go
+        self.hear: Callable[[Event], None] = self.hub.handle  # where events from the broker go
         self.live = EventQueue(url, lambda event: self.hear(event), self._resync, lambda: None)
         self.buttons = Buttons(departments, lambda: self.live.up)
         self.following = Subscriptions(self.hub, self.live, self.upstream, self.tasks)
-        self.posting = MessageSender(self.hub, self.publisher, self.tasks)
+        self.message_sender = MessageSender(self.hub, self.publisher, self.tasks)
         self.heartbeat = Heartbeat(self.following, self.publisher)
-        self.citizens = Citizens(self.following, self.posting, self.publisher, KEYS, self.tasks)
+        self.citizens = Citizens(self.following, self.message_sender, self.publisher, KEYS, self.tasks)
         self.transfers = Transfers(self.publisher, self.upstream, departments)
         self.agents = Agents(
-            self.following, self.posting, self.publisher, self.transfers, self.tasks, self.heartbeat.changed
+            self.following, self.message_sender, self.publisher, self.transfers, self.tasks, self.heartbeat.changed
         )
-        self.upkeep = Upkeep(self.following, self.agents, self.buttons, self.publisher)
+        self.periodic_jobs = PeriodicJobs(self.following, self.agents, self.buttons, self.publisher)
 
     def _resync(self) -> None:
         self.resyncs += 1
-        self.upkeep.resync()
+        self.periodic_jobs.resync()
 
     @property
     def idle(self) -> bool:
@@ -407,7 +407,7 @@ async def parts_of(world: World, url: str | None = None) -> AsyncIterator[Parts]
     """The parts, connected to the broker, by an address of their own if they are given one."""
     parts = Parts(world, url or world.url)
     try:
-        async with kept(parts.publisher.run(), parts.live.run(), parts.upkeep.run_resyncs()):
+        async with kept(parts.publisher.run(), parts.live.run(), parts.periodic_jobs.run_resyncs()):
             await asyncio.wait_for(parts.live.link.up.wait(), PATIENCE)
             await asyncio.wait_for(parts.publisher.link.up.wait(), PATIENCE)
             yield parts
@@ -429,9 +429,9 @@ class Gateway:
         service: Service = self.app.state.service
         return service
 
-    def websockets(self) -> list[HeardProtocol]:
+    def websockets(self) -> list[ReceivingProtocol]:
         """The websockets that are open."""
-        return [one for one in self.server.server_state.connections if isinstance(one, HeardProtocol)]
+        return [one for one in self.server.server_state.connections if isinstance(one, ReceivingProtocol)]
 
     def backlog(self) -> int:
         """Bytes that the kernel has not taken yet, of all websockets."""
@@ -451,7 +451,7 @@ async def gateway_of(
         app,
         send_buffer,
         http=BoundedProtocol,
-        ws=HeardProtocol,
+        ws=ReceivingProtocol,
         ws_max_size=64 * 1024,
         ws_ping_interval=2 * PATIENCE,
         ws_ping_timeout=2 * PATIENCE,

@@ -46,15 +46,15 @@ def test_a_button_is_blue_until_presence_has_spoken() -> None:
 
 def test_it_shows_what_presence_told_and_drops_older_revisions() -> None:
     button = Button("algemeen", lambda: WALL)
-    button.hear(told(9, green=False, opens_at=NOW), 0.0)
+    button.handle(told(9, green=False, opens_at=NOW), 0.0)
     button.refresh(0.0, broker_up=True)
     assert (body(button)["colour"], body(button)["reason"]) == ("blue", "closed")
     assert body(button)["opens_at"] == "2026-11-23T08:00:00.123Z"
     assert body(button)["revision"] == 9
-    button.hear(told(8), 1.0)
+    button.handle(told(8), 1.0)
     button.refresh(1.0, broker_up=True)
     assert body(button)["revision"] == 9
-    button.hear(told(10), 2.0)
+    button.handle(told(10), 2.0)
     button.refresh(2.0, broker_up=True)
     assert (button.shown.green, button.shown.revision) == (True, 10)
 
@@ -62,14 +62,14 @@ def test_it_shows_what_presence_told_and_drops_older_revisions() -> None:
 @pytest.mark.parametrize(("now", "up"), [(SILENCE + 0.1, True), (1.0, False)])
 def test_silence_or_no_broker_is_unknown_with_a_higher_revision_and_so_is_the_return(now: float, up: bool) -> None:
     button = Button("algemeen", lambda: 0.001)
-    button.hear(told(50), 0.0)
+    button.handle(told(50), 0.0)
     button.refresh(0.0, broker_up=True)
     green = button.shown
     button.refresh(now, broker_up=up)
     unknown = button.shown
     assert (body(button)["reason"], unknown.green) == ("unknown", False)
     assert unknown.revision > green.revision
-    button.hear(told(50), now)
+    button.handle(told(50), now)
     button.refresh(now, broker_up=True)
     assert button.shown.green
     assert button.shown.revision > unknown.revision
@@ -80,14 +80,14 @@ def test_a_repetition_changes_nothing_and_nobody_is_told(monkeypatch: pytest.Mon
     button = Button("algemeen", lambda: WALL)
     told_of: list[int] = []
     monkeypatch.setattr(button.listeners, "changed", lambda: told_of.append(button.revision))
-    button.hear(told(9), 0.0)
+    button.handle(told(9), 0.0)
     button.refresh(0.0, broker_up=True)
     shown = button.shown
     for second in range(1, 20):
-        button.hear(told(9), float(second))
+        button.handle(told(9), float(second))
         button.refresh(float(second), broker_up=True)
     assert button.shown is shown
-    button.hear(told(10, green=False), 20.0)
+    button.handle(told(10, green=False), 20.0)
     button.refresh(20.0, broker_up=True)
     assert told_of == [9, 10]
 
@@ -108,7 +108,7 @@ def test_the_revision_grows_with_every_change_whatever_happens(steps: list[tuple
     truth: dict[int, bool] = {}
     for kind, number, flag in steps:
         if kind == "told":
-            button.hear(told(number, green=truth.setdefault(number, flag)), now)
+            button.handle(told(number, green=truth.setdefault(number, flag)), now)
             button.refresh(now, broker_up=True)
         else:
             now += number
@@ -125,8 +125,8 @@ def test_the_revision_grows_with_every_change_whatever_happens(steps: list[tuple
 async def test_departments_do_not_touch_each_other_and_unknown_ones_are_ignored() -> None:
     buttons = Buttons(DEPARTMENTS, lambda: True)
     buttons.refresh()
-    buttons.hear(told(7))
-    buttons.hear(told(7, department="elders"))
+    buttons.handle(told(7))
+    buttons.handle(told(7, department="elders"))
     assert buttons.of["algemeen"].shown.green
     assert not buttons.of["premies"].shown.green
 
@@ -140,7 +140,7 @@ async def test_settled_once_heard_or_after_three_seconds(monkeypatch: pytest.Mon
     monkeypatch.setattr(button_state, "FIRST_WAIT", -1.0)
     assert buttons.settled
     monkeypatch.setattr(button_state, "FIRST_WAIT", PATIENCE)
-    buttons.hear(told(7))
+    buttons.handle(told(7))
     assert buttons.settled
 
 

@@ -191,7 +191,7 @@ async def db(settings: PresenceSettings) -> AsyncIterator[Database]:
     database = open_database(settings, "presence")
     await upgrade(database, STEPS)
     await updater.ensure_buttons(database, ["algemeen", "premies"])
-    await queue_store.ensure_lines(database, ["algemeen", "premies"])
+    await queue_store.create_queues(database, ["algemeen", "premies"])
     yield database
     database.client.close()
 

@@ -20,8 +20,8 @@ from services.presence.agents import store
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state
 from services.presence.consumers import on_wanted as wishes_of
 from services.presence.publisher import Context
-from services.presence.seats.allocator import Claims
-from services.presence.seats.rules import Agent
+from services.presence.slots.allocator import Allocator
+from services.presence.slots.rules import Agent
 from tests.presence.conftest import Ear, account, repairs, standing, there
 
 AN, BERT = account("an"), account("bert")
@@ -47,7 +47,7 @@ def state(chat: str, status: ChatStatus, turn: int = 1, agent: str | None = None
 
 def on_wanted(context: Context) -> Handler:
     """A handler as one replica has it."""
-    return wishes_of(context, Claims(context, {}, {}))
+    return wishes_of(context, Allocator(context, {}, {}))
 
 
 async def free(db: Database, id_: str) -> int:
@@ -68,9 +68,9 @@ async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, 
     for _ in range(3):
         await handler(wanted(chat))
     await ear.hush(context.publisher)
-    claims = ear.heard(PlaceClaimed)
-    assert len(claims) == 3
-    assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in claims}) == 1
+    allocator = ear.heard(PlaceClaimed)
+    assert len(allocator) == 3
+    assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in allocator}) == 1
     assert await free(context.db, AN.id) + await free(context.db, BERT.id) == 1
     assert woken == [1]
 
@@ -125,13 +125,13 @@ async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> 
     handlers = [on_wanted(context), on_wanted(Context(context.db, context.publisher, lambda: None))]
     wishes = [wanted(str(uuid.uuid4())) for _ in range(30)]
     await asyncio.gather(*(handler(wish) for wish in wishes for handler in handlers))
-    seats = {(seat.chat_id, agent.id) for agent in await store.seated(context.db) for seat in agent.seats}
-    assert len(seats) == 10
+    slots = {(slot.chat_id, agent.id) for agent in await store.seated(context.db) for slot in agent.slots}
+    assert len(slots) == 10
     for agent in await store.colleagues(context.db, "algemeen", None):
         assert agent.free == 0
-        assert len({s.chat_id for s in agent.seats}) == agent.capacity
+        assert len({s.chat_id for s in agent.slots}) == agent.capacity
     await ear.hush(context.publisher)
-    assert {(c.chat_id, c.agent_id) for c in ear.heard(PlaceClaimed)} == seats
+    assert {(c.chat_id, c.agent_id) for c in ear.heard(PlaceClaimed)} == slots
 
 
 async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Context, chat: str) -> None:
@@ -142,7 +142,7 @@ async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Conte
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
     assert (await free(context.db, AN.id), await free(context.db, BERT.id)) == (1, 0)
     (holder,) = await store.holders(context.db, chat)
-    assert holder.seats[0].confirmed
+    assert holder.slots[0].confirmed
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ea
     await store.claim(context.db, AN.id, chat, 1, utcnow(), held=True)
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
     (holder,) = await store.holders(context.db, chat)
-    assert not holder.seats[0].reserved
+    assert not holder.slots[0].reserved
     await ear.hush(context.publisher)
     assert ear.events == []
 
@@ -197,11 +197,11 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Conte
     wish = PlaceWanted(chat_id=chat, turn=1, department="algemeen", locale="fr")
     for _ in range(2):
         await on_wanted(context)(wish)
-    await sweeps.tell_unconfirmed(context, age=0)
-    claims = await ear.hear(PlaceClaimed, 3)
-    assert {c.agent_id for c in claims} == {french.id}
-    assert len({c.choice for c in claims}) == 1
-    choice = claims[0].choice
+    await sweeps.publish_unconfirmed(context, age=0)
+    allocator = await ear.hear(PlaceClaimed, 3)
+    assert {c.agent_id for c in allocator} == {french.id}
+    assert len({c.choice for c in allocator}) == 1
+    choice = allocator[0].choice
     assert choice is not None
     assert (choice.rule, choice.candidates, choice.speaks) == (ChoiceRule.LANGUAGE, 2, True)
 
@@ -211,7 +211,7 @@ async def test_an_agent_who_has_no_such_seat_is_released(context: Context, ear: 
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
     (released,) = await ear.hear(PlaceReleased)
     assert (released.chat_id, released.turn, released.agent_id) == (chat, 4, AN.id)
-    assert released.reason is ReleaseReason.NO_SEAT
+    assert released.reason is ReleaseReason.NO_SLOT
 
 
 async def test_other_chats_are_left_alone(context: Context, ear: Ear, chat: str) -> None:

@@ -35,8 +35,8 @@ from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.opening_hours import Schedule
 from services.presence.publisher import Context, arrive, depart
-from services.presence.seats.allocator import Claims, hold
 from services.presence.settings import PresenceSettings
+from services.presence.slots.allocator import Allocator, hold
 from tests.presence import memory
 from tests.presence.conftest import SECRET, account
 from tests.presence.memory import Memory
@@ -63,7 +63,7 @@ locales = st.sampled_from(["nl", "fr"])
 
 
 @dataclass
-class Seat:
+class Slot:
     turn: int
     held: bool = False
     leaving: bool = False
@@ -80,11 +80,11 @@ class Member:
     idle_since: datetime
     online: bool = False
     available: bool = True
-    seats: dict[str, Seat] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
-        return self.capacity - len(self.seats)
+        return self.capacity - len(self.slots)
 
     @property
     def serves(self) -> bool:
@@ -92,7 +92,7 @@ class Member:
 
 
 @dataclass
-class Line:
+class QueueState:
     revision: int = 0
     order: list[str] = field(default_factory=list)
     raced: dict[str, datetime] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class History(RuleBasedStateMachine):
         self.now = START
         self.told = Told()
         self.members = {a.id: Member(a.capacity, a.departments, a.locales, START) for a in ACCOUNTS}
-        self.lines = {d: Line() for d in SCHEDULES}
+        self.lines = {d: QueueState() for d in SCHEDULES}
 
     def run(self, work: Awaitable[T]) -> T:
         return self.loop.run_until_complete(work)
@@ -149,13 +149,13 @@ class History(RuleBasedStateMachine):
         self.db = await self.open(seed)
         await store.put_accounts(self.db, ACCOUNTS, self.now)
         await updater.ensure_buttons(self.db, SCHEDULES)
-        await queue_store.ensure_lines(self.db, SCHEDULES)
+        await queue_store.create_queues(self.db, SCHEDULES)
         self.replicas = [self._replica(), self._replica()]
-        self.context, self.claims = self.replicas[0]
+        self.context, self.allocator = self.replicas[0]
 
-    def _replica(self) -> tuple[Context, Claims]:
+    def _replica(self) -> tuple[Context, Allocator]:
         context = Context(self.db, self.told, lambda: None, lambda: self.now)
-        return context, Claims(context, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
+        return context, Allocator(context, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
 
     # ── the model's own rules, said plainly ──────────────────────────────────────────────────────────────────────
 
@@ -181,17 +181,17 @@ class History(RuleBasedStateMachine):
         return {chat for chat, at in self.lines[department].raced.items() if at > since}
 
     def holders(self, chat: str, turn: int) -> list[str]:
-        found = [(i, m.seats[chat]) for i, m in self.members.items() if chat in m.seats]
+        found = [(i, m.slots[chat]) for i, m in self.members.items() if chat in m.slots]
         return sorted(i for i, s in found if s.turn == turn and not s.leaving)
 
     def is_overtaken(self, chat: str, turn: int) -> bool:
-        return any(m.seats[chat].turn > turn for m in self.members.values() if chat in m.seats)
+        return any(m.slots[chat].turn > turn for m in self.members.values() if chat in m.slots)
 
     def best(self, chat: str, department: str, locale: str, named: str | None = None) -> str | None:
         able = [
-            (locale not in m.locales, len(m.seats), m.idle_since, i)
+            (locale not in m.locales, len(m.slots), m.idle_since, i)
             for i, m in self.members.items()
-            if m.serves and m.free > 0 and chat not in m.seats
+            if m.serves and m.free > 0 and chat not in m.slots
             if (i == named if named else department in m.departments)
         ]
         return min(able)[3] if able else None
@@ -219,7 +219,7 @@ class History(RuleBasedStateMachine):
             self.comes(who)
             self.pauses_or_resumes(who, True)
             self.now += timedelta(seconds=0.001)
-        for chat in {c for m in self.members.values() for c in m.seats}:
+        for chat in {c for m in self.members.values() for c in m.slots}:
             self.hears_of_a_chat(chat, ChatStatus.CLOSED, 1, IDS[0])
 
     @rule(who=agents, reason=st.sampled_from([ReleaseReason.AGENT_GONE, ReleaseReason.LOGGED_OUT]))
@@ -230,10 +230,10 @@ class History(RuleBasedStateMachine):
         assert self.run(depart(self.context, agent, reason))
         member = self.members[who]
         member.online = False
-        for seat in member.seats.values():
-            seat.leaving = True
+        for slot in member.slots.values():
+            slot.leaving = True
         told = self.told.take(PlaceReleased)
-        assert {(f.chat_id, f.turn) for f in told} == {(c, s.turn) for c, s in member.seats.items()}
+        assert {(f.chat_id, f.turn) for f in told} == {(c, s.turn) for c, s in member.slots.items()}
 
     @rule(who=agents, available=st.booleans())
     def pauses_or_resumes(self, who: str, available: bool) -> None:
@@ -259,7 +259,7 @@ class History(RuleBasedStateMachine):
     @rule(chat=chats, department=departments, locale=locales)
     def presses(self, chat: str, department: str, locale: str) -> None:
         query = HoldQuery(chat_id=chat, department=department, locale=locale)
-        answer = self.run(hold(self.claims, query))
+        answer = self.run(hold(self.allocator, query))
         if again := self.holders(chat, 1):
             assert answer.hold is not None
             assert answer.hold.agent_id == again[0]
@@ -276,7 +276,7 @@ class History(RuleBasedStateMachine):
         if reason == "available" and best:
             assert answer.hold is not None
             assert answer.hold.agent_id == best
-            self.members[best].seats[chat] = Seat(1, held=True)
+            self.members[best].slots[chat] = Slot(1, held=True)
             return
         assert answer.hold is None
         assert answer.reason.value == ("busy" if reason == "available" else reason)
@@ -290,12 +290,12 @@ class History(RuleBasedStateMachine):
     def wants(self, chat: str, turn: int, department: str, locale: str, named: str | None) -> None:
         event = PlaceWanted(chat_id=chat, turn=turn, department=department, locale=locale, agent_id=named)
         self.told.events.clear()
-        self.run(on_wanted(self.context, self.claims)(event))
+        self.run(on_wanted(self.context, self.allocator)(event))
         expected = self.holders(chat, turn)
         if not expected and not self.is_overtaken(chat, turn):
             best = self.best(chat, department, locale, named)
             if best:
-                self.members[best].seats[chat] = Seat(turn)
+                self.members[best].slots[chat] = Slot(turn)
                 expected = [best]
         told = self.told.take(PlaceClaimed)
         assert sorted(f.agent_id for f in told) == expected
@@ -321,16 +321,16 @@ class History(RuleBasedStateMachine):
             self.run(on_chat_state(self.context)(event))
         right = False
         for i, member in self.members.items():
-            seat = member.seats.get(chat)
-            if seat is None:
+            slot = member.slots.get(chat)
+            if slot is None:
                 continue
-            if status is ChatStatus.CLOSED or seat.turn < turn or (seat.turn == turn and assigned and i != who):
-                del member.seats[chat]
+            if status is ChatStatus.CLOSED or slot.turn < turn or (slot.turn == turn and assigned and i != who):
+                del member.slots[chat]
                 member.idle_since = self.now
-            elif assigned and seat.turn == turn:
-                seat.confirmed = right = True
+            elif assigned and slot.turn == turn:
+                slot.confirmed = right = True
         told = {(f.agent_id, f.turn, f.reason) for f in self.told.take(PlaceReleased)}
-        assert told == ({(who, turn, ReleaseReason.NO_SEAT)} if assigned and not right else set())
+        assert told == ({(who, turn, ReleaseReason.NO_SLOT)} if assigned and not right else set())
 
     @rule(department=departments, order=st.lists(chats, unique=True, max_size=4), newer=st.integers(-2, 2))
     def hears_of_a_line(self, department: str, order: list[str], newer: int) -> None:
@@ -345,16 +345,16 @@ class History(RuleBasedStateMachine):
     def sweeps(self) -> None:
         """Whatever is told twice, the seats stay as they are; what is told is so."""
         self.told.events.clear()
-        for sweep in (repairs.tell_leaving, repairs.tell_unconfirmed, repairs.tell_held):
+        for sweep in (repairs.publish_leaving, repairs.publish_unconfirmed, repairs.publish_reserved):
             self.run(sweep(self.context, age=0))
         claimed = {(f.agent_id, f.chat_id, f.turn) for f in self.told.events if isinstance(f, PlaceClaimed)}
         released = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceReleased)}
-        seats = [(i, c, s) for i, m in self.members.items() for c, s in m.seats.items()]
-        assert released == {(i, c, s.turn) for i, c, s in seats if s.leaving}
-        assert claimed == {(i, c, s.turn) for i, c, s in seats if not s.confirmed and (s.held or not s.leaving)}
+        slots = [(i, c, s) for i, m in self.members.items() for c, s in m.slots.items()]
+        assert released == {(i, c, s.turn) for i, c, s in slots if s.leaving}
+        assert claimed == {(i, c, s.turn) for i, c, s in slots if not s.confirmed and (s.held or not s.leaving)}
         self.run(repairs.remind(self.context))
         reminded = {(f.agent_id, f.chat_id, f.turn) for f in self.told.take(PlaceClaimed)}
-        assert reminded == {(i, c, s.turn) for i, c, s in seats if not s.leaving and (s.confirmed or not s.held)}
+        assert reminded == {(i, c, s.turn) for i, c, s in slots if not s.leaving and (s.confirmed or not s.held)}
 
     @rule(
         asked=st.lists(st.tuples(chats, departments, st.booleans()), min_size=2, max_size=8),
@@ -369,11 +369,11 @@ class History(RuleBasedStateMachine):
         before = {d: self.free(d) - len(line.order) for d, line in self.lines.items()}
         work: list[Awaitable[object]] = []
         for n, (chat, department, press) in enumerate(asked):
-            context, claims = self.replicas[n % 2]
+            context, allocator = self.replicas[n % 2]
             if press:
-                work.append(hold(claims, HoldQuery(chat_id=chat, department=department)))
+                work.append(hold(allocator, HoldQuery(chat_id=chat, department=department)))
             else:
-                work.append(on_wanted(context, claims)(PlaceWanted(chat_id=chat, turn=1, department=department)))
+                work.append(on_wanted(context, allocator)(PlaceWanted(chat_id=chat, turn=1, department=department)))
         agent = await store.agent(self.db, who)
         assert agent is not None
         moves = not goes or agent.online
@@ -381,7 +381,7 @@ class History(RuleBasedStateMachine):
             work.append(depart(self.context, agent, ReleaseReason.AGENT_GONE) if goes else arrive(self.context, agent))
         answers = await asyncio.gather(*work)
         pressed = {c for c, _, press in asked if press} - {c for c, _, press in asked if not press}
-        old = {(c, s.turn) for m in self.members.values() for c, s in m.seats.items()}
+        old = {(c, s.turn) for m in self.members.values() for c, s in m.slots.items()}
         await self._look_again()
         self._held_once(pressed, {c for c, _ in old})
         if all(press for *_, press in asked) and not moves:
@@ -390,7 +390,7 @@ class History(RuleBasedStateMachine):
                     c
                     for m in self.members.values()
                     if department in m.departments
-                    for c, s in m.seats.items()
+                    for c, s in m.slots.items()
                     if (c, s.turn) not in old
                 ]
                 assert len(new) <= max(0, before[department]) or len({d for _, d, _ in asked}) > 1
@@ -406,10 +406,10 @@ class History(RuleBasedStateMachine):
         """After a race the model goes on from what is there: the invariants say whether that may be."""
         for doc in await self.db["agents"].find({}).to_list(None):
             member = self.members[doc["_id"]]
-            assert len(doc["seats"]) <= max(doc["capacity"], len(member.seats))
+            assert len(doc["seats"]) <= max(doc["capacity"], len(member.slots))
             member.online, member.idle_since = doc["online"], doc["idle_since"]
-            member.seats = {
-                s["chat_id"]: Seat(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in doc["seats"]
+            member.slots = {
+                s["chat_id"]: Slot(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in doc["seats"]
             }
         for doc in await self.db["queues"].find({}).to_list(None):
             self.lines[doc["_id"]].raced = {r["chat_id"]: r["at"] for r in doc.get("raced", [])}
@@ -430,8 +430,8 @@ class History(RuleBasedStateMachine):
             assert (doc["online"], doc["state"] == "available") == (member.online, member.available)
             assert member.online or all(s["leaving"] for s in there)
             assert {
-                s["chat_id"]: Seat(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in there
-            } == member.seats
+                s["chat_id"]: Slot(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in there
+            } == member.slots
         await updater.evaluate(self.db, SCHEDULES, lambda: self.now)
         for doc in await self.db["buttons"].find({}).to_list(None):
             department = doc["_id"]

@@ -13,7 +13,7 @@ from services.common.messaging.connection import Publisher, Unconfirmed
 from services.presence import repairs as sweeps
 from services.presence.agents import session_store, store
 from services.presence.publisher import Context, arrive, close_session, close_session_soon, close_undecided, depart
-from services.presence.seats.rules import Agent
+from services.presence.slots.rules import Agent
 from tests.presence.conftest import Clock, Ear, account, repairs, there
 
 WIDE = account("wide", capacity=3)
@@ -59,20 +59,20 @@ async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, clo
     with pytest.raises(Unconfirmed):
         await depart(mute(context), read, ReleaseReason.AGENT_GONE)
     clock.later(sweeps.MARKS - 0.1)
-    await sweeps.tell_leaving(context)
-    await sweeps.tell_changes(context)
+    await sweeps.publish_leaving(context)
+    await sweeps.publish_changes(context)
     await ear.hush(context.publisher)
     assert ear.events == []  # too young
     clock.later(0.2)
-    await sweeps.tell_leaving(context)
-    await sweeps.tell_changes(context)
+    await sweeps.publish_leaving(context)
+    await sweeps.publish_changes(context)
     await ear.hush(context.publisher)
     (released,) = ear.heard(PlaceReleased)
     assert (released.chat_id, released.turn, released.reason) == ("a", 1, ReleaseReason.AGENT_GONE)
     (changed,) = ear.heard(AgentChanged)
     assert not changed.online
-    await sweeps.tell_changes(context)
-    await sweeps.tell_leaving(context)
+    await sweeps.publish_changes(context)
+    await sweeps.publish_leaving(context)
     await ear.hush(context.publisher)
     assert len(ear.heard(PlaceReleased)) == 2, "a seat that is leaving is told until a state of its chat takes it away"
     assert len(ear.heard(AgentChanged)) == 1
@@ -83,7 +83,7 @@ async def test_back_again_leaving_seats_go_on_leaving(context: Context, ear: Ear
     assert await arrive(context, await agent(context))
     back = await agent(context)
     assert back.online
-    assert [s.leaving for s in back.seats] == [ReleaseReason.AGENT_GONE]
+    assert [s.leaving for s in back.slots] == [ReleaseReason.AGENT_GONE]
     assert back.free == 2
     assert [c.cause for c in await ear.hear(AgentChanged, 2)] == ["gone", "back"]
 
@@ -94,11 +94,11 @@ async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_re
     await seated(context, "a", "b")
     await store.confirm(context.db, WIDE.id, "a", 1)
     clock.later(sweeps.UNCONFIRMED - 0.1)
-    await sweeps.tell_unconfirmed(context)
+    await sweeps.publish_unconfirmed(context)
     await ear.hush(context.publisher)
     assert ear.events == []  # too young
     clock.later(0.2)
-    await sweeps.tell_unconfirmed(context)
+    await sweeps.publish_unconfirmed(context)
     await ear.hush(context.publisher)
     assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["b"]
     await sweeps.remind(context)
@@ -113,15 +113,15 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
     for chat, age in (("old", sweeps.RESERVED + 0.5), ("new", sweeps.RESERVED - 5)):
         assert await store.claim(context.db, WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, held=True)
     before = repairs("held")
-    await sweeps.tell_unconfirmed(context)
+    await sweeps.publish_unconfirmed(context)
     await sweeps.remind(context)
-    await sweeps.tell_held(context)
+    await sweeps.publish_reserved(context)
     await ear.hush(context.publisher)
     (claimed,) = ear.heard(PlaceClaimed)
     assert (claimed.chat_id, claimed.agent_id, claimed.choice) == ("old", WIDE.id, choice)
     assert repairs("held") == before + 1
     await store.confirm(context.db, WIDE.id, "old", 1)
-    await sweeps.tell_held(context, age=0)
+    await sweeps.publish_reserved(context, age=0)
     await ear.hush(context.publisher)
     assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new"]
     await sweeps.remind(context)
@@ -134,11 +134,11 @@ async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, 
     await seated(context)
     assert await store.claim(context.db, WIDE.id, "c", 1, context.clock(), held=True)
     await depart(context, await agent(context), ReleaseReason.AGENT_GONE)
-    await sweeps.tell_held(context)
+    await sweeps.publish_reserved(context)
     await ear.hush(context.publisher)
     assert [r.chat_id for r in ear.heard(PlaceReleased)] == ["c"]
     assert ear.heard(PlaceClaimed) == []
-    await sweeps.tell_held(context, age=0)
+    await sweeps.publish_reserved(context, age=0)
     await ear.hush(context.publisher)
     assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["c"]
 
@@ -147,13 +147,13 @@ async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
     await seated(context, "a")
     _, token = await session_store.begin(context.db, WIDE.id, clock(), 12)
     before = {r: repairs(r) for r in ("unconfirmed", "leaving", "untold", "session_over")}
-    await sweeps.tell_unconfirmed(context, age=0)
+    await sweeps.publish_unconfirmed(context, age=0)
     await session_store.end(context.db, token, clock())
     with pytest.raises(Unconfirmed):
         await depart(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
     clock.later(1)
-    await sweeps.tell_leaving(context, age=0)
-    await sweeps.tell_changes(context, age=0)
+    await sweeps.publish_leaving(context, age=0)
+    await sweeps.publish_changes(context, age=0)
     await sweeps.close_sessions(context, age=0)
     assert {r: repairs(r) - n for r, n in before.items()} == dict.fromkeys(before, 1)
 

@@ -193,7 +193,7 @@ async def test_a_day_of_an_agent(vhost_url: str, mongodb_url: str, mongodb_prefi
             gateway.agents.append(agent)
             await shown(ear, ButtonColour.GREEN, ButtonReason.AVAILABLE)
             # That the chat was assigned may be handled after its end: then nobody has a place of it any more.
-            assert {r.reason for r in ear.heard(PlaceReleased)} <= {ReleaseReason.NO_SEAT}
+            assert {r.reason for r in ear.heard(PlaceReleased)} <= {ReleaseReason.NO_SLOT}
 
             token = {"token": session["token"]}
             assert (await service.ask(presence_api.SESSION_LOOKUP, token))[1]["session_id"] == session["session_id"]

@@ -31,11 +31,11 @@ from services.routing.chats.store import Store
 from services.routing.consumers import handler
 from services.routing.context import Context
 from services.routing.migrations import STEPS
-from services.routing.publisher import Telling
+from services.routing.publisher import ChatPublisher
 from services.routing.queues.queue import Queue
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
-from services.routing.timers import Calm, Sweeps
+from services.routing.timers import Calm, Timers
 from tests.real import PATIENCE
 
 F = TypeVar("F", bound=Event)
@@ -131,16 +131,18 @@ class Scene:
         self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
         self.clock, self.ahead = clock, timedelta()
         self.store = Store(database, lambda chat: rules.stamped(chat, self.now(), limits))
-        self.ledger = QueueStore(database)
-        self.queue = Queue(self.store, self.ledger, publisher, self.monotonic)
-        telling = Telling(self.store, publisher, self.queue, DEPARTMENTS)
+        self.queue_store = QueueStore(database)
+        self.queue = Queue(self.store, self.queue_store, publisher, self.monotonic)
+        chat_publisher = ChatPublisher(self.store, publisher, self.queue, DEPARTMENTS)
         admission = Admission(database, self.store, self.now, MOST_OPEN)
-        self.context = Context(self.store, self.queue, telling, admission, self.now, limits)
+        self.context = Context(self.store, self.queue, chat_publisher, admission, self.now, limits)
         self.handle = handler(self.context)
         self.citizens = Citizens(url, publisher, 300, self.monotonic)
         self.well = True
         calm = Calm(0, self.monotonic())
-        self.sweeps = Sweeps(self.context, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS, self.monotonic)
+        self.routing_timers = Timers(
+            self.context, self.citizens, limits, calm, lambda: self.well, DEPARTMENTS, self.monotonic
+        )
 
     def now(self) -> datetime:
         """The time of the database."""

@@ -169,9 +169,9 @@ async def test_assignments_are_told_with_their_reasons(client: aiohttp.ClientSes
 
 
 async def test_who_waits_is_shown_how_long_it_may_take(client: aiohttp.ClientSession, scene: Scene) -> None:
-    await scene.ledger.note_places(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
+    await scene.queue_store.note_places(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
     for _ in range(3):
-        await scene.ledger.add_handled("algemeen", 60)
+        await scene.queue_store.add_handled("algemeen", 60)
     first, second = await scene.press(), await scene.press()
     shown = {c["chat_id"]: c["wait"] for c in await ask(client, CHATS, chat_ids=[first, second])}
     assert shown == {first: 30, second: 60}

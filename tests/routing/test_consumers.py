@@ -171,7 +171,7 @@ async def test_two_replicas_with_all_events_at_once_and_twice_agree(pair: tuple[
 
 
 async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> None:
-    telling = asyncio.create_task(scene.queue.run())
+    chat_publisher = asyncio.create_task(scene.queue.run())
     try:
         chat_id = await scene.press()
         one = await scene.ears.hear(QueueChanged, lambda q: q.order == [chat_id])
@@ -182,8 +182,8 @@ async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> No
         await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
         await scene.ears.hear(QueueChanged, lambda q: q.order == [] and q.revision > three.revision)
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        chat_publisher.cancel()
+        await asyncio.gather(chat_publisher, return_exceptions=True)
 
 
 async def test_events_of_others_change_nothing(scene: Scene) -> None:

@@ -56,7 +56,7 @@ class Model:
     def __init__(self) -> None:
         self.chats: dict[str, tuple[str, int, str | None]] = {}
 
-    def hears(self, event: Event) -> None:
+    def receives(self, event: Event) -> None:
         chat = getattr(event, "chat_id", "")
         state, turn, agent = self.chats.get(chat, ("", 0, None))
         match event:
@@ -113,7 +113,7 @@ class Assignment(RuleBasedStateMachine):
         event = self.world.bag[n % len(self.world.bag)]
         if isinstance(event, SIMPLE):
             self.learn(event.chat_id)
-            self.model.hears(event)
+            self.model.receives(event)
         self.world.deliver(n, keep, crash)
         if isinstance(event, SIMPLE):
             assert self.seen(event.chat_id) == self.model.chats.get(event.chat_id, ("", 0, None))

@@ -50,10 +50,10 @@ def test_a_process_that_stood_still_is_trouble() -> None:
 
 async def test_a_chat_without_a_hello_is_closed_and_told(scene: Scene) -> None:
     chat_id = await scene.press(greeted=False)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     assert (await scene.chat(chat_id)).waits
     scene.later(seconds=10.1)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
     assert (state.chat_id, state.reason) == (chat_id, CloseReason.INACTIVE)
     assert (await scene.chat(chat_id)).untold_since is None
@@ -63,7 +63,7 @@ async def test_a_chat_that_a_gateway_lists_needs_no_hello(scene: Scene) -> None:
     chat_id = await scene.press(greeted=False)
     scene.later(seconds=10.1)
     scene.citizens.note(listed(1, chat_id))
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     chat = await scene.chat(chat_id)
     assert chat.waits
     assert chat.greeted
@@ -72,11 +72,11 @@ async def test_a_chat_that_a_gateway_lists_needs_no_hello(scene: Scene) -> None:
 async def test_a_chat_that_waits_too_long_is_closed(scene: Scene) -> None:
     chat_id = await scene.press()
     scene.later(seconds=599)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     assert (await scene.chat(chat_id)).waits
     scene.later(seconds=2)
     before = abandoned("algemeen", "no_agent")
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
     assert state.reason == CloseReason.NO_AGENT
     assert abandoned("algemeen", "no_agent") - before == 1
@@ -86,7 +86,7 @@ async def test_a_chat_that_is_not_accepted_goes_back_and_the_agent_is_named_firs
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     scene.later(seconds=31)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     await scene.hush()
     late, state = [f for f in scene.ears.events if not isinstance(f, PlaceWanted)][-2:]
     assert isinstance(late, AcceptOverdue)
@@ -103,7 +103,7 @@ async def test_an_accepted_chat_stays(scene: Scene) -> None:
     await scene.assign(chat_id, "an")
     await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
     scene.later(hours=5)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     assert (await scene.chat(chat_id)).assigned
 
 
@@ -111,7 +111,7 @@ async def test_what_a_former_version_accepted_without_telling_it_is_told(scene: 
     chat_id = await scene.press()
     await scene.assign(chat_id, "an")
     await scene.store.change(chat_id, lambda c: replace(c, accepted=True))  # as version 1.1 does it
-    await scene.sweeps.accepted()
+    await scene.routing_timers.accepted()
     state = await scene.ears.hear(ChatState, lambda s: s.accepted is True)
     assert (state.v, state.turn, state.agent_id) == (3, 1, "an")
     assert (await scene.chat(chat_id)).untold_since is None
@@ -123,12 +123,12 @@ async def test_a_change_that_was_not_told_is_told_again_after_two_seconds(scene:
     scene.later(seconds=31)
     now = scene.now()
     await scene.store.change(chat_id, lambda c: rules.overdue(c, True, now, scene.limits))  # and then it died
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     await scene.hush()
     assert scene.ears.of(AcceptOverdue) == []
     assert [s.v for s in scene.ears.of(ChatState)] == [1, 2]
     scene.later(seconds=2.1)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     await scene.ears.hear(AcceptOverdue, lambda f: f.agent_id == "an")
     await scene.ears.hear(ChatState, lambda s: s.v == 3)
     chat = await scene.chat(chat_id)
@@ -145,7 +145,7 @@ async def test_a_closed_chat_that_was_not_told_is_told_even_when_timers_may_not_
     await scene.assign(greeted)
     scene.later(seconds=700)
     scene.well = False
-    await replace(scene.sweeps, calm=well_for_long(scene)).timers()
+    await replace(scene.routing_timers, calm=well_for_long(scene)).timers()
     assert (await scene.chat(greeted)).assigned, "it would be due"
     assert (await scene.ears.hear(ChatState, lambda s: s.state == "closed")).chat_id == chat_id
     scene.later(days=1)
@@ -170,7 +170,7 @@ async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest
     scene.well = trouble != "not well"
     waits = {"backlog": BACKLOG + 1, "broker cannot be asked": -1}.get(trouble, 0)
     monkeypatch.setattr(scene.citizens, "backlog", answer(waits))
-    await replace(scene.sweeps, calm=well_for_long(scene)).timers()
+    await replace(scene.routing_timers, calm=well_for_long(scene)).timers()
     assert (await scene.chat(chat_id)).assigned is (trouble != "none")
 
 
@@ -181,12 +181,12 @@ async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> Non
     hears_itself(0)
     away, here = await scene.press(), await scene.press()
     await scene.assign(away, "an")
-    await scene.sweeps.away()
+    await scene.routing_timers.away()
     for counter in range(155):
         scene.later(seconds=2)
         hears_itself(counter + 1)
         scene.citizens.note(listed(counter, here))
-    await scene.sweeps.away()
+    await scene.routing_timers.away()
     state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
     assert (state.chat_id, state.reason, state.agent_id) == (away, CloseReason.INACTIVE, "an")
     assert (await scene.chat(here)).waits
@@ -212,23 +212,23 @@ async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_
     await scene.queue.ask("premies")
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))
     scene.later(seconds=61)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     state = await scene.ears.hear(ChatState, lambda s: s.turn == 3)
     assert (state.department, state.cause, state.detail) == ("algemeen", Cause.TRANSFERRED, Detail.UNANSWERED)
     assert mended("unanswered") == before + 1
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (3, "an", "algemeen"))
     scene.later(seconds=6)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id) == (3, None))
 
 
 async def test_a_chat_whose_opening_never_comes_is_told_closed_after_a_while(scene: Scene) -> None:
     chat_id, before = "11111111-2222-4333-8444-666666666666", mended("unknown_chat")
     await scene.assign(chat_id)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     assert (await scene.chat(chat_id)).state is None, "its place was held before its opening, which may be late"
     scene.later(seconds=5.1)
-    await scene.sweeps.timers()
+    await scene.routing_timers.timers()
     state = await scene.ears.hear(ChatState, lambda s: s.chat_id == chat_id)
     assert (state.state, state.turn) == ("closed", 1)
     assert mended("unknown_chat") == before + 1
@@ -238,7 +238,7 @@ async def test_asking_again_beside_free_places_is_counted_as_a_repair(scene: Sce
     await scene.handle(free("algemeen", 1, 1))
     chat_id, before = await scene.press(), mended("asked_again")
     scene.later(seconds=FIRST_AGAIN)
-    await scene.sweeps.ask()
+    await scene.routing_timers.ask()
     assert mended("asked_again") == before + 1, "a place was free, and it did not get it: something was lost"
     await scene.hush()
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id, chat_id]
@@ -249,8 +249,8 @@ async def test_who_waits_asks_again_and_queues_are_told_again(scene: Scene) -> N
     await scene.hush()
     scene.ears.events.clear()
     scene.later(seconds=FIRST_AGAIN)
-    await scene.sweeps.ask()
-    await scene.sweeps.queues()
+    await scene.routing_timers.ask()
+    await scene.routing_timers.queues()
     await scene.hush()
     assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {one, other}
     assert {q.department: q.order for q in scene.ears.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
@@ -264,7 +264,7 @@ async def test_two_replicas_whose_timers_meet_change_a_chat_once(
     chats = [await pair[0].press(greeted=False) for _ in range(10)]
     for scene in pair:
         scene.later(seconds=11)
-    await asyncio.gather(*(s.sweeps.timers() for s in pair))
+    await asyncio.gather(*(s.routing_timers.timers() for s in pair))
     for chat_id in chats:
         chat = await pair[0].chat(chat_id)
         assert (chat.state, chat.v, chat.untold_since) == ("closed", 2, None)
@@ -280,7 +280,7 @@ async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(s
 
     calm = Calm(60, scene.monotonic() - 100)
     assert calm.settled(scene.monotonic())
-    task = asyncio.create_task(replace(scene.sweeps, calm=calm).every(0.01, sweep))
+    task = asyncio.create_task(replace(scene.routing_timers, calm=calm).every(0.01, sweep))
     async with asyncio.timeout(PATIENCE):
         while len(runs) < 3:
             await asyncio.sleep(0.01)
@@ -292,7 +292,7 @@ async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(s
 async def test_open_chats_are_counted_for_the_metrics(scene: Scene) -> None:
     await scene.press()
     await scene.press("no-longer-there")
-    await scene.sweeps.count()
+    await scene.routing_timers.count()
     for department in ("algemeen", "other"):
         labels = {"department": department, "state": "waiting"}
         assert REGISTRY.get_sample_value("eloket_routing_chats", labels) == 1
@@ -305,7 +305,7 @@ async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -
     await scene.press()
     scene.later(seconds=90)
     await scene.press()
-    await scene.sweeps.count()
+    await scene.routing_timers.count()
     longest = {
         d: REGISTRY.get_sample_value("eloket_routing_longest_wait_seconds", {"department": d}) for d in DEPARTMENTS
     }

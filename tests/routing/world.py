@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from services.common.config.departments import Line, Overflow
+from services.common.config.departments import Overflow, QueueRules
 from services.common.events.chats import (
     AcceptOverdue,
     ChatAccepted,
@@ -24,7 +24,7 @@ from services.routing.chats import rules, transfer_rules
 from services.routing.chats.chat import Chat, Limits, state_of
 from services.routing.queues import overflow
 
-DEPARTMENTS = {"algemeen": Line(overflow=Overflow(to="premies", after=45)), "premies": Line(patience=300)}
+DEPARTMENTS = {"algemeen": QueueRules(overflow=Overflow(to="premies", after=45)), "premies": QueueRules(patience=300)}
 LIMITS = Limits(queues=DEPARTMENTS)
 AGENTS = {
     "an": (1, ("algemeen",)),
@@ -113,7 +113,7 @@ class Presence:
         if event.state == "assigned" and event.agent_id:
             agent = self.agents[event.agent_id]
             if (event.chat_id, event.turn) not in agent.seats:
-                return [release(agent, (event.chat_id, event.turn), ReleaseReason.NO_SEAT)]
+                return [release(agent, (event.chat_id, event.turn), ReleaseReason.NO_SLOT)]
         return []
 
     def gone(self, name: str) -> list[Event]:
@@ -286,7 +286,7 @@ class World:
             case CloseRequested(by=CloseReason.AGENT):
                 return rules.closed_by_agent(chat, event.agent_id, self.now)
             case CloseRequested(by=CloseReason.INACTIVE):
-                return rules.closed_by_silence(chat, self.now)
+                return rules.closed_for_inactivity(chat, self.now)
             case CloseRequested():
                 return rules.closed(chat, event.by, self.now)
             case TransferRefused():

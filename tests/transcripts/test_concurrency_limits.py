@@ -26,11 +26,11 @@ async def test_so_many_of_a_key_at_a_time_and_the_others_wait_their_turn() -> No
 
 async def test_nobody_waits_longer_than_the_patience_and_nothing_is_left_behind() -> None:
     places = ConcurrencyLimit(each=1, total=1, waiting=5, patience=0.05)
-    give_back = await places.take("chat")
+    release = await places.take("chat")
     for key in ("chat", "another"):
         with pytest.raises(LimitReached):
             await places.take(key)
-    give_back()
+    release()
     (await places.take("another"))()
     (await places.take("chat"))()
 
@@ -45,19 +45,19 @@ async def test_in_all_so_many_wait() -> None:
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    for give_back in held:
-        give_back()
+    for release in held:
+        release()
     assert [await places.take(str(n)) for n in (8, 9)]
 
 
 @pytest.mark.parametrize(("line", "most"), [(None, 2), (5, 5), (0, 0)])
 async def test_so_many_of_other_chats_may_wait_and_one_more_is_refused(line: int | None, most: int) -> None:
     places = ConcurrencyLimit(each=1, total=1, waiting=1, patience=PATIENCE, line=line)
-    give_back = await places.take("held")
+    release = await places.take("held")
     waiting = [asyncio.create_task(places.take(f"chat {number}")) for number in range(most)]
     await asyncio.sleep(0)
     with pytest.raises(LimitReached):
         await places.take("one more")
-    give_back()
+    release()
     for task in waiting:
         (await task)()

@@ -51,7 +51,7 @@ async def test_who_stays_is_remembered(ear: Ear, vhost_url: str, store: Store) -
     await until(lambda: consumers.running, "the consumer")
     await ear.put(CitizenStayed(chat_id=chat), CitizenStayed(chat_id=new_id()), CitizenStayed(chat_id=chat))
     await until(lambda: len(handled) == 3, "all three")
-    assert [w.stayed_at for w in await store.due_silences(at, 10)] == [at], "a clock that is behind takes nothing away"
+    assert [w.stayed_at for w in await store.due_chats(at, 10)] == [at], "a clock that is behind takes nothing away"
     with pytest.raises(ValueError, match="not a citizen who stayed"):
         await stay_handler(store, now_ms)(CitizenArrived(chat_id=chat))
     await consumers.drain()

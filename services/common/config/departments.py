@@ -231,7 +231,7 @@ class Overflow(BaseModel):
     after: float = Field(120, gt=0, le=3600)
 
 
-class Line(BaseModel):
+class QueueRules(BaseModel):
     """The rules of a department's queue.
 
     Attributes:
@@ -271,7 +271,7 @@ class Department(BaseModel):
     calendar: Calendar = Calendar()
     contacts: tuple[Contact, ...] = ()
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
-    queue: Line = Line()
+    queue: QueueRules = QueueRules()
     accept: Literal["by_agent", "automatic"] = "by_agent"
 
 

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-def told(description: str, default: Any = ..., **more: Any) -> Any:
+def described(description: str, default: Any = ..., **more: Any) -> Any:
     """Return a setting with its description in `docs/settings.md`."""
     return Field(default, description=description, **more)
 
@@ -29,48 +29,52 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    token_secret: str = told("signs tokens; the same in every service", min_length=16)
-    token_secret_previous: str = told("still accepted while `TOKEN_SECRET` is rotated", "")
-    rabbitmq_url: str = told("address of the broker", "amqp://guest:guest@127.0.0.1:5672/")
-    topology: Literal["declare", "given"] = told(
+    token_secret: str = described("signs tokens; the same in every service", min_length=16)
+    token_secret_previous: str = described("still accepted while `TOKEN_SECRET` is rotated", "")
+    rabbitmq_url: str = described("address of the broker", "amqp://guest:guest@127.0.0.1:5672/")
+    topology: Literal["declare", "given"] = described(
         "`given`: somebody else declares the broker's exchanges, queues and bindings, and services need no right to",
         "declare",
     )
-    mongodb_url: str = told(
+    mongodb_url: str = described(
         "address of the database; not for the gateway, which has none",
         "mongodb://127.0.0.1:27017/?w=majority&journal=true",
     )
-    mongodb_prefix: str = told("before the name of the service's database", "")
-    departments_file: Path = told(
+    mongodb_prefix: str = described("before the name of the service's database", "")
+    departments_file: Path = described(
         "the departments: names, hours, contacts, sites that embed the chat", Path("deploy/departments.toml")
     )
-    office_hours: str = told("hours of departments that name none", "Mon-Fri 09:00-17:00")
-    timezone: str = told("the time zone of all hours (IANA)", "Europe/Brussels")
-    holidays: str = told(
+    office_hours: str = described("hours of departments that name none", "Mon-Fri 09:00-17:00")
+    timezone: str = described("the time zone of all hours (IANA)", "Europe/Brussels")
+    holidays: str = described(
         "whose public holidays are closing days: a country (`BE`) or a region (`BE-VLG`); empty: none", "BE"
     )
-    log_level: Literal["debug", "info", "warning"] = told("the least that is logged", "info")
-    rate_limits: Literal["on", "off"] = told("`off` turns every abuse limit off", "on")
-    connections_most: int = told("connections that one process takes at a time; 0: any number", 20_000, ge=0)
-    attachment_bytes: int = told("bytes of one file, at most", 10 * MIB, ge=1)
-    attachment_count: int = told("files of one chat, at most", 20, ge=1)
-    attachment_total: int = told("bytes of all files of one chat, at most", 50 * MIB, ge=1)
-    citizen_access: float = told("seconds for which a citizen reaches a closed chat", 48 * 3600.0, gt=0)
-    facts_together: Literal["on", "off"] = told(
+    log_level: Literal["debug", "info", "warning"] = described("the least that is logged", "info")
+    rate_limits: Literal["on", "off"] = described("`off` turns every abuse limit off", "on")
+    connections_most: int = described("connections that one process takes at a time; 0: any number", 20_000, ge=0)
+    attachment_bytes: int = described("bytes of one file, at most", 10 * MIB, ge=1)
+    attachment_count: int = described("files of one chat, at most", 20, ge=1)
+    attachment_total: int = described("bytes of all files of one chat, at most", 50 * MIB, ge=1)
+    citizen_access: float = described("seconds for which a citizen reaches a closed chat", 48 * 3600.0, gt=0)
+    facts_together: Literal["on", "off"] = described(
         "under load several messages share one broker message; every replica must be of 1.1 or later", "off"
     )
-    trace_sample: float = told("share of the traces whose spans are kept; 0: tracing is off", 0.0, ge=0, le=1)
-    otlp_endpoint: str = told("the OpenTelemetry collector that gets them (OTLP over HTTP)", "http://127.0.0.1:4318")
-    listen_address: str = told("address to listen on", "127.0.0.1")
-    gateway_port: Port = told("where the gateway listens", 8000)
-    presence_port: Port = told("where presence listens", 8001)
-    routing_port: Port = told("where routing listens", 8002)
-    transcripts_port: Port = told("where transcripts listens", 8003)
-    presence_url: str = told("where the gateway finds presence", "", examples=["http://127.0.0.1:<port>"])
-    routing_url: str = told("where the gateway finds routing", "", examples=["http://127.0.0.1:<port>"])
-    transcripts_url: str = told("where the gateway finds transcripts", "", examples=["http://127.0.0.1:<port>"])
-    port_shared: Literal["on", "off"] = told("other replicas on this machine listen on the service's port too", "off")
-    own_port: Port | None = told("where this process alone answers then, on loopback", None, validate_default=True)
+    trace_sample: float = described("share of the traces whose spans are kept; 0: tracing is off", 0.0, ge=0, le=1)
+    otlp_endpoint: str = described(
+        "the OpenTelemetry collector that gets them (OTLP over HTTP)", "http://127.0.0.1:4318"
+    )
+    listen_address: str = described("address to listen on", "127.0.0.1")
+    gateway_port: Port = described("where the gateway listens", 8000)
+    presence_port: Port = described("where presence listens", 8001)
+    routing_port: Port = described("where routing listens", 8002)
+    transcripts_port: Port = described("where transcripts listens", 8003)
+    presence_url: str = described("where the gateway finds presence", "", examples=["http://127.0.0.1:<port>"])
+    routing_url: str = described("where the gateway finds routing", "", examples=["http://127.0.0.1:<port>"])
+    transcripts_url: str = described("where the gateway finds transcripts", "", examples=["http://127.0.0.1:<port>"])
+    port_shared: Literal["on", "off"] = described(
+        "other replicas on this machine listen on the service's port too", "off"
+    )
+    own_port: Port | None = described("where this process alone answers then, on loopback", None, validate_default=True)
 
     @field_validator("own_port")
     @classmethod

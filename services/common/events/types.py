@@ -137,7 +137,7 @@ class ReleaseReason(StrEnum):
 
     AGENT_GONE = "agent_gone"
     LOGGED_OUT = "logged_out"
-    NO_SEAT = "no_seat"
+    NO_SLOT = "no_seat"
 
 
 class ButtonColour(StrEnum):

@@ -75,7 +75,7 @@ class Bounds:
         self.by_address[key] += 1
         return True
 
-    def give_back(self, key: str) -> None:
+    def release(self, key: str) -> None:
         """Count one less for this address."""
         if not key:
             return
@@ -146,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._counted = False
             self.bounds.total -= 1
         while self._keys:
-            self.bounds.give_back(self._keys.pop())
+            self.bounds.release(self._keys.pop())
 
     def handle_websocket_upgrade(self) -> None:
         """Turn the connection into a websocket, which counts until it is lost. An invalid handshake is refused."""
@@ -267,7 +267,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Stop counting a request through a proxy."""
         if self._proxied and self._keys:
-            self.bounds.give_back(self._keys.popleft())
+            self.bounds.release(self._keys.popleft())
         super().on_response_complete()
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────

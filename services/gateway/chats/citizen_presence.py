@@ -16,17 +16,17 @@ FORGET_AFTER = 40.0  # seconds without an announcement by a gateway that had the
 class Attendance:
     """The gateways (incarnations) that have a connection of the citizen of one chat."""
 
-    _heard: dict[str, float] = field(default_factory=dict)
+    _listed: dict[str, float] = field(default_factory=dict)
 
     @property
     def online(self) -> bool:
         """Whether any gateway has a connection of the citizen."""
-        return bool(self._heard)
+        return bool(self._listed)
 
     @property
     def gateways(self) -> frozenset[str]:
         """The gateways that have a connection of the citizen."""
-        return frozenset(self._heard)
+        return frozenset(self._listed)
 
     def note(self, incarnation: str, online: bool, now: float) -> bool:
         """Record that a gateway has a connection of the citizen, or has none any more.
@@ -36,9 +36,9 @@ class Attendance:
         """
         before = self.online
         if online:
-            self._heard[incarnation] = now
+            self._listed[incarnation] = now
         else:
-            self._heard.pop(incarnation, None)
+            self._listed.pop(incarnation, None)
         return before != self.online
 
     def forget_silent(self, own: str, now: float) -> bool:
@@ -48,5 +48,5 @@ class Attendance:
             True when the citizen is offline because of that.
         """
         before = self.online
-        self._heard = {i: at for i, at in self._heard.items() if i == own or now - at < FORGET_AFTER}
+        self._listed = {i: at for i, at in self._listed.items() if i == own or now - at < FORGET_AFTER}
         return before != self.online

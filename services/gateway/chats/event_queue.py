@@ -38,7 +38,7 @@ class EventQueue:
     def __init__(
         self,
         url: str,
-        heard: Callable[[Event], None],
+        handler: Callable[[Event], None],
         resync: Callable[[], None],
         lost: Callable[[], None],
         given: bool = False,
@@ -48,14 +48,14 @@ class EventQueue:
 
         Args:
             url: The address of the broker.
-            heard: Called with each event, in the order of the queue.
+            handler: Called with each event, in the order of the queue.
             resync: Called after each new start of the queue, when events may have been missed.
             lost: Called when the connection is lost.
             given: True when exchanges, queues and bindings are declared outside this service (`TOPOLOGY`).
             clock: A monotonic clock, in seconds.
         """
         self._given, self._clock = given, clock
-        self._heard, self._resync = heard, resync
+        self._handler, self._resync = handler, resync
         self._queue: AbstractQueue | None = None
         self._wanted: dict[str, int] = {}
         self._late: dict[str, float] = {}
@@ -158,7 +158,7 @@ class EventQueue:
             return
         header = (message.header.properties.headers or {}).get("traceparent", "")
         with span("process", event.type, "consumer", header):
-            self._heard(event)
+            self._handler(event)
 
     async def _reconcile(self) -> None:
         unknown = UnknownErrors("gateway.bindings")

@@ -29,9 +29,9 @@ from services.common.events.messages import (
 from services.common.events.types import Cause, ChatStatus, Detail, Entry, Party
 from services.common.observability.tracing import span
 from services.gateway.chats.citizen_presence import Attendance
-from services.gateway.chats.inactivity import Quiet, Silences
+from services.gateway.chats.inactivity import InactivityWarnings, Quiet
 from services.gateway.chats.log_cursor import Position, State
-from services.gateway.chats.queue_positions import Lines, Place, is_news
+from services.gateway.chats.queue_positions import DepartmentQueues, Place, is_news
 from services.gateway.sending.delivery_metrics import delivered
 from services.gateway.sending.receipts import Receipt, Receipts, Refusal
 from services.gateway.websocket.connection import Connection, Register
@@ -94,8 +94,8 @@ class EventRouter:
         self.channels: dict[str, LiveChat] = {}
         self.desks: dict[str, set[str]] = {}  # agent → the chats shown to them
         self.receipts = Receipts()
-        self.silences = Silences(clock)
-        self._lines = Lines()
+        self.inactivity_warnings = InactivityWarnings(clock)
+        self._department_queues = DepartmentQueues()
         self._agent_states: dict[str, AgentChanged] = {}
         self._gap, self._assigned, self._button = gap, assigned, button
         self._answer_presence, self._dropped, self._said = answer_presence, dropped, said
@@ -103,7 +103,7 @@ class EventRouter:
 
     # ── events in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Handle one event from the broker. An event about something that is not served here is ignored."""
         if isinstance(event, MessageStored):
             self._stored(event.entry)
@@ -165,7 +165,7 @@ class EventRouter:
         if entry.is_seal:
             self.end(channel, entry)
         else:
-            self.silences.spoke(channel, entry)
+            self.inactivity_warnings.spoke(channel, entry)
 
     def note_entry(self, channel: LiveChat, entry: Entry) -> None:
         """Record what an entry says about acceptance, just before it is shown.
@@ -189,7 +189,7 @@ class EventRouter:
             channel.refusable_by = None
         if state.shown != before:
             self._to_citizen(channel, server.status(*state.shown))
-        self.silences.moved(channel)
+        self.inactivity_warnings.moved(channel)
 
     def end(self, channel: LiveChat, seal: Entry) -> None:
         """Send `closed` after the seal was shown, and close the citizen's websockets with code 1000."""
@@ -229,7 +229,7 @@ class EventRouter:
         """Set a newer state: update the citizen's dot, and inform agents who do not have the chat any more."""
         before, channel.state = channel.state, state
         if state.status is ChatStatus.WAITING and state.place[0] is None:
-            state.place = self._lines.place(state.department, channel.chat_id)
+            state.place = self._department_queues.place(state.department, channel.chat_id)
         if before is None or before.shown != state.shown:
             self._to_citizen(channel, server.status(*state.shown))
         if before and state.agent_id and before.turn != state.turn:  # the acceptance was of another attempt
@@ -237,7 +237,7 @@ class EventRouter:
                 connection.forget_acceptance(channel.chat_id)
         if state.accepted:
             channel.refusable_by = None
-        self.silences.moved(channel)
+        self.inactivity_warnings.moved(channel)
         if state.status is not ChatStatus.CLOSED:
             self._take_back(channel, state)
 
@@ -253,7 +253,7 @@ class EventRouter:
                 self._dropped(connection, channel)
 
     def _queue_changed(self, event: QueueChanged) -> None:
-        for chat_id, place in self._lines.take(event):
+        for chat_id, place in self._department_queues.take(event):
             if channel := self.channels.get(chat_id):
                 self.set_place(channel, place)
 
@@ -285,11 +285,11 @@ class EventRouter:
         if (channel := self.channels.get(event.chat_id)) is None:
             return
         if channel.citizen_at.note(event.incarnation, event.online, self.clock()):
-            self.tell_online(channel)
+            self.send_online(channel)
         if event.asked and event.incarnation != self.incarnation:
             self._answer_presence(channel)
 
-    def tell_online(self, channel: LiveChat) -> None:
+    def send_online(self, channel: LiveChat) -> None:
         """Send the chat's agents whether its citizen is online."""
         shown = server.frame("citizen", chat_id=channel.chat_id, online=channel.citizen_at.online)
         self._to_agents(channel.chat_id, shown)
@@ -302,13 +302,13 @@ class EventRouter:
     def citizen_here(self, channel: LiveChat, online: bool) -> None:
         """Record that the citizen's first connection to this gateway opened, or that the last one closed."""
         if channel.citizen_at.note(self.incarnation, online, self.clock()):
-            self.tell_online(channel)
+            self.send_online(channel)
 
     def _silence(self, event: CitizenSilent | CitizenStayed) -> None:
         if (channel := self.channels.get(event.chat_id)) and isinstance(event, CitizenSilent):
-            self.silences.warn(channel, event)
+            self.inactivity_warnings.warn(channel, event)
         elif channel:
-            self.silences.stayed(channel)
+            self.inactivity_warnings.stayed(channel)
 
     def _agent_changed(self, event: AgentChanged) -> None:
         known = self._agent_states.get(event.agent_id)
@@ -344,7 +344,7 @@ class EventRouter:
         connection.shown[channel.chat_id] = shown
         if connection not in channel.members:
             channel.members.append(connection)
-        self.silences.show(connection, channel)
+        self.inactivity_warnings.show(connection, channel)
 
     def unfollow(self, connection: Connection, channel: LiveChat) -> None:
         """Stop sending the chat to the connection."""

@@ -39,7 +39,7 @@ class Warned:
     since: datetime
     closes_at: datetime
     seconds: float
-    heard_at: float
+    received_at: float
 
     @property
     def shown(self) -> tuple[int, datetime]:
@@ -48,7 +48,7 @@ class Warned:
 
     def frame(self, now: float, chat_id: str | None = None) -> bytes:
         """Return the `inactive` frame for a browser. A frame for an agent names the chat."""
-        left = max(0, round(self.seconds - (now - self.heard_at)))
+        left = max(0, round(self.seconds - (now - self.received_at)))
         return server.inactive(self.number, self.closes_at, left, chat_id)
 
 
@@ -67,7 +67,7 @@ class Quiet:
     warned: Warned | None = None
 
 
-class Silences:
+class InactivityWarnings:
     """Warnings of the chats that are followed here."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -114,7 +114,7 @@ class Silences:
     def end_old(self, channel: LiveChat) -> None:
         """End a warning that is not repeated any more."""
         warned = channel.quiet.warned
-        if warned and self._clock() - warned.heard_at > LASTS:
+        if warned and self._clock() - warned.received_at > LASTS:
             self._end(channel)
 
     def show(self, connection: Connection, channel: LiveChat) -> None:

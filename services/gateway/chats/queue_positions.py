@@ -13,7 +13,7 @@ NOWHERE: Place = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DepartmentQueue:
     """The queue of one department.
 
     Attributes:
@@ -32,25 +32,25 @@ class Line:
         return (position, wait_of(position, self.pace)) if position is not None else NOWHERE
 
 
-class Lines:
+class DepartmentQueues:
     """The queues of all departments. An older revision is dropped."""
 
     def __init__(self) -> None:
-        self._of: dict[str, Line] = {}
+        self._of: dict[str, DepartmentQueue] = {}
 
     def take(self, event: QueueChanged) -> Iterable[tuple[str, Place]]:
         """Take a published queue. Return each waiting chat with its position; nothing when the event is not newer."""
         known = self._of.get(event.department)
         if known is not None and event.revision <= known.revision:
             return ()
-        line = Line(event.revision, {chat_id: i for i, chat_id in enumerate(event.order, 1)}, event.pace)
-        self._of[event.department] = line
-        return ((chat_id, line.place(chat_id)) for chat_id in event.order)
+        queue = DepartmentQueue(event.revision, {chat_id: i for i, chat_id in enumerate(event.order, 1)}, event.pace)
+        self._of[event.department] = queue
+        return ((chat_id, queue.place(chat_id)) for chat_id in event.order)
 
     def place(self, department: str, chat_id: str) -> Place:
         """Return position and estimated wait of a chat in this department's queue."""
-        line = self._of.get(department)
-        return line.place(chat_id) if line else NOWHERE
+        queue = self._of.get(department)
+        return queue.place(chat_id) if queue else NOWHERE
 
 
 def wait_of(position: int, pace: float | None) -> int | None:

@@ -42,7 +42,7 @@ class Listeners:
     def __init__(self, event: Callable[[], bytes]) -> None:
         self._event = event
         self._pages: set[_Page] = set()
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._ended = False
 
     def __len__(self) -> int:
@@ -70,10 +70,10 @@ class Listeners:
 
     def changed(self) -> None:
         """Send the new event to every page, including the pages that connect meanwhile."""
-        if self._pages and (self._telling is None or self._telling.done()):
-            self._telling = asyncio.create_task(self._tell())
+        if self._pages and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send())
 
-    async def _tell(self) -> None:
+    async def _send(self) -> None:
         while late := self._late():
             await self._each(late, self._show)
 

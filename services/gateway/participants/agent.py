@@ -54,13 +54,13 @@ class Agents:
     def __init__(
         self,
         following: Subscriptions,
-        posting: MessageSender,
+        message_sender: MessageSender,
         publisher: Publisher,
         transfers: Transfers,
         tasks: Tasks,
         changed: Callable[[], None],
     ) -> None:
-        self._following, self._posting, self._publisher = following, posting, publisher
+        self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._transfers, self._tasks, self._changed = transfers, tasks, changed
         self._hub, self._upstream = following.hub, following.upstream
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
@@ -104,8 +104,8 @@ class Agents:
         async with connection.answering:
             view = await self._self_view(connection)
             views = await self._upstream.chats_of_agent(agent.id)
-            for line in connection.lines.values():
-                line.mend()
+            for queue in connection.send_queues.values():
+                queue.reopen()
             await self._welcome(connection, view, [v.chat_id for v in views], after)
 
     async def _self_view(self, connection: Connection) -> presence_api.AgentView:
@@ -264,7 +264,7 @@ class Agents:
             self._begin(connection, chat_id, self._transfers.refuse(connection, self._hub.channels[chat_id]))
             return
         if isinstance(frame, Post | WriteNote | End):  # published after the acceptance by a person
-            self._posting.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
+            self._message_sender.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
             return
         self._accept(connection, chat_id)
         if isinstance(frame, Typing | Read):

@@ -41,14 +41,14 @@ class Citizens:
     def __init__(
         self,
         following: Subscriptions,
-        posting: MessageSender,
+        message_sender: MessageSender,
         publisher: Publisher,
         keys: Keys,
         tasks: Tasks,
         allowances: MessageLimits | None = None,
     ) -> None:
         self._allowances = allowances or MessageLimits(limited=False)
-        self._following, self._posting, self._publisher = following, posting, publisher
+        self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._keys, self._tasks = keys, tasks
         self._hub = following.hub
         self._turns = asyncio.Semaphore(TURNS)
@@ -65,7 +65,7 @@ class Citizens:
         """Send `welcome`, `status`, the entries after `after`, then what is new; or close with the reason."""
         assert connection.chat_id is not None
         if connection.sender is None:  # the citizen is online, whether or not the hello can be answered now
-            self._tasks.start(self._tell_arrived(connection.chat_id))
+            self._tasks.start(self._send_arrived(connection.chat_id))
         try:
             await self._answer(connection, connection.chat_id, hello.after)
         except NoSuchChat:
@@ -86,8 +86,8 @@ class Citizens:
         self._hub.unfollow(connection, channel)
         if first:
             self._arrive(connection, channel, view)
-        for line in connection.lines.values():
-            line.mend()
+        for queue in connection.send_queues.values():
+            queue.reopen()
         state = self._following.note_view(channel, view)
         for entry in page.entries:
             self._hub.note_entry(channel, entry)
@@ -102,7 +102,7 @@ class Citizens:
             connection.answer(shown)
             await connection.room()
             seal = entry if entry.is_seal else seal
-        self._tell_what_changed(connection, channel, told)
+        self._send_what_changed(connection, channel, told)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
             self._hub.show_end(connection, reason.value if reason else "inactive")
@@ -151,22 +151,22 @@ class Citizens:
         connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)
         if self._hub.register.join(connection):
             self._hub.citizen_here(channel, online=True)
-            self._tasks.start(self._tell_presence(channel.chat_id, online=True))
+            self._tasks.start(self._send_presence(channel.chat_id, online=True))
 
-    def _tell_what_changed(self, connection: Connection, channel: LiveChat, told: object) -> None:
+    def _send_what_changed(self, connection: Connection, channel: LiveChat, told: object) -> None:
         state = channel.state
         if state and state.shown != told:
             connection.answer(server.status(*state.shown))
         if seq := channel.read.get(Party.AGENT):
             connection.answer(server.frame("read", **{"from": "agent", "seq": seq}))
 
-    async def _tell_arrived(self, chat_id: str) -> None:
+    async def _send_arrived(self, chat_id: str) -> None:
         try:
             await self._publisher.publish(CitizenArrived(chat_id=chat_id))
         except Unconfirmed:
             log.info("arrival_not_published")  # the next list of this gateway's citizens has it too
 
-    async def _tell_presence(self, chat_id: str, online: bool) -> None:
+    async def _send_presence(self, chat_id: str, online: bool) -> None:
         event = CitizenPresence(chat_id=chat_id, incarnation=self._hub.incarnation, online=online)
         await self._publisher.publish_best_effort(event)
 
@@ -176,7 +176,7 @@ class Citizens:
         assert chat_id is not None
         channel = self._hub.channels.get(chat_id)
         if isinstance(frame, Post | End):
-            self._posting.post(connection, chat_id, frame)
+            self._message_sender.post(connection, chat_id, frame)
         elif isinstance(frame, Typing):
             event = TypingShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", active=frame.active)
             self._tasks.start_for(connection, self._publisher.publish_best_effort(event))
@@ -193,9 +193,9 @@ class Citizens:
         now = self._hub.clock()
         if now - connection.extended_at >= EXTEND_EACH:  # a second press within that time adds nothing
             connection.extended_at = now
-            self._tasks.start(self._tell_stayed(connection, chat_id))
+            self._tasks.start(self._send_stayed(connection, chat_id))
 
-    async def _tell_stayed(self, connection: Connection, chat_id: str) -> None:
+    async def _send_stayed(self, connection: Connection, chat_id: str) -> None:
         try:
             await self._publisher.publish(CitizenStayed(chat_id=chat_id))
         except Unconfirmed:
@@ -211,7 +211,7 @@ class Citizens:
             return
         if self._hub.register.leave(connection):
             self._hub.citizen_here(channel, online=False)
-            self._tasks.start(self._tell_presence(channel.chat_id, online=False))
+            self._tasks.start(self._send_presence(channel.chat_id, online=False))
         self._following.release(connection, channel)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Gauge
 
 from services.common.clock import utcnow
-from services.gateway.sending.send_queue import Line
+from services.gateway.sending.send_queue import SendQueue
 from services.gateway.websocket.connection import Connection
 
 FRAMES = Gauge("eloket_gateway_unreceipted", "Frames of browsers that are here, with neither receipt nor refusal yet")
@@ -20,26 +20,26 @@ class Pending:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[Line, Connection]] = {}
+        self._send_queues: dict[int, tuple[SendQueue, Connection]] = {}
         FRAMES.set_function(self.frames)
         OLDEST.set_function(self.oldest)
 
-    def begin(self, line: Line, connection: Connection) -> None:
+    def begin(self, queue: SendQueue, connection: Connection) -> None:
         """Add a queue that has a message of this connection."""
-        self._lines[id(line)] = line, connection
+        self._send_queues[id(queue)] = queue, connection
 
-    def end(self, line: Line) -> None:
+    def end(self, queue: SendQueue) -> None:
         """Remove a queue that is not processed any more."""
-        self._lines.pop(id(line), None)
+        self._send_queues.pop(id(queue), None)
 
     def frames(self) -> int:
         """Return the number of frames that wait for their receipt."""
-        return sum(len(line.items) for line in self._waited_for())
+        return sum(len(queue.items) for queue in self._waited_for())
 
     def oldest(self) -> float:
         """Return the seconds since the oldest of these frames was taken; 0 when there is none."""
-        heads = [head.event.occurred_at for line in self._waited_for() if (head := line.head)]
+        heads = [head.event.occurred_at for queue in self._waited_for() if (head := queue.head)]
         return max(0.0, (utcnow() - min(heads)).total_seconds()) if heads else 0.0
 
-    def _waited_for(self) -> list[Line]:
-        return [line for line, connection in self._lines.values() if not connection.gone]
+    def _waited_for(self) -> list[SendQueue]:
+        return [queue for queue, connection in self._send_queues.values() if not connection.gone]

@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(slots=True)
-class Line:
+class SendQueue:
     """A send queue.
 
     Attributes:
@@ -64,12 +64,12 @@ class Line:
 
         A message that is in the queue already is ignored.
         """
-        if self.holds(item.id):
+        if self.contains(item.id):
             return None
         if self.broken:
             if item.id != self.broken_at:
                 return "unavailable"
-            self.mend()
+            self.reopen()
         if len(self.items) >= CAPACITY:
             self.break_at(item.id)
             return "unavailable"
@@ -78,18 +78,18 @@ class Line:
 
     def takes(self, id_: str) -> bool:
         """Return whether a message with this id would be added as a new one."""
-        return not self.holds(id_) and not (self.broken and id_ != self.broken_at) and len(self.items) < CAPACITY
+        return not self.contains(id_) and not (self.broken and id_ != self.broken_at) and len(self.items) < CAPACITY
 
     def break_at(self, id_: str | None) -> None:
         """Refuse everything until this id comes again or `mend` is called. The first refused id is kept."""
         if not self.broken:
             self.broken, self.broken_at = True, id_
 
-    def holds(self, id_: str | None) -> bool:
+    def contains(self, id_: str | None) -> bool:
         """Return whether a message with this id is in the queue."""
         return any(i.id == id_ for i in self.items)
 
-    def mend(self) -> None:
+    def reopen(self) -> None:
         """Accept messages again, because of a new hello."""
         self.broken, self.broken_at = False, None
 

@@ -20,7 +20,7 @@ from services.gateway.chats.event_router import EventRouter
 from services.gateway.sending.batch_publisher import BatchPublisher
 from services.gateway.sending.pending_metrics import Pending
 from services.gateway.sending.receipts import Outcome, Refusal
-from services.gateway.sending.send_queue import Item, Line, after_attempt
+from services.gateway.sending.send_queue import Item, SendQueue, after_attempt
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import End, Post, WriteNote
@@ -74,19 +74,19 @@ class MessageSender:
         if id_ and connection.caught_up and (stored := connection.caught_up.get((chat_id, id_))):
             connection.send(server.message(stored, chat_id if connection.party is Party.AGENT else None))
             return
-        line = connection.lines.setdefault(chat_id, Line())
-        if not isinstance(frame, End) and line.takes(frame.id) and not self._may_say(connection, chat_id, frame):
-            line.break_at(frame.id)
+        queue = connection.send_queues.setdefault(chat_id, SendQueue())
+        if not isinstance(frame, End) and queue.takes(frame.id) and not self._may_say(connection, chat_id, frame):
+            queue.break_at(frame.id)
             refuse(connection, "rate_limited", frame.id, chat_id)
             return
         event = event_of(connection, chat_id, frame, self._turn(connection, chat_id))
-        code = line.offer(Item(id_, event, time.time_ns(), first=first))
+        code = queue.offer(Item(id_, event, time.time_ns(), first=first))
         if code:
             refuse(connection, code, id_, chat_id)
-        elif not line.running:
-            line.running = True
-            self._pending.begin(line, connection)
-            self._tasks.start(self._run(connection, chat_id, line))
+        elif not queue.running:
+            queue.running = True
+            self._pending.begin(queue, connection)
+            self._tasks.start(self._run(connection, chat_id, queue))
 
     def _may_say(self, connection: Connection, chat_id: str, frame: Post | WriteNote) -> bool:
         assert connection.sender is not None
@@ -100,24 +100,24 @@ class MessageSender:
         mine = channel.state.agent_id == connection.participant
         return channel.state.turn if mine and channel.introduced < channel.state.turn else None
 
-    async def _run(self, connection: Connection, chat_id: str, line: Line) -> None:
+    async def _run(self, connection: Connection, chat_id: str, queue: SendQueue) -> None:
         try:
-            await self._work_off(connection, chat_id, line)
+            await self._work_off(connection, chat_id, queue)
         finally:
-            line.running = False
-            self._pending.end(line)
-            if line.idle:  # an agent's connection is open all day and has hundreds of chats: 1 KB each
-                connection.lines.pop(chat_id, None)
+            queue.running = False
+            self._pending.end(queue)
+            if queue.idle:  # an agent's connection is open all day and has hundreds of chats: 1 KB each
+                connection.send_queues.pop(chat_id, None)
 
-    async def _work_off(self, connection: Connection, chat_id: str, line: Line) -> None:
-        while (item := line.head) is not None:
+    async def _work_off(self, connection: Connection, chat_id: str, queue: SendQueue) -> None:
+        while (item := queue.head) is not None:
             begin_trace(chat_id=chat_id)
             with span("receive", item.event.type, "server", None, {"eloket.chat_id": chat_id}, item.came):
-                outcome, given_up = await self._see_through(connection, chat_id, line, item)
+                outcome, given_up = await self._see_through(connection, chat_id, queue, item)
             if given_up:
                 connection.forget_acceptance(chat_id)
             if given_up or outcome == _UNAVAILABLE:  # later messages would be stored before it
-                for refused in line.give_up():
+                for refused in queue.give_up():
                     refuse(connection, "unavailable", refused.id, chat_id)
                 return
             if outcome is None:
@@ -125,7 +125,7 @@ class MessageSender:
             _answer(connection, chat_id, item, outcome)
 
     async def _see_through(
-        self, connection: Connection, chat_id: str, line: Line, item: Item
+        self, connection: Connection, chat_id: str, queue: SendQueue, item: Item
     ) -> tuple[Outcome | None, bool]:
         """Publish a message until it has an outcome.
 
@@ -139,7 +139,7 @@ class MessageSender:
             if not settled.done():
                 settled.set_result(outcome)
                 if outcome != _UNAVAILABLE:  # at once: the sender may use the space as soon as they have the receipt
-                    line.settle(item.id)
+                    queue.settle(item.id)
 
         sender_id = connection.sender.id if connection.sender and item.id else ""
         self._hub.receipts.wait(chat_id, sender_id, item.id, settle)

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge
 
 from services.common.events.types import Entry, Party, Sender
 from services.common.internal_api.presence import AgentView
-from services.gateway.sending.send_queue import Line
+from services.gateway.sending.send_queue import SendQueue
 from services.gateway.websocket.frames.server import Close
 
 MOST_BYTES = 1024 * 1024  # of frames that wait for a slow browser
@@ -31,7 +31,7 @@ for _party in (Party.CITIZEN, Party.AGENT):  # exported from the start, so that 
 class Socket(Protocol):
     """What a connection needs of its websocket (`services/gateway/websocket/transport.py`)."""
 
-    last_heard: float
+    last_received: float
 
     @property
     def may_write(self) -> bool:
@@ -70,7 +70,7 @@ class Connection:
         self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while this connection followed them
         self.active_at = float("-inf")  # when an agent's page last reported activity, on the loop's clock
         self.extended_at = float("-inf")  # when a citizen last kept the chat open here
-        self.lines: dict[str, Line] = {}
+        self.send_queues: dict[str, SendQueue] = {}
         self.in_hand = 0  # running tasks of this connection's frames (`services/gateway/background_tasks.py`)
         self.caught_up: dict[tuple[str, str], Entry] | None = None  # own messages in the answer to a hello
         self.answering = asyncio.Lock()  # held while an agent's hello is answered or an assigned chat is shown
@@ -97,7 +97,7 @@ class Connection:
 
     def heard(self) -> float:
         """Return when the browser last sent anything, on the loop's clock."""
-        return self.socket.last_heard
+        return self.socket.last_received
 
     @property
     def waiting(self) -> int:

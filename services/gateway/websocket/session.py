@@ -26,7 +26,7 @@ from services.gateway.websocket.frames.client import Frame, Hello, Malformed, Re
 from services.gateway.websocket.frames.parser import parse
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.transport import SOCKET, HeardProtocol
+from services.gateway.websocket.transport import SOCKET, ReceivingProtocol
 
 log = structlog.get_logger()
 HELLO_LIMIT = 5.0
@@ -213,8 +213,8 @@ def install(
     app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
 
 
-def _socket(websocket: WebSocket) -> HeardProtocol:
-    socket: HeardProtocol = websocket.scope["extensions"][SOCKET]
+def _socket(websocket: WebSocket) -> ReceivingProtocol:
+    socket: ReceivingProtocol = websocket.scope["extensions"][SOCKET]
     return socket
 
 

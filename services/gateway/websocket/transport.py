@@ -18,7 +18,7 @@ MUCH = 32 * 1024  # bytes that arrived at once
 TEXT = 0x81  # the first byte of a text frame that is whole (RFC 6455 §5.2)
 
 
-class HeardProtocol(WebSocketsSansIOProtocol):
+class ReceivingProtocol(WebSocketsSansIOProtocol):
     """Websocket protocol that calls back for each message.
 
     Any byte from the peer is a sign of life: the server pings every 4 s, so a live peer sends as often. Until `hear` is
@@ -26,7 +26,7 @@ class HeardProtocol(WebSocketsSansIOProtocol):
     task switch, and does not pause and resume the reading.
     """
 
-    last_heard: float = 0.0
+    last_received: float = 0.0
     lost: Callable[[], None] | None = None  # called when the connection is lost
     _full = False
     _hear: Callable[[bytes | None], None] | None = None
@@ -34,7 +34,7 @@ class HeardProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Start the clock of the last sign of life."""
-        self.last_heard = self.loop.time()
+        self.last_received = self.loop.time()
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -45,7 +45,7 @@ class HeardProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes of the peer. After many bytes at once, reading pauses for one event-loop iteration."""
-        self.last_heard = self.loop.time()
+        self.last_received = self.loop.time()
         super().data_received(data)
         if len(data) > MUCH and self._hear and not self.transport.is_closing():
             self.read_paused = True  # for the other connections: libuv reads up to 31 times more while data comes

@@ -41,8 +41,8 @@ from services.common.mongo.client import Database
 from services.presence.agents import session_store, store
 from services.presence.agents.accounts import AT_ONCE, Passwords
 from services.presence.agents.session_store import Session
-from services.presence.publisher import Context, close_session_soon, tell_agent
-from services.presence.seats.rules import Agent
+from services.presence.publisher import Context, close_session_soon, publish_agent
+from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class Busy(Exception):
         self.own = own
 
 
-class Turns:
+class HashLimit:
     """Limits the hashes to `at_once` at a time.
 
     Waiting keys take turns; attempts that are `first` precede all others.
@@ -232,9 +232,9 @@ class Logins:
     ) -> None:
         """`clock`: seconds of a monotonic clock, by which addresses are forgiven."""
         self._clock = clock
-        self._desk, self._passwords, self._keys = context, passwords, keys
+        self._context, self._passwords, self._keys = context, passwords, keys
         self._hours, self._limited = hours, limited
-        self._turns = Turns() if limited else Turns(of_one=10_000, most=10_000)
+        self._turns = HashLimit() if limited else HashLimit(of_one=10_000, most=10_000)
         self._addresses = Addresses()
 
     async def log_in(self, credentials: Credentials) -> LoggedIn:
@@ -258,7 +258,7 @@ class Logins:
                 raise _limited("address", wait, about)
             if not self._turns.has_room(device or credentials.address):  # before the database is read
                 raise _limited("address", 1, about)
-            if wait := await wait_of(self._desk.db, key, self._desk.clock()):
+            if wait := await wait_of(self._context.db, key, self._context.clock()):
                 raise _limited("device" if device else "account", wait, about)
         try:
             async with self._turns.take(device or credentials.address, first=device is not None):
@@ -276,21 +276,21 @@ class Logins:
             log.warning("login_failed", **about)
             raise Problem(401, "bad_credentials", "The username or the password is not right.")
         if self._limited:
-            await self._desk.db["attempts"].delete_one({"_id": key})
+            await self._context.db["attempts"].delete_one({"_id": key})
         return await self._begin(*found, username, device, credentials.device)
 
     async def _look(
         self, username: str, password: str, key: str, device: str | None, about: dict[str, object]
     ) -> tuple[str, str] | None:
         """Return the agent's id and the hash of their password, if this is the password; else None."""
-        if self._limited and (wait := await admit(self._desk.db, key, self._desk.clock())):
+        if self._limited and (wait := await admit(self._context.db, key, self._context.clock())):
             raise _limited("device" if device else "account", wait, about)
-        agent_id, stored = await store.password_of(self._desk.db, username) or (None, None)
+        agent_id, stored = await store.password_of(self._context.db, username) or (None, None)
         right = await self._passwords.verify(stored, password)
         return (agent_id, stored) if right and agent_id is not None and stored is not None else None
 
     async def _begin(self, agent_id: str, stored: str, username: str, device: str | None, cookie: str) -> LoggedIn:
-        context = self._desk
+        context = self._context
         session, token = await session_store.begin(
             context.db, agent_id, context.clock(), self._hours, fingerprint(stored)
         )
@@ -341,7 +341,7 @@ def fingerprint(password_hash: str) -> str:
 
 async def _mention(context: Context, agent_id: str) -> None:
     try:
-        await tell_agent(context, agent_id)
+        await publish_agent(context, agent_id)
     except Unconfirmed:
         log.info("agent_change_not_published", agent_id=agent_id)  # the change is marked: a repair job publishes it
 

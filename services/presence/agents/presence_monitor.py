@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from services.common.events.codec import decode
 from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.events.types import AgentConnection, ReleaseReason
-from services.common.failure_detector import Liveness
+from services.common.failure_detector import FailureDetector
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, prepare_topology
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.presence.agents import session_store, store
 from services.presence.publisher import Context, arrive, close_undecided, depart
-from services.presence.seats.rules import Agent
+from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -65,18 +65,18 @@ class Listener:
             clock: A monotonic clock, in seconds, by which everything is judged.
         """
         self._given, self.clock = given, clock
-        self.liveness, self.sessions = Liveness(grace), Liveness(grace)
+        self.detector, self.sessions = FailureDetector(grace), FailureDetector(grace)
         self.news = asyncio.Event()
         self.online: set[str] = set()
         self._active: dict[str, float] = {}  # agent → when they last used their console
-        self._desk = context
+        self._context = context
         self._id = str(uuid.uuid4())
         self._link = BrokerConnection(url, "presence.listener", self._prepare)
 
     @property
     def up(self) -> bool:
         """True while it receives its own echo."""
-        return self.liveness.hears(self.clock())
+        return self.detector.receives(self.clock())
 
     def at_work(self, agent_id: str) -> bool:
         """Return whether this agent used the console within the last `topology.ACTIVE_LASTS` seconds."""
@@ -91,7 +91,7 @@ class Listener:
             Otherwise False.
         """
         now = self.clock()
-        known = self.liveness.hears(now) and now - (self.liveness.started or now) >= KNOWN
+        known = self.detector.receives(now) and now - (self.detector.started or now) >= KNOWN
         wanted = {*session_ids, _unnamed(agent_id)}
         if known and wanted.isdisjoint(self.sessions.present(now)):
             return False
@@ -107,8 +107,8 @@ class Listener:
         while True:
             await self._link.up.wait()
             counter += 1
-            await self._desk.publisher.publish_best_effort(ListenerEcho(listener=self._id, counter=counter))
-            await asyncio.sleep(topology.HEARTBEAT_INTERVAL if self.liveness.started is not None else 0.2)
+            await self._context.publisher.publish_best_effort(ListenerEcho(listener=self._id, counter=counter))
+            await asyncio.sleep(topology.HEARTBEAT_INTERVAL if self.detector.started is not None else 0.2)
 
     async def _prepare(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(30):
@@ -118,9 +118,9 @@ class Listener:
             )
             for key in topology.LISTENER_KEYS:
                 await queue.bind(topology.EXCHANGE, key)
-            await queue.consume(self._hear, no_ack=True)
+            await queue.consume(self._handle, no_ack=True)
 
-    async def _hear(self, message: AbstractIncomingMessage) -> None:
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
         try:
             event = decode(message.body)
         except ValidationError:
@@ -128,15 +128,15 @@ class Listener:
             return
         now = self.clock()
         if isinstance(event, ListenerEcho) and event.listener == self._id:
-            self.liveness.echo(now)
+            self.detector.echo(now)
             self.sessions.echo(now)
         elif isinstance(event, GatewayConnections):
             self._note_active(event.active or {}, now)
             here = {a.agent_id: a.silent_for for a in event.agents}
-            self.liveness.hear(event.incarnation, event.counter, here, now, event.leaving)
+            self.detector.record(event.incarnation, event.counter, here, now, event.leaving)
             open_ = {s: a.silent_for for a in event.agents for s in _sessions(a)}
-            self.sessions.hear(event.incarnation, event.counter, open_, now, event.leaving)
-            if self._desk.undecided or (not event.leaving and here.keys() - self.online):
+            self.sessions.record(event.incarnation, event.counter, open_, now, event.leaving)
+            if self._context.undecided or (not event.leaving and here.keys() - self.online):
                 self.news.set()
 
     def _note_active(self, active: Mapping[str, float], now: float) -> None:
@@ -149,7 +149,7 @@ class PresenceMonitor:
     """Sets agents online and offline by what the listener receives."""
 
     def __init__(self, context: Context, listener: Listener, grace: float) -> None:
-        self._desk, self._listener, self._grace = context, listener, grace
+        self._context, self._listener, self._grace = context, listener, grace
         self._known_since: dict[str, float] = {}
         self._asked = float("-inf")
 
@@ -163,7 +163,7 @@ class PresenceMonitor:
                 pass
             self._listener.news.clear()
             try:
-                await close_undecided(self._desk)
+                await close_undecided(self._context)
                 if not self._is_due(self._listener.clock()):
                     continue
                 await self.look()
@@ -173,26 +173,26 @@ class PresenceMonitor:
             await asyncio.sleep(SPACING)
 
     def _is_due(self, now: float) -> bool:
-        return now - self._asked >= ANYWAY or self._listener.liveness.present(now) != self._listener.online
+        return now - self._asked >= ANYWAY or self._listener.detector.present(now) != self._listener.online
 
     async def look(self) -> None:
         """Set the listed agents online and the missing ones offline.
 
         Nothing changes while the listener does not receive its own echo.
         """
-        liveness, now = self._listener.liveness, self._listener.clock()
-        if not liveness.hears(now):
+        detector, now = self._listener.detector, self._listener.clock()
+        if not detector.receives(now):
             return
         self._asked = now
-        online = await store.online_ids(self._desk.db)
+        online = await store.online_ids(self._context.db)
         # Another replica may have seen the agent first: absence counts from when this one knew that they are online.
         self._known_since = {who: self._known_since.get(who, now) for who in online}
         self._listener.online = online
-        came = await self._admitted(liveness.present(now) - online)
-        gone = [w for w in liveness.gone(online, now) if now - self._known_since[w] >= self._grace]
+        came = await self._admitted(detector.present(now) - online)
+        gone = [w for w in detector.gone(online, now) if now - self._known_since[w] >= self._grace]
         await _for_each(came, self._arrive)
         await _for_each(gone, self._depart)
-        liveness.forget_stale(now)
+        detector.forget_stale(now)
         self._listener.sessions.forget_stale(now)
 
     async def _admitted(self, listed: set[str]) -> list[Agent]:
@@ -201,20 +201,20 @@ class PresenceMonitor:
         An agent whose only open websocket belongs to a session that has ended would otherwise be online for a moment
         after each logout. Agents are read before their sessions: a logout in between changes their `v`.
         """
-        agents = await store.absent(self._desk.db, listed) if listed else []
+        agents = await store.absent(self._context.db, listed) if listed else []
         if not agents:
             return []
-        live = await session_store.live(self._desk.db, [a.id for a in agents], self._desk.clock())
+        live = await session_store.live(self._context.db, [a.id for a in agents], self._context.clock())
         connected = self._listener.sessions.present(self._listener.clock())
         return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
     async def _arrive(self, agent: Agent) -> None:
-        if await arrive(self._desk, agent):
+        if await arrive(self._context, agent):
             self._listener.online.add(agent.id)
 
     async def _depart(self, agent_id: str) -> None:
-        agent = await store.agent(self._desk.db, agent_id)
-        if agent and agent.online and await depart(self._desk, agent, ReleaseReason.AGENT_GONE):
+        agent = await store.agent(self._context.db, agent_id)
+        if agent and agent.online and await depart(self._context, agent, ReleaseReason.AGENT_GONE):
             self._listener.online.discard(agent_id)
 
 

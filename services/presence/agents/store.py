@@ -18,8 +18,8 @@ from pymongo import UpdateOne
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
 from services.presence.agents.accounts import Account
-from services.presence.seats.agent_selection import Candidate
-from services.presence.seats.rules import Agent, Seat
+from services.presence.slots.agent_selection import Candidate
+from services.presence.slots.rules import Agent, Slot
 
 MISSED = 2  # chats that an active agent may miss within `MISSED_WITHIN` without being paused
 MISSED_WITHIN = timedelta(minutes=10)
@@ -146,17 +146,17 @@ def _read(doc: Mapping[str, Any]) -> Agent:
         online=doc["online"],
         state=AgentState(doc["state"]),
         free=doc["free"],
-        seats=tuple(_seat(s) for s in doc["seats"]),
+        slots=tuple(_slot(s) for s in doc["seats"]),
         v=doc["v"],
         cause=doc["cause"],
     )
 
 
-def _seat(doc: Mapping[str, Any]) -> Seat:
+def _slot(doc: Mapping[str, Any]) -> Slot:
     leaving = ReleaseReason(doc["leaving"]) if doc["leaving"] else None
     choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
     held, kept = doc.get("held", False), doc.get("kept", False)
-    return Seat(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], held, kept, choice)
+    return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], held, kept, choice)
 
 
 # ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,7 +175,7 @@ async def candidates(db: Database) -> list[Candidate]:
             capacity=doc["capacity"],
             free=doc["free"],
             idle_since=doc["idle_since"],
-            seated=frozenset(seat["chat_id"] for seat in doc["seats"]),
+            seated=frozenset(slot["chat_id"] for slot in doc["seats"]),
         )
         for doc in await db["agents"].find(wanted, fields).to_list(None)
     ]
@@ -194,7 +194,7 @@ async def claim(
 
     The agent must be online, available and below capacity, and have no slot of this chat.
     """
-    seat = {
+    slot = {
         "chat_id": chat_id,
         "turn": turn,
         "since": now,
@@ -206,7 +206,7 @@ async def claim(
     }
     result = await db["agents"].update_one(
         {"_id": agent_id, **_THERE, "seats.chat_id": {"$ne": chat_id}},
-        {"$push": {"seats": seat}, "$inc": {"free": -1}},
+        {"$push": {"seats": slot}, "$inc": {"free": -1}},
     )
     return result.modified_count == 1
 
@@ -230,10 +230,10 @@ async def give_back(db: Database, agent_id: str, chat_id: str, turn: int, now: d
     return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn, "kept": False}, now)
 
 
-async def _remove(db: Database, agent_id: str, seat: Mapping[str, Any], now: datetime) -> bool:
+async def _remove(db: Database, agent_id: str, slot: Mapping[str, Any], now: datetime) -> bool:
     result = await db["agents"].update_one(
-        {"_id": agent_id, "seats": {"$elemMatch": seat}},
-        {"$pull": {"seats": seat}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
+        {"_id": agent_id, "seats": {"$elemMatch": slot}},
+        {"$pull": {"seats": slot}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
     )
     return result.modified_count == 1
 
@@ -244,18 +244,18 @@ async def keep(db: Database, agent_id: str, chat_id: str, turn: int) -> bool:
     Returns:
         False when it does not exist, or was marked already.
     """
-    seat = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
+    slot = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
     result = await db["agents"].update_one(
-        {"_id": agent_id, "seats": {"$elemMatch": seat}}, {"$set": {"seats.$.kept": True}}
+        {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.kept": True}}
     )
     return result.modified_count == 1
 
 
 async def confirm(db: Database, agent_id: str, chat_id: str, turn: int) -> None:
     """Record that routing has confirmed the assignment."""
-    seat = {"chat_id": chat_id, "turn": turn, "confirmed": False}
+    slot = {"chat_id": chat_id, "turn": turn, "confirmed": False}
     await db["agents"].update_one(
-        {"_id": agent_id, "seats": {"$elemMatch": seat}}, {"$set": {"seats.$.confirmed": True}}
+        {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.confirmed": True}}
     )
 
 

@@ -16,12 +16,12 @@ from pymongo.errors import DuplicateKeyError
 
 from services.common.mongo.client import Database
 from services.presence.opening_hours import Schedule, is_open
-from services.presence.seats.agent_selection import Line
+from services.presence.slots.agent_selection import QueueState
 
 RACED = 5.0
 
 
-async def ensure_lines(db: Database, departments: Iterable[str]) -> None:
+async def create_queues(db: Database, departments: Iterable[str]) -> None:
     """Create a document for each department. An existing one stays as it is."""
     first = {"revision": 0, "waiting": 0}
     writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
@@ -55,7 +55,7 @@ async def waiting(db: Database, departments: Sequence[str]) -> dict[str, int]:
 
 async def read(
     db: Database, schedules: Mapping[str, Schedule], wanted: Iterable[str], now: datetime
-) -> dict[str, Line]:
+) -> dict[str, QueueState]:
     """Return the queues of these departments, as far as they are known, and whether each department is open at `now`.
 
     A department whose button was evaluated with a clock ahead of ours is open or closed by that clock.
@@ -74,11 +74,13 @@ async def read(
         raced = frozenset(r["chat_id"] for r in doc.get("raced", ()) if r["at"] > fresh)
         if len(raced) < len(doc.get("raced", ())):
             await db["queues"].update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
-        lines[department] = Line(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
+        lines[department] = QueueState(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
     return lines
 
 
-async def join(db: Database, department: str, line: Line, chat_ids: Sequence[str], longest: int, now: datetime) -> bool:
+async def join(
+    db: Database, department: str, line: QueueState, chat_ids: Sequence[str], longest: int, now: datetime
+) -> bool:
     """Add these chats to the queue, unless routing has published a newer one or it would exceed `longest`.
 
     All of them are added, or none: when another replica was first or there is no room for all. Then read the queue

@@ -32,7 +32,7 @@ from services.common.mongo.client import Database
 from services.presence.agents import store
 from services.presence.button import queue_store
 from services.presence.opening_hours import Schedule, is_open, next_opening
-from services.presence.seats.rules import Crew, Light, count, light, next_revision
+from services.presence.slots.rules import Crew, Light, count, light, next_revision
 
 log = structlog.get_logger()
 

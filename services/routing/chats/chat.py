@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.common.config.departments import Line
+from services.common.config.departments import QueueRules
 from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Form
 from services.common.internal_api.routing import Assignment, ChatView
@@ -41,7 +41,7 @@ class Limits:
     overflown: timedelta = timedelta(seconds=10)
     kept: timedelta = timedelta(days=30)
     retell: timedelta = timedelta(seconds=2)
-    queues: Mapping[str, Line] = field(default_factory=dict)
+    queues: Mapping[str, QueueRules] = field(default_factory=dict)
     automatic: frozenset[str] = frozenset()
 
     def patience(self, department: str | None) -> timedelta:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.presence import GatewayConnections, ListenerEcho
-from services.common.failure_detector import Liveness
+from services.common.failure_detector import FailureDetector
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, Publisher
 from services.common.messaging.errors import BROKER_ERRORS, given_up_is_failure
@@ -45,7 +45,7 @@ class Citizens:
             clock: A monotonic clock, in seconds.
         """
         self._publisher, self._clock = publisher, clock
-        self._liveness = Liveness(grace, GATEWAY_LATE)
+        self._detector = FailureDetector(grace, GATEWAY_LATE)
         self.listener = str(uuid4())
         """The id of this listener in its echo."""
         self._echoes = 0
@@ -65,16 +65,16 @@ class Citizens:
             await self._link.up.wait()
             self._echoes += 1
             await self._publisher.publish_best_effort(ListenerEcho(listener=self.listener, counter=self._echoes))
-            await asyncio.sleep(ECHO_INTERVAL if self._liveness.started is not None else FIRST_ECHO_INTERVAL)
+            await asyncio.sleep(ECHO_INTERVAL if self._detector.started is not None else FIRST_ECHO_INTERVAL)
 
     @property
-    def hears(self) -> bool:
+    def receives(self) -> bool:
         """True while this listener's own events come back from the broker, which proves that both connections work."""
-        return self._liveness.hears(self._clock())
+        return self._detector.receives(self._clock())
 
     def present(self) -> set[str]:
         """Return the chats that a gateway lists."""
-        return self._liveness.present(self._clock())
+        return self._detector.present(self._clock())
 
     def gone(self, open_chats: Iterable[str]) -> list[str]:
         """Return those of these chats that no gateway has listed for the whole grace period.
@@ -85,10 +85,10 @@ class Citizens:
         now, known = self._clock(), set(open_chats)
         for here in (known - self._met, set[str]()):
             self._meetings += 1
-            self._liveness.hear("met", self._meetings, dict.fromkeys(here, 0.0), now)
+            self._detector.record("met", self._meetings, dict.fromkeys(here, 0.0), now)
         self._met = known
-        gone = self._liveness.gone(known, now)
-        self._liveness.forget_stale(now, max(FORGOTTEN, 2 * self._liveness.grace))
+        gone = self._detector.gone(known, now)
+        self._detector.forget_stale(now, max(FORGOTTEN, 2 * self._detector.grace))
         return gone
 
     async def backlog(self) -> int:
@@ -104,7 +104,7 @@ class Citizens:
             return -1
         return queue.declaration_result.message_count or 0
 
-    async def _heard(self, message: AbstractIncomingMessage) -> None:
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
         try:
             event = decode(message.body)
         except ValidationError:
@@ -115,10 +115,10 @@ class Citizens:
     def note(self, event: Event) -> None:
         """Handle one event of a gateway or of a listener."""
         if isinstance(event, ListenerEcho) and event.listener == self.listener:
-            self._liveness.echo(self._clock())
+            self._detector.echo(self._clock())
         elif isinstance(event, GatewayConnections) and (event.chats is not None or event.leaving):
             chats = dict.fromkeys(event.chats or (), 0.0)
-            self._liveness.hear(event.incarnation, event.counter, chats, self._clock(), event.leaving)
+            self._detector.record(event.incarnation, event.counter, chats, self._clock(), event.leaving)
 
     async def _prepare(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(10):
@@ -130,7 +130,7 @@ class Citizens:
             )
             for key in topology.LISTENER_KEYS:
                 await queue.bind(exchange, key)
-            await queue.consume(self._heard, no_ack=True)
+            await queue.consume(self._handle, no_ack=True)
         self._channel = channel
 
     def _lost(self) -> None:

@@ -194,7 +194,7 @@ def closed_by_agent(chat: Chat, agent_id: str | None, now: datetime) -> Chat:
     return closed(chat, CloseReason.AGENT, now)
 
 
-def closed_by_silence(chat: Chat, now: datetime) -> Chat:
+def closed_for_inactivity(chat: Chat, now: datetime) -> Chat:
     """Close the chat for inactivity when an agent has accepted it; before that a citizen cannot be inactive."""
     return closed(chat, CloseReason.INACTIVE, now) if chat.assigned and chat.accepted else chat
 

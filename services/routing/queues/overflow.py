@@ -44,8 +44,8 @@ async def fill(context: Context, to: str) -> None:
         if after == before:
             continue
         repaired("overflow", chat_id=chat.id, department=to)
-        context.telling.record(before, after, why="overflow")
-        await context.telling.marked(after)
+        context.chat_publisher.record(before, after, why="overflow")
+        await context.chat_publisher.marked(after)
         await context.queue.ask(to)
 
 

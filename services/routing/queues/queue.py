@@ -56,7 +56,7 @@ class Queue:
     def __init__(
         self,
         store: Store,
-        ledger: QueueStore,
+        queue_store: QueueStore,
         publisher: Publisher,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,11 +64,11 @@ class Queue:
 
         Args:
             store: The store of chats.
-            ledger: The store of queues.
+            queue_store: The store of queues.
             publisher: The publisher of events.
             clock: A monotonic clock, in seconds.
         """
-        self._store, self.ledger, self._publisher, self._clock = store, ledger, publisher, clock
+        self._store, self.queue_store, self._publisher, self._clock = store, queue_store, publisher, clock
         self._noted: dict[str, tuple[int | None, float]] = {}
         self._orders: dict[str, Order] = {}
         self._ordering: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -98,7 +98,7 @@ class Queue:
         places, at = self._noted.get(event.department, (None, 0.0))
         if places == event.places and self._clock() - at < PLACES_EVERY:
             return
-        await self.ledger.note_places(event)
+        await self.queue_store.note_places(event)
         self._noted[event.department] = event.places, self._clock()
 
     def free(self, department: str) -> int:
@@ -206,8 +206,8 @@ class Queue:
 
     async def announce(self, department: str) -> None:
         """Publish the waiting chats in order, with a revision above all earlier ones."""
-        revision = await self.ledger.next_revision(department, at_least=time.time_ns() // 1_000_000)
-        order, pace = await self._store.order(department), await self.ledger.pace(department)
+        revision = await self.queue_store.next_revision(department, at_least=time.time_ns() // 1_000_000)
+        order, pace = await self._store.order(department), await self.queue_store.pace(department)
         await self._publisher.publish(QueueChanged(department=department, revision=revision, order=order, pace=pace))
 
     async def order(self, department: str, having: Collection[str] = ()) -> Order:
@@ -224,7 +224,7 @@ class Queue:
                 or (known.at < asked and not known.places.keys() >= {*having})
             ):
                 at, ids = self._clock(), await self._store.order(department)
-                known = Order({c: n for n, c in enumerate(ids, 1)}, await self.ledger.pace(department), at)
+                known = Order({c: n for n, c in enumerate(ids, 1)}, await self.queue_store.pace(department), at)
                 self._orders[department] = known
             return known
 

@@ -27,7 +27,7 @@ from services.transcripts.attachments.checker import CannotCheck, Checker
 from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
 from services.transcripts.attachments.store import UPLOADING, File, Files
-from services.transcripts.attachments.virus_scan import ScannerAway, is_infected
+from services.transcripts.attachments.virus_scan import ScannerUnavailable, is_infected
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 
@@ -198,7 +198,7 @@ class Uploads:
             return
         try:
             infected = await is_infected(self._settings.clamd_url, file, self._settings.clamd_timeout)
-        except ScannerAway as error:
+        except ScannerUnavailable as error:
             log.error("scanner_unavailable", error=str(error))
             raise _unchecked() from None
         if infected:

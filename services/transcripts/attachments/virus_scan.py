@@ -11,7 +11,7 @@ CHUNK = 256 * 1024
 _REPLY = 4096  # bytes; clamd answers in one short line
 
 
-class ScannerAway(Exception):
+class ScannerUnavailable(Exception):
     """The scanner gave no verdict. The file may not be accepted."""
 
 
@@ -30,12 +30,12 @@ async def is_infected(url: str, file: BinaryIO, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             reply = await _ask(url, file)
     except (OSError, TimeoutError, EOFError) as error:
-        raise ScannerAway(type(error).__name__) from error
+        raise ScannerUnavailable(type(error).__name__) from error
     if reply.endswith(b"OK"):
         return False
     if reply.endswith(b"FOUND"):
         return True
-    raise ScannerAway("no verdict")
+    raise ScannerUnavailable("no verdict")
 
 
 async def _ask(url: str, file: BinaryIO) -> bytes:

@@ -32,7 +32,7 @@ AT_A_TIME = 200  # chats in one round
 
 
 @dataclass(frozen=True)
-class Silences:
+class InactivityTimers:
     """Warns inactive citizens, then requests the closing. `well`: whether all messages until now are being stored."""
 
     store: Store
@@ -47,17 +47,17 @@ class Silences:
             await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
             begin_trace()
             try:
-                await self.sweep()
+                await self.check_due()
             except DEPENDENCY_ERRORS as error:
                 log.warning("repair_job_failed", job="silences", error=type(error).__name__)
             except Exception:
                 log.exception("repair_job_failed", job="silences")
 
-    async def sweep(self) -> None:
+    async def check_due(self) -> None:
         """Check each chat that is due once, the longest due first."""
         if not await self.well():
             return
-        for chat in await self.store.due_silences(self.clock(), AT_A_TIME):
+        for chat in await self.store.due_chats(self.clock(), AT_A_TIME):
             begin_trace(chat_id=chat.chat_id)
             await self._look(chat)
 

@@ -15,7 +15,7 @@ import structlog
 from services.common.messaging import topology
 from services.common.messaging.consumer import HANDLED
 from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
-from services.transcripts.log.deliveries import Parcel, acknowledged_together
+from services.transcripts.log.deliveries import Delivery, highest_acknowledgeable
 
 log = structlog.get_logger()
 
@@ -48,23 +48,23 @@ class Acknowledgements:
         """Record a delivery."""
         self._open.add(tag)
 
-    async def settle(self, parcels: Sequence[Parcel], at_once: bool) -> list[Parcel]:
+    async def complete(self, deliveries: Sequence[Delivery], at_once: bool) -> list[Delivery]:
         """Reject the deliveries that are poison or requeued, and acknowledge the others.
 
         Args:
-            parcels: Deliveries that are finished; those of another channel are ignored.
+            deliveries: Deliveries that are finished; those of another channel are ignored.
             at_once: Whether to acknowledge now instead of soon.
 
         Returns:
             The deliveries that are handled. When the channel is lost the list is empty: all of them are delivered
             again and recognised as done.
         """
-        mine = [p for p in parcels if p.message.channel is self._channel]
+        mine = [p for p in deliveries if p.message.channel is self._channel]
         self._open.difference_update(p.tag for p in mine)
         try:
             with given_up_is_failure():
-                for parcel in (p for p in mine if p.rejected):
-                    await self._channel.basic_reject(parcel.tag, requeue=parcel.given_back, wait=False)
+                for delivery in (p for p in mine if p.rejected):
+                    await self._channel.basic_reject(delivery.tag, requeue=delivery.requeued, wait=False)
         except BROKER_ERRORS as error:
             log.info("not_rejected", error=type(error).__name__)
             return []
@@ -72,7 +72,7 @@ class Acknowledgements:
             await self._begin_anew(error)
             return []
         done = [p for p in mine if not p.rejected]
-        handled = [p for p in mine if not p.given_back]
+        handled = [p for p in mine if not p.requeued]
         _DONE.inc(sum(p.size for p in done))
         _DEAD_LETTERED.inc(len(handled) - len(done))
         self._done += [p.tag for p in done]
@@ -87,7 +87,7 @@ class Acknowledgements:
         done, self._done = self._done, []
         try:
             with given_up_is_failure():
-                if up_to := acknowledged_together(done, self._open):
+                if up_to := highest_acknowledgeable(done, self._open):
                     await self._channel.basic_ack(up_to, multiple=True, wait=False)
                 for tag in done:
                     if tag > (up_to or 0):

@@ -17,14 +17,14 @@ from services.common.events.chats import ChatState
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.messages import MessagesPosted
-from services.transcripts.log.recorder import Heard, Verdict
+from services.transcripts.log.recorder import Recording, Verdict
 
 PATIENCE = 2.0  # seconds that a message waits for its chat to be opened
 STATE_PATIENCE = 15.0  # a state of the chat waits longer, because it is not published again
 
 
 @dataclass(eq=False, slots=True)
-class Parcel:
+class Delivery:
     """One delivery: an event, or a batch. It is settled when all of its events are finished.
 
     Attributes:
@@ -41,7 +41,7 @@ class Parcel:
     finished: int = 0
     unreadable: bool = False
     poison: list[Event] = field(default_factory=list)
-    given_back: bool = False
+    requeued: bool = False
 
     @property
     def tag(self) -> int:
@@ -51,7 +51,7 @@ class Parcel:
     @property
     def rejected(self) -> bool:
         """Whether it is rejected rather than acknowledged: it is requeued or dead-lettered."""
-        return self.unreadable or self.given_back or bool(self.poison)
+        return self.unreadable or self.requeued or bool(self.poison)
 
     @property
     def headers(self) -> Mapping[str, object]:
@@ -65,58 +65,58 @@ class Parcel:
 
 
 @dataclass(eq=False, slots=True)
-class Delivery:
+class DeliveredEvent:
     """One event to record, and the delivery that contains it."""
 
-    parcel: Parcel
-    heard: Heard
+    delivery: Delivery
+    recording: Recording
 
 
-def unpack(parcel: Parcel) -> list[Delivery]:
+def unpack(delivery: Delivery) -> list[DeliveredEvent]:
     """Return the events of this delivery in order.
 
     Raises:
         pydantic.ValidationError: It cannot be decoded.
     """
-    event, again = decode(parcel.message.body), bool(parcel.message.redelivered)
+    event, again = decode(delivery.message.body), bool(delivery.message.redelivered)
     if isinstance(event, MessagesPosted) and event.posted:
-        parcel.size = len(event.posted)
-        traced = itertools.zip_longest(event.posted, event.traces[: parcel.size])
-        return [Delivery(parcel, Heard(posted, again, trace)) for posted, trace in traced]
-    return [Delivery(parcel, Heard(event, again, parcel.trace))]
+        delivery.size = len(event.posted)
+        traced = itertools.zip_longest(event.posted, event.traces[: delivery.size])
+        return [DeliveredEvent(delivery, Recording(posted, again, trace)) for posted, trace in traced]
+    return [DeliveredEvent(delivery, Recording(event, again, delivery.trace))]
 
 
-def finish(deliveries: Iterable[Delivery]) -> list[Parcel]:
+def finish(deliveries: Iterable[DeliveredEvent]) -> list[Delivery]:
     """Mark these events as finished. Return the deliveries that are complete because of that."""
     complete = []
-    for delivery in deliveries:
-        parcel = delivery.parcel
-        parcel.finished += 1
-        if delivery.heard.verdict is Verdict.POISON:
-            parcel.poison.append(delivery.heard.event)
-        if parcel.finished == parcel.size and not parcel.given_back:
-            complete.append(parcel)
+    for delivered_event in deliveries:
+        delivery = delivered_event.delivery
+        delivery.finished += 1
+        if delivered_event.recording.verdict is Verdict.POISON:
+            delivery.poison.append(delivered_event.recording.event)
+        if delivery.finished == delivery.size and not delivery.requeued:
+            complete.append(delivery)
     return complete
 
 
-def late(batch: Iterable[Delivery], now: float) -> list[Heard]:
+def late(batch: Iterable[DeliveredEvent], now: float) -> list[Recording]:
     """Return the events that have waited too long for their chat."""
-    waiting = [d.heard for d in batch if d.heard.verdict is Verdict.LATER]
+    waiting = [d.recording for d in batch if d.recording.verdict is Verdict.LATER]
     return [h for h in waiting if now - h.arrived > (STATE_PATIENCE if isinstance(h.event, ChatState) else PATIENCE)]
 
 
-def acknowledged_together(done: Iterable[int], unsettled: Iterable[int]) -> int | None:
+def highest_acknowledgeable(done: Iterable[int], unsettled: Iterable[int]) -> int | None:
     """Return the highest tag that one acknowledgement may cover, because no delivery below it is open; or None."""
     lowest = min(unsettled, default=None)
     return max((tag for tag in done if lowest is None or tag < lowest), default=None)
 
 
-def once_more(batch: Iterable[Delivery], chance: Callable[[], float]) -> list[Delivery]:
+def once_more(batch: Iterable[DeliveredEvent], chance: Callable[[], float]) -> list[DeliveredEvent]:
     """Return redelivered events, to be handled one by one: one of them may have crashed a process.
 
     The events of a chat keep their order. The order of the chats is random (`chance`), so that events behind one that
     crashes the process are not behind it each time.
     """
     place: defaultdict[str, float] = defaultdict(chance)
-    again = [d for d in batch if d.heard.redelivered]
-    return sorted(again, key=lambda d: place[getattr(d.heard.event, "chat_id", "")])
+    again = [d for d in batch if d.recording.redelivered]
+    return sorted(again, key=lambda d: place[getattr(d.recording.event, "chat_id", "")])

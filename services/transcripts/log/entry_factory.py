@@ -124,7 +124,7 @@ def _about(event: ChatState) -> About:
     )
 
 
-def begins_silence(event: ChatState, chat: Chat) -> bool:
+def starts_inactivity(event: ChatState, chat: Chat) -> bool:
     """Return whether the citizen's inactivity counts from this state on.
 
     A repeated state does not postpone the check.

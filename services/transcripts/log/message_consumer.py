@@ -33,7 +33,7 @@ from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given
 from services.common.messaging.queue_metrics import Waiting
 from services.common.messaging.slow_start import SlowStart
 from services.transcripts.log.acknowledgements import Acknowledgements
-from services.transcripts.log.deliveries import Delivery, Parcel, finish, late, once_more, unpack
+from services.transcripts.log.deliveries import DeliveredEvent, Delivery, finish, late, once_more, unpack
 from services.transcripts.log.recorder import Recorder, Verdict
 
 log = structlog.get_logger()
@@ -59,8 +59,8 @@ class MessageConsumer:
         self._prefetch = 1
         self._inbox: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
         self._finishing: asyncio.Task[None] | None = None
-        self._settling: Acknowledgements | None = None
-        self._waiting: list[Delivery] = []  # events whose chat is not opened yet
+        self._acknowledgements: Acknowledgements | None = None
+        self._waiting: list[DeliveredEvent] = []  # events whose chat is not opened yet
         self._done = 0
         self._busy = self._draining = False
         self._returning: set[asyncio.Task[None]] = set()
@@ -78,7 +78,7 @@ class MessageConsumer:
     @property
     def in_hand(self) -> int:
         """The number of deliveries of the present channel that are neither acknowledged nor rejected."""
-        return self._settling.in_hand if self._settling else 0
+        return self._acknowledgements.in_hand if self._acknowledgements else 0
 
     @property
     def waiting_for_chat(self) -> int:
@@ -102,7 +102,7 @@ class MessageConsumer:
         """Consume until cancelled. Call this after the topology was declared."""
         while True:
             try:
-                await self._until_bad_day()
+                await self._until_outage()
             except DependencyOutage:
                 log.error("consumer_stopped", queue=QUEUE.name, reason="dependency_outage")
                 await until_probe_succeeds(self._probe)
@@ -118,10 +118,10 @@ class MessageConsumer:
         end = time.monotonic() + patience
         while (self._at_work() or not self._inbox.empty()) and time.monotonic() < end:  # noqa: ASYNC110 - a few polls
             await asyncio.sleep(0.02)
-        if self._settling:
-            await self._settling.acknowledge()
+        if self._acknowledgements:
+            await self._acknowledgements.acknowledge()
 
-    async def _until_bad_day(self) -> None:
+    async def _until_outage(self) -> None:
         self._link = BrokerConnection(self._url, QUEUE.name, self._prepare, self._lost)
         ours = (self._link.run(), self._work(), self._unknown.watch())
         tasks = [asyncio.create_task(one) for one in ours]
@@ -148,7 +148,7 @@ class MessageConsumer:
             return
         async with asyncio.timeout(30):
             self._channel = await underlay(channel)
-            self._settling = Acknowledgements(self._channel, self._unknown)
+            self._acknowledgements = Acknowledgements(self._channel, self._unknown)
             await self._consume(PREFETCH if self._done >= SLOW_START else 1)
         self.beginning.begun()
 
@@ -158,7 +158,7 @@ class MessageConsumer:
         self._waiting.clear()
         self.standing.lose()
         self.beginning.lost()
-        self._settling = None
+        self._acknowledgements = None
         while not self._inbox.empty():
             self._inbox.get_nowait()
 
@@ -171,8 +171,8 @@ class MessageConsumer:
         self._tag = (await channel.basic_consume(QUEUE.name, self._take, arguments=first)).consumer_tag
 
     async def _take(self, message: DeliveredMessage) -> None:
-        if self._settling and message.channel is self._channel:
-            self._settling.delivered(message.delivery_tag or 0)
+        if self._acknowledgements and message.channel is self._channel:
+            self._acknowledgements.delivered(message.delivery_tag or 0)
             self.beginning.took()
             self._inbox.put_nowait(message)
 
@@ -208,9 +208,9 @@ class MessageConsumer:
             self._busy = True
             try:
                 decoded = await self._decoded(fresh)
-                batch, self._waiting = [*self._waiting, *(d for d in decoded if not d.heard.redelivered)], []
-                for delivery in once_more(decoded, random.random):
-                    await self._handle([delivery])
+                batch, self._waiting = [*self._waiting, *(d for d in decoded if not d.recording.redelivered)], []
+                for delivered_event in once_more(decoded, random.random):
+                    await self._handle([delivered_event])
                 for start in range(0, len(batch), PREFETCH):
                     await self._handle(batch[start : start + PREFETCH])
                 await self._widen()
@@ -234,39 +234,39 @@ class MessageConsumer:
             await self._told()
         return [message for message in got if message and message.channel is self._channel]
 
-    async def _decoded(self, fresh: Iterable[DeliveredMessage]) -> list[Delivery]:
-        batch: list[Delivery] = []
+    async def _decoded(self, fresh: Iterable[DeliveredMessage]) -> list[DeliveredEvent]:
+        batch: list[DeliveredEvent] = []
         for message in fresh:
-            parcel = Parcel(message)
+            delivery = Delivery(message)
             try:
-                batch += unpack(parcel)
-                self.standing.take(parcel.tag, batch[-parcel.size].heard.event.occurred_at)
+                batch += unpack(delivery)
+                self.standing.take(delivery.tag, batch[-delivery.size].recording.event.occurred_at)
             except ValidationError as error:
                 problem = error.errors(include_input=False)[0]["type"]
                 log.error("message_dead_lettered", queue=QUEUE.name, problem=problem)
-                parcel.unreadable = True
-                await self._settle([parcel])
+                delivery.unreadable = True
+                await self._complete([delivery])
         return batch
 
-    async def _handle(self, batch: Sequence[Delivery]) -> None:
+    async def _handle(self, batch: Sequence[DeliveredEvent]) -> None:
         try:
-            telling = await self._recorder.record([d.heard for d in batch])
+            publishing = await self._recorder.record([d.recording for d in batch])
         except DependencyOutage:
             raise
         except Exception:
             if len(batch) == 1:
-                self._give_back(batch[0])
+                self._requeue(batch[0])
                 return
             log.exception("batch_failed", size=len(batch))
-            for delivery in batch:  # one of them fails: it must not fail the others
-                await self._handle([delivery])
+            for delivered_event in batch:  # one of them fails: it must not fail the others
+                await self._handle([delivered_event])
             return
-        for heard in late(batch, time.monotonic()):
-            await self._recorder.give_up(heard)
-        self._waiting += [d for d in batch if d.heard.verdict is Verdict.LATER]
+        for recording in late(batch, time.monotonic()):
+            await self._recorder.give_up(recording)
+        self._waiting += [d for d in batch if d.recording.verdict is Verdict.LATER]
         await self._told()
-        stored = [d for d in batch if d.heard.verdict is not Verdict.LATER]
-        self._finishing = asyncio.create_task(self._finish_told(stored, telling))
+        stored = [d for d in batch if d.recording.verdict is not Verdict.LATER]
+        self._finishing = asyncio.create_task(self._finish_published(stored, publishing))
 
     async def _told(self) -> None:
         """Return when the previous batch is published; one batch is published while the next is stored.
@@ -278,64 +278,66 @@ class MessageConsumer:
         if finishing:
             await finishing
 
-    async def _finish_told(self, stored: Sequence[Delivery], telling: asyncio.Task[None]) -> None:
+    async def _finish_published(self, stored: Sequence[DeliveredEvent], publishing: asyncio.Task[None]) -> None:
         try:
-            await telling
+            await publishing
         except DependencyOutage:
             self._inbox.put_nowait(None)  # wakes up `_next`, which raises it
             raise
         except Exception:
             log.exception("batch_not_published", size=len(stored))
-            for delivery in stored:
-                await self._record_alone(delivery)
+            for delivered_event in stored:
+                await self._record_alone(delivered_event)
         else:
             await self._finish(stored)
 
-    async def _record_alone(self, delivery: Delivery) -> None:
+    async def _record_alone(self, delivered_event: DeliveredEvent) -> None:
         try:
-            await (await self._recorder.record([delivery.heard]))
+            await (await self._recorder.record([delivered_event.recording]))
         except DependencyOutage:
             raise
         except Exception:
-            self._give_back(delivery)
+            self._requeue(delivered_event)
         else:
-            await self._finish([delivery])
+            await self._finish([delivered_event])
 
-    async def _finish(self, deliveries: Iterable[Delivery]) -> None:
+    async def _finish(self, deliveries: Iterable[DeliveredEvent]) -> None:
         complete = finish(deliveries)
-        for parcel in complete:
-            if parcel.poison and parcel.size > 1:  # the other events of the batch must not be dead-lettered with it
-                await self._recorder.tell_alone(parcel.poison, parcel.trace)
-                parcel.poison = []
-        await self._settle(complete)
+        for delivery in complete:
+            if delivery.poison and delivery.size > 1:  # the other events of the batch must not be dead-lettered with it
+                await self._recorder.requeue_singly(delivery.poison, delivery.trace)
+                delivery.poison = []
+        await self._complete(complete)
 
-    async def _settle(self, parcels: Sequence[Parcel]) -> None:
-        if self._settling is None:
+    async def _complete(self, finished: Sequence[Delivery]) -> None:
+        if self._acknowledgements is None:
             return
-        handled = await self._settling.settle(parcels, at_once=self._prefetch == 1 or self._draining)
-        for parcel in parcels:
-            if parcel.message.channel is self._channel:
-                self.standing.finish(parcel.tag, done=not parcel.given_back)
-                self.beginning.done(bool(parcel.message.redelivered))
+        handled = await self._acknowledgements.complete(finished, at_once=self._prefetch == 1 or self._draining)
+        for delivery in finished:
+            if delivery.message.channel is self._channel:
+                self.standing.finish(delivery.tag, done=not delivery.requeued)
+                self.beginning.done(bool(delivery.message.redelivered))
         # Redelivered messages do not count: they stay one at a time until all that a crashed process had is done.
         self._done += sum(not p.message.redelivered for p in handled)
 
-    def _give_back(self, delivery: Delivery) -> None:
+    def _requeue(self, delivered_event: DeliveredEvent) -> None:
         """Requeue a delivery after an unexpected error.
 
         It counts as an attempt, and is delayed by 1, 2, 4 … 30 s up to its limit.
         """
-        parcel = delivery.parcel
-        if parcel.given_back:
+        delivery = delivered_event.delivery
+        if delivery.requeued:
             return
-        parcel.given_back = True
-        count = int(str(parcel.headers.get("x-delivery-count") or 0))
-        log.exception("message_failed", queue=QUEUE.name, type=delivery.heard.event.type, delivery_count=count)
+        delivery.requeued = True
+        count = int(str(delivery.headers.get("x-delivery-count") or 0))
+        log.exception(
+            "message_failed", queue=QUEUE.name, type=delivered_event.recording.event.type, delivery_count=count
+        )
         HANDLED.labels(QUEUE.name, "dead_lettered" if count >= topology.DELIVERY_LIMIT else "given_back").inc()
-        task = asyncio.create_task(self._return_later(parcel, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
+        task = asyncio.create_task(self._return_later(delivery, min(FIRST_DELAY * 2.0**count, LONGEST_DELAY)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
-    async def _return_later(self, parcel: Parcel, seconds: float) -> None:
+    async def _return_later(self, delivery: Delivery, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await self._settle([parcel])
+        await self._complete([delivery])

@@ -30,7 +30,6 @@ from services.transcripts.attachments.store import Files
 from services.transcripts.log.documents import encodable
 from services.transcripts.log.entry_factory import (
     accepting,
-    begins_silence,
     happened,
     has_attachment,
     id_of_accepting,
@@ -40,8 +39,9 @@ from services.transcripts.log.entry_factory import (
     never_opened,
     opening,
     said,
+    starts_inactivity,
 )
-from services.transcripts.log.sequencing import Lines, Outcome, Refused, Stored, Unknown, Wanted
+from services.transcripts.log.sequencing import Outcome, PendingEntries, Refused, Stored, Unknown, Wanted
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.publisher import Told, in_messages, refused, stored_event
@@ -60,7 +60,7 @@ class Verdict(Enum):
 
 
 @dataclass(eq=False, slots=True)
-class Heard:
+class Recording:
     """One delivered event, the entries that it adds, and its outcome."""
 
     event: Event
@@ -73,7 +73,7 @@ class Heard:
     span: Span | None = None  # from its arrival until the events that follow are published
 
 
-Ready = tuple[Heard, Wanted, Outcome]
+Ready = tuple[Recording, Wanted, Outcome]
 
 
 class Recorder:
@@ -107,7 +107,7 @@ class Recorder:
         # message accepted the chat that state comes later, and the citizen's inactivity counts only from then on.
         self._told: LruCache[bool] = LruCache(20_000)
 
-    async def record(self, batch: Sequence[Heard]) -> asyncio.Task[None]:
+    async def record(self, batch: Sequence[Recording]) -> asyncio.Task[None]:
         """Store what the batch adds, with majority, and set each event's verdict.
 
         Outages are waited out in place.
@@ -119,48 +119,48 @@ class Recorder:
         Raises:
             DependencyOutage: An outage lasted too long; the task raises it too.
         """
-        for heard in batch:
-            _begin_span(heard)
-            heard.wanted, heard.refusal = [], None
-            heard.verdict = Verdict.DONE if is_acceptable(heard.event) else Verdict.POISON
+        for recording in batch:
+            _begin_span(recording)
+            recording.wanted, recording.refusal = [], None
+            recording.verdict = Verdict.DONE if is_acceptable(recording.event) else Verdict.POISON
         await retry_with_backoff(lambda: self._prepare(batch))
-        lines = Lines()
-        for heard in sorted(batch, key=_begins, reverse=True):
-            for wanted in heard.wanted:
+        lines = PendingEntries()
+        for recording in sorted(batch, key=_begins, reverse=True):
+            for wanted in recording.wanted:
                 lines.add(wanted)
         with _storing(batch):
             outcomes = await self._writer.store(lines)
         seals = [o.entry for o in outcomes.values() if isinstance(o, Stored) and o.entry.is_seal]
         await retry_with_backoff(lambda: self._store.close_chats(seals))
-        for heard in batch:
-            if any(isinstance(outcomes[w], Unknown) for w in heard.wanted):
-                heard.verdict = Verdict.LATER
+        for recording in batch:
+            if any(isinstance(outcomes[w], Unknown) for w in recording.wanted):
+                recording.verdict = Verdict.LATER
         metrics.BATCH_SIZE.observe(len(batch))
-        return asyncio.create_task(self._telling(batch, outcomes))
+        return asyncio.create_task(self._publication(batch, outcomes))
 
-    async def tell_alone(self, events: Sequence[Event], trace: object) -> None:
+    async def requeue_singly(self, events: Sequence[Event], trace: object) -> None:
         """Put the events of a batch back into the queue, each in a message of its own.
 
         A poison event then fails alone.
         """
         await retry_with_backoff(lambda: self._publisher.publish_all([(event, trace) for event in events]))
 
-    async def give_up(self, heard: Heard) -> None:
+    async def give_up(self, recording: Recording) -> None:
         """Give up an event whose chat was never opened.
 
         A message is refused to its sender; another event is dead-lettered.
         """
-        if not isinstance(heard.event, MessagePosted):
-            log.error("chat_never_opened", type=heard.event.type)
-            heard.verdict = Verdict.POISON
+        if not isinstance(recording.event, MessagePosted):
+            log.error("chat_never_opened", type=recording.event.type)
+            recording.verdict = Verdict.POISON
             return
-        heard.verdict, heard.refusal = Verdict.DONE, RefusalCode.UNAVAILABLE
-        heard.wanted = []
-        await self._telling([heard], {})
+        recording.verdict, recording.refusal = Verdict.DONE, RefusalCode.UNAVAILABLE
+        recording.wanted = []
+        await self._publication([recording], {})
 
     # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _prepare(self, batch: Iterable[Heard]) -> None:
+    async def _prepare(self, batch: Iterable[Recording]) -> None:
         good = [h for h in batch if h.verdict is Verdict.DONE]
         await self._store.open_chats([h.event for h in good if isinstance(h.event, ChatOpened)])
         fresh = [(h, f) for h in good if (f := _state_of(h)) and (h.redelivered or not self._told.get(id_of_event(f)))]
@@ -169,18 +169,18 @@ class Recorder:
         chats = await self._store.chats(ids) if ids else {}
         await self._prepare_states(fresh, chats)
         await asyncio.gather(*(self._prepare_message(h) for h in good if has_attachment(h.event)))
-        for heard in good:
-            if isinstance(heard.event, ChatOpened):
-                heard.wanted = opening(heard.event)
-            elif isinstance(heard.event, MessagePosted) and not has_attachment(heard.event):
-                heard.wanted = [said(heard.event)]
+        for recording in good:
+            if isinstance(recording.event, ChatOpened):
+                recording.wanted = opening(recording.event)
+            elif isinstance(recording.event, MessagePosted) and not has_attachment(recording.event):
+                recording.wanted = [said(recording.event)]
         await self._prepare_first(first, good, chats)
-        for heard in good:
-            if not all(encodable(w.entry(1, _LONG_AGO)) for w in heard.wanted):
-                log.error("entry_not_encodable", type=heard.event.type)
-                heard.wanted, heard.verdict = [], Verdict.POISON
+        for recording in good:
+            if not all(encodable(w.entry(1, _LONG_AGO)) for w in recording.wanted):
+                log.error("entry_not_encodable", type=recording.event.type)
+                recording.wanted, recording.verdict = [], Verdict.POISON
 
-    async def _prepare_states(self, fresh: Sequence[tuple[Heard, ChatState]], chats: Mapping[str, Chat]) -> None:
+    async def _prepare_states(self, fresh: Sequence[tuple[Recording, ChatState]], chats: Mapping[str, Chat]) -> None:
         if not fresh:
             return
         known = [f for _, f in fresh if f.chat_id in chats]
@@ -189,17 +189,17 @@ class Recorder:
         for event in known:
             turns[event.chat_id] = max(turns.get(event.chat_id, 0), event.turn)
         await self._store.note_states([(f.chat_id, f.v, f.agent_id) for f in known], self._looks(known, chats), turns)
-        for heard, event in fresh:
+        for recording, event in fresh:
             chat = chats.get(event.chat_id)
             if chat is None:
-                heard.verdict = Verdict.DONE if never_opened(event) else Verdict.LATER
+                recording.verdict = Verdict.DONE if never_opened(event) else Verdict.LATER
             elif event.v >= chat.v or event.state is ChatStatus.CLOSED:
-                heard.wanted = [] if is_silent(event) else [happened(event, chat)]
+                recording.wanted = [] if is_silent(event) else [happened(event, chat)]
             else:
                 log.debug("state_overtaken", chat_id=event.chat_id, v=event.v)
 
     async def _prepare_first(
-        self, first: Sequence[tuple[Heard, MessagePosted]], good: Iterable[Heard], chats: Mapping[str, Chat]
+        self, first: Sequence[tuple[Recording, MessagePosted]], good: Iterable[Recording], chats: Mapping[str, Chat]
     ) -> None:
         """Add the entry of the acceptance before the first message of an agent.
 
@@ -210,18 +210,18 @@ class Recorder:
             return
         messages = dict(first)
         turns = {chat_id: chat.turn for chat_id, chat in chats.items()}
-        for heard in good:
-            if isinstance(heard.event, ChatState):
-                turns[heard.event.chat_id] = max(turns.get(heard.event.chat_id, 0), heard.event.turn)
-            if (event := messages.get(heard)) is None or heard.refusal:
+        for recording in good:
+            if isinstance(recording.event, ChatState):
+                turns[recording.event.chat_id] = max(turns.get(recording.event.chat_id, 0), recording.event.turn)
+            if (event := messages.get(recording)) is None or recording.refusal:
                 continue
             chat = chats.get(event.chat_id)
             if chat is None:
-                heard.wanted, heard.verdict = [], Verdict.LATER
+                recording.wanted, recording.verdict = [], Verdict.LATER
             elif turns[event.chat_id] <= (event.turn or 0):
-                heard.wanted = [accepting(event, chat), *heard.wanted]
+                recording.wanted = [accepting(event, chat), *recording.wanted]
             elif not await self._store.find(event.chat_id, [event.id, id_of_accepting(event)]):
-                heard.wanted, heard.refusal = [], RefusalCode.NOT_YOURS
+                recording.wanted, recording.refusal = [], RefusalCode.NOT_YOURS
 
     def _looks(self, states: Iterable[ChatState], chats: Mapping[str, Chat]) -> dict[str, datetime]:
         """Return when to check for inactivity.
@@ -231,22 +231,22 @@ class Recorder:
         if self._quiet is None:
             return {}
         look_at = now_ms() + self._quiet
-        return {f.chat_id: look_at for f in states if begins_silence(f, chats[f.chat_id])}
+        return {f.chat_id: look_at for f in states if starts_inactivity(f, chats[f.chat_id])}
 
-    async def _prepare_message(self, heard: Heard) -> None:
-        event = heard.event
+    async def _prepare_message(self, recording: Recording) -> None:
+        event = recording.event
         assert isinstance(event, MessagePosted)
         assert event.attachment_id is not None
         attachment = await self._files.keep(event.attachment_id, event.chat_id, event.sender.id)
         if attachment is None:
-            heard.refusal = RefusalCode.UNKNOWN_ATTACHMENT
+            recording.refusal = RefusalCode.UNKNOWN_ATTACHMENT
             return
-        heard.wanted = [said(event)]
-        heard.wanted[0].attachment = attachment
+        recording.wanted = [said(event)]
+        recording.wanted[0].attachment = attachment
 
     # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _telling(self, batch: Sequence[Heard], outcomes: dict[Wanted, Outcome]) -> Coroutine[None, None, None]:
+    def _publication(self, batch: Sequence[Recording], outcomes: dict[Wanted, Outcome]) -> Coroutine[None, None, None]:
         """Return a coroutine that publishes all events of the batch at once, each chat's in the order of seq.
 
         The events are built now.
@@ -254,38 +254,42 @@ class Recorder:
         done = [h for h in batch if h.verdict is Verdict.DONE]
         ready = sorted(((h, w, outcomes[w]) for h in done for w in h.wanted), key=lambda r: _seq(r[2]))
         events: list[Told] = []
-        for heard, wanted, outcome in ready:
+        for recording, wanted, outcome in ready:
             if isinstance(outcome, Stored):
-                if wanted.said or heard.redelivered or not outcome.repeated:
+                if wanted.said or recording.redelivered or not outcome.repeated:
                     posted_at = None if outcome.repeated else wanted.posted_at
-                    events.append((stored_event(outcome.entry, posted_at), heard.traceparent))
+                    events.append((stored_event(outcome.entry, posted_at), recording.traceparent))
                     self._stored(outcome.entry)
             elif isinstance(outcome, Refused) and wanted.said:
-                events.append((refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), heard.traceparent))
-        for heard in done:
-            if heard.refusal and isinstance(heard.event, MessagePosted):
-                said_ = heard.event
-                events.append((refused(said_.chat_id, said_.id, said_.sender.id, heard.refusal), heard.traceparent))
-        return self._tell(done, ready, events)
+                events.append(
+                    (refused(wanted.chat_id, wanted.id, wanted.sender_id, outcome.code), recording.traceparent)
+                )
+        for recording in done:
+            if recording.refusal and isinstance(recording.event, MessagePosted):
+                said_ = recording.event
+                events.append(
+                    (refused(said_.chat_id, said_.id, said_.sender.id, recording.refusal), recording.traceparent)
+                )
+        return self._publish(done, ready, events)
 
-    async def _tell(self, done: Sequence[Heard], ready: Sequence[Ready], events: Sequence[Told]) -> None:
+    async def _publish(self, done: Sequence[Recording], ready: Sequence[Ready], events: Sequence[Told]) -> None:
         if events:
             messages = list(in_messages(events, self._most))
             await retry_with_backoff(lambda: self._publisher.publish_all(messages))
-        self._note_told(ready, events)
+        self._note_published(ready, events)
         now = time.monotonic()
-        for heard in done:
-            metrics.STORE_SECONDS.observe(now - heard.arrived)
-            if heard.span:
-                heard.span.end()
+        for recording in done:
+            metrics.STORE_SECONDS.observe(now - recording.arrived)
+            if recording.span:
+                recording.span.end()
 
-    def _note_told(self, ready: Iterable[Ready], events: Iterable[Told]) -> None:
-        for heard, wanted, outcome in ready:
+    def _note_published(self, ready: Iterable[Ready], events: Iterable[Told]) -> None:
+        for recording, wanted, outcome in ready:
             if not isinstance(outcome, Stored) or wanted.said:
                 continue
-            self._told.set(wanted.id, bool(self._told.get(wanted.id)) or not isinstance(heard.event, MessagePosted))
+            self._told.set(wanted.id, bool(self._told.get(wanted.id)) or not isinstance(recording.event, MessagePosted))
             if not outcome.repeated and (wanted.opens or outcome.entry.is_seal):
-                begin_trace(heard.traceparent, chat_id=wanted.chat_id)
+                begin_trace(recording.traceparent, chat_id=wanted.chat_id)
                 log.info("chat_sealed" if outcome.entry.is_seal else "log_begun", seq=outcome.entry.seq)
         for event, trace in events:
             if isinstance(event, MessageRefused):
@@ -294,17 +298,19 @@ class Recorder:
                 log.info("message_refused", code=event.code.value)
 
 
-def _begin_span(heard: Heard) -> None:
+def _begin_span(recording: Recording) -> None:
     """Begin the event's own span, when its trace is recorded."""
-    if heard.span is None:
-        began = time.time_ns() - int((time.monotonic() - heard.arrived) * 1e9)
+    if recording.span is None:
+        began = time.time_ns() - int((time.monotonic() - recording.arrived) * 1e9)
         about = {"messaging.destination.name": topology.TRANSCRIPTS_MESSAGES.name}
-        heard.span = begin_span("process", heard.event.type, "consumer", heard.traceparent or "", about, began)
-        if heard.span:
-            heard.traceparent = heard.span.place.traceparent
+        recording.span = begin_span(
+            "process", recording.event.type, "consumer", recording.traceparent or "", about, began
+        )
+        if recording.span:
+            recording.traceparent = recording.span.place.traceparent
 
 
-def _storing(batch: Sequence[Heard]) -> AbstractContextManager[None]:
+def _storing(batch: Sequence[Recording]) -> AbstractContextManager[None]:
     """Return the span of the one write for the whole batch.
 
     It is a child of the first event whose trace is recorded, with links to the others.
@@ -316,22 +322,22 @@ def _storing(batch: Sequence[Heard]) -> AbstractContextManager[None]:
     return span("store", "entries", "internal", first.traceparent, {"eloket.batch": len(batch)}, links=others)
 
 
-def _state_of(heard: Heard) -> ChatState | None:
-    event = heard.event
+def _state_of(recording: Recording) -> ChatState | None:
+    event = recording.event
     if not isinstance(event, ChatState):
         return None
     return None if event.cause is Cause.OPENED and event.state is not ChatStatus.CLOSED else event
 
 
-def _accepts(heard: Heard) -> MessagePosted | None:
+def _accepts(recording: Recording) -> MessagePosted | None:
     """Return a message with which an agent may accept the chat, or None."""
-    event = heard.event
+    event = recording.event
     return event if isinstance(event, MessagePosted) and event.sender.party is Party.AGENT and event.turn else None
 
 
-def _begins(heard: Heard) -> bool:
+def _begins(recording: Recording) -> bool:
     """Return whether the event opens a chat. Such events come before events that have waited for the chat."""
-    return isinstance(heard.event, ChatOpened)
+    return isinstance(recording.event, ChatOpened)
 
 
 def _seq(outcome: Outcome) -> int:

@@ -108,7 +108,7 @@ Outcome = Stored | Refused | Unknown
 
 
 @dataclass(slots=True)
-class Lines:
+class PendingEntries:
     """Entries that are still to be stored: one queue for each chat."""
 
     _lines: dict[str, deque[Wanted]] = field(default_factory=dict)

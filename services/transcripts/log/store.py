@@ -112,7 +112,7 @@ class Store:
 
     # ── inactivity ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def due_silences(self, now: datetime, limit: int) -> list[Watched]:
+    async def due_chats(self, now: datetime, limit: int) -> list[Watched]:
         """Return chats that are due for a check, the longest due first."""
         found = self._chats.find({"silence_at": {"$lte": now}}, _WATCHED).sort("silence_at", ASCENDING).limit(limit)
         return [watched_of(d) async for d in found]

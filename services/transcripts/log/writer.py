@@ -18,8 +18,8 @@ from services.common.messaging.consumer import retry_with_backoff
 from services.transcripts import metrics
 from services.transcripts.log.sequencing import (
     UNKNOWN,
-    Lines,
     Outcome,
+    PendingEntries,
     Stored,
     Tail,
     Wanted,
@@ -62,7 +62,7 @@ class Writer:
         self._store, self._limit, self._clock, self._most = store, max_messages, clock, max_text
         self._tails: LruCache[Tail] = LruCache(KNOWN_TAILS)
 
-    async def store(self, lines: Lines) -> dict[Wanted, Outcome]:
+    async def store(self, lines: PendingEntries) -> dict[Wanted, Outcome]:
         """Store everything in `lines`, which is empty afterwards. Return the outcomes.
 
         Outages are waited out in place.
@@ -81,7 +81,7 @@ class Writer:
                 await asyncio.sleep(min(0.005 * 2.0 ** min(idle, 8), MAX_PAUSE))
         return outcomes
 
-    async def _round(self, lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _round(self, lines: PendingEntries, outcomes: dict[Wanted, Outcome]) -> None:
         try:
             await self._learn_tails(lines)
             await self._bar(lines, outcomes)
@@ -92,7 +92,7 @@ class Writer:
             self._tails.clear()  # it is unknown what was stored: read it again
             raise
 
-    async def _learn_tails(self, lines: Lines) -> None:
+    async def _learn_tails(self, lines: PendingEntries) -> None:
         known = {w.chat_id: t for w in lines.heads() if (t := self._tails.get(w.chat_id))}
         for chat_id, tail in (await self._store.tails(unread(lines.heads(), known))).items():
             self._tails.set(chat_id, tail)
@@ -102,7 +102,7 @@ class Writer:
                 text = await self._store.text_bytes(chat_id, known_tail.seq)
                 self._tails.set(chat_id, replace(known_tail, text=text))
 
-    async def _bar(self, lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _bar(self, lines: PendingEntries, outcomes: dict[Wanted, Outcome]) -> None:
         """Answer what cannot be added.
 
         The tail was read first: a repetition that is not found now will never be in the log.
@@ -120,7 +120,7 @@ class Writer:
             if outcomes.get(head) is UNKNOWN:
                 self._tails.forget(head.chat_id)
 
-    async def _insert(self, heads: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _insert(self, heads: Sequence[Wanted], lines: PendingEntries, outcomes: dict[Wanted, Outcome]) -> None:
         now = self._clock()
         known = [(w.chat_id, self._tails.get(w.chat_id) or Tail(text=0)) for w in heads]
         runs = [
@@ -140,7 +140,9 @@ class Writer:
             metrics.COLLISIONS.inc(len(taken))
             await self._look_up([runs[i][0] for i in sorted(taken)], lines, outcomes)
 
-    async def _look_up(self, collided: Sequence[Wanted], lines: Lines, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _look_up(
+        self, collided: Sequence[Wanted], lines: PendingEntries, outcomes: dict[Wanted, Outcome]
+    ) -> None:
         """Handle duplicate keys: an id that exists keeps its seq, any other entry is tried again after the new tail."""
         for chat_id, tail in (await self._store.tails([w.chat_id for w in collided])).items():
             self._tails.set(chat_id, tail)
@@ -151,7 +153,7 @@ class Writer:
                 _finish(lines, outcomes, wanted, repeat(wanted, entry))
 
 
-def _finish(lines: Lines, outcomes: dict[Wanted, Outcome], wanted: Wanted, outcome: Outcome) -> None:
+def _finish(lines: PendingEntries, outcomes: dict[Wanted, Outcome], wanted: Wanted, outcome: Outcome) -> None:
     lines.finish(wanted)
     outcomes[wanted] = outcome
     if isinstance(outcome, Stored):

@@ -25,7 +25,7 @@ from services.common.messaging.queue_metrics import Backlog, Waiting
 from services.gateway.chats import event_queue
 from services.gateway.chats.event_queue import EventQueue
 from services.transcripts.log.acknowledgements import Acknowledgements
-from services.transcripts.log.deliveries import Parcel
+from services.transcripts.log.deliveries import Delivery
 from tests.real import PATIENCE
 from tests.samples import CHAT
 
@@ -191,8 +191,10 @@ async def test_a_fault_in_acknowledging_begins_anew_and_then_ends(logged: Logged
             channel = Channel()
             settling = Acknowledgements(cast(aiormq.Channel, channel), unknown)
             settling.delivered(1)
-            parcel = Parcel(cast(DeliveredMessage, SimpleNamespace(channel=channel, delivery_tag=1, redelivered=False)))
-            await settling.settle([parcel], at_once=True)
+            delivery = Delivery(
+                cast(DeliveredMessage, SimpleNamespace(channel=channel, delivery_tag=1, redelivered=False))
+            )
+            await settling.complete([delivery], at_once=True)
         await unknown.watch()
 
     await ends(run, logged)

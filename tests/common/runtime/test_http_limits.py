@@ -18,7 +18,7 @@ from services.common.runtime import http_limits
 from services.common.runtime import server as runtime_server
 from services.common.runtime.http_limits import Bounds
 from services.common.runtime.server import server
-from services.gateway.websocket.transport import HeardProtocol
+from services.gateway.websocket.transport import ReceivingProtocol
 from tests.queue_bench import until
 from tests.real import PATIENCE
 from tests.serving import listener
@@ -122,7 +122,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.asynccontextmanager
-async def served(limits: Bounds | None = None, ws: str | type[HeardProtocol] = "none") -> AsyncIterator[Served]:
+async def served(limits: Bounds | None = None, ws: str | type[ReceivingProtocol] = "none") -> AsyncIterator[Served]:
     """The application on a loop of uvloop in a thread, as services run it."""
     with listener() as bound:
         at = Served(bound.getsockname()[1])
@@ -305,7 +305,7 @@ HANDSHAKE = (
 )
 async def test_what_is_no_websocket_handshake_is_refused_and_does_not_stay(sent: bytes) -> None:
     limits = Bounds()
-    async with served(limits, HeardProtocol) as at:
+    async with served(limits, ReceivingProtocol) as at:
         peer = await at.open()
         peer.send(sent)
         assert code_of(await peer.answer()) == (400, "invalid")
@@ -320,7 +320,7 @@ async def test_what_is_no_websocket_handshake_is_refused_and_does_not_stay(sent:
 @pytest.mark.parametrize("apart", [False, True])
 async def test_no_websocket_begins_while_an_answer_is_under_way(apart: bool) -> None:
     """Else the earlier request would never hear that its client has gone, and stay for ever."""
-    async with served(None, HeardProtocol) as at:
+    async with served(None, ReceivingProtocol) as at:
         peer = await at.open()
         peer.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         if apart:
@@ -455,7 +455,7 @@ async def test_who_does_not_read_the_answer_is_cut_off(at: Served, monkeypatch: 
 
 
 async def test_one_address_has_so_many_connections_and_they_come_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with served(limits := Bounds(per_address=3), HeardProtocol) as at:
+    async with served(limits := Bounds(per_address=3), ReceivingProtocol) as at:
         peers = [await at.open() for _ in range(3)]
         peers[0].send(GET)
         assert (await peers[0].answer())[0] == 200
@@ -475,7 +475,7 @@ async def test_one_address_has_so_many_connections_and_they_come_free(monkeypatc
 
 
 async def test_a_trusted_proxy_is_not_struck_and_its_clients_are_counted_one_by_one() -> None:
-    async with served(limits := Bounds(per_address=2, proxies="127.0.0.1"), HeardProtocol) as at:
+    async with served(limits := Bounds(per_address=2, proxies="127.0.0.1"), ReceivingProtocol) as at:
         waiting = [await at.open() for _ in range(6)]
         for number, peer in enumerate(waiting):
             told = b"" if number >= 4 else b"X-Forwarded-For: 198.51.100.%d\r\n" % (number // 2)

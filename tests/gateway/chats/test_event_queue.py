@@ -223,7 +223,7 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
         left = [await queue.get(no_ack=True) for _ in range(5)]
         assert await queue.get(fail=False) is None
     for message in left:
-        parts.hub.hear(decode(message.body))
+        parts.hub.handle(decode(message.body))
     await until(lambda: connection.shown[CHAT] == 61, "what it has missed")
     assert [f["seq"] for f in sent(connection) if f["type"] == "message"] == list(range(1, 62))
 

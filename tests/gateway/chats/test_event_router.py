@@ -60,7 +60,7 @@ class Stage:
 
     def hear(self, *events: Event) -> None:
         for event in events:
-            self.hub.hear(event)
+            self.hub.handle(event)
 
 
 @pytest.fixture

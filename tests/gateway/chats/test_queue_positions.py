@@ -3,7 +3,7 @@
 import pytest
 
 from services.common.events.chats import QueueChanged
-from services.gateway.chats.queue_positions import NOWHERE, Lines, Place, is_news, wait_of
+from services.gateway.chats.queue_positions import NOWHERE, DepartmentQueues, Place, is_news, wait_of
 from tests.gateway.making import CHAT, OTHER
 
 
@@ -12,14 +12,14 @@ def told(revision: int, *order: str, pace: float | None = None, department: str 
 
 
 def test_each_chat_stands_somewhere_and_waits_so_many_places_long() -> None:
-    lines = Lines()
+    lines = DepartmentQueues()
     assert list(lines.take(told(5, OTHER, CHAT, pace=40.1))) == [(OTHER, (1, 41)), (CHAT, (2, 81))]
     assert lines.place("algemeen", CHAT) == (2, 81)
     assert lines.place("premies", CHAT) == lines.place("algemeen", "nobody") == NOWHERE
 
 
 def test_an_older_line_is_dropped_and_departments_do_not_touch_each_other() -> None:
-    lines = Lines()
+    lines = DepartmentQueues()
     lines.take(told(5, OTHER, CHAT))
     for revision in (4, 5):
         assert list(lines.take(told(revision, CHAT))) == []

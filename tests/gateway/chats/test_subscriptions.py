@@ -145,7 +145,7 @@ async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None
     assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
     asked = len(world.others.asked)
     for seq in (3, 2):  # one right behind the other, however slow the broker is
-        parts.hub.hear(stored(entry(seq)))
+        parts.hub.handle(stored(entry(seq)))
     assert connection.shown[CHAT] == 3
     assert channel.gap_read_due
     await until(lambda: not channel.gap_read_due, "the work to end")

@@ -167,7 +167,7 @@ def started_by(world: World, parts: Parts) -> Starting:
 
 
 async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
-    parts.buttons.hear(told(9))
+    parts.buttons.handle(told(9))
     started = await started_by(world, parts).start(StartChat(), None, HERE)
     await until(lambda: started.chat_id in parts.live.late, "the binding, which goes later")
     assert started.chat_id in parts.live.bound
@@ -176,13 +176,13 @@ async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: Worl
 
 async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blue(world: World, parts: Parts) -> None:
     one = started_by(world, parts)
-    parts.buttons.hear(told(9))
+    parts.buttons.handle(told(9))
     world.others.held = presence_api.Held(hold=HOLD)
     parts.publisher.broken = True
     with pytest.raises(Problem, match="unavailable"):
         await one.start(StartChat(), long("sleutel"), HERE)
     parts.publisher.broken = False
-    parts.buttons.hear(told(10, green=False))
+    parts.buttons.handle(told(10, green=False))
     another = started_by(world, parts)
     with pytest.raises(Problem, match="button_blue"):
         await another.start(StartChat(), None, HERE)

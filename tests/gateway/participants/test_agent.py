@@ -10,7 +10,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
-from services.gateway.jobs.upkeep import send_sync
+from services.gateway.jobs.periodic_jobs import send_sync
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
@@ -73,7 +73,7 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
             TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True),
             CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True),
         ):
-            parts.hub.hear(event)
+            parts.hub.handle(event)
         send_sync(connection)
         refuse(connection, "invalid")
 
@@ -164,7 +164,7 @@ async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
     connection = fresh_agent()
 
     async def room() -> None:
-        parts.hub.hear(AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue"))
+        parts.hub.handle(AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue"))
 
     monkeypatch.setattr(connection, "room", room)
     await parts.agents.greet(connection, Hello(chats={}))

@@ -129,7 +129,7 @@ async def test_without_a_confirm_each_of_them_hears_so_and_the_next_goes_on(
 
 
 async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: World, parts: Parts) -> None:
-    posting = MessageSender(parts.hub, parts.publisher, parts.tasks, together=True)
+    message_sender = MessageSender(parts.hub, parts.publisher, parts.tasks, together=True)
     senders = []
     for number in range(6):
         chat = id_of(100 + number)
@@ -140,7 +140,7 @@ async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: Worl
         parts.hub.attach(senders[-1][1], channel, 1)
     for chat, connection in senders:
         for number in (10, 11):
-            posting.post(connection, chat, Post(id_of(number), text="dag"))
+            message_sender.post(connection, chat, Post(id_of(number), text="dag"))
     await until(lambda: all(c.shown[chat] == 3 for chat, c in senders), "all receipts")
     for _, connection in senders:
         assert [f["id"] for f in sent(connection) if f["type"] == "message"] == [id_of(10), id_of(11)]

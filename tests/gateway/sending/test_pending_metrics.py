@@ -6,7 +6,7 @@ from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
 from services.gateway.sending.pending_metrics import FRAMES, OLDEST, Pending
-from services.gateway.sending.send_queue import Item, Line
+from services.gateway.sending.send_queue import Item, SendQueue
 from tests.gateway.making import CHAT, citizen, id_of, value_of
 
 
@@ -20,12 +20,12 @@ def item(number: int, seconds_ago: float) -> Item:
 
 
 def test_all_frames_of_all_lines_count_and_the_oldest_head_is_the_oldest() -> None:
-    pending, one, other, here = Pending(), Line(), Line(), citizen()
+    pending, one, other, here = Pending(), SendQueue(), SendQueue(), citizen()
     assert shown() == (0, 0)
-    for line, ages in ((one, (5.0, 2.0)), (other, (40.0, 1.0, 0.0))):
-        for number, age in enumerate(ages, len(line.items) + 1):
-            line.offer(item(number, age))
-        pending.begin(line, here)
+    for queue, ages in ((one, (5.0, 2.0)), (other, (40.0, 1.0, 0.0))):
+        for number, age in enumerate(ages, len(queue.items) + 1):
+            queue.offer(item(number, age))
+        pending.begin(queue, here)
     frames, oldest = shown()
     assert frames == 5
     assert 40 <= oldest < 80
@@ -40,9 +40,9 @@ def test_all_frames_of_all_lines_count_and_the_oldest_head_is_the_oldest() -> No
 
 
 def test_what_a_browser_left_behind_is_waited_for_by_nobody() -> None:
-    pending, line, left = Pending(), Line(), citizen()
-    line.offer(item(1, 5.0))
-    pending.begin(line, left)
+    pending, queue, left = Pending(), SendQueue(), citizen()
+    queue.offer(item(1, 5.0))
+    pending.begin(queue, left)
     assert shown()[0] == 1
     left.gone = True
     assert shown() == (0, 0)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.common.events.chats import CitizenArrived
-from services.gateway.sending.send_queue import CAPACITY, Item, Line, after_attempt
+from services.gateway.sending.send_queue import CAPACITY, Item, SendQueue, after_attempt
 from tests.gateway.making import CHAT, id_of
 
 EVENT = CitizenArrived(chat_id=CHAT)
@@ -15,66 +15,66 @@ def item(number: int | None) -> Item:
     return Item(None if number is None else id_of(number), EVENT)
 
 
-def full() -> Line:
-    line = Line()
-    assert [line.offer(item(n)) for n in range(CAPACITY)] == [None] * CAPACITY
-    return line
+def full() -> SendQueue:
+    queue = SendQueue()
+    assert [queue.offer(item(n)) for n in range(CAPACITY)] == [None] * CAPACITY
+    return queue
 
 
 def test_a_line_keeps_the_order_and_lets_the_first_go_first() -> None:
-    line = full()
+    queue = full()
     for n in range(CAPACITY):
-        assert line.head is not None
-        assert line.head.id == id_of(n)
-        assert line.settle(id_of(n))
-    assert line.head is None
-    assert not line.settle(id_of(0))
+        assert queue.head is not None
+        assert queue.head.id == id_of(n)
+        assert queue.settle(id_of(n))
+    assert queue.head is None
+    assert not queue.settle(id_of(0))
 
 
 def test_a_full_line_refuses_until_the_refused_id_comes_again() -> None:
-    line = full()
-    assert line.offer(item(40)) == "unavailable"
-    line.settle(id_of(0))
-    assert line.offer(item(41)) == "unavailable"
-    assert line.offer(item(None)) == "unavailable"
-    assert line.offer(item(40)) is None
-    line.settle(id_of(1))
-    assert line.offer(item(41)) is None
+    queue = full()
+    assert queue.offer(item(40)) == "unavailable"
+    queue.settle(id_of(0))
+    assert queue.offer(item(41)) == "unavailable"
+    assert queue.offer(item(None)) == "unavailable"
+    assert queue.offer(item(40)) is None
+    queue.settle(id_of(1))
+    assert queue.offer(item(41)) is None
 
 
 def test_a_hello_mends_a_broken_line() -> None:
-    line = full()
-    assert line.offer(item(40)) == "unavailable"
-    line.settle(id_of(0))
-    line.mend()
-    assert line.offer(item(41)) is None
+    queue = full()
+    assert queue.offer(item(40)) == "unavailable"
+    queue.settle(id_of(0))
+    queue.reopen()
+    assert queue.offer(item(41)) is None
 
 
 def test_what_stands_in_the_line_is_taken_once() -> None:
-    line = Line()
+    queue = SendQueue()
     for number in (1, 1, None, None):
-        assert line.offer(item(number)) is None
-    assert [i.id for i in line.items] == [id_of(1), None]
-    assert line.holds(id_of(1))
-    assert line.holds(None)
-    assert not line.holds(id_of(2))
+        assert queue.offer(item(number)) is None
+    assert [i.id for i in queue.items] == [id_of(1), None]
+    assert queue.contains(id_of(1))
+    assert queue.contains(None)
+    assert not queue.contains(id_of(2))
 
 
 def test_an_end_that_was_refused_is_taken_when_it_comes_again() -> None:
-    line = full()
-    assert line.offer(item(None)) == "unavailable"
-    line.settle(id_of(0))
-    assert line.offer(item(50)) == "unavailable"
-    assert line.offer(item(None)) is None
+    queue = full()
+    assert queue.offer(item(None)) == "unavailable"
+    queue.settle(id_of(0))
+    assert queue.offer(item(50)) == "unavailable"
+    assert queue.offer(item(None)) is None
 
 
 def test_giving_up_refuses_all_in_order_and_waits_for_the_first_of_them() -> None:
-    line = full()
-    assert line.offer(item(40)) == "unavailable"
-    assert [i.id for i in line.give_up()] == [id_of(n) for n in range(CAPACITY)]
-    assert line.offer(item(40)) == "unavailable", "it was said after those that were given up"
-    assert line.offer(item(1)) == "unavailable"
-    assert line.offer(item(0)) is None
+    queue = full()
+    assert queue.offer(item(40)) == "unavailable"
+    assert [i.id for i in queue.give_up()] == [id_of(n) for n in range(CAPACITY)]
+    assert queue.offer(item(40)) == "unavailable", "it was said after those that were given up"
+    assert queue.offer(item(1)) == "unavailable"
+    assert queue.offer(item(0)) is None
 
 
 def test_the_pauses_between_attempts() -> None:
@@ -106,7 +106,7 @@ class Sender(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = Line()
+        self.queue = SendQueue()
         self.next = 0
         self.open: list[int] = []  # said, no receipt yet, in order
         self.refused: list[int] = []  # of those, what was refused to the client
@@ -125,7 +125,7 @@ class Sender(RuleBasedStateMachine):
         for number in [n for n in self.open if n in self.refused]:
             self._offer(number)
 
-    @precondition(lambda self: self.line.items)
+    @precondition(lambda self: self.queue.items)
     @rule(which=st.integers(0, 100))
     def repeat_what_has_no_answer_yet(self, which: int) -> None:
         waiting = [n for n in self.open if n not in self.refused]
@@ -135,34 +135,34 @@ class Sender(RuleBasedStateMachine):
     def limit_the_rate(self) -> None:
         number, self.next = self.next, self.next + 1
         self.open.append(number)
-        self.line.break_at(id_of(number))
+        self.queue.break_at(id_of(number))
         self.refused.append(number)
 
-    @precondition(lambda self: self.line.head)
+    @precondition(lambda self: self.queue.head)
     @rule()
     def the_first_is_stored(self) -> None:
-        assert self.line.head is not None
-        number = next(n for n in self.open if id_of(n) == getattr(self.line.head, "id", None))
-        assert self.line.settle(id_of(number))
+        assert self.queue.head is not None
+        number = next(n for n in self.open if id_of(n) == getattr(self.queue.head, "id", None))
+        assert self.queue.settle(id_of(number))
         self.published.append(number)
         self.open.remove(number)
 
-    @precondition(lambda self: self.line.head)
+    @precondition(lambda self: self.queue.head)
     @rule()
     def the_broker_is_away(self) -> None:
-        given_up = [n for i in self.line.give_up() for n in self.open if id_of(n) == i.id]
+        given_up = [n for i in self.queue.give_up() for n in self.open if id_of(n) == i.id]
         self.refused += [n for n in given_up if n not in self.refused]
 
-    @precondition(lambda self: self.line.broken)
+    @precondition(lambda self: self.queue.broken)
     @rule()
     def say_hello(self) -> None:
         """A hello; then everything without a receipt is said again, in order."""
-        self.line.mend()
+        self.queue.reopen()
         for number in list(self.open):
             self._offer(number)
 
     def _offer(self, number: int) -> None:
-        code = self.line.offer(item(number))
+        code = self.queue.offer(item(number))
         if code is None:
             self.refused = [n for n in self.refused if n != number]
         elif number not in self.refused:
@@ -174,11 +174,11 @@ class Sender(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_in_the_line_that_was_refused_and_the_line_is_bounded(self) -> None:
-        assert len(self.line.items) <= CAPACITY
-        inside = [i.id for i in self.line.items]
+        assert len(self.queue.items) <= CAPACITY
+        inside = [i.id for i in self.queue.items]
         assert inside == sorted(inside, key=lambda id_: [id_of(n) for n in self.open].index(id_ or ""))
         assert len(set(inside)) == len(inside)
-        if not self.line.broken and not self.refused:
+        if not self.queue.broken and not self.refused:
             assert inside == [id_of(n) for n in self.open]
 
 

@@ -41,7 +41,7 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
     world: World, parts: Parts, sender: Connection
 ) -> None:
     for number in range(10, 42):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
     assert [f["id"] for f in sent(sender)] == [id_of(n) for n in range(10, 42)]
     assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 42)]
@@ -51,19 +51,19 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
 async def test_nothing_is_kept_of_a_line_that_was_worked_off(
     world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts.posting.post(sender, CHAT, post(10))
-    parts.posting.post(sender, CHAT, post(11))
+    parts.message_sender.post(sender, CHAT, post(10))
+    parts.message_sender.post(sender, CHAT, post(11))
     await until(lambda: sender.shown[CHAT] == 3, "both receipts")
-    await until(lambda: not sender.lines, "the line to be forgotten")
-    parts.posting.post(sender, CHAT, post(12))
+    await until(lambda: not sender.send_queues, "the line to be forgotten")
+    parts.message_sender.post(sender, CHAT, post(12))
     await until(lambda: sender.shown[CHAT] == 4, "a receipt in a new line")
     world.storing = False
     for number in range(20, 20 + send_queue.CAPACITY + 1):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     world.storing = True
     await world.store((await world.hear(MessagePosted, 4))[3])
     await until(lambda: sender.shown[CHAT] == 4 + send_queue.CAPACITY, "all but the refused one")
-    assert sender.lines[CHAT].broken, "what it refuses it has to know"
+    assert sender.send_queues[CHAT].broken, "what it refuses it has to know"
 
 
 async def test_only_the_first_is_under_way_and_a_full_line_refuses(
@@ -71,7 +71,7 @@ async def test_only_the_first_is_under_way_and_a_full_line_refuses(
 ) -> None:
     world.storing = False
     for number in range(10, 10 + send_queue.CAPACITY + 2):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     assert errors(sender) == [("unavailable", id_of(42)), ("unavailable", id_of(43))]
     await world.hear(MessagePosted)
     await world.heard_all_of(parts.publisher)
@@ -81,7 +81,7 @@ async def test_only_the_first_is_under_way_and_a_full_line_refuses(
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
     sent(sender)
     for number in (43, 42, 43):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.shown[CHAT] == 35, "both")
     frames = sent(sender)
     assert [(f["code"], f["id"]) for f in frames if f["type"] == "error"] == [("unavailable", id_of(43))]
@@ -90,8 +90,8 @@ async def test_only_the_first_is_under_way_and_a_full_line_refuses(
 
 async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender: Connection) -> None:
     world.storing = False
-    parts.posting.post(sender, CHAT, post(10))
-    parts.posting.post(sender, CHAT, post(11))
+    parts.message_sender.post(sender, CHAT, post(10))
+    parts.message_sender.post(sender, CHAT, post(11))
     await world.hear(MessagePosted)
     world.storing = True
     await refuse(world, 10, RefusalCode.UNKNOWN_ATTACHMENT)
@@ -104,14 +104,14 @@ async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender:
 async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts: Parts, sender: Connection) -> None:
     world.storing = False
     for number in (10, 11, 12):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     await world.hear(MessagePosted)
     await refuse(world, 10, RefusalCode.UNAVAILABLE)
     await until(lambda: sender.waiting == 3, "three refusals")
     assert errors(sender) == [("unavailable", id_of(n)) for n in (10, 11, 12)]
     world.storing = True
     for number in (11, 10, 11, 12):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.shown[CHAT] == 4, "all three")
     assert [e.id for e in world.others.logs[CHAT][1:]] == [id_of(n) for n in (10, 11, 12)]
     assert not parts.hub.receipts
@@ -123,7 +123,7 @@ async def test_without_a_broker_everything_is_refused_after_its_patience(
     monkeypatch.setattr(send_queue, "CONFIRM_PATIENCE", 0.3)
     parts.publisher.broken = True
     for number in (10, 11):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.waiting == 2, "the refusals")
     assert errors(sender) == [("unavailable", id_of(10)), ("unavailable", id_of(11))]
     assert world.heard(MessagePosted) == []
@@ -135,7 +135,7 @@ async def test_a_message_without_a_receipt_is_published_again(
 ) -> None:
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.1)
     world.storing = False
-    parts.posting.post(sender, CHAT, post(10))
+    parts.message_sender.post(sender, CHAT, post(10))
     posted = await world.hear(MessagePosted, 3)
     assert {(p.id, p.event_id) for p in posted} == {(id_of(10), posted[0].event_id)}
     await world.store(posted[0])
@@ -150,7 +150,7 @@ async def test_only_the_first_is_repeated_while_transcripts_is_away(
     world.storing = False
     numbers = range(10, 10 + send_queue.CAPACITY)
     for number in numbers:
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     posted = await world.hear(MessagePosted, 10)
     assert {p.id for p in posted} == {id_of(10)}, "only the first of the line is under way"
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", PATIENCE)
@@ -163,10 +163,10 @@ async def test_only_the_first_is_repeated_while_transcripts_is_away(
 async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts: Parts, sender: Connection) -> None:
     other = citizen()
     parts.hub.attach(other, parts.hub.channels[CHAT], 1)
-    parts.posting.post(sender, CHAT, post(10))
+    parts.message_sender.post(sender, CHAT, post(10))
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
     assert [f["seq"] for f in sent(sender)] == [f["seq"] for f in sent(other)] == [2]
-    parts.posting.post(sender, CHAT, Post(id_of(10), text="anders"))
+    parts.message_sender.post(sender, CHAT, Post(id_of(10), text="anders"))
     await until(lambda: sender.waiting, "the answer")
     assert [(f["seq"], f["text"]) for f in sent(sender)] == [(2, "bericht 10")]
     assert sent(other) == []
@@ -174,9 +174,9 @@ async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts
 
 async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, sender: Connection) -> None:
     world.storing = False
-    parts.posting.post(sender, CHAT, post(10))
-    parts.posting.post(sender, CHAT, End())
-    parts.posting.post(sender, CHAT, End())
+    parts.message_sender.post(sender, CHAT, post(10))
+    parts.message_sender.post(sender, CHAT, End())
+    parts.message_sender.post(sender, CHAT, End())
     await world.hear(MessagePosted)
     await world.heard_all_of(parts.publisher)
     assert world.heard(CloseRequested) == []
@@ -189,13 +189,13 @@ async def test_what_was_taken_is_published_though_the_browser_is_gone(
 ) -> None:
     monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", PATIENCE)
     for number in (10, 11):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     sender.gone = True
     await until(lambda: sender.shown[CHAT] == 3, "both receipts")
     world.storing = False
     monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", 0.1)
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.05)
-    parts.posting.post(sender, CHAT, post(12))
+    parts.message_sender.post(sender, CHAT, post(12))
     await until(lambda: id_of(12) in {p.id for p in world.heard(MessagePosted)}, "the third")
     await until(lambda: not parts.hub.receipts and parts.tasks.idle, "an end of trying")
 
@@ -205,7 +205,7 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
 ) -> None:
     """His own entry is ahead of one that was lost on the way: he has it when the gap was read."""
     world.storing = False
-    parts.posting.post(sender, CHAT, post(10))
+    parts.message_sender.post(sender, CHAT, post(10))
     await world.hear(MessagePosted)
     await world.append(entry(2, party=Party.AGENT, sender_id="agent-an"), tell=False)
     await world.store(world.heard(MessagePosted)[0])
@@ -217,8 +217,10 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
 async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sender: Connection) -> None:
     world.storing = False
     for number in range(10, 10 + send_queue.CAPACITY):
-        parts.posting.post(sender, CHAT, post(number))
+        parts.message_sender.post(sender, CHAT, post(number))
     await world.hear(MessagePosted)
-    parts.hub.hear(stored(entry(2, id=id_of(10))))
-    parts.posting.post(sender, CHAT, post(99))  # the sender has seen the receipt, and nothing else has run meanwhile
+    parts.hub.handle(stored(entry(2, id=id_of(10))))
+    parts.message_sender.post(
+        sender, CHAT, post(99)
+    )  # the sender has seen the receipt, and nothing else has run meanwhile
     assert errors(sender) == []

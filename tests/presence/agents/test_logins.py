@@ -18,7 +18,7 @@ from services.common.internal_api.presence import Credentials
 from services.common.mongo.client import Database
 from services.presence.agents import logins, store
 from services.presence.agents.accounts import AT_ONCE, Passwords
-from services.presence.agents.logins import Addresses, Busy, Logins, Turns, admit, delay
+from services.presence.agents.logins import Addresses, Busy, HashLimit, Logins, admit, delay
 from services.presence.publisher import Context
 from tests.presence.conftest import HASH, SECRET, Clock, Ear, account, eventually, listening
 from tests.presence.test_service import presence
@@ -37,7 +37,7 @@ def nobody_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
 # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def served(turns: Turns, wishes: list[tuple[str, bool]]) -> list[str]:
+async def served(turns: HashLimit, wishes: list[tuple[str, bool]]) -> list[str]:
     """In which order these get their turn, when all ask at once and each holds it for a moment."""
     order: list[str] = []
 
@@ -52,14 +52,14 @@ async def served(turns: Turns, wishes: list[tuple[str, bool]]) -> list[str]:
 
 async def test_addresses_take_turns_and_known_browsers_go_first() -> None:
     flood: list[tuple[str, bool]] = [("flood", False)] * 30
-    order = await served(Turns(2), [*flood, ("innocent", False), ("known", True)])
+    order = await served(HashLimit(2), [*flood, ("innocent", False), ("known", True)])
     assert order.index("known") <= 2
     assert order.index("innocent") <= 4
     assert len(order) == 32
 
 
 async def test_the_queue_is_bounded_by_address_and_in_total() -> None:
-    turns, release = Turns(at_once=1, of_one=3, most=4), asyncio.Event()
+    turns, release = HashLimit(at_once=1, of_one=3, most=4), asyncio.Event()
 
     async def hold(key: str) -> None:
         async with turns.take(key):
@@ -82,7 +82,7 @@ async def test_the_queue_is_bounded_by_address_and_in_total() -> None:
 
 
 async def test_who_gives_up_leaves_the_place_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns(at_once=1)
+    turns = HashLimit(at_once=1)
     async with turns.take("a"):
         with monkeypatch.context() as hasty:
             hasty.setattr(logins, "PATIENCE", 0.05)

@@ -17,7 +17,7 @@ from services.common.mongo.client import Database
 from services.presence.agents import presence_monitor, session_store, store
 from services.presence.agents.presence_monitor import Listener, PresenceMonitor
 from services.presence.publisher import Context, close_session, close_undecided, depart
-from services.presence.seats.rules import Agent
+from services.presence.slots.rules import Agent
 from tests.presence.conftest import Clock, Ear, account, eventually, there
 from tests.real import PATIENCE
 
@@ -35,7 +35,7 @@ class Gateway:
     """Tells its list of agents as a gateway does."""
 
     def __init__(self, context: Context) -> None:
-        self._desk, self.incarnation, self._counter = context, str(uuid.uuid4()), 0
+        self._context, self.incarnation, self._counter = context, str(uuid.uuid4()), 0
 
     async def tells(
         self,
@@ -46,7 +46,7 @@ class Gateway:
     ) -> None:
         """Its list; `sessions`: of each of these agents. Without them as a gateway of before 1.2 tells it."""
         self._counter += 1
-        await self._desk.publisher.publish(
+        await self._context.publisher.publish(
             GatewayConnections(
                 incarnation=self.incarnation,
                 counter=self._counter,
@@ -79,7 +79,7 @@ class Replica:
 
     def hears_itself(self) -> None:
         """An echo came back."""
-        self.listener.liveness.echo(self.clock.monotonic())
+        self.listener.detector.echo(self.clock.monotonic())
         self.listener.sessions.echo(self.clock.monotonic())
 
     async def looks(self) -> None:
@@ -196,7 +196,7 @@ async def test_a_gateway_that_dies_takes_its_agents_away(
         await one.looks()
         assert await store.claim(context.db, AN.id, "c", 1, clock())
         await one.looks()
-        pass_time(clock, [one], one.listener.liveness.gateway_late - 0.1)
+        pass_time(clock, [one], one.listener.detector.gateway_late - 0.1)
         await one.looks()
         assert await is_online(context)
         pass_time(clock, [one], 0.2)

@@ -10,8 +10,8 @@ from services.common.clock import utcnow
 from services.common.events.types import AgentState, Choice, ChoiceRule, ReleaseReason
 from services.common.mongo.client import Database, open_database
 from services.presence.agents import store
-from services.presence.seats.rules import Agent
 from services.presence.settings import PresenceSettings
+from services.presence.slots.rules import Agent
 from tests.presence.conftest import account, there
 from tests.real import PATIENCE
 
@@ -38,7 +38,7 @@ async def test_accounts_put_again_keep_what_the_agent_does(db: Database) -> None
     assert await store.claim(db, WIDE.id, "c", 1, utcnow())
     assert await store.put_accounts(db, [WIDE.model_copy(update={"capacity": 2, "name": "New"})], utcnow()) == []
     now = await agent(db, WIDE.id)
-    assert (now.name, now.capacity, now.free, now.online, len(now.seats)) == ("New", 2, 1, True, 1)
+    assert (now.name, now.capacity, now.free, now.online, len(now.slots)) == ("New", 2, 1, True, 1)
 
 
 async def test_an_account_that_is_left_out_may_not_log_in(db: Database) -> None:
@@ -54,16 +54,16 @@ async def test_an_account_that_is_left_out_may_not_log_in(db: Database) -> None:
 async def test_one_place_goes_to_one_chat(db: Database, other: Database) -> None:
     """Twenty chats ask two replicas for an agent of capacity 3."""
     await there(db, WIDE)
-    claims = [store.claim((db, other)[n % 2], WIDE.id, f"c{n}", 1, utcnow()) for n in range(20)]
-    assert sum(await asyncio.gather(*claims)) == 3
+    allocator = [store.claim((db, other)[n % 2], WIDE.id, f"c{n}", 1, utcnow()) for n in range(20)]
+    assert sum(await asyncio.gather(*allocator)) == 3
     now = await agent(db, WIDE.id)
-    assert (now.free, len(now.seats)) == (0, 3)
+    assert (now.free, len(now.slots)) == (0, 3)
 
 
 async def test_one_chat_has_one_seat_of_an_agent(db: Database, other: Database) -> None:
     await there(db, WIDE)
-    claims = [store.claim((db, other)[n % 2], WIDE.id, "c", 1 + n % 3, utcnow()) for n in range(12)]
-    assert sum(await asyncio.gather(*claims)) == 1
+    allocator = [store.claim((db, other)[n % 2], WIDE.id, "c", 1 + n % 3, utcnow()) for n in range(12)]
+    assert sum(await asyncio.gather(*allocator)) == 1
 
 
 @pytest.mark.parametrize("hindrance", ["offline", "paused", "barred"])
@@ -108,19 +108,19 @@ async def test_a_seat_keeps_why_its_agent_was_chosen(db: Database) -> None:
     choice = Choice(rule=ChoiceRule.LANGUAGE, candidates=2, speaks=True, chats=0, idle_for=1.5)
     await store.claim(db, WIDE.id, "c", 1, utcnow(), choice, held=True)
     await store.claim(db, WIDE.id, "d", 1, utcnow())
-    held, plain = (await agent(db, WIDE.id)).seats
+    held, plain = (await agent(db, WIDE.id)).slots
     assert (held.choice, held.held, held.reserved) == (choice, True, True)
     assert (plain.choice, plain.held, plain.reserved) == (None, False, False)
     await store.confirm(db, WIDE.id, "c", 1)
-    assert not (await agent(db, WIDE.id)).seats[0].reserved
+    assert not (await agent(db, WIDE.id)).slots[0].reserved
 
 
 async def test_a_seat_from_before_the_reasons_were_kept_is_read(db: Database) -> None:
     await there(db, AN)
     await store.claim(db, AN.id, "c", 1, utcnow())
     await db["agents"].update_one({"_id": AN.id}, {"$unset": {"seats.0.choice": "", "seats.0.held": ""}})
-    (seat,) = (await agent(db, AN.id)).seats
-    assert (seat.chat_id, seat.choice, seat.held) == ("c", None, False)
+    (slot,) = (await agent(db, AN.id)).slots
+    assert (slot.chat_id, slot.choice, slot.held) == ("c", None, False)
 
 
 async def test_a_seat_goes_once(db: Database, other: Database) -> None:
@@ -139,7 +139,7 @@ async def test_confirming_marks_only_that_seat(db: Database) -> None:
     await store.confirm(db, WIDE.id, "c", 2)
     await store.confirm(db, WIDE.id, "d", 1)
     await store.confirm(db, WIDE.id, "d", 1)
-    assert {s.chat_id: s.confirmed for s in (await agent(db, WIDE.id)).seats} == {"c": False, "d": True}
+    assert {s.chat_id: s.confirmed for s in (await agent(db, WIDE.id)).slots} == {"c": False, "d": True}
 
 
 async def test_gone_makes_every_seat_leave_and_keeps_the_place_taken(db: Database) -> None:
@@ -150,13 +150,13 @@ async def test_gone_makes_every_seat_leave_and_keeps_the_place_taken(db: Databas
     assert not await store.set_offline(db, WIDE.id, v, ReleaseReason.AGENT_GONE, utcnow())
     gone = await agent(db, WIDE.id)
     assert (gone.online, gone.free, gone.cause, gone.v) == (False, 2, "gone", v + 1)
-    assert [s.leaving for s in gone.seats] == [ReleaseReason.AGENT_GONE]
+    assert [s.leaving for s in gone.slots] == [ReleaseReason.AGENT_GONE]
 
     assert await store.set_online(db, WIDE.id, gone.v, utcnow())
     await store.claim(db, WIDE.id, "d", 1, utcnow())
     back = await agent(db, WIDE.id)
     assert await store.set_offline(db, WIDE.id, back.v, ReleaseReason.LOGGED_OUT, utcnow())
-    leaving = {s.chat_id: s.leaving for s in (await agent(db, WIDE.id)).seats}
+    leaving = {s.chat_id: s.leaving for s in (await agent(db, WIDE.id)).slots}
     assert leaving == {"c": ReleaseReason.AGENT_GONE, "d": ReleaseReason.LOGGED_OUT}
 
 
@@ -172,10 +172,10 @@ async def test_a_claim_and_going_offline_leave_no_seat_behind(db: Database, othe
         assert off
         now = await agent(db, racer.id)
         assert not now.online
-        assert len(now.seats) == claimed
-        assert all(s.leaving for s in now.seats)
-        for seat in now.seats:
-            await store.drop(db, racer.id, seat.chat_id, seat.turn, utcnow())
+        assert len(now.slots) == claimed
+        assert all(s.leaving for s in now.slots)
+        for slot in now.slots:
+            await store.drop(db, racer.id, slot.chat_id, slot.turn, utcnow())
 
 
 async def test_online_fails_when_a_logout_came_between(db: Database) -> None:

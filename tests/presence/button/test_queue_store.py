@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from services.common.mongo.client import Database
 from services.presence.button import queue_store, updater
 from services.presence.opening_hours import Schedule
-from services.presence.seats.agent_selection import Line
+from services.presence.slots.agent_selection import QueueState
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import waiting_chats
 
@@ -15,7 +15,7 @@ ALWAYS = {"algemeen": Schedule(None, ZoneInfo("Europe/Brussels"))}
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # no time passes: who was let in is forgotten after seconds
 
 
-async def line(db: Database) -> Line:
+async def line(db: Database) -> QueueState:
     return (await queue_store.read(db, ALWAYS, ["algemeen", "nowhere"], NOW))["algemeen"]
 
 
@@ -32,9 +32,9 @@ async def test_a_lower_revision_of_the_queue_is_dropped(db: Database) -> None:
 
 
 async def test_a_line_of_which_nothing_was_heard_is_empty(db: Database) -> None:
-    assert await line(db) == Line()
+    assert await line(db) == QueueState()
     await db["queues"].delete_many({})
-    assert await line(db) == Line()
+    assert await line(db) == QueueState()
     assert await queue_store.set_waiting(db, "algemeen", 1, [])
 
 
@@ -78,7 +78,7 @@ async def test_who_was_let_in_and_never_came_is_forgotten(db: Database) -> None:
 
 async def test_nobody_joins_a_line_that_may_not_be(db: Database) -> None:
     assert not await join(db, "a", longest=0)
-    assert not await queue_store.join(db, "nowhere", Line(), ["a"], 9, NOW)
+    assert not await queue_store.join(db, "nowhere", QueueState(), ["a"], 9, NOW)
 
 
 async def test_open_by_the_clock_that_is_ahead(db: Database) -> None:

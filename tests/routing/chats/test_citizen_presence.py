@@ -82,10 +82,10 @@ def test_silence_while_deaf_does_not_count() -> None:
     listener.after(10, "c")
     listener.citizens.gone(["c"])
     listener.after(3_000, deaf=True)
-    assert not listener.citizens.hears
+    assert not listener.citizens.receives
     assert listener.citizens.gone(["c"]) == []
     listener.after(100)
-    assert listener.citizens.hears
+    assert listener.citizens.receives
     assert listener.citizens.gone(["c"]) == []
     listener.after(210)
     assert listener.citizens.gone(["c"]) == ["c"]
@@ -128,7 +128,7 @@ async def listening_scene(scene: Scene) -> AsyncIterator[Scene]:
 
 async def test_over_the_broker_it_hears_itself_and_the_gateways(listening_scene: Scene, vhost_url: str) -> None:
     citizens = listening_scene.citizens
-    await until(lambda: citizens.hears, "its own echo")
+    await until(lambda: citizens.receives, "its own echo")
     async with publishing(vhost_url) as gateway:
         event: Event = listed(1, "c1", "c2")
         await gateway.publish(event)
@@ -138,7 +138,7 @@ async def test_over_the_broker_it_hears_itself_and_the_gateways(listening_scene:
 async def test_it_knows_how_many_events_wait(listening_scene: Scene) -> None:
     citizens = listening_scene.citizens
     assert await citizens.backlog() in (-1, 0)
-    await until(lambda: citizens.hears, "its own echo")
+    await until(lambda: citizens.receives, "its own echo")
     for _ in range(3):
         await listening_scene.publisher.publish(opening())
     async with asyncio.timeout(PATIENCE):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.common.config.departments import Line
+from services.common.config.departments import QueueRules
 from services.common.events.chats import ChatOpened
 from services.common.events.types import Cause, ChatStatus, Choice, ChoiceRule, CloseReason, Detail, Form, Hold
 from services.routing.chats import rules
@@ -146,17 +146,17 @@ def test_assignments_are_kept_and_only_the_latest() -> None:
 
 
 def test_silence_ends_only_a_chat_with_an_agent_who_accepted_it() -> None:
-    assert rules.closed_by_silence(talking(), LATER).reason is CloseReason.INACTIVE
+    assert rules.closed_for_inactivity(talking(), LATER).reason is CloseReason.INACTIVE
     for chat in (waiting(), assigned(), closed(), Chat("c")):
-        assert rules.closed_by_silence(chat, LATER) is chat
+        assert rules.closed_for_inactivity(chat, LATER) is chat
 
 
 def test_the_patience_of_a_department_goes_before_the_general_one() -> None:
-    hasty = replace(LIMITS, queues={"algemeen": Line(patience=20)})
+    hasty = replace(LIMITS, queues={"algemeen": QueueRules(patience=20)})
     chat = rules.arrived(waiting())
     assert rules.due_at(chat, hasty) == NOW + timedelta(seconds=20)
     assert rules.overdue(chat, True, NOW + timedelta(seconds=20), hasty).reason is CloseReason.NO_AGENT
-    other = replace(LIMITS, queues={"premies": Line(patience=20)})
+    other = replace(LIMITS, queues={"premies": QueueRules(patience=20)})
     assert rules.due_at(chat, other) == NOW + LIMITS.waiting
 
 

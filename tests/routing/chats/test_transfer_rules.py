@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.common.config.departments import Line, Overflow
+from services.common.config.departments import Overflow, QueueRules
 from services.common.events.chats import ChatOpened
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail
 from services.routing.chats import rules, transfer_rules
 from services.routing.chats.chat import Chat, Limits, state_of, view_of
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
-LIMITS = Limits(queues={"algemeen": Line(overflow=Overflow(to="premies", after=30)), "premies": Line()})
+LIMITS = Limits(queues={"algemeen": QueueRules(overflow=Overflow(to="premies", after=30)), "premies": QueueRules()})
 OPENING = ChatOpened(chat_id="c", department="algemeen", locale="fr", opened_at=NOW - timedelta(seconds=1))
 
 
@@ -139,7 +139,7 @@ def test_the_limit_of_waiting_counts_from_the_transfer_however_often_it_goes_to_
     back = transfer_rules.refused(at_bert(), "bert", "r1", at(105), LIMITS)
     assert back.waiting_since == at(100)
     assert rules.overdue(back, True, at(700), LIMITS).reason is CloseReason.NO_AGENT
-    little = replace(LIMITS, queues={"premies": Line(patience=40)})
+    little = replace(LIMITS, queues={"premies": QueueRules(patience=40)})
     origin = transfer_rules.transferred(talking(), "an", "premies", None, at(0), little).origin
     assert origin is not None
     assert origin.answer_by == at(20)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.common.config.departments import Line, Overflow
+from services.common.config.departments import Overflow, QueueRules
 from services.common.events.chats import ChatState, QueueChanged
 from services.common.events.places import PlaceWanted
 from services.common.events.types import Cause, Detail
@@ -14,7 +14,7 @@ from services.routing.chats.chat import Limits
 from services.routing.queues.overflow import room, sources
 from tests.routing.scene import Scene, free, replica
 
-LIMITS = Limits(queues={"algemeen": Line(overflow=Overflow(to="premies", after=30)), "premies": Line()})
+LIMITS = Limits(queues={"algemeen": QueueRules(overflow=Overflow(to="premies", after=30)), "premies": QueueRules()})
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(
     now = spilling.now()
     await spilling.store.change(chat, lambda c: transfer_rules.overflowed(c, "premies", now, LIMITS))
     spilling.later(seconds=3)
-    await spilling.sweeps.timers()
+    await spilling.routing_timers.timers()
     await spilling.ears.hear(ChatState, lambda s: s.detail is Detail.OVERFLOW)
     assert (await spilling.chat(chat)).untold_since is None
 
@@ -81,7 +81,7 @@ async def test_who_finds_no_agent_there_comes_back_to_his_old_place(
     spilling.later(seconds=31)
     await spilling.handle(free("premies", 1, 1))
     spilling.later(seconds=11)
-    await spilling.sweeps.timers()
+    await spilling.routing_timers.timers()
     assert await spilling.store.order("algemeen") == [first, second]
     await spilling.ears.hear(ChatState, lambda s: s.turn == 3 and s.detail is Detail.UNANSWERED)
     await asyncio.gather(*(spilling.handle(free("premies", 1, n)) for n in (2, 3)))

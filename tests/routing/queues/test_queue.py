@@ -15,11 +15,11 @@ from tests.routing.scene import Scene, connected, free, hushed
 
 
 async def test_changes_while_a_queue_is_told_become_one_event(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    telling, go_on, read = asyncio.Event(), asyncio.Event(), scene.store.order
+    chat_publisher, go_on, read = asyncio.Event(), asyncio.Event(), scene.store.order
 
     async def order(department: str) -> list[str]:
         found = await read(department)
-        telling.set()
+        chat_publisher.set()
         await go_on.wait()
         return found
 
@@ -27,7 +27,7 @@ async def test_changes_while_a_queue_is_told_become_one_event(scene: Scene, monk
     task = asyncio.create_task(scene.queue.run())
     try:
         chats = [await scene.press()]
-        await telling.wait()
+        await chat_publisher.wait()
         chats += [await scene.press() for _ in range(9)]
         go_on.set()
         await scene.ears.hear(QueueChanged, lambda q: q.order == chats)
@@ -51,15 +51,15 @@ async def test_each_department_has_its_own_line(scene: Scene) -> None:
 async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tuple[Scene, Scene]) -> None:
     """Each tells its queues after each change, while the other goes on."""
     chats: list[str] = []
-    telling: list[asyncio.Task[None]] = []
+    chat_publisher: list[asyncio.Task[None]] = []
     for n in range(10):
         scene = pair[n % 2]
         if n < 6:
             chats.append(await scene.press())
         else:
             await scene.assign(chats[n - 6])
-        telling.append(asyncio.create_task(scene.queue.flush()))
-    await asyncio.gather(*telling)
+        chat_publisher.append(asyncio.create_task(scene.queue.flush()))
+    await asyncio.gather(*chat_publisher)
     await hushed(*pair)
     ears = pair[0].ears
     revisions = [q.revision for q in ears.of(QueueChanged)]
@@ -71,7 +71,7 @@ async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tupl
 async def test_a_queue_that_could_not_be_told_stays_rung_for(scene: Scene, vhost_url: str) -> None:
     chat_id = await scene.press()
     publisher = Publisher(vhost_url, "not connected yet")
-    queue = Queue(scene.store, scene.ledger, publisher)
+    queue = Queue(scene.store, scene.queue_store, publisher)
     queue.ring("algemeen")
     with pytest.raises(Unconfirmed):
         await queue.flush()

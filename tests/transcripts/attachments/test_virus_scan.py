@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcripts.attachments.virus_scan import ScannerAway, is_infected
+from services.transcripts.attachments.virus_scan import ScannerUnavailable, is_infected
 from tests.real import PATIENCE
 from tests.transcripts.conftest import until
 
@@ -59,9 +59,9 @@ async def test_over_a_unix_socket(tmp_path: Path) -> None:
 
 async def test_no_verdict_is_no_permission() -> None:
     async with scanner() as url:
-        with pytest.raises(ScannerAway, match="no verdict"):
+        with pytest.raises(ScannerUnavailable, match="no verdict"):
             await is_infected(url, io.BytesIO(b"too large"), PATIENCE)
-    with no_scanner() as url, pytest.raises(ScannerAway, match="ConnectionRefusedError"):
+    with no_scanner() as url, pytest.raises(ScannerUnavailable, match="ConnectionRefusedError"):
         await is_infected(url, io.BytesIO(b"x"), PATIENCE)
     over, ended = asyncio.Event(), asyncio.Event()
 
@@ -72,7 +72,7 @@ async def test_no_verdict_is_no_permission() -> None:
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(ScannerAway, match="TimeoutError"):
+        with pytest.raises(ScannerUnavailable, match="TimeoutError"):
             await is_infected(f"tcp://127.0.0.1:{port}", io.BytesIO(b"x"), 0.1)
         over.set()
         await until(ended.is_set, "the end of the connection")

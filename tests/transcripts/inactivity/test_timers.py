@@ -18,9 +18,9 @@ from services.common.mongo.client import Database
 from services.transcripts.app import create_app
 from services.transcripts.inactivity import timers
 from services.transcripts.inactivity.rules import limits_of
-from services.transcripts.inactivity.timers import Silences
+from services.transcripts.inactivity.timers import InactivityTimers
 from services.transcripts.log import message_consumer, writer
-from services.transcripts.log.recorder import Heard, Recorder
+from services.transcripts.log.recorder import Recorder, Recording
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 from tests.real import PATIENCE
@@ -57,17 +57,17 @@ class Post:
     """Replicas that look, and the time that they see."""
 
     store: Store
-    replicas: list[Silences]
+    replicas: list[InactivityTimers]
     now: datetime = OPENED_AT
     is_well: bool = True
 
     async def look(self, after: float) -> None:
         """All replicas look at once, so many seconds after the agent got the chat."""
         self.now = OPENED_AT + timedelta(seconds=after)
-        await asyncio.gather(*(r.sweep() for r in self.replicas))
+        await asyncio.gather(*(r.check_due() for r in self.replicas))
 
     async def due(self, after: float) -> list[str]:
-        found = await self.store.due_silences(OPENED_AT + timedelta(seconds=after), 100)
+        found = await self.store.due_chats(OPENED_AT + timedelta(seconds=after), 100)
         return [c.chat_id for c in found]
 
     async def begin(self) -> str:
@@ -97,7 +97,7 @@ async def post(vhost_url: str, database: Database, store: Store) -> AsyncIterato
     async def well() -> bool:
         return made.is_well
 
-    made.replicas = [Silences(Store(database), p, LIMITS, lambda: made.now, well) for p in publishers]
+    made.replicas = [InactivityTimers(Store(database), p, LIMITS, lambda: made.now, well) for p in publishers]
     yield made
     for task in running:
         task.cancel()
@@ -182,13 +182,13 @@ async def test_one_that_dies_between_telling_and_marking_loses_nothing(
         marking.clear()
         with monkeypatch.context() as patch:
             patch.setattr(victim.store, "look_again", never)
-            dying = asyncio.create_task(victim.sweep())
+            dying = asyncio.create_task(victim.check_due())
             await until(lambda: marking.is_set() or dying.done(), "the mark")  # noqa: B023
             assert marking.is_set(), "it is told before it is marked"
             dying.cancel()
             await asyncio.gather(dying, return_exceptions=True)
         assert await post.due(after) == [chat], "still marked"
-        await other.sweep()
+        await other.check_due()
         assert await post.due(after) == []
         await until(lambda: heard(ear, chat).count(told) == 2, f"step {step} told twice")  # noqa: B023
         if told == 2:
@@ -205,7 +205,7 @@ async def look_on(post: Post, begin: int, end: int) -> None:
 async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: Post, ear: Ear) -> None:
     """A new agent while a look is under way: the look's mark does not take the new time away."""
     chat = await post.begin()
-    (seen,) = await post.store.due_silences(OPENED_AT + timedelta(seconds=700), 10)
+    (seen,) = await post.store.due_chats(OPENED_AT + timedelta(seconds=700), 10)
     anew = OPENED_AT + timedelta(seconds=1_300)
     await post.store.note_states([(chat, 4, "bert")], {chat: anew})
     assert not await post.store.look_again(seen, OPENED_AT + timedelta(seconds=605), None)
@@ -247,15 +247,15 @@ class Time:
 @pytest.fixture
 def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The time that services see from now on. They look again at once."""
-    made, real = Time(), Silences.sweep
+    made, real = Time(), InactivityTimers.check_due
 
-    async def sweep(self: Silences) -> None:
+    async def check_due(self: InactivityTimers) -> None:
         looks = made.unlooked or await self.well()
         await real(self)
         if looks:
             made.go_on()
 
-    monkeypatch.setattr(Silences, "sweep", sweep)
+    monkeypatch.setattr(InactivityTimers, "check_due", check_due)
     monkeypatch.setattr(timers, "LOOK_EVERY", 0.01)
     monkeypatch.setattr(writer, "utcnow", lambda: made.now)
     return made
@@ -300,7 +300,7 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
     monkeypatch.setattr(message_consumer, "PREFETCH", 1)
     chat, other, slow, real = new_id(), new_id(), asyncio.Event(), Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
         if any(isinstance(h.event, MessagePosted) for h in batch):
             await slow.wait()
         return await real(self, batch)
@@ -327,5 +327,5 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
 async def until_left(store: Store) -> None:
     """Returns when no chat is looked at any more."""
     async with asyncio.timeout(PATIENCE):
-        while await store.due_silences(datetime.max.replace(tzinfo=OPENED_AT.tzinfo, microsecond=0), 1):
+        while await store.due_chats(datetime.max.replace(tzinfo=OPENED_AT.tzinfo, microsecond=0), 1):
             await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ from aiormq.abc import DeliveredMessage
 from services.common.events.event import Event
 from services.common.messaging.errors import UnknownErrors
 from services.transcripts.log.acknowledgements import Acknowledgements
-from services.transcripts.log.deliveries import Parcel
+from services.transcripts.log.deliveries import Delivery
 from tests.transcripts.conftest import new_id, posted, until
 
 
@@ -33,8 +33,8 @@ class Channel:
             raise aiormq.exceptions.ChannelInvalidStateError
         self.frames.append((kind, tag, flag))
 
-    def parcel(self, tag: int, poison: Event | None = None) -> Parcel:
-        made = Parcel(cast(DeliveredMessage, SimpleNamespace(channel=self, delivery_tag=tag, redelivered=False)))
+    def delivery(self, tag: int, poison: Event | None = None) -> Delivery:
+        made = Delivery(cast(DeliveredMessage, SimpleNamespace(channel=self, delivery_tag=tag, redelivered=False)))
         made.poison = [poison] if poison else []
         return made
 
@@ -56,11 +56,11 @@ async def test_what_is_done_shortly_after_each_other_is_acknowledged_in_one_fram
     settling: Acknowledgements, channel: Channel
 ) -> None:
     for tag in (2, 1, 3):
-        assert len(await settling.settle([channel.parcel(tag)], at_once=False)) == 1
+        assert len(await settling.complete([channel.delivery(tag)], at_once=False)) == 1
     assert not channel.frames, "they wait for company"
     await until(lambda: channel.frames, "the acknowledgement")
     assert channel.frames == [("ack", 3, True)]
-    await settling.settle([channel.parcel(4)], at_once=False)
+    await settling.complete([channel.delivery(4)], at_once=False)
     await until(lambda: len(channel.frames) > 1, "the next acknowledgement")
     assert channel.frames[1:] == [("ack", 4, True)], "and so on"
 
@@ -68,29 +68,29 @@ async def test_what_is_done_shortly_after_each_other_is_acknowledged_in_one_fram
 async def test_what_is_open_is_not_acknowledged_with_its_neighbours(
     settling: Acknowledgements, channel: Channel
 ) -> None:
-    await settling.settle([channel.parcel(1), channel.parcel(2), channel.parcel(5)], at_once=True)
+    await settling.complete([channel.delivery(1), channel.delivery(2), channel.delivery(5)], at_once=True)
     assert channel.frames == [("ack", 2, True), ("ack", 5, False)]
-    await settling.settle([channel.parcel(3), channel.parcel(4)], at_once=True)
+    await settling.complete([channel.delivery(3), channel.delivery(4)], at_once=True)
     assert channel.frames[2:] == [("ack", 4, True)]
 
 
 async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(
     settling: Acknowledgements, channel: Channel
 ) -> None:
-    await settling.settle([channel.parcel(1), channel.parcel(2, poison=posted(new_id()))], at_once=False)
+    await settling.complete([channel.delivery(1), channel.delivery(2, poison=posted(new_id()))], at_once=False)
     assert channel.frames == [("reject", 2, False)]
     await settling.acknowledge()
     assert channel.frames[1:] == [("ack", 1, True)]
-    await settling.settle([channel.parcel(5)], at_once=False)
+    await settling.complete([channel.delivery(5)], at_once=False)
     await until(lambda: len(channel.frames) > 2, "the next acknowledgement")
     assert channel.frames[2:] == [("ack", 5, False)], "nothing is acknowledged twice"
 
 
 async def test_a_lost_channel_settles_nothing_and_breaks_nothing(settling: Acknowledgements, channel: Channel) -> None:
-    await settling.settle([channel.parcel(1)], at_once=False)
+    await settling.complete([channel.delivery(1)], at_once=False)
     channel.lost = True
-    assert await settling.settle([channel.parcel(2, poison=posted(new_id()))], at_once=False) == []
+    assert await settling.complete([channel.delivery(2, poison=posted(new_id()))], at_once=False) == []
     await until(lambda: channel.attempts == 2, "the attempts to reject and to acknowledge")
     assert not channel.frames
-    other = Channel().parcel(3)
-    assert await settling.settle([other], at_once=True) == [], "of another channel"
+    other = Channel().delivery(3)
+    assert await settling.complete([other], at_once=True) == [], "of another channel"

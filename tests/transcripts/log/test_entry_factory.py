@@ -8,7 +8,6 @@ from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party
 from services.transcripts.access import Chat
 from services.transcripts.log.entry_factory import (
-    begins_silence,
     happened,
     has_attachment,
     id_of_event,
@@ -16,6 +15,7 @@ from services.transcripts.log.entry_factory import (
     never_opened,
     opening,
     said,
+    starts_inactivity,
 )
 from tests.transcripts.conftest import OPENED_AT, opened_event, posted, state
 
@@ -85,7 +85,7 @@ def test_the_end_of_a_chat_that_never_opened_is_written_nowhere() -> None:
 def test_silence_counts_from_an_assignment_and_is_not_put_off_by_hearing_it_again() -> None:
     assigned = state(CHAT, 2, Cause.ASSIGNED, agent="an")
     watched = dataclasses.replace(KNOWN, watched=True)
-    assert begins_silence(assigned, KNOWN)
-    assert not begins_silence(assigned, watched)
-    assert begins_silence(state(CHAT, 3, Cause.ASSIGNED, agent="an"), watched)
-    assert not begins_silence(state(CHAT, 3, Cause.CLOSED), watched)
+    assert starts_inactivity(assigned, KNOWN)
+    assert not starts_inactivity(assigned, watched)
+    assert starts_inactivity(state(CHAT, 3, Cause.ASSIGNED, agent="an"), watched)
+    assert not starts_inactivity(state(CHAT, 3, Cause.CLOSED), watched)

@@ -17,7 +17,7 @@ from services.common.events.types import Entry
 from services.common.messaging import consumer as messaging_consumer
 from services.common.messaging import topology
 from services.transcripts.log import message_consumer as module
-from services.transcripts.log.recorder import Heard, Recorder
+from services.transcripts.log.recorder import Recorder, Recording
 from tests.real import PATIENCE
 from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_event, posted, until
 
@@ -54,7 +54,7 @@ async def test_an_unexpected_error_hurts_one_message_alone(
     chat = new_id()
     cursed, tries, real = posted(chat), list[int](), Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
         if any(isinstance(h.event, MessagePosted) and h.event.id == cursed.id for h in batch):
             tries.append(len(batch))
             if len(tries) < 4:
@@ -78,7 +78,7 @@ async def test_the_start_is_slow_and_then_batches_form_by_themselves(
     sizes: list[int] = []
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
         sizes.append(len(batch))
         if len(sizes) == 8:  # the slow start is over: meanwhile the broker sends all that may be in hand
             await until_ready(ear, 300 - module.PREFETCH)
@@ -105,7 +105,7 @@ async def test_of_two_replicas_one_writes_and_the_other_takes_over(
     chat, took, seqs = new_id(), list[Recorder](), 1
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
         took.extend(self for _ in batch)
         return await real(self, batch)
 
@@ -220,7 +220,7 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
             await asyncio.sleep(0.02)
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Heard]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
         sizes.append(len(batch))
         return await real(self, batch)
 
@@ -232,7 +232,7 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
         assert bench.consumer.prefetch == module.PREFETCH
 
 
-def parcel(*events: MessagePosted) -> MessagesPosted:
+def delivery(*events: MessagePosted) -> MessagesPosted:
     return MessagesPosted(posted=list(events), traces=[f"00-{n:032x}-{1:016x}-01" for n in range(1, len(events) + 1)])
 
 
@@ -258,7 +258,7 @@ async def test_what_comes_together_is_stored_and_told_as_if_each_had_come_alone(
     async with start(together=True) as bench:
         await ear.put(*(opened_event(c, None) for c in chats))
         await until(lambda: len(ear.stored()) == 20, "the chats")
-        await ear.put(parcel(*events[:25]), posted(chats[0]), parcel(*events[25:]))
+        await ear.put(delivery(*events[:25]), posted(chats[0]), delivery(*events[25:]))
         await until(lambda: len(ear.stored()) == 81, "all of them")
         for n, chat in enumerate(chats):
             entries = ear.stored(chat)
@@ -275,7 +275,7 @@ async def test_poison_among_several_goes_to_the_dead_letters_alone(start: Start,
     chat = new_id()
     good, poison = [posted(chat) for _ in range(4)], posted(chat, text="x" * 300_000)
     async with start(together=True) as bench:
-        await ear.put(opened_event(chat, None), parcel(*good[:2], poison, *good[2:]))
+        await ear.put(opened_event(chat, None), delivery(*good[:2], poison, *good[2:]))
         await until(lambda: len(ear.stored(chat)) == 5, "the good ones")
         assert await ear.letters(1) == [encode(poison)]
         assert [e.id for e in ear.stored(chat)[1:]] == [g.id for g in good]
@@ -288,7 +288,7 @@ async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start:
         await ear.put(opened_event(known, None))
         await until(lambda: len(ear.stored(known)) == 1, "the chat")
         await ear.put(*(posted(known) for _ in range(5)))  # beyond the slow start
-        await ear.put(parcel(posted(known), posted(late)), posted(known))
+        await ear.put(delivery(posted(known), posted(late)), posted(known))
         await until(lambda: len(ear.stored(known)) == 8, "what can be stored")
         await until(lambda: bench.consumer.in_hand == 1, "the others' acknowledgement")
         await ear.put(opened_event(late, None))
@@ -305,7 +305,7 @@ async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_a
     async with start(together=True) as bench:
         real = bench.recorder.record
 
-        async def record(batch: Sequence[Heard]) -> asyncio.Task[None]:
+        async def record(batch: Sequence[Recording]) -> asyncio.Task[None]:
             nonlocal tries
             if any(isinstance(h.event, MessagePosted) and h.event.id == cursed.id for h in batch):
                 tries += 1
@@ -314,7 +314,9 @@ async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_a
             return await real(batch)
 
         monkeypatch.setattr(bench.recorder, "record", record)
-        await ear.put(opened_event(chat, None), opened_event(other, None), parcel(posted(other), cursed, posted(other)))
+        await ear.put(
+            opened_event(chat, None), opened_event(other, None), delivery(posted(other), cursed, posted(other))
+        )
         await until(lambda: len(told_of(ear, other)) == 3 and len(told_of(ear, chat)) == 2, "all of them")
         await settled(bench, ear)
         assert len(await bench.store.entries(other)) == 3

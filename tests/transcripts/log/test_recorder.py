@@ -224,7 +224,7 @@ async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages
     async with start() as bench:
 
         async def watched() -> list[Watched]:
-            return await bench.store.due_silences(far, 10)
+            return await bench.store.due_chats(far, 10)
 
         await ear.put(opened_event(chat, None), state(chat, 1, Cause.AGENT_LEFT, 2))
         await until(lambda: len(ear.stored(chat)) == 2, "a wait")
@@ -255,18 +255,18 @@ async def test_an_agent_who_is_told_again_does_not_put_off_the_look(start: Start
     async with start() as bench:
         await ear.put(opened_event(chat, None), state(chat, 2, Cause.ASSIGNED, agent="bert"))
         await until(lambda: len(ear.stored(chat)) == 2, "an agent")
-        (first,) = await bench.store.due_silences(far, 10)
+        (first,) = await bench.store.due_chats(far, 10)
         async with start():  # remembers nothing of what it told
             bench.task.cancel()
             await until(bench.task.done, "the end of the first")
             last = posted(chat)
             await ear.put(state(chat, 2, Cause.ASSIGNED, agent="bert"), last)
             await until(lambda: last.id in {e.id for e in ear.stored(chat)}, "the message")
-            assert await bench.store.due_silences(far, 10) == [first]
+            assert await bench.store.due_chats(far, 10) == [first]
             await bench.store.look_again(first, None, None)
             await ear.put(state(chat, 3, Cause.ASSIGNED, 2, agent="an"), state(chat, 4, Cause.CLOSED), posted(chat))
             await until(ear.refused, "the end")
-            assert await bench.store.due_silences(far, 10) == [], "what is over is not looked at"
+            assert await bench.store.due_chats(far, 10) == [], "what is over is not looked at"
 
 
 async def test_a_state_told_again_costs_nothing_and_is_stored_once(

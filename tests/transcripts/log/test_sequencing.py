@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.common.events.types import Cause, CloseReason, Entry, Party, RefusalCode
 from services.transcripts.log.sequencing import (
     UNKNOWN,
-    Lines,
     Outcome,
+    PendingEntries,
     Refused,
     Stored,
     Tail,
@@ -39,7 +39,7 @@ def opened(chat: str = "a") -> Wanted:
 
 
 def test_a_round_holds_one_entry_of_each_chat_in_the_order_they_came() -> None:
-    lines = Lines()
+    lines = PendingEntries()
     first, second, other = message("1"), message("2"), message("1", "b")
     for wanted in (first, second, other):
         lines.add(wanted)
@@ -114,7 +114,7 @@ class ModelWriter:
 
     def __init__(self, log: Log, batch: list[Wanted], random: Random) -> None:
         self.log, self.random = log, random
-        self.lines, self.tails = Lines(), dict[str, Tail]()
+        self.lines, self.tails = PendingEntries(), dict[str, Tail]()
         self.outcomes: dict[Wanted, Outcome] = {}
         for wanted in batch:
             self.lines.add(wanted)
@@ -125,11 +125,11 @@ class ModelWriter:
         missing = unread(heads, self.tails)
         if missing:
             self.tails[missing[0]] = self.log.tail(missing[0])
-        elif not self.settle(heads):
+        elif not self.complete(heads):
             self.insert(heads)
         return bool(self.lines.heads())
 
-    def settle(self, heads: list[Wanted]) -> bool:
+    def complete(self, heads: list[Wanted]) -> bool:
         done = False
         for wanted in heads:
             tail = self.tails.get(wanted.chat_id, Tail())

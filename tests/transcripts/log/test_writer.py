@@ -13,7 +13,7 @@ from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause, CloseReason, Entry, Party, RefusalCode, Sender
 from services.common.mongo.client import Database
 from services.transcripts.log.entry_factory import opening, said
-from services.transcripts.log.sequencing import UNKNOWN, Lines, Outcome, Refused, Stored, Tail, Wanted
+from services.transcripts.log.sequencing import UNKNOWN, Outcome, PendingEntries, Refused, Stored, Tail, Wanted
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 from tests.transcripts.conftest import new_id, opened_event
@@ -34,7 +34,7 @@ def seal(chat_id: str) -> Wanted:
 
 
 async def store_all(writer: Writer, wanted: Iterable[Wanted]) -> list[Outcome]:
-    lines, several = Lines(), list(wanted)
+    lines, several = PendingEntries(), list(wanted)
     for one in several:
         lines.add(one)
     outcomes = await writer.store(lines)

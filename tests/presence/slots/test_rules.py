@@ -1,4 +1,4 @@
-"""services/presence/seats/rules.py: seats, the choice of an agent, the colour."""
+"""services/presence/slots/rules.py: seats, the choice of an agent, the colour."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.events.types import AgentState, ButtonColour, ButtonReason, ChatStatus, ReleaseReason
-from services.presence.seats.rules import Agent, Crew, Seat, Wish, count, due, is_over, light, next_revision, weigh
+from services.presence.slots.rules import Agent, Crew, Slot, Wish, count, due, is_over, light, next_revision, weigh
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
-SEAT = Seat("c", 2, NOW)
+SEAT = Slot("c", 2, NOW)
 AN = Agent("an", "an", "An", ("d",), 1, False, ("nl",), True, AgentState.AVAILABLE, 0, (SEAT,), 1, "")
 LEAVING = replace(SEAT, leaving=ReleaseReason.AGENT_GONE)
 statuses = st.sampled_from(ChatStatus)
@@ -24,7 +24,7 @@ def test_a_turn_that_is_held_is_claimed_again_by_the_same() -> None:
 
 
 def test_a_seat_that_is_leaving_holds_nothing() -> None:
-    assert weigh("c", 2, [replace(AN, seats=(LEAVING,))]) == Wish(open=True)
+    assert weigh("c", 2, [replace(AN, slots=(LEAVING,))]) == Wish(open=True)
 
 
 def test_a_turn_that_was_overtaken_gets_nobody() -> None:
@@ -71,8 +71,8 @@ def test_a_seat_of_a_press_is_reserved_until_it_is_confirmed() -> None:
 
 
 def test_seats_are_due_at_their_age() -> None:
-    seats = [replace(SEAT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
-    assert due(seats, NOW, 2.0) == seats[1:]
+    slots = [replace(SEAT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
+    assert due(slots, NOW, 2.0) == slots[1:]
 
 
 def test_the_crew_of_a_department() -> None:

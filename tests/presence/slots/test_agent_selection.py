@@ -1,4 +1,4 @@
-"""services/presence/seats/agent_selection.py: which agent, why, and never past those who wait."""
+"""services/presence/slots/agent_selection.py: which agent, why, and never past those who wait."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.events.types import ButtonReason, ChoiceRule
-from services.presence.seats.agent_selection import Ask, Candidate, Line, choose, overdrawn, plan, refusal
+from services.presence.slots.agent_selection import Ask, Candidate, QueueState, choose, overdrawn, plan, refusal
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 ASK = Ask("c", 1, "d", "fr")
@@ -92,23 +92,23 @@ def test_the_best_is_as_good_as_a_plain_sort_says(rows: list[tuple[int, int, int
 @pytest.mark.parametrize(
     ("free", "line", "why"),
     [
-        (1, Line(), None),
-        (0, Line(), ButtonReason.BUSY),
-        (1, Line(waiting=1), ButtonReason.BUSY),
-        (2, Line(waiting=1), None),
-        (1, Line(raced=frozenset({"other"})), ButtonReason.BUSY),
-        (1, Line(raced=frozenset({"c"})), None),  # it was let in itself
-        (1, Line(open=False), ButtonReason.CLOSED),
+        (1, QueueState(), None),
+        (0, QueueState(), ButtonReason.BUSY),
+        (1, QueueState(waiting=1), ButtonReason.BUSY),
+        (2, QueueState(waiting=1), None),
+        (1, QueueState(raced=frozenset({"other"})), ButtonReason.BUSY),
+        (1, QueueState(raced=frozenset({"c"})), None),  # it was let in itself
+        (1, QueueState(open=False), ButtonReason.CLOSED),
     ],
 )
 def test_a_press_is_refused_as_the_button_and_behind_those_who_wait(
-    free: int, line: Line, why: ButtonReason | None
+    free: int, line: QueueState, why: ButtonReason | None
 ) -> None:
     assert refusal(PRESS, [agent("a", 3 - free), agent("x", of="e")], line) is why
 
 
 def test_without_anyone_available_a_press_is_told_so() -> None:
-    assert refusal(PRESS, [agent("x", of="e")], Line()) is ButtonReason.NO_AGENTS
+    assert refusal(PRESS, [agent("x", of="e")], QueueState()) is ButtonReason.NO_AGENTS
 
 
 def test_an_unknown_department_gives_nothing() -> None:
@@ -126,7 +126,7 @@ def test_a_round_gives_each_place_once_and_none_past_the_line(
 ) -> None:
     asks = [Ask(f"c{n}", 1, department, press=press) for n, (press, department) in enumerate(asked)]
     there = [agent(f"a{n}", 3 - free, of=of) for n, (free, of) in enumerate(staff)]
-    lines = {d: Line(waiting=waiting, raced=frozenset(f"r{n}" for n in range(raced))) for d in "de"}
+    lines = {d: QueueState(waiting=waiting, raced=frozenset(f"r{n}" for n in range(raced))) for d in "de"}
     planned = plan(asks, there, lines, NOW)
     assert len(planned.given) + len(planned.refused) == len(asks)
     for candidate in there:
@@ -157,9 +157,9 @@ def test_places_that_were_taken_past_the_line_are_given_back_the_last_first() ->
     one, two, other = (Ask(c, 1, d, press=True) for c, d in (("1", "d"), ("2", "d"), ("3", "e")))
     full, room = [agent("a", 3)], [agent("a", 2)]
     assert overdrawn([one, two, other], full, {}) == []
-    assert overdrawn([one, two, other], full, {"d": Line(waiting=1)}) == [two]
-    assert overdrawn([one, two, other], room, {"d": Line(waiting=1)}) == []
-    assert overdrawn([one, two], full, {"d": Line(waiting=1, raced=frozenset({"x", "1"}))}) == [two, one]
+    assert overdrawn([one, two, other], full, {"d": QueueState(waiting=1)}) == [two]
+    assert overdrawn([one, two, other], room, {"d": QueueState(waiting=1)}) == []
+    assert overdrawn([one, two], full, {"d": QueueState(waiting=1, raced=frozenset({"x", "1"}))}) == [two, one]
     for waiting, raced in product(range(4), range(3)):
-        line = Line(waiting=waiting, raced=frozenset(map(str, range(10, 10 + raced))))
+        line = QueueState(waiting=waiting, raced=frozenset(map(str, range(10, 10 + raced))))
         assert len(overdrawn([one, two], room, {"d": line})) == min(2, max(0, waiting + raced - 1))

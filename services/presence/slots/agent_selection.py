@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.common.events.types import ButtonReason, Choice, ChoiceRule
-from services.presence.seats.rules import Crew, light
+from services.presence.slots.rules import Crew, light
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Line:
+class QueueState:
     """The queue of a department as presence knows it.
 
     Attributes:
@@ -120,7 +120,7 @@ def _difference(best: Candidate, nearest: Candidate | None, locale: str) -> Choi
     return ChoiceRule.FEWEST_CHATS if best.chats != nearest.chats else ChoiceRule.LONGEST_IDLE
 
 
-def refusal(ask: Ask, candidates: Iterable[Candidate], line: Line) -> ButtonReason | None:
+def refusal(ask: Ask, candidates: Iterable[Candidate], line: QueueState) -> ButtonReason | None:
     """Return why a press gets no slot now, or None when it may have one.
 
     The answer is the button's, as if the press were last in the queue.
@@ -138,7 +138,7 @@ class Plan:
     refused: list[tuple[Ask, ButtonReason]] = field(default_factory=list)
 
 
-def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, Line], now: datetime) -> Plan:
+def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, QueueState], now: datetime) -> Plan:
     """Return what to claim for these requests, given the available agents and the queues.
 
     An unknown department gets nothing.
@@ -160,7 +160,7 @@ def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[st
     return result
 
 
-def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, Line]) -> list[Ask]:
+def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, QueueState]) -> list[Ask]:
     """Return the presses that must give back the slot that they just got, the last one first.
 
     Other chats were waiting before them. `candidates` and `lines` are as they are now, with all these slots taken.
@@ -170,7 +170,7 @@ def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapp
     back: list[Ask] = []
     for department in {ask.department for ask in given}:
         ours = [ask for ask in given if ask.department == department]
-        line = lines.get(department, Line())
+        line = lines.get(department, QueueState())
         free = sum(max(c.free, 0) for c in there if department in c.departments)
         ahead = line.waiting + len(line.raced - {ask.chat_id for ask in ours})
         back += ours[::-1][: max(0, ahead - free)]

@@ -15,7 +15,7 @@ from services.common.events.types import AgentState, ButtonColour, ButtonReason,
 
 
 @dataclass(frozen=True)
-class Seat:
+class Slot:
     """A slot in use.
 
     Attributes:
@@ -66,7 +66,7 @@ class Agent:
     online: bool
     state: AgentState
     free: int
-    seats: tuple[Seat, ...]
+    slots: tuple[Slot, ...]
     v: int
     cause: str
 
@@ -75,7 +75,7 @@ class Agent:
 class Wish:
     """What to do with a request for a slot: these agents have it already (`again`), or else seek one if `open`."""
 
-    again: tuple[tuple[Agent, Seat], ...] = ()
+    again: tuple[tuple[Agent, Slot], ...] = ()
     open: bool = False
 
 
@@ -100,22 +100,22 @@ class Light:
 
 def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
     """Return what to do with a request for this attempt, given the agents with slots of the chat."""
-    held = [(agent, seat) for agent in holders for seat in agent.seats if seat.chat_id == chat_id]
-    again = tuple((agent, seat) for agent, seat in held if seat.turn == turn and seat.leaving is None)
-    overtaken = any(seat.turn > turn for _, seat in held)
+    held = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == chat_id]
+    again = tuple((agent, slot) for agent, slot in held if slot.turn == turn and slot.leaving is None)
+    overtaken = any(slot.turn > turn for _, slot in held)
     return Wish(again=again, open=not again and not overtaken)
 
 
-def is_over(seat: Seat, holder_id: str, status: ChatStatus, turn: int, agent_id: str | None) -> bool:
+def is_over(slot: Slot, holder_id: str, status: ChatStatus, turn: int, agent_id: str | None) -> bool:
     """Return whether a state of the slot's chat (`status`, `turn`, assigned to `agent_id`) ends this holder's slot."""
-    if status is ChatStatus.CLOSED or seat.turn < turn:
+    if status is ChatStatus.CLOSED or slot.turn < turn:
         return True
-    return seat.turn == turn and status is ChatStatus.ASSIGNED and agent_id != holder_id
+    return slot.turn == turn and status is ChatStatus.ASSIGNED and agent_id != holder_id
 
 
-def due(seats: Iterable[Seat], now: datetime, age: float) -> list[Seat]:
+def due(slots: Iterable[Slot], now: datetime, age: float) -> list[Slot]:
     """Return the slots that have been as they are for at least `age` seconds."""
-    return [s for s in seats if now - s.since >= timedelta(seconds=age)]
+    return [s for s in slots if now - s.since >= timedelta(seconds=age)]
 
 
 def count(agents: Sequence[tuple[AgentState, Sequence[str], int, int]], department: str) -> Crew:

@@ -106,7 +106,7 @@ def send_sync(connection: Connection) -> None:
         connection.send(server.frame("sync", chat_id=None, last_seq=0))
 
 
-class Upkeep:
+class PeriodicJobs:
     """The periodic jobs, and the resync after the gateway's queue was lost."""
 
     def __init__(self, following: Subscriptions, agents: Agents, buttons: Buttons, publisher: Publisher) -> None:
@@ -202,8 +202,8 @@ class Upkeep:
             return
         for channel in tuple(hub.channels.values()):
             if channel.citizen_at.forget_silent(hub.incarnation, hub.clock()):
-                hub.tell_online(channel)
-            hub.silences.end_old(channel)
+                hub.send_online(channel)
+            hub.inactivity_warnings.end_old(channel)
 
     async def run_resyncs(self) -> None:
         """Resynchronise when it is due, and retry until it succeeds. Runs until cancelled.
@@ -231,7 +231,7 @@ class Upkeep:
     async def _ask_buttons(self) -> None:
         answer = await self._upstream.ask("presence", presence_api.BUTTONS, None, presence_api.Buttons)
         for button in answer.buttons:
-            self._buttons.hear(button)
+            self._buttons.handle(button)
 
     async def _ask_chats(self) -> None:
         channels = [c for c in self._hub.channels.values() if c.position.last is not None]
@@ -253,7 +253,7 @@ class Upkeep:
             for agent in (
                 await self._upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
             ).agents:
-                self._hub.hear(
+                self._hub.handle(
                     AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause="back")
                 )
         for connection in self._hub.register.of_party(Party.AGENT):

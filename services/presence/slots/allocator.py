@@ -24,8 +24,8 @@ from services.presence.agents import store
 from services.presence.button import queue_store
 from services.presence.opening_hours import Schedule
 from services.presence.publisher import Context
-from services.presence.seats.agent_selection import Ask, Chosen, Line, overdrawn, plan
-from services.presence.seats.rules import Agent, Seat, Wish, weigh
+from services.presence.slots.agent_selection import Ask, Chosen, QueueState, overdrawn, plan
+from services.presence.slots.rules import Agent, Slot, Wish, weigh
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class Outcome:
         may_wait: The press is in the queue now.
     """
 
-    again: tuple[tuple[Agent, Seat], ...] = ()
+    again: tuple[tuple[Agent, Slot], ...] = ()
     found: Chosen | None = None
     reason: ButtonReason | None = None
     may_wait: bool = False
@@ -61,7 +61,7 @@ class _Waiting:
     tries: int = field(default=0)
 
 
-class Claims:
+class Allocator:
     """Finds agents for chats, for requests of routing and for presses.
 
     Args:
@@ -71,7 +71,7 @@ class Claims:
     """
 
     def __init__(self, context: Context, schedules: Mapping[str, Schedule], longest: Mapping[str, int]) -> None:
-        self._desk, self._schedules, self._longest = context, schedules, longest
+        self._context, self._schedules, self._longest = context, schedules, longest
         self._asked: deque[_Waiting] = deque()
         self._working: asyncio.Task[None] | None = None
 
@@ -91,7 +91,7 @@ class Claims:
         Raises:
             PyMongoError: The database does not answer.
         """
-        wish = weigh(ask.chat_id, ask.turn, await store.holders(self._desk.db, ask.chat_id))
+        wish = weigh(ask.chat_id, ask.turn, await store.holders(self._context.db, ask.chat_id))
         line = (await self._lines([ask])).get(ask.department)
         if not wish.open:
             return Outcome(again=await self._kept(ask, wish))
@@ -126,7 +126,7 @@ class Claims:
         return list(together.values())
 
     async def _round(self, together: Sequence[_Waiting]) -> None:
-        now, db = self._desk.clock(), self._desk.db
+        now, db = self._context.clock(), self._context.db
         holders, candidates, standing = await asyncio.gather(
             store.holders(db, *(w.ask.chat_id for w in together)),
             store.candidates(db),
@@ -164,23 +164,25 @@ class Claims:
                 self._again(waiting)
         return seeking
 
-    async def _kept(self, ask: Ask, wish: Wish) -> tuple[tuple[Agent, Seat], ...]:
+    async def _kept(self, ask: Ask, wish: Wish) -> tuple[tuple[Agent, Slot], ...]:
         """Return those agents with a slot of this attempt whose slot is certain: only these may be announced.
 
         A slot that a press has just taken may be given back until it is marked as announced.
         """
-        sure = tuple((agent, seat) for agent, seat in wish.again if seat.sure)
-        for agent, seat in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
-            if await store.keep(self._desk.db, agent.id, ask.chat_id, ask.turn):
-                return ((agent, seat),)
+        sure = tuple((agent, slot) for agent, slot in wish.again if slot.sure)
+        for agent, slot in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
+            if await store.keep(self._context.db, agent.id, ask.chat_id, ask.turn):
+                return ((agent, slot),)
         return sure
 
-    async def _lines(self, asks: Sequence[Ask]) -> dict[str, Line]:
+    async def _lines(self, asks: Sequence[Ask]) -> dict[str, QueueState]:
         pressed = {ask.department for ask in asks if ask.press}
-        return await queue_store.read(self._desk.db, self._schedules, pressed, self._desk.clock()) if pressed else {}
+        return (
+            await queue_store.read(self._context.db, self._schedules, pressed, self._context.clock()) if pressed else {}
+        )
 
     async def _refuse(
-        self, refused: Sequence[tuple[_Waiting, ButtonReason]], standing: Mapping[str, Line], now: datetime
+        self, refused: Sequence[tuple[_Waiting, ButtonReason]], standing: Mapping[str, QueueState], now: datetime
     ) -> None:
         """Let presses that find all agents busy into the queue while it is short; answer the others with the reason."""
         late: dict[str, list[_Waiting]] = defaultdict(list)
@@ -198,7 +200,7 @@ class Claims:
             for waiting in presses[room:]:
                 _answer(waiting, Outcome(reason=ButtonReason.BUSY))
             chat_ids = [waiting.ask.chat_id for waiting in presses[:room]]
-            joined = chat_ids and await queue_store.join(self._desk.db, department, line, chat_ids, longest, now)
+            joined = chat_ids and await queue_store.join(self._context.db, department, line, chat_ids, longest, now)
             for waiting in presses[:room]:
                 if joined:
                     _answer(waiting, Outcome(reason=ButtonReason.BUSY, may_wait=True))
@@ -206,7 +208,7 @@ class Claims:
                     self._again(waiting)
 
     async def _claim(self, ask: Ask, chosen: Chosen) -> bool:
-        now, db = self._desk.clock(), self._desk.db
+        now, db = self._context.clock(), self._context.db
         return await store.claim(db, chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press)
 
     async def _keep_or_give_back(
@@ -219,25 +221,25 @@ class Claims:
         """
         if not pressed:
             return
-        holders = await store.holders(self._desk.db, *(ask.chat_id for ask, _ in pressed))
+        holders = await store.holders(self._context.db, *(ask.chat_id for ask, _ in pressed))
         behind: list[Ask] = []
         if in_line:
             asks = [ask for ask, _ in pressed]
-            behind = overdrawn(asks, await store.candidates(self._desk.db), await self._lines(asks))
+            behind = overdrawn(asks, await store.candidates(self._context.db), await self._lines(asks))
         for ask, chosen in pressed:
             waiting = by_chat[ask.chat_id]
             double = len(weigh(ask.chat_id, ask.turn, holders).again) > 1 and waiting.tries < TRIES
             if not double and ask not in behind and not waiting.answer.cancelled():
                 self._found(waiting, chosen)
                 continue
-            if await store.give_back(self._desk.db, chosen.agent_id, ask.chat_id, ask.turn, self._desk.clock()):
+            if await store.give_back(self._context.db, chosen.agent_id, ask.chat_id, ask.turn, self._context.clock()):
                 log.info("slot_released", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
                 self._again(waiting, random.uniform(*APART) if double else 0.0)  # noqa: S311 - jitter, no secret
             else:
                 self._found(waiting, chosen)
 
     def _found(self, waiting: _Waiting, chosen: Chosen) -> None:
-        self._desk.wake()
+        self._context.wake()
         ask = waiting.ask
         log.info(
             "slot_reserved" if ask.press else "place_claimed",
@@ -266,14 +268,14 @@ def _answer(waiting: _Waiting, outcome: Outcome) -> None:
         waiting.answer.set_result(outcome)
 
 
-async def hold(claims: Claims, query: HoldQuery) -> Held:
+async def hold(allocator: Allocator, query: HoldQuery) -> Held:
     """Return the agent who reserves a slot for this press, the same each time; or whether it may wait; or why not.
 
     Raises:
         PyMongoError: The database does not answer.
     """
     ask = Ask(query.chat_id, 1, query.department, query.locale, press=True)
-    held = _held(await (claims.look(ask) if query.again else claims.seek(ask)))
+    held = _held(await (allocator.look(ask) if query.again else allocator.seek(ask)))
     HOLDS.labels("held" if held.hold else "may_wait" if held.may_wait else held.reason.value).inc()
     return held
 
@@ -282,8 +284,8 @@ def _held(outcome: Outcome) -> Held:
     if found := outcome.found:
         return Held(hold=Hold(agent_id=found.agent_id, agent_name=found.agent_name, choice=found.choice))
     if outcome.again:
-        agent, seat = min(outcome.again, key=lambda pair: pair[0].id)
-        return Held(hold=Hold(agent_id=agent.id, agent_name=agent.name, choice=seat.choice))
+        agent, slot = min(outcome.again, key=lambda pair: pair[0].id)
+        return Held(hold=Hold(agent_id=agent.id, agent_name=agent.name, choice=slot.choice))
     if outcome.reason is None:  # routing knows this chat already
         return Held(may_wait=True)
     return Held(may_wait=outcome.may_wait, reason=outcome.reason)

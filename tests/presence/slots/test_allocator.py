@@ -19,10 +19,10 @@ from services.presence.api import HOLD_LIMIT
 from services.presence.button import queue_store, updater
 from services.presence.opening_hours import Schedule
 from services.presence.publisher import Context
-from services.presence.seats import allocator
-from services.presence.seats.agent_selection import Ask, Candidate
-from services.presence.seats.allocator import Claims, Outcome, hold
 from services.presence.settings import PresenceSettings
+from services.presence.slots import allocator
+from services.presence.slots.agent_selection import Ask, Candidate
+from services.presence.slots.allocator import Allocator, Outcome, hold
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import account, there, waiting_chats
 from tests.real import PATIENCE
@@ -48,13 +48,13 @@ class Replica:
     ) -> None:
         self.woken = 0
         self.context = Context(db, Publisher("amqp://127.0.0.1:1/", "presence"), self._wake, clock)
-        self.claims = Claims(self.context, schedules, dict.fromkeys(schedules, longest))
+        self.allocator = Allocator(self.context, schedules, dict.fromkeys(schedules, longest))
 
     def _wake(self) -> None:
         self.woken += 1
 
     async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False) -> Held:
-        return await hold(self.claims, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
+        return await hold(self.allocator, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
 
 
 @pytest.fixture
@@ -94,13 +94,13 @@ def chats(number: int) -> list[str]:
     return [str(uuid.uuid4()) for _ in range(number)]
 
 
-async def seats(db: Database) -> Counter[str]:
+async def slots(db: Database) -> Counter[str]:
     """How many seats each chat has; on the way every agent is seen to keep within his capacity."""
     found: Counter[str] = Counter()
     for agent in await store.colleagues(db, None, None):
-        assert len(agent.seats) <= agent.capacity
-        assert agent.free == agent.capacity - len(agent.seats)
-        found.update(seat.chat_id for seat in agent.seats)
+        assert len(agent.slots) <= agent.capacity
+        assert agent.free == agent.capacity - len(agent.slots)
+        found.update(slot.chat_id for slot in agent.slots)
     return found
 
 
@@ -112,16 +112,16 @@ async def test_a_press_holds_a_place_and_is_told_the_same_again(one: Replica, tw
     assert first.hold.choice is not None
     assert (first.hold.choice.rule, first.hold.choice.speaks) == (ChoiceRule.LANGUAGE, True)
     assert await one.hold("c", "fr") == first == await two.hold("c", "fr")
-    assert await seats(one.context.db) == {"c": 1}
+    assert await slots(one.context.db) == {"c": 1}
     assert one.woken == 1
     (agent,) = await store.holders(one.context.db, "c")
-    assert agent.seats[0].reserved
+    assert agent.slots[0].reserved
 
 
 async def test_asked_again_a_press_finds_what_it_has_and_is_given_nothing_new(one: Replica, two: Replica) -> None:
     await there(one.context.db, AN)
     assert await one.hold("c", again=True) == Held(reason=ButtonReason.BUSY), "the place is free, and stays so"
-    assert await seats(one.context.db) == {}
+    assert await slots(one.context.db) == {}
     first = await one.hold("c")
     assert first.hold is not None
     assert await two.hold("c", again=True) == first
@@ -134,8 +134,8 @@ async def test_a_wish_for_a_chat_that_is_held_finds_the_same_agent(one: Replica)
     await there(one.context.db, AN, BERT)
     held = (await one.hold("c")).hold
     assert held is not None
-    again = (await one.claims.seek(Ask("c", 1, "algemeen"))).again
-    assert [(agent.id, seat.choice) for agent, seat in again] == [(held.agent_id, held.choice)]
+    again = (await one.allocator.seek(Ask("c", 1, "algemeen"))).again
+    assert [(agent.id, slot.choice) for agent, slot in again] == [(held.agent_id, held.choice)]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_never_past_who_waits(one: Replica, waiting: int, raced: int, held
     assert bool(answer.hold) == held
     if not held:
         assert (answer.may_wait, answer.reason) == (bool(may_wait), ButtonReason.BUSY)
-    assert await seats(one.context.db) == ({"c": 1} if held else {})
+    assert await slots(one.context.db) == ({"c": 1} if held else {})
 
 
 async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(db: Database) -> None:
@@ -181,7 +181,7 @@ async def test_no_place_and_no_waiting_where_nobody_serves(db: Database, hindran
         replica = Replica(db, OFFICE, clock_at("2026-11-20T17:00"))
     answer = await replica.hold("c")
     assert answer == Held(reason=reason)
-    assert await seats(db) == {}
+    assert await slots(db) == {}
 
 
 async def test_a_place_is_held_until_the_last_moment_of_the_day(db: Database) -> None:
@@ -228,7 +228,7 @@ async def test_asked_twice_at_once_both_replicas_answer_the_same_agent(one: Repl
         answers = await asyncio.gather(*(r.hold(chat) for r in (one, two, one, two)))
         assert len({a.hold.agent_id for a in answers if a.hold}) == 1
         assert all(a.hold for a in answers)
-        assert (await seats(db))[chat] == 1
+        assert (await slots(db))[chat] == 1
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -273,7 +273,7 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
     monkeypatch.setattr(store, "claim", together)
     answers = await asyncio.gather(one.hold("c"), quickly())
     assert {a.hold.agent_id for a in answers if a.hold} == {h.id for h in await store.holders(db, "c")}
-    assert await seats(db) == {"c": 1}
+    assert await slots(db) == {"c": 1}
 
 
 async def test_a_place_that_was_taken_past_the_line_is_given_back(
@@ -293,7 +293,7 @@ async def test_a_place_that_was_taken_past_the_line_is_given_back(
     monkeypatch.setattr(store, "claim", around(claim, before=overtake))
     answer = await one.hold("c")
     assert (answer.hold, answer.may_wait, answer.reason) == (None, True, ButtonReason.BUSY)
-    assert await seats(db) == {"x": 1, "y": 1}
+    assert await slots(db) == {"x": 1, "y": 1}
 
 
 async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
@@ -310,7 +310,7 @@ async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
     going.set()
     assert (await first).hold is not None
     assert (await one.hold("b")).hold is not None
-    assert await seats(one.context.db) == {"a": 1, "b": 1}
+    assert await slots(one.context.db) == {"a": 1, "b": 1}
 
 
 async def given_up(press: Coroutine[None, None, Held], begun: asyncio.Event) -> None:
@@ -338,7 +338,7 @@ async def test_a_place_for_which_nobody_waits_any_more_is_free_again(
     await given_up(one.hold("a"), begun)
     gone.set()
     assert (await one.hold("b")).hold is not None  # in the next round
-    assert await seats(one.context.db) == {"b": 1}
+    assert await slots(one.context.db) == {"b": 1}
 
 
 async def test_a_place_that_somebody_was_told_of_is_not_given_back(
@@ -354,7 +354,7 @@ async def test_a_place_that_somebody_was_told_of_is_not_given_back(
         await over.wait()
 
     async def overtake() -> None:
-        told.append(await two.claims.seek(Ask("c", 1, "algemeen")))
+        told.append(await two.allocator.seek(Ask("c", 1, "algemeen")))
 
     monkeypatch.setattr(store, "claim", around(store.claim, after=linger))
     monkeypatch.setattr(store, "give_back", around(store.give_back, before=overtake))
@@ -362,7 +362,7 @@ async def test_a_place_that_somebody_was_told_of_is_not_given_back(
     over.set()
     assert not (await one.hold("d")).hold  # in the next round
     assert [agent.id for agent, _ in told[0].again] == [AN.id]
-    assert await seats(one.context.db) == {"c": 1}
+    assert await slots(one.context.db) == {"c": 1}
 
 
 async def test_a_bad_moment_fails_only_those_who_asked_then(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +385,7 @@ async def test_two_hundred_presses_at_once_are_all_answered(one: Replica) -> Non
     answers = await asyncio.gather(*(one.hold(chat) for chat in chats(200)))
     assert sum(a.hold is not None for a in answers) == 60
     assert sum(a.may_wait for a in answers) == LONGEST
-    assert set((await seats(one.context.db)).values()) == {1}
+    assert set((await slots(one.context.db)).values()) == {1}
 
 
 async def test_a_thousand_presses_at_three_replicas_keep_to_the_capacity(
@@ -403,7 +403,7 @@ async def test_a_thousand_presses_at_three_replicas_keep_to_the_capacity(
 
     async def watch() -> None:
         while not done.is_set():
-            most.update([max((await seats(db)).values(), default=0)])
+            most.update([max((await slots(db)).values(), default=0)])
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
@@ -415,7 +415,7 @@ async def test_a_thousand_presses_at_three_replicas_keep_to_the_capacity(
     for chat, answer in zip((c for c in asked for _ in (0, 1)), answers, strict=True):
         if answer.hold:
             by_chat.setdefault(chat, set()).add(answer.hold.agent_id)
-    held = await seats(db)
+    held = await slots(db)
     assert set(held.values()) == {1}
     let_in = (await queue_store.read(db, ALWAYS, ["algemeen"], NOW))["algemeen"].raced
     assert len(let_in) <= LONGEST

@@ -1,4 +1,4 @@
-"""`services/gateway/jobs/upkeep.py`: lists of who is here, `sync` frames, tails, and what a lost queue has missed."""
+"""`services/gateway/jobs/periodic_jobs.py`: the agents' list, `sync` frames, tails, and resync after a lost queue."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from services.common.messaging import topology
 from services.gateway.chats.citizen_presence import FORGET_AFTER
 from services.gateway.chats.event_router import LiveChat
 from services.gateway.chats.log_cursor import Position
-from services.gateway.jobs import upkeep as module
+from services.gateway.jobs import periodic_jobs as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import (
     AN,
@@ -42,7 +42,7 @@ async def test_the_list_names_agents_with_their_best_connection_and_citizens(wor
     now = asyncio.get_running_loop().time()
     for agent_id, heard in ((AN, now - 9), (AN, now - 1), (BERT, now - 3)):
         connection = fresh_agent(agent_id)
-        connection.socket.last_heard = heard
+        connection.socket.last_received = heard
         parts.hub.register.join(connection)
     parts.hub.register.join(citizen())
     parts.hub.register.join(citizen())
@@ -99,7 +99,7 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
     channel = parts.hub.channels[CHAT]
 
     def told(gateway: str) -> None:
-        parts.hub.hear(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=True))
+        parts.hub.handle(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=True))
 
     told("dead")
     told("alive")
@@ -108,7 +108,7 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
     told("alive")
     now[0] += 1
     asked = len(world.heard(CitizenPresence))
-    async with kept(parts.upkeep.ask_presence()):
+    async with kept(parts.periodic_jobs.ask_presence()):
         await until(lambda: channel.citizen_at.gateways == {"alive"}, "the dead one to be forgotten")
         assert sent(an) == [], "the other one has the citizen"
         await until(lambda: [p.asked for p in world.heard(CitizenPresence)[asked:]].count(True) > 1, "questions")
@@ -125,11 +125,11 @@ async def test_who_could_not_be_heard_is_not_forgotten(
     channel = parts.hub.channels[CHAT] = LiveChat(CHAT)
     channel.citizen_at.note("there", True, now[0])
     now[0] += 10 * FORGET_AFTER
-    parts.upkeep.resync()  # the queue is new: until now nothing was heard
-    parts.upkeep.forget_silent()
+    parts.periodic_jobs.resync()  # the queue is new: until now nothing was heard
+    parts.periodic_jobs.forget_silent()
     assert channel.citizen_at.online
     now[0] += FORGET_AFTER
-    parts.upkeep.forget_silent()
+    parts.periodic_jobs.forget_silent()
     assert not channel.citizen_at.online
     del parts.hub.channels[CHAT]
 
@@ -147,7 +147,7 @@ async def test_every_client_hears_how_far_the_log_goes(
     await parts.agents.greet(bert, Hello(chats={}))
     for connection in (one, an, bert):
         sent(connection)
-    async with kept(parts.upkeep.sync_frames()):
+    async with kept(parts.periodic_jobs.sync_frames()):
         await until(lambda: one.waiting and an.waiting and bert.waiting, "sync frames")
     assert sent(one)[0] == {"type": "sync", "last_seq": 1}
     assert next(f for f in sent(an) if f["type"] == "sync") == {"type": "sync", "chat_id": CHAT, "last_seq": 1}
@@ -162,7 +162,7 @@ async def test_a_hole_at_the_tail_is_found(world: World, parts: Parts, monkeypat
     await parts.citizens.greet(connection, Hello())
     await world.append(entry(2), entry(3), tell=False)
     world.others.away.add(transcripts_api.TAILS)
-    async with kept(parts.upkeep.compare_tails()):
+    async with kept(parts.periodic_jobs.compare_tails()):
         await until(lambda: len(tails_asked(world)) > 1, "questions that are not answered")
         assert connection.shown[CHAT] == 1
         world.others.away.clear()
@@ -187,7 +187,7 @@ async def test_only_chats_in_which_nothing_was_heard_are_asked_about(
         if spoken:
             channels[spoken].position.take(entry(2, spoken))
         before = len(tails_asked(world))
-        await parts.upkeep.compare_quiet()
+        await parts.periodic_jobs.compare_quiet()
         asked.append([chat_id for question in tails_asked(world)[before:] for chat_id in question.chat_ids])
         now[0] += module.TAILS_QUIET / 2
     assert asked == [[], [], [OTHER], [CHAT], [OTHER]]
