@@ -195,7 +195,7 @@ class Person:
 
     async def comes_back(self) -> None:
         """Gives the network back."""
-        await self.page.evaluate("window.WebSocket = window.RealWebSocket")
+        await self.page.evaluate("() => { window.WebSocket = window.RealWebSocket; }")
         await self.context.set_offline(False)
 
     async def passes(self, seconds: float, goal: Locator) -> None:
@@ -208,6 +208,17 @@ class Person:
                 await self.page.clock.fast_forward(round(seconds * 1000))
                 with contextlib.suppress(PlaywrightTimeoutError):
                     return await goal.wait_for(state="attached", timeout=2 * SOON_MS)
+
+    async def lives(self, goal: Locator) -> None:
+        """Runs the timers of a page that has a clock, five seconds at a time, until this is there.
+
+        Between them the page learns what the network did meanwhile.
+        """
+        async with asyncio.timeout(WAIT_MS / 1000):
+            while True:
+                await self.page.clock.run_for(5_000)
+                with contextlib.suppress(PlaywrightTimeoutError):
+                    return await goal.wait_for(timeout=SOON_MS / 4)
 
     async def upload(self, *files: Path) -> None:
         """Chooses files as with the paper clip."""
