@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,14 +13,15 @@ PATIENCE = 60.0  # seconds until what is not shown counts as lost
 Heard = Callable[["Side", str], None]
 
 
-class Side:
+class Side(ABC):
     """One end of a chat; a subclass knows how one system puts a text in a frame and takes it out."""
 
     def __init__(self) -> None:
         self.heard: Heard = lambda _, __: None
 
+    @abstractmethod
     def say(self, text: str) -> None:
-        raise NotImplementedError
+        """Send this text to the other side."""
 
 
 Pair = tuple[Side, Side]

@@ -15,9 +15,8 @@ from services.common.clock import utcnow
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.presence import ListenerEcho
-from services.common.messaging import connection, topology
+from services.common.messaging import topology
 from services.common.messaging.connection import Publisher, declare_topology
-from services.common.mongo import client
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.presence.agents import store
@@ -26,7 +25,8 @@ from services.presence.button import queue_store, updater
 from services.presence.migrations import STEPS
 from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
-from tests.real import OUR_VARIABLES, PATIENCE
+from tests.patience import lengthen_limits
+from tests.real import PATIENCE
 
 SECRET = "a secret of the tests alone"
 F = TypeVar("F", bound=Event)
@@ -35,15 +35,8 @@ HASH = "$argon2id$v=19$m=19456,t=2,p=1$WNp8xmq+xnd/6IYeLnP5aQ$t6gVrGFn0cr38Ht/fI
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that stands still for some seconds is no failure, and nobody's settings are read.
-
-    The limits after which the broker or the database counts as lost are guards against hanging here.
-    """
-    for name in OUR_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(connection, "CONFIRM_TIMEOUT", PATIENCE)
-    for limit in ("HELLO_LIMIT", "SELECT_LIMIT", "SOCKET_LIMIT"):
-        monkeypatch.setattr(client, limit, PATIENCE)
+    """Every test of this folder has long limits."""
+    lengthen_limits(monkeypatch)
 
 
 class Clock:

@@ -4,23 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.common.messaging import connection
-from services.common.mongo import client
-from tests.real import OUR_VARIABLES, PATIENCE
+from tests.patience import lengthen_limits
 from tests.routing.scene import Clock, Scene, replica
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that stands still for some seconds is no failure, and nobody's settings are read.
-
-    The limits after which the broker or the database counts as lost are guards against hanging here.
-    """
-    for name in OUR_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(connection, "CONFIRM_TIMEOUT", PATIENCE)
-    for limit in ("HELLO_LIMIT", "SELECT_LIMIT", "SOCKET_LIMIT"):
-        monkeypatch.setattr(client, limit, PATIENCE)
+    """Every test of this folder has long limits."""
+    lengthen_limits(monkeypatch)
 
 
 @pytest.fixture
