@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.e2e.clients import Citizen, until_blue
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium") or "chromium"
+"""Debian's headless shell, which needs half the processor time of a whole Chromium that draws nothing either."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
