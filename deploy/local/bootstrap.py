@@ -29,17 +29,17 @@ STAMP = VENV / "requirements.json"
 CHECKOV = VENV / "checkov"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 # The stages run one after the other. The suites of a stage run in parallel: (files at a time, arguments of pytest).
-# Tests that kill or measure whole systems run one file at a time, beside browser tests, which mostly wait.
+# Tests that kill or measure whole systems run one file at a time, beside those that need a single service or a browser.
+# Files run in the order in which they are collected, so that those that share a system follow each other.
 BROWSER = "tests/e2e/browser"
-HEAVY = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
-LIGHT = (BROWSER, "tests/deploy")
-PARTS = tuple("--ignore=" + folder for folder in (*HEAVY, *LIGHT))
-UNIT = ("4", ("-m", "not integration", *PARTS))
-STAGES = (
-    (UNIT,),
-    (("4", ("-m", "integration", *PARTS)),),
-    (("2", ("--no-loadscope-reorder", *LIGHT)), ("1", (*HEAVY, "--ignore=" + BROWSER))),
+WHOLE_SYSTEMS = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
+UNIT = ("3", ("-m", "not integration", *("--ignore=" + folder for folder in (*WHOLE_SYSTEMS, "tests/deploy"))))
+HEAVY = ("1", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
+LIGHT = (
+    "2",
+    ("-m", "integration", "--ignore-glob=tests/e2e/test_*.py", *("--ignore=" + name for name in WHOLE_SYSTEMS[1:])),
 )
+STAGES = ((UNIT,), (LIGHT, HEAVY))
 LONG_RUNS = ("soak", "chaos", "rollout", "bench", "scale")
 LINTERS = (
     ("-m", "ruff", "check"),
@@ -129,7 +129,7 @@ def test_unit() -> None:
 
 def pytest(files: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Return the command that runs these tests, so many files at a time."""
-    return (python(), "-m", "pytest", "-n", files, "--dist", "loadfile", *arguments)
+    return (python(), "-m", "pytest", "-n", files, "--dist", "loadfile", "--no-loadscope-reorder", *arguments)
 
 
 def beside_each_other(commands: list[tuple[str, ...]]) -> list[int]:
