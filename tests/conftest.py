@@ -41,6 +41,8 @@ OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node
 """Fixtures that start a broker, a database or a browser, or need the project's history."""
 WHOLE = {"e2e", "deploy", "chaos", "rollout", "bench", "scale"}
 """Folders whose tests run programs of Debian, or whole systems."""
+LONG = ("transcripts/rendering/test_pdf.py", "deploy/test_monitoring.py", "deploy/test_manifests.py")
+"""Files that take a minute and more: they begin early, so that no process is idle at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,9 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("integration")
     kinds = _kinds_by_module(items)
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, bool]:
         shared = kinds[item.path]
-        return next((n for n, kind in enumerate(KINDS) if kind in shared), len(KINDS))
+        kind = next((n for n, kind in enumerate(KINDS) if kind in shared), len(KINDS))
+        return kind, item.path.relative_to(ROOT / "tests").as_posix() not in LONG
 
     items.sort(key=place)
 
