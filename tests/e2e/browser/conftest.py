@@ -24,8 +24,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory) -> System:
-    """The system that all tests share, with time for a page that a full machine keeps from saying hello."""
-    limits = {"HELLO_LIMIT": "120", "ACCEPT_LIMIT": "120"}
+    """The system that all tests share, with time for a page and a gateway that a full machine keeps waiting."""
+    limits = {"HELLO_LIMIT": "120", "ACCEPT_LIMIT": "120", "AGENT_GRACE": "60"}
     home = tmp_path_factory.mktemp("system")
     return shared_systems.get("system", lambda: running_system(home, RATE_LIMITS="off", DEMO_AGENTS="8", **limits))
 
