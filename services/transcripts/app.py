@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))
     notes.add(topology.TRANSCRIPTS_SILENCES, stay_handler(store, now_ms))
-    backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.standing, *notes.waiting.values()])
+    backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.queue_age, *notes.waiting.values()])
     upgraded, prepared = asyncio.Event(), asyncio.Event()
 
     async def prepare() -> None:
@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     async def consume_notes() -> None:
         await prepared.wait()
-        await messages.beginning.past()
+        await messages.slow_start.past()
         await notes.run()
 
     def consuming() -> bool:

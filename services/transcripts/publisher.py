@@ -13,7 +13,7 @@ from services.common.events.messages import MessageRefused, MessagesStored, Mess
 from services.common.events.types import Entry, RefusalCode
 from services.common.observability.tracing import is_kept
 
-Told = tuple[Event, object]  # an event, and the traceparent of its origin
+TracedEvent = tuple[Event, object]  # an event, and the traceparent of its origin
 
 
 def stored_event(entry: Entry, posted_at: datetime | None = None) -> MessageStored:
@@ -36,16 +36,16 @@ def stored_event(entry: Entry, posted_at: datetime | None = None) -> MessageStor
     )
 
 
-def in_messages(events: Sequence[Told], most: int) -> Iterator[Told]:
+def in_messages(events: Sequence[TracedEvent], most: int) -> Iterator[TracedEvent]:
     """Yield the events as they are published: up to `most` consecutive `message.stored` in one broker message."""
-    for stored, several in itertools.groupby(events, lambda told: isinstance(told[0], MessageStored)):
+    for stored, several in itertools.groupby(events, lambda one: isinstance(one[0], MessageStored)):
         left, size = list(several), most if stored else 1
         for part in (left[i : i + size] for i in range(0, len(left), size)):
-            yield part[0] if len(part) == 1 else _together(part)
+            yield part[0] if len(part) == 1 else _batch_of(part)
 
 
-def _together(told: Sequence[Told]) -> Told:
-    entries = [event.entry for event, _ in told if isinstance(event, MessageStored)]
+def _batch_of(events: Sequence[TracedEvent]) -> TracedEvent:
+    entries = [event.entry for event, _ in events if isinstance(event, MessageStored)]
     event = MessagesStored.model_construct(
         type="messages.stored",
         event_id=str(uuid4()),
@@ -53,7 +53,7 @@ def _together(told: Sequence[Told]) -> Told:
         chat_id=entries[0].chat_id,
         entries=entries,
     )
-    return event, next((trace for _, trace in told if is_kept(trace)), told[0][1])
+    return event, next((trace for _, trace in events if is_kept(trace)), events[0][1])
 
 
 def refused(chat_id: str, id_: str, sender_id: str, code: RefusalCode) -> MessageRefused:

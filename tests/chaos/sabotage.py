@@ -22,7 +22,7 @@ from services.common.events.types import Entry
 from services.gateway.sending.sender import MessageSender
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import End, Post, WriteNote
-from services.transcripts.log.sequencing import Outcome, PendingEntries, Wanted
+from services.transcripts.log.sequencing import PendingEntries
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 
@@ -69,12 +69,12 @@ def double() -> None:
     """One in twenty is stored a second time under an id of its own."""
     store, turns = Writer.store, itertools.count(1)
 
-    async def store_twice(self: Writer, lines: PendingEntries) -> dict[Wanted, Outcome]:
-        for head in lines.heads():
-            for wanted in lines.line(head.chat_id):
-                if wanted.said and next(turns) % 20 == 0:
-                    lines.add(replace(wanted, id=str(uuid4())))
-        return await store(self, lines)
+    async def store_twice(self: Writer, pending: PendingEntries) -> None:
+        for head in pending.heads():
+            for entry in pending.of_chat(head.chat_id):
+                if entry.by_participant and next(turns) % 20 == 0:
+                    pending.add(replace(entry, id=str(uuid4())))
+        await store(self, pending)
 
     Writer.store = store_twice  # type: ignore[method-assign]
 

@@ -33,6 +33,7 @@ from deploy.local import embedded_mongodb as embedded
 from deploy.local import ports, processes
 from services.common.config.settings import Settings
 from services.common.events.chats import ChatOpened, ChatState
+from services.common.events.codec import encode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessageRefused, MessagesStored, MessageStored
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party, Sender
@@ -41,7 +42,9 @@ from services.common.messaging.connection import Unconfirmed
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
 from services.transcripts.attachments.store import Files
-from services.transcripts.log.recorder import Recorder, Recording, Verdict
+from services.transcripts.log.delivery import Delivery
+from services.transcripts.log.recorder import Recorder
+from services.transcripts.log.results import POISON, WAITING
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
@@ -154,15 +157,16 @@ async def write(town: Town, database: Database, clock: Callable[[], datetime]) -
 
 
 async def _record(town: Town, recorder: Recorder) -> None:
-    batch = [Recording(event, redelivered) for event, redelivered in await town.take()]
+    deliveries = [Delivery(encode(event), redelivered=redelivered) for event, redelivered in await town.take()]
+    batch = [delivered for delivery in deliveries for delivered in delivery.decode()]
     try:
         await (await recorder.record(batch))
     except BaseException:
-        town.give_back(h.event for h in batch)
+        town.give_back(d.event for d in batch)
         raise
-    if later := [h.event for h in batch if h.verdict is Verdict.LATER]:
+    if later := [d.event for d in batch if d.result is WAITING]:
         asyncio.get_running_loop().call_later(0.05, town.put, *later)
-    assert all(h.verdict is not Verdict.POISON for h in batch)
+    assert all(d.result is not POISON for d in batch)
 
 
 class Server:

@@ -20,8 +20,8 @@ from services.common.mongo import client
 from services.common.runtime.service import run
 from services.transcripts import app
 from services.transcripts import consumers as handlers
-from services.transcripts.log import message_consumer as own
-from services.transcripts.log import recorder
+from services.transcripts.log import batch_handler, recorder
+from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.settings import Settings
 
 TIMEOUTS = dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), 1_000)
@@ -42,7 +42,7 @@ def plant() -> None:
     topology.DELIVERY_LIMIT = int(os.environ.get("SABOTAGE_LIMIT", "3"))
     consumer.OUTAGE_PATIENCE = float(os.environ.get("SABOTAGE_PATIENCE", consumer.OUTAGE_PATIENCE))
     put(consumer, "FIRST_DELAY", 0.05)
-    put(own, "FIRST_DELAY", 0.05)
+    put(batch_handler, "FIRST_DELAY", 0.05)
     consumer.PROBE_INTERVAL = 0.2
     plant_defects()
     if new_type := os.environ.get("SABOTAGE_KNOWS", "").encode():
@@ -57,9 +57,9 @@ def put(module: object, name: str, value: object) -> None:
 def plant_defects() -> None:
     record, handler = recorder.Recorder.record, handlers.note_handler
 
-    async def recorded(self: recorder.Recorder, batch: Sequence[recorder.Recording]) -> asyncio.Task[None]:
-        for recording in batch:
-            await befall(recording.event)
+    async def recorded(self: recorder.Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
+        for delivered in batch:
+            await befall(delivered.event)
         return await record(self, batch)
 
     def note_handler(*parts: Any) -> Callable[[Event], Awaitable[None]]:

@@ -26,7 +26,7 @@ from services.common.mongo.migrations import upgrade
 from services.common.runtime import worker_process
 from services.transcripts.attachments import checker, uploads
 from services.transcripts.attachments.store import Files
-from services.transcripts.log import deliveries
+from services.transcripts.log import delivery
 from services.transcripts.log.message_consumer import MessageConsumer
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
@@ -83,8 +83,8 @@ LIMITS = (
     (mongo_client, "HELLO_LIMIT"),
     (mongo_client, "SELECT_LIMIT"),
     (mongo_client, "SOCKET_LIMIT"),
-    (deliveries, "PATIENCE"),
-    (deliveries, "STATE_PATIENCE"),
+    (delivery, "PATIENCE"),
+    (delivery, "STATE_PATIENCE"),
     (uploads, "PATIENCE"),
     (worker_process, "START_SECONDS"),
 )

@@ -7,7 +7,7 @@ from services.common.events.event import Event
 from services.common.events.messages import MessagePosted
 from services.common.events.types import About, Cause, ChatStatus, CloseReason, Party, is_id
 from services.transcripts.access import Chat
-from services.transcripts.log.sequencing import Wanted, event_id, opened_id, question_id
+from services.transcripts.log.sequencing import NewEntry, event_id, opened_id, question_id
 from services.transcripts.rendering.texts import event_text
 
 SYSTEM = "system"
@@ -29,48 +29,48 @@ def never_opened(event: ChatState) -> bool:
     return event.state is ChatStatus.CLOSED and not event.department
 
 
-def opening(event: ChatOpened) -> list[Wanted]:
+def opening_entries(event: ChatOpened) -> list[NewEntry]:
     """Return the first entries of a chat: `opened`, and the citizen's question when there is one."""
     text = event_text(event.locale, Cause.OPENED)
     about = About(department=event.department)
-    first = Wanted(
+    first = NewEntry(
         event.chat_id, opened_id(event.chat_id), Party.SYSTEM, SYSTEM, text=text, event=Cause.OPENED, about=about
     )
     if not event.question:
         return [first]
-    question = Wanted(event.chat_id, question_id(event.chat_id), Party.CITIZEN, CITIZEN, event.name, event.question)
+    question = NewEntry(event.chat_id, question_id(event.chat_id), Party.CITIZEN, CITIZEN, event.name, event.question)
     return [first, question]
 
 
-def said(event: MessagePosted) -> Wanted:
+def message_entry(event: MessagePosted) -> NewEntry:
     """Return the entry of a message."""
     sender = event.sender
-    return Wanted(
+    return NewEntry(
         event.chat_id, event.id, sender.party, sender.id, sender.name, event.text, posted_at=event.occurred_at
     )
 
 
-def is_silent(event: ChatState) -> bool:
+def adds_no_entry(event: ChatState) -> bool:
     """Return whether this state adds no entry: the chat is assigned, and the agent has not accepted it yet."""
     return event.state is ChatStatus.ASSIGNED and event.accepted is False
 
 
-def accepting(event: MessagePosted, chat: Chat) -> Wanted:
+def acceptance_entry(event: MessagePosted, chat: Chat) -> NewEntry:
     """Return the entry before the first message of an agent, who accepts the chat with that message."""
     return _connected(chat, event.turn or 0, event.sender.id, event.sender.name)
 
 
-def id_of_accepting(event: MessagePosted) -> str:
-    """Return the id of the entry that `accepting` returns."""
+def acceptance_id(event: MessagePosted) -> str:
+    """Return the id of the entry that `acceptance_entry` returns."""
     return event_id(event.chat_id, Cause.ASSIGNED, event.turn or 0)
 
 
-def _connected(chat: Chat, turn: int, agent_id: str | None, agent: str | None) -> Wanted:
+def _connected(chat: Chat, turn: int, agent_id: str | None, agent: str | None) -> NewEntry:
     """Return the entry of an acceptance.
 
     It is the same for the agent's first message and for the state, whichever is first.
     """
-    return Wanted(
+    return NewEntry(
         chat.chat_id,
         event_id(chat.chat_id, Cause.ASSIGNED, turn),
         Party.SYSTEM,
@@ -87,16 +87,16 @@ def _begun(chat: Chat) -> int:
     return 2 if chat.asked else 1
 
 
-def happened(event: ChatState, chat: Chat) -> Wanted:
+def state_entry(event: ChatState, chat: Chat) -> NewEntry:
     """Return the entry for this state, in the chat's language."""
     if event.state is ChatStatus.ASSIGNED and event.cause is Cause.ASSIGNED:
         return _connected(chat, event.turn, event.agent_id, event.agent_name)
     reason = event.reason if event.state is ChatStatus.CLOSED else None
     cause = Cause.CLOSED if event.state is ChatStatus.CLOSED else event.cause
     text = event_text(chat.locale, cause, event.agent_name, reason, event.detail)
-    return Wanted(
+    return NewEntry(
         event.chat_id,
-        id_of_event(event),
+        state_entry_id(event),
         Party.SYSTEM,
         SYSTEM,
         text=text,
@@ -129,12 +129,12 @@ def starts_inactivity(event: ChatState, chat: Chat) -> bool:
 
     A repeated state does not postpone the check.
     """
-    if is_silent(event):
+    if adds_no_entry(event):
         return False
     return event.state is ChatStatus.ASSIGNED and (event.v > chat.v or (event.v == chat.v and not chat.watched))
 
 
-def id_of_event(event: ChatState) -> str:
+def state_entry_id(event: ChatState) -> str:
     """Return the id of the entry for this state. It is the same each time the state is published."""
     return event_id(event.chat_id, Cause.CLOSED if event.state is ChatStatus.CLOSED else event.cause, event.turn)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.common.events.types import About, Attachment, Cause, CloseReason, Entry, Party, RefusalCode, derived_id
+from services.transcripts.log.results import WAITING, Refused, Result, Stored
 
 LONGEST_TEXT = 16_000  # bytes of one entry: 4,000 code points
 
@@ -36,10 +37,15 @@ class Tail:
 
 
 @dataclass(eq=False, slots=True)
-class Wanted:
-    """An entry that is to be stored, without a sequence number.
+class NewEntry:
+    """An entry that is to be stored. The log gives it a sequence number.
 
-    `after`: the number of entries that come before it at least (`opened`, and the question of a citizen who asked one).
+    Attributes:
+        after: The number of entries that come before it at least (`opened`, and the question of a citizen who asked
+            one).
+        posted_at: When the sender's gateway took the message.
+        result: What became of it; None: not decided yet.
+
     The other attributes are those of an entry.
     """
 
@@ -55,9 +61,10 @@ class Wanted:
     about: About | None = None
     after: int = 1
     posted_at: datetime | None = None
+    result: Result | None = None
 
     @property
-    def said(self) -> bool:
+    def by_participant(self) -> bool:
         """Whether it comes from a participant, who waits for a receipt."""
         return self.party is not Party.SYSTEM
 
@@ -84,97 +91,79 @@ class Wanted:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The entry is in the log. `repeated`: it was there before this writer tried."""
-
-    entry: Entry
-    repeated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The entry is not added. `code` says why."""
-
-    code: RefusalCode
-
-
-class Unknown:
-    """The log has no beginning yet: `chat.opened` was not received, or is being stored."""
-
-
-UNKNOWN = Unknown()
-Outcome = Stored | Refused | Unknown
-
-
 @dataclass(slots=True)
 class PendingEntries:
-    """Entries that are still to be stored: one queue for each chat."""
+    """Entries that have no result yet: one queue for each chat."""
 
-    _lines: dict[str, deque[Wanted]] = field(default_factory=dict)
+    _queues: dict[str, deque[NewEntry]] = field(default_factory=dict)
 
-    def add(self, wanted: Wanted) -> None:
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return sum(map(len, self._queues.values()))
+
+    def add(self, entry: NewEntry) -> None:
         """Add an entry to the queue of its chat."""
-        self._lines.setdefault(wanted.chat_id, deque()).append(wanted)
+        self._queues.setdefault(entry.chat_id, deque()).append(entry)
 
-    def heads(self) -> list[Wanted]:
+    def heads(self) -> list[NewEntry]:
         """Return the first entry of each queue."""
-        return [line[0] for line in self._lines.values()]
+        return [queue[0] for queue in self._queues.values()]
 
-    def line(self, chat_id: str) -> list[Wanted]:
+    def of_chat(self, chat_id: str) -> list[NewEntry]:
         """Return the queue of a chat."""
-        return list(self._lines.get(chat_id, ()))
+        return list(self._queues.get(chat_id, ()))
 
-    def finish(self, wanted: Wanted) -> None:
-        """Remove an entry that has its outcome."""
-        line = self._lines[wanted.chat_id]
-        line.remove(wanted)
-        if not line:
-            del self._lines[wanted.chat_id]
+    def finish(self, entry: NewEntry, result: Result) -> None:
+        """Set the result of an entry, and remove it from its queue."""
+        entry.result = result
+        queue = self._queues[entry.chat_id]
+        queue.remove(entry)
+        if not queue:
+            del self._queues[entry.chat_id]
 
 
-def unread(heads: Iterable[Wanted], tails: Mapping[str, Tail]) -> list[str]:
+def unread(heads: Iterable[NewEntry], tails: Mapping[str, Tail]) -> list[str]:
     """Return the chats whose tail must be read first. `opened` may try seq 1 without: before 1 there can be no gap."""
     return [w.chat_id for w in heads if w.chat_id not in tails and not w.opens]
 
 
-def barred(wanted: Wanted, tail: Tail, limit: int, most: int | None = None) -> Outcome | None:
+def barred(new: NewEntry, tail: Tail, limit: int, most: int | None = None) -> Result | None:
     """Return why this entry cannot be added after `tail`, or None when it can.
 
     Only the log decides, so every writer decides the same. The entry may be in the log already (a repetition): look it
     up before answering.
 
     Args:
-        wanted: The entry.
+        new: The entry.
         tail: The end of the log.
         limit: Number of entries from which on messages are refused; the seal always fits.
         most: Bytes of text from which on messages are refused; None: no limit.
     """
     if tail.sealed:
         return Refused(RefusalCode.CHAT_CLOSED)
-    if tail.seq < wanted.after and not wanted.opens:
-        return UNKNOWN
+    if tail.seq < new.after and not new.opens:
+        return WAITING
     full = tail.seq >= limit or (most is not None and tail.text is not None and tail.text >= most)
-    if wanted.said and full:
+    if new.by_participant and full:
         return Refused(RefusalCode.UNAVAILABLE)
     return None
 
 
-def next_entry(wanted: Wanted, tail: Tail, now: datetime) -> Entry:
+def next_entry(new: NewEntry, tail: Tail, now: datetime) -> Entry:
     """Return the entry after `tail`. Times within a chat never go back, even when the clocks of two writers differ."""
-    return wanted.entry(tail.seq + 1, max(now, tail.at) if tail.at else now)
+    return new.entry(tail.seq + 1, max(now, tail.at) if tail.at else now)
 
 
 def run_of(
-    line: Iterable[Wanted], tail: Tail, limit: int, now: datetime, most: int | None = None
-) -> list[tuple[Wanted, Entry]]:
+    queue: Iterable[NewEntry], tail: Tail, limit: int, now: datetime, most: int | None = None
+) -> list[tuple[NewEntry, Entry]]:
     """Return the entries of a chat that one round may write in order: up to the first one that is barred."""
-    run: list[tuple[Wanted, Entry]] = []
-    for wanted in line:
-        if barred(wanted, tail, limit, most) is not None or (run and is_uncounted(tail, most)):
+    run: list[tuple[NewEntry, Entry]] = []
+    for new in queue:
+        if barred(new, tail, limit, most) is not None or (run and is_uncounted(tail, most)):
             break
-        entry = next_entry(wanted, tail, now)
-        run.append((wanted, entry))
+        entry = next_entry(new, tail, now)
+        run.append((new, entry))
         tail = tail_after(entry, tail.text)
     return run
 
@@ -194,9 +183,9 @@ def text_bytes(entry: Entry) -> int:
     return len((entry.attachment.name if entry.attachment else entry.text or "").encode("utf-8", "replace"))
 
 
-def repeat(wanted: Wanted, there: Entry) -> Outcome:
+def repeat(new: NewEntry, there: Entry) -> Result:
     """Return the outcome when this id is in the log: stored for the same sender, refused for any other."""
-    if there.sender_id != wanted.sender_id or there.party is not wanted.party:
+    if there.sender_id != new.sender_id or there.party is not new.party:
         return Refused(RefusalCode.INVALID)
     return Stored(there, repeated=True)
 

@@ -16,13 +16,11 @@ from services.common.events.types import Entry
 from services.common.lru import LruCache
 from services.common.messaging.consumer import retry_with_backoff
 from services.transcripts import metrics
+from services.transcripts.log.results import WAITING, Result, Stored
 from services.transcripts.log.sequencing import (
-    UNKNOWN,
-    Outcome,
+    NewEntry,
     PendingEntries,
-    Stored,
     Tail,
-    Wanted,
     barred,
     is_uncounted,
     repeat,
@@ -62,8 +60,8 @@ class Writer:
         self._store, self._limit, self._clock, self._most = store, max_messages, clock, max_text
         self._tails: LruCache[Tail] = LruCache(KNOWN_TAILS)
 
-    async def store(self, lines: PendingEntries) -> dict[Wanted, Outcome]:
-        """Store everything in `lines`, which is empty afterwards. Return the outcomes.
+    async def store(self, pending: PendingEntries) -> None:
+        """Store all of `pending`, which is empty afterwards: each entry has its result.
 
         Outages are waited out in place.
 
@@ -71,90 +69,86 @@ class Writer:
             DependencyOutage: An outage lasted too long. What was stored until then stays stored, and a later call
                 with the same ids finds it.
         """
-        outcomes: dict[Wanted, Outcome] = {}
         idle = 0
-        while lines.heads():
-            before = len(outcomes)
-            await retry_with_backoff(lambda: self._round(lines, outcomes))
-            idle = 0 if len(outcomes) > before else idle + 1
+        while before := len(pending):
+            await retry_with_backoff(lambda: self._round(pending))
+            idle = 0 if len(pending) < before else idle + 1
             if idle > 1:
                 await asyncio.sleep(min(0.005 * 2.0 ** min(idle, 8), MAX_PAUSE))
-        return outcomes
 
-    async def _round(self, lines: PendingEntries, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _round(self, pending: PendingEntries) -> None:
         try:
-            await self._learn_tails(lines)
-            await self._bar(lines, outcomes)
-            heads = lines.heads()
+            await self._learn_tails(pending)
+            await self._bar(pending)
+            heads = pending.heads()
             if heads:
-                await self._insert(heads, lines, outcomes)
+                await self._insert(heads, pending)
         except BaseException:
             self._tails.clear()  # it is unknown what was stored: read it again
             raise
 
-    async def _learn_tails(self, lines: PendingEntries) -> None:
-        known = {w.chat_id: t for w in lines.heads() if (t := self._tails.get(w.chat_id))}
-        for chat_id, tail in (await self._store.tails(unread(lines.heads(), known))).items():
+    async def _learn_tails(self, pending: PendingEntries) -> None:
+        known = {e.chat_id: t for e in pending.heads() if (t := self._tails.get(e.chat_id))}
+        for chat_id, tail in (await self._store.tails(unread(pending.heads(), known))).items():
             self._tails.set(chat_id, tail)
-        for chat_id in {w.chat_id for w in lines.heads()}:
+        for chat_id in {e.chat_id for e in pending.heads()}:
             known_tail = self._tails.get(chat_id)
             if known_tail and is_uncounted(known_tail, self._most):
                 text = await self._store.text_bytes(chat_id, known_tail.seq)
                 self._tails.set(chat_id, replace(known_tail, text=text))
 
-    async def _bar(self, lines: PendingEntries, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _bar(self, pending: PendingEntries) -> None:
         """Answer what cannot be added.
 
         The tail was read first: a repetition that is not found now will never be in the log.
         """
-        for head in lines.heads():
+        for head in pending.heads():
             tail = self._tails.get(head.chat_id)
             if tail is None or barred(head, tail, self._limit, self._most) is None:
                 continue
-            line = lines.line(head.chat_id)
-            there = await self._store.find(head.chat_id, [w.id for w in line]) if tail.seq else {}
-            for wanted in line:
-                if answer := barred(wanted, tail, self._limit, self._most):
-                    found = there.get(wanted.id)
-                    _finish(lines, outcomes, wanted, repeat(wanted, found) if found else answer)
-            if outcomes.get(head) is UNKNOWN:
+            queue = pending.of_chat(head.chat_id)
+            there = await self._store.find(head.chat_id, [e.id for e in queue]) if tail.seq else {}
+            for new in queue:
+                if answer := barred(new, tail, self._limit, self._most):
+                    found = there.get(new.id)
+                    _finish(pending, new, repeat(new, found) if found else answer)
+            if head.result is WAITING:
                 self._tails.forget(head.chat_id)
 
-    async def _insert(self, heads: Sequence[Wanted], lines: PendingEntries, outcomes: dict[Wanted, Outcome]) -> None:
+    async def _insert(self, heads: Sequence[NewEntry], pending: PendingEntries) -> None:
         now = self._clock()
-        known = [(w.chat_id, self._tails.get(w.chat_id) or Tail(text=0)) for w in heads]
+        known = [(e.chat_id, self._tails.get(e.chat_id) or Tail(text=0)) for e in heads]
         runs = [
-            pair for chat_id, tail in known for pair in run_of(lines.line(chat_id), tail, self._limit, now, self._most)
+            pair
+            for chat_id, tail in known
+            for pair in run_of(pending.of_chat(chat_id), tail, self._limit, now, self._most)
         ]
         in_order = len(runs) > len(heads)
         taken = await self._store.insert([entry for _, entry in runs], in_order)
         metrics.ROUNDS.inc()
         tried = runs[: min(taken)] if in_order and taken else runs
-        for index, (wanted, entry) in enumerate(tried):
+        for index, (new, entry) in enumerate(tried):
             if index not in taken:
-                before = self._tails.get(wanted.chat_id)
+                before = self._tails.get(new.chat_id)
                 text = before.text if before else 0 if entry.seq == 1 else None
-                self._tails.set(wanted.chat_id, tail_after(entry, text))
-                _finish(lines, outcomes, wanted, Stored(entry, repeated=False))
+                self._tails.set(new.chat_id, tail_after(entry, text))
+                _finish(pending, new, Stored(entry, repeated=False))
         if taken:
             metrics.COLLISIONS.inc(len(taken))
-            await self._look_up([runs[i][0] for i in sorted(taken)], lines, outcomes)
+            await self._look_up([runs[i][0] for i in sorted(taken)], pending)
 
-    async def _look_up(
-        self, collided: Sequence[Wanted], lines: PendingEntries, outcomes: dict[Wanted, Outcome]
-    ) -> None:
+    async def _look_up(self, collided: Sequence[NewEntry], pending: PendingEntries) -> None:
         """Handle duplicate keys: an id that exists keeps its seq, any other entry is tried again after the new tail."""
-        for chat_id, tail in (await self._store.tails([w.chat_id for w in collided])).items():
+        for chat_id, tail in (await self._store.tails([e.chat_id for e in collided])).items():
             self._tails.set(chat_id, tail)
-        found = await asyncio.gather(*(self._store.find(w.chat_id, [w.id]) for w in collided))
-        for wanted, there in zip(collided, found, strict=True):
-            entry: Entry | None = there.get(wanted.id)
+        found = await asyncio.gather(*(self._store.find(e.chat_id, [e.id]) for e in collided))
+        for new, there in zip(collided, found, strict=True):
+            entry: Entry | None = there.get(new.id)
             if entry:
-                _finish(lines, outcomes, wanted, repeat(wanted, entry))
+                _finish(pending, new, repeat(new, entry))
 
 
-def _finish(lines: PendingEntries, outcomes: dict[Wanted, Outcome], wanted: Wanted, outcome: Outcome) -> None:
-    lines.finish(wanted)
-    outcomes[wanted] = outcome
-    if isinstance(outcome, Stored):
-        (metrics.REPEATED if outcome.repeated else metrics.STORED.labels(wanted.party.value)).inc()
+def _finish(pending: PendingEntries, new: NewEntry, result: Result) -> None:
+    pending.finish(new, result)
+    if isinstance(result, Stored):
+        (metrics.REPEATED if result.repeated else metrics.STORED.labels(new.party.value)).inc()

@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import aio_pika
@@ -13,7 +12,6 @@ import pytest
 import structlog
 import uvloop
 from aio_pika.abc import AbstractChannel
-from aiormq.abc import DeliveredMessage
 from yarl import URL
 
 from services.common.events.chats import CitizenArrived
@@ -24,8 +22,8 @@ from services.common.messaging.errors import MOST_IN_A_ROW, UnknownErrors, given
 from services.common.messaging.queue_metrics import Backlog, Waiting
 from services.gateway.chats import event_queue
 from services.gateway.chats.event_queue import EventQueue
-from services.transcripts.log.acknowledgements import Acknowledgements
-from services.transcripts.log.deliveries import Delivery
+from services.transcripts.log.acknowledger import Acknowledger
+from services.transcripts.log.delivery import Delivery
 from tests.real import PATIENCE
 from tests.samples import CHAT
 
@@ -189,12 +187,9 @@ async def test_a_fault_in_acknowledging_begins_anew_and_then_ends(logged: Logged
     async def run() -> None:
         for _ in range(MOST_IN_A_ROW):
             channel = Channel()
-            settling = Acknowledgements(cast(aiormq.Channel, channel), unknown)
-            settling.delivered(1)
-            delivery = Delivery(
-                cast(DeliveredMessage, SimpleNamespace(channel=channel, delivery_tag=1, redelivered=False))
-            )
-            await settling.complete([delivery], at_once=True)
+            acknowledger = Acknowledger(cast(aiormq.Channel, channel), unknown)
+            acknowledger.delivered(1)
+            await acknowledger.complete([Delivery(b"", 1, channel)], at_once=True)
         await unknown.watch()
 
     await ends(run, logged)

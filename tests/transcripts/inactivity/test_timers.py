@@ -19,8 +19,9 @@ from services.transcripts.app import create_app
 from services.transcripts.inactivity import timers
 from services.transcripts.inactivity.rules import limits_of
 from services.transcripts.inactivity.timers import InactivityTimers
-from services.transcripts.log import message_consumer, writer
-from services.transcripts.log.recorder import Recorder, Recording
+from services.transcripts.log import subscription, writer
+from services.transcripts.log.delivery import DeliveredEvent
+from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 from tests.real import PATIENCE
@@ -297,10 +298,10 @@ async def test_nobody_is_closed_whose_answer_still_waits_in_the_queue(
     monkeypatch: pytest.MonkeyPatch,
     passing: Time,
 ) -> None:
-    monkeypatch.setattr(message_consumer, "PREFETCH", 1)
+    monkeypatch.setattr(subscription, "PREFETCH", 1)
     chat, other, slow, real = new_id(), new_id(), asyncio.Event(), Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
         if any(isinstance(h.event, MessagePosted) for h in batch):
             await slow.wait()
         return await real(self, batch)

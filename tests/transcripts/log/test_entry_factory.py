@@ -8,14 +8,14 @@ from services.common.events.chats import ChatState
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party
 from services.transcripts.access import Chat
 from services.transcripts.log.entry_factory import (
-    happened,
     has_attachment,
-    id_of_event,
     is_acceptable,
+    message_entry,
     never_opened,
-    opening,
-    said,
+    opening_entries,
     starts_inactivity,
+    state_entry,
+    state_entry_id,
 )
 from tests.transcripts.conftest import OPENED_AT, opened_event, posted, state
 
@@ -28,17 +28,19 @@ def closed(department: str = "algemeen") -> ChatState:
 
 
 def test_a_chat_opens_with_an_event_and_the_question_if_there_is_one() -> None:
-    first, question = opening(opened_event(CHAT))
+    first, question = opening_entries(opened_event(CHAT))
     assert (first.party, first.event, question.party, question.text) == (
         Party.SYSTEM, Cause.OPENED, Party.CITIZEN, "Waar vind ik het formulier?",
     )  # fmt: skip
-    assert [w.id for w in opening(opened_event(CHAT, question=None))] == [first.id], "told again it is the same entry"
+    assert [w.id for w in opening_entries(opened_event(CHAT, question=None))] == [first.id], (
+        "told again it is the same entry"
+    )
 
 
 def test_what_is_said_keeps_its_id_its_sender_and_its_time() -> None:
     event = posted(CHAT)
-    wanted = said(event)
-    assert (wanted.id, wanted.sender_id, wanted.text, wanted.posted_at) == (
+    new = message_entry(event)
+    assert (new.id, new.sender_id, new.text, new.posted_at) == (
         event.id,
         "citizen",
         "Dag",
@@ -47,10 +49,10 @@ def test_what_is_said_keeps_its_id_its_sender_and_its_time() -> None:
 
 
 def test_a_state_is_told_in_the_language_of_the_chat_after_the_question() -> None:
-    wanted = happened(state(CHAT, 2, Cause.ASSIGNED, agent="an"), KNOWN)
-    assert (wanted.event, wanted.after, wanted.reason) == (Cause.ASSIGNED, 2, None)
-    assert wanted.text != happened(state(CHAT, 2, Cause.ASSIGNED, agent="an"), dutch()).text
-    assert happened(closed(), KNOWN).reason is CloseReason.AGENT
+    new = state_entry(state(CHAT, 2, Cause.ASSIGNED, agent="an"), KNOWN)
+    assert (new.event, new.after, new.reason) == (Cause.ASSIGNED, 2, None)
+    assert new.text != state_entry(state(CHAT, 2, Cause.ASSIGNED, agent="an"), dutch()).text
+    assert state_entry(closed(), KNOWN).reason is CloseReason.AGENT
 
 
 def dutch() -> Chat:
@@ -60,7 +62,11 @@ def dutch() -> Chat:
 def test_the_same_state_told_again_is_the_same_entry_and_the_next_turn_is_not() -> None:
     one = state(CHAT, 2, Cause.ASSIGNED, turn=1, agent="an")
     again = state(CHAT, 5, Cause.ASSIGNED, turn=1, agent="an")
-    assert id_of_event(one) == id_of_event(again) != id_of_event(state(CHAT, 6, Cause.ASSIGNED, turn=2, agent="an"))
+    assert (
+        state_entry_id(one)
+        == state_entry_id(again)
+        != state_entry_id(state(CHAT, 6, Cause.ASSIGNED, turn=2, agent="an"))
+    )
 
 
 @pytest.mark.parametrize(("chat", "id_", "good"), [(CHAT, None, True), ("x", None, False), (CHAT, "X", False)])

@@ -16,8 +16,9 @@ from services.common.events.messages import MessagePosted, MessagesPosted, Messa
 from services.common.events.types import Entry
 from services.common.messaging import consumer as messaging_consumer
 from services.common.messaging import topology
-from services.transcripts.log import message_consumer as module
-from services.transcripts.log.recorder import Recorder, Recording
+from services.transcripts.log import batch_handler, subscription
+from services.transcripts.log.delivery import DeliveredEvent
+from services.transcripts.log.recorder import Recorder
 from tests.real import PATIENCE
 from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_event, posted, until
 
@@ -50,11 +51,11 @@ async def test_poison_goes_to_the_dead_letters_alone(start: Start, ear: Ear) -> 
 async def test_an_unexpected_error_hurts_one_message_alone(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.05)
     chat = new_id()
     cursed, tries, real = posted(chat), list[int](), Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
         if any(isinstance(h.event, MessagePosted) and h.event.id == cursed.id for h in batch):
             tries.append(len(batch))
             if len(tries) < 4:
@@ -78,17 +79,17 @@ async def test_the_start_is_slow_and_then_batches_form_by_themselves(
     sizes: list[int] = []
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
         sizes.append(len(batch))
         if len(sizes) == 8:  # the slow start is over: meanwhile the broker sends all that may be in hand
-            await until_ready(ear, 300 - module.PREFETCH)
+            await until_ready(ear, 300 - subscription.PREFETCH)
         return await real(self, batch)
 
     monkeypatch.setattr(Recorder, "record", record)
     async with start():
         await until(lambda: len(ear.stored()) == 300, "all chats")
     assert sizes[:5] == [1] * 5
-    assert 20 < max(sizes) <= module.PREFETCH
+    assert 20 < max(sizes) <= subscription.PREFETCH
 
 
 async def until_ready(ear: Ear, most: int) -> None:
@@ -105,7 +106,7 @@ async def test_of_two_replicas_one_writes_and_the_other_takes_over(
     chat, took, seqs = new_id(), list[Recorder](), 1
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
         took.extend(self for _ in batch)
         return await real(self, batch)
 
@@ -220,7 +221,7 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
             await asyncio.sleep(0.02)
     real = Recorder.record
 
-    async def record(self: Recorder, batch: Sequence[Recording]) -> asyncio.Task[None]:
+    async def record(self: Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
         sizes.append(len(batch))
         return await real(self, batch)
 
@@ -229,7 +230,7 @@ async def test_what_a_dead_process_had_in_hand_is_handled_one_at_a_time(
         await until(lambda: len(ear.stored()) == 60, "all chats")
         assert sizes[:35] == [1] * 35
         assert {e.chat_id for e in ear.stored()[:30]} == set(chats[:30]), "what was in hand comes first"
-        assert bench.consumer.prefetch == module.PREFETCH
+        assert bench.consumer.prefetch == subscription.PREFETCH
 
 
 def delivery(*events: MessagePosted) -> MessagesPosted:
@@ -282,7 +283,7 @@ async def test_poison_among_several_goes_to_the_dead_letters_alone(start: Start,
         await settled(bench, ear)
 
 
-async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start: Start, ear: Ear) -> None:
+async def test_what_waits_for_its_chat_keeps_its_delivery_open_and_no_other(start: Start, ear: Ear) -> None:
     known, late = new_id(), new_id()
     async with start(together=True) as bench:
         await ear.put(opened_event(known, None))
@@ -296,16 +297,16 @@ async def test_what_waits_for_its_chat_keeps_its_parcel_open_and_no_other(start:
         await settled(bench, ear)
 
 
-async def test_one_that_hurts_is_given_back_with_its_parcel_and_its_neighbours_are_stored_once(
+async def test_one_that_hurts_is_requeued_with_its_delivery_and_its_neighbours_are_stored_once(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.05)
     chat, other = new_id(), new_id()
     cursed, tries = posted(chat), 0
     async with start(together=True) as bench:
         real = bench.recorder.record
 
-        async def record(batch: Sequence[Recording]) -> asyncio.Task[None]:
+        async def record(batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
             nonlocal tries
             if any(isinstance(h.event, MessagePosted) and h.event.id == cursed.id for h in batch):
                 tries += 1
@@ -355,7 +356,7 @@ async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowl
 async def test_what_cannot_be_told_hurts_one_message_alone(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.05)
     chats = [new_id() for _ in range(6)]
     events, tries = [posted(c) for c in chats], 0
     async with start(together=True) as bench:

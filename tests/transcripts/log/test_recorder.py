@@ -9,7 +9,7 @@ from services.common.events.codec import encode
 from services.common.events.types import Cause, CloseReason, Detail, Hold, Party, RefusalCode
 from services.transcripts.attachments.store import UPLOADING, File
 from services.transcripts.inactivity.rules import Watched
-from services.transcripts.log import deliveries
+from services.transcripts.log import delivery
 from services.transcripts.log.sequencing import opened_id
 from services.transcripts.rendering.texts import event_text
 from tests.transcripts.conftest import (
@@ -321,7 +321,7 @@ async def test_a_message_waits_for_its_chat_and_is_refused_when_it_stays_unknown
         await until(lambda: len(ear.stored(early)) == 2, "one to be stored")
         assert [e.event for e in ear.stored(early)] == [Cause.OPENED, None]
         assert not ear.refused()
-        monkeypatch.setattr(deliveries, "PATIENCE", 0.0)
+        monkeypatch.setattr(delivery, "PATIENCE", 0.0)
         await until(ear.refused, "the other to be refused")
         assert [(r.chat_id, r.code) for r in ear.refused()] == [(never, RefusalCode.UNAVAILABLE)]
 
@@ -329,7 +329,7 @@ async def test_a_message_waits_for_its_chat_and_is_refused_when_it_stays_unknown
 async def test_a_state_of_a_chat_that_was_never_opened_goes_to_the_dead_letters(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "STATE_PATIENCE", 0.3)
+    monkeypatch.setattr(delivery, "STATE_PATIENCE", 0.3)
     chat = new_id()
     event = state(chat, 2, Cause.CLOSED)
     async with start():
@@ -341,7 +341,7 @@ async def test_the_end_of_a_chat_that_routing_itself_never_knew_is_nothing_to_ke
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A held place whose chat was never opened ends so; it happens whenever a gateway dies at the wrong moment."""
-    monkeypatch.setattr(deliveries, "STATE_PATIENCE", 0.3)
+    monkeypatch.setattr(delivery, "STATE_PATIENCE", 0.3)
     nameless, lost = new_id(), new_id()
     async with start():
         await ear.put(state(nameless, 1, Cause.CLOSED).model_copy(update={"department": ""}))

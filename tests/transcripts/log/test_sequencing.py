@@ -7,14 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.events.types import Cause, CloseReason, Entry, Party, RefusalCode
+from services.transcripts.log.results import WAITING, Refused, Stored
 from services.transcripts.log.sequencing import (
-    UNKNOWN,
-    Outcome,
+    NewEntry,
     PendingEntries,
-    Refused,
-    Stored,
     Tail,
-    Wanted,
     barred,
     event_id,
     next_entry,
@@ -26,29 +23,30 @@ from services.transcripts.log.sequencing import (
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
-def message(id_: str, chat: str = "a", sender: str = "citizen") -> Wanted:
-    return Wanted(chat, id_, Party.CITIZEN if sender == "citizen" else Party.AGENT, sender, text=id_)
+def message(id_: str, chat: str = "a", sender: str = "citizen") -> NewEntry:
+    return NewEntry(chat, id_, Party.CITIZEN if sender == "citizen" else Party.AGENT, sender, text=id_)
 
 
-def seal(chat: str = "a") -> Wanted:
-    return Wanted(chat, "closed", Party.SYSTEM, "system", text="x", event=Cause.CLOSED, reason=CloseReason.AGENT)
+def seal(chat: str = "a") -> NewEntry:
+    return NewEntry(chat, "closed", Party.SYSTEM, "system", text="x", event=Cause.CLOSED, reason=CloseReason.AGENT)
 
 
-def opened(chat: str = "a") -> Wanted:
-    return Wanted(chat, "opened", Party.SYSTEM, "system", text="x", event=Cause.OPENED)
+def opened(chat: str = "a") -> NewEntry:
+    return NewEntry(chat, "opened", Party.SYSTEM, "system", text="x", event=Cause.OPENED)
 
 
 def test_a_round_holds_one_entry_of_each_chat_in_the_order_they_came() -> None:
-    lines = PendingEntries()
+    pending = PendingEntries()
     first, second, other = message("1"), message("2"), message("1", "b")
-    for wanted in (first, second, other):
-        lines.add(wanted)
-    assert lines.heads() == [first, other]
-    lines.finish(first)
-    lines.finish(other)
-    assert lines.heads() == [second]
-    lines.finish(second)
-    assert lines.heads() == []
+    for new in (first, second, other):
+        pending.add(new)
+    assert (len(pending), pending.heads()) == (3, [first, other])
+    pending.finish(first, Refused(RefusalCode.INVALID))
+    pending.finish(other, WAITING)
+    assert pending.heads() == [second]
+    pending.finish(second, WAITING)
+    assert (len(pending), pending.heads()) == (0, [])
+    assert [new.result for new in (first, second, other)] == [Refused(RefusalCode.INVALID), WAITING, WAITING]
 
 
 def test_the_next_entry_has_the_next_seq_and_no_earlier_time() -> None:
@@ -65,10 +63,10 @@ def test_only_the_first_entry_is_tried_without_reading_the_tail() -> None:
 def test_nothing_is_added_after_the_seal_before_the_opening_or_beyond_the_limit() -> None:
     assert barred(message("1"), Tail(3), 5) is None
     assert barred(message("1"), Tail(3, sealed=True), 5) == Refused(RefusalCode.CHAT_CLOSED)
-    assert barred(message("1"), Tail(0), 5) is UNKNOWN
+    assert barred(message("1"), Tail(0), 5) is WAITING
     assert barred(opened(), Tail(0), 5) is None
-    assigned = Wanted("a", "1", Party.SYSTEM, "system", event=Cause.ASSIGNED, after=2)
-    assert barred(assigned, Tail(1), 5) is UNKNOWN, "the question comes first"
+    assigned = NewEntry("a", "1", Party.SYSTEM, "system", event=Cause.ASSIGNED, after=2)
+    assert barred(assigned, Tail(1), 5) is WAITING, "the question comes first"
     assert barred(assigned, Tail(2), 5) is None
     assert barred(message("1"), Tail(5), 5) == Refused(RefusalCode.UNAVAILABLE)
     assert barred(seal(), Tail(5), 5) is None
@@ -105,50 +103,49 @@ class Log:
         own = [e for e in self.entries if e.chat_id == chat]
         return tail_after(max(own, key=lambda e: e.seq)) if own else Tail()
 
-    def find(self, wanted: Wanted) -> Entry | None:
-        return next((e for e in self.entries if (e.chat_id, e.id) == (wanted.chat_id, wanted.id)), None)
+    def find(self, new: NewEntry) -> Entry | None:
+        return next((e for e in self.entries if (e.chat_id, e.id) == (new.chat_id, new.id)), None)
 
 
 class ModelWriter:
     """One step at a time, so that others come between; a fault may hit after any part of an unordered insert."""
 
-    def __init__(self, log: Log, batch: list[Wanted], random: Random) -> None:
+    def __init__(self, log: Log, batch: list[NewEntry], random: Random) -> None:
         self.log, self.random = log, random
-        self.lines, self.tails = PendingEntries(), dict[str, Tail]()
-        self.outcomes: dict[Wanted, Outcome] = {}
-        for wanted in batch:
-            self.lines.add(wanted)
+        self.batch, self.pending, self.tails = batch, PendingEntries(), dict[str, Tail]()
+        for new in batch:
+            self.pending.add(new)
 
     def step(self) -> bool:
         """One round; False when nothing is left."""
-        heads = self.lines.heads()
+        heads = self.pending.heads()
         missing = unread(heads, self.tails)
         if missing:
             self.tails[missing[0]] = self.log.tail(missing[0])
         elif not self.complete(heads):
             self.insert(heads)
-        return bool(self.lines.heads())
+        return bool(self.pending.heads())
 
-    def complete(self, heads: list[Wanted]) -> bool:
+    def complete(self, heads: list[NewEntry]) -> bool:
         done = False
-        for wanted in heads:
-            tail = self.tails.get(wanted.chat_id, Tail())
-            answer = barred(wanted, tail, 1_000) if wanted.chat_id in self.tails else None
-            if answer is UNKNOWN:
-                self.tails.pop(wanted.chat_id)
+        for new in heads:
+            tail = self.tails.get(new.chat_id, Tail())
+            answer = barred(new, tail, 1_000) if new.chat_id in self.tails else None
+            if answer is WAITING:
+                self.tails.pop(new.chat_id)
             elif answer:
-                there = self.log.find(wanted)
-                self.finish(wanted, repeat(wanted, there) if there else answer)
+                there = self.log.find(new)
+                self.pending.finish(new, repeat(new, there) if there else answer)
                 done = True
         return done
 
-    def insert(self, heads: list[Wanted]) -> None:
+    def insert(self, heads: list[NewEntry]) -> None:
         entries = [
             next_entry(w, self.tails.get(w.chat_id, Tail()), NOW) for w in heads if w.opens or w.chat_id in self.tails
         ]
         landing = [self.random.random() < 0.9 for _ in entries]
         fault = self.random.random() < 0.2
-        for entry, lands, wanted in zip(
+        for entry, lands, new in zip(
             entries, landing, [w for w in heads if w.opens or w.chat_id in self.tails], strict=True
         ):
             if fault and not lands:
@@ -158,17 +155,13 @@ class ModelWriter:
                 continue
             if stored:
                 self.tails[entry.chat_id] = tail_after(entry)
-                self.finish(wanted, Stored(entry, repeated=False))
+                self.pending.finish(new, Stored(entry, repeated=False))
             else:
                 self.tails[entry.chat_id] = self.log.tail(entry.chat_id)
-                if there := self.log.find(wanted):
-                    self.finish(wanted, repeat(wanted, there))
+                if there := self.log.find(new):
+                    self.pending.finish(new, repeat(new, there))
         if fault:
             self.tails.clear()
-
-    def finish(self, wanted: Wanted, outcome: Outcome) -> None:
-        self.lines.finish(wanted)
-        self.outcomes[wanted] = outcome
 
 
 @settings(max_examples=150, deadline=None)
@@ -208,9 +201,10 @@ def check_log(log: Log, names: list[str]) -> None:
 
 
 def check_answers(log: Log, writer: ModelWriter) -> None:
-    for wanted, outcome in writer.outcomes.items():
-        there = log.find(wanted)
-        if isinstance(outcome, Stored):
-            assert there == outcome.entry
+    for new in writer.batch:
+        there = log.find(new)
+        assert new.result is not None
+        if isinstance(new.result, Stored):
+            assert there == new.result.entry
         else:
             assert there is None

@@ -12,8 +12,9 @@ from pymongo.errors import AutoReconnect, WTimeoutError
 from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause, CloseReason, Entry, Party, RefusalCode, Sender
 from services.common.mongo.client import Database
-from services.transcripts.log.entry_factory import opening, said
-from services.transcripts.log.sequencing import UNKNOWN, Outcome, PendingEntries, Refused, Stored, Tail, Wanted
+from services.transcripts.log.entry_factory import message_entry, opening_entries
+from services.transcripts.log.results import WAITING, Refused, Result, Stored
+from services.transcripts.log.sequencing import NewEntry, PendingEntries, Tail
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 from tests.transcripts.conftest import new_id, opened_event
@@ -21,34 +22,37 @@ from tests.transcripts.conftest import new_id, opened_event
 LIMIT = 5_000
 
 
-def text(chat_id: str, sender: str, number: int) -> Wanted:
+def text(chat_id: str, sender: str, number: int) -> NewEntry:
     party = Party.CITIZEN if sender == "citizen" else Party.AGENT
     event = MessagePosted(
         chat_id=chat_id, id=f"{sender}-{number}", sender=Sender(party=party, id=sender), text=f"{sender} {number}"
     )
-    return said(event)
+    return message_entry(event)
 
 
-def seal(chat_id: str) -> Wanted:
-    return Wanted(chat_id, "closed", Party.SYSTEM, "system", text="x", event=Cause.CLOSED, reason=CloseReason.CITIZEN)
+def seal(chat_id: str) -> NewEntry:
+    return NewEntry(chat_id, "closed", Party.SYSTEM, "system", text="x", event=Cause.CLOSED, reason=CloseReason.CITIZEN)
 
 
-async def store_all(writer: Writer, wanted: Iterable[Wanted]) -> list[Outcome]:
-    lines, several = PendingEntries(), list(wanted)
+async def store_all(writer: Writer, entries: Iterable[NewEntry]) -> list[Result]:
+    pending, several = PendingEntries(), list(entries)
     for one in several:
-        lines.add(one)
-    outcomes = await writer.store(lines)
-    return [outcomes[w] for w in several]
+        pending.add(one)
+    await writer.store(pending)
+    assert not pending
+    results = [one.result for one in several if one.result is not None]
+    assert len(results) == len(several)
+    return results
 
 
 async def begun(store: Store, chat_id: str) -> None:
-    await store_all(Writer(store, LIMIT), opening(opened_event(chat_id, None)))
+    await store_all(Writer(store, LIMIT), opening_entries(opened_event(chat_id, None)))
 
 
 async def test_a_batch_of_one_chat_gets_the_next_seqs_in_order(store: Store) -> None:
     chat = new_id()
     outcomes = await store_all(
-        Writer(store, LIMIT), [*opening(opened_event(chat)), *(text(chat, "citizen", n) for n in range(5))]
+        Writer(store, LIMIT), [*opening_entries(opened_event(chat)), *(text(chat, "citizen", n) for n in range(5))]
     )
     assert [o.entry.seq for o in outcomes if isinstance(o, Stored)] == list(range(1, 8))
     log = await store.entries(chat)
@@ -66,13 +70,13 @@ async def test_many_chats_share_a_round(store: Store, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(store, "insert", counted)
     writer, chats = Writer(store, LIMIT), [new_id() for _ in range(20)]
-    await store_all(writer, [w for c in chats for w in opening(opened_event(c))])
+    await store_all(writer, [w for c in chats for w in opening_entries(opened_event(c))])
     assert inserts == [40]
 
 
 async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(store: Store) -> None:
     chats, writer = [new_id() for _ in range(3)], Writer(store, LIMIT)
-    wanted = [w for c in chats for w in opening(opened_event(c))]
+    wanted = [w for c in chats for w in opening_entries(opened_event(c))]
     said = [text(c, "citizen", n) for c in chats for n in (1, 2, 2, 3)]
     outcomes = await store_all(writer, [*wanted, *said])
     for chat in chats:
@@ -85,7 +89,7 @@ async def test_a_chats_entries_share_a_round_and_a_repeat_among_them_stops_none(
 async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store: Store, database: Database) -> None:
     chat, other = new_id(), new_id()
     writer = Writer(store, LIMIT)
-    await store_all(writer, [*opening(opened_event(chat)), *opening(opened_event(other))])
+    await store_all(writer, [*opening_entries(opened_event(chat)), *opening_entries(opened_event(other))])
     await store_all(Writer(Store(database), LIMIT), [text(chat, "an", 0)])
     mine = [text(chat, "citizen", n) for n in range(3)]
     outcomes = await store_all(writer, [*mine, text(other, "citizen", 9)])
@@ -99,7 +103,7 @@ async def test_nothing_of_a_run_is_stored_behind_a_place_that_another_took(store
 
 async def test_known_tails_are_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     chat, writer = new_id(), Writer(store, LIMIT)
-    await store_all(writer, opening(opened_event(chat)))
+    await store_all(writer, opening_entries(opened_event(chat)))
 
     async def never(chat_ids: Iterable[str]) -> dict[str, Tail]:
         assert not list(chat_ids), "a tail was read that this writer had stored itself"
@@ -146,7 +150,7 @@ async def test_after_the_seal_only_repeats_are_answered(store: Store) -> None:
 
 async def test_a_chat_without_a_log_is_unknown_until_it_is_opened_elsewhere(store: Store) -> None:
     chat, writer = new_id(), Writer(store, LIMIT)
-    assert await store_all(writer, [text(chat, "citizen", 1)]) == [UNKNOWN]
+    assert await store_all(writer, [text(chat, "citizen", 1)]) == [WAITING]
     await begun(store, chat)
     assert isinstance((await store_all(writer, [text(chat, "citizen", 1)]))[0], Stored)
 
@@ -219,7 +223,7 @@ class FaultyStore(Store):
         return await super().insert(entries, in_order)
 
 
-async def sender(writers: list[Writer], chat: str, name: str, count: int, random: Random) -> list[Outcome]:
+async def sender(writers: list[Writer], chat: str, name: str, count: int, random: Random) -> list[Result]:
     """Sends one after another as a gateway does: the next after the receipt of this one, some of them doubled."""
     outcomes = []
     for number in range(count):
@@ -239,9 +243,9 @@ async def test_three_writers_with_faults_leave_no_hole_no_double_and_no_false_an
     writers = [Writer(s, LIMIT) for s in stores]
     chats = [new_id() for _ in range(4)]
     for chat in chats:
-        await asyncio.gather(*(store_all(w, opening(opened_event(chat))) for w in writers[:2]))
+        await asyncio.gather(*(store_all(w, opening_entries(opened_event(chat))) for w in writers[:2]))
 
-    async def end(chat: str) -> list[Outcome]:
+    async def end(chat: str) -> list[Result]:
         """The chat ends in the middle of what is said in it."""
         enough, own = random.randint(20, 60), Store(database)
         while (await own.tails([chat]))[chat].seq < enough:
@@ -277,7 +281,9 @@ def check_log(log: list[Entry], sealed: bool) -> None:
 async def test_a_chat_is_full_of_text_and_its_end_still_fits(store: Store, database: Database) -> None:
     chat = new_id()
     long = [replace(text(chat, "citizen", n), text="😀" * 4_000) for n in range(30)]
-    outcomes = await store_all(Writer(store, LIMIT, max_text=100_000), [*opening(opened_event(chat, None)), *long])
+    outcomes = await store_all(
+        Writer(store, LIMIT, max_text=100_000), [*opening_entries(opened_event(chat, None)), *long]
+    )
     stored = [o for o in outcomes[1:] if isinstance(o, Stored)]
     assert len(stored) == 7  # the one that goes over it is the last
     assert set(outcomes[8:]) == {Refused(RefusalCode.UNAVAILABLE)}

@@ -1,17 +1,15 @@
-"""Mirrors services/transcripts/log/acknowledgements.py: what is acknowledged together, and when."""
+"""Mirrors services/transcripts/log/acknowledger.py: what is acknowledged together, and when."""
 
-from types import SimpleNamespace
 from typing import cast
 
 import aiormq
 import pytest
-from aiormq.abc import DeliveredMessage
 
-from services.common.events.event import Event
 from services.common.messaging.errors import UnknownErrors
-from services.transcripts.log.acknowledgements import Acknowledgements
-from services.transcripts.log.deliveries import Delivery
-from tests.transcripts.conftest import new_id, posted, until
+from services.transcripts.log.acknowledger import Acknowledger
+from services.transcripts.log.delivery import Delivery
+from services.transcripts.log.results import FAILED, POISON, Unstored
+from tests.transcripts.conftest import until
 
 
 class Channel:
@@ -33,10 +31,8 @@ class Channel:
             raise aiormq.exceptions.ChannelInvalidStateError
         self.frames.append((kind, tag, flag))
 
-    def delivery(self, tag: int, poison: Event | None = None) -> Delivery:
-        made = Delivery(cast(DeliveredMessage, SimpleNamespace(channel=self, delivery_tag=tag, redelivered=False)))
-        made.poison = [poison] if poison else []
-        return made
+    def delivery(self, tag: int, result: Unstored | None = None) -> Delivery:
+        return Delivery(b"", tag, self, result=result)
 
 
 @pytest.fixture
@@ -45,52 +41,60 @@ def channel() -> Channel:
 
 
 @pytest.fixture
-def settling(channel: Channel) -> Acknowledgements:
-    made = Acknowledgements(cast(aiormq.Channel, channel), UnknownErrors("test"))
+def acknowledger(channel: Channel) -> Acknowledger:
+    made = Acknowledger(cast(aiormq.Channel, channel), UnknownErrors("test"))
     for tag in range(1, 10):
         made.delivered(tag)
     return made
 
 
 async def test_what_is_done_shortly_after_each_other_is_acknowledged_in_one_frame(
-    settling: Acknowledgements, channel: Channel
+    acknowledger: Acknowledger, channel: Channel
 ) -> None:
     for tag in (2, 1, 3):
-        assert len(await settling.complete([channel.delivery(tag)], at_once=False)) == 1
+        assert len(await acknowledger.complete([channel.delivery(tag)], at_once=False)) == 1
     assert not channel.frames, "they wait for company"
     await until(lambda: channel.frames, "the acknowledgement")
     assert channel.frames == [("ack", 3, True)]
-    await settling.complete([channel.delivery(4)], at_once=False)
+    await acknowledger.complete([channel.delivery(4)], at_once=False)
     await until(lambda: len(channel.frames) > 1, "the next acknowledgement")
     assert channel.frames[1:] == [("ack", 4, True)], "and so on"
 
 
 async def test_what_is_open_is_not_acknowledged_with_its_neighbours(
-    settling: Acknowledgements, channel: Channel
+    acknowledger: Acknowledger, channel: Channel
 ) -> None:
-    await settling.complete([channel.delivery(1), channel.delivery(2), channel.delivery(5)], at_once=True)
+    await acknowledger.complete([channel.delivery(1), channel.delivery(2), channel.delivery(5)], at_once=True)
     assert channel.frames == [("ack", 2, True), ("ack", 5, False)]
-    await settling.complete([channel.delivery(3), channel.delivery(4)], at_once=True)
+    await acknowledger.complete([channel.delivery(3), channel.delivery(4)], at_once=True)
     assert channel.frames[2:] == [("ack", 4, True)]
 
 
 async def test_poison_is_rejected_at_once_and_nothing_waits_after_the_end(
-    settling: Acknowledgements, channel: Channel
+    acknowledger: Acknowledger, channel: Channel
 ) -> None:
-    await settling.complete([channel.delivery(1), channel.delivery(2, poison=posted(new_id()))], at_once=False)
+    await acknowledger.complete([channel.delivery(1), channel.delivery(2, POISON)], at_once=False)
     assert channel.frames == [("reject", 2, False)]
-    await settling.acknowledge()
+    await acknowledger.acknowledge()
     assert channel.frames[1:] == [("ack", 1, True)]
-    await settling.complete([channel.delivery(5)], at_once=False)
+    await acknowledger.complete([channel.delivery(5)], at_once=False)
     await until(lambda: len(channel.frames) > 2, "the next acknowledgement")
     assert channel.frames[2:] == [("ack", 5, False)], "nothing is acknowledged twice"
 
 
-async def test_a_lost_channel_settles_nothing_and_breaks_nothing(settling: Acknowledgements, channel: Channel) -> None:
-    await settling.complete([channel.delivery(1)], at_once=False)
+async def test_what_has_failed_is_requeued_and_does_not_count_as_handled(
+    acknowledger: Acknowledger, channel: Channel
+) -> None:
+    handled = await acknowledger.complete([channel.delivery(1, FAILED), channel.delivery(2)], at_once=True)
+    assert channel.frames == [("reject", 1, True), ("ack", 2, True)]
+    assert [delivery.tag for delivery in handled] == [2]
+
+
+async def test_a_lost_channel_settles_nothing_and_breaks_nothing(acknowledger: Acknowledger, channel: Channel) -> None:
+    await acknowledger.complete([channel.delivery(1)], at_once=False)
     channel.lost = True
-    assert await settling.complete([channel.delivery(2, poison=posted(new_id()))], at_once=False) == []
+    assert await acknowledger.complete([channel.delivery(2, POISON)], at_once=False) == []
     await until(lambda: channel.attempts == 2, "the attempts to reject and to acknowledge")
     assert not channel.frames
     other = Channel().delivery(3)
-    assert await settling.complete([other], at_once=True) == [], "of another channel"
+    assert await acknowledger.complete([other], at_once=True) == [], "of another channel"

@@ -1,4 +1,4 @@
-"""Acknowledgements of deliveries on a channel: soon, and as many as possible with one frame.
+"""Acknowledger of the deliveries of a channel: soon, and as many as possible with one frame.
 
 Each acknowledgement is an entry in the log of a quorum queue and costs the broker as much as a message. An
 acknowledgement therefore waits a short time for others. What a crash redelivers meanwhile is recognised as done.
@@ -15,7 +15,8 @@ import structlog
 from services.common.messaging import topology
 from services.common.messaging.consumer import HANDLED
 from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
-from services.transcripts.log.deliveries import Delivery, highest_acknowledgeable
+from services.transcripts.log.delivery import Delivery, highest_acknowledgeable
+from services.transcripts.log.results import FAILED
 
 log = structlog.get_logger()
 
@@ -24,8 +25,8 @@ _DONE = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "done")
 _DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_lettered")
 
 
-class Acknowledgements:
-    """Tracks the deliveries of one channel. After a loss of the channel there is a new instance."""
+class Acknowledger:
+    """Acknowledges and rejects the deliveries of one channel. After a loss of the channel there is a new instance."""
 
     def __init__(self, channel: aiormq.Channel, unknown: UnknownErrors) -> None:
         """Start with no deliveries.
@@ -49,7 +50,7 @@ class Acknowledgements:
         self._open.add(tag)
 
     async def complete(self, deliveries: Sequence[Delivery], at_once: bool) -> list[Delivery]:
-        """Reject the deliveries that are poison or requeued, and acknowledge the others.
+        """Reject the deliveries that are poison or have failed, and acknowledge the others.
 
         Args:
             deliveries: Deliveries that are finished; those of another channel are ignored.
@@ -59,23 +60,23 @@ class Acknowledgements:
             The deliveries that are handled. When the channel is lost the list is empty: all of them are delivered
             again and recognised as done.
         """
-        mine = [p for p in deliveries if p.message.channel is self._channel]
-        self._open.difference_update(p.tag for p in mine)
+        mine = [d for d in deliveries if d.channel is self._channel]
+        rejected, done = [d for d in mine if d.result], [d for d in mine if not d.result]
+        self._open.difference_update(d.tag for d in mine)
         try:
             with given_up_is_failure():
-                for delivery in (p for p in mine if p.rejected):
-                    await self._channel.basic_reject(delivery.tag, requeue=delivery.requeued, wait=False)
+                for delivery in rejected:
+                    await self._channel.basic_reject(delivery.tag, requeue=delivery.result is FAILED, wait=False)
         except BROKER_ERRORS as error:
             log.info("not_rejected", error=type(error).__name__)
             return []
         except Exception as error:
             await self._begin_anew(error)
             return []
-        done = [p for p in mine if not p.rejected]
-        handled = [p for p in mine if not p.requeued]
-        _DONE.inc(sum(p.size for p in done))
+        handled = [d for d in mine if d.result is not FAILED]
+        _DONE.inc(sum(d.size for d in done))
         _DEAD_LETTERED.inc(len(handled) - len(done))
-        self._done += [p.tag for p in done]
+        self._done += [d.tag for d in done]
         if at_once:
             await self.acknowledge()
         elif done and self._acknowledging is None:
