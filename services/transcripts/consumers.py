@@ -41,7 +41,7 @@ def stay_handler(store: Store, clock: Callable[[], datetime]) -> Callable[[Event
         if not isinstance(event, CitizenStayed) or not is_id(event.chat_id):
             raise ValueError("not a citizen who stayed")
         if await store.stay(event.chat_id, clock()):
-            metrics.SILENCES.labels("stayed").inc()
+            metrics.INACTIVITY.labels("stayed").inc()
             log.info("citizen_stayed", chat_id=event.chat_id)
 
     return citizen_stayed

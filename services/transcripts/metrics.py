@@ -22,7 +22,7 @@ FIRST_ANSWER = Histogram(
     buckets=(5, 10, 15, 30, 60, 120, 300, 600, 1800),
 )
 ATTACHMENTS = Counter("eloket_attachments_total", "Uploads by what came of them", ["outcome"])
-SILENCES = Counter("eloket_transcripts_silences_total", "What came of citizens' silences, each step once", ["step"])
+INACTIVITY = Counter("eloket_transcripts_silences_total", "What came of citizens' silences, each step once", ["step"])
 QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])
 RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])

@@ -6,22 +6,54 @@ to answer it. A citizen is warned twice, and then the chat is closed; both warni
 agent's inactivity never closes a chat, and neither does waiting for an agent. No chat is closed before the warnings
 have held for their full time, even when no replica could check for a while (WCAG 2.2.1: time to answer, and more time
 on request any number of times).
+
+A chat is in one of these states. A check publishes what is due, and sets the time of the next check:
+
+| state | a check at the time | publishes | next check |
+| --- | --- | --- | --- |
+| `SEALED` | any | nothing | never |
+| `NOT_AWAITED` | any | nothing | after the time before a first warning |
+| `QUIET` | any | nothing | when the first warning is due |
+| `DUE` | any | the first warning | as in `WARNED_1` |
+| `WARNED_1` | before the second warning is due | the first warning again | after 5 s, or when the second one is due |
+| | later | the second warning | as in `WARNED_2` |
+| `WARNED_2` | more than 30 s after the last check | the second warning, with its full time again | as below |
+| | before the closing is due | the second warning again | after 5 s, or when the closing is due |
+| | later | the request to close the chat | after 5 s |
+| `CLOSING` | more than 90 s after the last check | the second warning, with its full time again | as in `WARNED_2` |
+| | earlier | the request to close the chat again | after 5 s, growing to 60 s |
+
+A message of the citizen ends their inactivity (`NOT_AWAITED`). A message of the agent, or a citizen who keeps the chat
+open, starts a new one (`QUIET`): a warning counts only for the inactivity for which it was published.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from services.common.events.types import Cause, Party
 
 WARNED_FOR = (timedelta(seconds=300), timedelta(seconds=120))  # from the first and from the second warning to the end
 SHARE_WARNED = (1 / 3, 2 / 15)  # the same, as shares of a short limit
-TOLD_AGAIN = timedelta(seconds=5)
-MOST_ASKED_AGAIN = timedelta(seconds=60)  # the end may take long: requests must not accumulate
-NOT_LOOKED = timedelta(seconds=30)  # without a check for so long, recent messages may not be stored yet
+REPEAT_AFTER = timedelta(seconds=5)
+LONGEST_REPEAT = timedelta(seconds=60)  # between requests to close: the end may take long, they must not accumulate
+UNCHECKED = timedelta(seconds=30)  # without a check for so long, recent messages may not be stored yet
 SHORTEST = 90.0  # seconds; with less, a citizen has not enough time to answer the first warning
+
+
+class State(Enum):
+    """Inactivity of the citizen of a chat."""
+
+    SEALED = "sealed"  # the log has ended
+    NOT_AWAITED = "not_awaited"  # the citizen wrote last, or no agent is connected
+    QUIET = "quiet"  # inactive, not yet for so long that a warning is due
+    DUE = "due"  # the first warning is due
+    WARNED_1 = "warned_1"
+    WARNED_2 = "warned_2"
+    CLOSING = "closing"  # the closing was requested
 
 
 class Step(StrEnum):
@@ -70,12 +102,12 @@ class Last:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A warning that was published.
+class Inactivity:
+    """One inactivity of a citizen. It is stored, under these names, once a warning was published.
 
     Attributes:
-        since: When the inactivity began.
-        warning: 1 or 2.
+        since: When it began.
+        warning: The last warning that was published, 1 or 2; 0: none.
         closes_at: When the chat will be closed.
         at: When the chat was last checked.
     """
@@ -92,31 +124,31 @@ class Watched:
 
     Attributes:
         chat_id: The chat.
-        look_at: When to check it.
+        check_at: When to check it.
         stayed_at: When the citizen last kept the chat open.
-        told: The last warning.
+        inactivity: What was published last.
     """
 
     chat_id: str
-    look_at: datetime
+    check_at: datetime
     stayed_at: datetime | None = None
-    told: Told | None = None
+    inactivity: Inactivity | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Check:
     """The result of a check.
 
     Attributes:
-        again: When to check again (None: never).
+        next_at: When to check again (None: never).
         step: What to publish.
-        told: What to remember of it.
+        inactivity: What to remember of it.
         new: Whether this step was not published before.
     """
 
-    again: datetime | None
+    next_at: datetime | None
     step: Step | None = None
-    told: Told | None = None
+    inactivity: Inactivity | None = None
     new: bool = False
 
 
@@ -137,36 +169,116 @@ def since(last: Last, stayed_at: datetime | None) -> datetime | None:
     return max(last.at, stayed_at) if stayed_at else last.at
 
 
-def look(last: Last | None, chat: Watched, limits: Limits, now: datetime) -> Look:
-    """Return what to do about a chat that is due for a check."""
+def check(last: Last | None, chat: Watched, limits: Limits, now: datetime) -> Check:
+    """Return what to do about a chat that is due for a check.
+
+    Args:
+        last: How its log ends; None without a log.
+        chat: What its document says.
+        limits: The times of the limit.
+        now: The present.
+    """
+    inactivity = _inactivity(last, chat, limits)
+    state = state_of(last, inactivity, limits, now)
+    if state is State.SEALED:
+        return Check(None)
+    if inactivity is None:  # a later message of an agent cannot be due before that
+        return Check(now + limits.quiet)
+    return _CHECKS[state](inactivity, limits, now)
+
+
+def state_of(last: Last | None, inactivity: Inactivity | None, limits: Limits, now: datetime) -> State:
+    """Return the state of a chat.
+
+    Args:
+        last: How its log ends; None without a log.
+        inactivity: The inactivity of its citizen; None while they are not expected to write.
+        limits: The times of the limit.
+        now: The present.
+    """
     if last and last.event is Cause.CLOSED:
-        return Look(None)
+        return State.SEALED
+    if inactivity is None:
+        return State.NOT_AWAITED
+    if now < inactivity.since + limits.quiet:
+        return State.QUIET
+    if inactivity.warning == 0:
+        return State.DUE
+    if inactivity.warning == 1:
+        return State.WARNED_1
+    return State.CLOSING if inactivity.at >= inactivity.closes_at else State.WARNED_2
+
+
+def _inactivity(last: Last | None, chat: Watched, limits: Limits) -> Inactivity | None:
     began = since(last, chat.stayed_at) if last else None
-    if began is None:  # a later message of an agent cannot be due before that
-        return Look(now + limits.quiet)
-    if now < began + limits.quiet:
-        return Look(began + limits.quiet)
-    told = chat.told if chat.told and chat.told.since == began else None
-    if told is None:
-        closes_at = max(began + limits.end, now + limits.first - limits.late)
-        return _warn(Told(began, 1, closes_at, now), limits, new=True)
-    if now < told.closes_at - limits.second and told.warning == 1:
-        return _warn(Told(began, 1, told.closes_at, now), limits)
-    asked = told.at >= told.closes_at
-    if told.warning == 1 or now - told.at > (NOT_LOOKED + MOST_ASKED_AGAIN if asked else NOT_LOOKED):
-        closes_at = max(told.closes_at, now + limits.second - limits.late)
-        return _warn(Told(began, 2, closes_at, now), limits, new=told.warning == 1)
-    if now < told.closes_at:
-        return _warn(Told(began, 2, told.closes_at, now), limits)
-    again = min(max(now - told.closes_at, TOLD_AGAIN), MOST_ASKED_AGAIN)
-    return Look(now + again, Step.CLOSED, Told(began, 2, told.closes_at, now), new=not asked)
+    if began is None:
+        return None
+    if chat.inactivity and chat.inactivity.since == began:
+        return chat.inactivity
+    return Inactivity(began, 0, began + limits.end, began)
 
 
-def _warn(told: Told, limits: Limits, new: bool = False) -> Look:
+# ── a check in each state ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_quiet(inactivity: Inactivity, limits: Limits, now: datetime) -> Check:
+    return Check(inactivity.since + limits.quiet)
+
+
+def _check_due(inactivity: Inactivity, limits: Limits, now: datetime) -> Check:
+    closes_at = max(inactivity.closes_at, now + limits.first - limits.late)
+    return _warn(Inactivity(inactivity.since, 1, closes_at, now), limits, new=True)
+
+
+def _check_warned_1(inactivity: Inactivity, limits: Limits, now: datetime) -> Check:
+    if now < inactivity.closes_at - limits.second:
+        return _warn(replace(inactivity, at=now), limits)
+    return _warn_again(inactivity, limits, now, new=True)
+
+
+def _check_warned_2(inactivity: Inactivity, limits: Limits, now: datetime) -> Check:
+    if now - inactivity.at > UNCHECKED:
+        return _warn_again(inactivity, limits, now)
+    if now < inactivity.closes_at:
+        return _warn(replace(inactivity, at=now), limits)
+    return _close(inactivity, now, new=True)
+
+
+def _check_closing(inactivity: Inactivity, limits: Limits, now: datetime) -> Check:
+    if now - inactivity.at > UNCHECKED + LONGEST_REPEAT:
+        return _warn_again(inactivity, limits, now)
+    if now < inactivity.closes_at:  # the clock went back
+        return _warn(replace(inactivity, at=now), limits)
+    return _close(inactivity, now)
+
+
+_CHECKS: dict[State, Callable[[Inactivity, Limits, datetime], Check]] = {
+    State.QUIET: _check_quiet,
+    State.DUE: _check_due,
+    State.WARNED_1: _check_warned_1,
+    State.WARNED_2: _check_warned_2,
+    State.CLOSING: _check_closing,
+}
+
+
+def _warn_again(inactivity: Inactivity, limits: Limits, now: datetime, new: bool = False) -> Check:
+    """Return a result that publishes the second warning, and gives it its full time from now on."""
+    closes_at = max(inactivity.closes_at, now + limits.second - limits.late)
+    return _warn(Inactivity(inactivity.since, 2, closes_at, now), limits, new)
+
+
+def _warn(inactivity: Inactivity, limits: Limits, new: bool = False) -> Check:
     """Return a result that publishes the warning, and checks again when the next step or the repetition is due."""
-    first = told.warning == 1
-    due = told.closes_at - limits.second if first else told.closes_at
-    return Look(min(due, told.at + TOLD_AGAIN), Step.WARNED_1 if first else Step.WARNED_2, told, new)
+    first = inactivity.warning == 1
+    due = inactivity.closes_at - limits.second if first else inactivity.closes_at
+    step = Step.WARNED_1 if first else Step.WARNED_2
+    return Check(min(due, inactivity.at + REPEAT_AFTER), step, inactivity, new)
+
+
+def _close(inactivity: Inactivity, now: datetime, new: bool = False) -> Check:
+    """Return a result that requests the closing, and does so again after as long as it has been due."""
+    again = min(max(now - inactivity.closes_at, REPEAT_AFTER), LONGEST_REPEAT)
+    return Check(now + again, Step.CLOSED, replace(inactivity, at=now), new)
 
 
 def _ms(seconds: float) -> timedelta:

@@ -22,12 +22,12 @@ from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.transcripts import metrics
-from services.transcripts.inactivity.rules import Limits, Look, Step, Watched, look
+from services.transcripts.inactivity.rules import Check, Limits, Step, Watched, check
 from services.transcripts.log.store import Store
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 1.0  # seconds
+CHECK_EVERY = 1.0  # seconds
 AT_A_TIME = 200  # chats in one round
 
 
@@ -44,7 +44,7 @@ class InactivityTimers:
     async def run(self) -> None:
         """Check until cancelled. A round that fails because of an outage is repeated."""
         while True:
-            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+            await asyncio.sleep(CHECK_EVERY * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
             begin_trace()
             try:
                 await self.check_due()
@@ -59,22 +59,24 @@ class InactivityTimers:
             return
         for chat in await self.store.due_chats(self.clock(), AT_A_TIME):
             begin_trace(chat_id=chat.chat_id)
-            await self._look(chat)
+            await self._check(chat)
 
-    async def _look(self, chat: Watched) -> None:
-        found = look(await self.store.last(chat.chat_id), chat, self.limits, self.clock())
-        if event := _event(chat.chat_id, found):
+    async def _check(self, chat: Watched) -> None:
+        result = check(await self.store.last(chat.chat_id), chat, self.limits, self.clock())
+        if event := _event(chat.chat_id, result):
             await self.publisher.publish(event)
-        if await self.store.look_again(chat, found.again, found.told) and found.step and found.new:
-            metrics.SILENCES.labels(found.step.value).inc()
-            log.info("citizen_silent", step=found.step.value)
+        if await self.store.set_next_check(chat, result.next_at, result.inactivity) and result.step and result.new:
+            metrics.INACTIVITY.labels(result.step.value).inc()
+            log.info("citizen_silent", step=result.step.value)
 
 
-def _event(chat_id: str, found: Look) -> Event | None:
+def _event(chat_id: str, result: Check) -> Event | None:
     """Return the event of a check, if any."""
-    if found.step is None or found.told is None:
+    inactivity = result.inactivity
+    if result.step is None or inactivity is None:
         return None
-    if found.step is Step.CLOSED:
+    if result.step is Step.CLOSED:
         return CloseRequested(chat_id=chat_id, by=CloseReason.INACTIVE)
-    told = found.told
-    return CitizenSilent(chat_id=chat_id, warning=told.warning, since=told.since, closes_at=told.closes_at)
+    return CitizenSilent(
+        chat_id=chat_id, warning=inactivity.warning, since=inactivity.since, closes_at=inactivity.closes_at
+    )

@@ -16,7 +16,7 @@ from bson.errors import BSONError
 from services.common.events.chats import ChatOpened
 from services.common.events.types import About, Attachment, Cause, CloseReason, Entry, Party
 from services.transcripts.access import Chat
-from services.transcripts.inactivity.rules import Last, Told, Watched
+from services.transcripts.inactivity.rules import Inactivity, Last, Watched
 from services.transcripts.participation import tenure_of
 
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways accept needs less than a tenth
@@ -101,18 +101,18 @@ def chat_document(opened: ChatOpened) -> dict[str, Any]:
     }
 
 
-def state_noted(v: int, agent: str | None, look_at: datetime | None, turn: int = 0) -> dict[str, Any]:
+def state_noted(v: int, agent: str | None, check_at: datetime | None, turn: int = 0) -> dict[str, Any]:
     """Return the update that records a state.
 
     Args:
         v: Version of the state.
         agent: The agent who has the chat, if any.
-        look_at: When to check for inactivity; None: unchanged.
+        check_at: When to check for inactivity; None: unchanged.
         turn: The attempt; 0: unchanged.
     """
     change: dict[str, Any] = {"$max": {"v": v, "turn": turn} if turn else {"v": v}}
-    if look_at:
-        change["$set"] = {"silence_at": look_at}
+    if check_at:
+        change["$set"] = {"silence_at": check_at}
     if agent:
         change["$addToSet"] = {"participants": agent}
     return change
@@ -139,5 +139,5 @@ def chat_of(found: dict[str, Any]) -> Chat:
 
 def watched_of(found: dict[str, Any]) -> Watched:
     """Return what a stored chat says of inactivity."""
-    told = found.get("silence")
-    return Watched(found["_id"], found["silence_at"], found.get("stayed_at"), Told(**told) if told else None)
+    stored = found.get("silence")
+    return Watched(found["_id"], found["silence_at"], found.get("stayed_at"), Inactivity(**stored) if stored else None)

@@ -22,7 +22,7 @@ from services.common.events.types import Cause, Entry, Note
 from services.common.lru import LruCache
 from services.common.mongo.client import DUPLICATE_KEY, Database
 from services.transcripts.access import Chat
-from services.transcripts.inactivity.rules import Last, Told, Watched
+from services.transcripts.inactivity.rules import Inactivity, Last, Watched
 from services.transcripts.log.documents import (
     chat_document,
     chat_of,
@@ -71,16 +71,16 @@ class Store:
     async def note_states(
         self,
         states: Iterable[tuple[str, int, str | None]],
-        looks: Mapping[str, datetime] | None = None,
+        checks: Mapping[str, datetime] | None = None,
         turns: Mapping[str, int] | None = None,
     ) -> None:
         """Record for each (chat, v, agent) the highest v, every agent who had the chat, and the highest of the `turns`.
 
-        `looks`: when to check for the citizen's inactivity, for chats of which that is to be set again.
+        `checks`: when to check for the citizen's inactivity, for chats of which that is to be set again.
         """
-        looks, turns = looks or {}, turns or {}
+        checks, turns = checks or {}, turns or {}
         await self._bulk(
-            [UpdateOne({"_id": c}, state_noted(v, agent, looks.get(c), turns.get(c, 0))) for c, v, agent in states]
+            [UpdateOne({"_id": c}, state_noted(v, agent, checks.get(c), turns.get(c, 0))) for c, v, agent in states]
         )
 
     async def note_tenures(self, states: Iterable[ChatState]) -> None:
@@ -117,15 +117,15 @@ class Store:
         found = self._chats.find({"silence_at": {"$lte": now}}, _WATCHED).sort("silence_at", ASCENDING).limit(limit)
         return [watched_of(d) async for d in found]
 
-    async def look_again(self, chat: Watched, at: datetime | None, told: Told | None) -> bool:
+    async def set_next_check(self, chat: Watched, at: datetime | None, inactivity: Inactivity | None) -> bool:
         """Set when to check next (None: never) and what was published.
 
         Return False when it was set by another replica meanwhile.
         """
         change: dict[str, Any] = {"$set": {"silence_at": at}} if at else {"$unset": _UNWATCHED}
-        if at and told:
-            change["$set"]["silence"] = asdict(told)
-        seen = {"_id": chat.chat_id, "silence_at": chat.look_at}
+        if at and inactivity:
+            change["$set"]["silence"] = asdict(inactivity)
+        seen = {"_id": chat.chat_id, "silence_at": chat.check_at}
         return bool((await self._chats.update_one(seen, change)).modified_count)
 
     async def stay(self, chat_id: str, at: datetime) -> bool:

@@ -10,19 +10,21 @@ from hypothesis import strategies as st
 
 from services.common.events.types import Cause, Party
 from services.transcripts.inactivity.rules import (
-    MOST_ASKED_AGAIN,
-    NOT_LOOKED,
+    LONGEST_REPEAT,
+    REPEAT_AFTER,
     SHORTEST,
-    TOLD_AGAIN,
+    UNCHECKED,
+    Check,
+    Inactivity,
     Last,
     Limits,
-    Look,
+    State,
     Step,
-    Told,
     Watched,
+    check,
     limits_of,
-    look,
     since,
+    state_of,
 )
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -42,16 +44,16 @@ USUAL = times(900)
 GOT_AGENT = Last(Party.SYSTEM, Cause.ASSIGNED, START)
 
 
-def watched(told: Told | None = None, stayed: float | None = None) -> Watched:
+def watched(told: Inactivity | None = None, stayed: float | None = None) -> Watched:
     return Watched("c", START, None if stayed is None else START + seconds(stayed), told)
 
 
-def at(number: float, told: Told | None = None, last: Last = GOT_AGENT, stayed: float | None = None) -> Look:
-    return look(last, watched(told, stayed), USUAL, START + seconds(number))
+def at(number: float, told: Inactivity | None = None, last: Last = GOT_AGENT, stayed: float | None = None) -> Check:
+    return check(last, watched(told, stayed), USUAL, START + seconds(number))
 
 
-def warned(warning: int, looked: float, closes: float = 900, began: float = 0) -> Told:
-    return Told(START + seconds(began), warning, START + seconds(closes), START + seconds(looked))
+def warned(warning: int, looked: float, closes: float = 900, began: float = 0) -> Inactivity:
+    return Inactivity(START + seconds(began), warning, START + seconds(closes), START + seconds(looked))
 
 
 # ── the times ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,38 +101,57 @@ def test_it_is_for_the_citizen_to_speak_after_the_agent_came_or_spoke() -> None:
 def test_an_agents_silence_and_a_wait_never_end_a_chat(last: Last) -> None:
     assert since(last, None) is None
     found = at(100_000, warned(2, 880), last)
-    assert found == Look(START + seconds(100_600)), "nothing can be due before somebody has spoken and been silent"
+    assert found == Check(START + seconds(100_600)), "nothing can be due before somebody has spoken and been silent"
 
 
 def test_a_chat_that_is_over_is_looked_at_no_more() -> None:
-    assert at(5, last=Last(Party.SYSTEM, Cause.CLOSED, START)) == Look(None)
+    assert at(5, last=Last(Party.SYSTEM, Cause.CLOSED, START)) == Check(None)
 
 
 def test_a_chat_without_a_log_yet_is_looked_at_later() -> None:
-    assert look(None, watched(), USUAL, START) == Look(START + seconds(600))
+    assert check(None, watched(), USUAL, START) == Check(START + seconds(600))
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds_after", "inactivity"),
+    [
+        (State.NOT_AWAITED, 100_000, None),
+        (State.QUIET, 599.9, Inactivity(START, 0, START + seconds(900), START)),
+        (State.DUE, 600, Inactivity(START, 0, START + seconds(900), START)),
+        (State.QUIET, 599.9, Inactivity(START, 1, START + seconds(900), START)),  # the limit was raised meanwhile
+        (State.WARNED_1, 600, Inactivity(START, 1, START + seconds(900), START + seconds(600))),
+        (State.WARNED_2, 899, Inactivity(START, 2, START + seconds(900), START + seconds(895))),
+        (State.WARNED_2, 5_000, Inactivity(START, 2, START + seconds(900), START + seconds(895))),
+        (State.CLOSING, 905, Inactivity(START, 2, START + seconds(900), START + seconds(900))),
+    ],
+)
+def test_states(state: State, seconds_after: float, inactivity: Inactivity | None) -> None:
+    assert state_of(GOT_AGENT, inactivity, USUAL, START + seconds(seconds_after)) is state
+    ended = Last(Party.SYSTEM, Cause.CLOSED, START)
+    assert state_of(ended, inactivity, USUAL, START + seconds(seconds_after)) is State.SEALED
 
 
 # ── what is done ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_before_the_first_warning_only_the_next_look_is_set() -> None:
-    assert at(599) == Look(START + seconds(600))
-    assert at(599, stayed=30) == Look(START + seconds(630))
+    assert at(599) == Check(START + seconds(600))
+    assert at(599, stayed=30) == Check(START + seconds(630))
 
 
 def test_two_warnings_and_the_end_each_at_its_time() -> None:
     first = at(600)
-    assert (first.step, first.told, first.new) == (Step.WARNED_1, warned(1, 600), True)
-    assert first.again == START + seconds(600) + TOLD_AGAIN
-    again = at(605, first.told)
-    assert (again.step, again.told, again.new) == (Step.WARNED_1, warned(1, 605), False)
+    assert (first.step, first.inactivity, first.new) == (Step.WARNED_1, warned(1, 600), True)
+    assert first.next_at == START + seconds(600) + REPEAT_AFTER
+    again = at(605, first.inactivity)
+    assert (again.step, again.inactivity, again.new) == (Step.WARNED_1, warned(1, 605), False)
     second = at(780, warned(1, 777))
-    assert (second.step, second.told, second.new) == (Step.WARNED_2, warned(2, 780), True)
-    assert at(897, warned(2, 895)).again == START + seconds(900), "the end is not late"
+    assert (second.step, second.inactivity, second.new) == (Step.WARNED_2, warned(2, 780), True)
+    assert at(897, warned(2, 895)).next_at == START + seconds(900), "the end is not late"
     end = at(900, warned(2, 897))
     assert (end.step, end.new) == (Step.CLOSED, True)
-    assert at(905, end.told).step is Step.CLOSED, "asked again until the log is sealed"
-    assert not at(905, end.told).new
+    assert at(905, end.inactivity).step is Step.CLOSED, "asked again until the log is sealed"
+    assert not at(905, end.inactivity).new
 
 
 def test_the_end_is_asked_for_again_less_and_less_often() -> None:
@@ -140,9 +161,9 @@ def test_the_end_is_asked_for_again_less_and_less_often() -> None:
         found = at(now, told)
         assert (found.step, found.new) == (Step.CLOSED, not asked)
         asked.append(now - 900)
-        assert found.told is not None
-        assert found.again is not None
-        told, now = found.told, (found.again - START).total_seconds()
+        assert found.inactivity is not None
+        assert found.next_at is not None
+        told, now = found.inactivity, (found.next_at - START).total_seconds()
     assert asked[:7] == [0, 5, 10, 20, 40, 80, 140]
     assert len(asked) < 70
 
@@ -152,23 +173,23 @@ def test_the_end_is_asked_for_again_less_and_less_often() -> None:
 )
 def test_a_silence_that_began_later_begins_with_the_first_warning(last: Last, stayed: float | None) -> None:
     found = at(1_000, warned(2, 880), last, stayed)
-    assert (found.step, found.told) == (Step.WARNED_1, warned(1, 1_000, 1_300, 400))
+    assert (found.step, found.inactivity) == (Step.WARNED_1, warned(1, 1_000, 1_300, 400))
 
 
 def test_a_look_that_comes_a_moment_late_shifts_nothing() -> None:
-    assert at(601.9).told == warned(1, 601.9)
-    assert at(781.9, warned(1, 777)).told == warned(2, 781.9)
+    assert at(601.9).inactivity == warned(1, 601.9)
+    assert at(781.9, warned(1, 777)).inactivity == warned(2, 781.9)
 
 
 def test_a_warning_that_comes_late_gives_all_the_time_it_promises() -> None:
-    assert at(5_000).told == warned(1, 5_000, 5_298)
-    assert at(890, warned(1, 885)).told == warned(2, 890, 1_008)
+    assert at(5_000).inactivity == warned(1, 5_000, 5_298)
+    assert at(890, warned(1, 885)).inactivity == warned(2, 890, 1_008)
 
 
 def test_nobody_is_closed_by_what_could_not_be_looked_at() -> None:
     back = at(5_000, warned(2, 800))
     assert (back.step, back.new) == (Step.WARNED_2, False)
-    assert back.told == warned(2, 5_000, 5_118)
+    assert back.inactivity == warned(2, 5_000, 5_118)
 
 
 # ── whole conversations ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,35 +203,35 @@ class Conversation:
     now: datetime = START
     last: Last = GOT_AGENT
     doc: Watched = field(default_factory=lambda: Watched("c", START))
-    told: list[tuple[datetime, Step, Told]] = field(default_factory=list)
+    told: list[tuple[datetime, Step, Inactivity]] = field(default_factory=list)
     looks: list[datetime] = field(default_factory=list)
 
     def say(self, party: Party, event: Cause | None = None) -> None:
         self.last = Last(party, event or self.last.event, self.now)
 
     def stay(self) -> None:
-        self.doc = Watched("c", self.doc.look_at, self.now, self.doc.told)
+        self.doc = Watched("c", self.doc.check_at, self.now, self.doc.inactivity)
 
     def be_looked_at(self, length: timedelta, lag: timedelta) -> None:
         before, end = len(self.told), self.now + length
-        while max(self.doc.look_at, self.now) + lag <= end:
-            self.now = max(self.doc.look_at, self.now) + lag
+        while max(self.doc.check_at, self.now) + lag <= end:
+            self.now = max(self.doc.check_at, self.now) + lag
             self.look()
             if [step for _, step, _ in self.told[before:]].count(Step.CLOSED) == 2:
                 break  # it goes on like that
         self.now = max(self.now, end)
 
     def look(self) -> None:
-        found = look(self.last, self.doc, self.limits, self.now)
-        assert found.again is not None
-        assert found.again > self.now, "it goes on"
+        found = check(self.last, self.doc, self.limits, self.now)
+        assert found.next_at is not None
+        assert found.next_at > self.now, "it goes on"
         self.looks.append(self.now)
-        self.doc = Watched("c", found.again, self.doc.stayed_at, found.told or self.doc.told)
-        if found.step and found.told:
-            self.told.append((self.now, found.step, found.told))
-            self.is_fair(found.step, found.told)
+        self.doc = Watched("c", found.next_at, self.doc.stayed_at, found.inactivity or self.doc.inactivity)
+        if found.step and found.inactivity:
+            self.told.append((self.now, found.step, found.inactivity))
+            self.is_fair(found.step, found.inactivity)
 
-    def is_fair(self, step: Step, told: Told) -> None:
+    def is_fair(self, step: Step, told: Inactivity) -> None:
         """A person who is warned or closed was silent so long, and was warned for so long."""
         began = since(self.last, self.doc.stayed_at)
         assert told.since == began
@@ -226,7 +247,7 @@ class Conversation:
         answerable = self.now - (self.limits.second - self.limits.late)
         gaps = [after - before for before, after in pairwise(self.looks) if after > answerable]
         again = [s for _, s in of_this].count(Step.CLOSED) > 1
-        most = NOT_LOOKED + MOST_ASKED_AGAIN if again else NOT_LOOKED
+        most = UNCHECKED + LONGEST_REPEAT if again else UNCHECKED
         assert all(gap <= most for gap in gaps), "what he said meanwhile had time to be stored"
 
 

@@ -182,7 +182,7 @@ async def test_one_that_dies_between_telling_and_marking_loses_nothing(
         post.now = OPENED_AT + timedelta(seconds=after)
         marking.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(victim.store, "look_again", never)
+            patch.setattr(victim.store, "set_next_check", never)
             dying = asyncio.create_task(victim.check_due())
             await until(lambda: marking.is_set() or dying.done(), "the mark")  # noqa: B023
             assert marking.is_set(), "it is told before it is marked"
@@ -209,8 +209,8 @@ async def test_nothing_is_told_before_it_was_marked_by_one_that_overtook(post: P
     (seen,) = await post.store.due_chats(OPENED_AT + timedelta(seconds=700), 10)
     anew = OPENED_AT + timedelta(seconds=1_300)
     await post.store.note_states([(chat, 4, "bert")], {chat: anew})
-    assert not await post.store.look_again(seen, OPENED_AT + timedelta(seconds=605), None)
-    assert not await post.store.look_again(seen, None, None)
+    assert not await post.store.set_next_check(seen, OPENED_AT + timedelta(seconds=605), None)
+    assert not await post.store.set_next_check(seen, None, None)
     assert await post.due(1_299) == []
     assert await post.due(1_301) == [chat]
 
@@ -257,7 +257,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Time:
             made.go_on()
 
     monkeypatch.setattr(InactivityTimers, "check_due", check_due)
-    monkeypatch.setattr(timers, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(timers, "CHECK_EVERY", 0.01)
     monkeypatch.setattr(writer, "utcnow", lambda: made.now)
     return made
 

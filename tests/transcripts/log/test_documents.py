@@ -9,7 +9,7 @@ import pytest
 from bson.codec_options import CodecOptions
 
 from services.common.events.types import Cause, Entry, Party
-from services.transcripts.inactivity.rules import Last, Told
+from services.transcripts.inactivity.rules import Inactivity, Last
 from services.transcripts.log.documents import (
     MAX_ENTRY,
     chat_document,
@@ -76,7 +76,7 @@ def test_how_a_log_ends_is_who_spoke_last_and_what_the_chat_said_last() -> None:
 
 
 def test_what_was_told_of_a_silence_is_read_again() -> None:
-    told = Told(OPENED_AT, 1, OPENED_AT + timedelta(seconds=300), OPENED_AT)
+    told = Inactivity(OPENED_AT, 1, OPENED_AT + timedelta(seconds=300), OPENED_AT)
     watched = watched_of(stored({"_id": "c", "silence_at": OPENED_AT, "silence": asdict(told)}))
-    assert (watched.chat_id, watched.look_at, watched.told) == ("c", OPENED_AT, told)
-    assert watched_of({"_id": "c", "silence_at": OPENED_AT}).told is None
+    assert (watched.chat_id, watched.check_at, watched.inactivity) == ("c", OPENED_AT, told)
+    assert watched_of({"_id": "c", "silence_at": OPENED_AT}).inactivity is None

@@ -232,7 +232,7 @@ async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages
         await ear.put(state(chat, 2, Cause.ASSIGNED, 2, agent="bert"))
         await until(lambda: len(ear.stored(chat)) == 3, "an agent")
         (first,) = await watched()
-        assert (first.chat_id, first.stayed_at, first.told) == (chat, None, None)
+        assert (first.chat_id, first.stayed_at, first.inactivity) == (chat, None, None)
         await bench.acknowledged()
 
         async def never(*_: object) -> None:
@@ -241,7 +241,7 @@ async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages
         async def nothing(several: Sequence[object]) -> None:
             assert not several, "a chat was written"
 
-        for name in ("chats", "chat", "note_states", "note_tenures", "answered", "look_again", "last"):
+        for name in ("chats", "chat", "note_states", "note_tenures", "answered", "set_next_check", "last"):
             monkeypatch.setattr(bench.store, name, never)
         for name in ("open_chats", "close_chats"):
             monkeypatch.setattr(bench.store, name, nothing)
@@ -263,7 +263,7 @@ async def test_an_agent_who_is_told_again_does_not_put_off_the_look(start: Start
             await ear.put(state(chat, 2, Cause.ASSIGNED, agent="bert"), last)
             await until(lambda: last.id in {e.id for e in ear.stored(chat)}, "the message")
             assert await bench.store.due_chats(far, 10) == [first]
-            await bench.store.look_again(first, None, None)
+            await bench.store.set_next_check(first, None, None)
             await ear.put(state(chat, 3, Cause.ASSIGNED, 2, agent="an"), state(chat, 4, Cause.CLOSED), posted(chat))
             await until(ear.refused, "the end")
             assert await bench.store.due_chats(far, 10) == [], "what is over is not looked at"
