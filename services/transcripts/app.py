@@ -7,9 +7,12 @@ import random
 from datetime import timedelta
 
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from pymongo.errors import PyMongoError
 
 from services.common.config.departments import load_departments
+from services.common.http import problems
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS, Consumers, retry_with_backoff
@@ -17,7 +20,8 @@ from services.common.messaging.queue_metrics import Backlog
 from services.common.mongo.client import follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
-from services.transcripts.api import Context, add_routes
+from services.transcripts.api.context import Context
+from services.transcripts.api.routes import create_routes
 from services.transcripts.attachments.store import Files
 from services.transcripts.consumers import note_handler, stay_handler
 from services.transcripts.first_response import FirstResponses
@@ -108,8 +112,15 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
     context = Context(store, files, questions, press, departments, settings, now_ms)
     service.on_close(context.checker.close)
-    add_routes(service.app, context)
+    service.app.include_router(create_routes(context))
+    _answer_in_an_outage(service.app)
     return service.app
+
+
+def _answer_in_an_outage(app: FastAPI) -> None:
+    @app.exception_handler(PyMongoError)
+    async def unavailable(_: Request, __: Exception) -> Response:
+        return problems.document(503, "unavailable", "Please try again in a moment.", {"Retry-After": "2"})
 
 
 async def clean_for_ever(files: Files, life: timedelta) -> None:

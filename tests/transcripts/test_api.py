@@ -1,4 +1,4 @@
-"""Mirrors services/transcripts/api.py, uploads.py, files.py and conversations.py, over HTTP and the real database."""
+"""Mirrors services/transcripts/api, attachments and log/reader.py, over HTTP and the real database."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from services.common.events.types import Cause, ChatStatus, Entry, Party
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.mongo.client import Database
-from services.transcripts import api
+from services.transcripts.api import context
 from services.transcripts.app import create_app
 from services.transcripts.attachments import compound, uploads
 from services.transcripts.attachments.kinds import ALLOWED
@@ -632,7 +632,7 @@ async def test_a_conversation_that_is_too_long_for_a_pdf_is_there_in_the_other_f
 async def test_a_long_log_is_streamed_whole_and_unread_downloads_hold_little(
     make_settings: Callable[..., Settings], store: Store, vhost_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "DOWNLOAD_PATIENCE", 0.1)
+    monkeypatch.setattr(context, "DOWNLOAD_PATIENCE", 0.1)
     await fill(store)
     texts = ["😀" * 4_000] * 400
     for n in range(0, 400, 100):

@@ -1,0 +1,126 @@
+"""Dependencies of the routes, and the access of an actor to a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+
+from services.common.config.departments import Departments
+from services.common.events.types import Entry
+from services.common.http.problems import Problem
+from services.common.http.tokens import Actor
+from services.common.runtime.service import caller
+from services.transcripts.access import Chat, Reach, Refusal, is_over, reach
+from services.transcripts.attachments.checker import Checker
+from services.transcripts.attachments.store import Files
+from services.transcripts.attachments.uploads import Uploads
+from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
+from services.transcripts.left_questions import Questions
+from services.transcripts.log.store import Store
+from services.transcripts.rendering.pdf import PdfPress
+from services.transcripts.settings import Settings
+
+DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
+HISTORY_PATIENCE = 4.0  # less than a gateway waits for an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An actor with access to a chat.
+
+    Attributes:
+        actor: The actor.
+        chat: The chat.
+        adds: Whether the actor may upload files.
+        last: The last entry that the actor may read; None: all.
+    """
+
+    actor: Actor
+    chat: Chat
+    adds: bool
+    last: Entry | None
+
+
+class Context:
+    """Dependencies of the routes."""
+
+    def __init__(
+        self,
+        store: Store,
+        files: Files,
+        questions: Questions,
+        press: PdfPress,
+        departments: Departments,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.store, self.files, self.questions = store, files, questions
+        self.press, self.departments = press, departments
+        self.settings, self.clock = settings, clock
+        self.zone = ZoneInfo(settings.timezone)
+        self.checker = Checker(settings.refused_findings)
+        self.uploads = Uploads(store, files, settings, clock, self.checker)
+        self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
+        self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
+        # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.
+        self.histories = ConcurrencyLimit(each=2, total=16, waiting=8, patience=HISTORY_PATIENCE, line=500)
+
+    async def admit(self, request: Request, chat_id: str) -> Admitted:
+        """Return the actor who sent the request, and what they may do with the chat.
+
+        Raises:
+            Problem: The actor may do nothing with it.
+        """
+        actor, now = caller(request), self.clock()
+        chat = await self.store.chat(chat_id)
+        life, former = timedelta(seconds=self.settings.citizen_access), timedelta(seconds=self.settings.former_access)
+        found = reach(actor, chat_id, chat, now, life, former)
+        last: Entry | None = None
+        if isinstance(found, Reach) and found.former:
+            assert actor is not None
+            last = await self._last_seen(actor, chat_id, found)
+            if last is None or is_over(last.at, now, former):
+                found = Refusal(403, "forbidden", "Your time to read this conversation is over.")
+        if actor is not None and chat is not None and not (isinstance(found, Reach) and last is None):
+            departments = actor.departments or []
+            if actor.party == "agent" and await self.questions.may_read(chat_id, actor.id, departments, now):
+                found, last = Reach(), None
+        if isinstance(found, Refusal):
+            raise Problem(found.status, found.code, found.detail)
+        assert actor is not None
+        assert chat is not None
+        return Admitted(actor, chat, found.adds, last)
+
+    async def _last_seen(self, actor: Actor, chat_id: str, found: Reach) -> Entry | None:
+        """Return the last entry that an agent who left the chat has seen.
+
+        That is the entry that says that they left, or else the last entry of their own.
+        """
+        if found.left and (entry := (await self.store.find(chat_id, [found.left])).get(found.left)):
+            return entry
+        own = (e for e in reversed(await self.store.entries(chat_id)) if e.sender_id == actor.id)
+        return next(own, None)
+
+    async def posted(self, admitted: Admitted, attachment_id: str) -> bool:
+        """Return whether this file is in the part of the log that the actor may read."""
+        if admitted.last is None:
+            return True
+        entries = await self.store.entries(admitted.chat.chat_id, 0, admitted.last.seq)
+        return any(e.attachment and e.attachment.id == attachment_id for e in entries)
+
+    async def slot(self, limit: ConcurrencyLimit, chat_id: str) -> Callable[[], None]:
+        """Wait for a slot for a download. Return the function that releases it.
+
+        Raises:
+            Problem: 429 `rate_limited` when too many downloads are in progress.
+        """
+        try:
+            return await limit.take(chat_id)
+        except LimitReached:
+            raise Problem(
+                429, "rate_limited", "Too many downloads are under way. Try again in a moment.", {"Retry-After": "5"}
+            ) from None

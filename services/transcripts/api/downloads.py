@@ -1,0 +1,135 @@
+"""Routes of transcripts: the download of a conversation in one of four formats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from services.common.events.types import Entry, Party
+from services.common.http.problems import Problem
+from services.common.http.streaming import Streamed
+from services.transcripts import metrics
+from services.transcripts.api.context import Context
+from services.transcripts.api.responses import DOWNLOAD_HEADERS, with_first
+from services.transcripts.attachments.names import disposition
+from services.transcripts.log import reader
+from services.transcripts.rendering import formats, perspective
+from services.transcripts.rendering.formats import Transcript
+from services.transcripts.rendering.pdf import Length, PressBusy, TooLong
+
+Pages = AsyncIterator[list[Entry]]
+
+
+class Format(StrEnum):
+    """Format of a transcript."""
+
+    TXT = "txt"
+    HTML = "html"
+    PDF = "pdf"
+    JSON = "json"
+
+
+_TYPES = {
+    Format.TXT: "text/plain; charset=utf-8",
+    Format.HTML: "text/html; charset=utf-8",
+    Format.PDF: "application/pdf",
+    Format.JSON: "application/json",
+}
+
+
+def create_routes(context: Context) -> APIRouter:
+    """Return these routes."""
+    routes = APIRouter()
+
+    @routes.get("/chats/{chat_id}/transcript", response_class=Response)
+    async def transcript(
+        request: Request,
+        chat_id: str,
+        format_: Annotated[Format, Query(alias="format")] = Format.TXT,
+        at_least: Annotated[int, Query(ge=0)] = 0,
+        lang: Annotated[str, Query()] = "",
+        languages: Annotated[str, Query()] = "",
+    ) -> Response:
+        admitted = await context.admit(request, chat_id)
+        last = admitted.last.seq if admitted.last else None
+        release = await context.slot(context.downloads, chat_id)
+        try:
+            head, pages = await reader.heading(context.store, admitted.chat, context.departments, at_least, last)
+            if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
+                language = perspective.language_of(lang, languages, admitted.chat.locale)
+                head = perspective.of_office(head, language, context.departments)
+                pages = _for_office(pages, language)
+            content = await with_first(await _render(context, format_, head, pages))
+        except BaseException:
+            release()
+            raise
+        name = formats.file_name(head, format_.value, context.zone)
+        headers = {**DOWNLOAD_HEADERS, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
+        return Streamed(content, headers=headers, done=release)
+
+    return routes
+
+
+async def _render(context: Context, format_: Format, head: Transcript, pages: Pages) -> AsyncIterator[bytes]:
+    """Return a download in pieces.
+
+    Raises:
+        Problem: A PDF cannot be made now, or the conversation is too long for one.
+    """
+    began = time.monotonic()
+    match format_:
+        case Format.PDF:
+            pieces = _once(await _pdf(context, head, pages))
+        case Format.JSON:
+            pieces = _pieces(formats.JsonParts(head), pages)
+        case Format.HTML:
+            pieces = _pieces(formats.HtmlParts(head, context.zone), pages)
+        case Format.TXT:
+            pieces = _pieces(formats.TextParts(head, context.zone), pages)
+    metrics.RENDERS.labels(format_.value).inc()
+    metrics.RENDER_SECONDS.labels(format_.value).observe(time.monotonic() - began)
+    return pieces
+
+
+async def _pdf(context: Context, head: Transcript, pages: Pages) -> bytes:
+    length, entries = Length(), list[Entry]()
+    try:
+        async for page in pages:
+            for entry in page:
+                length.add(entry)
+            entries += page
+        return await context.press.make(replace(head, entries=entries), context.zone)
+    except PressBusy:
+        raise Problem(503, "unavailable", "Too many ask for a PDF now.", {"Retry-After": "2"}) from None
+    except TooLong:
+        raise Problem(
+            422, "too_long", "This conversation is too long for a PDF. Choose html or txt: these have all of it."
+        ) from None
+
+
+async def _for_office(pages: Pages, locale: str) -> Pages:
+    async for page in pages:
+        yield [perspective.for_office(entry, locale) for entry in page]
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _pieces(parts: formats.Parts, pages: Pages) -> AsyncIterator[bytes]:
+    """Yield the rendering of one page at a time, made in a thread.
+
+    A page is read only after the piece before was taken.
+    """
+    before = parts.before()
+    async for page in pages:
+        yield await asyncio.to_thread(lambda: (before + parts.some(page)).encode("utf-8", "replace"))  # noqa: B023
+        before = ""
+    yield (before + parts.after()).encode("utf-8", "replace")
