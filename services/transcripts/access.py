@@ -26,7 +26,7 @@ class Chat:
         asked: Whether it was opened with a question.
         watched: Whether it is checked for the citizen's inactivity.
         departments: All departments that it is or was in.
-        tenure: Who has and had it; None when no state was received since version 1.2.
+        participation: Who has and had it; None when no state was received since version 1.2.
     """
 
     chat_id: str
@@ -41,7 +41,7 @@ class Chat:
     asked: bool = False
     watched: bool = False
     departments: frozenset[str] = frozenset()
-    tenure: Participation | None = None
+    participation: Participation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def reach(
         if actor.supervisor and (actor.departments is None or not chat.departments.isdisjoint(actor.departments)):
             return Reach()
         if actor.id in chat.participants and not _has(actor, chat):
-            return Reach(former=True, left=chat.tenure.left.get(actor.id) if chat.tenure else None)
+            return Reach(former=True, left=chat.participation.left.get(actor.id) if chat.participation else None)
     return Refusal(403, "forbidden", "Only those who took part in this conversation may see it.")
 
 
@@ -103,7 +103,7 @@ def _has(actor: Actor, chat: Chat) -> bool:
 
     For a chat from before version 1.2 every participant counts as such.
     """
-    return actor.id in chat.participants if chat.tenure is None else chat.tenure.holder == actor.id
+    return actor.id in chat.participants if chat.participation is None else chat.participation.holder == actor.id
 
 
 def is_over(since: datetime | None, now: datetime, former: timedelta) -> bool:

@@ -32,7 +32,7 @@ class Participation:
     left: Mapping[str, str] = field(default_factory=dict)
 
 
-def noted(state: ChatState) -> dict[str, Any]:
+def participation_update(state: ChatState) -> dict[str, Any]:
     """Return the update of the chat's document that records who has it at this state."""
     change: dict[str, Any] = {"$max": {"holder": _versioned(state.v, state.agent_id or "")}}
     former = state.former_agent_id
@@ -49,7 +49,7 @@ def noted(state: ChatState) -> dict[str, Any]:
     return change
 
 
-def tenure_of(found: Mapping[str, Any]) -> Participation | None:
+def participation_of(found: Mapping[str, Any]) -> Participation | None:
     """Return what a chat's document records; None when it records nothing."""
     if "holder" not in found:
         return None

@@ -1,4 +1,4 @@
-"""services/transcripts/access.py and tenure.py: who may do what with a chat."""
+"""`services/transcripts/access.py` and `participation.py`: who may do what with a chat."""
 
 import random
 from dataclasses import replace
@@ -12,13 +12,13 @@ from services.common.events.types import Cause, ChatStatus
 from services.common.http.tokens import Actor
 from services.transcripts.access import Chat, Reach, Refusal, reach, uploader_of
 from services.transcripts.log.sequencing import event_id
-from services.transcripts.participation import Participation, noted, tenure_of
+from services.transcripts.participation import Participation, participation_of, participation_update
 from tests.transcripts.conftest import OPENED_AT
 
 LIFE, FORMER = timedelta(hours=48), timedelta(days=30)
 ALGEMEEN = frozenset({"algemeen"})
 OLD = Chat("c1", "algemeen", "nl", OPENED_AT, participants=frozenset({"an"}), closed_at=OPENED_AT, departments=ALGEMEEN)
-CHAT = replace(OLD, participants=frozenset({"an", "bert"}), tenure=Participation("an", {"bert": "e7"}))
+CHAT = replace(OLD, participants=frozenset({"an", "bert"}), participation=Participation("an", {"bert": "e7"}))
 OPEN = replace(CHAT, closed_at=None)
 CITIZEN = Actor(party="citizen", id="c1")
 AN, BERT, CARL = (Actor(party="agent", id=name, departments=["algemeen"]) for name in ("an", "bert", "carl"))
@@ -41,9 +41,9 @@ ALL, READS = Reach(adds=True), Reach()
         (AN, CHAT, 721, (403, "forbidden")),
         (AN, OLD, 719, ALL),
         (BERT, OPEN, 0, Reach(former=True, left="e7")),
-        (BERT, replace(CHAT, tenure=Participation("an")), 0, Reach(former=True)),
+        (BERT, replace(CHAT, participation=Participation("an")), 0, Reach(former=True)),
         (BERT, OLD, 0, (403, "forbidden")),
-        (BERT, replace(OPEN, tenure=Participation("bert", {"bert": "e7"})), 0, ALL),
+        (BERT, replace(OPEN, participation=Participation("bert", {"bert": "e7"})), 0, ALL),
         (BERT, None, 0, (404, "no_such_chat")),
         (CARL, OPEN, 0, (403, "forbidden")),
         (SOFIE, CHAT, 10_000, READS),
@@ -101,7 +101,7 @@ def applied(states: list[ChatState]) -> dict[str, Any]:
     """The document after these changes, as the database makes them."""
     document: dict[str, Any] = {"left": {}, "departments": set()}
     for one in states:
-        change = noted(one)
+        change = participation_update(one)
         for path, value in change["$max"].items():
             where = document["left"] if path.startswith("left.") else document
             name = path.removeprefix("left.")
@@ -117,16 +117,16 @@ def test_order_and_repetition_of_states_do_not_matter() -> None:
         heard = dice.choices(DAY, k=5) + DAY
         dice.shuffle(heard)
         document = applied(heard)
-        assert tenure_of(document) == Participation("an", left)
+        assert participation_of(document) == Participation("an", left)
         assert document["departments"] == {"algemeen", "premies"}
 
 
 @pytest.mark.parametrize(("until", "holder"), [(1, None), (2, "an"), (3, None), (4, "bert"), (5, None)])
 def test_who_has_it_at_each_state(until: int, holder: str | None) -> None:
-    tenure = tenure_of(applied(DAY[:until]))
-    assert tenure is not None
-    assert tenure.holder == holder
+    participation = participation_of(applied(DAY[:until]))
+    assert participation is not None
+    assert participation.holder == holder
 
 
-def test_a_chat_of_before_has_no_tenure() -> None:
-    assert tenure_of({"participants": ["an"]}) is None
+def test_a_chat_of_before_has_no_participation() -> None:
+    assert participation_of({"participants": ["an"]}) is None

@@ -726,7 +726,9 @@ def state(v: int, cause: Cause, turn: int, agent: str | None, former: str | None
 async def passed_on(store: Store, left_at: datetime) -> None:
     """`an` had the chat up to entry 4, which says so; then `bert` has it, and says something."""
     await store.note_states([(CHAT, 5, "bert")])
-    await store.note_tenures([state(4, Cause.TRANSFERRED, 2, None, "an"), state(5, Cause.ASSIGNED, 2, "bert", "an")])
+    await store.note_participations(
+        [state(4, Cause.TRANSFERRED, 2, None, "an"), state(5, Cause.ASSIGNED, 2, "bert", "an")]
+    )
     left = entry(CHAT, 4, Party.SYSTEM, "Doorgegeven", event=Cause.TRANSFERRED)
     id_ = event_id(CHAT, Cause.TRANSFERRED, 2)
     await store.insert([left.model_copy(update={"id": id_, "at": left_at})])
@@ -773,7 +775,7 @@ async def test_without_the_entry_an_agent_who_left_reads_up_to_their_own_last_wo
     """It is not stored yet, or of before version 1.2."""
     await store.insert([entry(CHAT, 4, Party.AGENT, "mijn laatste woord").model_copy(update={"sender_id": "an"})])
     await store.insert([entry(CHAT, 5)])
-    await store.note_tenures([state(5, Cause.ASSIGNED, 2, "bert", "an")])
+    await store.note_participations([state(5, Cause.ASSIGNED, 2, "bert", "an")])
     await store.note_states([(CHAT, 5, "bert")])
     _, _, body = await door.get(f"/chats/{CHAT}/transcript?format=json", AN)
     assert json.loads(body)["messages"][-1]["text"] == "mijn laatste woord"

@@ -62,7 +62,7 @@ _ACCEPTED = (
 class _Chat:
     """The uploads of one chat that are in progress."""
 
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CHAT))
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CHAT))
     bodies: int = 0
     on_disk: int = 0
 
@@ -124,7 +124,7 @@ class Uploads:
                     file.write(chunk)
                 if not size:
                     raise _refusal(Refused(Reason.EMPTY, "empty"))
-                async with self._turn(chat):
+                async with self._slot(chat):
                     return await self._keep(chat_id, uploader, name, file)
             finally:
                 self._count(chat, -size)
@@ -241,7 +241,7 @@ class Uploads:
                 del self._chats[chat_id]
 
     @contextlib.asynccontextmanager
-    async def _turn(self, chat: _Chat) -> AsyncIterator[None]:
+    async def _slot(self, chat: _Chat) -> AsyncIterator[None]:
         """Wait for a slot for a complete file, of its chat and of all.
 
         Raises:
@@ -250,7 +250,7 @@ class Uploads:
         async with contextlib.AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(PATIENCE):
-                    await held.enter_async_context(chat.turns)
+                    await held.enter_async_context(chat.slots)
                     await held.enter_async_context(self._all)
             except TimeoutError:
                 raise _busy() from None

@@ -17,7 +17,7 @@ from services.common.events.chats import ChatOpened
 from services.common.events.types import About, Attachment, Cause, CloseReason, Entry, Party
 from services.transcripts.access import Chat
 from services.transcripts.inactivity.rules import Inactivity, Last, Watched
-from services.transcripts.participation import tenure_of
+from services.transcripts.participation import participation_of
 
 MAX_ENTRY = 256 * 1024  # bytes of one document; what gateways accept needs less than a tenth
 
@@ -133,7 +133,7 @@ def chat_of(found: dict[str, Any]) -> Chat:
         asked=found.get("asked", False),
         watched="silence_at" in found,
         departments=frozenset((found["department"], *found.get("departments", ()))),
-        tenure=tenure_of(found),
+        participation=participation_of(found),
     )
 
 

@@ -166,7 +166,7 @@ class Recorder:
         if not states:
             return
         known = [s for _, s in states if s.chat_id in chats]
-        await self._store.note_tenures(known)
+        await self._store.note_participations(known)
         turns: dict[str, int] = {}
         for event in known:
             turns[event.chat_id] = max(turns.get(event.chat_id, 0), event.turn)

@@ -33,7 +33,7 @@ from services.transcripts.log.documents import (
     watched_of,
 )
 from services.transcripts.log.sequencing import Tail, text_bytes
-from services.transcripts.participation import noted
+from services.transcripts.participation import participation_update
 
 _TAIL = {"_id": False, "chat_id": True, "seq": True, "event": True, "at": True}
 _SEQ = {"_id": False, "chat_id": True, "seq": True}
@@ -83,9 +83,9 @@ class Store:
             [UpdateOne({"_id": c}, state_noted(v, agent, checks.get(c), turns.get(c, 0))) for c, v, agent in states]
         )
 
-    async def note_tenures(self, states: Iterable[ChatState]) -> None:
+    async def note_participations(self, states: Iterable[ChatState]) -> None:
         """Record who has each chat, who gave it up, and in which departments it is or was."""
-        await self._bulk([UpdateOne({"_id": s.chat_id}, noted(s)) for s in states])
+        await self._bulk([UpdateOne({"_id": s.chat_id}, participation_update(s)) for s in states])
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
         """Record when each chat was sealed, and end its checks for inactivity."""

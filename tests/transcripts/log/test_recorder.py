@@ -241,7 +241,7 @@ async def test_silence_counts_from_when_an_agent_has_the_chat_and_costs_messages
         async def nothing(several: Sequence[object]) -> None:
             assert not several, "a chat was written"
 
-        for name in ("chats", "chat", "note_states", "note_tenures", "answered", "set_next_check", "last"):
+        for name in ("chats", "chat", "note_states", "note_participations", "answered", "set_next_check", "last"):
             monkeypatch.setattr(bench.store, name, never)
         for name in ("open_chats", "close_chats"):
             monkeypatch.setattr(bench.store, name, nothing)
