@@ -19,7 +19,7 @@ from tests.deploy import closure
 from tests.deploy.closure import FOLDER, SERVICES
 from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out
 from tests.e2e.clients import agent, citizen, pair, say, until
-from tests.real import PATIENCE, START_SECONDS, Broker, patient, unique
+from tests.real import PATIENCE, ROOT, START_SECONDS, Broker, patient, unique
 
 USER = 10001
 
@@ -27,6 +27,17 @@ USER = 10001
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_a_service_is_pinned_to_is_what_it_needs(service: str) -> None:
     assert (FOLDER / f"{service}.txt").read_text() == closure.text(service), "run python -m tests.deploy.closure"
+
+
+@pytest.mark.parametrize(
+    ("service", "folder"), [("gateway", "gateway/http/info_sheet"), ("transcripts", "transcripts/rendering")]
+)
+def test_an_image_holds_what_its_modules_read(service: str, folder: str) -> None:
+    places = {str(place) for _, place in copied(service)}
+    data = {path.relative_to(ROOT / "services") for path in (ROOT / "services" / folder).rglob("*")}
+    wanted = {f"/app/services/{path}" for path in data if path.suffix in (".json", ".html", ".typ", ".ttf", ".otf")}
+    assert f"/app/services/{folder}/translations/nl.json" in wanted
+    assert wanted <= places
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -15,7 +15,7 @@ from services.common.internal_api.transcripts import PAGE, ChatHistory, HistoryW
 from services.transcripts.access import Chat
 from services.transcripts.log.sequencing import Tail, tail_after
 from services.transcripts.log.store import Store
-from services.transcripts.rendering.formats import Transcript
+from services.transcripts.rendering.transcript import Transcript
 
 PAGE_BYTES = 512 * 1024  # of text, in one page; the entry that exceeds it is the last
 PATIENCE = 1.0  # seconds to wait for a sequence number that is known to exist

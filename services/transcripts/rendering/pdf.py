@@ -19,10 +19,18 @@ import orjson
 
 from services.common.events.types import Entry
 from services.common.runtime.worker_process import MIB, JobFailed, NotStarted, Workers, WorkersBusy
+from services.common.texts import supported_language
 from services.transcripts.rendering.font_selection import reads_from_right
-from services.transcripts.rendering.formats import Transcript, as_json, heading, one_line, said, who
-from services.transcripts.rendering.formats import local as local_time
-from services.transcripts.rendering.texts import locale_of, word
+from services.transcripts.rendering.json_format import as_json
+from services.transcripts.rendering.texts import TEXTS
+from services.transcripts.rendering.transcript import (
+    Transcript,
+    entry_text,
+    heading,
+    local_time,
+    one_line,
+    sender_name,
+)
 
 MAX_CHARACTERS = 400_000
 MAX_LINES = 20_000  # about 400 pages
@@ -34,8 +42,6 @@ MAX_WAITING = 20
 PER_CHILD = 40  # PDFs that one worker process makes
 _LINE = 90  # characters on a line of the page
 _COLOURS = {"citizen": "#1b4f9c", "agent": "#0b6b3a", "system": "#767676"}
-
-_NOTES = ("one_unprintable", "some_unprintable", "unprintable")
 
 
 class PressBusy(Exception):
@@ -142,31 +148,32 @@ class PdfPress:
 
 
 def _data(transcript: Transcript, zone: ZoneInfo) -> dict[str, Any]:
-    t, locale = transcript, locale_of(transcript.locale)
-    title = word(locale, "title")
+    t, locale = transcript, supported_language(transcript.locale)
+    title = TEXTS.text(locale, "title")
     return {
         "title": title,
         "chat_id": t.chat_id,
         "locale": locale,
         "description": f"{title}, {t.department_name}",
         "heading": heading(t, zone),
-        "times": word(locale, "times"),
-        "messages_title": word(locale, "messages"),
-        "data_description": word(locale, "data"),
-        "page": word(locale, "page"),
-        "words": {key: word(locale, key) for key in _NOTES},
+        "times": TEXTS.text(locale, "times"),
+        "messages_title": TEXTS.text(locale, "messages"),
+        "data_description": TEXTS.text(locale, "data"),
+        "page": TEXTS.text(locale, "page"),
+        "unprintable": TEXTS.text(locale, "unprintable"),
+        "unprintable_characters": TEXTS.forms(locale, "unprintable_characters"),
         "messages": list(_messages(t.entries, locale, zone)),
     }
 
 
 def _messages(entries: Iterable[Entry], locale: str, zone: ZoneInfo) -> Iterable[dict[str, Any]]:
     for entry in entries:
-        words = said(entry, locale)
+        text = entry_text(entry, locale)
         yield {
-            "who": one_line(who(entry, locale)),
+            "who": one_line(sender_name(entry, locale)),
             "at": local_time(entry.at, zone),
-            "said": words,
-            "rtl": reads_from_right(words),
+            "said": text,
+            "rtl": reads_from_right(text),
             "system": entry.party.value == "system",
             "colour": _COLOURS[entry.party.value],
         }

@@ -76,13 +76,13 @@ class Typesetter:
         return bytes(made)
 
     def _lettered(self, data: dict[str, Any], lettering: Lettering) -> dict[str, Any]:
-        words, noted = data["words"], False
+        forms, noted = data["unprintable_characters"], False
 
         def runs(text: str) -> list[Run]:
             nonlocal noted
             made = lettering.runs(text)
             noted = noted or any(font == NOTE for font, _ in made)
-            return [(0, note(words, part)) if font == NOTE else (font, _breakable(font, part)) for font, part in made]
+            return [(0, note(forms, part)) if font == NOTE else (font, _breakable(font, part)) for font, part in made]
 
         made = {
             **data,
@@ -91,12 +91,15 @@ class Typesetter:
             "heading": [(label, runs(value)) for label, value in data["heading"]],
             "messages": [{**m, "who": runs(m["who"]), "said": runs(m["said"])} for m in data["messages"]],
         }
-        return {**made, "noted": words["unprintable"] if noted else None}
+        return {**made, "noted": data["unprintable"] if noted else None}
 
 
-def note(words: dict[str, str], count: str) -> str:
-    """Return the text that replaces so many characters that no font has."""
-    return f"[{words['one_unprintable' if count == '1' else 'some_unprintable'].replace('{n}', count)}]"
+def note(forms: dict[str, str], count: str) -> str:
+    """Return the text that replaces so many characters that no font has.
+
+    In each of the four languages the plural form of 1 is `one`, and that of more than 1 can be `other` (CLDR).
+    """
+    return f"[{forms['one' if count == '1' else 'other'].replace('{n}', count)}]"
 
 
 def plain(lettering: Lettering, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Mirrors services/transcripts/rendering/formats.py and system_texts.py."""
+"""A conversation as JSON, plain text and HTML."""
 
 import json
 from datetime import UTC, datetime
@@ -9,9 +9,11 @@ import pytest
 
 from services.common.config.departments import LOCALES
 from services.common.events.types import Cause, CloseReason, Entry, Party
-from services.transcripts.rendering import formats
-from services.transcripts.rendering.formats import Transcript
-from services.transcripts.rendering.texts import WORDS, event_text, word
+from services.transcripts.rendering.html_format import as_html
+from services.transcripts.rendering.json_format import as_json, message
+from services.transcripts.rendering.text_format import as_text
+from services.transcripts.rendering.texts import TEXTS, event_text
+from services.transcripts.rendering.transcript import Transcript, file_name, file_size, local_time, utc_time
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry
 
 ZONE = ZoneInfo("Europe/Brussels")
@@ -34,7 +36,7 @@ def transcript(locale: str = "nl", closed: bool = True, *more: Entry) -> Transcr
 
 
 def test_an_entry_is_shown_as_the_protocol_has_it() -> None:
-    assert formats.shown(entry(CHAT, 2)) == {
+    assert message(entry(CHAT, 2)) == {
         "seq": 2,
         "id": "id-2",
         "from": "citizen",
@@ -42,34 +44,34 @@ def test_an_entry_is_shown_as_the_protocol_has_it() -> None:
         "text": "Dag",
         "at": "2026-11-22T15:00:00.123Z",
     }
-    assert formats.shown(entry(CHAT, 3, text=None, attachment=attachment()))["attachment"] == {
+    assert message(entry(CHAT, 3, text=None, attachment=attachment()))["attachment"] == {
         "id": "file",
         "name": "foto.png",
         "size": 1_400_000,
         "content_type": "image/png",
     }
-    sealed = formats.shown(seal_entry(CHAT, 9))
+    sealed = message(seal_entry(CHAT, 9))
     assert (sealed["event"], sealed["from"], "name" in sealed, "reason" in sealed) == ("closed", "system", False, False)
 
 
 def test_json_has_the_members_of_the_protocol_and_the_texts_unchanged() -> None:
-    read = json.loads(formats.as_json(transcript()))
+    read = json.loads(as_json(transcript()))
     assert list(read) == ["chat_id", "department", "locale", "opened_at", "closed_at", "messages"]
     assert read["opened_at"] == "2026-11-22T15:00:00.123Z"
     assert [m["seq"] for m in read["messages"]] == [1, 2, 3, 4, 5]
     assert read["messages"][1]["text"] == "Dag\r\nregel 2\nregel 3"
     assert read["messages"][3]["text"] == NASTY
-    assert json.loads(formats.as_json(transcript(closed=False)))["closed_at"] is None
+    assert json.loads(as_json(transcript(closed=False)))["closed_at"] is None
 
 
 def test_times_are_local_with_their_offset_on_both_sides_of_the_clock_change() -> None:
-    assert formats.local(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), ZONE) == "2026-10-25 02:30:00 +02:00"
-    assert formats.local(datetime(2026, 10, 25, 1, 30, tzinfo=UTC), ZONE) == "2026-10-25 02:30:00 +01:00"
-    assert formats.utc(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000Z"
+    assert local_time(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), ZONE) == "2026-10-25 02:30:00 +02:00"
+    assert local_time(datetime(2026, 10, 25, 1, 30, tzinfo=UTC), ZONE) == "2026-10-25 02:30:00 +01:00"
+    assert utc_time(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000Z"
 
 
 def test_the_text_can_be_read_on_any_computer() -> None:
-    raw = formats.as_text(transcript(), ZONE)
+    raw = as_text(transcript(), ZONE)
     assert raw.startswith(b"\xef\xbb\xbf")
     text = raw.decode("utf-8-sig")
     assert "\n" not in text.replace("\r\n", "")
@@ -86,7 +88,7 @@ def test_the_text_can_be_read_on_any_computer() -> None:
 
 def test_no_text_can_pass_for_the_head_of_a_message() -> None:
     forged = entry(CHAT, 5, text="x\n[2026-11-22 16:00:00 +01:00] Bert (medewerker)\n    ja", name="A\nB")
-    lines = formats.as_text(transcript("nl", False, forged), ZONE).decode("utf-8-sig").split("\r\n")
+    lines = as_text(transcript("nl", False, forged), ZONE).decode("utf-8-sig").split("\r\n")
     assert not any(line.startswith("[") and "Bert (medewerker)" in line and line != lines[0] for line in lines[20:])
     assert "[2026-11-22 16:00:00 +01:00] A B (u)" in lines
 
@@ -108,7 +110,7 @@ class Reader(HTMLParser):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_html_is_safe_and_in_the_language_of_the_chat(locale: str) -> None:
-    page = formats.as_html(transcript(locale), ZONE).decode()
+    page = as_html(transcript(locale), ZONE).decode()
     reader = Reader()
     reader.feed(page)
     assert page.startswith("<!doctype html>")
@@ -120,23 +122,23 @@ def test_html_is_safe_and_in_the_language_of_the_chat(locale: str) -> None:
     assert 'An "Bobby" <b>' in reader.text
     assert reader.tags.count("li") == 5
     assert reader.tags.count("h1") == 1
-    assert word(locale, "department") in reader.text
+    assert TEXTS.text(locale, "department") in reader.text
     assert "foto.png" in reader.text
 
 
 def test_an_open_chat_says_so() -> None:
-    assert "nog bezig" in formats.as_text(transcript(closed=False), ZONE).decode()
-    assert "nog bezig" in formats.as_html(transcript(closed=False), ZONE).decode()
+    assert "nog bezig" in as_text(transcript(closed=False), ZONE).decode()
+    assert "nog bezig" in as_html(transcript(closed=False), ZONE).decode()
 
 
 def test_the_name_of_the_download() -> None:
-    assert formats.file_name(transcript(), "txt", ZONE) == f"chat-2026-11-22-{CHAT[:8]}.txt"
+    assert file_name(transcript(), "txt", ZONE) == f"chat-2026-11-22-{CHAT[:8]}.txt"
 
 
 @pytest.mark.parametrize(("size", "nl", "en"), [(999, "999 B", "999 B"), (1500, "1,5 kB", "1.5 kB")])
 def test_sizes(size: int, nl: str, en: str) -> None:
-    assert formats.file_size(size, "nl") == nl
-    assert formats.file_size(size, "en") == en
+    assert file_size(size, "nl") == nl
+    assert file_size(size, "en") == en
 
 
 def test_every_event_has_its_words_in_every_language() -> None:
@@ -147,6 +149,5 @@ def test_every_event_has_its_words_in_every_language() -> None:
         assert "Bert" in event_text(locale, Cause.ASSIGNED, "Bert")
         assert "{" not in event_text(locale, Cause.ASSIGNED)
     assert len(texts) == 4 * (4 + 4)
-    assert all(set(words) == set(LOCALES) for words in WORDS.values())
     assert event_text("xx", Cause.OPENED) == event_text("nl", Cause.OPENED)
     assert event_text("nl", Cause.ASSIGNED, "{name}{x}") == "U bent nu verbonden met {name}{x}."

@@ -19,9 +19,10 @@ from services.common.config.departments import LOCALES
 from services.common.events.types import Entry, Party
 from services.common.runtime.worker_process import MIB
 from services.transcripts.rendering import pdf
-from services.transcripts.rendering.formats import Transcript, as_json
+from services.transcripts.rendering.json_format import as_json
 from services.transcripts.rendering.pdf import MAX_CHARACTERS, MAX_LINES, PdfPress, PressBusy, TooLong
-from services.transcripts.rendering.texts import word
+from services.transcripts.rendering.texts import TEXTS
+from services.transcripts.rendering.transcript import Transcript
 from tests.transcripts.conftest import OPENED_AT, attachment, entry, new_id, seal_entry, until
 
 ZONE = ZoneInfo("Europe/Brussels")
@@ -114,12 +115,15 @@ async def test_the_pdf_is_archival_and_accessible_and_holds_its_data(press: PdfP
     assert is_true(root, "/ViewerPreferences", "/DisplayDocTitle")
     assert is_archival(reader)
     assert reader.metadata is not None
-    assert reader.metadata.title == f"{word(locale, 'title')} {CHAT}"
+    assert reader.metadata.title == f"{TEXTS.text(locale, 'title')} {CHAT}"
     assert json.loads(reader.attachments[f"chat-{CHAT}.json"][0]) == json.loads(as_json(t))
     assert "2026-11-22 16:00:00 +01:00" in text
     assert "An Peeters" in text
     assert "foto.png" in text
-    assert [outline.title for outline in flat(reader.outline)][:2] == [word(locale, "title"), word(locale, "messages")]
+    assert [outline.title for outline in flat(reader.outline)][:2] == [
+        TEXTS.text(locale, "title"),
+        TEXTS.text(locale, "messages"),
+    ]
 
 
 def flat(outline: list[Any]) -> list[Any]:
@@ -166,9 +170,10 @@ async def test_scripts_whose_signs_stand_around_their_letters(press: PdfPress, w
 async def test_what_has_no_glyph_is_one_short_note_in_the_transcripts_language(press: PdfPress, locale: str) -> None:
     t = conversation([entry(CHAT, 1, text="a " + "\ue000" * 4000 + " b\U00013000c")], locale)
     _, text = read(await press.make(t, ZONE))
-    some = word(locale, "some_unprintable").replace("{n}", "4000")
-    assert f"a [{some}] b[{word(locale, 'one_unprintable')}]c" in " ".join(text.split())
-    assert word(locale, "unprintable") in " ".join(text.split())
+    forms = TEXTS.forms(locale, "unprintable_characters")
+    one, many = forms["one"].format(n=1), forms["other"].format(n=4000)
+    assert f"a [{many}] b[{one}]c" in " ".join(text.split())
+    assert TEXTS.text(locale, "unprintable") in " ".join(text.split())
     assert "U+E000" not in text
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from services.common.config.departments import LOCALES, Departments
 from services.common.events.types import About, Cause, CloseReason, Detail, Entry, Party
-from services.transcripts.rendering import formats
 from services.transcripts.rendering.perspective import event_text, for_office, language_of, of_office
+from services.transcripts.rendering.text_format import as_text
 from services.transcripts.rendering.texts import event_text as told_to_citizen
+from services.transcripts.rendering.transcript import Transcript
 from tests.transcripts.conftest import OPENED_AT, entry
 
 DEPARTMENTS = Departments.model_validate(
@@ -53,16 +54,16 @@ def test_a_download_for_the_office_speaks_to_it_and_one_for_the_citizen_as_befor
         entry("c", 1, Party.CITIZEN, "Ik heb een vraag").model_copy(update={"name": "Jan Peeters"}),
         happened(Cause.CLOSED, CloseReason.CITIZEN),
     ]
-    theirs = formats.Transcript("c", "premies", "Primes", "fr", OPENED_AT, None, entries)
+    theirs = Transcript("c", "premies", "Primes", "fr", OPENED_AT, None, entries)
     ours = of_office(theirs, locale, DEPARTMENTS)
-    text = formats.as_text(ours, ZONE).decode()
+    text = as_text(ours, ZONE).decode()
     assert "Vous avez mis fin" not in text
     assert "(vous)" not in text
     assert "Jan Peeters (" in text
     assert event_text(entries[1], locale) in text
     assert DEPARTMENTS.departments[0].names.in_(locale) in text
     assert "Ik heb een vraag" in text
-    assert "Vous avez mis fin à la conversation." in formats.as_text(theirs, ZONE).decode()
+    assert "Vous avez mis fin à la conversation." in as_text(theirs, ZONE).decode()
     assert replace(ours, entries=entries, locale="fr", department_name="Primes") == theirs
 
 

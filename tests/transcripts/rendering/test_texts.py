@@ -4,7 +4,8 @@ import pytest
 
 from services.common.config.departments import LOCALES
 from services.common.events.types import Cause, CloseReason, Detail
-from services.transcripts.rendering.texts import event_text, locale_of
+from services.common.texts import supported_language
+from services.transcripts.rendering.texts import event_text
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -51,5 +52,5 @@ def test_an_agent_without_a_name_is_somebody_all_the_same() -> None:
 
 
 def test_a_language_that_we_do_not_have() -> None:
-    assert locale_of("pt") == "nl"
+    assert supported_language("pt") == "nl"
     assert event_text("pt", Cause.OPENED) == event_text("nl", Cause.OPENED)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -16,8 +17,11 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, get_day_names
 
 from services.common.config.departments import LOCALES, Calendar, Contact, Department, Span, parse_hours
-from services.gateway.http.info_sheet.texts import BABEL, DAY, OWN_NAMES, WORDS
+from services.common.texts import Catalogue, supported_language
 
+TEXTS = Catalogue(Path(__file__).parent / "translations")
+_BABEL = {"nl": "nl_BE", "fr": "fr_BE", "de": "de_BE", "en": "en_GB"}
+_DAY = {"nl": "EEEE d MMMM", "fr": "EEEE d MMMM", "de": "EEEE, d. MMMM", "en": "EEEE d MMMM"}  # patterns of CLDR
 ZONE = ZoneInfo("Europe/Brussels")  # the texts have a name for this time zone
 REASONS = ("available", "closed", "busy", "no_agents", "unknown")
 
@@ -47,9 +51,8 @@ def render(
         zone: The time zone of all hours.
         calendar: The calendar of all departments.
     """
-    locale = locale if locale in LOCALES else "nl"
-    words = WORDS[locale]
-    name, title = escape(department.names.in_(locale)), escape(words["title"])
+    locale = supported_language(locale)
+    name, title = escape(department.names.in_(locale)), escape(TEXTS.text(locale, "title"))
     hours = department.hours or office_hours
     return f"""<!doctype html>
 <html lang="{locale}">
@@ -82,29 +85,30 @@ def _languages(department: Department, locale: str) -> str:
     def link(one: str) -> str:
         current = ' aria-current="true"' if one == locale else ""
         address = escape(f"/infofiche/{department.id}?lang={one}")
-        return f'<li><a href="{address}" lang="{one}" hreflang="{one}"{current}>{OWN_NAMES[one]}</a></li>'
+        name = TEXTS.text(one, "language_name")
+        return f'<li><a href="{address}" lang="{one}" hreflang="{one}"{current}>{name}</a></li>'
 
-    return f'<nav aria-label="{escape(WORDS[locale]["languages"])}"><ul>{"".join(map(link, LOCALES))}</ul></nav>'
+    return f'<nav aria-label="{escape(TEXTS.text(locale, "languages"))}"><ul>{"".join(map(link, LOCALES))}</ul></nav>'
 
 
 def _state(department: Department, button: Mapping[str, Any], locale: str, now: datetime) -> str:
-    words = WORDS[locale]
     reason = button.get("reason") if button.get("reason") in REASONS else "unknown"
     colour = "green" if button.get("colour") == "green" and reason == "available" else "blue"
     reason = "unknown" if colour == "blue" and reason == "available" else reason
-    lines = [words[str(reason)]]
+    lines = [TEXTS.text(locale, f"reason.{reason}")]
+    shown = TEXTS.text(locale, f"colour.{colour}")
     opens = _moment(button.get("opens_at"))
     if reason == "closed" and opens:
-        lines.append(words["opens"].format(when=when(opens, locale, now)))
+        lines.append(TEXTS.text(locale, "opens", when=when(opens, locale, now)))
     return f"""<section aria-labelledby="state-title">
-<h2 id="state-title">{escape(words["state_title"])}</h2>
+<h2 id="state-title">{escape(TEXTS.text(locale, "state_title"))}</h2>
 <div id="state" role="status" data-department="{escape(department.id)}" data-colour="{colour}" data-reason="{reason}" \
 data-revision="{escape(str(button.get("revision", 0)))}">
-<p class="colour"><span class="sign" aria-hidden="true"></span><strong>{escape(words[colour])}</strong></p>
+<p class="colour"><span class="sign" aria-hidden="true"></span><strong>{escape(shown)}</strong></p>
 <p>{" ".join(escape(line) for line in lines)}</p>
 </div>
-<p id="as-of" class="small">{escape(words["as_of"].format(time=f"{now:%H:%M}"))}</p>
-<p id="not-live" class="small" role="status" hidden>{escape(words["not_live"])}</p>
+<p id="as-of" class="small">{escape(TEXTS.text(locale, "as_of", time=f"{now:%H:%M}"))}</p>
+<p id="not-live" class="small" role="status" hidden>{escape(TEXTS.text(locale, "not_live"))}</p>
 </section>"""
 
 
@@ -122,24 +126,23 @@ def when(moment: datetime, locale: str, now: datetime) -> str:
 
     Examples: `vandaag om 13:00`, `morgen om 09:00`, `op maandag 23 november om 09:00`.
     """
-    words, local = WORDS[locale], moment.astimezone(now.tzinfo)
+    local = moment.astimezone(now.tzinfo)
     days = (local.date() - now.date()).days
     clock = f"{local:%H:%M}"
     if days in (0, 1):
-        return words["today" if days == 0 else "tomorrow"].format(time=clock)
-    return words["on_day"].format(day=format_date(local.date(), DAY[locale], locale=BABEL[locale]), time=clock)
+        return TEXTS.text(locale, "today" if days == 0 else "tomorrow", time=clock)
+    return TEXTS.text(locale, "on_day", day=format_date(local.date(), _DAY[locale], locale=_BABEL[locale]), time=clock)
 
 
 def _opening(department: Department, hours: str, locale: str, now: datetime, holidays: bool, calendar: Calendar) -> str:
-    words = WORDS[locale]
     today, always = now.date(), parse_hours(hours) is None
-    zone = words["zone"] if now.tzinfo == ZONE else words["other_zone"].format(zone=now.tzinfo)
-    note = f"<p>{escape(words['holidays'])}</p>" if holidays and not always else ""
+    zone = TEXTS.text(locale, "zone") if now.tzinfo == ZONE else TEXTS.text(locale, "other_zone", zone=now.tzinfo)
+    note = f"<p>{escape(TEXTS.text(locale, 'holidays'))}</p>" if holidays and not always else ""
     coming = [] if always else list(_coming(department, calendar, today))
     closed = [day for day, spans in coming if not spans]
     changed = {day: spans for day, spans in coming if spans}
     return f"""<section aria-labelledby="hours-title">
-<h2 id="hours-title">{escape(words["hours_title"])}</h2>
+<h2 id="hours-title">{escape(TEXTS.text(locale, "hours_title"))}</h2>
 {_week(hours, locale, today)}
 {note}
 {_closing_days(closed, locale)}
@@ -149,32 +152,33 @@ def _opening(department: Department, hours: str, locale: str, now: datetime, hol
 
 
 def _week(hours: str, locale: str, today: date) -> str:
-    words, week = WORDS[locale], parse_hours(hours)
+    week = parse_hours(hours)
     if week is None:
-        return f"<p>{escape(words['always'])}</p>"
-    names = get_day_names("wide", locale=BABEL[locale])
+        return f"<p>{escape(TEXTS.text(locale, 'always'))}</p>"
+    names = get_day_names("wide", locale=_BABEL[locale])
     rows = "".join(
         f'<tr class="{"today" if day == today.weekday() else "day"}"><th scope="row">{escape(names[day])}</th>'
         f"<td>{escape(spans_in_words(spans, locale))}</td></tr>"
         for day, spans in enumerate(week)
     )
-    head = f'<tr><th scope="col">{escape(words["day"])}</th><th scope="col">{escape(words["hours"])}</th></tr>'
+    day_title, hours_title = escape(TEXTS.text(locale, "day")), escape(TEXTS.text(locale, "hours"))
+    head = f'<tr><th scope="col">{day_title}</th><th scope="col">{hours_title}</th></tr>'
     return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def spans_in_words(spans: tuple[Span, ...], locale: str) -> str:
     """Return `09:00 – 12:00 en 13:00 – 17:00`, or the word for closed."""
     if not spans:
-        return WORDS[locale]["shut"]
+        return TEXTS.text(locale, "shut")
     parts = [f"{s.opens:%H:%M} – {'24:00' if s.closes == time(0) else f'{s.closes:%H:%M}'}" for s in spans]
-    return f" {WORDS[locale]['and']} ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f" {TEXTS.text(locale, 'and')} ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _closing_days(days: list[date], locale: str) -> str:
     if not days:
         return ""
-    items = "".join(f"<li>{escape(format_date(day, f'{DAY[locale]} y', locale=BABEL[locale]))}</li>" for day in days)
-    return f"<p>{escape(WORDS[locale]['closed_on'])}</p><ul>{items}</ul>"
+    items = "".join(f"<li>{escape(format_date(day, f'{_DAY[locale]} y', locale=_BABEL[locale]))}</li>" for day in days)
+    return f"<p>{escape(TEXTS.text(locale, 'closed_on'))}</p><ul>{items}</ul>"
 
 
 def _coming(department: Department, calendar: Calendar, today: date) -> Iterator[tuple[date, tuple[Span, ...]]]:
@@ -191,18 +195,18 @@ def _changed_hours(days: Mapping[date, tuple[Span, ...]], locale: str) -> str:
     if not days:
         return ""
     items = "".join(
-        f"<li>{escape(format_date(day, f'{DAY[locale]} y', locale=BABEL[locale]))}: "
+        f"<li>{escape(format_date(day, f'{_DAY[locale]} y', locale=_BABEL[locale]))}: "
         f"{escape(spans_in_words(spans, locale))}</li>"
         for day, spans in days.items()
     )
-    return f"<p>{escape(WORDS[locale]['changed_on'])}</p><ul>{items}</ul>"
+    return f"<p>{escape(TEXTS.text(locale, 'changed_on'))}</p><ul>{items}</ul>"
 
 
 def _contacts(department: Department, locale: str) -> str:
     if not department.contacts:
         return ""
     items = "".join(_contact(contact, locale) for contact in department.contacts)
-    title = escape(WORDS[locale]["contacts_title"])
+    title = escape(TEXTS.text(locale, "contacts_title"))
     return f'<section aria-labelledby="contacts-title"><h2 id="contacts-title">{title}</h2><dl>{items}</dl></section>'
 
 
@@ -210,7 +214,7 @@ def _contact(contact: Contact, locale: str) -> str:
     value, address = escape(contact.value), contact_address(contact)
     shown = f'<a href="{escape(address)}" rel="noopener">{value}</a>' if address else value
     note = f'<span class="note">{escape(contact.note.in_(locale))}</span>' if contact.note else ""
-    return f"<div><dt>{escape(WORDS[locale][contact.kind])}</dt><dd>{shown}{note}</dd></div>"
+    return f"<div><dt>{escape(TEXTS.text(locale, f'contact.{contact.kind}'))}</dt><dd>{shown}{note}</dd></div>"
 
 
 def contact_address(contact: Contact) -> str | None:
