@@ -58,7 +58,7 @@ def used(code: Path) -> set[str]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("TEXTS.text", "TEXTS.forms"):
                 keys |= set(named(node.args[1]))
     for file in code.glob("*.html"):
-        keys |= set(re.findall(r"\bt\(\"([\w.]+)\"", file.read_text()))
+        keys |= set(re.findall(r"\bt\(\"([\w.]+)\"[,)]", file.read_text()))
     return keys
 
 
@@ -170,5 +170,7 @@ def test_the_keys_that_code_uses_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(
         'TEXTS.text(x, "one" if y else "two")\nTEXTS.forms(x, "many")\nTEXTS.text(x, f"a.{y}")'
     )
-    (tmp_path / "a.html").write_text('{{ t("three") }} {{ t("four.five", name=x) }} {{ format("six") }}')
+    (tmp_path / "a.html").write_text(
+        '{{ t("three") }} {{ t("four.five", name=x) }} {{ t("a." ~ x) }} {{ format("six") }}'
+    )
     assert used(tmp_path) == {"one", "two", "many", "three", "four.five"}

@@ -1,12 +1,14 @@
-"""RULES of the conversation as HTML. No I/O."""
+"""RULES of the conversation as HTML. No I/O after the import."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
+from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from services.common.events.types import Entry
+from services.common.templates import load_template
 from services.common.texts import supported_language
 from services.transcripts.rendering.texts import TEXTS
 from services.transcripts.rendering.transcript import (
@@ -20,20 +22,11 @@ from services.transcripts.rendering.transcript import (
     whole,
 )
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.15rem}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}dt{font-weight:600}
-dd{margin:0;overflow-wrap:anywhere}
-ol{list-style:none;padding:0}
-li{border-left:.25rem solid #767676;padding:.25rem 0 .25rem .75rem;margin:0 0 1rem;break-inside:avoid}
-li.agent{border-color:#0b6b3a}li.citizen{border-color:#1b4f9c}li.system{border-style:dotted}
-li header{font-weight:600}time{font-weight:400;margin-left:.5rem}
-p{margin:.15rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere}
-@media print{body{margin:0;max-width:none;font-size:11pt}}
-""".strip()
+_HERE = Path(__file__).parent
+_PAGE = load_template(_HERE / "transcript.html")
+_ENTRIES = load_template(_HERE / "entries.html")
+# Where the entries go in the page. No value of the page contains it, since `<` is escaped.
+_MARK = "<!-- entries -->\n"
 
 
 def as_html(transcript: Transcript, zone: ZoneInfo) -> bytes:
@@ -45,50 +38,34 @@ class HtmlParts:
     """HTML in parts; see `as_html`."""
 
     def __init__(self, transcript: Transcript, zone: ZoneInfo) -> None:
-        self._transcript, self._zone, self._language = transcript, zone, supported_language(transcript.locale)
-        self._begun = False
+        self._zone, self._language = zone, supported_language(transcript.locale)
+        page = _PAGE.render(
+            t=partial(TEXTS.text, self._language),
+            locale=self._language,
+            chat_id=transcript.chat_id,
+            heading=heading(transcript, zone),
+        )
+        self._before, self._after = page.split(_MARK)
 
     def before(self) -> str:
-        """Return the head of the page, up to the list of messages."""
-        language, title = self._language, escape(TEXTS.text(self._language, "title"))
-        events = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in heading(self._transcript, self._zone))
-        return f"""<!doctype html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{title} {escape(self._transcript.chat_id)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<dl>{events}</dl>
-<p>{escape(TEXTS.text(language, "times"))}</p>
-<h2>{escape(TEXTS.text(language, "messages"))}</h2>
-<ol>
-"""
+        """Return the page up to the list of entries."""
+        return self._before
 
     def some(self, entries: Iterable[Entry]) -> str:
-        """Return the next messages."""
-        items = "\n".join(_item(e, self._language, self._zone) for e in entries)
-        line = "\n" if items and self._begun else ""
-        self._begun = self._begun or bool(items)
-        return line + items
+        """Return the next entries."""
+        return _ENTRIES.render(
+            entries=(
+                (
+                    entry.party.value,
+                    one_line(sender_name(entry, self._language)),
+                    utc_time(entry.at),
+                    local_time(entry.at, self._zone),
+                    entry_text(entry, self._language),
+                )
+                for entry in entries
+            )
+        )
 
     def after(self) -> str:
         """Return the end of the page."""
-        return """
-</ol>
-</main>
-</body>
-</html>
-"""
-
-
-def _item(entry: Entry, locale: str, zone: ZoneInfo) -> str:
-    time = f'<time datetime="{utc_time(entry.at)}">{escape(local_time(entry.at, zone))}</time>'
-    head = f"<header><bdi>{escape(one_line(sender_name(entry, locale)))}</bdi>{time}</header>"
-    return f'<li class="{entry.party.value}">{head}<p dir="auto">{escape(entry_text(entry, locale))}</p></li>'
+        return self._after

@@ -1,6 +1,7 @@
 """A conversation as JSON, plain text and HTML."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ import pytest
 
 from services.common.config.departments import LOCALES
 from services.common.events.types import Cause, CloseReason, Entry, Party
-from services.transcripts.rendering.html_format import as_html
+from services.transcripts.rendering.html_format import HtmlParts, as_html
 from services.transcripts.rendering.json_format import as_json, message
 from services.transcripts.rendering.text_format import as_text
 from services.transcripts.rendering.texts import TEXTS, event_text
@@ -124,6 +125,33 @@ def test_html_is_safe_and_in_the_language_of_the_chat(locale: str) -> None:
     assert reader.tags.count("h1") == 1
     assert TEXTS.text(locale, "department") in reader.text
     assert "foto.png" in reader.text
+
+
+def test_html_in_parts_is_the_same_as_html_at_once() -> None:
+    t = transcript()
+    parts = HtmlParts(t, ZONE)
+    pages = [t.entries[:2], (), t.entries[2:3], t.entries[3:]]
+    made = parts.before() + "".join(parts.some(page) for page in pages) + parts.after()
+    assert made.encode() == as_html(t, ZONE)
+
+
+def test_nothing_in_the_heading_can_pass_for_the_place_of_the_entries_nor_for_a_template() -> None:
+    hostile = "<!-- entries -->\n</title>{{ 7*7 }}{% raw %}"
+    t = replace(transcript(), chat_id=hostile, department_name=hostile)
+    reader = Reader()
+    reader.feed(as_html(t, ZONE).decode())
+    assert reader.text.count(hostile) == 3  # in the title, and as department and number of the conversation
+    assert reader.tags.count("li") == 5
+
+
+def test_the_html_of_an_entry() -> None:
+    odd = entry(CHAT, 1, text="""<b> & " '\nline 2""", name="A\n'B'")
+    made = HtmlParts(transcript(), ZONE).some([odd])
+    assert made == (
+        '<li class="citizen"><header><bdi>A &#39;B&#39; (u)</bdi>'
+        '<time datetime="2026-11-22T15:00:00.123Z">2026-11-22 16:00:00 +01:00</time></header>'
+        '<p dir="auto">&lt;b&gt; &amp; &#34; &#39;\nline 2</p></li>\n'
+    )
 
 
 def test_an_open_chat_says_so() -> None:

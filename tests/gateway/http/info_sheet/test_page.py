@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -220,3 +221,15 @@ def test_days_of_the_calendars_are_named_with_their_hours_for_the_year_to_come()
     shown = text(render(department(calendar=own), button(), "nl", SUNDAY, calendar=of_all))
     assert "24 december" not in shown.split("Andere uren op:")[0], "what the department says comes first"
     assert "Andere uren" not in text(render(department(hours="always"), button(), "nl", SUNDAY, calendar=of_all))
+
+
+def test_the_whole_page() -> None:
+    note = Text(nl="elke werkdag", fr="-", de="-", en="-")
+    contacts = (
+        Contact(kind="phone", value="+32 2 555 01 00", note=note),
+        Contact(kind="visit", value="Stads'plein <1>"),
+    )
+    closed_on = (date(2026, 12, 24),)
+    shown = department(contacts=contacts, closed_on=closed_on, hours="Mon-Fri 09:00-12:00,13:00-17:00; Sun 10:00-24:00")
+    page = render(shown, button(opens_at="2026-11-23T08:00:00Z"), "nl", SUNDAY)
+    assert page == (Path(__file__).parent / "whole_page.html").read_text("utf-8")
