@@ -20,9 +20,12 @@ from services.transcripts.api.context import Context
 from services.transcripts.api.responses import DOWNLOAD_HEADERS, with_first
 from services.transcripts.attachments.names import disposition
 from services.transcripts.log import reader
-from services.transcripts.rendering import formats, perspective
-from services.transcripts.rendering.formats import Transcript
+from services.transcripts.rendering import perspective
+from services.transcripts.rendering.html_format import HtmlParts
+from services.transcripts.rendering.json_format import JsonParts
 from services.transcripts.rendering.pdf import Length, PressBusy, TooLong
+from services.transcripts.rendering.text_format import TextParts
+from services.transcripts.rendering.transcript import Parts, Transcript, file_name
 
 Pages = AsyncIterator[list[Entry]]
 
@@ -70,7 +73,7 @@ def create_routes(context: Context) -> APIRouter:
         except BaseException:
             release()
             raise
-        name = formats.file_name(head, format_.value, context.zone)
+        name = file_name(head, format_.value, context.zone)
         headers = {**DOWNLOAD_HEADERS, "Content-Disposition": disposition(name), "Content-Type": _TYPES[format_]}
         return Streamed(content, headers=headers, done=release)
 
@@ -88,11 +91,11 @@ async def _render(context: Context, format_: Format, head: Transcript, pages: Pa
         case Format.PDF:
             pieces = _once(await _pdf(context, head, pages))
         case Format.JSON:
-            pieces = _pieces(formats.JsonParts(head), pages)
+            pieces = _pieces(JsonParts(head), pages)
         case Format.HTML:
-            pieces = _pieces(formats.HtmlParts(head, context.zone), pages)
+            pieces = _pieces(HtmlParts(head, context.zone), pages)
         case Format.TXT:
-            pieces = _pieces(formats.TextParts(head, context.zone), pages)
+            pieces = _pieces(TextParts(head, context.zone), pages)
     metrics.RENDERS.labels(format_.value).inc()
     metrics.RENDER_SECONDS.labels(format_.value).observe(time.monotonic() - began)
     return pieces
@@ -123,7 +126,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _pieces(parts: formats.Parts, pages: Pages) -> AsyncIterator[bytes]:
+async def _pieces(parts: Parts, pages: Pages) -> AsyncIterator[bytes]:
     """Yield the rendering of one page at a time, made in a thread.
 
     A page is read only after the piece before was taken.
