@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 ECHO_LATE = 5.0  # seconds without an echo after which the listener counts as disconnected, and time no longer counts
+GATEWAY_LATE = 7.0  # seconds without a list after which a gateway counts as dead
 
 
 @dataclass
@@ -27,7 +28,7 @@ class FailureDetector:
     """The lists that one listener has received. All times are seconds of its own monotonic clock, passed in."""
 
     grace: float
-    gateway_late: float = 7.0  # a gateway without a list for so long has no connections any more
+    gateway_late: float = GATEWAY_LATE  # a gateway without a list for so long has no connections any more
     started: float | None = None
     _gateways: dict[str, _Gateway] = field(default_factory=dict)
     _last_seen: dict[str, float] = field(default_factory=dict)

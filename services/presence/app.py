@@ -13,6 +13,7 @@ from services.common.config.departments import Departments, load_departments
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers, retry_with_backoff
+from services.common.messaging.heartbeat_listener import HeartbeatListener
 from services.common.messaging.queue_metrics import Backlog
 from services.common.mongo.client import Database, follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
@@ -21,7 +22,7 @@ from services.presence import repairs
 from services.presence.agents import session_store, store
 from services.presence.agents.accounts import Account, Passwords, demo_accounts, load_accounts
 from services.presence.agents.logins import Logins, fingerprint
-from services.presence.agents.presence_monitor import Listener, PresenceMonitor
+from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.api import add_places, add_routes
 from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
@@ -52,12 +53,12 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         database,
         publisher,
         buttons.wake,
-        left=lambda agent_id: listener.online.discard(agent_id),
-        at_work=lambda agent_id: listener.at_work(agent_id),
-        connected=lambda *asked: listener.connected(*asked),
+        left=lambda agent_id: agents.online.discard(agent_id),
+        at_work=lambda agent_id: agents.at_work(agent_id),
+        connected=lambda *asked: agents.connected(*asked),
     )
     allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
-    listener = Listener(settings.rabbitmq_url, context, settings.agent_grace, settings.topology == "given")
+    agents = AgentPresence(settings.rabbitmq_url, context, settings.agent_grace)
     consumers = _consumers(settings, context, allocator)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
@@ -77,15 +78,15 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         service,
         prepare,
         consumers,
-        listener,
-        PresenceMonitor(context, listener, settings.agent_grace),
+        agents.listener,
+        PresenceMonitor(context, agents, settings.agent_grace),
         buttons,
         context,
     )
     service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)
     service.depend("database", database_answers)
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
-    service.depend("heartbeats", lambda: listener.up, lambda: publisher.link.absent)
+    service.depend("heartbeats", lambda: agents.listener.receives, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))
@@ -101,8 +102,8 @@ def _background(
     service: Service,
     prepare: Callable[[], Awaitable[None]],
     consumers: Consumers,
-    listener: Listener,
-    judge: PresenceMonitor,
+    listener: HeartbeatListener,
+    monitor: PresenceMonitor,
     buttons: updater.Buttons,
     context: Context,
 ) -> None:
@@ -118,7 +119,7 @@ def _background(
     service.background("consumers", consume)
     service.background("listener", listener.run)
     service.background("echo", _after(prepared, listener.echo))
-    service.background("judge", _after(prepared, judge.run))
+    service.background("judge", _after(prepared, monitor.run))
     service.background("buttons", _after(prepared, buttons.run))
     service.background("repeat", _after(prepared, buttons.repeat))
     service.background("sweeps", _after(prepared, lambda: repairs.run(context)))

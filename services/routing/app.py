@@ -24,7 +24,7 @@ from services.routing import timers as routing_timers
 from services.routing.api import create_routes
 from services.routing.chats import rules
 from services.routing.chats.admission import Admission
-from services.routing.chats.citizen_presence import Citizens
+from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Store
 from services.routing.consumers import handler
 from services.routing.context import Context
@@ -59,7 +59,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     most = settings.chats_open_per_address if settings.rate_limits == "on" else 0
     admission = Admission(database, store, utcnow, most)
     context = Context(store, queue, ChatPublisher(store, publisher, queue, names), admission, limits=limits)
-    citizens = Citizens(settings.rabbitmq_url, publisher, settings.away_limit)
+    citizens = CitizenPresence(settings.rabbitmq_url, publisher, settings.away_limit)
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
         consumers.add(subject, handler(context))
@@ -88,12 +88,12 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.background("publisher", publisher.run)
     service.background("consumers", consume)
     service.background("queue", queue.run)
-    service.background("citizens", citizens.run)
-    service.background("echo", citizens.echo)
+    service.background("citizens", citizens.listener.run)
+    service.background("echo", citizens.listener.echo)
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
     _watch(service, timers)
-    service.depend("broker", lambda: publisher.up and citizens.receives, lambda: publisher.link.absent)
+    service.depend("broker", lambda: publisher.up and citizens.listener.receives, lambda: publisher.link.absent)
     service.depend("database", database_answers)
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)

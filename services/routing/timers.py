@@ -20,7 +20,7 @@ from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.routing.chats import rules
 from services.routing.chats.chat import Chat, Limits
-from services.routing.chats.citizen_presence import Citizens
+from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Contended
 from services.routing.context import Context
 from services.routing.metrics import LONGEST, OPEN, OPEN_STATES, OTHER, repaired
@@ -69,7 +69,7 @@ class Timers:
     """The timers and repair jobs. `well`: whether consumers and publisher are working."""
 
     context: Context
-    citizens: Citizens
+    citizens: CitizenPresence
     limits: Limits
     calm: Calm
     well: Callable[[], bool]

@@ -26,7 +26,7 @@ from services.common.mongo.migrations import upgrade
 from services.routing.chats import rules
 from services.routing.chats.admission import Admission
 from services.routing.chats.chat import Chat, Limits
-from services.routing.chats.citizen_presence import Citizens
+from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Store
 from services.routing.consumers import handler
 from services.routing.context import Context
@@ -137,7 +137,7 @@ class Scene:
         admission = Admission(database, self.store, self.now, MOST_OPEN)
         self.context = Context(self.store, self.queue, chat_publisher, admission, self.now, limits)
         self.handle = handler(self.context)
-        self.citizens = Citizens(url, publisher, 300, self.monotonic)
+        self.citizens = CitizenPresence(url, publisher, 300, self.monotonic)
         self.well = True
         calm = Calm(0, self.monotonic())
         self.routing_timers = Timers(

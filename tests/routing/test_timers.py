@@ -62,7 +62,7 @@ async def test_a_chat_without_a_hello_is_closed_and_told(scene: Scene) -> None:
 async def test_a_chat_that_a_gateway_lists_needs_no_hello(scene: Scene) -> None:
     chat_id = await scene.press(greeted=False)
     scene.later(seconds=10.1)
-    scene.citizens.note(listed(1, chat_id))
+    scene.citizens.listener.handle(listed(1, chat_id))
     await scene.routing_timers.timers()
     chat = await scene.chat(chat_id)
     assert chat.waits
@@ -176,7 +176,7 @@ async def test_timers_judge_nothing_in_trouble(scene: Scene, monkeypatch: pytest
 
 async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> None:
     def hears_itself(counter: int) -> None:
-        scene.citizens.note(ListenerEcho(listener=scene.citizens.listener, counter=counter))
+        scene.citizens.listener.handle(ListenerEcho(listener=scene.citizens.listener.id, counter=counter))
 
     hears_itself(0)
     away, here = await scene.press(), await scene.press()
@@ -185,7 +185,7 @@ async def test_a_citizen_who_is_away_for_long_ends_his_chat(scene: Scene) -> Non
     for counter in range(155):
         scene.later(seconds=2)
         hears_itself(counter + 1)
-        scene.citizens.note(listed(counter, here))
+        scene.citizens.listener.handle(listed(counter, here))
     await scene.routing_timers.away()
     state = await scene.ears.hear(ChatState, lambda s: s.state == "closed")
     assert (state.chat_id, state.reason, state.agent_id) == (away, CloseReason.INACTIVE, "an")

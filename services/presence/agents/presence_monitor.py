@@ -1,4 +1,4 @@
-"""Presence of agents: heartbeats of the gateways, received in a queue of this process, and their consequences.
+"""Presence of agents: what the heartbeats of the gateways name, and its consequences.
 
 Nothing is written for a heartbeat. Only changes between online and offline are, by compare-and-set. Time is this
 process's own, and counts only while it receives its own echo (failure_detector.py), so that a backlog or an outage
@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from pydantic import ValidationError
 
-from services.common.events.codec import decode
-from services.common.events.presence import GatewayConnections, ListenerEcho
+from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ReleaseReason
-from services.common.failure_detector import FailureDetector
 from services.common.messaging import topology
-from services.common.messaging.connection import BrokerConnection, prepare_topology
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.heartbeat_listener import HeartbeatListener
 from services.presence.agents import session_store, store
 from services.presence.publisher import Context, arrive, close_undecided, depart
 from services.presence.slots.rules import Agent
@@ -39,8 +34,8 @@ SETTLED = 0.3  # seconds after which a gateway's list shows a closed connection:
 KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every gateway has published its list
 
 
-class Listener:
-    """Receives every gateway's list and its own echo.
+class AgentPresence:
+    """Knows which agents and sessions have an open websocket, as far as this process has received.
 
     `news` is set when a list names an agent not known to be online, and while the end of a session is undecided.
     `sessions` knows which sessions have an open websocket. A gateway before version 1.2 names agents only; its entries
@@ -52,31 +47,23 @@ class Listener:
         url: str,
         context: Context,
         grace: float,
-        given: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Create a listener that is not connected yet.
+        """Create it with a listener that is not connected yet.
 
         Args:
             url: The address of the broker.
             context: Dependencies of the service.
             grace: Seconds without a heartbeat after which an agent is gone.
-            given: True when exchanges, queues and bindings are declared outside this service (`TOPOLOGY`).
             clock: A monotonic clock, in seconds, by which everything is judged.
         """
-        self._given, self.clock = given, clock
-        self.detector, self.sessions = FailureDetector(grace), FailureDetector(grace)
+        self.clock = clock
+        self.listener = HeartbeatListener(url, "presence", context.publisher, clock, self._handle_list)
+        self.agents, self.sessions = self.listener.detect(_agents, grace), self.listener.detect(_all_sessions, grace)
         self.news = asyncio.Event()
         self.online: set[str] = set()
         self._active: dict[str, float] = {}  # agent → when they last used their console
         self._context = context
-        self._id = str(uuid.uuid4())
-        self._link = BrokerConnection(url, "presence.listener", self._prepare)
-
-    @property
-    def up(self) -> bool:
-        """True while it receives its own echo."""
-        return self.detector.receives(self.clock())
 
     def at_work(self, agent_id: str) -> bool:
         """Return whether this agent used the console within the last `topology.ACTIVE_LASTS` seconds."""
@@ -91,53 +78,16 @@ class Listener:
             Otherwise False.
         """
         now = self.clock()
-        known = self.detector.receives(now) and now - (self.detector.started or now) >= KNOWN
+        known = self.agents.receives(now) and now - (self.agents.started or now) >= KNOWN
         wanted = {*session_ids, _unnamed(agent_id)}
         if known and wanted.isdisjoint(self.sessions.present(now)):
             return False
         return True if known and self.sessions.named_since(wanted, now - since + SETTLED, now) else None
 
-    async def run(self) -> None:
-        """Listen until cancelled."""
-        await self._link.run()
-
-    async def echo(self) -> None:
-        """Publish an echo for this listener itself, until cancelled."""
-        counter = 0
-        while True:
-            await self._link.up.wait()
-            counter += 1
-            await self._context.publisher.publish_best_effort(ListenerEcho(listener=self._id, counter=counter))
-            await asyncio.sleep(topology.HEARTBEAT_INTERVAL if self.detector.started is not None else 0.2)
-
-    async def _prepare(self, channel: AbstractChannel) -> None:
-        async with asyncio.timeout(30):
-            await prepare_topology(channel, "presence", self._given)
-            queue = await channel.declare_queue(
-                exclusive=True, auto_delete=True, arguments=dict[str, Any](topology.LISTENER_QUEUE_ARGUMENTS)
-            )
-            for key in topology.LISTENER_KEYS:
-                await queue.bind(topology.EXCHANGE, key)
-            await queue.consume(self._handle, no_ack=True)
-
-    async def _handle(self, message: AbstractIncomingMessage) -> None:
-        try:
-            event = decode(message.body)
-        except ValidationError:
-            log.warning("heartbeat_not_understood")
-            return
-        now = self.clock()
-        if isinstance(event, ListenerEcho) and event.listener == self._id:
-            self.detector.echo(now)
-            self.sessions.echo(now)
-        elif isinstance(event, GatewayConnections):
-            self._note_active(event.active or {}, now)
-            here = {a.agent_id: a.silent_for for a in event.agents}
-            self.detector.record(event.incarnation, event.counter, here, now, event.leaving)
-            open_ = {s: a.silent_for for a in event.agents for s in _sessions(a)}
-            self.sessions.record(event.incarnation, event.counter, open_, now, event.leaving)
-            if self._context.undecided or (not event.leaving and here.keys() - self.online):
-                self.news.set()
+    def _handle_list(self, event: GatewayConnections) -> None:
+        self._note_active(event.active or {}, self.clock())
+        if self._context.undecided or (not event.leaving and _agents(event).keys() - self.online):
+            self.news.set()
 
     def _note_active(self, active: Mapping[str, float], now: float) -> None:
         for agent_id, unused in active.items():
@@ -148,8 +98,8 @@ class Listener:
 class PresenceMonitor:
     """Sets agents online and offline by what the listener receives."""
 
-    def __init__(self, context: Context, listener: Listener, grace: float) -> None:
-        self._context, self._listener, self._grace = context, listener, grace
+    def __init__(self, context: Context, presence: AgentPresence, grace: float) -> None:
+        self._context, self._presence, self._grace = context, presence, grace
         self._known_since: dict[str, float] = {}
         self._asked = float("-inf")
 
@@ -158,13 +108,13 @@ class PresenceMonitor:
         while True:
             try:
                 async with asyncio.timeout(LOOK):
-                    await self._listener.news.wait()
+                    await self._presence.news.wait()
             except TimeoutError:
                 pass
-            self._listener.news.clear()
+            self._presence.news.clear()
             try:
                 await close_undecided(self._context)
-                if not self._is_due(self._listener.clock()):
+                if not self._is_due(self._presence.clock()):
                     continue
                 await self.look()
             except DEPENDENCY_ERRORS as error:
@@ -173,27 +123,27 @@ class PresenceMonitor:
             await asyncio.sleep(SPACING)
 
     def _is_due(self, now: float) -> bool:
-        return now - self._asked >= ANYWAY or self._listener.detector.present(now) != self._listener.online
+        return now - self._asked >= ANYWAY or self._presence.agents.present(now) != self._presence.online
 
     async def look(self) -> None:
         """Set the listed agents online and the missing ones offline.
 
         Nothing changes while the listener does not receive its own echo.
         """
-        detector, now = self._listener.detector, self._listener.clock()
+        detector, now = self._presence.agents, self._presence.clock()
         if not detector.receives(now):
             return
         self._asked = now
         online = await store.online_ids(self._context.db)
         # Another replica may have seen the agent first: absence counts from when this one knew that they are online.
         self._known_since = {who: self._known_since.get(who, now) for who in online}
-        self._listener.online = online
+        self._presence.online = online
         came = await self._admitted(detector.present(now) - online)
         gone = [w for w in detector.gone(online, now) if now - self._known_since[w] >= self._grace]
         await _for_each(came, self._arrive)
         await _for_each(gone, self._depart)
         detector.forget_stale(now)
-        self._listener.sessions.forget_stale(now)
+        self._presence.sessions.forget_stale(now)
 
     async def _admitted(self, listed: set[str]) -> list[Agent]:
         """Return those of the listed agents who have a live session with an open websocket.
@@ -205,21 +155,31 @@ class PresenceMonitor:
         if not agents:
             return []
         live = await session_store.live(self._context.db, [a.id for a in agents], self._context.clock())
-        connected = self._listener.sessions.present(self._listener.clock())
+        connected = self._presence.sessions.present(self._presence.clock())
         return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
     async def _arrive(self, agent: Agent) -> None:
         if await arrive(self._context, agent):
-            self._listener.online.add(agent.id)
+            self._presence.online.add(agent.id)
 
     async def _depart(self, agent_id: str) -> None:
         agent = await store.agent(self._context.db, agent_id)
         if agent and agent.online and await depart(self._context, agent, ReleaseReason.AGENT_GONE):
-            self._listener.online.discard(agent_id)
+            self._presence.online.discard(agent_id)
 
 
 def _unnamed(agent_id: str) -> str:
     return f"any session of {agent_id}"
+
+
+def _agents(event: GatewayConnections) -> dict[str, float]:
+    """Return the agents that a list names, with the seconds since each one's last sign of life."""
+    return {a.agent_id: a.silent_for for a in event.agents}
+
+
+def _all_sessions(event: GatewayConnections) -> dict[str, float]:
+    """Return the sessions that a list names, with the seconds since each one's last sign of life."""
+    return {s: a.silent_for for a in event.agents for s in _sessions(a)}
 
 
 def _sessions(agent: AgentConnection) -> list[str]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from services.common.events.places import PlaceReleased
-from services.common.events.presence import GatewayConnections
+from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.events.types import AgentConnection, ReleaseReason
 from services.common.failure_detector import ECHO_LATE
 from services.common.messaging import topology
 from services.common.mongo.client import Database
 from services.presence.agents import presence_monitor, session_store, store
-from services.presence.agents.presence_monitor import Listener, PresenceMonitor
+from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.publisher import Context, close_session, close_undecided, depart
 from services.presence.slots.rules import Agent
 from tests.presence.conftest import Clock, Ear, account, eventually, there
@@ -63,7 +63,7 @@ class Replica:
 
     context: Context
     clock: Clock
-    listener: Listener
+    presence: AgentPresence
     monitor: PresenceMonitor
 
     async def hears_all(self) -> None:
@@ -73,14 +73,14 @@ class Replica:
         """
         mark = str(uuid.uuid4())
         async with asyncio.timeout(PATIENCE):
-            while not self.listener.at_work(mark):
+            while not self.presence.at_work(mark):
                 await Gateway(self.context).tells(leaving=True, active={mark: 0.0})
                 await asyncio.sleep(0.01)
 
     def hears_itself(self) -> None:
         """An echo came back."""
-        self.listener.detector.echo(self.clock.monotonic())
-        self.listener.sessions.echo(self.clock.monotonic())
+        listener = self.presence.listener
+        listener.handle(ListenerEcho(listener=listener.id, counter=0))
 
     async def looks(self) -> None:
         """Judge by everything that was told before."""
@@ -103,8 +103,9 @@ async def replica(
     url: str, context: Context, clock: Clock, grace: float = GRACE, echo: bool = True, runs: bool = False
 ) -> AsyncIterator[Replica]:
     """A replica that listens. `echo`: it hears itself over the broker. `runs`: the monitor judges by itself."""
-    listener = Listener(url, context, grace, clock=clock.monotonic)
-    made = Replica(context, clock, listener, PresenceMonitor(context, listener, grace))
+    presence = AgentPresence(url, context, grace, clock=clock.monotonic)
+    made = Replica(context, clock, presence, PresenceMonitor(context, presence, grace))
+    listener = presence.listener
     work = [listener.run(), *([listener.echo()] if echo else []), *([made.monitor.run()] if runs else [])]
     tasks = [asyncio.create_task(one) for one in work]
     try:
@@ -112,7 +113,7 @@ async def replica(
         if echo:
 
             async def up() -> bool:
-                return listener.up
+                return listener.receives
 
             await eventually(up, "the listener to hear itself")
         yield made
@@ -143,17 +144,17 @@ async def log_in(context: Context) -> str:
 
 async def test_who_used_their_console_lately_is_at_work(module_vhost_url: str, context: Context, clock: Clock) -> None:
     async with replica(module_vhost_url, context, clock) as one:
-        gateway, listener = Gateway(context), one.listener
+        gateway, presence = Gateway(context), one.presence
         await gateway.tells(AN.id)
         await gateway.tells(AN.id, active={AN.id: topology.ACTIVE_LASTS + 1, "bert": 1.0})
         await one.hears_all()
-        assert (listener.at_work(AN.id), listener.at_work("bert")) == (False, True)
+        assert (presence.at_work(AN.id), presence.at_work("bert")) == (False, True)
         await gateway.tells(AN.id)  # a list without it takes nothing back
         await gateway.tells(AN.id, active={AN.id: 0.0})
         await one.hears_all()
-        assert (listener.at_work(AN.id), listener.at_work("bert")) == (True, True)
+        assert (presence.at_work(AN.id), presence.at_work("bert")) == (True, True)
         clock.later(topology.ACTIVE_LASTS - 0.5)
-        assert (listener.at_work(AN.id), listener.at_work("bert")) == (True, False)
+        assert (presence.at_work(AN.id), presence.at_work("bert")) == (True, False)
 
 
 async def test_comes_with_the_first_list_and_goes_after_the_grace(
@@ -196,7 +197,7 @@ async def test_a_gateway_that_dies_takes_its_agents_away(
         await one.looks()
         assert await store.claim(context.db, AN.id, "c", 1, clock())
         await one.looks()
-        pass_time(clock, [one], one.listener.detector.gateway_late - 0.1)
+        pass_time(clock, [one], one.presence.agents.gateway_late - 0.1)
         await one.looks()
         assert await is_online(context)
         pass_time(clock, [one], 0.2)
@@ -244,7 +245,7 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
         await gateway.tells(AN.id)
 
         async def known() -> bool:
-            return one.listener.online == {AN.id}
+            return one.presence.online == {AN.id}
 
         await eventually(known, "online")
         await rounds.more()
@@ -255,7 +256,7 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
             await rounds.more()
         assert not reads
         agent = await agent_of(context)
-        assert await depart(replace(context, left=one.listener.online.discard), agent, ReleaseReason.LOGGED_OUT)
+        assert await depart(replace(context, left=one.presence.online.discard), agent, ReleaseReason.LOGGED_OUT)
         await eventually(lambda: is_online(context), "back")
         assert reads
         await eventually(known, "known to be back")
@@ -361,12 +362,12 @@ async def test_a_deaf_listener_judges_nobody(module_vhost_url: str, context: Con
         clock.later(GRACE * 2)
         await one.looks()
         assert await is_online(context)
-        assert not one.listener.up
+        assert not one.presence.listener.receives
         one.hears_itself()
-        assert one.listener.up
+        assert one.presence.listener.receives
         await one.looks()
         clock.later(ECHO_LATE + GRACE)  # deaf again
-        assert not one.listener.up
+        assert not one.presence.listener.receives
         await one.looks()
         assert await is_online(context)
 
@@ -399,13 +400,13 @@ async def end(context: Context, token: str) -> None:
     await close_session(context, session)
 
 
-def context_of(listener: list[Listener], context: Context) -> Context:
-    """A context for one process, whose listener stands in the list as soon as it is made."""
+def context_of(presence: list[AgentPresence], context: Context) -> Context:
+    """A context for one process, whose presence stands in the list as soon as it is made."""
     return replace(
         context,
         undecided={},
-        connected=lambda *asked: listener[0].connected(*asked),
-        left=lambda agent_id: listener[0].online.discard(agent_id),
+        connected=lambda *asked: presence[0].connected(*asked),
+        left=lambda agent_id: presence[0].online.discard(agent_id),
     )
 
 
@@ -415,10 +416,10 @@ async def replicas(url: str, context: Context, clock: Clock, number: int) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         made: list[Replica] = []
         for _ in range(number):
-            listener: list[Listener] = []
-            own = context_of(listener, context)
+            presence: list[AgentPresence] = []
+            own = context_of(presence, context)
             one = await stack.enter_async_context(replica(url, own, clock, grace=30, runs=True))
-            listener.append(one.listener)
+            presence.append(one.presence)
             made.append(one)
         yield made
 
@@ -510,7 +511,7 @@ async def test_a_replica_that_has_just_started_decides_nothing(
         await Gateway(context).tells(AN.id, sessions=[session])
         await eventually(lambda: is_online(context), "online")
         (one,) = made
-        assert one.listener.connected(AN.id, ["another"], 0.0) is None
+        assert one.presence.connected(AN.id, ["another"], 0.0) is None
         await end(one.context, token)
         assert await is_online(context)
         listen_for_long(clock, made)

@@ -8,7 +8,8 @@ import pytest
 from services.common.events.event import Event
 from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.messaging.connection import Publisher
-from services.routing.chats.citizen_presence import ECHO_INTERVAL, GATEWAY_LATE, Citizens
+from services.common.messaging.topology import HEARTBEAT_INTERVAL
+from services.routing.chats.citizen_presence import GATEWAY_LATE, CitizenPresence
 from tests.real import PATIENCE
 from tests.routing.scene import Scene, listed, opening, publishing, until
 
@@ -26,23 +27,23 @@ class Listener:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.citizens = Citizens("", Publisher("", "routing"), 300, clock=self.clock)
+        self.citizens = CitizenPresence("", Publisher("", "routing"), 300, clock=self.clock)
         self.counter = 0
         self.echo()
 
     def echo(self) -> None:
         """Its own echo comes back."""
         self.counter += 1
-        self.citizens.note(ListenerEcho(listener=self.citizens.listener, counter=self.counter))
+        self.citizens.listener.handle(ListenerEcho(listener=self.citizens.listener.id, counter=self.counter))
 
     def lists(self, *chats: str, incarnation: str = "g1", leaving: bool = False) -> None:
         self.counter += 1
-        self.citizens.note(listed(self.counter, *chats, incarnation=incarnation, leaving=leaving))
+        self.citizens.listener.handle(listed(self.counter, *chats, incarnation=incarnation, leaving=leaving))
 
     def after(self, seconds: float, *chats: str, silent: bool = False, deaf: bool = False) -> None:
         """Time passes in steps of two seconds, with an echo and (unless silent) a list at each."""
-        for _ in range(int(seconds / ECHO_INTERVAL)):
-            self.clock.now += ECHO_INTERVAL
+        for _ in range(int(seconds / HEARTBEAT_INTERVAL)):
+            self.clock.now += HEARTBEAT_INTERVAL
             if not deaf:
                 self.echo()
             if not silent and not deaf:
@@ -82,10 +83,10 @@ def test_silence_while_deaf_does_not_count() -> None:
     listener.after(10, "c")
     listener.citizens.gone(["c"])
     listener.after(3_000, deaf=True)
-    assert not listener.citizens.receives
+    assert not listener.citizens.listener.receives
     assert listener.citizens.gone(["c"]) == []
     listener.after(100)
-    assert listener.citizens.receives
+    assert listener.citizens.listener.receives
     assert listener.citizens.gone(["c"]) == []
     listener.after(210)
     assert listener.citizens.gone(["c"]) == ["c"]
@@ -104,20 +105,20 @@ def test_lists_six_seconds_apart_are_enough() -> None:
 def test_a_list_of_agents_alone_says_nothing_about_chats() -> None:
     listener = Listener()
     listener.lists("c")
-    listener.citizens.note(GatewayConnections(incarnation="g1", counter=99, agents=[], chats=None))
+    listener.citizens.listener.handle(GatewayConnections(incarnation="g1", counter=99, agents=[], chats=None))
     assert listener.citizens.present() == {"c"}
 
 
 def test_a_gateway_that_leaves_has_no_chats_any_more() -> None:
     listener = Listener()
     listener.lists("c")
-    listener.citizens.note(GatewayConnections(incarnation="g1", counter=99, agents=[], leaving=True))
+    listener.citizens.listener.handle(GatewayConnections(incarnation="g1", counter=99, agents=[], leaving=True))
     assert listener.citizens.present() == set()
 
 
 @pytest.fixture
 async def listening_scene(scene: Scene) -> AsyncIterator[Scene]:
-    tasks = [asyncio.create_task(scene.citizens.run()), asyncio.create_task(scene.citizens.echo())]
+    tasks = [asyncio.create_task(scene.citizens.listener.run()), asyncio.create_task(scene.citizens.listener.echo())]
     try:
         yield scene
     finally:
@@ -128,7 +129,7 @@ async def listening_scene(scene: Scene) -> AsyncIterator[Scene]:
 
 async def test_over_the_broker_it_hears_itself_and_the_gateways(listening_scene: Scene, vhost_url: str) -> None:
     citizens = listening_scene.citizens
-    await until(lambda: citizens.receives, "its own echo")
+    await until(lambda: citizens.listener.receives, "its own echo")
     async with publishing(vhost_url) as gateway:
         event: Event = listed(1, "c1", "c2")
         await gateway.publish(event)
@@ -138,7 +139,7 @@ async def test_over_the_broker_it_hears_itself_and_the_gateways(listening_scene:
 async def test_it_knows_how_many_events_wait(listening_scene: Scene) -> None:
     citizens = listening_scene.citizens
     assert await citizens.backlog() in (-1, 0)
-    await until(lambda: citizens.receives, "its own echo")
+    await until(lambda: citizens.listener.receives, "its own echo")
     for _ in range(3):
         await listening_scene.publisher.publish(opening())
     async with asyncio.timeout(PATIENCE):
