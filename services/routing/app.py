@@ -22,7 +22,7 @@ from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.routing import timers as routing_timers
 from services.routing.api import create_routes
-from services.routing.chats import rules
+from services.routing.chats import deadlines
 from services.routing.chats.admission import Admission
 from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Store
@@ -53,7 +53,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     begin_at_nothing(names)
     service = Service("routing", settings)
     database = open_database(settings, "routing")
-    store = Store(database, lambda chat: rules.stamped(chat, utcnow(), limits))
+    store = Store(database, lambda chat: deadlines.stamped(chat, utcnow(), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing", settings.topology == "given")
     queue = Queue(store, QueueStore(database), publisher)
     most = settings.chats_open_per_address if settings.rate_limits == "on" else 0

@@ -103,7 +103,7 @@ async def _claimed(context: Context, event: PlaceClaimed) -> None:
     now = context.clock()
     before, after = await context.store.change(
         event.chat_id,
-        lambda c: rules.claimed(
+        lambda c: rules.assigned(
             c, event.turn, event.agent_id, event.agent_name, now, event.choice, context.limits.automatic
         ),
     )

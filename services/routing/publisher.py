@@ -9,7 +9,7 @@ import structlog
 from services.common.events.chats import AcceptOverdue
 from services.common.messaging.connection import Publisher
 from services.routing.chats.chat import Chat, state_of
-from services.routing.chats.rules import told
+from services.routing.chats.rules import published
 from services.routing.chats.store import Store
 from services.routing.metrics import ABANDONED, ASSIGNED, CLOSED, OPENED, OTHER, REQUEUED, WAITED
 from services.routing.queues.queue import Queue
@@ -47,7 +47,7 @@ class ChatPublisher:
                 AcceptOverdue(chat_id=chat.id, turn=chat.overdue_turn, agent_id=chat.overdue_agent)
             )
         await self.state(chat)
-        await self._store.change(chat.id, lambda c: told(c) if c.v == chat.v else c, known=chat)
+        await self._store.change(chat.id, lambda c: published(c) if c.v == chat.v else c, known=chat)
 
     def record(self, before: Chat, after: Chat, why: str = "") -> None:
         """Log and count a change, and request publication of the queues that changed with it."""

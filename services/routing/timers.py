@@ -18,7 +18,7 @@ import structlog
 from services.common.events.types import ChatStatus
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
-from services.routing.chats import rules
+from services.routing.chats import deadlines, rules
 from services.routing.chats.chat import Chat, Limits
 from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Contended
@@ -77,7 +77,7 @@ class Timers:
     monotonic: Callable[[], float] = time.monotonic
 
     async def every(self, seconds: float, job: RepairJob) -> None:
-        """Run `sweep` at about this interval, in seconds, until cancelled.
+        """Run `job` at about this interval, in seconds, until cancelled.
 
         After an outage the next round does the work.
         """
@@ -105,15 +105,16 @@ class Timers:
             elif chat.untold_since:
                 await self._publish_again(chat)
 
-    async def _judge(self, chat: Chat, here: bool) -> None:
+    async def _judge(self, chat: Chat, online: bool) -> None:
         now = self.context.clock()
         before, after = await self.context.store.change(
-            chat.id, lambda c: rules.overdue(c, here, now, self.limits), known=chat
+            chat.id, lambda c: deadlines.overdue(c, online, now, self.limits), known=chat
         )
-        if after == before:
+        deadline = deadlines.reached(before, online, now, self.limits)
+        if after == before or deadline is None:
             await self._publish_again(after)
             return
-        why = _why(before, after)
+        why = deadline.reason
         repaired(why, turn=before.turn, agent_id=before.agent_id)
         self.context.chat_publisher.record(before, after, why)
         await self.context.record_handling_time(before, after)
@@ -179,16 +180,3 @@ class Timers:
             OPEN.labels(*labels).set(n)
         for label, seconds in longest.items():
             LONGEST.labels(label).set(seconds)
-
-
-def _why(before: Chat, after: Chat) -> str:
-    """Return what the timer found, as log and metrics name it."""
-    if before.state is None:
-        return "unknown_chat"
-    if after.closed:
-        return "not_greeted" if not before.greeted and after.reason == "inactive" else "waiting_limit"
-    if after.overdue_agent:
-        return "accept_overdue"
-    if after.detail and after.v != before.v:
-        return after.detail.value
-    return "listed" if after.greeted != before.greeted else "named_limit"

@@ -23,7 +23,7 @@ from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
-from services.routing.chats import rules
+from services.routing.chats import deadlines
 from services.routing.chats.admission import Admission
 from services.routing.chats.chat import Chat, Limits
 from services.routing.chats.citizen_presence import CitizenPresence
@@ -130,7 +130,7 @@ class Scene:
     ) -> None:
         self.ears, self.limits, self.publisher, self.database = ears, limits, publisher, database
         self.clock, self.ahead = clock, timedelta()
-        self.store = Store(database, lambda chat: rules.stamped(chat, self.now(), limits))
+        self.store = Store(database, lambda chat: deadlines.stamped(chat, self.now(), limits))
         self.queue_store = QueueStore(database)
         self.queue = Queue(self.store, self.queue_store, publisher, self.monotonic)
         chat_publisher = ChatPublisher(self.store, publisher, self.queue, DEPARTMENTS)

@@ -281,7 +281,7 @@ async def test_a_refused_transfer_goes_back_and_asks_for_the_former_agent(scene:
     await scene.assign(chat_id, "an")
     now = scene.now()
     await scene.store.change(
-        chat_id, lambda c: rules.told(transfer_rules.transferred(c, "an", "premies", None, now, scene.limits))
+        chat_id, lambda c: rules.published(transfer_rules.transferred(c, "an", "premies", None, now, scene.limits))
     )
     await scene.assign(chat_id, "bert", turn=2)
     await scene.handle(TransferRefused(chat_id=chat_id, agent_id="an"))

@@ -11,7 +11,7 @@ from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState,
 from services.common.events.places import PlaceWanted
 from services.common.events.presence import ListenerEcho
 from services.common.events.types import Cause, CloseReason, Detail
-from services.routing.chats import rules, transfer_rules
+from services.routing.chats import deadlines, rules, transfer_rules
 from services.routing.queues.queue import FIRST_AGAIN
 from services.routing.timers import BACKLOG, STOOD_STILL, Calm
 from tests.real import PATIENCE
@@ -122,7 +122,7 @@ async def test_a_change_that_was_not_told_is_told_again_after_two_seconds(scene:
     await scene.assign(chat_id, "an")
     scene.later(seconds=31)
     now = scene.now()
-    await scene.store.change(chat_id, lambda c: rules.overdue(c, True, now, scene.limits))  # and then it died
+    await scene.store.change(chat_id, lambda c: deadlines.overdue(c, True, now, scene.limits))  # and then it died
     await scene.routing_timers.timers()
     await scene.hush()
     assert scene.ears.of(AcceptOverdue) == []
@@ -139,7 +139,7 @@ async def test_a_closed_chat_that_was_not_told_is_told_even_when_timers_may_not_
     chat_id = await scene.press(greeted=False)
     scene.later(seconds=11)
     now = scene.now()
-    await scene.store.change(chat_id, lambda c: rules.overdue(c, False, now, scene.limits))
+    await scene.store.change(chat_id, lambda c: deadlines.overdue(c, False, now, scene.limits))
     scene.later(seconds=3)
     greeted = await scene.press()
     await scene.assign(greeted)
@@ -207,7 +207,7 @@ async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_
     await scene.handle(ChatAccepted(chat_id=chat_id, agent_id="an"))
     await scene.store.change(
         chat_id,
-        lambda c: rules.told(transfer_rules.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)),
+        lambda c: rules.published(transfer_rules.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)),
     )
     await scene.queue.ask("premies")
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))

@@ -20,7 +20,7 @@ from services.common.events.chats import (
 from services.common.events.event import Event
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
 from services.common.events.types import CloseReason, Hold, ReleaseReason
-from services.routing.chats import rules, transfer_rules
+from services.routing.chats import deadlines, rules, transfer_rules
 from services.routing.chats.chat import Chat, Limits, state_of
 from services.routing.queues import overflow
 
@@ -219,7 +219,7 @@ class World:
         """Every timer acts; what it changes is told by `sweep` alone, as if it had died after each write."""
         self.now += timedelta(seconds=seconds)
         for chat in list(self.chats.values()):
-            self.write(rules.overdue(chat, False, self.now, LIMITS), tell=False)
+            self.write(deadlines.overdue(chat, False, self.now, LIMITS), tell=False)
 
     def sweep(self) -> None:
         """What is repeated on both sides: seats, marks, wishes, free places."""
@@ -229,10 +229,10 @@ class World:
                 if chat.overdue_agent and chat.overdue_turn:
                     late = AcceptOverdue(chat_id=chat.id, turn=chat.overdue_turn, agent_id=chat.overdue_agent)
                     self.bag.append(late)
-                self.write(rules.told(chat))
+                self.write(rules.published(chat))
         self.overflow()
         for department in DEPARTMENTS:
-            for chat in rules.who_asks(self.line(department), self.presence.free(department)):
+            for chat in rules.requesting(self.line(department), self.presence.free(department)):
                 wanted = PlaceWanted(chat_id=chat.id, turn=chat.turn, department=department, agent_id=chat.wanted_agent)
                 self.bag.append(wanted)
 
@@ -257,7 +257,7 @@ class World:
         if chat.assigned and chat.agent_id:
             assert self.had.setdefault((chat.id, chat.turn), chat.agent_id) == chat.agent_id, "one agent for one turn"
         if chat != Chat(chat.id):
-            self.chats[chat.id] = rules.stamped(chat, self.now, LIMITS)
+            self.chats[chat.id] = deadlines.stamped(chat, self.now, LIMITS)
         if tell and (event := state_of(chat)):
             same = {"event_id": "", "occurred_at": self.now}
             said = self.said.setdefault((chat.id, chat.v), event.model_copy(update=same))
@@ -292,7 +292,7 @@ class World:
             case TransferRefused():
                 return transfer_rules.refused(chat, event.agent_id, event.event_id, self.now, LIMITS)
             case PlaceClaimed():
-                return rules.claimed(chat, event.turn, event.agent_id, event.agent_name, self.now)
+                return rules.assigned(chat, event.turn, event.agent_id, event.agent_name, self.now)
             case PlaceReleased():
                 return rules.released(chat, event.turn, event.agent_id, self.now)
         raise AssertionError(event)

@@ -14,20 +14,54 @@ from typing import Any
 from services.common.events.chats import ChatOpened
 from services.common.events.types import Cause, ChatStatus, Choice, CloseReason, Detail
 from services.common.internal_api.routing import Assignment
-from services.routing.chats import transfer_rules
-from services.routing.chats.chat import REMEMBERED, Chat, Limits
-from services.routing.chats.turns import changed, marked, requeued
+from services.routing.chats.chat import REMEMBERED, Chat
+
+
+def changed(chat: Chat, now: datetime, cause: Cause, **changes: Any) -> Chat:
+    """Return the next version of the chat, with its cause. `detail` belongs to this change only."""
+    return replace(chat, v=chat.v + 1, cause=cause, changed_at=now, **({"detail": None} | changes))
+
+
+def requeued(chat: Chat, now: datetime, cause: Cause, agent_id: str | None, **changes: Any) -> Chat:
+    """Put the chat at the head of the queue in the next attempt, without an agent. `agent_id`: who had it.
+
+    A chat that was waiting already stays in the same wait and in the same return from a transfer. A chat whose agent
+    had not accepted it was waiting too, from the citizen's point of view.
+    """
+    in_wait = chat.waits or (chat.assigned and not chat.accepted)
+    own: dict[str, Any] = {
+        "state": ChatStatus.WAITING,
+        "turn": chat.turn + 1,
+        "head": True,
+        "waiting_since": chat.waiting_since if in_wait else now,
+        "wanted_agent": None,
+        "wanted_until": None,
+        "agent_id": None,
+        "agent_name": None,
+        "assigned_at": None,
+        "accepted": False,
+        "accepted_at": None,
+        "former_agent_id": agent_id,
+        "former_agent_name": chat.agent_name if agent_id == chat.agent_id else None,
+        "returned": chat.returned if chat.waits else None,
+        "returned_to": chat.returned_to if chat.waits else None,
+    }
+    return changed(chat, now, cause, **(own | changes))
+
+
+def marked(chat: Chat, now: datetime) -> Chat:
+    """Mark that this change may be unpublished."""
+    return replace(chat, untold_since=now)
 
 
 def opened(chat: Chat, event: ChatOpened, now: datetime, automatic: Collection[str] = ()) -> Chat:
-    """Open a chat: it waits in attempt 1. With a reserved slot it is assigned at once, as by a claim of attempt 1.
+    """Open a chat: it waits in attempt 1, or is assigned at once when a slot was reserved for it.
 
     A chat that was closed before its opening was received stays closed and gets its data. `automatic`: as for
-    `claimed`.
+    `assigned`.
     """
-    held = event.held
-    chat = _opened(chat, event, now)
-    return claimed(chat, 1, held.agent_id, held.agent_name, now, held.choice, automatic) if held else chat
+    chat, slot = _opened(chat, event, now), event.held
+    return assigned(chat, 1, slot.agent_id, slot.agent_name, now, slot.choice, automatic) if slot else chat
 
 
 def _opened(chat: Chat, event: ChatOpened, now: datetime) -> Chat:
@@ -72,10 +106,10 @@ def accepted(chat: Chat, agent_id: str, now: datetime, turn: int | None = None) 
         now: The present.
         turn: The attempt that was accepted; None when it is not known.
     """
-    is_told = chat.accepted and chat.accepted_at is not None
-    if not chat.assigned or chat.agent_id != agent_id or is_told or turn not in (None, chat.turn):
+    is_published = chat.accepted and chat.accepted_at is not None
+    if not chat.assigned or chat.agent_id != agent_id or is_published or turn not in (None, chat.turn):
         return chat
-    return transfer_rules.settled(changed(chat, now, Cause.ASSIGNED, accepted=True, accepted_at=now))
+    return staying(changed(chat, now, Cause.ASSIGNED, accepted=True, accepted_at=now))
 
 
 def accepted_silently(chat: Chat, now: datetime) -> Chat:
@@ -85,7 +119,7 @@ def accepted_silently(chat: Chat, now: datetime) -> Chat:
     return marked(accepted(chat, chat.agent_id, now), now)
 
 
-def claimed(
+def assigned(
     chat: Chat,
     turn: int,
     agent_id: str,
@@ -104,9 +138,9 @@ def claimed(
     if not chat.waits or chat.turn != turn:
         return chat
     at_once = chat.department in automatic
-    taken = transfer_rules.claimed_by(chat, agent_id)
+    taken = _taken_by(chat, agent_id)
     return changed(
-        transfer_rules.settled(taken) if at_once else taken,
+        staying(taken) if at_once else taken,
         now,
         Cause.ASSIGNED,
         state=ChatStatus.ASSIGNED,
@@ -121,6 +155,28 @@ def claimed(
     )
 
 
+def staying(chat: Chat) -> Chat:
+    """Keep the chat where it is. The transfer is remembered, but the chat does not go back any more."""
+    if chat.origin is None or chat.origin.answer_by is None:
+        return chat
+    return replace(chat, origin=replace(chat.origin, answer_by=None))
+
+
+def _taken_by(chat: Chat, agent_id: str) -> Chat:
+    """Apply what the transfer means for the agent who got the chat.
+
+    The agent who transferred it themselves gets it back as unanswered.
+    """
+    origin = chat.origin if chat.origin and chat.origin.answer_by else None
+    if origin and origin.agent_id == agent_id:
+        chat = replace(staying(chat), returned=Detail.UNANSWERED, returned_to=agent_id)
+    elif origin and origin.agent_id is None:
+        chat = staying(chat)
+    if chat.returned_to != agent_id:
+        chat = replace(chat, returned=None, returned_to=None)
+    return replace(chat, overflowed=False)
+
+
 def _unopened(chat: Chat, turn: int, now: datetime) -> Chat:
     """Handle an event about a chat without an opening.
 
@@ -129,10 +185,11 @@ def _unopened(chat: Chat, turn: int, now: datetime) -> Chat:
     """
     if turn == 1:
         return chat if chat.claimed_since else replace(chat, claimed_since=now)
-    return _never_opened(chat, turn, now)
+    return never_opened(chat, turn, now)
 
 
-def _never_opened(chat: Chat, turn: int, now: datetime) -> Chat:
+def never_opened(chat: Chat, turn: int, now: datetime) -> Chat:
+    """Close a chat whose opening did not come, in the attempt for which a slot is reserved, to free the slot."""
     return closed(replace(chat, turn=turn, department="", claimed_since=None), CloseReason.INACTIVE, now)
 
 
@@ -206,71 +263,17 @@ def away(chat: Chat, now: datetime) -> Chat:
     return marked(closed(chat, CloseReason.INACTIVE, now), now)
 
 
-def overdue(chat: Chat, here: bool, now: datetime, limits: Limits) -> Chat:
-    """Apply what the passing of time requires. `here`: a gateway has a connection of the citizen."""
-    if chat.state is None and chat.claimed_since and chat.claimed_since + limits.unopened <= now:
-        return marked(_never_opened(chat, 1, now), now)
-    if chat.closed or chat.known_since is None:
-        return chat
-    if not chat.greeted and here:
-        return arrived(chat)
-    if not chat.greeted and chat.known_since + limits.hello <= now:
-        return marked(closed(chat, CloseReason.INACTIVE, now), now)
-    if chat.waits and chat.waiting_since and chat.waiting_since + limits.patience(chat.department) <= now:
-        return marked(closed(chat, CloseReason.NO_AGENT, now), now)
-    if chat.waits and chat.origin and chat.origin.answer_by and chat.origin.answer_by <= now:
-        return marked(transfer_rules.given_back(chat, Detail.UNANSWERED, now, limits), now)
-    if chat.waits and chat.wanted_until and chat.wanted_until <= now:
-        return replace(chat, wanted_agent=None, wanted_until=None)
-    if chat.assigned and not chat.accepted and chat.assigned_at and chat.assigned_at + limits.accept <= now:
-        return marked(_not_accepted(chat, now, limits), now)
-    return chat
-
-
-def _not_accepted(chat: Chat, now: datetime, limits: Limits) -> Chat:
-    late: dict[str, Any] = {"overdue_agent": chat.agent_id, "overdue_turn": chat.turn}
-    if chat.refusable:
-        return transfer_rules.given_back(chat, Detail.UNANSWERED, now, limits, **late)
-    return requeued(chat, now, Cause.AGENT_LEFT, chat.agent_id, detail=Detail.NOT_ACCEPTED, **late)
-
-
-def told(chat: Chat) -> Chat:
+def published(chat: Chat) -> Chat:
     """Remove the mark of an unpublished change."""
     return replace(chat, untold_since=None, overdue_agent=None, overdue_turn=None)
 
 
-def due_at(chat: Chat, limits: Limits) -> datetime | None:
-    """Return when time requires something of this chat. Timers search by this time only."""
-    times = [chat.untold_since + limits.retell] if chat.untold_since else []
-    times += [chat.claimed_since + limits.unopened] if chat.state is None and chat.claimed_since else []
-    if (chat.waits or chat.assigned) and chat.known_since and not chat.greeted:
-        times.append(chat.known_since + limits.hello)
-    if chat.waits and chat.waiting_since:
-        times.append(chat.waiting_since + limits.patience(chat.department))
-        times += [chat.wanted_until] if chat.wanted_until else []
-        times += [chat.origin.answer_by] if chat.origin and chat.origin.answer_by else []
-    if chat.assigned and not chat.accepted and chat.assigned_at:
-        times.append(chat.assigned_at + limits.accept)
-    return min(times, default=None)
-
-
-def stamped(chat: Chat, now: datetime, limits: Limits) -> Chat:
-    """Return the chat as it is written: the next revision, with the times when it is due and when it is deleted."""
-    over = chat.closed or chat.state is None
-    return replace(
-        chat,
-        rev=chat.rev + 1,
-        due_at=due_at(chat, limits),
-        expire_at=(chat.expire_at or now + limits.kept) if over else None,
-    )
-
-
-def who_asks(line: Sequence[Chat], free: int) -> list[Chat]:
+def requesting(queue: Sequence[Chat], free: int) -> list[Chat]:
     """Return the waiting chats that request a slot: the first max(1, `free`), and those that wait for one colleague.
 
     If all of them did, a later chat might be served first. A chat with an unpublished change does not request one.
-    `line`: the waiting chats of a department in order.
+    `queue`: the waiting chats of a department in order.
     """
-    known = [chat for chat in line if chat.untold_since is None]
+    known = [chat for chat in queue if chat.untold_since is None]
     named = [chat for chat in known if chat.wanted_agent]
     return named + [chat for chat in known if not chat.wanted_agent][: max(1, free)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from services.common.events.types import Cause, Detail
 from services.routing.chats.chat import Chat, Limits, Origin
-from services.routing.chats.turns import marked, requeued
+from services.routing.chats.rules import marked, requeued, staying
 
 
 def transferred(
@@ -49,10 +49,10 @@ def refused(chat: Chat, agent_id: str, refusal: str, now: datetime, limits: Limi
     """Return a chat that its agent got by a transfer and has not accepted. `refusal`: the id of the refusal."""
     if not chat.refusable or chat.agent_id != agent_id or chat.refusal == refusal:
         return chat
-    return replace(given_back(chat, Detail.REFUSED, now, limits), refusal=refusal)
+    return replace(sent_back(chat, Detail.REFUSED, now, limits), refusal=refusal)
 
 
-def given_back(chat: Chat, why: Detail, now: datetime, limits: Limits, **changes: Any) -> Chat:
+def sent_back(chat: Chat, why: Detail, now: datetime, limits: Limits, **changes: Any) -> Chat:
     """Return the chat to where it came from: for a few seconds to its former agent only, then to the head of the queue.
 
     A chat that overflowed gets its former position in its own queue.
@@ -67,30 +67,8 @@ def given_back(chat: Chat, why: Detail, now: datetime, limits: Limits, **changes
         back |= {"returned": why, "returned_to": origin.agent_id}
         back |= {"wanted_agent": origin.agent_id, "wanted_until": now + limits.returning}
     former = chat.agent_id or chat.wanted_agent
-    home = replace(settled(chat), department=origin.department)
+    home = replace(staying(chat), department=origin.department)
     return requeued(home, now, Cause.TRANSFERRED, former, **back, **changes)
-
-
-def settled(chat: Chat) -> Chat:
-    """Keep the chat where it is. The transfer is remembered, but the chat does not go back any more."""
-    if chat.origin is None or chat.origin.answer_by is None:
-        return chat
-    return replace(chat, origin=replace(chat.origin, answer_by=None))
-
-
-def claimed_by(chat: Chat, agent_id: str) -> Chat:
-    """Apply what the transfer means for the agent who got the chat.
-
-    The agent who transferred it themselves gets it back as unanswered.
-    """
-    origin = chat.origin if chat.origin and chat.origin.answer_by else None
-    if origin and origin.agent_id == agent_id:
-        chat = replace(settled(chat), returned=Detail.UNANSWERED, returned_to=agent_id)
-    elif origin and origin.agent_id is None:
-        chat = settled(chat)
-    if chat.returned_to != agent_id:
-        chat = replace(chat, returned=None, returned_to=None)
-    return replace(chat, overflowed=False)
 
 
 def may_overflow(chat: Chat, to: str, now: datetime, limits: Limits) -> bool:

@@ -20,7 +20,7 @@ from services.common.events.places import PlacesChanged, PlaceWanted
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.routing.chats.chat import Chat
-from services.routing.chats.rules import who_asks
+from services.routing.chats.rules import requesting
 from services.routing.chats.store import Store
 from services.routing.metrics import repaired
 from services.routing.queues.store import QueueStore
@@ -148,7 +148,7 @@ class Queue:
             line = await self._store.line(department, max(1, free) + NAMED_ROOM)
             self._read_took[department] = self._clock() - self._read_at[department]
             self._waiting[department] = len(line)
-            asking = who_asks(line, free)
+            asking = requesting(line, free)
             again, began = self._may_ask_again(department, asking), self._clock()
             asked = {k: (at, n) for k, (at, n) in self._asked[department].items() if began - at < 2 * PATIENCE}
             self._asked[department] = asked

@@ -1,4 +1,4 @@
-"""services/routing/chats/rules.py and chat.py: the table of transitions, when a chat is due, who asks."""
+"""services/routing/chats/rules.py, chat.py and deadlines.py: the table of transitions, when a chat is due, who asks."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 from services.common.config.departments import QueueRules
 from services.common.events.chats import ChatOpened
 from services.common.events.types import Cause, ChatStatus, Choice, ChoiceRule, CloseReason, Detail, Form, Hold
-from services.routing.chats import rules
+from services.routing.chats import deadlines, rules
 from services.routing.chats.chat import Chat, Limits, state_of, view_of
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -32,7 +32,7 @@ def waiting() -> Chat:
 
 
 def assigned() -> Chat:
-    return rules.claimed(waiting(), 1, "an", "An", NOW)
+    return rules.assigned(waiting(), 1, "an", "An", NOW)
 
 
 def talking() -> Chat:
@@ -75,36 +75,36 @@ def test_a_hello_before_the_opening_is_remembered() -> None:
 def test_the_first_claim_of_the_turn_gets_the_chat() -> None:
     chat = assigned()
     assert (chat.state, chat.agent_id, chat.agent_name, chat.v) == (ChatStatus.ASSIGNED, "an", "An", 2)
-    assert rules.claimed(chat, 1, "bert", "Bert", LATER) is chat
+    assert rules.assigned(chat, 1, "bert", "Bert", LATER) is chat
 
 
 @pytest.mark.parametrize("turn", [0, 2])
 def test_a_claim_of_another_turn_changes_nothing(turn: int) -> None:
     chat = waiting()
-    assert rules.claimed(chat, turn, "an", "An", NOW) is chat
+    assert rules.assigned(chat, turn, "an", "An", NOW) is chat
 
 
 def test_a_claim_after_the_close_changes_nothing() -> None:
     chat = closed()
-    assert rules.claimed(chat, 1, "an", "An", LATER) is chat
+    assert rules.assigned(chat, 1, "an", "An", LATER) is chat
 
 
 def test_a_claim_of_an_unknown_chat_is_answered_closed_so_that_the_seat_comes_free() -> None:
-    chat = rules.claimed(Chat("c"), 3, "an", "An", NOW)
+    chat = rules.assigned(Chat("c"), 3, "an", "An", NOW)
     told = state_of(chat)
     assert told is not None
     assert (told.state, told.turn) == (ChatStatus.CLOSED, 3)
 
 
 def test_a_claim_of_turn_one_waits_for_an_opening_that_is_late() -> None:
-    stub = rules.claimed(Chat("c"), 1, "an", "An", NOW)
+    stub = rules.assigned(Chat("c"), 1, "an", "An", NOW)
     assert (stub.state, state_of(stub)) == (None, None)
-    assert rules.claimed(stub, 1, "an", "An", LATER) is stub
+    assert rules.assigned(stub, 1, "an", "An", LATER) is stub
     due = NOW + LIMITS.unopened
-    assert rules.due_at(stub, LIMITS) == due
-    assert rules.overdue(stub, False, due - timedelta(milliseconds=1), LIMITS) is stub
+    assert deadlines.due_at(stub, LIMITS) == due
+    assert deadlines.overdue(stub, False, due - timedelta(milliseconds=1), LIMITS) is stub
     assert rules.opened(stub, HELD, LATER).agent_id == "an", "late, and nothing is lost"
-    never = rules.overdue(stub, False, due, LIMITS)
+    never = deadlines.overdue(stub, False, due, LIMITS)
     told = state_of(never)
     assert told is not None
     assert (told.state, told.turn, never.untold_since) == (ChatStatus.CLOSED, 1, due)
@@ -139,7 +139,7 @@ def test_assignments_are_kept_and_only_the_latest() -> None:
     chat = waiting()
     for turn in range(1, 31):
         at = NOW + timedelta(seconds=turn)
-        chat = rules.accepted(rules.claimed(chat, turn, f"a{turn}", "A", at, CHOICE), f"a{turn}", at)
+        chat = rules.accepted(rules.assigned(chat, turn, f"a{turn}", "A", at, CHOICE), f"a{turn}", at)
         chat = rules.released(chat, turn, f"a{turn}", NOW + timedelta(seconds=turn))
     assert [a.turn for a in chat.assignments] == list(range(11, 31))
     assert {a.waited for a in chat.assignments} == {1.0}
@@ -154,10 +154,10 @@ def test_silence_ends_only_a_chat_with_an_agent_who_accepted_it() -> None:
 def test_the_patience_of_a_department_goes_before_the_general_one() -> None:
     hasty = replace(LIMITS, queues={"algemeen": QueueRules(patience=20)})
     chat = rules.arrived(waiting())
-    assert rules.due_at(chat, hasty) == NOW + timedelta(seconds=20)
-    assert rules.overdue(chat, True, NOW + timedelta(seconds=20), hasty).reason is CloseReason.NO_AGENT
+    assert deadlines.due_at(chat, hasty) == NOW + timedelta(seconds=20)
+    assert deadlines.overdue(chat, True, NOW + timedelta(seconds=20), hasty).reason is CloseReason.NO_AGENT
     other = replace(LIMITS, queues={"premies": QueueRules(patience=20)})
-    assert rules.due_at(chat, other) == NOW + LIMITS.waiting
+    assert deadlines.due_at(chat, other) == NOW + LIMITS.waiting
 
 
 @pytest.mark.parametrize("chat", [waiting(), assigned()], ids=["waiting", "assigned"])
@@ -166,7 +166,7 @@ def test_a_release_ends_the_turn_also_while_waiting(chat: Chat) -> None:
     assert (after.state, after.turn, after.v, after.head) == (ChatStatus.WAITING, 2, chat.v + 1, True)
     assert (after.agent_id, after.former_agent_id) == (None, "an")
     assert after.opened_at == chat.opened_at
-    assert rules.claimed(after, 1, "an", "An", LATER) is after
+    assert rules.assigned(after, 1, "an", "An", LATER) is after
 
 
 def test_a_citizen_who_never_had_the_agent_is_not_told_that_he_left() -> None:
@@ -174,7 +174,7 @@ def test_a_citizen_who_never_had_the_agent_is_not_told_that_he_left() -> None:
     lost = rules.released(assigned(), 1, "an", LATER)
     assert lost.cause is Cause.AGENT_LEFT
     assert rules.released(lost, 2, "bert", LATER).cause is Cause.OPENED, "that he lost the first one was told"
-    late = rules.overdue(rules.arrived(assigned()), True, NOW + LIMITS.accept, LIMITS)
+    late = deadlines.overdue(rules.arrived(assigned()), True, NOW + LIMITS.accept, LIMITS)
     again = rules.released(late, 2, "bert", LATER)
     assert (again.cause, again.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED), "still to be told"
 
@@ -203,18 +203,18 @@ def test_who_never_accepted_a_chat_has_not_left_it() -> None:
 def test_agents_who_do_not_accept_do_not_lengthen_the_wait() -> None:
     chat = rules.arrived(waiting())
     for turn in (1, 2):
-        chat = rules.claimed(chat, turn, "an", "An", NOW + timedelta(seconds=100 * turn))
-        chat = rules.told(rules.overdue(chat, True, NOW + timedelta(seconds=100 * turn + 30), LIMITS))
+        chat = rules.assigned(chat, turn, "an", "An", NOW + timedelta(seconds=100 * turn))
+        chat = rules.published(deadlines.overdue(chat, True, NOW + timedelta(seconds=100 * turn + 30), LIMITS))
     assert (chat.waits, chat.turn, chat.waiting_since) == (True, 3, NOW)
-    assert rules.overdue(chat, True, NOW + LIMITS.waiting, LIMITS).reason is CloseReason.NO_AGENT
+    assert deadlines.overdue(chat, True, NOW + LIMITS.waiting, LIMITS).reason is CloseReason.NO_AGENT
 
 
 def test_a_department_may_accept_by_itself() -> None:
-    at_once = rules.claimed(waiting(), 1, "an", "An", NOW, automatic={"algemeen"})
+    at_once = rules.assigned(waiting(), 1, "an", "An", NOW, automatic={"algemeen"})
     told = state_of(at_once)
     assert told is not None
-    assert (at_once.v, told.accepted, rules.due_at(rules.arrived(at_once), LIMITS)) == (2, True, None)
-    assert not rules.claimed(waiting(), 1, "an", "An", NOW, automatic={"premies"}).accepted
+    assert (at_once.v, told.accepted, deadlines.due_at(rules.arrived(at_once), LIMITS)) == (2, True, None)
+    assert not rules.assigned(waiting(), 1, "an", "An", NOW, automatic={"premies"}).accepted
     assert rules.opened(Chat("c"), HELD, NOW, {"algemeen"}).accepted
 
 
@@ -262,15 +262,15 @@ def test_only_its_agent_accepts_a_chat() -> None:
 
 def test_a_chat_that_nobody_said_hello_to_is_closed() -> None:
     due = NOW + LIMITS.hello
-    assert rules.due_at(waiting(), LIMITS) == due
-    assert rules.overdue(waiting(), False, due - timedelta(milliseconds=1), LIMITS) == waiting()
+    assert deadlines.due_at(waiting(), LIMITS) == due
+    assert deadlines.overdue(waiting(), False, due - timedelta(milliseconds=1), LIMITS) == waiting()
     for chat in (waiting(), assigned()):
-        after = rules.overdue(chat, False, due, LIMITS)
+        after = deadlines.overdue(chat, False, due, LIMITS)
         assert (after.state, after.reason, after.untold_since) == (ChatStatus.CLOSED, CloseReason.INACTIVE, due)
 
 
 def test_a_chat_that_a_gateway_lists_is_taken_as_greeted() -> None:
-    after = rules.overdue(waiting(), True, NOW + LIMITS.hello, LIMITS)
+    after = deadlines.overdue(waiting(), True, NOW + LIMITS.hello, LIMITS)
     assert after.greeted
     assert after.waits
 
@@ -278,27 +278,27 @@ def test_a_chat_that_a_gateway_lists_is_taken_as_greeted() -> None:
 def test_a_chat_that_waited_too_long_is_closed() -> None:
     chat = rules.arrived(waiting())
     due = NOW + LIMITS.waiting
-    assert rules.due_at(chat, LIMITS) == due
-    assert rules.overdue(chat, True, due, LIMITS).reason == CloseReason.NO_AGENT
+    assert deadlines.due_at(chat, LIMITS) == due
+    assert deadlines.overdue(chat, True, due, LIMITS).reason == CloseReason.NO_AGENT
     again = rules.released(chat, 1, "an", LATER)
-    assert rules.due_at(again, LIMITS) == due, "a release while waiting is the same wait"
+    assert deadlines.due_at(again, LIMITS) == due, "a release while waiting is the same wait"
 
 
 def test_a_chat_that_nobody_accepts_goes_back_and_the_agent_is_named() -> None:
     chat = rules.arrived(assigned())
     due = NOW + LIMITS.accept
-    assert rules.due_at(chat, LIMITS) == due
-    after = rules.overdue(chat, True, due, LIMITS)
+    assert deadlines.due_at(chat, LIMITS) == due
+    after = deadlines.overdue(chat, True, due, LIMITS)
     assert (after.state, after.turn, after.head) == (ChatStatus.WAITING, 2, True)
     assert (after.overdue_agent, after.overdue_turn, after.untold_since) == ("an", 1, due)
     assert (after.cause, after.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED)
-    assert rules.due_at(after, LIMITS) == due + LIMITS.retell
-    told = rules.told(after)
+    assert deadlines.due_at(after, LIMITS) == due + LIMITS.retell
+    told = rules.published(after)
     assert (told.overdue_agent, told.untold_since) == (None, None)
 
 
 def test_an_accepted_chat_is_never_due() -> None:
-    assert rules.due_at(rules.accepted(rules.arrived(assigned()), "an", NOW), LIMITS) is None
+    assert deadlines.due_at(rules.accepted(rules.arrived(assigned()), "an", NOW), LIMITS) is None
 
 
 def test_a_citizen_who_is_away_ends_an_open_greeted_chat_alone() -> None:
@@ -308,17 +308,17 @@ def test_a_citizen_who_is_away_ends_an_open_greeted_chat_alone() -> None:
 
 
 def test_a_closed_chat_is_not_due_and_may_be_forgotten_later() -> None:
-    chat = rules.stamped(closed(), NOW, LIMITS)
+    chat = deadlines.stamped(closed(), NOW, LIMITS)
     assert (chat.due_at, chat.expire_at, chat.rev) == (None, NOW + LIMITS.kept, 1)
-    marked = rules.stamped(replace(closed(), untold_since=NOW), NOW, LIMITS)
+    marked = deadlines.stamped(replace(closed(), untold_since=NOW), NOW, LIMITS)
     assert marked.due_at == NOW + LIMITS.retell
-    assert rules.stamped(waiting(), NOW, LIMITS).expire_at is None
+    assert deadlines.stamped(waiting(), NOW, LIMITS).expire_at is None
 
 
 def test_a_hello_without_an_opening_is_forgotten_unless_the_opening_comes() -> None:
-    stub = rules.stamped(rules.arrived(Chat("c")), NOW, LIMITS)
+    stub = deadlines.stamped(rules.arrived(Chat("c")), NOW, LIMITS)
     assert stub.expire_at == NOW + LIMITS.kept
-    assert rules.stamped(rules.opened(stub, OPENING, LATER), LATER, LIMITS).expire_at is None
+    assert deadlines.stamped(rules.opened(stub, OPENING, LATER), LATER, LIMITS).expire_at is None
 
 
 def line(*names: str, wanted: str = "", untold: str = "") -> list[Chat]:
@@ -337,15 +337,15 @@ def line(*names: str, wanted: str = "", untold: str = "") -> list[Chat]:
     ("free", "asking"), [(-1, ["a"]), (0, ["a"]), (1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])]
 )
 def test_the_first_of_the_line_ask(free: int, asking: list[str]) -> None:
-    assert [c.id for c in rules.who_asks(line("a", "b", "c"), free)] == asking
+    assert [c.id for c in rules.requesting(line("a", "b", "c"), free)] == asking
 
 
 def test_who_waits_for_a_colleague_stands_in_nobodys_way() -> None:
-    assert [c.id for c in rules.who_asks(line("a", "b", "c", wanted="a"), 1)] == ["a", "b"]
+    assert [c.id for c in rules.requesting(line("a", "b", "c", wanted="a"), 1)] == ["a", "b"]
 
 
 def test_who_has_an_untold_change_does_not_ask_yet() -> None:
-    assert [c.id for c in rules.who_asks(line("a", "b", untold="a"), 1)] == ["b"]
+    assert [c.id for c in rules.requesting(line("a", "b", untold="a"), 1)] == ["b"]
 
 
 def test_a_view_shows_what_is_known() -> None:
@@ -353,3 +353,23 @@ def test_a_view_shows_what_is_known() -> None:
     assert view is not None
     assert (view.position, view.name, view.question, view.form) == (3, "An", "Waar?", Form(id="f-1"))
     assert view_of(Chat("c")) is None
+
+
+TAKEN = Chat("c", v=2, state=ChatStatus.ASSIGNED, turn=1, agent_id="an", accepted=True, waiting_since=NOW)
+
+
+def test_a_change_is_a_version_more_and_has_only_its_own_detail() -> None:
+    chat = rules.changed(replace(TAKEN, detail=Detail.REFUSED), LATER, Cause.CLOSED)
+    assert (chat.v, chat.cause, chat.changed_at, chat.detail) == (3, Cause.CLOSED, LATER, None)
+
+
+def test_a_lost_turn_is_a_turn_more_at_the_head() -> None:
+    chat = rules.requeued(TAKEN, LATER, Cause.AGENT_LEFT, "an")
+    assert (chat.state, chat.turn, chat.head, chat.waiting_since) == (ChatStatus.WAITING, 2, True, LATER)
+    assert (chat.agent_id, chat.accepted, chat.former_agent_id) == (None, False, "an")
+    again = rules.requeued(chat, LATER + timedelta(seconds=9), Cause.OPENED, "bert")
+    assert (again.turn, again.waiting_since) == (3, LATER), "the same wait"
+
+
+def test_a_mark_stays_until_it_is_taken_away() -> None:
+    assert rules.requeued(rules.marked(TAKEN, NOW), LATER, Cause.AGENT_LEFT, "an").untold_since == NOW

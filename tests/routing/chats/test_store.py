@@ -48,7 +48,7 @@ async def test_of_many_who_claim_at_once_one_wins(pair: tuple[Scene, Scene]) -> 
 
     async def claim(n: int) -> bool:
         scene, name = pair[n % 2], f"agent{n}"
-        before, after = await scene.store.change(chat_id, lambda c: rules.claimed(c, 1, name, name, scene.now()))
+        before, after = await scene.store.change(chat_id, lambda c: rules.assigned(c, 1, name, name, scene.now()))
         return after != before
 
     winners = await asyncio.gather(*(claim(n) for n in range(30)))

@@ -8,7 +8,7 @@ import pytest
 from services.common.config.departments import Overflow, QueueRules
 from services.common.events.chats import ChatOpened
 from services.common.events.types import Cause, ChatStatus, CloseReason, Detail
-from services.routing.chats import rules, transfer_rules
+from services.routing.chats import deadlines, rules, transfer_rules
 from services.routing.chats.chat import Chat, Limits, state_of, view_of
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -25,20 +25,20 @@ def waiting() -> Chat:
 
 
 def talking() -> Chat:
-    return rules.accepted(rules.claimed(waiting(), 1, "an", "An", NOW), "an", NOW)
+    return rules.accepted(rules.assigned(waiting(), 1, "an", "An", NOW), "an", NOW)
 
 
 def to_bert() -> Chat:
     """Transferred to a colleague, and told so."""
-    return rules.told(transfer_rules.transferred(talking(), "an", None, "bert", at(100), LIMITS))
+    return rules.published(transfer_rules.transferred(talking(), "an", None, "bert", at(100), LIMITS))
 
 
 def at_bert() -> Chat:
-    return rules.claimed(to_bert(), 2, "bert", "Bert", at(101))
+    return rules.assigned(to_bert(), 2, "bert", "Bert", at(101))
 
 
 def to_premies() -> Chat:
-    return rules.told(transfer_rules.transferred(talking(), "an", "premies", None, at(100), LIMITS))
+    return rules.published(transfer_rules.transferred(talking(), "an", "premies", None, at(100), LIMITS))
 
 
 def shown(chat: Chat) -> tuple[bool, Detail | None]:
@@ -79,16 +79,16 @@ def test_a_refused_chat_goes_back_to_who_handed_it_on() -> None:
     event = state_of(back)
     assert event is not None
     assert event.detail is Detail.REFUSED
-    again = rules.claimed(back, 3, "an", "An", at(106))
+    again = rules.assigned(back, 3, "an", "An", at(106))
     assert shown(again) == (False, Detail.REFUSED)
     assert shown(rules.accepted(again, "an", NOW)) == (False, Detail.REFUSED)
 
 
 def test_who_comes_back_to_another_agent_is_an_ordinary_chat_for_him() -> None:
     back = transfer_rules.refused(at_bert(), "bert", "r1", at(105), LIMITS)
-    waits = rules.overdue(back, True, at(111), LIMITS)
+    waits = deadlines.overdue(back, True, at(111), LIMITS)
     assert (waits.wanted_agent, waits.department, waits.head) == (None, "algemeen", True)
-    other = rules.claimed(waits, 3, "cas", "Cas", at(112))
+    other = rules.assigned(waits, 3, "cas", "Cas", at(112))
     assert shown(other) == (False, None)
     assert transfer_rules.refused(other, "cas", "r2", at(113), LIMITS) is other
 
@@ -105,40 +105,40 @@ def test_a_refusal_of_anything_else_changes_nothing(chat: Chat) -> None:
 
 def test_a_transfer_that_nobody_takes_comes_back() -> None:
     for chat in (to_bert(), to_premies()):
-        assert rules.due_at(chat, LIMITS) == at(160)
-        assert rules.overdue(chat, True, at(159), LIMITS) is chat
-        back = rules.overdue(chat, True, at(160), LIMITS)
+        assert deadlines.due_at(chat, LIMITS) == at(160)
+        assert deadlines.overdue(chat, True, at(159), LIMITS) is chat
+        back = deadlines.overdue(chat, True, at(160), LIMITS)
         assert (back.turn, back.department, back.wanted_agent) == (3, "algemeen", "an")
         assert (back.cause, back.detail, back.untold_since) == (Cause.TRANSFERRED, Detail.UNANSWERED, at(160))
         assert back.overdue_agent is None
 
 
 def test_a_colleague_who_does_not_accept_in_time_is_paused_and_the_chat_comes_back() -> None:
-    back = rules.overdue(at_bert(), True, at(131), LIMITS)
+    back = deadlines.overdue(at_bert(), True, at(131), LIMITS)
     assert (back.overdue_agent, back.overdue_turn) == ("bert", 2)
     assert (back.turn, back.wanted_agent, back.detail) == (3, "an", Detail.UNANSWERED)
-    again = rules.claimed(rules.told(back), 3, "an", "An", at(132))
-    late = rules.overdue(again, True, at(162), LIMITS)
+    again = rules.assigned(rules.published(back), 3, "an", "An", at(132))
+    late = deadlines.overdue(again, True, at(162), LIMITS)
     assert (late.cause, late.detail, late.wanted_agent) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED, None)
 
 
 def test_an_accepted_transfer_never_comes_back() -> None:
     chat = rules.accepted(at_bert(), "bert", NOW)
-    assert rules.due_at(chat, LIMITS) is None
+    assert deadlines.due_at(chat, LIMITS) is None
     lost = rules.released(chat, 2, "bert", at(200))
     assert (lost.cause, lost.wanted_agent, lost.waiting_since) == (Cause.AGENT_LEFT, None, at(200))
-    assert rules.overdue(lost, True, at(300), LIMITS) is lost
+    assert deadlines.overdue(lost, True, at(300), LIMITS) is lost
 
 
 def test_who_gets_his_own_transfer_is_told_that_nobody_took_it() -> None:
-    chat = rules.claimed(to_premies(), 2, "an", "An", at(101))
+    chat = rules.assigned(to_premies(), 2, "an", "An", at(101))
     assert shown(chat) == (False, Detail.UNANSWERED)
 
 
 def test_the_limit_of_waiting_counts_from_the_transfer_however_often_it_goes_to_and_fro() -> None:
     back = transfer_rules.refused(at_bert(), "bert", "r1", at(105), LIMITS)
     assert back.waiting_since == at(100)
-    assert rules.overdue(back, True, at(700), LIMITS).reason is CloseReason.NO_AGENT
+    assert deadlines.overdue(back, True, at(700), LIMITS).reason is CloseReason.NO_AGENT
     little = replace(LIMITS, queues={"premies": QueueRules(patience=40)})
     origin = transfer_rules.transferred(talking(), "an", "premies", None, at(0), little).origin
     assert origin is not None
@@ -150,7 +150,7 @@ def test_a_request_that_is_repeated_is_known_again() -> None:
         assert transfer_rules.is_repeated(chat, "an", None, "bert")
         assert not transfer_rules.is_repeated(chat, "an", "premies", None)
         assert not transfer_rules.is_repeated(chat, "cas", None, "bert")
-    mine = rules.claimed(transfer_rules.refused(at_bert(), "bert", "r", at(105), LIMITS), 3, "an", "An", at(106))
+    mine = rules.assigned(transfer_rules.refused(at_bert(), "bert", "r", at(105), LIMITS), 3, "an", "An", at(106))
     assert not transfer_rules.is_repeated(mine, "an", None, "bert"), "a new one"
     assert not transfer_rules.is_repeated(waiting(), "an", None, None)
 
@@ -168,8 +168,8 @@ def test_who_waits_too_long_overflows_with_his_own_time() -> None:
 
 def test_nobody_overflows_elsewhere_nor_while_a_transfer_is_open_nor_twice() -> None:
     chat = waiting()
-    moved = rules.told(transfer_rules.overflowed(chat, "premies", at(30), LIMITS))
-    back = rules.told(rules.overdue(moved, True, at(40), LIMITS))
+    moved = rules.published(transfer_rules.overflowed(chat, "premies", at(30), LIMITS))
+    back = rules.published(deadlines.overdue(moved, True, at(40), LIMITS))
     for one, to in (
         (chat, "algemeen"),
         (moved, "algemeen"),
@@ -182,15 +182,15 @@ def test_nobody_overflows_elsewhere_nor_while_a_transfer_is_open_nor_twice() -> 
 
 
 def test_who_overflowed_in_vain_takes_up_his_old_place() -> None:
-    moved = rules.told(transfer_rules.overflowed(waiting(), "premies", at(30), LIMITS))
-    back = rules.overdue(moved, True, at(30) + LIMITS.overflown, LIMITS)
+    moved = rules.published(transfer_rules.overflowed(waiting(), "premies", at(30), LIMITS))
+    back = deadlines.overdue(moved, True, at(30) + LIMITS.overflown, LIMITS)
     assert (back.department, back.turn, back.head, back.wanted_agent) == ("algemeen", 3, False, None)
     assert (back.opened_at, back.waiting_since, back.detail) == (OPENING.opened_at, NOW, Detail.UNANSWERED)
 
 
 def test_who_found_an_agent_by_overflow_stays_there() -> None:
-    moved = rules.told(transfer_rules.overflowed(waiting(), "premies", at(30), LIMITS))
-    chat = rules.claimed(moved, 2, "cas", "Cas", at(31))
+    moved = rules.published(transfer_rules.overflowed(waiting(), "premies", at(30), LIMITS))
+    chat = rules.assigned(moved, 2, "cas", "Cas", at(31))
     assert shown(chat) == (False, None)
-    late = rules.overdue(chat, True, at(61), LIMITS)
+    late = deadlines.overdue(chat, True, at(61), LIMITS)
     assert (late.department, late.detail, late.cause) == ("premies", Detail.NOT_ACCEPTED, Cause.AGENT_LEFT)

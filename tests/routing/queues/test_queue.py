@@ -87,7 +87,7 @@ async def test_a_chat_for_a_colleague_names_him_and_stops_nobody(scene: Scene) -
     await scene.hush()
     await scene.store.change(
         named,
-        lambda c: rules.told(transfer_rules.transferred(c, "an", None, "bert", scene.now(), scene.limits)),
+        lambda c: rules.published(transfer_rules.transferred(c, "an", None, "bert", scene.now(), scene.limits)),
     )
     await scene.handle(free("algemeen", 1, 1))
     await scene.hush()
