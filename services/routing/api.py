@@ -99,7 +99,7 @@ async def _transfer(context: Context, wish: Transfer) -> None:
     context.chat_publisher.record(before, after, why="transferred")
     with suppress(Unconfirmed):  # the transfer is stored and marked: a repair job publishes it within seconds
         await context.chat_publisher.marked(after)
-        await context.queue.ask(after.department or "")
+        await context.slot_requests.request(after.department or "")
 
 
 def _refusal(chat: Chat) -> Problem:
@@ -112,15 +112,16 @@ def _refusal(chat: Chat) -> Problem:
 
 async def _views(context: Context, chats: Iterable[Chat]) -> Chats:
     known = list(chats)
-    lines: dict[str, list[str]] = {}
+    waiting: dict[str, list[str]] = {}
     for chat in known:
         if chat.waits and chat.department:
-            lines.setdefault(chat.department, []).append(chat.id)
-    orders = {department: await context.queue.order(department, having=ids) for department, ids in lines.items()}
+            waiting.setdefault(chat.department, []).append(chat.id)
+    queues = {d: await context.announcer.positions(d, having=ids) for d, ids in waiting.items()}
     views = []
     for chat in known:
-        order = orders.get(chat.department or "") if chat.waits else None
-        position = order.places.get(chat.id) if order else None
-        views.append(view_of(chat, position, wait(position, order.pace if order else None), context.limits.accept))
+        queue = queues.get(chat.department or "") if chat.waits else None
+        position = queue.of.get(chat.id) if queue else None
+        estimate = wait(position, queue.seconds_each if queue else None)
+        views.append(view_of(chat, position, estimate, context.limits.accept))
     spent = [chat.id for chat in known if chat.closed and chat.opened_at is None]
     return Chats(chats=[view for view in views if view], spent=spent)

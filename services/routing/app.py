@@ -31,7 +31,8 @@ from services.routing.context import Context
 from services.routing.metrics import begin_at_nothing
 from services.routing.migrations import STEPS
 from services.routing.publisher import ChatPublisher
-from services.routing.queues.queue import Queue
+from services.routing.queues.announcer import Announcer
+from services.routing.queues.slot_requests import SlotRequests
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
@@ -55,10 +56,12 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     database = open_database(settings, "routing")
     store = Store(database, lambda chat: deadlines.stamped(chat, utcnow(), limits))
     publisher = Publisher(settings.rabbitmq_url, "routing", settings.topology == "given")
-    queue = Queue(store, QueueStore(database), publisher)
+    queue_store = QueueStore(database)
+    slot_requests, announcer = SlotRequests(store, publisher), Announcer(store, queue_store, publisher)
     most = settings.chats_open_per_address if settings.rate_limits == "on" else 0
     admission = Admission(database, store, utcnow, most)
-    context = Context(store, queue, ChatPublisher(store, publisher, queue, names), admission, limits=limits)
+    chat_publisher = ChatPublisher(store, publisher, slot_requests, announcer, names)
+    context = Context(store, queue_store, slot_requests, announcer, chat_publisher, admission, limits=limits)
     citizens = CitizenPresence(settings.rabbitmq_url, publisher, settings.away_limit)
     consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
@@ -87,7 +90,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
 
     service.background("publisher", publisher.run)
     service.background("consumers", consume)
-    service.background("queue", queue.run)
+    service.background("queue", announcer.run)
     service.background("citizens", citizens.listener.run)
     service.background("echo", citizens.listener.echo)
     service.background("clock", lambda: follow_time(database))
@@ -97,7 +100,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.depend("database", database_answers)
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
-    service.on_drain(queue.flush)
+    service.on_drain(announcer.flush)
     service.on_close(database.client.close)
     service.app.include_router(create_routes(context, departments))
     _answer_when_database_is_away(service.app)

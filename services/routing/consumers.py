@@ -42,13 +42,14 @@ def handler(context: Context) -> Callable[[Event], Awaitable[None]]:
             case CloseRequested():
                 await _close_requested(context, event)
             case PlaceClaimed():
-                await _claimed(context, event)
+                await _assigned(context, event)
             case PlaceReleased():
                 await _released(context, event)
             case TransferRefused():
                 await _refused(context, event)
             case PlacesChanged():
-                await context.queue.places_changed(event)
+                await context.slot_requests.slots_changed(event)
+                await context.announcer.slots_changed(event)
                 await overflow.fill(context, event.department)
             case _:
                 log.warning("event_not_for_routing", type=event.type)
@@ -64,7 +65,7 @@ async def _opened(context: Context, event: ChatOpened) -> None:
     )
     context.chat_publisher.record(before, after)
     if after.waits and after.rev == 1:
-        await asyncio.gather(context.queue.opened(after), context.chat_publisher.state(after))
+        await asyncio.gather(context.slot_requests.opened(after), context.chat_publisher.state(after))
     else:
         await _publish_and_request(context, after, before.waits or after.waits)
 
@@ -99,7 +100,7 @@ def _closing(event: CloseRequested, now: datetime) -> Callable[[Chat], Chat]:
             return lambda c: rules.closed(c, event.by, now)
 
 
-async def _claimed(context: Context, event: PlaceClaimed) -> None:
+async def _assigned(context: Context, event: PlaceClaimed) -> None:
     now = context.clock()
     before, after = await context.store.change(
         event.chat_id,
@@ -133,9 +134,9 @@ async def _refused(context: Context, event: TransferRefused) -> None:
     await _publish_and_request(context, after, after.waits)
 
 
-async def _publish_and_request(context: Context, chat: Chat, ask: bool) -> None:
+async def _publish_and_request(context: Context, chat: Chat, request: bool) -> None:
     """Publish the state, changed or not, and let the next chat in the queue request a slot at the same time."""
-    if ask and chat.department:
-        await asyncio.gather(context.chat_publisher.state(chat), context.queue.ask(chat.department))
+    if request and chat.department:
+        await asyncio.gather(context.chat_publisher.state(chat), context.slot_requests.request(chat.department))
     else:
         await context.chat_publisher.state(chat)

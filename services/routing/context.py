@@ -12,7 +12,9 @@ from services.routing.chats.chat import Chat, Limits
 from services.routing.chats.store import Store
 from services.routing.publisher import ChatPublisher
 from services.routing.queues import wait_estimate
-from services.routing.queues.queue import Queue
+from services.routing.queues.announcer import Announcer
+from services.routing.queues.slot_requests import SlotRequests
+from services.routing.queues.store import QueueStore
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class Context:
     """The stores, the queues and the publisher, as handlers use them. `clock` returns the present with a time zone."""
 
     store: Store
-    queue: Queue
+    queue_store: QueueStore
+    slot_requests: SlotRequests
+    announcer: Announcer
     chat_publisher: ChatPublisher
     admission: Admission
     clock: Callable[[], datetime] = utcnow
@@ -33,4 +37,4 @@ class Context:
         """
         seconds = wait_estimate.handled(before, after)
         if seconds is not None and before.department:
-            await self.queue.queue_store.add_handled(before.department, seconds)
+            await self.queue_store.add_handled(before.department, seconds)

@@ -12,7 +12,8 @@ from services.routing.chats.chat import Chat, state_of
 from services.routing.chats.rules import published
 from services.routing.chats.store import Store
 from services.routing.metrics import ABANDONED, ASSIGNED, CLOSED, OPENED, OTHER, REQUEUED, WAITED
-from services.routing.queues.queue import Queue
+from services.routing.queues.announcer import Announcer
+from services.routing.queues.slot_requests import SlotRequests
 
 log = structlog.get_logger()
 
@@ -20,8 +21,16 @@ log = structlog.get_logger()
 class ChatPublisher:
     """Publishes events about chats, and records changes in log and metrics."""
 
-    def __init__(self, store: Store, publisher: Publisher, queue: Queue, departments: Collection[str]) -> None:
-        self._store, self._publisher, self._queue = store, publisher, queue
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        slot_requests: SlotRequests,
+        announcer: Announcer,
+        departments: Collection[str],
+    ) -> None:
+        self._store, self._publisher = store, publisher
+        self._slot_requests, self._announcer = slot_requests, announcer
         self._departments = frozenset(departments)
 
     async def state(self, chat: Chat) -> None:
@@ -54,9 +63,9 @@ class ChatPublisher:
         if after.v == before.v:
             return
         if before.waits or after.waits:
-            self._queue.ring(before.department, after.department)
+            self._announcer.changed(before.department, after.department)
         if before.waits:
-            self._queue.left(before.department)
+            self._slot_requests.left(before.department)
         if before.opened_at is None and after.opened_at is not None and not after.closed:
             OPENED.labels(self.label(after.department)).inc()
             log.info("chat_opened", department=after.department, locale=after.locale)

@@ -121,7 +121,7 @@ class Timers:
         if after.untold_since:
             await self.context.chat_publisher.marked(after)
         if after.waits and after.department and before.waits:
-            await self.context.queue.ask(after.department)
+            await self.context.slot_requests.request(after.department)
 
     async def _publish_again(self, chat: Chat) -> None:
         if chat.untold_since and chat.untold_since + self.limits.retell <= self.context.clock():
@@ -159,12 +159,12 @@ class Timers:
     async def ask(self) -> None:
         """Let the first waiting chats of each department request slots again: a lost event costs two seconds."""
         for department in await self.context.store.waiting_departments():
-            await self.context.queue.ask(department)
+            await self.context.slot_requests.request(department)
 
     async def queues(self) -> None:
         """Publish every queue again, changed or not."""
         for department in {*self.departments, *await self.context.store.waiting_departments()}:
-            await self.context.queue.announce(department)
+            await self.context.announcer.announce(department)
 
     async def count(self) -> None:
         """Set the gauges of open chats and of the longest wait."""

@@ -32,7 +32,8 @@ from services.routing.consumers import handler
 from services.routing.context import Context
 from services.routing.migrations import STEPS
 from services.routing.publisher import ChatPublisher
-from services.routing.queues.queue import Queue
+from services.routing.queues.announcer import Announcer
+from services.routing.queues.slot_requests import SlotRequests
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
@@ -132,10 +133,20 @@ class Scene:
         self.clock, self.ahead = clock, timedelta()
         self.store = Store(database, lambda chat: deadlines.stamped(chat, self.now(), limits))
         self.queue_store = QueueStore(database)
-        self.queue = Queue(self.store, self.queue_store, publisher, self.monotonic)
-        chat_publisher = ChatPublisher(self.store, publisher, self.queue, DEPARTMENTS)
+        self.slot_requests = SlotRequests(self.store, publisher, self.monotonic)
+        self.announcer = Announcer(self.store, self.queue_store, publisher, self.monotonic)
+        chat_publisher = ChatPublisher(self.store, publisher, self.slot_requests, self.announcer, DEPARTMENTS)
         admission = Admission(database, self.store, self.now, MOST_OPEN)
-        self.context = Context(self.store, self.queue, chat_publisher, admission, self.now, limits)
+        self.context = Context(
+            self.store,
+            self.queue_store,
+            self.slot_requests,
+            self.announcer,
+            chat_publisher,
+            admission,
+            self.now,
+            limits,
+        )
         self.handle = handler(self.context)
         self.citizens = CitizenPresence(url, publisher, 300, self.monotonic)
         self.well = True

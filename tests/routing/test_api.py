@@ -169,7 +169,7 @@ async def test_assignments_are_told_with_their_reasons(client: aiohttp.ClientSes
 
 
 async def test_who_waits_is_shown_how_long_it_may_take(client: aiohttp.ClientSession, scene: Scene) -> None:
-    await scene.queue_store.note_places(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
+    await scene.queue_store.note_slots(PlacesChanged(department="algemeen", free=0, revision=1, places=2))
     for _ in range(3):
         await scene.queue_store.add_handled("algemeen", 60)
     first, second = await scene.press(), await scene.press()

@@ -67,7 +67,7 @@ async def test_freed_places_wake_as_many_as_there_are_in_order(scene: Scene) -> 
 async def test_nobody_asks_again_and_again(scene: Scene) -> None:
     chat_id = await scene.press()
     for _ in range(5):
-        await scene.queue.ask("algemeen")
+        await scene.slot_requests.request("algemeen")
     await scene.hush()
     assert [w.chat_id for w in scene.ears.of(PlaceWanted)] == [chat_id]
 
@@ -125,7 +125,7 @@ async def test_a_chat_that_lost_its_agent_is_first_in_line_and_told_so(scene: Sc
     await scene.handle(PlaceReleased(chat_id=lost, turn=1, agent_id="an", reason=ReleaseReason.LOGGED_OUT))
     state = await scene.ears.hear(ChatState, lambda s: s.cause is Cause.AGENT_LEFT)
     assert (state.state, state.turn, state.agent_id, state.former_agent_id) == ("waiting", 2, None, "an")
-    assert await scene.store.order("algemeen") == [lost, other]
+    assert await scene.store.waiting_ids("algemeen") == [lost, other]
 
 
 async def test_hello_is_kept_and_not_told_and_accept_is_told_each_time(scene: Scene) -> None:
@@ -171,7 +171,7 @@ async def test_two_replicas_with_all_events_at_once_and_twice_agree(pair: tuple[
 
 
 async def test_every_change_of_who_waits_rings_for_its_queue(scene: Scene) -> None:
-    chat_publisher = asyncio.create_task(scene.queue.run())
+    chat_publisher = asyncio.create_task(scene.announcer.run())
     try:
         chat_id = await scene.press()
         one = await scene.ears.hear(QueueChanged, lambda q: q.order == [chat_id])
@@ -223,7 +223,7 @@ async def test_an_opening_with_a_place_is_one_write_and_one_event(scene: Scene, 
     event = held(opening())
     await watched.handle(event)
     assert recorded.asked == [("chats", "insert_one")], "a press reads nothing, and writes once"
-    await watched.queue.flush()
+    await watched.announcer.flush()
     await watched.hush()
     (state,) = scene.ears.events  # and no queue, since nobody waits
     assert isinstance(state, ChatState)
@@ -303,6 +303,6 @@ async def test_chats_that_ended_with_an_agent_make_the_pace_that_is_told(scene: 
         close = CloseRequested(chat_id=chat_id, by=CloseReason.AGENT, agent_id="an")
         await scene.handle(close)
         await scene.handle(close)
-    await scene.queue.announce("algemeen")
+    await scene.announcer.announce("algemeen")
     told = await scene.ears.hear(QueueChanged)
     assert told.pace == pytest.approx(30, abs=1)

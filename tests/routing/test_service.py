@@ -140,7 +140,14 @@ def test_settings_that_cannot_be_are_refused_in_a_line_each(tmp_path: Path) -> N
 def test_importing_opens_nothing_and_reads_no_environment() -> None:
     modules = [
         *("app", "consumers", "context", "timers", "api", "__main__"),
-        *("chats.citizen_presence", "chats.store", "queues.overflow", "queues.queue", "queues.store"),
+        *(
+            "chats.citizen_presence",
+            "chats.store",
+            "queues.overflow",
+            "queues.slot_requests",
+            "queues.announcer",
+            "queues.store",
+        ),
     ]
     code = (
         "import importlib, sys, threading\n"

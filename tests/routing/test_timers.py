@@ -12,7 +12,7 @@ from services.common.events.places import PlaceWanted
 from services.common.events.presence import ListenerEcho
 from services.common.events.types import Cause, CloseReason, Detail
 from services.routing.chats import deadlines, rules, transfer_rules
-from services.routing.queues.queue import FIRST_AGAIN
+from services.routing.queues.slot_requests import FIRST_AGAIN
 from services.routing.timers import BACKLOG, STOOD_STILL, Calm
 from tests.real import PATIENCE
 from tests.routing.scene import DEPARTMENTS, Scene, free, listed
@@ -209,7 +209,7 @@ async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent_and_then_to_
         chat_id,
         lambda c: rules.published(transfer_rules.transferred(c, "an", "premies", "bert", scene.now(), scene.limits)),
     )
-    await scene.queue.ask("premies")
+    await scene.slot_requests.request("premies")
     await scene.ears.hear(PlaceWanted, lambda w: (w.turn, w.agent_id, w.department) == (2, "bert", "premies"))
     scene.later(seconds=61)
     await scene.routing_timers.timers()

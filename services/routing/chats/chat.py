@@ -46,8 +46,8 @@ class Limits:
 
     def patience(self, department: str | None) -> timedelta:
         """Return how long a citizen may wait in this department."""
-        line = self.queues.get(department or "")
-        return timedelta(seconds=line.patience) if line and line.patience else self.waiting
+        own = self.queues.get(department or "")
+        return timedelta(seconds=own.patience) if own and own.patience else self.waiting
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ Rule = Callable[[Chat], Chat]
 
 OPEN = (ChatStatus.WAITING.value, ChatStatus.ASSIGNED.value)
 RECENT = 5_000  # chats
-_IN_LINE = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
+_QUEUE_ORDER = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
 _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
 _ASKED_FOR = ("turn", "department", "locale", "wanted_agent", "untold_since")
@@ -114,17 +114,19 @@ class Store:
         result = await self._chats.update_one({"_id": after.id, "rev": before.rev}, _difference(before, after))
         return result.modified_count == 1
 
-    async def line(self, department: str, limit: int) -> list[Chat]:
+    async def first_waiting(self, department: str, limit: int) -> list[Chat]:
         """Return the first waiting chats of a department in order.
 
         They have only the members that requests for slots need.
         """
-        found = self._chats.find({"state": "waiting", "department": department}, _ASKING).sort(_IN_LINE).limit(limit)
+        found = (
+            self._chats.find({"state": "waiting", "department": department}, _ASKING).sort(_QUEUE_ORDER).limit(limit)
+        )
         return [dataclasses.replace(_chat(d), state=ChatStatus.WAITING) async for d in found]
 
-    async def order(self, department: str) -> list[str]:
+    async def waiting_ids(self, department: str) -> list[str]:
         """Return the ids of all waiting chats of a department in order."""
-        found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_IN_LINE)
+        found = self._chats.find({"state": "waiting", "department": department}, {"_id": 1}).sort(_QUEUE_ORDER)
         return [d["_id"] async for d in found]
 
     async def waiting_departments(self) -> set[str]:

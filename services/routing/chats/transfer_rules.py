@@ -76,8 +76,8 @@ def may_overflow(chat: Chat, to: str, now: datetime, limits: Limits) -> bool:
 
     This happens once in each wait, and not while the chat waits for one colleague or for acceptance after a transfer.
     """
-    line = limits.queues.get(chat.department or "")
-    rule = line.overflow if line else None
+    own = limits.queues.get(chat.department or "")
+    rule = own.overflow if own else None
     if rule is None or rule.to != to or not chat.waits or chat.overflowed or chat.wanted_agent or chat.untold_since:
         return False
     if chat.origin and chat.origin.answer_by:

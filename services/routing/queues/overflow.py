@@ -18,7 +18,7 @@ LOOKED_AT = 100  # of the first in a queue: chats that wait long are at the head
 
 def sources(limits: Limits, to: str) -> list[str]:
     """Return the departments that overflow to this one."""
-    return [d for d, line in limits.queues.items() if line.overflow and line.overflow.to == to]
+    return [d for d, rules in limits.queues.items() if rules.overflow and rules.overflow.to == to]
 
 
 def room(free: int, waiting: int) -> int:
@@ -31,10 +31,10 @@ async def fill(context: Context, to: str) -> None:
 
     Each change is marked until it is published, so a crash in between loses nothing.
     """
-    free = context.queue.free(to)
+    free = context.slot_requests.free(to)
     if free <= 0 or not (long := await _waiting_too_long(context, to)):
         return
-    for chat in long[: room(free, len(await context.store.order(to)))]:
+    for chat in long[: room(free, len(await context.store.waiting_ids(to)))]:
         now = context.clock()
 
         def overflow(found: Chat, now: datetime = now) -> Chat:
@@ -46,11 +46,11 @@ async def fill(context: Context, to: str) -> None:
         repaired("overflow", chat_id=chat.id, department=to)
         context.chat_publisher.record(before, after, why="overflow")
         await context.chat_publisher.marked(after)
-        await context.queue.ask(to)
+        await context.slot_requests.request(to)
 
 
 async def _waiting_too_long(context: Context, to: str) -> list[Chat]:
     now = context.clock()
-    lines = [await context.store.line(source, LOOKED_AT) for source in sources(context.limits, to)]
-    long = [c for line in lines for c in line if transfer_rules.may_overflow(c, to, now, context.limits)]
+    queues = [await context.store.first_waiting(source, LOOKED_AT) for source in sources(context.limits, to)]
+    long = [c for queue in queues for c in queue if transfer_rules.may_overflow(c, to, now, context.limits)]
     return sorted(long, key=lambda c: (not c.head, c.opened_at or now, c.id))

@@ -45,7 +45,7 @@ class QueueStore:
         latest = {"$each": [round(seconds, 1)], "$slice": -wait_estimate.REMEMBERED}
         await self._queues.update_one({"_id": department}, {"$push": {"handled": latest}}, upsert=True)
 
-    async def note_places(self, event: PlacesChanged) -> None:
+    async def note_slots(self, event: PlacesChanged) -> None:
         """Store the slots of the department's available agents, unless a newer number is stored."""
         if event.places is None:
             return
@@ -60,7 +60,7 @@ class QueueStore:
             return
         await self._queues.update_one({"_id": event.department, "places_revision": noted}, {"$set": places})
 
-    async def pace(self, department: str) -> float | None:
+    async def seconds_each(self, department: str) -> float | None:
         """Return the seconds in which this queue moves up by one; None when that is not known."""
         found = await self._queues.find_one({"_id": department}, {"handled": 1, "places": 1}) or {}
-        return wait_estimate.pace(found.get("handled") or [], found.get("places"))
+        return wait_estimate.seconds_each(found.get("handled") or [], found.get("places"))

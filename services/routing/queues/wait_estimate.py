@@ -25,14 +25,14 @@ def handled(before: Chat, after: Chat) -> float | None:
     return max(0.0, (after.closed_at - before.assigned_at).total_seconds())
 
 
-def pace(times: Sequence[float], places: int | None) -> float | None:
+def seconds_each(times: Sequence[float], slots: int | None) -> float | None:
     """Return the seconds in which the queue moves up by one, given the handling times of the latest chats."""
     latest = times[-REMEMBERED:]
-    if len(latest) < FEWEST or not places or places < 0:
+    if len(latest) < FEWEST or not slots or slots < 0:
         return None
-    return sum(latest) / len(latest) / places
+    return sum(latest) / len(latest) / slots
 
 
-def wait(position: int | None, seconds: float | None) -> float | None:
+def wait(position: int | None, seconds_each: float | None) -> float | None:
     """Return the estimated wait at this position, in seconds."""
-    return None if position is None or seconds is None else position * seconds
+    return None if position is None or seconds_each is None else position * seconds_each

@@ -83,8 +83,8 @@ async def test_the_line_is_head_first_then_the_longest_waiting(scene: Scene) -> 
     await scene.press("premies")
     await scene.assign(third)
     await scene.store.change(third, lambda c: rules.released(c, 1, "an", scene.now()))
-    assert await scene.store.order("algemeen") == [third, first, second]
-    assert [c.id for c in await scene.store.line("algemeen", 2)] == [third, first]
+    assert await scene.store.waiting_ids("algemeen") == [third, first, second]
+    assert [c.id for c in await scene.store.first_waiting("algemeen", 2)] == [third, first]
     assert await scene.store.waiting_departments() == {"algemeen", "premies"}
 
 
@@ -118,7 +118,7 @@ async def test_open_chats_are_counted_by_department_and_state(scene: Scene) -> N
     counts = {("algemeen", "assigned"): 1, ("algemeen", "waiting"): 1, ("premies", "waiting"): 1}
     assert {labels: n for labels, (n, _) in found.items()} == counts
     assert found["premies", "waiting"][1] == min(
-        c.waiting_since for c in await scene.store.line("premies", 5) if c.waiting_since
+        c.waiting_since for c in await scene.store.first_waiting("premies", 5) if c.waiting_since
     )
 
 

@@ -31,10 +31,10 @@ def test_only_what_the_own_line_leaves_is_room() -> None:
 async def test_who_waits_too_long_goes_where_a_place_is_free_and_asks_there(spilling: Scene) -> None:
     first, second = await spilling.press(), await spilling.press()
     await spilling.handle(free("premies", 1, 1))
-    assert await spilling.store.order("algemeen") == [first, second], "not yet"
+    assert await spilling.store.waiting_ids("algemeen") == [first, second], "not yet"
     spilling.later(seconds=31)
     await spilling.handle(free("premies", 1, 2))
-    assert await spilling.store.order("algemeen") == [second]
+    assert await spilling.store.waiting_ids("algemeen") == [second]
     state = await spilling.ears.hear(ChatState, lambda s: s.turn == 2)
     assert (state.chat_id, state.department, state.cause, state.detail) == (
         first,
@@ -45,8 +45,8 @@ async def test_who_waits_too_long_goes_where_a_place_is_free_and_asks_there(spil
     await spilling.ears.hear(PlaceWanted, lambda w: (w.chat_id, w.turn, w.department) == (first, 2, "premies"))
     assert (await spilling.chat(first)).untold_since is None
     await spilling.handle(free("premies", 1, 3))
-    assert await spilling.store.order("algemeen") == [second], "who went over has that place"
-    await spilling.queue.flush()
+    assert await spilling.store.waiting_ids("algemeen") == [second], "who went over has that place"
+    await spilling.announcer.flush()
     await spilling.hush()
     assert {q.department for q in spilling.ears.of(QueueChanged)} == {"algemeen", "premies"}
 
@@ -56,7 +56,7 @@ async def test_nobody_goes_where_somebody_waits_for_that_place(spilling: Scene) 
     await spilling.press("premies")
     spilling.later(seconds=31)
     await spilling.handle(free("premies", 1, 1))
-    assert await spilling.store.order("algemeen") == [chat]
+    assert await spilling.store.waiting_ids("algemeen") == [chat]
 
 
 async def test_a_replica_that_dies_after_the_move_leaves_a_mark_that_is_told(
@@ -82,10 +82,10 @@ async def test_who_finds_no_agent_there_comes_back_to_his_old_place(
     await spilling.handle(free("premies", 1, 1))
     spilling.later(seconds=11)
     await spilling.routing_timers.timers()
-    assert await spilling.store.order("algemeen") == [first, second]
+    assert await spilling.store.waiting_ids("algemeen") == [first, second]
     await spilling.ears.hear(ChatState, lambda s: s.turn == 3 and s.detail is Detail.UNANSWERED)
     await asyncio.gather(*(spilling.handle(free("premies", 1, n)) for n in (2, 3)))
-    assert await spilling.store.order("algemeen") == [first], "once is enough: now it is the second one's turn"
+    assert await spilling.store.waiting_ids("algemeen") == [first], "once is enough: now it is the second one's turn"
 
 
 async def no_backlog() -> int:

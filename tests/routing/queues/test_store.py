@@ -18,16 +18,16 @@ async def test_revisions_of_a_queue_are_given_once_and_grow_over_a_lost_database
 
 async def test_the_pace_is_known_after_three_chats_and_forgets_old_ones(scene: Scene) -> None:
     queue_store = scene.queue_store
-    await queue_store.note_places(places(2, 1))
+    await queue_store.note_slots(places(2, 1))
     for _ in range(2):
         await queue_store.add_handled("algemeen", 60)
-    assert await queue_store.pace("algemeen") is None
+    assert await queue_store.seconds_each("algemeen") is None
     await queue_store.add_handled("algemeen", 120)
-    assert await queue_store.pace("algemeen") == 40
-    assert await queue_store.pace("premies") is None
+    assert await queue_store.seconds_each("algemeen") == 40
+    assert await queue_store.seconds_each("premies") is None
     for _ in range(REMEMBERED):
         await queue_store.add_handled("algemeen", 20)
-    assert await queue_store.pace("algemeen") == 10
+    assert await queue_store.seconds_each("algemeen") == 10
     assert await queue_store.next_revision("algemeen", at_least=5) == 5, "a document without a revision gets one"
 
 
@@ -37,7 +37,7 @@ async def test_the_newest_count_of_places_stands(scene: Scene, begun: bool) -> N
     if begun:
         await queue_store.next_revision("algemeen", 1)
     for event in (places(3, 10), places(9, 8), places(None, 99), places(4, 11), places(9, 11)):
-        await queue_store.note_places(event)
+        await queue_store.note_slots(event)
     found = await scene.database["queues"].find_one({"_id": "algemeen"})
     assert found is not None
     assert found["places"] == 4

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.events.types import ChatStatus
 from services.routing.chats.chat import Chat
-from services.routing.queues.wait_estimate import REMEMBERED, handled, pace, wait
+from services.routing.queues.wait_estimate import REMEMBERED, handled, seconds_each, wait
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 TALKING = Chat("c", state=ChatStatus.ASSIGNED, agent_id="an", accepted=True, assigned_at=NOW)
@@ -33,13 +33,13 @@ def test_what_no_agent_ended_says_nothing_of_handling(before: Chat, after: Chat)
 
 
 def test_the_line_moves_by_one_every_h_divided_by_s() -> None:
-    assert pace([100, 200, 300], 4) == 50
-    assert pace([9_999, *[60] * REMEMBERED], 1) == 60, "only the latest count"
+    assert seconds_each([100, 200, 300], 4) == 50
+    assert seconds_each([9_999, *[60] * REMEMBERED], 1) == 60, "only the latest count"
 
 
 @pytest.mark.parametrize(("times", "places"), [([], 3), ([60, 60], 3), ([60] * 3, 0), ([60] * 3, None), ([60] * 3, -1)])
 def test_with_too_little_history_or_without_places_it_is_not_known(times: list[float], places: int | None) -> None:
-    assert pace(times, places) is None
+    assert seconds_each(times, places) is None
 
 
 def test_the_wait_grows_with_the_position() -> None:

@@ -1,0 +1,125 @@
+"""Announcer of department queues: publishes the positions of the waiting chats, and answers requests for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import structlog
+
+from services.common.events.chats import QueueChanged
+from services.common.events.places import PlacesChanged
+from services.common.messaging.connection import Publisher
+from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.routing.chats.store import Store
+from services.routing.queues.store import QueueStore
+
+log = structlog.get_logger()
+
+COALESCE = 0.1  # seconds in which changes of one department's queue become one event
+REST = 3  # pause before the next publication, as a multiple of the time that the last one took: queues may be long
+SLOTS_EVERY = 2.0  # seconds after which the number of slots is compared with the stored one, changed or not
+RETRY = 1.0  # seconds before a queue that could not be published is tried again
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The positions in a department queue, from 1, as read `at` this time of a monotonic clock.
+
+    `seconds_each`: in how many seconds the queue moves up by one; None: unknown.
+    """
+
+    of: dict[str, int]
+    seconds_each: float | None
+    at: float
+
+
+class Announcer:
+    """Publishes the queues of all departments."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue_store: QueueStore,
+        publisher: Publisher,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create an announcer with nothing to publish.
+
+        Args:
+            store: The store of chats.
+            queue_store: The store of queues.
+            publisher: The publisher of events.
+            clock: A monotonic clock, in seconds.
+        """
+        self._store, self._queue_store, self._publisher, self._clock = store, queue_store, publisher, clock
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+        self._positions: dict[str, Positions] = {}
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._slots: dict[
+            str, tuple[int | None, float]
+        ] = {}  # department → the stored number, and when it was compared
+
+    async def slots_changed(self, event: PlacesChanged) -> None:
+        """Store the number of slots of a department, for the estimated wait."""
+        slots, at = self._slots.get(event.department, (None, 0.0))
+        if slots == event.places and self._clock() - at < SLOTS_EVERY:
+            return
+        await self._queue_store.note_slots(event)
+        self._slots[event.department] = event.places, self._clock()
+
+    def changed(self, *departments: str | None) -> None:
+        """Request publication of these departments' queues, within `COALESCE` seconds."""
+        self._changed.update(d for d in departments if d)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publish the requested queues until cancelled."""
+        took = 0.0
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(max(COALESCE, REST * took))
+            self._wake.clear()
+            began = self._clock()
+            try:
+                await self.flush()
+                took = self._clock() - began
+            except DEPENDENCY_ERRORS as error:
+                log.warning("queue_not_published", error=type(error).__name__)
+                await asyncio.sleep(RETRY)
+
+    async def flush(self) -> None:
+        """Publish every requested queue now. A queue that cannot be published stays requested."""
+        while self._changed:
+            department = self._changed.pop()
+            try:
+                await self.announce(department)
+            except DEPENDENCY_ERRORS:
+                self.changed(department)
+                raise
+
+    async def announce(self, department: str) -> None:
+        """Publish the waiting chats in order, with a revision above all earlier ones."""
+        revision = await self._queue_store.next_revision(department, at_least=time.time_ns() // 1_000_000)
+        order = await self._store.waiting_ids(department)
+        pace = await self._queue_store.seconds_each(department)
+        await self._publisher.publish(QueueChanged(department=department, revision=revision, order=order, pace=pace))
+
+    async def positions(self, department: str, having: Collection[str] = ()) -> Positions:
+        """Return the positions, at most `COALESCE` seconds old and with all of `having` that wait. Reads are shared.
+
+        `announce` publishes what changed since then.
+        """
+        asked = self._clock()
+        async with self._reading[department]:
+            known = self._positions.get(department)
+            if known is None or known.at < asked - COALESCE or (known.at < asked and not known.of.keys() >= {*having}):
+                at, ids = self._clock(), await self._store.waiting_ids(department)
+                seconds_each = await self._queue_store.seconds_each(department)
+                known = Positions({c: n for n, c in enumerate(ids, 1)}, seconds_each, at)
+                self._positions[department] = known
+            return known

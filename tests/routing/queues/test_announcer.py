@@ -1,0 +1,87 @@
+"""services/routing/queues/announcer.py against the real broker and database: the positions that are published."""
+
+import asyncio
+
+import pytest
+
+from services.common.events.chats import QueueChanged
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.routing.queues.announcer import Announcer
+from tests.routing.scene import Scene, connected, hushed
+
+
+async def test_changes_while_a_queue_is_told_become_one_event(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat_publisher, go_on, read = asyncio.Event(), asyncio.Event(), scene.store.waiting_ids
+
+    async def order(department: str) -> list[str]:
+        found = await read(department)
+        chat_publisher.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(scene.store, "waiting_ids", order)
+    task = asyncio.create_task(scene.announcer.run())
+    try:
+        chats = [await scene.press()]
+        await chat_publisher.wait()
+        chats += [await scene.press() for _ in range(9)]
+        go_on.set()
+        await scene.ears.hear(QueueChanged, lambda q: q.order == chats)
+        await scene.announcer.flush()
+        await scene.hush()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    first, second = scene.ears.of(QueueChanged)
+    assert (first.order, second.order) == (chats[:1], chats)
+    assert first.revision < second.revision
+
+
+async def test_each_department_has_its_own_line(scene: Scene) -> None:
+    one, other = await scene.press("algemeen"), await scene.press("premies")
+    await scene.announcer.flush()
+    await scene.hush()
+    assert {q.department: q.order for q in scene.ears.of(QueueChanged)} == {"algemeen": [one], "premies": [other]}
+
+
+async def test_the_highest_revision_of_two_replicas_has_the_last_word(pair: tuple[Scene, Scene]) -> None:
+    """Each tells its queues after each change, while the other goes on."""
+    chats: list[str] = []
+    chat_publisher: list[asyncio.Task[None]] = []
+    for n in range(10):
+        scene = pair[n % 2]
+        if n < 6:
+            chats.append(await scene.press())
+        else:
+            await scene.assign(chats[n - 6])
+        chat_publisher.append(asyncio.create_task(scene.announcer.flush()))
+    await asyncio.gather(*chat_publisher)
+    await hushed(*pair)
+    ears = pair[0].ears
+    revisions = [q.revision for q in ears.of(QueueChanged)]
+    assert revisions
+    assert len(set(revisions)) == len(revisions)
+    assert max(ears.of(QueueChanged), key=lambda q: q.revision).order == chats[4:]
+
+
+async def test_a_queue_that_could_not_be_published_stays_requested(scene: Scene, vhost_url: str) -> None:
+    chat_id = await scene.press()
+    publisher = Publisher(vhost_url, "not connected yet")
+    announcer = Announcer(scene.store, scene.queue_store, publisher)
+    announcer.changed("algemeen")
+    with pytest.raises(Unconfirmed):
+        await announcer.flush()
+    async with connected(publisher):
+        await announcer.flush()
+        assert (await scene.ears.hear(QueueChanged)).order == [chat_id]
+
+
+async def test_positions_that_are_asked_for_at_once_share_a_reading(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id = await scene.press()
+    first = await scene.announcer.positions("algemeen")
+    assert first.of == {chat_id: 1}
+    assert await scene.announcer.positions("algemeen") is first
+    monkeypatch.setattr("services.routing.queues.announcer.COALESCE", -1)
+    assert await scene.announcer.positions("algemeen") is not first
