@@ -20,14 +20,15 @@ from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.presence import repairs
 from services.presence.agents import session_store, store
-from services.presence.agents.accounts import Account, Passwords, demo_accounts, load_accounts
+from services.presence.agents.accounts import Account, demo_accounts, load_accounts
 from services.presence.agents.logins import Logins, fingerprint
+from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.api import add_places, add_routes
 from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.migrations import STEPS
-from services.presence.openings import load_schedules
+from services.presence.opening_hours import load_schedules
 from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator

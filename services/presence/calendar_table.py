@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from services.common.config.departments import ConfigurationError, Departments, Span, load_departments
 from services.common.config.settings import EX_CONFIG, explain
-from services.presence.opening_hours import Schedule, spans_of
-from services.presence.openings import holidays_of, load_schedules
+from services.presence.opening_hours import Schedule, holidays_of, load_schedules, spans_of
 from services.presence.settings import PresenceSettings
 
 DAYS = ("maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "zondag")

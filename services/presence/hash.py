@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import sys
 
-from services.presence.agents.accounts import Passwords
+from services.presence.agents.passwords import Passwords
 
 
 def read_password() -> str:

@@ -1,9 +1,7 @@
-"""Accounts and passwords of agents: their sources, and argon2 hashes, which are computed in threads."""
+"""Accounts of agents: those of the accounts file, and the demo accounts."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from services.common.config.departments import LOCALES, ConfigurationError, Departments
 from services.common.events.types import derived_id
 
-DEMO_PASSWORD = "demo"  # noqa: S105 - public by design
 DEMO_DEPARTMENT = "algemeen"
 DEMO_SUPERVISOR = "sofie"
-_DEMO_SALT = b"eloket demo salt"  # the password is public; a constant hash lets sessions outlive a restart
-AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
 
 
 def _argon2_hash(value: str) -> str:
@@ -99,37 +94,3 @@ def demo_accounts(more: int, departments: Departments, password_hash: str) -> tu
         )
         for username, name in names
     )
-
-
-class Passwords:
-    """Password hashes: argon2id with the second recommended parameters of OWASP's Password Storage Cheat Sheet."""
-
-    def __init__(self) -> None:
-        self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._gate = asyncio.Semaphore(AT_ONCE)
-        self._nobodys = self._hasher.hash(secrets.token_hex())
-
-    async def hash(self, password: str) -> str:
-        """Return the argon2 hash of a password, with a random salt."""
-        async with self._gate:
-            return await asyncio.to_thread(self._hasher.hash, password)
-
-    async def demo_hash(self) -> str:
-        """Return the hash of the demo accounts' password. It is always the same."""
-        async with self._gate:
-            return await asyncio.to_thread(self._hasher.hash, DEMO_PASSWORD, salt=_DEMO_SALT)
-
-    async def verify(self, stored: str | None, password: str) -> bool:
-        """Return whether this is the password.
-
-        For a user who does not exist (`stored` is None) the answer takes as long, and is False.
-        """
-        async with self._gate:
-            right = await asyncio.to_thread(self._verify, stored or self._nobodys, password)
-        return right and stored is not None
-
-    def _verify(self, stored: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(stored, password)
-        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-            return False

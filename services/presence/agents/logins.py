@@ -39,7 +39,7 @@ from services.common.internal_api.presence import Credentials
 from services.common.messaging.connection import Unconfirmed
 from services.common.mongo.client import Database
 from services.presence.agents import session_store, store
-from services.presence.agents.accounts import AT_ONCE, Passwords
+from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.agents.session_store import Session
 from services.presence.publisher import Context, close_session_soon, publish_agent
 from services.presence.slots.rules import Agent

@@ -15,8 +15,8 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from services.common.mongo.client import Database
+from services.presence.button.rules import QueueState
 from services.presence.opening_hours import Schedule, is_open
-from services.presence.slots.agent_selection import QueueState
 
 RACED = 5.0
 

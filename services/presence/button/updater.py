@@ -31,8 +31,8 @@ from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.mongo.client import Database
 from services.presence.agents import store
 from services.presence.button import queue_store
+from services.presence.button.rules import Crew, Light, count, light, next_revision
 from services.presence.opening_hours import Schedule, is_open, next_opening
-from services.presence.slots.rules import Crew, Light, count, light, next_revision
 
 log = structlog.get_logger()
 
@@ -113,9 +113,9 @@ def _compare(
     if doc["revision"] == 0 or any(doc[name] != value for name, value in fields.items()):
         changes |= {**fields, "revision": next_revision(doc["revision"], now)}
         news.append(button_event)
-    if (doc.get("free"), doc.get("places")) != (crew.free, crew.places):
+    if (doc.get("free"), doc.get("places")) != (crew.free, crew.slots):
         revision = next_revision(doc["places_revision"], now)
-        changes |= {"free": crew.free, "places": crew.places, "places_revision": revision}
+        changes |= {"free": crew.free, "places": crew.slots, "places_revision": revision}
         news.append(places_event)
     return ({**changes, "as_of": now} if changes else {}), news
 

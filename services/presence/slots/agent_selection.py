@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.common.events.types import ButtonReason, Choice, ChoiceRule
-from services.presence.slots.rules import Crew, light
+from services.presence.button.rules import Crew, QueueState, light
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,6 @@ class Ask:
     locale: str = "nl"
     agent_id: str | None = None
     press: bool = False
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """The queue of a department as presence knows it.
-
-    Attributes:
-        open: Whether the department is within its opening hours.
-        waiting: The number of waiting chats.
-        raced: Chats that were let in a moment ago and that routing does not count among `waiting` yet.
-        revision: The version of the queue.
-    """
-
-    open: bool = True
-    waiting: int = 0
-    raced: frozenset[str] = frozenset()
-    revision: int = 0
-
-    def ahead_of(self, chat_id: str) -> int:
-        """Return how many chats are before this one, which is last."""
-        return self.waiting + len(self.raced - {chat_id})
 
 
 @dataclass(frozen=True)

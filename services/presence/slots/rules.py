@@ -1,4 +1,4 @@
-"""RULES of slots and of the colour of the button.
+"""RULES of slots.
 
 An agent has a slot for one attempt of one chat. It ends only by what routing publishes of that chat; until then it
 counts against the agent's capacity. What these rules end has ended for good, so order, repetition and age of events do
@@ -7,11 +7,11 @@ not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.common.events.types import AgentState, ButtonColour, ButtonReason, ChatStatus, Choice, ReleaseReason
+from services.common.events.types import AgentState, ChatStatus, Choice, ReleaseReason
 
 
 @dataclass(frozen=True)
@@ -79,25 +79,6 @@ class Wish:
     open: bool = False
 
 
-@dataclass(frozen=True)
-class Crew:
-    """Numbers of a department: online agents, available ones, free slots of those, and all slots of those."""
-
-    online: int = 0
-    available: int = 0
-    free: int = 0
-    places: int = 0
-
-
-@dataclass(frozen=True)
-class Light:
-    """What the button shows."""
-
-    colour: ButtonColour
-    reason: ButtonReason
-    opens_at: datetime | None
-
-
 def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
     """Return what to do with a request for this attempt, given the agents with slots of the chat."""
     held = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == chat_id]
@@ -116,34 +97,3 @@ def is_over(slot: Slot, holder_id: str, status: ChatStatus, turn: int, agent_id:
 def due(slots: Iterable[Slot], now: datetime, age: float) -> list[Slot]:
     """Return the slots that have been as they are for at least `age` seconds."""
     return [s for s in slots if now - s.since >= timedelta(seconds=age)]
-
-
-def count(agents: Sequence[tuple[AgentState, Sequence[str], int, int]], department: str) -> Crew:
-    """Return the numbers of a department.
-
-    Args:
-        agents: State, departments, free slots and capacity of each online agent.
-        department: The department.
-    """
-    ours = [(state, free, capacity) for state, departments, free, capacity in agents if department in departments]
-    available = [(max(free, 0), capacity) for state, free, capacity in ours if state is AgentState.AVAILABLE]
-    return Crew(len(ours), len(available), sum(f for f, _ in available), sum(c for _, c in available))
-
-
-def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:
-    """Return the button: green only when a citizen who presses now can be helped, else blue with the main reason."""
-    if not opened:
-        return Light(ButtonColour.BLUE, ButtonReason.CLOSED, opens_at)
-    if not crew.available:
-        return Light(ButtonColour.BLUE, ButtonReason.NO_AGENTS, None)
-    if crew.free - waiting <= 0:
-        return Light(ButtonColour.BLUE, ButtonReason.BUSY, None)
-    return Light(ButtonColour.GREEN, ButtonReason.AVAILABLE, None)
-
-
-def next_revision(last: int, now: datetime) -> int:
-    """Return a revision above the last one.
-
-    It is also above every one given before this moment by a process that stored none.
-    """
-    return max(last + 1, int(now.timestamp() * 1000))

@@ -28,9 +28,9 @@ RECENT = 5_000  # chats
 _QUEUE_ORDER = [("head", DESCENDING), ("opened_at", ASCENDING), ("_id", ASCENDING)]
 _FIELDS = tuple(f.name for f in dataclasses.fields(Chat) if f.name != "id")
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(Chat) if f.name != "id"}
-_ASKED_FOR = ("turn", "department", "locale", "wanted_agent", "untold_since")
-_LONG_ENOUGH = ("head", "opened_at", "waiting_since", "overflowed", "origin")
-_ASKING = dict.fromkeys((*_ASKED_FOR, *_LONG_ENOUGH), 1)
+_OF_REQUEST = ("turn", "department", "locale", "wanted_agent", "untold_since")
+_OF_OVERFLOW = ("head", "opened_at", "waiting_since", "overflowed", "origin")
+_OF_QUEUE = dict.fromkeys((*_OF_REQUEST, *_OF_OVERFLOW), 1)
 _ORIGIN = tuple(f.name for f in dataclasses.fields(Origin))
 _KINDS: dict[str, Callable[[Any], Any]] = {
     "state": ChatStatus,
@@ -120,7 +120,7 @@ class Store:
         They have only the members that requests for slots need.
         """
         found = (
-            self._chats.find({"state": "waiting", "department": department}, _ASKING).sort(_QUEUE_ORDER).limit(limit)
+            self._chats.find({"state": "waiting", "department": department}, _OF_QUEUE).sort(_QUEUE_ORDER).limit(limit)
         )
         return [dataclasses.replace(_chat(d), state=ChatStatus.WAITING) async for d in found]
 

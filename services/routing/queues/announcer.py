@@ -60,9 +60,8 @@ class Announcer:
         self._wake = asyncio.Event()
         self._positions: dict[str, Positions] = {}
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._slots: dict[
-            str, tuple[int | None, float]
-        ] = {}  # department → the stored number, and when it was compared
+        # by department: the number of slots that is stored, and when it was compared
+        self._slots: dict[str, tuple[int | None, float]] = {}
 
     async def slots_changed(self, event: PlacesChanged) -> None:
         """Store the number of slots of a department, for the estimated wait."""

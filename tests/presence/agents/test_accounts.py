@@ -1,11 +1,11 @@
-"""services/presence/agents/accounts.py: accounts from a file, demo accounts, passwords."""
+"""services/presence/agents/accounts.py: accounts from a file, demo accounts."""
 
 from pathlib import Path
 
 import pytest
 
 from services.common.config.departments import ConfigurationError, load_departments
-from services.presence.agents.accounts import Passwords, demo_accounts, load_accounts
+from services.presence.agents.accounts import demo_accounts, load_accounts
 from tests.presence.conftest import HASH
 from tests.real import ROOT
 
@@ -59,12 +59,3 @@ def test_the_demo_agents() -> None:
     assert [a.username for a in made if a.supervisor] == ["sofie"]
     assert {(a.departments, a.capacity) for a in made} == {(("algemeen",), 1)}
     assert len({a.id for a in made}) == 5
-
-
-async def test_passwords() -> None:
-    passwords = Passwords()
-    stored = await passwords.hash("géhéim")
-    assert stored.startswith("$argon2id$")
-    assert await passwords.verify(stored, "géhéim")
-    assert not await passwords.verify(stored, "geheim")
-    assert not await passwords.verify(None, "géhéim")

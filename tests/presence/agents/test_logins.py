@@ -17,8 +17,8 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api.presence import Credentials
 from services.common.mongo.client import Database
 from services.presence.agents import logins, store
-from services.presence.agents.accounts import AT_ONCE, Passwords
 from services.presence.agents.logins import Addresses, Busy, HashLimit, Logins, admit, delay
+from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.publisher import Context
 from tests.presence.conftest import HASH, SECRET, Clock, Ear, account, eventually, listening
 from tests.presence.test_service import presence

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 from services.common.mongo.client import Database
 from services.presence.button import queue_store, updater
+from services.presence.button.rules import QueueState
 from services.presence.opening_hours import Schedule
-from services.presence.slots.agent_selection import QueueState
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import waiting_chats
 

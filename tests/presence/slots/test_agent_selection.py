@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.events.types import ButtonReason, ChoiceRule
-from services.presence.slots.agent_selection import Ask, Candidate, QueueState, choose, overdrawn, plan, refusal
+from services.presence.button.rules import QueueState
+from services.presence.slots.agent_selection import Ask, Candidate, choose, overdrawn, plan, refusal
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 ASK = Ask("c", 1, "d", "fr")

@@ -1,4 +1,4 @@
-"""services/presence/slots/rules.py: seats, the choice of an agent, the colour."""
+"""services/presence/slots/rules.py: when a slot is asked for again, is over, or is due."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.events.types import AgentState, ButtonColour, ButtonReason, ChatStatus, ReleaseReason
-from services.presence.slots.rules import Agent, Crew, Slot, Wish, count, due, is_over, light, next_revision, weigh
+from services.common.events.types import AgentState, ChatStatus, ReleaseReason
+from services.presence.slots.rules import Agent, Slot, Wish, due, is_over, weigh
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 SEAT = Slot("c", 2, NOW)
@@ -73,46 +73,3 @@ def test_a_seat_of_a_press_is_reserved_until_it_is_confirmed() -> None:
 def test_seats_are_due_at_their_age() -> None:
     slots = [replace(SEAT, since=NOW - timedelta(seconds=s)) for s in (1, 2, 3)]
     assert due(slots, NOW, 2.0) == slots[1:]
-
-
-def test_the_crew_of_a_department() -> None:
-    there = [
-        (AgentState.AVAILABLE, ["d", "e"], 1, 3),
-        (AgentState.AVAILABLE, ["d"], -1, 1),  # his capacity was made smaller
-        (AgentState.PAUSED, ["d"], 1, 2),
-        (AgentState.AVAILABLE, ["e"], 5, 5),
-    ]
-    assert count(there, "d") == Crew(online=3, available=2, free=1, places=4)
-    assert count(there, "f") == Crew()
-
-
-@pytest.mark.parametrize(
-    ("opened", "crew", "waiting", "reason"),
-    [
-        (True, Crew(1, 1, 1), 0, ButtonReason.AVAILABLE),
-        (True, Crew(2, 2, 2), 1, ButtonReason.AVAILABLE),
-        (True, Crew(1, 1, 1), 1, ButtonReason.BUSY),
-        (True, Crew(1, 1, 0), 0, ButtonReason.BUSY),
-        (True, Crew(1, 0, 0), 0, ButtonReason.NO_AGENTS),
-        (True, Crew(), 3, ButtonReason.NO_AGENTS),
-        (False, Crew(1, 1, 1), 0, ButtonReason.CLOSED),
-        (False, Crew(), 0, ButtonReason.CLOSED),
-    ],
-)
-def test_light(opened: bool, crew: Crew, waiting: int, reason: ButtonReason) -> None:
-    shown = light(opened, None if opened else NOW, crew, waiting)
-    assert shown.reason is reason
-    assert (shown.colour is ButtonColour.GREEN) == (reason is ButtonReason.AVAILABLE)
-    assert shown.opens_at == (None if opened else NOW)
-
-
-@given(st.booleans(), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
-def test_green_is_a_promise(opened: bool, available: int, free: int, waiting: int) -> None:
-    free = free if available else 0
-    green = light(opened, None, Crew(available, available, free), waiting).colour is ButtonColour.GREEN
-    assert green == (opened and free > waiting)
-
-
-def test_revisions_grow_whatever_the_clock_does() -> None:
-    assert next_revision(0, NOW) == int(NOW.timestamp() * 1000)
-    assert next_revision(10**15, NOW) == 10**15 + 1

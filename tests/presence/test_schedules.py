@@ -1,4 +1,4 @@
-"""services/presence/openings.py: schedules from the files and the environment."""
+"""services/presence/opening_hours.py: schedules from the files and the environment."""
 
 import subprocess
 import sys
@@ -15,8 +15,7 @@ from pydantic import ValidationError
 from services.common.config.departments import Calendar, ConfigurationError, Departments, easter, load_departments
 from services.common.config.settings import explain
 from services.presence.calendar_table import main
-from services.presence.opening_hours import Schedule, is_open, next_change, next_opening
-from services.presence.openings import load_schedules
+from services.presence.opening_hours import Schedule, is_open, load_schedules, next_change, next_opening
 from services.presence.settings import PresenceSettings
 from tests.real import ROOT
 
@@ -66,7 +65,7 @@ def test_no_calendar_is_loaded_for_those_who_are_always_open() -> None:
     code = (
         "import sys; from pathlib import Path; "
         "from services.common.config.departments import load_departments as load; "
-        "from services.presence.openings import load_schedules; "
+        "from services.presence.opening_hours import load_schedules; "
         "from services.presence.settings import PresenceSettings; "
         "load_schedules(PresenceSettings(office_hours='always'), load(Path('deploy/departments.toml'))); "
         "print('holidays' in sys.modules)"

@@ -1,0 +1,46 @@
+"""Passwords of agents: argon2 hashes, which are computed in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+import argon2
+
+DEMO_PASSWORD = "demo"  # noqa: S105 - public by design
+_DEMO_SALT = b"eloket demo salt"  # the password is public; a constant hash lets sessions outlive a restart
+AT_ONCE = 2  # hashes at a time: each takes 19 MiB and a core
+
+
+class Passwords:
+    """Password hashes: argon2id with the second recommended parameters of OWASP's Password Storage Cheat Sheet."""
+
+    def __init__(self) -> None:
+        self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._nobodys = self._hasher.hash(secrets.token_hex())
+
+    async def hash(self, password: str) -> str:
+        """Return the argon2 hash of a password, with a random salt."""
+        async with self._gate:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def demo_hash(self) -> str:
+        """Return the hash of the demo accounts' password. It is always the same."""
+        async with self._gate:
+            return await asyncio.to_thread(self._hasher.hash, DEMO_PASSWORD, salt=_DEMO_SALT)
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Return whether this is the password.
+
+        For a user who does not exist (`stored` is None) the answer takes as long, and is False.
+        """
+        async with self._gate:
+            right = await asyncio.to_thread(self._verify, stored or self._nobodys, password)
+        return right and stored is not None
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False

@@ -1,0 +1,80 @@
+"""RULES of the button: its colour and reason, from opening hours, agents and the department queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.common.events.types import AgentState, ButtonColour, ButtonReason
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Numbers of a department: online agents, available ones, free slots of those, and all slots of those."""
+
+    online: int = 0
+    available: int = 0
+    free: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True)
+class Light:
+    """What the button shows."""
+
+    colour: ButtonColour
+    reason: ButtonReason
+    opens_at: datetime | None
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """The queue of a department as presence knows it.
+
+    Attributes:
+        open: Whether the department is within its opening hours.
+        waiting: The number of waiting chats.
+        raced: Chats that were let in a moment ago and that routing does not count among `waiting` yet.
+        revision: The version of the queue.
+    """
+
+    open: bool = True
+    waiting: int = 0
+    raced: frozenset[str] = frozenset()
+    revision: int = 0
+
+    def ahead_of(self, chat_id: str) -> int:
+        """Return how many chats are before this one, which is last."""
+        return self.waiting + len(self.raced - {chat_id})
+
+
+def count(agents: Sequence[tuple[AgentState, Sequence[str], int, int]], department: str) -> Crew:
+    """Return the numbers of a department.
+
+    Args:
+        agents: State, departments, free slots and capacity of each online agent.
+        department: The department.
+    """
+    ours = [(state, free, capacity) for state, departments, free, capacity in agents if department in departments]
+    available = [(max(free, 0), capacity) for state, free, capacity in ours if state is AgentState.AVAILABLE]
+    return Crew(len(ours), len(available), sum(f for f, _ in available), sum(c for _, c in available))
+
+
+def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:
+    """Return the button: green only when a citizen who presses now can be helped, else blue with the main reason."""
+    if not opened:
+        return Light(ButtonColour.BLUE, ButtonReason.CLOSED, opens_at)
+    if not crew.available:
+        return Light(ButtonColour.BLUE, ButtonReason.NO_AGENTS, None)
+    if crew.free - waiting <= 0:
+        return Light(ButtonColour.BLUE, ButtonReason.BUSY, None)
+    return Light(ButtonColour.GREEN, ButtonReason.AVAILABLE, None)
+
+
+def next_revision(last: int, now: datetime) -> int:
+    """Return a revision above the last one.
+
+    It is also above every one given before this moment by a process that stored none.
+    """
+    return max(last + 1, int(now.timestamp() * 1000))
