@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
-from pymongo.errors import PyMongoError
+from fastapi import APIRouter, Request
 
 from services.common.http import problems
 from services.common.internal_api import presence as presence_api
@@ -27,8 +25,9 @@ from services.common.runtime.service import caller
 from services.presence.agents import session_store, store
 from services.presence.agents.logins import Logins
 from services.presence.agents.session_store import Session
+from services.presence.agents.transitions import close_session_soon
 from services.presence.button import updater
-from services.presence.publisher import Context, close_session_soon
+from services.presence.context import Context
 from services.presence.slots.allocator import Allocator, hold
 from services.presence.slots.rules import Agent
 
@@ -36,32 +35,30 @@ log = structlog.get_logger()
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
 
 
-def add_routes(app: FastAPI, context: Context, logins: Logins, known: list[str]) -> None:
-    """Add the routes of `common/internal_api` that presence answers. `known`: the ids of the departments."""
+def create_routes(context: Context, logins: Logins, allocator: Allocator, known: list[str]) -> APIRouter:
+    """Return the routes of `common/internal_api` that presence answers. They require a service token.
 
-    @app.exception_handler(PyMongoError)
-    async def unavailable(_: Request, error: PyMongoError) -> Response:
-        log.warning("database_unavailable", error=type(error).__name__)
-        return problems.document(503, "unavailable", "The database cannot be reached. Please try again.")
+    Args:
+        context: Dependencies of the service.
+        logins: Logs agents in.
+        allocator: Reserves slots.
+        known: The ids of the departments.
+    """
+    routes = APIRouter()
+    _add_session_routes(routes, context, logins)
 
-    _add_session_routes(app, context, logins)
-
-    @app.post(presence_api.AGENTS)
+    @routes.post(presence_api.AGENTS)
     async def agents(request: Request, query: AgentsQuery) -> Agents:
         caller(request)
         found = await store.colleagues(context.db, query.department, query.ids)
         return Agents(agents=[_view(agent) for agent in found])
 
-    @app.post(presence_api.BUTTONS)
+    @routes.post(presence_api.BUTTONS)
     async def buttons(request: Request) -> Buttons:
         caller(request)
         return Buttons(buttons=[updater.button_event(doc) for doc in await updater.read_buttons(context.db, known)])
 
-
-def add_places(app: FastAPI, allocator: Allocator) -> None:
-    """Add the route with which a press reserves a slot."""
-
-    @app.post(presence_api.HOLD)
+    @routes.post(presence_api.HOLD)
     async def places_hold(request: Request, query: HoldQuery) -> Held:
         caller(request)
         try:
@@ -71,15 +68,17 @@ def add_places(app: FastAPI, allocator: Allocator) -> None:
             log.warning("reservation_took_too_long", chat_id=query.chat_id)
             raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None
 
+    return routes
 
-def _add_session_routes(app: FastAPI, context: Context, logins: Logins) -> None:
-    @app.post(presence_api.SESSION_OPEN)
+
+def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> None:
+    @routes.post(presence_api.SESSION_OPEN)
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
         caller(request)
         made = await logins.log_in(credentials)
         return _open_session(made.session, made.agent, made.token, made.device)
 
-    @app.post(presence_api.SESSION_LOOKUP)
+    @routes.post(presence_api.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
         caller(request)
         session = await session_store.find(context.db, sought.token, context.clock())
@@ -88,7 +87,7 @@ def _add_session_routes(app: FastAPI, context: Context, logins: Logins) -> None:
             raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
         return _open_session(session, agent)
 
-    @app.post(presence_api.SESSION_END, status_code=204)
+    @routes.post(presence_api.SESSION_END, status_code=204)
     async def session_end(request: Request, sought: SessionEnd) -> None:
         caller(request)
         session = await session_store.end(context.db, sought.token, context.clock())

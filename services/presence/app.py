@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from pymongo.errors import PyMongoError
 
 from services.common.clock import utcnow
 from services.common.config.departments import Departments, load_departments
+from services.common.http.problems import document
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers, retry_with_backoff
@@ -24,12 +27,12 @@ from services.presence.agents.accounts import Account, demo_accounts, load_accou
 from services.presence.agents.logins import Logins, fingerprint
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
-from services.presence.api import add_places, add_routes
+from services.presence.api import create_routes
 from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.opening_hours import load_schedules
-from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 
@@ -94,9 +97,16 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.background("backlog", lambda: backlog.run(publisher.link.up))
     limited = settings.rate_limits == "on"
     logins = Logins(context, passwords, service.keys, settings.session_hours, limited)
-    add_routes(service.app, context, logins, list(schedules))
-    add_places(service.app, allocator)
+    service.app.include_router(create_routes(context, logins, allocator, list(schedules)))
+    _answer_when_database_is_away(service.app)
     return service.app
+
+
+def _answer_when_database_is_away(app: FastAPI) -> None:
+    @app.exception_handler(PyMongoError)
+    async def away(_: Request, error: PyMongoError) -> Response:
+        log.warning("database_unavailable", error=type(error).__name__)
+        return document(503, "unavailable", "The database cannot be reached. Please try again.")
 
 
 def _background(

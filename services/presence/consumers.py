@@ -14,7 +14,8 @@ from services.common.events.types import AgentState, ChatStatus, ReleaseReason
 from services.common.messaging.consumer import Handler
 from services.presence.agents import store
 from services.presence.button import queue_store
-from services.presence.publisher import Context, publish_agent, publish_claimed, publish_released, publish_slot
+from services.presence.context import Context
+from services.presence.publisher import publish_agent, publish_claimed, publish_released, publish_slot
 from services.presence.repairs import repaired
 from services.presence.slots.agent_selection import Ask
 from services.presence.slots.allocator import Allocator

@@ -14,7 +14,9 @@ from prometheus_client import Counter
 
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.presence.agents import session_store, store
-from services.presence.publisher import Context, close_session, publish_agent, publish_claimed, publish_slot
+from services.presence.agents.transitions import close_session
+from services.presence.context import Context
+from services.presence.publisher import publish_agent, publish_claimed, publish_slot
 from services.presence.slots.rules import Agent, Slot, due
 
 log = structlog.get_logger()

@@ -22,8 +22,8 @@ from services.common.mongo.migrations import upgrade
 from services.presence.agents import store
 from services.presence.agents.accounts import Account
 from services.presence.button import queue_store, updater
+from services.presence.context import Context
 from services.presence.migrations import STEPS
-from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
 from tests.patience import lengthen_limits
 from tests.real import PATIENCE

@@ -19,7 +19,7 @@ from services.presence import repairs as sweeps
 from services.presence.agents import store
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state
 from services.presence.consumers import on_wanted as wishes_of
-from services.presence.publisher import Context
+from services.presence.context import Context
 from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent
 from tests.presence.conftest import Ear, account, repairs, standing, there

@@ -31,10 +31,11 @@ from services.common.messaging.connection import Publisher
 from services.common.mongo.client import Database, open_database
 from services.presence import repairs
 from services.presence.agents import store
+from services.presence.agents.transitions import go_offline, go_online
 from services.presence.button import queue_store, updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.context import Context
 from services.presence.opening_hours import Schedule
-from services.presence.publisher import Context, arrive, depart
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator, hold
 from tests.presence import memory
@@ -206,7 +207,7 @@ class History(RuleBasedStateMachine):
     def comes(self, who: str) -> None:
         agent = self.run(store.agent(self.db, who))
         assert agent is not None
-        came = self.run(arrive(self.context, agent))
+        came = self.run(go_online(self.context, agent))
         member = self.members[who]
         assert came is not member.online
         if came:
@@ -227,7 +228,7 @@ class History(RuleBasedStateMachine):
         agent = self.run(store.agent(self.db, who))
         assert agent is not None
         self.told.events.clear()
-        assert self.run(depart(self.context, agent, reason))
+        assert self.run(go_offline(self.context, agent, reason))
         member = self.members[who]
         member.online = False
         for slot in member.slots.values():
@@ -378,7 +379,9 @@ class History(RuleBasedStateMachine):
         assert agent is not None
         moves = not goes or agent.online
         if moves:
-            work.append(depart(self.context, agent, ReleaseReason.AGENT_GONE) if goes else arrive(self.context, agent))
+            work.append(
+                go_offline(self.context, agent, ReleaseReason.AGENT_GONE) if goes else go_online(self.context, agent)
+            )
         answers = await asyncio.gather(*work)
         pressed = {c for c, _, press in asked if press} - {c for c, _, press in asked if not press}
         old = {(c, s.turn) for m in self.members.values() for c, s in m.slots.items()}

@@ -12,7 +12,14 @@ from services.common.events.types import Choice, ChoiceRule, ReleaseReason
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.presence import repairs as sweeps
 from services.presence.agents import session_store, store
-from services.presence.publisher import Context, arrive, close_session, close_session_soon, close_undecided, depart
+from services.presence.agents.transitions import (
+    close_session,
+    close_session_soon,
+    close_undecided,
+    go_offline,
+    go_online,
+)
+from services.presence.context import Context
 from services.presence.slots.rules import Agent
 from tests.presence.conftest import Clock, Ear, account, repairs, there
 
@@ -46,7 +53,7 @@ async def seated(context: Context, *chats: str) -> Agent:
 
 async def test_gone_is_told_of_every_seat_by_one_replica(context: Context, ear: Ear) -> None:
     read = await seated(context, "a", "b")
-    judged = await asyncio.gather(*(depart(context, read, ReleaseReason.AGENT_GONE) for _ in range(4)))
+    judged = await asyncio.gather(*(go_offline(context, read, ReleaseReason.AGENT_GONE) for _ in range(4)))
     assert sorted(judged) == [False, False, False, True]
     await ear.hush(context.publisher)
     assert sorted(r.chat_id for r in ear.heard(PlaceReleased)) == ["a", "b"]
@@ -57,7 +64,7 @@ async def test_gone_is_told_of_every_seat_by_one_replica(context: Context, ear: 
 async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, clock: Clock, ear: Ear) -> None:
     read = await seated(context, "a")
     with pytest.raises(Unconfirmed):
-        await depart(mute(context), read, ReleaseReason.AGENT_GONE)
+        await go_offline(mute(context), read, ReleaseReason.AGENT_GONE)
     clock.later(sweeps.MARKS - 0.1)
     await sweeps.publish_leaving(context)
     await sweeps.publish_changes(context)
@@ -79,8 +86,8 @@ async def test_what_a_replica_could_not_tell_a_sweep_tells(context: Context, clo
 
 
 async def test_back_again_leaving_seats_go_on_leaving(context: Context, ear: Ear) -> None:
-    await depart(context, await seated(context, "a"), ReleaseReason.AGENT_GONE)
-    assert await arrive(context, await agent(context))
+    await go_offline(context, await seated(context, "a"), ReleaseReason.AGENT_GONE)
+    assert await go_online(context, await agent(context))
     back = await agent(context)
     assert back.online
     assert [s.leaving for s in back.slots] == [ReleaseReason.AGENT_GONE]
@@ -133,7 +140,7 @@ async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, 
     """That somebody has left a chat of which it has never heard is nothing that routing answers."""
     await seated(context)
     assert await store.claim(context.db, WIDE.id, "c", 1, context.clock(), held=True)
-    await depart(context, await agent(context), ReleaseReason.AGENT_GONE)
+    await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
     await sweeps.publish_reserved(context)
     await ear.hush(context.publisher)
     assert [r.chat_id for r in ear.heard(PlaceReleased)] == ["c"]
@@ -150,7 +157,7 @@ async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
     await sweeps.publish_unconfirmed(context, age=0)
     await session_store.end(context.db, token, clock())
     with pytest.raises(Unconfirmed):
-        await depart(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
+        await go_offline(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
     clock.later(1)
     await sweeps.publish_leaving(context, age=0)
     await sweeps.publish_changes(context, age=0)

@@ -41,7 +41,9 @@ from services.common.mongo.client import Database
 from services.presence.agents import session_store, store
 from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.agents.session_store import Session
-from services.presence.publisher import Context, close_session_soon, publish_agent
+from services.presence.agents.transitions import close_session_soon
+from services.presence.context import Context
+from services.presence.publisher import publish_agent
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()

@@ -20,7 +20,8 @@ from services.common.messaging import topology
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.messaging.heartbeat_listener import HeartbeatListener
 from services.presence.agents import session_store, store
-from services.presence.publisher import Context, arrive, close_undecided, depart
+from services.presence.agents.transitions import close_undecided, go_offline, go_online
+from services.presence.context import Context
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
@@ -159,12 +160,12 @@ class PresenceMonitor:
         return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
     async def _arrive(self, agent: Agent) -> None:
-        if await arrive(self._context, agent):
+        if await go_online(self._context, agent):
             self._presence.online.add(agent.id)
 
     async def _depart(self, agent_id: str) -> None:
         agent = await store.agent(self._context.db, agent_id)
-        if agent and agent.online and await depart(self._context, agent, ReleaseReason.AGENT_GONE):
+        if agent and agent.online and await go_offline(self._context, agent, ReleaseReason.AGENT_GONE):
             self._presence.online.discard(agent_id)
 
 

@@ -23,8 +23,8 @@ from services.common.internal_api.presence import Held, HoldQuery
 from services.presence.agents import store
 from services.presence.button import queue_store
 from services.presence.button.rules import QueueState
+from services.presence.context import Context
 from services.presence.opening_hours import Schedule
-from services.presence.publisher import Context
 from services.presence.slots.agent_selection import Ask, Chosen, overdrawn, plan
 from services.presence.slots.rules import Agent, Slot, Wish, weigh
 

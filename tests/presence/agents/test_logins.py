@@ -19,7 +19,7 @@ from services.common.mongo.client import Database
 from services.presence.agents import logins, store
 from services.presence.agents.logins import Addresses, Busy, HashLimit, Logins, admit, delay
 from services.presence.agents.passwords import AT_ONCE, Passwords
-from services.presence.publisher import Context
+from services.presence.context import Context
 from tests.presence.conftest import HASH, SECRET, Clock, Ear, account, eventually, listening
 from tests.presence.test_service import presence
 from tests.real import PATIENCE

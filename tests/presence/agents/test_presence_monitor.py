@@ -16,7 +16,8 @@ from services.common.messaging import topology
 from services.common.mongo.client import Database
 from services.presence.agents import presence_monitor, session_store, store
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
-from services.presence.publisher import Context, close_session, close_undecided, depart
+from services.presence.agents.transitions import close_session, close_undecided, go_offline
+from services.presence.context import Context
 from services.presence.slots.rules import Agent
 from tests.presence.conftest import Clock, Ear, account, eventually, there
 from tests.real import PATIENCE
@@ -256,7 +257,7 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
             await rounds.more()
         assert not reads
         agent = await agent_of(context)
-        assert await depart(replace(context, left=one.presence.online.discard), agent, ReleaseReason.LOGGED_OUT)
+        assert await go_offline(replace(context, left=one.presence.online.discard), agent, ReleaseReason.LOGGED_OUT)
         await eventually(lambda: is_online(context), "back")
         assert reads
         await eventually(known, "known to be back")
@@ -382,7 +383,7 @@ async def test_a_deaf_listener_brings_nobody_back(module_vhost_url: str, context
         agent = await agent_of(context)
         assert agent.online
         clock.later(ECHO_LATE + 0.1)
-        assert await depart(context, agent, ReleaseReason.AGENT_GONE)
+        assert await go_offline(context, agent, ReleaseReason.AGENT_GONE)
         await one.looks()
         assert await is_offline(context)
         one.hears_itself()

@@ -22,8 +22,8 @@ from services.common.messaging import topology
 from services.common.mongo.client import Database
 from services.presence.agents import store
 from services.presence.button import queue_store, updater
+from services.presence.context import Context
 from services.presence.opening_hours import Schedule
-from services.presence.publisher import Context
 from tests.presence.conftest import Clock, Ear, account, eventually, standing, there, waiting_chats
 
 BRUSSELS = ZoneInfo("Europe/Brussels")

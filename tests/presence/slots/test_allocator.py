@@ -17,8 +17,8 @@ from services.common.mongo.client import Database, open_database
 from services.presence.agents import store
 from services.presence.api import HOLD_LIMIT
 from services.presence.button import queue_store, updater
+from services.presence.context import Context
 from services.presence.opening_hours import Schedule
-from services.presence.publisher import Context
 from services.presence.settings import PresenceSettings
 from services.presence.slots import allocator
 from services.presence.slots.agent_selection import Ask, Candidate

@@ -1,0 +1,99 @@
+"""Transitions of agents between online and offline, and what follows from the end of a session.
+
+Repetition is harmless; a repair job repeats what the broker has not confirmed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from services.common.events.agents import SessionEnded
+from services.common.events.types import ReleaseReason
+from services.common.messaging.connection import Unconfirmed
+from services.presence.agents import session_store, store
+from services.presence.agents.session_store import Session
+from services.presence.context import Context
+from services.presence.publisher import publish_agent, publish_slot
+from services.presence.slots.rules import Agent
+
+log = structlog.get_logger()
+
+
+async def go_online(context: Context, agent: Agent) -> bool:
+    """Set the agent online and publish it, if nothing has changed since the agent was read.
+
+    Return whether it was set.
+    """
+    if not await store.set_online(context.db, agent.id, agent.v, context.clock()):
+        return False
+    context.wake()
+    log.info("agent_online", agent_id=agent.id)
+    await publish_agent(context, agent.id)
+    return True
+
+
+async def go_offline(context: Context, agent: Agent, reason: ReleaseReason) -> bool:
+    """Set the agent offline and give up the slots, if nothing has changed since the agent was read.
+
+    Everything is published. Return whether it was set.
+    """
+    if not await store.set_offline(context.db, agent.id, agent.v, reason, context.clock()):
+        return False
+    context.wake()
+    context.left(agent.id)
+    log.info("agent_offline", agent_id=agent.id, reason=reason.value, slots=len(agent.slots))
+    left = await store.agent(context.db, agent.id) or agent
+    for slot in left.slots:
+        await publish_slot(context, left, slot)
+    await publish_agent(context, agent.id)
+    return True
+
+
+async def close_session(context: Context, session: Session) -> None:
+    """Do everything that follows from the end of a session: close its websockets and set its agent offline.
+
+    The agent stays online while another live session of theirs has an open websocket; a session without one does not
+    count. While that is not known (a gateway's list may be older than the end of the session), the session is kept, and
+    `close_undecided` and a repair job call this again. It may be called any number of times.
+    """
+    decided = await _log_out(context, session)
+    if not session.told:
+        await context.publisher.publish(SessionEnded(agent_id=session.agent_id, session_id=session.id))
+    if decided:
+        context.undecided.pop(session.id, None)
+        await session_store.forget(context.db, session.id)
+    elif not session.told:
+        await session_store.told(context.db, session.id)
+        context.undecided[session.id] = replace(session, told=True)
+
+
+async def _log_out(context: Context, session: Session) -> bool:
+    """Set the agent offline unless another session has an open websocket. Return False when that is not known yet."""
+    while agent := await store.agent(context.db, session.agent_id):  # read before the sessions: see PresenceMonitor
+        now = context.clock()
+        others = (await session_store.live(context.db, [agent.id], now)).get(agent.id)
+        stays = context.connected(agent.id, others, session.over_for(now)) if others else False
+        if stays is None:
+            return False
+        if stays or await go_offline(context, agent, ReleaseReason.LOGGED_OUT):
+            break
+    return True
+
+
+async def close_undecided(context: Context) -> None:
+    """Retry each session whose end could not be decided before. Call this at each new list of a gateway."""
+    for session in list(context.undecided.values()):
+        await close_session(context, session)
+
+
+async def close_session_soon(context: Context, session: Session) -> None:
+    """Do as `close_session`.
+
+    While the broker is away a repair job does the rest, because the session has ended already.
+    """
+    try:
+        await close_session(context, session)
+    except Unconfirmed:
+        log.warning("session_end_not_published", agent_id=session.agent_id)

@@ -1,0 +1,38 @@
+"""Dependencies of the parts of presence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.common.clock import utcnow
+from services.common.messaging.connection import Publisher
+from services.common.mongo.client import Database
+from services.presence.agents.session_store import Session
+
+
+@dataclass(frozen=True)
+class Context:
+    """The database, the publisher and what one part of the service needs of another.
+
+    Attributes:
+        db: The database.
+        publisher: The publisher of events.
+        wake: Called when something that the buttons depend on has changed.
+        clock: Returns the present.
+        left: Called with an agent who was set offline just now.
+        connected: Whether one of these sessions of the agent has had an open websocket since so many seconds ago;
+            None: not known yet.
+        at_work: Whether this agent used the console within the last seconds.
+        undecided: Ended sessions for which that was not known yet.
+    """
+
+    db: Database
+    publisher: Publisher
+    wake: Callable[[], None]
+    clock: Callable[[], datetime] = utcnow
+    left: Callable[[str], None] = lambda agent_id: None
+    connected: Callable[[str, Collection[str], float], bool | None] = lambda agent_id, session_ids, since: None
+    at_work: Callable[[str], bool] = lambda agent_id: False
+    undecided: dict[str, Session] = field(default_factory=dict)
