@@ -22,7 +22,6 @@ from services.common.internal_api.presence import (
     SessionToken,
 )
 from services.common.runtime.service import caller
-from services.presence.agents import session_store, store
 from services.presence.agents.logins import Logins
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
@@ -50,13 +49,13 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
     @routes.post(presence_api.AGENTS)
     async def agents(request: Request, query: AgentsQuery) -> Agents:
         caller(request)
-        found = await store.colleagues(context.db, query.department, query.ids)
+        found = await context.stores.agents.colleagues(query.department, query.ids)
         return Agents(agents=[_view(agent) for agent in found])
 
     @routes.post(presence_api.BUTTONS)
     async def buttons(request: Request) -> Buttons:
         caller(request)
-        return Buttons(buttons=[updater.button_event(doc) for doc in await updater.read_buttons(context.db, known)])
+        return Buttons(buttons=[updater.button_event(doc) for doc in await context.stores.buttons.evaluated(known)])
 
     @routes.post(presence_api.HOLD)
     async def places_hold(request: Request, query: HoldQuery) -> Held:
@@ -81,8 +80,8 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
     @routes.post(presence_api.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
         caller(request)
-        session = await session_store.find(context.db, sought.token, context.clock())
-        agent = await store.agent(context.db, session.agent_id) if session else None
+        session = await context.stores.sessions.find(sought.token, context.clock())
+        agent = await context.stores.agents.agent(session.agent_id) if session else None
         if session is None or agent is None:
             raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
         return _open_session(session, agent)
@@ -90,12 +89,12 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
     @routes.post(presence_api.SESSION_END, status_code=204)
     async def session_end(request: Request, sought: SessionEnd) -> None:
         caller(request)
-        session = await session_store.end(context.db, sought.token, context.clock())
+        session = await context.stores.sessions.end(sought.token, context.clock())
         if session:
             log.info("agent_logged_out", agent_id=session.agent_id, everywhere=sought.everywhere)
             await close_session_soon(context, session)
             if sought.everywhere:
-                for other in await session_store.end_all(context.db, session.agent_id, context.clock()):
+                for other in await context.stores.sessions.end_all(session.agent_id, context.clock()):
                     await close_session_soon(context, other)
 
 

@@ -22,19 +22,19 @@ from services.common.mongo.client import Database, follow_time, open_database, p
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.presence import repairs
-from services.presence.agents import session_store, store
 from services.presence.agents.accounts import Account, demo_accounts, load_accounts
 from services.presence.agents.logins import Logins, fingerprint
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
 from services.presence.api import create_routes
-from services.presence.button import queue_store, updater
+from services.presence.button import updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.opening_hours import load_schedules
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
+from services.presence.stores import Stores
 
 log = structlog.get_logger()
 
@@ -52,9 +52,10 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service = Service("presence", settings)
     publisher = Publisher(settings.rabbitmq_url, "presence", settings.topology == "given")
     database = open_database(settings, "presence")
-    buttons = updater.Buttons(database, publisher, schedules, utcnow)
+    stores = Stores(database)
+    buttons = updater.ButtonUpdater(stores, publisher, schedules, utcnow)
     context = Context(
-        database,
+        stores,
         publisher,
         buttons.wake,
         left=lambda agent_id: agents.online.discard(agent_id),
@@ -63,7 +64,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     )
     allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
     agents = AgentPresence(settings.rabbitmq_url, context, settings.agent_grace)
-    consumers = _consumers(settings, context, allocator)
+    consumers = _consumers(settings, database, context, allocator)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
     upgraded = asyncio.Event()
@@ -71,7 +72,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
         await retry_with_backoff(lambda: read_time(database))
-        await retry_with_backoff(lambda: _prepare_database(database, accounts, list(schedules)))
+        await retry_with_backoff(lambda: _prepare_database(database, stores, accounts, list(schedules)))
         upgraded.set()
         await publisher.link.up.wait()
 
@@ -115,7 +116,7 @@ def _background(
     consumers: Consumers,
     listener: HeartbeatListener,
     monitor: PresenceMonitor,
-    buttons: updater.Buttons,
+    buttons: updater.ButtonUpdater,
     context: Context,
 ) -> None:
     """Register the background tasks. All but the connections start when accounts, indexes and queues are ready."""
@@ -144,8 +145,8 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
     return wait_and_run
 
 
-def _consumers(settings: PresenceSettings, context: Context, allocator: Allocator) -> Consumers:
-    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(context.db))
+def _consumers(settings: PresenceSettings, database: Database, context: Context, allocator: Allocator) -> Consumers:
+    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
     consumers.add(topology.PRESENCE_WANTED, on_wanted(context, allocator))
     consumers.add(topology.PRESENCE_CHATS, on_chat_state(context))
     consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(context))
@@ -166,13 +167,15 @@ async def _accounts(
     return accounts
 
 
-async def _prepare_database(database: Database, accounts: Sequence[Account], departments: list[str]) -> None:
+async def _prepare_database(
+    database: Database, stores: Stores, accounts: Sequence[Account], departments: list[str]
+) -> None:
     await upgrade(database, STEPS)
-    await updater.ensure_buttons(database, departments)
-    await queue_store.create_queues(database, departments)
-    barred = await store.put_accounts(database, accounts, utcnow())
-    await session_store.end_all_of(database, barred, utcnow())
+    await stores.buttons.create(departments)
+    await stores.queues.create(departments)
+    barred = await stores.agents.put_accounts(accounts, utcnow())
+    await stores.sessions.end_all_of(barred, utcnow())
     fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}
-    if changed := await session_store.end_changed(database, fingerprints, utcnow()):
+    if changed := await stores.sessions.end_changed(fingerprints, utcnow()):
         log.info("sessions_ended", why="password_changed", sessions=changed)
     log.info("accounts_ready", accounts=len(accounts))

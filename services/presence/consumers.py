@@ -12,8 +12,6 @@ from services.common.events.event import Event
 from services.common.events.places import PlaceWanted
 from services.common.events.types import AgentState, ChatStatus, ReleaseReason
 from services.common.messaging.consumer import Handler
-from services.presence.agents import store
-from services.presence.button import queue_store
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_claimed, publish_released, publish_slot
 from services.presence.repairs import repaired
@@ -49,10 +47,10 @@ def on_chat_state(context: Context) -> Handler:
     async def chat_state(event: Event) -> None:
         assert isinstance(event, ChatState)
         if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to read the agents
-            if await store.drop_all(context.db, event.chat_id, context.clock()):
+            if await context.stores.agents.drop_all(event.chat_id, context.clock()):
                 context.wake()
             return
-        holders = await store.holders(context.db, event.chat_id)
+        holders = await context.stores.agents.holders(event.chat_id)
         slots = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == event.chat_id]
         for agent, slot in slots:
             if is_over(slot, agent.id, event.state, event.turn, event.agent_id):
@@ -62,7 +60,7 @@ def on_chat_state(context: Context) -> Handler:
             return
         for agent, slot in right:
             if not slot.confirmed:
-                await store.confirm(context.db, agent.id, slot.chat_id, slot.turn)
+                await context.stores.agents.confirm(agent.id, slot.chat_id, slot.turn)
         if not right:
             repaired("no_seat", event.agent_id, event.chat_id)
             await publish_released(context, event.agent_id, event.chat_id, event.turn, ReleaseReason.NO_SLOT)
@@ -72,7 +70,7 @@ def on_chat_state(context: Context) -> Handler:
 
 async def _drop(context: Context, agent: Agent, slot: Slot, event: ChatState) -> None:
     """Free the slot of a chat. It counts as a repair when a confirmed slot is freed late: the first event was lost."""
-    if not await store.drop(context.db, agent.id, slot.chat_id, slot.turn, context.clock()):
+    if not await context.stores.agents.drop(agent.id, slot.chat_id, slot.turn, context.clock()):
         return
     context.wake()
     if slot.confirmed and not slot.leaving and _is_late(event):
@@ -88,7 +86,7 @@ def on_queue_changed(context: Context) -> Handler:
 
     async def queue_changed(event: Event) -> None:
         assert isinstance(event, QueueChanged)
-        if await queue_store.set_waiting(context.db, event.department, event.revision, event.order):
+        if await context.stores.queues.set_waiting(event.department, event.revision, event.order):
             context.wake()
 
     return queue_changed
@@ -107,10 +105,12 @@ def on_state(context: Context) -> Handler:
             wanted, cause, mark = event.state, "request", event.event_id
         else:
             wanted, cause, mark = AgentState.PAUSED, "accept_overdue", f"{event.chat_id}/{event.turn}"
-            if context.at_work(event.agent_id) and await store.spare(context.db, event.agent_id, mark, context.clock()):
+            if context.at_work(event.agent_id) and await context.stores.agents.spare(
+                event.agent_id, mark, context.clock()
+            ):
                 log.info("agent_not_paused", agent_id=event.agent_id, chat_id=event.chat_id)
                 return
-        if await store.set_state(context.db, event.agent_id, wanted, cause, mark, context.clock()):
+        if await context.stores.agents.set_state(event.agent_id, wanted, cause, mark, context.clock()):
             context.wake()
             log.info("agent_state_changed", agent_id=event.agent_id, state=wanted.value, cause=cause)
         await publish_agent(context, event.agent_id)

@@ -8,16 +8,16 @@ from datetime import datetime
 
 from services.common.clock import utcnow
 from services.common.messaging.connection import Publisher
-from services.common.mongo.client import Database
 from services.presence.agents.session_store import Session
+from services.presence.stores import Stores
 
 
 @dataclass(frozen=True)
 class Context:
-    """The database, the publisher and what one part of the service needs of another.
+    """The stores, the publisher and what one part of the service needs of another.
 
     Attributes:
-        db: The database.
+        stores: The stores.
         publisher: The publisher of events.
         wake: Called when something that the buttons depend on has changed.
         clock: Returns the present.
@@ -28,7 +28,7 @@ class Context:
         undecided: Ended sessions for which that was not known yet.
     """
 
-    db: Database
+    stores: Stores
     publisher: Publisher
     wake: Callable[[], None]
     clock: Callable[[], datetime] = utcnow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from services.common.events.agents import AgentChanged
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ReleaseReason
-from services.presence.agents import store
 from services.presence.context import Context
 from services.presence.slots.rules import Agent, Slot
 
@@ -34,10 +33,10 @@ async def publish_slot(context: Context, agent: Agent, slot: Slot) -> None:
 
 async def publish_agent(context: Context, agent_id: str) -> None:
     """Publish the agent's present state, and remove the mark of an unpublished change."""
-    agent = await store.agent(context.db, agent_id)
+    agent = await context.stores.agents.agent(agent_id)
     if agent is None:
         return
     await context.publisher.publish(
         AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause=agent.cause)
     )
-    await store.told(context.db, agent.id, agent.v)
+    await context.stores.agents.mark_published(agent.id, agent.v)

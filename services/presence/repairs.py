@@ -13,7 +13,6 @@ import structlog
 from prometheus_client import Counter
 
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
-from services.presence.agents import session_store, store
 from services.presence.agents.transitions import close_session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_claimed, publish_slot
@@ -59,12 +58,12 @@ async def run(context: Context) -> None:
 
 async def publish_leaving(context: Context, age: float = MARKS) -> None:
     """Publish place.released for each slot that has been being given up for so long."""
-    await _tell(context, "leaving", age, await store.leaving(context.db), lambda slot: slot.leaving is not None)
+    await _tell(context, "leaving", age, await context.stores.agents.leaving(), lambda slot: slot.leaving is not None)
 
 
 async def publish_unconfirmed(context: Context, age: float = UNCONFIRMED) -> None:
     """Publish place.claimed for each slot that routing has not confirmed for so long."""
-    agents = await store.unconfirmed(context.db)
+    agents = await context.stores.agents.unconfirmed()
     await _tell(context, "unconfirmed", age, agents, lambda slot: not (slot.leaving or slot.confirmed or slot.held))
 
 
@@ -74,7 +73,7 @@ async def publish_reserved(context: Context, age: float = RESERVED) -> None:
     Routing confirms it, or publishes that the chat is closed, which frees the slot. This is done also when the agent is
     offline: routing ignores that an agent has left a chat that it does not know.
     """
-    for agent in await store.unconfirmed(context.db):
+    for agent in await context.stores.agents.unconfirmed():
         for slot in due(agent.slots, context.clock(), age):
             if slot.reserved:
                 repaired("held", agent.id, slot.chat_id)
@@ -88,7 +87,7 @@ async def remind(context: Context) -> None:
 
     That counts as a repair only when it changes something: see the handler of chat.state in consumers.py.
     """
-    for agent in await store.seated(context.db):
+    for agent in await context.stores.agents.with_slots():
         for slot in agent.slots:
             if not slot.reserved:
                 await publish_slot(context, agent, slot)
@@ -96,14 +95,14 @@ async def remind(context: Context) -> None:
 
 async def publish_changes(context: Context, age: float = MARKS) -> None:
     """Publish agent.changed for each change that has been unpublished for so long."""
-    for agent in await store.untold(context.db, context.clock() - timedelta(seconds=age)):
+    for agent in await context.stores.agents.unpublished(context.clock() - timedelta(seconds=age)):
         repaired("untold", agent.id)
         await publish_agent(context, agent.id)
 
 
 async def close_sessions(context: Context, age: float = MARKS) -> None:
     """Do what follows from the end of each session that ended or expired so long ago."""
-    for session in await session_store.over(context.db, context.clock(), age):
+    for session in await context.stores.sessions.over(context.clock(), age):
         if not session.told:
             repaired("session_over", session.agent_id)
         await close_session(context, session)

@@ -19,12 +19,11 @@ from services.common.messaging import topology
 from services.common.messaging.connection import Publisher, declare_topology
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
-from services.presence.agents import store
 from services.presence.agents.accounts import Account
-from services.presence.button import queue_store, updater
 from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.settings import PresenceSettings
+from services.presence.stores import Stores
 from tests.patience import lengthen_limits
 from tests.real import PATIENCE
 
@@ -86,13 +85,13 @@ def account(username: str, *departments: str, capacity: int = 1, locales: tuple[
     )
 
 
-async def there(db: Database, *accounts: Account) -> None:
+async def there(stores: Stores, *accounts: Account) -> None:
     """These are the accounts, and each of them is online and available."""
-    await store.put_accounts(db, accounts, utcnow())
+    await stores.agents.put_accounts(accounts, utcnow())
     for one in accounts:
-        agent = await store.agent(db, one.id)
+        agent = await stores.agents.agent(one.id)
         assert agent is not None
-        assert await store.set_online(db, one.id, agent.v, utcnow())
+        assert await stores.agents.set_online(one.id, agent.v, utcnow())
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = PATIENCE) -> None:
@@ -183,10 +182,16 @@ async def db(settings: PresenceSettings) -> AsyncIterator[Database]:
     """The database of this test, with its indexes."""
     database = open_database(settings, "presence")
     await upgrade(database, STEPS)
-    await updater.ensure_buttons(database, ["algemeen", "premies"])
-    await queue_store.create_queues(database, ["algemeen", "premies"])
+    await Stores(database).buttons.create(["algemeen", "premies"])
+    await Stores(database).queues.create(["algemeen", "premies"])
     yield database
     database.client.close()
+
+
+@pytest.fixture
+def stores(db: Database) -> Stores:
+    """The stores of this test's database."""
+    return Stores(db)
 
 
 @pytest.fixture
@@ -196,7 +201,7 @@ async def ear(module_vhost_url: str) -> AsyncIterator[Ear]:
 
 
 @pytest.fixture
-async def context(db: Database, module_vhost_url: str, ear: Ear) -> AsyncIterator[Context]:
+async def context(stores: Stores, module_vhost_url: str, ear: Ear) -> AsyncIterator[Context]:
     """A context whose publisher is up; `ear` hears what it tells."""
     async with publishing(module_vhost_url) as publisher:
-        yield Context(db, publisher, lambda: None)
+        yield Context(stores, publisher, lambda: None)

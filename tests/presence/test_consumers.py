@@ -22,6 +22,7 @@ from services.presence.consumers import on_wanted as wishes_of
 from services.presence.context import Context
 from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent
+from services.presence.stores import Stores
 from tests.presence.conftest import Ear, account, repairs, standing, there
 
 AN, BERT = account("an"), account("bert")
@@ -50,8 +51,8 @@ def on_wanted(context: Context) -> Handler:
     return wishes_of(context, Allocator(context, {}, {}))
 
 
-async def free(db: Database, id_: str) -> int:
-    found = await store.agent(db, id_)
+async def free(stores: Stores, id_: str) -> int:
+    found = await stores.agents.agent(id_)
     assert found is not None
     return found.free
 
@@ -62,54 +63,54 @@ def chat() -> str:
 
 
 async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN, BERT)
+    await there(context.stores, AN, BERT)
     woken: list[int] = []
-    handler = on_wanted(Context(context.db, context.publisher, lambda: woken.append(1)))
+    handler = on_wanted(Context(context.stores, context.publisher, lambda: woken.append(1)))
     for _ in range(3):
         await handler(wanted(chat))
     await ear.hush(context.publisher)
     allocator = ear.heard(PlaceClaimed)
     assert len(allocator) == 3
     assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in allocator}) == 1
-    assert await free(context.db, AN.id) + await free(context.db, BERT.id) == 1
+    assert await free(context.stores, AN.id) + await free(context.stores, BERT.id) == 1
     assert woken == [1]
 
 
 async def test_after_a_crash_before_telling_the_same_agent_is_told(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN, BERT)
-    mute = Context(context.db, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
+    await there(context.stores, AN, BERT)
+    mute = Context(context.stores, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
     with pytest.raises(Unconfirmed):
         await on_wanted(mute)(wanted(chat))
-    (holder,) = await store.holders(context.db, chat)
+    (holder,) = await context.stores.agents.holders(chat)
     await on_wanted(context)(wanted(chat))
     assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [holder.id]
 
 
 async def test_a_turn_that_was_overtaken_gets_nobody(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN, BERT)
+    await there(context.stores, AN, BERT)
     await on_wanted(context)(wanted(chat, turn=2))
     await on_wanted(context)(wanted(chat, turn=1))
     await on_wanted(context)(wanted(chat, turn=2))
     assert [c.turn for c in await ear.hear(PlaceClaimed, 2)] == [2, 2]
-    assert await free(context.db, AN.id) + await free(context.db, BERT.id) == 1
+    assert await free(context.stores, AN.id) + await free(context.stores, BERT.id) == 1
 
 
 async def test_only_the_named_agent_will_do(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN, BERT)
+    await there(context.stores, AN, BERT)
     handler = on_wanted(context)
     await handler(wanted(chat, agent=BERT.id))
     await handler(wanted(str(uuid.uuid4()), agent=BERT.id))
     await ear.hush(context.publisher)
     assert [c.agent_id for c in ear.heard(PlaceClaimed)] == [BERT.id]
-    assert await free(context.db, AN.id) == 1
+    assert await free(context.stores, AN.id) == 1
 
 
-async def test_fewest_chats_first_then_idle_longest(context: Context, ear: Ear) -> None:
-    await there(context.db, WIDE, AN, BERT)
+async def test_fewest_chats_first_then_idle_longest(context: Context, db: Database, stores: Stores, ear: Ear) -> None:
+    await there(context.stores, WIDE, AN, BERT)
     idle = {AN.id: datetime.fromisoformat("2026-01-02T00:00Z"), BERT.id: datetime.fromisoformat("2026-01-01T00:00Z")}
     for who, since in idle.items():
-        await context.db["agents"].update_one({"_id": who}, {"$set": {"idle_since": since}})
-    await store.claim(context.db, WIDE.id, "another", 1, utcnow())
+        await db["agents"].update_one({"_id": who}, {"$set": {"idle_since": since}})
+    await context.stores.agents.reserve(WIDE.id, "another", 1, utcnow())
     handler = on_wanted(context)
     for _ in range(6):
         await handler(wanted(str(uuid.uuid4())))
@@ -121,13 +122,13 @@ async def test_fewest_chats_first_then_idle_longest(context: Context, ear: Ear) 
 async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> None:
     """Thirty chats, each asking both replicas, for ten places."""
     agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
-    await there(context.db, *agents)
-    handlers = [on_wanted(context), on_wanted(Context(context.db, context.publisher, lambda: None))]
+    await there(context.stores, *agents)
+    handlers = [on_wanted(context), on_wanted(Context(context.stores, context.publisher, lambda: None))]
     wishes = [wanted(str(uuid.uuid4())) for _ in range(30)]
     await asyncio.gather(*(handler(wish) for wish in wishes for handler in handlers))
-    slots = {(slot.chat_id, agent.id) for agent in await store.seated(context.db) for slot in agent.slots}
+    slots = {(slot.chat_id, agent.id) for agent in await context.stores.agents.with_slots() for slot in agent.slots}
     assert len(slots) == 10
-    for agent in await store.colleagues(context.db, "algemeen", None):
+    for agent in await context.stores.agents.colleagues("algemeen", None):
         assert agent.free == 0
         assert len({s.chat_id for s in agent.slots}) == agent.capacity
     await ear.hush(context.publisher)
@@ -136,12 +137,12 @@ async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> 
 
 async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Context, chat: str) -> None:
     """Two replicas that could not see each other gave the same turn to two agents: routing has chosen one."""
-    await there(context.db, AN, BERT)
-    await store.claim(context.db, AN.id, chat, 1, utcnow())
-    await store.claim(context.db, BERT.id, chat, 1, utcnow())
+    await there(context.stores, AN, BERT)
+    await context.stores.agents.reserve(AN.id, chat, 1, utcnow())
+    await context.stores.agents.reserve(BERT.id, chat, 1, utcnow())
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
-    assert (await free(context.db, AN.id), await free(context.db, BERT.id)) == (1, 0)
-    (holder,) = await store.holders(context.db, chat)
+    assert (await free(context.stores, AN.id), await free(context.stores, BERT.id)) == (1, 0)
+    (holder,) = await context.stores.agents.holders(chat)
     assert holder.slots[0].confirmed
 
 
@@ -157,11 +158,11 @@ async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Conte
 async def test_a_seat_goes_when_it_is_over(
     context: Context, chat: str, status: ChatStatus, turn: int, stays: bool
 ) -> None:
-    await there(context.db, AN)
-    await store.claim(context.db, AN.id, chat, 2, utcnow())
+    await there(context.stores, AN)
+    await context.stores.agents.reserve(AN.id, chat, 2, utcnow())
     for _ in range(2):
         await on_chat_state(context)(state(chat, status, turn))
-    assert await free(context.db, AN.id) == (0 if stays else 1)
+    assert await free(context.stores, AN.id) == (0 if stays else 1)
 
 
 @pytest.mark.parametrize(("age", "mended"), [(60, 1), (1, 0)])
@@ -169,23 +170,23 @@ async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
     context: Context, chat: str, age: float, mended: int
 ) -> None:
     """The chat was over long before: the state that said so was lost, and a reminder had it told again."""
-    await there(context.db, AN)
-    await store.claim(context.db, AN.id, chat, 1, utcnow())
-    await store.confirm(context.db, AN.id, chat, 1)
+    await there(context.stores, AN)
+    await context.stores.agents.reserve(AN.id, chat, 1, utcnow())
+    await context.stores.agents.confirm(AN.id, chat, 1)
     before = repairs("reminder")
     closed = state(chat, ChatStatus.CLOSED)
     closed = closed.model_copy(update={"at": closed.occurred_at - timedelta(seconds=age)})
     await on_chat_state(context)(closed)
     await on_chat_state(context)(closed)
     assert repairs("reminder") - before == mended
-    assert await free(context.db, AN.id) == 1
+    assert await free(context.stores, AN.id) == 1
 
 
 async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN)
-    await store.claim(context.db, AN.id, chat, 1, utcnow(), held=True)
+    await there(context.stores, AN)
+    await context.stores.agents.reserve(AN.id, chat, 1, utcnow(), held=True)
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
-    (holder,) = await store.holders(context.db, chat)
+    (holder,) = await context.stores.agents.holders(chat)
     assert not holder.slots[0].reserved
     await ear.hush(context.publisher)
     assert ear.events == []
@@ -193,7 +194,7 @@ async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ea
 
 async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Context, ear: Ear, chat: str) -> None:
     french = account("louise", locales=("fr",))
-    await there(context.db, AN, french)
+    await there(context.stores, AN, french)
     wish = PlaceWanted(chat_id=chat, turn=1, department="algemeen", locale="fr")
     for _ in range(2):
         await on_wanted(context)(wish)
@@ -207,7 +208,7 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Conte
 
 
 async def test_an_agent_who_has_no_such_seat_is_released(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN)
+    await there(context.stores, AN)
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
     (released,) = await ear.hear(PlaceReleased)
     assert (released.chat_id, released.turn, released.agent_id) == (chat, 4, AN.id)
@@ -215,28 +216,28 @@ async def test_an_agent_who_has_no_such_seat_is_released(context: Context, ear: 
 
 
 async def test_other_chats_are_left_alone(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, WIDE)
-    await store.claim(context.db, WIDE.id, "other", 1, utcnow())
-    await store.claim(context.db, WIDE.id, chat, 1, utcnow())
+    await there(context.stores, WIDE)
+    await context.stores.agents.reserve(WIDE.id, "other", 1, utcnow())
+    await context.stores.agents.reserve(WIDE.id, chat, 1, utcnow())
     await on_chat_state(context)(state(chat, ChatStatus.CLOSED, 1))
-    assert [h.id for h in await store.holders(context.db, "other")] == [WIDE.id]
+    assert [h.id for h in await context.stores.agents.holders("other")] == [WIDE.id]
     await ear.hush(context.publisher)
     assert ear.heard(PlaceReleased) == []
 
 
 async def test_an_agent_pauses_and_is_told_so_each_time(context: Context, ear: Ear) -> None:
-    await there(context.db, AN)
+    await there(context.stores, AN)
     pause = StateRequested(agent_id=AN.id, state=AgentState.PAUSED)
     for _ in range(2):
         await on_state(context)(pause)
     first, second = await ear.hear(AgentChanged, 2)
     assert (first.state, first.cause, first.online) == (AgentState.PAUSED, "request", True)
     assert first.v == second.v
-    assert await store.untold(context.db, utcnow()) == []
+    assert await context.stores.agents.unpublished(utcnow()) == []
 
 
 async def test_who_does_not_accept_is_paused_once(context: Context, ear: Ear, chat: str) -> None:
-    await there(context.db, AN)
+    await there(context.stores, AN)
     overdue = AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id)
     await on_state(context)(overdue)
     await on_state(context)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
@@ -250,7 +251,7 @@ async def test_who_does_not_accept_is_paused_once(context: Context, ear: Ear, ch
 
 
 async def test_who_is_at_work_is_paused_for_the_third_chat_that_they_miss_and_not_before(context: Context) -> None:
-    await there(context.db, AN)
+    await there(context.stores, AN)
     now = utcnow()
     working = replace(context, at_work=lambda agent_id: agent_id == AN.id, clock=lambda: now)
     missed = [AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id) for _ in range(3)]
@@ -266,7 +267,7 @@ async def test_who_is_at_work_is_paused_for_the_third_chat_that_they_miss_and_no
 
 
 async def test_a_missed_chat_of_long_ago_does_not_count(context: Context) -> None:
-    await there(context.db, AN)
+    await there(context.stores, AN)
     now = utcnow()
     for missed_at in (now, now, now + store.MISSED_WITHIN * 2, now + store.MISSED_WITHIN * 2):
         working = replace(context, at_work=lambda agent_id: True, clock=standing(missed_at))
@@ -275,7 +276,7 @@ async def test_a_missed_chat_of_long_ago_does_not_count(context: Context) -> Non
 
 
 async def agent_of(context: Context) -> Agent:
-    found = await store.agent(context.db, AN.id)
+    found = await context.stores.agents.agent(AN.id)
     assert found is not None
     return found
 
@@ -288,14 +289,14 @@ async def test_a_state_of_nobody_is_ignored(context: Context) -> None:
     await on_state(context)(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
 
 
-async def test_the_waiting_wake_the_button(context: Context) -> None:
+async def test_the_waiting_wake_the_button(context: Context, db: Database, stores: Stores) -> None:
     woken: list[int] = []
-    handler = on_queue_changed(Context(context.db, context.publisher, lambda: woken.append(1)))
+    handler = on_queue_changed(Context(context.stores, context.publisher, lambda: woken.append(1)))
     event = QueueChanged(department="algemeen", revision=3, order=["a", "b"])
     await handler(event)
     await handler(event)
     await handler(QueueChanged(department="nowhere", revision=1, order=[]))
     assert woken == [1, 1]
-    stored = await context.db["queues"].find_one({"_id": "algemeen"})
+    stored = await db["queues"].find_one({"_id": "algemeen"})
     assert stored is not None
     assert (stored["waiting"], stored["revision"]) == (2, 3)

@@ -33,11 +33,13 @@ from services.presence import repairs
 from services.presence.agents import store
 from services.presence.agents.transitions import go_offline, go_online
 from services.presence.button import queue_store, updater
+from services.presence.button import store as button_store
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator, hold
+from services.presence.stores import Stores
 from tests.presence import memory
 from tests.presence.conftest import SECRET, account
 from tests.presence.memory import Memory
@@ -148,14 +150,15 @@ class History(RuleBasedStateMachine):
 
     async def _begin(self, seed: int) -> None:
         self.db = await self.open(seed)
-        await store.put_accounts(self.db, ACCOUNTS, self.now)
-        await updater.ensure_buttons(self.db, SCHEDULES)
-        await queue_store.create_queues(self.db, SCHEDULES)
+        self.stores = Stores(self.db)
+        await self.stores.agents.put_accounts(ACCOUNTS, self.now)
+        await self.stores.buttons.create(SCHEDULES)
+        await self.stores.queues.create(SCHEDULES)
         self.replicas = [self._replica(), self._replica()]
         self.context, self.allocator = self.replicas[0]
 
     def _replica(self) -> tuple[Context, Allocator]:
-        context = Context(self.db, self.told, lambda: None, lambda: self.now)
+        context = Context(self.stores, self.told, lambda: None, lambda: self.now)
         return context, Allocator(context, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
 
     # ── the model's own rules, said plainly ──────────────────────────────────────────────────────────────────────
@@ -205,7 +208,7 @@ class History(RuleBasedStateMachine):
 
     @rule(who=agents)
     def comes(self, who: str) -> None:
-        agent = self.run(store.agent(self.db, who))
+        agent = self.run(self.stores.agents.agent(who))
         assert agent is not None
         came = self.run(go_online(self.context, agent))
         member = self.members[who]
@@ -225,7 +228,7 @@ class History(RuleBasedStateMachine):
 
     @rule(who=agents, reason=st.sampled_from([ReleaseReason.AGENT_GONE, ReleaseReason.LOGGED_OUT]))
     def goes(self, who: str, reason: ReleaseReason) -> None:
-        agent = self.run(store.agent(self.db, who))
+        agent = self.run(self.stores.agents.agent(who))
         assert agent is not None
         self.told.events.clear()
         assert self.run(go_offline(self.context, agent, reason))
@@ -255,7 +258,7 @@ class History(RuleBasedStateMachine):
     def has_another_capacity(self, who: str, capacity: int) -> None:
         self.members[who].capacity = capacity
         wanted = [a.model_copy(update={"capacity": self.members[a.id].capacity}) for a in ACCOUNTS]
-        assert self.run(store.put_accounts(self.db, wanted, self.now)) == []
+        assert self.run(self.stores.agents.put_accounts(wanted, self.now)) == []
 
     @rule(chat=chats, department=departments, locale=locales)
     def presses(self, chat: str, department: str, locale: str) -> None:
@@ -375,7 +378,7 @@ class History(RuleBasedStateMachine):
                 work.append(hold(allocator, HoldQuery(chat_id=chat, department=department)))
             else:
                 work.append(on_wanted(context, allocator)(PlaceWanted(chat_id=chat, turn=1, department=department)))
-        agent = await store.agent(self.db, who)
+        agent = await self.stores.agents.agent(who)
         assert agent is not None
         moves = not goes or agent.online
         if moves:
@@ -435,7 +438,7 @@ class History(RuleBasedStateMachine):
             assert {
                 s["chat_id"]: Slot(s["turn"], s["held"], s["leaving"] is not None, s["confirmed"]) for s in there
             } == member.slots
-        await updater.evaluate(self.db, SCHEDULES, lambda: self.now)
+        await updater.evaluate(self.stores, SCHEDULES, lambda: self.now)
         for doc in await self.db["buttons"].find({}).to_list(None):
             department = doc["_id"]
             ahead = len(self.lines[department].order)
@@ -463,7 +466,7 @@ def steps(examples: int, each: int) -> settings:
 
 
 def test_thousands_of_steps_end_as_a_plain_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (store, updater, queue_store):
+    for module in (store, button_store, queue_store):
         monkeypatch.setattr(module, "UpdateOne", memory.UpdateOne)
     run_state_machine_as_test(History, settings=steps(80, 50))
 

@@ -10,8 +10,8 @@ from services.common.events.agents import AgentChanged, SessionEnded
 from services.common.events.places import PlaceClaimed, PlaceReleased
 from services.common.events.types import Choice, ChoiceRule, ReleaseReason
 from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.mongo.client import Database
 from services.presence import repairs as sweeps
-from services.presence.agents import session_store, store
 from services.presence.agents.transitions import (
     close_session,
     close_session_soon,
@@ -21,6 +21,7 @@ from services.presence.agents.transitions import (
 )
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
+from services.presence.stores import Stores
 from tests.presence.conftest import Clock, Ear, account, repairs, there
 
 WIDE = account("wide", capacity=3)
@@ -38,16 +39,16 @@ def mute(context: Context) -> Context:
 
 
 async def agent(context: Context) -> Agent:
-    found = await store.agent(context.db, WIDE.id)
+    found = await context.stores.agents.agent(WIDE.id)
     assert found is not None
     return found
 
 
 async def seated(context: Context, *chats: str) -> Agent:
-    await there(context.db, WIDE)
-    await store.told(context.db, WIDE.id, (await agent(context)).v)
+    await there(context.stores, WIDE)
+    await context.stores.agents.mark_published(WIDE.id, (await agent(context)).v)
     for chat in chats:
-        assert await store.claim(context.db, WIDE.id, chat, 1, context.clock())
+        assert await context.stores.agents.reserve(WIDE.id, chat, 1, context.clock())
     return await agent(context)
 
 
@@ -99,7 +100,7 @@ async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_re
     context: Context, clock: Clock, ear: Ear
 ) -> None:
     await seated(context, "a", "b")
-    await store.confirm(context.db, WIDE.id, "a", 1)
+    await context.stores.agents.confirm(WIDE.id, "a", 1)
     clock.later(sweeps.UNCONFIRMED - 0.1)
     await sweeps.publish_unconfirmed(context)
     await ear.hush(context.publisher)
@@ -118,7 +119,9 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
     await seated(context)
     choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
     for chat, age in (("old", sweeps.RESERVED + 0.5), ("new", sweeps.RESERVED - 5)):
-        assert await store.claim(context.db, WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, held=True)
+        assert await context.stores.agents.reserve(
+            WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, held=True
+        )
     before = repairs("held")
     await sweeps.publish_unconfirmed(context)
     await sweeps.remind(context)
@@ -127,7 +130,7 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
     (claimed,) = ear.heard(PlaceClaimed)
     assert (claimed.chat_id, claimed.agent_id, claimed.choice) == ("old", WIDE.id, choice)
     assert repairs("held") == before + 1
-    await store.confirm(context.db, WIDE.id, "old", 1)
+    await context.stores.agents.confirm(WIDE.id, "old", 1)
     await sweeps.publish_reserved(context, age=0)
     await ear.hush(context.publisher)
     assert [c.chat_id for c in ear.heard(PlaceClaimed)] == ["old", "new"]
@@ -139,7 +142,7 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
 async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, ear: Ear) -> None:
     """That somebody has left a chat of which it has never heard is nothing that routing answers."""
     await seated(context)
-    assert await store.claim(context.db, WIDE.id, "c", 1, context.clock(), held=True)
+    assert await context.stores.agents.reserve(WIDE.id, "c", 1, context.clock(), held=True)
     await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
     await sweeps.publish_reserved(context)
     await ear.hush(context.publisher)
@@ -152,10 +155,10 @@ async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, 
 
 async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
     await seated(context, "a")
-    _, token = await session_store.begin(context.db, WIDE.id, clock(), 12)
+    _, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
     before = {r: repairs(r) for r in ("unconfirmed", "leaving", "untold", "session_over")}
     await sweeps.publish_unconfirmed(context, age=0)
-    await session_store.end(context.db, token, clock())
+    await context.stores.sessions.end(token, clock())
     with pytest.raises(Unconfirmed):
         await go_offline(mute(context), await agent(context), ReleaseReason.LOGGED_OUT)
     clock.later(1)
@@ -165,29 +168,29 @@ async def test_every_repair_is_counted(context: Context, clock: Clock) -> None:
     assert {r: repairs(r) - n for r, n in before.items()} == dict.fromkeys(before, 1)
 
 
-async def test_the_last_logout_makes_offline_at_once(context: Context, ear: Ear) -> None:
+async def test_the_last_logout_makes_offline_at_once(context: Context, db: Database, stores: Stores, ear: Ear) -> None:
     await seated(context, "a")
-    (first, one), (second, two) = [
-        await session_store.begin(context.db, WIDE.id, context.clock(), 12) for _ in range(2)
-    ]
+    (first, one), (second, two) = [await context.stores.sessions.begin(WIDE.id, context.clock(), 12) for _ in range(2)]
     context = replace(context, connected=lambda agent_id, session_ids, since: second.id in session_ids)
-    await session_store.end(context.db, one, context.clock())
+    await context.stores.sessions.end(one, context.clock())
     await close_session(context, first)
     assert (await agent(context)).online
-    await session_store.end(context.db, two, context.clock())
+    await context.stores.sessions.end(two, context.clock())
     await close_session(context, second)
     assert not (await agent(context)).online
     await ear.hush(context.publisher)
     assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
     assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id, second.id]
-    assert await context.db["sessions"].count_documents({}) == 0
+    assert await db["sessions"].count_documents({}) == 0
 
 
-async def test_another_session_counts_by_its_websocket_alone(context: Context, clock: Clock, ear: Ear) -> None:
+async def test_another_session_counts_by_its_websocket_alone(
+    context: Context, db: Database, stores: Stores, clock: Clock, ear: Ear
+) -> None:
     """While that cannot be told the session is kept, its websockets are closed once, and it is no repair."""
     await seated(context, "a")
-    (first, one), _ = [await session_store.begin(context.db, WIDE.id, clock(), 12) for _ in range(2)]
-    await session_store.end(context.db, one, clock())
+    (first, one), _ = [await context.stores.sessions.begin(WIDE.id, clock(), 12) for _ in range(2)]
+    await context.stores.sessions.end(one, clock())
     before = repairs("session_over")
     await close_session(context, first)
     assert list(context.undecided) == [first.id]
@@ -195,21 +198,21 @@ async def test_another_session_counts_by_its_websocket_alone(context: Context, c
     clock.later(1)
     await sweeps.close_sessions(context, age=0)
     assert (await agent(context)).online
-    assert await context.db["sessions"].count_documents({}) == 2
+    assert await db["sessions"].count_documents({}) == 2
     gone = replace(context, connected=lambda agent_id, session_ids, since: False)
     await close_undecided(gone)
     assert not (await agent(context)).online
     await ear.hush(context.publisher)
     assert [r.reason for r in ear.heard(PlaceReleased)] == [ReleaseReason.LOGGED_OUT]
     assert [e.session_id for e in ear.heard(SessionEnded)] == [first.id]
-    assert (await context.db["sessions"].count_documents({}), context.undecided) == (1, {})
+    assert (await db["sessions"].count_documents({}), context.undecided) == (1, {})
     assert repairs("session_over") == before
 
 
 async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context, clock: Clock, ear: Ear) -> None:
     await seated(context, "a")
-    session, token = await session_store.begin(context.db, WIDE.id, clock(), 12)
-    await session_store.end(context.db, token, clock())
+    session, token = await context.stores.sessions.begin(WIDE.id, clock(), 12)
+    await context.stores.sessions.end(token, clock())
     await close_session_soon(mute(context), session)
     assert not (await agent(context)).online
     clock.later(1)
@@ -221,7 +224,7 @@ async def test_a_logout_without_a_broker_is_finished_by_a_sweep(context: Context
 async def test_an_expired_session_is_told_and_its_agent_is_offline(context: Context, ear: Ear) -> None:
     await seated(context)
     begun = context.clock() - timedelta(hours=12, minutes=5)  # the database forgets it an hour after its end
-    session, _ = await session_store.begin(context.db, WIDE.id, begun, 12)
+    session, _ = await context.stores.sessions.begin(WIDE.id, begun, 12)
     await sweeps.close_sessions(context)
     assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
     assert not (await agent(context)).online

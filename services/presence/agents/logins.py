@@ -26,19 +26,15 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import Counter
-from pymongo.errors import DuplicateKeyError
 
 from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials
 from services.common.messaging.connection import Unconfirmed
-from services.common.mongo.client import Database
-from services.presence.agents import session_store, store
 from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
@@ -52,9 +48,6 @@ WRONG_BURST, WRONG_PER_SECOND = 20, 20 / 60  # wrong passwords of one address
 OF_ONE_ADDRESS = 40  # attempts of one address that wait or are being checked
 QUEUE = 80  # attempts of all addresses that wait; the last one waits less than a gateway's timeout (5 s)
 PATIENCE = 4.0  # seconds in the queue
-FREE = 10  # wrong passwords without a delay, of an account and of a known browser
-FIRST_DELAY, LONGEST_DELAY = 5.0, 900.0  # seconds before the next attempt
-REMEMBERED, REMEMBERED_LONG = timedelta(hours=1), timedelta(hours=24)  # without and with a delay
 MOST_ADDRESSES = 50_000
 MOST_SESSIONS = 5
 DEVICES = 4  # accounts of one browser
@@ -171,45 +164,6 @@ class Addresses:
             self._left.popitem(last=False)
 
 
-def delay(wrong: int) -> float:
-    """Return the seconds before the next attempt, after so many wrong passwords in a row."""
-    return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(wrong - FREE, 20)) if wrong >= FREE else 0.0
-
-
-async def wait_of(db: Database, key: str, now: datetime) -> float:
-    """Return the seconds until the next attempt under this key; 0 when it may be made now."""
-    doc = await db["attempts"].find_one({"_id": key})
-    return max(0.0, (doc["next_at"] - now).total_seconds()) if doc and "next_at" in doc else 0.0
-
-
-async def admit(db: Database, key: str, now: datetime) -> float:
-    """Count an attempt as wrong before it is checked. Return 0, or the seconds until an attempt may be made.
-
-    Simultaneous attempts are all counted, in any replica, so that attempts in parallel have no advantage.
-    """
-    while True:
-        doc = await db["attempts"].find_one({"_id": key})
-        if doc and "next_at" in doc and doc["expires_at"] > now:
-            if doc["next_at"] > now:
-                return float((doc["next_at"] - now).total_seconds())
-            wrong = int(doc["count"]) + 1
-        else:
-            wrong = 1
-        wait = delay(wrong)
-        kept = REMEMBERED_LONG if wait else REMEMBERED
-        change = {"count": wrong, "next_at": now + timedelta(seconds=wait), "expires_at": now + kept}
-        if doc:
-            seen = {"_id": key, "count": doc["count"], "expires_at": doc["expires_at"]}
-            if (await db["attempts"].update_one(seen, {"$set": change})).modified_count:
-                return 0.0
-            continue
-        try:
-            await db["attempts"].insert_one({"_id": key, **change})
-            return 0.0
-        except DuplicateKeyError:
-            continue
-
-
 @dataclass(frozen=True)
 class LoggedIn:
     """A new session, its token, its agent, and the device cookie of the browser."""
@@ -260,7 +214,7 @@ class Logins:
                 raise _limited("address", wait, about)
             if not self._turns.has_room(device or credentials.address):  # before the database is read
                 raise _limited("address", 1, about)
-            if wait := await wait_of(self._context.db, key, self._context.clock()):
+            if wait := await self._context.stores.attempts.wait_of(key, self._context.clock()):
                 raise _limited("device" if device else "account", wait, about)
         try:
             async with self._turns.take(device or credentials.address, first=device is not None):
@@ -278,36 +232,36 @@ class Logins:
             log.warning("login_failed", **about)
             raise Problem(401, "bad_credentials", "The username or the password is not right.")
         if self._limited:
-            await self._context.db["attempts"].delete_one({"_id": key})
+            await self._context.stores.attempts.forget(key)
         return await self._begin(*found, username, device, credentials.device)
 
     async def _look(
         self, username: str, password: str, key: str, device: str | None, about: dict[str, object]
     ) -> tuple[str, str] | None:
         """Return the agent's id and the hash of their password, if this is the password; else None."""
-        if self._limited and (wait := await admit(self._context.db, key, self._context.clock())):
+        if self._limited and (wait := await self._context.stores.attempts.admit(key, self._context.clock())):
             raise _limited("device" if device else "account", wait, about)
-        agent_id, stored = await store.password_of(self._context.db, username) or (None, None)
+        agent_id, stored = await self._context.stores.agents.password_of(username) or (None, None)
         right = await self._passwords.verify(stored, password)
         return (agent_id, stored) if right and agent_id is not None and stored is not None else None
 
     async def _begin(self, agent_id: str, stored: str, username: str, device: str | None, cookie: str) -> LoggedIn:
         context = self._context
-        session, token = await session_store.begin(
-            context.db, agent_id, context.clock(), self._hours, fingerprint(stored)
+        session, token = await context.stores.sessions.begin(
+            agent_id, context.clock(), self._hours, fingerprint(stored)
         )
-        if await store.password_of(context.db, username) != (agent_id, stored):  # changed while it was checked
-            await session_store.end(context.db, token, context.clock())
+        if await context.stores.agents.password_of(username) != (agent_id, stored):  # changed while it was checked
+            await context.stores.sessions.end(token, context.clock())
             raise Problem(401, "bad_credentials", "The username or the password is not right.")
-        for old in await session_store.end_oldest(context.db, agent_id, MOST_SESSIONS, context.clock()):
+        for old in await context.stores.sessions.end_oldest(agent_id, MOST_SESSIONS, context.clock()):
             log.info("session_gave_way", agent_id=agent_id)
             await close_session_soon(context, old)
-        if await store.set_state(context.db, agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
+        if await context.stores.agents.set_state(agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
             context.wake()
             await _mention(context, agent_id)
         LOGINS.labels("ok").inc()
         log.info("agent_logged_in", agent_id=agent_id, known_browser=device is not None)
-        agent = await store.agent(context.db, agent_id)
+        agent = await context.stores.agents.agent(agent_id)
         assert agent is not None
         return LoggedIn(session, token, agent, self._cookie(username, device, cookie))
 

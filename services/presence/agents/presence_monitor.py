@@ -19,7 +19,6 @@ from services.common.events.types import AgentConnection, ReleaseReason
 from services.common.messaging import topology
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.messaging.heartbeat_listener import HeartbeatListener
-from services.presence.agents import session_store, store
 from services.presence.agents.transitions import close_undecided, go_offline, go_online
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
@@ -135,7 +134,7 @@ class PresenceMonitor:
         if not detector.receives(now):
             return
         self._asked = now
-        online = await store.online_ids(self._context.db)
+        online = await self._context.stores.agents.online_ids()
         # Another replica may have seen the agent first: absence counts from when this one knew that they are online.
         self._known_since = {who: self._known_since.get(who, now) for who in online}
         self._presence.online = online
@@ -152,10 +151,10 @@ class PresenceMonitor:
         An agent whose only open websocket belongs to a session that has ended would otherwise be online for a moment
         after each logout. Agents are read before their sessions: a logout in between changes their `v`.
         """
-        agents = await store.absent(self._context.db, listed) if listed else []
+        agents = await self._context.stores.agents.absent(listed) if listed else []
         if not agents:
             return []
-        live = await session_store.live(self._context.db, [a.id for a in agents], self._context.clock())
+        live = await self._context.stores.sessions.live([a.id for a in agents], self._context.clock())
         connected = self._presence.sessions.present(self._presence.clock())
         return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
@@ -164,7 +163,7 @@ class PresenceMonitor:
             self._presence.online.add(agent.id)
 
     async def _depart(self, agent_id: str) -> None:
-        agent = await store.agent(self._context.db, agent_id)
+        agent = await self._context.stores.agents.agent(agent_id)
         if agent and agent.online and await go_offline(self._context, agent, ReleaseReason.AGENT_GONE):
             self._presence.online.discard(agent_id)
 

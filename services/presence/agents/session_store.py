@@ -42,107 +42,106 @@ class Session:
         return (now - (self.ended_at or self.expires_at)).total_seconds()
 
 
-async def begin(
-    db: Database, agent_id: str, now: datetime, hours: float, password: str | None = None
-) -> tuple[Session, str]:
-    """Create a session. Return it with its token, which is stored nowhere."""
-    token = secrets.token_urlsafe(32)
-    session = Session(str(uuid.uuid4()), agent_id, now + timedelta(hours=hours))
-    await db["sessions"].insert_one(
-        {
-            "_id": session.id,
-            "agent_id": agent_id,
-            "token_hash": _digest(token),
-            "password": password,
-            "expires_at": session.expires_at,
-            "ended_at": None,
-        }
-    )
-    return session, token
+class SessionStore:
+    """Access to the documents of sessions."""
 
+    def __init__(self, database: Database) -> None:
+        self._sessions = database["sessions"]
 
-async def find(db: Database, token: str, now: datetime) -> Session | None:
-    """Return the live session of this token, or None."""
-    doc = await db["sessions"].find_one({"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}})
-    return _read(doc) if doc else None
+    async def begin(
+        self, agent_id: str, now: datetime, hours: float, password: str | None = None
+    ) -> tuple[Session, str]:
+        """Create a session. Return it with its token, which is stored nowhere."""
+        token = secrets.token_urlsafe(32)
+        session = Session(str(uuid.uuid4()), agent_id, now + timedelta(hours=hours))
+        await self._sessions.insert_one(
+            {
+                "_id": session.id,
+                "agent_id": agent_id,
+                "token_hash": _digest(token),
+                "password": password,
+                "expires_at": session.expires_at,
+                "ended_at": None,
+            }
+        )
+        return session, token
 
+    async def find(self, token: str, now: datetime) -> Session | None:
+        """Return the live session of this token, or None."""
+        doc = await self._sessions.find_one(
+            {"token_hash": _digest(token), "ended_at": None, "expires_at": {"$gt": now}}
+        )
+        return _read(doc) if doc else None
 
-async def end(db: Database, token: str, now: datetime) -> Session | None:
-    """End the session of this token. Return it, or None when there is none. May be repeated."""
-    doc = await db["sessions"].find_one({"token_hash": _digest(token)})
-    if doc is None:
-        return None
-    await db["sessions"].update_one({"_id": doc["_id"], "ended_at": None}, {"$set": {"ended_at": now}})
-    return _read({**doc, "ended_at": doc["ended_at"] or now})
+    async def end(self, token: str, now: datetime) -> Session | None:
+        """End the session of this token. Return it, or None when there is none. May be repeated."""
+        doc = await self._sessions.find_one({"token_hash": _digest(token)})
+        if doc is None:
+            return None
+        await self._sessions.update_one({"_id": doc["_id"], "ended_at": None}, {"$set": {"ended_at": now}})
+        return _read({**doc, "ended_at": doc["ended_at"] or now})
 
+    async def end_all_of(self, agent_ids: Iterable[str], now: datetime) -> None:
+        """End all sessions of these agents."""
+        await self._sessions.update_many(
+            {"agent_id": {"$in": list(agent_ids)}, "ended_at": None}, {"$set": {"ended_at": now}}
+        )
 
-async def end_all_of(db: Database, agent_ids: Iterable[str], now: datetime) -> None:
-    """End all sessions of these agents."""
-    await db["sessions"].update_many(
-        {"agent_id": {"$in": list(agent_ids)}, "ended_at": None}, {"$set": {"ended_at": now}}
-    )
+    async def end_all(self, agent_id: str, now: datetime) -> list[Session]:
+        """End all sessions of this agent. Return those that are still stored."""
+        await self.end_all_of([agent_id], now)
+        return [_read(doc) for doc in await self._sessions.find({"agent_id": agent_id}).to_list(None)]
 
+    async def end_oldest(self, agent_id: str, most: int, now: datetime) -> list[Session]:
+        """End this agent's live sessions except the latest `most`. Return those that were ended."""
+        wanted = {"agent_id": agent_id, "ended_at": None, "expires_at": {"$gt": now}}
+        live_ones = await self._sessions.find(wanted).to_list(None)
+        old = sorted(live_ones, key=lambda doc: (doc["expires_at"], doc["_id"]))[:-most]
+        ids = [doc["_id"] for doc in old]
+        if ids:
+            await self._sessions.update_many({"_id": {"$in": ids}, "ended_at": None}, {"$set": {"ended_at": now}})
+        return [_read({**doc, "ended_at": now}) for doc in old]
 
-async def end_all(db: Database, agent_id: str, now: datetime) -> list[Session]:
-    """End all sessions of this agent. Return those that are still stored."""
-    await end_all_of(db, [agent_id], now)
-    return [_read(doc) for doc in await db["sessions"].find({"agent_id": agent_id}).to_list(None)]
+    async def end_changed(self, passwords: Mapping[str, str], now: datetime) -> int:
+        """End the live sessions whose password is no longer the agent's. Return their number.
 
+        A session without a fingerprint was opened before version 1.2; it ends when it expires.
 
-async def end_oldest(db: Database, agent_id: str, most: int, now: datetime) -> list[Session]:
-    """End this agent's live sessions except the latest `most`. Return those that were ended."""
-    wanted = {"agent_id": agent_id, "ended_at": None, "expires_at": {"$gt": now}}
-    live_ones = await db["sessions"].find(wanted).to_list(None)
-    old = sorted(live_ones, key=lambda doc: (doc["expires_at"], doc["_id"]))[:-most]
-    ids = [doc["_id"] for doc in old]
-    if ids:
-        await db["sessions"].update_many({"_id": {"$in": ids}, "ended_at": None}, {"$set": {"ended_at": now}})
-    return [_read({**doc, "ended_at": now}) for doc in old]
+        `passwords`: the fingerprints by agent.
+        """
+        changed = [
+            doc["_id"]
+            async for doc in self._sessions.find({"ended_at": None, "agent_id": {"$in": list(passwords)}})
+            if doc.get("password") not in (None, passwords[doc["agent_id"]])
+        ]
+        if changed:
+            await self._sessions.update_many({"_id": {"$in": changed}, "ended_at": None}, {"$set": {"ended_at": now}})
+        return len(changed)
 
+    async def over(self, now: datetime, age: float) -> list[Session]:
+        """Return the stored sessions that were ended, or expired, at least `age` seconds ago."""
+        before = now - timedelta(seconds=age)
+        docs = [
+            *await self._sessions.find({"ended_at": {"$lt": before}}).to_list(None),
+            *await self._sessions.find({"ended_at": None, "expires_at": {"$lt": before}}).to_list(None),
+        ]
+        return [_read(doc) for doc in docs]
 
-async def end_changed(db: Database, passwords: Mapping[str, str], now: datetime) -> int:
-    """End the live sessions whose password is no longer the agent's. Return their number.
+    async def mark_published(self, session_id: str) -> None:
+        """Record that the gateways know of the end of this session; what it means for the agent is not decided yet."""
+        await self._sessions.update_one({"_id": session_id}, {"$set": {"told": True}})
 
-    A session without a fingerprint was opened before version 1.2; it ends when it expires. `passwords`: fingerprints by
-    agent.
-    """
-    changed = [
-        doc["_id"]
-        async for doc in db["sessions"].find({"ended_at": None, "agent_id": {"$in": list(passwords)}})
-        if doc.get("password") not in (None, passwords[doc["agent_id"]])
-    ]
-    if changed:
-        await db["sessions"].update_many({"_id": {"$in": changed}, "ended_at": None}, {"$set": {"ended_at": now}})
-    return len(changed)
+    async def forget(self, session_id: str) -> None:
+        """Delete a session whose consequences are all done."""
+        await self._sessions.delete_one({"_id": session_id})
 
-
-async def over(db: Database, now: datetime, age: float) -> list[Session]:
-    """Return the stored sessions that were ended, or expired, at least `age` seconds ago."""
-    before = now - timedelta(seconds=age)
-    docs = [
-        *await db["sessions"].find({"ended_at": {"$lt": before}}).to_list(None),
-        *await db["sessions"].find({"ended_at": None, "expires_at": {"$lt": before}}).to_list(None),
-    ]
-    return [_read(doc) for doc in docs]
-
-
-async def told(db: Database, session_id: str) -> None:
-    """Record that the gateways know of the end of this session. The consequences for the agent are not decided yet."""
-    await db["sessions"].update_one({"_id": session_id}, {"$set": {"told": True}})
-
-
-async def forget(db: Database, session_id: str) -> None:
-    """Delete a session whose consequences are all done."""
-    await db["sessions"].delete_one({"_id": session_id})
-
-
-async def live(db: Database, agent_ids: Iterable[str], now: datetime) -> dict[str, set[str]]:
-    """Return the live sessions of each of these agents who has any."""
-    wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
-    found: dict[str, set[str]] = {}
-    async for doc in db["sessions"].find(wanted, {"agent_id": 1}):
-        found.setdefault(doc["agent_id"], set()).add(doc["_id"])
-    return found
+    async def live(self, agent_ids: Iterable[str], now: datetime) -> dict[str, set[str]]:
+        """Return the live sessions of each of these agents who has any."""
+        wanted = {"agent_id": {"$in": list(agent_ids)}, "ended_at": None, "expires_at": {"$gt": now}}
+        found: dict[str, set[str]] = {}
+        async for doc in self._sessions.find(wanted, {"agent_id": 1}):
+            found.setdefault(doc["agent_id"], set()).add(doc["_id"])
+        return found
 
 
 def _read(doc: Mapping[str, Any]) -> Session:

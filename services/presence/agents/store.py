@@ -27,22 +27,243 @@ HEARD = 20  # events of one agent that are remembered, so that a late redelivery
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
-# ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+class AgentStore:
+    """Access to the documents of agents."""
 
+    def __init__(self, database: Database) -> None:
+        self._documents = database["agents"]
 
-async def put_accounts(db: Database, accounts: Sequence[Account], now: datetime) -> list[str]:
-    """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more."""
-    agents = db["agents"]
-    if accounts:
-        await agents.bulk_write([_upsert(account, now) for account in accounts], ordered=False)
-    wanted = {account.id: account.capacity for account in accounts}
-    async for doc in agents.find({}, {"capacity": 1}):
-        new, old = wanted.get(doc["_id"]), doc["capacity"]
-        if new is not None and new != old:
-            change = {"$set": {"capacity": new}, "$inc": {"free": new - old}}
-            await agents.update_one({"_id": doc["_id"], "capacity": old}, change)
-    await agents.update_many({"_id": {"$nin": list(wanted)}, "enabled": True}, {"$set": {"enabled": False}})
-    return [doc["_id"] async for doc in agents.find({"enabled": False}, {"_id": 1})]
+    # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def put_accounts(self, accounts: Sequence[Account], now: datetime) -> list[str]:
+        """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more."""
+        agents = self._documents
+        if accounts:
+            await agents.bulk_write([_upsert(account, now) for account in accounts], ordered=False)
+        wanted = {account.id: account.capacity for account in accounts}
+        async for doc in agents.find({}, {"capacity": 1}):
+            new, old = wanted.get(doc["_id"]), doc["capacity"]
+            if new is not None and new != old:
+                change = {"$set": {"capacity": new}, "$inc": {"free": new - old}}
+                await agents.update_one({"_id": doc["_id"], "capacity": old}, change)
+        await agents.update_many({"_id": {"$nin": list(wanted)}, "enabled": True}, {"$set": {"enabled": False}})
+        return [doc["_id"] async for doc in agents.find({"enabled": False}, {"_id": 1})]
+
+    async def password_of(self, username: str) -> tuple[str, str] | None:
+        """Return the id and the password hash of an agent who may log in."""
+        doc = await self._documents.find_one({"username": username, "enabled": True}, {"password_hash": 1})
+        return (doc["_id"], doc["password_hash"]) if doc else None
+
+    # ── reading agents ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """Return this agent, if they may log in or ever could."""
+        found = await self._find({"_id": agent_id})
+        return found[0] if found else None
+
+    async def colleagues(self, department: str | None, ids: Sequence[str] | None) -> list[Agent]:
+        """Return agents who may log in, by name: of a department, or with these ids, or all."""
+        wanted: dict[str, Any] = {"enabled": True}
+        if department is not None:
+            wanted["departments"] = department
+        if ids is not None:
+            wanted["_id"] = {"$in": list(ids)}
+        return sorted(await self._find(wanted), key=lambda a: (a.name, a.id))
+
+    async def absent(self, ids: Iterable[str]) -> list[Agent]:
+        """Return those of these agents who may log in and are offline."""
+        return await self._find({"_id": {"$in": list(ids)}, "enabled": True, "online": False})
+
+    async def online_ids(self) -> set[str]:
+        """Return the agents who are online."""
+        return {doc["_id"] async for doc in self._documents.find({"online": True}, {"_id": 1})}
+
+    async def crew(self) -> list[tuple[AgentState, list[str], int, int]]:
+        """Return state, departments, free slots and capacity of each agent who is online."""
+        fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
+        found = await self._documents.find({"online": True, "enabled": True}, fields).to_list(None)
+        return [(AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"]) for doc in found]
+
+    async def holders(self, *chat_ids: str) -> list[Agent]:
+        """Return the agents with a slot of any of these chats."""
+        return await self._find({"seats.chat_id": chat_ids[0] if len(chat_ids) == 1 else {"$in": list(chat_ids)}})
+
+    async def with_slots(self) -> list[Agent]:
+        """Return the agents with any slot in use."""
+        return await self._find({"seats.0": {"$exists": True}})
+
+    async def leaving(self) -> list[Agent]:
+        """Return the agents with a slot that is being given up."""
+        return await self._find({"seats.leaving": {"$in": [reason.value for reason in ReleaseReason]}})
+
+    async def unconfirmed(self) -> list[Agent]:
+        """Return the agents with a slot that routing has not confirmed."""
+        return await self._find({"seats.confirmed": False})
+
+    async def unpublished(self, before: datetime) -> list[Agent]:
+        """Return the agents with an unpublished change from before this time."""
+        return await self._find({"untold_since": {"$lt": before}})
+
+    async def _find(self, wanted: Mapping[str, Any]) -> list[Agent]:
+        return [
+            _read(doc) for doc in await self._documents.find(wanted, {"password_hash": 0, "heard": 0}).to_list(None)
+        ]
+
+    # ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def candidates(self) -> list[Candidate]:
+        """Return all agents who are online and available, including those at capacity."""
+        wanted = {name: value for name, value in _THERE.items() if name != "free"}
+        fields = dict.fromkeys(("name", "departments", "locales", "capacity", "free", "idle_since", "seats.chat_id"), 1)
+        return [
+            Candidate(
+                id=doc["_id"],
+                name=doc["name"],
+                departments=frozenset(doc["departments"]),
+                locales=frozenset(doc["locales"]),
+                capacity=doc["capacity"],
+                free=doc["free"],
+                idle_since=doc["idle_since"],
+                seated=frozenset(slot["chat_id"] for slot in doc["seats"]),
+            )
+            for doc in await self._documents.find(wanted, fields).to_list(None)
+        ]
+
+    async def reserve(
+        self,
+        agent_id: str,
+        chat_id: str,
+        turn: int,
+        now: datetime,
+        choice: Choice | None = None,
+        held: bool = False,
+    ) -> bool:
+        """Take a slot for this attempt of the chat. Return whether it was taken.
+
+        The agent must be online, available and below capacity, and have no slot of this chat.
+        """
+        slot = {
+            "chat_id": chat_id,
+            "turn": turn,
+            "since": now,
+            "leaving": None,
+            "confirmed": False,
+            "held": held,
+            "kept": False,
+            "choice": choice.model_dump(mode="json") if choice else None,
+        }
+        result = await self._documents.update_one(
+            {"_id": agent_id, **_THERE, "seats.chat_id": {"$ne": chat_id}},
+            {"$push": {"seats": slot}, "$inc": {"free": -1}},
+        )
+        return result.modified_count == 1
+
+    async def drop(self, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
+        """Free this slot. Return False when there is no such slot (any more)."""
+        return await self._remove(agent_id, {"chat_id": chat_id, "turn": turn}, now)
+
+    async def drop_all(self, chat_id: str, now: datetime) -> int:
+        """Free every slot of the chat. Return their number.
+
+        An agent never has two slots of one chat (see `reserve`).
+        """
+        result = await self._documents.update_many(
+            {"seats.chat_id": chat_id},
+            {"$pull": {"seats": {"chat_id": chat_id}}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
+        )
+        return result.modified_count
+
+    async def withdraw(self, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
+        """Free a slot that a press has just taken. Return False when it does not exist or was announced."""
+        return await self._remove(agent_id, {"chat_id": chat_id, "turn": turn, "kept": False}, now)
+
+    async def _remove(self, agent_id: str, slot: Mapping[str, Any], now: datetime) -> bool:
+        result = await self._documents.update_one(
+            {"_id": agent_id, "seats": {"$elemMatch": slot}},
+            {"$pull": {"seats": slot}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
+        )
+        return result.modified_count == 1
+
+    async def mark_announced(self, agent_id: str, chat_id: str, turn: int) -> bool:
+        """Mark a reservation as announced; it can no longer be given back.
+
+        Returns:
+            False when it does not exist, or was marked already.
+        """
+        slot = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
+        result = await self._documents.update_one(
+            {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.kept": True}}
+        )
+        return result.modified_count == 1
+
+    async def confirm(self, agent_id: str, chat_id: str, turn: int) -> None:
+        """Record that routing has confirmed the assignment."""
+        slot = {"chat_id": chat_id, "turn": turn, "confirmed": False}
+        await self._documents.update_one(
+            {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.confirmed": True}}
+        )
+
+    # ── changes of state: each increments v and marks the change as unpublished ──────────────────────────────────────
+
+    async def set_online(self, agent_id: str, v: int, now: datetime) -> bool:
+        """Set the agent online, if nothing has changed since `v`. Slots that are being given up stay so."""
+        fields = {"online": True, "idle_since": now}
+        return await self._change({"_id": agent_id, "v": v, "online": False}, fields, "back", now)
+
+    async def set_offline(self, agent_id: str, v: int, reason: ReleaseReason, now: datetime) -> bool:
+        """Set the agent offline and give up every slot, if nothing has changed since `v`.
+
+        `v` grows even when the agent was offline already, so that a concurrent `set_online` that read before fails.
+        """
+        fields = {"online": False, "seats.$[held].leaving": reason.value, "seats.$[held].since": now}
+        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, [{"held.leaving": None}])
+
+    async def set_state(self, agent_id: str, state: AgentState, cause: str, event: str, now: datetime) -> bool:
+        """Set the agent available or paused.
+
+        Return False when they were already, or when this `event` was handled before.
+        """
+        fresh = {"_id": agent_id, "heard": {"$ne": event}}
+        fields = {"state": state.value, **({"idle_since": now, "missed": []} if state is AgentState.AVAILABLE else {})}
+        if await self._change({**fresh, "state": {"$ne": state.value}}, fields, cause, now, heard=event):
+            return True
+        await self._documents.update_one(fresh, {"$push": {"heard": {"$each": [event], "$slice": -HEARD}}})
+        return False
+
+    async def spare(self, agent_id: str, event: str, now: datetime) -> bool:
+        """Record that an active agent did not accept a chat in time. Return whether that is tolerated.
+
+        False from the third time within `MISSED_WITHIN` on: then the agent is to be paused. Idempotent for each
+        `event`.
+        """
+        expected = {
+            "_id": agent_id,
+            "heard": {"$ne": event},
+            "$or": [{f"missed.{MISSED - 1}": {"$exists": False}}, {"missed.0": {"$lt": now - MISSED_WITHIN}}],
+        }
+        update = {
+            "$push": {"heard": {"$each": [event], "$slice": -HEARD}, "missed": {"$each": [now], "$slice": -MISSED}},
+        }
+        return (await self._documents.update_one(expected, update)).modified_count == 1
+
+    async def mark_published(self, agent_id: str, v: int) -> None:
+        """Record that the agent's state up to `v` was published."""
+        await self._documents.update_one({"_id": agent_id, "v": v}, {"$set": {"untold_since": None}})
+
+    async def _change(
+        self,
+        expected: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        cause: str,
+        now: datetime,
+        filters: list[Mapping[str, Any]] | None = None,
+        heard: str | None = None,
+    ) -> bool:
+        update: dict[str, Any] = {"$set": {**fields, "cause": cause, "untold_since": now}, "$inc": {"v": 1}}
+        if heard:
+            update["$push"] = {"heard": {"$each": [heard], "$slice": -HEARD}}
+        result = await self._documents.update_one(expected, update, array_filters=filters)
+        return result.modified_count == 1
 
 
 def _upsert(account: Account, now: datetime) -> UpdateOne:
@@ -61,77 +282,6 @@ def _upsert(account: Account, now: datetime) -> UpdateOne:
         "missed": [],
     }
     return UpdateOne({"_id": account.id}, {"$set": known, "$setOnInsert": first}, upsert=True)
-
-
-async def password_of(db: Database, username: str) -> tuple[str, str] | None:
-    """Return the id and the password hash of an agent who may log in."""
-    doc = await db["agents"].find_one({"username": username, "enabled": True}, {"password_hash": 1})
-    return (doc["_id"], doc["password_hash"]) if doc else None
-
-
-# ── reading agents ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def agent(db: Database, agent_id: str) -> Agent | None:
-    """Return this agent, if they may log in or ever could."""
-    found = await _agents(db, {"_id": agent_id})
-    return found[0] if found else None
-
-
-async def colleagues(db: Database, department: str | None, ids: Sequence[str] | None) -> list[Agent]:
-    """Return agents who may log in, by name: of a department, or with these ids, or all."""
-    wanted: dict[str, Any] = {"enabled": True}
-    if department is not None:
-        wanted["departments"] = department
-    if ids is not None:
-        wanted["_id"] = {"$in": list(ids)}
-    return sorted(await _agents(db, wanted), key=lambda a: (a.name, a.id))
-
-
-async def absent(db: Database, ids: Iterable[str]) -> list[Agent]:
-    """Return those of these agents who may log in and are offline."""
-    return await _agents(db, {"_id": {"$in": list(ids)}, "enabled": True, "online": False})
-
-
-async def online_ids(db: Database) -> set[str]:
-    """Return the agents who are online."""
-    return {doc["_id"] async for doc in db["agents"].find({"online": True}, {"_id": 1})}
-
-
-async def crew(db: Database) -> list[tuple[AgentState, list[str], int, int]]:
-    """Return state, departments, free slots and capacity of each agent who is online."""
-    fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
-    found = await db["agents"].find({"online": True, "enabled": True}, fields).to_list(None)
-    return [(AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"]) for doc in found]
-
-
-async def holders(db: Database, *chat_ids: str) -> list[Agent]:
-    """Return the agents with a slot of any of these chats."""
-    return await _agents(db, {"seats.chat_id": chat_ids[0] if len(chat_ids) == 1 else {"$in": list(chat_ids)}})
-
-
-async def seated(db: Database) -> list[Agent]:
-    """Return the agents with any slot in use."""
-    return await _agents(db, {"seats.0": {"$exists": True}})
-
-
-async def leaving(db: Database) -> list[Agent]:
-    """Return the agents with a slot that is being given up."""
-    return await _agents(db, {"seats.leaving": {"$in": [reason.value for reason in ReleaseReason]}})
-
-
-async def unconfirmed(db: Database) -> list[Agent]:
-    """Return the agents with a slot that routing has not confirmed."""
-    return await _agents(db, {"seats.confirmed": False})
-
-
-async def untold(db: Database, before: datetime) -> list[Agent]:
-    """Return the agents with an unpublished change from before this time."""
-    return await _agents(db, {"untold_since": {"$lt": before}})
-
-
-async def _agents(db: Database, wanted: Mapping[str, Any]) -> list[Agent]:
-    return [_read(doc) for doc in await db["agents"].find(wanted, {"password_hash": 0, "heard": 0}).to_list(None)]
 
 
 def _read(doc: Mapping[str, Any]) -> Agent:
@@ -157,171 +307,3 @@ def _slot(doc: Mapping[str, Any]) -> Slot:
     choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
     held, kept = doc.get("held", False), doc.get("kept", False)
     return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], held, kept, choice)
-
-
-# ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def candidates(db: Database) -> list[Candidate]:
-    """Return all agents who are online and available, including those at capacity."""
-    wanted = {name: value for name, value in _THERE.items() if name != "free"}
-    fields = dict.fromkeys(("name", "departments", "locales", "capacity", "free", "idle_since", "seats.chat_id"), 1)
-    return [
-        Candidate(
-            id=doc["_id"],
-            name=doc["name"],
-            departments=frozenset(doc["departments"]),
-            locales=frozenset(doc["locales"]),
-            capacity=doc["capacity"],
-            free=doc["free"],
-            idle_since=doc["idle_since"],
-            seated=frozenset(slot["chat_id"] for slot in doc["seats"]),
-        )
-        for doc in await db["agents"].find(wanted, fields).to_list(None)
-    ]
-
-
-async def claim(
-    db: Database,
-    agent_id: str,
-    chat_id: str,
-    turn: int,
-    now: datetime,
-    choice: Choice | None = None,
-    held: bool = False,
-) -> bool:
-    """Take a slot for this attempt of the chat. Return whether it was taken.
-
-    The agent must be online, available and below capacity, and have no slot of this chat.
-    """
-    slot = {
-        "chat_id": chat_id,
-        "turn": turn,
-        "since": now,
-        "leaving": None,
-        "confirmed": False,
-        "held": held,
-        "kept": False,
-        "choice": choice.model_dump(mode="json") if choice else None,
-    }
-    result = await db["agents"].update_one(
-        {"_id": agent_id, **_THERE, "seats.chat_id": {"$ne": chat_id}},
-        {"$push": {"seats": slot}, "$inc": {"free": -1}},
-    )
-    return result.modified_count == 1
-
-
-async def drop(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
-    """Free this slot. Return False when there is no such slot (any more)."""
-    return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn}, now)
-
-
-async def drop_all(db: Database, chat_id: str, now: datetime) -> int:
-    """Free every slot of the chat. Return their number. An agent never has two slots of one chat (see `claim`)."""
-    result = await db["agents"].update_many(
-        {"seats.chat_id": chat_id},
-        {"$pull": {"seats": {"chat_id": chat_id}}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
-    )
-    return result.modified_count
-
-
-async def give_back(db: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
-    """Free a slot that a press has just taken. Return False when it does not exist or was announced (`keep`)."""
-    return await _remove(db, agent_id, {"chat_id": chat_id, "turn": turn, "kept": False}, now)
-
-
-async def _remove(db: Database, agent_id: str, slot: Mapping[str, Any], now: datetime) -> bool:
-    result = await db["agents"].update_one(
-        {"_id": agent_id, "seats": {"$elemMatch": slot}},
-        {"$pull": {"seats": slot}, "$inc": {"free": 1}, "$set": {"idle_since": now}},
-    )
-    return result.modified_count == 1
-
-
-async def keep(db: Database, agent_id: str, chat_id: str, turn: int) -> bool:
-    """Mark a reservation as announced; it can no longer be given back.
-
-    Returns:
-        False when it does not exist, or was marked already.
-    """
-    slot = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
-    result = await db["agents"].update_one(
-        {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.kept": True}}
-    )
-    return result.modified_count == 1
-
-
-async def confirm(db: Database, agent_id: str, chat_id: str, turn: int) -> None:
-    """Record that routing has confirmed the assignment."""
-    slot = {"chat_id": chat_id, "turn": turn, "confirmed": False}
-    await db["agents"].update_one(
-        {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.confirmed": True}}
-    )
-
-
-# ── changes of state: each increments v and marks the change as unpublished ──────────────────────────────────────────
-
-
-async def set_online(db: Database, agent_id: str, v: int, now: datetime) -> bool:
-    """Set the agent online, if nothing has changed since `v`. Slots that are being given up stay so."""
-    fields = {"online": True, "idle_since": now}
-    return await _change(db, {"_id": agent_id, "v": v, "online": False}, fields, "back", now)
-
-
-async def set_offline(db: Database, agent_id: str, v: int, reason: ReleaseReason, now: datetime) -> bool:
-    """Set the agent offline and give up every slot, if nothing has changed since `v`.
-
-    `v` grows even when the agent was offline already, so that a concurrent `set_online` that read before fails.
-    """
-    fields = {"online": False, "seats.$[held].leaving": reason.value, "seats.$[held].since": now}
-    return await _change(db, {"_id": agent_id, "v": v}, fields, "gone", now, [{"held.leaving": None}])
-
-
-async def set_state(db: Database, agent_id: str, state: AgentState, cause: str, event: str, now: datetime) -> bool:
-    """Set the agent available or paused.
-
-    Return False when they were already, or when this `event` was handled before.
-    """
-    fresh = {"_id": agent_id, "heard": {"$ne": event}}
-    fields = {"state": state.value, **({"idle_since": now, "missed": []} if state is AgentState.AVAILABLE else {})}
-    if await _change(db, {**fresh, "state": {"$ne": state.value}}, fields, cause, now, heard=event):
-        return True
-    await db["agents"].update_one(fresh, {"$push": {"heard": {"$each": [event], "$slice": -HEARD}}})
-    return False
-
-
-async def spare(db: Database, agent_id: str, event: str, now: datetime) -> bool:
-    """Record that an active agent did not accept a chat in time. Return whether that is tolerated.
-
-    False from the third time within `MISSED_WITHIN` on: then the agent is to be paused. Idempotent for each `event`.
-    """
-    expected = {
-        "_id": agent_id,
-        "heard": {"$ne": event},
-        "$or": [{f"missed.{MISSED - 1}": {"$exists": False}}, {"missed.0": {"$lt": now - MISSED_WITHIN}}],
-    }
-    update = {
-        "$push": {"heard": {"$each": [event], "$slice": -HEARD}, "missed": {"$each": [now], "$slice": -MISSED}},
-    }
-    return (await db["agents"].update_one(expected, update)).modified_count == 1
-
-
-async def told(db: Database, agent_id: str, v: int) -> None:
-    """Record that the agent's state up to `v` was published."""
-    await db["agents"].update_one({"_id": agent_id, "v": v}, {"$set": {"untold_since": None}})
-
-
-async def _change(
-    db: Database,
-    expected: Mapping[str, Any],
-    fields: Mapping[str, Any],
-    cause: str,
-    now: datetime,
-    filters: list[Mapping[str, Any]] | None = None,
-    heard: str | None = None,
-) -> bool:
-    update: dict[str, Any] = {"$set": {**fields, "cause": cause, "untold_since": now}, "$inc": {"v": 1}}
-    if heard:
-        update["$push"] = {"heard": {"$each": [heard], "$slice": -HEARD}}
-    result = await db["agents"].update_one(expected, update, array_filters=filters)
-    return result.modified_count == 1

@@ -12,7 +12,6 @@ import structlog
 from services.common.events.agents import SessionEnded
 from services.common.events.types import ReleaseReason
 from services.common.messaging.connection import Unconfirmed
-from services.presence.agents import session_store, store
 from services.presence.agents.session_store import Session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_slot
@@ -26,7 +25,7 @@ async def go_online(context: Context, agent: Agent) -> bool:
 
     Return whether it was set.
     """
-    if not await store.set_online(context.db, agent.id, agent.v, context.clock()):
+    if not await context.stores.agents.set_online(agent.id, agent.v, context.clock()):
         return False
     context.wake()
     log.info("agent_online", agent_id=agent.id)
@@ -39,12 +38,12 @@ async def go_offline(context: Context, agent: Agent, reason: ReleaseReason) -> b
 
     Everything is published. Return whether it was set.
     """
-    if not await store.set_offline(context.db, agent.id, agent.v, reason, context.clock()):
+    if not await context.stores.agents.set_offline(agent.id, agent.v, reason, context.clock()):
         return False
     context.wake()
     context.left(agent.id)
     log.info("agent_offline", agent_id=agent.id, reason=reason.value, slots=len(agent.slots))
-    left = await store.agent(context.db, agent.id) or agent
+    left = await context.stores.agents.agent(agent.id) or agent
     for slot in left.slots:
         await publish_slot(context, left, slot)
     await publish_agent(context, agent.id)
@@ -63,17 +62,17 @@ async def close_session(context: Context, session: Session) -> None:
         await context.publisher.publish(SessionEnded(agent_id=session.agent_id, session_id=session.id))
     if decided:
         context.undecided.pop(session.id, None)
-        await session_store.forget(context.db, session.id)
+        await context.stores.sessions.forget(session.id)
     elif not session.told:
-        await session_store.told(context.db, session.id)
+        await context.stores.sessions.mark_published(session.id)
         context.undecided[session.id] = replace(session, told=True)
 
 
 async def _log_out(context: Context, session: Session) -> bool:
     """Set the agent offline unless another session has an open websocket. Return False when that is not known yet."""
-    while agent := await store.agent(context.db, session.agent_id):  # read before the sessions: see PresenceMonitor
+    while agent := await context.stores.agents.agent(session.agent_id):  # read before the sessions: see PresenceMonitor
         now = context.clock()
-        others = (await session_store.live(context.db, [agent.id], now)).get(agent.id)
+        others = (await context.stores.sessions.live([agent.id], now)).get(agent.id)
         stays = context.connected(agent.id, others, session.over_for(now)) if others else False
         if stays is None:
             return False

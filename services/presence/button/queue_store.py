@@ -21,76 +21,78 @@ from services.presence.opening_hours import Schedule, is_open
 RACED = 5.0
 
 
-async def create_queues(db: Database, departments: Iterable[str]) -> None:
-    """Create a document for each department. An existing one stays as it is."""
-    first = {"revision": 0, "waiting": 0}
-    writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
-    await db["queues"].bulk_write(writes, ordered=False)
+class QueueStore:
+    """Access to the queues of departments, as far as presence needs them."""
 
+    def __init__(self, database: Database) -> None:
+        self._queues, self._buttons = database["queues"], database["buttons"]
 
-async def set_waiting(db: Database, department: str, revision: int, order: Sequence[str]) -> bool:
-    """Store a published queue. Return False when a later revision is stored already.
+    async def create(self, departments: Iterable[str]) -> None:
+        """Create a document for each department. An existing one stays as it is."""
+        first = {"revision": 0, "waiting": 0}
+        writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
+        await self._queues.bulk_write(writes, ordered=False)
 
-    Chats of `raced` that are in the queue now do not count separately any more.
-    """
-    try:
-        result = await db["queues"].update_one(
-            {"_id": department, "revision": {"$lt": revision}},
-            {
-                "$set": {"revision": revision, "waiting": len(order)},
-                "$pull": {"raced": {"chat_id": {"$in": list(order)}}},
-            },
-            upsert=True,
+    async def set_waiting(self, department: str, revision: int, order: Sequence[str]) -> bool:
+        """Store a published queue. Return False when a later revision is stored already.
+
+        Chats of `raced` that are in the queue now do not count separately any more.
+        """
+        try:
+            result = await self._queues.update_one(
+                {"_id": department, "revision": {"$lt": revision}},
+                {
+                    "$set": {"revision": revision, "waiting": len(order)},
+                    "$pull": {"raced": {"chat_id": {"$in": list(order)}}},
+                },
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            return False
+        return bool(result.modified_count or result.upserted_id is not None)
+
+    async def waiting(self, departments: Sequence[str]) -> dict[str, int]:
+        """Return the number of waiting chats in each of these departments."""
+        docs = await self._queues.find({"_id": {"$in": list(departments)}}, {"waiting": 1}).to_list(None)
+        return {doc["_id"]: doc["waiting"] for doc in docs}
+
+    async def read(
+        self, schedules: Mapping[str, Schedule], wanted: Iterable[str], now: datetime
+    ) -> dict[str, QueueState]:
+        """Return the queues of these departments, as far as they are known, and whether each one is open at `now`.
+
+        A department whose button was evaluated with a clock ahead of ours is open or closed by that clock.
+        """
+        ids = [d for d in set(wanted) if d in schedules]
+        known = {"_id": {"$in": ids}}
+        found, evaluated = await asyncio.gather(
+            self._queues.find(known).to_list(None), self._buttons.find(known, {"as_of": 1}).to_list(None)
         )
-    except DuplicateKeyError:
-        return False
-    return bool(result.modified_count or result.upserted_id is not None)
+        queues, seen = {doc["_id"]: doc for doc in found}, {doc["_id"]: doc for doc in evaluated}
+        fresh = now - timedelta(seconds=RACED)
+        lines = {}
+        for department in ids:
+            doc = queues.get(department, {"waiting": 0, "revision": 0})
+            at = max(now, seen.get(department, {}).get("as_of") or now)
+            raced = frozenset(r["chat_id"] for r in doc.get("raced", ()) if r["at"] > fresh)
+            if len(raced) < len(doc.get("raced", ())):
+                await self._queues.update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
+            lines[department] = QueueState(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
+        return lines
 
+    async def join(
+        self, department: str, line: QueueState, chat_ids: Sequence[str], longest: int, now: datetime
+    ) -> bool:
+        """Add these chats to the queue, unless routing has published a newer one or it would exceed `longest`.
 
-async def waiting(db: Database, departments: Sequence[str]) -> dict[str, int]:
-    """Return the number of waiting chats in each of these departments."""
-    docs = await db["queues"].find({"_id": {"$in": list(departments)}}, {"waiting": 1}).to_list(None)
-    return {doc["_id"]: doc["waiting"] for doc in docs}
-
-
-async def read(
-    db: Database, schedules: Mapping[str, Schedule], wanted: Iterable[str], now: datetime
-) -> dict[str, QueueState]:
-    """Return the queues of these departments, as far as they are known, and whether each department is open at `now`.
-
-    A department whose button was evaluated with a clock ahead of ours is open or closed by that clock.
-    """
-    ids = [d for d in set(wanted) if d in schedules]
-    known = {"_id": {"$in": ids}}
-    found, evaluated = await asyncio.gather(
-        db["queues"].find(known).to_list(None), db["buttons"].find(known, {"as_of": 1}).to_list(None)
-    )
-    queues, seen = {doc["_id"]: doc for doc in found}, {doc["_id"]: doc for doc in evaluated}
-    fresh = now - timedelta(seconds=RACED)
-    lines = {}
-    for department in ids:
-        doc = queues.get(department, {"waiting": 0, "revision": 0})
-        at = max(now, seen.get(department, {}).get("as_of") or now)
-        raced = frozenset(r["chat_id"] for r in doc.get("raced", ()) if r["at"] > fresh)
-        if len(raced) < len(doc.get("raced", ())):
-            await db["queues"].update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
-        lines[department] = QueueState(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
-    return lines
-
-
-async def join(
-    db: Database, department: str, line: QueueState, chat_ids: Sequence[str], longest: int, now: datetime
-) -> bool:
-    """Add these chats to the queue, unless routing has published a newer one or it would exceed `longest`.
-
-    All of them are added, or none: when another replica was first or there is no room for all. Then read the queue
-    again.
-    """
-    room = longest - line.waiting - len(chat_ids)
-    if room < 0:
-        return False
-    expected = {"_id": department, "revision": line.revision, "raced.chat_id": {"$nin": list(chat_ids)}}
-    expected[f"raced.{room}"] = {"$exists": False}  # at most so many others were let in
-    joining = [{"chat_id": chat_id, "at": now} for chat_id in chat_ids]
-    result = await db["queues"].update_one(expected, {"$push": {"raced": {"$each": joining}}})
-    return result.modified_count == 1
+        All of them are added, or none: when another replica was first or there is no room for all. Then read the queue
+        again.
+        """
+        room = longest - line.waiting - len(chat_ids)
+        if room < 0:
+            return False
+        expected = {"_id": department, "revision": line.revision, "raced.chat_id": {"$nin": list(chat_ids)}}
+        expected[f"raced.{room}"] = {"$exists": False}  # at most so many others were let in
+        joining = [{"chat_id": chat_id, "at": now} for chat_id in chat_ids]
+        result = await self._queues.update_one(expected, {"$push": {"raced": {"$each": joining}}})
+        return result.modified_count == 1

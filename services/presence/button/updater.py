@@ -1,7 +1,5 @@
 """Button and free slots of each department: evaluated, published at a change, repeated.
 
-buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
-
 An evaluation has three steps. (1) It writes its own generation into the documents. (2) It reads agents, waiting chats
 and, at max(now, as_of), the opening hours. (3) It writes only where the generation is still its own; otherwise a later
 evaluation has seen everything that this one saw. `as_of` prevents a replica whose clock is behind from opening a
@@ -13,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import structlog
 from prometheus_client import Gauge
-from pymongo import UpdateOne
 
 from services.common.events.agents import ButtonChanged
 from services.common.events.event import Event
@@ -28,11 +25,9 @@ from services.common.events.types import ButtonColour
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
-from services.common.mongo.client import Database
-from services.presence.agents import store
-from services.presence.button import queue_store
 from services.presence.button.rules import Crew, Light, count, light, next_revision
 from services.presence.opening_hours import Schedule, is_open, next_opening
+from services.presence.stores import Stores
 
 log = structlog.get_logger()
 
@@ -44,18 +39,6 @@ ONLINE = Gauge("eloket_agents_online", "Agents logged in", ["department"])
 AVAILABLE = Gauge("eloket_agents_available", "Agents logged in and available", ["department"])
 FREE = Gauge("eloket_places_free", "Chats that could be taken now", ["department"])
 GREEN = Gauge("eloket_button_green", "1 while the button is green", ["department"])
-
-
-async def ensure_buttons(db: Database, departments: Iterable[str]) -> None:
-    """Create a document for each department. An existing one stays as it is."""
-    first = {"generation": "", "revision": 0, "places_revision": 0}
-    writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
-    await db["buttons"].bulk_write(writes, ordered=False)
-
-
-async def read_buttons(db: Database, departments: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the documents of these departments that were evaluated."""
-    return await db["buttons"].find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
 
 
 def button_event(doc: Mapping[str, Any]) -> ButtonChanged:
@@ -76,22 +59,22 @@ def places_event(doc: Mapping[str, Any]) -> PlacesChanged:
     )
 
 
-async def evaluate(db: Database, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]) -> list[Event]:
+async def evaluate(stores: Stores, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]) -> list[Event]:
     """Evaluate every department and store the result. Return the events of what changed."""
     generation = str(uuid.uuid4())
     ids = list(schedules)
-    await db["buttons"].update_many({"_id": {"$in": ids}}, {"$set": {"generation": generation}})
-    crews = await store.crew(db)
-    waiting = await queue_store.waiting(db, ids)
+    await stores.buttons.begin(ids, generation)
+    crews = await stores.agents.crew()
+    waiting = await stores.queues.waiting(ids)
     events: list[Event] = []
-    for doc in await db["buttons"].find({"_id": {"$in": ids}}).to_list(None):
+    for doc in await stores.buttons.read(ids):
         department = doc["_id"]
         now = max(clock(), doc.get("as_of", clock()))
         crew = count(crews, department)
         shown = _light(schedules[department], now, crew, waiting.get(department, 0))
         _measure(department, crew, shown)
         changes, news = _compare(doc, shown, crew, now)
-        if changes and await _write(db, department, generation, changes):
+        if changes and await stores.buttons.write(department, generation, changes):
             events += [make({**doc, **changes}) for make in news]
     return events
 
@@ -120,11 +103,6 @@ def _compare(
     return ({**changes, "as_of": now} if changes else {}), news
 
 
-async def _write(db: Database, department: str, generation: str, changes: Mapping[str, Any]) -> bool:
-    result = await db["buttons"].update_one({"_id": department, "generation": generation}, {"$set": dict(changes)})
-    return result.modified_count == 1
-
-
 def _measure(department: str, crew: Crew, shown: Light) -> None:
     ONLINE.labels(department).set(crew.online)
     AVAILABLE.labels(department).set(crew.available)
@@ -140,13 +118,13 @@ def until_tick(seen: float, now: float) -> float:
     return min(max(math.floor(seen) + TICK + PAST - now, 0.0), TICK)
 
 
-class Buttons:
+class ButtonUpdater:
     """Keeps the buttons up to date: evaluates when woken and at each tick, and repeats the events."""
 
     def __init__(
-        self, db: Database, publisher: Publisher, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]
+        self, stores: Stores, publisher: Publisher, schedules: Mapping[str, Schedule], clock: Callable[[], datetime]
     ) -> None:
-        self._db, self._publisher, self._schedules, self._clock = db, publisher, schedules, clock
+        self._stores, self._publisher, self._schedules, self._clock = stores, publisher, schedules, clock
         self._woken = asyncio.Event()
         self._woken.set()
         self._evaluated = float("-inf")
@@ -174,7 +152,7 @@ class Buttons:
                 continue
             self._woken.clear()
             try:
-                for event in await evaluate(self._db, self._schedules, self._clock):
+                for event in await evaluate(self._stores, self._schedules, self._clock):
                     if isinstance(event, ButtonChanged):
                         log.info("button_changed", department=event.department, reason=event.reason.value)
                     await self._publisher.publish_best_effort(event)
@@ -187,7 +165,7 @@ class Buttons:
         """Publish every department's button and slots, at once and each `BUTTON_INTERVAL`, until cancelled."""
         while True:
             try:
-                for doc in await read_buttons(self._db, self._schedules):
+                for doc in await self._stores.buttons.evaluated(self._schedules):
                     await self._publisher.publish_best_effort(button_event(doc))
                     await self._publisher.publish_best_effort(places_event(doc))
             except DEPENDENCY_ERRORS as error:

@@ -20,8 +20,6 @@ from prometheus_client import Counter
 
 from services.common.events.types import ButtonReason, Hold
 from services.common.internal_api.presence import Held, HoldQuery
-from services.presence.agents import store
-from services.presence.button import queue_store
 from services.presence.button.rules import QueueState
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
@@ -92,7 +90,7 @@ class Allocator:
         Raises:
             PyMongoError: The database does not answer.
         """
-        wish = weigh(ask.chat_id, ask.turn, await store.holders(self._context.db, ask.chat_id))
+        wish = weigh(ask.chat_id, ask.turn, await self._context.stores.agents.holders(ask.chat_id))
         line = (await self._lines([ask])).get(ask.department)
         if not wish.open:
             return Outcome(again=await self._kept(ask, wish))
@@ -127,10 +125,10 @@ class Allocator:
         return list(together.values())
 
     async def _round(self, together: Sequence[_Waiting]) -> None:
-        now, db = self._context.clock(), self._context.db
+        now, stores = self._context.clock(), self._context.stores
         holders, candidates, standing = await asyncio.gather(
-            store.holders(db, *(w.ask.chat_id for w in together)),
-            store.candidates(db),
+            stores.agents.holders(*(w.ask.chat_id for w in together)),
+            stores.agents.candidates(),
             self._lines([w.ask for w in together]),
         )
         seeking = await self._still_seeking(together, holders)
@@ -172,14 +170,14 @@ class Allocator:
         """
         sure = tuple((agent, slot) for agent, slot in wish.again if slot.sure)
         for agent, slot in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
-            if await store.keep(self._context.db, agent.id, ask.chat_id, ask.turn):
+            if await self._context.stores.agents.mark_announced(agent.id, ask.chat_id, ask.turn):
                 return ((agent, slot),)
         return sure
 
     async def _lines(self, asks: Sequence[Ask]) -> dict[str, QueueState]:
         pressed = {ask.department for ask in asks if ask.press}
         return (
-            await queue_store.read(self._context.db, self._schedules, pressed, self._context.clock()) if pressed else {}
+            await self._context.stores.queues.read(self._schedules, pressed, self._context.clock()) if pressed else {}
         )
 
     async def _refuse(
@@ -201,7 +199,7 @@ class Allocator:
             for waiting in presses[room:]:
                 _answer(waiting, Outcome(reason=ButtonReason.BUSY))
             chat_ids = [waiting.ask.chat_id for waiting in presses[:room]]
-            joined = chat_ids and await queue_store.join(self._context.db, department, line, chat_ids, longest, now)
+            joined = chat_ids and await self._context.stores.queues.join(department, line, chat_ids, longest, now)
             for waiting in presses[:room]:
                 if joined:
                     _answer(waiting, Outcome(reason=ButtonReason.BUSY, may_wait=True))
@@ -209,8 +207,8 @@ class Allocator:
                     self._again(waiting)
 
     async def _claim(self, ask: Ask, chosen: Chosen) -> bool:
-        now, db = self._context.clock(), self._context.db
-        return await store.claim(db, chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press)
+        now, stores = self._context.clock(), self._context.stores
+        return await stores.agents.reserve(chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press)
 
     async def _keep_or_give_back(
         self, pressed: Sequence[tuple[Ask, Chosen]], in_line: bool, by_chat: Mapping[str, _Waiting]
@@ -222,18 +220,20 @@ class Allocator:
         """
         if not pressed:
             return
-        holders = await store.holders(self._context.db, *(ask.chat_id for ask, _ in pressed))
+        holders = await self._context.stores.agents.holders(*(ask.chat_id for ask, _ in pressed))
         behind: list[Ask] = []
         if in_line:
             asks = [ask for ask, _ in pressed]
-            behind = overdrawn(asks, await store.candidates(self._context.db), await self._lines(asks))
+            behind = overdrawn(asks, await self._context.stores.agents.candidates(), await self._lines(asks))
         for ask, chosen in pressed:
             waiting = by_chat[ask.chat_id]
             double = len(weigh(ask.chat_id, ask.turn, holders).again) > 1 and waiting.tries < TRIES
             if not double and ask not in behind and not waiting.answer.cancelled():
                 self._found(waiting, chosen)
                 continue
-            if await store.give_back(self._context.db, chosen.agent_id, ask.chat_id, ask.turn, self._context.clock()):
+            if await self._context.stores.agents.withdraw(
+                chosen.agent_id, ask.chat_id, ask.turn, self._context.clock()
+            ):
                 log.info("slot_released", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
                 self._again(waiting, random.uniform(*APART) if double else 0.0)  # noqa: S311 - jitter, no secret
             else:

@@ -16,10 +16,12 @@ from services.common.http.tokens import Keys
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api.presence import Credentials
 from services.common.mongo.client import Database
-from services.presence.agents import logins, store
-from services.presence.agents.logins import Addresses, Busy, HashLimit, Logins, admit, delay
+from services.presence.agents import attempt_store, logins
+from services.presence.agents.attempt_store import AttemptStore, delay
+from services.presence.agents.logins import Addresses, Busy, HashLimit, Logins
 from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.context import Context
+from services.presence.stores import Stores
 from tests.presence.conftest import HASH, SECRET, Clock, Ear, account, eventually, listening
 from tests.presence.test_service import presence
 from tests.real import PATIENCE
@@ -114,22 +116,24 @@ def test_the_delay_grows_to_a_quarter_of_an_hour() -> None:
     assert [delay(n) for n in (1, 9, 10, 11, 12, 30, 10_000)] == [0, 0, 5, 10, 20, 900, 900]
 
 
-async def test_attempts_in_parallel_are_each_counted(db: Database) -> None:
+async def test_attempts_in_parallel_are_each_counted(stores: Stores) -> None:
     now = utcnow()
-    waits = await asyncio.gather(*(admit(db, "key", now) for _ in range(25)))
-    assert waits.count(0.0) == logins.FREE
-    assert all(logins.FIRST_DELAY - 1 < w <= logins.FIRST_DELAY for w in waits if w)  # milliseconds are kept
+    waits = await asyncio.gather(*(stores.attempts.admit("key", now) for _ in range(25)))
+    assert waits.count(0.0) == attempt_store.FREE
+    assert all(
+        attempt_store.FIRST_DELAY - 1 < w <= attempt_store.FIRST_DELAY for w in waits if w
+    )  # milliseconds are kept
 
 
-async def test_guessing_one_account_has_a_ceiling_whatever_the_addresses(db: Database) -> None:
+async def test_guessing_one_account_has_a_ceiling_whatever_the_addresses(stores: Stores) -> None:
     """A day of trying as soon as it is allowed."""
     begun = at = utcnow()
     tries = 0
     while at < begun + timedelta(days=1):
-        wait = await admit(db, "key", at)
+        wait = await stores.attempts.admit("key", at)
         tries += not wait
         at += timedelta(seconds=wait or 0.1)
-    assert logins.FREE < tries <= logins.FREE + 8 + 24 * 4
+    assert attempt_store.FREE < tries <= attempt_store.FREE + 8 + 24 * 4
 
 
 # ── logging in ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +141,7 @@ async def test_guessing_one_account_has_a_ceiling_whatever_the_addresses(db: Dat
 
 @pytest.fixture
 async def clock(context: Context, clock: Clock) -> Clock:
-    await store.put_accounts(context.db, [AN], clock())
+    await context.stores.agents.put_accounts([AN], clock())
     return clock
 
 
@@ -149,7 +153,7 @@ class Plain(Passwords):
 
 
 def door(context: Context, clock: Clock, passwords: Passwords | None = None) -> Logins:
-    moved = Context(context.db, context.publisher, context.wake, clock)
+    moved = Context(context.stores, context.publisher, context.wake, clock)
     return Logins(moved, passwords or Plain(), Keys(SECRET), 12, True, clock.monotonic)
 
 
@@ -174,14 +178,14 @@ async def test_a_known_browser_is_not_delayed_by_what_others_try(context: Contex
     again = await outcome(first, "an", "demo", device=mine)
     assert again.count(".") == 2
     assert await outcome(second, "an", "demo", device=again) not in ("rate_limited", "bad_credentials")
-    clock.later(logins.FIRST_DELAY + 1)
+    clock.later(attempt_store.FIRST_DELAY + 1)
     assert (await outcome(second, "an", "demo", OFFICE)).count(".") == 2
 
 
 async def test_a_device_cookie_is_bound_to_its_account_and_has_attempts_of_its_own(
     context: Context, clock: Clock
 ) -> None:
-    await store.put_accounts(context.db, [AN, account("bert")], utcnow())
+    await context.stores.agents.put_accounts([AN, account("bert")], utcnow())
     one = door(context, clock)
     berts = await outcome(one, "bert", "demo")
     tries = [await outcome(one, "an", f"wrong {n}", device=berts) for n in range(11)]
@@ -195,7 +199,7 @@ async def test_a_device_cookie_is_bound_to_its_account_and_has_attempts_of_its_o
 
 async def test_what_known_browsers_mistype_does_not_count_for_their_address(context: Context, clock: Clock) -> None:
     people = [account("an"), *(account(f"a{n}") for n in range(5))]
-    await store.put_accounts(context.db, people, utcnow())
+    await context.stores.agents.put_accounts(people, utcnow())
     one = door(context, clock)
     known = [(p.username, await outcome(one, p.username, "demo")) for p in people[1:]]
     for name, mine in known:
@@ -205,7 +209,7 @@ async def test_what_known_browsers_mistype_does_not_count_for_their_address(cont
 
 async def test_a_shared_browser_knows_its_latest_four_accounts(context: Context, clock: Clock) -> None:
     people = [account(f"a{n}") for n in range(5)]
-    await store.put_accounts(context.db, people, utcnow())
+    await context.stores.agents.put_accounts(people, utcnow())
     one, cookie = door(context, clock), ""
     for person in people:
         cookie = await outcome(one, person.username, "demo", device=cookie)
@@ -260,18 +264,20 @@ async def test_at_most_five_sessions(context: Context, clock: Clock, ear: Ear) -
     assert [e.session_id for e in ear.heard(SessionEnded)] == [m.session.id for m in made[:2]]
 
 
-async def test_a_password_that_changes_while_it_is_looked_at_opens_nothing(context: Context, clock: Clock) -> None:
+async def test_a_password_that_changes_while_it_is_looked_at_opens_nothing(
+    context: Context, db: Database, stores: Stores, clock: Clock
+) -> None:
     passwords = Passwords()
 
     class Slow(Passwords):
         async def verify(self, stored: str | None, password: str) -> bool:
             right = await passwords.verify(stored, password)
             changed = AN.model_copy(update={"password_hash": await passwords.hash("another")})
-            await store.put_accounts(context.db, [changed], utcnow())
+            await context.stores.agents.put_accounts([changed], utcnow())
             return right
 
     assert await outcome(door(context, clock, Slow()), "an", "demo") == "bad_credentials"
-    assert await context.db["sessions"].count_documents({"ended_at": None}) == 0
+    assert await db["sessions"].count_documents({"ended_at": None}) == 0
 
 
 class Gate(Plain):
@@ -292,7 +298,7 @@ async def test_a_flood_from_one_address_does_not_shut_out_an_agent_of_another(
     context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """150 at once: of them 40 are let in, and an innocent agent waits for one hash of the flood, not for all."""
-    gate, waits, real = Gate(), asyncio.Event(), logins.wait_of
+    gate, waits, real = Gate(), asyncio.Event(), AttemptStore.wait_of
     one = door(context, clock, gate)
     before = refused_by_address()
     flood = [asyncio.create_task(outcome(one, f"name{n}", "x")) for n in range(150)]
@@ -303,12 +309,12 @@ async def test_a_flood_from_one_address_does_not_shut_out_an_agent_of_another(
     await eventually(flooded, "all but those who wait to be refused")
     assert {task.result() for task in flood if task.done()} == {"rate_limited"}
 
-    async def wait_of(db: Database, key: str, now: datetime) -> float:
-        wait = await real(db, key, now)
+    async def wait_of(store: AttemptStore, key: str, now: datetime) -> float:
+        wait = await real(store, key, now)
         waits.set()  # and without giving way to other tasks it is in the queue
         return wait
 
-    monkeypatch.setattr(logins, "wait_of", wait_of)
+    monkeypatch.setattr(AttemptStore, "wait_of", wait_of)
     innocent = asyncio.create_task(outcome(one, "an", "demo", OFFICE))
     await waits.wait()
     for _ in range(2):

@@ -14,8 +14,9 @@ from services.common.events.types import AgentConnection, ReleaseReason
 from services.common.failure_detector import ECHO_LATE
 from services.common.messaging import topology
 from services.common.mongo.client import Database
-from services.presence.agents import presence_monitor, session_store, store
+from services.presence.agents import presence_monitor
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
+from services.presence.agents.store import AgentStore
 from services.presence.agents.transitions import close_session, close_undecided, go_offline
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
@@ -125,7 +126,7 @@ async def replica(
 
 
 async def agent_of(context: Context) -> Agent:
-    found = await store.agent(context.db, AN.id)
+    found = await context.stores.agents.agent(AN.id)
     assert found is not None
     return found
 
@@ -139,8 +140,8 @@ async def is_offline(context: Context) -> bool:
 
 
 async def log_in(context: Context) -> str:
-    await store.put_accounts(context.db, [AN], context.clock())
-    return (await session_store.begin(context.db, AN.id, context.clock(), 12))[1]
+    await context.stores.agents.put_accounts([AN], context.clock())
+    return (await context.stores.sessions.begin(AN.id, context.clock(), 12))[1]
 
 
 async def test_who_used_their_console_lately_is_at_work(module_vhost_url: str, context: Context, clock: Clock) -> None:
@@ -167,7 +168,7 @@ async def test_comes_with_the_first_list_and_goes_after_the_grace(
         await gateway.tells(AN.id)
         await one.looks()
         assert await is_online(context)
-        assert await store.claim(context.db, AN.id, "c", 1, clock())
+        assert await context.stores.agents.reserve(AN.id, "c", 1, clock())
         await one.looks()
         pass_time(clock, [one], GRACE * 1.5)
         await one.looks()
@@ -196,7 +197,7 @@ async def test_a_gateway_that_dies_takes_its_agents_away(
     async with replica(module_vhost_url, context, clock) as one:
         await Gateway(context).tells(AN.id)
         await one.looks()
-        assert await store.claim(context.db, AN.id, "c", 1, clock())
+        assert await context.stores.agents.reserve(AN.id, "c", 1, clock())
         await one.looks()
         pass_time(clock, [one], one.presence.agents.gateway_late - 0.1)
         await one.looks()
@@ -232,11 +233,11 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
     module_vhost_url: str, context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[int] = []
-    rounds, real = Rounds(), store.online_ids
+    rounds, real = Rounds(), AgentStore.online_ids
 
-    async def online_ids(db: Database) -> set[str]:
+    async def online_ids(store: AgentStore) -> set[str]:
         reads.append(1)
-        return await real(db)
+        return await real(store)
 
     monkeypatch.setattr(presence_monitor, "LOOK", 0.01)
     monkeypatch.setattr(presence_monitor, "close_undecided", rounds.close_undecided)
@@ -250,7 +251,7 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
 
         await eventually(known, "online")
         await rounds.more()
-        monkeypatch.setattr(store, "online_ids", online_ids)
+        monkeypatch.setattr(AgentStore, "online_ids", online_ids)
         for _ in range(4):
             await gateway.tells(AN.id)
             await one.hears_all()
@@ -318,7 +319,7 @@ async def test_a_connection_without_a_session_puts_nobody_online(
     token = await log_in(context)
     async with replica(module_vhost_url, context, clock) as one:
         gateway = Gateway(context)
-        await session_store.end(context.db, token, clock())
+        await context.stores.sessions.end(token, clock())
         for _ in range(2):
             await gateway.tells(AN.id)
             await one.looks()
@@ -329,7 +330,7 @@ async def test_a_fresh_listener_gives_everyone_a_full_grace(
     module_vhost_url: str, context: Context, clock: Clock
 ) -> None:
     """Presence was away, or is new: nobody is in its lists yet."""
-    await there(context.db, AN)
+    await there(context.stores, AN)
     async with replica(module_vhost_url, context, clock) as one:
         await one.looks()
         pass_time(clock, [one], GRACE - 0.1)
@@ -346,7 +347,7 @@ async def test_who_came_by_another_replica_is_not_gone_for_this_one(
     async with replica(module_vhost_url, context, clock) as one:
         await one.looks()
         pass_time(clock, [one], GRACE * 1.2)  # it has never heard of them for longer than the grace
-        await there(context.db, AN)
+        await there(context.stores, AN)
         await one.looks()
         pass_time(clock, [one], GRACE - 0.1)
         await one.looks()
@@ -357,7 +358,7 @@ async def test_who_came_by_another_replica_is_not_gone_for_this_one(
 
 
 async def test_a_deaf_listener_judges_nobody(module_vhost_url: str, context: Context, clock: Clock) -> None:
-    await there(context.db, AN)
+    await there(context.stores, AN)
     async with replica(module_vhost_url, context, clock, echo=False) as one:
         await one.looks()
         clock.later(GRACE * 2)
@@ -396,7 +397,7 @@ async def test_a_deaf_listener_brings_nobody_back(module_vhost_url: str, context
 
 
 async def end(context: Context, token: str) -> None:
-    session = await session_store.end(context.db, token, context.clock())
+    session = await context.stores.sessions.end(token, context.clock())
     assert session is not None
     await close_session(context, session)
 
@@ -432,9 +433,9 @@ def listen_for_long(clock: Clock, made: Iterable[Replica]) -> None:
 
 async def two_sessions(context: Context) -> tuple[str, str, str]:
     """The id and the token of one, and the id of another."""
-    await store.put_accounts(context.db, [AN], context.clock())
-    one, token = await session_store.begin(context.db, AN.id, context.clock(), 12)
-    return one.id, token, (await session_store.begin(context.db, AN.id, context.clock(), 12))[0].id
+    await context.stores.agents.put_accounts([AN], context.clock())
+    one, token = await context.stores.sessions.begin(AN.id, context.clock(), 12)
+    return one.id, token, (await context.stores.sessions.begin(AN.id, context.clock(), 12))[0].id
 
 
 async def test_a_session_without_a_websocket_keeps_nobody_in(
@@ -449,7 +450,7 @@ async def test_a_session_without_a_websocket_keeps_nobody_in(
         await eventually(lambda: is_online(context), "online")
         for one in made:
             await one.hears_all()
-        assert await store.claim(context.db, AN.id, "c", 1, clock())
+        assert await context.stores.agents.reserve(AN.id, "c", 1, clock())
         await end(made[0].context, token)
         assert await is_offline(context)
         await ear.hush(context.publisher)
@@ -462,7 +463,7 @@ async def test_a_session_without_a_websocket_keeps_nobody_in(
 
 
 async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent_in(
-    module_vhost_url: str, context: Context, clock: Clock
+    module_vhost_url: str, context: Context, db: Database, clock: Clock
 ) -> None:
     async with replicas(module_vhost_url, context, clock, 2) as made:
         listen_for_long(clock, made)
@@ -481,7 +482,7 @@ async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent
         await there_.tells(AN.id, sessions=[other])
 
         async def decided() -> bool:
-            known = await context.db["sessions"].count_documents({})
+            known = await db["sessions"].count_documents({})
             return not made[0].context.undecided and known == 1
 
         await eventually(decided, "the decision, after which the session is forgotten")
@@ -520,7 +521,7 @@ async def test_a_replica_that_has_just_started_decides_nothing(
 
 
 async def test_an_agent_of_a_former_gateway_stays_by_any_session(
-    module_vhost_url: str, context: Context, clock: Clock
+    module_vhost_url: str, context: Context, db: Database, clock: Clock
 ) -> None:
     """It names no sessions: who is connected there may have any of them open."""
     async with replicas(module_vhost_url, context, clock, 1) as made:
@@ -534,7 +535,7 @@ async def test_an_agent_of_a_former_gateway_stays_by_any_session(
         await gateway.tells(AN.id)
 
         async def decided() -> bool:
-            return await context.db["sessions"].count_documents({}) == 1
+            return await db["sessions"].count_documents({}) == 1
 
         await eventually(decided, "the decision, after which the session is forgotten")
         assert await is_online(context)

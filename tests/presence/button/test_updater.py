@@ -20,10 +20,11 @@ from services.common.events.places import PlacesChanged
 from services.common.events.types import AgentState, ButtonColour, ButtonReason
 from services.common.messaging import topology
 from services.common.mongo.client import Database
-from services.presence.agents import store
-from services.presence.button import queue_store, updater
+from services.presence.agents.store import AgentStore
+from services.presence.button import updater
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
+from services.presence.stores import Stores
 from tests.presence.conftest import Clock, Ear, account, eventually, standing, there, waiting_chats
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -33,8 +34,8 @@ OFFICE = {"algemeen": Schedule(parse_hours("Mon-Fri 09:00-17:00"), BRUSSELS)}
 AN = account("an")
 
 
-async def doc(db: Database) -> dict[str, Any]:
-    (found,) = await updater.read_buttons(db, ["algemeen"])
+async def doc(stores: Stores) -> dict[str, Any]:
+    (found,) = await stores.buttons.evaluated(["algemeen"])
     return found
 
 
@@ -42,16 +43,16 @@ def clock_at(text: str) -> Callable[[], datetime]:
     return standing(datetime.fromisoformat(text).replace(tzinfo=BRUSSELS))
 
 
-async def test_nothing_is_shown_before_it_was_evaluated(db: Database) -> None:
-    assert await updater.read_buttons(db, ["algemeen"]) == []
+async def test_nothing_is_shown_before_it_was_evaluated(stores: Stores) -> None:
+    assert await stores.buttons.evaluated(["algemeen"]) == []
 
 
-async def test_what_changed_is_told_and_nothing_else(db: Database) -> None:
-    first = await updater.evaluate(db, ALWAYS, utcnow)
+async def test_what_changed_is_told_and_nothing_else(stores: Stores) -> None:
+    first = await updater.evaluate(stores, ALWAYS, utcnow)
     assert [(f.type) for f in first] == ["button.changed", "places.changed"]
-    assert await updater.evaluate(db, ALWAYS, utcnow) == []
-    await there(db, AN)
-    shown, places = await updater.evaluate(db, ALWAYS, utcnow)
+    assert await updater.evaluate(stores, ALWAYS, utcnow) == []
+    await there(stores, AN)
+    shown, places = await updater.evaluate(stores, ALWAYS, utcnow)
     assert isinstance(shown, ButtonChanged)
     assert isinstance(places, PlacesChanged)
     assert (shown.colour, shown.reason, places.free) == (ButtonColour.GREEN, ButtonReason.AVAILABLE, 1)
@@ -59,104 +60,104 @@ async def test_what_changed_is_told_and_nothing_else(db: Database) -> None:
     assert isinstance(first[0], ButtonChanged)
     assert shown.revision > first[0].revision
 
-    await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(1))
-    (busy,) = await updater.evaluate(db, ALWAYS, utcnow)
+    await stores.queues.set_waiting("algemeen", 1, waiting_chats(1))
+    (busy,) = await updater.evaluate(stores, ALWAYS, utcnow)
     assert isinstance(busy, ButtonChanged)
     assert busy.reason is ButtonReason.BUSY
 
-    await store.set_state(db, AN.id, AgentState.PAUSED, "request", "f", utcnow())
-    paused, none_free = await updater.evaluate(db, ALWAYS, utcnow)
+    await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "f", utcnow())
+    paused, none_free = await updater.evaluate(stores, ALWAYS, utcnow)
     assert isinstance(paused, ButtonChanged)
     assert isinstance(none_free, PlacesChanged)
     assert (paused.reason, none_free.free, none_free.places) == (ButtonReason.NO_AGENTS, 0, 0)
 
 
-async def test_places_that_are_all_taken_are_told_too(db: Database) -> None:
+async def test_places_that_are_all_taken_are_told_too(stores: Stores) -> None:
     """Whoever estimates how long one waits needs to know of them."""
     bert = account("bert")
-    await there(db, AN, bert)
-    await store.set_state(db, bert.id, AgentState.PAUSED, "request", "1", utcnow())
-    await store.claim(db, AN.id, "c", 1, utcnow())
-    _, places = await updater.evaluate(db, ALWAYS, utcnow)
+    await there(stores, AN, bert)
+    await stores.agents.set_state(bert.id, AgentState.PAUSED, "request", "1", utcnow())
+    await stores.agents.reserve(AN.id, "c", 1, utcnow())
+    _, places = await updater.evaluate(stores, ALWAYS, utcnow)
     assert isinstance(places, PlacesChanged)
     assert (places.free, places.places) == (0, 1)
-    await store.set_state(db, bert.id, AgentState.AVAILABLE, "request", "2", utcnow())
-    await store.claim(db, bert.id, "d", 1, utcnow())
-    (places,) = await updater.evaluate(db, ALWAYS, utcnow)
+    await stores.agents.set_state(bert.id, AgentState.AVAILABLE, "request", "2", utcnow())
+    await stores.agents.reserve(bert.id, "d", 1, utcnow())
+    (places,) = await updater.evaluate(stores, ALWAYS, utcnow)
     assert isinstance(places, PlacesChanged)
     assert (places.free, places.places) == (0, 2)
 
 
-async def test_an_agent_of_another_department_is_of_no_use(db: Database) -> None:
-    await there(db, account("bert", "premies"))
-    await updater.evaluate(db, ALWAYS, utcnow)
-    assert (await doc(db))["reason"] == "no_agents"
+async def test_an_agent_of_another_department_is_of_no_use(stores: Stores) -> None:
+    await there(stores, account("bert", "premies"))
+    await updater.evaluate(stores, ALWAYS, utcnow)
+    assert (await doc(stores))["reason"] == "no_agents"
 
 
-async def test_closed_tells_when_it_opens(db: Database) -> None:
-    await there(db, AN)
-    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T16:59:59"))
-    assert updater.button_event(await doc(db)).reason is ButtonReason.AVAILABLE
-    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
-    closed = updater.button_event(await doc(db))
+async def test_closed_tells_when_it_opens(stores: Stores) -> None:
+    await there(stores, AN)
+    await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T16:59:59"))
+    assert updater.button_event(await doc(stores)).reason is ButtonReason.AVAILABLE
+    await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T17:00"))
+    closed = updater.button_event(await doc(stores))
     assert (closed.colour, closed.reason) == (ButtonColour.BLUE, ButtonReason.CLOSED)
     assert closed.opens_at == datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
-async def test_a_late_clock_does_not_open_again(db: Database) -> None:
+async def test_a_late_clock_does_not_open_again(stores: Stores) -> None:
     """Two replicas around 17:00, one a second behind."""
-    await there(db, AN)
-    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
-    assert await updater.evaluate(db, OFFICE, clock_at("2026-11-20T16:59:59")) == []
-    assert (await doc(db))["reason"] == "closed"
+    await there(stores, AN)
+    await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T17:00"))
+    assert await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T16:59:59")) == []
+    assert (await doc(stores))["reason"] == "closed"
 
 
-async def test_an_evaluation_that_was_overtaken_writes_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_evaluation_that_was_overtaken_writes_nothing(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     """One evaluation stands still between reading and writing, while an agent comes and another one sees him."""
-    await updater.evaluate(db, ALWAYS, utcnow)
-    await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(0))
+    await updater.evaluate(stores, ALWAYS, utcnow)
+    await stores.queues.set_waiting("algemeen", 1, waiting_chats(0))
     read, go_on = asyncio.Event(), asyncio.Event()
-    crew = store.crew
+    crew = AgentStore.crew
 
-    async def slow(database: Database) -> list[tuple[AgentState, list[str], int, int]]:
-        found = await crew(database)
+    async def slow(store: AgentStore) -> list[tuple[AgentState, list[str], int, int]]:
+        found = await crew(store)
         read.set()
         await go_on.wait()
         return found
 
-    await there(db, AN)
-    await updater.evaluate(db, ALWAYS, utcnow)
-    await store.set_state(db, AN.id, AgentState.PAUSED, "request", "1", utcnow())
-    monkeypatch.setattr(store, "crew", slow)
-    overtaken = asyncio.create_task(updater.evaluate(db, ALWAYS, utcnow))  # has read: nobody is available
+    await there(stores, AN)
+    await updater.evaluate(stores, ALWAYS, utcnow)
+    await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "1", utcnow())
+    monkeypatch.setattr(AgentStore, "crew", slow)
+    overtaken = asyncio.create_task(updater.evaluate(stores, ALWAYS, utcnow))  # has read: nobody is available
     await read.wait()
-    monkeypatch.setattr(store, "crew", crew)
-    await store.set_state(db, AN.id, AgentState.AVAILABLE, "request", "2", utcnow())
-    await updater.evaluate(db, ALWAYS, utcnow)
+    monkeypatch.setattr(AgentStore, "crew", crew)
+    await stores.agents.set_state(AN.id, AgentState.AVAILABLE, "request", "2", utcnow())
+    await updater.evaluate(stores, ALWAYS, utcnow)
     go_on.set()
     assert await overtaken == []
-    assert (await doc(db))["colour"] == "green"
+    assert (await doc(stores))["colour"] == "green"
 
 
-async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Database) -> None:
+async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Database, stores: Stores) -> None:
     """Many changes, each followed by an evaluation, all at once.
 
     The last state is shown, and published with the highest revision; no revision is published twice.
     """
-    await there(db, AN)
+    await there(stores, AN)
     dice = random.Random(7)
     for n in range(12):
         told: list[Event] = []
 
         async def change_and_evaluate(turn: int, waiting: int, told: list[Event] = told) -> None:
             await asyncio.sleep(dice.random() / 50)
-            await queue_store.set_waiting(db, "algemeen", turn, waiting_chats(waiting))
-            told += await updater.evaluate(db, ALWAYS, utcnow)
+            await stores.queues.set_waiting("algemeen", turn, waiting_chats(waiting))
+            told += await updater.evaluate(stores, ALWAYS, utcnow)
 
         await asyncio.gather(*(change_and_evaluate(10 * n + k, dice.randint(0, 1)) for k in range(8)))
         queue = await db["queues"].find_one({"_id": "algemeen"})
         assert queue is not None
-        shown = await doc(db)
+        shown = await doc(stores)
         assert shown["colour"] == ("blue" if queue["waiting"] else "green")
         buttons = [f for f in told if isinstance(f, ButtonChanged)]
         assert len({b.revision for b in buttons}) == len(buttons)
@@ -166,16 +167,16 @@ async def test_ends_on_the_right_colour_under_concurrent_evaluations(db: Databas
 
 
 async def test_a_change_is_published_at_once_and_repeated(
-    db: Database, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topology, "BUTTON_INTERVAL", 0.05)
-    buttons = updater.Buttons(db, context.publisher, ALWAYS, utcnow)
-    await there(db, AN)
+    buttons = updater.ButtonUpdater(stores, context.publisher, ALWAYS, utcnow)
+    await there(stores, AN)
     tasks = [asyncio.create_task(buttons.run()), asyncio.create_task(buttons.repeat())]
     try:
         await ear.hear(ButtonChanged)
         for n in range(1, 6):
-            await _change(db, ear, buttons, n)
+            await _change(stores, ear, buttons, n)
         last = newest(ear.heard(ButtonChanged))
 
         async def repeated() -> bool:
@@ -194,17 +195,15 @@ async def test_a_change_is_published_at_once_and_repeated(
 
 
 async def test_quiet_seconds_ask_nothing_and_what_nobody_was_woken_for_is_seen_all_the_same(
-    db: Database, context: Context, ear: Ear, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, context: Context, ear: Ear, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another replica may have died between a change and its evaluation."""
     evaluated: list[int] = []
     looked, real = 0, updater.evaluate
 
-    async def evaluate(
-        database: Database, schedules: Mapping[str, Schedule], now: Callable[[], datetime]
-    ) -> list[Event]:
+    async def evaluate(stores: Stores, schedules: Mapping[str, Schedule], now: Callable[[], datetime]) -> list[Event]:
         evaluated.append(1)
-        return await real(database, schedules, now)
+        return await real(stores, schedules, now)
 
     def time_of_day() -> datetime:
         nonlocal looked
@@ -221,12 +220,12 @@ async def test_quiet_seconds_ask_nothing_and_what_nobody_was_woken_for_is_seen_a
         await eventually(enough, "looks at the clock")
 
     monkeypatch.setattr(updater, "evaluate", evaluate)
-    await there(db, AN)
+    await there(stores, AN)
     clock.later(0.95)  # just before a whole second: the next look is soon, and so is the one after it
-    running = asyncio.create_task(updater.Buttons(db, context.publisher, ALWAYS, time_of_day).run())
+    running = asyncio.create_task(updater.ButtonUpdater(stores, context.publisher, ALWAYS, time_of_day).run())
     try:
         await ear.hear(ButtonChanged)
-        await store.set_state(db, AN.id, AgentState.PAUSED, "request", "nobody is woken", clock())
+        await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "nobody is woken", clock())
         await quiet()
         clock.later(updater.ANYWAY - updater.TICK)
         await quiet()
@@ -251,12 +250,12 @@ def newest(heard: list[E]) -> E:
     return max(heard, key=lambda event: event.revision)
 
 
-async def _change(db: Database, ear: Ear, buttons: updater.Buttons, n: int) -> None:
+async def _change(stores: Stores, ear: Ear, buttons: updater.ButtonUpdater, n: int) -> None:
     """Change the agent's state and return when the button that follows from it was published."""
     before = newest(ear.heard(ButtonChanged)).revision
     state = (AgentState.AVAILABLE, AgentState.PAUSED)[n % 2]
     wanted = (ButtonReason.AVAILABLE, ButtonReason.NO_AGENTS)[n % 2]
-    await store.set_state(db, AN.id, state, "request", f"event {n}", utcnow())
+    await stores.agents.set_state(AN.id, state, "request", f"event {n}", utcnow())
     buttons.wake()
 
     async def told() -> bool:
@@ -280,9 +279,9 @@ def test_hours_are_looked_at_in_each_whole_second(seen: float, now: float, pause
     assert updater.until_tick(seen, now) == pytest.approx(pause, abs=0.003)
 
 
-async def test_opens_and_closes_in_the_second_that_the_clock_says(db: Database, context: Context, ear: Ear) -> None:
+async def test_opens_and_closes_in_the_second_that_the_clock_says(stores: Stores, context: Context, ear: Ear) -> None:
     """Begun 0.4 s before the whole second. How late it is at most is measured by `make soak`."""
-    await there(db, AN)
+    await there(stores, AN)
     for text, reason in (
         ("2026-11-20T08:59:59.6", ButtonReason.AVAILABLE),
         ("2026-11-20T16:59:59.6", ButtonReason.CLOSED),
@@ -292,7 +291,7 @@ async def test_opens_and_closes_in_the_second_that_the_clock_says(db: Database, 
         def clock(began: datetime = began, start: float = start) -> datetime:
             return began + timedelta(seconds=time.monotonic() - start)
 
-        running = asyncio.create_task(updater.Buttons(db, context.publisher, OFFICE, clock).run())
+        running = asyncio.create_task(updater.ButtonUpdater(stores, context.publisher, OFFICE, clock).run())
 
         async def told(reason: ButtonReason = reason) -> bool:
             heard = ear.heard(ButtonChanged)
@@ -346,19 +345,19 @@ HOURS = {
 
 
 @pytest.mark.parametrize("days", DAYS)
-async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(db: Database, days: str) -> None:
+async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(stores: Stores, days: str) -> None:
     """Across both changes of the clock and the holidays: second by second around each opening and closing.
 
     One replica's clock is 2 s late. Colour, reason and next opening are those of the clock ahead; nothing flaps back.
     """
-    await there(db, account("wide", "algemeen", "premies"))
+    await there(stores, account("wide", "algemeen", "premies"))
     start, end = (datetime.fromisoformat(t).replace(tzinfo=BRUSSELS).astimezone(UTC) for t in DAYS[days])
     changes = {d: changes_of(schedule, start, end) for d, schedule in HOURS.items()}
     told: dict[str, list[ButtonChanged]] = {d: [] for d in HOURS}
 
     async def evaluate_both(at: datetime) -> None:
         for clock in (at, at - SKEW):
-            for event in await updater.evaluate(db, HOURS, standing(clock)):
+            for event in await updater.evaluate(stores, HOURS, standing(clock)):
                 if isinstance(event, ButtonChanged):
                     told[event.department].append(event)
 
@@ -367,7 +366,7 @@ async def test_two_clocks_that_differ_change_each_button_once_at_each_boundary(d
         for second in (-1, 0, 1, 2, 3):
             at = moment + timedelta(seconds=second)
             await evaluate_both(at)
-            for shown in await updater.read_buttons(db, HOURS):
+            for shown in await stores.buttons.evaluated(HOURS):
                 past = [c for c in changes[shown["_id"]] if c <= at]
                 opened = len(past) % 2 == 0  # they begin open: it is a working day at 16:59
                 assert (shown["colour"], shown["reason"]) == (

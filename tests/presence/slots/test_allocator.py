@@ -13,16 +13,17 @@ import pytest
 from services.common.events.types import AgentState, ButtonReason, Choice, ChoiceRule, ReleaseReason
 from services.common.internal_api.presence import Held, HoldQuery
 from services.common.messaging.connection import Publisher
-from services.common.mongo.client import Database, open_database
-from services.presence.agents import store
+from services.common.mongo.client import open_database
+from services.presence.agents.store import AgentStore
 from services.presence.api import HOLD_LIMIT
-from services.presence.button import queue_store, updater
+from services.presence.button import updater
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
 from services.presence.settings import PresenceSettings
 from services.presence.slots import allocator
 from services.presence.slots.agent_selection import Ask, Candidate
 from services.presence.slots.allocator import Allocator, Outcome, hold
+from services.presence.stores import Stores
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import account, there, waiting_chats
 from tests.real import PATIENCE
@@ -41,13 +42,13 @@ class Replica:
 
     def __init__(
         self,
-        db: Database,
+        stores: Stores,
         schedules: dict[str, Schedule] = ALWAYS,
         clock: Callable[[], datetime] = lambda: NOW,
         longest: int = LONGEST,
     ) -> None:
         self.woken = 0
-        self.context = Context(db, Publisher("amqp://127.0.0.1:1/", "presence"), self._wake, clock)
+        self.context = Context(stores, Publisher("amqp://127.0.0.1:1/", "presence"), self._wake, clock)
         self.allocator = Allocator(self.context, schedules, dict.fromkeys(schedules, longest))
 
     def _wake(self) -> None:
@@ -58,15 +59,15 @@ class Replica:
 
 
 @pytest.fixture
-async def one(db: Database) -> Replica:
-    return Replica(db)
+async def one(stores: Stores) -> Replica:
+    return Replica(stores)
 
 
 @pytest.fixture
-async def two(settings: PresenceSettings, db: Database) -> AsyncIterator[Replica]:
+async def two(settings: PresenceSettings, stores: Stores) -> AsyncIterator[Replica]:
     """Another replica on the same database."""
     database = open_database(settings, "presence")
-    yield Replica(database)
+    yield Replica(Stores(database))
     database.client.close()
 
 
@@ -94,10 +95,10 @@ def chats(number: int) -> list[str]:
     return [str(uuid.uuid4()) for _ in range(number)]
 
 
-async def slots(db: Database) -> Counter[str]:
+async def slots(stores: Stores) -> Counter[str]:
     """How many seats each chat has; on the way every agent is seen to keep within his capacity."""
     found: Counter[str] = Counter()
-    for agent in await store.colleagues(db, None, None):
+    for agent in await stores.agents.colleagues(None, None):
         assert len(agent.slots) <= agent.capacity
         assert agent.free == agent.capacity - len(agent.slots)
         found.update(slot.chat_id for slot in agent.slots)
@@ -105,23 +106,23 @@ async def slots(db: Database) -> Counter[str]:
 
 
 async def test_a_press_holds_a_place_and_is_told_the_same_again(one: Replica, two: Replica) -> None:
-    await there(one.context.db, AN, WIDE)
+    await there(one.context.stores, AN, WIDE)
     first = await one.hold("c", "fr")
     assert first.hold is not None
     assert (first.hold.agent_id, first.hold.agent_name) == (WIDE.id, "Wide")
     assert first.hold.choice is not None
     assert (first.hold.choice.rule, first.hold.choice.speaks) == (ChoiceRule.LANGUAGE, True)
     assert await one.hold("c", "fr") == first == await two.hold("c", "fr")
-    assert await slots(one.context.db) == {"c": 1}
+    assert await slots(one.context.stores) == {"c": 1}
     assert one.woken == 1
-    (agent,) = await store.holders(one.context.db, "c")
+    (agent,) = await one.context.stores.agents.holders("c")
     assert agent.slots[0].reserved
 
 
 async def test_asked_again_a_press_finds_what_it_has_and_is_given_nothing_new(one: Replica, two: Replica) -> None:
-    await there(one.context.db, AN)
+    await there(one.context.stores, AN)
     assert await one.hold("c", again=True) == Held(reason=ButtonReason.BUSY), "the place is free, and stays so"
-    assert await slots(one.context.db) == {}
+    assert await slots(one.context.stores) == {}
     first = await one.hold("c")
     assert first.hold is not None
     assert await two.hold("c", again=True) == first
@@ -131,7 +132,7 @@ async def test_asked_again_a_press_finds_what_it_has_and_is_given_nothing_new(on
 
 
 async def test_a_wish_for_a_chat_that_is_held_finds_the_same_agent(one: Replica) -> None:
-    await there(one.context.db, AN, BERT)
+    await there(one.context.stores, AN, BERT)
     held = (await one.hold("c")).hold
     assert held is not None
     again = (await one.allocator.seek(Ask("c", 1, "algemeen"))).again
@@ -143,24 +144,24 @@ async def test_a_wish_for_a_chat_that_is_held_finds_the_same_agent(one: Replica)
 )
 async def test_never_past_who_waits(one: Replica, waiting: int, raced: int, held: int, may_wait: int) -> None:
     """With one place free: a press gets it only when nobody waits, and joins the line only when that is short."""
-    await there(one.context.db, AN)
-    await queue_store.set_waiting(one.context.db, "algemeen", 1, waiting_chats(waiting))
-    line = (await queue_store.read(one.context.db, ALWAYS, ["algemeen"], NOW))["algemeen"]
-    assert await queue_store.join(one.context.db, "algemeen", line, [f"raced {n}" for n in range(raced)], 99, NOW)
+    await there(one.context.stores, AN)
+    await one.context.stores.queues.set_waiting("algemeen", 1, waiting_chats(waiting))
+    line = (await one.context.stores.queues.read(ALWAYS, ["algemeen"], NOW))["algemeen"]
+    assert await one.context.stores.queues.join("algemeen", line, [f"raced {n}" for n in range(raced)], 99, NOW)
     answer = await one.hold("c")
     assert bool(answer.hold) == held
     if not held:
         assert (answer.may_wait, answer.reason) == (bool(may_wait), ButtonReason.BUSY)
-    assert await slots(one.context.db) == ({"c": 1} if held else {})
+    assert await slots(one.context.stores) == ({"c": 1} if held else {})
 
 
-async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(db: Database) -> None:
-    one = Replica(db, longest=1)
-    await there(one.context.db, AN)
+async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(stores: Stores) -> None:
+    one = Replica(stores, longest=1)
+    await there(one.context.stores, AN)
     await one.hold("first")
     assert [(await one.hold("c")).may_wait for _ in range(3)] == [True] * 3
     assert not (await one.hold("late")).may_wait
-    await store.drop(one.context.db, AN.id, "first", 1, NOW)
+    await one.context.stores.agents.drop(AN.id, "first", 1, NOW)
     assert (await one.hold("late")).hold is None  # that one would be past `c`
     assert (await one.hold("c")).hold is not None
 
@@ -169,52 +170,54 @@ async def test_who_was_let_in_is_told_so_again_and_served_when_there_is_a_place(
     ("hindrance", "reason"),
     [("offline", ButtonReason.NO_AGENTS), ("paused", ButtonReason.NO_AGENTS), ("closed", ButtonReason.CLOSED)],
 )
-async def test_no_place_and_no_waiting_where_nobody_serves(db: Database, hindrance: str, reason: ButtonReason) -> None:
-    await there(db, AN)
-    replica = Replica(db, OFFICE, clock_at("2026-11-20T16:59:59.9"))
+async def test_no_place_and_no_waiting_where_nobody_serves(
+    stores: Stores, hindrance: str, reason: ButtonReason
+) -> None:
+    await there(stores, AN)
+    replica = Replica(stores, OFFICE, clock_at("2026-11-20T16:59:59.9"))
     if hindrance == "offline":
-        (agent,) = await store.colleagues(db, None, None)
-        await store.set_offline(db, AN.id, agent.v, ReleaseReason.AGENT_GONE, NOW)
+        (agent,) = await stores.agents.colleagues(None, None)
+        await stores.agents.set_offline(AN.id, agent.v, ReleaseReason.AGENT_GONE, NOW)
     elif hindrance == "paused":
-        await store.set_state(db, AN.id, AgentState.PAUSED, "request", "f", NOW)
+        await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "f", NOW)
     else:
-        replica = Replica(db, OFFICE, clock_at("2026-11-20T17:00"))
+        replica = Replica(stores, OFFICE, clock_at("2026-11-20T17:00"))
     answer = await replica.hold("c")
     assert answer == Held(reason=reason)
-    assert await slots(db) == {}
+    assert await slots(stores) == {}
 
 
-async def test_a_place_is_held_until_the_last_moment_of_the_day(db: Database) -> None:
-    await there(db, AN)
-    assert (await Replica(db, OFFICE, clock_at("2026-11-20T16:59:59.999")).hold("c")).hold is not None
+async def test_a_place_is_held_until_the_last_moment_of_the_day(stores: Stores) -> None:
+    await there(stores, AN)
+    assert (await Replica(stores, OFFICE, clock_at("2026-11-20T16:59:59.999")).hold("c")).hold is not None
 
 
-async def test_no_place_once_another_replica_has_closed(db: Database) -> None:
+async def test_no_place_once_another_replica_has_closed(stores: Stores) -> None:
     """Its clock is ahead of ours: the button is blue, and so are we."""
-    await there(db, AN)
-    await updater.evaluate(db, OFFICE, clock_at("2026-11-20T17:00"))
-    assert (await Replica(db, OFFICE, clock_at("2026-11-20T16:59:58")).hold("c")).reason is ButtonReason.CLOSED
+    await there(stores, AN)
+    await updater.evaluate(stores, OFFICE, clock_at("2026-11-20T17:00"))
+    assert (await Replica(stores, OFFICE, clock_at("2026-11-20T16:59:58")).hold("c")).reason is ButtonReason.CLOSED
 
 
 async def test_an_unknown_department_has_no_places(one: Replica) -> None:
-    await there(one.context.db, AN)
+    await there(one.context.stores, AN)
     assert await one.hold("c", department="nowhere") == Held(reason=ButtonReason.UNKNOWN)
 
 
 async def test_a_chat_that_is_further_already_may_go_on(one: Replica) -> None:
     """The press was repeated much later: its chat had an agent, lost him and has another one."""
-    await there(one.context.db, AN)
-    await store.claim(one.context.db, AN.id, "c", 2, NOW)
+    await there(one.context.stores, AN)
+    await one.context.stores.agents.reserve(AN.id, "c", 2, NOW)
     assert await one.hold("c") == Held(may_wait=True)
 
 
 async def test_an_agent_who_is_leaving_the_chat_holds_nothing(one: Replica) -> None:
-    await there(one.context.db, AN, BERT)
+    await there(one.context.stores, AN, BERT)
     held = (await one.hold("c")).hold
     assert held is not None
-    gone = await store.agent(one.context.db, held.agent_id)
+    gone = await one.context.stores.agents.agent(held.agent_id)
     assert gone is not None
-    await store.set_offline(one.context.db, gone.id, gone.v, ReleaseReason.AGENT_GONE, NOW)
+    await one.context.stores.agents.set_offline(gone.id, gone.v, ReleaseReason.AGENT_GONE, NOW)
     again = (await one.hold("c")).hold
     assert again is not None
     assert again.agent_id != held.agent_id
@@ -222,13 +225,13 @@ async def test_an_agent_who_is_leaving_the_chat_holds_nothing(one: Replica) -> N
 
 async def test_asked_twice_at_once_both_replicas_answer_the_same_agent(one: Replica, two: Replica) -> None:
     """Many times, from both at once: one seat, one answer."""
-    db = one.context.db
-    await there(db, *(account(f"agent{n}", capacity=2) for n in range(20)))
+    stores = one.context.stores
+    await there(stores, *(account(f"agent{n}", capacity=2) for n in range(20)))
     for chat in chats(15):
         answers = await asyncio.gather(*(r.hold(chat) for r in (one, two, one, two)))
         assert len({a.hold.agent_id for a in answers if a.hold}) == 1
         assert all(a.hold for a in answers)
-        assert (await slots(db))[chat] == 1
+        assert (await slots(stores))[chat] == 1
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -239,69 +242,70 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
 
     Both give back, one of them slowly, after the other has its answer: that must not be the seat that is going.
     """
-    db, drop, answered = one.context.db, store.give_back, asyncio.Event()
+    stores = one.context.stores
+    agents, drop, answered = stores.agents, AgentStore.withdraw, asyncio.Event()
 
-    async def slowly(database: Database, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
-        if slow and database is db:
+    async def slowly(store: AgentStore, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
+        if slow and store is agents:
             await answered.wait()
-        return await drop(database, agent_id, chat_id, turn, now)
+        return await drop(store, agent_id, chat_id, turn, now)
 
     async def quickly() -> Held:
         answer = await two.hold("c")
         answered.set()
         return answer
 
-    monkeypatch.setattr(store, "give_back", slowly)
-    await there(db, AN, BERT, WIDE)
-    claim, candidates, both = store.claim, store.candidates, asyncio.Barrier(2)
+    monkeypatch.setattr(AgentStore, "withdraw", slowly)
+    await there(stores, AN, BERT, WIDE)
+    claim, candidates, both = AgentStore.reserve, AgentStore.candidates, asyncio.Barrier(2)
     met: list[str] = []
 
-    async def one_each(database: Database) -> list[Candidate]:
-        found = await candidates(database)
-        return found if len(met) >= 2 else [c for c in found if c.id == (AN.id, BERT.id)[database is db]]
+    async def one_each(store: AgentStore) -> list[Candidate]:
+        found = await candidates(store)
+        return found if len(met) >= 2 else [c for c in found if c.id == (AN.id, BERT.id)[store is agents]]
 
     meeting = around(claim, before=both.wait, after=both.wait)
 
     async def together(
-        database: Database, agent_id: str, chat_id: str, turn: int, now: datetime, choice: Choice | None, held: bool
+        store: AgentStore, agent_id: str, chat_id: str, turn: int, now: datetime, choice: Choice | None, held: bool
     ) -> bool:
         met.append(agent_id)
         work = meeting if len(met) <= 2 else claim
-        return await work(database, agent_id, chat_id, turn, now, choice, held)
+        return await work(store, agent_id, chat_id, turn, now, choice, held)
 
-    monkeypatch.setattr(store, "candidates", one_each)
-    monkeypatch.setattr(store, "claim", together)
+    monkeypatch.setattr(AgentStore, "candidates", one_each)
+    monkeypatch.setattr(AgentStore, "reserve", together)
     answers = await asyncio.gather(one.hold("c"), quickly())
-    assert {a.hold.agent_id for a in answers if a.hold} == {h.id for h in await store.holders(db, "c")}
-    assert await slots(db) == {"c": 1}
+    assert {a.hold.agent_id for a in answers if a.hold} == {h.id for h in await agents.holders("c")}
+    assert await slots(stores) == {"c": 1}
 
 
 async def test_a_place_that_was_taken_past_the_line_is_given_back(
     one: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else took a place between our look and our claim: now the last one is due to the chat that waits."""
-    db = one.context.db
-    await there(db, WIDE)
-    await queue_store.set_waiting(db, "algemeen", 1, waiting_chats(1))
-    claim = store.claim
+    stores = one.context.stores
+    await there(stores, WIDE)
+    await stores.queues.set_waiting("algemeen", 1, waiting_chats(1))
+    claim = AgentStore.reserve
 
     async def overtake() -> None:
-        monkeypatch.setattr(store, "claim", claim)
+        monkeypatch.setattr(AgentStore, "reserve", claim)
         for other in ("x", "y"):
-            await claim(db, WIDE.id, other, 1, NOW)
+            await claim(stores.agents, WIDE.id, other, 1, NOW)
 
-    monkeypatch.setattr(store, "claim", around(claim, before=overtake))
+    monkeypatch.setattr(AgentStore, "reserve", around(claim, before=overtake))
     answer = await one.hold("c")
     assert (answer.hold, answer.may_wait, answer.reason) == (None, True, ButtonReason.BUSY)
-    assert await slots(db) == {"x": 1, "y": 1}
+    assert await slots(stores) == {"x": 1, "y": 1}
 
 
 async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
     one: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await there(one.context.db, WIDE)
+    await there(one.context.stores, WIDE)
     going = asyncio.Event()
-    monkeypatch.setattr(store, "holders", around(store.holders, before=going.wait))
+    monkeypatch.setattr(AgentStore, "holders", around(AgentStore.holders, before=going.wait))
     first = asyncio.create_task(one.hold("a"))
     await asyncio.sleep(0)
     with pytest.raises(TimeoutError):
@@ -310,7 +314,7 @@ async def test_an_ask_that_nobody_waits_for_any_more_takes_no_place(
     going.set()
     assert (await first).hold is not None
     assert (await one.hold("b")).hold is not None
-    assert await slots(one.context.db) == {"a": 1, "b": 1}
+    assert await slots(one.context.stores) == {"a": 1, "b": 1}
 
 
 async def given_up(press: Coroutine[None, None, Held], begun: asyncio.Event) -> None:
@@ -327,25 +331,25 @@ async def test_a_place_for_which_nobody_waits_any_more_is_free_again(
     one: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway has given up while the claim was under way."""
-    await there(one.context.db, AN)
+    await there(one.context.stores, AN)
     begun, gone = asyncio.Event(), asyncio.Event()
 
     async def begin() -> None:
         begun.set()
         await gone.wait()
 
-    monkeypatch.setattr(store, "claim", around(store.claim, before=begin))
+    monkeypatch.setattr(AgentStore, "reserve", around(AgentStore.reserve, before=begin))
     await given_up(one.hold("a"), begun)
     gone.set()
     assert (await one.hold("b")).hold is not None  # in the next round
-    assert await slots(one.context.db) == {"b": 1}
+    assert await slots(one.context.stores) == {"b": 1}
 
 
 async def test_a_place_that_somebody_was_told_of_is_not_given_back(
     one: Replica, two: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The press has given up, and before its place is given back the chat's wish finds it: routing will hear of it."""
-    await there(one.context.db, AN)
+    await there(one.context.stores, AN)
     begun, over = asyncio.Event(), asyncio.Event()
     told: list[Outcome] = []
 
@@ -356,24 +360,24 @@ async def test_a_place_that_somebody_was_told_of_is_not_given_back(
     async def overtake() -> None:
         told.append(await two.allocator.seek(Ask("c", 1, "algemeen")))
 
-    monkeypatch.setattr(store, "claim", around(store.claim, after=linger))
-    monkeypatch.setattr(store, "give_back", around(store.give_back, before=overtake))
+    monkeypatch.setattr(AgentStore, "reserve", around(AgentStore.reserve, after=linger))
+    monkeypatch.setattr(AgentStore, "withdraw", around(AgentStore.withdraw, before=overtake))
     await given_up(one.hold("c"), begun)
     over.set()
     assert not (await one.hold("d")).hold  # in the next round
     assert [agent.id for agent, _ in told[0].again] == [AN.id]
-    assert await slots(one.context.db) == {"c": 1}
+    assert await slots(one.context.stores) == {"c": 1}
 
 
 async def test_a_bad_moment_fails_only_those_who_asked_then(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    await there(one.context.db, AN)
-    holders = store.holders
+    await there(one.context.stores, AN)
+    holders = AgentStore.holders
 
     async def away(*_: object) -> object:
-        monkeypatch.setattr(store, "holders", holders)
+        monkeypatch.setattr(AgentStore, "holders", holders)
         raise ConnectionError
 
-    monkeypatch.setattr(store, "holders", away)
+    monkeypatch.setattr(AgentStore, "holders", away)
     with pytest.raises(ConnectionError):
         await one.hold("a")
     assert (await one.hold("b")).hold is not None
@@ -381,29 +385,29 @@ async def test_a_bad_moment_fails_only_those_who_asked_then(one: Replica, monkey
 
 async def test_two_hundred_presses_at_once_are_all_answered(one: Replica) -> None:
     """With sixty places: those are given, twenty may wait, the others are told that all are busy."""
-    await there(one.context.db, *(account(f"agent{n}", capacity=3) for n in range(20)))
+    await there(one.context.stores, *(account(f"agent{n}", capacity=3) for n in range(20)))
     answers = await asyncio.gather(*(one.hold(chat) for chat in chats(200)))
     assert sum(a.hold is not None for a in answers) == 60
     assert sum(a.may_wait for a in answers) == LONGEST
-    assert set((await slots(one.context.db)).values()) == {1}
+    assert set((await slots(one.context.stores)).values()) == {1}
 
 
 async def test_a_thousand_presses_at_three_replicas_keep_to_the_capacity(
-    db: Database, settings: PresenceSettings, request: pytest.FixtureRequest
+    stores: Stores, settings: PresenceSettings, request: pytest.FixtureRequest
 ) -> None:
     """Each chat is asked for twice, at two replicas. Looked at all the time, not only after."""
     staff = [account(f"agent{n}", capacity=4) for n in range(25)]
-    await there(db, *staff)
+    await there(stores, *staff)
     databases = [open_database(settings, "presence") for _ in range(3)]
     for database in databases:
         request.addfinalizer(database.client.close)
-    replicas = [Replica(database) for database in databases]
+    replicas = [Replica(Stores(database)) for database in databases]
     asked = chats(500)
     done, most = asyncio.Event(), Counter[int]()
 
     async def watch() -> None:
         while not done.is_set():
-            most.update([max((await slots(db)).values(), default=0)])
+            most.update([max((await slots(stores)).values(), default=0)])
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
@@ -415,13 +419,13 @@ async def test_a_thousand_presses_at_three_replicas_keep_to_the_capacity(
     for chat, answer in zip((c for c in asked for _ in (0, 1)), answers, strict=True):
         if answer.hold:
             by_chat.setdefault(chat, set()).add(answer.hold.agent_id)
-    held = await slots(db)
+    held = await slots(stores)
     assert set(held.values()) == {1}
-    let_in = (await queue_store.read(db, ALWAYS, ["algemeen"], NOW))["algemeen"].raced
+    let_in = (await stores.queues.read(ALWAYS, ["algemeen"], NOW))["algemeen"].raced
     assert len(let_in) <= LONGEST
     assert 100 - len(let_in) <= sum(held.values()) <= 100  # a place that was given back is for those who wait now
     for chat, agents in by_chat.items():  # both asked at the same moment: see above for the answer being the same
-        assert {h.id for h in await store.holders(db, chat)} <= agents
+        assert {h.id for h in await stores.agents.holders(chat)} <= agents
 
 
 def test_the_limits_leave_time_for_the_answer() -> None:

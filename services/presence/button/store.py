@@ -1,0 +1,43 @@
+"""Store of buttons and free slots of departments.
+
+buttons: {_id: department, generation, as_of, colour, reason, opens_at, revision, free, places, places_revision}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pymongo import UpdateOne
+
+from services.common.mongo.client import Database
+
+
+class ButtonStore:
+    """Access to the documents of buttons. `updater.py` says in which order an evaluation uses it."""
+
+    def __init__(self, database: Database) -> None:
+        self._buttons = database["buttons"]
+
+    async def create(self, departments: Iterable[str]) -> None:
+        """Create a document for each department. An existing one stays as it is."""
+        first = {"generation": "", "revision": 0, "places_revision": 0}
+        writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
+        await self._buttons.bulk_write(writes, ordered=False)
+
+    async def begin(self, departments: Iterable[str], generation: str) -> None:
+        """Write the generation of an evaluation that begins."""
+        await self._buttons.update_many({"_id": {"$in": list(departments)}}, {"$set": {"generation": generation}})
+
+    async def read(self, departments: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the documents of these departments."""
+        return await self._buttons.find({"_id": {"$in": list(departments)}}).to_list(None)
+
+    async def evaluated(self, departments: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the documents of these departments that were evaluated."""
+        return await self._buttons.find({"_id": {"$in": list(departments)}, "revision": {"$gt": 0}}).to_list(None)
+
+    async def write(self, department: str, generation: str, changes: Mapping[str, Any]) -> bool:
+        """Write what an evaluation changed. Return False when a later one has begun."""
+        result = await self._buttons.update_one({"_id": department, "generation": generation}, {"$set": dict(changes)})
+        return result.modified_count == 1
