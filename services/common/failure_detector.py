@@ -19,8 +19,8 @@ class _Gateway:
     """The last list of one gateway."""
 
     counter: int
-    heard_at: float
-    here: dict[str, float]  # subject → last sign of life, on the listener's clock
+    received_at: float
+    present: dict[str, float]  # subject → last sign of life, on the listener's clock
 
 
 @dataclass
@@ -58,13 +58,13 @@ class FailureDetector:
         known = self._gateways.get(incarnation)
         if known and counter <= known.counter:
             return
-        here = {who: self._effective(now) - silent for who, silent in silent_for.items()}
-        for who, at in here.items():
+        present = {who: self._effective(now) - silent for who, silent in silent_for.items()}
+        for who, at in present.items():
             self._last_seen[who] = max(at, self._last_seen.get(who, at))
         if known:
-            for who in known.here.keys() - here.keys():
-                self._last_seen.setdefault(who, known.here[who])
-        self._gateways[incarnation] = _Gateway(counter, self._effective(now), {} if leaving else here)
+            for who in known.present.keys() - present.keys():
+                self._last_seen.setdefault(who, known.present[who])
+        self._gateways[incarnation] = _Gateway(counter, self._effective(now), {} if leaving else present)
 
     def receives(self, now: float) -> bool:
         """Return whether the listener receives its own echo. Only then may absence be judged."""
@@ -73,15 +73,15 @@ class FailureDetector:
     def present(self, now: float) -> set[str]:
         """Return every subject in the present list of a gateway."""
         at = self._effective(now)
-        return {who for g in self._gateways.values() if at - g.heard_at <= self.gateway_late for who in g.here}
+        return {who for g in self._gateways.values() if at - g.received_at <= self.gateway_late for who in g.present}
 
     def named_since(self, who: Iterable[str], at: float, now: float) -> bool:
         """Return whether a gateway's present list that arrived at `at` or later names one of these subjects."""
-        wanted, heard_from = set(who), self._effective(at)
-        live = (g for g in self._gateways.values() if self._effective(now) - g.heard_at <= self.gateway_late)
-        return any(g.heard_at >= heard_from and not wanted.isdisjoint(g.here) for g in live)
+        wanted, received_from = set(who), self._effective(at)
+        live = (g for g in self._gateways.values() if self._effective(now) - g.received_at <= self.gateway_late)
+        return any(g.received_at >= received_from and not wanted.isdisjoint(g.present) for g in live)
 
-    def gone(self, known: Iterable[str], now: float) -> list[str]:
+    def absent(self, known: Iterable[str], now: float) -> list[str]:
         """Return those of `known` who were in no list for the whole grace period, counted from their last sign of life.
 
         Time before the listener's start does not count. The result is empty while the listener does not receive its
@@ -96,7 +96,7 @@ class FailureDetector:
     def forget_stale(self, now: float, after: float = 3600.0) -> None:
         """Forget gateways and subjects without a sign of life for an hour, to bound memory."""
         at = self._effective(now)
-        self._gateways = {i: g for i, g in self._gateways.items() if at - g.heard_at < after}
+        self._gateways = {i: g for i, g in self._gateways.items() if at - g.received_at < after}
         self._last_seen = {w: t for w, t in self._last_seen.items() if at - t < after}
 
     def _effective(self, now: float) -> float:

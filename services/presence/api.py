@@ -27,7 +27,7 @@ from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.button import updater
 from services.presence.context import Context
-from services.presence.slots.allocator import Allocator, hold
+from services.presence.slots.allocator import Allocator, reserve
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
         caller(request)
         try:
             async with asyncio.timeout(HOLD_LIMIT):
-                return await hold(allocator, query)
+                return await reserve(allocator, query)
         except TimeoutError:
             log.warning("reservation_took_too_long", chat_id=query.chat_id)
             raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None

@@ -21,7 +21,7 @@ from services.presence.slots.rules import Agent, Slot, due
 log = structlog.get_logger()
 
 MARKS = 2.0  # seconds after which a marked change is published again
-UNCONFIRMED = 5.0  # seconds after which a claim without an answer of routing is published again
+UNCONFIRMED = 5.0  # seconds after which a reservation without an answer of routing is published again
 RESERVED = 15.0  # seconds after which a press that is no chat yet has failed: any gateway would have opened it by then
 REMINDER = 60.0  # seconds between two publications of every slot
 REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
@@ -58,13 +58,17 @@ async def run(context: Context) -> None:
 
 async def publish_leaving(context: Context, age: float = MARKS) -> None:
     """Publish place.released for each slot that has been being given up for so long."""
-    await _tell(context, "leaving", age, await context.stores.agents.leaving(), lambda slot: slot.leaving is not None)
+    await _publish_due(
+        context, "leaving", age, await context.stores.agents.leaving(), lambda slot: slot.leaving is not None
+    )
 
 
 async def publish_unconfirmed(context: Context, age: float = UNCONFIRMED) -> None:
     """Publish place.claimed for each slot that routing has not confirmed for so long."""
     agents = await context.stores.agents.unconfirmed()
-    await _tell(context, "unconfirmed", age, agents, lambda slot: not (slot.leaving or slot.confirmed or slot.held))
+    await _publish_due(
+        context, "unconfirmed", age, agents, lambda slot: not (slot.leaving or slot.confirmed or slot.by_press)
+    )
 
 
 async def publish_reserved(context: Context, age: float = RESERVED) -> None:
@@ -103,12 +107,12 @@ async def publish_changes(context: Context, age: float = MARKS) -> None:
 async def close_sessions(context: Context, age: float = MARKS) -> None:
     """Do what follows from the end of each session that ended or expired so long ago."""
     for session in await context.stores.sessions.over(context.clock(), age):
-        if not session.told:
+        if not session.published:
             repaired("session_over", session.agent_id)
         await close_session(context, session)
 
 
-async def _tell(
+async def _publish_due(
     context: Context, reason: str, age: float, agents: Iterable[Agent], concerned: Callable[[Slot], bool]
 ) -> None:
     for agent in agents:

@@ -22,11 +22,11 @@ WAITED = Histogram(
     buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 120, 300, 600),
 )
 OPENED = Counter("eloket_routing_opened_total", "Chats opened", ["department"])
-ASSIGNED = Counter("eloket_routing_assigned_total", "Turns that ended with an agent", ["department"])
+ASSIGNED = Counter("eloket_routing_assigned_total", "Attempts that ended with an agent", ["department"])
 ABANDONED = Counter("eloket_routing_abandoned_total", "Chats closed while they waited", ["department", "reason"])
 REQUEUED = Counter("eloket_routing_requeued_total", "Chats that went back to the queue", ["reason"])
 CLOSED = Counter("eloket_routing_closed_total", "Chats closed", ["reason"])
-REPAIRED = Counter("eloket_routing_repairs_total", "What a sweep or a repeated event had to mend", ["reason"])
+REPAIRED = Counter("eloket_routing_repairs_total", "What a repair job or a repeated event had to repair", ["reason"])
 
 
 def begin_at_nothing(departments: Iterable[str]) -> None:
@@ -41,8 +41,8 @@ def begin_at_nothing(departments: Iterable[str]) -> None:
         CLOSED.labels(reason.value)
     for lost in ReleaseReason:
         REQUEUED.labels(lost.value)
-    for mended in ("untold", "asked_again", "unknown_chat", "accepted"):
-        REPAIRED.labels(mended)
+    for repair in ("untold", "asked_again", "unknown_chat", "accepted"):
+        REPAIRED.labels(repair)
 
 
 def repaired(reason: str, **about: object) -> None:

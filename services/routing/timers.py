@@ -53,9 +53,9 @@ class Calm:
         if not well or now - self._looked_at > STOOD_STILL:
             self._trouble_at = now
         self._looked_at = now
-        return self.settled(now)
+        return self.lasts(now)
 
-    def settled(self, now: float) -> bool:
+    def lasts(self, now: float) -> bool:
         """Return whether the last trouble was long enough ago."""
         return now - self._trouble_at >= self._settle
 
@@ -124,7 +124,7 @@ class Timers:
             await self.context.slot_requests.request(after.department)
 
     async def _publish_again(self, chat: Chat) -> None:
-        if chat.untold_since and chat.untold_since + self.limits.retell <= self.context.clock():
+        if chat.untold_since and chat.untold_since + self.limits.republish <= self.context.clock():
             repaired("untold", state=chat.state, turn=chat.turn)
             await self.context.chat_publisher.marked(chat)
 
@@ -143,13 +143,13 @@ class Timers:
 
     async def away(self) -> None:
         """Close chats whose citizen no gateway has listed for too long."""
-        gone = self.citizens.gone(await self.context.store.greeted_open())
-        if not self.calm.settled(self.monotonic()):
+        absent = self.citizens.absent(await self.context.store.greeted_open())
+        if not self.calm.lasts(self.monotonic()):
             return
         now = self.context.clock()
-        for chat_id in gone[:AT_A_TIME]:
+        for chat_id in absent[:AT_A_TIME]:
             begin_trace(chat_id=chat_id)
-            before, after = await self.context.store.change(chat_id, lambda c: rules.away(c, now))
+            before, after = await self.context.store.change(chat_id, lambda c: rules.closed_offline(c, now))
             if after != before:
                 repaired("away", turn=before.turn, agent_id=before.agent_id)
                 self.context.chat_publisher.record(before, after, why="away")

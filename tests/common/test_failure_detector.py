@@ -35,15 +35,15 @@ def live() -> FailureDetector:
 def test_nobody_is_judged_before_the_first_echo() -> None:
     live = FailureDetector(GRACE)
     live.record("g", 1, {"an": 300.0}, 0)
-    assert live.gone(PEOPLE, 1_000) == []
+    assert live.absent(PEOPLE, 1_000) == []
     assert not live.receives(1_000)
 
 
 def test_one_who_is_never_heard_is_gone_after_the_grace(live: FailureDetector) -> None:
     echoing(live, 100, 109.9)
-    assert live.gone(["an"], 109.9) == []
+    assert live.absent(["an"], 109.9) == []
     live.echo(110)
-    assert live.gone(["an"], 110) == ["an"]
+    assert live.absent(["an"], 110) == ["an"]
 
 
 def test_one_in_a_fresh_list_is_present_and_never_gone(live: FailureDetector) -> None:
@@ -52,7 +52,7 @@ def test_one_in_a_fresh_list_is_present_and_never_gone(live: FailureDetector) ->
         live.echo(now)
         live.record("g", counter, {"an": 3.0}, now)
         assert live.present(now) == {"an"}
-        assert live.gone(["an"], now) == []
+        assert live.absent(["an"], now) == []
 
 
 def test_the_grace_counts_from_the_last_sign_of_life(live: FailureDetector) -> None:
@@ -60,9 +60,9 @@ def test_the_grace_counts_from_the_last_sign_of_life(live: FailureDetector) -> N
     live.record("g", 1, {"an": 4.0}, 120)
     live.record("g", 2, {}, 121)
     echoing(live, 120, 125.9)
-    assert live.gone(["an"], 125.9) == []
+    assert live.absent(["an"], 125.9) == []
     live.echo(126)
-    assert live.gone(["an"], 126) == ["an"], "he was last heard at 116"
+    assert live.absent(["an"], 126) == ["an"], "he was last heard at 116"
 
 
 def test_a_gateway_that_is_not_heard_has_no_connections(live: FailureDetector) -> None:
@@ -71,9 +71,9 @@ def test_a_gateway_that_is_not_heard_has_no_connections(live: FailureDetector) -
     assert live.present(107) == {"an"}
     live.echo(108)
     assert live.present(108) == set()
-    assert live.gone(["an"], 108) == []
+    assert live.absent(["an"], 108) == []
     echoing(live, 108, 110)
-    assert live.gone(["an"], 110) == ["an"]
+    assert live.absent(["an"], 110) == ["an"]
 
 
 def test_a_gateway_that_leaves_takes_its_list_along(live: FailureDetector) -> None:
@@ -81,9 +81,9 @@ def test_a_gateway_that_leaves_takes_its_list_along(live: FailureDetector) -> No
     live.record("g", 2, names("an"), 101, leaving=True)
     assert live.present(101) == set()
     echoing(live, 101, 110.9)
-    assert live.gone(["an"], 110.9) == []
+    assert live.absent(["an"], 110.9) == []
     live.echo(111)
-    assert live.gone(["an"], 111) == ["an"]
+    assert live.absent(["an"], 111) == ["an"]
 
 
 def test_everyone_in_any_gateways_list_is_present(live: FailureDetector) -> None:
@@ -98,13 +98,13 @@ def test_everyone_in_any_gateways_list_is_present(live: FailureDetector) -> None
 def test_deaf_time_does_not_count(live: FailureDetector) -> None:
     live.record("g", 1, names("an"), 100)
     echoing(live, 100, 102)
-    assert live.gone(["an"], 500) == [], "deaf: no judgement"
+    assert live.absent(["an"], 500) == [], "deaf: no judgement"
     live.echo(500)
-    assert live.gone(["an"], 500) == [], "of 400 s it heard itself for 2"
+    assert live.absent(["an"], 500) == [], "of 400 s it heard itself for 2"
     echoing(live, 500, 507.9)
-    assert live.gone(["an"], 507.9) == []
+    assert live.absent(["an"], 507.9) == []
     echoing(live, 507.9, 508.1)
-    assert live.gone(["an"], 508.1) == ["an"]
+    assert live.absent(["an"], 508.1) == ["an"]
 
 
 def test_nothing_from_before_a_restart_counts() -> None:
@@ -113,9 +113,9 @@ def test_nothing_from_before_a_restart_counts() -> None:
     live.echo(1_000)
     live.record("g", 2, {}, 1_001)
     echoing(live, 1_000, 1_009)
-    assert live.gone(["an"], 1_009) == []
+    assert live.absent(["an"], 1_009) == []
     live.echo(1_010)
-    assert live.gone(["an"], 1_010) == ["an"]
+    assert live.absent(["an"], 1_010) == ["an"]
 
 
 def test_memory_is_forgotten_and_forgetting_changes_nobody_present(live: FailureDetector) -> None:
@@ -126,7 +126,7 @@ def test_memory_is_forgotten_and_forgetting_changes_nobody_present(live: Failure
     assert set(live._gateways) == {"new"}
     assert set(live._last_seen) == {"an"}
     assert live.present(4_000) == {"an"}
-    assert live.gone(["an"], 4_000) == []
+    assert live.absent(["an"], 4_000) == []
 
 
 silences = st.dictionaries(st.sampled_from(PEOPLE), st.floats(0, 600), max_size=3)
@@ -143,7 +143,7 @@ def test_a_restart_gives_everyone_a_full_grace(start: float, before: Lists, afte
     for gateway, counter, silent, leaving in after:
         live.record(gateway, counter, silent, start, leaving)
     echoing(live, start, start + within)
-    assert live.gone(PEOPLE, start + within) == []
+    assert live.absent(PEOPLE, start + within) == []
 
 
 @given(gaps=gaps)
@@ -156,7 +156,7 @@ def test_only_time_with_an_echo_counts(gaps: list[float]) -> None:
         now += gap
         live.echo(now)
         heard += gap if gap <= ECHO_LATE else 0.0
-        assert live.gone(["an"], now) == (["an"] if heard >= GRACE else [])
+        assert live.absent(["an"], now) == (["an"] if heard >= GRACE else [])
 
 
 @given(order=st.permutations(range(1, 8)), where=st.lists(st.booleans(), min_size=7, max_size=7))
@@ -175,7 +175,7 @@ def test_present_is_the_union_over_the_gateways(lists: dict[str, set[str]]) -> N
     for gateway, people in lists.items():
         live.record(gateway, 1, names(*people), 0)
     assert live.present(1) == set().union(*lists.values())
-    assert live.gone(PEOPLE, 1) == []
+    assert live.absent(PEOPLE, 1) == []
 
 
 @given(lists=lists, gaps=gaps)
@@ -185,4 +185,4 @@ def test_nobody_is_present_and_gone_at_once(lists: Lists, gaps: list[float]) -> 
         now += gap
         live.echo(now)
         live.record(gateway, counter, silent, now, leaving)
-        assert not live.present(now) & set(live.gone(PEOPLE, now))
+        assert not live.present(now) & set(live.absent(PEOPLE, now))

@@ -184,7 +184,7 @@ async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
 
 async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN)
-    await context.stores.agents.reserve(AN.id, chat, 1, utcnow(), held=True)
+    await context.stores.agents.reserve(AN.id, chat, 1, utcnow(), by_press=True)
     await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
     (holder,) = await context.stores.agents.holders(chat)
     assert not holder.slots[0].reserved

@@ -38,7 +38,7 @@ from services.presence.consumers import on_chat_state, on_queue_changed, on_stat
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
 from services.presence.settings import PresenceSettings
-from services.presence.slots.allocator import Allocator, hold
+from services.presence.slots.allocator import Allocator, reserve
 from services.presence.stores import Stores
 from tests.presence import memory
 from tests.presence.conftest import SECRET, account
@@ -263,7 +263,7 @@ class History(RuleBasedStateMachine):
     @rule(chat=chats, department=departments, locale=locales)
     def presses(self, chat: str, department: str, locale: str) -> None:
         query = HoldQuery(chat_id=chat, department=department, locale=locale)
-        answer = self.run(hold(self.allocator, query))
+        answer = self.run(reserve(self.allocator, query))
         if again := self.holders(chat, 1):
             assert answer.hold is not None
             assert answer.hold.agent_id == again[0]
@@ -375,7 +375,7 @@ class History(RuleBasedStateMachine):
         for n, (chat, department, press) in enumerate(asked):
             context, allocator = self.replicas[n % 2]
             if press:
-                work.append(hold(allocator, HoldQuery(chat_id=chat, department=department)))
+                work.append(reserve(allocator, HoldQuery(chat_id=chat, department=department)))
             else:
                 work.append(on_wanted(context, allocator)(PlaceWanted(chat_id=chat, turn=1, department=department)))
         agent = await self.stores.agents.agent(who)

@@ -120,7 +120,7 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
     choice = Choice(rule=ChoiceRule.ONLY_ONE, candidates=1, speaks=True, chats=0, idle_for=0)
     for chat, age in (("old", sweeps.RESERVED + 0.5), ("new", sweeps.RESERVED - 5)):
         assert await context.stores.agents.reserve(
-            WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, held=True
+            WIDE.id, chat, 1, clock() - timedelta(seconds=age), choice, by_press=True
         )
     before = repairs("held")
     await sweeps.publish_unconfirmed(context)
@@ -142,7 +142,7 @@ async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context
 async def test_a_press_whose_agent_is_gone_is_asked_after_too(context: Context, ear: Ear) -> None:
     """That somebody has left a chat of which it has never heard is nothing that routing answers."""
     await seated(context)
-    assert await context.stores.agents.reserve(WIDE.id, "c", 1, context.clock(), held=True)
+    assert await context.stores.agents.reserve(WIDE.id, "c", 1, context.clock(), by_press=True)
     await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
     await sweeps.publish_reserved(context)
     await ear.hush(context.publisher)

@@ -158,7 +158,7 @@ def well_for_long(scene: Scene) -> Calm:
     for _ in range(3):
         scene.later(seconds=4)
         calm.look(True, scene.monotonic())
-    assert calm.settled(scene.monotonic())
+    assert calm.lasts(scene.monotonic())
     return calm
 
 
@@ -279,14 +279,14 @@ async def test_a_sweep_that_fails_is_tried_again_and_keeps_timers_from_judging(s
             raise ValueError("unexpected")
 
     calm = Calm(60, scene.monotonic() - 100)
-    assert calm.settled(scene.monotonic())
+    assert calm.lasts(scene.monotonic())
     task = asyncio.create_task(replace(scene.routing_timers, calm=calm).every(0.01, sweep))
     async with asyncio.timeout(PATIENCE):
         while len(runs) < 3:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert not calm.settled(scene.monotonic())
+    assert not calm.lasts(scene.monotonic())
 
 
 async def test_open_chats_are_counted_for_the_metrics(scene: Scene) -> None:

@@ -114,17 +114,17 @@ class HashLimit:
     async def _wait(self, key: str, lane: OrderedDict[str, deque[asyncio.Future[None]]]) -> None:
         if sum(map(len, lane.values())) >= self._most:
             raise Busy(own=False)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        lane.setdefault(key, deque()).append(turn)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lane.setdefault(key, deque()).append(granted)
         try:
             async with asyncio.timeout(PATIENCE):
-                await turn
+                await granted
         except BaseException:
-            if turn.done() and not turn.cancelled():
+            if granted.done() and not granted.cancelled():
                 self._pass_on()  # the slot was granted in the same moment
             elif key in lane:
                 with contextlib.suppress(ValueError):
-                    lane[key].remove(turn)
+                    lane[key].remove(granted)
                 if not lane[key]:
                     del lane[key]
             raise
@@ -133,11 +133,11 @@ class HashLimit:
         for lane in self._lanes:
             while lane:
                 key, waiting = lane.popitem(last=False)
-                turn = waiting.popleft()
+                granted = waiting.popleft()
                 if waiting:
                     lane[key] = waiting  # behind the other keys
-                if not turn.done():
-                    turn.set_result(None)
+                if not granted.done():
+                    granted.set_result(None)
                     return
         self._free += 1
 
@@ -190,7 +190,7 @@ class Logins:
         self._clock = clock
         self._context, self._passwords, self._keys = context, passwords, keys
         self._hours, self._limited = hours, limited
-        self._turns = HashLimit() if limited else HashLimit(of_one=10_000, most=10_000)
+        self._hashes = HashLimit() if limited else HashLimit(of_one=10_000, most=10_000)
         self._addresses = Addresses()
 
     async def log_in(self, credentials: Credentials) -> LoggedIn:
@@ -212,12 +212,12 @@ class Logins:
             now = self._clock()
             if device is None and (wait := self._addresses.wait(credentials.address, now)):
                 raise _limited("address", wait, about)
-            if not self._turns.has_room(device or credentials.address):  # before the database is read
+            if not self._hashes.has_room(device or credentials.address):  # before the database is read
                 raise _limited("address", 1, about)
             if wait := await self._context.stores.attempts.wait_of(key, self._context.clock()):
                 raise _limited("device" if device else "account", wait, about)
         try:
-            async with self._turns.take(device or credentials.address, first=device is not None):
+            async with self._hashes.take(device or credentials.address, first=device is not None):
                 found = await self._look(username, credentials.password, key, device, about)
         except Busy as busy:
             if busy.own:

@@ -30,7 +30,7 @@ LOOK = 0.5  # seconds between checks for agents who are gone
 ANYWAY = 2.0  # seconds after which the database is read even when the heartbeats list exactly the online agents
 SPACING = 0.05  # seconds between two checks, in which changes are gathered
 AT_ONCE = 8  # agents whose state changes at a time
-SETTLED = 0.3  # seconds after which a gateway's list shows a closed connection: it is published 20 ms after each change
+SHOWN_AFTER = 0.3  # seconds until a gateway's list shows a closed connection; it is published 20 ms after a change
 KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every gateway has published its list
 
 
@@ -54,7 +54,7 @@ class AgentPresence:
         Args:
             url: The address of the broker.
             context: Dependencies of the service.
-            grace: Seconds without a heartbeat after which an agent is gone.
+            grace: Seconds without a heartbeat after which an agent is offline.
             clock: A monotonic clock, in seconds, by which everything is judged.
         """
         self.clock = clock
@@ -73,7 +73,7 @@ class AgentPresence:
         """Return whether one of these sessions of the agent has an open websocket.
 
         Returns:
-            True when a list that came `SETTLED` seconds after the moment `since` seconds ago names one. None when
+            True when a list that came `SHOWN_AFTER` seconds after the moment `since` seconds ago names one. None when
             only an earlier list names one, or when this process has not listened long enough to know every gateway.
             Otherwise False.
         """
@@ -82,7 +82,7 @@ class AgentPresence:
         wanted = {*session_ids, _unnamed(agent_id)}
         if known and wanted.isdisjoint(self.sessions.present(now)):
             return False
-        return True if known and self.sessions.named_since(wanted, now - since + SETTLED, now) else None
+        return True if known and self.sessions.named_since(wanted, now - since + SHOWN_AFTER, now) else None
 
     def _handle_list(self, event: GatewayConnections) -> None:
         self._note_active(event.active or {}, self.clock())
@@ -139,9 +139,9 @@ class PresenceMonitor:
         self._known_since = {who: self._known_since.get(who, now) for who in online}
         self._presence.online = online
         came = await self._admitted(detector.present(now) - online)
-        gone = [w for w in detector.gone(online, now) if now - self._known_since[w] >= self._grace]
+        absent = [w for w in detector.absent(online, now) if now - self._known_since[w] >= self._grace]
         await _for_each(came, self._arrive)
-        await _for_each(gone, self._depart)
+        await _for_each(absent, self._depart)
         detector.forget_stale(now)
         self._presence.sessions.forget_stale(now)
 

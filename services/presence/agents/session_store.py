@@ -28,14 +28,14 @@ class Session:
         agent_id: The agent.
         expires_at: When it expires.
         ended_at: When it was ended before it expired.
-        told: Whether the gateways know that it has ended.
+        published: Whether the gateways know that it has ended.
     """
 
     id: str
     agent_id: str
     expires_at: datetime
     ended_at: datetime | None = None
-    told: bool = False
+    published: bool = False
 
     def over_for(self, now: datetime) -> float:
         """Return the seconds since it was ended or expired."""

@@ -23,7 +23,7 @@ from services.presence.slots.rules import Agent, Slot
 
 MISSED = 2  # chats that an active agent may miss within `MISSED_WITHIN` without being paused
 MISSED_WITHIN = timedelta(minutes=10)
-HEARD = 20  # events of one agent that are remembered, so that a late redelivery changes nothing
+REMEMBERED = 20  # events of one agent that are remembered, so that a late redelivery changes nothing
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
@@ -136,7 +136,7 @@ class AgentStore:
         turn: int,
         now: datetime,
         choice: Choice | None = None,
-        held: bool = False,
+        by_press: bool = False,
     ) -> bool:
         """Take a slot for this attempt of the chat. Return whether it was taken.
 
@@ -148,7 +148,7 @@ class AgentStore:
             "since": now,
             "leaving": None,
             "confirmed": False,
-            "held": held,
+            "held": by_press,
             "kept": False,
             "choice": choice.model_dump(mode="json") if choice else None,
         }
@@ -215,8 +215,8 @@ class AgentStore:
 
         `v` grows even when the agent was offline already, so that a concurrent `set_online` that read before fails.
         """
-        fields = {"online": False, "seats.$[held].leaving": reason.value, "seats.$[held].since": now}
-        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, [{"held.leaving": None}])
+        fields = {"online": False, "seats.$[slot].leaving": reason.value, "seats.$[slot].since": now}
+        return await self._change({"_id": agent_id, "v": v}, fields, "gone", now, [{"slot.leaving": None}])
 
     async def set_state(self, agent_id: str, state: AgentState, cause: str, event: str, now: datetime) -> bool:
         """Set the agent available or paused.
@@ -225,9 +225,9 @@ class AgentStore:
         """
         fresh = {"_id": agent_id, "heard": {"$ne": event}}
         fields = {"state": state.value, **({"idle_since": now, "missed": []} if state is AgentState.AVAILABLE else {})}
-        if await self._change({**fresh, "state": {"$ne": state.value}}, fields, cause, now, heard=event):
+        if await self._change({**fresh, "state": {"$ne": state.value}}, fields, cause, now, event=event):
             return True
-        await self._documents.update_one(fresh, {"$push": {"heard": {"$each": [event], "$slice": -HEARD}}})
+        await self._documents.update_one(fresh, {"$push": {"heard": {"$each": [event], "$slice": -REMEMBERED}}})
         return False
 
     async def spare(self, agent_id: str, event: str, now: datetime) -> bool:
@@ -242,7 +242,10 @@ class AgentStore:
             "$or": [{f"missed.{MISSED - 1}": {"$exists": False}}, {"missed.0": {"$lt": now - MISSED_WITHIN}}],
         }
         update = {
-            "$push": {"heard": {"$each": [event], "$slice": -HEARD}, "missed": {"$each": [now], "$slice": -MISSED}},
+            "$push": {
+                "heard": {"$each": [event], "$slice": -REMEMBERED},
+                "missed": {"$each": [now], "$slice": -MISSED},
+            },
         }
         return (await self._documents.update_one(expected, update)).modified_count == 1
 
@@ -257,11 +260,11 @@ class AgentStore:
         cause: str,
         now: datetime,
         filters: list[Mapping[str, Any]] | None = None,
-        heard: str | None = None,
+        event: str | None = None,
     ) -> bool:
         update: dict[str, Any] = {"$set": {**fields, "cause": cause, "untold_since": now}, "$inc": {"v": 1}}
-        if heard:
-            update["$push"] = {"heard": {"$each": [heard], "$slice": -HEARD}}
+        if event:
+            update["$push"] = {"heard": {"$each": [event], "$slice": -REMEMBERED}}
         result = await self._documents.update_one(expected, update, array_filters=filters)
         return result.modified_count == 1
 
@@ -305,5 +308,5 @@ def _read(doc: Mapping[str, Any]) -> Agent:
 def _slot(doc: Mapping[str, Any]) -> Slot:
     leaving = ReleaseReason(doc["leaving"]) if doc["leaving"] else None
     choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
-    held, kept = doc.get("held", False), doc.get("kept", False)
-    return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], held, kept, choice)
+    by_press, announced = doc.get("held", False), doc.get("kept", False)
+    return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], by_press, announced, choice)

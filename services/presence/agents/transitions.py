@@ -58,14 +58,14 @@ async def close_session(context: Context, session: Session) -> None:
     `close_undecided` and a repair job call this again. It may be called any number of times.
     """
     decided = await _log_out(context, session)
-    if not session.told:
+    if not session.published:
         await context.publisher.publish(SessionEnded(agent_id=session.agent_id, session_id=session.id))
     if decided:
         context.undecided.pop(session.id, None)
         await context.stores.sessions.forget(session.id)
-    elif not session.told:
+    elif not session.published:
         await context.stores.sessions.mark_published(session.id)
-        context.undecided[session.id] = replace(session, told=True)
+        context.undecided[session.id] = replace(session, published=True)
 
 
 async def _log_out(context: Context, session: Session) -> bool:

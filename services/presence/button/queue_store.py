@@ -70,28 +70,28 @@ class QueueStore:
         )
         queues, seen = {doc["_id"]: doc for doc in found}, {doc["_id"]: doc for doc in evaluated}
         fresh = now - timedelta(seconds=RACED)
-        lines = {}
+        states = {}
         for department in ids:
             doc = queues.get(department, {"waiting": 0, "revision": 0})
             at = max(now, seen.get(department, {}).get("as_of") or now)
             raced = frozenset(r["chat_id"] for r in doc.get("raced", ()) if r["at"] > fresh)
             if len(raced) < len(doc.get("raced", ())):
                 await self._queues.update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
-            lines[department] = QueueState(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
-        return lines
+            states[department] = QueueState(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
+        return states
 
     async def join(
-        self, department: str, line: QueueState, chat_ids: Sequence[str], longest: int, now: datetime
+        self, department: str, queue: QueueState, chat_ids: Sequence[str], longest: int, now: datetime
     ) -> bool:
         """Add these chats to the queue, unless routing has published a newer one or it would exceed `longest`.
 
         All of them are added, or none: when another replica was first or there is no room for all. Then read the queue
         again.
         """
-        room = longest - line.waiting - len(chat_ids)
+        room = longest - queue.waiting - len(chat_ids)
         if room < 0:
             return False
-        expected = {"_id": department, "revision": line.revision, "raced.chat_id": {"$nin": list(chat_ids)}}
+        expected = {"_id": department, "revision": queue.revision, "raced.chat_id": {"$nin": list(chat_ids)}}
         expected[f"raced.{room}"] = {"$exists": False}  # at most so many others were let in
         joining = [{"chat_id": chat_id, "at": now} for chat_id in chat_ids]
         result = await self._queues.update_one(expected, {"$push": {"raced": {"$each": joining}}})

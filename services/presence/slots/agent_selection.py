@@ -99,13 +99,13 @@ def _difference(best: Candidate, nearest: Candidate | None, locale: str) -> Choi
     return ChoiceRule.FEWEST_CHATS if best.chats != nearest.chats else ChoiceRule.LONGEST_IDLE
 
 
-def refusal(ask: Ask, candidates: Iterable[Candidate], line: QueueState) -> ButtonReason | None:
+def refusal(ask: Ask, candidates: Iterable[Candidate], queue: QueueState) -> ButtonReason | None:
     """Return why a press gets no slot now, or None when it may have one.
 
     The answer is the button's, as if the press were last in the queue.
     """
     ours = [max(c.free, 0) for c in candidates if ask.department in c.departments]
-    shown = light(line.open, None, Crew(len(ours), len(ours), sum(ours)), line.ahead_of(ask.chat_id))
+    shown = light(queue.open, None, Crew(len(ours), len(ours), sum(ours)), queue.ahead_of(ask.chat_id))
     return None if shown.reason is ButtonReason.AVAILABLE else shown.reason
 
 
@@ -117,18 +117,18 @@ class Plan:
     refused: list[tuple[Ask, ButtonReason]] = field(default_factory=list)
 
 
-def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, QueueState], now: datetime) -> Plan:
-    """Return what to claim for these requests, given the available agents and the queues.
+def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], queues: Mapping[str, QueueState], now: datetime) -> Plan:
+    """Return what to reserve for these requests, given the available agents and the queues.
 
     An unknown department gets nothing.
     """
     there = {c.id: c for c in candidates}
     result = Plan()
     for ask in asks:
-        line = lines.get(ask.department)
+        queue = queues.get(ask.department)
         why = None
         if ask.press:
-            why = refusal(ask, there.values(), line) if line else ButtonReason.UNKNOWN
+            why = refusal(ask, there.values(), queue) if queue else ButtonReason.UNKNOWN
         chosen = None if why else choose(there.values(), ask, now)
         if chosen is None:
             result.refused.append((ask, why or ButtonReason.BUSY))
@@ -139,18 +139,18 @@ def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[st
     return result
 
 
-def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], lines: Mapping[str, QueueState]) -> list[Ask]:
+def overdrawn(given: Sequence[Ask], candidates: Iterable[Candidate], queues: Mapping[str, QueueState]) -> list[Ask]:
     """Return the presses that must give back the slot that they just got, the last one first.
 
-    Other chats were waiting before them. `candidates` and `lines` are as they are now, with all these slots taken.
+    Other chats were waiting before them. `candidates` and `queues` are as they are now, with all these slots taken.
     Presses that are evaluated at the same time may both give back; then both wait in the queue.
     """
     there = list(candidates)
     back: list[Ask] = []
     for department in {ask.department for ask in given}:
         ours = [ask for ask in given if ask.department == department]
-        line = lines.get(department, QueueState())
+        queue = queues.get(department, QueueState())
         free = sum(max(c.free, 0) for c in there if department in c.departments)
-        ahead = line.waiting + len(line.raced - {ask.chat_id for ask in ours})
+        ahead = queue.waiting + len(queue.raced - {ask.chat_id for ask in ours})
         back += ours[::-1][: max(0, ahead - free)]
     return back

@@ -1,9 +1,9 @@
 """Allocator of slots: simultaneous requests share one read of the available agents, and are served in order.
 
-A process makes one round after the other, each with one read, one plan (agent_selection.py) and many claims at a time.
-Replicas race harmlessly, because a claim is one compare-and-set on the agent. A press gets the same agent each time it
-asks. Its slot is released when another replica claimed one for the same chat meanwhile, or when chats were waiting
-before it.
+A process makes one round after the other, each with one read, one plan (agent_selection.py) and many reservations at a
+time. Replicas race harmlessly, because a reservation is one compare-and-set on the agent. A press gets the same agent
+each time it asks. Its reservation is withdrawn when another replica made one for the same chat meanwhile, or when chats
+were waiting before it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 ROUND = 64  # requests in one round
 TRIES = 8  # rounds in which one request may lose its agent to others
 APART = (0.01, 0.06)  # seconds after which a press that gave its slot back asks again, at random
-HOLDS = Counter("eloket_holds_total", "Presses that asked for a place", ["outcome"])
+HOLDS = Counter("eloket_holds_total", "Presses that requested a slot", ["outcome"])
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Allocator:
             PyMongoError: The database does not answer.
         """
         wish = weigh(ask.chat_id, ask.turn, await self._context.stores.agents.holders(ask.chat_id))
-        line = (await self._lines([ask])).get(ask.department)
+        queue = (await self._queues([ask])).get(ask.department)
         if not wish.open:
             return Outcome(again=await self._kept(ask, wish))
-        return Outcome(reason=ButtonReason.BUSY, may_wait=line is not None and ask.chat_id in line.raced)
+        return Outcome(reason=ButtonReason.BUSY, may_wait=queue is not None and ask.chat_id in queue.raced)
 
     def _put(self, waiting: _Waiting) -> None:
         self._asked.append(waiting)
@@ -103,56 +103,56 @@ class Allocator:
 
     async def _work(self) -> None:
         while self._asked:
-            together = self._next_round()
+            requests = self._next_round()
             try:
-                await self._round(together)
+                await self._round(requests)
             except Exception as error:  # every waiting request gets the error; the next round is another try
-                for waiting in together:
+                for waiting in requests:
                     if not waiting.answer.done():
                         waiting.answer.set_exception(error)
 
     def _next_round(self) -> list[_Waiting]:
         """Return the first requests, each chat once. A second request for a chat sees the result in the next round."""
-        together: dict[str, _Waiting] = {}
+        requests: dict[str, _Waiting] = {}
         others: list[_Waiting] = []
-        while self._asked and len(together) < ROUND:
+        while self._asked and len(requests) < ROUND:
             waiting = self._asked.popleft()
-            if waiting.ask.chat_id in together:
+            if waiting.ask.chat_id in requests:
                 others.append(waiting)
             else:
-                together[waiting.ask.chat_id] = waiting
+                requests[waiting.ask.chat_id] = waiting
         self._asked.extendleft(reversed(others))
-        return list(together.values())
+        return list(requests.values())
 
-    async def _round(self, together: Sequence[_Waiting]) -> None:
+    async def _round(self, requests: Sequence[_Waiting]) -> None:
         now, stores = self._context.clock(), self._context.stores
-        holders, candidates, standing = await asyncio.gather(
-            stores.agents.holders(*(w.ask.chat_id for w in together)),
+        holders, candidates, queues = await asyncio.gather(
+            stores.agents.holders(*(w.ask.chat_id for w in requests)),
             stores.agents.candidates(),
-            self._lines([w.ask for w in together]),
+            self._queues([w.ask for w in requests]),
         )
-        seeking = await self._still_seeking(together, holders)
+        seeking = await self._still_seeking(requests, holders)
         if not seeking:
             return
         by_chat = {w.ask.chat_id: w for w in seeking}
         asks = [w.ask for w in seeking]
-        planned = plan(asks, candidates, standing, now)
-        await self._refuse([(by_chat[ask.chat_id], reason) for ask, reason in planned.refused], standing, now)
-        claimed = await asyncio.gather(*(self._claim(ask, chosen) for ask, chosen in planned.given))
+        planned = plan(asks, candidates, queues, now)
+        await self._refuse([(by_chat[ask.chat_id], reason) for ask, reason in planned.refused], queues, now)
+        reserved = await asyncio.gather(*(self._reserve(ask, chosen) for ask, chosen in planned.given))
         pressed: list[tuple[Ask, Chosen]] = []
-        for (ask, chosen), got in zip(planned.given, claimed, strict=True):
+        for (ask, chosen), got in zip(planned.given, reserved, strict=True):
             if not got:
                 self._again(by_chat[ask.chat_id])
             elif ask.press:
                 pressed.append((ask, chosen))
             else:
                 self._found(by_chat[ask.chat_id], chosen)
-        await self._keep_or_give_back(pressed, any(standing[a.department].ahead_of("") for a, _ in pressed), by_chat)
+        await self._keep_or_withdraw(pressed, any(queues[a.department].ahead_of("") for a, _ in pressed), by_chat)
 
-    async def _still_seeking(self, together: Sequence[_Waiting], holders: Sequence[Agent]) -> list[_Waiting]:
+    async def _still_seeking(self, requests: Sequence[_Waiting], holders: Sequence[Agent]) -> list[_Waiting]:
         """Return the requests whose chats have no slot yet; answer the others."""
         seeking = []
-        for waiting in together:
+        for waiting in requests:
             wish = weigh(waiting.ask.chat_id, waiting.ask.turn, holders)
             if wish.open:
                 if not waiting.answer.done():  # a caller still waits for it
@@ -174,57 +174,57 @@ class Allocator:
                 return ((agent, slot),)
         return sure
 
-    async def _lines(self, asks: Sequence[Ask]) -> dict[str, QueueState]:
+    async def _queues(self, asks: Sequence[Ask]) -> dict[str, QueueState]:
         pressed = {ask.department for ask in asks if ask.press}
         return (
             await self._context.stores.queues.read(self._schedules, pressed, self._context.clock()) if pressed else {}
         )
 
     async def _refuse(
-        self, refused: Sequence[tuple[_Waiting, ButtonReason]], standing: Mapping[str, QueueState], now: datetime
+        self, refused: Sequence[tuple[_Waiting, ButtonReason]], queues: Mapping[str, QueueState], now: datetime
     ) -> None:
         """Let presses that find all agents busy into the queue while it is short; answer the others with the reason."""
         late: dict[str, list[_Waiting]] = defaultdict(list)
         for waiting, reason in refused:
-            line = standing.get(waiting.ask.department)
-            if not waiting.ask.press or not line or reason is not ButtonReason.BUSY:
+            queue = queues.get(waiting.ask.department)
+            if not waiting.ask.press or not queue or reason is not ButtonReason.BUSY:
                 _answer(waiting, Outcome(reason=reason))
-            elif waiting.ask.chat_id in line.raced:  # it is in the queue already
+            elif waiting.ask.chat_id in queue.raced:  # it is in the queue already
                 _answer(waiting, Outcome(reason=reason, may_wait=True))
             else:
                 late[waiting.ask.department].append(waiting)
         for department, presses in late.items():
-            line, longest = standing[department], self._longest.get(department, 0)
-            room = max(0, longest - line.ahead_of(""))
+            queue, longest = queues[department], self._longest.get(department, 0)
+            room = max(0, longest - queue.ahead_of(""))
             for waiting in presses[room:]:
                 _answer(waiting, Outcome(reason=ButtonReason.BUSY))
             chat_ids = [waiting.ask.chat_id for waiting in presses[:room]]
-            joined = chat_ids and await self._context.stores.queues.join(department, line, chat_ids, longest, now)
+            joined = chat_ids and await self._context.stores.queues.join(department, queue, chat_ids, longest, now)
             for waiting in presses[:room]:
                 if joined:
                     _answer(waiting, Outcome(reason=ButtonReason.BUSY, may_wait=True))
                 else:
                     self._again(waiting)
 
-    async def _claim(self, ask: Ask, chosen: Chosen) -> bool:
+    async def _reserve(self, ask: Ask, chosen: Chosen) -> bool:
         now, stores = self._context.clock(), self._context.stores
         return await stores.agents.reserve(chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press)
 
-    async def _keep_or_give_back(
-        self, pressed: Sequence[tuple[Ask, Chosen]], in_line: bool, by_chat: Mapping[str, _Waiting]
+    async def _keep_or_withdraw(
+        self, pressed: Sequence[tuple[Ask, Chosen]], waiting_before: bool, by_chat: Mapping[str, _Waiting]
     ) -> None:
-        """Keep new slots of presses, unless another replica claimed for the same chat or chats were waiting before.
+        """Keep new reservations of presses, unless another replica made one too, or chats were waiting before.
 
-        When two replicas claim for one chat, the later one always sees the other here. The one that sees another gives
-        its own slot back and asks again, unless that slot was announced meanwhile: then it stays.
+        When two replicas reserve a slot for one chat, the later one always sees the other here. The one that sees
+        another withdraws its own and asks again, unless that was announced meanwhile: then it stays.
         """
         if not pressed:
             return
         holders = await self._context.stores.agents.holders(*(ask.chat_id for ask, _ in pressed))
         behind: list[Ask] = []
-        if in_line:
+        if waiting_before:
             asks = [ask for ask, _ in pressed]
-            behind = overdrawn(asks, await self._context.stores.agents.candidates(), await self._lines(asks))
+            behind = overdrawn(asks, await self._context.stores.agents.candidates(), await self._queues(asks))
         for ask, chosen in pressed:
             waiting = by_chat[ask.chat_id]
             double = len(weigh(ask.chat_id, ask.turn, holders).again) > 1 and waiting.tries < TRIES
@@ -269,19 +269,19 @@ def _answer(waiting: _Waiting, outcome: Outcome) -> None:
         waiting.answer.set_result(outcome)
 
 
-async def hold(allocator: Allocator, query: HoldQuery) -> Held:
+async def reserve(allocator: Allocator, query: HoldQuery) -> Held:
     """Return the agent who reserves a slot for this press, the same each time; or whether it may wait; or why not.
 
     Raises:
         PyMongoError: The database does not answer.
     """
     ask = Ask(query.chat_id, 1, query.department, query.locale, press=True)
-    held = _held(await (allocator.look(ask) if query.again else allocator.seek(ask)))
-    HOLDS.labels("held" if held.hold else "may_wait" if held.may_wait else held.reason.value).inc()
-    return held
+    answer = _answer_of(await (allocator.look(ask) if query.again else allocator.seek(ask)))
+    HOLDS.labels("held" if answer.hold else "may_wait" if answer.may_wait else answer.reason.value).inc()
+    return answer
 
 
-def _held(outcome: Outcome) -> Held:
+def _answer_of(outcome: Outcome) -> Held:
     if found := outcome.found:
         return Held(hold=Hold(agent_id=found.agent_id, agent_name=found.agent_name, choice=found.choice))
     if outcome.again:

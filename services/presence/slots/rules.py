@@ -21,11 +21,11 @@ class Slot:
     Attributes:
         chat_id: The chat.
         turn: The attempt.
-        since: When it was claimed or, when it is being given up, when that began.
+        since: When it was reserved or, when it is being given up, when that began.
         leaving: Why it is being given up, or None.
         confirmed: Routing has confirmed the assignment.
-        held: Reserved for a press; routing learns of the chat by its opening first.
-        kept: A reservation that was announced and is not given back.
+        by_press: Reserved for a press; routing learns of the chat by its opening first.
+        announced: A reservation that can no longer be withdrawn.
         choice: Why this agent was chosen.
     """
 
@@ -34,19 +34,19 @@ class Slot:
     since: datetime
     leaving: ReleaseReason | None = None
     confirmed: bool = False
-    held: bool = False
-    kept: bool = False
+    by_press: bool = False
+    announced: bool = False
     choice: Choice | None = None
 
     @property
     def sure(self) -> bool:
-        """True when the press that took it can no longer give it back."""
-        return self.kept or self.confirmed or not self.held
+        """True when it can no longer be withdrawn."""
+        return self.announced or self.confirmed or not self.by_press
 
     @property
     def reserved(self) -> bool:
-        """True while routing may not know the chat: a claim that is published too early would close it."""
-        return self.held and not self.confirmed
+        """True while routing may not know the chat: a reservation that is published too early would close it."""
+        return self.by_press and not self.confirmed
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Wish:
 
 def weigh(chat_id: str, turn: int, holders: Iterable[Agent]) -> Wish:
     """Return what to do with a request for this attempt, given the agents with slots of the chat."""
-    held = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == chat_id]
-    again = tuple((agent, slot) for agent, slot in held if slot.turn == turn and slot.leaving is None)
-    overtaken = any(slot.turn > turn for _, slot in held)
+    slots = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == chat_id]
+    again = tuple((agent, slot) for agent, slot in slots if slot.turn == turn and slot.leaving is None)
+    overtaken = any(slot.turn > turn for _, slot in slots)
     return Wish(again=again, open=not again and not overtaken)
 
 

@@ -20,14 +20,14 @@ class Limits:
 
     Attributes:
         hello: A chat without a hello of its citizen is closed.
-        unopened: A claimed chat that is never opened is closed.
+        unopened: A chat with a reserved slot that is never opened is closed.
         waiting: A waiting chat is closed.
         accept: An assignment that is not accepted ends.
         named: A transfer that no agent accepts comes back.
         returning: It then waits for its former agent only.
         overflown: An overflowed chat without an agent in the other department comes back.
         kept: A closed chat is deleted.
-        retell: A change that may be unpublished is published again.
+        republish: A change that may be unpublished is published again.
         queues: The queue rules of each department.
         automatic: Departments in which assignments are accepted automatically.
     """
@@ -40,7 +40,7 @@ class Limits:
     returning: timedelta = timedelta(seconds=5)
     overflown: timedelta = timedelta(seconds=10)
     kept: timedelta = timedelta(days=30)
-    retell: timedelta = timedelta(seconds=2)
+    republish: timedelta = timedelta(seconds=2)
     queues: Mapping[str, QueueRules] = field(default_factory=dict)
     automatic: frozenset[str] = frozenset()
 
@@ -88,7 +88,7 @@ class Chat:
     form: Form | None = None
     opened_at: datetime | None = None
     known_since: datetime | None = None
-    claimed_since: datetime | None = None  # presence published a claim, and the opening was not received
+    claimed_since: datetime | None = None  # presence published a reservation, and the opening was not received
     greeted: bool = False
     waiting_since: datetime | None = None
     head: bool = False  # lost its agent or was transferred: before all chats in their first attempt

@@ -42,20 +42,20 @@ class CitizenPresence:
         """Return the chats that a gateway lists."""
         return self._detector.present(self.listener.clock())
 
-    def gone(self, open_chats: Iterable[str]) -> list[str]:
+    def absent(self, open_chats: Iterable[str]) -> list[str]:
         """Return those of these chats that no gateway has listed for the whole grace period.
 
         `open_chats` are all open chats with a hello. A chat that is new in it counts as listed at that moment, and has
         a full grace period from there.
         """
         now, known = self.listener.clock(), set(open_chats)
-        for here in (known - self._met, set[str]()):
+        for chats in (known - self._met, set[str]()):
             self._meetings += 1
-            self._detector.record("met", self._meetings, dict.fromkeys(here, 0.0), now)
+            self._detector.record("met", self._meetings, dict.fromkeys(chats, 0.0), now)
         self._met = known
-        gone = self._detector.gone(known, now)
+        absent = self._detector.absent(known, now)
         self._detector.forget_stale(now, max(FORGOTTEN, 2 * self._detector.grace))
-        return gone
+        return absent
 
     async def backlog(self) -> int:
         """Return how many events about chats wait for any replica; -1 when the broker does not answer."""

@@ -125,7 +125,7 @@ DEADLINES = (
         "accept_overdue", ASSIGNED, _is_not_accepted, lambda c, by: _after(c.assigned_at, by.accept), _take_from_agent
     ),
     # A change may be unpublished: it is published again.
-    Deadline("untold", ANY, _always, lambda c, by: _after(c.untold_since, by.retell), _publish_again),
+    Deadline("untold", ANY, _always, lambda c, by: _after(c.untold_since, by.republish), _publish_again),
 )
 
 # A gateway lists the citizen, whose hello was lost: they count as greeted, at once and before every deadline.

@@ -210,7 +210,7 @@ def _recorded(chat: Chat, agent_id: str, agent_name: str, now: datetime, choice:
 def released(chat: Chat, turn: int, agent_id: str, now: datetime) -> Chat:
     """Put the chat back at the head of the queue in the next attempt, because the agent left.
 
-    This also applies before the agent's claim was received. The citizen then never had the agent and has nothing to
+    This also applies before the reservation was received. The citizen then never had the agent and has nothing to
     read: the chat waits as after the opening. The cause stays only when the change of the attempt before is still
     unpublished.
     """
@@ -256,7 +256,7 @@ def closed_for_inactivity(chat: Chat, now: datetime) -> Chat:
     return closed(chat, CloseReason.INACTIVE, now) if chat.assigned and chat.accepted else chat
 
 
-def away(chat: Chat, now: datetime) -> Chat:
+def closed_offline(chat: Chat, now: datetime) -> Chat:
     """Close the chat, because the citizen was offline for too long."""
     if not (chat.waits or chat.assigned) or not chat.greeted:
         return chat

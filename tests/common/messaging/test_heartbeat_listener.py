@@ -79,9 +79,9 @@ def test_deaf_it_judges_nobody_and_the_time_does_not_count() -> None:
     one.echo()
     one.list("an", chats=["c"])
     one.later(100 * GRACE, deaf=True)
-    assert one.agents.gone(["an"], one.now) == one.chats.gone(["c"], one.now) == []
+    assert one.agents.absent(["an"], one.now) == one.chats.absent(["c"], one.now) == []
     one.echo()
-    assert one.agents.gone(["an"], one.now) == one.chats.gone(["c"], one.now) == []
+    assert one.agents.absent(["an"], one.now) == one.chats.absent(["c"], one.now) == []
     one.later(GRACE)
-    assert one.agents.gone(["an"], one.now) == ["an"]
-    assert one.chats.gone(["c"], one.now) == ["c"]
+    assert one.agents.absent(["an"], one.now) == ["an"]
+    assert one.chats.absent(["c"], one.now) == ["c"]

@@ -477,7 +477,7 @@ async def test_a_websocket_of_another_session_at_another_gateway_keeps_the_agent
         v = (await agent_of(context)).v
         await end(made[0].context, token)
         assert made[0].context.undecided, "a list of before the logout proves nothing"
-        clock.later(presence_monitor.SETTLED + 0.1)
+        clock.later(presence_monitor.SHOWN_AFTER + 0.1)
         await here.tells()
         await there_.tells(AN.id, sessions=[other])
 
@@ -531,7 +531,7 @@ async def test_an_agent_of_a_former_gateway_stays_by_any_session(
         await gateway.tells(AN.id)
         await eventually(lambda: is_online(context), "online")
         await end(made[0].context, token)
-        clock.later(presence_monitor.SETTLED + 0.1)
+        clock.later(presence_monitor.SHOWN_AFTER + 0.1)
         await gateway.tells(AN.id)
 
         async def decided() -> bool:

@@ -108,11 +108,11 @@ async def test_who_comes_or_ends_a_pause_is_idle_from_then_on(stores: Stores) ->
 async def test_a_seat_keeps_why_its_agent_was_chosen(stores: Stores) -> None:
     await there(stores, WIDE)
     choice = Choice(rule=ChoiceRule.LANGUAGE, candidates=2, speaks=True, chats=0, idle_for=1.5)
-    await stores.agents.reserve(WIDE.id, "c", 1, utcnow(), choice, held=True)
+    await stores.agents.reserve(WIDE.id, "c", 1, utcnow(), choice, by_press=True)
     await stores.agents.reserve(WIDE.id, "d", 1, utcnow())
     held, plain = (await agent(stores, WIDE.id)).slots
-    assert (held.choice, held.held, held.reserved) == (choice, True, True)
-    assert (plain.choice, plain.held, plain.reserved) == (None, False, False)
+    assert (held.choice, held.by_press, held.reserved) == (choice, True, True)
+    assert (plain.choice, plain.by_press, plain.reserved) == (None, False, False)
     await stores.agents.confirm(WIDE.id, "c", 1)
     assert not (await agent(stores, WIDE.id)).slots[0].reserved
 
@@ -122,7 +122,7 @@ async def test_a_seat_from_before_the_reasons_were_kept_is_read(db: Database, st
     await stores.agents.reserve(AN.id, "c", 1, utcnow())
     await db["agents"].update_one({"_id": AN.id}, {"$unset": {"seats.0.choice": "", "seats.0.held": ""}})
     (slot,) = (await agent(stores, AN.id)).slots
-    assert (slot.chat_id, slot.choice, slot.held) == ("c", None, False)
+    assert (slot.chat_id, slot.choice, slot.by_press) == ("c", None, False)
 
 
 async def test_a_seat_goes_once(stores: Stores, other: Stores) -> None:

@@ -22,7 +22,7 @@ from services.presence.opening_hours import Schedule
 from services.presence.settings import PresenceSettings
 from services.presence.slots import allocator
 from services.presence.slots.agent_selection import Ask, Candidate
-from services.presence.slots.allocator import Allocator, Outcome, hold
+from services.presence.slots.allocator import Allocator, Outcome, reserve
 from services.presence.stores import Stores
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import account, there, waiting_chats
@@ -55,7 +55,7 @@ class Replica:
         self.woken += 1
 
     async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False) -> Held:
-        return await hold(self.allocator, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
+        return await reserve(self.allocator, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def test_what_an_older_state_ends_every_later_one_ends_too(
 
 
 def test_a_seat_of_a_press_is_reserved_until_it_is_confirmed() -> None:
-    assert replace(SEAT, held=True).reserved
-    assert not replace(SEAT, held=True, confirmed=True).reserved
+    assert replace(SEAT, by_press=True).reserved
+    assert not replace(SEAT, by_press=True, confirmed=True).reserved
     assert not SEAT.reserved
 
 

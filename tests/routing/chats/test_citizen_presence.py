@@ -52,44 +52,44 @@ class Listener:
 
 def test_a_listed_chat_is_never_gone() -> None:
     listener = Listener()
-    listener.citizens.gone(["c"])
+    listener.citizens.absent(["c"])
     listener.after(1_000, "c")
     assert listener.citizens.present() == {"c"}
-    assert listener.citizens.gone(["c"]) == []
+    assert listener.citizens.absent(["c"]) == []
 
 
 def test_a_chat_is_gone_when_no_list_had_it_for_the_whole_grace() -> None:
     listener = Listener()
     listener.after(10, "c", "d")
-    listener.citizens.gone(["c", "d"])
+    listener.citizens.absent(["c", "d"])
     listener.after(298, "d")
-    assert listener.citizens.gone(["c", "d"]) == []
+    assert listener.citizens.absent(["c", "d"]) == []
     listener.after(4, "d")
-    assert listener.citizens.gone(["c", "d"]) == ["c"]
+    assert listener.citizens.absent(["c", "d"]) == ["c"]
 
 
 def test_a_chat_that_is_met_late_has_a_full_grace_from_there() -> None:
     listener = Listener()
     listener.after(2_000)
-    assert listener.citizens.gone(["new"]) == []
+    assert listener.citizens.absent(["new"]) == []
     listener.after(296)
-    assert listener.citizens.gone(["new"]) == []
+    assert listener.citizens.absent(["new"]) == []
     listener.after(6)
-    assert listener.citizens.gone(["new"]) == ["new"]
+    assert listener.citizens.absent(["new"]) == ["new"]
 
 
 def test_silence_while_deaf_does_not_count() -> None:
     listener = Listener()
     listener.after(10, "c")
-    listener.citizens.gone(["c"])
+    listener.citizens.absent(["c"])
     listener.after(3_000, deaf=True)
     assert not listener.citizens.listener.receives
-    assert listener.citizens.gone(["c"]) == []
+    assert listener.citizens.absent(["c"]) == []
     listener.after(100)
     assert listener.citizens.listener.receives
-    assert listener.citizens.gone(["c"]) == []
+    assert listener.citizens.absent(["c"]) == []
     listener.after(210)
-    assert listener.citizens.gone(["c"]) == ["c"]
+    assert listener.citizens.absent(["c"]) == ["c"]
 
 
 def test_lists_six_seconds_apart_are_enough() -> None:

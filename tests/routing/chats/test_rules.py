@@ -292,7 +292,7 @@ def test_a_chat_that_nobody_accepts_goes_back_and_the_agent_is_named() -> None:
     assert (after.state, after.turn, after.head) == (ChatStatus.WAITING, 2, True)
     assert (after.overdue_agent, after.overdue_turn, after.untold_since) == ("an", 1, due)
     assert (after.cause, after.detail) == (Cause.AGENT_LEFT, Detail.NOT_ACCEPTED)
-    assert deadlines.due_at(after, LIMITS) == due + LIMITS.retell
+    assert deadlines.due_at(after, LIMITS) == due + LIMITS.republish
     told = rules.published(after)
     assert (told.overdue_agent, told.untold_since) == (None, None)
 
@@ -302,16 +302,16 @@ def test_an_accepted_chat_is_never_due() -> None:
 
 
 def test_a_citizen_who_is_away_ends_an_open_greeted_chat_alone() -> None:
-    assert rules.away(rules.arrived(assigned()), LATER).reason == CloseReason.INACTIVE
+    assert rules.closed_offline(rules.arrived(assigned()), LATER).reason == CloseReason.INACTIVE
     for chat in (waiting(), closed(), Chat("c")):
-        assert rules.away(chat, LATER) is chat
+        assert rules.closed_offline(chat, LATER) is chat
 
 
 def test_a_closed_chat_is_not_due_and_may_be_forgotten_later() -> None:
     chat = deadlines.stamped(closed(), NOW, LIMITS)
     assert (chat.due_at, chat.expire_at, chat.rev) == (None, NOW + LIMITS.kept, 1)
     marked = deadlines.stamped(replace(closed(), untold_since=NOW), NOW, LIMITS)
-    assert marked.due_at == NOW + LIMITS.retell
+    assert marked.due_at == NOW + LIMITS.republish
     assert deadlines.stamped(waiting(), NOW, LIMITS).expire_at is None
 
 
