@@ -26,6 +26,7 @@ from services.presence.agents.accounts import Account, demo_accounts, load_accou
 from services.presence.agents.logins import Logins, fingerprint
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
+from services.presence.agents.session_store import Session
 from services.presence.api import create_routes
 from services.presence.button import updater
 from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
@@ -54,16 +55,18 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     database = open_database(settings, "presence")
     stores = Stores(database)
     buttons = updater.ButtonUpdater(stores, publisher, schedules, utcnow)
+    undecided: dict[str, Session] = {}
+    agents = AgentPresence(settings.rabbitmq_url, publisher, settings.agent_grace, undecided)
     context = Context(
         stores,
         publisher,
         buttons.wake,
-        left=lambda agent_id: agents.online.discard(agent_id),
-        at_work=lambda agent_id: agents.at_work(agent_id),
-        connected=lambda *asked: agents.connected(*asked),
+        left=agents.left,
+        at_work=agents.at_work,
+        connected=agents.connected,
+        undecided=undecided,
     )
     allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
-    agents = AgentPresence(settings.rabbitmq_url, context, settings.agent_grace)
     consumers = _consumers(settings, database, context, allocator)
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 

@@ -17,8 +17,10 @@ import structlog
 from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection, ReleaseReason
 from services.common.messaging import topology
+from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.messaging.heartbeat_listener import HeartbeatListener
+from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_undecided, go_offline, go_online
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
@@ -45,25 +47,27 @@ class AgentPresence:
     def __init__(
         self,
         url: str,
-        context: Context,
+        publisher: Publisher,
         grace: float,
+        undecided: Mapping[str, Session],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create it with a listener that is not connected yet.
 
         Args:
             url: The address of the broker.
-            context: Dependencies of the service.
+            publisher: The publisher, for echoes.
             grace: Seconds without a heartbeat after which an agent is offline.
+            undecided: The ended sessions for which a list may decide.
             clock: A monotonic clock, in seconds, by which everything is judged.
         """
         self.clock = clock
-        self.listener = HeartbeatListener(url, "presence", context.publisher, clock, self._handle_list)
+        self.listener = HeartbeatListener(url, "presence", publisher, clock, self._handle_list)
         self.agents, self.sessions = self.listener.detect(_agents, grace), self.listener.detect(_all_sessions, grace)
         self.news = asyncio.Event()
         self.online: set[str] = set()
         self._active: dict[str, float] = {}  # agent → when they last used their console
-        self._context = context
+        self._undecided = undecided
 
     def at_work(self, agent_id: str) -> bool:
         """Return whether this agent used the console within the last `topology.ACTIVE_LASTS` seconds."""
@@ -84,9 +88,13 @@ class AgentPresence:
             return False
         return True if known and self.sessions.named_since(wanted, now - since + SHOWN_AFTER, now) else None
 
+    def left(self, agent_id: str) -> None:
+        """Record that this agent was set offline just now."""
+        self.online.discard(agent_id)
+
     def _handle_list(self, event: GatewayConnections) -> None:
         self._note_active(event.active or {}, self.clock())
-        if self._context.undecided or (not event.leaving and _agents(event).keys() - self.online):
+        if self._undecided or (not event.leaving and _agents(event).keys() - self.online):
             self.news.set()
 
     def _note_active(self, active: Mapping[str, float], now: float) -> None:

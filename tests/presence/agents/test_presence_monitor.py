@@ -105,7 +105,7 @@ async def replica(
     url: str, context: Context, clock: Clock, grace: float = GRACE, echo: bool = True, runs: bool = False
 ) -> AsyncIterator[Replica]:
     """A replica that listens. `echo`: it hears itself over the broker. `runs`: the monitor judges by itself."""
-    presence = AgentPresence(url, context, grace, clock=clock.monotonic)
+    presence = AgentPresence(url, context.publisher, grace, context.undecided, clock.monotonic)
     made = Replica(context, clock, presence, PresenceMonitor(context, presence, grace))
     listener = presence.listener
     work = [listener.run(), *([listener.echo()] if echo else []), *([made.monitor.run()] if runs else [])]
@@ -258,7 +258,7 @@ async def test_nobody_is_looked_for_while_all_is_as_heard_and_who_left_is_back_a
             await rounds.more()
         assert not reads
         agent = await agent_of(context)
-        assert await go_offline(replace(context, left=one.presence.online.discard), agent, ReleaseReason.LOGGED_OUT)
+        assert await go_offline(replace(context, left=one.presence.left), agent, ReleaseReason.LOGGED_OUT)
         await eventually(lambda: is_online(context), "back")
         assert reads
         await eventually(known, "known to be back")
@@ -408,7 +408,7 @@ def context_of(presence: list[AgentPresence], context: Context) -> Context:
         context,
         undecided={},
         connected=lambda *asked: presence[0].connected(*asked),
-        left=lambda agent_id: presence[0].online.discard(agent_id),
+        left=lambda agent_id: presence[0].left(agent_id),
     )
 
 
