@@ -134,10 +134,10 @@ def _background(
     service.background("consumers", consume)
     service.background("listener", listener.run)
     service.background("echo", _after(prepared, listener.echo))
-    service.background("judge", _after(prepared, monitor.run))
+    service.background("monitor", _after(prepared, monitor.run))
     service.background("buttons", _after(prepared, buttons.run))
     service.background("repeat", _after(prepared, buttons.repeat))
-    service.background("sweeps", _after(prepared, lambda: repairs.run(context)))
+    service.background("repairs", _after(prepared, lambda: repairs.run(context)))
 
 
 def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
