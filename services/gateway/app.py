@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from uuid import uuid4
 
-import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from services.common.clock import CLOCK
 from services.common.config.departments import load_departments
-from services.common.events.agents import ButtonChanged
-from services.common.events.messages import CitizenPresence
 from services.common.messaging.connection import Publisher
 from services.common.runtime.service import Service
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
+from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.event_queue import EventQueue
-from services.gateway.chats.event_router import EventRouter, LiveChat
+from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.upstream import Upstream
 from services.gateway.http import api, assignments, end_chat, files, left_questions, page_settings, pages
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
 from services.gateway.http.start_chat import Starting
-from services.gateway.jobs.periodic_jobs import Heartbeat, PeriodicJobs
+from services.gateway.jobs.heartbeats import Heartbeat
+from services.gateway.jobs.presence_check import PresenceCheck
+from services.gateway.jobs.resync import Resync
+from services.gateway.jobs.sync_frames import send_sync_frames
+from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket import session
+from services.gateway.websocket.connection import Register
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-
-log = structlog.get_logger()
 
 SPREAD = 5.0  # seconds over which a draining gateway closes its websockets; the browsers reconnect elsewhere
 SPREAD_EACH = 0.01  # seconds of that for each connection: with few connections the drain is short
@@ -55,49 +57,29 @@ def create_app(settings: Settings) -> FastAPI:
     allowances = MessageLimits(limited=settings.rate_limits == "on")
     publisher = Publisher(settings.rabbitmq_url, "gateway", settings.topology == "given")
     upstream = Upstream(settings, service.keys)
+    registry, bindings = Register(), Bindings()
 
-    def answer_presence(channel: LiveChat) -> None:
-        if hub.online_here(channel.chat_id):
-            event = CitizenPresence(chat_id=channel.chat_id, incarnation=incarnation, online=True)
-            tasks.start(publisher.publish_best_effort(event))
+    def broker_up() -> bool:
+        return bindings.up and publisher.up
 
-    def handle_button(event: ButtonChanged) -> None:
-        if off := CLOCK.set_by(event.occurred_at):
-            log.warning("clock_set", seconds=round(off, 3))
-        buttons.handle(event)
-
-    hub = EventRouter(
-        incarnation,
-        gap=lambda channel: following.gap(channel),
-        assigned=lambda agent_id, chat_id: agents.assigned(agent_id, chat_id),
-        button=handle_button,
-        answer_presence=answer_presence,
-        dropped=lambda connection, channel: agents.drop(connection, channel),
-        agents_changed=lambda: heartbeat.changed(),
-        said=allowances.stored,
-    )
-    live = EventQueue(
-        settings.rabbitmq_url,
-        handler=hub.handle,
-        resync=lambda: periodic_jobs.resync(),
-        lost=lambda: buttons.refresh(),
-        given=settings.topology == "given",
-    )
-    buttons = Buttons(departments, broker_up=lambda: live.up and publisher.up)
-    following = Subscriptions(hub, live, upstream, tasks)
+    buttons = Buttons(departments, broker_up)
+    chats = LiveChats(incarnation, registry, bindings, allowances)
+    following = Subscriptions(chats, upstream, tasks)
     message_sender = MessageSender(
-        hub, publisher, tasks, together=settings.facts_together == "on", allowances=allowances
+        chats, publisher, tasks, together=settings.facts_together == "on", allowances=allowances
     )
-    heartbeat = Heartbeat(following, publisher)
     citizens = Citizens(following, message_sender, publisher, service.keys, tasks, allowances)
     transfers = Transfers(publisher, upstream, departments)
-    agents = Agents(following, message_sender, publisher, transfers, tasks, heartbeat.changed)
-    periodic_jobs = PeriodicJobs(following, agents, buttons, publisher)
-    starting = Starting(publisher, upstream, live, tasks, buttons, departments, service.keys)
+    agents = Agents(following, message_sender, publisher, transfers, tasks)
+    resync = Resync(following, agents, buttons)
+    router = EventRouter(following, citizens, agents, buttons, resync)
+    event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")
+    heartbeat = Heartbeat(incarnation, registry, publisher)
+    starting = Starting(publisher, upstream, bindings, tasks, buttons, departments, service.keys)
 
     async def drain() -> None:
         await buttons.end()
-        connections = list(hub.register.connected)
+        connections = list(registry.connected)
         spread = min(SPREAD, SPREAD_EACH * len(connections))
         loop = asyncio.get_running_loop()
         for connection in connections:
@@ -107,14 +89,14 @@ def create_app(settings: Settings) -> FastAPI:
         await heartbeat.leave()
 
     service.background("publisher", publisher.run)
-    service.background("live", live.run)
+    service.background("live", event_queue.run)
     service.background("heartbeat", heartbeat.run)
     service.background("buttons", buttons.run)
-    service.background("sync", periodic_jobs.sync_frames)
-    service.background("tails", periodic_jobs.compare_tails)
-    service.background("attendance", periodic_jobs.ask_presence)
-    service.background("resync", periodic_jobs.run_resyncs)
-    service.depend("broker", lambda: live.up and publisher.up, lambda: publisher.link.absent)
+    service.background("sync", partial(send_sync_frames, registry))
+    service.background("tails", TailCheck(following).run)
+    service.background("attendance", PresenceCheck(chats, publisher).run)
+    service.background("resync", resync.run)
+    service.depend("broker", broker_up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)
     service.on_drain(drain)
     service.on_close(upstream.close)

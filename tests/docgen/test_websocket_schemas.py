@@ -22,7 +22,7 @@ from services.docgen.websocket_schemas import (
     TO_CITIZEN,
     Schema,
 )
-from services.gateway.chats import event_router
+from services.gateway.chats import live_chats
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import Refused
 from services.gateway.websocket.frames.parser import AGENT_FRAMES, CITIZEN_FRAMES, parse
@@ -140,7 +140,7 @@ def test_what_the_gateway_sends_is_of_the_schema(schema: Schema, frame: bytes) -
 
 
 def test_why_an_agent_lost_a_chat_is_in_words_of_the_schema() -> None:
-    assert set(event_router.LOST.values()) < set(LOST["enum"])
+    assert set(live_chats.LOST.values()) < set(LOST["enum"])
 
 
 def test_the_document_has_both_websockets_and_every_close_code() -> None:

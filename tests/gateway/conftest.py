@@ -18,7 +18,7 @@ LIMITS: dict[str, object] = {
     "services.common.runtime.http_limits.IDLE_SECONDS": PATIENCE,
     "services.common.runtime.service.DRAIN_LIMIT": PATIENCE,
     "services.gateway.button_state.SILENCE": 10 * PATIENCE,
-    "services.gateway.chats.event_queue.BIND_LIMIT": PATIENCE,
+    "services.gateway.chats.bindings.BIND_LIMIT": PATIENCE,
     "services.gateway.clients.upstream.KEPT": PATIENCE,
     "services.gateway.clients.upstream.SLOW": PATIENCE,
     "services.gateway.clients.upstream.SLOW_AGAIN": PATIENCE,

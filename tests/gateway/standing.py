@@ -36,16 +36,23 @@ from services.common.runtime.service import Service
 from services.gateway.app import create_app
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
+from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.event_queue import EventQueue
 from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.upstream import Upstream
-from services.gateway.jobs.periodic_jobs import Heartbeat, PeriodicJobs
+from services.gateway.jobs.heartbeats import Heartbeat
+from services.gateway.jobs.presence_check import PresenceCheck
+from services.gateway.jobs.resync import Resync
+from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
+from services.gateway.websocket.connection import Register
+from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.real import PATIENCE
@@ -360,46 +367,59 @@ async def kept(*runs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+class CountingResync(Resync):
+    """A resync that counts how often it is requested."""
+
+    requests = 0
+
+    def request(self) -> None:
+        self.requests += 1
+        super().request()
+
+
+class StoppableRouter(EventRouter):
+    """A router that handles nothing while its gateway `stands_still`."""
+
+    stands_still = False
+
+    def handle(self, event: Event) -> None:
+        if not self.stands_still:
+            super().handle(event)
+
+
 class Parts:
     """A gateway's parts, put together as in its `app.py`, without sockets."""
 
     def __init__(self, world: World, url: str) -> None:
         departments = load_departments(world.settings.departments_file)
-        self.tasks = Tasks()
+        self.tasks, self.registry, self.bindings = Tasks(), Register(), Bindings()
         self.publisher = BreakablePublisher(url, "gateway")
         self.upstream = Upstream(world.settings, KEYS)
-        self.resyncs = 0
-        self.hub = EventRouter(
-            "gateway-under-test",
-            gap=lambda channel: self.following.gap(channel),
-            assigned=lambda agent_id, chat_id: self.agents.assigned(agent_id, chat_id),
-            button=lambda event: self.buttons.handle(event),
-            answer_presence=lambda channel: None,
-            dropped=lambda connection, channel: self.agents.drop(connection, channel),
-        )
-        self.hear: Callable[[Event], None] = self.hub.handle  # where events from the broker go
-        self.live = EventQueue(url, lambda event: self.hear(event), self._resync, lambda: None)
-        self.buttons = Buttons(departments, lambda: self.live.up)
-        self.following = Subscriptions(self.hub, self.live, self.upstream, self.tasks)
-        self.message_sender = MessageSender(self.hub, self.publisher, self.tasks)
-        self.heartbeat = Heartbeat(self.following, self.publisher)
+        self.chats = LiveChats("gateway-under-test", self.registry, self.bindings, MessageLimits(limited=False))
+        self.buttons = Buttons(departments, lambda: self.bindings.up)
+        self.following = Subscriptions(self.chats, self.upstream, self.tasks)
+        self.message_sender = MessageSender(self.chats, self.publisher, self.tasks)
+        self.heartbeat = Heartbeat(self.chats.incarnation, self.registry, self.publisher)
         self.citizens = Citizens(self.following, self.message_sender, self.publisher, KEYS, self.tasks)
         self.transfers = Transfers(self.publisher, self.upstream, departments)
-        self.agents = Agents(
-            self.following, self.message_sender, self.publisher, self.transfers, self.tasks, self.heartbeat.changed
-        )
-        self.periodic_jobs = PeriodicJobs(self.following, self.agents, self.buttons, self.publisher)
+        self.agents = Agents(self.following, self.message_sender, self.publisher, self.transfers, self.tasks)
+        self.resync = CountingResync(self.following, self.agents, self.buttons)
+        self.router = StoppableRouter(self.following, self.citizens, self.agents, self.buttons, self.resync)
+        self.event_queue = EventQueue(url, self.bindings, self.router)
+        self.tail_check = TailCheck(self.following)
+        self.presence_check = PresenceCheck(self.chats, self.publisher)
 
-    def _resync(self) -> None:
-        self.resyncs += 1
-        self.periodic_jobs.resync()
+    @property
+    def resyncs(self) -> int:
+        """How often a resync was requested."""
+        return self.resync.requests
 
     @property
     def idle(self) -> bool:
         """Whether everything that connections used was given back."""
-        hub = self.hub
-        left = (hub.channels, hub.desks, hub.receipts, hub.register.connected, hub.register.by_participant)
-        return not any(left) and self.live.idle
+        chats, registry = self.chats, self.registry
+        left = (chats.by_id, chats.of_agents, chats.receipts, registry.connected, registry.by_participant)
+        return not any(left) and self.bindings.idle
 
 
 @contextlib.asynccontextmanager
@@ -407,8 +427,8 @@ async def parts_of(world: World, url: str | None = None) -> AsyncIterator[Parts]
     """The parts, connected to the broker, by an address of their own if they are given one."""
     parts = Parts(world, url or world.url)
     try:
-        async with kept(parts.publisher.run(), parts.live.run(), parts.periodic_jobs.run_resyncs()):
-            await asyncio.wait_for(parts.live.link.up.wait(), PATIENCE)
+        async with kept(parts.publisher.run(), parts.event_queue.run(), parts.resync.run()):
+            await asyncio.wait_for(parts.event_queue.link.up.wait(), PATIENCE)
             await asyncio.wait_for(parts.publisher.link.up.wait(), PATIENCE)
             yield parts
             await parts.tasks.settle(0.1)

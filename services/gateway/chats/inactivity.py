@@ -7,64 +7,14 @@ and a chat that leaves its agent end a warning here at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from services.common.events.messages import CitizenSilent
 from services.common.events.types import Entry, Party
+from services.gateway.chats.chat import LiveChat, Warned
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 
-if TYPE_CHECKING:
-    from services.gateway.chats.event_router import LiveChat
-
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 LASTS = 60.0  # seconds for which a warning holds without being repeated
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """The warning that holds in a chat.
-
-    Attributes:
-        number: 1 or 2, the first or the second warning.
-        since: When the citizen's inactivity began, by the log.
-        closes_at: When the chat will be closed.
-        seconds: Seconds that were left until then at `heard_at`.
-        heard_at: When the warning was received, by this process's own clock.
-    """
-
-    number: int
-    since: datetime
-    closes_at: datetime
-    seconds: float
-    received_at: float
-
-    @property
-    def shown(self) -> tuple[int, datetime]:
-        """What the frame depends on; an equal value needs no new frame."""
-        return self.number, self.closes_at
-
-    def frame(self, now: float, chat_id: str | None = None) -> bytes:
-        """Return the `inactive` frame for a browser. A frame for an agent names the chat."""
-        left = max(0, round(self.seconds - (now - self.received_at)))
-        return server.inactive(self.number, self.closes_at, left, chat_id)
-
-
-@dataclass(slots=True)
-class Quiet:
-    """What is known of the inactivity in one chat. All times are those of the log.
-
-    Attributes:
-        spoken_at: Time of the last entry.
-        answered: The last `since` of a warning that the citizen answered by keeping the chat open.
-        warned: The warning that holds, if any.
-    """
-
-    spoken_at: datetime = LONG_AGO
-    answered: datetime | None = None
-    warned: Warned | None = None
 
 
 class InactivityWarnings:

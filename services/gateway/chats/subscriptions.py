@@ -17,9 +17,9 @@ from services.common.events.types import Entry
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory, HistoryWanted
 from services.gateway.background_tasks import Tasks
-from services.gateway.chats.event_queue import EventQueue
-from services.gateway.chats.event_router import EventRouter, LiveChat
-from services.gateway.chats.log_cursor import State
+from services.gateway.chats.chat import LiveChat
+from services.gateway.chats.chat_state import State
+from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.queue_positions import whole
 from services.gateway.clients.upstream import Unavailable, Upstream
 from services.gateway.websocket.connection import Connection
@@ -39,40 +39,10 @@ class NoSuchChat(Exception):
 
 
 class Subscriptions:
-    """Follows chats for connections. There is one `LiveChat` for each chat, as long as it has a user."""
+    """Reads the chats that connections follow: their state, their logs, and gaps in the live events."""
 
-    def __init__(self, hub: EventRouter, live: EventQueue, upstream: Upstream, tasks: Tasks) -> None:
-        self.hub, self.live, self.upstream, self._tasks = hub, live, upstream, tasks
-
-    async def open(self, chat_id: str) -> LiveChat:
-        """Return the chat's `LiveChat`, bound to the queue. The caller gives it back with `release` or `give_back`.
-
-        Raises:
-            Unavailable: The chat could not be bound.
-        """
-        channel = self.hub.channels.setdefault(chat_id, LiveChat(chat_id))
-        channel.users += 1
-        try:
-            await self.live.follow(chat_id)
-        except BaseException:
-            self._drop(channel)
-            raise
-        return channel
-
-    def release(self, connection: Connection, channel: LiveChat) -> None:
-        """Stop following the chat for this connection."""
-        self.hub.unfollow(connection, channel)
-        self.give_back(channel)
-
-    def give_back(self, channel: LiveChat) -> None:
-        """Remove one user of the chat. The chat is forgotten with its last user."""
-        self.live.unfollow(channel.chat_id)
-        self._drop(channel)
-
-    def _drop(self, channel: LiveChat) -> None:
-        channel.users -= 1
-        if channel.users <= 0 and self.hub.channels.get(channel.chat_id) is channel:
-            del self.hub.channels[channel.chat_id]
+    def __init__(self, chats: LiveChats, upstream: Upstream, tasks: Tasks) -> None:
+        self.chats, self.upstream, self._tasks = chats, upstream, tasks
 
     async def view(self, chat_id: str) -> ChatView:
         """Return what routing knows of the chat. Wait for a chat that was just opened.
@@ -81,7 +51,7 @@ class Subscriptions:
             NoSuchChat: Routing still does not know the chat after the last attempt.
             Unavailable: Routing does not answer.
         """
-        channel = self.hub.channels.get(chat_id)
+        channel = self.chats.by_id.get(chat_id)
         for pause in (*KNOWN_WAIT, None):
             before = channel and channel.state
             view, _ = await self.upstream.chat(chat_id)
@@ -112,12 +82,12 @@ class Subscriptions:
     def note_view(self, channel: LiveChat, view: ChatView) -> State:
         """Merge routing's answer into the known state, for the citizen's other tabs too. Return the newer of both."""
         if channel.state is None or view.v > channel.state.v:
-            self.hub.set_state(channel, State.of_view(view))
+            self.chats.set_state(channel, State.of_view(view))
         elif view.v == channel.state.v:
             if channel.state.place[0] is None:
                 channel.state.place = (view.position, whole(view.wait))
             channel.state.closed_at = view.closed_at
-            self.hub.learn(channel, view.accepted if view.tells_acceptance else None)
+            self.chats.learn(channel, view.accepted if view.tells_acceptance else None)
         assert channel.state is not None
         return channel.state
 
@@ -131,14 +101,14 @@ class Subscriptions:
                 if entry.seq == shown + 1:
                     shown = entry.seq
                     connection.catch_up(entry)
-                    self.hub.note_entry(channel, entry)
+                    self.chats.note_entry(channel, entry)
                     yield entry
             for passed in channel.position.begin(shown):
-                self.hub.pass_on(channel, passed)
+                self.chats.pass_on(channel, passed)
             if shown >= page.last_seq and shown >= (channel.position.last or 0):
                 break
             page = await self.first_page(channel, shown)
-        self.hub.attach(connection, channel, shown)
+        self.chats.attach(connection, channel, shown)
         if channel.position.behind:  # entries ahead arrived before the position was known
             self.gap(channel)
 
@@ -155,7 +125,7 @@ class Subscriptions:
         try:
             while True:
                 await asyncio.sleep(pause)
-                if not channel.position.behind or self.hub.channels.get(channel.chat_id) is not channel:
+                if not channel.position.behind or self.chats.by_id.get(channel.chat_id) is not channel:
                     return
                 GAPS.inc()
                 before = channel.position.last
@@ -177,11 +147,11 @@ class Subscriptions:
             if c.position.last is not None
         ]
         for chat_id, page in (await self.upstream.history(wanted)).items():
-            channel = self.hub.channels.get(chat_id)
+            channel = self.chats.by_id.get(chat_id)
             if channel is None:
                 continue
             for passed in channel.position.read(page.entries):
-                self.hub.pass_on(channel, passed)
+                self.chats.pass_on(channel, passed)
             channel.position.heard = max(channel.position.heard, page.last_seq)
             if channel.position.behind:
                 self.gap(channel)

@@ -30,7 +30,7 @@ from services.common.internal_api.routing import prefix_of
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
-from services.gateway.chats.event_queue import EventQueue
+from services.gateway.chats.bindings import Bindings
 from services.gateway.clients.upstream import Declined, Unavailable, Upstream
 
 log = structlog.get_logger()
@@ -110,14 +110,14 @@ class Starting:
         self,
         publisher: Publisher,
         upstream: Upstream,
-        live: EventQueue,
+        bindings: Bindings,
         tasks: Tasks,
         buttons: Buttons,
         departments: Departments,
         keys: Keys,
     ) -> None:
         self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
-        self._live, self._tasks = live, tasks
+        self._bindings, self._tasks = bindings, tasks
         self._departments, self._keys = departments, keys
         self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, time of its start
         self._under_way: dict[str, tuple[str, asyncio.Task[Started]]] = {}  # by the prefix of the first attempt
@@ -260,8 +260,8 @@ class Starting:
         The binding has no user yet. It is removed 30 s later unless the citizen connects.
         """
         with contextlib.suppress(Unavailable):
-            await self._live.follow(chat_id)
-            self._live.unfollow(chat_id)
+            await self._bindings.follow(chat_id)
+            self._bindings.unfollow(chat_id)
 
     def _blue(self, department: Department) -> Problem | None:
         """Return why a chat cannot be started now; None while the button is green."""

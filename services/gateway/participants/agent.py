@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from services.common.clock import utcnow
-from services.common.events.agents import StateRequested
+from services.common.events.agents import AgentChanged, StateRequested
 from services.common.events.chats import ChatAccepted
 from services.common.events.event import Event
 from services.common.events.messages import ReadShown, TypingShown
@@ -20,7 +20,7 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
-from services.gateway.chats.event_router import LiveChat
+from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.upstream import Declined, Unavailable
 from services.gateway.participants.transfers import Transfers
@@ -49,7 +49,7 @@ Put = Callable[[bytes], None]  # takes a frame: as part of the answer to a hello
 
 
 class Agents:
-    """Handler of agents' frames. `changed` is called when a connection of an agent opens or closes."""
+    """Handler of agents' frames, and of what is decided about agents elsewhere."""
 
     def __init__(
         self,
@@ -58,11 +58,11 @@ class Agents:
         publisher: Publisher,
         transfers: Transfers,
         tasks: Tasks,
-        changed: Callable[[], None],
     ) -> None:
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
-        self._transfers, self._tasks, self._changed = transfers, tasks, changed
-        self._hub, self._upstream = following.hub, following.upstream
+        self._transfers, self._tasks = transfers, tasks
+        self._chats, self._registry, self._upstream = following.chats, following.chats.registry, following.upstream
+        self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
 
     def identify(self, connection: Connection, hello: Hello) -> bool:
@@ -87,20 +87,20 @@ class Agents:
         agent = connection.agent
         assert agent is not None
         if connection.sender is None:
-            await self._following.live.follow(agent.id)
+            await self._chats.bindings.follow(agent.id)
             if connection.gone:
-                self._following.live.unfollow(agent.id)
+                self._chats.bindings.unfollow(agent.id)
                 return
             connection.sender = Sender(party=Party.AGENT, id=agent.id, name=agent.name)
-            if self._hub.register.join(connection):
-                self._hub.desks[agent.id] = set()
-            self._changed()
+            if self._registry.join(connection):
+                self._chats.of_agents[agent.id] = set()
+            self._registry.agents_changed.set()
             if connection.token and await self._upstream.session(connection.token) is None:
                 connection.close(Close.UNAUTHENTICATED, "logged out")  # it ended before this connection was registered
                 return
         for chat_id in connection.followed:  # from here on it receives nothing of its chats but the answer
-            if channel := self._hub.channels.get(chat_id):
-                self._hub.unfollow(connection, channel)
+            if channel := self._chats.by_id.get(chat_id):
+                self._chats.detach(connection, channel)
         async with connection.answering:
             view = await self._self_view(connection)
             views = await self._upstream.chats_of_agent(agent.id)
@@ -131,14 +131,14 @@ class Agents:
         now = utcnow()
         chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
         connection.answer(server.frame("welcome", agent=server.agent(agent), chats=chats, frames=server.ADDED))
-        if newer := self._hub.newer_state(agent.id, agent.v):
+        if newer := self._newer_state(agent.id, agent.v):
             connection.answer(newer)
         for view in held:
             chat_id = view.chat_id
             await self._show_log(
                 connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0), connection.answer
             )
-        newest = self._hub.newer_state(agent.id, agent.v)
+        newest = self._newer_state(agent.id, agent.v)
         if newest and newest != newer:  # a long log takes time to send
             connection.answer(newest)
         connection.end_answer()
@@ -153,30 +153,23 @@ class Agents:
         state = self._following.note_view(channel, view)
         agent_id = connection.participant
         if state.status is ChatStatus.ASSIGNED and state.agent_id == agent_id:
-            self._hub.desks.setdefault(agent_id, set()).add(channel.chat_id)
+            self._chats.of_agents.setdefault(agent_id, set()).add(channel.chat_id)
             channel.refusable_by = agent_id if view.transferred and not view.accepted else None
             return True
-        self.drop(connection, channel)
+        self._chats.drop(connection, channel)
         return False
 
     async def _open(self, connection: Connection, chat_id: str) -> LiveChat:
-        channel = self._hub.channels.get(chat_id)
+        channel = self._chats.by_id.get(chat_id)
         if channel is None or chat_id not in connection.followed:
-            channel = await self._following.open(chat_id)
+            channel = await self._chats.open(chat_id)
             if connection.gone or chat_id in connection.followed:
-                self._following.give_back(channel)
+                self._chats.give_back(channel)
             if connection.gone:
                 raise _Gone
             connection.followed.add(chat_id)
-        self._hub.unfollow(connection, channel)
+        self._chats.detach(connection, channel)
         return channel
-
-    def drop(self, connection: Connection, channel: LiveChat) -> None:
-        """Stop following a chat that has ended or has another agent."""
-        connection.forget_acceptance(channel.chat_id)
-        if channel.chat_id in connection.followed:
-            connection.followed.discard(channel.chat_id)
-            self._following.release(connection, channel)
 
     async def _show_log(
         self, connection: Connection, channel: LiveChat, page: ChatHistory, after: int, put: Put
@@ -187,14 +180,14 @@ class Agents:
             await connection.room()
             seal = entry if entry.is_seal else seal
         if chat_id not in connection.followed:  # it got another agent meanwhile
-            self._hub.unfollow(connection, channel)
+            self._chats.detach(connection, channel)
             return
         for written in page.notes:
             put(server.note(written))
         if seq := channel.read.get(Party.CITIZEN):
             put(server.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
         put(server.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
-        self._tasks.start(self._publisher.publish_best_effort(self._hub.presence_asked(chat_id)))
+        self._tasks.start(self._publisher.publish_best_effort(self._chats.presence_asked(chat_id)))
         if page.sealed or seal:
             self._show_end(connection, channel, seal, put)
 
@@ -203,8 +196,26 @@ class Agents:
         shown = reason.value if reason else "inactive"
         put(server.frame("closed", chat_id=channel.chat_id, reason=shown))
         connection.ended.append(channel.chat_id)
-        self._hub.desks.get(connection.participant, set()).discard(channel.chat_id)
-        self.drop(connection, channel)
+        self._chats.of_agents.get(connection.participant, set()).discard(channel.chat_id)
+        self._chats.drop(connection, channel)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def note_state(self, event: AgentChanged) -> None:
+        """Send the agent's new state to their connections here. An older version is dropped."""
+        connections = self._registry.of(event.agent_id)
+        known = self._states.get(event.agent_id)
+        if (known and event.v <= known.v) or not connections:
+            return
+        self._states[event.agent_id] = event
+        for connection in connections:
+            if connection.answered:  # otherwise the welcome, or a frame sent with it, has the state
+                connection.send(_state_frame(event))
+
+    def _newer_state(self, agent_id: str, v: int) -> bytes | None:
+        """Return the agent's `state` frame when a version newer than `v` is known, else None."""
+        known = self._states.get(agent_id)
+        return _state_frame(known) if known and known.v > v else None
 
     # ── assigned chats ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,12 +227,12 @@ class Agents:
 
     async def _bring(self, agent_id: str, chat_id: str) -> None:
         try:
-            for connection in self._hub.register.of(agent_id):
+            for connection in self._registry.of(agent_id):
                 with contextlib.suppress(_Gone):
                     await self._show_assigned(connection, chat_id)
         except (Unavailable, NoSuchChat):
             log.warning("assigned_chat_not_shown", chat_id=chat_id)
-            for connection in self._hub.register.of(agent_id):
+            for connection in self._registry.of(agent_id):
                 connection.close(Close.RESTART, "try again")  # the next hello brings the chat
         finally:
             self.coming.discard((agent_id, chat_id))
@@ -257,11 +268,11 @@ class Agents:
         if chat_id in connection.ended and isinstance(frame, End) and frame.block:
             self._begin(connection, chat_id, self._tell(connection, event_of(connection, frame.chat_id or "", frame)))
             return
-        if chat_id is None or chat_id not in self._hub.desks.get(agent.id, ()):
+        if chat_id is None or chat_id not in self._chats.of_agents.get(agent.id, ()):
             refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
             return
         if isinstance(frame, Refuse):
-            self._begin(connection, chat_id, self._transfers.refuse(connection, self._hub.channels[chat_id]))
+            self._begin(connection, chat_id, self._transfers.refuse(connection, self._chats.by_id[chat_id]))
             return
         if isinstance(frame, Post | WriteNote | End):  # published after the acceptance by a person
             self._message_sender.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
@@ -283,7 +294,7 @@ class Agents:
         connection.accepted.add(chat_id)
         if chat_id in connection.acceptance_told:
             return None
-        channel = self._hub.channels[chat_id]
+        channel = self._chats.by_id[chat_id]
         channel.refusable_by = None
         assert connection.agent is not None
         turn = channel.state.turn if channel.state and channel.state.turn else None
@@ -296,7 +307,7 @@ class Agents:
     def _show(self, connection: Connection, chat_id: str, frame: Typing | Read) -> None:
         assert connection.agent is not None
         who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": connection.agent.id}
-        channel = self._hub.channels[chat_id]
+        channel = self._chats.by_id[chat_id]
         if isinstance(frame, Typing):
             self._tasks.start_for(
                 connection, self._publisher.publish_best_effort(TypingShown(**who, active=frame.active))
@@ -323,13 +334,17 @@ class Agents:
         agent = connection.agent
         if agent is None or connection.sender is None:
             return
-        if self._hub.register.leave(connection):
-            self._hub.desks.pop(agent.id, None)
-        self._changed()
-        self._following.live.unfollow(agent.id)
+        if self._registry.leave(connection):
+            self._chats.of_agents.pop(agent.id, None)
+        self._registry.agents_changed.set()
+        self._chats.bindings.unfollow(agent.id)
         for chat_id in tuple(connection.followed):
-            if channel := self._hub.channels.get(chat_id):
-                self.drop(connection, channel)
+            if channel := self._chats.by_id.get(chat_id):
+                self._chats.drop(connection, channel)
+
+
+def _state_frame(event: AgentChanged) -> bytes:
+    return server.frame("state", state=event.state.value, reason=event.cause)
 
 
 class _Gone(Exception):

@@ -18,7 +18,7 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
-from services.gateway.chats.event_router import LiveChat
+from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.upstream import Unavailable
 from services.gateway.sending.sender import MessageSender, refuse
@@ -50,7 +50,7 @@ class Citizens:
         self._allowances = allowances or MessageLimits(limited=False)
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._keys, self._tasks = keys, tasks
-        self._hub = following.hub
+        self._chats, self._registry = following.chats, following.chats.registry
         self._turns = asyncio.Semaphore(TURNS)
 
     def identify(self, connection: Connection, hello: Hello) -> bool:
@@ -80,17 +80,17 @@ class Citizens:
     async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
         first = connection.sender is None
         if not first:  # from here on it receives nothing of the chat but the answer
-            self._hub.unfollow(connection, self._hub.channels[chat_id])
+            self._chats.detach(connection, self._chats.by_id[chat_id])
         async with self._turn():
             channel, view, page = await self._ask(connection, chat_id, after)
-        self._hub.unfollow(connection, channel)
+        self._chats.detach(connection, channel)
         if first:
             self._arrive(connection, channel, view)
         for queue in connection.send_queues.values():
             queue.reopen()
         state = self._following.note_view(channel, view)
         for entry in page.entries:
-            self._hub.note_entry(channel, entry)
+            self._chats.note_entry(channel, entry)
         dot, told = server.dot(state.status, state.offered), state.shown
         connection.answer(server.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
         if not page.sealed:
@@ -105,7 +105,7 @@ class Citizens:
         self._send_what_changed(connection, channel, told)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
-            self._hub.show_end(connection, reason.value if reason else "inactive")
+            self._chats.show_end(connection, reason.value if reason else "inactive")
         connection.end_answer()
 
     @contextlib.asynccontextmanager
@@ -129,7 +129,7 @@ class Citizens:
 
     async def _ask(self, connection: Connection, chat_id: str, after: int) -> tuple[LiveChat, ChatView, ChatHistory]:
         first = connection.sender is None
-        channel = await self._following.open(chat_id) if first else self._hub.channels[chat_id]
+        channel = await self._chats.open(chat_id) if first else self._chats.by_id[chat_id]
         try:
             view, page = await asyncio.gather(
                 self._following.view(chat_id), self._following.first_page(channel, after), return_exceptions=True
@@ -143,14 +143,14 @@ class Citizens:
                 raise _Expired
         except BaseException:
             if first:
-                self._following.release(connection, channel)
+                self._chats.release(connection, channel)
             raise
         return channel, view, page
 
     def _arrive(self, connection: Connection, channel: LiveChat, view: ChatView) -> None:
         connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)
-        if self._hub.register.join(connection):
-            self._hub.citizen_here(channel, online=True)
+        if self._registry.join(connection):
+            self._chats.citizen_here(channel, online=True)
             self._tasks.start(self._send_presence(channel.chat_id, online=True))
 
     def _send_what_changed(self, connection: Connection, channel: LiveChat, told: object) -> None:
@@ -166,15 +166,20 @@ class Citizens:
         except Unconfirmed:
             log.info("arrival_not_published")  # the next list of this gateway's citizens has it too
 
+    def answer_presence(self, channel: LiveChat) -> None:
+        """Answer another gateway that asks whether it or another one has the citizen, if this one has."""
+        if self._chats.online_here(channel.chat_id):
+            self._tasks.start(self._send_presence(channel.chat_id, online=True))
+
     async def _send_presence(self, chat_id: str, online: bool) -> None:
-        event = CitizenPresence(chat_id=chat_id, incarnation=self._hub.incarnation, online=online)
+        event = CitizenPresence(chat_id=chat_id, incarnation=self._chats.incarnation, online=online)
         await self._publisher.publish_best_effort(event)
 
     def take(self, connection: Connection, frame: Frame) -> None:
         """Handle a valid frame of a greeted connection. Returns at once."""
         chat_id = connection.chat_id
         assert chat_id is not None
-        channel = self._hub.channels.get(chat_id)
+        channel = self._chats.by_id.get(chat_id)
         if isinstance(frame, Post | End):
             self._message_sender.post(connection, chat_id, frame)
         elif isinstance(frame, Typing):
@@ -190,7 +195,7 @@ class Citizens:
                 self._tasks.start_for(connection, self._publisher.publish_best_effort(shown))
 
     def _extend(self, connection: Connection, chat_id: str) -> None:
-        now = self._hub.clock()
+        now = self._chats.clock()
         if now - connection.extended_at >= EXTEND_EACH:  # a second press within that time adds nothing
             connection.extended_at = now
             self._tasks.start(self._send_stayed(connection, chat_id))
@@ -206,13 +211,13 @@ class Citizens:
         """Handle the end of the websocket."""
         chat_id = connection.chat_id
         connection.gone = True
-        channel = self._hub.channels.get(chat_id) if chat_id else None
+        channel = self._chats.by_id.get(chat_id) if chat_id else None
         if connection.sender is None or channel is None:
             return
-        if self._hub.register.leave(connection):
-            self._hub.citizen_here(channel, online=False)
+        if self._registry.leave(connection):
+            self._chats.citizen_here(channel, online=False)
             self._tasks.start(self._send_presence(channel.chat_id, online=False))
-        self._following.release(connection, channel)
+        self._chats.release(connection, channel)
 
 
 class _Expired(Exception):

@@ -9,7 +9,7 @@ from services.common.events.types import AgentState, Record, derived_id
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.messaging.connection import Publisher, Unconfirmed
-from services.gateway.chats.event_router import LiveChat
+from services.gateway.chats.chat import LiveChat
 from services.gateway.clients.upstream import Declined, Unavailable, Upstream
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.connection import Connection

@@ -16,7 +16,7 @@ from services.common.events.types import CloseReason, Party
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace, span
 from services.gateway.background_tasks import Tasks
-from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.live_chats import LiveChats
 from services.gateway.sending.batch_publisher import BatchPublisher
 from services.gateway.sending.pending_metrics import Pending
 from services.gateway.sending.receipts import Outcome, Refusal
@@ -43,7 +43,7 @@ class MessageSender:
 
     def __init__(
         self,
-        hub: EventRouter,
+        chats: LiveChats,
         publisher: Publisher,
         tasks: Tasks,
         together: bool = False,
@@ -52,14 +52,14 @@ class MessageSender:
         """Create a sender.
 
         Args:
-            hub: The router, for receipts and the state of chats.
+            chats: The chats that are followed here, with the receipts that are waited for.
             publisher: The publisher of events.
             tasks: Where the tasks that process queues are kept.
             together: Whether simultaneous messages are published in one broker message.
             allowances: Limits of what a participant may send; None for no limits.
         """
         self._allowances = allowances or MessageLimits(limited=False)
-        self._hub, self._publisher, self._tasks = hub, publisher, tasks
+        self._chats, self._publisher, self._tasks = chats, publisher, tasks
         self._pending = Pending()
         self._together = BatchPublisher(publisher, tasks) if together else None
 
@@ -94,7 +94,7 @@ class MessageSender:
 
     def _turn(self, connection: Connection, chat_id: str) -> int | None:
         """Return the attempt with which this agent has the chat, until the entry that introduces the agent is known."""
-        channel = self._hub.channels.get(chat_id)
+        channel = self._chats.by_id.get(chat_id)
         if channel is None or channel.state is None or connection.party is not Party.AGENT:
             return None
         mine = channel.state.agent_id == connection.participant
@@ -142,7 +142,7 @@ class MessageSender:
                     queue.settle(item.id)
 
         sender_id = connection.sender.id if connection.sender and item.id else ""
-        self._hub.receipts.wait(chat_id, sender_id, item.id, settle)
+        self._chats.receipts.wait(chat_id, sender_id, item.id, settle)
         began = time.monotonic()
         try:
             while not settled.done():
@@ -154,7 +154,7 @@ class MessageSender:
                     return None, False
                 await self._wait(settled, pause)
         finally:
-            self._hub.receipts.forget(chat_id, sender_id, item.id, settle)
+            self._chats.receipts.forget(chat_id, sender_id, item.id, settle)
         RECEIPT_TIME.observe(time.monotonic() - began)
         return settled.result(), False
 

@@ -237,6 +237,7 @@ class Register:
 
     by_participant: dict[str, list[Connection]] = field(default_factory=dict)
     connected: set[Connection] = field(default_factory=set)
+    agents_changed: asyncio.Event = field(default_factory=asyncio.Event)  # agents' connections opened or closed
 
     def join(self, connection: Connection) -> bool:
         """Add a connection whose hello was accepted. Above five connections the oldest one is closed.

@@ -20,8 +20,10 @@ from services.common.messaging.connection import BrokerConnection, Publisher, Un
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.errors import MOST_IN_A_ROW, UnknownErrors, given_up_is_failure
 from services.common.messaging.queue_metrics import Backlog, Waiting
-from services.gateway.chats import event_queue
+from services.gateway.chats import bindings as gateway_bindings
+from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.event_queue import EventQueue
+from services.gateway.chats.event_router import EventRouter
 from services.transcripts.log.acknowledger import Acknowledger
 from services.transcripts.log.delivery import Delivery
 from tests.real import PATIENCE
@@ -156,19 +158,21 @@ async def test_a_look_into_the_queues_with_a_fault_ends(
 
 
 async def test_bindings_with_a_fault_end(vhost_url: str, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_queue, "BIND_LIMIT", PATIENCE)
-    live = EventQueue(vhost_url, lambda event: None, lambda: None, lambda: None)
+    monkeypatch.setattr(gateway_bindings, "BIND_LIMIT", PATIENCE)
+    router = cast(EventRouter, SimpleNamespace(queue_started=lambda: None, queue_lost=lambda: None))
+    bindings = Bindings()
+    queue = EventQueue(vhost_url, bindings, router)
 
     def broken(_: str) -> NoReturn:
         raise RuntimeError(FAULT)
 
     async def follow() -> None:
-        await live.link.up.wait()
+        await queue.link.up.wait()
         monkeypatch.setattr(topology, "binding_of", broken)
-        await live.follow(CHAT)
+        await bindings.follow(CHAT)
 
     following = asyncio.create_task(follow())
-    await ends(live.run, logged)
+    await ends(queue.run, logged)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""`event_queue.py` on a real broker: what is followed comes in, and after a loss everything begins anew."""
+"""`event_queue.py` and `bindings.py` on a real broker: what is followed comes in; a loss means a new queue."""
 
 import asyncio
 from random import Random
@@ -11,8 +11,10 @@ from services.common.events.event import Event
 from services.common.events.messages import MessageStored
 from services.common.events.types import ChatStatus
 from services.common.messaging import topology
-from services.gateway.chats import event_queue as module
+from services.gateway.chats import bindings as module
+from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.event_queue import EventQueue
+from services.gateway.chats.event_router import EventRouter
 from services.gateway.clients.upstream import Unavailable
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored
@@ -20,19 +22,23 @@ from tests.gateway.standing import Parts, World, kept, parts_of, until
 from tests.real import PATIENCE, Account, Broker
 
 
-class Ear:
-    """A queue of a gateway, and what came in."""
+class Ear(EventRouter):
+    """A queue of a gateway, and what came in: a router that only notes what it is given."""
 
     def __init__(self, url: str) -> None:
         self.events: list[Event] = []
         self.resyncs = self.losses = 0
         self.now = 1_000.0
-        self.live = EventQueue(url, self.events.append, self._resync, self._lose, clock=lambda: self.now)
+        self.bindings = Bindings(clock=lambda: self.now)
+        self.queue = EventQueue(url, self.bindings, self)
 
-    def _resync(self) -> None:
+    def handle(self, event: Event) -> None:
+        self.events.append(event)
+
+    def queue_started(self) -> None:
         self.resyncs += 1
 
-    def _lose(self) -> None:
+    def queue_lost(self) -> None:
         self.losses += 1
 
     def stored(self) -> list[MessageStored]:
@@ -67,9 +73,9 @@ async def until_bound(broker: Broker, url: str, *ids: str) -> None:
 
 
 async def test_what_is_followed_comes_in_in_order_and_nothing_else(world: World, ear: Ear) -> None:
-    async with kept(ear.live.run()):
-        await ear.live.follow(CHAT)
-        assert ear.live.up
+    async with kept(ear.queue.run()):
+        await ear.bindings.follow(CHAT)
+        assert ear.bindings.up
         assert ear.resyncs == 1
         for seq in range(1, 51):
             await world.publisher.publish(stored(entry(seq)))
@@ -79,59 +85,59 @@ async def test_what_is_followed_comes_in_in_order_and_nothing_else(world: World,
 
 
 async def test_an_agent_hears_of_his_chat_before_his_gateway_follows_it(world: World, ear: Ear) -> None:
-    async with kept(ear.live.run()):
-        await ear.live.follow(AN)
+    async with kept(ear.queue.run()):
+        await ear.bindings.follow(AN)
         await world.publisher.publish(state(2, ChatStatus.ASSIGNED, AN))
         await until(lambda: ear.events, "the copy")
 
 
 async def test_a_binding_goes_late_and_a_reload_costs_none(world: World, ear: Ear, broker: Broker) -> None:
-    async with kept(ear.live.run()):
-        await ear.live.follow(CHAT)
-        await ear.live.follow(CHAT)
-        await ear.live.follow(OTHER)
-        ear.live.unfollow(CHAT)
-        ear.live.unfollow(OTHER)
-        assert ear.live.bound == {CHAT, OTHER}
-        assert ear.live.late == {OTHER}
+    async with kept(ear.queue.run()):
+        await ear.bindings.follow(CHAT)
+        await ear.bindings.follow(CHAT)
+        await ear.bindings.follow(OTHER)
+        ear.bindings.unfollow(CHAT)
+        ear.bindings.unfollow(OTHER)
+        assert ear.bindings.bound == {CHAT, OTHER}
+        assert ear.bindings.late == {OTHER}
         ear.now += module.UNBIND_LATE - 1
-        await ear.live.follow(AN)  # a binding is looked at in the same round
-        assert ear.live.bound == {CHAT, OTHER, AN}
-        assert ear.live.late == {OTHER}
+        await ear.bindings.follow(AN)  # a binding is looked at in the same round
+        assert ear.bindings.bound == {CHAT, OTHER, AN}
+        assert ear.bindings.late == {OTHER}
         ear.now += 1
-        await until(lambda: ear.live.bound == {CHAT, AN}, "the late unbinding")
+        await until(lambda: ear.bindings.bound == {CHAT, AN}, "the late unbinding")
         await until_bound(broker, world.url, CHAT, AN)
-        ear.live.unfollow(CHAT)
+        ear.bindings.unfollow(CHAT)
         with pytest.raises(StopIteration):  # it was still bound, so nothing is waited for
-            ear.live.follow(CHAT).send(None)
-        assert not ear.live.late
+            ear.bindings.follow(CHAT).send(None)
+        assert not ear.bindings.late
 
 
 async def test_who_comes_back_while_another_one_is_unbound_stays_bound(
     world: World, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with kept(ear.live.run()):
+    async with kept(ear.queue.run()):
         for id_ in (CHAT, OTHER, AN):
-            await ear.live.follow(id_)
+            await ear.bindings.follow(id_)
         unbind, begun, ended = aio_pika.Queue.unbind, list[str](), list[str]()
 
         async def come_back(queue: aio_pika.Queue, exchange: str, key: str) -> object:
             begun.append(key)
             if len(begun) == 1:  # the last tab of OTHER's citizen is there again; AN is followed and left once more
-                await ear.live.follow(OTHER)
-                await ear.live.follow(AN)
-                ear.live.unfollow(AN)
+                await ear.bindings.follow(OTHER)
+                await ear.bindings.follow(AN)
+                ear.bindings.unfollow(AN)
             answer = await unbind(queue, exchange, key)
             ended.append(key)
             return answer
 
         monkeypatch.setattr(aio_pika.Queue, "unbind", come_back)
         for id_ in (CHAT, OTHER, AN):
-            ear.live.unfollow(id_)
+            ear.bindings.unfollow(id_)
         ear.now += module.UNBIND_LATE
         await until(lambda: ended, "the late unbinding")
-        assert ear.live.bound == {OTHER, AN}
-        assert ear.live.late == {AN}
+        assert ear.bindings.bound == {OTHER, AN}
+        assert ear.bindings.late == {AN}
         await world.publisher.publish(stored(entry(1, OTHER)))
         await until(lambda: ear.seqs() == [1], "what the one hears who came back")
         assert begun == [topology.binding_of(CHAT)]
@@ -143,15 +149,15 @@ async def test_however_quickly_people_come_and_go_those_who_are_here_hear(
     monkeypatch.setattr(module, "UNBIND_LATE", 0.0)
     rng, chats = Random(1), [id_of(n) for n in range(20)]
     here = dict.fromkeys(chats, 0)
-    async with kept(ear.live.run()):
+    async with kept(ear.queue.run()):
 
         async def come_and_go(chat_id: str) -> None:
             for _ in range(rng.randint(5, 15)):
-                await ear.live.follow(chat_id)
+                await ear.bindings.follow(chat_id)
                 here[chat_id] += 1
                 if rng.random() < 0.8:
                     await asyncio.sleep(rng.choice((0.0, 0.001, 0.01)))
-                    ear.live.unfollow(chat_id)
+                    ear.bindings.unfollow(chat_id)
                     here[chat_id] -= 1
 
         await asyncio.gather(*(come_and_go(c) for c in chats for _ in range(2)))
@@ -166,44 +172,44 @@ async def test_a_connection_that_the_broker_closed_means_a_new_queue_all_binds_a
     world: World, broker: Broker, account: Account
 ) -> None:
     async with parts_of(world, account.url) as parts:
-        await parts.live.follow(CHAT)
-        await parts.live.follow(AN)
-        before = parts.live.name
+        await parts.bindings.follow(CHAT)
+        await parts.bindings.follow(AN)
+        before = parts.event_queue.name
         await asyncio.to_thread(account.close_connections)
-        await until(lambda: parts.resyncs >= 2 and parts.live.up, "the new queue")
-        assert parts.live.name not in (None, before)
-        assert parts.live.bound == {CHAT, AN}
+        await until(lambda: parts.resyncs >= 2 and parts.bindings.up, "the new queue")
+        assert parts.event_queue.name not in (None, before)
+        assert parts.bindings.bound == {CHAT, AN}
         await until_bound(broker, world.url, CHAT, AN)
 
 
 async def test_what_was_left_while_there_was_no_queue_is_not_bound_again(world: World, ear: Ear) -> None:
-    run = asyncio.create_task(ear.live.run())
-    await ear.live.follow(CHAT)
-    await ear.live.follow(OTHER)
+    run = asyncio.create_task(ear.queue.run())
+    await ear.bindings.follow(CHAT)
+    await ear.bindings.follow(OTHER)
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
     assert ear.losses == 1
-    ear.live.unfollow(OTHER)
-    async with kept(ear.live.run()):
+    ear.bindings.unfollow(OTHER)
+    async with kept(ear.queue.run()):
         await until(lambda: ear.resyncs >= 2, "the new queue")
-        assert ear.live.bound == {CHAT}
-        assert not ear.live.late
+        assert ear.bindings.bound == {CHAT}
+        assert not ear.bindings.late
 
 
 async def test_without_a_broker_following_fails_in_time_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BIND_LIMIT", 0.1)
     ear = Ear("amqp://127.0.0.1:9/")
-    async with kept(ear.live.run()):
+    async with kept(ear.queue.run()):
         with pytest.raises(Unavailable):
-            await ear.live.follow(CHAT)
-        assert ear.live.idle
+            await ear.bindings.follow(CHAT)
+        assert ear.bindings.idle
         monkeypatch.setattr(module, "BIND_LIMIT", PATIENCE)
-        waiting = asyncio.create_task(ear.live.follow(CHAT))
-        await until(lambda: not ear.live.idle, "who waits")
+        waiting = asyncio.create_task(ear.bindings.follow(CHAT))
+        await until(lambda: not ear.bindings.idle, "who waits")
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert waiting.cancelled()
-    assert ear.live.idle
+    assert ear.bindings.idle
 
 
 async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobody_and_reads_them_again(
@@ -213,28 +219,29 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
     world.others.open(CHAT)
     connection, still = fresh_citizen(), {**topology.GATEWAY_QUEUE_ARGUMENTS, "x-max-length": 5}
     await parts.citizens.greet(connection, Hello())
-    parts.hear = lambda event: None  # it stands still; what its queue keeps is in the one below
-    async with kept(ear.live.run()), await aio_pika.connect(world.url) as broker, broker.channel() as channel:
-        await ear.live.follow(CHAT)
+    parts.router.stands_still = True  # what its queue keeps is in the one below
+    async with kept(ear.queue.run()), await aio_pika.connect(world.url) as broker, broker.channel() as channel:
+        await ear.bindings.follow(CHAT)
         queue = await channel.declare_queue(exclusive=True, arguments=still)
         await queue.bind(topology.EXCHANGE, topology.binding_of(CHAT))
         await world.append(*(entry(n) for n in range(2, 62)))
         await until(lambda: ear.seqs() == list(range(2, 62)), "the other gateway")
         left = [await queue.get(no_ack=True) for _ in range(5)]
         assert await queue.get(fail=False) is None
+    parts.router.stands_still = False
     for message in left:
-        parts.hub.handle(decode(message.body))
+        parts.router.handle(decode(message.body))
     await until(lambda: connection.shown[CHAT] == 61, "what it has missed")
     assert [f["seq"] for f in sent(connection) if f["type"] == "message"] == list(range(1, 62))
 
 
 async def test_a_event_that_is_not_understood_harms_nobody(world: World, ear: Ear) -> None:
-    async with kept(ear.live.run()):
-        await ear.live.follow(CHAT)
-        before = ear.live.name
+    async with kept(ear.queue.run()):
+        await ear.bindings.follow(CHAT)
+        before = ear.queue.name
         message = aio_pika.Message(b'{"type":"message.stored","chat_id":7}')
         async with await aio_pika.connect(world.url) as connection, connection.channel() as other:
             await (await other.get_exchange(topology.EXCHANGE)).publish(message, f"message.stored.{CHAT}")
         await world.publisher.publish(stored(entry(1)))
         await until(lambda: ear.events, "the good one")
-        assert (ear.live.name, ear.losses) == (before, 0)
+        assert (ear.queue.name, ear.losses) == (before, 0)

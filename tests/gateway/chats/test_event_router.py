@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.common.config.departments import load_departments
 from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded
 from services.common.events.chats import QueueChanged
 from services.common.events.event import Event
@@ -20,47 +21,101 @@ from services.common.events.types import (
     Note,
     Party,
 )
-from services.gateway.chats.event_router import EventRouter, LiveChat
+from services.common.messaging.connection import Publisher
+from services.gateway.background_tasks import Tasks
+from services.gateway.button_state import Buttons
+from services.gateway.chats.bindings import Bindings
+from services.gateway.chats.chat import LiveChat
+from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.live_chats import LiveChats
+from services.gateway.chats.subscriptions import Subscriptions
+from services.gateway.clients.upstream import Upstream
+from services.gateway.jobs.resync import Resync
+from services.gateway.participants.agent import Agents
+from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.receipts import Outcome, Receipt
-from services.gateway.websocket.connection import Connection
+from services.gateway.sending.sender import MessageSender
+from services.gateway.settings import Settings
+from services.gateway.websocket.connection import Connection, Register
+from services.gateway.websocket.message_limits import MessageLimits
 from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, agent, citizen, entry, id_of, seal, sent, state, stored
+from tests.gateway.standing import KEYS, SECRET
 
 WAITING, ASSIGNED, CLOSED = ChatStatus.WAITING, ChatStatus.ASSIGNED, ChatStatus.CLOSED
 
 
+SETTINGS = Settings(token_secret=SECRET)
+Asked = list[tuple[str, object]]
+
+
+class RecordedChats(LiveChats):
+    asked: Asked
+
+    def drop(self, connection: Connection, channel: LiveChat) -> None:
+        self.asked.append(("dropped", connection.participant))
+        self.detach(connection, channel)
+
+
+class RecordedSubscriptions(Subscriptions):
+    asked: Asked
+
+    def gap(self, channel: LiveChat) -> None:
+        self.asked.append(("gap", channel.chat_id))
+
+
+class RecordedCitizens(Citizens):
+    asked: Asked
+
+    def answer_presence(self, channel: LiveChat) -> None:
+        self.asked.append(("presence", channel.chat_id))
+
+
+class RecordedAgents(Agents):
+    asked: Asked
+
+    def assigned(self, agent_id: str, chat_id: str) -> None:
+        self.asked.append(("assigned", (agent_id, chat_id)))
+
+
+class RecordedButtons(Buttons):
+    asked: Asked
+
+    def handle(self, event: ButtonChanged) -> None:
+        self.asked.append(("button", event))
+
+
 class Stage:
-    """A hub, and what it asked for beyond frames."""
+    """A router without a broker, and what it asked of others beyond frames."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, object]] = []
+        self.asked: Asked = []
         self.now = 1_000.0
-        self.hub = EventRouter(
-            "here",
-            gap=lambda channel: self.asked.append(("gap", channel.chat_id)),
-            assigned=lambda agent_id, chat_id: self.asked.append(("assigned", (agent_id, chat_id))),
-            button=lambda event: self.asked.append(("button", event)),
-            answer_presence=lambda channel: self.asked.append(("presence", channel.chat_id)),
-            dropped=self._dropped,
-            clock=lambda: self.now,
-        )
-        self.channel = self.hub.channels[CHAT] = LiveChat(CHAT)
+        unlimited, departments = MessageLimits(limited=False), load_departments(SETTINGS.departments_file)
+        self.chats = RecordedChats("here", Register(), Bindings(), unlimited, clock=lambda: self.now)
+        tasks, publisher, upstream = Tasks(), Publisher("amqp://nowhere.invalid/", "gateway"), Upstream(SETTINGS, KEYS)
+        following = RecordedSubscriptions(self.chats, upstream, tasks)
+        sender = MessageSender(self.chats, publisher, tasks)
+        citizens = RecordedCitizens(following, sender, publisher, KEYS, tasks)
+        transfers = Transfers(publisher, upstream, departments)
+        agents = RecordedAgents(following, sender, publisher, transfers, tasks)
+        buttons = RecordedButtons(departments, lambda: True)
+        self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
+        self.router = EventRouter(following, citizens, agents, buttons, Resync(following, agents, buttons))
+        self.channel = self.chats.by_id[CHAT] = LiveChat(CHAT)
         self.channel.position.begin(0)
-
-    def _dropped(self, connection: Connection, channel: LiveChat) -> None:
-        self.asked.append(("dropped", connection.participant))
-        self.hub.unfollow(connection, channel)
 
     def join(self, connection: Connection, shown: int = 0) -> Connection:
         """The connection follows the chat live."""
-        self.hub.register.join(connection)
-        self.hub.attach(connection, self.channel, shown)
+        self.chats.registry.join(connection)
+        self.chats.attach(connection, self.channel, shown)
         if connection.agent:
-            self.hub.desks.setdefault(connection.agent.id, set()).add(CHAT)
+            self.chats.of_agents.setdefault(connection.agent.id, set()).add(CHAT)
         return connection
 
     def hear(self, *events: Event) -> None:
         for event in events:
-            self.hub.handle(event)
+            self.router.handle(event)
 
 
 @pytest.fixture
@@ -106,7 +161,7 @@ def test_events_of_chats_that_are_not_served_here_are_ignored(stage: Stage) -> N
 def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     outcomes: list[Outcome] = []
-    stage.hub.receipts.wait(CHAT, "", None, outcomes.append)
+    stage.chats.receipts.wait(CHAT, "", None, outcomes.append)
     stage.hear(stored(seal(1, CloseReason.AGENT)))
     assert [f["type"] for f in sent(one)] == ["message", "closed"]
     assert one.closing == (1000, "agent")
@@ -115,7 +170,7 @@ def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
     assert frames[1] == {"type": "closed", "chat_id": CHAT, "reason": "agent"}
     assert list(console.ended) == [CHAT]
     assert console.closing is None
-    assert stage.hub.desks == {AN: set()}
+    assert stage.chats.of_agents == {AN: set()}
     assert [type(o) for o in outcomes] == [Receipt], "whoever asked for the end has it"
     assert ("dropped", AN) in stage.asked
 
@@ -178,7 +233,7 @@ def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
 
 def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
     an, bert = stage.join(agent(AN)), stage.join(agent(BERT))
-    stage.hub.desks[BERT] = set()
+    stage.chats.of_agents[BERT] = set()
     stage.hear(state(2, ASSIGNED, AN))
     assert sent(an) == []
     stage.hear(state(3, ASSIGNED, BERT, cause=Cause.TRANSFERRED, former_agent_id=AN))
@@ -187,7 +242,7 @@ def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
     assert ("assigned", (BERT, CHAT)) in stage.asked
     assert sent(bert) == []
     assert an not in stage.channel.members
-    stage.hub.desks[BERT].add(CHAT)
+    stage.chats.of_agents[BERT].add(CHAT)
     stage.hear(state(4, WAITING, cause=Cause.AGENT_LEFT))
     assert sent(bert) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
 
@@ -211,7 +266,7 @@ def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stag
     console = stage.join(agent())
     stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.CITIZEN))
     assert sent(console) == []
-    assert stage.hub.desks == {AN: {CHAT}}
+    assert stage.chats.of_agents == {AN: {CHAT}}
 
 
 def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) -> None:
@@ -229,7 +284,7 @@ def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> No
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == []
     bert = agent(BERT)
-    stage.hub.register.join(bert)
+    stage.chats.registry.join(bert)
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == [("assigned", (BERT, CHAT))]
     bert.followed.add(CHAT)
@@ -280,7 +335,7 @@ def test_typing_and_reading_go_to_the_other_party_alone(stage: Stage) -> None:
 def test_a_note_is_never_for_the_citizen(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     outcomes: list[Outcome] = []
-    stage.hub.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
+    stage.chats.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
     written = Note(chat_id=CHAT, id=id_of(1), agent_id=AN, name="An", text="intern", at=NOW)
     stage.hear(NoteStored(chat_id=CHAT, note=written))
     assert sent(one) == []
@@ -335,10 +390,10 @@ def test_the_buttons_event_is_passed_on(stage: Stage) -> None:
 def test_a_receipt_comes_once_and_a_repeat_says_so(stage: Stage) -> None:
     outcomes: list[Outcome] = []
     for _ in range(2):
-        stage.hub.receipts.wait(CHAT, "citizen", id_of(1), outcomes.append)
+        stage.chats.receipts.wait(CHAT, "citizen", id_of(1), outcomes.append)
         stage.hear(stored(entry(1)), stored(entry(1)))
     assert outcomes == [Receipt(entry(1)), Receipt(entry(1), repeated=True)]
-    assert not stage.hub.receipts
+    assert not stage.chats.receipts
 
 
 def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
@@ -351,7 +406,7 @@ def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
 
 def test_the_receipt_is_for_the_sender_of_that_id_alone(stage: Stage) -> None:
     outcomes: list[Outcome] = []
-    stage.hub.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
-    stage.hub.receipts.wait(OTHER, "citizen", id_of(1), outcomes.append)
+    stage.chats.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
+    stage.chats.receipts.wait(OTHER, "citizen", id_of(1), outcomes.append)
     stage.hear(stored(entry(1)))
     assert outcomes == []

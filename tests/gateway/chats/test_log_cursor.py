@@ -1,14 +1,11 @@
-"""`log_cursor.py`: entries pass 1, 2, 3, … exactly once, however they come; older state is dropped."""
+"""`log_cursor.py`: entries pass 1, 2, 3, … exactly once, however they come."""
 
-from datetime import UTC, datetime
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.events.types import ChatStatus, Entry
-from services.gateway.chats.log_cursor import MOST_HELD, Position, State
-from tests.gateway.making import AN, entry, state, view
+from services.common.events.types import Entry
+from services.gateway.chats.log_cursor import MOST_HELD, Position
+from tests.gateway.making import entry
 
 
 def seqs(entries: list[Entry]) -> list[int]:
@@ -81,46 +78,3 @@ def test_reordered_doubled_lost_and_gap_read_entries_pass_once_each_in_order(ste
         rest = position.read([entry(n) for n in range((position.last or 0) + 1, LENGTH + 1)])
         assert passed + seqs(list(rest)) == list(range(first + 1, LENGTH + 1))
         assert not position.behind
-
-
-def test_the_state_of_a_event_and_of_a_view_show_the_same() -> None:
-    for status, agent_id in ((ChatStatus.WAITING, None), (ChatStatus.ASSIGNED, AN), (ChatStatus.CLOSED, AN)):
-        event, held = State.of_event(state(3, status, agent_id)), State.of_view(view(3, status, agent_id))
-        assert event == held
-        assert event.shown == (status, None, None, "An" if status is ChatStatus.ASSIGNED else None, False)
-
-
-def test_who_has_a_chat_and_has_not_accepted_it_is_not_shown() -> None:
-    offered = State.of_event(state(3, ChatStatus.ASSIGNED, AN, accepted=False))
-    assert offered == State.of_view(view(3, ChatStatus.ASSIGNED, AN, tells_acceptance=True))
-    assert (offered.connected, offered.offered, offered.shown) == (
-        False,
-        True,
-        (ChatStatus.ASSIGNED, None, None, None, True),
-    )
-    taken = State.of_view(view(4, ChatStatus.ASSIGNED, AN, accepted=True, tells_acceptance=True))
-    assert (taken.connected, taken.shown[3]) == (True, "An")
-    former = State.of_view(view(4, ChatStatus.ASSIGNED, AN))  # its `accepted` is told to nobody
-    assert (former.connected, former.offered) == (True, False)
-
-
-def test_of_the_same_version_what_is_told_of_acceptance_is_learnt_and_never_taken_back() -> None:
-    for known, told, news in (
-        (None, None, False),
-        (None, False, True),
-        (None, True, True),
-        (False, None, False),
-        (False, False, False),
-        (False, True, True),
-        (True, None, False),
-        (True, False, False),
-        (True, True, False),
-    ):
-        assert State.of_event(state(3, ChatStatus.ASSIGNED, AN, accepted=known)).learns(told) is news, (known, told)
-
-
-@pytest.mark.parametrize("status", list(ChatStatus))
-def test_a_position_is_shown_only_while_waiting(status: ChatStatus) -> None:
-    held = State.of_view(view(1, status, AN, position=2, closed_at=datetime(2026, 1, 1, tzinfo=UTC)))
-    assert held.shown[1] == (2 if status is ChatStatus.WAITING else None)
-    assert held.closed_at is not None

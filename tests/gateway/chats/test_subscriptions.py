@@ -17,13 +17,13 @@ from tests.real import PATIENCE
 
 
 async def test_the_channel_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
-    one, two = await parts.following.open(CHAT), await parts.following.open(CHAT)
+    one, two = await parts.chats.open(CHAT), await parts.chats.open(CHAT)
     assert one is two
-    parts.following.give_back(one)
-    assert CHAT in parts.hub.channels
-    parts.following.give_back(one)
+    parts.chats.give_back(one)
+    assert CHAT in parts.chats.by_id
+    parts.chats.give_back(one)
     assert parts.idle
-    assert await parts.following.open(CHAT) is not one
+    assert await parts.chats.open(CHAT) is not one
 
 
 async def test_without_a_binding_there_is_no_channel(
@@ -32,9 +32,9 @@ async def test_without_a_binding_there_is_no_channel(
     async def fail(_: str) -> None:
         raise Unavailable("broker")
 
-    monkeypatch.setattr(parts.live, "follow", fail)
+    monkeypatch.setattr(parts.bindings, "follow", fail)
     with pytest.raises(Unavailable):
-        await parts.following.open(CHAT)
+        await parts.chats.open(CHAT)
     assert parts.idle
 
 
@@ -45,7 +45,7 @@ async def asked_of_both(world: World) -> None:
 
 
 async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Parts) -> None:
-    channel = await parts.following.open(CHAT)
+    channel = await parts.chats.open(CHAT)
     asking = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
     await asked_of_both(world)
     world.others.open(CHAT)
@@ -58,7 +58,7 @@ async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KNOWN_WAIT", (10 * PATIENCE,))
-    channel = await parts.following.open(CHAT)
+    channel = await parts.chats.open(CHAT)
     asked = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
     await asked_of_both(world)
     world.others.open(CHAT)
@@ -70,7 +70,7 @@ async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
 
 async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KNOWN_WAIT", (0.01,))
-    channel = await parts.following.open(CHAT)
+    channel = await parts.chats.open(CHAT)
     with pytest.raises(NoSuchChat):
         await parts.following.view(CHAT)
     with pytest.raises(Unavailable):  # a log that is late is no chat that is not there
@@ -80,7 +80,7 @@ async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monk
 async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_order(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     await world.append(*(entry(n) for n in range(2, 1_201)), tell=False)
-    connection, channel = citizen(), await parts.following.open(CHAT)
+    connection, channel = citizen(), await parts.chats.open(CHAT)
 
     async def grow() -> None:
         await world.append(entry(1_201), entry(1_202))
@@ -96,7 +96,7 @@ async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_orde
 
 async def test_what_others_were_shown_while_a_page_was_read_is_read_once_more(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    one, two, channel = citizen(), citizen(), await parts.following.open(CHAT)
+    one, two, channel = citizen(), citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 0)
     assert [e.seq async for e in parts.following.catch_up(one, channel, page, 0)] == [1]
 
@@ -114,7 +114,7 @@ async def test_what_others_were_shown_while_a_page_was_read_is_read_once_more(wo
 
 async def test_a_hole_in_the_live_events_is_read_from_transcripts(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.following.open(CHAT)
+    connection, channel = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 0)
     assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
     await world.append(*(entry(n) for n in range(2, 700)), tell=False)
@@ -126,7 +126,7 @@ async def test_a_hole_in_the_live_events_is_read_from_transcripts(world: World, 
 
 async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.following.open(CHAT)
+    connection, channel = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 1)
     assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
     await world.append(entry(2), tell=False)
@@ -140,12 +140,12 @@ async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, 
 
 async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.following.open(CHAT)
+    connection, channel = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 1)
     assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
     asked = len(world.others.asked)
     for seq in (3, 2):  # one right behind the other, however slow the broker is
-        parts.hub.handle(stored(entry(seq)))
+        parts.router.handle(stored(entry(seq)))
     assert connection.shown[CHAT] == 3
     assert channel.gap_read_due
     await until(lambda: not channel.gap_read_due, "the work to end")
@@ -155,7 +155,7 @@ async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None
 async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_read(world: World, parts: Parts) -> None:
     """Nothing else is said afterwards: nobody but the reading itself could find it soon."""
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.following.open(CHAT)
+    connection, channel = citizen(), await parts.chats.open(CHAT)
 
     async def lose_one() -> None:
         await world.append(entry(2), tell=False)
@@ -173,7 +173,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
 async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts) -> None:
     """A reading from a replica that is behind is not taken for the whole: transcripts waits for what was heard of."""
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.following.open(CHAT)
+    connection, channel = citizen(), await parts.chats.open(CHAT)
 
     async def asked_for(after: int, at_least: int) -> None:
         wanted = transcripts_api.HistoryWanted(chat_id=CHAT, after=after, at_least=at_least)
@@ -200,7 +200,7 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
     world: World, parts: Parts, seed: int
 ) -> None:
     world.others.open(CHAT)
-    rng, connections, channel = Random(seed), [citizen(), citizen()], await parts.following.open(CHAT)
+    rng, connections, channel = Random(seed), [citizen(), citizen()], await parts.chats.open(CHAT)
     for connection in connections:
         page = await parts.following.first_page(channel, 1)
         assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
@@ -222,7 +222,7 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
 async def test_who_has_more_than_the_log_is_shown_what_comes_next(world: World, parts: Parts) -> None:
     """After a backup was restored: the page is told the log's true end, and nothing new is taken for known."""
     world.others.open(CHAT)
-    one, two, channel = citizen(), citizen(), await parts.following.open(CHAT)
+    one, two, channel = citizen(), citizen(), await parts.chats.open(CHAT)
     for connection in (one, two):
         page = await parts.following.first_page(channel, 9)
         assert page.last_seq == 1

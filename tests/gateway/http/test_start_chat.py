@@ -163,14 +163,14 @@ async def test_a_press_that_is_refused_is_refused_to_all_who_made_it_at_once(wor
 
 def started_by(world: World, parts: Parts) -> Starting:
     departments = load_departments(world.settings.departments_file)
-    return Starting(parts.publisher, parts.upstream, parts.live, parts.tasks, parts.buttons, departments, KEYS)
+    return Starting(parts.publisher, parts.upstream, parts.bindings, parts.tasks, parts.buttons, departments, KEYS)
 
 
 async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:
     parts.buttons.handle(told(9))
     started = await started_by(world, parts).start(StartChat(), None, HERE)
-    await until(lambda: started.chat_id in parts.live.late, "the binding, which goes later")
-    assert started.chat_id in parts.live.bound
+    await until(lambda: started.chat_id in parts.bindings.late, "the binding, which goes later")
+    assert started.chat_id in parts.bindings.bound
     assert parts.idle, "a citizen who never comes leaves nothing"
 
 

@@ -10,7 +10,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
-from services.gateway.jobs.periodic_jobs import send_sync
+from services.gateway.jobs.sync_frames import send_sync
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
@@ -73,7 +73,7 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
             TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True),
             CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True),
         ):
-            parts.hub.handle(event)
+            parts.router.handle(event)
         send_sync(connection)
         refuse(connection, "invalid")
 
@@ -124,7 +124,7 @@ async def test_a_chat_comes_and_goes(world: World, parts: Parts) -> None:
     assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
     parts.agents.take(connection, Typing(True, CHAT))
     assert sent(connection)[0]["code"] == "not_yours"
-    assert not parts.hub.channels
+    assert not parts.chats.by_id
     await assign(world, 4)
     await until(lambda: CHAT in connection.shown, "the chat once more")
     parts.agents.leave(connection)
@@ -164,7 +164,9 @@ async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
     connection = fresh_agent()
 
     async def room() -> None:
-        parts.hub.handle(AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue"))
+        parts.router.handle(
+            AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue")
+        )
 
     monkeypatch.setattr(connection, "room", room)
     await parts.agents.greet(connection, Hello(chats={}))
@@ -182,7 +184,7 @@ async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: P
     parts.agents.take(connection, Accept(CHAT))
     await world.hear(ChatAccepted)
     await assign(world, v=5, turn=2)
-    await until(lambda: parts.hub.channels[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
+    await until(lambda: parts.chats.by_id[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
     parts.agents.take(connection, Typing(True, CHAT))
     await until(lambda: {a.turn for a in world.heard(ChatAccepted)} == {1, 2}, "both acceptances")
 
@@ -195,10 +197,10 @@ async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> N
     async def give() -> None:
         await assign(world)
         await until(lambda: parts.agents.coming, "the event")
-        channel = await parts.following.open(OTHER)  # what showing it takes, but for the welcome, and later
+        channel = await parts.chats.open(OTHER)  # what showing it takes, but for the welcome, and later
         await parts.following.view(OTHER)
         await parts.following.first_page(channel, 0)
-        parts.following.give_back(channel)
+        parts.chats.give_back(channel)
 
     world.others.meanwhile[routing_api.AGENT_CHATS] = give
     connection = await greeted(world, parts)
@@ -215,13 +217,13 @@ async def test_a_chat_that_goes_while_the_welcome_is_made_is_not_in_it(world: Wo
     world.others.meanwhile[routing_api.AGENT_CHATS] = take
     connection = await greeted(world, parts)
     assert [f["chats"] for f in sent(connection) if f["type"] == "welcome"] == [[]]
-    assert parts.hub.desks == {AN: set()}
+    assert parts.chats.of_agents == {AN: set()}
     parts.agents.leave(connection)
     assert parts.idle
 
 
 def _version(parts: Parts) -> int:
-    state_ = parts.hub.channels[CHAT].state
+    state_ = parts.chats.by_id[CHAT].state
     return state_.v if state_ else 0
 
 
@@ -233,15 +235,15 @@ async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, pa
 
     async def take() -> None:
         await take_back(world, 3)
-        await until(lambda: CHAT not in parts.hub.channels or _version(parts) == 3, "the event")
+        await until(lambda: CHAT not in parts.chats.by_id or _version(parts) == 3, "the event")
 
     world.others.meanwhile[path] = take
     await assign(world)
-    await until(lambda: not parts.hub.channels and not world.others.meanwhile, "all to be over")
+    await until(lambda: not parts.chats.by_id and not world.others.meanwhile, "all to be over")
     await until(lambda: not parts.agents.coming, "all to be over")
     assert "assigned" not in kinds(sent(connection))
     assert connection.closing is None
-    assert parts.hub.desks == {AN: set()}
+    assert parts.chats.of_agents == {AN: set()}
     assert not connection.shown
     parts.agents.leave(connection)
     assert parts.idle
@@ -269,7 +271,7 @@ async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> 
     assert kinds(sent(connection)) == ["message", "closed"]
     parts.agents.take(connection, Post(id_of(7), text="nog iets", chat_id=CHAT))
     assert [(f["code"], f["id"]) for f in sent(connection)] == [("chat_closed", id_of(7))]
-    assert not parts.hub.channels
+    assert not parts.chats.by_id
     parts.agents.leave(connection)
     assert parts.idle
 
@@ -301,7 +303,7 @@ async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World,
 
     async def end() -> None:
         await world.append(seal(2))
-        await until(lambda: parts.hub.channels[CHAT].position.heard == 2, "the event")
+        await until(lambda: parts.chats.by_id[CHAT].position.heard == 2, "the event")
 
     world.others.meanwhile[transcripts_api.HISTORY] = end
     connection = await greeted(world, parts)
@@ -309,7 +311,7 @@ async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World,
     assert kinds(frames)[-1] == "closed"
     assert [f["seq"] for f in frames if f["type"] == "message"] == [1, 2]
     assert kinds(frames).count("closed") == 1
-    assert parts.hub.desks == {AN: set()}
+    assert parts.chats.of_agents == {AN: set()}
     assert not connection.followed
     parts.agents.leave(connection)
     assert parts.idle

@@ -174,7 +174,7 @@ async def test_what_became_of_the_state_during_the_hello_is_told(world: World, p
 
     async def assign() -> None:
         await world.publisher.publish(state(2, ChatStatus.ASSIGNED, AN))
-        await until(lambda: parts.hub.channels[CHAT].state is not None, "the event")
+        await until(lambda: parts.chats.by_id[CHAT].state is not None, "the event")
 
     world.others.meanwhile[transcripts_api.HISTORY] = assign
     frames = sent(await greeted(parts))
@@ -205,7 +205,7 @@ async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_t
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]
-    monkeypatch.setattr(parts.hub, "clock", lambda: now[0])
+    monkeypatch.setattr(parts.chats, "clock", lambda: now[0])
     world.others.open(CHAT)
     connection = await greeted(parts)
     sent(connection)

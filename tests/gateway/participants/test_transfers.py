@@ -8,7 +8,7 @@ from services.common.events.types import AgentState
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
-from services.gateway.chats.event_router import LiveChat
+from services.gateway.chats.chat import LiveChat
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import TransferChat
 from tests.gateway.making import AN, BERT, CHAT, agent, agent_view, sent

@@ -129,15 +129,15 @@ async def test_without_a_confirm_each_of_them_hears_so_and_the_next_goes_on(
 
 
 async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: World, parts: Parts) -> None:
-    message_sender = MessageSender(parts.hub, parts.publisher, parts.tasks, together=True)
+    message_sender = MessageSender(parts.chats, parts.publisher, parts.tasks, together=True)
     senders = []
     for number in range(6):
         chat = id_of(100 + number)
         world.others.open(chat)
-        channel = await parts.following.open(chat)
+        channel = await parts.chats.open(chat)
         channel.position.begin(1)
         senders.append((chat, citizen(chat_id=chat)))
-        parts.hub.attach(senders[-1][1], channel, 1)
+        parts.chats.attach(senders[-1][1], channel, 1)
     for chat, connection in senders:
         for number in (10, 11):
             message_sender.post(connection, chat, Post(id_of(number), text="dag"))

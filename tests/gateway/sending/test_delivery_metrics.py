@@ -1,4 +1,4 @@
-"""`delivery_metrics.py`, as the hub calls it: once for each message that came live, by who was shown it."""
+"""`delivery_metrics.py`, as the chats call it: once for each message that came live, by who was shown it."""
 
 import time
 from datetime import timedelta
@@ -29,8 +29,8 @@ def test_a_message_counts_once_when_the_other_party_is_shown_it(by: Party, to: P
         stage.join(connection)
     count, seconds = counted(to.value)
     own, began = counted(by.value), time.monotonic()
-    stage.hub.handle(stored(posted(1, by)))
-    stage.hub.handle(stored(posted(1, by)))
+    stage.router.handle(stored(posted(1, by)))
+    stage.router.handle(stored(posted(1, by)))
     after, together = counted(to.value)
     assert after - count == 1, "told twice, shown once, on two connections"
     assert 0.199 <= together - seconds <= 0.201 + time.monotonic() - began
@@ -41,7 +41,7 @@ def test_what_nobody_of_the_other_party_is_shown_here_does_not_count() -> None:
     stage = Stage()
     stage.join(citizen())
     before = counted("agent")
-    stage.hub.handle(stored(posted(1, Party.CITIZEN)))
+    stage.router.handle(stored(posted(1, Party.CITIZEN)))
     assert counted("agent") == before
 
 
@@ -52,7 +52,7 @@ def test_what_is_read_again_or_said_by_the_system_does_not_count(by: Party) -> N
     for connection in members:
         stage.join(connection)
     before = counted("agent"), counted("citizen")
-    stage.hub.handle(stored(entry(1, party=by)))
+    stage.router.handle(stored(entry(1, party=by)))
     assert (counted("agent"), counted("citizen")) == before
 
 
@@ -60,5 +60,5 @@ def test_a_clock_that_is_behind_the_senders_makes_no_negative_time() -> None:
     stage = Stage()
     stage.join(agent())
     _, before = counted("agent")
-    stage.hub.handle(stored(posted(1, Party.CITIZEN, seconds_ago=-3_600)))
+    stage.router.handle(stored(posted(1, Party.CITIZEN, seconds_ago=-3_600)))
     assert counted("agent")[1] == before

@@ -18,10 +18,10 @@ from tests.real import PATIENCE
 async def sender(world: World, parts: Parts) -> Connection:
     """A citizen who follows his chat live."""
     world.others.open(CHAT)
-    channel = await parts.following.open(CHAT)
+    channel = await parts.chats.open(CHAT)
     channel.position.begin(1)
     connection = citizen()
-    parts.hub.attach(connection, channel, 1)
+    parts.chats.attach(connection, channel, 1)
     return connection
 
 
@@ -45,7 +45,7 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
     await until(lambda: sender.shown[CHAT] == 33, "all receipts")
     assert [f["id"] for f in sent(sender)] == [id_of(n) for n in range(10, 42)]
     assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 42)]
-    assert not parts.hub.receipts
+    assert not parts.chats.receipts
 
 
 async def test_nothing_is_kept_of_a_line_that_was_worked_off(
@@ -114,7 +114,7 @@ async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts
         parts.message_sender.post(sender, CHAT, post(number))
     await until(lambda: sender.shown[CHAT] == 4, "all three")
     assert [e.id for e in world.others.logs[CHAT][1:]] == [id_of(n) for n in (10, 11, 12)]
-    assert not parts.hub.receipts
+    assert not parts.chats.receipts
 
 
 async def test_without_a_broker_everything_is_refused_after_its_patience(
@@ -127,7 +127,7 @@ async def test_without_a_broker_everything_is_refused_after_its_patience(
     await until(lambda: sender.waiting == 2, "the refusals")
     assert errors(sender) == [("unavailable", id_of(10)), ("unavailable", id_of(11))]
     assert world.heard(MessagePosted) == []
-    assert not parts.hub.receipts
+    assert not parts.chats.receipts
 
 
 async def test_a_message_without_a_receipt_is_published_again(
@@ -162,7 +162,7 @@ async def test_only_the_first_is_repeated_while_transcripts_is_away(
 
 async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts: Parts, sender: Connection) -> None:
     other = citizen()
-    parts.hub.attach(other, parts.hub.channels[CHAT], 1)
+    parts.chats.attach(other, parts.chats.by_id[CHAT], 1)
     parts.message_sender.post(sender, CHAT, post(10))
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
     assert [f["seq"] for f in sent(sender)] == [f["seq"] for f in sent(other)] == [2]
@@ -197,7 +197,7 @@ async def test_what_was_taken_is_published_though_the_browser_is_gone(
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.05)
     parts.message_sender.post(sender, CHAT, post(12))
     await until(lambda: id_of(12) in {p.id for p in world.heard(MessagePosted)}, "the third")
-    await until(lambda: not parts.hub.receipts and parts.tasks.idle, "an end of trying")
+    await until(lambda: not parts.chats.receipts and parts.tasks.idle, "an end of trying")
 
 
 async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
@@ -219,7 +219,7 @@ async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sen
     for number in range(10, 10 + send_queue.CAPACITY):
         parts.message_sender.post(sender, CHAT, post(number))
     await world.hear(MessagePosted)
-    parts.hub.handle(stored(entry(2, id=id_of(10))))
+    parts.router.handle(stored(entry(2, id=id_of(10))))
     parts.message_sender.post(
         sender, CHAT, post(99)
     )  # the sender has seen the receipt, and nothing else has run meanwhile

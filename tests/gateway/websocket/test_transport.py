@@ -10,7 +10,7 @@ import pytest
 from services.common.events.messages import CitizenPresence, MessagePosted, TypingShown
 from services.common.events.types import ChatStatus
 from services.common.internal_api import presence as presence_api
-from services.gateway.jobs import periodic_jobs
+from services.gateway.jobs import sync_frames
 from services.gateway.websocket.connection import CLOSED
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import Raw, browser, hear, say
@@ -79,7 +79,7 @@ async def test_a_reader_that_stands_still_is_4430_and_nobody_else_notices(world:
 async def test_a_reader_that_reads_on_gets_the_rest_though_nothing_new_is_said(
     world: World, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(periodic_jobs, "send_sync", lambda connection: None)  # each frame makes the outbox go on
+    monkeypatch.setattr(sync_frames, "send_sync", lambda connection: None)  # each frame makes the outbox go on
     token, seq = world.others.open(CHAT), 1
     raw = await Raw.open(gateway)
     raw.say("hello", token=token)

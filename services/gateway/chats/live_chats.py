@@ -1,0 +1,274 @@
+"""The chats that are followed here, and what their connections are sent about them.
+
+No method here waits, except for a binding: frames are put into outboxes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from services.common.events.chats import ChatState, QueueChanged
+from services.common.events.messages import CitizenPresence
+from services.common.events.types import Cause, ChatStatus, Detail, Entry, Party
+from services.common.observability.tracing import span
+from services.gateway.chats.bindings import Bindings
+from services.gateway.chats.chat import LiveChat
+from services.gateway.chats.chat_state import State
+from services.gateway.chats.inactivity import InactivityWarnings
+from services.gateway.chats.queue_positions import DepartmentQueues, Place, is_news
+from services.gateway.sending.delivery_metrics import delivered
+from services.gateway.sending.receipts import Receipt, Receipts
+from services.gateway.websocket.connection import Connection, Register
+from services.gateway.websocket.frames import server
+from services.gateway.websocket.frames.server import Close
+from services.gateway.websocket.message_limits import MessageLimits
+
+# Why an agent lost a chat, as the protocol names it, where the reason is not `transferred` or `agent_left`.
+LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
+
+
+class LiveChats:
+    """One `LiveChat` for each chat, as long as it has a user: a connection, or the answer to a hello."""
+
+    def __init__(
+        self,
+        incarnation: str,
+        registry: Register,
+        bindings: Bindings,
+        allowances: MessageLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create the collection. No chat is followed yet.
+
+        Args:
+            incarnation: The id of this process.
+            registry: The connections of this replica.
+            bindings: The bindings of the gateway's queue.
+            allowances: Limits that count each entry when it is received for the first time.
+            clock: A monotonic clock, in seconds.
+        """
+        self.incarnation, self.registry, self.bindings, self.clock = incarnation, registry, bindings, clock
+        self.by_id: dict[str, LiveChat] = {}
+        self.of_agents: dict[str, set[str]] = {}  # agent → the chats shown to them
+        self.receipts = Receipts()
+        self.inactivity_warnings = InactivityWarnings(clock)
+        self.listening_since = float("-inf")  # when the gateway's queue last started, by `clock`
+        self._allowances = allowances
+        self._department_queues = DepartmentQueues()
+
+    def begin_listening(self) -> None:
+        """Record that the gateway's queue has started. Earlier events may have been missed."""
+        self.listening_since = self.clock()
+
+    # ── users of a chat ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self, chat_id: str) -> LiveChat:
+        """Return the chat's `LiveChat`, bound to the queue. The caller gives it back with `release` or `give_back`.
+
+        Raises:
+            Unavailable: The chat could not be bound.
+        """
+        channel = self.by_id.setdefault(chat_id, LiveChat(chat_id))
+        channel.users += 1
+        try:
+            await self.bindings.follow(chat_id)
+        except BaseException:
+            self._remove_user(channel)
+            raise
+        return channel
+
+    def release(self, connection: Connection, channel: LiveChat) -> None:
+        """Stop following the chat for this connection."""
+        self.detach(connection, channel)
+        self.give_back(channel)
+
+    def give_back(self, channel: LiveChat) -> None:
+        """Remove one user of the chat. The chat is forgotten with its last user."""
+        self.bindings.unfollow(channel.chat_id)
+        self._remove_user(channel)
+
+    def _remove_user(self, channel: LiveChat) -> None:
+        channel.users -= 1
+        if channel.users <= 0 and self.by_id.get(channel.chat_id) is channel:
+            del self.by_id[channel.chat_id]
+
+    def attach(self, connection: Connection, channel: LiveChat, shown: int) -> None:
+        """Let the connection receive the chat live from here on. Everything up to `shown` was sent to it."""
+        connection.shown[channel.chat_id] = shown
+        if connection not in channel.members:
+            channel.members.append(connection)
+        self.inactivity_warnings.show(connection, channel)
+
+    def detach(self, connection: Connection, channel: LiveChat) -> None:
+        """Stop sending the chat to the connection."""
+        connection.shown.pop(channel.chat_id, None)
+        if connection in channel.members:
+            channel.members.remove(connection)
+
+    def drop(self, connection: Connection, channel: LiveChat) -> None:
+        """Stop following a chat that has ended or has another agent, for a connection of an agent."""
+        connection.forget_acceptance(channel.chat_id)
+        if channel.chat_id in connection.followed:
+            connection.followed.discard(channel.chat_id)
+            self.release(connection, channel)
+
+    # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pass_on(self, channel: LiveChat, entry: Entry) -> None:
+        """Send an entry, the next in order, to every connection that follows the chat live."""
+        self.note_entry(channel, entry)
+        self._allowances.stored(entry)
+        framed: dict[Party, bytes] = {}
+        for connection in tuple(channel.members):
+            if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
+                continue
+            connection.shown[channel.chat_id] = entry.seq
+            party = connection.party
+            if party not in framed:
+                framed[party] = server.message(entry, entry.chat_id if party is Party.AGENT else None)
+            with span("send", "message", "producer", None, {"eloket.to": party.value, "eloket.seq": entry.seq}):
+                connection.send(framed[party])
+        delivered(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
+        self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
+        if entry.is_seal:
+            self.end(channel, entry)
+        else:
+            self.inactivity_warnings.spoke(channel, entry)
+
+    def note_entry(self, channel: LiveChat, entry: Entry) -> None:
+        """Record what an entry says about acceptance, just before it is shown.
+
+        The entry that tells the citizen with whom they are connected is written at acceptance. The dot is therefore set
+        to green before the citizen reads the entry.
+        """
+        if entry.event is not Cause.ASSIGNED or not entry.about or not entry.about.turn:
+            return
+        channel.introduced = max(channel.introduced, entry.about.turn)
+        if channel.state and channel.state.turn == entry.about.turn and channel.state.offered:
+            self.learn(channel, accepted=True)
+
+    def end(self, channel: LiveChat, seal: Entry) -> None:
+        """Send `closed` after the seal was shown, and close the citizen's websockets with code 1000."""
+        reason = seal.reason.value if seal.reason else "inactive"
+        if channel.state and channel.state.status is not ChatStatus.CLOSED:
+            self.to_citizen(channel, server.status(ChatStatus.CLOSED, None, None, None))
+        self.receipts.settle(channel.chat_id, "", None, Receipt(seal))
+        for connection in tuple(channel.members):
+            if connection.party is Party.CITIZEN:
+                self.show_end(connection, reason)
+            else:
+                connection.send(server.frame("closed", chat_id=channel.chat_id, reason=reason))
+                connection.ended.append(channel.chat_id)
+                self.drop(connection, channel)
+        for chats in self.of_agents.values():
+            chats.discard(channel.chat_id)
+
+    @staticmethod
+    def show_end(connection: Connection, reason: str) -> None:
+        """Send the last frame of a citizen's connection, and close it."""
+        connection.answer(server.frame("closed", reason=reason))
+        connection.close(Close.ENDED, reason)
+
+    # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def note_state(self, channel: LiveChat, event: ChatState) -> None:
+        """Merge an event about the chat's state into what is known. An older version is dropped."""
+        if channel.state is None or event.v > channel.state.v:
+            self.set_state(channel, State.of_event(event))
+        elif event.v == channel.state.v:
+            self.learn(channel, event.accepted)
+
+    def set_state(self, channel: LiveChat, state: State) -> None:
+        """Set a newer state: update the citizen's dot, and inform agents who do not have the chat any more."""
+        before, channel.state = channel.state, state
+        if state.status is ChatStatus.WAITING and state.place[0] is None:
+            state.place = self._department_queues.place(state.department, channel.chat_id)
+        if before is None or before.shown != state.shown:
+            self.to_citizen(channel, server.status(*state.shown))
+        if before and state.agent_id and before.turn != state.turn:  # the acceptance was of another attempt
+            for connection in self.registry.of(state.agent_id):
+                connection.forget_acceptance(channel.chat_id)
+        if state.accepted:
+            channel.refusable_by = None
+        self.inactivity_warnings.moved(channel)
+        if state.status is not ChatStatus.CLOSED:
+            self._take_back(channel, state)
+
+    def _take_back(self, channel: LiveChat, state: State) -> None:
+        for agent_id, chats in self.of_agents.items():
+            if channel.chat_id not in chats or agent_id == state.agent_id:
+                continue
+            chats.discard(channel.chat_id)
+            left = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
+            reason = LOST.get(state.detail, left) if state.detail else left
+            for connection in self.registry.of(agent_id):
+                connection.send(server.frame("unassigned", chat_id=channel.chat_id, reason=reason))
+                self.drop(connection, channel)
+
+    def learn(self, channel: LiveChat, accepted: bool | None) -> None:
+        """Record whether the chat is accepted, as said by a source that has the same version of the state."""
+        state = channel.state
+        if state is None or state.status is not ChatStatus.ASSIGNED or not state.learns(accepted):
+            return
+        before, state.accepted = state.shown, accepted
+        if accepted:
+            channel.refusable_by = None
+        if state.shown != before:
+            self.to_citizen(channel, server.status(*state.shown))
+        self.inactivity_warnings.moved(channel)
+
+    def note_queue(self, event: QueueChanged) -> None:
+        """Record a published department queue, and set the position of each chat in it."""
+        for chat_id, place in self._department_queues.take(event):
+            if channel := self.by_id.get(chat_id):
+                self.set_place(channel, place)
+
+    def set_place(self, channel: LiveChat, place: Place) -> None:
+        """Set the chat's position in its department queue.
+
+        The citizen gets a `status` frame when the change is visible.
+        """
+        state = channel.state
+        if state and state.status is ChatStatus.WAITING and is_news(state.place, place):
+            state.place = place
+            self.to_citizen(channel, server.status(*state.shown))
+
+    # ── presence of the citizen ──────────────────────────────────────────────────────────────────────────────────────
+
+    def note_citizen(self, channel: LiveChat, incarnation: str, online: bool) -> None:
+        """Record that the citizen has a connection to a gateway, or has none to it any more."""
+        if channel.citizen_at.note(incarnation, online, self.clock()):
+            self.send_online(channel)
+
+    def citizen_here(self, channel: LiveChat, online: bool) -> None:
+        """Record that the citizen's first connection to this gateway opened, or that the last one closed."""
+        self.note_citizen(channel, self.incarnation, online)
+
+    def online_here(self, chat_id: str) -> bool:
+        """Whether the citizen has a connection to this gateway."""
+        return f"citizen/{chat_id}" in self.registry.by_participant
+
+    def send_online(self, channel: LiveChat) -> None:
+        """Send the chat's agents whether its citizen is online."""
+        shown = server.frame("citizen", chat_id=channel.chat_id, online=channel.citizen_at.online)
+        self.to_agents(channel, shown)
+
+    def presence_asked(self, chat_id: str) -> CitizenPresence:
+        """Return the event that asks the other gateways whether they have the citizen."""
+        online = self.online_here(chat_id)
+        return CitizenPresence(chat_id=chat_id, incarnation=self.incarnation, online=online, asked=True)
+
+    # ── frames out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def to_citizen(self, channel: LiveChat, frame: bytes) -> None:
+        """Send a frame to the citizen's connections that follow the chat live."""
+        for connection in channel.members:
+            if connection.party is Party.CITIZEN:
+                connection.send(frame)
+
+    def to_agents(self, channel: LiveChat, frame: bytes) -> None:
+        """Send a frame to the agents' connections that follow the chat live."""
+        for connection in channel.members:
+            if connection.party is Party.AGENT:
+                connection.send(frame)

@@ -1,0 +1,88 @@
+"""Resynchronisation after events may have been missed: at each start of the gateway's queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from services.common.events.agents import AgentChanged
+from services.common.events.types import Party
+from services.common.internal_api import presence as presence_api
+from services.gateway.button_state import Buttons
+from services.gateway.chats.chat_state import State
+from services.gateway.chats.subscriptions import Subscriptions
+from services.gateway.clients.upstream import Declined, Unavailable
+from services.gateway.participants.agent import Agents
+from services.gateway.websocket.frames.server import Close
+
+log = structlog.get_logger()
+
+
+class Resync:
+    """Reads the buttons, the chats, the agents, and the logs after what was shown."""
+
+    def __init__(self, following: Subscriptions, agents: Agents, buttons: Buttons) -> None:
+        self._chats, self._following, self._agents, self._buttons = following.chats, following, agents, buttons
+        self._due = asyncio.Event()
+
+    def request(self) -> None:
+        """Request a resync. It begins when `run` has finished the one that is running, if any."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Resynchronise when it is due, and retry until it succeeds. Runs until cancelled."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            began = time.monotonic()
+            asked = await asyncio.gather(
+                self._ask_buttons(), self._ask_chats(), self._ask_agents(), return_exceptions=True
+            )
+            missing = [a for a in asked if isinstance(a, BaseException)]
+            for error in missing:
+                if not isinstance(error, Unavailable | Declined):
+                    raise error
+            if missing:
+                log.warning("resync_failed", missing=str(missing[0]))
+                await asyncio.sleep(0.5)
+                self._due.set()
+                continue
+            log.info("resynced", chats=len(self._chats.by_id), seconds=round(time.monotonic() - began, 3))
+
+    async def _ask_buttons(self) -> None:
+        answer = await self._following.upstream.ask("presence", presence_api.BUTTONS, None, presence_api.Buttons)
+        for button in answer.buttons:
+            self._buttons.handle(button)
+
+    async def _ask_chats(self) -> None:
+        channels = [c for c in self._chats.by_id.values() if c.position.last is not None]
+        if not channels:
+            return
+        for chat_id, view in (await self._following.upstream.chats(c.chat_id for c in channels)).items():
+            channel = self._chats.by_id.get(chat_id)
+            if channel and (channel.state is None or view.v > channel.state.v):
+                self._chats.set_state(channel, State.of_view(view))
+            elif channel and channel.state and view.v == channel.state.v:
+                self._chats.set_place(channel, State.of_view(view).place)
+                self._chats.learn(channel, State.of_view(view).accepted)
+        await self._following.read_on(channels)
+
+    async def _ask_agents(self) -> None:
+        agent_ids = list(self._chats.of_agents)
+        if agent_ids:
+            question = presence_api.AgentsQuery(ids=agent_ids)
+            for agent in (
+                await self._following.upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
+            ).agents:
+                self._agents.note_state(
+                    AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause="back")
+                )
+        for connection in self._chats.registry.of_party(Party.AGENT):
+            if connection.token and await self._following.upstream.session(connection.token) is None:
+                connection.close(Close.UNAUTHENTICATED, "logged out")
+        for agent_id in agent_ids:
+            for view in await self._following.upstream.chats_of_agent(agent_id):
+                if view.chat_id not in self._chats.of_agents.get(agent_id, ()):
+                    self._agents.assigned(agent_id, view.chat_id)

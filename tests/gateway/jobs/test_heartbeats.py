@@ -1,0 +1,66 @@
+"""`services/gateway/jobs/heartbeats.py`: the list of connections, and when it is published."""
+
+import asyncio
+
+import pytest
+
+from services.common.events.presence import GatewayConnections
+from services.common.messaging import topology
+from tests.gateway.making import (
+    AN,
+    BERT,
+    CHAT,
+    citizen,
+    fresh_agent,
+)
+from tests.gateway.standing import Parts, World, kept, until
+from tests.real import PATIENCE
+
+CARL = "agent-carl"
+
+
+async def test_the_list_names_agents_with_their_best_connection_and_citizens(world: World, parts: Parts) -> None:
+    now = asyncio.get_running_loop().time()
+    for agent_id, heard in ((AN, now - 9), (AN, now - 1), (BERT, now - 3)):
+        connection = fresh_agent(agent_id)
+        connection.socket.last_received = heard
+        parts.registry.join(connection)
+    parts.registry.join(citizen())
+    parts.registry.join(citizen())
+    first, second = parts.heartbeat.list_now(), parts.heartbeat.list_now()
+    silent = {a.agent_id: a.silent_for for a in first.agents}
+    assert silent == {AN: pytest.approx(silent[BERT] - 2), BERT: silent[BERT]}, "at the same moment"
+    assert silent[AN] >= 1
+    assert (first.chats, second.chats) == ([CHAT], None)
+    assert (first.counter, second.counter) == (1, 2)
+    assert {parts.heartbeat.list_now().chats is None, parts.heartbeat.list_now().chats is None} == {True, False}
+
+
+async def test_the_list_says_who_used_their_console_lately(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr(topology, "ACTIVE_LASTS", 10 * PATIENCE)
+    late = now - topology.ACTIVE_LASTS - 1
+    for agent_id, active_at in ((AN, now - 9), (AN, now - 2), (CARL, now - 5), (BERT, late)):
+        connection = fresh_agent(agent_id)
+        connection.active_at = active_at
+        parts.registry.join(connection)
+    active = parts.heartbeat.list_now().active or {}
+    assert active == {AN: pytest.approx(active[CARL] - 3), CARL: active[CARL]}, "at the same moment"
+    assert active[AN] >= 2
+
+
+async def test_the_list_is_told_at_each_change_and_a_last_time(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology, "HEARTBEAT_INTERVAL", 10 * PATIENCE)
+    async with kept(parts.heartbeat.run()):
+        parts.registry.agents_changed.set()
+        await world.hear(GatewayConnections)
+        monkeypatch.setattr(topology, "HEARTBEAT_INTERVAL", 0.02)
+        parts.registry.agents_changed.set()
+        await world.hear(GatewayConnections, 4)
+    await parts.heartbeat.leave()
+    await until(lambda: any(c.leaving for c in world.heard(GatewayConnections)), "the last list")
+    assert [c.leaving for c in world.heard(GatewayConnections)][-2:] == [False, True]
