@@ -36,9 +36,9 @@ from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket import session
-from services.gateway.websocket.connection import Register
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
+from services.gateway.websocket.registry import Registry
 
 SPREAD = 5.0  # seconds over which a draining gateway closes its websockets; the browsers reconnect elsewhere
 SPREAD_EACH = 0.01  # seconds of that for each connection: with few connections the drain is short
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     allowances = MessageLimits(limited=settings.rate_limits == "on")
     publisher = Publisher(settings.rabbitmq_url, "gateway", settings.topology == "given")
     upstream = Upstream(settings, service.keys)
-    registry, bindings = Register(), Bindings()
+    registry, bindings = Registry(), Bindings()
 
     def broker_up() -> bool:
         return bindings.up and publisher.up
@@ -79,11 +79,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     async def drain() -> None:
         await buttons.end()
-        connections = list(registry.connected)
-        spread = min(SPREAD, SPREAD_EACH * len(connections))
+        sessions = list(registry)
+        spread = min(SPREAD, SPREAD_EACH * len(sessions))
         loop = asyncio.get_running_loop()
-        for connection in connections:
-            loop.call_later(random.uniform(0, spread), connection.close, Close.RESTART, "restart")  # noqa: S311 - jitter
+        for one in sessions:
+            later = random.uniform(0, spread)  # noqa: S311 - jitter
+            loop.call_later(later, one.connection.close, Close.RESTART, "restart")
         await asyncio.sleep(spread + 0.2)
         await tasks.settle(5.0)
         await heartbeat.leave()

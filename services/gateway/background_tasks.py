@@ -11,7 +11,6 @@ import structlog
 from services.gateway.websocket.connection import Connection
 
 log = structlog.get_logger()
-MOST_IN_HAND = 32  # running tasks that the frames of one connection have started, its messages not counted
 
 
 class Tasks:
@@ -39,13 +38,12 @@ class Tasks:
         that they start.
 
         Returns:
-            False, with the coroutine closed, when `MOST_IN_HAND` tasks of this connection are running.
+            False, with the coroutine closed, when `MOST_TASKS` tasks of this connection are running.
         """
-        if connection.in_hand >= MOST_IN_HAND:
+        if not connection.begin_task():
             work.close()
             return False
-        connection.in_hand += 1
-        self.start(work).add_done_callback(connection.put_down)
+        self.start(work).add_done_callback(connection.end_task)
         return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:

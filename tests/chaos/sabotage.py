@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from services.common.events.chats import ChatAccepted
 from services.common.events.types import Entry
+from services.gateway.participants.sessions import Session
 from services.gateway.sending.sender import MessageSender
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import End, Post, WriteNote
 from services.transcripts.log.sequencing import PendingEntries
 from services.transcripts.log.store import Store
@@ -44,23 +44,23 @@ def drop() -> None:
 def swap() -> None:
     """Every fifth message waits until its sender's next one has gone."""
     post, turns = MessageSender.post, itertools.count(1)
-    held: dict[tuple[Connection, str], Post] = {}
+    held: dict[tuple[Session, str], Post] = {}
 
     def turned_around(
         self: MessageSender,
-        connection: Connection,
+        session: Session,
         chat_id: str,
         frame: Post | WriteNote | End,
         first: ChatAccepted | None = None,
     ) -> None:
-        before = held.pop((connection, chat_id), None)
+        before = held.pop((session, chat_id), None)
         if before is None and isinstance(frame, Post) and next(turns) % 5 == 0:
-            held[connection, chat_id] = frame
+            held[session, chat_id] = frame
             return
         pair = [frame, before] if isinstance(frame, Post) else [before, frame]
         for one in pair:
             if one is not None:
-                post(self, connection, chat_id, one, first)
+                post(self, session, chat_id, one, first)
 
     MessageSender.post = turned_around  # type: ignore[method-assign]
 

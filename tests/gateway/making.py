@@ -1,4 +1,4 @@
-"""Entries, chats, agents and connections for the gateway's tests."""
+"""Entries, chats, agents and sessions for the gateway's tests."""
 
 import asyncio
 import json
@@ -11,9 +11,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from services.common.events.chats import ChatState
 from services.common.events.messages import MessageStored
-from services.common.events.types import AgentState, Cause, ChatStatus, CloseReason, Entry, Party, Sender
+from services.common.events.types import AgentState, Cause, ChatStatus, CloseReason, Entry, Party
 from services.common.internal_api.presence import AgentView, OpenSession
 from services.common.internal_api.routing import ChatView
+from services.gateway.participants.sessions import AgentSession, CitizenSession, Session
 from services.gateway.websocket.connection import Connection
 
 CHAT, OTHER = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
@@ -102,26 +103,26 @@ class Paper:
         self.closed = self.closed or (code, reason)
 
 
-def citizen(socket: Paper | None = None, chat_id: str = CHAT) -> Connection:
-    """A citizen's connection whose hello was accepted."""
-    connection = Connection(Party.CITIZEN, socket or Paper())
-    connection.chat_id = chat_id
-    connection.sender = Sender(party=Party.CITIZEN, id="citizen", name="An Peeters")
+def citizen(socket: Paper | None = None, chat_id: str = CHAT) -> CitizenSession:
+    """A citizen's session whose hello was accepted."""
+    session = fresh_citizen(chat_id, socket)
+    session.join("An Peeters")
+    session.connection.end_answer()
+    return session
+
+
+def agent(agent_id: str = AN, session_id: str = "") -> AgentSession:
+    """An agent's session whose hello was accepted."""
+    connection = Connection(Party.AGENT, Paper())
     connection.end_answer()
-    return connection
+    session = AgentSession(connection, agent_view(agent_id), session_id or f"session-{agent_id}")
+    session.join()
+    return session
 
 
-def agent(agent_id: str = AN, session_id: str = "") -> Connection:
-    """An agent's connection whose hello was accepted."""
-    connection = Connection(Party.AGENT, Paper(), session_id or f"session-{agent_id}")
-    connection.agent = agent_view(agent_id)
-    connection.sender = Sender(party=Party.AGENT, id=agent_id, name=connection.agent.name)
-    connection.end_answer()
-    return connection
-
-
-def written(connection: Connection) -> list[bytes]:
+def written(of: Session | Connection) -> list[bytes]:
     """What this connection has for its browser by now, which has read it afterwards."""
+    connection = of if isinstance(of, Connection) else of.connection
     paper = connection.socket
     assert isinstance(paper, Paper)
     full, paper.full = paper.full, False
@@ -131,25 +132,22 @@ def written(connection: Connection) -> list[bytes]:
     return frames
 
 
-def sent(connection: Connection) -> list[dict[str, Any]]:
-    """The frames that this connection has for its browser by now, which has read them afterwards."""
-    return [json.loads(frame) for frame in written(connection)]
+def sent(session: Session) -> list[dict[str, Any]]:
+    """The frames that this session has for its browser by now, which has read them afterwards."""
+    return [json.loads(frame) for frame in written(session)]
 
 
-def fresh_citizen(chat_id: str = CHAT) -> Connection:
-    """A citizen's connection whose token was good, before its hello is answered."""
-    connection = citizen(chat_id=chat_id)
-    connection.sender = None
-    connection.begin_answer()
-    return connection
+def fresh_citizen(chat_id: str = CHAT, socket: Paper | None = None) -> CitizenSession:
+    """A citizen's session whose token was good, before its hello is answered."""
+    session = CitizenSession(Connection(Party.CITIZEN, socket or Paper()))
+    session.identify(chat_id)
+    return session
 
 
-def fresh_agent(agent_id: str = AN) -> Connection:
-    """An agent's connection before its hello is answered."""
-    connection = agent(agent_id)
-    connection.sender, connection.token = None, f"token-{agent_id}"
-    connection.begin_answer()
-    return connection
+def fresh_agent(agent_id: str = AN) -> AgentSession:
+    """An agent's session before its hello is answered."""
+    connection = Connection(Party.AGENT, Paper())
+    return AgentSession(connection, agent_view(agent_id), f"session-{agent_id}", f"token-{agent_id}")
 
 
 def kinds(frames: list[dict[str, Any]]) -> list[str]:

@@ -51,8 +51,8 @@ from services.gateway.participants.citizen import Citizens
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
-from services.gateway.websocket.connection import Register
 from services.gateway.websocket.message_limits import MessageLimits
+from services.gateway.websocket.registry import Registry
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.real import PATIENCE
@@ -392,7 +392,7 @@ class Parts:
 
     def __init__(self, world: World, url: str) -> None:
         departments = load_departments(world.settings.departments_file)
-        self.tasks, self.registry, self.bindings = Tasks(), Register(), Bindings()
+        self.tasks, self.registry, self.bindings = Tasks(), Registry(), Bindings()
         self.publisher = BreakablePublisher(url, "gateway")
         self.upstream = Upstream(world.settings, KEYS)
         self.chats = LiveChats("gateway-under-test", self.registry, self.bindings, MessageLimits(limited=False))
@@ -418,7 +418,7 @@ class Parts:
     def idle(self) -> bool:
         """Whether everything that connections used was given back."""
         chats, registry = self.chats, self.registry
-        left = (chats.by_id, chats.of_agents, chats.receipts, registry.connected, registry.by_participant)
+        left = (chats.by_id, chats.of_agents, chats.receipts, registry.citizens, registry.agents)
         return not any(left) and self.bindings.idle
 
 

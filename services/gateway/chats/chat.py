@@ -1,4 +1,4 @@
-"""What this gateway knows of one chat that it follows for its connections."""
+"""What this gateway knows of one chat that it follows for its participants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.common.events.types import Party
 from services.gateway.chats.chat_state import State
 from services.gateway.chats.citizen_presence import Attendance
 from services.gateway.chats.log_cursor import Position
-from services.gateway.websocket.connection import Connection
+from services.gateway.participants.sessions import Session
 from services.gateway.websocket.frames import server
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -61,12 +61,12 @@ class Quiet:
 
 @dataclass(slots=True)
 class LiveChat:
-    """A chat that is followed here: its position in the log, its state, and the connections that receive it live."""
+    """A chat that is followed here: its position in the log, its state, and the sessions that receive it live."""
 
     chat_id: str
     position: Position = field(default_factory=Position)
     state: State | None = None
-    members: list[Connection] = field(default_factory=list)
+    members: list[Session] = field(default_factory=list)
     users: int = 0
     citizen_at: Attendance = field(default_factory=Attendance)
     quiet: Quiet = field(default_factory=Quiet)

@@ -100,7 +100,7 @@ class EventRouter:
         if event.state is not ChatStatus.ASSIGNED or not agent_id:
             return
         # Another tab may know the chat already, from the answer to its hello.
-        if any(event.chat_id not in c.followed for c in self._registry.of(agent_id)):
+        if any(event.chat_id not in c.followed for c in self._registry.agents.of(agent_id)):
             self._agents.assigned(agent_id, event.chat_id)
 
     def _button(self, event: ButtonChanged) -> None:
@@ -143,7 +143,7 @@ class EventRouter:
             self._chats.inactivity_warnings.stayed(channel)
 
     def _session_ended(self, event: SessionEnded) -> None:
-        for connection in self._registry.of(event.agent_id):
-            if connection.session_id == event.session_id:
-                connection.close(Close.UNAUTHENTICATED, "logged out")
+        for session in self._registry.agents.of(event.agent_id):
+            if session.session_id == event.session_id:
+                session.connection.close(Close.UNAUTHENTICATED, "logged out")
         self._registry.agents_changed.set()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from services.common.events.messages import CitizenSilent
 from services.common.events.types import Entry, Party
 from services.gateway.chats.chat import LiveChat, Warned
-from services.gateway.websocket.connection import Connection
+from services.gateway.participants.sessions import Session
 from services.gateway.websocket.frames import server
 
 LASTS = 60.0  # seconds for which a warning holds without being repeated
@@ -42,8 +42,8 @@ class InactivityWarnings:
         left = (event.closes_at - event.occurred_at).total_seconds()  # both times are by the publisher's clock
         quiet.warned = Warned(event.warning, event.since, event.closes_at, left, self._clock())
         if before is None or before.shown != quiet.warned.shown:
-            for connection in channel.members:
-                self.show(connection, channel)
+            for session in channel.members:
+                self.show(session, channel)
 
     def stayed(self, channel: LiveChat) -> None:
         """Handle the citizen's wish to keep the chat open."""
@@ -67,16 +67,16 @@ class InactivityWarnings:
         if warned and self._clock() - warned.received_at > LASTS:
             self._end(channel)
 
-    def show(self, connection: Connection, channel: LiveChat) -> None:
-        """Send the warning that holds, if any, to this connection."""
+    def show(self, session: Session, channel: LiveChat) -> None:
+        """Send the warning that holds, if any, to this session."""
         if warned := channel.quiet.warned:
-            of_citizen = connection.party is Party.CITIZEN
-            connection.send(warned.frame(self._clock(), None if of_citizen else channel.chat_id))
+            of_citizen = session.party is Party.CITIZEN
+            session.connection.send(warned.frame(self._clock(), None if of_citizen else channel.chat_id))
 
     def _end(self, channel: LiveChat) -> None:
         if channel.quiet.warned is None:
             return
         channel.quiet.warned = None
-        for connection in channel.members:
-            of_citizen = connection.party is Party.CITIZEN
-            connection.send(server.inactive(0, None, None, None if of_citizen else channel.chat_id))
+        for session in channel.members:
+            of_citizen = session.party is Party.CITIZEN
+            session.connection.send(server.inactive(0, None, None, None if of_citizen else channel.chat_id))

@@ -1,4 +1,4 @@
-"""The chats that are followed here, and what their connections are sent about them.
+"""The chats that are followed here, and what their participants are sent about them.
 
 No method here waits, except for a binding: frames are put into outboxes.
 """
@@ -17,24 +17,25 @@ from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.chat_state import State
 from services.gateway.chats.inactivity import InactivityWarnings
 from services.gateway.chats.queue_positions import DepartmentQueues, Place, is_news
+from services.gateway.participants.sessions import AgentSession, CitizenSession, Session, citizen_of
 from services.gateway.sending.delivery_metrics import delivered
 from services.gateway.sending.receipts import Receipt, Receipts
-from services.gateway.websocket.connection import Connection, Register
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
+from services.gateway.websocket.registry import Registry
 
 # Why an agent lost a chat, as the protocol names it, where the reason is not `transferred` or `agent_left`.
 LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
 
 
 class LiveChats:
-    """One `LiveChat` for each chat, as long as it has a user: a connection, or the answer to a hello."""
+    """One `LiveChat` for each chat, as long as it has a user: a session, or the answer to a hello."""
 
     def __init__(
         self,
         incarnation: str,
-        registry: Register,
+        registry: Registry,
         bindings: Bindings,
         allowances: MessageLimits,
         clock: Callable[[], float] = time.monotonic,
@@ -43,7 +44,7 @@ class LiveChats:
 
         Args:
             incarnation: The id of this process.
-            registry: The connections of this replica.
+            registry: The sessions of this replica.
             bindings: The bindings of the gateway's queue.
             allowances: Limits that count each entry when it is received for the first time.
             clock: A monotonic clock, in seconds.
@@ -78,9 +79,9 @@ class LiveChats:
             raise
         return channel
 
-    def release(self, connection: Connection, channel: LiveChat) -> None:
-        """Stop following the chat for this connection."""
-        self.detach(connection, channel)
+    def release(self, session: Session, channel: LiveChat) -> None:
+        """Stop following the chat for this session."""
+        self.detach(session, channel)
         self.give_back(channel)
 
     def give_back(self, channel: LiveChat) -> None:
@@ -93,42 +94,39 @@ class LiveChats:
         if channel.users <= 0 and self.by_id.get(channel.chat_id) is channel:
             del self.by_id[channel.chat_id]
 
-    def attach(self, connection: Connection, channel: LiveChat, shown: int) -> None:
-        """Let the connection receive the chat live from here on. Everything up to `shown` was sent to it."""
-        connection.shown[channel.chat_id] = shown
-        if connection not in channel.members:
-            channel.members.append(connection)
-        self.inactivity_warnings.show(connection, channel)
+    def attach(self, session: Session, channel: LiveChat, shown: int) -> None:
+        """Let the session receive the chat live from here on. Everything up to `shown` was sent to it."""
+        session.begin_live(channel.chat_id, shown)
+        if session not in channel.members:
+            channel.members.append(session)
+        self.inactivity_warnings.show(session, channel)
 
-    def detach(self, connection: Connection, channel: LiveChat) -> None:
-        """Stop sending the chat to the connection."""
-        connection.shown.pop(channel.chat_id, None)
-        if connection in channel.members:
-            channel.members.remove(connection)
+    def detach(self, session: Session, channel: LiveChat) -> None:
+        """Stop sending the chat to the session."""
+        session.end_live(channel.chat_id)
+        if session in channel.members:
+            channel.members.remove(session)
 
-    def drop(self, connection: Connection, channel: LiveChat) -> None:
-        """Stop following a chat that has ended or has another agent, for a connection of an agent."""
-        connection.forget_acceptance(channel.chat_id)
-        if channel.chat_id in connection.followed:
-            connection.followed.discard(channel.chat_id)
-            self.release(connection, channel)
+    def drop(self, session: AgentSession, channel: LiveChat) -> None:
+        """Stop following a chat that has ended or has another agent, for a session of an agent."""
+        if session.unfollow(channel.chat_id):
+            self.release(session, channel)
 
     # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pass_on(self, channel: LiveChat, entry: Entry) -> None:
-        """Send an entry, the next in order, to every connection that follows the chat live."""
+        """Send an entry, the next in order, to every session that follows the chat live."""
         self.note_entry(channel, entry)
         self._allowances.stored(entry)
         framed: dict[Party, bytes] = {}
-        for connection in tuple(channel.members):
-            if connection.shown.get(channel.chat_id, entry.seq) != entry.seq - 1:
+        for session in tuple(channel.members):
+            if not session.advance(channel.chat_id, entry.seq):
                 continue
-            connection.shown[channel.chat_id] = entry.seq
-            party = connection.party
+            party = session.party
             if party not in framed:
                 framed[party] = server.message(entry, entry.chat_id if party is Party.AGENT else None)
             with span("send", "message", "producer", None, {"eloket.to": party.value, "eloket.seq": entry.seq}):
-                connection.send(framed[party])
+                session.connection.send(framed[party])
         delivered(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
         self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
         if entry.is_seal:
@@ -154,21 +152,21 @@ class LiveChats:
         if channel.state and channel.state.status is not ChatStatus.CLOSED:
             self.to_citizen(channel, server.status(ChatStatus.CLOSED, None, None, None))
         self.receipts.settle(channel.chat_id, "", None, Receipt(seal))
-        for connection in tuple(channel.members):
-            if connection.party is Party.CITIZEN:
-                self.show_end(connection, reason)
-            else:
-                connection.send(server.frame("closed", chat_id=channel.chat_id, reason=reason))
-                connection.ended.append(channel.chat_id)
-                self.drop(connection, channel)
+        for session in tuple(channel.members):
+            if isinstance(session, CitizenSession):
+                self.show_end(session, reason)
+            elif isinstance(session, AgentSession):
+                session.connection.send(server.frame("closed", chat_id=channel.chat_id, reason=reason))
+                session.note_end(channel.chat_id)
+                self.drop(session, channel)
         for chats in self.of_agents.values():
             chats.discard(channel.chat_id)
 
     @staticmethod
-    def show_end(connection: Connection, reason: str) -> None:
+    def show_end(session: CitizenSession, reason: str) -> None:
         """Send the last frame of a citizen's connection, and close it."""
-        connection.answer(server.frame("closed", reason=reason))
-        connection.close(Close.ENDED, reason)
+        session.connection.answer(server.frame("closed", reason=reason))
+        session.connection.close(Close.ENDED, reason)
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -187,8 +185,8 @@ class LiveChats:
         if before is None or before.shown != state.shown:
             self.to_citizen(channel, server.status(*state.shown))
         if before and state.agent_id and before.turn != state.turn:  # the acceptance was of another attempt
-            for connection in self.registry.of(state.agent_id):
-                connection.forget_acceptance(channel.chat_id)
+            for session in self.registry.agents.of(state.agent_id):
+                session.forget_acceptance(channel.chat_id)
         if state.accepted:
             channel.refusable_by = None
         self.inactivity_warnings.moved(channel)
@@ -202,9 +200,9 @@ class LiveChats:
             chats.discard(channel.chat_id)
             left = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
             reason = LOST.get(state.detail, left) if state.detail else left
-            for connection in self.registry.of(agent_id):
-                connection.send(server.frame("unassigned", chat_id=channel.chat_id, reason=reason))
-                self.drop(connection, channel)
+            for session in self.registry.agents.of(agent_id):
+                session.connection.send(server.frame("unassigned", chat_id=channel.chat_id, reason=reason))
+                self.drop(session, channel)
 
     def learn(self, channel: LiveChat, accepted: bool | None) -> None:
         """Record whether the chat is accepted, as said by a source that has the same version of the state."""
@@ -247,7 +245,7 @@ class LiveChats:
 
     def online_here(self, chat_id: str) -> bool:
         """Whether the citizen has a connection to this gateway."""
-        return f"citizen/{chat_id}" in self.registry.by_participant
+        return citizen_of(chat_id) in self.registry.citizens
 
     def send_online(self, channel: LiveChat) -> None:
         """Send the chat's agents whether its citizen is online."""
@@ -263,12 +261,12 @@ class LiveChats:
 
     def to_citizen(self, channel: LiveChat, frame: bytes) -> None:
         """Send a frame to the citizen's connections that follow the chat live."""
-        for connection in channel.members:
-            if connection.party is Party.CITIZEN:
-                connection.send(frame)
+        for session in channel.members:
+            if session.party is Party.CITIZEN:
+                session.connection.send(frame)
 
     def to_agents(self, channel: LiveChat, frame: bytes) -> None:
         """Send a frame to the agents' connections that follow the chat live."""
-        for connection in channel.members:
-            if connection.party is Party.AGENT:
-                connection.send(frame)
+        for session in channel.members:
+            if session.party is Party.AGENT:
+                session.connection.send(frame)

@@ -1,4 +1,4 @@
-"""Subscription of a connection to a chat: bind first, read the history, then deliver live events. Also repairs gaps.
+"""Subscription of a session to a chat: bind first, read the history, then deliver live events. Also repairs gaps.
 
 A page reload, a second tab, a crashed gateway and a lost queue are all handled in this one way.
 """
@@ -22,7 +22,7 @@ from services.gateway.chats.chat_state import State
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.queue_positions import whole
 from services.gateway.clients.upstream import Unavailable, Upstream
-from services.gateway.websocket.connection import Connection
+from services.gateway.participants.sessions import Session
 
 log = structlog.get_logger()
 GAP_WAIT = 0.1  # seconds for which a gap may be only a reordering
@@ -39,7 +39,7 @@ class NoSuchChat(Exception):
 
 
 class Subscriptions:
-    """Reads the chats that connections follow: their state, their logs, and gaps in the live events."""
+    """Reads the chats that sessions follow: their state, their logs, and gaps in the live events."""
 
     def __init__(self, chats: LiveChats, upstream: Upstream, tasks: Tasks) -> None:
         self.chats, self.upstream, self._tasks = chats, upstream, tasks
@@ -92,15 +92,15 @@ class Subscriptions:
         return channel.state
 
     async def catch_up(
-        self, connection: Connection, channel: LiveChat, page: ChatHistory, after: int
+        self, session: Session, channel: LiveChat, page: ChatHistory, after: int
     ) -> AsyncIterator[Entry]:
-        """Yield the entries after `after` in order. After the last one the connection follows live, without a gap."""
+        """Yield the entries after `after` in order. After the last one the session follows live, without a gap."""
         shown = min(after, page.last_seq)
         while True:
             for entry in page.entries:
                 if entry.seq == shown + 1:
                     shown = entry.seq
-                    connection.catch_up(entry)
+                    session.catch_up(entry)
                     self.chats.note_entry(channel, entry)
                     yield entry
             for passed in channel.position.begin(shown):
@@ -108,7 +108,7 @@ class Subscriptions:
             if shown >= page.last_seq and shown >= (channel.position.last or 0):
                 break
             page = await self.first_page(channel, shown)
-        self.chats.attach(connection, channel, shown)
+        self.chats.attach(session, channel, shown)
         if channel.position.behind:  # entries ahead arrived before the position was known
             self.gap(channel)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from services.common.events.presence import GatewayConnections
-from services.common.events.types import AgentConnection, Party
+from services.common.events.types import AgentConnection
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
-from services.gateway.websocket.connection import Register
+from services.gateway.websocket.registry import Registry
 
 CITIZENS_EACH = 3  # every third list of connections includes the citizens
 SOON = 0.02
@@ -17,12 +17,12 @@ SOON = 0.02
 class Heartbeat:
     """Publishes the list of connections: every 2 s, and 20 ms after each change of the agents."""
 
-    def __init__(self, incarnation: str, registry: Register, publisher: Publisher) -> None:
+    def __init__(self, incarnation: str, registry: Registry, publisher: Publisher) -> None:
         """Create the job.
 
         Args:
             incarnation: The id of this process.
-            registry: The connections of this replica. Its `agents_changed` causes a list between two intervals.
+            registry: The sessions of this replica. Its `agents_changed` causes a list between two intervals.
             publisher: The publisher of events.
         """
         self._incarnation, self._registry, self._publisher = incarnation, registry, publisher
@@ -50,14 +50,14 @@ class Heartbeat:
         silent: dict[str, float] = {}
         active: dict[str, float] = {}
         sessions: dict[str, set[str]] = {}
-        for connection in registry.of_party(Party.AGENT):
-            if connection.agent and not connection.closing:  # a browser may take long to complete the close
-                agent_id, age = connection.agent.id, max(0.0, now - connection.heard())
+        for session in registry.agents:
+            if not session.connection.closing:  # a browser may take long to complete the close
+                agent_id, age = session.agent.id, max(0.0, now - session.connection.last_received)
                 silent[agent_id] = min(age, silent.get(agent_id, age))
-                sessions.setdefault(agent_id, set()).add(connection.session_id)
-                if (unused := now - connection.active_at) <= topology.ACTIVE_LASTS:
+                sessions.setdefault(agent_id, set()).add(session.session_id)
+                if (unused := now - session.active_at) <= topology.ACTIVE_LASTS:
                     active[agent_id] = min(unused, active.get(agent_id, unused))
-        chats = {c.chat_id for c in registry.of_party(Party.CITIZEN) if c.chat_id}
+        chats = {session.chat_id for session in registry.citizens}
         self._counter += 1
         return GatewayConnections(
             incarnation=self._incarnation,

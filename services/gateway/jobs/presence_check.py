@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from services.common.events.types import Party
 from services.common.messaging.connection import Publisher
 from services.gateway.chats.citizen_presence import FORGET_AFTER
 from services.gateway.chats.live_chats import LiveChats
@@ -23,7 +24,7 @@ class PresenceCheck:
         The requests are spread over that time, so that many chats cause no burst. Runs until cancelled.
         """
         while True:
-            chats = [c.chat_id for c in self._chats.by_id.values() if any(m.agent for m in c.members)]
+            chats = [c.chat_id for c in self._chats.by_id.values() if any(m.party is Party.AGENT for m in c.members)]
             for chat_id in chats:
                 if chat_id in self._chats.by_id:
                     await self._publisher.publish_best_effort(self._chats.presence_asked(chat_id))

@@ -8,7 +8,6 @@ import time
 import structlog
 
 from services.common.events.agents import AgentChanged
-from services.common.events.types import Party
 from services.common.internal_api import presence as presence_api
 from services.gateway.button_state import Buttons
 from services.gateway.chats.chat_state import State
@@ -79,9 +78,9 @@ class Resync:
                 self._agents.note_state(
                     AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause="back")
                 )
-        for connection in self._chats.registry.of_party(Party.AGENT):
-            if connection.token and await self._following.upstream.session(connection.token) is None:
-                connection.close(Close.UNAUTHENTICATED, "logged out")
+        for session in self._chats.registry.agents:
+            if session.token and await self._following.upstream.session(session.token) is None:
+                session.connection.close(Close.UNAUTHENTICATED, "logged out")
         for agent_id in agent_ids:
             for view in await self._following.upstream.chats_of_agent(agent_id):
                 if view.chat_id not in self._chats.of_agents.get(agent_id, ()):

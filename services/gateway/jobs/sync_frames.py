@@ -9,34 +9,35 @@ from __future__ import annotations
 import asyncio
 
 from services.common.events.types import Party
-from services.gateway.websocket.connection import Connection, Register
+from services.gateway.participants.sessions import Session
 from services.gateway.websocket.frames import server
+from services.gateway.websocket.registry import Registry
 
 SYNC_INTERVAL = 5.0  # a browser that receives nothing for twice as long assumes that its connection is dead
 SYNC_PARTS = 10  # of one round, so that many connections cause no burst
 AGENT_PARTS = 2  # an agent's page gets one each second: it must reconnect before the agent counts as offline
 
 
-async def send_sync_frames(registry: Register) -> None:
+async def send_sync_frames(registry: Registry) -> None:
     """Send every client the ends of its logs: citizens every 5 s, agents each second. Runs until cancelled."""
     while True:
         for part in range(SYNC_PARTS):
             await asyncio.sleep(SYNC_INTERVAL / SYNC_PARTS)
-            for connection in tuple(registry.connected):
-                parts = AGENT_PARTS if connection.party is Party.AGENT else SYNC_PARTS
-                if hash(connection) % parts == part % parts:
-                    send_sync(connection)
+            for session in tuple(registry):
+                parts = AGENT_PARTS if session.party is Party.AGENT else SYNC_PARTS
+                if hash(session) % parts == part % parts:
+                    send_sync(session)
 
 
-def send_sync(connection: Connection) -> None:
+def send_sync(session: Session) -> None:
     """Send a client the last sequence number of each of its logs."""
-    if not connection.answered:  # the welcome has the last sequence numbers
+    if not session.connection.answered:  # the welcome has the last sequence numbers
         return
-    if connection.party is Party.CITIZEN:
-        for shown in connection.shown.values():
-            connection.send(server.frame("sync", last_seq=shown))
+    if session.party is Party.CITIZEN:
+        for shown in session.shown.values():
+            session.connection.send(server.frame("sync", last_seq=shown))
         return
-    for chat_id, shown in connection.shown.items():
-        connection.send(server.frame("sync", chat_id=chat_id, last_seq=shown))
-    if not connection.shown:
-        connection.send(server.frame("sync", chat_id=None, last_seq=0))
+    for chat_id, shown in session.shown.items():
+        session.connection.send(server.frame("sync", chat_id=chat_id, last_seq=shown))
+    if not session.shown:
+        session.connection.send(server.frame("sync", chat_id=None, last_seq=0))

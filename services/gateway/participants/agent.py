@@ -1,10 +1,10 @@
-"""Handler of an agent's connection: the answer to hello, the agent's frames, and chats that are assigned."""
+"""Handler of an agent's session: the answer to hello, the agent's frames, and chats that are assigned."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from services.common.events.agents import AgentChanged, StateRequested
 from services.common.events.chats import ChatAccepted
 from services.common.events.event import Event
 from services.common.events.messages import ReadShown, TypingShown
-from services.common.events.types import ChatStatus, Entry, Party, Sender
+from services.common.events.types import ChatStatus, Entry, Party
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
@@ -23,9 +23,9 @@ from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.upstream import Declined, Unavailable
+from services.gateway.participants.sessions import AgentSession
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender, event_of, refuse
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import (
     Accept,
@@ -65,122 +65,120 @@ class Agents:
         self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
 
-    def identify(self, connection: Connection, hello: Hello) -> bool:
-        """Return whether the cookie has identified the agent."""
-        return connection.agent is not None
+    def identify(self, session: AgentSession, hello: Hello) -> bool:
+        """Return whether the hello is of the session's participant. The cookie has identified the agent already."""
+        return True
 
-    async def greet(self, connection: Connection, hello: Hello) -> None:
+    async def greet(self, session: AgentSession, hello: Hello) -> None:
         """Send `welcome` with the open chats, then each chat's entries after the given sequence number.
 
         What was held back meanwhile follows.
         """
         try:
-            await self._answer(connection, hello.chats or {})
+            await self._answer(session, hello.chats or {})
         except _Gone:
             return
         except (Unavailable, NoSuchChat) as error:
             log.warning("hello_not_answered", missing=type(error).__name__)
-            connection.answer(server.error("unavailable"))
-            connection.close(Close.RESTART, "try again")
+            session.connection.answer(server.error("unavailable"))
+            session.connection.close(Close.RESTART, "try again")
 
-    async def _answer(self, connection: Connection, after: Any) -> None:
-        agent = connection.agent
-        assert agent is not None
-        if connection.sender is None:
+    async def _answer(self, session: AgentSession, after: Mapping[str, int]) -> None:
+        agent = session.agent
+        if not session.joined:
             await self._chats.bindings.follow(agent.id)
-            if connection.gone:
+            if session.connection.gone:
                 self._chats.bindings.unfollow(agent.id)
                 return
-            connection.sender = Sender(party=Party.AGENT, id=agent.id, name=agent.name)
-            if self._registry.join(connection):
+            session.join()
+            if self._registry.agents.join(session):
                 self._chats.of_agents[agent.id] = set()
             self._registry.agents_changed.set()
-            if connection.token and await self._upstream.session(connection.token) is None:
-                connection.close(Close.UNAUTHENTICATED, "logged out")  # it ended before this connection was registered
+            if session.token and await self._upstream.session(session.token) is None:
+                # The login session ended before this one was in the registry.
+                session.connection.close(Close.UNAUTHENTICATED, "logged out")
                 return
-        for chat_id in connection.followed:  # from here on it receives nothing of its chats but the answer
+        for chat_id in session.followed:  # from here on it receives nothing of its chats but the answer
             if channel := self._chats.by_id.get(chat_id):
-                self._chats.detach(connection, channel)
-        async with connection.answering:
-            view = await self._self_view(connection)
+                self._chats.detach(session, channel)
+        async with session.answering:
+            view = await self._self_view(session)
             views = await self._upstream.chats_of_agent(agent.id)
-            for queue in connection.send_queues.values():
-                queue.reopen()
-            await self._welcome(connection, view, [v.chat_id for v in views], after)
+            session.reopen_send_queues()
+            await self._welcome(session, view, [v.chat_id for v in views], after)
 
-    async def _self_view(self, connection: Connection) -> presence_api.AgentView:
-        assert connection.agent is not None
-        question = presence_api.AgentsQuery(ids=[connection.agent.id])
+    async def _self_view(self, session: AgentSession) -> presence_api.AgentView:
+        question = presence_api.AgentsQuery(ids=[session.agent.id])
         try:
             answer = await self._upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
         except Declined as declined:
             raise Unavailable("presence") from declined
-        return answer.agents[0] if answer.agents else connection.agent
+        return answer.agents[0] if answer.agents else session.agent
 
     async def _welcome(
-        self, connection: Connection, agent: presence_api.AgentView, chat_ids: list[str], after: Any
+        self, session: AgentSession, agent: presence_api.AgentView, chat_ids: list[str], after: Mapping[str, int]
     ) -> None:
-        channels = {chat_id: await self._open(connection, chat_id) for chat_id in chat_ids}
+        channels = {chat_id: await self._open(session, chat_id) for chat_id in chat_ids}
         views = await self._upstream.chats(channels)  # again: from here on events report a change of agent
-        held = [v for v in views.values() if self._hold(connection, channels[v.chat_id], v)]
+        held = [v for v in views.values() if self._hold(session, channels[v.chat_id], v)]
         pages: dict[str, ChatHistory] = {}
         for view in held:
             channel = channels[view.chat_id]
             pages[view.chat_id] = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
-        held = [v for v in held if v.chat_id in connection.followed]
+        held = [v for v in held if v.chat_id in session.followed]
         now = utcnow()
         chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
-        connection.answer(server.frame("welcome", agent=server.agent(agent), chats=chats, frames=server.ADDED))
+        session.connection.answer(server.frame("welcome", agent=server.agent(agent), chats=chats, frames=server.ADDED))
         if newer := self._newer_state(agent.id, agent.v):
-            connection.answer(newer)
+            session.connection.answer(newer)
         for view in held:
             chat_id = view.chat_id
             await self._show_log(
-                connection, channels[chat_id], pages[chat_id], after.get(chat_id, 0), connection.answer
+                session, channels[chat_id], pages[chat_id], after.get(chat_id, 0), session.connection.answer
             )
         newest = self._newer_state(agent.id, agent.v)
         if newest and newest != newer:  # a long log takes time to send
-            connection.answer(newest)
-        connection.end_answer()
+            session.connection.answer(newest)
+        session.connection.end_answer()
 
-    def _hold(self, connection: Connection, channel: LiveChat, view: ChatView) -> bool:
+    def _hold(self, session: AgentSession, channel: LiveChat, view: ChatView) -> bool:
         """Return whether the chat is this agent's by all that is known.
 
-        If it is, the chat is recorded as shown to the agent. Otherwise the connection stops following it.
+        If it is, the chat is recorded as shown to the agent. Otherwise the session stops following it.
         """
-        if connection.gone:
+        if session.connection.gone:
             raise _Gone
         state = self._following.note_view(channel, view)
-        agent_id = connection.participant
+        agent_id = session.participant
         if state.status is ChatStatus.ASSIGNED and state.agent_id == agent_id:
             self._chats.of_agents.setdefault(agent_id, set()).add(channel.chat_id)
             channel.refusable_by = agent_id if view.transferred and not view.accepted else None
             return True
-        self._chats.drop(connection, channel)
+        self._chats.drop(session, channel)
         return False
 
-    async def _open(self, connection: Connection, chat_id: str) -> LiveChat:
+    async def _open(self, session: AgentSession, chat_id: str) -> LiveChat:
         channel = self._chats.by_id.get(chat_id)
-        if channel is None or chat_id not in connection.followed:
+        if channel is None or chat_id not in session.followed:
             channel = await self._chats.open(chat_id)
-            if connection.gone or chat_id in connection.followed:
+            if session.connection.gone or chat_id in session.followed:
                 self._chats.give_back(channel)
-            if connection.gone:
+            if session.connection.gone:
                 raise _Gone
-            connection.followed.add(chat_id)
-        self._chats.detach(connection, channel)
+            session.follow(chat_id)
+        self._chats.detach(session, channel)
         return channel
 
     async def _show_log(
-        self, connection: Connection, channel: LiveChat, page: ChatHistory, after: int, put: Put
+        self, session: AgentSession, channel: LiveChat, page: ChatHistory, after: int, put: Put
     ) -> None:
         chat_id, seal = channel.chat_id, None
-        async for entry in self._following.catch_up(connection, channel, page, after):
+        async for entry in self._following.catch_up(session, channel, page, after):
             put(server.message(entry, chat_id))
-            await connection.room()
+            await session.connection.room()
             seal = entry if entry.is_seal else seal
-        if chat_id not in connection.followed:  # it got another agent meanwhile
-            self._chats.detach(connection, channel)
+        if chat_id not in session.followed:  # it got another agent meanwhile
+            self._chats.detach(session, channel)
             return
         for written in page.notes:
             put(server.note(written))
@@ -189,28 +187,28 @@ class Agents:
         put(server.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
         self._tasks.start(self._publisher.publish_best_effort(self._chats.presence_asked(chat_id)))
         if page.sealed or seal:
-            self._show_end(connection, channel, seal, put)
+            self._show_end(session, channel, seal, put)
 
-    def _show_end(self, connection: Connection, channel: LiveChat, seal: Entry | None, put: Put) -> None:
+    def _show_end(self, session: AgentSession, channel: LiveChat, seal: Entry | None, put: Put) -> None:
         reason = (seal.reason if seal else None) or (channel.state.reason if channel.state else None)
         shown = reason.value if reason else "inactive"
         put(server.frame("closed", chat_id=channel.chat_id, reason=shown))
-        connection.ended.append(channel.chat_id)
-        self._chats.of_agents.get(connection.participant, set()).discard(channel.chat_id)
-        self._chats.drop(connection, channel)
+        session.note_end(channel.chat_id)
+        self._chats.of_agents.get(session.participant, set()).discard(channel.chat_id)
+        self._chats.drop(session, channel)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def note_state(self, event: AgentChanged) -> None:
         """Send the agent's new state to their connections here. An older version is dropped."""
-        connections = self._registry.of(event.agent_id)
+        connections = self._registry.agents.of(event.agent_id)
         known = self._states.get(event.agent_id)
         if (known and event.v <= known.v) or not connections:
             return
         self._states[event.agent_id] = event
-        for connection in connections:
-            if connection.answered:  # otherwise the welcome, or a frame sent with it, has the state
-                connection.send(_state_frame(event))
+        for session in connections:
+            if session.connection.answered:  # otherwise the welcome, or a frame sent with it, has the state
+                session.connection.send(_state_frame(event))
 
     def _newer_state(self, agent_id: str, v: int) -> bytes | None:
         """Return the agent's `state` frame when a version newer than `v` is known, else None."""
@@ -227,120 +225,118 @@ class Agents:
 
     async def _bring(self, agent_id: str, chat_id: str) -> None:
         try:
-            for connection in self._registry.of(agent_id):
+            for session in self._registry.agents.of(agent_id):
                 with contextlib.suppress(_Gone):
-                    await self._show_assigned(connection, chat_id)
+                    await self._show_assigned(session, chat_id)
         except (Unavailable, NoSuchChat):
             log.warning("assigned_chat_not_shown", chat_id=chat_id)
-            for connection in self._registry.of(agent_id):
-                connection.close(Close.RESTART, "try again")  # the next hello brings the chat
+            for session in self._registry.agents.of(agent_id):
+                session.connection.close(Close.RESTART, "try again")  # the next hello brings the chat
         finally:
             self.coming.discard((agent_id, chat_id))
 
-    async def _show_assigned(self, connection: Connection, chat_id: str) -> None:
-        async with connection.answering:  # never before the welcome
-            if connection.gone or chat_id in connection.followed:
+    async def _show_assigned(self, session: AgentSession, chat_id: str) -> None:
+        async with session.answering:  # never before the welcome
+            if session.connection.gone or chat_id in session.followed:
                 return
-            channel = await self._open(connection, chat_id)
+            channel = await self._open(session, chat_id)
             view = await self._following.view(chat_id)
-            if not self._hold(connection, channel, view):
+            if not self._hold(session, channel, view):
                 return
             page = await self._following.first_page(channel, 0, notes=True)
-            if chat_id in connection.followed:
-                connection.send(server.frame("assigned", chat=server.chat_for_agent(view, page.last_seq, utcnow())))
-                await self._show_log(connection, channel, page, 0, connection.send)
+            if chat_id in session.followed:
+                chat = server.chat_for_agent(view, page.last_seq, utcnow())
+                session.connection.send(server.frame("assigned", chat=chat))
+                await self._show_log(session, channel, page, 0, session.connection.send)
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, connection: Connection, frame: Frame) -> None:
-        """Handle a valid frame of a greeted connection. Returns at once."""
-        agent = connection.agent
-        assert agent is not None
+    def take(self, session: AgentSession, frame: Frame) -> None:
+        """Handle a valid frame of a greeted session. Returns at once."""
+        agent = session.agent
         assert not isinstance(frame, Hello | Extend)
         if isinstance(frame, SetState):
-            self._begin(connection, None, self._tell(connection, StateRequested(agent_id=agent.id, state=frame.state)))
+            self._begin(session, None, self._tell(session, StateRequested(agent_id=agent.id, state=frame.state)))
             return
         if isinstance(frame, Active):
-            connection.active_at = asyncio.get_running_loop().time()
+            session.note_activity(asyncio.get_running_loop().time())
             return
         chat_id = frame.chat_id
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
-        if chat_id in connection.ended and isinstance(frame, End) and frame.block:
-            self._begin(connection, chat_id, self._tell(connection, event_of(connection, frame.chat_id or "", frame)))
+        if chat_id in session.ended and isinstance(frame, End) and frame.block:
+            self._begin(session, chat_id, self._tell(session, event_of(session, frame.chat_id or "", frame)))
             return
         if chat_id is None or chat_id not in self._chats.of_agents.get(agent.id, ()):
-            refuse(connection, "chat_closed" if chat_id in connection.ended else "not_yours", id_, chat_id)
+            refuse(session, "chat_closed" if chat_id in session.ended else "not_yours", id_, chat_id)
             return
         if isinstance(frame, Refuse):
-            self._begin(connection, chat_id, self._transfers.refuse(connection, self._chats.by_id[chat_id]))
+            self._begin(session, chat_id, self._transfers.refuse(session, self._chats.by_id[chat_id]))
             return
         if isinstance(frame, Post | WriteNote | End):  # published after the acceptance by a person
-            self._message_sender.post(connection, chat_id, frame, self._acceptance(connection, chat_id))
+            self._message_sender.post(session, chat_id, frame, self._acceptance(session, chat_id))
             return
-        self._accept(connection, chat_id)
+        self._accept(session, chat_id)
         if isinstance(frame, Typing | Read):
-            self._show(connection, chat_id, frame)
+            self._show(session, chat_id, frame)
         elif isinstance(frame, TransferChat):
-            self._begin(connection, chat_id, self._transfers.transfer(connection, frame))
+            self._begin(session, chat_id, self._transfers.transfer(session, frame))
         else:
             assert isinstance(frame, Accept)
 
-    def _begin(self, connection: Connection, chat_id: str | None, work: Coroutine[Any, Any, None]) -> None:
-        if not self._tasks.start_for(connection, work):
-            refuse(connection, "unavailable", None, chat_id)
+    def _begin(self, session: AgentSession, chat_id: str | None, work: Coroutine[Any, Any, None]) -> None:
+        if not self._tasks.start_for(session.connection, work):
+            refuse(session, "unavailable", None, chat_id)
 
-    def _acceptance(self, connection: Connection, chat_id: str) -> ChatAccepted | None:
+    def _acceptance(self, session: AgentSession, chat_id: str) -> ChatAccepted | None:
         """Return the event that an agent has seen the chat; None when it was published and confirmed already."""
-        connection.accepted.add(chat_id)
-        if chat_id in connection.acceptance_told:
+        session.accept(chat_id)
+        if session.acceptance_published(chat_id):
             return None
         channel = self._chats.by_id[chat_id]
         channel.refusable_by = None
-        assert connection.agent is not None
         turn = channel.state.turn if channel.state and channel.state.turn else None
-        return ChatAccepted(chat_id=chat_id, agent_id=connection.agent.id, turn=turn)
+        return ChatAccepted(chat_id=chat_id, agent_id=session.agent.id, turn=turn)
 
-    def _accept(self, connection: Connection, chat_id: str) -> None:
-        if chat_id not in connection.accepted and (event := self._acceptance(connection, chat_id)):
-            self._tasks.start(self._tell(connection, event))
+    def _accept(self, session: AgentSession, chat_id: str) -> None:
+        if chat_id not in session.accepted and (event := self._acceptance(session, chat_id)):
+            self._tasks.start(self._tell(session, event))
 
-    def _show(self, connection: Connection, chat_id: str, frame: Typing | Read) -> None:
-        assert connection.agent is not None
-        who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": connection.agent.id}
+    def _show(self, session: AgentSession, chat_id: str, frame: Typing | Read) -> None:
+        who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": session.agent.id}
         channel = self._chats.by_id[chat_id]
         if isinstance(frame, Typing):
-            self._tasks.start_for(
-                connection, self._publisher.publish_best_effort(TypingShown(**who, active=frame.active))
-            )
+            event = TypingShown(**who, active=frame.active)
+            self._tasks.start_for(session.connection, self._publisher.publish_best_effort(event))
         elif frame.seq > (channel.position.last or 0):
-            refuse(connection, "invalid", None, chat_id)
+            refuse(session, "invalid", None, chat_id)
         elif frame.seq > channel.read.get(Party.AGENT, 0):
-            self._tasks.start_for(connection, self._publisher.publish_best_effort(ReadShown(**who, seq=frame.seq)))
+            shown = ReadShown(**who, seq=frame.seq)
+            self._tasks.start_for(session.connection, self._publisher.publish_best_effort(shown))
 
-    async def _tell(self, connection: Connection, event: Event) -> None:
+    async def _tell(self, session: AgentSession, event: Event) -> None:
         try:
             await self._publisher.publish(event)
         except Unconfirmed:
             if isinstance(event, ChatAccepted):
-                connection.forget_acceptance(event.chat_id)
-            connection.send(server.error("unavailable"))
+                session.forget_acceptance(event.chat_id)
+            session.connection.send(server.error("unavailable"))
         else:
             if isinstance(event, ChatAccepted):
-                connection.note_acceptance(event.chat_id)
+                session.note_acceptance(event.chat_id)
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, session: AgentSession) -> None:
         """Handle the end of the websocket."""
-        connection.gone = True
-        agent = connection.agent
-        if agent is None or connection.sender is None:
+        session.connection.end()
+        agent = session.agent
+        if not session.joined:
             return
-        if self._registry.leave(connection):
+        if self._registry.agents.leave(session):
             self._chats.of_agents.pop(agent.id, None)
         self._registry.agents_changed.set()
         self._chats.bindings.unfollow(agent.id)
-        for chat_id in tuple(connection.followed):
+        for chat_id in tuple(session.followed):
             if channel := self._chats.by_id.get(chat_id):
-                self._chats.drop(connection, channel)
+                self._chats.drop(session, channel)
 
 
 def _state_frame(event: AgentChanged) -> bytes:

@@ -1,4 +1,4 @@
-"""Handler of a citizen's connection: the answer to hello, and the citizen's frames."""
+"""Handler of a citizen's session: the answer to hello, and the citizen's frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from services.common.clock import utcnow
 from services.common.events.chats import CitizenArrived
 from services.common.events.messages import CitizenPresence, CitizenStayed, ReadShown, TypingShown
-from services.common.events.types import Party, Sender
+from services.common.events.types import Party
 from services.common.http.tokens import Keys
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory
@@ -21,8 +21,8 @@ from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
 from services.gateway.clients.upstream import Unavailable
+from services.gateway.participants.sessions import CitizenSession
 from services.gateway.sending.sender import MessageSender, refuse
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import End, Extend, Frame, Hello, Post, Read, Typing
 from services.gateway.websocket.frames.server import Close
@@ -32,11 +32,11 @@ log = structlog.get_logger()
 TOKEN_AFTER_END = timedelta(hours=48)
 TURNS = 64  # hellos that are answered at a time, when many citizens reconnect at once
 TURN_LIMIT = 6.0  # seconds after which a waiting hello is refused: sooner than the page assumes a dead connection
-EXTEND_EACH = 2.0  # seconds between two that are published for a connection
+EXTEND_EACH = 2.0  # seconds between two that are published for a session
 
 
 class Citizens:
-    """Handler of citizens' frames. There is one instance; the state of a connection is in the connection."""
+    """Handler of citizens' frames. There is one instance; the state is in the session."""
 
     def __init__(
         self,
@@ -53,60 +53,55 @@ class Citizens:
         self._chats, self._registry = following.chats, following.chats.registry
         self._turns = asyncio.Semaphore(TURNS)
 
-    def identify(self, connection: Connection, hello: Hello) -> bool:
-        """Bind the connection to the chat of its token. Return False when the token is invalid or of another chat."""
+    def identify(self, session: CitizenSession, hello: Hello) -> bool:
+        """Bind the session to the chat of its token. Return False when the token is invalid or of another chat."""
         chat_id = self._keys.chat_of(hello.token)
-        if chat_id is None or connection.chat_id not in (None, chat_id):
-            return False
-        connection.chat_id = chat_id
-        return True
+        return chat_id is not None and session.identify(chat_id)
 
-    async def greet(self, connection: Connection, hello: Hello) -> None:
+    async def greet(self, session: CitizenSession, hello: Hello) -> None:
         """Send `welcome`, `status`, the entries after `after`, then what is new; or close with the reason."""
-        assert connection.chat_id is not None
-        if connection.sender is None:  # the citizen is online, whether or not the hello can be answered now
-            self._tasks.start(self._send_arrived(connection.chat_id))
+        if not session.joined:  # the citizen is online, whether or not the hello can be answered now
+            self._tasks.start(self._send_arrived(session.chat_id))
         try:
-            await self._answer(connection, connection.chat_id, hello.after)
+            await self._answer(session, session.chat_id, hello.after)
         except NoSuchChat:
-            connection.close(Close.NO_SUCH_CHAT, "no such chat")
+            session.connection.close(Close.NO_SUCH_CHAT, "no such chat")
         except _Expired:
-            connection.close(Close.UNAUTHENTICATED, "the token has expired")
+            session.connection.close(Close.UNAUTHENTICATED, "the token has expired")
         except Unavailable as error:
             log.warning("hello_not_answered", missing=str(error))
-            connection.answer(server.error("unavailable"))
-            connection.close(Close.RESTART, "try again")
+            session.connection.answer(server.error("unavailable"))
+            session.connection.close(Close.RESTART, "try again")
 
-    async def _answer(self, connection: Connection, chat_id: str, after: int) -> None:
-        first = connection.sender is None
+    async def _answer(self, session: CitizenSession, chat_id: str, after: int) -> None:
+        first = not session.joined
         if not first:  # from here on it receives nothing of the chat but the answer
-            self._chats.detach(connection, self._chats.by_id[chat_id])
+            self._chats.detach(session, self._chats.by_id[chat_id])
         async with self._turn():
-            channel, view, page = await self._ask(connection, chat_id, after)
-        self._chats.detach(connection, channel)
+            channel, view, page = await self._ask(session, chat_id, after)
+        self._chats.detach(session, channel)
         if first:
-            self._arrive(connection, channel, view)
-        for queue in connection.send_queues.values():
-            queue.reopen()
+            self._arrive(session, channel, view)
+        session.reopen_send_queues()
         state = self._following.note_view(channel, view)
         for entry in page.entries:
             self._chats.note_entry(channel, entry)
         dot, told = server.dot(state.status, state.offered), state.shown
-        connection.answer(server.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
+        session.connection.answer(server.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
         if not page.sealed:
-            connection.answer(server.status(*told))
+            session.connection.answer(server.status(*told))
         seal = None
-        async for entry in self._following.catch_up(connection, channel, page, after):
+        async for entry in self._following.catch_up(session, channel, page, after):
             shown = server.message(entry)
-            self._allowances.showed(connection.participant, len(shown))
-            connection.answer(shown)
-            await connection.room()
+            self._allowances.showed(session.participant, len(shown))
+            session.connection.answer(shown)
+            await session.connection.room()
             seal = entry if entry.is_seal else seal
-        self._send_what_changed(connection, channel, told)
+        self._send_what_changed(session, channel, told)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
-            self._chats.show_end(connection, reason.value if reason else "inactive")
-        connection.end_answer()
+            self._chats.show_end(session, reason.value if reason else "inactive")
+        session.connection.end_answer()
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -127,8 +122,8 @@ class Citizens:
         finally:
             self._turns.release()
 
-    async def _ask(self, connection: Connection, chat_id: str, after: int) -> tuple[LiveChat, ChatView, ChatHistory]:
-        first = connection.sender is None
+    async def _ask(self, session: CitizenSession, chat_id: str, after: int) -> tuple[LiveChat, ChatView, ChatHistory]:
+        first = not session.joined
         channel = await self._chats.open(chat_id) if first else self._chats.by_id[chat_id]
         try:
             view, page = await asyncio.gather(
@@ -143,22 +138,22 @@ class Citizens:
                 raise _Expired
         except BaseException:
             if first:
-                self._chats.release(connection, channel)
+                self._chats.release(session, channel)
             raise
         return channel, view, page
 
-    def _arrive(self, connection: Connection, channel: LiveChat, view: ChatView) -> None:
-        connection.sender = Sender(party=Party.CITIZEN, id="citizen", name=view.name)
-        if self._registry.join(connection):
+    def _arrive(self, session: CitizenSession, channel: LiveChat, view: ChatView) -> None:
+        session.join(view.name)
+        if self._registry.citizens.join(session):
             self._chats.citizen_here(channel, online=True)
             self._tasks.start(self._send_presence(channel.chat_id, online=True))
 
-    def _send_what_changed(self, connection: Connection, channel: LiveChat, told: object) -> None:
+    def _send_what_changed(self, session: CitizenSession, channel: LiveChat, told: object) -> None:
         state = channel.state
         if state and state.shown != told:
-            connection.answer(server.status(*state.shown))
+            session.connection.answer(server.status(*state.shown))
         if seq := channel.read.get(Party.AGENT):
-            connection.answer(server.frame("read", **{"from": "agent", "seq": seq}))
+            session.connection.answer(server.frame("read", **{"from": "agent", "seq": seq}))
 
     async def _send_arrived(self, chat_id: str) -> None:
         try:
@@ -175,49 +170,45 @@ class Citizens:
         event = CitizenPresence(chat_id=chat_id, incarnation=self._chats.incarnation, online=online)
         await self._publisher.publish_best_effort(event)
 
-    def take(self, connection: Connection, frame: Frame) -> None:
-        """Handle a valid frame of a greeted connection. Returns at once."""
-        chat_id = connection.chat_id
-        assert chat_id is not None
+    def take(self, session: CitizenSession, frame: Frame) -> None:
+        """Handle a valid frame of a greeted session. Returns at once."""
+        chat_id = session.chat_id
         channel = self._chats.by_id.get(chat_id)
         if isinstance(frame, Post | End):
-            self._message_sender.post(connection, chat_id, frame)
+            self._message_sender.post(session, chat_id, frame)
         elif isinstance(frame, Typing):
             event = TypingShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", active=frame.active)
-            self._tasks.start_for(connection, self._publisher.publish_best_effort(event))
+            self._tasks.start_for(session.connection, self._publisher.publish_best_effort(event))
         elif isinstance(frame, Extend):
-            self._extend(connection, chat_id)
+            self._extend(session, chat_id)
         elif isinstance(frame, Read):
             if channel is None or frame.seq > (channel.position.last or 0):
-                refuse(connection, "invalid")
+                refuse(session, "invalid")
             elif frame.seq > channel.read.get(Party.CITIZEN, 0):
                 shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)
-                self._tasks.start_for(connection, self._publisher.publish_best_effort(shown))
+                self._tasks.start_for(session.connection, self._publisher.publish_best_effort(shown))
 
-    def _extend(self, connection: Connection, chat_id: str) -> None:
-        now = self._chats.clock()
-        if now - connection.extended_at >= EXTEND_EACH:  # a second press within that time adds nothing
-            connection.extended_at = now
-            self._tasks.start(self._send_stayed(connection, chat_id))
+    def _extend(self, session: CitizenSession, chat_id: str) -> None:
+        if session.extend(self._chats.clock(), EXTEND_EACH):  # a second press within that time adds nothing
+            self._tasks.start(self._send_stayed(session, chat_id))
 
-    async def _send_stayed(self, connection: Connection, chat_id: str) -> None:
+    async def _send_stayed(self, session: CitizenSession, chat_id: str) -> None:
         try:
             await self._publisher.publish(CitizenStayed(chat_id=chat_id))
         except Unconfirmed:
-            connection.extended_at = float("-inf")
-            connection.send(server.error("unavailable"))
+            session.forget_extension()
+            session.connection.send(server.error("unavailable"))
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, session: CitizenSession) -> None:
         """Handle the end of the websocket."""
-        chat_id = connection.chat_id
-        connection.gone = True
-        channel = self._chats.by_id.get(chat_id) if chat_id else None
-        if connection.sender is None or channel is None:
+        session.connection.end()
+        channel = self._chats.by_id.get(session.chat_id) if session.joined else None
+        if channel is None:
             return
-        if self._registry.leave(connection):
+        if self._registry.citizens.leave(session):
             self._chats.citizen_here(channel, online=False)
             self._tasks.start(self._send_presence(channel.chat_id, online=False))
-        self._chats.release(connection, channel)
+        self._chats.release(session, channel)
 
 
 class _Expired(Exception):

@@ -11,8 +11,8 @@ from services.common.internal_api import routing as routing_api
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.chats.chat import LiveChat
 from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.participants.sessions import AgentSession
 from services.gateway.sending.sender import refuse
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import TransferChat
 
 
@@ -22,15 +22,14 @@ class Transfers:
     def __init__(self, publisher: Publisher, upstream: Upstream, departments: Departments) -> None:
         self._publisher, self._upstream, self._departments = publisher, upstream, departments
 
-    async def transfer(self, connection: Connection, frame: TransferChat) -> None:
+    async def transfer(self, session: AgentSession, frame: TransferChat) -> None:
         """Request a transfer.
 
         The note, if any, is published first. A transfer that cannot be made gives an `error` frame.
         """
-        agent = connection.agent
-        assert agent is not None
+        agent = session.agent
         if not await self._can_take(frame, agent.id):
-            refuse(connection, "unavailable", None, frame.chat_id)
+            refuse(session, "unavailable", None, frame.chat_id)
             return
         question = routing_api.Transfer(
             chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.department, to_agent=frame.agent
@@ -41,21 +40,20 @@ class Transfers:
             await self._upstream.ask("routing", routing_api.TRANSFER, question, Record)
         except Declined as declined:
             code = "not_yours" if declined.code == "not_yours" else "unavailable"
-            refuse(connection, code, None, frame.chat_id)
+            refuse(session, code, None, frame.chat_id)
         except (Unavailable, Unconfirmed):
-            refuse(connection, "unavailable", None, frame.chat_id)
+            refuse(session, "unavailable", None, frame.chat_id)
 
-    async def refuse(self, connection: Connection, channel: LiveChat) -> None:
+    async def refuse(self, session: AgentSession, channel: LiveChat) -> None:
         """Return a chat that was transferred to the agent and is not accepted yet. Otherwise send an `error` frame."""
-        agent = connection.agent
-        assert agent is not None
+        agent = session.agent
         try:
             if channel.refusable_by == agent.id:
                 await self._publisher.publish(TransferRefused(chat_id=channel.chat_id, agent_id=agent.id))
                 return
         except Unconfirmed:
             pass
-        refuse(connection, "unavailable", None, channel.chat_id)
+        refuse(session, "unavailable", None, channel.chat_id)
 
     async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
         if frame.department is not None and self._departments.get(frame.department) is None:

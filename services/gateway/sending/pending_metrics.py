@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import Gauge
 
 from services.common.clock import utcnow
+from services.gateway.participants.sessions import Session
 from services.gateway.sending.send_queue import SendQueue
-from services.gateway.websocket.connection import Connection
 
 FRAMES = Gauge("eloket_gateway_unreceipted", "Frames of browsers that are here, with neither receipt nor refusal yet")
 OLDEST = Gauge("eloket_gateway_unreceipted_oldest_seconds", "How long the oldest of them has waited")
@@ -20,13 +20,13 @@ class Pending:
     """
 
     def __init__(self) -> None:
-        self._send_queues: dict[int, tuple[SendQueue, Connection]] = {}
+        self._send_queues: dict[int, tuple[SendQueue, Session]] = {}
         FRAMES.set_function(self.frames)
         OLDEST.set_function(self.oldest)
 
-    def begin(self, queue: SendQueue, connection: Connection) -> None:
-        """Add a queue that has a message of this connection."""
-        self._send_queues[id(queue)] = queue, connection
+    def begin(self, queue: SendQueue, session: Session) -> None:
+        """Add a queue that has a message of this session."""
+        self._send_queues[id(queue)] = queue, session
 
     def end(self, queue: SendQueue) -> None:
         """Remove a queue that is not processed any more."""
@@ -42,4 +42,4 @@ class Pending:
         return max(0.0, (utcnow() - min(heads)).total_seconds()) if heads else 0.0
 
     def _waited_for(self) -> list[SendQueue]:
-        return [queue for queue, connection in self._send_queues.values() if not connection.gone]
+        return [queue for queue, session in self._send_queues.values() if not session.connection.gone]

@@ -1,4 +1,4 @@
-"""RULES of a send queue: the messages of one connection in one chat go out one at a time, in order. No I/O.
+"""RULES of a send queue: the messages of one session in one chat go out one at a time, in order. No I/O.
 
 The first message is published and stays first until its receipt or refusal; only then the next one is published.
 Without a confirm of the broker it is published again after 0.2 s, growing to 5 s; after a confirm without a receipt,

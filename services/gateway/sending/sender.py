@@ -17,11 +17,11 @@ from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace, span
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.live_chats import LiveChats
+from services.gateway.participants.sessions import AgentSession, Session
 from services.gateway.sending.batch_publisher import BatchPublisher
 from services.gateway.sending.pending_metrics import Pending
 from services.gateway.sending.receipts import Outcome, Refusal
 from services.gateway.sending.send_queue import Item, SendQueue, after_attempt
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import End, Post, WriteNote
 from services.gateway.websocket.message_limits import MessageLimits
@@ -39,7 +39,7 @@ REFUSED.labels("unavailable")  # exported from the start, so that the first one 
 
 
 class MessageSender:
-    """Puts the messages of connections into their send queues, and processes the queues."""
+    """Puts the messages of sessions into their send queues, and processes the queues."""
 
     def __init__(
         self,
@@ -64,68 +64,67 @@ class MessageSender:
         self._together = BatchPublisher(publisher, tasks) if together else None
 
     def post(
-        self, connection: Connection, chat_id: str, frame: Post | WriteNote | End, first: ChatAccepted | None = None
+        self, session: Session, chat_id: str, frame: Post | WriteNote | End, first: ChatAccepted | None = None
     ) -> None:
         """Add a frame to its send queue, or refuse it with an `error` frame. Returns at once.
 
         `first` is published and confirmed before the frame's event: an agent who writes in a chat has accepted it.
         """
         id_ = None if isinstance(frame, End) else frame.id
-        if id_ and connection.caught_up and (stored := connection.caught_up.get((chat_id, id_))):
-            connection.send(server.message(stored, chat_id if connection.party is Party.AGENT else None))
+        if id_ and (stored := session.caught_up(chat_id, id_)):
+            session.connection.send(server.message(stored, chat_id if session.party is Party.AGENT else None))
             return
-        queue = connection.send_queues.setdefault(chat_id, SendQueue())
-        if not isinstance(frame, End) and queue.takes(frame.id) and not self._may_say(connection, chat_id, frame):
+        queue = session.send_queue(chat_id)
+        if not isinstance(frame, End) and queue.takes(frame.id) and not self._may_say(session, chat_id, frame):
             queue.break_at(frame.id)
-            refuse(connection, "rate_limited", frame.id, chat_id)
+            refuse(session, "rate_limited", frame.id, chat_id)
             return
-        event = event_of(connection, chat_id, frame, self._turn(connection, chat_id))
+        event = event_of(session, chat_id, frame, self._turn(session, chat_id))
         code = queue.offer(Item(id_, event, time.time_ns(), first=first))
         if code:
-            refuse(connection, code, id_, chat_id)
+            refuse(session, code, id_, chat_id)
         elif not queue.running:
             queue.running = True
-            self._pending.begin(queue, connection)
-            self._tasks.start(self._run(connection, chat_id, queue))
+            self._pending.begin(queue, session)
+            self._tasks.start(self._run(session, chat_id, queue))
 
-    def _may_say(self, connection: Connection, chat_id: str, frame: Post | WriteNote) -> bool:
-        assert connection.sender is not None
-        return self._allowances.message(chat_id, connection.sender.id, frame.id, len((frame.text or "").encode()))
+    def _may_say(self, session: Session, chat_id: str, frame: Post | WriteNote) -> bool:
+        return self._allowances.message(chat_id, session.sender.id, frame.id, len((frame.text or "").encode()))
 
-    def _turn(self, connection: Connection, chat_id: str) -> int | None:
+    def _turn(self, session: Session, chat_id: str) -> int | None:
         """Return the attempt with which this agent has the chat, until the entry that introduces the agent is known."""
         channel = self._chats.by_id.get(chat_id)
-        if channel is None or channel.state is None or connection.party is not Party.AGENT:
+        if channel is None or channel.state is None or session.party is not Party.AGENT:
             return None
-        mine = channel.state.agent_id == connection.participant
+        mine = channel.state.agent_id == session.participant
         return channel.state.turn if mine and channel.introduced < channel.state.turn else None
 
-    async def _run(self, connection: Connection, chat_id: str, queue: SendQueue) -> None:
+    async def _run(self, session: Session, chat_id: str, queue: SendQueue) -> None:
         try:
-            await self._work_off(connection, chat_id, queue)
+            await self._work_off(session, chat_id, queue)
         finally:
             queue.running = False
             self._pending.end(queue)
             if queue.idle:  # an agent's connection is open all day and has hundreds of chats: 1 KB each
-                connection.send_queues.pop(chat_id, None)
+                session.forget_send_queue(chat_id)
 
-    async def _work_off(self, connection: Connection, chat_id: str, queue: SendQueue) -> None:
+    async def _work_off(self, session: Session, chat_id: str, queue: SendQueue) -> None:
         while (item := queue.head) is not None:
             begin_trace(chat_id=chat_id)
             with span("receive", item.event.type, "server", None, {"eloket.chat_id": chat_id}, item.came):
-                outcome, given_up = await self._see_through(connection, chat_id, queue, item)
-            if given_up:
-                connection.forget_acceptance(chat_id)
+                outcome, given_up = await self._see_through(session, chat_id, queue, item)
+            if given_up and isinstance(session, AgentSession):
+                session.forget_acceptance(chat_id)
             if given_up or outcome == _UNAVAILABLE:  # later messages would be stored before it
                 for refused in queue.give_up():
-                    refuse(connection, "unavailable", refused.id, chat_id)
+                    refuse(session, "unavailable", refused.id, chat_id)
                 return
             if outcome is None:
                 return
-            _answer(connection, chat_id, item, outcome)
+            _answer(session, chat_id, item, outcome)
 
     async def _see_through(
-        self, connection: Connection, chat_id: str, queue: SendQueue, item: Item
+        self, session: Session, chat_id: str, queue: SendQueue, item: Item
     ) -> tuple[Outcome | None, bool]:
         """Publish a message until it has an outcome.
 
@@ -141,16 +140,16 @@ class MessageSender:
                 if outcome != _UNAVAILABLE:  # at once: the sender may use the space as soon as they have the receipt
                     queue.settle(item.id)
 
-        sender_id = connection.sender.id if connection.sender and item.id else ""
+        sender_id = session.sender.id if item.id else ""
         self._chats.receipts.wait(chat_id, sender_id, item.id, settle)
         began = time.monotonic()
         try:
             while not settled.done():
-                confirmed = await self._accepted(connection, item) and await self._told(item.event)
+                confirmed = await self._accepted(session, item) and await self._told(item.event)
                 pause = after_attempt(item, confirmed, time.monotonic())
                 if pause is None:
                     return None, True
-                if connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
+                if session.connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
                     return None, False
                 await self._wait(settled, pause)
         finally:
@@ -158,13 +157,16 @@ class MessageSender:
         RECEIPT_TIME.observe(time.monotonic() - began)
         return settled.result(), False
 
-    async def _accepted(self, connection: Connection, item: Item) -> bool:
+    async def _accepted(self, session: Session, item: Item) -> bool:
         """Return whether the acceptance that comes before this message is published and confirmed."""
-        if item.first is None or item.first.chat_id in connection.acceptance_told:
+        if item.first is None:
+            return True
+        assert isinstance(session, AgentSession)
+        if session.acceptance_published(item.first.chat_id):
             return True
         if not await self._told(item.first):
             return False
-        connection.note_acceptance(item.first.chat_id)
+        session.note_acceptance(item.first.chat_id)
         item.first = None
         return True
 
@@ -193,16 +195,15 @@ class MessageSender:
         return True
 
 
-def refuse(connection: Connection, code: str, id_: str | None = None, chat_id: str | None = None) -> None:
-    """Send the `error` frame to this connection. A frame for an agent names the chat."""
+def refuse(session: Session, code: str, id_: str | None = None, chat_id: str | None = None) -> None:
+    """Send the `error` frame to this session. A frame for an agent names the chat."""
     REFUSED.labels(code).inc()
-    connection.send(server.error(code, id_, chat_id if connection.party is Party.AGENT else None))
+    session.connection.send(server.error(code, id_, chat_id if session.party is Party.AGENT else None))
 
 
-def event_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End, turn: int | None = None) -> Event:
-    """Return the event for a frame of this connection. `turn`: the agent's attempt, as in `MessagePosted`."""
-    sender = connection.sender
-    assert sender is not None
+def event_of(session: Session, chat_id: str, frame: Post | WriteNote | End, turn: int | None = None) -> Event:
+    """Return the event for a frame of this session. `turn`: the agent's attempt, as in `MessagePosted`."""
+    sender = session.sender
     if isinstance(frame, End):
         by, agent_id = (CloseReason.AGENT, sender.id) if sender.party is Party.AGENT else (CloseReason.CITIZEN, None)
         return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id, block=frame.block)
@@ -215,8 +216,8 @@ def event_of(connection: Connection, chat_id: str, frame: Post | WriteNote | End
     )
 
 
-def _answer(connection: Connection, chat_id: str, item: Item, outcome: Outcome) -> None:
+def _answer(session: Session, chat_id: str, item: Item, outcome: Outcome) -> None:
     if isinstance(outcome, Refusal):
-        refuse(connection, outcome.code, item.id, chat_id)
-    elif outcome.repeated and outcome.entry and chat_id in connection.shown:
-        connection.send(server.message(outcome.entry, chat_id if connection.party is Party.AGENT else None))
+        refuse(session, outcome.code, item.id, chat_id)
+    elif outcome.repeated and outcome.entry and chat_id in session.shown:
+        session.connection.send(server.message(outcome.entry, chat_id if session.party is Party.AGENT else None))

@@ -1,30 +1,23 @@
-"""Connections of this replica: a bounded outbox for each, at most five for a participant, and their registry."""
+"""A connection of a browser: a bounded outbox, the close, and the order of frames around the answer to a hello."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
-from services.common.events.types import Entry, Party, Sender
-from services.common.internal_api.presence import AgentView
-from services.gateway.sending.send_queue import SendQueue
+from services.common.events.types import Party
 from services.gateway.websocket.frames.server import Close
 
 MOST_BYTES = 1024 * 1024  # of frames that wait for a slow browser
 MOST_FRAMES = 4_000
 PIECE = 64 * 1024  # bytes of one write
-PER_PARTICIPANT = 5
-ENDED = 100  # ended chats of an agent's connection that are remembered, to refuse a late message with the right code
+MOST_TASKS = 32  # running tasks that the frames of one connection have started, its messages not counted
 
-OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
 CLOSED = Counter("eloket_gateway_connections_closed_total", "Websockets closed by this gateway", ["party", "code"])
 for _party in (Party.CITIZEN, Party.AGENT):  # exported from the start, so that the first one counts as an increase
-    OPEN.labels(_party.value)
     CLOSED.labels(_party.value, str(int(Close.TOO_SLOW)))
 
 
@@ -48,34 +41,26 @@ class Socket(Protocol):
 
 
 class Connection:
-    """One websocket, as the router sees it: frames are put into the outbox, and nothing waits for them."""
+    """One websocket of a participant. Frames are put into the outbox, and no caller waits for them.
 
-    def __init__(self, party: Party, socket: Socket, session_id: str = "") -> None:
+    Attributes:
+        socket: The websocket.
+        closing: Code and reason of the close that was requested; None while there is none.
+        gone: Whether the websocket has ended.
+    """
+
+    def __init__(self, party: Party, socket: Socket) -> None:
         """Create the connection of a websocket that was accepted.
 
         Args:
             party: Whether a citizen or an agent uses it.
             socket: The websocket.
-            session_id: The id of an agent's session.
         """
-        self.party, self.socket, self.session_id = party, socket, session_id
-        self.agent: AgentView | None = None
-        self.token = ""  # of an agent's session, which is checked again after events may have been missed
-        self.chat_id: str | None = None
-        self.sender: Sender | None = None
-        self.shown: dict[str, int] = {}  # chat → the last seq sent here; only chats that are followed live
-        self.followed: set[str] = set()  # an agent's chats whose channel this connection uses
-        self.accepted: set[str] = set()  # an agent's chats that a person has seen here
-        self.acceptance_told: set[str] = set()  # chats whose acceptance the broker has confirmed
-        self.ended: deque[str] = deque(maxlen=ENDED)  # an agent's chats that ended while this connection followed them
-        self.active_at = float("-inf")  # when an agent's page last reported activity, on the loop's clock
-        self.extended_at = float("-inf")  # when a citizen last kept the chat open here
-        self.send_queues: dict[str, SendQueue] = {}
-        self.in_hand = 0  # running tasks of this connection's frames (`services/gateway/background_tasks.py`)
-        self.caught_up: dict[tuple[str, str], Entry] | None = None  # own messages in the answer to a hello
-        self.answering = asyncio.Lock()  # held while an agent's hello is answered or an assigned chat is shown
+        self.socket = socket
         self.closing: tuple[int, str] | None = None
         self.gone = False
+        self._party = party
+        self._tasks = 0  # running tasks that the frames have started (`services/gateway/background_tasks.py`)
         self._held: (
             list[bytes] | None
         ) = []  # frames that wait for the end of the answer to a hello; None: no hello is being answered
@@ -86,17 +71,8 @@ class Connection:
         self._room: asyncio.Event | None = None
 
     @property
-    def identified(self) -> bool:
-        """Whether the participant of this connection is known."""
-        return self.agent is not None or self.chat_id is not None
-
-    @property
-    def participant(self) -> str:
-        """The agent's id, or `citizen/` and the chat's id."""
-        return self.agent.id if self.agent else f"citizen/{self.chat_id}"
-
-    def heard(self) -> float:
-        """Return when the browser last sent anything, on the loop's clock."""
+    def last_received(self) -> float:
+        """When the browser last sent anything, on the event loop's clock."""
         return self.socket.last_received
 
     @property
@@ -152,7 +128,7 @@ class Connection:
         """Close the connection after the outbox is sent. The first code is kept."""
         if not self.closing:
             self.closing = (int(code), reason)
-            CLOSED.labels(self.party.value, str(int(code))).inc()
+            CLOSED.labels(self._party.value, str(int(code))).inc()
             self._flush_soon()
         self._make_room()
 
@@ -183,30 +159,16 @@ class Connection:
         self._outbox, self._bytes = outbox[count:], self._bytes - size
         return outbox[:count]
 
-    def note_acceptance(self, chat_id: str) -> None:
-        """Record that the broker has confirmed the acceptance of this chat, unless the chat was removed meanwhile."""
-        if chat_id in self.accepted:
-            self.acceptance_told.add(chat_id)
+    def begin_task(self) -> bool:
+        """Count a task that a frame starts. Return False when `MOST_TASKS` are running, and it may not start."""
+        if self._tasks >= MOST_TASKS:
+            return False
+        self._tasks += 1
+        return True
 
-    def forget_acceptance(self, chat_id: str) -> None:
-        """Forget the acceptance: the chat was removed, or the event was lost.
-
-        The next frame for the chat publishes it again.
-        """
-        self.accepted.discard(chat_id)
-        self.acceptance_told.discard(chat_id)
-
-    def put_down(self, _: object = None) -> None:
-        """Count a task of this connection's frames that has ended."""
-        self.in_hand -= 1
-
-    def catch_up(self, entry: Entry) -> None:
-        """Remember an own entry of a log that is being shown.
-
-        When the participant repeats that message it is not published again.
-        """
-        if self.caught_up is not None and self.sender and self.sender.id == entry.sender_id:
-            self.caught_up[entry.chat_id, entry.id] = entry
+    def end_task(self, _: object = None) -> None:
+        """Count a task that has ended."""
+        self._tasks -= 1
 
     async def room(self) -> None:
         """Return when the outbox is at most half full, or the connection has ended.
@@ -229,50 +191,3 @@ class Connection:
         self.gone = True
         self._outbox, self._bytes, self._held = [], 0, []
         self._make_room()
-
-
-@dataclass
-class Register:
-    """All connections of this replica, by participant."""
-
-    by_participant: dict[str, list[Connection]] = field(default_factory=dict)
-    connected: set[Connection] = field(default_factory=set)
-    agents_changed: asyncio.Event = field(default_factory=asyncio.Event)  # agents' connections opened or closed
-
-    def join(self, connection: Connection) -> bool:
-        """Add a connection whose hello was accepted. Above five connections the oldest one is closed.
-
-        Returns:
-            True when it is the participant's first connection here.
-        """
-        siblings = self.by_participant.setdefault(connection.participant, [])
-        if connection in siblings:
-            return False
-        siblings.append(connection)
-        self.connected.add(connection)
-        OPEN.labels(connection.party.value).inc()
-        for oldest in siblings[:-PER_PARTICIPANT]:
-            oldest.close(Close.TOO_MANY_CONNECTIONS, "more than five connections")
-        return len(siblings) == 1
-
-    def leave(self, connection: Connection) -> bool:
-        """Remove a connection. Return True when it was the participant's last one here."""
-        connection.gone = True
-        siblings = self.by_participant.get(connection.participant, [])
-        if connection not in siblings:
-            return False
-        siblings.remove(connection)
-        self.connected.discard(connection)
-        OPEN.labels(connection.party.value).dec()
-        if siblings:
-            return False
-        del self.by_participant[connection.participant]
-        return True
-
-    def of(self, participant: str) -> list[Connection]:
-        """Return the connections of a participant."""
-        return list(self.by_participant.get(participant, ()))
-
-    def of_party(self, party: Party) -> Iterable[Connection]:
-        """Return the connections of all citizens, or of all agents."""
-        return [c for c in self.connected if c.party is party]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import copy_context
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 import structlog
 from fastapi import FastAPI, WebSocket
@@ -19,6 +19,7 @@ from services.gateway.http.cookies import session_token
 from services.gateway.http.origins import own_origin
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.sessions import AgentSession, CitizenSession, Session
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
@@ -32,29 +33,35 @@ log = structlog.get_logger()
 HELLO_LIMIT = 5.0
 MOST_STASHED = 200
 
+S = TypeVar("S", bound=Session)
 
-class Room(Protocol):
+
+S_contra = TypeVar("S_contra", bound=Session, contravariant=True)
+
+
+class Handler(Protocol[S_contra]):
     """A handler of frames: `Citizens` or `Agents`."""
 
-    def identify(self, connection: Connection, hello: Hello) -> bool:
+    def identify(self, session: S_contra, hello: Hello) -> bool:
         """Identify the participant. Return False when the hello does not prove who they are."""
 
-    async def greet(self, connection: Connection, hello: Hello) -> None:
+    async def greet(self, session: S_contra, hello: Hello) -> None:
         """Answer a hello."""
 
-    def take(self, connection: Connection, frame: Frame) -> None:
-        """Handle a valid frame of a greeted connection. Returns at once."""
+    def take(self, session: S_contra, frame: Frame) -> None:
+        """Handle a valid frame of a greeted session. Returns at once."""
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, session: S_contra) -> None:
         """Handle the end of the websocket."""
 
 
-class Conversation:
+class WebSocketSession(Generic[S]):
     """The frames of one websocket, in order: a hello is answered before the frames after it are handled."""
 
-    def __init__(self, connection: Connection, room: Room, allowances: MessageLimits) -> None:
-        self.connection, self._room, self._allowances = connection, room, allowances
-        self._party: Literal["citizen", "agent"] = "citizen" if connection.party is Party.CITIZEN else "agent"
+    def __init__(self, session: S, handler: Handler[S], allowances: MessageLimits) -> None:
+        self._session, self._handler, self._allowances = session, handler, allowances
+        self.connection = session.connection
+        self._party: Literal["citizen", "agent"] = "citizen" if session.party is Party.CITIZEN else "agent"
         self._stash: deque[Frame] | None = None  # frames that came before the welcome
         self.greeting: asyncio.Task[None] | None = None
 
@@ -72,7 +79,7 @@ class Conversation:
             self.connection.close(Close.RESTART, "try again")
 
     def _receive(self, text: bytes | None) -> None:
-        if self.connection.identified and not self._allowances.frame(self.connection.participant):
+        if self._session.identified and not self._allowances.frame(self._session.participant):
             self.connection.close(Close.TOO_MANY_FRAMES, "too many frames")
             return
         if text is None:
@@ -106,35 +113,35 @@ class Conversation:
             self._stash.append(frame)
 
     def _refuse(self, refused: Refused) -> None:
-        refuse(self.connection, refused.code, refused.id, refused.chat_id)
-        if self.connection.identified and not self._allowances.bad_frame(self.connection.participant):
+        refuse(self._session, refused.code, refused.id, refused.chat_id)
+        if self._session.identified and not self._allowances.bad_frame(self._session.participant):
             self.connection.close(Close.BAD_FRAME, "too many bad frames")
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Hello):
             self.greet(frame)
         else:
-            self._room.take(self.connection, frame)
+            self._handler.take(self._session, frame)
 
     def greet(self, hello: Hello) -> None:
         """Answer a hello. Frames that come meanwhile wait."""
-        if not self._room.identify(self.connection, hello):
+        if not self._handler.identify(self._session, hello):
             self.connection.close(Close.UNAUTHENTICATED, "no or a bad token")
             return
-        if not self._allowances.hello(self.connection.participant):
+        if not self._allowances.hello(self._session.participant):
             self.connection.close(Close.TOO_MANY_FRAMES, "too many hellos")
             return
         self.connection.begin_answer()
-        self.connection.caught_up = {}
+        self._session.begin_catch_up()
         self.greeting = asyncio.create_task(self._greet(hello))
 
     async def _greet(self, hello: Hello) -> None:
         try:
             begin_trace()
             with span("receive", "hello", "server", None, {"eloket.from": self._party}):
-                async with self._allowances.turn(self.connection.participant):
+                async with self._allowances.turn(self._session.participant):
                     if not self.connection.gone:
-                        await self._room.greet(self.connection, hello)
+                        await self._handler.greet(self._session, hello)
         except TimeoutError:
             self.connection.answer(server.error("unavailable"))
             self.connection.close(Close.RESTART, "try again")
@@ -147,7 +154,8 @@ class Conversation:
         while self._stash and not self.connection.closing and self.greeting and self.greeting.done():
             self._take(self._stash.popleft())
         if self.greeting and self.greeting.done():
-            self.connection.caught_up = self._stash = None
+            self._stash = None
+            self._session.end_catch_up()
 
     async def end(self) -> None:
         """Handle the end of the websocket. Queued messages are still published by the sender."""
@@ -155,7 +163,7 @@ class Conversation:
         if self.greeting:
             self.greeting.cancel()
             await asyncio.gather(self.greeting, return_exceptions=True)
-        self._room.leave(self.connection)
+        self._handler.leave(self._session)
 
 
 def _is_utf8(text: bytes | None) -> bool:
@@ -184,8 +192,8 @@ def install(
         if "origin" in websocket.headers and not own_origin(websocket.headers, origins):
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
-        connection = Connection(Party.CITIZEN, socket)
-        await _serve(websocket, Conversation(connection, citizens, allowances))
+        session = CitizenSession(Connection(Party.CITIZEN, socket))
+        await _serve(websocket, WebSocketSession(session, citizens, allowances))
 
     async def agent(websocket: WebSocket) -> None:
         begin_trace()
@@ -196,18 +204,17 @@ def install(
             return
         try:
             token = session_token(websocket.cookies, websocket.headers.get("host", ""))
-            session = await upstream.session(token) if token else None
+            login = await upstream.session(token) if token else None
         except Unavailable:
             if socket.may_write:
                 socket.write([server.error("unavailable")])
             socket.close(Close.RESTART)
             return
-        if session is None:
+        if login is None:
             socket.close(Close.UNAUTHENTICATED)
             return
-        connection = Connection(Party.AGENT, socket, session.session_id)
-        connection.agent, connection.token = session.agent, token or ""
-        await _serve(websocket, Conversation(connection, agents, allowances))
+        session = AgentSession(Connection(Party.AGENT, socket), login.agent, login.session_id, token or "")
+        await _serve(websocket, WebSocketSession(session, agents, allowances))
 
     # Starlette's route: FastAPI's would keep the objects that it builds for a request while the websocket is open.
     app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
@@ -218,14 +225,14 @@ def _socket(websocket: WebSocket) -> ReceivingProtocol:
     return socket
 
 
-async def _serve(websocket: WebSocket, conversation: Conversation) -> None:
-    """Wait for the end of the websocket. Its frames bypass this task: the transport calls the conversation."""
+async def _serve(websocket: WebSocket, session: WebSocketSession[S]) -> None:
+    """Wait for the end of the websocket. Its frames bypass this task: the transport calls the session."""
     context = copy_context()  # work that frames start belongs to this trace
-    patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, conversation.no_hello_yet)
+    patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, session.no_hello_yet)
     try:
-        _socket(websocket).hear(lambda text: context.run(conversation.receive, text), conversation.connection.flush)
+        _socket(websocket).hear(lambda text: context.run(session.receive, text), session.connection.flush)
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass
     finally:
         patience.cancel()
-        await conversation.end()
+        await session.end()

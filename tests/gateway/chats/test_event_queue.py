@@ -217,8 +217,8 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
 ) -> None:
     """Its queue has room for 5 here; whoever publishes gets every confirm."""
     world.others.open(CHAT)
-    connection, still = fresh_citizen(), {**topology.GATEWAY_QUEUE_ARGUMENTS, "x-max-length": 5}
-    await parts.citizens.greet(connection, Hello())
+    session, still = fresh_citizen(), {**topology.GATEWAY_QUEUE_ARGUMENTS, "x-max-length": 5}
+    await parts.citizens.greet(session, Hello())
     parts.router.stands_still = True  # what its queue keeps is in the one below
     async with kept(ear.queue.run()), await aio_pika.connect(world.url) as broker, broker.channel() as channel:
         await ear.bindings.follow(CHAT)
@@ -231,8 +231,8 @@ async def test_a_gateway_that_stands_still_loses_its_oldest_events_hinders_nobod
     parts.router.stands_still = False
     for message in left:
         parts.router.handle(decode(message.body))
-    await until(lambda: connection.shown[CHAT] == 61, "what it has missed")
-    assert [f["seq"] for f in sent(connection) if f["type"] == "message"] == list(range(1, 62))
+    await until(lambda: session.shown[CHAT] == 61, "what it has missed")
+    assert [f["seq"] for f in sent(session) if f["type"] == "message"] == list(range(1, 62))
 
 
 async def test_a_event_that_is_not_understood_harms_nobody(world: World, ear: Ear) -> None:

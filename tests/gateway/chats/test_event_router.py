@@ -1,6 +1,6 @@
 """`services/gateway/chats/event_router.py`: which frames an event becomes, for whom, and in which order."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -33,12 +33,13 @@ from services.gateway.clients.upstream import Upstream
 from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.sessions import AgentSession, CitizenSession, Session
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.receipts import Outcome, Receipt
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
-from services.gateway.websocket.connection import Connection, Register
 from services.gateway.websocket.message_limits import MessageLimits
+from services.gateway.websocket.registry import Registry
 from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, agent, citizen, entry, id_of, seal, sent, state, stored
 from tests.gateway.standing import KEYS, SECRET
 
@@ -47,14 +48,15 @@ WAITING, ASSIGNED, CLOSED = ChatStatus.WAITING, ChatStatus.ASSIGNED, ChatStatus.
 
 SETTINGS = Settings(token_secret=SECRET)
 Asked = list[tuple[str, object]]
+S = TypeVar("S", bound=Session)
 
 
 class RecordedChats(LiveChats):
     asked: Asked
 
-    def drop(self, connection: Connection, channel: LiveChat) -> None:
-        self.asked.append(("dropped", connection.participant))
-        self.detach(connection, channel)
+    def drop(self, session: AgentSession, channel: LiveChat) -> None:
+        self.asked.append(("dropped", session.participant))
+        self.detach(session, channel)
 
 
 class RecordedSubscriptions(Subscriptions):
@@ -92,7 +94,8 @@ class Stage:
         self.asked: Asked = []
         self.now = 1_000.0
         unlimited, departments = MessageLimits(limited=False), load_departments(SETTINGS.departments_file)
-        self.chats = RecordedChats("here", Register(), Bindings(), unlimited, clock=lambda: self.now)
+        self.registry = Registry()
+        self.chats = RecordedChats("here", self.registry, Bindings(), unlimited, clock=lambda: self.now)
         tasks, publisher, upstream = Tasks(), Publisher("amqp://nowhere.invalid/", "gateway"), Upstream(SETTINGS, KEYS)
         following = RecordedSubscriptions(self.chats, upstream, tasks)
         sender = MessageSender(self.chats, publisher, tasks)
@@ -105,13 +108,16 @@ class Stage:
         self.channel = self.chats.by_id[CHAT] = LiveChat(CHAT)
         self.channel.position.begin(0)
 
-    def join(self, connection: Connection, shown: int = 0) -> Connection:
-        """The connection follows the chat live."""
-        self.chats.registry.join(connection)
-        self.chats.attach(connection, self.channel, shown)
-        if connection.agent:
-            self.chats.of_agents.setdefault(connection.agent.id, set()).add(CHAT)
-        return connection
+    def join(self, session: S, shown: int = 0) -> S:
+        """The session follows the chat live."""
+        if isinstance(session, CitizenSession):
+            self.registry.citizens.join(session)
+        elif isinstance(session, AgentSession):
+            self.registry.agents.join(session)
+        self.chats.attach(session, self.channel, shown)
+        if isinstance(session, AgentSession):
+            self.chats.of_agents.setdefault(session.agent.id, set()).add(CHAT)
+        return session
 
     def hear(self, *events: Event) -> None:
         for event in events:
@@ -123,8 +129,8 @@ def stage() -> Stage:
     return Stage()
 
 
-def seqs(connection: Connection) -> list[int]:
-    return [f["seq"] for f in sent(connection) if f["type"] == "message"]
+def seqs(session: Session) -> list[int]:
+    return [f["seq"] for f in sent(session) if f["type"] == "message"]
 
 
 def test_entries_reach_everyone_once_in_order(stage: Stage) -> None:
@@ -164,12 +170,12 @@ def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
     stage.chats.receipts.wait(CHAT, "", None, outcomes.append)
     stage.hear(stored(seal(1, CloseReason.AGENT)))
     assert [f["type"] for f in sent(one)] == ["message", "closed"]
-    assert one.closing == (1000, "agent")
+    assert one.connection.closing == (1000, "agent")
     frames = sent(console)
     assert [f["type"] for f in frames] == ["message", "closed"]
     assert frames[1] == {"type": "closed", "chat_id": CHAT, "reason": "agent"}
     assert list(console.ended) == [CHAT]
-    assert console.closing is None
+    assert console.connection.closing is None
     assert stage.chats.of_agents == {AN: set()}
     assert [type(o) for o in outcomes] == [Receipt], "whoever asked for the end has it"
     assert ("dropped", AN) in stage.asked
@@ -273,21 +279,21 @@ def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) ->
     """Routing has closed the chat; what was stored before the seal is still on its way."""
     one = stage.join(citizen())
     stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.AGENT))
-    assert one.closing is None
+    assert one.connection.closing is None
     assert "closed" not in [f["type"] for f in sent(one)]
     stage.hear(stored(entry(1, party="agent", sender_id=AN)), stored(seal(2, CloseReason.AGENT)))
     assert [f["type"] for f in sent(one)] == ["message", "message", "closed"]
-    assert one.closing == (1000, "agent")
+    assert one.connection.closing == (1000, "agent")
 
 
 def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> None:
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == []
     bert = agent(BERT)
-    stage.chats.registry.join(bert)
+    stage.registry.agents.join(bert)
     stage.hear(state(2, ASSIGNED, BERT))
     assert stage.asked == [("assigned", (BERT, CHAT))]
-    bert.followed.add(CHAT)
+    bert.follow(CHAT)
     stage.hear(state(2, ASSIGNED, BERT))
     assert len(stage.asked) == 1
 
@@ -365,9 +371,9 @@ def test_another_gateways_question_is_answered_and_an_own_one_is_not(stage: Stag
 def test_a_session_that_ended_closes_its_own_connections(stage: Stage) -> None:
     ended, other = stage.join(agent(session_id="one")), stage.join(agent(session_id="two"))
     stage.hear(SessionEnded(agent_id=AN, session_id="one"))
-    assert ended.closing is not None
-    assert ended.closing[0] == 4401
-    assert other.closing is None
+    assert ended.connection.closing is not None
+    assert ended.connection.closing[0] == 4401
+    assert other.connection.closing is None
 
 
 def test_an_agents_state_goes_to_all_his_connections_once(stage: Stage) -> None:

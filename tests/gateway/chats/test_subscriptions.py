@@ -80,17 +80,17 @@ async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monk
 async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_order(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     await world.append(*(entry(n) for n in range(2, 1_201)), tell=False)
-    connection, channel = citizen(), await parts.chats.open(CHAT)
+    session, channel = citizen(), await parts.chats.open(CHAT)
 
     async def grow() -> None:
         await world.append(entry(1_201), entry(1_202))
 
     page = await parts.following.first_page(channel, 0)
     world.others.meanwhile[transcripts_api.HISTORY] = grow
-    seqs = [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)]
+    seqs = [e.seq async for e in parts.following.catch_up(session, channel, page, 0)]
     await world.append(entry(1_203))
-    await until(lambda: connection.shown.get(CHAT) == 1_203, "what is new")
-    seqs += [f["seq"] for f in sent(connection)]
+    await until(lambda: session.shown.get(CHAT) == 1_203, "what is new")
+    seqs += [f["seq"] for f in sent(session)]
     assert seqs == list(range(1, 1_204))
 
 
@@ -114,39 +114,39 @@ async def test_what_others_were_shown_while_a_page_was_read_is_read_once_more(wo
 
 async def test_a_hole_in_the_live_events_is_read_from_transcripts(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.chats.open(CHAT)
+    session, channel = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 0)
-    assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
+    assert [e.seq async for e in parts.following.catch_up(session, channel, page, 0)] == [1]
     await world.append(*(entry(n) for n in range(2, 700)), tell=False)
     await world.publisher.publish(stored(entry(699)))
-    await until(lambda: connection.shown[CHAT] == 699, "the gap to be read")
-    assert [f["seq"] for f in sent(connection)] == list(range(2, 700))
+    await until(lambda: session.shown[CHAT] == 699, "the gap to be read")
+    assert [f["seq"] for f in sent(session)] == list(range(2, 700))
     await until(lambda: not channel.gap_read_due, "the work to end")
 
 
 async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.chats.open(CHAT)
+    session, channel = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 1)
-    assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
+    assert [e async for e in parts.following.catch_up(session, channel, page, 1)] == []
     await world.append(entry(2), tell=False)
     world.others.away.add(transcripts_api.HISTORY)
     asked = len(world.others.asked)
     await world.append(entry(3))
     await until(lambda: len(world.others.asked) > asked + 1, "two attempts")
     world.others.away.clear()
-    await until(lambda: connection.shown[CHAT] == 3, "the gap to be read")
+    await until(lambda: session.shown[CHAT] == 3, "the gap to be read")
 
 
 async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.chats.open(CHAT)
+    session, channel = citizen(), await parts.chats.open(CHAT)
     page = await parts.following.first_page(channel, 1)
-    assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
+    assert [e async for e in parts.following.catch_up(session, channel, page, 1)] == []
     asked = len(world.others.asked)
     for seq in (3, 2):  # one right behind the other, however slow the broker is
         parts.router.handle(stored(entry(seq)))
-    assert connection.shown[CHAT] == 3
+    assert session.shown[CHAT] == 3
     assert channel.gap_read_due
     await until(lambda: not channel.gap_read_due, "the work to end")
     assert len(world.others.asked) == asked
@@ -155,7 +155,7 @@ async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None
 async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_read(world: World, parts: Parts) -> None:
     """Nothing else is said afterwards: nobody but the reading itself could find it soon."""
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.chats.open(CHAT)
+    session, channel = citizen(), await parts.chats.open(CHAT)
 
     async def lose_one() -> None:
         await world.append(entry(2), tell=False)
@@ -165,15 +165,15 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
     world.others.meanwhile[transcripts_api.HISTORY] = lose_one
     page = await parts.following.first_page(channel, 0)
     assert page.last_seq == 1
-    assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
-    await until(lambda: connection.shown[CHAT] == 3, "the gap to be read")
-    assert [f["seq"] for f in sent(connection)] == [2, 3]
+    assert [e.seq async for e in parts.following.catch_up(session, channel, page, 0)] == [1]
+    await until(lambda: session.shown[CHAT] == 3, "the gap to be read")
+    assert [f["seq"] for f in sent(session)] == [2, 3]
 
 
 async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts) -> None:
     """A reading from a replica that is behind is not taken for the whole: transcripts waits for what was heard of."""
     world.others.open(CHAT)
-    connection, channel = citizen(), await parts.chats.open(CHAT)
+    session, channel = citizen(), await parts.chats.open(CHAT)
 
     async def asked_for(after: int, at_least: int) -> None:
         wanted = transcripts_api.HistoryWanted(chat_id=CHAT, after=after, at_least=at_least)
@@ -183,10 +183,10 @@ async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts
     await until(lambda: channel.position.heard == 4, "the event")
     page = await parts.following.first_page(channel, 0)
     await asked_for(0, 4)
-    assert [e.seq async for e in parts.following.catch_up(connection, channel, page, 0)] == [1]
+    assert [e.seq async for e in parts.following.catch_up(session, channel, page, 0)] == [1]
     await asked_for(1, 4)
     await world.append(entry(2), entry(3), entry(4), tell=False)
-    await until(lambda: connection.shown[CHAT] == 4, "the rest")
+    await until(lambda: session.shown[CHAT] == 4, "the rest")
 
 
 def wanted_of(world: World) -> list[transcripts_api.HistoryWanted]:
@@ -201,9 +201,9 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
 ) -> None:
     world.others.open(CHAT)
     rng, connections, channel = Random(seed), [citizen(), citizen()], await parts.chats.open(CHAT)
-    for connection in connections:
+    for session in connections:
         page = await parts.following.first_page(channel, 1)
-        assert [e async for e in parts.following.catch_up(connection, channel, page, 1)] == []
+        assert [e async for e in parts.following.catch_up(session, channel, page, 1)] == []
     seq, last = 1, 240
     while seq < last:
         several = [entry(n) for n in range(seq + 1, min(seq + rng.randint(1, 9), last) + 1)]
@@ -215,18 +215,18 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
             await world.publisher.publish(stored(one))
     await world.publisher.publish(stored(entry(last)))
     await until(lambda: all(c.shown[CHAT] == last for c in connections), "everything")
-    for connection in connections:
-        assert [f["seq"] for f in sent(connection)] == list(range(2, last + 1))
+    for session in connections:
+        assert [f["seq"] for f in sent(session)] == list(range(2, last + 1))
 
 
 async def test_who_has_more_than_the_log_is_shown_what_comes_next(world: World, parts: Parts) -> None:
     """After a backup was restored: the page is told the log's true end, and nothing new is taken for known."""
     world.others.open(CHAT)
     one, two, channel = citizen(), citizen(), await parts.chats.open(CHAT)
-    for connection in (one, two):
+    for session in (one, two):
         page = await parts.following.first_page(channel, 9)
         assert page.last_seq == 1
-        assert [e async for e in parts.following.catch_up(connection, channel, page, 9)] == []
+        assert [e async for e in parts.following.catch_up(session, channel, page, 9)] == []
     await world.append(entry(2))
     await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 2, "the new one")
     assert [f["seq"] for f in sent(one)] == [f["seq"] for f in sent(two)] == [2]

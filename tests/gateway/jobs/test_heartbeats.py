@@ -22,11 +22,11 @@ CARL = "agent-carl"
 async def test_the_list_names_agents_with_their_best_connection_and_citizens(world: World, parts: Parts) -> None:
     now = asyncio.get_running_loop().time()
     for agent_id, heard in ((AN, now - 9), (AN, now - 1), (BERT, now - 3)):
-        connection = fresh_agent(agent_id)
-        connection.socket.last_received = heard
-        parts.registry.join(connection)
-    parts.registry.join(citizen())
-    parts.registry.join(citizen())
+        session = fresh_agent(agent_id)
+        session.connection.socket.last_received = heard
+        parts.registry.agents.join(session)
+    parts.registry.citizens.join(citizen())
+    parts.registry.citizens.join(citizen())
     first, second = parts.heartbeat.list_now(), parts.heartbeat.list_now()
     silent = {a.agent_id: a.silent_for for a in first.agents}
     assert silent == {AN: pytest.approx(silent[BERT] - 2), BERT: silent[BERT]}, "at the same moment"
@@ -43,9 +43,9 @@ async def test_the_list_says_who_used_their_console_lately(
     monkeypatch.setattr(topology, "ACTIVE_LASTS", 10 * PATIENCE)
     late = now - topology.ACTIVE_LASTS - 1
     for agent_id, active_at in ((AN, now - 9), (AN, now - 2), (CARL, now - 5), (BERT, late)):
-        connection = fresh_agent(agent_id)
-        connection.active_at = active_at
-        parts.registry.join(connection)
+        session = fresh_agent(agent_id)
+        session.note_activity(active_at)
+        parts.registry.agents.join(session)
     active = parts.heartbeat.list_now().active or {}
     assert active == {AN: pytest.approx(active[CARL] - 3), CARL: active[CARL]}, "at the same moment"
     assert active[AN] >= 2

@@ -45,7 +45,7 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
         assert sent(an) == [], "the other one has the citizen"
         await until(lambda: [p.asked for p in world.heard(CitizenPresence)[asked:]].count(True) > 1, "questions")
         now[0] += FORGET_AFTER
-        await until(lambda: an.waiting, "the news")
+        await until(lambda: an.connection.waiting, "the news")
     assert sent(an) == [{"type": "citizen", "chat_id": CHAT, "online": False}]
 
 

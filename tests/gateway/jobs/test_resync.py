@@ -45,8 +45,8 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, a
         waiting = fresh_citizen(THIRD)
         world.others.open(THIRD)
         await parts.citizens.greet(waiting, Hello())
-        for connection in (one, an, bert, waiting):
-            sent(connection)
+        for session in (one, an, bert, waiting):
+            sent(session)
         # none of this is told: a gateway whose queue is lost has to ask
         world.others.chats[CHAT] = view(7, ChatStatus.ASSIGNED, AN)
         world.others.chats[OTHER] = view(8, ChatStatus.CLOSED, AN, chat_id=OTHER)
@@ -62,11 +62,11 @@ async def test_after_a_lost_queue_everything_missed_is_made_good(world: World, a
         await until(lambda: buttons_asked(world) > asked, "an attempt that fails")
         assert parts.resyncs >= 2
         world.others.away.clear()
-        await until(lambda: CHAT in an.shown and one.shown[CHAT] == 2 and bert.closing, "the resync")
+        await until(lambda: CHAT in an.shown and one.shown[CHAT] == 2 and bert.connection.closing, "the resync")
         await until(lambda: OTHER in an.ended, "the seal")
         assert [(f["type"], f.get("dot") or f["seq"]) for f in sent(one)] == [("status", "green"), ("message", 2)]
         told_an = kinds(sent(an))
         assert set(told_an) == {"state", "message", "closed", "assigned", "citizen"}
-        assert bert.closing == (4401, "logged out")
+        assert bert.connection.closing == (4401, "logged out")
         assert [(f["type"], f["position"]) for f in sent(waiting)] == [("status", 4)]
         await until(lambda: parts.buttons.of["algemeen"].shown.green, "the button")

@@ -28,10 +28,10 @@ async def test_every_client_hears_how_far_the_log_goes(
     await parts.citizens.greet(one, Hello())
     await parts.agents.greet(an, Hello(chats={}))
     await parts.agents.greet(bert, Hello(chats={}))
-    for connection in (one, an, bert):
-        sent(connection)
+    for session in (one, an, bert):
+        sent(session)
     async with kept(module.send_sync_frames(parts.registry)):
-        await until(lambda: one.waiting and an.waiting and bert.waiting, "sync frames")
+        await until(lambda: one.connection.waiting and an.connection.waiting and bert.connection.waiting, "sync frames")
     assert sent(one)[0] == {"type": "sync", "last_seq": 1}
     assert next(f for f in sent(an) if f["type"] == "sync") == {"type": "sync", "chat_id": CHAT, "last_seq": 1}
     assert kinds(sent(bert))[0] == "sync"

@@ -23,15 +23,15 @@ async def test_a_hole_at_the_tail_is_found(world: World, parts: Parts, monkeypat
     monkeypatch.setattr(module, "TAILS_QUIET", 0.05)
     monkeypatch.setattr(module, "TAILS_ROUND", 0.05)
     world.others.open(CHAT)
-    connection = fresh_citizen()
-    await parts.citizens.greet(connection, Hello())
+    session = fresh_citizen()
+    await parts.citizens.greet(session, Hello())
     await world.append(entry(2), entry(3), tell=False)
     world.others.away.add(transcripts_api.TAILS)
     async with kept(parts.tail_check.run()):
         await until(lambda: len(tails_asked(world)) > 1, "questions that are not answered")
-        assert connection.shown[CHAT] == 1
+        assert session.shown[CHAT] == 1
         world.others.away.clear()
-        await until(lambda: connection.shown[CHAT] == 3, "the tail")
+        await until(lambda: session.shown[CHAT] == 3, "the tail")
 
 
 def tails_asked(world: World) -> list[transcripts_api.TailsQuery]:

@@ -11,8 +11,8 @@ from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
 from services.gateway.jobs.sync_frames import send_sync
+from services.gateway.participants.sessions import AgentSession
 from services.gateway.sending.sender import refuse
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
 from tests.gateway.making import (
     AN,
@@ -36,11 +36,11 @@ from tests.gateway.standing import Parts, World, until
 ASSIGNED, WAITING, CLOSED = ChatStatus.ASSIGNED, ChatStatus.WAITING, ChatStatus.CLOSED
 
 
-async def greeted(world: World, parts: Parts, agent_id: str = AN, after: int = 0) -> Connection:
+async def greeted(world: World, parts: Parts, agent_id: str = AN, after: int = 0) -> AgentSession:
     world.others.log_in(agent_id)
-    connection = fresh_agent(agent_id)
-    await parts.agents.greet(connection, Hello(chats={CHAT: after}))
-    return connection
+    session = fresh_agent(agent_id)
+    await parts.agents.greet(session, Hello(chats={CHAT: after}))
+    return session
 
 
 async def assign(world: World, v: int = 2, agent_id: str = AN, chat_id: str = CHAT, **more: object) -> None:
@@ -60,11 +60,10 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
     world.others.logs[CHAT].append(entry(2))
     world.others.log_in(AN)
     world.others.agents[AN] = agent_view(AN, v=4)
-    connection = fresh_agent()
+    session = fresh_agent()
 
     async def everything() -> None:
         """What timers, other connections, the broker and the browser itself can bring at that moment."""
-        connection.in_hand = 0
         for event in (
             AgentChanged(agent_id=AN, v=3, online=True, state=AgentState.AVAILABLE, cause="back"),
             AgentChanged(agent_id=AN, v=5, online=True, state=AgentState.PAUSED, cause="request"),
@@ -74,24 +73,24 @@ async def test_the_welcome_is_the_first_frame_whatever_happens_while_it_is_made(
             CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True),
         ):
             parts.router.handle(event)
-        send_sync(connection)
-        refuse(connection, "invalid")
+        send_sync(session)
+        refuse(session, "invalid")
 
     for greeting in ("the first hello", "another one on the same connection"):
         for path in (presence_api.AGENTS, routing_api.AGENT_CHATS, routing_api.CHATS, transcripts_api.HISTORY):
             world.others.meanwhile[path] = everything
-        connection.begin_answer()
-        send_sync(connection)
-        await parts.agents.greet(connection, Hello(chats={}))
-        shown = sent(connection)
+        session.connection.begin_answer()
+        send_sync(session)
+        await parts.agents.greet(session, Hello(chats={}))
+        shown = sent(session)
         first = kinds(shown)[:3]
         assert first == ["welcome", "state", "message"], greeting
         assert shown[1]["state"] == "paused", "it is newer than the welcome"
         assert kinds(shown)[-1] == "error", "what was refused meanwhile is said after the answer"
         assert [f["seq"] for f in shown if f["type"] == "message"] == [1, 2]
         assert "sync" not in kinds(shown)
-    send_sync(connection)
-    assert kinds(sent(connection)) == ["sync"]
+    send_sync(session)
+    assert kinds(sent(session)) == ["sync"]
 
 
 async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, parts: Parts) -> None:
@@ -99,35 +98,35 @@ async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, 
     world.others.open(OTHER, ASSIGNED, BERT)
     await world.append(entry(2), entry(3), tell=False)
     world.others.notes[CHAT] = [Note(chat_id=CHAT, id=id_of(9), agent_id=BERT, name="Bert", text="intern", at=NOW)]
-    connection = await greeted(world, parts, after=1)
-    frames = sent(connection)
+    session = await greeted(world, parts, after=1)
+    frames = sent(session)
     assert kinds(frames) == ["welcome", "message", "message", "note", "citizen"]
     assert frames[0]["agent"]["name"] == "An"
     assert [(c["chat_id"], c["last_seq"]) for c in frames[0]["chats"]] == [(CHAT, 3)]
     assert [f["seq"] for f in frames if f["type"] == "message"] == [2, 3]
     assert (await world.hear(CitizenPresence))[0].asked
-    parts.agents.leave(connection)
+    parts.agents.leave(session)
     assert parts.idle
 
 
 async def test_a_chat_comes_and_goes(world: World, parts: Parts) -> None:
-    connection = await greeted(world, parts)
-    assert kinds(sent(connection)) == ["welcome"]
+    session = await greeted(world, parts)
+    assert kinds(sent(session)) == ["welcome"]
     world.others.open(CHAT)
     await assign(world)
-    await until(lambda: CHAT in connection.shown, "the chat")
-    frames = sent(connection)
+    await until(lambda: CHAT in session.shown, "the chat")
+    frames = sent(session)
     assert kinds(frames) == ["assigned", "message", "citizen"]
     assert frames[0]["chat"]["chat_id"] == CHAT
     await take_back(world, 3)
-    await until(lambda: not connection.followed, "the chat to go")
-    assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
-    parts.agents.take(connection, Typing(True, CHAT))
-    assert sent(connection)[0]["code"] == "not_yours"
+    await until(lambda: not session.followed, "the chat to go")
+    assert sent(session) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
+    parts.agents.take(session, Typing(True, CHAT))
+    assert sent(session)[0]["code"] == "not_yours"
     assert not parts.chats.by_id
     await assign(world, 4)
-    await until(lambda: CHAT in connection.shown, "the chat once more")
-    parts.agents.leave(connection)
+    await until(lambda: CHAT in session.shown, "the chat once more")
+    parts.agents.leave(session)
     assert parts.idle
 
 
@@ -139,8 +138,8 @@ async def test_all_his_tabs_are_shown_it_and_a_later_one_is_welcomed_with_it(wor
     assert kinds(sent(one)) == kinds(sent(two)) == ["welcome", "assigned", "message", "citizen"]
     three = await greeted(world, parts)
     assert kinds(sent(three)) == ["welcome", "message", "citizen"]
-    for connection in (one, two, three):
-        parts.agents.leave(connection)
+    for session in (one, two, three):
+        parts.agents.leave(session)
     assert parts.idle
 
 
@@ -161,16 +160,16 @@ async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
 ) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     world.others.log_in(AN)
-    connection = fresh_agent()
+    session = fresh_agent()
 
     async def room() -> None:
         parts.router.handle(
             AgentChanged(agent_id=AN, v=9, online=True, state=AgentState.PAUSED, cause="accept_overdue")
         )
 
-    monkeypatch.setattr(connection, "room", room)
-    await parts.agents.greet(connection, Hello(chats={}))
-    frames = sent(connection)
+    monkeypatch.setattr(session.connection, "room", room)
+    await parts.agents.greet(session, Hello(chats={}))
+    frames = sent(session)
     assert kinds(frames) == ["welcome", "message", "citizen", "state"]
     assert (frames[-1]["state"], frames[-1]["reason"]) == ("paused", "accept_overdue")
 
@@ -178,14 +177,14 @@ async def test_a_state_that_comes_while_a_long_log_is_shown_is_told(
 async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: Parts) -> None:
     """What was between the turns may not have been heard here: the queue was lost, or a later event came first."""
     world.others.open(CHAT)
-    connection = await greeted(world, parts)
+    session = await greeted(world, parts)
     await assign(world)
-    await until(lambda: CHAT in connection.shown, "the chat")
-    parts.agents.take(connection, Accept(CHAT))
+    await until(lambda: CHAT in session.shown, "the chat")
+    parts.agents.take(session, Accept(CHAT))
     await world.hear(ChatAccepted)
     await assign(world, v=5, turn=2)
     await until(lambda: parts.chats.by_id[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
-    parts.agents.take(connection, Typing(True, CHAT))
+    parts.agents.take(session, Typing(True, CHAT))
     await until(lambda: {a.turn for a in world.heard(ChatAccepted)} == {1, 2}, "both acceptances")
 
 
@@ -203,9 +202,9 @@ async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> N
         parts.chats.give_back(channel)
 
     world.others.meanwhile[routing_api.AGENT_CHATS] = give
-    connection = await greeted(world, parts)
-    await until(lambda: CHAT in connection.shown, "the chat")
-    assert kinds(sent(connection)) == ["welcome", "assigned", "message", "citizen"]
+    session = await greeted(world, parts)
+    await until(lambda: CHAT in session.shown, "the chat")
+    assert kinds(sent(session)) == ["welcome", "assigned", "message", "citizen"]
 
 
 async def test_a_chat_that_goes_while_the_welcome_is_made_is_not_in_it(world: World, parts: Parts) -> None:
@@ -215,10 +214,10 @@ async def test_a_chat_that_goes_while_the_welcome_is_made_is_not_in_it(world: Wo
         await take_back(world, 5)
 
     world.others.meanwhile[routing_api.AGENT_CHATS] = take
-    connection = await greeted(world, parts)
-    assert [f["chats"] for f in sent(connection) if f["type"] == "welcome"] == [[]]
+    session = await greeted(world, parts)
+    assert [f["chats"] for f in sent(session) if f["type"] == "welcome"] == [[]]
     assert parts.chats.of_agents == {AN: set()}
-    parts.agents.leave(connection)
+    parts.agents.leave(session)
     assert parts.idle
 
 
@@ -229,8 +228,8 @@ def _version(parts: Parts) -> int:
 
 @pytest.mark.parametrize("path", [routing_api.CHATS, transcripts_api.HISTORY])
 async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, parts: Parts, path: str) -> None:
-    connection = await greeted(world, parts)
-    sent(connection)
+    session = await greeted(world, parts)
+    sent(session)
     world.others.open(CHAT)
 
     async def take() -> None:
@@ -241,20 +240,20 @@ async def test_a_chat_that_goes_while_it_is_coming_is_not_shown(world: World, pa
     await assign(world)
     await until(lambda: not parts.chats.by_id and not world.others.meanwhile, "all to be over")
     await until(lambda: not parts.agents.coming, "all to be over")
-    assert "assigned" not in kinds(sent(connection))
-    assert connection.closing is None
+    assert "assigned" not in kinds(sent(session))
+    assert session.connection.closing is None
     assert parts.chats.of_agents == {AN: set()}
-    assert not connection.shown
-    parts.agents.leave(connection)
+    assert not session.shown
+    parts.agents.leave(session)
     assert parts.idle
 
 
 async def test_an_agent_who_leaves_while_a_chat_is_coming_leaves_nothing_behind(world: World, parts: Parts) -> None:
-    connection = await greeted(world, parts)
+    session = await greeted(world, parts)
     world.others.open(CHAT)
 
     async def leave() -> None:
-        parts.agents.leave(connection)
+        parts.agents.leave(session)
 
     world.others.meanwhile[routing_api.CHATS] = leave
     await assign(world)
@@ -264,15 +263,15 @@ async def test_an_agent_who_leaves_while_a_chat_is_coming_leaves_nothing_behind(
 
 async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
-    connection = await greeted(world, parts)
-    sent(connection)
+    session = await greeted(world, parts)
+    sent(session)
     await world.append(seal(2))
-    await until(lambda: not connection.followed, "the end")
-    assert kinds(sent(connection)) == ["message", "closed"]
-    parts.agents.take(connection, Post(id_of(7), text="nog iets", chat_id=CHAT))
-    assert [(f["code"], f["id"]) for f in sent(connection)] == [("chat_closed", id_of(7))]
+    await until(lambda: not session.followed, "the end")
+    assert kinds(sent(session)) == ["message", "closed"]
+    parts.agents.take(session, Post(id_of(7), text="nog iets", chat_id=CHAT))
+    assert [(f["code"], f["id"]) for f in sent(session)] == [("chat_closed", id_of(7))]
     assert not parts.chats.by_id
-    parts.agents.leave(connection)
+    parts.agents.leave(session)
     assert parts.idle
 
 
@@ -281,21 +280,21 @@ BLOCK = Block(minutes=60, reason="scheldt")
 
 async def test_an_agent_blocks_when_ending_a_chat_and_after_its_end(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
-    connection = await greeted(world, parts)
-    parts.agents.take(connection, End(CHAT, BLOCK))
+    session = await greeted(world, parts)
+    parts.agents.take(session, End(CHAT, BLOCK))
     event = (await world.hear(CloseRequested))[0]
     assert (event.by, event.agent_id, event.block) == (CloseReason.AGENT, AN, BLOCK)
     await world.append(seal(2))
-    await until(lambda: not connection.followed, "the end")
-    sent(connection)
-    parts.agents.take(connection, End(CHAT, BLOCK))
+    await until(lambda: not session.followed, "the end")
+    sent(session)
+    parts.agents.take(session, End(CHAT, BLOCK))
     event = (await world.hear(CloseRequested, 2))[1]
     assert (event.agent_id, event.block) == (AN, BLOCK)
-    parts.agents.take(connection, End(OTHER, BLOCK))
-    parts.agents.take(connection, End(CHAT))
-    assert [f["code"] for f in sent(connection)] == ["not_yours", "chat_closed"]
+    parts.agents.take(session, End(OTHER, BLOCK))
+    parts.agents.take(session, End(CHAT))
+    assert [f["code"] for f in sent(session)] == ["not_yours", "chat_closed"]
     assert len(world.heard(CloseRequested)) == 2
-    parts.agents.leave(connection)
+    parts.agents.leave(session)
 
 
 async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World, parts: Parts) -> None:
@@ -306,20 +305,20 @@ async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World,
         await until(lambda: parts.chats.by_id[CHAT].position.heard == 2, "the event")
 
     world.others.meanwhile[transcripts_api.HISTORY] = end
-    connection = await greeted(world, parts)
-    frames = sent(connection)
+    session = await greeted(world, parts)
+    frames = sent(session)
     assert kinds(frames)[-1] == "closed"
     assert [f["seq"] for f in frames if f["type"] == "message"] == [1, 2]
     assert kinds(frames).count("closed") == 1
     assert parts.chats.of_agents == {AN: set()}
-    assert not connection.followed
-    parts.agents.leave(connection)
+    assert not session.followed
+    parts.agents.leave(session)
     assert parts.idle
 
 
 async def test_an_agents_frames_become_events_and_the_first_accepts(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
-    connection = await greeted(world, parts)
+    session = await greeted(world, parts)
     frames = (
         Typing(True, CHAT),
         Read(1, CHAT),
@@ -330,7 +329,7 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     )
     world.storing = False
     for frame in frames:
-        parts.agents.take(connection, frame)
+        parts.agents.take(session, frame)
     accepted = await world.hear(ChatAccepted)  # told once more by what is said before the first was confirmed
     assert {(a.chat_id, a.agent_id, a.turn) for a in accepted} == {(CHAT, AN, 1)}
     assert (await world.hear(TypingShown))[0].party == "agent"
@@ -343,9 +342,9 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     await world.store(posted)
     assert (await world.hear(NotePosted))[0].text == "intern"
     assert len(world.heard(ChatAccepted)) <= 2
-    sent(connection)
-    parts.agents.take(connection, Read(99, CHAT))
-    assert [f["code"] for f in sent(connection)] == ["invalid"]
+    sent(session)
+    parts.agents.take(session, Read(99, CHAT))
+    assert [f["code"] for f in sent(session)] == ["invalid"]
 
 
 async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> None:
@@ -362,23 +361,23 @@ async def test_another_agents_chat_is_not_his(world: World, parts: Parts) -> Non
 
 
 async def test_a_transferred_chat_is_refused_without_being_accepted(world: World, parts: Parts) -> None:
-    connection = await greeted(world, parts)
+    session = await greeted(world, parts)
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(2, ASSIGNED, AN, transferred=True)
     await world.publisher.publish(state(2, ASSIGNED, AN, cause=Cause.TRANSFERRED))
-    await until(lambda: CHAT in connection.shown, "the chat")
-    assert [f["chat"]["transferred"] for f in sent(connection) if f["type"] == "assigned"] == [True]
-    parts.agents.take(connection, Refuse(CHAT))
+    await until(lambda: CHAT in session.shown, "the chat")
+    assert [f["chat"]["transferred"] for f in sent(session) if f["type"] == "assigned"] == [True]
+    parts.agents.take(session, Refuse(CHAT))
     assert [(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused)] == [(CHAT, AN)]
     assert world.heard(ChatAccepted) == []
-    assert connection.accepted == set()
+    assert session.accepted == set()
     detail = {"cause": Cause.TRANSFERRED, "detail": Detail.REFUSED, "former_agent_id": AN}
     world.others.chats[CHAT] = view(3, WAITING)
     await world.publisher.publish(state(3, WAITING, **detail))
-    await until(lambda: not connection.followed, "the chat to go")
-    assert sent(connection) == [{"type": "unassigned", "chat_id": CHAT, "reason": "refused"}]
-    parts.agents.take(connection, Refuse(CHAT))
-    assert [f["code"] for f in sent(connection)] == ["not_yours"]
+    await until(lambda: not session.followed, "the chat to go")
+    assert sent(session) == [{"type": "unassigned", "chat_id": CHAT, "reason": "refused"}]
+    parts.agents.take(session, Refuse(CHAT))
+    assert [f["code"] for f in sent(session)] == ["not_yours"]
 
 
 @pytest.mark.parametrize(("transferred", "accepted"), [(False, False), (True, True), (True, False)])
@@ -387,28 +386,28 @@ async def test_what_was_not_transferred_or_is_accepted_cannot_be_refused(
 ) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     world.others.chats[CHAT] = view(2, ASSIGNED, AN, transferred=transferred, accepted=accepted)
-    connection = await greeted(world, parts)
-    sent(connection)
+    session = await greeted(world, parts)
+    sent(session)
     if transferred and not accepted:  # what he does in another tab accepts it too
         other = await greeted(world, parts)
         parts.agents.take(other, Typing(True, CHAT))
-    parts.agents.take(connection, Refuse(CHAT))
-    await until(lambda: connection.waiting, "the answer")
+    parts.agents.take(session, Refuse(CHAT))
+    await until(lambda: session.connection.waiting, "the answer")
     await world.heard_all_of(parts.publisher)
-    assert [(f["code"], f["chat_id"]) for f in sent(connection)] == [("unavailable", CHAT)]
+    assert [(f["code"], f["chat_id"]) for f in sent(session)] == [("unavailable", CHAT)]
     assert world.heard(TransferRefused) == []
 
 
 async def test_an_agent_who_was_too_late_is_told_so(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
-    connection = await greeted(world, parts)
-    sent(connection)
+    session = await greeted(world, parts)
+    sent(session)
     changed = {"agent_id": AN, "v": 7, "online": True, "state": AgentState.PAUSED, "cause": "accept_overdue"}
     await world.publisher.publish(AgentChanged(**changed))
     lost = {"cause": Cause.AGENT_LEFT, "detail": Detail.NOT_ACCEPTED, "former_agent_id": AN}
     await world.publisher.publish(state(3, WAITING, **lost))
-    await until(lambda: connection.waiting == 2, "both")
-    assert sent(connection) == [
+    await until(lambda: session.connection.waiting == 2, "both")
+    assert sent(session) == [
         {"type": "state", "state": "paused", "reason": "accept_overdue"},
         {"type": "unassigned", "chat_id": CHAT, "reason": "not_accepted"},
     ]
@@ -420,10 +419,10 @@ async def test_an_agent_who_was_too_late_is_told_so(world: World, parts: Parts) 
 async def test_a_service_that_is_away_is_never_an_empty_console(world: World, parts: Parts, path: str) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     world.others.away.add(path)
-    connection = await greeted(world, parts)
-    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
-    assert connection.closing == (1012, "try again")
-    parts.agents.leave(connection)
+    session = await greeted(world, parts)
+    assert [(f["type"], f["code"]) for f in sent(session)] == [("error", "unavailable")]
+    assert session.connection.closing == (1012, "try again")
+    parts.agents.leave(session)
     assert parts.idle
 
 
@@ -431,21 +430,21 @@ async def test_a_chat_that_cannot_be_shown_is_brought_by_the_next_hello(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "KNOWN_WAIT", (0.01,))
-    connection = await greeted(world, parts)
+    session = await greeted(world, parts)
     world.others.chats[CHAT] = view(2, ASSIGNED, AN)
     await world.publisher.publish(state(2, ASSIGNED, AN))
-    await until(lambda: connection.closing, "the close")
-    assert connection.closing == (1012, "try again")
-    parts.agents.leave(connection)
+    await until(lambda: session.connection.closing, "the close")
+    assert session.connection.closing == (1012, "try again")
+    parts.agents.leave(session)
     await until(lambda: parts.idle, "everything to be given back")
 
 
 async def test_a_second_hello_is_answered_the_same(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
-    connection = await greeted(world, parts)
-    first = sent(connection)
-    await parts.agents.greet(connection, Hello(chats={}))
-    assert sent(connection) == first
+    session = await greeted(world, parts)
+    first = sent(session)
+    await parts.agents.greet(session, Hello(chats={}))
+    assert sent(session) == first
     assert agent_view().name == first[0]["agent"]["name"]
-    parts.agents.leave(connection)
+    parts.agents.leave(session)
     assert parts.idle

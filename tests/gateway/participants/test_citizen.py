@@ -18,6 +18,7 @@ from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions
 from services.gateway.participants.citizen import EXTEND_EACH
+from services.gateway.participants.sessions import CitizenSession
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import End, Extend, Hello, Post, Read, Typing
 from tests.gateway.making import (
@@ -25,7 +26,7 @@ from tests.gateway.making import (
     CHAT,
     NOW,
     OTHER,
-    citizen,
+    Paper,
     entry,
     fresh_citizen,
     id_of,
@@ -38,36 +39,35 @@ from tests.gateway.making import (
 from tests.gateway.standing import KEYS, Parts, World, until
 
 
-async def greeted(parts: Parts, after: int = 0) -> Connection:
-    connection = fresh_citizen()
-    await parts.citizens.greet(connection, Hello(after=after))
-    return connection
+async def greeted(parts: Parts, after: int = 0) -> CitizenSession:
+    session = fresh_citizen()
+    await parts.citizens.greet(session, Hello(after=after))
+    return session
 
 
 async def test_a_token_is_for_one_chat(world: World, parts: Parts) -> None:
-    connection = fresh_citizen()
-    connection.chat_id = None
-    assert not parts.citizens.identify(connection, Hello("nonsense"))
-    assert not parts.citizens.identify(connection, Hello(KEYS.service_token("gateway")))
-    assert parts.citizens.identify(connection, Hello(KEYS.chat_token(CHAT)))
-    assert parts.citizens.identify(connection, Hello(KEYS.chat_token(CHAT)))
-    assert not parts.citizens.identify(connection, Hello(KEYS.chat_token(OTHER)))
-    assert connection.chat_id == CHAT
+    session = CitizenSession(Connection(Party.CITIZEN, Paper()))
+    assert not parts.citizens.identify(session, Hello("nonsense"))
+    assert not parts.citizens.identify(session, Hello(KEYS.service_token("gateway")))
+    assert parts.citizens.identify(session, Hello(KEYS.chat_token(CHAT)))
+    assert parts.citizens.identify(session, Hello(KEYS.chat_token(CHAT)))
+    assert not parts.citizens.identify(session, Hello(KEYS.chat_token(OTHER)))
+    assert session.chat_id == CHAT
 
 
 async def test_a_hello_is_answered_in_order_and_everything_is_given_back(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     await world.append(entry(2), entry(3), tell=False)
-    connection = await greeted(parts)
-    frames = sent(connection)
+    session = await greeted(parts)
+    frames = sent(session)
     assert kinds(frames) == ["welcome", "status", "message", "message", "message"]
     assert frames[0] == {"type": "welcome", "chat_id": CHAT, "dot": "grey", "last_seq": 3}
     assert [f["seq"] for f in frames[2:]] == [1, 2, 3]
     await world.hear(CitizenArrived)
     assert (await world.hear(CitizenPresence))[0].online
     await world.append(entry(4))
-    await until(lambda: connection.shown[CHAT] == 4, "what is new")
-    parts.citizens.leave(connection)
+    await until(lambda: session.shown[CHAT] == 4, "what is new")
+    parts.citizens.leave(session)
     assert [p.online for p in await world.hear(CitizenPresence, 2)] == [True, False]
     assert parts.idle
 
@@ -75,15 +75,15 @@ async def test_a_hello_is_answered_in_order_and_everything_is_given_back(world: 
 async def test_after_a_seq_only_what_is_beyond_and_again_on_the_same_connection(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     await world.append(entry(2), entry(3), tell=False)
-    connection = await greeted(parts, after=2)
-    assert [f["seq"] for f in sent(connection)[2:]] == [3]
-    await parts.citizens.greet(connection, Hello(after=1))
-    frames = sent(connection)
+    session = await greeted(parts, after=2)
+    assert [f["seq"] for f in sent(session)[2:]] == [3]
+    await parts.citizens.greet(session, Hello(after=1))
+    frames = sent(session)
     assert kinds(frames[:2]) == ["welcome", "status"]
     assert [f["seq"] for f in frames[2:]] == [2, 3]
-    await parts.citizens.greet(connection, Hello(after=99))
-    assert [(f["type"], f.get("last_seq")) for f in sent(connection)] == [("welcome", 3), ("status", None)]
-    parts.citizens.leave(connection)
+    await parts.citizens.greet(session, Hello(after=99))
+    assert [(f["type"], f.get("last_seq")) for f in sent(session)] == [("welcome", 3), ("status", None)]
+    parts.citizens.leave(session)
     assert parts.idle
 
 
@@ -91,13 +91,13 @@ async def test_a_chat_that_has_ended_is_shown_and_closed(world: World, parts: Pa
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(5, ChatStatus.CLOSED, AN, closed_at=datetime.now(UTC))
     await world.append(seal(2), tell=False)
-    connection = await greeted(parts)
-    frames = sent(connection)
+    session = await greeted(parts)
+    frames = sent(session)
     assert frames[0]["dot"] == "red"
     assert kinds(frames)[-2:] == ["message", "closed"]
     assert frames[-1]["reason"] == "citizen"
-    assert connection.closing == (1000, "citizen")
-    parts.citizens.leave(connection)
+    assert session.connection.closing == (1000, "citizen")
+    parts.citizens.leave(session)
     assert parts.idle
 
 
@@ -105,27 +105,27 @@ async def test_who_says_hello_has_arrived_though_nobody_can_answer_him_yet(world
     """Else a loaded system would close the chats of those who are there as of those who never came."""
     world.others.open(CHAT)
     world.others.away.add(routing_api.CHATS)
-    connection = await greeted(parts)
-    assert connection.closing == (1012, "try again")
+    session = await greeted(parts)
+    assert session.connection.closing == (1012, "try again")
     assert [a.chat_id for a in await world.hear(CitizenArrived)] == [CHAT]
 
 
 async def test_a_token_ends_48_hours_after_its_chat(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(5, ChatStatus.CLOSED, closed_at=datetime.now(UTC) - timedelta(hours=49))
-    connection = await greeted(parts)
-    assert sent(connection) == []
-    assert connection.closing is not None
-    assert connection.closing[0] == 4401
-    parts.citizens.leave(connection)
+    session = await greeted(parts)
+    assert sent(session) == []
+    assert session.connection.closing is not None
+    assert session.connection.closing[0] == 4401
+    parts.citizens.leave(session)
     assert parts.idle
 
 
 async def test_a_chat_that_nobody_knows_is_4404(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriptions, "KNOWN_WAIT", (0.01,))
-    connection = await greeted(parts)
-    assert connection.closing == (4404, "no such chat")
-    parts.citizens.leave(connection)
+    session = await greeted(parts)
+    assert session.connection.closing == (4404, "no such chat")
+    parts.citizens.leave(session)
     assert parts.idle
 
 
@@ -135,9 +135,9 @@ async def test_a_chat_whose_log_is_late_is_to_be_tried_again(
     monkeypatch.setattr(subscriptions, "KNOWN_WAIT", (0.01,))
     world.others.open(CHAT)
     world.others.logs[CHAT].clear()
-    connection = await greeted(parts)
-    assert connection.closing == (1012, "try again")
-    parts.citizens.leave(connection)
+    session = await greeted(parts)
+    assert session.connection.closing == (1012, "try again")
+    parts.citizens.leave(session)
     assert parts.idle
 
 
@@ -145,10 +145,10 @@ async def test_a_chat_whose_log_is_late_is_to_be_tried_again(
 async def test_a_service_that_is_away_is_never_an_empty_welcome(world: World, parts: Parts, path: str) -> None:
     world.others.open(CHAT)
     world.others.away.add(path)
-    connection = await greeted(parts)
-    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
-    assert connection.closing == (1012, "try again")
-    parts.citizens.leave(connection)
+    session = await greeted(parts)
+    assert [(f["type"], f["code"]) for f in sent(session)] == [("error", "unavailable")]
+    assert session.connection.closing == (1012, "try again")
+    parts.citizens.leave(session)
     assert parts.idle
 
 
@@ -184,20 +184,20 @@ async def test_what_became_of_the_state_during_the_hello_is_told(world: World, p
 
 async def test_a_citizens_frames_become_events(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection = await greeted(parts)
-    sent(connection)
+    session = await greeted(parts)
+    sent(session)
     for frame in (Typing(True), Read(1), Read(1), Post(id_of(7), text="dag"), End()):
-        parts.citizens.take(connection, frame)
+        parts.citizens.take(session, frame)
     posted = (await world.hear(MessagePosted))[0]
     assert (posted.text, posted.sender.party, posted.sender.id) == ("dag", Party.CITIZEN, "citizen")
     assert (await world.hear(TypingShown))[0].active
     assert (await world.hear(ReadShown))[0].seq == 1
-    await until(lambda: connection.shown[CHAT] == 2, "the receipt")
-    assert [(f["seq"], f["id"]) for f in sent(connection) if f["type"] == "message"] == [(2, id_of(7))]
+    await until(lambda: session.shown[CHAT] == 2, "the receipt")
+    assert [(f["seq"], f["id"]) for f in sent(session) if f["type"] == "message"] == [(2, id_of(7))]
     assert (await world.hear(CloseRequested))[0].by == "citizen"
     await world.append(seal(3))
-    await until(lambda: connection.closing, "the end")
-    parts.citizens.leave(connection)
+    await until(lambda: session.connection.closing, "the end")
+    parts.citizens.leave(session)
     await until(lambda: parts.idle, "the line to end")
 
 
@@ -207,47 +207,45 @@ async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_t
     now = [1_000.0]
     monkeypatch.setattr(parts.chats, "clock", lambda: now[0])
     world.others.open(CHAT)
-    connection = await greeted(parts)
-    sent(connection)
+    session = await greeted(parts)
+    sent(session)
     parts.publisher.broken = True
-    parts.citizens.take(connection, Extend())
-    await until(lambda: connection.waiting, "the refusal")
-    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "unavailable")]
+    parts.citizens.take(session, Extend())
+    await until(lambda: session.connection.waiting, "the refusal")
+    assert [(f["type"], f["code"]) for f in sent(session)] == [("error", "unavailable")]
     parts.publisher.broken = False
     for _ in range(5):
-        parts.citizens.take(connection, Extend())
+        parts.citizens.take(session, Extend())
     assert [s.chat_id for s in await world.hear(CitizenStayed)] == [CHAT]
     await world.heard_all_of(parts.publisher)
     assert len(world.heard(CitizenStayed)) == 1
     now[0] += EXTEND_EACH
-    parts.citizens.take(connection, Extend())
+    parts.citizens.take(session, Extend())
     await world.hear(CitizenStayed, 2)
-    assert sent(connection) == []
+    assert sent(session) == []
 
 
 async def test_a_silent_citizen_is_warned_and_it_is_over_when_he_stays(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ChatStatus.ASSIGNED, AN)
-    connection = await greeted(parts)
-    sent(connection)
+    session = await greeted(parts)
+    sent(session)
     told = {"warning": 1, "since": NOW, "closes_at": NOW + timedelta(seconds=900)}
     await world.publisher.publish(CitizenSilent(chat_id=CHAT, **told))
-    await until(lambda: connection.waiting, "the warning")
-    parts.citizens.take(connection, Extend())
-    await until(lambda: connection.waiting == 2, "its end")
-    assert [(f["type"], f["warning"]) for f in sent(connection)] == [("inactive", 1), ("inactive", 0)]
+    await until(lambda: session.connection.waiting, "the warning")
+    parts.citizens.take(session, Extend())
+    await until(lambda: session.connection.waiting == 2, "its end")
+    assert [(f["type"], f["warning"]) for f in sent(session)] == [("inactive", 1), ("inactive", 0)]
 
 
 async def test_what_was_not_shown_yet_cannot_be_read(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    connection = await greeted(parts)
-    sent(connection)
-    parts.citizens.take(connection, Read(2))
-    assert [(f["type"], f["code"]) for f in sent(connection)] == [("error", "invalid")]
+    session = await greeted(parts)
+    sent(session)
+    parts.citizens.take(session, Read(2))
+    assert [(f["type"], f["code"]) for f in sent(session)] == [("error", "invalid")]
 
 
 async def test_leaving_before_the_hello_was_answered_is_nothing(world: World, parts: Parts) -> None:
     parts.citizens.leave(fresh_citizen())
-    connection = citizen()
-    connection.sender = connection.chat_id = None
-    parts.citizens.leave(connection)
+    parts.citizens.leave(CitizenSession(Connection(Party.CITIZEN, Paper())))
     assert parts.idle

@@ -9,14 +9,14 @@ from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.gateway.chats.chat import LiveChat
-from services.gateway.websocket.connection import Connection
+from services.gateway.participants.sessions import AgentSession
 from services.gateway.websocket.frames.client import TransferChat
 from tests.gateway.making import AN, BERT, CHAT, agent, agent_view, sent
 from tests.gateway.standing import Parts, World
 
 
 @pytest.fixture
-async def an(world: World) -> Connection:
+async def an(world: World) -> AgentSession:
     world.others.log_in(AN)
     world.others.log_in(BERT)
     return agent()
@@ -27,7 +27,7 @@ def asked(world: World) -> list[routing_api.Transfer]:
 
 
 async def test_a_transfer_is_asked_of_routing_after_its_note_was_told(
-    world: World, parts: Parts, an: Connection
+    world: World, parts: Parts, an: AgentSession
 ) -> None:
     await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, "dringend"))
     await parts.transfers.transfer(an, TransferChat(CHAT, "premies", None, None))
@@ -51,7 +51,7 @@ async def test_a_transfer_is_asked_of_routing_after_its_note_was_told(
     ],
 )
 async def test_a_transfer_that_cannot_be_made_is_unavailable(
-    world: World, parts: Parts, an: Connection, department: str | None, agent_id: str | None, bert: dict[str, object]
+    world: World, parts: Parts, an: AgentSession, department: str | None, agent_id: str | None, bert: dict[str, object]
 ) -> None:
     world.others.agents[BERT] = agent_view(BERT, **bert)
     await parts.transfers.transfer(an, TransferChat(CHAT, department, agent_id, "notitie"))
@@ -61,20 +61,22 @@ async def test_a_transfer_that_cannot_be_made_is_unavailable(
 
 
 @pytest.mark.parametrize(("code", "shown"), [("not_yours", "not_yours"), ("no_such_chat", "unavailable")])
-async def test_what_routing_refuses_is_said(world: World, parts: Parts, an: Connection, code: str, shown: str) -> None:
+async def test_what_routing_refuses_is_said(
+    world: World, parts: Parts, an: AgentSession, code: str, shown: str
+) -> None:
     world.others.refused[routing_api.TRANSFER] = Problem(403, code, "no")
     await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
     assert [f["code"] for f in sent(an)] == [shown]
 
 
 @pytest.mark.parametrize("path", [presence_api.AGENTS, routing_api.TRANSFER])
-async def test_a_service_that_is_away_is_unavailable(world: World, parts: Parts, an: Connection, path: str) -> None:
+async def test_a_service_that_is_away_is_unavailable(world: World, parts: Parts, an: AgentSession, path: str) -> None:
     world.others.away.add(path)
     await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
     assert [f["code"] for f in sent(an)] == ["unavailable"]
 
 
-async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, parts: Parts, an: Connection) -> None:
+async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, parts: Parts, an: AgentSession) -> None:
     world.others.refused[routing_api.TRANSFER] = Problem(409, "unavailable", "not now")
     for to in (BERT, BERT):
         await parts.transfers.transfer(an, TransferChat(CHAT, None, to, "dringend"))
@@ -85,7 +87,7 @@ async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, pa
     assert len(set(ids)) == 3
 
 
-async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts: Parts, an: Connection) -> None:
+async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts: Parts, an: AgentSession) -> None:
     channel = LiveChat(CHAT, refusable_by=AN)
     await parts.transfers.refuse(an, channel)
     await parts.transfers.refuse(an, channel)
@@ -95,14 +97,14 @@ async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts:
 
 @pytest.mark.parametrize("whose", [None, BERT])
 async def test_what_is_not_his_to_refuse_is_unavailable(
-    world: World, parts: Parts, an: Connection, whose: str | None
+    world: World, parts: Parts, an: AgentSession, whose: str | None
 ) -> None:
     await parts.transfers.refuse(an, LiveChat(CHAT, refusable_by=whose))
     assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("unavailable", CHAT)]
     assert world.heard(TransferRefused) == []
 
 
-async def test_a_refusal_that_cannot_be_told_is_unavailable(world: World, parts: Parts, an: Connection) -> None:
+async def test_a_refusal_that_cannot_be_told_is_unavailable(world: World, parts: Parts, an: AgentSession) -> None:
     parts.publisher.broken = True
     await parts.transfers.refuse(an, LiveChat(CHAT, refusable_by=AN))
     assert [f["code"] for f in sent(an)] == ["unavailable"]

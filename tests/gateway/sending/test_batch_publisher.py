@@ -138,10 +138,10 @@ async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: Worl
         channel.position.begin(1)
         senders.append((chat, citizen(chat_id=chat)))
         parts.chats.attach(senders[-1][1], channel, 1)
-    for chat, connection in senders:
+    for chat, session in senders:
         for number in (10, 11):
-            message_sender.post(connection, chat, Post(id_of(number), text="dag"))
+            message_sender.post(session, chat, Post(id_of(number), text="dag"))
     await until(lambda: all(c.shown[chat] == 3 for chat, c in senders), "all receipts")
-    for _, connection in senders:
-        assert [f["id"] for f in sent(connection) if f["type"] == "message"] == [id_of(10), id_of(11)]
+    for _, session in senders:
+        assert [f["id"] for f in sent(session) if f["type"] == "message"] == [id_of(10), id_of(11)]
     assert world.heard(MessagesPosted), "some went together"

@@ -7,8 +7,8 @@ import pytest
 
 from services.common.clock import utcnow
 from services.common.events.types import Entry, Party
+from services.gateway.participants.sessions import AgentSession, CitizenSession
 from services.gateway.sending.delivery_metrics import SECONDS
-from services.gateway.websocket.connection import Connection
 from tests.gateway.chats.test_event_router import Stage
 from tests.gateway.making import agent, citizen, entry, stored, value_of
 
@@ -25,8 +25,8 @@ def posted(seq: int, by: Party, seconds_ago: float = 0.2) -> Entry:
 @pytest.mark.parametrize(("by", "to"), [(Party.CITIZEN, Party.AGENT), (Party.AGENT, Party.CITIZEN)])
 def test_a_message_counts_once_when_the_other_party_is_shown_it(by: Party, to: Party) -> None:
     stage = Stage()
-    for connection in (citizen(), agent(), agent()):
-        stage.join(connection)
+    for session in (citizen(), agent(), agent()):
+        stage.join(session)
     count, seconds = counted(to.value)
     own, began = counted(by.value), time.monotonic()
     stage.router.handle(stored(posted(1, by)))
@@ -48,9 +48,9 @@ def test_what_nobody_of_the_other_party_is_shown_here_does_not_count() -> None:
 @pytest.mark.parametrize("by", [Party.CITIZEN, Party.SYSTEM])
 def test_what_is_read_again_or_said_by_the_system_does_not_count(by: Party) -> None:
     stage = Stage()
-    members: list[Connection] = [citizen(), agent()]
-    for connection in members:
-        stage.join(connection)
+    members: tuple[CitizenSession, AgentSession] = (citizen(), agent())
+    for session in members:
+        stage.join(session)
     before = counted("agent"), counted("citizen")
     stage.router.handle(stored(entry(1, party=by)))
     assert (counted("agent"), counted("citizen")) == before

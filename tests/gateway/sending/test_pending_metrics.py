@@ -44,5 +44,5 @@ def test_what_a_browser_left_behind_is_waited_for_by_nobody() -> None:
     queue.offer(item(1, 5.0))
     pending.begin(queue, left)
     assert shown()[0] == 1
-    left.gone = True
+    left.connection.end()
     assert shown() == (0, 0)

@@ -5,9 +5,9 @@ import pytest
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import MessagePosted, MessageRefused
 from services.common.events.types import Party, RefusalCode
+from services.gateway.participants.sessions import CitizenSession
 from services.gateway.sending import send_queue
 from services.gateway.sending import sender as sending_sender
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import End, Post
 from tests.gateway.making import CHAT, citizen, entry, id_of, sent, stored
 from tests.gateway.standing import Parts, World, until
@@ -15,14 +15,14 @@ from tests.real import PATIENCE
 
 
 @pytest.fixture
-async def sender(world: World, parts: Parts) -> Connection:
+async def sender(world: World, parts: Parts) -> CitizenSession:
     """A citizen who follows his chat live."""
     world.others.open(CHAT)
     channel = await parts.chats.open(CHAT)
     channel.position.begin(1)
-    connection = citizen()
-    parts.chats.attach(connection, channel, 1)
-    return connection
+    session = citizen()
+    parts.chats.attach(session, channel, 1)
+    return session
 
 
 def post(number: int) -> Post:
@@ -33,12 +33,12 @@ async def refuse(world: World, number: int, code: RefusalCode) -> None:
     await world.publisher.publish(MessageRefused(chat_id=CHAT, id=id_of(number), sender_id="citizen", code=code))
 
 
-def errors(connection: Connection) -> list[tuple[str, str]]:
-    return [(f["code"], f["id"]) for f in sent(connection) if f["type"] == "error"]
+def errors(session: CitizenSession) -> list[tuple[str, str]]:
+    return [(f["code"], f["id"]) for f in sent(session) if f["type"] == "error"]
 
 
 async def test_messages_are_stored_in_the_order_in_which_they_were_said(
-    world: World, parts: Parts, sender: Connection
+    world: World, parts: Parts, sender: CitizenSession
 ) -> None:
     for number in range(10, 42):
         parts.message_sender.post(sender, CHAT, post(number))
@@ -49,7 +49,7 @@ async def test_messages_are_stored_in_the_order_in_which_they_were_said(
 
 
 async def test_nothing_is_kept_of_a_line_that_was_worked_off(
-    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+    world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts.message_sender.post(sender, CHAT, post(10))
     parts.message_sender.post(sender, CHAT, post(11))
@@ -67,7 +67,7 @@ async def test_nothing_is_kept_of_a_line_that_was_worked_off(
 
 
 async def test_only_the_first_is_under_way_and_a_full_line_refuses(
-    world: World, parts: Parts, sender: Connection
+    world: World, parts: Parts, sender: CitizenSession
 ) -> None:
     world.storing = False
     for number in range(10, 10 + send_queue.CAPACITY + 2):
@@ -88,7 +88,7 @@ async def test_only_the_first_is_under_way_and_a_full_line_refuses(
     assert [f["id"] for f in frames if f["type"] == "message"] == [id_of(42), id_of(43)]
 
 
-async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender: Connection) -> None:
+async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender: CitizenSession) -> None:
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
     parts.message_sender.post(sender, CHAT, post(11))
@@ -101,13 +101,15 @@ async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender:
     assert frames[0]["code"] == "unknown_attachment"
 
 
-async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts: Parts, sender: Connection) -> None:
+async def test_unavailable_refuses_all_that_follows_in_order(
+    world: World, parts: Parts, sender: CitizenSession
+) -> None:
     world.storing = False
     for number in (10, 11, 12):
         parts.message_sender.post(sender, CHAT, post(number))
     await world.hear(MessagePosted)
     await refuse(world, 10, RefusalCode.UNAVAILABLE)
-    await until(lambda: sender.waiting == 3, "three refusals")
+    await until(lambda: sender.connection.waiting == 3, "three refusals")
     assert errors(sender) == [("unavailable", id_of(n)) for n in (10, 11, 12)]
     world.storing = True
     for number in (11, 10, 11, 12):
@@ -118,20 +120,20 @@ async def test_unavailable_refuses_all_that_follows_in_order(world: World, parts
 
 
 async def test_without_a_broker_everything_is_refused_after_its_patience(
-    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+    world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_queue, "CONFIRM_PATIENCE", 0.3)
     parts.publisher.broken = True
     for number in (10, 11):
         parts.message_sender.post(sender, CHAT, post(number))
-    await until(lambda: sender.waiting == 2, "the refusals")
+    await until(lambda: sender.connection.waiting == 2, "the refusals")
     assert errors(sender) == [("unavailable", id_of(10)), ("unavailable", id_of(11))]
     assert world.heard(MessagePosted) == []
     assert not parts.chats.receipts
 
 
 async def test_a_message_without_a_receipt_is_published_again(
-    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+    world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.1)
     world.storing = False
@@ -143,7 +145,7 @@ async def test_a_message_without_a_receipt_is_published_again(
 
 
 async def test_only_the_first_is_repeated_while_transcripts_is_away(
-    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+    world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.01)
     monkeypatch.setattr(send_queue, "MOST_CONFIRMED", 0.05)
@@ -160,19 +162,21 @@ async def test_only_the_first_is_repeated_while_transcripts_is_away(
     assert others == [id_of(number) for number in numbers[1:]]
 
 
-async def test_a_repeated_id_is_answered_to_its_sender_alone(world: World, parts: Parts, sender: Connection) -> None:
+async def test_a_repeated_id_is_answered_to_its_sender_alone(
+    world: World, parts: Parts, sender: CitizenSession
+) -> None:
     other = citizen()
     parts.chats.attach(other, parts.chats.by_id[CHAT], 1)
     parts.message_sender.post(sender, CHAT, post(10))
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
     assert [f["seq"] for f in sent(sender)] == [f["seq"] for f in sent(other)] == [2]
     parts.message_sender.post(sender, CHAT, Post(id_of(10), text="anders"))
-    await until(lambda: sender.waiting, "the answer")
+    await until(lambda: sender.connection.waiting, "the answer")
     assert [(f["seq"], f["text"]) for f in sent(sender)] == [(2, "bericht 10")]
     assert sent(other) == []
 
 
-async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, sender: Connection) -> None:
+async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, sender: CitizenSession) -> None:
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
     parts.message_sender.post(sender, CHAT, End())
@@ -185,12 +189,12 @@ async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, se
 
 
 async def test_what_was_taken_is_published_though_the_browser_is_gone(
-    world: World, parts: Parts, sender: Connection, monkeypatch: pytest.MonkeyPatch
+    world: World, parts: Parts, sender: CitizenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", PATIENCE)
     for number in (10, 11):
         parts.message_sender.post(sender, CHAT, post(number))
-    sender.gone = True
+    sender.connection.end()
     await until(lambda: sender.shown[CHAT] == 3, "both receipts")
     world.storing = False
     monkeypatch.setattr(sending_sender, "AFTER_DISCONNECT", 0.1)
@@ -201,7 +205,7 @@ async def test_what_was_taken_is_published_though_the_browser_is_gone(
 
 
 async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
-    world: World, parts: Parts, sender: Connection
+    world: World, parts: Parts, sender: CitizenSession
 ) -> None:
     """His own entry is ahead of one that was lost on the way: he has it when the gap was read."""
     world.storing = False
@@ -214,7 +218,7 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     await world.publisher.publish(stored(world.others.logs[CHAT][2]))
 
 
-async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sender: Connection) -> None:
+async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sender: CitizenSession) -> None:
     world.storing = False
     for number in range(10, 10 + send_queue.CAPACITY):
         parts.message_sender.post(sender, CHAT, post(number))

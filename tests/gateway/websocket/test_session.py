@@ -20,12 +20,12 @@ from services.common.events.types import ChatStatus
 from services.common.internal_api import presence as presence_api
 from services.gateway import app as composition
 from services.gateway.http import rate_limits
+from services.gateway.participants.sessions import CitizenSession
 from services.gateway.websocket import session
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames.client import Frame, Hello, Post
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.session import HELLO_LIMIT, Conversation
+from services.gateway.websocket.session import HELLO_LIMIT, WebSocketSession
 from tests.gateway.browsers import Raw, browser, close_code, hear, say
 from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, id_of, seal, state, view
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
@@ -373,17 +373,17 @@ class Room:
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.taken: list[str] = []
 
-    def identify(self, connection: Connection, hello: Hello) -> bool:
+    def identify(self, of: CitizenSession, hello: Hello) -> bool:
         return True
 
-    async def greet(self, connection: Connection, hello: Hello) -> None:
+    async def greet(self, of: CitizenSession, hello: Hello) -> None:
         await asyncio.shield(self.answer)
 
-    def take(self, connection: Connection, frame: Frame) -> None:
+    def take(self, of: CitizenSession, frame: Frame) -> None:
         assert isinstance(frame, Post)
         self.taken.append(frame.text or "")
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, of: CitizenSession) -> None:
         self.taken.append("left")
 
 
@@ -393,57 +393,60 @@ def _post(number: int) -> bytes:
 
 async def test_a_frame_that_comes_as_the_hello_is_answered_stays_behind_those_before_it() -> None:
     room, loop = Room(), asyncio.get_running_loop()
-    conversation = Conversation(citizen(), room, FREE)
-    conversation.greet(Hello("t"))
+    on_socket = WebSocketSession(citizen(), room, FREE)
+    on_socket.greet(Hello("t"))
     await asyncio.sleep(0)
-    conversation.receive(_post(1))
-    conversation.receive(_post(2))
+    on_socket.receive(_post(1))
+    on_socket.receive(_post(2))
     assert room.taken == []
     room.answer.set_result(None)
     for number in range(3, 9):  # at every moment around the end of the greeting
-        loop.call_soon(conversation.receive, _post(number))
+        loop.call_soon(on_socket.receive, _post(number))
         await asyncio.sleep(0)
     await until(lambda: len(room.taken) == 8, "all to be taken")
     assert room.taken == [str(n) for n in range(1, 9)]
-    await conversation.end()
+    await on_socket.end()
     assert room.taken[-1] == "left"
 
 
 async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_taken() -> None:
     room = Room()
-    connection = citizen()
-    conversation = Conversation(connection, room, FREE)
-    conversation.greet(Hello("t"))
-    conversation.receive(_post(1))
+    citizen_ = citizen()
+    connection = citizen_.connection
+    on_socket = WebSocketSession(citizen_, room, FREE)
+    on_socket.greet(Hello("t"))
+    on_socket.receive(_post(1))
     room.answer.set_exception(ValueError())
     await until(lambda: connection.closing, "the close")
     await asyncio.sleep(0)
     assert connection.closing == (1012, "try again")
     assert room.taken == []
-    await conversation.end()
+    await on_socket.end()
 
 
 async def test_what_comes_after_our_close_is_not_taken() -> None:
-    room, connection = Room(), citizen()
-    conversation = Conversation(connection, room, FREE)
-    conversation.greet(Hello("t"))
+    room, citizen_ = Room(), citizen()
+    connection = citizen_.connection
+    on_socket = WebSocketSession(citizen_, room, FREE)
+    on_socket.greet(Hello("t"))
     room.answer.set_result(None)
-    conversation.receive(_post(1))
+    on_socket.receive(_post(1))
     await until(lambda: room.taken, "the first")
     connection.close(Close.RESTART)
-    conversation.receive(_post(2))
-    conversation.receive(b"no frame")
+    on_socket.receive(_post(2))
+    on_socket.receive(b"no frame")
     assert room.taken == ["1"]
     assert connection.closing == (1012, "")
 
 
 async def test_what_waits_for_a_welcome_is_bounded() -> None:
-    connection = citizen()
-    conversation = Conversation(connection, Room(), FREE)
-    conversation.greet(Hello("t"))
+    citizen_ = citizen()
+    connection = citizen_.connection
+    on_socket = WebSocketSession(citizen_, Room(), FREE)
+    on_socket.greet(Hello("t"))
     for number in range(session.MOST_STASHED + 1):
         assert connection.closing is None
-        conversation.receive(_post(number))
+        on_socket.receive(_post(number))
     assert connection.closing is not None
     assert connection.closing[0] == Close.TOO_MANY_FRAMES
-    await conversation.end()
+    await on_socket.end()

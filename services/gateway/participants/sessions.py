@@ -1,0 +1,263 @@
+"""State of a participant on one connection: what they were sent, what they sent, and the chats of an agent.
+
+The handlers (`citizen.py`, `agent.py`) are stateless; a session holds what they need between two frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import ClassVar
+
+from services.common.events.types import Entry, Party, Sender
+from services.common.internal_api.presence import AgentView
+from services.gateway.sending.send_queue import SendQueue
+from services.gateway.websocket.connection import Connection
+
+ENDED = 100  # ended chats of an agent's session that are remembered, to refuse a late message with the right code
+LONG_AGO = float("-inf")
+
+
+class Session(ABC):
+    """What citizens and agents have in common.
+
+    Attributes:
+        party: Whether a citizen or an agent uses the connection.
+        connection: The connection.
+        joined: Whether a hello was accepted and the session is in the registry.
+        shown: Chat → the last sequence number sent here; only chats that the session receives live.
+        send_queues: Chat → the messages of this session without a receipt.
+    """
+
+    party: ClassVar[Party]
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.joined = False
+        self.shown: dict[str, int] = {}
+        self.send_queues: dict[str, SendQueue] = {}
+        self._caught_up: dict[tuple[str, str], Entry] | None = None  # own messages in the answer to a hello
+
+    @property
+    @abstractmethod
+    def identified(self) -> bool:
+        """Whether the participant is known."""
+
+    @property
+    @abstractmethod
+    def participant(self) -> str:
+        """The name of the participant for limits and in the registry: the agent's id, or `citizen/` and the chat's."""
+
+    @property
+    @abstractmethod
+    def sender(self) -> Sender:
+        """The participant as the sender of messages."""
+
+    # ── entries out ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_live(self, chat_id: str, shown: int) -> None:
+        """Receive the chat live; everything up to the sequence number `shown` was sent."""
+        self.shown[chat_id] = shown
+
+    def advance(self, chat_id: str, seq: int) -> bool:
+        """Record that an entry is being sent. Return False when it is not the next one, and may not be sent."""
+        if self.shown.get(chat_id, seq) != seq - 1:
+            return False
+        self.shown[chat_id] = seq
+        return True
+
+    def end_live(self, chat_id: str) -> None:
+        """Do not receive the chat live any more."""
+        self.shown.pop(chat_id, None)
+
+    # ── the answer to a hello ────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_catch_up(self) -> None:
+        """Remember, from here on, the own entries of the logs that are sent as the answer to a hello."""
+        self._caught_up = {}
+
+    def catch_up(self, entry: Entry) -> None:
+        """Remember an entry of a log that is being sent, if it is an own one.
+
+        When the participant repeats that message it is not published again.
+        """
+        if self._caught_up is not None and self.sender.id == entry.sender_id:
+            self._caught_up[entry.chat_id, entry.id] = entry
+
+    def caught_up(self, chat_id: str, id_: str) -> Entry | None:
+        """Return the entry with this id that the answer to the hello contained."""
+        return self._caught_up.get((chat_id, id_)) if self._caught_up else None
+
+    def end_catch_up(self) -> None:
+        """Forget these entries: the frames that came before the end of the answer are handled."""
+        self._caught_up = None
+
+    # ── messages in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def send_queue(self, chat_id: str) -> SendQueue:
+        """Return the send queue of a chat."""
+        return self.send_queues.setdefault(chat_id, SendQueue())
+
+    def reopen_send_queues(self) -> None:
+        """Let the send queues take messages again after a refusal, because a hello says what is missing."""
+        for queue in self.send_queues.values():
+            queue.reopen()
+
+    def forget_send_queue(self, chat_id: str) -> None:
+        """Remove the send queue of a chat."""
+        self.send_queues.pop(chat_id, None)
+
+
+def citizen_of(chat_id: str) -> str:
+    """Return the participant that is the citizen of this chat."""
+    return f"citizen/{chat_id}"
+
+
+class CitizenSession(Session):
+    """A citizen on one connection."""
+
+    party = Party.CITIZEN
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._chat_id: str | None = None
+        self._participant = ""
+        self._sender: Sender | None = None
+        self._extended_at = LONG_AGO
+
+    def identify(self, chat_id: str) -> bool:
+        """Bind the session to the chat of a valid token. Return False when it is bound to another one."""
+        if self._chat_id not in (None, chat_id):
+            return False
+        self._chat_id, self._participant = chat_id, citizen_of(chat_id)
+        return True
+
+    @property
+    def identified(self) -> bool:
+        """Whether a valid token has named the chat."""
+        return self._chat_id is not None
+
+    @property
+    def chat_id(self) -> str:
+        """The citizen's chat. Only when the session is identified."""
+        assert self._chat_id is not None
+        return self._chat_id
+
+    @property
+    def participant(self) -> str:
+        """`citizen/` and the chat's id; empty before the session is identified."""
+        return self._participant
+
+    def join(self, name: str | None) -> None:
+        """Record that the first hello was accepted.
+
+        Args:
+            name: The name that the citizen has given, if any.
+        """
+        self._sender, self.joined = Sender(party=Party.CITIZEN, id="citizen", name=name), True
+
+    @property
+    def sender(self) -> Sender:
+        """The citizen as the sender of messages. Only when the session has joined."""
+        assert self._sender is not None
+        return self._sender
+
+    def extend(self, now: float, interval: float) -> bool:
+        """Record that the citizen keeps the chat open. Return False within `interval` seconds after the last time."""
+        if now - self._extended_at < interval:
+            return False
+        self._extended_at = now
+        return True
+
+    def forget_extension(self) -> None:
+        """Forget the last time, because it could not be published."""
+        self._extended_at = LONG_AGO
+
+
+class AgentSession(Session):
+    """An agent on one connection.
+
+    Attributes:
+        agent: The agent, as presence described them when the connection opened.
+        session_id: The id of the login session.
+        token: The token of the login session, which is checked again after events may have been missed.
+        followed: The chats of which the session is a user (`LiveChats.open`).
+        accepted: The chats that a person has seen here.
+        ended: The chats that ended while this session followed them.
+        active_at: When the page last reported activity, on the event loop's clock.
+        answering: Held while a hello is answered or an assigned chat is shown.
+    """
+
+    party = Party.AGENT
+
+    def __init__(self, connection: Connection, agent: AgentView, session_id: str, token: str = "") -> None:
+        super().__init__(connection)
+        self.agent, self.session_id, self.token = agent, session_id, token
+        self.followed: set[str] = set()
+        self.accepted: set[str] = set()
+        self.ended: deque[str] = deque(maxlen=ENDED)
+        self.active_at = LONG_AGO
+        self.answering = asyncio.Lock()
+        self._acceptance_published: set[str] = set()
+        self._sender = Sender(party=Party.AGENT, id=agent.id, name=agent.name)
+
+    @property
+    def identified(self) -> bool:
+        """Always true: the cookie has identified the agent."""
+        return True
+
+    @property
+    def participant(self) -> str:
+        """The agent's id."""
+        return self.agent.id
+
+    def join(self) -> None:
+        """Record that the first hello was accepted."""
+        self.joined = True
+
+    @property
+    def sender(self) -> Sender:
+        """The agent as the sender of messages."""
+        return self._sender
+
+    def note_activity(self, now: float) -> None:
+        """Record that the page has reported activity."""
+        self.active_at = now
+
+    def follow(self, chat_id: str) -> None:
+        """Record that this session is a user of the chat."""
+        self.followed.add(chat_id)
+
+    def unfollow(self, chat_id: str) -> bool:
+        """Forget the chat and its acceptance. Return whether this session was a user of the chat."""
+        self.forget_acceptance(chat_id)
+        if chat_id not in self.followed:
+            return False
+        self.followed.discard(chat_id)
+        return True
+
+    def accept(self, chat_id: str) -> None:
+        """Record that a person has seen the chat here."""
+        self.accepted.add(chat_id)
+
+    def acceptance_published(self, chat_id: str) -> bool:
+        """Return whether the broker has confirmed the acceptance of the chat."""
+        return chat_id in self._acceptance_published
+
+    def note_acceptance(self, chat_id: str) -> None:
+        """Record that the broker has confirmed the acceptance of this chat, unless the chat was removed meanwhile."""
+        if chat_id in self.accepted:
+            self._acceptance_published.add(chat_id)
+
+    def forget_acceptance(self, chat_id: str) -> None:
+        """Forget the acceptance: the chat was removed, or the event was lost.
+
+        The next frame for the chat publishes it again.
+        """
+        self.accepted.discard(chat_id)
+        self._acceptance_published.discard(chat_id)
+
+    def note_end(self, chat_id: str) -> None:
+        """Record that the chat has ended."""
+        self.ended.append(chat_id)
