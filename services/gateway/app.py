@@ -20,7 +20,10 @@ from services.gateway.chats.event_queue import EventQueue
 from services.gateway.chats.event_router import EventRouter
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.clients.upstream import Upstream
+from services.gateway.clients.http_client import HttpClient
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
+from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http import api, assignments, end_chat, files, left_questions, page_settings, pages
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
@@ -56,7 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
     tasks = Tasks()
     allowances = MessageLimits(limited=settings.rate_limits == "on")
     publisher = Publisher(settings.rabbitmq_url, "gateway", settings.topology == "given")
-    upstream = Upstream(settings, service.keys)
+    http = HttpClient(settings, service.keys)
+    presence, routing, transcripts = PresenceClient(http), RoutingClient(http), TranscriptsClient(http)
     registry, bindings = Registry(), Bindings()
 
     def broker_up() -> bool:
@@ -64,18 +68,18 @@ def create_app(settings: Settings) -> FastAPI:
 
     buttons = Buttons(departments, broker_up)
     chats = LiveChats(incarnation, registry, bindings, allowances)
-    following = Subscriptions(chats, upstream, tasks)
+    following = Subscriptions(chats, routing, transcripts, tasks)
     message_sender = MessageSender(
         chats, publisher, tasks, together=settings.facts_together == "on", allowances=allowances
     )
     citizens = Citizens(following, message_sender, publisher, service.keys, tasks, allowances)
-    transfers = Transfers(publisher, upstream, departments)
-    agents = Agents(following, message_sender, publisher, transfers, tasks)
-    resync = Resync(following, agents, buttons)
+    transfers = Transfers(publisher, presence, routing, departments)
+    agents = Agents(following, message_sender, publisher, transfers, tasks, presence, routing)
+    resync = Resync(following, agents, buttons, presence, routing)
     router = EventRouter(following, citizens, agents, buttons, resync)
     event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")
     heartbeat = Heartbeat(incarnation, registry, publisher)
-    starting = Starting(publisher, upstream, bindings, tasks, buttons, departments, service.keys)
+    starting = Starting(publisher, presence, routing, bindings, tasks, buttons, departments, service.keys)
 
     async def drain() -> None:
         await buttons.end()
@@ -94,13 +98,13 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("heartbeat", heartbeat.run)
     service.background("buttons", buttons.run)
     service.background("sync", partial(send_sync_frames, registry))
-    service.background("tails", TailCheck(following).run)
+    service.background("tails", TailCheck(following, transcripts).run)
     service.background("attendance", PresenceCheck(chats, publisher).run)
     service.background("resync", resync.run)
     service.depend("broker", broker_up, lambda: publisher.link.absent)
     service.check("button", lambda: buttons.settled)
     service.on_drain(drain)
-    service.on_close(upstream.close)
+    service.on_close(http.close)
 
     app = service.app
     app.add_middleware(SecurityHeaders, settings=settings)  # inside the button's shortcut, which has its own headers
@@ -114,12 +118,13 @@ def create_app(settings: Settings) -> FastAPI:
         max_age=600,
     )
     api.install_chats(app, starting, departments, settings)
-    api.install_agents(app, upstream, departments, settings)
+    api.install_agents(app, presence, departments, settings)
     page_settings.install(app, settings)
     end_chat.install(app, publisher, departments, service.keys, settings)
-    left_questions.install(app, Questions(publisher, upstream), upstream, service.keys, departments, settings)
-    assignments.install(app, upstream, departments)
-    files.install(app, upstream, service.keys, departments, settings)
-    session.install(app, citizens, agents, upstream, departments, allowances)
+    questions = Questions(publisher, routing, transcripts)
+    left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
+    assignments.install(app, presence, routing, departments)
+    files.install(app, presence, transcripts, service.keys, departments, settings)
+    session.install(app, citizens, agents, presence, departments, allowances)
     pages.install(app, buttons, departments, settings)
     return app

@@ -41,7 +41,10 @@ from services.gateway.chats.event_queue import EventQueue
 from services.gateway.chats.event_router import EventRouter
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.clients.upstream import Upstream
+from services.gateway.clients.http_client import HttpClient
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
+from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.jobs.heartbeats import Heartbeat
 from services.gateway.jobs.presence_check import PresenceCheck
 from services.gateway.jobs.resync import Resync
@@ -394,19 +397,29 @@ class Parts:
         departments = load_departments(world.settings.departments_file)
         self.tasks, self.registry, self.bindings = Tasks(), Registry(), Bindings()
         self.publisher = BreakablePublisher(url, "gateway")
-        self.upstream = Upstream(world.settings, KEYS)
+        self.http = HttpClient(world.settings, KEYS)
+        self.presence, self.routing = PresenceClient(self.http), RoutingClient(self.http)
+        self.transcripts = TranscriptsClient(self.http)
         self.chats = LiveChats("gateway-under-test", self.registry, self.bindings, MessageLimits(limited=False))
         self.buttons = Buttons(departments, lambda: self.bindings.up)
-        self.following = Subscriptions(self.chats, self.upstream, self.tasks)
+        self.following = Subscriptions(self.chats, self.routing, self.transcripts, self.tasks)
         self.message_sender = MessageSender(self.chats, self.publisher, self.tasks)
         self.heartbeat = Heartbeat(self.chats.incarnation, self.registry, self.publisher)
         self.citizens = Citizens(self.following, self.message_sender, self.publisher, KEYS, self.tasks)
-        self.transfers = Transfers(self.publisher, self.upstream, departments)
-        self.agents = Agents(self.following, self.message_sender, self.publisher, self.transfers, self.tasks)
-        self.resync = CountingResync(self.following, self.agents, self.buttons)
+        self.transfers = Transfers(self.publisher, self.presence, self.routing, departments)
+        self.agents = Agents(
+            self.following,
+            self.message_sender,
+            self.publisher,
+            self.transfers,
+            self.tasks,
+            self.presence,
+            self.routing,
+        )
+        self.resync = CountingResync(self.following, self.agents, self.buttons, self.presence, self.routing)
         self.router = StoppableRouter(self.following, self.citizens, self.agents, self.buttons, self.resync)
         self.event_queue = EventQueue(url, self.bindings, self.router)
-        self.tail_check = TailCheck(self.following)
+        self.tail_check = TailCheck(self.following, self.transcripts)
         self.presence_check = PresenceCheck(self.chats, self.publisher)
 
     @property
@@ -433,7 +446,7 @@ async def parts_of(world: World, url: str | None = None) -> AsyncIterator[Parts]
             yield parts
             await parts.tasks.settle(0.1)
     finally:
-        await parts.upstream.close()
+        await parts.http.close()
 
 
 @dataclass(frozen=True)

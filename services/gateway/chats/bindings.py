@@ -16,7 +16,7 @@ from prometheus_client import Gauge
 
 from services.common.messaging import topology
 from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
-from services.gateway.clients.upstream import Unavailable
+from services.gateway.clients.http_client import Unavailable
 
 log = structlog.get_logger()
 UNBIND_LATE = 30.0

@@ -18,7 +18,7 @@ from services.gateway.chats.chat_state import State
 from services.gateway.chats.inactivity import InactivityWarnings
 from services.gateway.chats.queue_positions import DepartmentQueues, Place, is_news
 from services.gateway.participants.sessions import AgentSession, CitizenSession, Session, citizen_of
-from services.gateway.sending.delivery_metrics import delivered
+from services.gateway.sending.metrics import delivered
 from services.gateway.sending.receipts import Receipt, Receipts
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close

@@ -21,7 +21,9 @@ from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.chat_state import State
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.queue_positions import whole
-from services.gateway.clients.upstream import Unavailable, Upstream
+from services.gateway.clients.http_client import Unavailable
+from services.gateway.clients.routing import RoutingClient
+from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.participants.sessions import Session
 
 log = structlog.get_logger()
@@ -41,8 +43,8 @@ class NoSuchChat(Exception):
 class Subscriptions:
     """Reads the chats that sessions follow: their state, their logs, and gaps in the live events."""
 
-    def __init__(self, chats: LiveChats, upstream: Upstream, tasks: Tasks) -> None:
-        self.chats, self.upstream, self._tasks = chats, upstream, tasks
+    def __init__(self, chats: LiveChats, routing: RoutingClient, transcripts: TranscriptsClient, tasks: Tasks) -> None:
+        self.chats, self._routing, self._transcripts, self._tasks = chats, routing, transcripts, tasks
 
     async def view(self, chat_id: str) -> ChatView:
         """Return what routing knows of the chat. Wait for a chat that was just opened.
@@ -54,7 +56,7 @@ class Subscriptions:
         channel = self.chats.by_id.get(chat_id)
         for pause in (*KNOWN_WAIT, None):
             before = channel and channel.state
-            view, _ = await self.upstream.chat(chat_id)
+            view, _ = await self._routing.chat(chat_id)
             if view:
                 return view
             if pause is not None:
@@ -72,7 +74,7 @@ class Subscriptions:
         for pause in (*KNOWN_WAIT, None):
             before = channel.position.heard
             wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=before)
-            found = await self.upstream.page(wanted, notes)
+            found = await self._transcripts.page(wanted, notes)
             if found is not None and found.last_seq > 0:
                 return found
             if pause is not None:
@@ -146,7 +148,7 @@ class Subscriptions:
             for c in channels
             if c.position.last is not None
         ]
-        for chat_id, page in (await self.upstream.history(wanted)).items():
+        for chat_id, page in (await self._transcripts.history(wanted)).items():
             channel = self.chats.by_id.get(chat_id)
             if channel is None:
                 continue

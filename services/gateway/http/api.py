@@ -10,12 +10,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.common.config.departments import Departments
-from services.common.events.types import Record
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.observability.tracing import begin_trace
 from services.gateway.button_state import Buttons
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import clear_session, device_cookie, session_token, set_device, set_session
 from services.gateway.http.dependencies import (
     address_of,
@@ -105,7 +105,7 @@ def install_chats(app: FastAPI, starting: Starting, departments: Departments, se
         return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
 
 
-def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, settings: Settings) -> None:
+def install_agents(app: FastAPI, presence: PresenceClient, departments: Departments, settings: Settings) -> None:
     """Add the routes of agents' sessions and the list of colleagues."""
 
     @app.post(
@@ -137,7 +137,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
             device=device_cookie(request.cookies, host),
         )
         try:
-            session = await upstream.ask("presence", presence_api.SESSION_OPEN, credentials, presence_api.OpenSession)
+            session = await presence.open_session(credentials)
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
@@ -159,7 +159,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
         if token := session_token(request.cookies, request.headers.get("host", "")):
             try:
                 ending = presence_api.SessionEnd(token=token, everywhere=everywhere)
-                await upstream.ask("presence", presence_api.SESSION_END, ending, Record)
+                await presence.end_session(ending)
             except Unavailable as error:
                 raise unavailable() from error
             except Declined as declined:
@@ -172,7 +172,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
     @app.get("/api/agent/me", responses=problems_of(_401="unauthenticated", _503="unavailable"))
     async def me(request: Request) -> Response:
         """Return the agent who is logged in."""
-        agent = (await agent_session(request, upstream)).agent
+        agent = (await agent_session(request, presence)).agent
         shown = agent.model_dump(include={"id", "name", "departments", "capacity", "state", "supervisor"}, mode="json")
         return JSONResponse(shown, headers={"Cache-Control": "no-store"})
 
@@ -181,13 +181,13 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
     )
     async def agents(request: Request, department: Annotated[str | None, Query()] = None) -> Response:
         """List where a chat can be transferred now: departments, and colleagues who are available with a free slot."""
-        own_id = (await agent_session(request, upstream)).agent.id
+        own_id = (await agent_session(request, presence)).agent.id
         if department is not None and departments.get(department) is None:
             raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
         question = presence_api.AgentsQuery(department=department)
         try:
-            answer = await upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
-        except (Unavailable, Declined) as error:
+            found = await presence.agents(question)
+        except Unavailable as error:
             raise unavailable() from error
         shown = {"id", "name", "departments", "state", "online", "free"}
         return JSONResponse(
@@ -195,7 +195,7 @@ def install_agents(app: FastAPI, upstream: Upstream, departments: Departments, s
                 "departments": [
                     {"id": d.id, "name": d.names.nl, "names": d.names.model_dump()} for d in departments.departments
                 ],
-                "agents": [a.model_dump(include=shown, mode="json") for a in answer.agents if can_take(a, own_id)],
+                "agents": [a.model_dump(include=shown, mode="json") for a in found if can_take(a, own_id)],
             },
             headers={"Cache-Control": "no-store"},
         )

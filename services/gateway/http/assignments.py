@@ -10,12 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from services.common.config.departments import Departments
 from services.common.http.problems import Problem
 from services.common.internal_api import routing as routing_api
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
 from services.gateway.http.dependencies import agent_session, passed_on, problems_of, unavailable
 from services.gateway.websocket.frames.server import stamp
 
 
-def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
+def install(app: FastAPI, presence: PresenceClient, routing: RoutingClient, departments: Departments) -> None:
     """Add `GET /api/assignments`."""
 
     @app.get(
@@ -29,7 +31,7 @@ def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> Response:
         """List the assignments of one chat, or the latest ones of a department, in the supervisor's own departments."""
-        agent = (await agent_session(request, upstream)).agent
+        agent = (await agent_session(request, presence)).agent
         if not agent.supervisor:
             raise Problem(403, "forbidden", "Only a supervisor can see this.")
         if department is not None and departments.get(department) is None:
@@ -39,12 +41,12 @@ def install(app: FastAPI, upstream: Upstream, departments: Departments) -> None:
         wanted = agent.departments if department is None else [department]
         query = routing_api.AssignmentsQuery(chat_id=chat_id, departments=wanted, limit=limit)
         try:
-            found = await upstream.ask("routing", routing_api.ASSIGNMENTS, query, routing_api.Assignments)
+            found = await routing.assignments(query)
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
             raise passed_on(declined) from declined
-        shown = [_shown(a) for a in found.assignments]
+        shown = [_shown(a) for a in found]
         return JSONResponse({"assignments": shown}, headers={"Cache-Control": "no-store"})
 
 

@@ -16,7 +16,8 @@ from services.common.http.addresses import client_key, client_scheme, parse
 from services.common.http.problems import MEDIA_TYPE, Problem
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api.presence import AgentView, OpenSession
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import session_token
 from services.gateway.http.origins import is_foreign, own_origin
 from services.gateway.settings import Settings
@@ -143,7 +144,7 @@ def require_own_origin(request: Request) -> None:
         raise Problem(403, "forbidden", "This can only be asked from the agents' own pages.")
 
 
-async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
+async def agent_session(request: Request, presence: PresenceClient) -> OpenSession:
     """Return the session of the agent who sent the request.
 
     Raises:
@@ -153,7 +154,7 @@ async def agent_session(request: Request, upstream: Upstream) -> OpenSession:
     token = session_token(request.cookies, request.headers.get("host", ""))
     if token:
         try:
-            session = await upstream.session(token)
+            session = await presence.session(token)
         except Unavailable as error:
             raise unavailable() from error
         if session:

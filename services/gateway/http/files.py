@@ -20,7 +20,9 @@ from services.common.http.streaming import Streamed
 from services.common.http.tokens import Actor, Keys
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.observability.tracing import begin_trace
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
     agent_actor,
     agent_session,
@@ -53,7 +55,14 @@ PASSED_HEADERS = (
 )
 
 
-def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departments, settings: Settings) -> None:
+def install(
+    app: FastAPI,
+    presence: PresenceClient,
+    transcripts: TranscriptsClient,
+    keys: Keys,
+    departments: Departments,
+    settings: Settings,
+) -> None:
     """Add `/api/chats/{chat_id}/attachments…`, `/api/chats/{chat_id}/transcript` and `/api/chats/{chat_id}/notes`."""
     uploads, downloads = Buckets(UPLOADS_PER_CHAT), Buckets(DOWNLOADS_PER_CHAT)
 
@@ -67,7 +76,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
             require_origin(request, departments.origins(), settings)
             require_chat_token(request, keys, chat_id)
             return Actor(party=Party.CITIZEN.value, id=chat_id)
-        session = await agent_session(request, upstream)
+        session = await agent_session(request, presence)
         if not is_id(chat_id):
             raise Problem(404, "no_such_chat", "There is no such chat.")
         return agent_actor(session.agent)
@@ -83,7 +92,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
             if declared > settings.attachment_bytes + OVERHEAD:
                 raise _too_large(settings)
             part = await file_part(request.headers.get("content-type", ""), body)
-            return await _store(upstream, chat_id, actor, part, settings)
+            return await _store(transcripts, chat_id, actor, part, settings)
         except NotMultipart as error:
             raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
         finally:
@@ -96,7 +105,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         limit(downloads, chat_id)
         if not is_id(attachment_id.lower()):
             raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
-        return await _pass(upstream, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
+        return await _pass(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
 
     @app.get("/api/chats/{chat_id}/transcript")
     async def transcript(
@@ -112,7 +121,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
         if actor.party == Party.AGENT.value:
             languages = request.headers.get("accept-language", "")[:200]
             path += f"&lang={quote(lang[:20], safe='')}&languages={quote(languages, safe='')}"
-        return await _pass(upstream, path, actor)
+        return await _pass(transcripts, path, actor)
 
     @app.get(
         "/api/chats/{chat_id}/notes",
@@ -127,7 +136,7 @@ def install(app: FastAPI, upstream: Upstream, keys: Keys, departments: Departmen
             raise Problem(403, "forbidden", "Internal notes are for agents.")
         limit(downloads, chat_id)
         try:
-            response = await upstream.stream("GET", f"/chats/{chat_id}/notes", actor)
+            response = await transcripts.stream("GET", f"/chats/{chat_id}/notes", actor)
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
@@ -177,7 +186,9 @@ def _too_slow() -> Problem:
     return Problem(408, "too_slow", "The file came too slowly. Try again over a better connection.")
 
 
-async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart, settings: Settings) -> Response:
+async def _store(
+    transcripts: TranscriptsClient, chat_id: str, actor: Actor, part: FilePart, settings: Settings
+) -> Response:
     sent = 0
     broken: Exception | None = None
 
@@ -195,7 +206,7 @@ async def _store(upstream: Upstream, chat_id: str, actor: Actor, part: FilePart,
 
     headers = {"X-File-Name": quote(_short(part.name), safe=""), "Content-Type": "application/octet-stream"}
     try:
-        response = await upstream.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
+        response = await transcripts.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
     except Unavailable as error:
         raise broken or unavailable() from error
     except Declined as declined:
@@ -209,9 +220,9 @@ def _short(name: str) -> str:
     return name if len(name) <= 2 * KEPT_OF_NAME else name[:KEPT_OF_NAME] + name[-KEPT_OF_NAME:]
 
 
-async def _pass(upstream: Upstream, path: str, actor: Actor) -> Response:
+async def _pass(transcripts: TranscriptsClient, path: str, actor: Actor) -> Response:
     try:
-        response = await upstream.stream("GET", path, actor)
+        response = await transcripts.stream("GET", path, actor)
     except Unavailable as error:
         raise unavailable() from error
     except Declined as declined:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import structlog
@@ -14,14 +15,17 @@ from services.common.clock import utcnow
 from services.common.config.departments import Departments
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import MessagePosted
-from services.common.events.types import ChatStatus, CloseReason, Party, Record, Sender, derived_id, is_id
+from services.common.events.types import ChatStatus, CloseReason, Party, Sender, derived_id, is_id
 from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.internal_api.routing import ChatView
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
+from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
     agent_session,
     body_of,
@@ -37,7 +41,7 @@ from services.gateway.http.rate_limits import QUESTIONS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
-R = TypeVar("R", bound=Record)
+A = TypeVar("A")
 log = structlog.get_logger()
 
 
@@ -60,8 +64,8 @@ class LeaveQuestion(BaseModel):
 class Questions:
     """Stores left questions at transcripts, and ends the chats in which they were left."""
 
-    def __init__(self, publisher: Publisher, upstream: Upstream) -> None:
-        self._publisher, self._upstream = publisher, upstream
+    def __init__(self, publisher: Publisher, routing: RoutingClient, transcripts: TranscriptsClient) -> None:
+        self._publisher, self._routing, self._transcripts = publisher, routing, transcripts
 
     async def leave(self, chat_id: str, given: LeaveQuestion) -> None:
         """Store the question and end the chat. Of a question that is left twice the first one counts.
@@ -71,12 +75,12 @@ class Questions:
                 again.
         """
         try:
-            view = (await self._upstream.chats([chat_id])).get(chat_id)
+            view = (await self._routing.chats([chat_id])).get(chat_id)
             if view is None:
                 raise Problem(404, "no_such_chat", "There is no such chat.")
             if not _nobody_came(view):
                 raise Problem(409, "not_waiting", "An agent has this chat, or it has ended; ask the question there.")
-            await self._upstream.ask("transcripts", transcripts_api.QUESTION_LEAVE, _left(view, given), Record)
+            await self._transcripts.leave_question(_left(view, given))
             if view.state is ChatStatus.WAITING:
                 await self._end(view, given.text)
         except (Unavailable, Unconfirmed) as error:
@@ -122,7 +126,8 @@ def _left(view: ChatView, given: LeaveQuestion) -> transcripts_api.LeftQuestion:
 def install(
     app: FastAPI,
     questions: Questions,
-    upstream: Upstream,
+    presence: PresenceClient,
+    transcripts: TranscriptsClient,
     keys: Keys,
     departments: Departments,
     settings: Settings,
@@ -160,13 +165,13 @@ def install(
     @app.get("/api/questions", responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
     async def listed(request: Request) -> Response:
         """List the questions that were left in the agent's departments and are not done, the oldest first."""
-        agent = (await agent_session(request, upstream)).agent
+        agent = (await agent_session(request, presence)).agent
         query = transcripts_api.QuestionsQuery(departments=agent.departments)
         try:
-            found = await upstream.ask("transcripts", transcripts_api.QUESTIONS, query, transcripts_api.Questions)
-        except (Unavailable, Declined) as error:
+            found = await transcripts.questions(query)
+        except Unavailable as error:
             raise unavailable() from error
-        return JSONResponse({"questions": [_shown(q) for q in found.questions]}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"questions": [_shown(q) for q in found]}, headers={"Cache-Control": "no-store"})
 
     @app.post(
         "/api/questions/{chat_id}/done",
@@ -178,12 +183,12 @@ def install(
     async def done(request: Request, chat_id: str) -> Response:
         """Mark this question as done."""
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        agent = (await agent_session(request, upstream)).agent
+        agent = (await agent_session(request, presence)).agent
         if not is_id(chat_id):
             raise Problem(404, "no_such_question", "There is no such question.")
-        said = transcripts_api.QuestionDone(chat_id=chat_id, agent_id=agent.id, departments=agent.departments)
+        done_by = transcripts_api.QuestionDone(chat_id=chat_id, agent_id=agent.id, departments=agent.departments)
         try:
-            await upstream.ask("transcripts", transcripts_api.QUESTION_DONE, said, Record)
+            await transcripts.finish_question(done_by)
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
@@ -199,9 +204,14 @@ def install(
         _503="unavailable",
     )
 
-    async def ask_claim(request: Request, chat_id: str, path: str, answer: type[R], any_agent: bool) -> R:
+    async def ask_claim(
+        request: Request,
+        chat_id: str,
+        ask: Callable[[transcripts_api.QuestionClaim], Awaitable[A]],
+        any_agent: bool,
+    ) -> A:
         begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
-        agent = (await agent_session(request, upstream)).agent
+        agent = (await agent_session(request, presence)).agent
         if not is_id(chat_id):
             raise Problem(404, "no_such_question", "There is no such question.")
         wish = transcripts_api.QuestionClaim(
@@ -212,7 +222,7 @@ def install(
             any_agent=any_agent and agent.supervisor,
         )
         try:
-            return await upstream.ask("transcripts", path, wish, answer)
+            return await ask(wish)
         except Unavailable as error:
             raise unavailable() from error
         except Declined as declined:
@@ -221,15 +231,13 @@ def install(
     @app.post("/api/questions/{chat_id}/claim", responses=claim_problems)
     async def claim(request: Request, chat_id: str) -> Response:
         """Claim this question, with the right to read its conversation. Only one agent can have the claim."""
-        found = await ask_claim(
-            request, chat_id, transcripts_api.QUESTION_CLAIM, transcripts_api.LeftQuestion, any_agent=False
-        )
+        found = await ask_claim(request, chat_id, transcripts.claim_question, any_agent=False)
         return JSONResponse(_shown(found), headers={"Cache-Control": "no-store"})
 
     @app.delete("/api/questions/{chat_id}/claim", status_code=204, responses=claim_problems)
     async def unclaim(request: Request, chat_id: str) -> Response:
         """Release the agent's claim. A supervisor can release the claim of any agent in their departments."""
-        await ask_claim(request, chat_id, transcripts_api.QUESTION_UNCLAIM, Record, any_agent=True)
+        await ask_claim(request, chat_id, transcripts.unclaim_question, any_agent=True)
         return Response(status_code=204)
 
 

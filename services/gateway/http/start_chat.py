@@ -31,7 +31,9 @@ from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
 
 log = structlog.get_logger()
 REPEAT_WITHIN = timedelta(minutes=10)
@@ -109,14 +111,15 @@ class Starting:
     def __init__(
         self,
         publisher: Publisher,
-        upstream: Upstream,
+        presence: PresenceClient,
+        routing: RoutingClient,
         bindings: Bindings,
         tasks: Tasks,
         buttons: Buttons,
         departments: Departments,
         keys: Keys,
     ) -> None:
-        self._publisher, self._upstream, self._buttons = publisher, upstream, buttons
+        self._publisher, self._presence, self._routing, self._buttons = publisher, presence, routing, buttons
         self._bindings, self._tasks = bindings, tasks
         self._departments, self._keys = departments, keys
         self._recent: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by prefix: chat, time of its start
@@ -195,7 +198,7 @@ class Starting:
         )
         try:
             async with asyncio.timeout(HOLD_LIMIT):
-                answer = await self._upstream.ask("routing", routing_api.ADMIT, wish, routing_api.Admitted)
+                answer = await self._routing.admit(wish)
         except (Unavailable, Declined, TimeoutError) as error:
             log.warning("admission_not_asked", error=type(error).__name__)
             return None
@@ -242,7 +245,7 @@ class Starting:
         try:
             async with asyncio.timeout(HOLD_LIMIT):
                 asked = question.model_copy(update={"again": blue is not None})
-                held = await self._upstream.ask("presence", presence_api.HOLD, asked, presence_api.Held)
+                held = await self._presence.hold(asked)
         except (Unavailable, Declined, TimeoutError) as error:
             log.warning("slot_not_reserved", error=type(error).__name__, department=question.department)
             if blue:
@@ -306,7 +309,7 @@ class Starting:
                     raise _other_request()
                 return chat_id, True
             try:
-                views, spent = await self._upstream.chats_like(chat_id)
+                views, spent = await self._routing.chats_like(chat_id)
             except Unavailable:
                 return chat_id, False
             fresh = [view.chat_id for view in views if utcnow() - view.opened_at < REPEAT_WITHIN]

@@ -12,7 +12,9 @@ from services.common.internal_api import presence as presence_api
 from services.gateway.button_state import Buttons
 from services.gateway.chats.chat_state import State
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.clients.upstream import Declined, Unavailable
+from services.gateway.clients.http_client import Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
 from services.gateway.participants.agent import Agents
 from services.gateway.websocket.frames.server import Close
 
@@ -22,8 +24,16 @@ log = structlog.get_logger()
 class Resync:
     """Reads the buttons, the chats, the agents, and the logs after what was shown."""
 
-    def __init__(self, following: Subscriptions, agents: Agents, buttons: Buttons) -> None:
+    def __init__(
+        self,
+        following: Subscriptions,
+        agents: Agents,
+        buttons: Buttons,
+        presence: PresenceClient,
+        routing: RoutingClient,
+    ) -> None:
         self._chats, self._following, self._agents, self._buttons = following.chats, following, agents, buttons
+        self._presence, self._routing = presence, routing
         self._due = asyncio.Event()
 
     def request(self) -> None:
@@ -41,7 +51,7 @@ class Resync:
             )
             missing = [a for a in asked if isinstance(a, BaseException)]
             for error in missing:
-                if not isinstance(error, Unavailable | Declined):
+                if not isinstance(error, Unavailable):
                     raise error
             if missing:
                 log.warning("resync_failed", missing=str(missing[0]))
@@ -51,15 +61,14 @@ class Resync:
             log.info("resynced", chats=len(self._chats.by_id), seconds=round(time.monotonic() - began, 3))
 
     async def _ask_buttons(self) -> None:
-        answer = await self._following.upstream.ask("presence", presence_api.BUTTONS, None, presence_api.Buttons)
-        for button in answer.buttons:
+        for button in await self._presence.buttons():
             self._buttons.handle(button)
 
     async def _ask_chats(self) -> None:
         channels = [c for c in self._chats.by_id.values() if c.position.last is not None]
         if not channels:
             return
-        for chat_id, view in (await self._following.upstream.chats(c.chat_id for c in channels)).items():
+        for chat_id, view in (await self._routing.chats(c.chat_id for c in channels)).items():
             channel = self._chats.by_id.get(chat_id)
             if channel and (channel.state is None or view.v > channel.state.v):
                 self._chats.set_state(channel, State.of_view(view))
@@ -71,17 +80,14 @@ class Resync:
     async def _ask_agents(self) -> None:
         agent_ids = list(self._chats.of_agents)
         if agent_ids:
-            question = presence_api.AgentsQuery(ids=agent_ids)
-            for agent in (
-                await self._following.upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
-            ).agents:
+            for agent in await self._presence.agents(presence_api.AgentsQuery(ids=agent_ids)):
                 self._agents.note_state(
                     AgentChanged(agent_id=agent.id, v=agent.v, online=agent.online, state=agent.state, cause="back")
                 )
         for session in self._chats.registry.agents:
-            if session.token and await self._following.upstream.session(session.token) is None:
+            if session.token and await self._presence.session(session.token) is None:
                 session.connection.close(Close.UNAUTHENTICATED, "logged out")
         for agent_id in agent_ids:
-            for view in await self._following.upstream.chats_of_agent(agent_id):
+            for view in await self._routing.chats_of_agent(agent_id):
                 if view.chat_id not in self._chats.of_agents.get(agent_id, ()):
                     self._agents.assigned(agent_id, view.chat_id)

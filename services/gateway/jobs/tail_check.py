@@ -11,7 +11,8 @@ import asyncio
 import structlog
 
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.clients.upstream import Unavailable
+from services.gateway.clients.http_client import Unavailable
+from services.gateway.clients.transcripts import TranscriptsClient
 
 log = structlog.get_logger()
 TAILS_QUIET = 12.0  # seconds without an event or comparison, after which a chat is compared; with the rounds at most 15
@@ -22,8 +23,8 @@ TAILS_AT_A_TIME, TAILS_PAUSE = 50, 0.05  # chats in one request, seconds between
 class TailCheck:
     """The comparison, and when each chat was last known to be complete."""
 
-    def __init__(self, following: Subscriptions) -> None:
-        self._chats, self._following = following.chats, following
+    def __init__(self, following: Subscriptions, transcripts: TranscriptsClient) -> None:
+        self._chats, self._following, self._transcripts = following.chats, following, transcripts
         self._tails: dict[str, tuple[int, float]] = {}  # chat → last entry passed on, and since when or when compared
 
     async def run(self) -> None:
@@ -57,7 +58,7 @@ class TailCheck:
 
     async def _compare(self, chats: dict[str, int]) -> None:
         asked = self._chats.clock()
-        grown = await self._following.upstream.grown(chats)
+        grown = await self._transcripts.grown(chats)
         self._tails.update((chat_id, (last, asked)) for chat_id, last in chats.items())
         for chat_id, last in grown.items():
             channel = self._chats.by_id.get(chat_id)

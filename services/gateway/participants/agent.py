@@ -22,7 +22,9 @@ from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
-from services.gateway.clients.upstream import Declined, Unavailable
+from services.gateway.clients.http_client import Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
 from services.gateway.participants.sessions import AgentSession
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender, event_of, refuse
@@ -58,10 +60,13 @@ class Agents:
         publisher: Publisher,
         transfers: Transfers,
         tasks: Tasks,
+        presence: PresenceClient,
+        routing: RoutingClient,
     ) -> None:
         self._following, self._message_sender, self._publisher = following, message_sender, publisher
         self._transfers, self._tasks = transfers, tasks
-        self._chats, self._registry, self._upstream = following.chats, following.chats.registry, following.upstream
+        self._chats, self._registry = following.chats, following.chats.registry
+        self._presence, self._routing = presence, routing
         self._states: dict[str, AgentChanged] = {}  # the newest event about each agent
         self.coming: set[tuple[str, str]] = set()  # (agent, chat) pairs that are being shown to their agents
 
@@ -94,7 +99,7 @@ class Agents:
             if self._registry.agents.join(session):
                 self._chats.of_agents[agent.id] = set()
             self._registry.agents_changed.set()
-            if session.token and await self._upstream.session(session.token) is None:
+            if session.token and await self._presence.session(session.token) is None:
                 # The login session ended before this one was in the registry.
                 session.connection.close(Close.UNAUTHENTICATED, "logged out")
                 return
@@ -103,23 +108,19 @@ class Agents:
                 self._chats.detach(session, channel)
         async with session.answering:
             view = await self._self_view(session)
-            views = await self._upstream.chats_of_agent(agent.id)
+            views = await self._routing.chats_of_agent(agent.id)
             session.reopen_send_queues()
             await self._welcome(session, view, [v.chat_id for v in views], after)
 
     async def _self_view(self, session: AgentSession) -> presence_api.AgentView:
-        question = presence_api.AgentsQuery(ids=[session.agent.id])
-        try:
-            answer = await self._upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
-        except Declined as declined:
-            raise Unavailable("presence") from declined
-        return answer.agents[0] if answer.agents else session.agent
+        found = await self._presence.agents(presence_api.AgentsQuery(ids=[session.agent.id]))
+        return found[0] if found else session.agent
 
     async def _welcome(
         self, session: AgentSession, agent: presence_api.AgentView, chat_ids: list[str], after: Mapping[str, int]
     ) -> None:
         channels = {chat_id: await self._open(session, chat_id) for chat_id in chat_ids}
-        views = await self._upstream.chats(channels)  # again: from here on events report a change of agent
+        views = await self._routing.chats(channels)  # again: from here on events report a change of agent
         held = [v for v in views.values() if self._hold(session, channels[v.chat_id], v)]
         pages: dict[str, ChatHistory] = {}
         for view in held:

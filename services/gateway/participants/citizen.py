@@ -20,7 +20,7 @@ from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.subscriptions import NoSuchChat, Subscriptions
-from services.gateway.clients.upstream import Unavailable
+from services.gateway.clients.http_client import Unavailable
 from services.gateway.participants.sessions import CitizenSession
 from services.gateway.sending.sender import MessageSender, refuse
 from services.gateway.websocket.frames import server

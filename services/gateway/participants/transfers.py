@@ -5,12 +5,14 @@ from __future__ import annotations
 from services.common.config.departments import Departments
 from services.common.events.chats import TransferRefused
 from services.common.events.messages import NotePosted
-from services.common.events.types import AgentState, Record, derived_id
+from services.common.events.types import AgentState, derived_id
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.gateway.chats.chat import LiveChat
-from services.gateway.clients.upstream import Declined, Unavailable, Upstream
+from services.gateway.clients.http_client import Declined, Unavailable
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
 from services.gateway.participants.sessions import AgentSession
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.frames.client import TransferChat
@@ -19,8 +21,10 @@ from services.gateway.websocket.frames.client import TransferChat
 class Transfers:
     """Requests transfers from routing, after presence has said that they can be made."""
 
-    def __init__(self, publisher: Publisher, upstream: Upstream, departments: Departments) -> None:
-        self._publisher, self._upstream, self._departments = publisher, upstream, departments
+    def __init__(
+        self, publisher: Publisher, presence: PresenceClient, routing: RoutingClient, departments: Departments
+    ) -> None:
+        self._publisher, self._presence, self._routing, self._departments = publisher, presence, routing, departments
 
     async def transfer(self, session: AgentSession, frame: TransferChat) -> None:
         """Request a transfer.
@@ -37,7 +41,7 @@ class Transfers:
         try:
             if frame.note:
                 await self._publisher.publish(_note_of_transfer(frame, agent))
-            await self._upstream.ask("routing", routing_api.TRANSFER, question, Record)
+            await self._routing.transfer(question)
         except Declined as declined:
             code = "not_yours" if declined.code == "not_yours" else "unavailable"
             refuse(session, code, None, frame.chat_id)
@@ -62,12 +66,12 @@ class Transfers:
             department=frame.department, ids=[frame.agent] if frame.agent is not None else None
         )
         try:
-            answer = await self._upstream.ask("presence", presence_api.AGENTS, question, presence_api.Agents)
-        except (Unavailable, Declined):
+            agents = await self._presence.agents(question)
+        except Unavailable:
             return False
         if frame.agent is not None:
-            return any(can_take(a, own_id) for a in answer.agents)
-        return any(a.online and a.id != own_id for a in answer.agents)
+            return any(can_take(a, own_id) for a in agents)
+        return any(a.online and a.id != own_id for a in agents)
 
 
 def _note_of_transfer(frame: TransferChat, agent: presence_api.AgentView) -> NotePosted:

@@ -19,7 +19,7 @@ from services.gateway.background_tasks import Tasks
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.participants.sessions import AgentSession, Session
 from services.gateway.sending.batch_publisher import BatchPublisher
-from services.gateway.sending.pending_metrics import Pending
+from services.gateway.sending.metrics import Pending
 from services.gateway.sending.receipts import Outcome, Refusal
 from services.gateway.sending.send_queue import Item, SendQueue, after_attempt
 from services.gateway.websocket.frames import server

@@ -14,7 +14,8 @@ from starlette.routing import WebSocketRoute
 from services.common.config.departments import Departments
 from services.common.events.types import Party
 from services.common.observability.tracing import begin_trace, span
-from services.gateway.clients.upstream import Unavailable, Upstream
+from services.gateway.clients.http_client import Unavailable
+from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import session_token
 from services.gateway.http.origins import own_origin
 from services.gateway.participants.agent import Agents
@@ -178,7 +179,7 @@ def install(
     app: FastAPI,
     citizens: Citizens,
     agents: Agents,
-    upstream: Upstream,
+    presence: PresenceClient,
     departments: Departments,
     allowances: MessageLimits,
 ) -> None:
@@ -204,7 +205,7 @@ def install(
             return
         try:
             token = session_token(websocket.cookies, websocket.headers.get("host", ""))
-            login = await upstream.session(token) if token else None
+            login = await presence.session(token) if token else None
         except Unavailable:
             if socket.may_write:
                 socket.write([server.error("unavailable")])

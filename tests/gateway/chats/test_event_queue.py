@@ -15,7 +15,7 @@ from services.gateway.chats import bindings as module
 from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.event_queue import EventQueue
 from services.gateway.chats.event_router import EventRouter
-from services.gateway.clients.upstream import Unavailable
+from services.gateway.clients.http_client import Unavailable
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored
 from tests.gateway.standing import Parts, World, kept, parts_of, until

@@ -29,7 +29,10 @@ from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.event_router import EventRouter
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
-from services.gateway.clients.upstream import Upstream
+from services.gateway.clients.http_client import HttpClient
+from services.gateway.clients.presence import PresenceClient
+from services.gateway.clients.routing import RoutingClient
+from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import Agents
 from services.gateway.participants.citizen import Citizens
@@ -96,15 +99,18 @@ class Stage:
         unlimited, departments = MessageLimits(limited=False), load_departments(SETTINGS.departments_file)
         self.registry = Registry()
         self.chats = RecordedChats("here", self.registry, Bindings(), unlimited, clock=lambda: self.now)
-        tasks, publisher, upstream = Tasks(), Publisher("amqp://nowhere.invalid/", "gateway"), Upstream(SETTINGS, KEYS)
-        following = RecordedSubscriptions(self.chats, upstream, tasks)
+        tasks, publisher = Tasks(), Publisher("amqp://nowhere.invalid/", "gateway")
+        http = HttpClient(SETTINGS, KEYS)
+        presence, routing = PresenceClient(http), RoutingClient(http)
+        following = RecordedSubscriptions(self.chats, routing, TranscriptsClient(http), tasks)
         sender = MessageSender(self.chats, publisher, tasks)
         citizens = RecordedCitizens(following, sender, publisher, KEYS, tasks)
-        transfers = Transfers(publisher, upstream, departments)
-        agents = RecordedAgents(following, sender, publisher, transfers, tasks)
+        transfers = Transfers(publisher, presence, routing, departments)
+        agents = RecordedAgents(following, sender, publisher, transfers, tasks, presence, routing)
         buttons = RecordedButtons(departments, lambda: True)
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
-        self.router = EventRouter(following, citizens, agents, buttons, Resync(following, agents, buttons))
+        resync = Resync(following, agents, buttons, presence, routing)
+        self.router = EventRouter(following, citizens, agents, buttons, resync)
         self.channel = self.chats.by_id[CHAT] = LiveChat(CHAT)
         self.channel.position.begin(0)
 

@@ -10,7 +10,7 @@ from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats import subscriptions as module
 from services.gateway.chats.subscriptions import NoSuchChat
-from services.gateway.clients.upstream import Unavailable
+from services.gateway.clients.http_client import Unavailable
 from tests.gateway.making import CHAT, citizen, entry, sent, state, stored
 from tests.gateway.standing import Parts, World, until
 from tests.real import PATIENCE

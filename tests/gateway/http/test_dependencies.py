@@ -9,7 +9,7 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from services.common.http.problems import Problem
-from services.gateway.clients.upstream import Declined
+from services.gateway.clients.http_client import Declined
 from services.gateway.http import dependencies
 from services.gateway.http.dependencies import (
     MOST_JSON,

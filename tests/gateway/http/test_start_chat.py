@@ -163,7 +163,16 @@ async def test_a_press_that_is_refused_is_refused_to_all_who_made_it_at_once(wor
 
 def started_by(world: World, parts: Parts) -> Starting:
     departments = load_departments(world.settings.departments_file)
-    return Starting(parts.publisher, parts.upstream, parts.bindings, parts.tasks, parts.buttons, departments, KEYS)
+    return Starting(
+        parts.publisher,
+        parts.presence,
+        parts.routing,
+        parts.bindings,
+        parts.tasks,
+        parts.buttons,
+        departments,
+        KEYS,
+    )
 
 
 async def test_a_gateway_hears_of_a_chat_before_its_citizen_is_there(world: World, parts: Parts) -> None:

@@ -1,4 +1,4 @@
-"""`delivery_metrics.py`, as the chats call it: once for each message that came live, by who was shown it."""
+"""`services/gateway/sending/metrics.py`: deliveries to the other party, and messages that have no receipt."""
 
 import time
 from datetime import timedelta
@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from services.common.clock import utcnow
-from services.common.events.types import Entry, Party
+from services.common.events.chats import CloseRequested
+from services.common.events.types import CloseReason, Entry, Party
 from services.gateway.participants.sessions import AgentSession, CitizenSession
-from services.gateway.sending.delivery_metrics import SECONDS
+from services.gateway.sending.metrics import FRAMES, OLDEST, SECONDS, Pending
+from services.gateway.sending.send_queue import Item, SendQueue
 from tests.gateway.chats.test_event_router import Stage
-from tests.gateway.making import agent, citizen, entry, stored, value_of
+from tests.gateway.making import CHAT, agent, citizen, entry, id_of, stored, value_of
 
 
 def counted(to: str) -> tuple[float, float]:
@@ -62,3 +64,44 @@ def test_a_clock_that_is_behind_the_senders_makes_no_negative_time() -> None:
     _, before = counted("agent")
     stage.router.handle(stored(posted(1, Party.CITIZEN, seconds_ago=-3_600)))
     assert counted("agent")[1] == before
+
+
+# ── without a receipt ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shown() -> tuple[float, float]:
+    return value_of(FRAMES), value_of(OLDEST)
+
+
+def item(number: int, seconds_ago: float) -> Item:
+    at = utcnow() - timedelta(seconds=seconds_ago)
+    return Item(id_of(number), CloseRequested(chat_id=CHAT, by=CloseReason.CITIZEN, occurred_at=at))
+
+
+def test_all_frames_of_all_lines_count_and_the_oldest_head_is_the_oldest() -> None:
+    pending, one, other, here = Pending(), SendQueue(), SendQueue(), citizen()
+    assert shown() == (0, 0)
+    for queue, ages in ((one, (5.0, 2.0)), (other, (40.0, 1.0, 0.0))):
+        for number, age in enumerate(ages, len(queue.items) + 1):
+            queue.offer(item(number, age))
+        pending.begin(queue, here)
+    frames, oldest = shown()
+    assert frames == 5
+    assert 40 <= oldest < 80
+    other.settle(id_of(1))
+    frames, oldest = shown()
+    assert frames == 4
+    assert 5 <= oldest < 40
+    pending.end(one)
+    pending.end(other)
+    pending.end(other)
+    assert shown() == (0, 0)
+
+
+def test_what_a_browser_left_behind_is_waited_for_by_nobody() -> None:
+    pending, queue, left = Pending(), SendQueue(), citizen()
+    queue.offer(item(1, 5.0))
+    pending.begin(queue, left)
+    assert shown()[0] == 1
+    left.connection.end()
+    assert shown() == (0, 0)

@@ -1,0 +1,60 @@
+"""Client of presence's internal API."""
+
+from __future__ import annotations
+
+from services.common.events.agents import ButtonChanged
+from services.common.events.types import Record
+from services.common.internal_api import presence as api
+from services.gateway.clients.http_client import Declined, HttpClient, Unavailable
+
+
+class PresenceClient:
+    """Login sessions, agents, buttons, and reservations of slots.
+
+    Every method raises `Unavailable` when presence does not answer.
+    """
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    async def open_session(self, credentials: api.Credentials) -> api.OpenSession:
+        """Log an agent in.
+
+        Raises:
+            Declined: The credentials are wrong, or there were too many attempts.
+        """
+        return await self._http.ask("presence", api.SESSION_OPEN, credentials, api.OpenSession)
+
+    async def session(self, token: str) -> api.OpenSession | None:
+        """Return the agent's session of this cookie, or None when there is none (any more)."""
+        question = api.SessionToken(token=token)
+        try:
+            return await self._http.ask("presence", api.SESSION_LOOKUP, question, api.OpenSession, hedged=True)
+        except Declined as declined:
+            if declined.status == 401:
+                return None
+            raise Unavailable("presence") from declined
+
+    async def end_session(self, ending: api.SessionEnd) -> None:
+        """Log an agent out.
+
+        Raises:
+            Declined: Presence refused: 401 when there is no such session.
+        """
+        await self._http.ask("presence", api.SESSION_END, ending, Record)
+
+    async def agents(self, query: api.AgentsQuery) -> list[api.AgentView]:
+        """Return the agents whom the query selects."""
+        return (await self._http.read("presence", api.AGENTS, query, api.Agents)).agents
+
+    async def buttons(self) -> list[ButtonChanged]:
+        """Return the state of every button."""
+        return (await self._http.read("presence", api.BUTTONS, None, api.Buttons)).buttons
+
+    async def hold(self, query: api.HoldQuery) -> api.Held:
+        """Reserve a slot. A repeated request returns the same reservation.
+
+        Raises:
+            Declined: Presence refused.
+        """
+        return await self._http.ask("presence", api.HOLD, query, api.Held, hedged=True)

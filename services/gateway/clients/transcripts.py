@@ -1,0 +1,124 @@
+"""Client of transcripts' internal API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
+
+import aiohttp
+
+from services.common.events.types import Record
+from services.common.http.tokens import Actor
+from services.common.internal_api import queries
+from services.common.internal_api import transcripts as api
+from services.gateway.clients.coalescing import Gathering
+from services.gateway.clients.http_client import HttpClient
+
+MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory as a whole
+
+
+class TranscriptsClient:
+    """Logs, left questions, and streams of attachments and transcripts.
+
+    Every method raises `Unavailable` when transcripts does not answer.
+    """
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+        self._pages = {notes: Gathering(partial(self._some_pages, notes), MOST_PAGES) for notes in (False, True)}
+
+    # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def history(self, wanted: Iterable[api.HistoryWanted], notes: bool = False) -> dict[str, api.ChatHistory]:
+        """Return the logs of these chats after the given sequence numbers. Unknown chats are left out."""
+        found: dict[str, api.ChatHistory] = {}
+        for part in queries.parts(list(wanted)):
+            question = api.HistoryQuery(chats=part, notes=notes)
+            answer = await self._http.read("transcripts", api.HISTORY, question, api.History)
+            found.update((h.chat_id, h) for h in answer.chats)
+        return found
+
+    async def page(self, wanted: api.HistoryWanted, notes: bool = False) -> api.ChatHistory | None:
+        """Return one chat's log after the given sequence number, or None for an unknown chat.
+
+        Callers that arrive while another answer is awaited share the next request. This matters after a restart, when
+        all browsers reconnect. A request whose answer may take a second is not shared.
+        """
+        if wanted.at_least > wanted.after:
+            return (await self.history([wanted], notes)).get(wanted.chat_id)
+        return (await self._pages[notes].ask(wanted)).get(wanted)
+
+    async def _some_pages(
+        self, notes: bool, wanted: list[api.HistoryWanted]
+    ) -> dict[api.HistoryWanted, api.ChatHistory]:
+        found: dict[api.HistoryWanted, api.ChatHistory] = {}
+        while wanted:
+            once = {w.chat_id: w for w in wanted}  # an answer has each chat once
+            pages = await self.history(once.values(), notes)
+            found.update((once[chat_id], page) for chat_id, page in pages.items())
+            wanted = [w for w in wanted if once[w.chat_id] is not w]
+        return found
+
+    async def grown(self, after: Mapping[str, int]) -> dict[str, int]:
+        """Return the chats whose log continues after the given sequence number, with a later number that exists."""
+        grown: dict[str, int] = {}
+        for part in queries.parts(list(after)):
+            question = api.TailsQuery(chat_ids=part, after={c: after[c] for c in part})
+            tails = (await self._http.read("transcripts", api.TAILS, question, api.Tails)).tails
+            grown.update((c, seq) for c, seq in tails.items() if seq > after.get(c, seq))
+        return grown
+
+    # ── left questions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def leave_question(self, question: api.LeftQuestion) -> None:
+        """Store a left question. The first one of a chat stays.
+
+        Raises:
+            Declined: Transcripts refused.
+        """
+        await self._http.ask("transcripts", api.QUESTION_LEAVE, question, Record)
+
+    async def questions(self, query: api.QuestionsQuery) -> list[api.LeftQuestion]:
+        """Return the left questions that are not done."""
+        return (await self._http.read("transcripts", api.QUESTIONS, query, api.Questions)).questions
+
+    async def finish_question(self, done: api.QuestionDone) -> None:
+        """Mark a left question as done.
+
+        Raises:
+            Declined: There is no such question, or another agent has claimed it.
+        """
+        await self._http.ask("transcripts", api.QUESTION_DONE, done, Record)
+
+    async def claim_question(self, claim: api.QuestionClaim) -> api.LeftQuestion:
+        """Claim a left question and return it.
+
+        Raises:
+            Declined: There is no such question, or another agent has claimed it.
+        """
+        return await self._http.ask("transcripts", api.QUESTION_CLAIM, claim, api.LeftQuestion)
+
+    async def unclaim_question(self, claim: api.QuestionClaim) -> None:
+        """Release the claim of a left question.
+
+        Raises:
+            Declined: There is no such question, or another agent has claimed it.
+        """
+        await self._http.ask("transcripts", api.QUESTION_UNCLAIM, claim, Record)
+
+    # ── attachments and transcripts ──────────────────────────────────────────────────────────────────────────────────
+
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        actor: Actor,
+        headers: dict[str, str] | None = None,
+        body: AsyncIterator[bytes] | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Open a stream of bytes. The caller releases the response.
+
+        Raises:
+            Declined: Transcripts refused.
+        """
+        return await self._http.stream("transcripts", method, path, actor, headers, body)
