@@ -24,7 +24,9 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http import api, assignments, end_chat, files, left_questions, page_settings, pages
+from services.gateway.http import agents as agent_routes
+from services.gateway.http import assignments, button, files, left_questions, page_settings, pages
+from services.gateway.http import chats as chat_routes
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
 from services.gateway.http.start_chat import Starting
@@ -107,9 +109,9 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(http.close)
 
     app = service.app
-    app.add_middleware(SecurityHeaders, settings=settings)  # inside the button's shortcut, which has its own headers
-    api.install_button(app, buttons, departments)
-    app.add_middleware(  # after the button's shortcut, and so around it
+    app.add_middleware(SecurityHeaders, settings=settings)  # inside the button's middleware, which has its own headers
+    button.install(app, buttons, departments)
+    app.add_middleware(  # after the button's middleware, and so around it
         CORSMiddleware,
         allow_origins=sorted(departments.origins()),
         allow_methods=["GET", "POST", "DELETE"],
@@ -117,10 +119,9 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Content-Disposition", "Retry-After", "ETag"],
         max_age=600,
     )
-    api.install_chats(app, starting, departments, settings)
-    api.install_agents(app, presence, departments, settings)
+    chat_routes.install(app, starting, publisher, departments, service.keys, settings)
+    agent_routes.install(app, presence, departments, settings)
     page_settings.install(app, settings)
-    end_chat.install(app, publisher, departments, service.keys, settings)
     questions = Questions(publisher, routing, transcripts)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     assignments.install(app, presence, routing, departments)

@@ -18,7 +18,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.messaging import connection
 from services.gateway import button_state
-from services.gateway.http import api, rate_limits, start_chat
+from services.gateway.http import chats, rate_limits, start_chat
 from services.gateway.http.start_chat import Source, StartChat, Starting
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
@@ -314,7 +314,7 @@ async def test_too_many_presses_from_one_address_are_429(world: World, monkeypat
     assert (rate_limits.CHATS_PER_ADDRESS.burst, rate_limits.BARE_CHATS_PER_ADDRESS.burst) == (60, 20)
     bursts = {"CHATS_PER_ADDRESS": 6, "BARE_CHATS_PER_ADDRESS": 2}
     for name, burst in bursts.items():
-        monkeypatch.setattr(api, name, rate_limits.Limit(burst, 1e-6))
+        monkeypatch.setattr(chats, name, rate_limits.Limit(burst, 1e-6))
     settings = world.settings.model_copy(update={"rate_limits": "on"})
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         client, origin = Client(session), {"Origin": f"http://{gateway.address}"}

@@ -1,4 +1,4 @@
-"""`services/gateway/http/end_chat.py` behind a real server: a citizen without a websocket ends the chat."""
+"""`services/gateway/http/chats.py` behind a real server: a citizen without a websocket ends the chat."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
-from services.gateway.http import end_chat, rate_limits
+from services.gateway.http import chats, rate_limits
 from tests.gateway.asking import Client
 from tests.gateway.making import CHAT, OTHER
 from tests.gateway.standing import KEYS, World, gateway_of
@@ -46,7 +46,7 @@ async def test_presses_without_end_are_refused_with_the_time_to_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert rate_limits.ENDINGS_PER_CHAT.burst == 10
-    monkeypatch.setattr(end_chat, "ENDINGS_PER_CHAT", rate_limits.Limit(3, 1e-6))
+    monkeypatch.setattr(chats, "ENDINGS_PER_CHAT", rate_limits.Limit(3, 1e-6))
     settings = world.settings.model_copy(update={"rate_limits": "on"})
     async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
         answers = [await end(Client(session), KEYS.chat_token(CHAT)) for _ in range(4)]

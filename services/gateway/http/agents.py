@@ -1,19 +1,16 @@
-"""Routes of the public HTTP interface: button, start of a chat, agents' sessions."""
+"""Routes of agents: login sessions, and the colleagues to whom a chat can be transferred."""
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.common.config.departments import Departments
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
-from services.common.observability.tracing import begin_trace
-from services.gateway.button_state import Buttons
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import clear_session, device_cookie, session_token, set_device, set_session
@@ -21,23 +18,15 @@ from services.gateway.http.dependencies import (
     address_of,
     agent_session,
     body_of,
-    limited,
     passed_on,
     problems_of,
     read_json,
-    require_origin,
     require_own_origin,
     scheme_of,
     unavailable,
 )
-from services.gateway.http.rate_limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, Buckets
-from services.gateway.http.shortcut import Shortcut
-from services.gateway.http.start_chat import Source, StartChat, Starting
 from services.gateway.participants.transfers import can_take
 from services.gateway.settings import Settings
-
-KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
-UNKNOWN_DEPARTMENT = "There is no such department; leave it out for the default one."
 
 
 class LogIn(BaseModel):
@@ -48,64 +37,7 @@ class LogIn(BaseModel):
     password: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(presence_api.short_enough)]
 
 
-def install_button(app: FastAPI, buttons: Buttons, departments: Departments) -> None:
-    """Add `GET /api/button` and its event stream.
-
-    The middleware `Shortcut` answers the requests. The routes document them and refuse unknown departments.
-    """
-    app.add_middleware(Shortcut, buttons=buttons, departments=departments)
-    unknown = problems_of(_404="unknown_department")
-
-    @app.get("/api/button", responses=unknown)
-    async def button(department: Annotated[str | None, Query()] = None) -> Response:
-        """Return the button's colour and reason; 304 when the ETag still matches. A shared cache may answer for 2 s."""
-        raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
-
-    @app.get("/api/button/events", responses=unknown)
-    async def events(department: Annotated[str | None, Query()] = None) -> Response:
-        """Stream server-sent events: the present state at once, then one for each change."""
-        raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
-
-
-def install_chats(app: FastAPI, starting: Starting, departments: Departments, settings: Settings) -> None:
-    """Add `POST /api/chats`."""
-    presses, bare = Buckets(CHATS_PER_ADDRESS), Buckets(BARE_CHATS_PER_ADDRESS)
-
-    @app.post(
-        "/api/chats",
-        status_code=201,
-        openapi_extra=body_of(StartChat),
-        responses=problems_of(
-            _403="origin_not_allowed, blocked",
-            _404="unknown_department",
-            _408="timeout",
-            _409="button_blue",
-            _413="too_large",
-            _415="unsupported_media_type",
-            _422="invalid",
-            _429="rate_limited",
-            _503="unavailable",
-        ),
-    )
-    async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
-        """Start a chat. A repeat with the same `Idempotency-Key` within ten minutes returns the same chat."""
-        begin_trace(request.headers.get("traceparent"), public=True)
-        require_origin(request, departments.origins(), settings)
-        wanted = await read_json(request, StartChat)
-        if idempotency_key is not None and not KEY_LENGTHS[0] <= len(idempotency_key) <= KEY_LENGTHS[1]:
-            raise Problem(
-                422,
-                "invalid",
-                f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
-            )
-        address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
-        if settings.rate_limits == "on":
-            limited((presses if origin else bare).retry_after(address, time.monotonic()))
-        started = await starting.start(wanted, idempotency_key, Source(address, origin))
-        return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
-
-
-def install_agents(app: FastAPI, presence: PresenceClient, departments: Departments, settings: Settings) -> None:
+def install(app: FastAPI, presence: PresenceClient, departments: Departments, settings: Settings) -> None:
     """Add the routes of agents' sessions and the list of colleagues."""
 
     @app.post(
@@ -183,7 +115,7 @@ def install_agents(app: FastAPI, presence: PresenceClient, departments: Departme
         """List where a chat can be transferred now: departments, and colleagues who are available with a free slot."""
         own_id = (await agent_session(request, presence)).agent.id
         if department is not None and departments.get(department) is None:
-            raise Problem(404, "unknown_department", UNKNOWN_DEPARTMENT)
+            raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
         question = presence_api.AgentsQuery(department=department)
         try:
             found = await presence.agents(question)

@@ -1,0 +1,102 @@
+"""Routes that start a chat, and that end one for citizens whose network lets no websocket through."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import structlog
+from fastapi import FastAPI, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from services.common.config.departments import Departments
+from services.common.events.chats import CloseRequested
+from services.common.events.types import CloseReason
+from services.common.http.problems import Problem
+from services.common.http.tokens import Keys
+from services.common.messaging.connection import Publisher, Unconfirmed
+from services.common.observability.tracing import begin_trace
+from services.gateway.http.dependencies import (
+    address_of,
+    body_of,
+    limited,
+    problems_of,
+    read_json,
+    require_chat_token,
+    require_origin,
+    unavailable,
+)
+from services.gateway.http.rate_limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, ENDINGS_PER_CHAT, Buckets
+from services.gateway.http.start_chat import Source, StartChat, Starting
+from services.gateway.settings import Settings
+
+log = structlog.get_logger()
+KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
+
+
+def install(
+    app: FastAPI,
+    starting: Starting,
+    publisher: Publisher,
+    departments: Departments,
+    keys: Keys,
+    settings: Settings,
+) -> None:
+    """Add `POST /api/chats` and `DELETE /api/chats/{chat_id}`."""
+    presses, bare, endings = Buckets(CHATS_PER_ADDRESS), Buckets(BARE_CHATS_PER_ADDRESS), Buckets(ENDINGS_PER_CHAT)
+    origins = departments.origins()
+
+    @app.post(
+        "/api/chats",
+        status_code=201,
+        openapi_extra=body_of(StartChat),
+        responses=problems_of(
+            _403="origin_not_allowed, blocked",
+            _404="unknown_department",
+            _408="timeout",
+            _409="button_blue",
+            _413="too_large",
+            _415="unsupported_media_type",
+            _422="invalid",
+            _429="rate_limited",
+            _503="unavailable",
+        ),
+    )
+    async def start(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Response:
+        """Start a chat. A repeat with the same `Idempotency-Key` within ten minutes returns the same chat."""
+        begin_trace(request.headers.get("traceparent"), public=True)
+        require_origin(request, origins, settings)
+        wanted = await read_json(request, StartChat)
+        if idempotency_key is not None and not KEY_LENGTHS[0] <= len(idempotency_key) <= KEY_LENGTHS[1]:
+            raise Problem(
+                422,
+                "invalid",
+                f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
+            )
+        address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
+        if settings.rate_limits == "on":
+            limited((presses if origin else bare).retry_after(address, time.monotonic()))
+        started = await starting.start(wanted, idempotency_key, Source(address, origin))
+        return JSONResponse(started.body(), 201, {"Cache-Control": "no-store"})
+
+    @app.delete(
+        "/api/chats/{chat_id}",
+        status_code=204,
+        responses=problems_of(_401="unauthenticated", _403="forbidden", _429="rate_limited", _503="unavailable"),
+    )
+    async def end(request: Request, chat_id: str) -> Response:
+        """End the chat for its citizen, as the frame `close` does.
+
+        A repeat, or a chat that has ended, returns 204 too.
+        """
+        begin_trace(request.headers.get("traceparent"), public=True, chat_id=chat_id)
+        require_origin(request, origins, settings)
+        require_chat_token(request, keys, chat_id)
+        if settings.rate_limits == "on":
+            limited(endings.retry_after(chat_id, time.monotonic()))
+        try:
+            await publisher.publish(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+        except Unconfirmed as error:
+            raise unavailable() from error
+        log.info("chat_end_requested", chat_id=chat_id)
+        return Response(status_code=204)
