@@ -40,7 +40,7 @@ from services.gateway.participants.citizen import Citizens
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
-from services.gateway.websocket import session
+from services.gateway.websocket import endpoints
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.registry import Registry
@@ -88,9 +88,9 @@ def create_app(settings: Settings) -> FastAPI:
         sessions = list(registry)
         spread = min(SPREAD, SPREAD_EACH * len(sessions))
         loop = asyncio.get_running_loop()
-        for one in sessions:
+        for session in sessions:
             later = random.uniform(0, spread)  # noqa: S311 - jitter
-            loop.call_later(later, one.connection.close, Close.RESTART, "restart")
+            loop.call_later(later, session.connection.close, Close.RESTART, "restart")
         await asyncio.sleep(spread + 0.2)
         await tasks.settle(5.0)
         await heartbeat.leave()
@@ -126,6 +126,6 @@ def create_app(settings: Settings) -> FastAPI:
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     assignments.install(app, presence, routing, departments)
     files.install(app, presence, transcripts, service.keys, departments, settings)
-    session.install(app, citizens, agents, presence, departments, allowances)
+    endpoints.install(app, citizens, agents, presence, departments, allowances)
     pages.install(app, buttons, departments, settings)
     return app

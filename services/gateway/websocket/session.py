@@ -1,4 +1,4 @@
-"""Sessions on the two websockets: who may open one, and its frames in order. The handlers decide what frames mean."""
+"""A session on a websocket: its frames in order, and a hello before all others. Handlers decide what frames mean."""
 
 from __future__ import annotations
 
@@ -8,35 +8,24 @@ from contextvars import copy_context
 from typing import Generic, Literal, Protocol, TypeVar
 
 import structlog
-from fastapi import FastAPI, WebSocket
-from starlette.routing import WebSocketRoute
+from fastapi import WebSocket
 
-from services.common.config.departments import Departments
 from services.common.events.types import Party
 from services.common.observability.tracing import begin_trace, span
-from services.gateway.clients.http_client import Unavailable
-from services.gateway.clients.presence import PresenceClient
-from services.gateway.http.cookies import session_token
-from services.gateway.http.origins import own_origin
-from services.gateway.participants.agent import Agents
-from services.gateway.participants.citizen import Citizens
-from services.gateway.participants.sessions import AgentSession, CitizenSession, Session
+from services.gateway.participants.sessions import Session
 from services.gateway.sending.sender import refuse
-from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import Frame, Hello, Malformed, Refused
 from services.gateway.websocket.frames.parser import parse
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.transport import SOCKET, ReceivingProtocol
+from services.gateway.websocket.transport import ReceivingProtocol
 
 log = structlog.get_logger()
 HELLO_LIMIT = 5.0
 MOST_STASHED = 200
 
 S = TypeVar("S", bound=Session)
-
-
 S_contra = TypeVar("S_contra", bound=Session, contravariant=True)
 
 
@@ -175,63 +164,13 @@ def _is_utf8(text: bytes | None) -> bool:
     return True
 
 
-def install(
-    app: FastAPI,
-    citizens: Citizens,
-    agents: Agents,
-    presence: PresenceClient,
-    departments: Departments,
-    allowances: MessageLimits,
-) -> None:
-    """Add the two websockets of the protocol."""
-    origins = departments.origins()
-
-    async def citizen(websocket: WebSocket) -> None:
-        begin_trace()
-        await websocket.accept()
-        socket = _socket(websocket)
-        if "origin" in websocket.headers and not own_origin(websocket.headers, origins):
-            socket.close(Close.FORBIDDEN_ORIGIN)
-            return
-        session = CitizenSession(Connection(Party.CITIZEN, socket))
-        await _serve(websocket, WebSocketSession(session, citizens, allowances))
-
-    async def agent(websocket: WebSocket) -> None:
-        begin_trace()
-        await websocket.accept()
-        socket = _socket(websocket)
-        if not own_origin(websocket.headers):
-            socket.close(Close.FORBIDDEN_ORIGIN)
-            return
-        try:
-            token = session_token(websocket.cookies, websocket.headers.get("host", ""))
-            login = await presence.session(token) if token else None
-        except Unavailable:
-            if socket.may_write:
-                socket.write([server.error("unavailable")])
-            socket.close(Close.RESTART)
-            return
-        if login is None:
-            socket.close(Close.UNAUTHENTICATED)
-            return
-        session = AgentSession(Connection(Party.AGENT, socket), login.agent, login.session_id, token or "")
-        await _serve(websocket, WebSocketSession(session, agents, allowances))
-
-    # Starlette's route: FastAPI's would keep the objects that it builds for a request while the websocket is open.
-    app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]
-
-
-def _socket(websocket: WebSocket) -> ReceivingProtocol:
-    socket: ReceivingProtocol = websocket.scope["extensions"][SOCKET]
-    return socket
-
-
-async def _serve(websocket: WebSocket, session: WebSocketSession[S]) -> None:
+async def serve(websocket: WebSocket, socket: ReceivingProtocol, session: WebSocketSession[S]) -> None:
     """Wait for the end of the websocket. Its frames bypass this task: the transport calls the session."""
     context = copy_context()  # work that frames start belongs to this trace
     patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, session.no_hello_yet)
     try:
-        _socket(websocket).hear(lambda text: context.run(session.receive, text), session.connection.flush)
+        socket.hear(lambda text: context.run(session.receive, text), session.connection.flush)
+        # The server ends the websocket when this call returns.
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass
     finally:
