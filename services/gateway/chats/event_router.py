@@ -83,19 +83,19 @@ class EventRouter:
             self._session_ended(event)
 
     def _stored(self, entry: Entry) -> None:
-        channel = self._chats.by_id.get(entry.chat_id)
-        if channel is None:
+        chat = self._chats.by_id.get(entry.chat_id)
+        if chat is None:
             return
-        repeated = entry.seq <= (channel.position.last or 0)
-        for passed in channel.position.take(entry):
-            self._chats.pass_on(channel, passed)
+        repeated = entry.seq <= (chat.position.last or 0)
+        for passed in chat.position.take(entry):
+            self._chats.pass_on(chat, passed)
         self._chats.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
-        if channel.position.behind:
-            self._following.gap(channel)
+        if chat.position.behind:
+            self._following.gap(chat)
 
     def _chat_state(self, event: ChatState) -> None:
-        if channel := self._chats.by_id.get(event.chat_id):
-            self._chats.note_state(channel, event)
+        if chat := self._chats.by_id.get(event.chat_id):
+            self._chats.note_state(chat, event)
         agent_id = event.agent_id
         if event.state is not ChatStatus.ASSIGNED or not agent_id:
             return
@@ -109,38 +109,38 @@ class EventRouter:
         self._buttons.handle(event)
 
     def _shown(self, event: TypingShown | ReadShown) -> None:
-        if (channel := self._chats.by_id.get(event.chat_id)) is None:
+        if (chat := self._chats.by_id.get(event.chat_id)) is None:
             return
         members: dict[str, object] = {"from": event.party.value}
         if isinstance(event, ReadShown):
-            members["seq"] = channel.read[event.party] = max(event.seq, channel.read.get(event.party, 0))
+            members["seq"] = chat.read[event.party] = max(event.seq, chat.read.get(event.party, 0))
         else:
             members["active"] = event.active
         kind = event.type.split(".")[0]
         if event.party is Party.AGENT:
-            self._chats.to_citizen(channel, server.frame(kind, **members))
+            self._chats.to_citizen(chat, server.frame(kind, **members))
         else:
-            self._chats.to_agents(channel, server.frame(kind, chat_id=event.chat_id, **members))
+            self._chats.to_agents(chat, server.frame(kind, chat_id=event.chat_id, **members))
 
     def _note(self, event: NoteStored) -> None:
-        if channel := self._chats.by_id.get(event.chat_id):
-            self._chats.to_agents(channel, server.note(event.note))
+        if chat := self._chats.by_id.get(event.chat_id):
+            self._chats.to_agents(chat, server.note(event.note))
         self._chats.receipts.settle(event.chat_id, event.note.agent_id, event.note.id, Receipt(None))
 
     def _citizen(self, event: CitizenPresence) -> None:
-        if (channel := self._chats.by_id.get(event.chat_id)) is None:
+        if (chat := self._chats.by_id.get(event.chat_id)) is None:
             return
-        self._chats.note_citizen(channel, event.incarnation, event.online)
+        self._chats.note_citizen(chat, event.incarnation, event.online)
         if event.asked and event.incarnation != self._chats.incarnation:
-            self._citizens.answer_presence(channel)
+            self._citizens.answer_presence(chat)
 
     def _inactive(self, event: CitizenSilent | CitizenStayed) -> None:
-        if (channel := self._chats.by_id.get(event.chat_id)) is None:
+        if (chat := self._chats.by_id.get(event.chat_id)) is None:
             return
         if isinstance(event, CitizenSilent):
-            self._chats.inactivity_warnings.warn(channel, event)
+            self._chats.inactivity_warnings.warn(chat, event)
         else:
-            self._chats.inactivity_warnings.stayed(channel)
+            self._chats.inactivity_warnings.stayed(chat)
 
     def _session_ended(self, event: SessionEnded) -> None:
         for session in self._registry.agents.of(event.agent_id):

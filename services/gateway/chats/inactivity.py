@@ -28,55 +28,55 @@ class InactivityWarnings:
         """
         self._clock = clock
 
-    def warn(self, channel: LiveChat, event: CitizenSilent) -> None:
+    def warn(self, chat: LiveChat, event: CitizenSilent) -> None:
         """Handle a warning.
 
         One that is older than the last entry, or than the citizen's answer, is late and dropped.
         """
-        quiet = channel.quiet
+        quiet = chat.quiet
         if event.since < quiet.spoken_at or (quiet.answered and event.since <= quiet.answered):
             return
-        if channel.state and not channel.state.connected:
+        if chat.state and not chat.state.connected:
             return
         before = quiet.warned
         left = (event.closes_at - event.occurred_at).total_seconds()  # both times are by the publisher's clock
         quiet.warned = Warned(event.warning, event.since, event.closes_at, left, self._clock())
         if before is None or before.shown != quiet.warned.shown:
-            for session in channel.members:
-                self.show(session, channel)
+            for session in chat.members:
+                self.show(session, chat)
 
-    def stayed(self, channel: LiveChat) -> None:
+    def stayed(self, chat: LiveChat) -> None:
         """Handle the citizen's wish to keep the chat open."""
-        quiet = channel.quiet
+        quiet = chat.quiet
         quiet.answered = quiet.warned.since if quiet.warned else max(quiet.spoken_at, quiet.answered or quiet.spoken_at)
-        self._end(channel)
+        self._end(chat)
 
-    def spoke(self, channel: LiveChat, entry: Entry) -> None:
+    def spoke(self, chat: LiveChat, entry: Entry) -> None:
         """Handle a new entry: it ends a warning, and inactivity counts from it."""
-        channel.quiet.spoken_at = max(channel.quiet.spoken_at, entry.at)
-        self._end(channel)
+        chat.quiet.spoken_at = max(chat.quiet.spoken_at, entry.at)
+        self._end(chat)
 
-    def moved(self, channel: LiveChat) -> None:
+    def moved(self, chat: LiveChat) -> None:
         """Handle a new state: inactivity counts only while the citizen is connected with an agent."""
-        if channel.state and not channel.state.connected:
-            self._end(channel)
+        if chat.state and not chat.state.connected:
+            self._end(chat)
 
-    def end_old(self, channel: LiveChat) -> None:
+    def end_old(self, chat: LiveChat) -> None:
         """End a warning that is not repeated any more."""
-        warned = channel.quiet.warned
+        warned = chat.quiet.warned
         if warned and self._clock() - warned.received_at > LASTS:
-            self._end(channel)
+            self._end(chat)
 
-    def show(self, session: Session, channel: LiveChat) -> None:
+    def show(self, session: Session, chat: LiveChat) -> None:
         """Send the warning that holds, if any, to this session."""
-        if warned := channel.quiet.warned:
+        if warned := chat.quiet.warned:
             of_citizen = session.party is Party.CITIZEN
-            session.connection.send(warned.frame(self._clock(), None if of_citizen else channel.chat_id))
+            session.connection.send(warned.frame(self._clock(), None if of_citizen else chat.chat_id))
 
-    def _end(self, channel: LiveChat) -> None:
-        if channel.quiet.warned is None:
+    def _end(self, chat: LiveChat) -> None:
+        if chat.quiet.warned is None:
             return
-        channel.quiet.warned = None
-        for session in channel.members:
+        chat.quiet.warned = None
+        for session in chat.members:
             of_citizen = session.party is Party.CITIZEN
-            session.connection.send(server.inactive(0, None, None, None if of_citizen else channel.chat_id))
+            session.connection.send(server.inactive(0, None, None, None if of_citizen else chat.chat_id))

@@ -70,57 +70,57 @@ class LiveChats:
         Raises:
             Unavailable: The chat could not be bound.
         """
-        channel = self.by_id.setdefault(chat_id, LiveChat(chat_id))
-        channel.users += 1
+        chat = self.by_id.setdefault(chat_id, LiveChat(chat_id))
+        chat.users += 1
         try:
             await self.bindings.follow(chat_id)
         except BaseException:
-            self._remove_user(channel)
+            self._remove_user(chat)
             raise
-        return channel
+        return chat
 
-    def release(self, session: Session, channel: LiveChat) -> None:
+    def release(self, session: Session, chat: LiveChat) -> None:
         """Stop following the chat for this session."""
-        self.detach(session, channel)
-        self.give_back(channel)
+        self.detach(session, chat)
+        self.give_back(chat)
 
-    def give_back(self, channel: LiveChat) -> None:
+    def give_back(self, chat: LiveChat) -> None:
         """Remove one user of the chat. The chat is forgotten with its last user."""
-        self.bindings.unfollow(channel.chat_id)
-        self._remove_user(channel)
+        self.bindings.unfollow(chat.chat_id)
+        self._remove_user(chat)
 
-    def _remove_user(self, channel: LiveChat) -> None:
-        channel.users -= 1
-        if channel.users <= 0 and self.by_id.get(channel.chat_id) is channel:
-            del self.by_id[channel.chat_id]
+    def _remove_user(self, chat: LiveChat) -> None:
+        chat.users -= 1
+        if chat.users <= 0 and self.by_id.get(chat.chat_id) is chat:
+            del self.by_id[chat.chat_id]
 
-    def attach(self, session: Session, channel: LiveChat, shown: int) -> None:
+    def attach(self, session: Session, chat: LiveChat, shown: int) -> None:
         """Let the session receive the chat live from here on. Everything up to `shown` was sent to it."""
-        session.begin_live(channel.chat_id, shown)
-        if session not in channel.members:
-            channel.members.append(session)
-        self.inactivity_warnings.show(session, channel)
+        session.begin_live(chat.chat_id, shown)
+        if session not in chat.members:
+            chat.members.append(session)
+        self.inactivity_warnings.show(session, chat)
 
-    def detach(self, session: Session, channel: LiveChat) -> None:
+    def detach(self, session: Session, chat: LiveChat) -> None:
         """Stop sending the chat to the session."""
-        session.end_live(channel.chat_id)
-        if session in channel.members:
-            channel.members.remove(session)
+        session.end_live(chat.chat_id)
+        if session in chat.members:
+            chat.members.remove(session)
 
-    def drop(self, session: AgentSession, channel: LiveChat) -> None:
+    def drop(self, session: AgentSession, chat: LiveChat) -> None:
         """Stop following a chat that has ended or has another agent, for a session of an agent."""
-        if session.unfollow(channel.chat_id):
-            self.release(session, channel)
+        if session.unfollow(chat.chat_id):
+            self.release(session, chat)
 
     # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def pass_on(self, channel: LiveChat, entry: Entry) -> None:
+    def pass_on(self, chat: LiveChat, entry: Entry) -> None:
         """Send an entry, the next in order, to every session that follows the chat live."""
-        self.note_entry(channel, entry)
+        self.note_entry(chat, entry)
         self._allowances.stored(entry)
         framed: dict[Party, bytes] = {}
-        for session in tuple(channel.members):
-            if not session.advance(channel.chat_id, entry.seq):
+        for session in tuple(chat.members):
+            if not session.advance(chat.chat_id, entry.seq):
                 continue
             party = session.party
             if party not in framed:
@@ -130,11 +130,11 @@ class LiveChats:
         delivered(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
         self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
         if entry.is_seal:
-            self.end(channel, entry)
+            self.end(chat, entry)
         else:
-            self.inactivity_warnings.spoke(channel, entry)
+            self.inactivity_warnings.spoke(chat, entry)
 
-    def note_entry(self, channel: LiveChat, entry: Entry) -> None:
+    def note_entry(self, chat: LiveChat, entry: Entry) -> None:
         """Record what an entry says about acceptance, just before it is shown.
 
         The entry that tells the citizen with whom they are connected is written at acceptance. The dot is therefore set
@@ -142,25 +142,25 @@ class LiveChats:
         """
         if entry.event is not Cause.ASSIGNED or not entry.about or not entry.about.turn:
             return
-        channel.introduced = max(channel.introduced, entry.about.turn)
-        if channel.state and channel.state.turn == entry.about.turn and channel.state.offered:
-            self.learn(channel, accepted=True)
+        chat.introduced = max(chat.introduced, entry.about.turn)
+        if chat.state and chat.state.turn == entry.about.turn and chat.state.offered:
+            self.learn(chat, accepted=True)
 
-    def end(self, channel: LiveChat, seal: Entry) -> None:
+    def end(self, chat: LiveChat, seal: Entry) -> None:
         """Send `closed` after the seal was shown, and close the citizen's websockets with code 1000."""
         reason = seal.reason.value if seal.reason else "inactive"
-        if channel.state and channel.state.status is not ChatStatus.CLOSED:
-            self.to_citizen(channel, server.status(ChatStatus.CLOSED, None, None, None))
-        self.receipts.settle(channel.chat_id, "", None, Receipt(seal))
-        for session in tuple(channel.members):
+        if chat.state and chat.state.status is not ChatStatus.CLOSED:
+            self.to_citizen(chat, server.status(ChatStatus.CLOSED, None, None, None))
+        self.receipts.settle(chat.chat_id, "", None, Receipt(seal))
+        for session in tuple(chat.members):
             if isinstance(session, CitizenSession):
                 self.show_end(session, reason)
             elif isinstance(session, AgentSession):
-                session.connection.send(server.frame("closed", chat_id=channel.chat_id, reason=reason))
-                session.note_end(channel.chat_id)
-                self.drop(session, channel)
+                session.connection.send(server.frame("closed", chat_id=chat.chat_id, reason=reason))
+                session.note_end(chat.chat_id)
+                self.drop(session, chat)
         for chats in self.of_agents.values():
-            chats.discard(channel.chat_id)
+            chats.discard(chat.chat_id)
 
     @staticmethod
     def show_end(session: CitizenSession, reason: str) -> None:
@@ -170,87 +170,87 @@ class LiveChats:
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def note_state(self, channel: LiveChat, event: ChatState) -> None:
+    def note_state(self, chat: LiveChat, event: ChatState) -> None:
         """Merge an event about the chat's state into what is known. An older version is dropped."""
-        if channel.state is None or event.v > channel.state.v:
-            self.set_state(channel, State.of_event(event))
-        elif event.v == channel.state.v:
-            self.learn(channel, event.accepted)
+        if chat.state is None or event.v > chat.state.v:
+            self.set_state(chat, State.of_event(event))
+        elif event.v == chat.state.v:
+            self.learn(chat, event.accepted)
 
-    def set_state(self, channel: LiveChat, state: State) -> None:
+    def set_state(self, chat: LiveChat, state: State) -> None:
         """Set a newer state: update the citizen's dot, and inform agents who do not have the chat any more."""
-        before, channel.state = channel.state, state
+        before, chat.state = chat.state, state
         if state.status is ChatStatus.WAITING and state.place[0] is None:
-            state.place = self._department_queues.place(state.department, channel.chat_id)
+            state.place = self._department_queues.place(state.department, chat.chat_id)
         if before is None or before.shown != state.shown:
-            self.to_citizen(channel, server.status(*state.shown))
+            self.to_citizen(chat, server.status(*state.shown))
         if before and state.agent_id and before.turn != state.turn:  # the acceptance was of another attempt
             for session in self.registry.agents.of(state.agent_id):
-                session.forget_acceptance(channel.chat_id)
+                session.forget_acceptance(chat.chat_id)
         if state.accepted:
-            channel.refusable_by = None
-        self.inactivity_warnings.moved(channel)
+            chat.refusable_by = None
+        self.inactivity_warnings.moved(chat)
         if state.status is not ChatStatus.CLOSED:
-            self._take_back(channel, state)
+            self._take_back(chat, state)
 
-    def _take_back(self, channel: LiveChat, state: State) -> None:
+    def _take_back(self, chat: LiveChat, state: State) -> None:
         for agent_id, chats in self.of_agents.items():
-            if channel.chat_id not in chats or agent_id == state.agent_id:
+            if chat.chat_id not in chats or agent_id == state.agent_id:
                 continue
-            chats.discard(channel.chat_id)
+            chats.discard(chat.chat_id)
             left = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
             reason = LOST.get(state.detail, left) if state.detail else left
             for session in self.registry.agents.of(agent_id):
-                session.connection.send(server.frame("unassigned", chat_id=channel.chat_id, reason=reason))
-                self.drop(session, channel)
+                session.connection.send(server.frame("unassigned", chat_id=chat.chat_id, reason=reason))
+                self.drop(session, chat)
 
-    def learn(self, channel: LiveChat, accepted: bool | None) -> None:
+    def learn(self, chat: LiveChat, accepted: bool | None) -> None:
         """Record whether the chat is accepted, as said by a source that has the same version of the state."""
-        state = channel.state
+        state = chat.state
         if state is None or state.status is not ChatStatus.ASSIGNED or not state.learns(accepted):
             return
         before, state.accepted = state.shown, accepted
         if accepted:
-            channel.refusable_by = None
+            chat.refusable_by = None
         if state.shown != before:
-            self.to_citizen(channel, server.status(*state.shown))
-        self.inactivity_warnings.moved(channel)
+            self.to_citizen(chat, server.status(*state.shown))
+        self.inactivity_warnings.moved(chat)
 
     def note_queue(self, event: QueueChanged) -> None:
         """Record a published department queue, and set the position of each chat in it."""
         for chat_id, place in self._department_queues.take(event):
-            if channel := self.by_id.get(chat_id):
-                self.set_place(channel, place)
+            if chat := self.by_id.get(chat_id):
+                self.set_place(chat, place)
 
-    def set_place(self, channel: LiveChat, place: Place) -> None:
+    def set_place(self, chat: LiveChat, place: Place) -> None:
         """Set the chat's position in its department queue.
 
         The citizen gets a `status` frame when the change is visible.
         """
-        state = channel.state
+        state = chat.state
         if state and state.status is ChatStatus.WAITING and is_news(state.place, place):
             state.place = place
-            self.to_citizen(channel, server.status(*state.shown))
+            self.to_citizen(chat, server.status(*state.shown))
 
     # ── presence of the citizen ──────────────────────────────────────────────────────────────────────────────────────
 
-    def note_citizen(self, channel: LiveChat, incarnation: str, online: bool) -> None:
+    def note_citizen(self, chat: LiveChat, incarnation: str, online: bool) -> None:
         """Record that the citizen has a connection to a gateway, or has none to it any more."""
-        if channel.citizen_at.note(incarnation, online, self.clock()):
-            self.send_online(channel)
+        if chat.citizen_at.note(incarnation, online, self.clock()):
+            self.send_online(chat)
 
-    def citizen_here(self, channel: LiveChat, online: bool) -> None:
+    def citizen_here(self, chat: LiveChat, online: bool) -> None:
         """Record that the citizen's first connection to this gateway opened, or that the last one closed."""
-        self.note_citizen(channel, self.incarnation, online)
+        self.note_citizen(chat, self.incarnation, online)
 
     def online_here(self, chat_id: str) -> bool:
         """Whether the citizen has a connection to this gateway."""
         return citizen_of(chat_id) in self.registry.citizens
 
-    def send_online(self, channel: LiveChat) -> None:
+    def send_online(self, chat: LiveChat) -> None:
         """Send the chat's agents whether its citizen is online."""
-        shown = server.frame("citizen", chat_id=channel.chat_id, online=channel.citizen_at.online)
-        self.to_agents(channel, shown)
+        shown = server.frame("citizen", chat_id=chat.chat_id, online=chat.citizen_at.online)
+        self.to_agents(chat, shown)
 
     def presence_asked(self, chat_id: str) -> CitizenPresence:
         """Return the event that asks the other gateways whether they have the citizen."""
@@ -259,14 +259,14 @@ class LiveChats:
 
     # ── frames out ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def to_citizen(self, channel: LiveChat, frame: bytes) -> None:
+    def to_citizen(self, chat: LiveChat, frame: bytes) -> None:
         """Send a frame to the citizen's connections that follow the chat live."""
-        for session in channel.members:
+        for session in chat.members:
             if session.party is Party.CITIZEN:
                 session.connection.send(frame)
 
-    def to_agents(self, channel: LiveChat, frame: bytes) -> None:
+    def to_agents(self, chat: LiveChat, frame: bytes) -> None:
         """Send a frame to the agents' connections that follow the chat live."""
-        for session in channel.members:
+        for session in chat.members:
             if session.party is Party.AGENT:
                 session.connection.send(frame)

@@ -53,17 +53,17 @@ class Subscriptions:
             NoSuchChat: Routing still does not know the chat after the last attempt.
             Unavailable: Routing does not answer.
         """
-        channel = self.chats.by_id.get(chat_id)
+        chat = self.chats.by_id.get(chat_id)
         for pause in (*KNOWN_WAIT, None):
-            before = channel and channel.state
+            before = chat and chat.state
             view, _ = await self._routing.chat(chat_id)
             if view:
                 return view
             if pause is not None:
-                await _until(lambda: channel and channel.state is not before, pause)  # noqa: B023
+                await _until(lambda: chat and chat.state is not before, pause)  # noqa: B023
         raise NoSuchChat(chat_id)
 
-    async def first_page(self, channel: LiveChat, after: int, notes: bool = False) -> ChatHistory:
+    async def first_page(self, chat: LiveChat, after: int, notes: bool = False) -> ChatHistory:
         """Return the log after the sequence number `after`.
 
         Waits a moment until transcripts knows the chat, which routing knows already.
@@ -72,30 +72,28 @@ class Subscriptions:
             Unavailable: Transcripts does not answer, or does not know the chat yet.
         """
         for pause in (*KNOWN_WAIT, None):
-            before = channel.position.heard
-            wanted = HistoryWanted(chat_id=channel.chat_id, after=after, at_least=before)
+            before = chat.position.heard
+            wanted = HistoryWanted(chat_id=chat.chat_id, after=after, at_least=before)
             found = await self._transcripts.page(wanted, notes)
             if found is not None and found.last_seq > 0:
                 return found
             if pause is not None:
-                await _until(lambda: channel.position.heard != before, pause)  # noqa: B023
+                await _until(lambda: chat.position.heard != before, pause)  # noqa: B023
         raise Unavailable("the beginning of the log")
 
-    def note_view(self, channel: LiveChat, view: ChatView) -> State:
+    def note_view(self, chat: LiveChat, view: ChatView) -> State:
         """Merge routing's answer into the known state, for the citizen's other tabs too. Return the newer of both."""
-        if channel.state is None or view.v > channel.state.v:
-            self.chats.set_state(channel, State.of_view(view))
-        elif view.v == channel.state.v:
-            if channel.state.place[0] is None:
-                channel.state.place = (view.position, whole(view.wait))
-            channel.state.closed_at = view.closed_at
-            self.chats.learn(channel, view.accepted if view.tells_acceptance else None)
-        assert channel.state is not None
-        return channel.state
+        if chat.state is None or view.v > chat.state.v:
+            self.chats.set_state(chat, State.of_view(view))
+        elif view.v == chat.state.v:
+            if chat.state.place[0] is None:
+                chat.state.place = (view.position, whole(view.wait))
+            chat.state.closed_at = view.closed_at
+            self.chats.learn(chat, view.accepted if view.tells_acceptance else None)
+        assert chat.state is not None
+        return chat.state
 
-    async def catch_up(
-        self, session: Session, channel: LiveChat, page: ChatHistory, after: int
-    ) -> AsyncIterator[Entry]:
+    async def catch_up(self, session: Session, chat: LiveChat, page: ChatHistory, after: int) -> AsyncIterator[Entry]:
         """Yield the entries after `after` in order. After the last one the session follows live, without a gap."""
         shown = min(after, page.last_seq)
         while True:
@@ -103,41 +101,41 @@ class Subscriptions:
                 if entry.seq == shown + 1:
                     shown = entry.seq
                     session.catch_up(entry)
-                    self.chats.note_entry(channel, entry)
+                    self.chats.note_entry(chat, entry)
                     yield entry
-            for passed in channel.position.begin(shown):
-                self.chats.pass_on(channel, passed)
-            if shown >= page.last_seq and shown >= (channel.position.last or 0):
+            for passed in chat.position.begin(shown):
+                self.chats.pass_on(chat, passed)
+            if shown >= page.last_seq and shown >= (chat.position.last or 0):
                 break
-            page = await self.first_page(channel, shown)
-        self.chats.attach(session, channel, shown)
-        if channel.position.behind:  # entries ahead arrived before the position was known
-            self.gap(channel)
+            page = await self.first_page(chat, shown)
+        self.chats.attach(session, chat, shown)
+        if chat.position.behind:  # entries ahead arrived before the position was known
+            self.gap(chat)
 
     # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def gap(self, channel: LiveChat) -> None:
+    def gap(self, chat: LiveChat) -> None:
         """Read a gap from transcripts, unless the missing entries arrive by themselves within 100 ms."""
-        if not channel.gap_read_due:
-            channel.gap_read_due = True
-            self._tasks.start(self._read_gap_soon(channel))
+        if not chat.gap_read_due:
+            chat.gap_read_due = True
+            self._tasks.start(self._read_gap_soon(chat))
 
-    async def _read_gap_soon(self, channel: LiveChat) -> None:
+    async def _read_gap_soon(self, chat: LiveChat) -> None:
         pause = GAP_WAIT
         try:
             while True:
                 await asyncio.sleep(pause)
-                if not channel.position.behind or self.chats.by_id.get(channel.chat_id) is not channel:
+                if not chat.position.behind or self.chats.by_id.get(chat.chat_id) is not chat:
                     return
                 GAPS.inc()
-                before = channel.position.last
+                before = chat.position.last
                 with contextlib.suppress(Unavailable):
-                    await self.read_on([channel])
-                pause = GAP_WAIT if channel.position.last != before else min(pause * 2, LONGEST_GAP_WAIT)
+                    await self.read_on([chat])
+                pause = GAP_WAIT if chat.position.last != before else min(pause * 2, LONGEST_GAP_WAIT)
         finally:
-            channel.gap_read_due = False
+            chat.gap_read_due = False
 
-    async def read_on(self, channels: list[LiveChat]) -> None:
+    async def read_on(self, live_chats: list[LiveChat]) -> None:
         """Read and pass on the entries of these chats beyond their positions.
 
         Raises:
@@ -145,22 +143,22 @@ class Subscriptions:
         """
         wanted = [
             HistoryWanted(chat_id=c.chat_id, after=c.position.last, at_least=c.position.heard)
-            for c in channels
+            for c in live_chats
             if c.position.last is not None
         ]
         for chat_id, page in (await self._transcripts.history(wanted)).items():
-            channel = self.chats.by_id.get(chat_id)
-            if channel is None:
+            chat = self.chats.by_id.get(chat_id)
+            if chat is None:
                 continue
-            for passed in channel.position.read(page.entries):
-                self.chats.pass_on(channel, passed)
-            channel.position.heard = max(channel.position.heard, page.last_seq)
-            if channel.position.behind:
-                self.gap(channel)
+            for passed in chat.position.read(page.entries):
+                self.chats.pass_on(chat, passed)
+            chat.position.heard = max(chat.position.heard, page.last_seq)
+            if chat.position.behind:
+                self.gap(chat)
 
 
 async def _until(heard: Callable[[], object], seconds: float) -> None:
     """Return as soon as `heard` returns true, at the latest after so many seconds."""
     end = time.monotonic() + seconds
-    while not heard() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110  # an event in each channel costs more
+    while not heard() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110  # an event in each chat costs more
         await asyncio.sleep(min(LOOK, left))

@@ -40,7 +40,7 @@ class PresenceCheck:
         live = self._chats
         if not live.bindings.up or live.clock() - live.listening_since < FORGET_AFTER:
             return
-        for channel in tuple(live.by_id.values()):
-            if channel.citizen_at.forget_silent(live.incarnation, live.clock()):
-                live.send_online(channel)
-            live.inactivity_warnings.end_old(channel)
+        for chat in tuple(live.by_id.values()):
+            if chat.citizen_at.forget_silent(live.incarnation, live.clock()):
+                live.send_online(chat)
+            live.inactivity_warnings.end_old(chat)

@@ -65,17 +65,17 @@ class Resync:
             self._buttons.handle(button)
 
     async def _ask_chats(self) -> None:
-        channels = [c for c in self._chats.by_id.values() if c.position.last is not None]
-        if not channels:
+        live_chats = [c for c in self._chats.by_id.values() if c.position.last is not None]
+        if not live_chats:
             return
-        for chat_id, view in (await self._routing.chats(c.chat_id for c in channels)).items():
-            channel = self._chats.by_id.get(chat_id)
-            if channel and (channel.state is None or view.v > channel.state.v):
-                self._chats.set_state(channel, State.of_view(view))
-            elif channel and channel.state and view.v == channel.state.v:
-                self._chats.set_place(channel, State.of_view(view).place)
-                self._chats.learn(channel, State.of_view(view).accepted)
-        await self._following.read_on(channels)
+        for chat_id, view in (await self._routing.chats(c.chat_id for c in live_chats)).items():
+            chat = self._chats.by_id.get(chat_id)
+            if chat and (chat.state is None or view.v > chat.state.v):
+                self._chats.set_state(chat, State.of_view(view))
+            elif chat and chat.state and view.v == chat.state.v:
+                self._chats.set_place(chat, State.of_view(view).place)
+                self._chats.learn(chat, State.of_view(view).accepted)
+        await self._following.read_on(live_chats)
 
     async def _ask_agents(self) -> None:
         agent_ids = list(self._chats.of_agents)

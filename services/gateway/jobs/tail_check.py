@@ -49,8 +49,8 @@ class TailCheck:
 
     def _quiet_chats(self) -> list[tuple[str, int]]:
         before, self._tails, now = self._tails, {}, self._chats.clock()
-        for chat_id, channel in self._chats.by_id.items():
-            last = channel.position.last
+        for chat_id, chat in self._chats.by_id.items():
+            last = chat.position.last
             if last is not None:
                 known, since = before.get(chat_id, (last, now))
                 self._tails[chat_id] = last, since if known == last else now
@@ -61,7 +61,7 @@ class TailCheck:
         grown = await self._transcripts.grown(chats)
         self._tails.update((chat_id, (last, asked)) for chat_id, last in chats.items())
         for chat_id, last in grown.items():
-            channel = self._chats.by_id.get(chat_id)
-            if channel and channel.position.last is not None and last > channel.position.last:
-                channel.position.heard = max(channel.position.heard, last)
-                self._following.gap(channel)
+            chat = self._chats.by_id.get(chat_id)
+            if chat and chat.position.last is not None and last > chat.position.last:
+                chat.position.heard = max(chat.position.heard, last)
+                self._following.gap(chat)

@@ -104,8 +104,8 @@ class Agents:
                 session.connection.close(Close.UNAUTHENTICATED, "logged out")
                 return
         for chat_id in session.followed:  # from here on it receives nothing of its chats but the answer
-            if channel := self._chats.by_id.get(chat_id):
-                self._chats.detach(session, channel)
+            if chat := self._chats.by_id.get(chat_id):
+                self._chats.detach(session, chat)
         async with session.answering:
             view = await self._self_view(session)
             views = await self._routing.chats_of_agent(agent.id)
@@ -119,13 +119,13 @@ class Agents:
     async def _welcome(
         self, session: AgentSession, agent: presence_api.AgentView, chat_ids: list[str], after: Mapping[str, int]
     ) -> None:
-        channels = {chat_id: await self._open(session, chat_id) for chat_id in chat_ids}
-        views = await self._routing.chats(channels)  # again: from here on events report a change of agent
-        held = [v for v in views.values() if self._hold(session, channels[v.chat_id], v)]
+        live_chats = {chat_id: await self._open(session, chat_id) for chat_id in chat_ids}
+        views = await self._routing.chats(live_chats)  # again: from here on events report a change of agent
+        held = [v for v in views.values() if self._hold(session, live_chats[v.chat_id], v)]
         pages: dict[str, ChatHistory] = {}
         for view in held:
-            channel = channels[view.chat_id]
-            pages[view.chat_id] = await self._following.first_page(channel, after.get(view.chat_id, 0), notes=True)
+            chat = live_chats[view.chat_id]
+            pages[view.chat_id] = await self._following.first_page(chat, after.get(view.chat_id, 0), notes=True)
         held = [v for v in held if v.chat_id in session.followed]
         now = utcnow()
         chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
@@ -135,68 +135,66 @@ class Agents:
         for view in held:
             chat_id = view.chat_id
             await self._show_log(
-                session, channels[chat_id], pages[chat_id], after.get(chat_id, 0), session.connection.answer
+                session, live_chats[chat_id], pages[chat_id], after.get(chat_id, 0), session.connection.answer
             )
         newest = self._newer_state(agent.id, agent.v)
         if newest and newest != newer:  # a long log takes time to send
             session.connection.answer(newest)
         session.connection.end_answer()
 
-    def _hold(self, session: AgentSession, channel: LiveChat, view: ChatView) -> bool:
+    def _hold(self, session: AgentSession, chat: LiveChat, view: ChatView) -> bool:
         """Return whether the chat is this agent's by all that is known.
 
         If it is, the chat is recorded as shown to the agent. Otherwise the session stops following it.
         """
         if session.connection.gone:
             raise _Gone
-        state = self._following.note_view(channel, view)
+        state = self._following.note_view(chat, view)
         agent_id = session.participant
         if state.status is ChatStatus.ASSIGNED and state.agent_id == agent_id:
-            self._chats.of_agents.setdefault(agent_id, set()).add(channel.chat_id)
-            channel.refusable_by = agent_id if view.transferred and not view.accepted else None
+            self._chats.of_agents.setdefault(agent_id, set()).add(chat.chat_id)
+            chat.refusable_by = agent_id if view.transferred and not view.accepted else None
             return True
-        self._chats.drop(session, channel)
+        self._chats.drop(session, chat)
         return False
 
     async def _open(self, session: AgentSession, chat_id: str) -> LiveChat:
-        channel = self._chats.by_id.get(chat_id)
-        if channel is None or chat_id not in session.followed:
-            channel = await self._chats.open(chat_id)
+        chat = self._chats.by_id.get(chat_id)
+        if chat is None or chat_id not in session.followed:
+            chat = await self._chats.open(chat_id)
             if session.connection.gone or chat_id in session.followed:
-                self._chats.give_back(channel)
+                self._chats.give_back(chat)
             if session.connection.gone:
                 raise _Gone
             session.follow(chat_id)
-        self._chats.detach(session, channel)
-        return channel
+        self._chats.detach(session, chat)
+        return chat
 
-    async def _show_log(
-        self, session: AgentSession, channel: LiveChat, page: ChatHistory, after: int, put: Put
-    ) -> None:
-        chat_id, seal = channel.chat_id, None
-        async for entry in self._following.catch_up(session, channel, page, after):
+    async def _show_log(self, session: AgentSession, chat: LiveChat, page: ChatHistory, after: int, put: Put) -> None:
+        chat_id, seal = chat.chat_id, None
+        async for entry in self._following.catch_up(session, chat, page, after):
             put(server.message(entry, chat_id))
             await session.connection.room()
             seal = entry if entry.is_seal else seal
         if chat_id not in session.followed:  # it got another agent meanwhile
-            self._chats.detach(session, channel)
+            self._chats.detach(session, chat)
             return
         for written in page.notes:
             put(server.note(written))
-        if seq := channel.read.get(Party.CITIZEN):
+        if seq := chat.read.get(Party.CITIZEN):
             put(server.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
-        put(server.frame("citizen", chat_id=chat_id, online=channel.citizen_at.online))
+        put(server.frame("citizen", chat_id=chat_id, online=chat.citizen_at.online))
         self._tasks.start(self._publisher.publish_best_effort(self._chats.presence_asked(chat_id)))
         if page.sealed or seal:
-            self._show_end(session, channel, seal, put)
+            self._show_end(session, chat, seal, put)
 
-    def _show_end(self, session: AgentSession, channel: LiveChat, seal: Entry | None, put: Put) -> None:
-        reason = (seal.reason if seal else None) or (channel.state.reason if channel.state else None)
+    def _show_end(self, session: AgentSession, chat: LiveChat, seal: Entry | None, put: Put) -> None:
+        reason = (seal.reason if seal else None) or (chat.state.reason if chat.state else None)
         shown = reason.value if reason else "inactive"
-        put(server.frame("closed", chat_id=channel.chat_id, reason=shown))
-        session.note_end(channel.chat_id)
-        self._chats.of_agents.get(session.participant, set()).discard(channel.chat_id)
-        self._chats.drop(session, channel)
+        put(server.frame("closed", chat_id=chat.chat_id, reason=shown))
+        session.note_end(chat.chat_id)
+        self._chats.of_agents.get(session.participant, set()).discard(chat.chat_id)
+        self._chats.drop(session, chat)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,15 +238,15 @@ class Agents:
         async with session.answering:  # never before the welcome
             if session.connection.gone or chat_id in session.followed:
                 return
-            channel = await self._open(session, chat_id)
+            chat = await self._open(session, chat_id)
             view = await self._following.view(chat_id)
-            if not self._hold(session, channel, view):
+            if not self._hold(session, chat, view):
                 return
-            page = await self._following.first_page(channel, 0, notes=True)
+            page = await self._following.first_page(chat, 0, notes=True)
             if chat_id in session.followed:
-                chat = server.chat_for_agent(view, page.last_seq, utcnow())
-                session.connection.send(server.frame("assigned", chat=chat))
-                await self._show_log(session, channel, page, 0, session.connection.send)
+                shown = server.chat_for_agent(view, page.last_seq, utcnow())
+                session.connection.send(server.frame("assigned", chat=shown))
+                await self._show_log(session, chat, page, 0, session.connection.send)
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,9 +291,9 @@ class Agents:
         session.accept(chat_id)
         if session.acceptance_published(chat_id):
             return None
-        channel = self._chats.by_id[chat_id]
-        channel.refusable_by = None
-        turn = channel.state.turn if channel.state and channel.state.turn else None
+        chat = self._chats.by_id[chat_id]
+        chat.refusable_by = None
+        turn = chat.state.turn if chat.state and chat.state.turn else None
         return ChatAccepted(chat_id=chat_id, agent_id=session.agent.id, turn=turn)
 
     def _accept(self, session: AgentSession, chat_id: str) -> None:
@@ -304,13 +302,13 @@ class Agents:
 
     def _show(self, session: AgentSession, chat_id: str, frame: Typing | Read) -> None:
         who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": session.agent.id}
-        channel = self._chats.by_id[chat_id]
+        chat = self._chats.by_id[chat_id]
         if isinstance(frame, Typing):
             event = TypingShown(**who, active=frame.active)
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(event))
-        elif frame.seq > (channel.position.last or 0):
+        elif frame.seq > (chat.position.last or 0):
             refuse(session, "invalid", None, chat_id)
-        elif frame.seq > channel.read.get(Party.AGENT, 0):
+        elif frame.seq > chat.read.get(Party.AGENT, 0):
             shown = ReadShown(**who, seq=frame.seq)
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(shown))
 
@@ -336,8 +334,8 @@ class Agents:
         self._registry.agents_changed.set()
         self._chats.bindings.unfollow(agent.id)
         for chat_id in tuple(session.followed):
-            if channel := self._chats.by_id.get(chat_id):
-                self._chats.drop(session, channel)
+            if chat := self._chats.by_id.get(chat_id):
+                self._chats.drop(session, chat)
 
 
 def _state_frame(event: AgentChanged) -> bytes:

@@ -78,26 +78,26 @@ class Citizens:
         if not first:  # from here on it receives nothing of the chat but the answer
             self._chats.detach(session, self._chats.by_id[chat_id])
         async with self._turn():
-            channel, view, page = await self._ask(session, chat_id, after)
-        self._chats.detach(session, channel)
+            chat, view, page = await self._ask(session, chat_id, after)
+        self._chats.detach(session, chat)
         if first:
-            self._arrive(session, channel, view)
+            self._arrive(session, chat, view)
         session.reopen_send_queues()
-        state = self._following.note_view(channel, view)
+        state = self._following.note_view(chat, view)
         for entry in page.entries:
-            self._chats.note_entry(channel, entry)
+            self._chats.note_entry(chat, entry)
         dot, told = server.dot(state.status, state.offered), state.shown
         session.connection.answer(server.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
         if not page.sealed:
             session.connection.answer(server.status(*told))
         seal = None
-        async for entry in self._following.catch_up(session, channel, page, after):
+        async for entry in self._following.catch_up(session, chat, page, after):
             shown = server.message(entry)
             self._allowances.showed(session.participant, len(shown))
             session.connection.answer(shown)
             await session.connection.room()
             seal = entry if entry.is_seal else seal
-        self._send_what_changed(session, channel, told)
+        self._send_what_changed(session, chat, told)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
             self._chats.show_end(session, reason.value if reason else "inactive")
@@ -124,10 +124,10 @@ class Citizens:
 
     async def _ask(self, session: CitizenSession, chat_id: str, after: int) -> tuple[LiveChat, ChatView, ChatHistory]:
         first = not session.joined
-        channel = await self._chats.open(chat_id) if first else self._chats.by_id[chat_id]
+        chat = await self._chats.open(chat_id) if first else self._chats.by_id[chat_id]
         try:
             view, page = await asyncio.gather(
-                self._following.view(chat_id), self._following.first_page(channel, after), return_exceptions=True
+                self._following.view(chat_id), self._following.first_page(chat, after), return_exceptions=True
             )
             for missing in (view, page):  # an error is passed on: the chat is unknown, or a service does not answer
                 if isinstance(missing, BaseException):
@@ -138,21 +138,21 @@ class Citizens:
                 raise _Expired
         except BaseException:
             if first:
-                self._chats.release(session, channel)
+                self._chats.release(session, chat)
             raise
-        return channel, view, page
+        return chat, view, page
 
-    def _arrive(self, session: CitizenSession, channel: LiveChat, view: ChatView) -> None:
+    def _arrive(self, session: CitizenSession, chat: LiveChat, view: ChatView) -> None:
         session.join(view.name)
         if self._registry.citizens.join(session):
-            self._chats.citizen_here(channel, online=True)
-            self._tasks.start(self._send_presence(channel.chat_id, online=True))
+            self._chats.citizen_here(chat, online=True)
+            self._tasks.start(self._send_presence(chat.chat_id, online=True))
 
-    def _send_what_changed(self, session: CitizenSession, channel: LiveChat, told: object) -> None:
-        state = channel.state
+    def _send_what_changed(self, session: CitizenSession, chat: LiveChat, told: object) -> None:
+        state = chat.state
         if state and state.shown != told:
             session.connection.answer(server.status(*state.shown))
-        if seq := channel.read.get(Party.AGENT):
+        if seq := chat.read.get(Party.AGENT):
             session.connection.answer(server.frame("read", **{"from": "agent", "seq": seq}))
 
     async def _send_arrived(self, chat_id: str) -> None:
@@ -161,10 +161,10 @@ class Citizens:
         except Unconfirmed:
             log.info("arrival_not_published")  # the next list of this gateway's citizens has it too
 
-    def answer_presence(self, channel: LiveChat) -> None:
+    def answer_presence(self, chat: LiveChat) -> None:
         """Answer another gateway that asks whether it or another one has the citizen, if this one has."""
-        if self._chats.online_here(channel.chat_id):
-            self._tasks.start(self._send_presence(channel.chat_id, online=True))
+        if self._chats.online_here(chat.chat_id):
+            self._tasks.start(self._send_presence(chat.chat_id, online=True))
 
     async def _send_presence(self, chat_id: str, online: bool) -> None:
         event = CitizenPresence(chat_id=chat_id, incarnation=self._chats.incarnation, online=online)
@@ -173,7 +173,7 @@ class Citizens:
     def take(self, session: CitizenSession, frame: Frame) -> None:
         """Handle a valid frame of a greeted session. Returns at once."""
         chat_id = session.chat_id
-        channel = self._chats.by_id.get(chat_id)
+        chat = self._chats.by_id.get(chat_id)
         if isinstance(frame, Post | End):
             self._message_sender.post(session, chat_id, frame)
         elif isinstance(frame, Typing):
@@ -182,9 +182,9 @@ class Citizens:
         elif isinstance(frame, Extend):
             self._extend(session, chat_id)
         elif isinstance(frame, Read):
-            if channel is None or frame.seq > (channel.position.last or 0):
+            if chat is None or frame.seq > (chat.position.last or 0):
                 refuse(session, "invalid")
-            elif frame.seq > channel.read.get(Party.CITIZEN, 0):
+            elif frame.seq > chat.read.get(Party.CITIZEN, 0):
                 shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)
                 self._tasks.start_for(session.connection, self._publisher.publish_best_effort(shown))
 
@@ -202,13 +202,13 @@ class Citizens:
     def leave(self, session: CitizenSession) -> None:
         """Handle the end of the websocket."""
         session.connection.end()
-        channel = self._chats.by_id.get(session.chat_id) if session.joined else None
-        if channel is None:
+        chat = self._chats.by_id.get(session.chat_id) if session.joined else None
+        if chat is None:
             return
         if self._registry.citizens.leave(session):
-            self._chats.citizen_here(channel, online=False)
-            self._tasks.start(self._send_presence(channel.chat_id, online=False))
-        self._chats.release(session, channel)
+            self._chats.citizen_here(chat, online=False)
+            self._tasks.start(self._send_presence(chat.chat_id, online=False))
+        self._chats.release(session, chat)
 
 
 class _Expired(Exception):

@@ -48,16 +48,16 @@ class Transfers:
         except (Unavailable, Unconfirmed):
             refuse(session, "unavailable", None, frame.chat_id)
 
-    async def refuse(self, session: AgentSession, channel: LiveChat) -> None:
+    async def refuse(self, session: AgentSession, chat: LiveChat) -> None:
         """Return a chat that was transferred to the agent and is not accepted yet. Otherwise send an `error` frame."""
         agent = session.agent
         try:
-            if channel.refusable_by == agent.id:
-                await self._publisher.publish(TransferRefused(chat_id=channel.chat_id, agent_id=agent.id))
+            if chat.refusable_by == agent.id:
+                await self._publisher.publish(TransferRefused(chat_id=chat.chat_id, agent_id=agent.id))
                 return
         except Unconfirmed:
             pass
-        refuse(session, "unavailable", None, channel.chat_id)
+        refuse(session, "unavailable", None, chat.chat_id)
 
     async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
         if frame.department is not None and self._departments.get(frame.department) is None:

@@ -93,11 +93,11 @@ class MessageSender:
 
     def _turn(self, session: Session, chat_id: str) -> int | None:
         """Return the attempt with which this agent has the chat, until the entry that introduces the agent is known."""
-        channel = self._chats.by_id.get(chat_id)
-        if channel is None or channel.state is None or session.party is not Party.AGENT:
+        chat = self._chats.by_id.get(chat_id)
+        if chat is None or chat.state is None or session.party is not Party.AGENT:
             return None
-        mine = channel.state.agent_id == session.participant
-        return channel.state.turn if mine and channel.introduced < channel.state.turn else None
+        mine = chat.state.agent_id == session.participant
+        return chat.state.turn if mine and chat.introduced < chat.state.turn else None
 
     async def _run(self, session: Session, chat_id: str, queue: SendQueue) -> None:
         try:

@@ -57,23 +57,23 @@ S = TypeVar("S", bound=Session)
 class RecordedChats(LiveChats):
     asked: Asked
 
-    def drop(self, session: AgentSession, channel: LiveChat) -> None:
+    def drop(self, session: AgentSession, chat: LiveChat) -> None:
         self.asked.append(("dropped", session.participant))
-        self.detach(session, channel)
+        self.detach(session, chat)
 
 
 class RecordedSubscriptions(Subscriptions):
     asked: Asked
 
-    def gap(self, channel: LiveChat) -> None:
-        self.asked.append(("gap", channel.chat_id))
+    def gap(self, chat: LiveChat) -> None:
+        self.asked.append(("gap", chat.chat_id))
 
 
 class RecordedCitizens(Citizens):
     asked: Asked
 
-    def answer_presence(self, channel: LiveChat) -> None:
-        self.asked.append(("presence", channel.chat_id))
+    def answer_presence(self, chat: LiveChat) -> None:
+        self.asked.append(("presence", chat.chat_id))
 
 
 class RecordedAgents(Agents):
@@ -111,8 +111,8 @@ class Stage:
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
         resync = Resync(following, agents, buttons, presence, routing)
         self.router = EventRouter(following, citizens, agents, buttons, resync)
-        self.channel = self.chats.by_id[CHAT] = LiveChat(CHAT)
-        self.channel.position.begin(0)
+        self.chat = self.chats.by_id[CHAT] = LiveChat(CHAT)
+        self.chat.position.begin(0)
 
     def join(self, session: S, shown: int = 0) -> S:
         """The session follows the chat live."""
@@ -120,7 +120,7 @@ class Stage:
             self.registry.citizens.join(session)
         elif isinstance(session, AgentSession):
             self.registry.agents.join(session)
-        self.chats.attach(session, self.channel, shown)
+        self.chats.attach(session, self.chat, shown)
         if isinstance(session, AgentSession):
             self.chats.of_agents.setdefault(session.agent.id, set()).add(CHAT)
         return session
@@ -156,7 +156,7 @@ def test_a_connection_that_was_shown_more_gets_only_what_is_beyond(stage: Stage)
 
 def test_a_connection_that_has_a_hole_is_shown_nothing_across_it(stage: Stage) -> None:
     behind = stage.join(citizen(), shown=0)
-    stage.channel.position.last = 4
+    stage.chat.position.last = 4
     stage.hear(stored(entry(5)))
     assert seqs(behind) == []
 
@@ -228,7 +228,7 @@ def test_the_dot_is_green_before_it_is_read_that_one_is_connected(stage: Stage) 
     line = entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.ASSIGNED, about=about)
     stage.hear(stored(line), state(3, ASSIGNED, AN, accepted=True))
     assert [f.get("dot") or f["type"] for f in sent(one)] == ["grey", "green", "message"]
-    assert stage.channel.introduced == 1
+    assert stage.chat.introduced == 1
 
 
 def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
@@ -253,7 +253,7 @@ def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
     assert ("dropped", AN) in stage.asked
     assert ("assigned", (BERT, CHAT)) in stage.asked
     assert sent(bert) == []
-    assert an not in stage.channel.members
+    assert an not in stage.chat.members
     stage.chats.of_agents[BERT].add(CHAT)
     stage.hear(state(4, WAITING, cause=Cause.AGENT_LEFT))
     assert sent(bert) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]

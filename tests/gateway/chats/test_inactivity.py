@@ -111,9 +111,9 @@ def test_a_warning_that_is_not_told_again_is_over(stage: Stage) -> None:
     stage.hear(silent())
     for _ in range(3):
         stage.now += LASTS - 1
-        stage.chats.inactivity_warnings.end_old(stage.channel)
+        stage.chats.inactivity_warnings.end_old(stage.chat)
         stage.hear(silent())
     assert warnings(sent(one)) == [1]
     stage.now += LASTS + 1
-    stage.chats.inactivity_warnings.end_old(stage.channel)
+    stage.chats.inactivity_warnings.end_old(stage.chat)
     assert warnings(sent(one)) == [0]

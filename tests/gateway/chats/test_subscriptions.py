@@ -16,7 +16,7 @@ from tests.gateway.standing import Parts, World, until
 from tests.real import PATIENCE
 
 
-async def test_the_channel_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
+async def test_the_live_chat_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
     one, two = await parts.chats.open(CHAT), await parts.chats.open(CHAT)
     assert one is two
     parts.chats.give_back(one)
@@ -26,7 +26,7 @@ async def test_the_channel_is_there_as_long_as_somebody_uses_it(world: World, pa
     assert await parts.chats.open(CHAT) is not one
 
 
-async def test_without_a_binding_there_is_no_channel(
+async def test_without_a_binding_there_is_no_live_chat(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_: str) -> None:
@@ -45,8 +45,8 @@ async def asked_of_both(world: World) -> None:
 
 
 async def test_a_chat_that_was_just_opened_is_waited_for(world: World, parts: Parts) -> None:
-    channel = await parts.chats.open(CHAT)
-    asking = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
+    chat = await parts.chats.open(CHAT)
+    asking = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(chat, 0))
     await asked_of_both(world)
     world.others.open(CHAT)
     view, page = await asyncio.wait_for(asking, PATIENCE)
@@ -58,8 +58,8 @@ async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
     world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KNOWN_WAIT", (10 * PATIENCE,))
-    channel = await parts.chats.open(CHAT)
-    asked = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(channel, 0))
+    chat = await parts.chats.open(CHAT)
+    asked = asyncio.gather(parts.following.view(CHAT), parts.following.first_page(chat, 0))
     await asked_of_both(world)
     world.others.open(CHAT)
     await world.publisher.publish(stored(world.others.logs[CHAT][0]))
@@ -70,24 +70,24 @@ async def test_a_chat_is_asked_for_again_as_soon_as_something_is_heard_of_it(
 
 async def test_a_chat_that_nobody_knows_is_none(world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KNOWN_WAIT", (0.01,))
-    channel = await parts.chats.open(CHAT)
+    chat = await parts.chats.open(CHAT)
     with pytest.raises(NoSuchChat):
         await parts.following.view(CHAT)
     with pytest.raises(Unavailable):  # a log that is late is no chat that is not there
-        await parts.following.first_page(channel, 0)
+        await parts.following.first_page(chat, 0)
 
 
 async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_order(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
     await world.append(*(entry(n) for n in range(2, 1_201)), tell=False)
-    session, channel = citizen(), await parts.chats.open(CHAT)
+    session, chat = citizen(), await parts.chats.open(CHAT)
 
     async def grow() -> None:
         await world.append(entry(1_201), entry(1_202))
 
-    page = await parts.following.first_page(channel, 0)
+    page = await parts.following.first_page(chat, 0)
     world.others.meanwhile[transcripts_api.HISTORY] = grow
-    seqs = [e.seq async for e in parts.following.catch_up(session, channel, page, 0)]
+    seqs = [e.seq async for e in parts.following.catch_up(session, chat, page, 0)]
     await world.append(entry(1_203))
     await until(lambda: session.shown.get(CHAT) == 1_203, "what is new")
     seqs += [f["seq"] for f in sent(session)]
@@ -96,39 +96,39 @@ async def test_a_log_of_several_pages_that_grows_meanwhile_is_shown_once_in_orde
 
 async def test_what_others_were_shown_while_a_page_was_read_is_read_once_more(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    one, two, channel = citizen(), citizen(), await parts.chats.open(CHAT)
-    page = await parts.following.first_page(channel, 0)
-    assert [e.seq async for e in parts.following.catch_up(one, channel, page, 0)] == [1]
+    one, two, chat = citizen(), citizen(), await parts.chats.open(CHAT)
+    page = await parts.following.first_page(chat, 0)
+    assert [e.seq async for e in parts.following.catch_up(one, chat, page, 0)] == [1]
 
     async def pass_on() -> None:
         await world.append(entry(2))
-        await until(lambda: channel.position.last == 2, "the first connection to have it")
+        await until(lambda: chat.position.last == 2, "the first connection to have it")
 
     world.others.meanwhile[transcripts_api.HISTORY] = pass_on
-    page = await parts.following.first_page(channel, 0)
+    page = await parts.following.first_page(chat, 0)
     assert page.last_seq == 1
-    assert [e.seq async for e in parts.following.catch_up(two, channel, page, 0)] == [1, 2]
+    assert [e.seq async for e in parts.following.catch_up(two, chat, page, 0)] == [1, 2]
     await world.append(entry(3))
     await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 3, "both")
 
 
 async def test_a_hole_in_the_live_events_is_read_from_transcripts(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    session, channel = citizen(), await parts.chats.open(CHAT)
-    page = await parts.following.first_page(channel, 0)
-    assert [e.seq async for e in parts.following.catch_up(session, channel, page, 0)] == [1]
+    session, chat = citizen(), await parts.chats.open(CHAT)
+    page = await parts.following.first_page(chat, 0)
+    assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]
     await world.append(*(entry(n) for n in range(2, 700)), tell=False)
     await world.publisher.publish(stored(entry(699)))
     await until(lambda: session.shown[CHAT] == 699, "the gap to be read")
     assert [f["seq"] for f in sent(session)] == list(range(2, 700))
-    await until(lambda: not channel.gap_read_due, "the work to end")
+    await until(lambda: not chat.gap_read_due, "the work to end")
 
 
 async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    session, channel = citizen(), await parts.chats.open(CHAT)
-    page = await parts.following.first_page(channel, 1)
-    assert [e async for e in parts.following.catch_up(session, channel, page, 1)] == []
+    session, chat = citizen(), await parts.chats.open(CHAT)
+    page = await parts.following.first_page(chat, 1)
+    assert [e async for e in parts.following.catch_up(session, chat, page, 1)] == []
     await world.append(entry(2), tell=False)
     world.others.away.add(transcripts_api.HISTORY)
     asked = len(world.others.asked)
@@ -140,32 +140,32 @@ async def test_a_gap_is_asked_for_again_while_transcripts_is_away(world: World, 
 
 async def test_a_mere_reordering_is_not_read(world: World, parts: Parts) -> None:
     world.others.open(CHAT)
-    session, channel = citizen(), await parts.chats.open(CHAT)
-    page = await parts.following.first_page(channel, 1)
-    assert [e async for e in parts.following.catch_up(session, channel, page, 1)] == []
+    session, chat = citizen(), await parts.chats.open(CHAT)
+    page = await parts.following.first_page(chat, 1)
+    assert [e async for e in parts.following.catch_up(session, chat, page, 1)] == []
     asked = len(world.others.asked)
     for seq in (3, 2):  # one right behind the other, however slow the broker is
         parts.router.handle(stored(entry(seq)))
     assert session.shown[CHAT] == 3
-    assert channel.gap_read_due
-    await until(lambda: not channel.gap_read_due, "the work to end")
+    assert chat.gap_read_due
+    await until(lambda: not chat.gap_read_due, "the work to end")
     assert len(world.others.asked) == asked
 
 
 async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_read(world: World, parts: Parts) -> None:
     """Nothing else is said afterwards: nobody but the reading itself could find it soon."""
     world.others.open(CHAT)
-    session, channel = citizen(), await parts.chats.open(CHAT)
+    session, chat = citizen(), await parts.chats.open(CHAT)
 
     async def lose_one() -> None:
         await world.append(entry(2), tell=False)
         await world.append(entry(3))
-        await until(lambda: channel.position.heard == 3, "what is ahead")
+        await until(lambda: chat.position.heard == 3, "what is ahead")
 
     world.others.meanwhile[transcripts_api.HISTORY] = lose_one
-    page = await parts.following.first_page(channel, 0)
+    page = await parts.following.first_page(chat, 0)
     assert page.last_seq == 1
-    assert [e.seq async for e in parts.following.catch_up(session, channel, page, 0)] == [1]
+    assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]
     await until(lambda: session.shown[CHAT] == 3, "the gap to be read")
     assert [f["seq"] for f in sent(session)] == [2, 3]
 
@@ -173,17 +173,17 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
 async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts) -> None:
     """A reading from a replica that is behind is not taken for the whole: transcripts waits for what was heard of."""
     world.others.open(CHAT)
-    session, channel = citizen(), await parts.chats.open(CHAT)
+    session, chat = citizen(), await parts.chats.open(CHAT)
 
     async def asked_for(after: int, at_least: int) -> None:
         wanted = transcripts_api.HistoryWanted(chat_id=CHAT, after=after, at_least=at_least)
         await until(lambda: wanted in wanted_of(world), f"{wanted}")
 
     await world.publisher.publish(stored(entry(4)))
-    await until(lambda: channel.position.heard == 4, "the event")
-    page = await parts.following.first_page(channel, 0)
+    await until(lambda: chat.position.heard == 4, "the event")
+    page = await parts.following.first_page(chat, 0)
     await asked_for(0, 4)
-    assert [e.seq async for e in parts.following.catch_up(session, channel, page, 0)] == [1]
+    assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]
     await asked_for(1, 4)
     await world.append(entry(2), entry(3), entry(4), tell=False)
     await until(lambda: session.shown[CHAT] == 4, "the rest")
@@ -200,10 +200,10 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
     world: World, parts: Parts, seed: int
 ) -> None:
     world.others.open(CHAT)
-    rng, connections, channel = Random(seed), [citizen(), citizen()], await parts.chats.open(CHAT)
+    rng, connections, chat = Random(seed), [citizen(), citizen()], await parts.chats.open(CHAT)
     for session in connections:
-        page = await parts.following.first_page(channel, 1)
-        assert [e async for e in parts.following.catch_up(session, channel, page, 1)] == []
+        page = await parts.following.first_page(chat, 1)
+        assert [e async for e in parts.following.catch_up(session, chat, page, 1)] == []
     seq, last = 1, 240
     while seq < last:
         several = [entry(n) for n in range(seq + 1, min(seq + rng.randint(1, 9), last) + 1)]
@@ -222,11 +222,11 @@ async def test_live_events_lost_doubled_and_turned_around_are_shown_once_each_in
 async def test_who_has_more_than_the_log_is_shown_what_comes_next(world: World, parts: Parts) -> None:
     """After a backup was restored: the page is told the log's true end, and nothing new is taken for known."""
     world.others.open(CHAT)
-    one, two, channel = citizen(), citizen(), await parts.chats.open(CHAT)
+    one, two, chat = citizen(), citizen(), await parts.chats.open(CHAT)
     for session in (one, two):
-        page = await parts.following.first_page(channel, 9)
+        page = await parts.following.first_page(chat, 9)
         assert page.last_seq == 1
-        assert [e async for e in parts.following.catch_up(session, channel, page, 9)] == []
+        assert [e async for e in parts.following.catch_up(session, chat, page, 9)] == []
     await world.append(entry(2))
     await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 2, "the new one")
     assert [f["seq"] for f in sent(one)] == [f["seq"] for f in sent(two)] == [2]

@@ -28,7 +28,7 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
     world.others.log_in(AN)
     an = fresh_agent(AN)
     await parts.agents.greet(an, Hello(chats={}))
-    channel = parts.chats.by_id[CHAT]
+    chat = parts.chats.by_id[CHAT]
 
     def told(gateway: str) -> None:
         parts.router.handle(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=True))
@@ -41,7 +41,7 @@ async def test_a_gateway_that_died_does_not_leave_its_citizen_online(
     now[0] += 1
     asked = len(world.heard(CitizenPresence))
     async with kept(parts.presence_check.run()):
-        await until(lambda: channel.citizen_at.gateways == {"alive"}, "the dead one to be forgotten")
+        await until(lambda: chat.citizen_at.gateways == {"alive"}, "the dead one to be forgotten")
         assert sent(an) == [], "the other one has the citizen"
         await until(lambda: [p.asked for p in world.heard(CitizenPresence)[asked:]].count(True) > 1, "questions")
         now[0] += FORGET_AFTER
@@ -54,13 +54,13 @@ async def test_who_could_not_be_heard_is_not_forgotten(
 ) -> None:
     now = [1_000.0]
     monkeypatch.setattr(parts.chats, "clock", lambda: now[0])
-    channel = parts.chats.by_id[CHAT] = LiveChat(CHAT)
-    channel.citizen_at.note("there", True, now[0])
+    chat = parts.chats.by_id[CHAT] = LiveChat(CHAT)
+    chat.citizen_at.note("there", True, now[0])
     now[0] += 10 * FORGET_AFTER
     parts.chats.begin_listening()  # the queue is new: until now nothing was heard
     parts.presence_check.forget_silent()
-    assert channel.citizen_at.online
+    assert chat.citizen_at.online
     now[0] += FORGET_AFTER
     parts.presence_check.forget_silent()
-    assert not channel.citizen_at.online
+    assert not chat.citizen_at.online
     del parts.chats.by_id[CHAT]

@@ -196,10 +196,10 @@ async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> N
     async def give() -> None:
         await assign(world)
         await until(lambda: parts.agents.coming, "the event")
-        channel = await parts.chats.open(OTHER)  # what showing it takes, but for the welcome, and later
+        chat = await parts.chats.open(OTHER)  # what showing it takes, but for the welcome, and later
         await parts.following.view(OTHER)
-        await parts.following.first_page(channel, 0)
-        parts.chats.give_back(channel)
+        await parts.following.first_page(chat, 0)
+        parts.chats.give_back(chat)
 
     world.others.meanwhile[routing_api.AGENT_CHATS] = give
     session = await greeted(world, parts)

@@ -88,9 +88,9 @@ async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, pa
 
 
 async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts: Parts, an: AgentSession) -> None:
-    channel = LiveChat(CHAT, refusable_by=AN)
-    await parts.transfers.refuse(an, channel)
-    await parts.transfers.refuse(an, channel)
+    chat = LiveChat(CHAT, refusable_by=AN)
+    await parts.transfers.refuse(an, chat)
+    await parts.transfers.refuse(an, chat)
     assert {(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused, 2)} == {(CHAT, AN)}
     assert sent(an) == []
 

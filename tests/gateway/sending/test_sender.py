@@ -18,10 +18,10 @@ from tests.real import PATIENCE
 async def sender(world: World, parts: Parts) -> CitizenSession:
     """A citizen who follows his chat live."""
     world.others.open(CHAT)
-    channel = await parts.chats.open(CHAT)
-    channel.position.begin(1)
+    chat = await parts.chats.open(CHAT)
+    chat.position.begin(1)
     session = citizen()
-    parts.chats.attach(session, channel, 1)
+    parts.chats.attach(session, chat, 1)
     return session
 
 
