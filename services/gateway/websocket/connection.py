@@ -61,9 +61,8 @@ class Connection:
         self.gone = False
         self._party = party
         self._tasks = 0  # running tasks that the frames have started (`services/gateway/background_tasks.py`)
-        self._held: (
-            list[bytes] | None
-        ) = []  # frames that wait for the end of the answer to a hello; None: no hello is being answered
+        # Frames that wait for the end of the answer to a hello; None: no hello is being answered.
+        self._held: list[bytes] | None = []
         self._held_bytes = 0
         self._outbox: list[bytes] = []
         self._bytes = 0
