@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.responses import Response
 
 from services.common.http import problems
 from services.gateway.clients.http_client import HttpClient
@@ -41,3 +42,14 @@ async def asking(app: FastAPI | None) -> AsyncIterator[Clients]:
         clients = Clients(url)
         stack.push_async_callback(clients.http.close)
         yield clients
+
+
+def answering(path: str, status: int = 200, body: bytes = b"{}", media_type: str = "application/json") -> FastAPI:
+    """An application that gives one answer on this path."""
+    app = FastAPI()
+
+    @app.post(path)
+    async def answer() -> Response:
+        return Response(body, status, media_type=media_type, headers={"Retry-After": "7"})
+
+    return app

@@ -15,22 +15,12 @@ from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.clients import http_client as module
 from services.gateway.clients.http_client import Declined, Unavailable
-from tests.gateway.clients.serving import asking
+from tests.gateway.clients.serving import answering, asking
 from tests.gateway.making import CHAT
 from tests.gateway.standing import KEYS
 
 pytestmark = pytest.mark.usefixtures("patience")
 ACTOR = Actor(party="citizen", id=CHAT)
-
-
-def answering(path: str, status: int = 200, body: bytes = b"{}", media_type: str = "application/json") -> FastAPI:
-    app = FastAPI()
-
-    @app.post(path)
-    async def answer() -> Response:
-        return Response(body, status, media_type=media_type, headers={"Retry-After": "7"})
-
-    return app
 
 
 async def test_a_question_carries_a_service_token_and_its_trace() -> None:

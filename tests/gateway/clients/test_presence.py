@@ -5,8 +5,7 @@ import pytest
 from services.common.http import problems
 from services.common.internal_api import presence as presence_api
 from services.gateway.clients.http_client import Unavailable
-from tests.gateway.clients.serving import asking
-from tests.gateway.clients.test_http_client import answering
+from tests.gateway.clients.serving import answering, asking
 
 pytestmark = pytest.mark.usefixtures("patience")
 
