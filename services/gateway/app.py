@@ -35,8 +35,8 @@ from services.gateway.jobs.presence_check import PresenceCheck
 from services.gateway.jobs.resync import Resync
 from services.gateway.jobs.sync_frames import send_sync_frames
 from services.gateway.jobs.tail_check import TailCheck
-from services.gateway.participants.agent import Agents
-from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.agent import AgentHandler
+from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
@@ -74,9 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
     message_sender = MessageSender(
         chats, publisher, tasks, together=settings.facts_together == "on", allowances=allowances
     )
-    citizens = Citizens(following, message_sender, publisher, service.keys, tasks, allowances)
+    citizens = CitizenHandler(following, message_sender, publisher, service.keys, tasks, allowances)
     transfers = Transfers(publisher, presence, routing, departments)
-    agents = Agents(following, message_sender, publisher, transfers, tasks, presence, routing)
+    agents = AgentHandler(following, message_sender, publisher, transfers, tasks, presence, routing)
     resync = Resync(following, agents, buttons, presence, routing)
     router = EventRouter(following, citizens, agents, buttons, resync)
     event_queue = EventQueue(settings.rabbitmq_url, bindings, router, given=settings.topology == "given")

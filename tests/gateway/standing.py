@@ -49,8 +49,8 @@ from services.gateway.jobs.heartbeats import Heartbeat
 from services.gateway.jobs.presence_check import PresenceCheck
 from services.gateway.jobs.resync import Resync
 from services.gateway.jobs.tail_check import TailCheck
-from services.gateway.participants.agent import Agents
-from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.agent import AgentHandler
+from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
@@ -405,9 +405,9 @@ class Parts:
         self.following = Subscriptions(self.chats, self.routing, self.transcripts, self.tasks)
         self.message_sender = MessageSender(self.chats, self.publisher, self.tasks)
         self.heartbeat = Heartbeat(self.chats.incarnation, self.registry, self.publisher)
-        self.citizens = Citizens(self.following, self.message_sender, self.publisher, KEYS, self.tasks)
+        self.citizens = CitizenHandler(self.following, self.message_sender, self.publisher, KEYS, self.tasks)
         self.transfers = Transfers(self.publisher, self.presence, self.routing, departments)
-        self.agents = Agents(
+        self.agents = AgentHandler(
             self.following,
             self.message_sender,
             self.publisher,

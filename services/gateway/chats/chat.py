@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from services.common.events.types import Party
 from services.gateway.chats.chat_state import State
 from services.gateway.chats.citizen_presence import Attendance
-from services.gateway.chats.log_cursor import Position
+from services.gateway.chats.log_cursor import LogCursor
 from services.gateway.participants.sessions import Session
 from services.gateway.websocket.frames import server
 
@@ -61,10 +61,10 @@ class Quiet:
 
 @dataclass(slots=True)
 class LiveChat:
-    """A chat that is followed here: its position in the log, its state, and the sessions that receive it live."""
+    """A chat that is followed here: how far its log was passed on, its state, and the sessions that receive it live."""
 
     chat_id: str
-    position: Position = field(default_factory=Position)
+    cursor: LogCursor = field(default_factory=LogCursor)
     state: State | None = None
     members: list[Session] = field(default_factory=list)
     users: int = 0

@@ -27,8 +27,8 @@ from services.common.events.types import ChatStatus, Entry, Party
 from services.gateway.button_state import Buttons
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.jobs.resync import Resync
-from services.gateway.participants.agent import Agents
-from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.agent import AgentHandler
+from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.sending.receipts import Receipt, Refusal
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
@@ -40,7 +40,7 @@ class EventRouter:
     """Handler of the events that arrive in the gateway's queue. `EventQueue` calls it."""
 
     def __init__(
-        self, following: Subscriptions, citizens: Citizens, agents: Agents, buttons: Buttons, resync: Resync
+        self, following: Subscriptions, citizens: CitizenHandler, agents: AgentHandler, buttons: Buttons, resync: Resync
     ) -> None:
         self._chats, self._registry, self._following = following.chats, following.chats.registry, following
         self._citizens, self._agents, self._buttons, self._resync = citizens, agents, buttons, resync
@@ -86,11 +86,11 @@ class EventRouter:
         chat = self._chats.by_id.get(entry.chat_id)
         if chat is None:
             return
-        repeated = entry.seq <= (chat.position.last or 0)
-        for passed in chat.position.take(entry):
+        repeated = entry.seq <= (chat.cursor.last or 0)
+        for passed in chat.cursor.take(entry):
             self._chats.pass_on(chat, passed)
         self._chats.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry, repeated))
-        if chat.position.behind:
+        if chat.cursor.behind:
             self._following.gap(chat)
 
     def _chat_state(self, event: ChatState) -> None:

@@ -15,7 +15,7 @@ MOST_HELD = 64
 
 
 @dataclass(slots=True)
-class Position:
+class LogCursor:
     """How far this gateway has passed on a chat's log.
 
     Attributes:
@@ -31,7 +31,7 @@ class Position:
     def take(self, entry: Entry) -> list[Entry]:
         """Take an entry of a live event. Return the entries that can be passed on now, in order.
 
-        The list is empty when the entry is behind the position, or ahead of it.
+        The list is empty when the entry is behind the cursor, or ahead of it.
         """
         self.heard = max(self.heard, entry.seq)
         if self.last is not None and entry.seq <= self.last:
@@ -52,7 +52,7 @@ class Position:
         return passed + self._release()
 
     def begin(self, last: int) -> list[Entry]:
-        """Set the position after the log was read up to `last` for the first time.
+        """Set the cursor after the log was read up to `last` for the first time.
 
         Return the held entries that follow.
         """

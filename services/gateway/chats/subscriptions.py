@@ -72,13 +72,13 @@ class Subscriptions:
             Unavailable: Transcripts does not answer, or does not know the chat yet.
         """
         for pause in (*KNOWN_WAIT, None):
-            before = chat.position.heard
+            before = chat.cursor.heard
             wanted = HistoryWanted(chat_id=chat.chat_id, after=after, at_least=before)
             found = await self._transcripts.page(wanted, notes)
             if found is not None and found.last_seq > 0:
                 return found
             if pause is not None:
-                await _until(lambda: chat.position.heard != before, pause)  # noqa: B023
+                await _until(lambda: chat.cursor.heard != before, pause)  # noqa: B023
         raise Unavailable("the beginning of the log")
 
     def note_view(self, chat: LiveChat, view: ChatView) -> State:
@@ -103,13 +103,13 @@ class Subscriptions:
                     session.catch_up(entry)
                     self.chats.note_entry(chat, entry)
                     yield entry
-            for passed in chat.position.begin(shown):
+            for passed in chat.cursor.begin(shown):
                 self.chats.pass_on(chat, passed)
-            if shown >= page.last_seq and shown >= (chat.position.last or 0):
+            if shown >= page.last_seq and shown >= (chat.cursor.last or 0):
                 break
             page = await self.first_page(chat, shown)
         self.chats.attach(session, chat, shown)
-        if chat.position.behind:  # entries ahead arrived before the position was known
+        if chat.cursor.behind:  # entries ahead arrived before the cursor was set
             self.gap(chat)
 
     # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,35 +125,35 @@ class Subscriptions:
         try:
             while True:
                 await asyncio.sleep(pause)
-                if not chat.position.behind or self.chats.by_id.get(chat.chat_id) is not chat:
+                if not chat.cursor.behind or self.chats.by_id.get(chat.chat_id) is not chat:
                     return
                 GAPS.inc()
-                before = chat.position.last
+                before = chat.cursor.last
                 with contextlib.suppress(Unavailable):
                     await self.read_on([chat])
-                pause = GAP_WAIT if chat.position.last != before else min(pause * 2, LONGEST_GAP_WAIT)
+                pause = GAP_WAIT if chat.cursor.last != before else min(pause * 2, LONGEST_GAP_WAIT)
         finally:
             chat.gap_read_due = False
 
     async def read_on(self, live_chats: list[LiveChat]) -> None:
-        """Read and pass on the entries of these chats beyond their positions.
+        """Read and pass on the entries of these chats beyond their cursors.
 
         Raises:
             Unavailable: Transcripts does not answer.
         """
         wanted = [
-            HistoryWanted(chat_id=c.chat_id, after=c.position.last, at_least=c.position.heard)
+            HistoryWanted(chat_id=c.chat_id, after=c.cursor.last, at_least=c.cursor.heard)
             for c in live_chats
-            if c.position.last is not None
+            if c.cursor.last is not None
         ]
         for chat_id, page in (await self._transcripts.history(wanted)).items():
             chat = self.chats.by_id.get(chat_id)
             if chat is None:
                 continue
-            for passed in chat.position.read(page.entries):
+            for passed in chat.cursor.read(page.entries):
                 self.chats.pass_on(chat, passed)
-            chat.position.heard = max(chat.position.heard, page.last_seq)
-            if chat.position.behind:
+            chat.cursor.heard = max(chat.cursor.heard, page.last_seq)
+            if chat.cursor.behind:
                 self.gap(chat)
 
 

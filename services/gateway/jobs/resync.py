@@ -15,7 +15,7 @@ from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
-from services.gateway.participants.agent import Agents
+from services.gateway.participants.agent import AgentHandler
 from services.gateway.websocket.frames.server import Close
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ class Resync:
     def __init__(
         self,
         following: Subscriptions,
-        agents: Agents,
+        agents: AgentHandler,
         buttons: Buttons,
         presence: PresenceClient,
         routing: RoutingClient,
@@ -65,7 +65,7 @@ class Resync:
             self._buttons.handle(button)
 
     async def _ask_chats(self) -> None:
-        live_chats = [c for c in self._chats.by_id.values() if c.position.last is not None]
+        live_chats = [c for c in self._chats.by_id.values() if c.cursor.last is not None]
         if not live_chats:
             return
         for chat_id, view in (await self._routing.chats(c.chat_id for c in live_chats)).items():

@@ -50,7 +50,7 @@ class TailCheck:
     def _quiet_chats(self) -> list[tuple[str, int]]:
         before, self._tails, now = self._tails, {}, self._chats.clock()
         for chat_id, chat in self._chats.by_id.items():
-            last = chat.position.last
+            last = chat.cursor.last
             if last is not None:
                 known, since = before.get(chat_id, (last, now))
                 self._tails[chat_id] = last, since if known == last else now
@@ -62,6 +62,6 @@ class TailCheck:
         self._tails.update((chat_id, (last, asked)) for chat_id, last in chats.items())
         for chat_id, last in grown.items():
             chat = self._chats.by_id.get(chat_id)
-            if chat and chat.position.last is not None and last > chat.position.last:
-                chat.position.heard = max(chat.position.heard, last)
+            if chat and chat.cursor.last is not None and last > chat.cursor.last:
+                chat.cursor.heard = max(chat.cursor.heard, last)
                 self._following.gap(chat)

@@ -50,7 +50,7 @@ log = structlog.get_logger()
 Put = Callable[[bytes], None]  # takes a frame: as part of the answer to a hello, or after it
 
 
-class Agents:
+class AgentHandler:
     """Handler of agents' frames, and of what is decided about agents elsewhere."""
 
     def __init__(
@@ -306,7 +306,7 @@ class Agents:
         if isinstance(frame, Typing):
             event = TypingShown(**who, active=frame.active)
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(event))
-        elif frame.seq > (chat.position.last or 0):
+        elif frame.seq > (chat.cursor.last or 0):
             refuse(session, "invalid", None, chat_id)
         elif frame.seq > chat.read.get(Party.AGENT, 0):
             shown = ReadShown(**who, seq=frame.seq)

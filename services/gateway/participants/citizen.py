@@ -35,7 +35,7 @@ TURN_LIMIT = 6.0  # seconds after which a waiting hello is refused: sooner than 
 EXTEND_EACH = 2.0  # seconds between two that are published for a session
 
 
-class Citizens:
+class CitizenHandler:
     """Handler of citizens' frames. There is one instance; the state is in the session."""
 
     def __init__(
@@ -182,7 +182,7 @@ class Citizens:
         elif isinstance(frame, Extend):
             self._extend(session, chat_id)
         elif isinstance(frame, Read):
-            if chat is None or frame.seq > (chat.position.last or 0):
+            if chat is None or frame.seq > (chat.cursor.last or 0):
                 refuse(session, "invalid")
             elif frame.seq > chat.read.get(Party.CITIZEN, 0):
                 shown = ReadShown(chat_id=chat_id, party=Party.CITIZEN, sender_id="citizen", seq=frame.seq)

@@ -12,8 +12,8 @@ from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.http.cookies import session_token
 from services.gateway.http.origins import own_origin
-from services.gateway.participants.agent import Agents
-from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.agent import AgentHandler
+from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import AgentSession, CitizenSession
 from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
@@ -25,8 +25,8 @@ from services.gateway.websocket.transport import SOCKET, ReceivingProtocol
 
 def install(
     app: FastAPI,
-    citizens: Citizens,
-    agents: Agents,
+    citizens: CitizenHandler,
+    agents: AgentHandler,
     presence: PresenceClient,
     departments: Departments,
     allowances: MessageLimits,

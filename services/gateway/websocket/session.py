@@ -30,7 +30,7 @@ S_contra = TypeVar("S_contra", bound=Session, contravariant=True)
 
 
 class Handler(Protocol[S_contra]):
-    """A handler of frames: `Citizens` or `Agents`."""
+    """A handler of frames: `CitizenHandler` or `AgentHandler`."""
 
     def identify(self, session: S_contra, hello: Hello) -> bool:
         """Identify the participant. Return False when the hello does not prove who they are."""

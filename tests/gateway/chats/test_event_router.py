@@ -34,8 +34,8 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.jobs.resync import Resync
-from services.gateway.participants.agent import Agents
-from services.gateway.participants.citizen import Citizens
+from services.gateway.participants.agent import AgentHandler
+from services.gateway.participants.citizen import CitizenHandler
 from services.gateway.participants.sessions import AgentSession, CitizenSession, Session
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.receipts import Outcome, Receipt
@@ -69,14 +69,14 @@ class RecordedSubscriptions(Subscriptions):
         self.asked.append(("gap", chat.chat_id))
 
 
-class RecordedCitizens(Citizens):
+class RecordedCitizenHandler(CitizenHandler):
     asked: Asked
 
     def answer_presence(self, chat: LiveChat) -> None:
         self.asked.append(("presence", chat.chat_id))
 
 
-class RecordedAgents(Agents):
+class RecordedAgentHandler(AgentHandler):
     asked: Asked
 
     def assigned(self, agent_id: str, chat_id: str) -> None:
@@ -104,15 +104,15 @@ class Stage:
         presence, routing = PresenceClient(http), RoutingClient(http)
         following = RecordedSubscriptions(self.chats, routing, TranscriptsClient(http), tasks)
         sender = MessageSender(self.chats, publisher, tasks)
-        citizens = RecordedCitizens(following, sender, publisher, KEYS, tasks)
+        citizens = RecordedCitizenHandler(following, sender, publisher, KEYS, tasks)
         transfers = Transfers(publisher, presence, routing, departments)
-        agents = RecordedAgents(following, sender, publisher, transfers, tasks, presence, routing)
+        agents = RecordedAgentHandler(following, sender, publisher, transfers, tasks, presence, routing)
         buttons = RecordedButtons(departments, lambda: True)
         self.chats.asked = following.asked = citizens.asked = agents.asked = buttons.asked = self.asked
         resync = Resync(following, agents, buttons, presence, routing)
         self.router = EventRouter(following, citizens, agents, buttons, resync)
         self.chat = self.chats.by_id[CHAT] = LiveChat(CHAT)
-        self.chat.position.begin(0)
+        self.chat.cursor.begin(0)
 
     def join(self, session: S, shown: int = 0) -> S:
         """The session follows the chat live."""
@@ -156,7 +156,7 @@ def test_a_connection_that_was_shown_more_gets_only_what_is_beyond(stage: Stage)
 
 def test_a_connection_that_has_a_hole_is_shown_nothing_across_it(stage: Stage) -> None:
     behind = stage.join(citizen(), shown=0)
-    stage.chat.position.last = 4
+    stage.chat.cursor.last = 4
     stage.hear(stored(entry(5)))
     assert seqs(behind) == []
 

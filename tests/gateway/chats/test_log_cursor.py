@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.events.types import Entry
-from services.gateway.chats.log_cursor import MOST_HELD, Position
+from services.gateway.chats.log_cursor import MOST_HELD, LogCursor
 from tests.gateway.making import entry
 
 
@@ -13,40 +13,40 @@ def seqs(entries: list[Entry]) -> list[int]:
 
 
 def test_what_is_ahead_waits_for_what_is_missing() -> None:
-    position = Position(last=0)
-    assert position.take(entry(2)) == []
-    assert position.behind
-    assert seqs(position.take(entry(1))) == [1, 2]
-    assert not position.behind
-    assert position.take(entry(2)) == []
+    cursor = LogCursor(last=0)
+    assert cursor.take(entry(2)) == []
+    assert cursor.behind
+    assert seqs(cursor.take(entry(1))) == [1, 2]
+    assert not cursor.behind
+    assert cursor.take(entry(2)) == []
 
 
 def test_nothing_passes_before_the_log_was_read() -> None:
-    position = Position()
-    assert position.take(entry(5)) == position.take(entry(7)) == []
-    assert not position.behind
-    assert seqs(position.begin(4)) == [5]
-    assert position.behind
-    assert position.heard == 7
-    assert position.begin(9) == [], "only the first reading begins"
-    assert position.last == 5
+    cursor = LogCursor()
+    assert cursor.take(entry(5)) == cursor.take(entry(7)) == []
+    assert not cursor.behind
+    assert seqs(cursor.begin(4)) == [5]
+    assert cursor.behind
+    assert cursor.heard == 7
+    assert cursor.begin(9) == [], "only the first reading begins"
+    assert cursor.last == 5
 
 
 def test_a_full_hold_still_lets_the_missing_one_pass() -> None:
-    position = Position(last=0)
+    cursor = LogCursor(last=0)
     for seq in range(2, MOST_HELD + 12):
-        assert position.take(entry(seq)) == []
-    assert seqs(position.take(entry(1))) == list(range(1, MOST_HELD + 2))
-    assert position.behind
-    assert seqs(list(position.read([entry(n) for n in range(1, MOST_HELD + 12)]))) == list(
+        assert cursor.take(entry(seq)) == []
+    assert seqs(cursor.take(entry(1))) == list(range(1, MOST_HELD + 2))
+    assert cursor.behind
+    assert seqs(list(cursor.read([entry(n) for n in range(1, MOST_HELD + 12)]))) == list(
         range(MOST_HELD + 2, MOST_HELD + 12)
     )
 
 
 def test_a_reading_that_leaves_a_hole_passes_nothing_beyond_it() -> None:
-    position = Position(last=3)
-    assert seqs(list(position.read([entry(4), entry(6)]))) == [4]
-    assert position.behind
+    cursor = LogCursor(last=3)
+    assert seqs(list(cursor.read([entry(4), entry(6)]))) == [4]
+    assert cursor.behind
 
 
 LENGTH = 30
@@ -62,19 +62,19 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_reordered_doubled_lost_and_gap_read_entries_pass_once_each_in_order(steps: list[tuple[str, int]]) -> None:
-    position, passed, first = Position(), list[int](), None
+    cursor, passed, first = LogCursor(), list[int](), None
     for kind, number in steps:
         if kind == "live":
-            passed += seqs(position.take(entry(number)))
+            passed += seqs(cursor.take(entry(number)))
         elif kind == "begin":
             first = number if first is None else first
-            passed += seqs(position.begin(number))
-        elif position.last is not None:  # a page that transcripts had at that time
-            passed += seqs(list(position.read([entry(n) for n in range(position.last + 1, number + 1)])))
-        assert position.last is None or position.heard >= position.last
+            passed += seqs(cursor.begin(number))
+        elif cursor.last is not None:  # a page that transcripts had at that time
+            passed += seqs(list(cursor.read([entry(n) for n in range(cursor.last + 1, number + 1)])))
+        assert cursor.last is None or cursor.heard >= cursor.last
     assert first is not None or not passed
     assert passed == list(range((first or 0) + 1, (first or 0) + 1 + len(passed)))
     if first is not None:
-        rest = position.read([entry(n) for n in range((position.last or 0) + 1, LENGTH + 1)])
+        rest = cursor.read([entry(n) for n in range((cursor.last or 0) + 1, LENGTH + 1)])
         assert passed + seqs(list(rest)) == list(range(first + 1, LENGTH + 1))
-        assert not position.behind
+        assert not cursor.behind

@@ -102,7 +102,7 @@ async def test_what_others_were_shown_while_a_page_was_read_is_read_once_more(wo
 
     async def pass_on() -> None:
         await world.append(entry(2))
-        await until(lambda: chat.position.last == 2, "the first connection to have it")
+        await until(lambda: chat.cursor.last == 2, "the first connection to have it")
 
     world.others.meanwhile[transcripts_api.HISTORY] = pass_on
     page = await parts.following.first_page(chat, 0)
@@ -160,7 +160,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
     async def lose_one() -> None:
         await world.append(entry(2), tell=False)
         await world.append(entry(3))
-        await until(lambda: chat.position.heard == 3, "what is ahead")
+        await until(lambda: chat.cursor.heard == 3, "what is ahead")
 
     world.others.meanwhile[transcripts_api.HISTORY] = lose_one
     page = await parts.following.first_page(chat, 0)
@@ -180,7 +180,7 @@ async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts
         await until(lambda: wanted in wanted_of(world), f"{wanted}")
 
     await world.publisher.publish(stored(entry(4)))
-    await until(lambda: chat.position.heard == 4, "the event")
+    await until(lambda: chat.cursor.heard == 4, "the event")
     page = await parts.following.first_page(chat, 0)
     await asked_for(0, 4)
     assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]

@@ -4,7 +4,7 @@ import pytest
 
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats.chat import LiveChat
-from services.gateway.chats.log_cursor import Position
+from services.gateway.chats.log_cursor import LogCursor
 from services.gateway.jobs import tail_check as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import (
@@ -44,13 +44,13 @@ async def test_only_chats_in_which_nothing_was_heard_are_asked_about(
 ) -> None:
     now = [1_000.0]
     monkeypatch.setattr(parts.chats, "clock", lambda: now[0])
-    live_chats = {chat_id: LiveChat(chat_id, Position(last=1)) for chat_id in (CHAT, OTHER)}
+    live_chats = {chat_id: LiveChat(chat_id, LogCursor(last=1)) for chat_id in (CHAT, OTHER)}
     live_chats[THIRD] = LiveChat(THIRD)  # its log was not read yet
     monkeypatch.setattr(parts.chats, "by_id", live_chats)
     asked = list[list[str]]()
     for spoken in (None, CHAT, None, None, None):
         if spoken:
-            live_chats[spoken].position.take(entry(2, spoken))
+            live_chats[spoken].cursor.take(entry(2, spoken))
         before = len(tails_asked(world))
         await parts.tail_check.compare_quiet()
         asked.append([chat_id for question in tails_asked(world)[before:] for chat_id in question.chat_ids])

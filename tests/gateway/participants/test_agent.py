@@ -302,7 +302,7 @@ async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World,
 
     async def end() -> None:
         await world.append(seal(2))
-        await until(lambda: parts.chats.by_id[CHAT].position.heard == 2, "the event")
+        await until(lambda: parts.chats.by_id[CHAT].cursor.heard == 2, "the event")
 
     world.others.meanwhile[transcripts_api.HISTORY] = end
     session = await greeted(world, parts)

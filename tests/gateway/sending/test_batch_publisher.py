@@ -135,7 +135,7 @@ async def test_what_goes_together_is_stored_and_receipted_one_by_one(world: Worl
         chat = id_of(100 + number)
         world.others.open(chat)
         channel = await parts.chats.open(chat)
-        channel.position.begin(1)
+        channel.cursor.begin(1)
         senders.append((chat, citizen(chat_id=chat)))
         parts.chats.attach(senders[-1][1], channel, 1)
     for chat, session in senders:

@@ -19,7 +19,7 @@ async def sender(world: World, parts: Parts) -> CitizenSession:
     """A citizen who follows his chat live."""
     world.others.open(CHAT)
     chat = await parts.chats.open(CHAT)
-    chat.position.begin(1)
+    chat.cursor.begin(1)
     session = citizen()
     parts.chats.attach(session, chat, 1)
     return session
