@@ -85,15 +85,20 @@ class Context:
             last = await self._last_seen(actor, chat_id, found)
             if last is None or is_over(last.at, now, former):
                 found = Refusal(403, "forbidden", "Your time to read this conversation is over.")
-        if actor is not None and chat is not None and not (isinstance(found, Reach) and last is None):
-            departments = actor.departments or []
-            if actor.party == "agent" and await self.questions.may_read(chat_id, actor.id, departments, now):
-                found, last = Reach(), None
+        limited = isinstance(found, Refusal) or last is not None
+        if limited and chat is not None and await self._has_left_question(actor, chat_id, now):
+            found, last = Reach(), None
         if isinstance(found, Refusal):
             raise Problem(found.status, found.code, found.detail)
         assert actor is not None
         assert chat is not None
         return Admitted(actor, chat, found.adds, last)
+
+    async def _has_left_question(self, actor: Actor | None, chat_id: str, now: datetime) -> bool:
+        """Return whether the actor is an agent who deals or dealt with the question that was left in this chat."""
+        if actor is None or actor.party != "agent":
+            return False
+        return await self.questions.may_read(chat_id, actor.id, actor.departments or [], now)
 
     async def _last_seen(self, actor: Actor, chat_id: str, found: Reach) -> Entry | None:
         """Return the last entry that an agent who left the chat has seen.

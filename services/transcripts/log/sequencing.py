@@ -184,7 +184,7 @@ def text_bytes(entry: Entry) -> int:
 
 
 def repeat(new: NewEntry, there: Entry) -> Result:
-    """Return the outcome when this id is in the log: stored for the same sender, refused for any other."""
+    """Return the result when this id is in the log: stored for the same sender, refused for any other."""
     if there.sender_id != new.sender_id or there.party is not new.party:
         return Refused(RefusalCode.INVALID)
     return Stored(there, repeated=True)
