@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,14 +85,25 @@ def test_who_hears_what_is_what_the_queues_are_bound_to(events: Document) -> Non
     assert set(followed()) >= {"message.stored", "chat.state", "agent.changed", "button.changed", "queue.changed"}
 
 
+LISTENER = "services.common.messaging.heartbeat_listener"  # makes an echo for each service that uses it
+
+
+def nodes(file: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(file.read_text("utf-8")))
+
+
 def test_who_publishes_an_event_makes_it() -> None:
     """Each service that is said to tell an event has code that makes one, and no other service but for its own use."""
     makers: dict[str, set[str]] = {}
     names = {type(event).__name__: type_ for type_, event in EVENTS.items()}
+    listener = ROOT / f"{LISTENER.replace('.', '/')}.py"
+    assert any(isinstance(node, ast.Call) and ast.unparse(node.func) == "ListenerEcho" for node in nodes(listener))
     for service in SERVICES:
         for file in (ROOT / "services" / service).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            for node in nodes(file):
                 if isinstance(node, ast.Name) and node.id in names:
                     makers.setdefault(names[node.id], set()).add(service)
+                elif isinstance(node, ast.ImportFrom) and node.module == LISTENER:
+                    makers.setdefault("listener.echo", set()).add(service)
     for type_, tellers in TELLERS.items():
         assert set(tellers) <= makers[type_], type_
