@@ -148,8 +148,8 @@ class PresenceMonitor:
         self._presence.online = online
         came = await self._admitted(detector.present(now) - online)
         absent = [w for w in detector.absent(online, now) if now - self._known_since[w] >= self._grace]
-        await _for_each(came, self._arrive)
-        await _for_each(absent, self._depart)
+        await _for_each(came, self._set_online)
+        await _for_each(absent, self._set_offline)
         detector.forget_stale(now)
         self._presence.sessions.forget_stale(now)
 
@@ -159,18 +159,18 @@ class PresenceMonitor:
         An agent whose only open websocket belongs to a session that has ended would otherwise be online for a moment
         after each logout. Agents are read before their sessions: a logout in between changes their `v`.
         """
-        agents = await self._context.stores.agents.absent(listed) if listed else []
+        agents = await self._context.stores.agents.offline(listed) if listed else []
         if not agents:
             return []
         live = await self._context.stores.sessions.live([a.id for a in agents], self._context.clock())
         connected = self._presence.sessions.present(self._presence.clock())
         return [a for a in agents if a.id in live and not connected.isdisjoint({*live[a.id], _unnamed(a.id)})]
 
-    async def _arrive(self, agent: Agent) -> None:
+    async def _set_online(self, agent: Agent) -> None:
         if await go_online(self._context, agent):
             self._presence.online.add(agent.id)
 
-    async def _depart(self, agent_id: str) -> None:
+    async def _set_offline(self, agent_id: str) -> None:
         agent = await self._context.stores.agents.agent(agent_id)
         if agent and agent.online and await go_offline(self._context, agent, ReleaseReason.AGENT_GONE):
             self._presence.online.discard(agent_id)

@@ -70,7 +70,7 @@ class AgentStore:
             wanted["_id"] = {"$in": list(ids)}
         return sorted(await self._find(wanted), key=lambda a: (a.name, a.id))
 
-    async def absent(self, ids: Iterable[str]) -> list[Agent]:
+    async def offline(self, ids: Iterable[str]) -> list[Agent]:
         """Return those of these agents who may log in and are offline."""
         return await self._find({"_id": {"$in": list(ids)}, "enabled": True, "online": False})
 

@@ -46,7 +46,7 @@ async def test_an_account_that_is_left_out_may_not_log_in(stores: Stores) -> Non
     assert await stores.agents.put_accounts([AN], utcnow()) == [BERT.id]
     assert await stores.agents.password_of("bert") is None
     assert await stores.agents.password_of("an") == (AN.id, AN.password_hash)
-    assert await stores.agents.absent([AN.id, BERT.id]) == [await agent(stores, AN.id)]
+    assert await stores.agents.offline([AN.id, BERT.id]) == [await agent(stores, AN.id)]
     assert await stores.agents.put_accounts([AN, BERT], utcnow()) == []
     assert await stores.agents.password_of("bert") is not None
 
