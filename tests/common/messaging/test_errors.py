@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import aio_pika
