@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import sys
 import tomllib
@@ -38,6 +39,15 @@ def test_no_registry_address_anywhere() -> None:
     for file in files:
         text = file.read_text()
         assert not re.search(r"--(extra-)?index-url|--find-links|https?://(?!127\.0\.0\.1|localhost|\{)", text), file
+
+
+def test_the_tools_of_the_pages_are_pinned_and_their_lock_names_no_registry() -> None:
+    web = ROOT / "services" / "gateway" / "web"
+    tools = json.loads((web / "package.json").read_text())["devDependencies"]
+    locked = json.loads((web / "package-lock.json").read_text())["packages"]
+    assert all(PIN.fullmatch(f"{Path(name).name}=={version}") for name, version in tools.items())
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in tools} == tools
+    assert not [name for name, package in locked.items() if "resolved" in package]
 
 
 def test_what_the_project_declares_is_pinned() -> None:

@@ -199,7 +199,7 @@ test("an open chat that a welcome does not name is gone, and somebody asks why",
 });
 
 test("a refused transfer leaves the conversation alone", () => {
-  let state = rules.update(start({ type: "assigned", chat: chat("a") }), "a", (one) => ({ ...one, transfer: true, talk: talk.post(one.talk, "m1", { text: "x" }) }));
+  const state = rules.update(start({ type: "assigned", chat: chat("a") }), "a", (one) => ({ ...one, transfer: true, talk: talk.post(one.talk, "m1", { text: "x" }) }));
   const { state: refused, effects } = after(state, { type: "error", chat_id: "a", code: "unavailable" });
   assert.deepEqual(effects, [{ type: "transfer_refused", id: "a" }]);
   assert.equal(rules.find(refused, "a").transfer, false);

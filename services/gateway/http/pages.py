@@ -21,6 +21,8 @@ from services.gateway.http.info_sheet import page as info_sheet_page
 from services.gateway.settings import Settings
 
 WEB = Path(__file__).parents[1] / "web"
+FOLDERS = ("agent", "demo", "infofiche", "lib", "loket-chat")
+"""What is served below `/static/`. Beside it in `web` are the tools that check it, which are not served."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -82,7 +84,8 @@ class File:
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
     """Add `/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
-    files = {str(p.relative_to(WEB)): File.read(p) for p in sorted(WEB.rglob("*")) if p.suffix in TYPES}
+    paths = [path for folder in FOLDERS for path in sorted((WEB / folder).rglob("*")) if path.suffix in TYPES]
+    files = {str(path.relative_to(WEB)): File.read(path) for path in paths}
 
     def serve(path: str, name: str) -> None:
         @app.get(path, include_in_schema=False)

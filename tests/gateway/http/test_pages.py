@@ -11,7 +11,7 @@ from yarl import URL
 from services.common.http import problems
 from services.gateway.button_state import Buttons
 from services.gateway.http import pages
-from services.gateway.http.pages import TYPES, WEB, preferred
+from services.gateway.http.pages import FOLDERS, TYPES, WEB, preferred
 from services.gateway.settings import Settings
 from tests.gateway.standing import listening
 from tests.gateway.test_button_state import DEPARTMENTS
@@ -92,8 +92,8 @@ async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.Client
         assert await answer.read() == plain
 
 
-async def test_every_file_of_the_web_folder_is_there_with_its_type(client: aiohttp.ClientSession) -> None:
-    names = [str(p.relative_to(WEB)) for p in WEB.rglob("*") if p.suffix in TYPES]
+async def test_every_file_of_the_pages_is_there_with_its_type(client: aiohttp.ClientSession) -> None:
+    names = [str(p.relative_to(WEB)) for folder in FOLDERS for p in (WEB / folder).rglob("*") if p.suffix in TYPES]
     assert len(names) > 20
     for name in names:
         async with client.get(f"/static/{name}") as answer:
@@ -106,6 +106,9 @@ async def test_every_file_of_the_web_folder_is_there_with_its_type(client: aioht
     [
         "/static/",
         "/static/nothing.js",
+        "/static/package.json",
+        "/static/eslint.config.js",
+        "/static/node_modules/eslint/package.json",
         "/static/../settings.py",
         "/static/%2e%2e/settings.py",
         "/static/..%2fsettings.py",

@@ -22,7 +22,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
   const file = el("input", { type: "file", multiple: true, hidden: true, "data-testid": "chat-file", "aria-label": t("attach"), on: { change: pick } });
   const attach = button(t("attach"), { symbol: "attach", "data-testid": "chat-attach", on: { click: () => file.click() } });
   const kinds = { message: kindOf("message", "write-message"), note: kindOf("note", "write-note") };
-  const form = el("form", { class: "write", on: { submit: submit } },
+  const form = el("form", { class: "write", on: { submit } },
     el("fieldset", { class: "kinds" }, el("legend", { class: "hidden-words" }, t("write.kind")), kinds.message.label, kinds.note.label),
     unsent, uploads, el("div", { class: "line" }, ...Object.values(areas).map((field, index) => el("div", { class: "text" }, field, Object.values(copies)[index])), el("div", { class: "buttons" }, send, save)),
     el("div", { class: "under" }, attach, file, hint, left));

@@ -11,7 +11,7 @@ import { clock } from "./times.js";
 const EVERY = 60_000; // ms between two looks, while somebody can see the page
 
 const MAIL = /^[^\s@"(),:;<>[\]\\]+@[^\s@/?&#%"(),:;<>[\]\\]+\.[^\s@/?&#%"(),:;<>[\]\\]+$/;
-const PHONE = /^\+?[\d\s().\/-]{6,30}$/;
+const PHONE = /^\+?[\d\s()./-]{6,30}$/;
 
 /** RULES: the address that a press on this contact opens, or null when it is neither an e-mail address nor a phone number. */
 export function contactLink(contact) {
