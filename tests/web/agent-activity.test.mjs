@@ -35,8 +35,14 @@ test("the pointer is a use of the page, but no typing", () => {
 test("every new chat is told but the one on the screen, with the time that is left", () => {
   const chat = (id, more = {}) => entry({ chat_id: id, department: "d", locale: "nl", opened_at: "2026-11-23T08:00:00Z", ...more });
   const chats = [{ ...chat("a"), seen: true }, chat("b", { accept_at: 12_000 }), chat("c"), { ...chat("d"), refusing: true }];
-  assert.deepEqual(waiting({ chats }, null).map((one) => one.id), ["b", "c"]);
-  assert.deepEqual(waiting({ chats }, "b").map((one) => one.id), ["c"]);
+  assert.deepEqual(
+    waiting({ chats }, null).map((one) => one.id),
+    ["b", "c"],
+  );
+  assert.deepEqual(
+    waiting({ chats }, "b").map((one) => one.id),
+    ["c"],
+  );
   const t = speaker("nl");
   assert.equal(timeLeft(t, chats[1], 0), "Nog 12 seconden om het aan te nemen");
   assert.equal(timeLeft(t, chats[1], 11_500), "Nog 1 seconde om het aan te nemen");

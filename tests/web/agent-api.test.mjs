@@ -11,7 +11,11 @@ const answered = async (t, response, request) => {
 };
 const page = (status) => new Response("<h1>Sign in</h1>", { status, headers: { "Content-Type": "text/html" } });
 
-for (const [what, request] of [["who is logged in", me], ["the list of questions", questions], ["logging out", logout]])
+for (const [what, request] of [
+  ["who is logged in", me],
+  ["the list of questions", questions],
+  ["logging out", logout],
+])
   test(`a sign-in page in the place of ${what} is no success`, async (t) => {
     const answer = await answered(t, page(200), request);
     assert.deepEqual([answer.ok, answer.status, answer.body], [false, 200, null]);

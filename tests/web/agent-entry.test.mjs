@@ -18,9 +18,17 @@ function withMessages(...messages) {
 
 test("notes stand among the messages by their time, what is unsent at the end", () => {
   let one = withMessages(message(1, "citizen", 10), message(2, "agent", 30));
-  for (const [id, second] of [["late", 40], ["between", 20], ["early", 5]]) one = { ...one, book: notes.stored(one.book, { id, name: "An", text: "n", at: at(second) }) };
+  for (const [id, second] of [
+    ["late", 40],
+    ["between", 20],
+    ["early", 5],
+  ])
+    one = { ...one, book: notes.stored(one.book, { id, name: "An", text: "n", at: at(second) }) };
   one = { ...one, talk: talk.post(one.talk, "m", { text: "x" }), book: notes.write(one.book, "n", "x") };
-  assert.deepEqual(chats.timeline(one).map((item) => item.key), ["note:early", "citizen:i1", "note:between", "agent:i2", "note:late", "agent:m", "note:n"]);
+  assert.deepEqual(
+    chats.timeline(one).map((item) => item.key),
+    ["note:early", "citizen:i1", "note:between", "agent:i2", "note:late", "agent:m", "note:n"],
+  );
 });
 
 test("a message has the same key before and after its receipt", () => {
@@ -60,7 +68,10 @@ test("a note that is told again stands once, and is the receipt of ours", () => 
 test("a failed note goes out again under its id, or is given up", () => {
   const failed = notes.refused(notes.write(notes.notebook(), "n", "x"), "n", "too_long");
   assert.deepEqual(notes.due(failed), []);
-  assert.deepEqual(notes.due(notes.again(failed, "n")).map((note) => note.id), ["n"]);
+  assert.deepEqual(
+    notes.due(notes.again(failed, "n")).map((note) => note.id),
+    ["n"],
+  );
   assert.deepEqual(notes.discard(failed, "n").pending, []);
 });
 
@@ -82,25 +93,51 @@ test("sizes read in the language", () => {
   assert.equal(size(36_000, "nl"), "36 kB");
   assert.equal(size(3_400_000, "nl"), "3,4 MB");
   assert.equal(size(10, "en"), "1 kB");
-  assert.deepEqual([999_499, 999_500, 10_125_000].map((bytes) => size(bytes, "nl")), ["999 kB", "1 MB", "10,1 MB"]);
+  assert.deepEqual(
+    [999_499, 999_500, 10_125_000].map((bytes) => size(bytes, "nl")),
+    ["999 kB", "1 MB", "10,1 MB"],
+  );
   assert.equal(size(3_400_000, "fr").replace(/\s/u, " "), "3,4 Mo");
 });
 
 const agent = (id, more = {}) => ({ id, name: id, departments: [], state: "available", online: true, free: 1, ...more });
 
 test("a chat can go to other departments and to colleagues who are there, the free ones first", () => {
-  const all = { departments: [{ id: "algemeen" }, { id: "premies" }], agents: [agent("away", { online: false }), agent("me"), agent("full", { free: 0 }), agent("paused", { state: "paused" }), agent("zoe"), agent("bo")] };
+  const all = {
+    departments: [{ id: "algemeen" }, { id: "premies" }],
+    agents: [
+      agent("away", { online: false }),
+      agent("me"),
+      agent("full", { free: 0 }),
+      agent("paused", { state: "paused" }),
+      agent("zoe"),
+      agent("bo"),
+    ],
+  };
   const may = choices(all, { own: "me", department: "algemeen" });
-  assert.deepEqual(may.departments.map((one) => one.id), ["premies"]);
-  assert.deepEqual(may.agents.map((one) => one.id), ["bo", "zoe", "full", "paused"]);
+  assert.deepEqual(
+    may.departments.map((one) => one.id),
+    ["premies"],
+  );
+  assert.deepEqual(
+    may.agents.map((one) => one.id),
+    ["bo", "zoe", "full", "paused"],
+  );
   assert.deepEqual(choices({}, { own: "me", department: "x" }), { departments: [], agents: [] });
 });
 
 test("how it stands with a colleague is said in words", () => {
   const t = speaker("en");
-  assert.deepEqual([agent("a"), agent("a", { free: 0 }), agent("a", { state: "paused" }), agent("a", { online: false })].map((one) => standing(t, one)),
-    ["1 place free", "In conversation", "Paused", "Not logged in"]);
-  assert.deepEqual([agent("a"), agent("a", { free: 0 }), agent("a", { state: "paused" }), agent("a", { online: false })].map(isFree), [true, false, false, false]);
+  assert.deepEqual(
+    [agent("a"), agent("a", { free: 0 }), agent("a", { state: "paused" }), agent("a", { online: false })].map((one) => standing(t, one)),
+    ["1 place free", "In conversation", "Paused", "Not logged in"],
+  );
+  assert.deepEqual([agent("a"), agent("a", { free: 0 }), agent("a", { state: "paused" }), agent("a", { online: false })].map(isFree), [
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test("a department's name may be one text or one for each language", () => {

@@ -15,7 +15,19 @@ test("an e-mail address and a phone number become links that open nothing else",
 });
 
 test("what is neither an address nor a number is no link", () => {
-  const texts = ["", "bel mij", "javascript:alert(1)", "an@example.be?bcc=b@example.be", "an@example.be,b@example.be", "an@localhost", "an @example.be", "12345", "0470123456 na 17 uur", "+", "1+2+3+4"];
+  const texts = [
+    "",
+    "bel mij",
+    "javascript:alert(1)",
+    "an@example.be?bcc=b@example.be",
+    "an@example.be,b@example.be",
+    "an@localhost",
+    "an @example.be",
+    "12345",
+    "0470123456 na 17 uur",
+    "+",
+    "1+2+3+4",
+  ];
   for (const words of texts) assert.equal(contactLink(words), null, words);
 });
 
@@ -37,7 +49,10 @@ test("why an agent got a chat is said in words, with the figures", () => {
 });
 
 test("a span of time reads in its two largest units", () => {
-  assert.deepEqual([0, 0.4, 59, 60, 61, 3600, 3725, -1].map((one) => span(one, "en")), ["0 secs", "0 secs", "59 secs", "1 min", "1 min 1 sec", "1 hr", "1 hr 2 mins", "0 secs"]);
+  assert.deepEqual(
+    [0, 0.4, 59, 60, 61, 3600, 3725, -1].map((one) => span(one, "en")),
+    ["0 secs", "0 secs", "59 secs", "1 min", "1 min 1 sec", "1 hr", "1 hr 2 mins", "0 secs"],
+  );
   assert.equal(span(61, "nl"), "1 min 1 sec");
 });
 
@@ -49,8 +64,15 @@ test("a question is dealt with by nobody, by this agent or by a colleague", () =
 });
 
 test("the conversation of a question is one that has ended, with what was said and noted", () => {
-  const said = { opened_at: "2026-11-23T08:00:00Z", closed_at: "2026-11-23T08:09:00Z", messages: [{ seq: 1, id: "m1", from: "citizen", text: "Waar?", at: "2026-11-23T08:00:01Z" }] };
+  const said = {
+    opened_at: "2026-11-23T08:00:00Z",
+    closed_at: "2026-11-23T08:09:00Z",
+    messages: [{ seq: 1, id: "m1", from: "citizen", text: "Waar?", at: "2026-11-23T08:00:01Z" }],
+  };
   const note = { id: "n1", agent_id: "b", name: "Bert", text: "gebeld", at: "2026-11-23T08:05:00Z" };
   const one = asRead({ chat_id: "c", department: "d", locale: "fr", name: "Lien", at: "2026-11-23T08:09:00Z" }, said, [note]);
-  assert.deepEqual([one.talk.messages.map((message) => message.text), one.book.notes.map((written) => written.text), one.about.locale, one.ended.kind], [["Waar?"], ["gebeld"], "fr", "closed"]);
+  assert.deepEqual(
+    [one.talk.messages.map((message) => message.text), one.book.notes.map((written) => written.text), one.about.locale, one.ended.kind],
+    [["Waar?"], ["gebeld"], "fr", "closed"],
+  );
 });

@@ -21,11 +21,23 @@ test("accepting, leaving and transferring have a doer: the agent, a colleague or
   assert.equal(said("assigned", { agent_id: "an", agent: "An" }), "U hebt het gesprek aangenomen.");
   assert.equal(said("assigned", { agent_id: "bert", agent: "Bert" }), "Bert heeft het gesprek aangenomen.");
   assert.equal(said("assigned", {}), "Het gesprek is aangenomen.");
-  assert.equal(said("agent_left", { agent_id: "bert", agent: "Bert", detail: "not_accepted" }), "Bert nam het gesprek niet op tijd aan. Het ging terug naar de wachtrij.");
+  assert.equal(
+    said("agent_left", { agent_id: "bert", agent: "Bert", detail: "not_accepted" }),
+    "Bert nam het gesprek niet op tijd aan. Het ging terug naar de wachtrij.",
+  );
   assert.equal(said("agent_left", { agent_id: "bert", agent: "Bert" }), "Bert is weg. Het gesprek ging terug naar de wachtrij.");
-  assert.equal(said("transferred", { agent_id: "an", agent: "An", department: "premies" }), "U hebt het gesprek doorgegeven. Het gaat naar Premies en toelagen.");
-  assert.equal(said("transferred", { department: "premies", detail: "overflow" }), "Het gesprek ging naar Premies en toelagen, omdat daar sneller iemand vrij is.");
-  assert.equal(said("transferred", { agent_id: "bert", agent: "Bert", department: "premies", detail: "refused" }), "Het doorgegeven gesprek is geweigerd en ging terug.");
+  assert.equal(
+    said("transferred", { agent_id: "an", agent: "An", department: "premies" }),
+    "U hebt het gesprek doorgegeven. Het gaat naar Premies en toelagen.",
+  );
+  assert.equal(
+    said("transferred", { department: "premies", detail: "overflow" }),
+    "Het gesprek ging naar Premies en toelagen, omdat daar sneller iemand vrij is.",
+  );
+  assert.equal(
+    said("transferred", { agent_id: "bert", agent: "Bert", department: "premies", detail: "refused" }),
+    "Het doorgegeven gesprek is geweigerd en ging terug.",
+  );
 });
 
 test("a conversation of before this release says nothing about who: then neither does the console", () => {

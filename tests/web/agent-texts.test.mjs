@@ -23,7 +23,9 @@ for (const language of LANGUAGES) {
 test("every text that the modules and the page name is there", () => {
   const files = readdirSync(FOLDER).filter((name) => /\.(js|html)$/.test(name));
   const source = files.map((name) => readFileSync(new URL(name, FOLDER), "utf8")).join("\n");
-  const named = [...source.matchAll(/\bt\("([\w.]+)"|data-text="([\w.]+)"|leave\("([\w.]+)"/g)].map((match) => match[1] ?? match[2] ?? match[3]);
+  const named = [...source.matchAll(/\bt\("([\w.]+)"|data-text="([\w.]+)"|leave\("([\w.]+)"/g)].map(
+    (match) => match[1] ?? match[2] ?? match[3],
+  );
   assert.ok(named.length > 80);
   for (const key of new Set(named)) assert.ok(key in dutch || `${key}.other` in dutch, key);
 });
@@ -38,7 +40,8 @@ test("every reason and code of the protocol has words of its own", () => {
     error: ["invalid", "too_long", "unknown_attachment", "chat_closed", "not_yours", "rate_limited", "unavailable", "other"],
     attach: ["too_large", "type_not_allowed", "infected", "chat_closed", "forbidden", "rate_limited", "unavailable", "other"],
   };
-  for (const [prefix, codes] of Object.entries(words)) for (const code of codes) assert.ok(`${prefix}.${code}` in dutch, `${prefix}.${code}`);
+  for (const [prefix, codes] of Object.entries(words))
+    for (const code of codes) assert.ok(`${prefix}.${code}` in dutch, `${prefix}.${code}`);
 });
 
 test("a code that is not known yet gets the general words", () => {

@@ -8,9 +8,28 @@ import * as talk from "../../services/gateway/web/lib/conversation.js";
 const AGENT = { id: "bert", name: "Bert", departments: ["algemeen"], capacity: 2, state: "available" };
 const AWAY = { here: false, bottom: false };
 const HERE = { here: true, bottom: true };
-const chat = (id, more = {}) => ({ chat_id: id, department: "algemeen", locale: "nl", name: null, question: null, form: null, opened_at: "2026-11-23T08:00:00Z", last_seq: 0, ...more });
+const chat = (id, more = {}) => ({
+  chat_id: id,
+  department: "algemeen",
+  locale: "nl",
+  name: null,
+  question: null,
+  form: null,
+  opened_at: "2026-11-23T08:00:00Z",
+  last_seq: 0,
+  ...more,
+});
 const offer = (id) => ({ type: "assigned", chat: chat(id, { transferred: true, accepted: false, last_seq: 1 }) });
-const message = (chat_id, seq, from = "citizen", more = {}) => ({ type: "message", chat_id, seq, id: `${from}${seq}`, from, text: `t${seq}`, at: `2026-11-23T08:00:0${seq}Z`, ...more });
+const message = (chat_id, seq, from = "citizen", more = {}) => ({
+  type: "message",
+  chat_id,
+  seq,
+  id: `${from}${seq}`,
+  from,
+  text: `t${seq}`,
+  at: `2026-11-23T08:00:0${seq}Z`,
+  ...more,
+});
 const welcome = (...chats) => ({ type: "welcome", agent: AGENT, chats });
 const types = (list) => list.map((one) => one.type);
 
@@ -110,23 +129,42 @@ test("what a colleague wrote for whoever takes it over is the last note", () => 
 
 test("a chat that comes back is told once with its reason, which stands behind its assignment", () => {
   const assigned = message("a", 2, "system", { event: "assigned" });
-  const there = start({ type: "assigned", chat: chat("a") }, message("a", 1, "system", { event: "assigned" }), { type: "unassigned", chat_id: "a", reason: "transferred" });
+  const there = start({ type: "assigned", chat: chat("a") }, message("a", 1, "system", { event: "assigned" }), {
+    type: "unassigned",
+    chat_id: "a",
+    reason: "transferred",
+  });
   const returned = { ...chat("a", { last_seq: 3, returned: "unanswered" }) };
   const { state, effects } = after(there, { type: "assigned", chat: returned }, assigned, message("a", 3));
   assert.deepEqual(types(effects), ["arrived", "returned", "message", "message"]);
-  assert.deepEqual(timeline(find(state)).map((item) => [item.key, item.why]), [["system:system1", undefined], ["system:system2", undefined], ["returned:2", "unanswered"], ["citizen:citizen3", undefined]]);
+  assert.deepEqual(
+    timeline(find(state)).map((item) => [item.key, item.why]),
+    [
+      ["system:system1", undefined],
+      ["system:system2", undefined],
+      ["returned:2", "unanswered"],
+      ["citizen:citizen3", undefined],
+    ],
+  );
   const again = after(rules.disconnected(state), welcome({ ...returned, accepted: true }));
   assert.ok(!types(again.effects).includes("returned"));
   assert.equal(timeline(find(again.state)).length, 4);
 });
 
 test("a chat that went and came back while there was no connection is told too", () => {
-  const { effects } = after(rules.disconnected(start({ type: "assigned", chat: chat("a") })), welcome(chat("a", { returned: "refused", accepted: false })));
+  const { effects } = after(
+    rules.disconnected(start({ type: "assigned", chat: chat("a") })),
+    welcome(chat("a", { returned: "refused", accepted: false })),
+  );
   assert.ok(types(effects).includes("returned"));
 });
 
 test("why an agent is paused is known until he is available again, over a reload too", () => {
-  const { state, effects } = after(start(), { type: "state", state: "paused", reason: "accept_overdue" }, { type: "state", state: "paused" });
+  const { state, effects } = after(
+    start(),
+    { type: "state", state: "paused", reason: "accept_overdue" },
+    { type: "state", state: "paused" },
+  );
   assert.deepEqual(effects, [{ type: "state", state: "paused", why: "accept_overdue" }]);
   const kept = JSON.parse(JSON.stringify(rules.keep(state)));
   const paused = { type: "welcome", agent: { ...AGENT, state: "paused" }, chats: [] };
@@ -137,11 +175,21 @@ test("why an agent is paused is known until he is available again, over a reload
 });
 
 test("a citizen's silence is known until he writes, it is over, or the chat has ended; each warning is news once", () => {
-  const silent = (warning) => ({ type: "inactive", chat_id: "a", warning, closes_at: warning ? "2026-11-23T08:15:00Z" : null, seconds: warning ? 300 : null });
+  const silent = (warning) => ({
+    type: "inactive",
+    chat_id: "a",
+    warning,
+    closes_at: warning ? "2026-11-23T08:15:00Z" : null,
+    seconds: warning ? 300 : null,
+  });
   const { state, effects } = after(start({ type: "assigned", chat: chat("a") }), silent(1), silent(1), silent(2));
-  assert.deepEqual(effects, [{ type: "silent", id: "a" }, { type: "silent", id: "a" }]);
+  assert.deepEqual(effects, [
+    { type: "silent", id: "a" },
+    { type: "silent", id: "a" },
+  ]);
   assert.deepEqual(find(state).silent, { warning: 2, closes_at: "2026-11-23T08:15:00Z" });
-  for (const over of [silent(0), message("a", 1), { type: "closed", chat_id: "a", reason: "inactive" }]) assert.equal(find(after(state, over).state).silent, null);
+  for (const over of [silent(0), message("a", 1), { type: "closed", chat_id: "a", reason: "inactive" }])
+    assert.equal(find(after(state, over).state).silent, null);
   assert.equal(find(rules.disconnected(state)).silent, null);
   assert.notEqual(find(after(state, message("a", 1, "agent")).state).silent, null);
   assert.deepEqual(after(state, { ...silent(1), chat_id: "z" }).effects, []);

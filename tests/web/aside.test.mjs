@@ -7,7 +7,7 @@ import { aside } from "../../services/gateway/web/loket-chat/aside.js";
 // Modules that find no page around them fail: here the page is one function that counts who looked.
 async function looks(record, ...changes) {
   let count = 0;
-  const element = { closest: () => (count += 1, null) };
+  const element = { closest: () => ((count += 1), null) };
   const tell = aside({ record, element });
   for (const chat of changes) {
     tell(chat, { state: "open" });
@@ -23,7 +23,8 @@ test("a chat that needs nothing loads nothing, and neither does its end", async 
 });
 
 test("the queue, a warning, a chat without an agent and a left question each load what shows them", async () => {
-  for (const chat of [{ position: 1 }, { inactive: { warning: 1 } }, { closed: "no_agent" }]) assert.equal(await looks({}, { ...chat, needs: true }), 1);
+  for (const chat of [{ position: 1 }, { inactive: { warning: 1 } }, { closed: "no_agent" }])
+    assert.equal(await looks({}, { ...chat, needs: true }), 1);
   assert.equal(await looks({ left: true }, { closed: "citizen", needs: true }), 1);
 });
 

@@ -4,8 +4,14 @@ import test, { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { asButton, followButton } from "../../services/gateway/web/loket-chat/button.js";
 
-const button = (revision, colour = "green", more = {}) =>
-  ({ department: "algemeen", colour, reason: colour === "green" ? "available" : "closed", infofiche_url: "/infofiche/algemeen", revision, ...more });
+const button = (revision, colour = "green", more = {}) => ({
+  department: "algemeen",
+  colour,
+  reason: colour === "green" ? "available" : "closed",
+  infofiche_url: "/infofiche/algemeen",
+  revision,
+  ...more,
+});
 const away = () => Promise.reject(new TypeError("no network"));
 const hung = (_url, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 const settle = async () => {
@@ -78,19 +84,26 @@ async function following(t, prepare = () => {}, ...more) {
 }
 
 const serve = (value) => (page) => (page.answer = async () => Response.json(value));
-const html = (status = 200) => async () => new Response("<h1>Sign in", { status, headers: { "Content-Type": "text/html" } });
+const html =
+  (status = 200) =>
+  async () =>
+    new Response("<h1>Sign in", { status, headers: { "Content-Type": "text/html" } });
 
 test("asks for the department's button and listens to its changes", async (t) => {
   const it = await following(t, serve(button(1)));
   assert.deepEqual(it.asked, ["http://here/api/button?department=algemeen", "http://here/api/button/events?department=algemeen"]);
   it.streams[0].tell(button(2, "blue"));
   await settle();
-  assert.deepEqual(it.told.map(({ colour }) => colour), ["green", "blue"]);
+  assert.deepEqual(
+    it.told.map(({ colour }) => colour),
+    ["green", "blue"],
+  );
 });
 
 test("an event that comes in pieces is heard when it is whole", async (t) => {
   const it = await following(t, serve(button(1)));
-  for (const piece of ["event: button\nid: 2\nda", 'ta: {"colour":"blue","reason":"clo', 'sed","revision":2}\n', "\n: still here\n\n"]) it.streams[0].write(piece);
+  for (const piece of ["event: button\nid: 2\nda", 'ta: {"colour":"blue","reason":"clo', 'sed","revision":2}\n', "\n: still here\n\n"])
+    it.streams[0].write(piece);
   await settle();
   assert.equal(it.shown().reason, "closed");
 });
@@ -118,11 +131,19 @@ test("a replica that knows the button is believed after one that does not, whate
 
 test("whoever was never answered is blue at once", async (t) => {
   const it = await following(t, (page) => (page.events = away));
-  assert.deepEqual(it.told.map(({ colour, reason, lost }) => [colour, reason, lost]), [["blue", "unknown", true]]);
+  assert.deepEqual(
+    it.told.map(({ colour, reason, lost }) => [colour, reason, lost]),
+    [["blue", "unknown", true]],
+  );
   assert.deepEqual(it.shown().contact, [], "who draws it finds a list, though nothing was ever told");
 });
 
-for (const [what, gone] of [["is gone", away], ["does not answer", hung], ["is a sign-in page", html()], ["is a broken proxy", html(502)]])
+for (const [what, gone] of [
+  ["is gone", away],
+  ["does not answer", hung],
+  ["is a sign-in page", html()],
+  ["is a broken proxy", html(502)],
+])
   test(`a server that ${what} is unknown within 15 s, with the contact ways of before; it comes back by itself`, async (t) => {
     const contact = [{ kind: "phone", value: "02 555", href: "tel:02555" }];
     const it = await following(t, serve(button(1, "green", { contact })));
@@ -225,9 +246,29 @@ test("stopping leaves nothing behind", async (t) => {
 });
 
 test("an answer is a button only with all that makes one, and its ways lead nowhere else", () => {
-  for (const bad of [null, 7, "green", [], {}, { colour: "red", reason: "x", revision: 1 }, { colour: "green", revision: 1 }, button("1"), button(undefined)]) assert.equal(asButton(bad), null);
-  const contact = [{ kind: "phone", value: "02 5", href: "tel:025" }, { kind: "web", value: "x", href: "javascript:alert(1)" }, { kind: "fax", value: "1" }, null, { kind: "email" }];
-  assert.deepEqual(asButton(button(1, "green", { contact })).contact, [{ kind: "phone", value: "02 5", href: "tel:025" }, { kind: "web", value: "x", href: null }]);
+  for (const bad of [
+    null,
+    7,
+    "green",
+    [],
+    {},
+    { colour: "red", reason: "x", revision: 1 },
+    { colour: "green", revision: 1 },
+    button("1"),
+    button(undefined),
+  ])
+    assert.equal(asButton(bad), null);
+  const contact = [
+    { kind: "phone", value: "02 5", href: "tel:025" },
+    { kind: "web", value: "x", href: "javascript:alert(1)" },
+    { kind: "fax", value: "1" },
+    null,
+    { kind: "email" },
+  ];
+  assert.deepEqual(asButton(button(1, "green", { contact })).contact, [
+    { kind: "phone", value: "02 5", href: "tel:025" },
+    { kind: "web", value: "x", href: null },
+  ]);
   assert.deepEqual(asButton(button(1, "green", { contact: "x" })).contact, []);
   assert.equal(asButton(button(1, "green", { infofiche_url: "//evil.example" })).infofiche_url, undefined);
 });

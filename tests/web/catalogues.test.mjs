@@ -28,7 +28,8 @@ test("no language borrows another's sentences", async () => {
   for (const part of ["", ...LATER.map((name) => `${name}/`)]) {
     const [dutch, ...others] = await Promise.all(LANGUAGES.map((language) => read(part + language)));
     for (const texts of others)
-      for (const [key, text] of Object.entries(texts)) if (text.split(" ").length > 3 && !key.startsWith("kind_")) assert.notEqual(text, dutch[key], key);
+      for (const [key, text] of Object.entries(texts))
+        if (text.split(" ").length > 3 && !key.startsWith("kind_")) assert.notEqual(text, dutch[key], key);
   }
 });
 

@@ -13,7 +13,10 @@ test("every close code of the protocol is in the table, once", () => {
 });
 
 test("exactly the final codes are not tried again", () => {
-  assert.deepEqual(CLOSE_CODES.filter((row) => !row.retry).map((row) => row.code), FINAL);
+  assert.deepEqual(
+    CLOSE_CODES.filter((row) => !row.retry).map((row) => row.code),
+    FINAL,
+  );
 });
 
 test("names are stable snake_case words, each for one code", () => {

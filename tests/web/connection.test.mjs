@@ -93,7 +93,10 @@ test("hello is the first frame of each socket, with what was seen last", () => {
   it.last().drop();
   it.pass(500);
   it.last().accept();
-  assert.deepEqual(it.sockets.map((socket) => socket.frames), [[{ type: "hello", token: "t", after: 0 }], [{ type: "hello", token: "t", after: 7 }]]);
+  assert.deepEqual(
+    it.sockets.map((socket) => socket.frames),
+    [[{ type: "hello", token: "t", after: 0 }], [{ type: "hello", token: "t", after: 7 }]],
+  );
   assert.deepEqual(it.states, ["connecting", "open", "lost 1006", "open"]);
 });
 
@@ -364,7 +367,13 @@ test("a policy that forbids websockets by an exception is a line that is lost, t
       throw new Error("SecurityError");
     }
   };
-  const line = new Connection({ url: "ws://here", hello: () => ({}), onFrame: () => {}, onState: (state) => states.push(state), env: page.env });
+  const line = new Connection({
+    url: "ws://here",
+    hello: () => ({}),
+    onFrame: () => {},
+    onState: (state) => states.push(state),
+    env: page.env,
+  });
   line.open();
   page.pass(10_000);
   page.env.WebSocket = WebSocket;

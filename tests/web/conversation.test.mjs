@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import * as rules from "../../services/gateway/web/lib/conversation.js";
 
-const agentSays = (seq, text = `m${seq}`) => ({ type: "message", seq, id: `a${seq}`, from: "agent", name: "Bert", text, at: "2026-11-23T08:00:00Z" });
+const agentSays = (seq, text = `m${seq}`) => ({
+  type: "message",
+  seq,
+  id: `a${seq}`,
+  from: "agent",
+  name: "Bert",
+  text,
+  at: "2026-11-23T08:00:00Z",
+});
 const receipt = (seq, id) => ({ type: "message", seq, id, from: "citizen", name: "An", text: id, at: "2026-11-23T08:00:00Z" });
 const hear = (chat, ...frames) => frames.reduce((now, frame) => rules.receive(now, frame).chat, chat);
 const welcomed = (pending) => hear(rules.conversation("citizen", pending), { type: "welcome", chat_id: "c", dot: "grey", last_seq: 0 });
@@ -12,7 +20,10 @@ const seqs = (chat) => chat.messages.map((message) => message.seq);
 
 test("messages stand in the order of seq; what is known is ignored", () => {
   const chat = hear(welcomed(), agentSays(1), agentSays(2), agentSays(1), agentSays(2, "other"));
-  assert.deepEqual(chat.messages.map((message) => message.text), ["m1", "m2"]);
+  assert.deepEqual(
+    chat.messages.map((message) => message.text),
+    ["m1", "m2"],
+  );
   assert.equal(rules.lastSeq(chat), 2);
 });
 
@@ -23,7 +34,10 @@ test("a hole asks for hello with what stands before it, and closes when the miss
   assert.equal(rules.lastSeq(ahead.chat), 1);
   const filled = rules.receive(ahead.chat, agentSays(2));
   assert.equal(filled.ask, null);
-  assert.deepEqual(filled.added.map((message) => message.seq), [2, 3]);
+  assert.deepEqual(
+    filled.added.map((message) => message.seq),
+    [2, 3],
+  );
 });
 
 test("what is kept beyond a hole is bounded, and comes again by hello", () => {
@@ -78,7 +92,10 @@ test("nothing goes out before welcome; after a reconnect the same ids go out in 
   let chat = rules.post(rules.post(rules.conversation("citizen"), "x", { text: "x" }), "y", { attachment: "f", file: { name: "f.pdf" } });
   assert.deepEqual(rules.due(chat), []);
   chat = hear(chat, { type: "welcome", last_seq: 0 });
-  assert.deepEqual(rules.due(chat), [{ type: "message", id: "x", text: "x" }, { type: "message", id: "y", attachment: "f" }]);
+  assert.deepEqual(rules.due(chat), [
+    { type: "message", id: "x", text: "x" },
+    { type: "message", id: "y", attachment: "f" },
+  ]);
   chat = rules.disconnected(rules.sent(chat, ["x", "y"]));
   assert.deepEqual(rules.due(chat), []);
   assert.deepEqual(ids(rules.due(hear(chat, { type: "welcome", last_seq: 0 }))), ["x", "y"]);
@@ -107,7 +124,13 @@ for (const code of ["invalid", "too_long", "unknown_attachment", "chat_closed", 
     const chat = rules.sent(rules.post(rules.post(welcomed(), "x", { text: "x" }), "y", { text: "y" }), ["x", "y"]);
     const { chat: next, ask } = rules.receive(chat, { type: "error", code, id: "x" });
     assert.equal(ask, null);
-    assert.deepEqual(next.pending.map((item) => [item.id, item.state, item.code]), [["x", "failed", code], ["y", "sending", undefined]]);
+    assert.deepEqual(
+      next.pending.map((item) => [item.id, item.state, item.code]),
+      [
+        ["x", "failed", code],
+        ["y", "sending", undefined],
+      ],
+    );
   });
 }
 
@@ -145,7 +168,13 @@ test("the dot tells the truth about the connection too", () => {
 });
 
 test("status, typing and read of the other party", () => {
-  let chat = hear(welcomed(), { type: "status", dot: "grey", position: 2, agent: null }, { type: "typing", from: "agent", active: true }, { type: "read", from: "agent", seq: 4 }, { type: "read", from: "agent", seq: 2 });
+  let chat = hear(
+    welcomed(),
+    { type: "status", dot: "grey", position: 2, agent: null },
+    { type: "typing", from: "agent", active: true },
+    { type: "read", from: "agent", seq: 4 },
+    { type: "read", from: "agent", seq: 2 },
+  );
   assert.deepEqual([chat.position, chat.typing, chat.read], [2, true, 4]);
   assert.equal(hear(chat, agentSays(1)).typing, false);
   chat = hear(chat, { type: "typing", from: "citizen", active: false }, { type: "read", from: "citizen", seq: 9 });
@@ -273,13 +302,22 @@ test("whatever is lost, doubled, reordered, refused or cut, both end with the sa
     const { chat, log, posted } = journey(seed);
     assert.deepEqual(chat.messages, log, `seed ${seed}`);
     assert.deepEqual(chat.pending, [], `seed ${seed}`);
-    assert.deepEqual(log.filter((one) => one.from === "citizen").map((one) => one.id), posted, `seed ${seed}`);
+    assert.deepEqual(
+      log.filter((one) => one.from === "citizen").map((one) => one.id),
+      posted,
+      `seed ${seed}`,
+    );
   }
 });
 
 const inLine = (wait) => ({ type: "status", dot: "grey", position: 2, agent: null, ...(wait === undefined ? {} : { wait }) });
 const withAgent = { type: "status", dot: "green", position: null, agent: { name: "An" }, wait: null };
-const silent = (warning) => ({ type: "inactive", warning, closes_at: warning ? "2026-11-23T08:05:00Z" : null, seconds: warning ? 300 : null });
+const silent = (warning) => ({
+  type: "inactive",
+  warning,
+  closes_at: warning ? "2026-11-23T08:05:00Z" : null,
+  seconds: warning ? 300 : null,
+});
 
 test("the wait is the server's estimate; an older server, or one that does not know, says none", () => {
   assert.equal(welcomed().wait, null);
@@ -302,13 +340,31 @@ test("a warning stands until the server takes it back, the agent leaves, the cha
 });
 
 test("a frame with members of another kind changes nothing wrongly and leaves no hole", () => {
-  const strange = [{ type: "status", dot: "purple" }, { type: "status" }, { type: "read", from: "agent", seq: "9" }, { type: "sync", last_seq: "9" }, { type: "inactive", warning: 1, closes_at: "soon", seconds: 300 }, { type: "error" }, { type: 7 }];
+  const strange = [
+    { type: "status", dot: "purple" },
+    { type: "status" },
+    { type: "read", from: "agent", seq: "9" },
+    { type: "sync", last_seq: "9" },
+    { type: "inactive", warning: 1, closes_at: "soon", seconds: 300 },
+    { type: "error" },
+    { type: 7 },
+  ];
   const chat = hear(welcomed(), ...strange);
   assert.deepEqual([chat.dot, chat.read, chat.inactive, chat.closed], ["grey", 0, null, null]);
   const status = hear(chat, { type: "status", dot: "grey", position: "2", agent: "An", wait: "9" });
   assert.deepEqual([status.position, status.agent, status.wait], [null, null, null]);
-  const shown = hear(chat, { type: "message", seq: 1 }, { type: "message", seq: 2, id: "x", from: "robot", name: {}, text: 7, attachment: { name: "a" }, at: "once" }).messages;
-  assert.deepEqual(shown.map(({ from, name, text, attachment, at }) => [from, name, text, attachment, at]), [["system", undefined, "", undefined, null], ["system", undefined, "", undefined, null]]);
+  const shown = hear(
+    chat,
+    { type: "message", seq: 1 },
+    { type: "message", seq: 2, id: "x", from: "robot", name: {}, text: 7, attachment: { name: "a" }, at: "once" },
+  ).messages;
+  assert.deepEqual(
+    shown.map(({ from, name, text, attachment, at }) => [from, name, text, attachment, at]),
+    [
+      ["system", undefined, "", undefined, null],
+      ["system", undefined, "", undefined, null],
+    ],
+  );
   assert.equal(hear(chat, { type: "closed", reason: 7 }).closed, "inactive");
 });
 

@@ -7,7 +7,9 @@ import common from "../../services/gateway/web/loket-chat/text/nl.js";
 import own from "../../services/gateway/web/loket-chat/text/files/nl.js";
 
 const texts = { ...common, ...own };
-const t = Object.assign((key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]), { has: (key) => Object.hasOwn(texts, key ?? "") });
+const t = Object.assign((key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]), {
+  has: (key) => Object.hasOwn(texts, key ?? ""),
+});
 const SETTINGS = { attachment_bytes: 10 * 1024 * 1024, attachment_count: 20, attachment_total: 50 * 1024 * 1024 };
 const words = (problem) => because(t, problem, "nl", SETTINGS).replaceAll("\u00a0", " ");
 
@@ -27,7 +29,8 @@ test("no name, or one that cannot be read", () => {
 test("only a whole 201 is an attachment; what is no answer of ours is the network", () => {
   const file = { id: "f", name: "a.pdf", size: 3, content_type: "application/pdf", sha256: "" };
   assert.deepEqual(outcome(201, JSON.stringify(file)), { attachment: file });
-  for (const text of ["<h1>Sign in", "{}", "null", '{"id":7,"name":"a","size":1}']) assert.deepEqual(outcome(201, text), { code: "network" });
+  for (const text of ["<h1>Sign in", "{}", "null", '{"id":7,"name":"a","size":1}'])
+    assert.deepEqual(outcome(201, text), { code: "network" });
   assert.deepEqual(outcome(200, JSON.stringify(file)), { code: "network" });
   assert.deepEqual(outcome(415, '{"code":"type_not_allowed","reason":"heic"}'), { code: "type_not_allowed", reason: "heic" });
   assert.deepEqual(outcome(502, "<h1>Bad gateway"), { code: "unavailable" });
@@ -40,13 +43,19 @@ test("a refusal says why and what to do, with what is allowed and the limits of 
   assert.match(refused("heic"), /meest compatibele indeling/);
   assert.match(refused("not_allowed", ["pdf", "office", "dwg"]), /Wel: pdf, Office \(docx, xlsx, pptx\) en dwg\.$/);
   for (const reason of [undefined, "unheard_of", 7]) assert.match(refused(reason), /Wel: pdf, png, .* en Office/);
-  assert.match(words({ code: "too_large", limit_bytes: 2_000_000, limit_files: 3, limit_total_bytes: 5_500_000 }), /hoogstens 2 MB per bestand, 3 bestanden en 5,5 MB per gesprek/);
+  assert.match(
+    words({ code: "too_large", limit_bytes: 2_000_000, limit_files: 3, limit_total_bytes: 5_500_000 }),
+    /hoogstens 2 MB per bestand, 3 bestanden en 5,5 MB per gesprek/,
+  );
   assert.match(words({ code: "too_large", limit_bytes: "x" }), /10,5 MB per bestand, 20 bestanden en 52,5 MB/);
   assert.equal(words({ code: "unheard_of" }), t("refused"));
 });
 
 test("a size is in MB from 1,000 kB on, with the comma or the point of the language", () => {
   const size = (bytes, lang = "nl") => sizes(lang)(bytes).replaceAll("\u00a0", " ");
-  assert.deepEqual([1, 999, 1_000, 999_000, 999_001, 1_000_000, 8_000_000, 10_125_000].map((bytes) => size(bytes)), ["1 kB", "1 kB", "1 kB", "999 kB", "1 MB", "1 MB", "8 MB", "10,2 MB"]);
+  assert.deepEqual(
+    [1, 999, 1_000, 999_000, 999_001, 1_000_000, 8_000_000, 10_125_000].map((bytes) => size(bytes)),
+    ["1 kB", "1 kB", "1 kB", "999 kB", "1 MB", "1 MB", "8 MB", "10,2 MB"],
+  );
   assert.equal(size(10_125_000, "en"), "10.2 MB");
 });

@@ -4,7 +4,14 @@ import test from "node:test";
 import { contactProblem, leaveQuestion } from "../../services/gateway/web/loket-chat/question.js";
 
 test("an e-mail address or a telephone number will do", () => {
-  for (const contact of ["lien@example.be", " lien.claes+loket@mail.example.be ", "0470 12 34 56", "+32 (0)2/555.01-00", "025550100", "jürgen@müller.de"])
+  for (const contact of [
+    "lien@example.be",
+    " lien.claes+loket@mail.example.be ",
+    "0470 12 34 56",
+    "+32 (0)2/555.01-00",
+    "025550100",
+    "jürgen@müller.de",
+  ])
     assert.equal(contactProblem(contact), null, contact);
 });
 

@@ -6,7 +6,15 @@ import { createStore, joinChat } from "../../services/gateway/web/loket-chat/ses
 
 const RECORD = { chat_id: "11111111-2222-4333-8444-555555555555", token: "secret", websocket: "/ws/citizen" };
 const said = (seq, text) => ({ seq, id: `m${seq}`, from: "agent", name: "An", text, at: "2026-11-23T08:00:00Z" });
-const transcript = (more) => ({ chat_id: RECORD.chat_id, department: "algemeen", locale: "nl", opened_at: "2026-11-23T08:00:00Z", closed_at: null, messages: [], ...more });
+const transcript = (more) => ({
+  chat_id: RECORD.chat_id,
+  department: "algemeen",
+  locale: "nl",
+  opened_at: "2026-11-23T08:00:00Z",
+  closed_at: null,
+  messages: [],
+  ...more,
+});
 const settle = async () => {
   for (let n = 0; n < 10; n += 1) await turn();
 };
@@ -43,24 +51,39 @@ function browser(t) {
     }
   }
   const page = { sockets, asked, kept, answer: () => Promise.reject(new TypeError("no network")), last: () => sockets.at(-1) };
-  const localStorage = new Proxy({}, {
-    ownKeys: () => [...kept.keys()],
-    getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
-    get: (_, name) => ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) })[name],
-  });
+  const localStorage = new Proxy(
+    {},
+    {
+      ownKeys: () => [...kept.keys()],
+      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
+      get: (_, name) =>
+        ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) })[
+          name
+        ],
+    },
+  );
   const fetch = async (url, request) => {
     asked.push(`${request.method ?? "GET"} ${url.replace("http://here", "")}`);
     return page.answer(url, request);
   };
   const on = () => {};
-  const globals = { WebSocket, localStorage, fetch, addEventListener: on, removeEventListener: on, document: { visibilityState: "visible", addEventListener: on, removeEventListener: on } };
+  const globals = {
+    WebSocket,
+    localStorage,
+    fetch,
+    addEventListener: on,
+    removeEventListener: on,
+    document: { visibilityState: "visible", addEventListener: on, removeEventListener: on },
+  };
   const before = Object.fromEntries(Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
-  for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  for (const [name, value] of Object.entries(globals))
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_795_420_800_000 });
   t.after(() => {
     page.session?.leave();
     mock.timers.reset();
-    for (const [name, descriptor] of Object.entries(before)) descriptor ? Object.defineProperty(globalThis, name, descriptor) : delete globalThis[name];
+    for (const [name, descriptor] of Object.entries(before))
+      descriptor ? Object.defineProperty(globalThis, name, descriptor) : delete globalThis[name];
   });
   return page;
 }
@@ -71,8 +94,11 @@ function joined(t, more = {}, prepare = () => {}) {
   page.store = createStore("eloket-chat here ");
   page.untold = [];
   page.session = joinChat({
-    base: "http://here", record: { ...RECORD, ...more }, store: page.store,
-    onChange: (chat, link) => Object.assign(page, { chat, link }), onUntold: (value) => page.untold.push(value),
+    base: "http://here",
+    record: { ...RECORD, ...more },
+    store: page.store,
+    onChange: (chat, link) => Object.assign(page, { chat, link }),
+    onUntold: (value) => page.untold.push(value),
   });
   return page;
 }
@@ -88,7 +114,10 @@ const reached = async (page, ...frames) => {
   while (page.last().readyState !== 0) await pass(100);
   page.last().accept(...frames);
 };
-const WELCOME = [{ type: "welcome", chat_id: RECORD.chat_id, dot: "grey", last_seq: 0 }, { type: "status", dot: "green", position: null, agent: { name: "An" } }];
+const WELCOME = [
+  { type: "welcome", chat_id: RECORD.chat_id, dot: "grey", last_seq: 0 },
+  { type: "status", dot: "green", position: null, agent: { name: "An" } },
+];
 
 test("no websocket for 10 s though HTTP answers: the network blocks it; what was said is shown", async (t) => {
   const it = joined(t);
@@ -97,7 +126,10 @@ test("no websocket for 10 s though HTTP answers: the network blocks it; what was
   assert.equal(it.link?.trouble ?? null, null);
   await refusing(it, 1_000);
   assert.equal(it.link.trouble, "blocked");
-  assert.deepEqual(it.chat.messages.map(({ text }) => text), ["Dag"]);
+  assert.deepEqual(
+    it.chat.messages.map(({ text }) => text),
+    ["Dag"],
+  );
   await reached(it, ...WELCOME);
   assert.deepEqual([it.link.trouble, it.link.state, it.chat.dot], [null, "open", "green"]);
 });
@@ -109,7 +141,12 @@ test("nothing comes through at all: the server is out of reach, and it is asked 
   assert.ok(it.asked.length < 12, `${it.asked.length}`);
 });
 
-for (const [name, answer] of [["a page", async () => new Response("<h1>Sign in")], ["another chat", async () => Response.json(transcript({ chat_id: "x" }))], ["no list", async () => Response.json(transcript({ messages: 7 }))], ["nonsense", async () => Response.json(transcript({ messages: [7, null, {}, { seq: 1 }] }))]])
+for (const [name, answer] of [
+  ["a page", async () => new Response("<h1>Sign in")],
+  ["another chat", async () => Response.json(transcript({ chat_id: "x" }))],
+  ["no list", async () => Response.json(transcript({ messages: 7 }))],
+  ["nonsense", async () => Response.json(transcript({ messages: [7, null, {}, { seq: 1 }] }))],
+])
   test(`${name} instead of the conversation ends nothing`, async (t) => {
     const it = joined(t);
     it.answer = answer;
@@ -182,7 +219,13 @@ test("a short outage of an established chat is none of this; what is unsent goes
   await pass(4_000);
   assert.deepEqual([it.link.trouble, it.asked, it.chat.closed], [null, [], null]);
   it.last().accept(...WELCOME);
-  assert.deepEqual(it.last().frames.map(({ type }) => type).slice(0, 3), ["hello", "message", "close"]);
+  assert.deepEqual(
+    it
+      .last()
+      .frames.map(({ type }) => type)
+      .slice(0, 3),
+    ["hello", "message", "close"],
+  );
 });
 
 test("a long outage is told as one, and what the agent wrote meanwhile is read over HTTP", async (t) => {
@@ -225,10 +268,18 @@ test("something on the way that closes as if the chat had ended does not end it"
 test("kept messages that are none are passed over", async (t) => {
   const good = { id: "a", text: "x", chat: RECORD.chat_id, since: 1, n: 0, state: "sending" };
   const it = joined(t, {}, ({ kept }) => {
-    for (const [name, item] of Object.entries({ a: good, b: { chat: RECORD.chat_id }, c: { ...good, id: 7 }, d: { ...good, text: undefined, attachment: "f", file: {} } }))
+    for (const [name, item] of Object.entries({
+      a: good,
+      b: { chat: RECORD.chat_id },
+      c: { ...good, id: 7 },
+      d: { ...good, text: undefined, attachment: "f", file: {} },
+    }))
       kept.set(`eloket-chat here p:${name}`, JSON.stringify(item));
     kept.set("eloket-chat here p:e", "{");
   });
   it.last().accept(...WELCOME);
-  assert.deepEqual(it.chat.pending.map(({ id }) => id), ["a"]);
+  assert.deepEqual(
+    it.chat.pending.map(({ id }) => id),
+    ["a"],
+  );
 });

@@ -34,12 +34,20 @@ for (const lang of ["nl", "fr", "de", "en"]) {
   });
 }
 
-for (const [name, most] of [["files", 6_000], ["waiting", 6_500], ["inactive", 3_000]])
+for (const [name, most] of [
+  ["files", 6_000],
+  ["waiting", 6_500],
+  ["inactive", 3_000],
+])
   test(`${name}: comes later, and costs at most ${most} bytes then`, (t) => {
     for (const lang of ["nl", "fr", "de", "en"]) {
       const before = opened(lang);
       assert.ok(!before.has(`/static/loket-chat/${name}.js`));
-      const all = withImports([`/static/loket-chat/${name}.js`, "/static/loket-chat/aside.js", `/static/loket-chat/text/${name}/${lang}.js`]);
+      const all = withImports([
+        `/static/loket-chat/${name}.js`,
+        "/static/loket-chat/aside.js",
+        `/static/loket-chat/text/${name}/${lang}.js`,
+      ]);
       const more = weight([...all].filter((path) => !before.has(path)));
       t.diagnostic(`${lang} ${more} bytes`);
       assert.ok(more <= most, `${lang}: ${more}`);
@@ -53,5 +61,9 @@ test("the imports were followed", () => {
 });
 
 test("modules come from our own server alone", () => {
-  for (const path of withImports([...opened("nl"), ...["files", "aside", "waiting", "inactive"].map((name) => `/static/loket-chat/${name}.js`)])) assert.doesNotMatch(source(path), /(from|import\()\s*["'`]https?:/);
+  for (const path of withImports([
+    ...opened("nl"),
+    ...["files", "aside", "waiting", "inactive"].map((name) => `/static/loket-chat/${name}.js`),
+  ]))
+    assert.doesNotMatch(source(path), /(from|import\()\s*["'`]https?:/);
 });

@@ -16,7 +16,12 @@ async function pressed(t, answer, store = memory(), details = { locale: "nl" }) 
     calls.push(call);
     return answer();
   });
-  return { told: await startChat("http://here", store, details, asChat), key: calls[0][1].headers["Idempotency-Key"], request: calls[0][1], store };
+  return {
+    told: await startChat("http://here", store, details, asChat),
+    key: calls[0][1].headers["Idempotency-Key"],
+    request: calls[0][1],
+    store,
+  };
 }
 
 const json = (status, body, headers) => () => Response.json(body, { status, headers });
@@ -31,7 +36,16 @@ test("a 201 with all its members is a chat, and nothing else of it is kept", asy
 });
 
 test("anything else that says it went well is strange, and the repeat is the same press", async (t) => {
-  for (const answer of [page(200), page(201), json(200, CHAT), json(201, {}), json(201, null), json(201, { ...CHAT, token: "" }), json(206, CHAT), page(403)]) {
+  for (const answer of [
+    page(200),
+    page(201),
+    json(200, CHAT),
+    json(201, {}),
+    json(201, null),
+    json(201, { ...CHAT, token: "" }),
+    json(206, CHAT),
+    page(403),
+  ]) {
     const first = await pressed(t, answer);
     assert.equal(first.told.code, "strange");
     assert.equal((await pressed(t, answer, first.store)).key, first.key);
@@ -47,7 +61,12 @@ test("a refusal is its code, with the time to wait and a path of our own", async
   const blue = await pressed(t, json(409, { code: "button_blue", infofiche_url: "/infofiche/x" }));
   assert.deepEqual(blue.told, { code: "button_blue", seconds: 5, infofiche: "/infofiche/x" });
   assert.equal((await pressed(t, json(409, { code: "button_blue", infofiche_url: "https://evil.example" }))).told.infofiche, undefined);
-  for (const [header, seconds] of [["7", 7], ["-1", 5], ["soon", 5], ["99999", 3600]])
+  for (const [header, seconds] of [
+    ["7", 7],
+    ["-1", 5],
+    ["soon", 5],
+    ["99999", 3600],
+  ])
     assert.equal((await pressed(t, json(429, { code: "rate_limited" }, { "Retry-After": header }))).told.seconds, seconds);
 });
 
@@ -60,7 +79,15 @@ test("another question has another key: the server refuses a key with another bo
 test("a kept key that is none, or of another time, is not used", async (t) => {
   const { store } = await pressed(t, page(502));
   const good = store.kept.start;
-  for (const start of [{ ...good, key: "1" }, { ...good, key: 7 }, { ...good, at: Date.now() + 3600_000 }, { ...good, at: Date.now() - 600_000 }, "x", {}, { key: good.key, at: Date.now() }])
+  for (const start of [
+    { ...good, key: "1" },
+    { ...good, key: 7 },
+    { ...good, at: Date.now() + 3600_000 },
+    { ...good, at: Date.now() - 600_000 },
+    "x",
+    {},
+    { key: good.key, at: Date.now() },
+  ])
     assert.notEqual((await pressed(t, page(502), memory({ start }))).key, start.key ?? "");
 });
 

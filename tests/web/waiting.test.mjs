@@ -4,7 +4,15 @@ import test from "node:test";
 import { estimate, pause } from "../../services/gateway/web/loket-chat/waiting.js";
 
 test("an estimate is whole minutes, rounded up, one at least; beyond an hour it is no number", () => {
-  for (const [seconds, key, n] of [[0, "minute", 1], [1, "minute", 1], [60, "minute", 1], [61, "minutes", 2], [240, "minutes", 4], [3600, "minutes", 60], [3601, "hour", 61]])
+  for (const [seconds, key, n] of [
+    [0, "minute", 1],
+    [1, "minute", 1],
+    [60, "minute", 1],
+    [61, "minutes", 2],
+    [240, "minutes", 4],
+    [3600, "minutes", 60],
+    [3601, "hour", 61],
+  ])
     assert.deepEqual(estimate(seconds), { key, n }, `${seconds}`);
 });
 

@@ -24,5 +24,8 @@ export default [
     },
   },
   { files: ["services/gateway/web/**/*.js"], languageOptions: { globals: globals.browser } },
-  { files: ["services/gateway/web/eslint.config.js", "tests/web/**"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  {
+    files: ["services/gateway/web/eslint.config.js", "tests/web/**"],
+    languageOptions: { globals: { ...globals.node, ...globals.browser } },
+  },
 ];

@@ -21,7 +21,13 @@ export async function ask(method, path, body) {
   const told = empty ? null : await response.json().catch(() => null);
   const answer = typeof told === "object" ? told : null;
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-  return { ok: response.ok && (empty || answer !== null), status: response.status, code: answer?.code ?? null, body: answer, retryAfter: Number.isFinite(wait) ? wait : null };
+  return {
+    ok: response.ok && (empty || answer !== null),
+    status: response.status,
+    code: answer?.code ?? null,
+    body: answer,
+    retryAfter: Number.isFinite(wait) ? wait : null,
+  };
 }
 
 export const me = () => ask("GET", "/api/agent/me");
@@ -39,7 +45,8 @@ export const assignments = (department) => ask("GET", `/api/assignments?departme
 export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
 
 /** Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through. */
-export const transcriptUrl = (chat, format, language) => `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}${language ? `&lang=${language}` : ""}`;
+export const transcriptUrl = (chat, format, language) =>
+  `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}${language ? `&lang=${language}` : ""}`;
 
 export const attachmentUrl = (chat, id) => `/api/chats/${encodeURIComponent(chat)}/attachments/${encodeURIComponent(id)}`;
 
@@ -53,7 +60,12 @@ export function upload(chat, file, onProgress) {
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () => {
       const body = parsed(request.responseText);
-      resolve({ ok: request.status === 201 && Boolean(body?.id), body, code: uploadCode(request.status, body), reason: body?.reason ?? null });
+      resolve({
+        ok: request.status === 201 && Boolean(body?.id),
+        body,
+        code: uploadCode(request.status, body),
+        reason: body?.reason ?? null,
+      });
     };
     request.onerror = () => resolve({ ok: false, body: null, code: "unavailable", reason: null });
     request.onabort = () => resolve({ ok: false, body: null, code: "cancelled", reason: null });
@@ -75,7 +87,9 @@ function parsed(words) {
 
 // A proxy before the server may refuse in words of its own: then the status tells.
 const uploadCode = (status, body) =>
-  body?.code ?? { 403: "forbidden", 408: "too_slow", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ?? "other";
+  body?.code ??
+  { 403: "forbidden", 408: "too_slow", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ??
+  "other";
 
 /** A new UUID; also on plain http, where `randomUUID` is missing. */
 export function newId() {

@@ -15,8 +15,10 @@ export const reasonOf = (t, choice) => known(t, "choice", choice?.rule ?? "other
 export function figuresOf(t, choice) {
   if (!choice) return [];
   return [
-    t("assignments.candidates", { n: choice.candidates }), t("assignments.had", { n: choice.chats }),
-    t("assignments.idle", { time: span(choice.idle_for, t.language) }), t(choice.speaks ? "assignments.speaks" : "assignments.speaks_not"),
+    t("assignments.candidates", { n: choice.candidates }),
+    t("assignments.had", { n: choice.chats }),
+    t("assignments.idle", { time: span(choice.idle_for, t.language) }),
+    t(choice.speaks ? "assignments.speaks" : "assignments.speaks_not"),
   ];
 }
 
@@ -25,15 +27,26 @@ export function assignmentsView(t, { departments, names, acts }) {
   let list = null;
   let at = null;
   let turn = 0;
-  const select = el("select", { id: "assignments-department", "data-testid": "assignments-department", on: { change: () => ((list = at = null), load()) } },
-    ...departments.map((id) => el("option", { value: id }, id)));
+  const select = el(
+    "select",
+    { id: "assignments-department", "data-testid": "assignments-department", on: { change: () => ((list = at = null), load()) } },
+    ...departments.map((id) => el("option", { value: id }, id)),
+  );
   const choice = el("label", { class: "field" }, t("chat.department"), select);
   const frame = overview(t, { title: t("assignments"), lead: t("assignments.lead"), extra: [choice], acts: { ...acts, refresh: load } });
   const empty = el("p", { class: "none" }, t("assignments.empty"));
   const rows = el("tbody", { role: "rowgroup" });
   // Narrow pages show the rows as blocks, and then only the roles say that it is a table.
-  const table = el("table", { role: "table", class: "assignments", "aria-labelledby": "overview-title", "data-testid": "assignments" },
-    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...COLUMNS.map((one) => el("th", { role: "columnheader", scope: "col" }, t(`assignments.${one}`))))), rows);
+  const table = el(
+    "table",
+    { role: "table", class: "assignments", "aria-labelledby": "overview-title", "data-testid": "assignments" },
+    el(
+      "thead",
+      { role: "rowgroup" },
+      el("tr", { role: "row" }, ...COLUMNS.map((one) => el("th", { role: "columnheader", scope: "col" }, t(`assignments.${one}`)))),
+    ),
+    rows,
+  );
   frame.body.append(empty, table);
   const timer = setInterval(() => document.visibilityState === "visible" && load(), EVERY);
 
@@ -66,11 +79,29 @@ function row(t, one) {
   const id = one.chat_id.slice(0, 8);
   const cells = {
     time: [el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))],
-    chat: [el("a", { href: api.transcriptUrl(one.chat_id, "html", t.language), download: "", "aria-label": t("assignments.chat_of", { id }) }, id), " ", el("small", {}, t("assignments.turn", { n: one.turn }))],
+    chat: [
+      el(
+        "a",
+        { href: api.transcriptUrl(one.chat_id, "html", t.language), download: "", "aria-label": t("assignments.chat_of", { id }) },
+        id,
+      ),
+      " ",
+      el("small", {}, t("assignments.turn", { n: one.turn })),
+    ],
     agent: [el("bdi", {}, one.agent_name)],
     waited: [span(one.waited, t.language)],
     reason: [el("strong", {}, reasonOf(t, one.choice)), el("small", {}, figuresOf(t, one.choice).join(" · "))],
   };
-  return el("tr", { role: "row" }, ...COLUMNS.map((name) =>
-    el("td", { role: "cell", class: name }, el("span", { class: "label", "aria-hidden": "true" }, t(`assignments.${name}`)), el("span", {}, ...cells[name]))));
+  return el(
+    "tr",
+    { role: "row" },
+    ...COLUMNS.map((name) =>
+      el(
+        "td",
+        { role: "cell", class: name },
+        el("span", { class: "label", "aria-hidden": "true" }, t(`assignments.${name}`)),
+        el("span", {}, ...cells[name]),
+      ),
+    ),
+  );
 }

@@ -9,8 +9,11 @@ const LINK_ICONS = { open: "online", connecting: "waiting", lost: "offline", end
 
 /** The choice of language, as a labelled list; `onLanguage(language)`. */
 export function languageChoice(t, id, onLanguage) {
-  const select = el("select", { id, on: { change: () => onLanguage(select.value) } },
-    ...LANGUAGES.map((one) => el("option", { value: one, lang: one, selected: one === t.language }, OWN_NAMES[one])));
+  const select = el(
+    "select",
+    { id, on: { change: () => onLanguage(select.value) } },
+    ...LANGUAGES.map((one) => el("option", { value: one, lang: one, selected: one === t.language }, OWN_NAMES[one])),
+  );
   return el("label", { class: "field" }, t("language"), select);
 }
 
@@ -25,10 +28,27 @@ export function showBar(root, t, { agent, sound, left, acts }) {
   const next = el("span", { class: "next" });
   const state = el("button", { type: "button", class: "state", "data-testid": "agent-state", on: { click: toggle } }, now, next);
   const opener = (name, ...words) =>
-    el("button", { type: "button", class: "opener", "aria-expanded": "false", "aria-controls": "overview", title: t(name), "data-testid": `open-${name}`, on: { click: () => acts.overview(name) } }, ...words);
+    el(
+      "button",
+      {
+        type: "button",
+        class: "opener",
+        "aria-expanded": "false",
+        "aria-controls": "overview",
+        title: t(name),
+        "data-testid": `open-${name}`,
+        on: { click: () => acts.overview(name) },
+      },
+      ...words,
+    );
   const openers = { questions: opener("questions") };
   if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), el("span", { class: "words" }, t("assignments")));
-  root.replaceChildren(link, state, el("div", { class: "openers" }, ...Object.values(openers)), menu(t, { name: agent.name ?? agent.id, sound, acts }));
+  root.replaceChildren(
+    link,
+    state,
+    el("div", { class: "openers" }, ...Object.values(openers)),
+    menu(t, { name: agent.name ?? agent.id, sound, acts }),
+  );
 
   function toggle() {
     if (!state.getAttribute("aria-disabled")) acts.setState(state.dataset.state === "available" ? "paused" : "available");
@@ -57,13 +77,23 @@ export function showBar(root, t, { agent, sound, left, acts }) {
 
 function menu(t, { name, sound, acts }) {
   const blocked = el("p", { class: "hint" }, t("sound.blocked"));
-  const box = el("input", { type: "checkbox", role: "switch", checked: sound.on, on: { change: () => (sound.set(box.checked), sound.play("message")) } });
-  const sheet = el("div", { class: "sheet" },
+  const box = el("input", {
+    type: "checkbox",
+    role: "switch",
+    checked: sound.on,
+    on: { change: () => (sound.set(box.checked), sound.play("message")) },
+  });
+  const sheet = el(
+    "div",
+    { class: "sheet" },
     el("p", {}, t("logged_in_as", { name })),
     languageChoice(t, "menu-language", acts.language),
-    el("label", { class: "switch" }, box, t("sound")), blocked, notifications(t),
+    el("label", { class: "switch" }, box, t("sound")),
+    blocked,
+    notifications(t),
     button(t("logout"), { "data-testid": "logout", on: { click: acts.logout } }),
-    button(t("logout.everywhere"), { "data-testid": "logout-everywhere", on: { click: acts.logoutEverywhere } }));
+    button(t("logout.everywhere"), { "data-testid": "logout-everywhere", on: { click: acts.logoutEverywhere } }),
+  );
   const details = el("details", { class: "menu" }, el("summary", {}, icon("menu"), el("span", { class: "words" }, t("menu"))), sheet);
   details.addEventListener("toggle", () => (blocked.hidden = sound.ready() || !sound.on));
   details.addEventListener("keydown", (event) => {
@@ -83,6 +113,8 @@ function notifications(t) {
   if (state === "missing") return null;
   if (state === "granted") return el("p", {}, t("notify.on"));
   if (state === "denied") return el("p", {}, t("notify.denied"));
-  const ask = button(t("notify.ask"), { on: { click: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t))) } });
+  const ask = button(t("notify.ask"), {
+    on: { click: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t))) },
+  });
   return ask;
 }

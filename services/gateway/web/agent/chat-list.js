@@ -11,7 +11,15 @@ export const nameOf = (one, t) => one.about.name ?? t("item.citizen");
 export function drawList(list, empty, t, { desk, departments, acts, now }) {
   const items = ordered(desk).map((one) => ({ key: one.id, one, current: one.id === desk.selected }));
   keyed(list, items, (item, old) => {
-    const looks = JSON.stringify([t.language, ...facts(item.one, t, departments, now).map(([kind, words]) => kind + words), item.current, isNew(item.one), unread(item.one), item.one.ended, item.one.refusing]);
+    const looks = JSON.stringify([
+      t.language,
+      ...facts(item.one, t, departments, now).map(([kind, words]) => kind + words),
+      item.current,
+      isNew(item.one),
+      unread(item.one),
+      item.one.ended,
+      item.one.refusing,
+    ]);
     const li = old ?? skeleton(item.one.id, acts);
     if (li.dataset.looks !== looks) fill(li, item, t, departments, now, acts);
     li.dataset.looks = looks;
@@ -22,7 +30,13 @@ export function drawList(list, empty, t, { desk, departments, acts, now }) {
 }
 
 function skeleton(id, acts) {
-  const open = el("button", { type: "button", class: "item", "data-testid": "chat-item", "data-chat": id, on: { click: () => acts.open(id) } });
+  const open = el("button", {
+    type: "button",
+    class: "item",
+    "data-testid": "chat-item",
+    "data-chat": id,
+    on: { click: () => acts.open(id) },
+  });
   return el("li", {}, open, el("div", { class: "item-acts" }));
 }
 
@@ -35,17 +49,38 @@ function fill(li, { one, current }, t, departments, now, acts) {
   const count = unread(one);
   open.dataset.unread = count;
   const badge = count
-    ? el("span", { class: "count" }, el("span", { "aria-hidden": "true" }, String(count)), el("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`))
-    : el("span", { class: "tag", title: localeName(one, t) }, el("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()), el("span", { class: "hidden-words" }, `, ${localeName(one, t)}`));
-  open.replaceChildren(el("span", { class: "name" }, el("bdi", {}, nameOf(one, t))), badge,
-    ...facts(one, t, departments, now).map(([kind, words, symbol]) => el("span", { class: `facts ${kind}` }, el("span", {}, symbol && icon(symbol), words))));
+    ? el(
+        "span",
+        { class: "count" },
+        el("span", { "aria-hidden": "true" }, String(count)),
+        el("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`),
+      )
+    : el(
+        "span",
+        { class: "tag", title: localeName(one, t) },
+        el("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()),
+        el("span", { class: "hidden-words" }, `, ${localeName(one, t)}`),
+      );
+  open.replaceChildren(
+    el("span", { class: "name" }, el("bdi", {}, nameOf(one, t))),
+    badge,
+    ...facts(one, t, departments, now).map(([kind, words, symbol]) =>
+      el("span", { class: `facts ${kind}` }, el("span", {}, symbol && icon(symbol), words)),
+    ),
+  );
   const wanted = actsOf(one);
   if (row.dataset.acts === wanted.join() && row.dataset.language === t.language) return;
   Object.assign(row.dataset, { acts: wanted.join(), language: t.language });
-  row.replaceChildren(...wanted.map((act) => {
-    const press = { on: { click: () => acts[act](one.id) }, "aria-label": t(`item.${act}_of`, { name: nameOf(one, t) }), "data-testid": `chat-${act}` };
-    return button(t(`item.${act}`), { class: act === "accept" ? "main small" : "small", ...press });
-  }));
+  row.replaceChildren(
+    ...wanted.map((act) => {
+      const press = {
+        on: { click: () => acts[act](one.id) },
+        "aria-label": t(`item.${act}_of`, { name: nameOf(one, t) }),
+        "data-testid": `chat-${act}`,
+      };
+      return button(t(`item.${act}`), { class: act === "accept" ? "main small" : "small", ...press });
+    }),
+  );
 }
 
 function actsOf(one) {
@@ -61,11 +96,15 @@ function facts(one, t, departments, now) {
   if (isNew(one)) lines.push(["wait", t(isOffer(one) ? "item.offered" : "item.new"), isOffer(one) ? "transfer" : "waiting"]);
   if (one.ended) lines.push(["", t(one.ended.kind === "closed" ? "item.closed" : "item.gone")]);
   else if (one.talk.typing) lines.push(["", t("item.typing", { name: nameOf(one, t) })]);
-  else if (one.online !== null) lines.push([one.online ? "good" : "bad", t(one.online ? "item.online" : "item.offline"), one.online ? "online" : "offline"]);
+  else if (one.online !== null)
+    lines.push([one.online ? "good" : "bad", t(one.online ? "item.online" : "item.offline"), one.online ? "online" : "offline"]);
   if (one.silent) lines.push(["", t("item.silent"), "waiting"]);
   if (hasFailed(one)) lines.push(["bad", t("item.failed"), "failed"]);
   const last = lastAt(one);
   lines.push(["", departments.get(one.about.department) ?? one.about.department]);
-  lines.push(["", last ? t("item.last", { time: clock(last, t.language, now) }) : t("item.since", { time: clock(one.about.opened_at, t.language, now) })]);
+  lines.push([
+    "",
+    last ? t("item.last", { time: clock(last, t.language, now) }) : t("item.since", { time: clock(one.about.opened_at, t.language, now) }),
+  ]);
   return lines;
 }

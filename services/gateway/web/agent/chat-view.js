@@ -20,7 +20,8 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
   const there = el("p", { class: "who-there" });
-  const tool = (key, symbol, hook, act) => button(t(key), { symbol, "data-testid": hook, on: { click: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) } });
+  const tool = (key, symbol, hook, act) =>
+    button(t(key), { symbol, "data-testid": hook, on: { click: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) } });
   const transfer = tool("transfer", "transfer", "chat-transfer", acts.transfer);
   const close = tool("close", "close", "chat-close", acts.close);
   const download = tool("download", "download", "chat-download", acts.download);
@@ -30,9 +31,21 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   const department = el("span");
   const silent = el("p", { class: "silent", "data-testid": "citizen-silent" });
   const bars = el("div", { class: "bars", role: "status" });
-  const panel = el("div", { class: "panel" },
-    el("div", { class: "chat-head" }, back, el("div", { class: "titles" }, heading, there), el("div", { class: "acts" }, transfer, download, close)),
-    about(t, one, department), bars, log.element, write.element);
+  const panel = el(
+    "div",
+    { class: "panel" },
+    el(
+      "div",
+      { class: "chat-head" },
+      back,
+      el("div", { class: "titles" }, heading, there),
+      el("div", { class: "acts" }, transfer, download, close),
+    ),
+    about(t, one, department),
+    bars,
+    log.element,
+    write.element,
+  );
   write.element.prepend(silent, typing);
   let offered = false;
   let ended = false;
@@ -86,12 +99,28 @@ function drawBars(t, bars, one, acts) {
   if (bars.dataset.looks === key) return;
   bars.dataset.looks = key;
   const banner = (kind, words, ...doable) =>
-    el("div", { class: `banner ${kind}` }, el("div", { class: "words" }, ...[words].flat(), " ", kind.startsWith("fresh") && el("strong", { class: "left", role: "timer" })), doable.length > 0 && el("div", { class: "row" }, ...doable.map((act) =>
-      button(t(`item.${act}`), { class: act === "accept" ? "main" : "", "data-testid": act, on: { click: () => acts[act](one.id) } }))));
-  if (one.ended) bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss", ...(one.ended.kind === "closed" ? ["block"] : [])));
+    el(
+      "div",
+      { class: `banner ${kind}` },
+      el("div", { class: "words" }, ...[words].flat(), " ", kind.startsWith("fresh") && el("strong", { class: "left", role: "timer" })),
+      doable.length > 0 &&
+        el(
+          "div",
+          { class: "row" },
+          ...doable.map((act) =>
+            button(t(`item.${act}`), { class: act === "accept" ? "main" : "", "data-testid": act, on: { click: () => acts[act](one.id) } }),
+          ),
+        ),
+    );
+  if (one.ended)
+    bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss", ...(one.ended.kind === "closed" ? ["block"] : [])));
   else if (looks === "offer") bars.replaceChildren(banner("fresh offer", offer(t, note), "accept", "refuse"));
-  else if (looks === "new") bars.replaceChildren(banner("fresh", one.returned ? known(t, "returned", one.returned) : t("chat.unaccepted"), "accept"));
-  else if (looks) bars.replaceChildren(banner("", t({ closing: one.block ? "block.closing" : "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])));
+  else if (looks === "new")
+    bars.replaceChildren(banner("fresh", one.returned ? known(t, "returned", one.returned) : t("chat.unaccepted"), "accept"));
+  else if (looks)
+    bars.replaceChildren(
+      banner("", t({ closing: one.block ? "block.closing" : "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])),
+    );
   else bars.replaceChildren();
 }
 
@@ -104,7 +133,17 @@ function looksOf(one) {
 
 /** What is known of who gives it: the note. The whole of it stands among the messages. */
 function offer(t, note) {
-  return [el("p", {}, t("chat.offered")), note && el("p", { class: "handover" }, el("strong", {}, t("chat.offered_note", { name: note.name })), " ", el("span", { dir: "auto" }, note.text))].filter(Boolean);
+  return [
+    el("p", {}, t("chat.offered")),
+    note &&
+      el(
+        "p",
+        { class: "handover" },
+        el("strong", {}, t("chat.offered_note", { name: note.name })),
+        " ",
+        el("span", { dir: "auto" }, note.text),
+      ),
+  ].filter(Boolean);
 }
 
 /** The citizen's question and form, as a block that folds; unfolded where there is room for it. */
@@ -113,10 +152,20 @@ function about(t, one, department) {
   const row = (key, ...value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, ...value));
   const language = t.has(`locale.${locale}`) ? t(`locale.${locale}`) : locale;
   const wide = matchMedia(WIDE);
-  const block = el("details", { class: "about", open: wide.matches }, el("summary", {}, t("chat.about")), el("dl", {},
-    question && row("chat.question", el("span", { dir: "auto", lang: locale }, question)),
-    form && (form.title || form.url || form.id) && row("chat.form", formLink(t, form)),
-    row("chat.department", department), row("chat.locale", language ?? ""), row("chat.started", clock(opened_at, t.language, new Date()))));
+  const block = el(
+    "details",
+    { class: "about", open: wide.matches },
+    el("summary", {}, t("chat.about")),
+    el(
+      "dl",
+      {},
+      question && row("chat.question", el("span", { dir: "auto", lang: locale }, question)),
+      form && (form.title || form.url || form.id) && row("chat.form", formLink(t, form)),
+      row("chat.department", department),
+      row("chat.locale", language ?? ""),
+      row("chat.started", clock(opened_at, t.language, new Date())),
+    ),
+  );
   wide.addEventListener("change", () => (block.open = wide.matches));
   return block;
 }
@@ -125,7 +174,12 @@ function about(t, one, department) {
 function formLink(t, form) {
   const title = form.title || form.id || form.url;
   if (!isWeb(form.url)) return el("bdi", {}, title);
-  return el("a", { href: form.url, target: "_blank", rel: "noopener noreferrer" }, el("bdi", {}, title), el("span", { class: "hidden-words" }, ` (${t("chat.form_open")})`));
+  return el(
+    "a",
+    { href: form.url, target: "_blank", rel: "noopener noreferrer" },
+    el("bdi", {}, title),
+    el("span", { class: "hidden-words" }, ` (${t("chat.form_open")})`),
+  );
 }
 
 function isWeb(url) {

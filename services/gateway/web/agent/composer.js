@@ -12,20 +12,40 @@ const NAMES = { message: "write", note: "note" };
  * When the chat is over, what was not sent stays: to be read and copied, in the same element, so that the focus stays and keys have no effect.
  */
 export function composer(t, { chat, draft, uploads, acts }) {
-  const areas = { message: area(t("write.label"), t("write.placeholder"), "chat-input"), note: area(t("note.label"), t("note.placeholder"), "note-input") };
+  const areas = {
+    message: area(t("write.label"), t("write.placeholder"), "chat-input"),
+    note: area(t("note.label"), t("note.placeholder"), "note-input"),
+  };
   const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
   const unsent = el("p", { class: "unsent", hidden: true }, t("write.unsent"));
   const left = el("p", { class: "hint", id: "write-left", role: "status" });
   const hint = el("p", { class: "hint keys", id: "write-hint" }, t("write.hint"));
   const send = button(t("write.send"), { symbol: "send", class: "main", "data-testid": "chat-send", type: "submit" });
   const save = button(t("note.save"), { symbol: "note", class: "main", "data-testid": "note-save", type: "submit" });
-  const file = el("input", { type: "file", multiple: true, hidden: true, "data-testid": "chat-file", "aria-label": t("attach"), on: { change: pick } });
+  const file = el("input", {
+    type: "file",
+    multiple: true,
+    hidden: true,
+    "data-testid": "chat-file",
+    "aria-label": t("attach"),
+    on: { change: pick },
+  });
   const attach = button(t("attach"), { symbol: "attach", "data-testid": "chat-attach", on: { click: () => file.click() } });
   const kinds = { message: kindOf("message", "write-message"), note: kindOf("note", "write-note") };
-  const form = el("form", { class: "write", on: { submit } },
+  const form = el(
+    "form",
+    { class: "write", on: { submit } },
     el("fieldset", { class: "kinds" }, el("legend", { class: "hidden-words" }, t("write.kind")), kinds.message.label, kinds.note.label),
-    unsent, uploads, el("div", { class: "line" }, ...Object.values(areas).map((field, index) => el("div", { class: "text" }, field, Object.values(copies)[index])), el("div", { class: "buttons" }, send, save)),
-    el("div", { class: "under" }, attach, file, hint, left));
+    unsent,
+    uploads,
+    el(
+      "div",
+      { class: "line" },
+      ...Object.values(areas).map((field, index) => el("div", { class: "text" }, field, Object.values(copies)[index])),
+      el("div", { class: "buttons" }, send, save),
+    ),
+    el("div", { class: "under" }, attach, file, hint, left),
+  );
   let kind = draft.kind;
   let over = false;
   let told = 0;
@@ -36,7 +56,15 @@ export function composer(t, { chat, draft, uploads, acts }) {
   show(kind);
 
   function area(label, placeholder, hook) {
-    return el("textarea", { rows: "2", dir: "auto", "aria-label": label, placeholder, "data-testid": hook, "aria-describedby": "write-hint write-left", on: { input: changed, keydown: key, blur: quiet } });
+    return el("textarea", {
+      rows: "2",
+      dir: "auto",
+      "aria-label": label,
+      placeholder,
+      "data-testid": hook,
+      "aria-describedby": "write-hint write-left",
+      on: { input: changed, keydown: key, blur: quiet },
+    });
   }
 
   function kindOf(value, hook) {
@@ -45,7 +73,13 @@ export function composer(t, { chat, draft, uploads, acts }) {
   }
 
   function copyOf(name, hook) {
-    return button(t(name === "note" ? "write.copy_note" : "write.copy"), { symbol: "copy", class: "small", hidden: true, "data-testid": hook, on: { click: () => copy(areas[name]) } });
+    return button(t(name === "note" ? "write.copy_note" : "write.copy"), {
+      symbol: "copy",
+      class: "small",
+      hidden: true,
+      "data-testid": hook,
+      on: { click: () => copy(areas[name]) },
+    });
   }
 
   async function copy(field) {

@@ -15,8 +15,17 @@ import { limitsOf } from "./uploads.js";
 const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
 const at = (id) => document.getElementById(id);
 const page = {
-  tools: at("tools"), login: at("login"), desk: at("desk"), list: at("chat-list"), empty: at("chats-empty"), chat: at("chat"), overview: at("overview"),
-  problem: at("problem"), news: at("news-list"), loading: at("loading"), skip: at("skip"),
+  tools: at("tools"),
+  login: at("login"),
+  desk: at("desk"),
+  list: at("chat-list"),
+  empty: at("chats-empty"),
+  chat: at("chat"),
+  overview: at("overview"),
+  problem: at("problem"),
+  news: at("news-list"),
+  loading: at("loading"),
+  skip: at("skip"),
   title: (words) => document.title !== words && (document.title = words),
 };
 const activity = watchActivity();
@@ -53,7 +62,7 @@ function setLanguage(language) {
   history.replaceState(null, "", url);
   fillWords();
   if (stage) stage.speak(t);
-  else askLogin(), at("login-language")?.focus();
+  else (askLogin(), at("login-language")?.focus());
 }
 
 function view(which) {
@@ -64,7 +73,10 @@ function askLogin() {
   view("login");
   page.title(`${t("login.title")} – ${t("title")}`);
   page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
-  showLogin(page.login, t, why && t(why), { focus: !activity.typing() || why === "login.left", onDone: () => (choose("session", "yes"), start()) });
+  showLogin(page.login, t, why && t(why), {
+    focus: !activity.typing() || why === "login.left",
+    onDone: () => (choose("session", "yes"), start()),
+  });
 }
 
 /** Ends the desk; `reason` is the name of the text that the form shows. */
@@ -88,7 +100,13 @@ async function signOut(everywhere = false) {
 }
 
 function onLogout(open, everywhere = false) {
-  if (everywhere) return confirm(t, { title: t("logout.everywhere_title"), body: t("logout.everywhere_body"), yes: t("logout.everywhere"), onYes: () => signOut(true) });
+  if (everywhere)
+    return confirm(t, {
+      title: t("logout.everywhere_title"),
+      body: t("logout.everywhere_body"),
+      yes: t("logout.everywhere"),
+      onYes: () => signOut(true),
+    });
   if (!open) return signOut();
   confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: () => signOut() });
 }
@@ -97,7 +115,7 @@ function onLogout(open, everywhere = false) {
 async function start() {
   if (!maybeLoggedIn()) return askLogin();
   const [answer, told] = await Promise.all([me(), settings()]);
-  if (answer.status === 401 || answer.status === 403) return choose("session", ""), askLogin();
+  if (answer.status === 401 || answer.status === 403) return (choose("session", ""), askLogin());
   const agent = answer.body?.agent ?? answer.body;
   if (!answer.ok || typeof agent.id !== "string") {
     text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
@@ -109,7 +127,18 @@ async function start() {
   why = "";
   page.tools.replaceChildren();
   view("desk");
-  stage = openStage({ t, agent, activity, limits: limitsOf(told.body), sound, say, page, onLogout, onLanguage: setLanguage, onEnd: () => leaving || leave("login.ended") });
+  stage = openStage({
+    t,
+    agent,
+    activity,
+    limits: limitsOf(told.body),
+    sound,
+    say,
+    page,
+    onLogout,
+    onLanguage: setLanguage,
+    onEnd: () => leaving || leave("login.ended"),
+  });
 }
 
 for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), "loud"));

@@ -35,7 +35,9 @@ export function ordered(state) {
 
 /** The first frame of a connection: what this page has already. */
 export function hello(state) {
-  const known = openChats(state).filter((one) => talk.lastSeq(one.talk) > 0).slice(0, MOST_NAMED);
+  const known = openChats(state)
+    .filter((one) => talk.lastSeq(one.talk) > 0)
+    .slice(0, MOST_NAMED);
   return { type: "hello", chats: Object.fromEntries(known.map((one) => [one.id, talk.lastSeq(one.talk)])) };
 }
 
@@ -131,7 +133,10 @@ function place(state, chat) {
 function finish(state, id, kind, reason) {
   const before = find(state, id);
   if (!before || before.ended?.kind === "closed") return done(state);
-  return done(update(state, id, (one) => chats.ended(one, kind, reason)), { type: "ended", id });
+  return done(
+    update(state, id, (one) => chats.ended(one, kind, reason)),
+    { type: "ended", id },
+  );
 }
 
 function agentState(state, word, reason) {
@@ -146,7 +151,10 @@ function silence(state, { chat_id: id, warning, closes_at }) {
   if (!one || one.ended) return done(state);
   const silent = warning > 0 ? { warning, closes_at } : null;
   const louder = silent && silent.warning !== one.silent?.warning;
-  return done(update(state, id, (before) => ({ ...before, silent })), ...(louder ? [{ type: "silent", id }] : []));
+  return done(
+    update(state, id, (before) => ({ ...before, silent })),
+    ...(louder ? [{ type: "silent", id }] : []),
+  );
 }
 
 // A refusal is about a note, about a transfer or a refusal of one that waits for its answer, or about the conversation.
@@ -158,14 +166,24 @@ function refuse(state, frame) {
     return LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
   }
   if (one.blocking && !frame.id) {
-    return done(update(state, one.id, (chat) => ({ ...chat, blocking: false })), { type: "block_refused", id: one.id });
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, blocking: false })),
+      { type: "block_refused", id: one.id },
+    );
   }
   if (one.transfer && !frame.id) {
-    return done(update(state, one.id, (chat) => ({ ...chat, transfer: false })), { type: "transfer_refused", id: one.id });
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, transfer: false })),
+      { type: "transfer_refused", id: one.id },
+    );
   }
   // It is ours for good, accepted in another tab perhaps: the next welcome says how it stands.
   if (chats.isOffer(one) && one.refusing && !frame.id) {
-    return done(update(state, one.id, (chat) => ({ ...chat, refusing: false })), { type: "refusal_refused", id: one.id }, { type: "later" });
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, refusing: false })),
+      { type: "refusal_refused", id: one.id },
+      { type: "later" },
+    );
   }
   return converse(state, frame);
 }
@@ -181,7 +199,10 @@ function converse(state, frame) {
   const silent = added.some((message) => message.from === "citizen") ? null : one.silent;
   // Accepted in another tab: what is older is of an earlier turn.
   const taken = added.some(({ event, about, seq }) => event === "assigned" && about?.agent_id === state.agent?.id && seq > one.since);
-  return done(update(state, one.id, (before) => chats.read({ ...before, talk: chat, silent, ...(taken && { seen: true, refusing: false }) }, shown)), ...effects);
+  return done(
+    update(state, one.id, (before) => chats.read({ ...before, talk: chat, silent, ...(taken && { seen: true, refusing: false }) }, shown)),
+    ...effects,
+  );
 }
 
 /** A chat that ended earlier, with what the transcript says was said; closed when that says so too. */
@@ -229,7 +250,14 @@ function dueOf(one, front, bottom) {
   const written = notes.due(one.book);
   frames.push(...messages, ...written.map(({ id, text }) => ({ type: "note", id, text })));
   const book = written.reduce((before, note) => notes.sent(before, note.id), one.book);
-  next = { ...next, book, talk: talk.sent(one.talk, messages.map((frame) => frame.id)) };
+  next = {
+    ...next,
+    book,
+    talk: talk.sent(
+      one.talk,
+      messages.map((frame) => frame.id),
+    ),
+  };
   if (chats.closeIsDue(next)) {
     frames.push({ type: "close", ...(one.block ? { block: one.block } : {}) });
     next = { ...next, closeTold: true };

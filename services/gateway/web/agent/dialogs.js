@@ -28,18 +28,34 @@ export function confirm(t, { title, body, yes, onYes, other = null }) {
   let said = null;
   const no = button(t("dialog.cancel"), { on: { click: () => dialog.close() } });
   const go = button(yes, { class: "main", "data-testid": "confirm", on: { click: () => ((said = onYes), dialog.close()) } });
-  const more = other && button(other.words, { class: "danger", "data-testid": other.hook, on: { click: () => ((said = other.onPress), dialog.close()) } });
-  const dialog = show(title, [el("div", { class: "body" }, el("p", {}, body), el("div", { class: "row" }, no, go, more))], { onClose: () => said?.() });
+  const more =
+    other &&
+    button(other.words, { class: "danger", "data-testid": other.hook, on: { click: () => ((said = other.onPress), dialog.close()) } });
+  const dialog = show(title, [el("div", { class: "body" }, el("p", {}, body), el("div", { class: "row" }, no, go, more))], {
+    onClose: () => said?.(),
+  });
   no.focus();
 }
 
 /** The conversation in a format of choice. */
 export function chooseDownload(t, chat) {
   const link = (format) =>
-    el("a", { class: "button", href: transcriptUrl(chat, format, t.language), download: "", "data-testid": `download-${format}`, on: { click: () => setTimeout(() => dialog.close()) } },
-      icon("download"), el("span", {}, t(`download.${format}`)));
+    el(
+      "a",
+      {
+        class: "button",
+        href: transcriptUrl(chat, format, t.language),
+        download: "",
+        "data-testid": `download-${format}`,
+        on: { click: () => setTimeout(() => dialog.close()) },
+      },
+      icon("download"),
+      el("span", {}, t(`download.${format}`)),
+    );
   const shut = button(t("dialog.shut"), { on: { click: () => dialog.close() } });
   const choices = el("div", { class: "choices" }, ...["pdf", "html", "txt", "json"].map(link));
-  const dialog = show(t("download.title"), [el("div", { class: "body" }, el("p", {}, t("download.lead")), choices, el("div", { class: "row" }, shut))]);
+  const dialog = show(t("download.title"), [
+    el("div", { class: "body" }, el("p", {}, t("download.lead")), choices, el("div", { class: "row" }, shut)),
+  ]);
   choices.firstChild.focus();
 }

@@ -7,7 +7,8 @@ const ICONS = {
   waiting: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Zm0 2.4a6.6 6.6 0 1 1 0 13.2 6.6 6.6 0 0 1 0-13.2Zm-1.1 2.4v5l3.9 2.3 1.1-1.8-2.8-1.7V7.8Z",
   online: "M5 12.5 10 17.5 19.5 7l-2-1.8-7.6 8.4-3.1-3.1Z",
   offline: "M12 2.5 1.5 21h21Zm-1.2 6.7h2.4v6h-2.4Zm0 7.5h2.4V19h-2.4Z",
-  attach: "M16.5 6v10.5a4.5 4.5 0 0 1-9 0V5a3 3 0 0 1 6 0v10a1.5 1.5 0 0 1-3 0V6H9v9a3 3 0 0 0 6 0V5a4.5 4.5 0 0 0-9 0v11.5a6 6 0 0 0 12 0V6Z",
+  attach:
+    "M16.5 6v10.5a4.5 4.5 0 0 1-9 0V5a3 3 0 0 1 6 0v10a1.5 1.5 0 0 1-3 0V6H9v9a3 3 0 0 0 6 0V5a4.5 4.5 0 0 0-9 0v11.5a6 6 0 0 0 12 0V6Z",
   download: "M11 3h2v9.2l3.3-3.3 1.4 1.4L12 16l-5.7-5.7 1.4-1.4 3.3 3.3ZM4 18h16v2.5H4Z",
   close: "m6.2 4.8 5.8 5.8 5.8-5.8 1.4 1.4-5.8 5.8 5.8 5.8-1.4 1.4-5.8-5.8-5.8 5.8-1.4-1.4 5.8-5.8-5.8-5.8Z",
   transfer: "M14 5l7 7-7 7v-4H3v-6h11Z",
@@ -25,7 +26,13 @@ const ICONS = {
 /** An icon that says nothing to a screen reader: words stand beside it or in the control's name. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of [["viewBox", "0 0 24 24"], ["aria-hidden", "true"], ["focusable", "false"], ["class", `icon icon-${name}`]]) svg.setAttribute(key, value);
+  for (const [key, value] of [
+    ["viewBox", "0 0 24 24"],
+    ["aria-hidden", "true"],
+    ["focusable", "false"],
+    ["class", `icon icon-${name}`],
+  ])
+    svg.setAttribute(key, value);
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", ICONS[name]);
   path.setAttribute("fill-rule", "evenodd");

@@ -32,25 +32,59 @@ export function entry(chat, kept = {}) {
   };
 }
 
-const aboutOf = ({ department, locale, name, question, form, opened_at }) =>
-  ({ department, locale, name: name || null, question: question || null, form: form ?? null, opened_at });
+const aboutOf = ({ department, locale, name, question, form, opened_at }) => ({
+  department,
+  locale,
+  name: name || null,
+  question: question || null,
+  form: form ?? null,
+  opened_at,
+});
 
 /** The server counts this chat among ours (again): `{entry, ask}`; it is a new one when it had ended here. */
 export function placed(one, chat) {
-  const back = one.ended ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, block: null, blocking: false, refusing: false } : {};
-  const way = { transferred: chat.transferred === true, returned: chat.returned ?? null, acceptAt: chat.accept_at ?? null, refuseTold: false };
+  const back = one.ended
+    ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, block: null, blocking: false, refusing: false }
+    : {};
+  const way = {
+    transferred: chat.transferred === true,
+    returned: chat.returned ?? null,
+    acceptAt: chat.accept_at ?? null,
+    refuseTold: false,
+  };
   // What the server says of accepting holds, unless it may not have heard yet what was told: then it is told again.
   const told = one.accepted || one.pressed;
   const unheard = chat.accepted === false;
   const accept = unheard ? { accepted: false, pressed: told } : {};
   const seen = chat.accepted === true || (!one.ended && (unheard ? told : one.seen));
   const { chat: next, ask } = talk.welcome({ ...one.talk, closed: null }, chat.last_seq ?? 0);
-  return { entry: { ...one, ...accept, ...back, ...way, seen, since: chat.last_seq ?? 0, closeTold: false, about: { ...one.about, ...aboutOf(chat) }, talk: next }, ask };
+  return {
+    entry: {
+      ...one,
+      ...accept,
+      ...back,
+      ...way,
+      seen,
+      since: chat.last_seq ?? 0,
+      closeTold: false,
+      about: { ...one.about, ...aboutOf(chat) },
+      talk: next,
+    },
+    ask,
+  };
 }
 
 /** The connection is gone: what was told to the server counts no longer. */
 export const disconnected = (one) => ({
-  ...one, talk: talk.disconnected(one.talk), book: notes.disconnected(one.book), told: 0, accepted: false, transfer: false, closeTold: false, online: null, silent: null,
+  ...one,
+  talk: talk.disconnected(one.talk),
+  book: notes.disconnected(one.book),
+  told: 0,
+  accepted: false,
+  transfer: false,
+  closeTold: false,
+  online: null,
+  silent: null,
 });
 
 /** It is over here. What was not sent has failed and can still be read; the first reason stands. */
@@ -105,7 +139,8 @@ export function timeline(one) {
   for (const message of one.talk.messages) {
     while (waiting.length && waiting[0].at < message.at) items.push(noteItem(waiting.shift()));
     items.push({ kind: "message", key: `${message.from}:${message.id ?? message.seq}`, ...message });
-    if (one.returned && message === assigned) items.push({ kind: "returned", key: `returned:${message.seq}`, why: one.returned, at: message.at });
+    if (one.returned && message === assigned)
+      items.push({ kind: "returned", key: `returned:${message.seq}`, why: one.returned, at: message.at });
   }
   items.push(...waiting.map(noteItem));
   items.push(...one.talk.pending.map((item) => ({ kind: "pending", key: `agent:${item.id}`, ...item })));
@@ -116,7 +151,8 @@ export function timeline(one) {
 const noteItem = (note) => ({ kind: "note", key: `note:${note.id}`, ...note });
 
 /** The end of a chat waits until all that was written before it is on its way. */
-export const closeIsDue = (one) => one.closing && !one.closeTold && !one.talk.pending.some((item) => item.state === "sending" && !item.wire);
+export const closeIsDue = (one) =>
+  one.closing && !one.closeTold && !one.talk.pending.some((item) => item.state === "sending" && !item.wire);
 
 /** Why it is over here, as a text's name in two parts. One that was taken back unseen was refused, or not accepted in time. */
 export function endKey({ ended: over, seen, refusing, transferred }) {

@@ -12,7 +12,14 @@ const CHANGING = 3; // more new things than this at once are history, not news
 
 /** `{element, draw(one, departments), atBottom(), toBottom()}`; `own` is the agent's id; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`. */
 export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
-  const log = el("div", { class: "log", role: "log", tabindex: "0", "aria-label": t("chat.messages", { name }), "data-testid": "chat-messages", on: { scroll } });
+  const log = el("div", {
+    class: "log",
+    role: "log",
+    tabindex: "0",
+    "aria-label": t("chat.messages", { name }),
+    "data-testid": "chat-messages",
+    on: { scroll },
+  });
   const jump = button(t("chat.new_below"), { class: "jump main small", hidden: true, on: { click: () => (toBottom(), log.focus()) } });
   let drawn = 0;
   let stuck = true; // the end is on the screen and stays there
@@ -49,7 +56,8 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
       text(node, t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading"));
       return node;
     }
-    if (item.kind === "returned") return old ?? el("div", { class: "message system aside" }, el("div", { class: "bubble" }, known(t, "returned", item.why)));
+    if (item.kind === "returned")
+      return old ?? el("div", { class: "message system aside" }, el("div", { class: "bubble" }, known(t, "returned", item.why)));
     const file = Boolean(item.attachment && item.kind === "message");
     const reuse = old && old.dataset.file === String(file);
     const node = reuse ? old : messageNode(t, chat, item, one, agent);
@@ -80,8 +88,18 @@ function messageNode(t, chat, item, one, agent) {
 function fileNode(t, chat, file, stored) {
   const words = size(file.size, t.language);
   if (!stored) return el("span", { class: "file" }, icon("file"), el("bdi", {}, file.name), ` (${words})`);
-  return el("a", { class: "file", href: attachmentUrl(chat, file.id), download: file.name, "aria-label": t("attach.download", { name: file.name, size: words }) },
-    icon("download"), el("bdi", {}, file.name), ` (${words})`);
+  return el(
+    "a",
+    {
+      class: "file",
+      href: attachmentUrl(chat, file.id),
+      download: file.name,
+      "aria-label": t("attach.download", { name: file.name, size: words }),
+    },
+    icon("download"),
+    el("bdi", {}, file.name),
+    ` (${words})`,
+  );
 }
 
 /** The part of a message that changes: its time, and whether it was sent, read or refused. */
@@ -96,7 +114,15 @@ function status(t, chat, node, item, { read, over }, acts) {
   node.classList.toggle("sending", sending && !failed);
   node.classList.toggle("failed", failed);
   const place = node.lastElementChild;
-  const looks = failed ? `failed ${item.code} ${over ? "over" : ""}` : sending ? "sending" : isOwn(item) && item.seq === read && read > 0 ? "read" : isOwn(item) ? "sent" : "";
+  const looks = failed
+    ? `failed ${item.code} ${over ? "over" : ""}`
+    : sending
+      ? "sending"
+      : isOwn(item) && item.seq === read && read > 0
+        ? "read"
+        : isOwn(item)
+          ? "sent"
+          : "";
   if (place.dataset.looks === looks) return;
   place.dataset.looks = looks;
   place.replaceChildren(...statusWords(t, chat, item, { looks: looks.split(" ")[0], over }, acts));
@@ -110,5 +136,9 @@ function statusWords(t, chat, item, { looks, over }, acts) {
   if (looks !== "failed") return [];
   const reason = t(note ? "note.failed" : "chat.failed", { reason: known(t, "error", item.code) });
   const act = (key, call) => button(t(key), { class: "small", on: { click: () => call(chat, item.id) } });
-  return [el("span", {}, icon("failed"), reason), !over && act("chat.again", note ? acts.againNote : acts.again), act("chat.discard", note ? acts.discardNote : acts.discard)].filter(Boolean);
+  return [
+    el("span", {}, icon("failed"), reason),
+    !over && act("chat.again", note ? acts.againNote : acts.again),
+    act("chat.discard", note ? acts.discardNote : acts.discard),
+  ].filter(Boolean);
 }

@@ -16,13 +16,28 @@ export function refusal(t, answer) {
 export function showLogin(root, t, why, { focus, onDone }) {
   const alert = el("p", { class: "alert", role: "alert", id: "login-alert" });
   const field = (name, type, complete) =>
-    el("input", { type, name, id: `login-${name}`, autocomplete: complete, required: true, "aria-describedby": "login-alert", "data-testid": `login-${name}`, spellcheck: "false", autocapitalize: "none" });
+    el("input", {
+      type,
+      name,
+      id: `login-${name}`,
+      autocomplete: complete,
+      required: true,
+      "aria-describedby": "login-alert",
+      "data-testid": `login-${name}`,
+      spellcheck: "false",
+      autocapitalize: "none",
+    });
   const username = field("username", "text", "username");
   const password = field("password", "password", "current-password");
   const submit = button(t("login.submit"), { type: "submit", class: "main", "data-testid": "login-submit" });
-  const form = el("form", { novalidate: true, on: { submit: send } },
+  const form = el(
+    "form",
+    { novalidate: true, on: { submit: send } },
     el("label", { class: "field" }, t("login.username"), username),
-    el("label", { class: "field" }, t("login.password"), password), alert, submit);
+    el("label", { class: "field" }, t("login.password"), password),
+    alert,
+    submit,
+  );
 
   async function send(event) {
     event.preventDefault();

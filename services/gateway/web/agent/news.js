@@ -27,9 +27,29 @@ export function drawNews(place, t, { chats, acts = null, overview = false, now }
 function fresh(t, one, { acts, overview }) {
   const offered = isOffer(one);
   const name = nameOf(one, t);
-  const open = () => button(t("overview.open"), { "data-testid": overview ? "overview-open" : "news-open", "aria-label": t("news.open_of", { name }), on: { click: () => acts.open(one.id) } });
-  const accept = () => button(t("item.accept"), { class: "main", "data-testid": "news-accept", "aria-label": t("item.accept_of", { name }), on: { click: () => acts.accept(one.id) } });
-  return el("div", { class: "banner fresh", "data-testid": "news" },
-    el("p", { class: "words" }, t(offered ? "chat.new_offer" : "chat.new_chat", { name }), " ", el("strong", { class: "left", role: "timer" })),
-    acts && el("div", { class: "row" }, (offered || overview) && open(), !offered && accept()));
+  const open = () =>
+    button(t("overview.open"), {
+      "data-testid": overview ? "overview-open" : "news-open",
+      "aria-label": t("news.open_of", { name }),
+      on: { click: () => acts.open(one.id) },
+    });
+  const accept = () =>
+    button(t("item.accept"), {
+      class: "main",
+      "data-testid": "news-accept",
+      "aria-label": t("item.accept_of", { name }),
+      on: { click: () => acts.accept(one.id) },
+    });
+  return el(
+    "div",
+    { class: "banner fresh", "data-testid": "news" },
+    el(
+      "p",
+      { class: "words" },
+      t(offered ? "chat.new_offer" : "chat.new_chat", { name }),
+      " ",
+      el("strong", { class: "left", role: "timer" }),
+    ),
+    acts && el("div", { class: "row" }, (offered || overview) && open(), !offered && accept()),
+  );
 }

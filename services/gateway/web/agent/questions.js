@@ -54,7 +54,13 @@ export function leftQuestions({ onChange, onNews }) {
   async function act(id, request) {
     const answer = await request(id);
     if (answer.ok || answer.status === 404) turn += 1; // a list that was asked for before does not know it yet
-    const problem = answer.ok ? null : answer.status === 404 ? "gone" : answer.code === "claimed" || answer.code === "not_yours" ? "claimed" : "failed";
+    const problem = answer.ok
+      ? null
+      : answer.status === 404
+        ? "gone"
+        : answer.code === "claimed" || answer.code === "not_yours"
+          ? "claimed"
+          : "failed";
     return { problem, answer };
   }
 
@@ -85,7 +91,16 @@ export function leftQuestions({ onChange, onNews }) {
   const timer = setInterval(look, EVERY / 4);
   document.addEventListener("visibilitychange", look, { signal: gone.signal });
   refresh();
-  return { list: () => list, at: () => at, failed: () => failed, refresh, done, claim, release, stop: () => (gone.abort(), clearInterval(timer)) };
+  return {
+    list: () => list,
+    at: () => at,
+    failed: () => failed,
+    refresh,
+    done,
+    claim,
+    release,
+    stop: () => (gone.abort(), clearInterval(timer)),
+  };
 }
 
 /**
@@ -103,11 +118,15 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     frame.asOf(left.at());
     frame.tell(left.failed() ? t("overview.failed") : "");
     empty.hidden = left.list() === null || list.length > 0;
-    keyed(rows, list.map((one) => ({ key: one.chat_id, one })), ({ one }, old) => {
-      const node = old ?? question(t, one);
-      update(node, one);
-      return node;
-    });
+    keyed(
+      rows,
+      list.map((one) => ({ key: one.chat_id, one })),
+      ({ one }, old) => {
+        const node = old ?? question(t, one);
+        update(node, one);
+        return node;
+      },
+    );
   }
 
   function update(node, one) {
@@ -118,7 +137,14 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     node.dataset.looks = looks;
     const [who, doable, read] = [".who", ".doable", ".read"].map((part) => node.querySelector(part));
     const held = doable.contains(document.activeElement);
-    text(who, holder === "colleague" ? t("questions.claimed_by", { name: one.claimed.name, time: clock(one.claimed.at, t.language, new Date()) }) : holder === "me" ? t("questions.claimed_by_you") : "");
+    text(
+      who,
+      holder === "colleague"
+        ? t("questions.claimed_by", { name: one.claimed.name, time: clock(one.claimed.at, t.language, new Date()) })
+        : holder === "me"
+          ? t("questions.claimed_by_you")
+          : "",
+    );
     doable.replaceChildren(...actsOf(one, holder).map((name) => act(name, one)));
     if (held) doable.querySelector("button")?.focus();
     if (holder !== "me") read.replaceChildren();
@@ -133,14 +159,19 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   function act(name, one) {
     const main = name === "claim";
     const press = { claim: () => claim(one), done: () => done(one), release: () => release(one), read: () => read(one) }[name];
-    return button(t(`questions.${name}`), { symbol: name === "done" ? "available" : undefined, class: main ? "main" : "", "data-testid": `question-${name}`,
-      "aria-label": t(`questions.${name}_of`, { name: nameOf(one, t) }), on: { click: press } });
+    return button(t(`questions.${name}`), {
+      symbol: name === "done" ? "available" : undefined,
+      class: main ? "main" : "",
+      "data-testid": `question-${name}`,
+      "aria-label": t(`questions.${name}_of`, { name: nameOf(one, t) }),
+      on: { click: press },
+    });
   }
 
   async function claim(one) {
     const problem = await left.claim(one.chat_id);
     const now = left.list()?.find((other) => other.chat_id === one.chat_id);
-    if (problem === null) return say(t("questions.said_claimed")), read(one);
+    if (problem === null) return (say(t("questions.said_claimed")), read(one));
     if (problem === "claimed") return say(t("questions.not_claimed", { name: now?.claimed?.name ?? t("said.colleague") }), "loud");
     say(t(problem === "gone" ? "questions.gone" : "questions.failed"), problem === "gone" ? "announce" : "loud");
   }
@@ -152,7 +183,12 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
 
   function done(one) {
     const name = nameOf(one, t);
-    confirm(t, { title: t("questions.confirm"), body: t("questions.confirm_body", { name }), yes: t("questions.done"), onYes: () => finish(one) });
+    confirm(t, {
+      title: t("questions.confirm"),
+      body: t("questions.confirm_body", { name }),
+      yes: t("questions.done"),
+      onYes: () => finish(one),
+    });
   }
 
   async function finish(one) {
@@ -190,19 +226,31 @@ const nameOf = (one, t) => one.name || t("item.citizen");
 function question(t, one) {
   const link = contactLink(one.contact);
   const contact = link ? el("a", { href: link }, el("bdi", {}, one.contact)) : el("bdi", {}, one.contact);
-  return el("li", { class: "question", "data-testid": "question" },
+  return el(
+    "li",
+    { class: "question", "data-testid": "question" },
     el("h3", {}, el("bdi", {}, nameOf(one, t))),
-    el("p", { class: "facts" }, el("span", { class: "department" }), el("span", {}, t("questions.at"), " ", el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
-      t.has(`locale.${one.locale}`) && el("span", {}, t(`locale.${one.locale}`))),
+    el(
+      "p",
+      { class: "facts" },
+      el("span", { class: "department" }),
+      el("span", {}, t("questions.at"), " ", el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
+      t.has(`locale.${one.locale}`) && el("span", {}, t(`locale.${one.locale}`)),
+    ),
     el("p", { class: "text", dir: "auto", lang: one.locale }, one.text),
     el("p", { class: "contact" }, t("questions.contact"), " ", contact),
     el("p", { class: "who", "data-testid": "question-holder" }),
     el("div", { class: "row doable" }),
-    el("div", { class: "read" }));
+    el("div", { class: "read" }),
+  );
 }
 
 /** What the bar's button holds: the words and how many there are. */
 export function questionsLabel(t, left) {
   const count = left.list()?.length ?? 0;
-  return [icon("inbox"), el("span", { class: "words" }, t("questions")), count > 0 && el("span", { class: "count", "data-testid": "question-count" }, String(count))].filter(Boolean);
+  return [
+    icon("inbox"),
+    el("span", { class: "words" }, t("questions")),
+    count > 0 && el("span", { class: "count", "data-testid": "question-count" }, String(count)),
+  ].filter(Boolean);
 }

@@ -1,7 +1,14 @@
 /** What draws the attention: a chime, the title of the page, a notification of the desktop. */
 import { choice, choose } from "./keeping.js";
 
-const TONES = { arrived: [[659, 0], [880, 0.16], [1047, 0.32]], message: [[784, 0]] }; // Hz, seconds
+const TONES = {
+  arrived: [
+    [659, 0],
+    [880, 0.16],
+    [1047, 0.32],
+  ],
+  message: [[784, 0]],
+}; // Hz, seconds
 
 /**
  * The sound switch. Browsers play nothing before a first press, so the audio begins there.

@@ -59,7 +59,14 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     back: () => (show("list"), page.list.querySelector(`[data-chat="${work.desk().selected}"]`)?.focus()),
     upload: (id, files) => uploads.add(t, id, files),
     download: (id) => chooseDownload(t, id),
-    close: (id) => confirm(t, { title: t("close.title"), body: t("close.body"), yes: t("close.yes"), onYes: () => work.close(id), other: { words: t("block.choose"), hook: "close-and-block", onPress: () => acts.block(id) } }),
+    close: (id) =>
+      confirm(t, {
+        title: t("close.title"),
+        body: t("close.body"),
+        yes: t("close.yes"),
+        onYes: () => work.close(id),
+        other: { words: t("block.choose"), hook: "close-and-block", onPress: () => acts.block(id) },
+      }),
     block(id) {
       const one = find(work.desk(), id);
       if (one) chooseBlock(t, { name: nameOf(one, t), over: Boolean(one.ended), onBlock: (block) => work.block(id, block) });
@@ -67,7 +74,15 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     transfer(id) {
       const { about, draft } = find(work.desk(), id);
       const isOver = () => Boolean((find(work.desk(), id) ?? { ended: true }).ended);
-      chooseTransfer(t, { chat: id, department: about.department, own: agent.id, draft: draft.transfer ?? "", onDraft: (words) => work.draft(id, { transfer: words }), isOver, onTransfer: work.transfer });
+      chooseTransfer(t, {
+        chat: id,
+        department: about.department,
+        own: agent.id,
+        draft: draft.transfer ?? "",
+        onDraft: (words) => work.draft(id, { transfer: words }),
+        isOver,
+        onTransfer: work.transfer,
+      });
     },
     logout: () => onLogout(openChats(work.desk()).length),
     logoutEverywhere: () => onLogout(openChats(work.desk()).length, true),
@@ -157,7 +172,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const fresh = desk.chats.filter((one) => isNew(one) && !one.refusing);
     if (fresh.length && activity.unused() < ACTIVE) work.active();
     if (fresh.length && now - rung >= RING) ring();
-    for (const one of fresh.filter((chat) => secondsLeft(chat, now) === HURRY)) say(`${t("chat.new_chat", { name: nameOf(one, t) })}. ${timeLeft(t, one, now)}`, "new");
+    for (const one of fresh.filter((chat) => secondsLeft(chat, now) === HURRY))
+      say(`${t("chat.new_chat", { name: nameOf(one, t) })}. ${timeLeft(t, one, now)}`, "new");
     if (fresh.some((one) => one.acceptAt !== null && now - one.acceptAt > LATE)) work.refresh();
     draw(desk, ...link);
   }
@@ -186,12 +202,15 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const [words, label, act] = problemOf(desk, line, code) ?? [""];
     if (page.problem.dataset.words === words) return;
     page.problem.dataset.words = words;
-    page.problem.replaceChildren(...(words ? [el("span", {}, words), button(label, { class: "small", "data-testid": "mend", on: { click: act } })] : []));
+    page.problem.replaceChildren(
+      ...(words ? [el("span", {}, words), button(label, { class: "small", "data-testid": "mend", on: { click: act } })] : []),
+    );
   }
 
   /** What keeps new chats away, in words, with what mends it; else null. */
   function problemOf(desk, line, code) {
-    if (line === "ended") return [t(code === 4409 ? "connection.other_tabs" : "connection.refused"), t("connection.retry"), () => work.reconnect()];
+    if (line === "ended")
+      return [t(code === 4409 ? "connection.other_tabs" : "connection.refused"), t("connection.retry"), () => work.reconnect()];
     const why = `state.why_${desk.agent.why}`;
     return desk.agent.state === "paused" && t.has(why) ? [t(why), t("state.resume"), () => work.setState("available")] : null;
   }
@@ -211,7 +230,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     else if (effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
     else if (effect.type === "returned") say(`${t("chat.back", { name })} ${known(t, "returned", one.returned)}`, "new");
     else if (effect.type === "silent") say(`${name}: ${t("item.silent")}`);
-    else if (effect.type === "state") say(t.has(`state.why_${effect.why}`) ? t(`state.why_${effect.why}`) : t(`state.now_${effect.state}`), "new");
+    else if (effect.type === "state")
+      say(t.has(`state.why_${effect.why}`) ? t(`state.why_${effect.why}`) : t(`state.now_${effect.state}`), "new");
     else if (effect.type === "refusal_refused") say(t("chat.refusal_refused"), "loud");
     else if (effect.type === "block_asked") say(t("block.asked", { name }), "loud");
     else if (effect.type === "block_refused") say(t("block.refused"), "loud");
@@ -281,7 +301,8 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     if (writing) view?.focus();
   }
 
-  for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => work.look(), { capture: true, passive: true, signal: gone.signal });
+  for (const type of ["pointerdown", "keydown"])
+    addEventListener(type, () => work.look(), { capture: true, passive: true, signal: gone.signal });
   for (const type of ["focus", "resize"]) addEventListener(type, () => work.look(), { signal: gone.signal });
   document.addEventListener("visibilitychange", () => work.look(), { signal: gone.signal });
   addEventListener("beforeunload", (event) => uploads.busy() && event.preventDefault(), { signal: gone.signal });

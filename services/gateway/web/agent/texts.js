@@ -10,7 +10,9 @@ export const LANGUAGES = Object.keys(CATALOGUES);
 /** A language that we have: the first of `wishes` (BCP 47 tags, may hold null) that fits, else Dutch. */
 export function chooseLanguage(wishes) {
   for (const wish of wishes) {
-    const primary = String(wish ?? "").toLowerCase().split("-")[0];
+    const primary = String(wish ?? "")
+      .toLowerCase()
+      .split("-")[0];
     if (LANGUAGES.includes(primary)) return primary;
   }
   return "nl";
@@ -37,7 +39,8 @@ export function speaker(language) {
   return t;
 }
 
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+const RIGHT_TO_LEFT =
+  /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /** A value that cannot turn the direction of the text around it (Unicode first-strong isolate). */
 function isolate(value) {

@@ -33,15 +33,28 @@ export function clock(at, language, now) {
 /** How long, in its two largest units: `8 sec.`, `2 min. 5 sec.`, `1 u. 3 min.` in the language's own short words. */
 export function span(seconds, language) {
   const whole = Math.max(0, Math.round(seconds));
-  const parts = [["hour", Math.floor(whole / 3600)], ["minute", Math.floor(whole / 60) % 60], ["second", whole % 60]];
+  const parts = [
+    ["hour", Math.floor(whole / 3600)],
+    ["minute", Math.floor(whole / 60) % 60],
+    ["second", whole % 60],
+  ];
   const first = parts.findIndex(([, value]) => value > 0);
   const shown = first < 0 ? parts.slice(2) : parts.slice(first, first + 2).filter(([, value]) => value > 0);
-  return shown.map(([unit, value]) => new Intl.NumberFormat(LOCALES[language] ?? language, { style: "unit", unit, unitDisplay: "short" }).format(value)).join(" ");
+  return shown
+    .map(([unit, value]) =>
+      new Intl.NumberFormat(LOCALES[language] ?? language, { style: "unit", unit, unitDisplay: "short" }).format(value),
+    )
+    .join(" ");
 }
 
 /** `12 kB`, `3,4 MB`; MB from what would read as 1.000 kB on. */
 export function size(bytes, language) {
   const kilo = Math.max(1, Math.round(bytes / 1e3));
   const [value, unit] = kilo < 1000 ? [kilo, "kilobyte"] : [bytes / 1e6, "megabyte"];
-  return new Intl.NumberFormat(LOCALES[language] ?? language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(value);
+  return new Intl.NumberFormat(LOCALES[language] ?? language, {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumFractionDigits: 1,
+  }).format(value);
 }

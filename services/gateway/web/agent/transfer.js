@@ -34,12 +34,27 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
   const alert = el("p", { class: "alert", role: "alert" });
   const retry = button(t("transfer.again"), { hidden: true, on: { click: () => load(department) } });
   const groups = { department: group(t("transfer.departments")), agent: group(t("transfer.agents")) };
-  const note = el("textarea", { rows: "2", maxlength: "4000", dir: "auto", "data-testid": "transfer-note", on: { input: () => onDraft(note.value) } });
+  const note = el("textarea", {
+    rows: "2",
+    maxlength: "4000",
+    dir: "auto",
+    "data-testid": "transfer-note",
+    on: { input: () => onDraft(note.value) },
+  });
   note.value = draft;
   const go = button(t("transfer.yes"), { type: "submit", class: "main", "data-testid": "transfer-submit" });
-  const form = el("form", { on: { submit: send } }, el("p", {}, t("transfer.lead")), status, retry, groups.department.box, groups.agent.box,
-    el("label", { class: "field" }, t("transfer.note"), note), alert,
-    el("div", { class: "row" }, button(t("dialog.cancel"), { on: { click: () => dialog.close() } }), go));
+  const form = el(
+    "form",
+    { on: { submit: send } },
+    el("p", {}, t("transfer.lead")),
+    status,
+    retry,
+    groups.department.box,
+    groups.agent.box,
+    el("label", { class: "field" }, t("transfer.note"), note),
+    alert,
+    el("div", { class: "row" }, button(t("dialog.cancel"), { on: { click: () => dialog.close() } }), go),
+  );
   const dialog = show(t("transfer.title"), [form]);
   const known = { departments: new Map(), agents: new Map() };
 
@@ -57,16 +72,35 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
   function draw() {
     const all = { departments: [...known.departments.values()], agents: [...known.agents.values()] };
     const may = choices(all, { own, department });
-    fill(groups.department, "department", may.departments, { may: () => true, name: (one) => nameOf(one, t.language), more: (one) => t("transfer.to_department", { name: nameOf(one, t.language) }) });
+    fill(groups.department, "department", may.departments, {
+      may: () => true,
+      name: (one) => nameOf(one, t.language),
+      more: (one) => t("transfer.to_department", { name: nameOf(one, t.language) }),
+    });
     fill(groups.agent, "agent", may.agents, { may: isFree, name: (one) => one.name, more: (one) => standing(t, one) });
     text(status, may.departments.length + may.agents.length ? "" : t("transfer.none"));
   }
 
   function fill({ box, list }, kind, items, { may, name, more }) {
     box.hidden = items.length === 0;
-    keyed(list, items.map((one) => ({ key: one.id, one })), ({ one }, old) => old ?? el("label", { class: "pick" },
-      el("input", { type: "radio", name: "to", value: `${kind}:${one.id}`, disabled: !may(one), on: { change: () => kind === "department" && load(one.id) } }),
-      el("span", {}, el("bdi", {}, name(one)), el("small", {}, more(one)))));
+    keyed(
+      list,
+      items.map((one) => ({ key: one.id, one })),
+      ({ one }, old) =>
+        old ??
+        el(
+          "label",
+          { class: "pick" },
+          el("input", {
+            type: "radio",
+            name: "to",
+            value: `${kind}:${one.id}`,
+            disabled: !may(one),
+            on: { change: () => kind === "department" && load(one.id) },
+          }),
+          el("span", {}, el("bdi", {}, name(one)), el("small", {}, more(one))),
+        ),
+    );
   }
 
   function send(event) {

@@ -6,7 +6,11 @@ import { size } from "./times.js";
 const MIB = 1024 * 1024;
 
 /** RULES: what files may weigh, as `GET /api/settings` told it, else the defaults of the service: `{bytes, total}` in bytes, `count` files of a chat. */
-export const limitsOf = (told) => ({ bytes: told?.attachment_bytes ?? 10 * MIB, count: told?.attachment_count ?? 20, total: told?.attachment_total ?? 50 * MIB });
+export const limitsOf = (told) => ({
+  bytes: told?.attachment_bytes ?? 10 * MIB,
+  count: told?.attachment_count ?? 20,
+  total: told?.attachment_total ?? 50 * MIB,
+});
 
 /** RULES: why a file was refused, as the name of a text: the server's `reason` where this page knows it, else its `code`. */
 export function refusalOf(t, { code, reason }) {
@@ -41,7 +45,10 @@ export function uploader({ limits, onDone, announce, send = upload }) {
     const item = lines.get(chat)?.[0];
     if (!item) return lines.delete(chat);
     item.begin(() => {
-      lines.set(chat, lines.get(chat).filter((one) => one !== item));
+      lines.set(
+        chat,
+        lines.get(chat).filter((one) => one !== item),
+      );
       next(chat);
     });
   }
@@ -61,12 +68,17 @@ export function uploader({ limits, onDone, announce, send = upload }) {
       progress.hidden = false;
       progress.value = 0;
       text(words, t("attach.uploading", { name }));
-      acts.replaceChildren(button(t("attach.cancel"), { class: "small", "aria-label": t("attach.cancel_of", { name }), on: { click: cancel } }));
+      acts.replaceChildren(
+        button(t("attach.cancel"), { class: "small", "aria-label": t("attach.cancel_of", { name }), on: { click: cancel } }),
+      );
     }
 
     function cancel() {
       if (item.task) return item.task.cancel();
-      lines.set(chat, lines.get(chat).filter((one) => one !== item));
+      lines.set(
+        chat,
+        lines.get(chat).filter((one) => one !== item),
+      );
       gone(t("attach.cancelled", { name }));
     }
 
@@ -77,11 +89,11 @@ export function uploader({ limits, onDone, announce, send = upload }) {
 
     async function begin(done) {
       const problem = file.size > limits.bytes ? "too_large" : file.size === 0 ? "empty" : null;
-      if (problem) return fail({ code: problem }), done();
+      if (problem) return (fail({ code: problem }), done());
       item.task = send(chat, file, (share) => (progress.value = share));
       const answer = await item.task.done;
       item.task = null;
-      if (answer.ok) element.remove(), onDone(chat, answer.body);
+      if (answer.ok) (element.remove(), onDone(chat, answer.body));
       else if (answer.code === "cancelled") gone(t("attach.cancelled", { name }));
       else fail(answer);
       done();
@@ -90,12 +102,32 @@ export function uploader({ limits, onDone, announce, send = upload }) {
     function fail(answer) {
       element.classList.add("failed");
       progress.hidden = true;
-      text(words, t("attach.failed", { name, reason: t(`attach.${refusalOf(t, answer)}`, { one: size(limits.bytes, t.language), count: limits.count, all: size(limits.total, t.language) }) }));
+      text(
+        words,
+        t("attach.failed", {
+          name,
+          reason: t(`attach.${refusalOf(t, answer)}`, {
+            one: size(limits.bytes, t.language),
+            count: limits.count,
+            all: size(limits.total, t.language),
+          }),
+        }),
+      );
       announce(words.textContent);
       const again = () => (wait(), append(item));
       acts.replaceChildren(
-        button(t("attach.again"), { class: "small", "data-testid": "upload-again", "aria-label": t("attach.again_of", { name }), on: { click: again } }),
-        button(t("chat.discard"), { class: "small", "aria-label": t("attach.discard_of", { name }), on: { click: () => element.remove() } }));
+        button(t("attach.again"), {
+          class: "small",
+          "data-testid": "upload-again",
+          "aria-label": t("attach.again_of", { name }),
+          on: { click: again },
+        }),
+        button(t("chat.discard"), {
+          class: "small",
+          "aria-label": t("attach.discard_of", { name }),
+          on: { click: () => element.remove() },
+        }),
+      );
     }
 
     return item;

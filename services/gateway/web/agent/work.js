@@ -53,7 +53,8 @@ export function startWork({ agent, onChange, onEffect, look }) {
       if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
     }
     const { desk: next, effects } = rules.take(desk, frame);
-    if (frame.type === "typing" && frame.chat_id) after(`typing ${frame.chat_id}`, TYPING_LASTS, () => edit(frame.chat_id, (one) => ({ ...one, talk: talk.quiet(one.talk) })));
+    if (frame.type === "typing" && frame.chat_id)
+      after(`typing ${frame.chat_id}`, TYPING_LASTS, () => edit(frame.chat_id, (one) => ({ ...one, talk: talk.quiet(one.talk) })));
     change(next);
     for (const effect of effects) react(effect);
   }
@@ -116,7 +117,8 @@ export function startWork({ agent, onChange, onEffect, look }) {
     refuse: (id) => edit(id, (one) => ({ ...one, refusing: true })),
     dismiss: (id) => change(rules.dismiss(desk, id)),
     post: (id, text) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
-    attach: (id, file) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
+    attach: (id, file) =>
+      edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
     again: (id, message) => converse(id, (chat) => talk.again(chat, message)),
     discard: (id, message) => converse(id, (chat) => talk.discard(chat, message)),
     note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, newId(), text) })),

@@ -34,11 +34,16 @@ async function refresh() {
   }
 }
 
-followButton("", state.dataset.department, (button) => {
-  lost = button.lost === true;
-  if (lost) {
-    clearTimeout(asked);
-    asked = null;
-    notLive.hidden = false;
-  } else if (String(button.revision) !== state.dataset.revision || !notLive.hidden) asked ??= setTimeout(refresh, Math.random() * SPREAD);
-}, DEAF);
+followButton(
+  "",
+  state.dataset.department,
+  (button) => {
+    lost = button.lost === true;
+    if (lost) {
+      clearTimeout(asked);
+      asked = null;
+      notLive.hidden = false;
+    } else if (String(button.revision) !== state.dataset.revision || !notLive.hidden) asked ??= setTimeout(refresh, Math.random() * SPREAD);
+  },
+  DEAF,
+);

@@ -170,8 +170,10 @@ export function due(chat) {
   if (!chat.welcomed || chat.blocked || chat.closed) return [];
   const line = chat.pending.filter((item) => item.state === "sending");
   const room = UNDER_WAY - line.filter((item) => item.wire).length;
-  return line.filter((item) => !item.wire).slice(0, Math.max(0, room)).map(({ id, text, attachment }) =>
-    attachment ? { type: "message", id, attachment } : { type: "message", id, text });
+  return line
+    .filter((item) => !item.wire)
+    .slice(0, Math.max(0, room))
+    .map(({ id, text, attachment }) => (attachment ? { type: "message", id, attachment } : { type: "message", id, text }));
 }
 
 /** These are under way. */

@@ -9,10 +9,7 @@ export function aside(view) {
   const parts = new Map(); // name → promise of what is told each change
   let now = [];
 
-  const load = (name) =>
-    import(`./${name}.js`)
-      .then((module) => module[name](view))
-      .catch(() => void parts.delete(name)); // tried again at the next change
+  const load = (name) => import(`./${name}.js`).then((module) => module[name](view)).catch(() => void parts.delete(name)); // tried again at the next change
   return (...change) => {
     now = change;
     for (const [name, needed] of Object.entries(NEEDED))

@@ -12,7 +12,8 @@ export function asButton(value) {
   const known = ["green", "blue"].includes(value?.colour) && typeof value.reason === "string" && Number.isSafeInteger(value.revision);
   if (!known) return null;
   const ways = Array.isArray(value.contact) ? value.contact : [];
-  const contact = ways.filter((way) => KINDS.includes(way?.kind) && typeof way.value === "string" && way.value)
+  const contact = ways
+    .filter((way) => KINDS.includes(way?.kind) && typeof way.value === "string" && way.value)
     .map(({ kind, value: text, href }) => ({ kind, value: text, href: /^(tel:|mailto:|https?:\/\/)/.test(href) ? href : null }));
   return { ...value, infofiche_url: /^\/(?!\/)/.test(value.infofiche_url) ? value.infofiche_url : undefined, contact };
 }
@@ -123,7 +124,11 @@ export function followButton(base, department, onButton, lost = LOST) {
     look();
     listen();
   };
-  const events = [[document, "visibilitychange"], [globalThis, "online"], [globalThis, "pageshow"]];
+  const events = [
+    [document, "visibilitychange"],
+    [globalThis, "online"],
+    [globalThis, "pageshow"],
+  ];
   for (const [target, type] of events) target.addEventListener(type, start);
   start();
   return () => {

@@ -12,7 +12,23 @@ const FORMATS = ["txt", "html", "pdf", "json"];
 const DRAW = 16; // ms
 
 /** Joins and shows the chat of `record`; onGone: the server does not know it. */
-export function chatView({ t, lang, base, store, record, announce, settings, ways, isOpen, onUnread, onGone, onEnded, onUntold, onRestart, onDismiss }) {
+export function chatView({
+  t,
+  lang,
+  base,
+  store,
+  record,
+  announce,
+  settings,
+  ways,
+  isOpen,
+  onUnread,
+  onGone,
+  onEnded,
+  onUntold,
+  onRestart,
+  onDismiss,
+}) {
   let state, link, timer, aside;
   let untold = false;
   const save = async (path, name) => {
@@ -20,8 +36,14 @@ export function chatView({ t, lang, base, store, record, announce, settings, way
     tell(...(await said.catch(() => [t("saveFailed"), true])));
   };
   const log = messageLog({
-    t, lang, announce, zone: settings.timezone, onFile: ({ id, name }) => save(`attachments/${id}`, name),
-    onAgain: (id) => session.again(id), onDiscard: (id) => (session.discard(id), bar.focus()), onSeen: () => seen(),
+    t,
+    lang,
+    announce,
+    zone: settings.timezone,
+    onFile: ({ id, name }) => save(`attachments/${id}`, name),
+    onAgain: (id) => session.again(id),
+    onDiscard: (id) => (session.discard(id), bar.focus()),
+    onSeen: () => seen(),
   });
   const bar = composer({ t, lang, base, record, store, settings, session: () => session, announce: tell });
 
@@ -36,28 +58,51 @@ export function chatView({ t, lang, base, store, record, announce, settings, way
     h("button", { class: look, hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
   const end = button("tool end-chat", "chat-close", "close", () => toggle(question, end));
   const saving = button("tool", "chat-download", "download", () => toggle(formats, saving), DOWN);
-  const formats = choice("format", FORMATS.map((format) => button("tool", `download-${format}`, format, () => {
-    toggle(formats, saving);
-    save(`transcript?format=${format}`, `chat.${format}`);
-  })));
+  const formats = choice(
+    "format",
+    FORMATS.map((format) =>
+      button("tool", `download-${format}`, format, () => {
+        toggle(formats, saving);
+        save(`transcript?format=${format}`, `chat.${format}`);
+      }),
+    ),
+  );
   const question = choice("confirm", [
     button("danger", "confirm", "yes", () => (toggle(question, end), session.end())),
     button("tool", "confirm-no", "no", () => toggle(question, end)),
   ]);
   const notice = h("p", { class: "notice", hidden: true });
   const reason = h("p", { class: "reason", tabindex: -1 });
-  const ended = h("div", { class: "ended", hidden: true }, reason, h("p", {}, t("keep")), h("div", { class: "row" },
-    button("primary", "chat-restart", "restart", onRestart), button("tool", "chat-dismiss", "dismiss", onDismiss)));
+  const ended = h(
+    "div",
+    { class: "ended", hidden: true },
+    reason,
+    h("p", {}, t("keep")),
+    h(
+      "div",
+      { class: "row" },
+      button("primary", "chat-restart", "restart", onRestart),
+      button("tool", "chat-dismiss", "dismiss", onDismiss),
+    ),
+  );
   const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
   const element = h("div", { class: "chat" }, status, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
 
   function choice(key, buttons) {
-    return h("div", { class: "choice", role: "group", "aria-label": t(key), hidden: true }, h("p", {}, t(key)), h("div", { class: "row" }, ...buttons));
+    return h(
+      "div",
+      { class: "choice", role: "group", "aria-label": t(key), hidden: true },
+      h("p", {}, t(key)),
+      h("div", { class: "row" }, ...buttons),
+    );
   }
 
   function toggle(block, opener) {
     const show = block.hidden;
-    for (const [each, by] of [[formats, saving], [question, end]]) {
+    for (const [each, by] of [
+      [formats, saving],
+      [question, end],
+    ]) {
       set(each, "hidden", each !== block || !show);
       set(by, "aria-expanded", String(each === block && show));
     }
@@ -115,7 +160,8 @@ export function chatView({ t, lang, base, store, record, announce, settings, way
     if (state.closed && ended.hidden) finish();
     else if (state.closed && untold && !session.untold()) say(reason, because());
     if (state.position || state.inactive || record.left || state.closed === "no_agent")
-      aside ??= import("./aside.js").then((module) => module.aside({ base, store, record, announce, session, element, bar }))
+      aside ??= import("./aside.js")
+        .then((module) => module.aside({ base, store, record, announce, session, element, bar }))
         .catch(() => (aside = null));
     aside?.then((tell) => tell?.(state, link));
     seen();
@@ -152,11 +198,17 @@ export function chatView({ t, lang, base, store, record, announce, settings, way
     onUnread(unread(state, record.shown ?? 0));
   }
 
-  const session = joinChat({ base, record, store, onUntold, onChange: (next, now) => {
-    [state, link] = [next, now];
-    if (now.state === "ended" && [4401, 4404].includes(now.code)) return onGone();
-    timer ??= setTimeout(draw, DRAW);
-  } });
+  const session = joinChat({
+    base,
+    record,
+    store,
+    onUntold,
+    onChange: (next, now) => {
+      [state, link] = [next, now];
+      if (now.state === "ended" && [4401, 4404].includes(now.code)) return onGone();
+      timer ??= setTimeout(draw, DRAW);
+    },
+  });
   document.addEventListener("visibilitychange", seen);
 
   return {

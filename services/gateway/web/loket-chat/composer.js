@@ -10,15 +10,36 @@ const IDLE = 4_000; // ms
 
 /** The form to write in. */
 export function composer({ t, lang, base, record, store, settings, session, announce }) {
-  const input = h("textarea", { id: "input", class: "input", hook: "chat-input", rows: 2, dir: "auto", enterkeyhint: "send",
-    placeholder: t("placeholder"), "aria-label": t("input"), "aria-describedby": "hint count" });
+  const input = h("textarea", {
+    id: "input",
+    class: "input",
+    hook: "chat-input",
+    rows: 2,
+    dir: "auto",
+    enterkeyhint: "send",
+    placeholder: t("placeholder"),
+    "aria-label": t("input"),
+    "aria-describedby": "hint count",
+  });
   const count = h("p", { id: "count", class: "count", role: "status" });
   const send = h("button", { class: "primary", hook: "chat-send" }, icon(PLANE), t("send"));
   const form = h("form", { class: "bar" }, input, send, h("span", { id: "hint", class: "sr" }, t("hint")));
   const attachHint = t("attachHint", { size: sizes(lang)(settings.attachment_bytes) });
-  const files = h("input", { type: "file", class: "sr", hook: "chat-file", multiple: true, accept: ACCEPT, tabindex: -1, "aria-label": attachHint });
-  const attach = h("button", { class: "tool", hook: "chat-attach", title: attachHint, onclick: () => files.click() },
-    icon(CLIP), t("attach"));
+  const files = h("input", {
+    type: "file",
+    class: "sr",
+    hook: "chat-file",
+    multiple: true,
+    accept: ACCEPT,
+    tabindex: -1,
+    "aria-label": attachHint,
+  });
+  const attach = h(
+    "button",
+    { class: "tool", hook: "chat-attach", title: attachHint, onclick: () => files.click() },
+    icon(CLIP),
+    t("attach"),
+  );
   const uploads = h("div", {});
   let uploading;
   let idle;
@@ -56,11 +77,14 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     const chosen = [...files.files];
     files.value = "";
     uploading ??= import("./files.js").then((module) =>
-      module.uploads({ base, record, settings, session: session(), announce, list: uploads, focus: () => attach.focus() }));
-    uploading.then(({ add }) => chosen.forEach(add)).catch(() => {
-      uploading = null;
-      announce(t("attachFailed"), true);
-    });
+      module.uploads({ base, record, settings, session: session(), announce, list: uploads, focus: () => attach.focus() }),
+    );
+    uploading
+      .then(({ add }) => chosen.forEach(add))
+      .catch(() => {
+        uploading = null;
+        announce(t("attachFailed"), true);
+      });
   });
 
   return {

@@ -167,10 +167,15 @@ export async function uploads({ base, record, settings, session, announce, list,
     };
     const run = async () => {
       if (task.cancelled) return { code: "cancelled" };
-      const { done, cancel } = upload({ base, record, file, onProgress: (part) => {
-        bar.value = part;
-        say(words, `${Math.round(part * 100)} %`);
-      } });
+      const { done, cancel } = upload({
+        base,
+        record,
+        file,
+        onProgress: (part) => {
+          bar.value = part;
+          say(words, `${Math.round(part * 100)} %`);
+        },
+      });
       task.cancel = cancel;
       const { attachment, ...problem } = await done;
       if (attachment) session.attach(attachment);

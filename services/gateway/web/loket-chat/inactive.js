@@ -24,8 +24,17 @@ export async function inactive({ session, element, announce, bar }) {
   const { lang } = host.frame;
   const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: host.settings.timezone });
   const words = h("p", { role: "alert" });
-  const stay = h("button", { class: "primary", hook: "still-here", type: "button", onclick: () => (stayed = session.send({ type: "extend" })) }, t("stay"));
-  const box = h("div", { class: "choice inactive", role: "group", "aria-label": t("asked"), hook: "chat-inactive", hidden: true }, words, stay);
+  const stay = h(
+    "button",
+    { class: "primary", hook: "still-here", type: "button", onclick: () => (stayed = session.send({ type: "extend" })) },
+    t("stay"),
+  );
+  const box = h(
+    "div",
+    { class: "choice inactive", role: "group", "aria-label": t("asked"), hook: "chat-inactive", hidden: true },
+    words,
+    stay,
+  );
   let stayed = false;
 
   // A closed dialog shows and says nothing.

@@ -35,21 +35,37 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
   resizing.observe(list);
 
   function words(text) {
-    return text.split(LINK).map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
+    return text
+      .split(LINK)
+      .map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
   }
 
   function file(attachment, ready) {
     const measure = size(attachment.size);
-    return h("button", { class: "file", type: "button", "aria-label": t("file", { name: attachment.name, size: measure }), disabled: !ready, onclick: () => onFile(attachment) },
-      icon(CLIP), h("bdi", {}, attachment.name), h("small", {}, measure));
+    return h(
+      "button",
+      {
+        class: "file",
+        type: "button",
+        "aria-label": t("file", { name: attachment.name, size: measure }),
+        disabled: !ready,
+        onclick: () => onFile(attachment),
+      },
+      icon(CLIP),
+      h("bdi", {}, attachment.name),
+      h("small", {}, measure),
+    );
   }
 
   function node(from, name, content, ready) {
     const attachment = ready ? content.attachment : content.file;
-    return h("div", { class: `item ${from}` },
+    return h(
+      "div",
+      { class: `item ${from}` },
       from !== "system" && h("div", { class: from === "citizen" ? "who sr" : "who" }, h("bdi", {}, name), h("span", { class: "sr" }, ": ")),
       attachment ? file(attachment, ready) : h("p", { dir: "auto" }, ...words(content.text ?? "")),
-      h("div", { class: "state" }));
+      h("div", { class: "state" }),
+    );
   }
 
   function stored(message) {
@@ -117,7 +133,7 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     added.forEach(stored);
     drawn = chat.messages;
     const known = new Set(chat.pending.map((item) => item.id));
-    for (const [id, element] of waiting) if (!known.has(id)) element.remove(), waiting.delete(id);
+    for (const [id, element] of waiting) if (!known.has(id)) (element.remove(), waiting.delete(id));
     const mine = chat.pending.some((item) => !waiting.has(item.id));
     let last = lastDrawn;
     for (const item of chat.pending) last = place(unsent(item), last);

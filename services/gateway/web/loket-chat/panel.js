@@ -9,13 +9,19 @@ const MINUS = "M5 12h14";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
 const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
 
-const DEFAULTS = { timezone: "Europe/Brussels", attachment_bytes: 10 * 1024 * 1024, attachment_count: 20, attachment_total: 50 * 1024 * 1024 };
+const DEFAULTS = {
+  timezone: "Europe/Brussels",
+  attachment_bytes: 10 * 1024 * 1024,
+  attachment_count: 20,
+  attachment_total: 50 * 1024 * 1024,
+};
 const SETTINGS = 2_500; // ms; the panel does not wait longer for what it has defaults for
 
 /** What the server says of limits and of the time zone (`GET /api/settings`); what is missing or wrong is as by default. */
 export async function settingsOf(base) {
   const told = await fetch(`${base}/api/settings`, { credentials: "omit", signal: AbortSignal.timeout(SETTINGS) })
-    .then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .catch(() => null);
   const settings = { ...DEFAULTS };
   for (const name of ["attachment_bytes", "attachment_count", "attachment_total"])
     if (Number.isSafeInteger(told?.[name]) && told[name] > 0) settings[name] = told[name];
@@ -49,7 +55,8 @@ export async function createPanel(host, base, prefix) {
   const dialog = h("dialog", { class: "panel", "aria-labelledby": "title" }, h("div", { class: "head" }, title, fold), body, aloud);
   let record = null;
   let view = null;
-  let form, unread = 0;
+  let form,
+    unread = 0;
 
   host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, panelSheet];
   host.frame.append(dialog);
@@ -74,7 +81,12 @@ export async function createPanel(host, base, prefix) {
     const url = protocol.startsWith("http") ? origin + pathname : undefined;
     const attribute = (name) => host.getAttribute(name) ?? undefined;
     const asked = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, url };
-    const answer = await startChat(base, store, { ...given, department: attribute("department"), locale: lang, form: asked, browser: browserOf(store) }, host.asChat);
+    const answer = await startChat(
+      base,
+      store,
+      { ...given, department: attribute("department"), locale: lang, form: asked, browser: browserOf(store) },
+      host.asChat,
+    );
     if (answer.record) {
       store.write("chat", { ...answer.record, open: true });
       join(store.read("chat"));
@@ -87,7 +99,14 @@ export async function createPanel(host, base, prefix) {
     view?.stop();
     record = kept;
     view = chatView({
-      t, lang, base, store, record, announce, settings, ways: () => host.ways(),
+      t,
+      lang,
+      base,
+      store,
+      record,
+      announce,
+      settings,
+      ways: () => host.ways(),
       isOpen: () => dialog.open,
       onUnread: (count) => {
         unread = count;
@@ -194,7 +213,12 @@ export async function createPanel(host, base, prefix) {
   };
   dialog.addEventListener("keydown", escape);
   dialog.addEventListener("cancel", escape);
-  const outside = [[window, "storage", stored], [small, "change", resized], [visualViewport, "resize", fit], [visualViewport, "scroll", fit]];
+  const outside = [
+    [window, "storage", stored],
+    [small, "change", resized],
+    [visualViewport, "resize", fit],
+    [visualViewport, "scroll", fit],
+  ];
   for (const [target, type, call] of outside) target.addEventListener(type, call);
 
   return {

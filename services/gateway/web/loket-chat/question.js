@@ -34,13 +34,27 @@ export async function leaveQuestion(base, record, given) {
 export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
   const leaves = h("p", {}, t("leaves"));
-  const contact = field("input", "contact", { name: "contact", autocomplete: "email", maxlength: 200, autocapitalize: "off", spellcheck: "false" });
+  const contact = field("input", "contact", {
+    name: "contact",
+    autocomplete: "email",
+    maxlength: 200,
+    autocapitalize: "off",
+    spellcheck: "false",
+  });
   const text = field("textarea", "text", { name: "text", rows: 3, maxlength: 4000 });
   const send = h("button", { class: "primary", hook: "question-send" }, t("leaveSend"));
   const back = h("button", { class: "tool", type: "button", onclick: onCancel }, t("leaveBack"));
-  const form = h("form", { class: "start", novalidate: true, "aria-labelledby": "leave", hidden: true },
-    h("h3", { id: "leave" }, t("leave")), h("p", {}, t("leaveIntro")), leaves, notice,
-    ...contact.parts, ...text.parts, h("div", { class: "row" }, send, back));
+  const form = h(
+    "form",
+    { class: "start", novalidate: true, "aria-labelledby": "leave", hidden: true },
+    h("h3", { id: "leave" }, t("leave")),
+    h("p", {}, t("leaveIntro")),
+    leaves,
+    notice,
+    ...contact.parts,
+    ...text.parts,
+    h("div", { class: "row" }, send, back),
+  );
   let busy = false;
   let first = "";
 

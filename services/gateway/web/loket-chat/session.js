@@ -18,13 +18,17 @@ const ANSWER = 8_000; // ms
 export const newId = () =>
   crypto.randomUUID?.() ??
   "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-    (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16));
+    (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16),
+  );
 
 /** Ends the chat over HTTP: whether the server knows it. */
 async function endChat(base, record) {
   const headers = { Authorization: `Bearer ${record.token}` };
   const request = { method: "DELETE", headers, credentials: "omit", keepalive: true, signal: AbortSignal.timeout(ANSWER) };
-  return fetch(`${base}/api/chats/${record.chat_id}`, request).then(({ status }) => status === 204, () => false);
+  return fetch(`${base}/api/chats/${record.chat_id}`, request).then(
+    ({ status }) => status === 204,
+    () => false,
+  );
 }
 
 /** What the server says of the chat over HTTP: `{messages, closed}`, `{gone: true}`, or null when it says nothing. */
@@ -281,7 +285,18 @@ export function createStore(prefix) {
   };
   // tabs do not overwrite one another's
   const waiting = (chatId) =>
-    names().filter((name) => name.startsWith("p:")).map(read).filter((item) => item?.chat === chatId && isPending(item))
+    names()
+      .filter((name) => name.startsWith("p:"))
+      .map(read)
+      .filter((item) => item?.chat === chatId && isPending(item))
       .sort((a, b) => a.since - b.since || a.n - b.n);
-  return { read, write, waiting, clear: () => names().filter((name) => name !== "browser").forEach((name) => write(name, null)) };
+  return {
+    read,
+    write,
+    waiting,
+    clear: () =>
+      names()
+        .filter((name) => name !== "browser")
+        .forEach((name) => write(name, null)),
+  };
 }

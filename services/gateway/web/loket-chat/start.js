@@ -88,11 +88,17 @@ export function startForm({ t, onStart, ways }) {
   const question = h("textarea", { id: "question", name: "question", rows: 4, maxlength: 4000, dir: "auto" });
   const submit = h("button", { class: "primary", hook: "start-submit" }, t("start"));
   const notice = h("div", { class: "notice", role: "alert", hidden: true });
-  const form = h("form", { class: "start", novalidate: true },
-    h("p", {}, t("intro")), notice,
-    h("label", { for: "name" }, t("name")), name,
-    h("label", { for: "question" }, t("question")), question,
-    submit);
+  const form = h(
+    "form",
+    { class: "start", novalidate: true },
+    h("p", {}, t("intro")),
+    notice,
+    h("label", { for: "name" }, t("name")),
+    name,
+    h("label", { for: "question" }, t("question")),
+    question,
+    submit,
+  );
 
   const tell = (text, more) => {
     set(notice, "hidden", !text);

@@ -105,8 +105,9 @@ class EloketChat extends HTMLElement {
   async make() {
     const { frame } = this;
     this.tries = (this.tries ?? -1) + 1; // some browsers keep a failure for as long as the page is there
-    const made = import(`./static/loket-chat/panel.js${this.tries ? `?${this.tries}` : ""}`)
-      .then(({ createPanel }) => createPanel(this, BASE, PREFIX));
+    const made = import(`./static/loket-chat/panel.js${this.tries ? `?${this.tries}` : ""}`).then(({ createPanel }) =>
+      createPanel(this, BASE, PREFIX),
+    );
     const panel = await within(LOADING, made).catch((error) => {
       made.then((late) => late.dispose()).catch(() => {});
       throw error;
@@ -146,7 +147,15 @@ class EloketChat extends HTMLElement {
     const kind = chat.live ? "live" : button.colour;
     const lost = kind === "blue" && button.lost;
     const [way] = button.contact;
-    const hint = busy ? words.loading : failed ? words.failedHint : !lost ? words[`${kind}Hint`] : way ? `${words[way.kind]}: ${way.value}` : words.lostHint;
+    const hint = busy
+      ? words.loading
+      : failed
+        ? words.failedHint
+        : !lost
+          ? words[`${kind}Hint`]
+          : way
+            ? `${words[way.kind]}: ${way.value}`
+            : words.lostHint;
     const looks = { class: `launcher ${kind}`, hook: "chat-button", "data-colour": button.colour, hidden: chat.open };
     const inside = [
       icon(kind === "blue" ? INFO : SPEECH),
@@ -155,9 +164,18 @@ class EloketChat extends HTMLElement {
     ];
     if (lost) {
       const unfold = () => this.unfold(this.reach.hidden);
-      return h("button", { ...looks, type: "button", "aria-expanded": String(!this.reach.hidden), "aria-controls": "reach", onclick: unfold }, ...inside);
+      return h(
+        "button",
+        { ...looks, type: "button", "aria-expanded": String(!this.reach.hidden), "aria-controls": "reach", onclick: unfold },
+        ...inside,
+      );
     }
-    if (kind !== "blue") return h("button", { ...looks, type: "button", "aria-haspopup": "dialog", "aria-busy": busy && "true", onclick: () => this.press() }, ...inside);
+    if (kind !== "blue")
+      return h(
+        "button",
+        { ...looks, type: "button", "aria-haspopup": "dialog", "aria-busy": busy && "true", onclick: () => this.press() },
+        ...inside,
+      );
     return h("a", { ...looks, href: this.sheet(), target: "_blank", rel: "noopener" }, ...inside, h("span", { class: "sr" }, words.newTab));
   }
 
@@ -171,8 +189,14 @@ class EloketChat extends HTMLElement {
   /** How else to reach the department, as a list of links: what the button once told, and the info sheet. */
   ways(path) {
     const { words } = this;
-    const way = ({ kind, value, href }) => h("li", {}, `${words[kind]}: `, href ? h("a", { href, rel: "noopener", target: kind === "web" && "_blank" }, value) : value);
-    const sheet = h("a", { href: this.sheet(path), target: "_blank", rel: "noopener" }, words.blueHint, h("span", { class: "sr" }, words.newTab));
+    const way = ({ kind, value, href }) =>
+      h("li", {}, `${words[kind]}: `, href ? h("a", { href, rel: "noopener", target: kind === "web" && "_blank" }, value) : value);
+    const sheet = h(
+      "a",
+      { href: this.sheet(path), target: "_blank", rel: "noopener" },
+      words.blueHint,
+      h("span", { class: "sr" }, words.newTab),
+    );
     return h("ul", { class: "ways" }, ...(this.button?.contact ?? []).map(way), h("li", {}, sheet));
   }
 
