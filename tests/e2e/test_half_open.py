@@ -26,7 +26,7 @@ from tests.real import PATIENCE, System, brisk, running_system
 pytestmark = pytest.mark.e2e
 INSIDE = ("broker", "database", *SERVICES[1:])
 CONNECT = """async ([url, token]) => {
-    const { Connection } = await import("/static/lib/connection.js");
+    const { Connection } = await import("/static/shared/connection.js");
     window.said = [];
     const onFrame = ({ type }) => type === "welcome" && window.said.push(type);
     const onState = (state) => window.said.push(state);

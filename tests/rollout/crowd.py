@@ -17,7 +17,7 @@ from tests.e2e.clients import Agent, Citizen, agent, begin, citizen, http_client
 from tests.e2e.lasting import Lasting, Talk
 from tests.soak.people import FAILED, Caller, Manners, Worker, many_browsers
 
-RESTART_JITTER, FIRST_DELAY, LONGEST_DELAY = 1.0, 0.5, 20.0  # as services/gateway/web/lib/connection.js has them
+RESTART_JITTER, FIRST_DELAY, LONGEST_DELAY = 1.0, 0.5, 20.0  # as services/gateway/web/shared/connection.js has them
 CLIENT_RETRIES = (0, 503)  # what the element tries again by itself, with the same key
 BACKLOG = 4  # messages without a receipt
 Span = tuple[float, float]

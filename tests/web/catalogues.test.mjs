@@ -1,9 +1,9 @@
-// Mirrors services/gateway/web/loket-chat/text: four languages say the same.
+// Mirrors services/gateway/web/widget/text: four languages say the same.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 
-const FOLDER = new URL("../../services/gateway/web/loket-chat/", import.meta.url);
+const FOLDER = new URL("../../services/gateway/web/widget/", import.meta.url);
 const LANGUAGES = ["nl", "fr", "de", "en"];
 const read = async (path) => (await import(new URL(`text/${path}.js`, FOLDER))).default;
 const values = (text) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
@@ -38,7 +38,8 @@ test("every text that the code asks for is there", async () => {
   const own = Object.fromEntries(await Promise.all(LATER.map(async (part) => [part, await read(`${part}/nl`)])));
   for (const texts of Object.values(own)) for (const key of Object.keys(texts)) assert.ok(!Object.hasOwn(common, key), `${key} twice`);
   const files = readdirSync(FOLDER).filter((name) => name.endsWith(".js") && name !== "widget.js");
-  const part = (name) => ({ "question.js": "waiting" })[name] ?? name.replace(".js", "");
+  const PARTS = { "leave-question.js": "waiting", "queue-info.js": "waiting", "inactivity-warning.js": "inactive" };
+  const part = (name) => PARTS[name] ?? name.replace(".js", "");
   let count = 0;
   for (const name of files)
     for (const [, key] of readFileSync(new URL(name, FOLDER), "utf8").matchAll(/\bt\("(\w+)"/g)) {

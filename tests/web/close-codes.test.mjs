@@ -1,7 +1,7 @@
-// Mirrors services/gateway/web/lib/close-codes.js: the table says what the public protocol says.
+// Mirrors services/gateway/web/shared/close-codes.js: the table says what the public protocol says.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { CLOSE_CODES, closeCode } from "../../services/gateway/web/lib/close-codes.js";
+import { CLOSE_CODES, closeCode } from "../../services/gateway/web/shared/close-codes.js";
 
 const OF_THE_PROTOCOL = [4400, 4401, 4403, 4404, 4409, 4429, 4430, 1009, 1012];
 const FINAL = [1000, 4400, 4401, 4403, 4404, 4409];

@@ -1,9 +1,9 @@
-// Mirrors services/gateway/web/lib/connection.js, with a browser made of a clock that the test moves.
+// Mirrors services/gateway/web/shared/connection.js, with a browser made of a clock that the test moves.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { LATE_HELLO } from "../../services/gateway/web/lib/close-codes.js";
-import { Connection } from "../../services/gateway/web/lib/connection.js";
+import { LATE_HELLO } from "../../services/gateway/web/shared/close-codes.js";
+import { Connection } from "../../services/gateway/web/shared/connection.js";
 
 function browser({ random = 0.5 } = {}) {
   const timers = new Map();

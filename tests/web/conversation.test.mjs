@@ -1,7 +1,7 @@
-// Mirrors services/gateway/web/lib/conversation.js.
+// Mirrors services/gateway/web/shared/conversation.js.
 import assert from "node:assert/strict";
 import test from "node:test";
-import * as rules from "../../services/gateway/web/lib/conversation.js";
+import * as rules from "../../services/gateway/web/shared/conversation.js";
 
 const agentSays = (seq, text = `m${seq}`) => ({
   type: "message",

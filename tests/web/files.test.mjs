@@ -1,10 +1,10 @@
-// Mirrors services/gateway/web/loket-chat/files.js: the name of a download, what an upload is answered with, and its words.
+// Mirrors services/gateway/web/widget/files.js: the name of a download, what an upload is answered with, and its words.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { sizes } from "../../services/gateway/web/loket-chat/dom.js";
-import { because, fileName, outcome } from "../../services/gateway/web/loket-chat/files.js";
-import common from "../../services/gateway/web/loket-chat/text/nl.js";
-import own from "../../services/gateway/web/loket-chat/text/files/nl.js";
+import { sizes } from "../../services/gateway/web/shared/dom.js";
+import { because, fileName, outcome } from "../../services/gateway/web/widget/files.js";
+import common from "../../services/gateway/web/widget/text/nl.js";
+import own from "../../services/gateway/web/widget/text/files/nl.js";
 
 const texts = { ...common, ...own };
 const t = Object.assign((key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]), {

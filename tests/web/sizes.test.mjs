@@ -7,8 +7,9 @@ import { gzipSync } from "node:zlib";
 const WEB = new URL("../../services/gateway/web/", import.meta.url);
 const IMPORT = /(?:\bfrom|\bimport) "(\.[^"]+)"/g;
 
-// /widget.js stands at the root of the server, everything else under /static/.
-const source = (path) => readFileSync(new URL(path === "/widget.js" ? "loket-chat/widget.js" : path.replace("/static/", ""), WEB), "utf8");
+// /widget.js stands at the root of the server, everything else under /static/; the folder of the widget has another name there.
+const place = (path) => (path === "/widget.js" ? "widget/widget.js" : path.replace("/static/", "").replace(/^loket-chat\//, "widget/"));
+const source = (path) => readFileSync(new URL(place(path), WEB), "utf8");
 
 /** All modules that come with these, by their imports. */
 function withImports(paths, found = new Set()) {
@@ -34,18 +35,18 @@ for (const lang of ["nl", "fr", "de", "en"]) {
   });
 }
 
-for (const [name, most] of [
-  ["files", 6_000],
-  ["waiting", 6_500],
-  ["inactive", 3_000],
+for (const [name, module, most] of [
+  ["files", "files", 6_000],
+  ["waiting", "queue-info", 6_500],
+  ["inactive", "inactivity-warning", 3_000],
 ])
   test(`${name}: comes later, and costs at most ${most} bytes then`, (t) => {
     for (const lang of ["nl", "fr", "de", "en"]) {
       const before = opened(lang);
-      assert.ok(!before.has(`/static/loket-chat/${name}.js`));
+      assert.ok(!before.has(`/static/loket-chat/${module}.js`));
       const all = withImports([
-        `/static/loket-chat/${name}.js`,
-        "/static/loket-chat/aside.js",
+        `/static/loket-chat/${module}.js`,
+        "/static/loket-chat/lazy-panels.js",
         `/static/loket-chat/text/${name}/${lang}.js`,
       ]);
       const more = weight([...all].filter((path) => !before.has(path)));
@@ -55,15 +56,15 @@ for (const [name, most] of [
   });
 
 test("the imports were followed", () => {
-  assert.ok(launcher("nl").has("/static/loket-chat/dom.js"));
-  assert.ok(opened("nl").has("/static/lib/close-codes.js"));
+  assert.ok(launcher("nl").has("/static/shared/dom.js"));
+  assert.ok(opened("nl").has("/static/shared/close-codes.js"));
   assert.ok(opened("nl").size > launcher("nl").size + 8);
 });
 
 test("modules come from our own server alone", () => {
   for (const path of withImports([
     ...opened("nl"),
-    ...["files", "aside", "waiting", "inactive"].map((name) => `/static/loket-chat/${name}.js`),
+    ...["files", "lazy-panels", "queue-info", "inactivity-warning"].map((name) => `/static/loket-chat/${name}.js`),
   ]))
     assert.doesNotMatch(source(path), /(from|import\()\s*["'`]https?:/);
 });

@@ -21,8 +21,51 @@ from services.gateway.http.info_sheet import page as info_sheet_page
 from services.gateway.settings import Settings
 
 WEB = Path(__file__).parents[1] / "web"
-FOLDERS = ("agent", "demo", "infofiche", "lib", "loket-chat")
-"""What is served below `/static/`. Beside it in `web` are the tools that check it, which are not served."""
+FOLDERS = {
+    "agent": "console",
+    "demo": "demo",
+    "infofiche": "info_sheet",
+    "loket-chat": "widget",
+    "shared": "shared",
+}
+"""What is served below `/static/`: the folder of the URL, and that in `web`. URLs keep their names of version 1.
+
+Beside these folders are the tools that check them. They are not served.
+"""
+FORMER = {
+    "agent/bar.js": "agent/toolbar.js",
+    "agent/block.js": "agent/block-dialog.js",
+    "agent/desk.js": "agent/desk-state.js",
+    "agent/entry.js": "agent/chat-state.js",
+    "agent/keeping.js": "agent/storage.js",
+    "agent/log.js": "agent/message-list.js",
+    "agent/news.js": "agent/new-chats.js",
+    "agent/overview.js": "agent/side-page.js",
+    "agent/questions.js": "agent/left-questions.js",
+    "agent/signals.js": "agent/notifications.js",
+    "agent/stage.js": "agent/app.js",
+    "agent/texts.js": "agent/i18n.js",
+    "agent/times.js": "agent/format.js",
+    "agent/transfer.js": "agent/transfer-dialog.js",
+    "agent/work.js": "agent/controller.js",
+    "lib/close-codes.js": "shared/close-codes.js",
+    "lib/connection.js": "shared/connection.js",
+    "lib/conversation.js": "shared/conversation.js",
+    "loket-chat/aside.js": "loket-chat/lazy-panels.js",
+    "loket-chat/button.js": "shared/button-status.js",
+    "loket-chat/dom.js": "shared/dom.js",
+    "loket-chat/dressed.js": "loket-chat/load-part.js",
+    "loket-chat/inactive.js": "loket-chat/inactivity-warning.js",
+    "loket-chat/log.js": "loket-chat/message-list.js",
+    "loket-chat/question.js": "loket-chat/leave-question.js",
+    "loket-chat/session.js": "loket-chat/chat-session.js",
+    "loket-chat/start.js": "loket-chat/start-form.js",
+    "loket-chat/waiting.js": "loket-chat/queue-info.js",
+}
+"""Former names of files, and their present ones. A page that is open during an update loads the rest of its modules by
+the former names, so these keep their answers. A module and its former name are in folders of the same depth, because
+its relative imports start from the URL.
+"""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -84,8 +127,8 @@ class File:
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
     """Add `/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
-    paths = [path for folder in FOLDERS for path in sorted((WEB / folder).rglob("*")) if path.suffix in TYPES]
-    files = {str(path.relative_to(WEB)): File.read(path) for path in paths}
+    files = {name: File.read(path) for name, path in served().items()}
+    files |= {name: files[present] for name, present in FORMER.items()}
 
     def serve(path: str, name: str) -> None:
         @app.get(path, include_in_schema=False)
@@ -125,6 +168,16 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def served() -> dict[str, Path]:
+    """Return the files below `/static/`, by their names in the URL."""
+    files = {}
+    for folder, place in FOLDERS.items():
+        for path in sorted((WEB / place).rglob("*")):
+            if path.suffix in TYPES:
+                files[f"{folder}/{path.relative_to(WEB / place)}"] = path
+    return files
 
 
 def _has_holidays(department: Department, departments: Departments, usual: str) -> bool:

@@ -107,7 +107,7 @@ async def test_an_agent_who_comes_meanwhile_gets_what_was_typed(scene: Scene) ->
 async def test_a_chat_goes_on_when_what_comes_beside_it_cannot_be_loaded(scene: Scene) -> None:
     someone = await scene.citizen()
     someone.expects("ERR_FAILED")
-    await someone.page.route(re.compile("aside.js|waiting.js"), lambda route: route.abort())
+    await someone.page.route(re.compile("lazy-panels.js|queue-info.js"), lambda route: route.abort())
     an = await scene.agent()
     await press(someone, "", ASKED)
     await someone.dot("green")

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,7 +12,7 @@ from yarl import URL
 from services.common.http import problems
 from services.gateway.button_state import Buttons
 from services.gateway.http import pages
-from services.gateway.http.pages import FOLDERS, TYPES, WEB, preferred
+from services.gateway.http.pages import FORMER, TYPES, WEB, preferred, served
 from services.gateway.settings import Settings
 from tests.gateway.standing import listening
 from tests.gateway.test_button_state import DEPARTMENTS
@@ -74,7 +75,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
     async with client.get("/widget.js") as answer:
         assert answer.content_type == "text/javascript"
         etag, text = answer.headers["ETag"], await answer.read()
-    assert text == (WEB / "loket-chat/widget.js").read_bytes()
+    assert text == (WEB / "widget/widget.js").read_bytes()
     async with client.get("/widget.js", headers={"If-None-Match": f'"other", {etag}'}) as answer:
         assert (answer.status, await answer.read(), answer.headers["ETag"]) == (304, b"", etag)
     async with client.get("/widget.js", headers={"If-None-Match": '"other"'}) as answer:
@@ -82,7 +83,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
 
 
 async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.ClientSession) -> None:
-    plain = (WEB / "loket-chat/widget.js").read_bytes()
+    plain = (WEB / "widget/widget.js").read_bytes()
     async with client.get("/widget.js", headers={"Accept-Encoding": "br, gzip"}, auto_decompress=False) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert answer.headers["Vary"] == "Accept-Encoding"
@@ -93,12 +94,23 @@ async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.Client
 
 
 async def test_every_file_of_the_pages_is_there_with_its_type(client: aiohttp.ClientSession) -> None:
-    names = [str(p.relative_to(WEB)) for folder in FOLDERS for p in (WEB / folder).rglob("*") if p.suffix in TYPES]
+    names = [*served(), *FORMER]
     assert len(names) > 20
     for name in names:
         async with client.get(f"/static/{name}") as answer:
             assert answer.status == 200, name
             assert answer.headers["Content-Type"] == TYPES["." + name.rsplit(".", 1)[1]]
+
+
+async def test_a_page_of_the_last_version_finds_every_file_that_it_may_load(client: aiohttp.ClientSession) -> None:
+    for name in (Path(__file__).parent / "static_of_version_1.txt").read_text().split():
+        async with client.get(f"/static/{name}") as answer:
+            assert answer.status == 200, name
+
+
+def test_relative_imports_of_a_module_that_was_renamed_start_from_the_same_depth() -> None:
+    assert not set(FORMER) & set(served())
+    assert all(former.count("/") == present.count("/") for former, present in FORMER.items())
 
 
 @pytest.mark.parametrize(

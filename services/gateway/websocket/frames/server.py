@@ -14,7 +14,7 @@ from services.common.internal_api.routing import ChatView
 
 
 class Close(IntEnum):
-    """Close codes. `web/lib/close-codes.js` says after which of them a browser reconnects."""
+    """Close codes. `web/shared/close-codes.js` says after which of them a browser reconnects."""
 
     ENDED = 1000
     TOO_BIG = 1009

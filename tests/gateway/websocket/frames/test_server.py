@@ -14,7 +14,7 @@ from services.gateway.websocket.frames.server import Close
 from tests.gateway.making import AN, CHAT, NOW, agent_view, entry, id_of, seal, view
 
 ID = id_of(1)
-TABLE = Path(__file__).parents[4] / "services/gateway/web/lib/close-codes.js"
+TABLE = Path(__file__).parents[4] / "services/gateway/web/shared/close-codes.js"
 
 
 def test_the_close_codes_are_those_of_the_browsers_table() -> None:

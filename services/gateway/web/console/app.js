@@ -1,0 +1,343 @@
+/** The page while an agent is logged in: draws the desk and turns presses into acts. */
+import { colleagues } from "./api.js";
+import { assignmentsView } from "./assignments.js";
+import { showBar } from "./toolbar.js";
+import { chooseBlock } from "./block-dialog.js";
+import { drawList, nameOf } from "./chat-list.js";
+import { chatView } from "./chat-view.js";
+import { chooseDownload, confirm } from "./dialogs.js";
+import { button, el } from "./dom.js";
+import { find, mayOpen, mayType, nextNew, openChats, unread } from "./desk-state.js";
+import { endKey, isNew, isOffer, secondsLeft } from "./chat-state.js";
+import { drawNews, timeLeft, waiting } from "./new-chats.js";
+import { leftQuestions, questionsView } from "./left-questions.js";
+import { notify } from "./notifications.js";
+import { known } from "./i18n.js";
+import { chooseTransfer, nameOf as departmentName } from "./transfer-dialog.js";
+import { uploader } from "./uploads.js";
+import { startWork } from "./controller.js";
+
+const PRESENT = 30_000; // ms after a press or a key for which a person is there, focus or not
+const ATTENDED = 120_000; // ms after which a page that has the focus may stand before an empty chair
+const HAND = 1000; // ms after a press in which nothing is put under the pointer
+const TICK = 1000;
+const RING = 6000; // ms between two signals for a chat that is not accepted yet
+const ACTIVE = 3000; // ms since the last key or press for which the server is told that this agent is at work
+const HURRY = 10; // seconds left at which it is said once more
+const LATE = 3000; // ms after its time at which the server is asked what became of it
+const AGAIN = 1000; // ms until a chat that could not come in front is looked at again
+const NARROW = "(width < 56rem)";
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
+
+/** Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open, everywhere)` was pressed, `onEnd()` the server ended the session. */
+export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onLanguage, onEnd }) {
+  let t = first;
+  let view = null;
+  let bar;
+  let front = null; // the overview in the place of the chat: {name, view}
+  let link = ["connecting", null];
+  let bringing;
+  let ticking;
+  let rung = -Infinity;
+  let departments = new Map();
+  const gone = new AbortController();
+  const uploads = uploader({ limits, onDone: (id, file) => work.attach(id, file), announce: say });
+  const work = startWork({ agent, onChange: draw, onEffect, look });
+  const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
+  const acts = {
+    ...work,
+    open: (id) => open(id, true),
+    accept: (id) => (work.accept(id), open(id, true)),
+    dismiss(id) {
+      work.dismiss(id);
+      show(work.desk().selected ? "chat" : "list");
+      page.list.querySelector("button")?.focus();
+    },
+    refuse: (id) => (work.refuse(id), draw(work.desk(), ...link)),
+    overview: (name) => (front?.name === name ? shutOverview() : openOverview(name)),
+    seen: () => work.look(),
+    back: () => (show("list"), page.list.querySelector(`[data-chat="${work.desk().selected}"]`)?.focus()),
+    upload: (id, files) => uploads.add(t, id, files),
+    download: (id) => chooseDownload(t, id),
+    close: (id) =>
+      confirm(t, {
+        title: t("close.title"),
+        body: t("close.body"),
+        yes: t("close.yes"),
+        onYes: () => work.close(id),
+        other: { words: t("block.choose"), hook: "close-and-block", onPress: () => acts.block(id) },
+      }),
+    block(id) {
+      const one = find(work.desk(), id);
+      if (one) chooseBlock(t, { name: nameOf(one, t), over: Boolean(one.ended), onBlock: (block) => work.block(id, block) });
+    },
+    transfer(id) {
+      const { about, draft } = find(work.desk(), id);
+      const isOver = () => Boolean((find(work.desk(), id) ?? { ended: true }).ended);
+      chooseTransfer(t, {
+        chat: id,
+        department: about.department,
+        own: agent.id,
+        draft: draft.transfer ?? "",
+        onDraft: (words) => work.draft(id, { transfer: words }),
+        isOver,
+        onTransfer: work.transfer,
+      });
+    },
+    logout: () => onLogout(openChats(work.desk()).length),
+    logoutEverywhere: () => onLogout(openChats(work.desk()).length, true),
+    language: onLanguage,
+  };
+
+  const OVERVIEWS = {
+    questions: (more) => questionsView(t, { left, agent, departments: () => departments, say, acts: more }),
+    assignments: (more) => assignmentsView(t, { departments: agent.departments, names: () => departments, acts: more }),
+  };
+
+  function openOverview(name) {
+    front?.view.stop();
+    front = { name, view: OVERVIEWS[name]({ back: () => (shutOverview(), view ? view.focus() : page.chat.focus()) }) };
+    page.overview.replaceChildren(front.view.element);
+    page.overview.hidden = false;
+    draw(work.desk(), ...link);
+    front.view.focus();
+    work.look();
+  }
+
+  function shutOverview() {
+    front?.view.stop();
+    front = null;
+    page.overview.hidden = true;
+    page.overview.replaceChildren();
+    draw(work.desk(), ...link);
+    work.look();
+  }
+
+  function open(id, focus) {
+    work.select(id);
+    if (front) shutOverview();
+    show("chat");
+    draw(work.desk(), ...link);
+    view?.toBottom();
+    if (focus) view?.focus();
+    work.look();
+  }
+
+  function show(which) {
+    page.desk.dataset.view = which;
+  }
+
+  function here() {
+    return document.visibilityState === "visible" && activity.unused() < (document.hasFocus() ? ATTENDED : PRESENT);
+  }
+
+  /** An overview, and on a narrow page the list too, hides the chat: then nobody sees it. */
+  function look() {
+    return { here: here() && visible(), bottom: view?.id === work.desk().selected && view.atBottom() };
+  }
+
+  function visible() {
+    return !front && !(matchMedia(NARROW).matches && page.desk.dataset.view === "list");
+  }
+
+  function draw(desk, line, code) {
+    link = [line, code];
+    if (line === "ended" && code === 4401) return onEnd();
+    bar ??= showBar(page.tools, t, { agent, sound, left, acts });
+    bar(desk, line, front?.name ?? null);
+    page.desk.toggleAttribute("data-overview", Boolean(front));
+    page.skip.hidden = Boolean(front);
+    front?.view.draw();
+    drawNew(desk);
+    drawList(page.list, page.empty, t, { desk, departments, acts, now: new Date() });
+    drawChat(desk);
+    drawProblem(desk, line, code);
+    page.title(titleOf(desk));
+  }
+
+  /** What waits to be accepted: told above the page and in an open dialog, counted down, and rung again. */
+  function drawNew(desk) {
+    const now = performance.now();
+    const chats = waiting(desk, visible() ? desk.selected : null);
+    drawNews(page.news, t, { chats, acts, overview: Boolean(front), now });
+    for (const place of document.querySelectorAll("dialog .news")) drawNews(place, t, { chats, now });
+    page.news.parentElement.hidden = !chats.length;
+    if (desk.chats.some(isNew)) ticking ??= setTimeout(tick, TICK); // not put off by what is drawn meanwhile: each key draws
+  }
+
+  function tick() {
+    ticking = undefined;
+    const desk = work.desk();
+    const now = performance.now();
+    const fresh = desk.chats.filter((one) => isNew(one) && !one.refusing);
+    if (fresh.length && activity.unused() < ACTIVE) work.active();
+    if (fresh.length && now - rung >= RING) ring();
+    for (const one of fresh.filter((chat) => secondsLeft(chat, now) === HURRY))
+      say(`${t("chat.new_chat", { name: nameOf(one, t) })}. ${timeLeft(t, one, now)}`, "new");
+    if (fresh.some((one) => one.acceptAt !== null && now - one.acceptAt > LATE)) work.refresh();
+    draw(desk, ...link);
+  }
+
+  function ring() {
+    rung = performance.now();
+    sound.play("arrived");
+  }
+
+  function drawChat(desk) {
+    const one = find(desk, desk.selected);
+    if (view && view.id !== one?.id) view = void view.stop();
+    if (!one) {
+      if (!page.chat.querySelector(".none")) page.chat.replaceChildren(el("p", { class: "none", id: "chat-name" }));
+      page.chat.firstChild.textContent = t(desk.chats.length ? "chat.none" : "chat.waiting");
+      return;
+    }
+    if (!view) {
+      view = chatView(t, one, { acts, agent: agent.name ?? t("chat.you"), own: agent.id, uploads: uploads.place(one.id) });
+      page.chat.replaceChildren(view.element);
+    }
+    view.draw(one, departments);
+  }
+
+  function drawProblem(desk, line, code) {
+    const [words, label, act] = problemOf(desk, line, code) ?? [""];
+    if (page.problem.dataset.words === words) return;
+    page.problem.dataset.words = words;
+    page.problem.replaceChildren(
+      ...(words ? [el("span", {}, words), button(label, { class: "small", "data-testid": "mend", on: { click: act } })] : []),
+    );
+  }
+
+  /** What keeps new chats away, in words, with what mends it; else null. */
+  function problemOf(desk, line, code) {
+    if (line === "ended")
+      return [t(code === 4409 ? "connection.other_tabs" : "connection.refused"), t("connection.retry"), () => work.reconnect()];
+    const why = `state.why_${desk.agent.why}`;
+    return desk.agent.state === "paused" && t.has(why) ? [t(why), t("state.resume"), () => work.setState("available")] : null;
+  }
+
+  function titleOf(desk) {
+    const fresh = desk.chats.find(isNew);
+    const count = unread(desk);
+    const what = fresh ? t("chat.new_chat", { name: nameOf(fresh, t) }) : count ? t("item.unread", { n: count }) : t("title");
+    return `${count || fresh ? `(${Math.max(count, fresh ? 1 : 0)}) ` : ""}${what} – ${t("service")}`;
+  }
+
+  function onEffect(effect, desk) {
+    const one = find(desk, effect.id);
+    const name = one && nameOf(one, t);
+    if (effect.type === "arrived") arrived(one, name);
+    else if (effect.type === "message" && effect.added.some((message) => message.from === "citizen")) spoken(one, name);
+    else if (effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
+    else if (effect.type === "returned") say(`${t("chat.back", { name })} ${known(t, "returned", one.returned)}`, "new");
+    else if (effect.type === "silent") say(`${name}: ${t("item.silent")}`);
+    else if (effect.type === "state")
+      say(t.has(`state.why_${effect.why}`) ? t(`state.why_${effect.why}`) : t(`state.now_${effect.state}`), "new");
+    else if (effect.type === "refusal_refused") say(t("chat.refusal_refused"), "loud");
+    else if (effect.type === "block_asked") say(t("block.asked", { name }), "loud");
+    else if (effect.type === "block_refused") say(t("block.refused"), "loud");
+    else if (effect.type === "transfer_refused") say(t("transfer.refused"), "loud");
+    else if (effect.type === "error") say(sentence(known(t, "error", effect.code)), "loud");
+  }
+
+  function arrived(one, name) {
+    loadDepartments();
+    ring();
+    const words = t(one.returned ? "chat.back" : isOffer(one) ? "chat.new_offer" : "chat.new_chat", { name });
+    const left = isNew(one) && timeLeft(t, one, performance.now());
+    if (!one.returned) say(left ? `${words}. ${left}` : words, "new"); // that one is told with its reason
+    notify(words, one.id, () => open(one.id, true));
+    bring();
+  }
+
+  /**
+   * A new chat comes in front by itself when nobody is at work there. The cursor goes into its text bar only when no other chat makes way and
+   * nobody was typing: else keys that were meant for one citizen would reach the next.
+   */
+  function bring() {
+    clearTimeout(bringing);
+    const next = nextNew(work.desk());
+    if (!next || work.desk().selected === next.id) return;
+    const [typing, dialog] = [activity.typing(), document.querySelector("dialog[open]")];
+    const busy = typing || activity.unused() < HAND;
+    if (front || dialog || !mayOpen(work.desk(), busy)) return void (bringing = setTimeout(bring, AGAIN));
+    const free = here() && document.hasFocus() && idle();
+    const write = free && mayType(work.desk(), typing);
+    open(next.id, write);
+    if (free && !typing && !write) view?.focusName();
+  }
+
+  /** The focus may move to a new chat: it is nowhere, or in the chat that makes way. */
+  function idle() {
+    const at = document.activeElement;
+    return !at || at === document.body || page.chat.contains(at);
+  }
+
+  function spoken(one, name) {
+    const away = document.visibilityState !== "visible" || !document.hasFocus();
+    const seen = one.id === work.desk().selected && !front;
+    if (!away && seen) return;
+    if (isNew(one)) return; // told as a new chat
+    sound.play("message");
+    if (!seen) say(t("chat.new_message", { name }));
+    notify(t("chat.new_message", { name }), one.id, () => open(one.id, true));
+  }
+
+  async function loadDepartments() {
+    const named = [...work.desk().chats.map((one) => one.about.department), ...agent.departments];
+    const missing = named.find((one) => one && !departments.has(one));
+    if (!missing) return;
+    const answer = await colleagues(missing);
+    if (!answer.ok) return;
+    departments = new Map((answer.body?.departments ?? []).map((one) => [one.id, departmentName(one, t.language)]));
+    draw(work.desk(), ...link);
+  }
+
+  /** The same page in other words: nothing that was written is lost, for the drafts are in the desk. */
+  function rebuild() {
+    const writing = view?.writing();
+    view?.stop();
+    view = null;
+    draw(work.desk(), ...link);
+    if (writing) view?.focus();
+  }
+
+  for (const type of ["pointerdown", "keydown"])
+    addEventListener(type, () => work.look(), { capture: true, passive: true, signal: gone.signal });
+  for (const type of ["focus", "resize"]) addEventListener(type, () => work.look(), { signal: gone.signal });
+  document.addEventListener("visibilitychange", () => work.look(), { signal: gone.signal });
+  addEventListener("beforeunload", (event) => uploads.busy() && event.preventDefault(), { signal: gone.signal });
+  show(work.desk().selected ? "chat" : "list");
+  loadDepartments();
+
+  return {
+    speak(next) {
+      t = next;
+      bar = undefined;
+      departments = new Map();
+      loadDepartments();
+      rebuild();
+      if (front) openOverview(front.name);
+      page.tools.querySelector("summary")?.focus();
+    },
+    stop() {
+      gone.abort();
+      clearTimeout(bringing);
+      clearTimeout(ticking);
+      page.news.replaceChildren();
+      page.news.parentElement.hidden = true;
+      left.stop();
+      front?.view.stop();
+      page.overview.hidden = true;
+      page.overview.replaceChildren();
+      page.desk.removeAttribute("data-overview");
+      uploads.stop();
+      view?.stop();
+      work.stop();
+      page.tools.replaceChildren();
+      page.chat.replaceChildren();
+      page.list.replaceChildren();
+      page.problem.replaceChildren();
+      delete page.problem.dataset.words;
+    },
+  };
+}

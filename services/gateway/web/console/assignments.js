@@ -1,0 +1,107 @@
+/** Which agent got which chat, and why: for supervisors. */
+import * as api from "./api.js";
+import { el, text } from "./dom.js";
+import { overview } from "./side-page.js";
+import { known } from "./i18n.js";
+import { clock, span } from "./format.js";
+
+const EVERY = 60_000; // ms between two looks, while somebody can see the page
+const COLUMNS = ["time", "chat", "agent", "waited", "reason"];
+
+/** RULES: why this agent, in words; what was kept of it may be nothing. */
+export const reasonOf = (t, choice) => known(t, "choice", choice?.rule ?? "other");
+
+/** RULES: the figures behind it, one line of words each. */
+export function figuresOf(t, choice) {
+  if (!choice) return [];
+  return [
+    t("assignments.candidates", { n: choice.candidates }),
+    t("assignments.had", { n: choice.chats }),
+    t("assignments.idle", { time: span(choice.idle_for, t.language) }),
+    t(choice.speaks ? "assignments.speaks" : "assignments.speaks_not"),
+  ];
+}
+
+/** `{element, draw(), focus(), stop()}` of the agent's departments; `names()` names them by id, `acts` as in `overview`. */
+export function assignmentsView(t, { departments, names, acts }) {
+  let list = null;
+  let at = null;
+  let turn = 0;
+  const select = el(
+    "select",
+    { id: "assignments-department", "data-testid": "assignments-department", on: { change: () => ((list = at = null), load()) } },
+    ...departments.map((id) => el("option", { value: id }, id)),
+  );
+  const choice = el("label", { class: "field" }, t("chat.department"), select);
+  const frame = overview(t, { title: t("assignments"), lead: t("assignments.lead"), extra: [choice], acts: { ...acts, refresh: load } });
+  const empty = el("p", { class: "none" }, t("assignments.empty"));
+  const rows = el("tbody", { role: "rowgroup" });
+  // Narrow pages show the rows as blocks, and then only the roles say that it is a table.
+  const table = el(
+    "table",
+    { role: "table", class: "assignments", "aria-labelledby": "overview-title", "data-testid": "assignments" },
+    el(
+      "thead",
+      { role: "rowgroup" },
+      el("tr", { role: "row" }, ...COLUMNS.map((one) => el("th", { role: "columnheader", scope: "col" }, t(`assignments.${one}`)))),
+    ),
+    rows,
+  );
+  frame.body.append(empty, table);
+  const timer = setInterval(() => document.visibilityState === "visible" && load(), EVERY);
+
+  async function load() {
+    const mine = ++turn;
+    fill(null);
+    const answer = await api.assignments(select.value);
+    if (mine !== turn) return;
+    if (answer.ok) [list, at] = [answer.body?.assignments ?? [], new Date()];
+    fill(answer);
+  }
+
+  function fill(answer) {
+    frame.asOf(at);
+    frame.tell(answer && !answer.ok ? t("overview.failed") : "");
+    table.hidden = !list?.length;
+    empty.hidden = list === null || list.length > 0;
+    rows.replaceChildren(...(list ?? []).map((one) => row(t, one)));
+  }
+
+  function draw() {
+    for (const option of select.options) text(option, names().get(option.value) ?? option.value);
+  }
+
+  load();
+  return { element: frame.element, focus: frame.focus, draw, stop: () => (clearInterval(timer), turn++) };
+}
+
+function row(t, one) {
+  const id = one.chat_id.slice(0, 8);
+  const cells = {
+    time: [el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))],
+    chat: [
+      el(
+        "a",
+        { href: api.transcriptUrl(one.chat_id, "html", t.language), download: "", "aria-label": t("assignments.chat_of", { id }) },
+        id,
+      ),
+      " ",
+      el("small", {}, t("assignments.turn", { n: one.turn })),
+    ],
+    agent: [el("bdi", {}, one.agent_name)],
+    waited: [span(one.waited, t.language)],
+    reason: [el("strong", {}, reasonOf(t, one.choice)), el("small", {}, figuresOf(t, one.choice).join(" · "))],
+  };
+  return el(
+    "tr",
+    { role: "row" },
+    ...COLUMNS.map((name) =>
+      el(
+        "td",
+        { role: "cell", class: name },
+        el("span", { class: "label", "aria-hidden": "true" }, t(`assignments.${name}`)),
+        el("span", {}, ...cells[name]),
+      ),
+    ),
+  );
+}

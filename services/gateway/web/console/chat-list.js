@@ -1,0 +1,110 @@
+/** The list of chats. */
+import { button, el, icon, keyed, text } from "./dom.js";
+import { ordered } from "./desk-state.js";
+import { hasFailed, isNew, isOffer, lastAt, unread } from "./chat-state.js";
+import { clock } from "./format.js";
+
+/** How a chat's citizen is called. */
+export const nameOf = (one, t) => one.about.name ?? t("item.citizen");
+
+/** Draws the desk's chats into `list`; `acts`: `open(id)`, `accept(id)`, `refuse(id)`, `dismiss(id)`; `departments` names them by id. */
+export function drawList(list, empty, t, { desk, departments, acts, now }) {
+  const items = ordered(desk).map((one) => ({ key: one.id, one, current: one.id === desk.selected }));
+  keyed(list, items, (item, old) => {
+    const looks = JSON.stringify([
+      t.language,
+      ...facts(item.one, t, departments, now).map(([kind, words]) => kind + words),
+      item.current,
+      isNew(item.one),
+      unread(item.one),
+      item.one.ended,
+      item.one.refusing,
+    ]);
+    const li = old ?? skeleton(item.one.id, acts);
+    if (li.dataset.looks !== looks) fill(li, item, t, departments, now, acts);
+    li.dataset.looks = looks;
+    return li;
+  });
+  empty.hidden = items.length > 0;
+  text(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : "list.empty.available"));
+}
+
+function skeleton(id, acts) {
+  const open = el("button", {
+    type: "button",
+    class: "item",
+    "data-testid": "chat-item",
+    "data-chat": id,
+    on: { click: () => acts.open(id) },
+  });
+  return el("li", {}, open, el("div", { class: "item-acts" }));
+}
+
+function fill(li, { one, current }, t, departments, now, acts) {
+  const [open, row] = li.children;
+  li.toggleAttribute("data-new", isNew(one));
+  li.toggleAttribute("data-current", current);
+  if (current) open.setAttribute("aria-current", "true");
+  else open.removeAttribute("aria-current");
+  const count = unread(one);
+  open.dataset.unread = count;
+  const badge = count
+    ? el(
+        "span",
+        { class: "count" },
+        el("span", { "aria-hidden": "true" }, String(count)),
+        el("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`),
+      )
+    : el(
+        "span",
+        { class: "tag", title: localeName(one, t) },
+        el("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()),
+        el("span", { class: "hidden-words" }, `, ${localeName(one, t)}`),
+      );
+  open.replaceChildren(
+    el("span", { class: "name" }, el("bdi", {}, nameOf(one, t))),
+    badge,
+    ...facts(one, t, departments, now).map(([kind, words, symbol]) =>
+      el("span", { class: `facts ${kind}` }, el("span", {}, symbol && icon(symbol), words)),
+    ),
+  );
+  const wanted = actsOf(one);
+  if (row.dataset.acts === wanted.join() && row.dataset.language === t.language) return;
+  Object.assign(row.dataset, { acts: wanted.join(), language: t.language });
+  row.replaceChildren(
+    ...wanted.map((act) => {
+      const press = {
+        on: { click: () => acts[act](one.id) },
+        "aria-label": t(`item.${act}_of`, { name: nameOf(one, t) }),
+        "data-testid": `chat-${act}`,
+      };
+      return button(t(`item.${act}`), { class: act === "accept" ? "main small" : "small", ...press });
+    }),
+  );
+}
+
+function actsOf(one) {
+  if (isOffer(one)) return one.refusing ? [] : ["accept", "refuse"];
+  return isNew(one) ? ["accept"] : one.ended ? ["dismiss"] : [];
+}
+
+const localeName = (one, t) => (t.has(`locale.${one.about.locale}`) ? t(`locale.${one.about.locale}`) : "");
+
+/** The lines under a name: `[class, words, icon]`. */
+function facts(one, t, departments, now) {
+  const lines = [];
+  if (isNew(one)) lines.push(["wait", t(isOffer(one) ? "item.offered" : "item.new"), isOffer(one) ? "transfer" : "waiting"]);
+  if (one.ended) lines.push(["", t(one.ended.kind === "closed" ? "item.closed" : "item.gone")]);
+  else if (one.talk.typing) lines.push(["", t("item.typing", { name: nameOf(one, t) })]);
+  else if (one.online !== null)
+    lines.push([one.online ? "good" : "bad", t(one.online ? "item.online" : "item.offline"), one.online ? "online" : "offline"]);
+  if (one.silent) lines.push(["", t("item.silent"), "waiting"]);
+  if (hasFailed(one)) lines.push(["bad", t("item.failed"), "failed"]);
+  const last = lastAt(one);
+  lines.push(["", departments.get(one.about.department) ?? one.about.department]);
+  lines.push([
+    "",
+    last ? t("item.last", { time: clock(last, t.language, now) }) : t("item.since", { time: clock(one.about.opened_at, t.language, now) }),
+  ]);
+  return lines;
+}

@@ -1,0 +1,176 @@
+/** RULES of one chat on the agent's desk: what the conversation's own rules do not know (reading, accepting, notes, the end). */
+import * as talk from "../shared/conversation.js";
+import * as notes from "./notes.js";
+
+/** A chat as the server tells it (`assigned`), with what was kept of it by an earlier page. */
+export function entry(chat, kept = {}) {
+  return {
+    id: chat.chat_id,
+    about: aboutOf(chat),
+    talk: talk.conversation("agent", kept.pending),
+    book: notes.notebook(kept.notes),
+    online: null, // the citizen's connection: not told yet
+    shown: kept.shown ?? 0, // the highest seq that the agent had on the screen
+    told: 0, // the highest seq that the server was told of, on this connection
+    since: chat.last_seq ?? Infinity, // the log went so far when the server counted it among ours last
+    seen: kept.seen ?? false, // a person has seen that this chat is here
+    accepted: false, // and the server was told so, on this connection
+    pressed: false, // "accept" was pressed while the server could not hear it
+    ended: kept.ended ?? null, // {kind: "closed" | "gone", reason}
+    transfer: false, // asked for, not answered yet
+    closing: kept.closing ?? false, // the agent ended it; the server has not said so yet
+    block: kept.block ?? null, // and its citizen is to be blocked with it: {minutes, reason, address}
+    blocking: false, // a block was asked for after the end; a refusal may still come
+    closeTold: false, // and was told so, since the last hello
+    transferred: chat.transferred === true, // a colleague gave it to us, and it may still be refused
+    refusing: kept.refusing ?? false, // the agent does not want it; the server has not taken it away yet
+    refuseTold: false, // and was told so, since the last hello
+    acceptAt: chat.accept_at ?? null, // until when it can be accepted, in ms of the page's own clock; null: not told
+    returned: chat.returned ?? null, // why it came back after a transfer: "refused" | "unanswered"
+    silent: null, // the citizen says nothing: {warning, closes_at}
+    draft: { text: "", note: "", kind: "message", ...kept.draft },
+  };
+}
+
+const aboutOf = ({ department, locale, name, question, form, opened_at }) => ({
+  department,
+  locale,
+  name: name || null,
+  question: question || null,
+  form: form ?? null,
+  opened_at,
+});
+
+/** The server counts this chat among ours (again): `{entry, ask}`; it is a new one when it had ended here. */
+export function placed(one, chat) {
+  const back = one.ended
+    ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, block: null, blocking: false, refusing: false }
+    : {};
+  const way = {
+    transferred: chat.transferred === true,
+    returned: chat.returned ?? null,
+    acceptAt: chat.accept_at ?? null,
+    refuseTold: false,
+  };
+  // What the server says of accepting holds, unless it may not have heard yet what was told: then it is told again.
+  const told = one.accepted || one.pressed;
+  const unheard = chat.accepted === false;
+  const accept = unheard ? { accepted: false, pressed: told } : {};
+  const seen = chat.accepted === true || (!one.ended && (unheard ? told : one.seen));
+  const { chat: next, ask } = talk.welcome({ ...one.talk, closed: null }, chat.last_seq ?? 0);
+  return {
+    entry: {
+      ...one,
+      ...accept,
+      ...back,
+      ...way,
+      seen,
+      since: chat.last_seq ?? 0,
+      closeTold: false,
+      about: { ...one.about, ...aboutOf(chat) },
+      talk: next,
+    },
+    ask,
+  };
+}
+
+/** The connection is gone: what was told to the server counts no longer. */
+export const disconnected = (one) => ({
+  ...one,
+  talk: talk.disconnected(one.talk),
+  book: notes.disconnected(one.book),
+  told: 0,
+  accepted: false,
+  transfer: false,
+  closeTold: false,
+  online: null,
+  silent: null,
+});
+
+/** It is over here. What was not sent has failed and can still be read; the first reason stands. */
+export function ended(one, kind, reason) {
+  if (one.ended?.kind === "closed") return one;
+  const shown = kind === "gone" ? talk.lastSeq(one.talk) : one.shown; // what a colleague has to answer is not unread here
+  return unsent({ ...one, ended: { kind, reason }, shown, talk: talk.disconnected(one.talk), transfer: false, silent: null });
+}
+
+/** An ended chat: what was written in it and not sent has failed, also what came too late (a file whose upload took longer). */
+export function unsent(one) {
+  const code = one.ended.kind === "closed" ? "chat_closed" : "not_yours";
+  const fail = (item) => (item.state === "failed" ? item : { ...item, state: "failed", code, wire: false });
+  return { ...one, talk: { ...one.talk, pending: one.talk.pending.map(fail) }, book: notes.shut(one.book, code) };
+}
+
+/** Messages of the citizen that were not on the screen yet. The system's own do not count. */
+export const unread = (one) => one.talk.messages.filter((message) => message.seq > one.shown && message.from === "citizen").length;
+
+/** Something was written in it that was not sent: a message or a note. */
+export const hasDraft = (one) => Boolean(one.draft.text.trim() || one.draft.note.trim());
+
+/** Whole seconds in which this chat can still be accepted, or null when that is not known. */
+export const secondsLeft = (one, now) => (one.acceptAt === null ? null : Math.max(0, Math.ceil((one.acceptAt - now) / 1000)));
+
+/** Assigned, and no person has seen it yet. */
+export const isNew = (one) => !one.ended && !one.seen;
+
+/** A colleague gave it to us, and the agent has not chosen yet: until then the server hears nothing that would accept it. */
+export const isOffer = (one) => isNew(one) && one.transferred;
+
+/** What a colleague wrote for whoever takes the chat over: the last note, or null. */
+export const handover = (one) => one.book.notes.at(-1) ?? null;
+
+/** Something that was written here could not be sent. */
+export const hasFailed = (one) => [...one.talk.pending, ...one.book.pending].some((item) => item.state === "failed");
+
+/** The time of the last thing that a person said, or null. */
+export const lastAt = (one) => one.talk.messages.findLast((message) => message.from !== "system")?.at ?? null;
+
+/** Everything was on the screen up to here. */
+export const read = (one, seq) => (seq > one.shown ? { ...one, shown: seq } : one);
+
+/**
+ * All that is to be shown of the conversation, in order, each with a `key` that stays the same from the press on "send" to the receipt:
+ * `{key, kind: "message" | "note" | "pending" | "pending_note" | "returned", …}`. A note stands behind the messages that are older.
+ */
+export function timeline(one) {
+  const items = [];
+  const assigned = one.talk.messages.findLast((message) => message.event === "assigned");
+  const waiting = [...one.book.notes];
+  for (const message of one.talk.messages) {
+    while (waiting.length && waiting[0].at < message.at) items.push(noteItem(waiting.shift()));
+    items.push({ kind: "message", key: `${message.from}:${message.id ?? message.seq}`, ...message });
+    if (one.returned && message === assigned)
+      items.push({ kind: "returned", key: `returned:${message.seq}`, why: one.returned, at: message.at });
+  }
+  items.push(...waiting.map(noteItem));
+  items.push(...one.talk.pending.map((item) => ({ kind: "pending", key: `agent:${item.id}`, ...item })));
+  items.push(...one.book.pending.map((item) => ({ kind: "pending_note", key: `note:${item.id}`, ...item })));
+  return items;
+}
+
+const noteItem = (note) => ({ kind: "note", key: `note:${note.id}`, ...note });
+
+/** The end of a chat waits until all that was written before it is on its way. */
+export const closeIsDue = (one) =>
+  one.closing && !one.closeTold && !one.talk.pending.some((item) => item.state === "sending" && !item.wire);
+
+/** Why it is over here, as a text's name in two parts. One that was taken back unseen was refused, or not accepted in time. */
+export function endKey({ ended: over, seen, refusing, transferred }) {
+  if (over.kind === "closed") return ["ended", over.reason];
+  if (refusing && !seen) return ["gone", "refused"];
+  const why = over.reason === "agent_left" && !seen ? "not_accepted" : over.reason;
+  return ["gone", why === "not_accepted" && transferred ? "unanswered" : why];
+}
+
+/** The seq of our last message that the citizen was shown, else 0: only that one says so. */
+export function lastReadSeq(one) {
+  return one.talk.messages.findLast((message) => message.from === "agent" && message.seq <= one.talk.read)?.seq ?? 0;
+}
+
+/** What a later page needs of this chat. What was said is not in it: the server has that. */
+export function keep(one) {
+  const pending = one.talk.pending.map(({ id, text, attachment, file, state, code }) => ({ id, text, attachment, file, state, code }));
+  const open = one.book.pending.map(({ id, text, state, code }) => ({ id, text, state, code }));
+  const { shown, seen, ended: over, closing, block, refusing, transferred, draft } = one;
+  return { chat_id: one.id, ...one.about, shown, seen, ended: over, closing, block, refusing, transferred, draft, pending, notes: open };
+}

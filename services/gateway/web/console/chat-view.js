@@ -1,0 +1,191 @@
+/** The open chat: who it is, what it is about, the conversation, and what can be done with it. */
+import { nameOf } from "./chat-list.js";
+import { composer } from "./composer.js";
+import { attribute, button, el, icon, text } from "./dom.js";
+import { endKey, handover, isNew, isOffer } from "./chat-state.js";
+import { messageLog } from "./message-list.js";
+import { timeLeft } from "./new-chats.js";
+import { known } from "./i18n.js";
+import { clock } from "./format.js";
+
+const WIDE = "(width >= 76rem)";
+
+/**
+ * `{id, element, draw(one, departments), focus(), focusName(), writing(), atBottom(), toBottom(), stop()}`; `acts`: what the buttons do, each with the chat's
+ * id. `focus()` goes into the text bar where the agent may write, else to the name.
+ */
+export function chatView(t, one, { acts, agent, own, uploads }) {
+  const id = one.id;
+  const name = nameOf(one, t);
+  const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
+  const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
+  const there = el("p", { class: "who-there" });
+  const tool = (key, symbol, hook, act) =>
+    button(t(key), { symbol, "data-testid": hook, on: { click: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) } });
+  const transfer = tool("transfer", "transfer", "chat-transfer", acts.transfer);
+  const close = tool("close", "close", "chat-close", acts.close);
+  const download = tool("download", "download", "chat-download", acts.download);
+  const back = button(t("list.back"), { symbol: "back", id: "chat-back", on: { click: acts.back } });
+  const heading = el("h2", { id: "chat-name", tabindex: "-1" }, el("bdi", {}, name));
+  const typing = el("p", { class: "typing" });
+  const department = el("span");
+  const silent = el("p", { class: "silent", "data-testid": "citizen-silent" });
+  const bars = el("div", { class: "bars", role: "status" });
+  const panel = el(
+    "div",
+    { class: "panel" },
+    el(
+      "div",
+      { class: "chat-head" },
+      back,
+      el("div", { class: "titles" }, heading, there),
+      el("div", { class: "acts" }, transfer, download, close),
+    ),
+    about(t, one, department),
+    bars,
+    log.element,
+    write.element,
+  );
+  write.element.prepend(silent, typing);
+  let offered = false;
+  let ended = false;
+
+  function draw(now, departments) {
+    const over = (ended = Boolean(now.ended));
+    offered = isOffer(now);
+    const held = panel.contains(document.activeElement);
+    write.end(over);
+    transfer.hidden = close.hidden = over;
+    attribute(transfer, "aria-disabled", now.transfer && "true");
+    attribute(close, "aria-disabled", now.closing && "true");
+    drawThere(t, there, now);
+    text(department, departments.get(now.about.department) ?? now.about.department ?? "");
+    text(typing, now.talk.typing ? t("item.typing", { name }) : "");
+    text(silent, now.silent ? t("chat.silent", { time: clock(now.silent.closes_at, t.language, new Date()) }) : "");
+    drawBars(t, bars, now, acts);
+    const left = bars.querySelector(".left");
+    if (left) text(left, timeLeft(t, now, performance.now()));
+    log.draw(now, departments);
+    if (held && (!panel.contains(document.activeElement) || !document.activeElement.getClientRects().length)) heading.focus();
+  }
+
+  return {
+    id,
+    element: panel,
+    draw,
+    focus: () => (ended || offered ? heading.focus() : write.focus()),
+    focusName: () => heading.focus(),
+    writing: write.focused,
+    atBottom: log.atBottom,
+    toBottom: log.toBottom,
+    stop: write.stop,
+  };
+}
+
+function drawThere(t, node, one) {
+  const looks = one.ended ? "over" : String(one.online);
+  if (node.dataset.online === looks) return;
+  node.dataset.online = looks;
+  if (one.ended) return node.replaceChildren(t(one.ended.kind === "closed" ? "item.closed" : "item.gone"));
+  const [symbol, key] = one.online === null ? ["waiting", "presence_unknown"] : one.online ? ["online", "online"] : ["offline", "offline"];
+  node.replaceChildren(icon(symbol), t(`item.${key}`));
+}
+
+/** What stands between the head and the messages: not accepted yet, offered, being transferred or ended, over. */
+function drawBars(t, bars, one, acts) {
+  const looks = looksOf(one);
+  const note = looks === "offer" ? handover(one) : null;
+  const key = `${looks} ${note?.id ?? ""}`;
+  if (bars.dataset.looks === key) return;
+  bars.dataset.looks = key;
+  const banner = (kind, words, ...doable) =>
+    el(
+      "div",
+      { class: `banner ${kind}` },
+      el("div", { class: "words" }, ...[words].flat(), " ", kind.startsWith("fresh") && el("strong", { class: "left", role: "timer" })),
+      doable.length > 0 &&
+        el(
+          "div",
+          { class: "row" },
+          ...doable.map((act) =>
+            button(t(`item.${act}`), { class: act === "accept" ? "main" : "", "data-testid": act, on: { click: () => acts[act](one.id) } }),
+          ),
+        ),
+    );
+  if (one.ended)
+    bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss", ...(one.ended.kind === "closed" ? ["block"] : [])));
+  else if (looks === "offer") bars.replaceChildren(banner("fresh offer", offer(t, note), "accept", "refuse"));
+  else if (looks === "new")
+    bars.replaceChildren(banner("fresh", one.returned ? known(t, "returned", one.returned) : t("chat.unaccepted"), "accept"));
+  else if (looks)
+    bars.replaceChildren(
+      banner("", t({ closing: one.block ? "block.closing" : "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])),
+    );
+  else bars.replaceChildren();
+}
+
+function looksOf(one) {
+  if (one.ended) return endKey(one).join(".");
+  if (isOffer(one)) return one.refusing ? "refusing" : "offer";
+  if (isNew(one)) return "new";
+  return one.closing ? "closing" : one.transfer ? "transfer" : "";
+}
+
+/** What is known of who gives it: the note. The whole of it stands among the messages. */
+function offer(t, note) {
+  return [
+    el("p", {}, t("chat.offered")),
+    note &&
+      el(
+        "p",
+        { class: "handover" },
+        el("strong", {}, t("chat.offered_note", { name: note.name })),
+        " ",
+        el("span", { dir: "auto" }, note.text),
+      ),
+  ].filter(Boolean);
+}
+
+/** The citizen's question and form, as a block that folds; unfolded where there is room for it. */
+function about(t, one, department) {
+  const { question, form, locale, opened_at } = one.about;
+  const row = (key, ...value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, ...value));
+  const language = t.has(`locale.${locale}`) ? t(`locale.${locale}`) : locale;
+  const wide = matchMedia(WIDE);
+  const block = el(
+    "details",
+    { class: "about", open: wide.matches },
+    el("summary", {}, t("chat.about")),
+    el(
+      "dl",
+      {},
+      question && row("chat.question", el("span", { dir: "auto", lang: locale }, question)),
+      form && (form.title || form.url || form.id) && row("chat.form", formLink(t, form)),
+      row("chat.department", department),
+      row("chat.locale", language ?? ""),
+      row("chat.started", clock(opened_at, t.language, new Date())),
+    ),
+  );
+  wide.addEventListener("change", () => (block.open = wide.matches));
+  return block;
+}
+
+/** A citizen's page can name any address: only http and https become a link, and that gets nothing of this page. */
+function formLink(t, form) {
+  const title = form.title || form.id || form.url;
+  if (!isWeb(form.url)) return el("bdi", {}, title);
+  return el(
+    "a",
+    { href: form.url, target: "_blank", rel: "noopener noreferrer" },
+    el("bdi", {}, title),
+    el("span", { class: "hidden-words" }, ` (${t("chat.form_open")})`),
+  );
+}
+
+function isWeb(url) {
+  try {
+    return ["http:", "https:"].includes(new URL(url).protocol);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,184 @@
+/** Where the agent writes: a message to the citizen or an internal note, each with a draft of its own. */
+import { LONGEST_TEXT, problem } from "../shared/conversation.js";
+import { attribute, button, el, text } from "./dom.js";
+
+const COUNT_FROM = 500; // characters left
+const TYPING_EVERY = 3000; // ms between two words to the citizen that somebody is writing
+const TYPING_OVER = 4000; // ms of stillness
+const NAMES = { message: "write", note: "note" };
+
+/**
+ * `{element, focus(), focused(), end(over), stop()}`; `acts`: `post`, `note`, `draft`, `typing`, `upload` with the chat's id first.
+ * When the chat is over, what was not sent stays: to be read and copied, in the same element, so that the focus stays and keys have no effect.
+ */
+export function composer(t, { chat, draft, uploads, acts }) {
+  const areas = {
+    message: area(t("write.label"), t("write.placeholder"), "chat-input"),
+    note: area(t("note.label"), t("note.placeholder"), "note-input"),
+  };
+  const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
+  const unsent = el("p", { class: "unsent", hidden: true }, t("write.unsent"));
+  const left = el("p", { class: "hint", id: "write-left", role: "status" });
+  const hint = el("p", { class: "hint keys", id: "write-hint" }, t("write.hint"));
+  const send = button(t("write.send"), { symbol: "send", class: "main", "data-testid": "chat-send", type: "submit" });
+  const save = button(t("note.save"), { symbol: "note", class: "main", "data-testid": "note-save", type: "submit" });
+  const file = el("input", {
+    type: "file",
+    multiple: true,
+    hidden: true,
+    "data-testid": "chat-file",
+    "aria-label": t("attach"),
+    on: { change: pick },
+  });
+  const attach = button(t("attach"), { symbol: "attach", "data-testid": "chat-attach", on: { click: () => file.click() } });
+  const kinds = { message: kindOf("message", "write-message"), note: kindOf("note", "write-note") };
+  const form = el(
+    "form",
+    { class: "write", on: { submit } },
+    el("fieldset", { class: "kinds" }, el("legend", { class: "hidden-words" }, t("write.kind")), kinds.message.label, kinds.note.label),
+    unsent,
+    uploads,
+    el(
+      "div",
+      { class: "line" },
+      ...Object.values(areas).map((field, index) => el("div", { class: "text" }, field, Object.values(copies)[index])),
+      el("div", { class: "buttons" }, send, save),
+    ),
+    el("div", { class: "under" }, attach, file, hint, left),
+  );
+  let kind = draft.kind;
+  let over = false;
+  let told = 0;
+  let still;
+
+  areas.message.value = draft.text;
+  areas.note.value = draft.note;
+  show(kind);
+
+  function area(label, placeholder, hook) {
+    return el("textarea", {
+      rows: "2",
+      dir: "auto",
+      "aria-label": label,
+      placeholder,
+      "data-testid": hook,
+      "aria-describedby": "write-hint write-left",
+      on: { input: changed, keydown: key, blur: quiet },
+    });
+  }
+
+  function kindOf(value, hook) {
+    const input = el("input", { type: "radio", name: "kind", value, "data-testid": hook, on: { change: () => (show(value), changed()) } });
+    return { input, label: el("label", {}, input, t(value === "note" ? "write.note" : "write.message")) };
+  }
+
+  function copyOf(name, hook) {
+    return button(t(name === "note" ? "write.copy_note" : "write.copy"), {
+      symbol: "copy",
+      class: "small",
+      hidden: true,
+      "data-testid": hook,
+      on: { click: () => copy(areas[name]) },
+    });
+  }
+
+  async function copy(field) {
+    text(left, "");
+    text(left, t((await copied(field)) ? "write.copied" : "write.not_copied"));
+  }
+
+  function show(which) {
+    kind = which;
+    form.dataset.kind = which;
+    kinds[which].input.checked = true;
+    for (const [name, node] of Object.entries(areas)) {
+      node.hidden = over ? !node.value.trim() : name !== which;
+      copies[name].hidden = !over || node.hidden;
+      node.readOnly = over;
+      attribute(node, "aria-label", t(`${NAMES[name]}.${over ? "unsent_label" : "label"}`));
+    }
+    form.hidden = over && Object.values(areas).every((node) => node.hidden);
+    kinds.message.label.parentElement.hidden = hint.hidden = over;
+    unsent.hidden = !over;
+    send.hidden = over || which !== "message";
+    attach.hidden = over || which !== "message";
+    save.hidden = over || which !== "note";
+    measure();
+  }
+
+  function end(now) {
+    if (over === now) return;
+    over = now;
+    if (over) quiet();
+    show(kind);
+  }
+
+  function measure() {
+    if (over) return text(left, "");
+    const room = LONGEST_TEXT - [...areas[kind].value].length;
+    attribute(areas[kind], "aria-invalid", room < 0 ? "true" : null);
+    left.classList.toggle("over", room < 0);
+    text(left, room < 0 ? t("write.over", { n: -room }) : room <= COUNT_FROM ? t("write.left", { n: room }) : "");
+  }
+
+  function changed() {
+    measure();
+    acts.draft(chat, { text: areas.message.value, note: areas.note.value, kind });
+    if (over || kind !== "message" || !areas.message.value) return quiet();
+    const now = Date.now();
+    if (now - told > TYPING_EVERY) acts.typing(chat, true);
+    if (now - told > TYPING_EVERY) told = now;
+    clearTimeout(still);
+    still = setTimeout(quiet, TYPING_OVER);
+  }
+
+  function quiet() {
+    clearTimeout(still);
+    if (told) acts.typing(chat, false);
+    told = 0;
+  }
+
+  function key(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    form.requestSubmit();
+  }
+
+  function submit(event) {
+    event.preventDefault();
+    if (over) return;
+    const field = areas[kind];
+    field.focus();
+    if (problem(field.value)) return;
+    const words = field.value;
+    field.value = "";
+    changed();
+    if (kind === "note") acts.note(chat, words);
+    else acts.post(chat, words);
+  }
+
+  function pick() {
+    acts.upload(chat, [...file.files]);
+    file.value = "";
+    areas.message.focus();
+  }
+
+  return {
+    element: form,
+    focus: () => areas[kind].focus(),
+    focused: () => form.contains(document.activeElement),
+    end,
+    stop: quiet,
+  };
+}
+
+/** Puts a field's text on the clipboard; true when it is there. Pages on plain http have only the older way. */
+async function copied(field) {
+  try {
+    await navigator.clipboard.writeText(field.value);
+    return true;
+  } catch {
+    field.select();
+    return document.execCommand("copy");
+  }
+}

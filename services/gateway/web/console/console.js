@@ -1,0 +1,147 @@
+/** The agent console: who is there? Then the login form or the desk. */
+import { watchActivity } from "./activity.js";
+import { logout, me, settings } from "./api.js";
+import { languageChoice } from "./toolbar.js";
+import { confirm } from "./dialogs.js";
+import { el, text } from "./dom.js";
+import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
+import { showLogin } from "./login.js";
+import { chime } from "./notifications.js";
+import { openStage } from "./app.js";
+import { chooseLanguage, speaker } from "./i18n.js";
+import { useZone } from "./format.js";
+import { limitsOf } from "./uploads.js";
+
+const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
+const at = (id) => document.getElementById(id);
+const page = {
+  tools: at("tools"),
+  login: at("login"),
+  desk: at("desk"),
+  list: at("chat-list"),
+  empty: at("chats-empty"),
+  chat: at("chat"),
+  overview: at("overview"),
+  problem: at("problem"),
+  news: at("news-list"),
+  loading: at("loading"),
+  skip: at("skip"),
+  title: (words) => document.title !== words && (document.title = words),
+};
+const activity = watchActivity();
+const sound = chime();
+let t = speaker(chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]));
+let stage = null;
+let why = "";
+let leaving = false;
+
+const SAID = 12_000; // ms that something said stays on the page
+
+/**
+ * Speaks to a screen reader. `how`: "announce"; "new" for what has a time limit or stops the work, in a place of its own, so that nothing takes
+ * its turn; "loud" shows it on the page for a while too. What is said stands beside what was said just before.
+ */
+function say(words, how = "announce") {
+  const line = el("p", {}, words);
+  const place = at({ announce: "announce", new: "announce-new", loud: "alarm" }[how]);
+  if (how === "loud") place.replaceChildren();
+  setTimeout(() => place.append(line), 50);
+  setTimeout(() => line.remove(), SAID);
+}
+
+function fillWords() {
+  document.documentElement.lang = t.language;
+  for (const node of document.querySelectorAll("[data-text]")) text(node, t(node.dataset.text));
+}
+
+function setLanguage(language) {
+  t = speaker(language);
+  choose("language", language);
+  const url = new URL(location.href);
+  url.searchParams.set("lang", language);
+  history.replaceState(null, "", url);
+  fillWords();
+  if (stage) stage.speak(t);
+  else (askLogin(), at("login-language")?.focus());
+}
+
+function view(which) {
+  for (const one of ["login", "desk", "loading", "skip"]) page[one].hidden = one !== which && !(one === "skip" && which === "desk");
+}
+
+function askLogin() {
+  view("login");
+  page.title(`${t("login.title")} – ${t("title")}`);
+  page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
+  showLogin(page.login, t, why && t(why), {
+    focus: !activity.typing() || why === "login.left",
+    onDone: () => (choose("session", "yes"), start()),
+  });
+}
+
+/** Ends the desk; `reason` is the name of the text that the form shows. */
+function leave(reason) {
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
+  stage?.stop();
+  stage = null;
+  why = reason;
+  askLogin();
+}
+
+// Our own logging out closes the websocket too: that is no second reason to ask for a login, over what is typed by then.
+async function signOut(everywhere = false) {
+  leaving = true;
+  const answer = await logout(everywhere);
+  leaving = false;
+  if (!answer.ok && answer.status !== 401) return say(t("logout.failed"), "loud");
+  choose("session", "");
+  leave("login.left");
+  forgetDesk();
+}
+
+function onLogout(open, everywhere = false) {
+  if (everywhere)
+    return confirm(t, {
+      title: t("logout.everywhere_title"),
+      body: t("logout.everywhere_body"),
+      yes: t("logout.everywhere"),
+      onYes: () => signOut(true),
+    });
+  if (!open) return signOut();
+  confirm(t, { title: t("logout.title"), body: t("logout.body", { n: open }), yes: t("logout.yes"), onYes: () => signOut() });
+}
+
+/** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
+async function start() {
+  if (!maybeLoggedIn()) return askLogin();
+  const [answer, told] = await Promise.all([me(), settings()]);
+  if (answer.status === 401 || answer.status === 403) return (choose("session", ""), askLogin());
+  const agent = answer.body?.agent ?? answer.body;
+  if (!answer.ok || typeof agent.id !== "string") {
+    text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
+    view("loading");
+    return setTimeout(start, AGAIN);
+  }
+  text(page.loading, t("login.loading"));
+  if (told.ok && told.body?.timezone) useZone(told.body.timezone);
+  why = "";
+  page.tools.replaceChildren();
+  view("desk");
+  stage = openStage({
+    t,
+    agent,
+    activity,
+    limits: limitsOf(told.body),
+    sound,
+    say,
+    page,
+    onLogout,
+    onLanguage: setLanguage,
+    onEnd: () => leaving || leave("login.ended"),
+  });
+}
+
+for (const type of ["error", "unhandledrejection"]) addEventListener(type, () => say(t("error.script"), "loud"));
+fillWords();
+view("loading");
+start();

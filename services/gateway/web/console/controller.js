@@ -1,0 +1,164 @@
+/** The desk at work: the one place that holds its state, feeds it the server's frames and sends what is due. */
+import { Connection } from "../shared/connection.js";
+import * as talk from "../shared/conversation.js";
+import { newId, notes as writtenNotes, transcript } from "./api.js";
+import * as rules from "./desk-state.js";
+import { isOffer, unsent } from "./chat-state.js";
+import { keepDesk, keptDesk } from "./storage.js";
+import * as notes from "./notes.js";
+
+// Whatever the agent does with a chat that was offered takes it; only opening it does not.
+const accepted = (one) => (one.seen ? one : { ...one, pressed: true, seen: true, refusing: false });
+const LATER = 2000; // ms before a refused line is tried again
+const SAVE = 200;
+const ACTIVE_EVERY = 3000; // ms between two signs that the agent is at work, only while a chat waits to be accepted
+const SILENCE = 4800; // the server says `sync` each second: back before the agent is taken for gone (10 s)
+const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
+
+/**
+ * Starts work for `agent`. `onChange(desk, link, code)` after every change (drawn once for many), `onEffect(effect, desk)` as in `desk.take`,
+ * `look()` tells `{here, bottom}` as `desk.due` wants them. Returns the acts of the person, each on a chat's id, and `stop()`.
+ */
+export function startWork({ agent, onChange, onEffect, look }) {
+  let desk = rules.desk(agent, keptDesk(agent.id));
+  let link = ["connecting", null];
+  let waiting = false; // a drawing is under way
+  let over = false;
+  const timers = {};
+  const connection = new Connection({ url: socketUrl(), hello: () => rules.hello(desk), onFrame, onState, silence: SILENCE });
+
+  function change(next) {
+    if (over) return;
+    desk = next;
+    after("save", SAVE, save);
+    if (waiting) return;
+    waiting = true;
+    queueMicrotask(() => {
+      waiting = false;
+      if (!over) onChange(desk, ...link);
+      if (!over) push();
+    });
+  }
+
+  // What a full socket does not take stays due.
+  function push() {
+    const { frames, desk: next } = rules.due(desk, look());
+    if (!frames.length) return;
+    if (frames.every((frame) => connection.send(frame))) change(next);
+    else after("push", LATER, push);
+  }
+
+  function onFrame(frame) {
+    for (const chat of frame.type === "welcome" ? (frame.chats ?? []) : frame.type === "assigned" ? [frame.chat] : []) {
+      if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
+    }
+    const { desk: next, effects } = rules.take(desk, frame);
+    if (frame.type === "typing" && frame.chat_id)
+      after(`typing ${frame.chat_id}`, TYPING_LASTS, () => edit(frame.chat_id, (one) => ({ ...one, talk: talk.quiet(one.talk) })));
+    change(next);
+    for (const effect of effects) react(effect);
+  }
+
+  function react(effect) {
+    if (effect.type === "hello") connection.sayHello();
+    else if (effect.type === "later") timers.later ?? after("later", LATER, () => connection.sayHello());
+    else if (effect.type === "missing") recall(effect.id);
+    else onEffect(effect, desk);
+  }
+
+  function onState(state, code = null) {
+    link = [state, code];
+    change(state === "open" ? desk : rules.disconnected(desk));
+  }
+
+  function after(name, ms, call) {
+    clearTimeout(timers[name]);
+    timers[name] = setTimeout(() => {
+      delete timers[name];
+      call();
+    }, ms);
+  }
+
+  // An ended chat of an earlier page: the server's log of it is the transcript, and its notes are kept beside it.
+  function remember(id) {
+    const one = rules.find(desk, id);
+    if (one?.ended && !one.talk.messages.length) recall(id);
+  }
+
+  async function recall(id) {
+    const [said, written] = await Promise.all([transcript(id), writtenNotes(id)]);
+    if (said.ok) change(rules.recalled(desk, id, said.body ?? {}));
+    if (written.ok) change(rules.noted(desk, id, written.body?.notes ?? []));
+  }
+
+  function save() {
+    keepDesk(agent.id, rules.keep(desk));
+  }
+
+  const edit = (id, alter) => change(rules.update(desk, id, alter));
+  const converse = (id, alter) => edit(id, (one) => ({ ...one, talk: alter(one.talk) }));
+  const note = (id, alter) => edit(id, (one) => ({ ...one, book: alter(one.book) }));
+  const isOffered = (id) => isOffer(rules.find(desk, id) ?? { ended: true });
+  const isOpen = (id) => !(rules.find(desk, id) ?? { ended: true }).ended;
+
+  addEventListener("pagehide", save);
+  connection.open();
+  change(desk);
+  remember(desk.selected);
+
+  return {
+    desk: () => desk,
+    look: () => change(desk),
+    select(id) {
+      change(rules.select(desk, id));
+      remember(id);
+    },
+    accept: (id) => edit(id, accepted),
+    refuse: (id) => edit(id, (one) => ({ ...one, refusing: true })),
+    dismiss: (id) => change(rules.dismiss(desk, id)),
+    post: (id, text) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
+    attach: (id, file) =>
+      edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
+    again: (id, message) => converse(id, (chat) => talk.again(chat, message)),
+    discard: (id, message) => converse(id, (chat) => talk.discard(chat, message)),
+    note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, newId(), text) })),
+    againNote: (id, one) => note(id, (book) => notes.again(book, one)),
+    discardNote: (id, one) => note(id, (book) => notes.discard(book, one)),
+    draft: (id, draft) => edit(id, (one) => ({ ...one, draft: { ...one.draft, ...draft } })),
+    typing: (id, active) => desk.welcomed && isOpen(id) && !isOffered(id) && connection.send({ type: "typing", chat_id: id, active }),
+    close: (id) => edit(id, (one) => accepted({ ...one, closing: true })),
+    block(id, block) {
+      if (isOpen(id)) return edit(id, (one) => accepted({ ...one, closing: true, block }));
+      const told = desk.welcomed && connection.send({ type: "close", chat_id: id, block });
+      if (!told) return onEffect({ type: "block_refused", id }, desk);
+      edit(id, (one) => ({ ...one, blocking: true }));
+      onEffect({ type: "block_asked", id }, desk);
+    },
+    setState: (state) => desk.welcomed && connection.send({ type: "state", state }),
+    transfer(id, to, words) {
+      const frame = { type: "transfer", chat_id: id, to, ...(words ? { note: words } : {}) };
+      if (!desk.welcomed || !connection.send(frame)) return onEffect({ type: "transfer_refused", id }, desk);
+      edit(id, (one) => accepted({ ...one, transfer: true, draft: { ...one.draft, transfer: "" } }));
+    },
+    reconnect: () => connection.open(),
+    active() {
+      if (!desk.frames.includes("active") || timers.active) return;
+      after("active", ACTIVE_EVERY, () => {});
+      connection.send({ type: "active" });
+    },
+    refresh: () => timers.later ?? after("later", LATER, () => connection.sayHello()),
+    stop() {
+      removeEventListener("pagehide", save);
+      Object.values(timers).forEach(clearTimeout);
+      save();
+      over = true;
+      connection.close();
+    },
+  };
+}
+
+function socketUrl() {
+  const url = new URL("/ws/agent", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  return url.href;
+}

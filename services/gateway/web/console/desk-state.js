@@ -1,0 +1,271 @@
+/** RULES of the agent's desk: which chats there are, which one is open, and what a frame of the server changes. */
+import * as talk from "../shared/conversation.js";
+import * as notes from "./notes.js";
+import * as chats from "./chat-state.js";
+
+const LATER = ["rate_limited", "unavailable"];
+const OVER = ["chat_closed", "not_yours"]; // the end of a chat crossed a frame that nobody wrote: its own frame tells it
+const MOST_NAMED = 100; // chats that a hello may name
+
+/** An empty desk, with the chats that an earlier page of this agent kept (`kept` as `keep` made it, or null). */
+export function desk(agent, kept) {
+  const list = (kept?.chats ?? []).map((one) => chats.entry(one, one));
+  const selected = list.some((one) => one.id === kept?.selected) ? kept.selected : null;
+  return { agent: { ...agent, state: null, why: kept?.why ?? null }, frames: [], welcomed: false, chats: list, selected };
+}
+
+/** What a later page needs. */
+export const keep = ({ agent, chats: list, selected }) => ({ selected, why: agent.why, chats: list.map(chats.keep) });
+
+export const find = (state, id) => state.chats.find((one) => one.id === id);
+export const isOpen = (one) => !one.ended;
+export const openChats = (state) => state.chats.filter(isOpen);
+export const unread = (state) => state.chats.reduce((sum, one) => sum + chats.unread(one), 0);
+
+/** One chat changed by `change`; an unknown id changes nothing. */
+export function update(state, id, change) {
+  return { ...state, chats: state.chats.map((one) => (one.id === id ? change(one) : one)) };
+}
+
+/** The order of the list: what nobody has seen yet, then open chats, then ended ones, each as they came. */
+export function ordered(state) {
+  const rank = (one) => (one.ended ? 2 : chats.isNew(one) ? 0 : 1);
+  return [...state.chats].sort((a, b) => rank(a) - rank(b));
+}
+
+/** The first frame of a connection: what this page has already. */
+export function hello(state) {
+  const known = openChats(state)
+    .filter((one) => talk.lastSeq(one.talk) > 0)
+    .slice(0, MOST_NAMED);
+  return { type: "hello", chats: Object.fromEntries(known.map((one) => [one.id, talk.lastSeq(one.talk)])) };
+}
+
+export const disconnected = (state) => ({ ...state, welcomed: false, chats: state.chats.map(chats.disconnected) });
+
+/** This chat is in front; null: none is. */
+export const select = (state, id) => ({ ...state, selected: id });
+
+/** An ended chat leaves the list; the next one that is open comes in front if it was this one. */
+export function dismiss(state, id) {
+  const rest = state.chats.filter((one) => one.id !== id || isOpen(one));
+  const selected = rest.some((one) => one.id === state.selected) ? state.selected : (rest.find(isOpen)?.id ?? null);
+  return { ...state, chats: rest, selected };
+}
+
+/**
+ * A new chat may come in front by itself when none is in work there: nothing chosen, or what is there has ended, nobody is at
+ * work there (`busy`: keys or the pointer were pressed just now) and nothing that was written there is still to be read.
+ */
+export function mayOpen(state, busy) {
+  const front = find(state, state.selected);
+  return !front || (Boolean(front.ended) && !busy && !chats.hasDraft(front));
+}
+
+/** The cursor may go into the text bar of a chat that comes in front by itself: no other chat made way, nobody types, nothing is half written. */
+export const mayType = (state, typing) => !find(state, state.selected) && !typing && !state.chats.some(chats.hasDraft);
+
+/** The chat that waits longest for its acceptance, or undefined. */
+export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && !one.refusing);
+
+/**
+ * What a frame of the server does: `{desk, effects}`; effects are `{type, …}` for whoever does I/O:
+ * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `returned` {id}, `message` {id, added}, `ended` {id},
+ * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
+ * `error` {code, id}. Unknown frames change nothing.
+ */
+export function take(state, frame) {
+  switch (frame.type) {
+    case "welcome":
+      return welcome(state, frame);
+    case "assigned":
+      return place(state, frame.chat);
+    case "unassigned":
+      return finish(state, frame.chat_id, "gone", frame.reason ?? "other");
+    case "closed":
+      return finish(state, frame.chat_id, "closed", frame.reason ?? "other");
+    case "citizen":
+      return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true })));
+    case "state":
+      return agentState(state, frame.state, frame.reason ?? null);
+    case "inactive":
+      return silence(state, frame);
+    case "note":
+      return done(update(state, frame.chat_id, (one) => ({ ...one, book: notes.stored(one.book, frame) })));
+    case "error":
+      return refuse(state, frame);
+    default:
+      return converse(state, frame);
+  }
+}
+
+const done = (next, ...effects) => ({ desk: next, effects });
+
+function welcome(state, { agent, chats: list = [], frames = [] }) {
+  const why = agent?.state === "paused" ? state.agent.why : null; // a welcome does not say it: what was told before still holds
+  let next = { ...state, agent: { ...state.agent, ...agent, why }, frames, welcomed: true }; // what this server takes beyond version 1
+  const effects = [];
+  for (const chat of list) {
+    const step = place(next, chat);
+    next = step.desk;
+    effects.push(...step.effects);
+  }
+  const ours = new Set(list.map((chat) => chat.chat_id));
+  for (const one of openChats(next).filter((chat) => !ours.has(chat.id))) {
+    next = update(next, one.id, (chat) => chats.ended(chat, "gone", "other"));
+    effects.push({ type: "missing", id: one.id });
+  }
+  if (agent?.state && agent.state !== state.agent.state) effects.push({ type: "state", state: agent.state, why });
+  return done(next, ...effects);
+}
+
+function place(state, chat) {
+  const before = find(state, chat.chat_id);
+  const { entry, ask } = chats.placed(before ?? chats.entry(chat), chat);
+  const rest = before ? state.chats.map((one) => (one.id === entry.id ? entry : one)) : [...state.chats, entry];
+  const effects = ask ? [{ type: ask }] : [];
+  const news = !before || before.ended;
+  if (news) effects.push({ type: "arrived", id: entry.id });
+  if (entry.returned && (news || !before.returned)) effects.push({ type: "returned", id: entry.id });
+  return done({ ...state, chats: rest }, ...effects);
+}
+
+function finish(state, id, kind, reason) {
+  const before = find(state, id);
+  if (!before || before.ended?.kind === "closed") return done(state);
+  return done(
+    update(state, id, (one) => chats.ended(one, kind, reason)),
+    { type: "ended", id },
+  );
+}
+
+function agentState(state, word, reason) {
+  const why = word === "paused" ? (reason ?? (state.agent.state === word ? state.agent.why : null)) : null;
+  if (state.agent.state === word && state.agent.why === why) return done(state);
+  return done({ ...state, agent: { ...state.agent, state: word, why } }, { type: "state", state: word, why });
+}
+
+/** `warning` 0: the citizen is there again. */
+function silence(state, { chat_id: id, warning, closes_at }) {
+  const one = find(state, id);
+  if (!one || one.ended) return done(state);
+  const silent = warning > 0 ? { warning, closes_at } : null;
+  const louder = silent && silent.warning !== one.silent?.warning;
+  return done(
+    update(state, id, (before) => ({ ...before, silent })),
+    ...(louder ? [{ type: "silent", id }] : []),
+  );
+}
+
+// A refusal is about a note, about a transfer or a refusal of one that waits for its answer, or about the conversation.
+function refuse(state, frame) {
+  const one = find(state, frame.chat_id);
+  if (!one) return done(state, { type: "error", code: frame.code }, ...(LATER.includes(frame.code) ? [{ type: "later" }] : []));
+  if (notes.owns(one.book, frame.id)) {
+    const next = update(state, one.id, (chat) => ({ ...chat, book: notes.refused(chat.book, frame.id, frame.code) }));
+    return LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
+  }
+  if (one.blocking && !frame.id) {
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, blocking: false })),
+      { type: "block_refused", id: one.id },
+    );
+  }
+  if (one.transfer && !frame.id) {
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, transfer: false })),
+      { type: "transfer_refused", id: one.id },
+    );
+  }
+  // It is ours for good, accepted in another tab perhaps: the next welcome says how it stands.
+  if (chats.isOffer(one) && one.refusing && !frame.id) {
+    return done(
+      update(state, one.id, (chat) => ({ ...chat, refusing: false })),
+      { type: "refusal_refused", id: one.id },
+      { type: "later" },
+    );
+  }
+  return converse(state, frame);
+}
+
+function converse(state, frame) {
+  const one = find(state, frame.chat_id);
+  if (!one) return done(state);
+  const { chat, ask, added } = talk.receive(one.talk, frame);
+  const effects = ask ? [{ type: ask }] : [];
+  if (added.length) effects.push({ type: "message", id: one.id, added });
+  if (frame.type === "error" && !frame.id && !OVER.includes(frame.code)) effects.push({ type: "error", code: frame.code, id: one.id });
+  const shown = frame.type === "read" && frame.from === "agent" ? frame.seq : 0;
+  const silent = added.some((message) => message.from === "citizen") ? null : one.silent;
+  // Accepted in another tab: what is older is of an earlier turn.
+  const taken = added.some(({ event, about, seq }) => event === "assigned" && about?.agent_id === state.agent?.id && seq > one.since);
+  return done(
+    update(state, one.id, (before) => chats.read({ ...before, talk: chat, silent, ...(taken && { seen: true, refusing: false }) }, shown)),
+    ...effects,
+  );
+}
+
+/** A chat that ended earlier, with what the transcript says was said; closed when that says so too. */
+export function recalled(state, id, { messages = [], closed_at: closedAt }) {
+  const filled = messages.reduce((next, message) => converse(next, { ...message, type: "message", chat_id: id }).desk, state);
+  const close = (one) => (closedAt && one.ended?.kind === "gone" ? { ...one, ended: { kind: "closed", reason: "away" } } : one);
+  return update(filled, id, (one) => close(chats.read(one, talk.lastSeq(one.talk))));
+}
+
+/** A chat with the notes that the server keeps of it. */
+export const noted = (state, id, list) => update(state, id, (one) => ({ ...one, book: list.reduce(notes.stored, one.book) }));
+
+/**
+ * What the server is to hear now, in order: `{frames, desk}`, the desk as it is when all of them were sent.
+ * `here`: a person is looking at this page; `bottom`: the end of the open conversation is on the screen.
+ */
+export function due(state, { here, bottom }) {
+  if (!state.welcomed) return { frames: [], desk: state };
+  const frames = [];
+  const list = state.chats.map((one) => {
+    if (one.ended) return one;
+    const front = here && one.id === state.selected;
+    const step = dueOf(one, front, front && bottom);
+    frames.push(...step.frames.map((frame) => ({ ...frame, chat_id: one.id })));
+    return step.entry;
+  });
+  return { frames, desk: { ...state, chats: list } };
+}
+
+// Anything that is said about an offered chat would accept it, so nothing is, but that it is refused.
+function dueOfOffer(one) {
+  if (!one.refusing || one.refuseTold) return { frames: [], entry: one };
+  return { frames: [{ type: "refuse" }], entry: { ...one, refuseTold: true } };
+}
+
+function dueOf(one, front, bottom) {
+  if (chats.isOffer(one)) return dueOfOffer(one);
+  const frames = [];
+  let next = one;
+  if (!one.accepted && (one.pressed || front)) {
+    frames.push({ type: "accept" });
+    next = { ...next, accepted: true, pressed: false, seen: true };
+  }
+  const messages = talk.due(one.talk);
+  const written = notes.due(one.book);
+  frames.push(...messages, ...written.map(({ id, text }) => ({ type: "note", id, text })));
+  const book = written.reduce((before, note) => notes.sent(before, note.id), one.book);
+  next = {
+    ...next,
+    book,
+    talk: talk.sent(
+      one.talk,
+      messages.map((frame) => frame.id),
+    ),
+  };
+  if (chats.closeIsDue(next)) {
+    frames.push({ type: "close", ...(one.block ? { block: one.block } : {}) });
+    next = { ...next, closeTold: true };
+  }
+  const last = talk.lastSeq(one.talk);
+  if (bottom && last > next.told) {
+    frames.push({ type: "read", seq: last });
+    next = chats.read({ ...next, told: last }, last);
+  }
+  return { frames, entry: next };
+}

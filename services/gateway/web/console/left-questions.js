@@ -1,0 +1,256 @@
+/** The questions that citizens left because nobody was free: kept up to date, shown, and taken from the list when they are dealt with. */
+import * as api from "./api.js";
+import { noted, recalled } from "./desk-state.js";
+import { confirm } from "./dialogs.js";
+import { button, el, icon, keyed, text } from "./dom.js";
+import { entry } from "./chat-state.js";
+import { messageLog } from "./message-list.js";
+import { overview } from "./side-page.js";
+import { clock } from "./format.js";
+
+const EVERY = 60_000; // ms between two looks, while somebody can see the page
+
+const MAIL = /^[^\s@"(),:;<>[\]\\]+@[^\s@/?&#%"(),:;<>[\]\\]+\.[^\s@/?&#%"(),:;<>[\]\\]+$/;
+const PHONE = /^\+?[\d\s()./-]{6,30}$/;
+
+/** RULES: the address that a press on this contact opens, or null when it is neither an e-mail address nor a phone number. */
+export function contactLink(contact) {
+  const words = contact.trim();
+  if (MAIL.test(words)) return `mailto:${words.split("@").map(encodeURIComponent).join("@")}`;
+  const digits = words.replace(/^(\+.*)\(0\)/, "$1").replace(/[^\d+]/g, "");
+  return PHONE.test(words) && digits.replace("+", "").length >= 6 ? `tel:${digits}` : null;
+}
+
+/** RULES: whether there is a question that was not there before; never at the first look (`before` null). */
+export const hasNews = (before, now) => before !== null && now.some((one) => !before.some((old) => old.chat_id === one.chat_id));
+
+/** RULES: who deals with a question: "nobody", "me" or "colleague". */
+export const holderOf = (one, own) => (!one.claimed ? "nobody" : one.claimed.agent_id === own ? "me" : "colleague");
+
+/**
+ * Looks at once, then each minute: `{list(), at(), failed(), refresh(), done(id), claim(id), release(id), stop()}`; `list()` is null until it is
+ * known. `onNews()`: one more. `done`, `claim` and `release` resolve to `null`, or to why not: "claimed" (by a colleague), "gone" or "failed".
+ */
+export function leftQuestions({ onChange, onNews }) {
+  let list = null;
+  let at = null;
+  let failed = false;
+  let turn = 0; // an answer that was overtaken by a later question counts no longer
+  const gone = new AbortController();
+
+  async function refresh() {
+    const mine = ++turn;
+    const answer = await api.questions();
+    if (gone.signal.aborted || mine !== turn) return;
+    failed = !answer.ok;
+    if (answer.ok) {
+      const now = answer.body?.questions ?? [];
+      if (hasNews(list, now)) onNews();
+      [list, at] = [now, new Date()];
+    }
+    onChange();
+  }
+
+  async function act(id, request) {
+    const answer = await request(id);
+    if (answer.ok || answer.status === 404) turn += 1; // a list that was asked for before does not know it yet
+    const problem = answer.ok
+      ? null
+      : answer.status === 404
+        ? "gone"
+        : answer.code === "claimed" || answer.code === "not_yours"
+          ? "claimed"
+          : "failed";
+    return { problem, answer };
+  }
+
+  async function done(id) {
+    const { problem } = await act(id, api.questionDone);
+    if (problem === null || problem === "gone") list = list?.filter((one) => one.chat_id !== id) ?? null;
+    await refresh();
+    return problem === "gone" ? null : problem; // a colleague was quicker
+  }
+
+  async function claim(id) {
+    const { problem, answer } = await act(id, api.questionClaim);
+    const claimed = problem === null ? answer.body?.claimed : problem === "claimed" ? answer.body?.claimed : undefined;
+    if (claimed) list = list?.map((one) => (one.chat_id === id ? { ...one, claimed } : one)) ?? null;
+    await refresh();
+    return problem;
+  }
+
+  async function release(id) {
+    const { problem } = await act(id, api.questionRelease);
+    if (problem === null) list = list?.map((one) => (one.chat_id === id ? { ...one, claimed: null } : one)) ?? null;
+    await refresh();
+    return problem;
+  }
+
+  const late = () => !at || Date.now() - at >= EVERY;
+  const look = () => document.visibilityState === "visible" && late() && refresh();
+  const timer = setInterval(look, EVERY / 4);
+  document.addEventListener("visibilitychange", look, { signal: gone.signal });
+  refresh();
+  return {
+    list: () => list,
+    at: () => at,
+    failed: () => failed,
+    refresh,
+    done,
+    claim,
+    release,
+    stop: () => (gone.abort(), clearInterval(timer)),
+  };
+}
+
+/**
+ * `{element, draw(), focus(), stop()}`; `agent` who is logged in; `departments()` names departments by id, `say` speaks, `acts` as in `overview`.
+ * Who deals with a question reads its conversation, with files and notes; nobody else does.
+ */
+export function questionsView(t, { left, agent, departments, say, acts }) {
+  const frame = overview(t, { title: t("questions"), lead: t("questions.lead"), acts: { ...acts, refresh: left.refresh } });
+  const empty = el("p", { class: "none" }, t("questions.empty"));
+  const rows = el("ul", { class: "questions", "data-testid": "question-list" });
+  frame.body.append(empty, rows);
+
+  function draw() {
+    const list = left.list() ?? [];
+    frame.asOf(left.at());
+    frame.tell(left.failed() ? t("overview.failed") : "");
+    empty.hidden = left.list() === null || list.length > 0;
+    keyed(
+      rows,
+      list.map((one) => ({ key: one.chat_id, one })),
+      ({ one }, old) => {
+        const node = old ?? question(t, one);
+        update(node, one);
+        return node;
+      },
+    );
+  }
+
+  function update(node, one) {
+    const holder = holderOf(one, agent.id);
+    text(node.querySelector(".department"), departments().get(one.department) ?? one.department);
+    const looks = `${holder} ${one.claimed?.name ?? ""}`;
+    if (node.dataset.looks === looks) return;
+    node.dataset.looks = looks;
+    const [who, doable, read] = [".who", ".doable", ".read"].map((part) => node.querySelector(part));
+    const held = doable.contains(document.activeElement);
+    text(
+      who,
+      holder === "colleague"
+        ? t("questions.claimed_by", { name: one.claimed.name, time: clock(one.claimed.at, t.language, new Date()) })
+        : holder === "me"
+          ? t("questions.claimed_by_you")
+          : "",
+    );
+    doable.replaceChildren(...actsOf(one, holder).map((name) => act(name, one)));
+    if (held) doable.querySelector("button")?.focus();
+    if (holder !== "me") read.replaceChildren();
+  }
+
+  function actsOf(one, holder) {
+    if (holder === "me") return ["done", "read", "release"];
+    if (holder === "nobody") return "claimed" in one ? ["claim", "done"] : ["done"]; // a server of an earlier release knows no claims
+    return agent.supervisor ? ["release"] : [];
+  }
+
+  function act(name, one) {
+    const main = name === "claim";
+    const press = { claim: () => claim(one), done: () => done(one), release: () => release(one), read: () => read(one) }[name];
+    return button(t(`questions.${name}`), {
+      symbol: name === "done" ? "available" : undefined,
+      class: main ? "main" : "",
+      "data-testid": `question-${name}`,
+      "aria-label": t(`questions.${name}_of`, { name: nameOf(one, t) }),
+      on: { click: press },
+    });
+  }
+
+  async function claim(one) {
+    const problem = await left.claim(one.chat_id);
+    const now = left.list()?.find((other) => other.chat_id === one.chat_id);
+    if (problem === null) return (say(t("questions.said_claimed")), read(one));
+    if (problem === "claimed") return say(t("questions.not_claimed", { name: now?.claimed?.name ?? t("said.colleague") }), "loud");
+    say(t(problem === "gone" ? "questions.gone" : "questions.failed"), problem === "gone" ? "announce" : "loud");
+  }
+
+  async function release(one) {
+    const problem = await left.release(one.chat_id);
+    say(t(problem === null ? "questions.said_released" : "questions.failed"), problem === null ? "announce" : "loud");
+  }
+
+  function done(one) {
+    const name = nameOf(one, t);
+    confirm(t, {
+      title: t("questions.confirm"),
+      body: t("questions.confirm_body", { name }),
+      yes: t("questions.done"),
+      onYes: () => finish(one),
+    });
+  }
+
+  async function finish(one) {
+    const problem = await left.done(one.chat_id);
+    say(t(problem === null ? "questions.said_done" : "questions.not_done"), problem === null ? "announce" : "loud");
+    if (problem === null && frame.element.isConnected && document.activeElement === document.body) frame.focus();
+  }
+
+  async function read(one) {
+    const place = rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] .read`);
+    if (!place) return;
+    if (place.childElementCount) return place.replaceChildren();
+    place.replaceChildren(el("p", { role: "status" }, t("overview.loading")));
+    const [said, written] = await Promise.all([api.transcript(one.chat_id), api.notes(one.chat_id)]);
+    if (!place.isConnected || !place.childElementCount) return;
+    if (!said.ok) return place.replaceChildren(el("p", { class: "alert", role: "alert" }, t("questions.not_read")));
+    const log = messageLog(t, { chat: one.chat_id, name: nameOf(one, t), agent: agent.name, own: agent.id, acts: {}, onScroll: () => {} });
+    log.element.firstChild.dataset.testid = "question-messages";
+    place.replaceChildren(log.element);
+    log.draw(asRead(one, said.body ?? {}, written.ok ? (written.body?.notes ?? []) : []), departments());
+  }
+
+  return { element: frame.element, focus: frame.focus, draw, stop() {} };
+}
+
+/** RULES: the conversation of a question as a chat that has ended, to be read only. */
+export function asRead(one, said, written) {
+  const ended = entry({ ...one, opened_at: said.opened_at ?? one.at }, { ended: { kind: "closed", reason: "no_agent" } });
+  const [chat] = noted(recalled({ chats: [ended] }, ended.id, said), ended.id, written).chats;
+  return chat;
+}
+
+const nameOf = (one, t) => one.name || t("item.citizen");
+
+function question(t, one) {
+  const link = contactLink(one.contact);
+  const contact = link ? el("a", { href: link }, el("bdi", {}, one.contact)) : el("bdi", {}, one.contact);
+  return el(
+    "li",
+    { class: "question", "data-testid": "question" },
+    el("h3", {}, el("bdi", {}, nameOf(one, t))),
+    el(
+      "p",
+      { class: "facts" },
+      el("span", { class: "department" }),
+      el("span", {}, t("questions.at"), " ", el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
+      t.has(`locale.${one.locale}`) && el("span", {}, t(`locale.${one.locale}`)),
+    ),
+    el("p", { class: "text", dir: "auto", lang: one.locale }, one.text),
+    el("p", { class: "contact" }, t("questions.contact"), " ", contact),
+    el("p", { class: "who", "data-testid": "question-holder" }),
+    el("div", { class: "row doable" }),
+    el("div", { class: "read" }),
+  );
+}
+
+/** What the bar's button holds: the words and how many there are. */
+export function questionsLabel(t, left) {
+  const count = left.list()?.length ?? 0;
+  return [
+    icon("inbox"),
+    el("span", { class: "words" }, t("questions")),
+    count > 0 && el("span", { class: "count", "data-testid": "question-count" }, String(count)),
+  ].filter(Boolean);
+}

@@ -1,0 +1,144 @@
+/** The messages of the open chat on the screen: a live log that only ever says what is new. */
+import { attachmentUrl } from "./api.js";
+import { button, el, icon, keyed, text } from "./dom.js";
+import { lastReadSeq, timeline } from "./chat-state.js";
+import { clock, size } from "./format.js";
+import { systemWords } from "./system-messages.js";
+import { known } from "./i18n.js";
+import { nameOf } from "./chat-list.js";
+
+const NEAR = 40; // px from the end still counts as the end
+const CHANGING = 3; // more new things than this at once are history, not news
+
+/** `{element, draw(one, departments), atBottom(), toBottom()}`; `own` is the agent's id; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`. */
+export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
+  const log = el("div", {
+    class: "log",
+    role: "log",
+    tabindex: "0",
+    "aria-label": t("chat.messages", { name }),
+    "data-testid": "chat-messages",
+    on: { scroll },
+  });
+  const jump = button(t("chat.new_below"), { class: "jump main small", hidden: true, on: { click: () => (toBottom(), log.focus()) } });
+  let drawn = 0;
+  let stuck = true; // the end is on the screen and stays there
+
+  function scroll() {
+    stuck = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
+    if (stuck) jump.hidden = true;
+    onScroll();
+  }
+
+  function toBottom() {
+    log.scrollTop = log.scrollHeight;
+    stuck = true;
+    jump.hidden = true;
+  }
+
+  function draw(one, departments) {
+    const items = timeline(one);
+    const read = lastReadSeq(one);
+    // Filling in a conversation is not news: a screen reader would read all of it aloud.
+    log.setAttribute("aria-live", drawn === 0 || items.length - drawn > CHANGING ? "off" : "polite");
+    const empty = items.length ? [] : [{ key: "empty", kind: "empty" }];
+    keyed(log, [...empty, ...items], (item, old) => draw1(item, old, one, read, departments));
+    const added = items.length > drawn;
+    const own = items.at(-1)?.kind.startsWith("pending");
+    drawn = items.length;
+    if (stuck || (added && own)) toBottom();
+    else if (added) jump.hidden = false;
+  }
+
+  function draw1(item, old, one, read, departments) {
+    if (item.kind === "empty") {
+      const node = old ?? el("p", { class: "empty" });
+      text(node, t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading"));
+      return node;
+    }
+    if (item.kind === "returned")
+      return old ?? el("div", { class: "message system aside" }, el("div", { class: "bubble" }, known(t, "returned", item.why)));
+    const file = Boolean(item.attachment && item.kind === "message");
+    const reuse = old && old.dataset.file === String(file);
+    const node = reuse ? old : messageNode(t, chat, item, one, agent);
+    node.dataset.file = file;
+    if (item.from === "system") text(node.querySelector(".bubble"), systemWords(t, item, { own, name: nameOf(one, t), departments }));
+    status(t, chat, node, item, { read, over: Boolean(one.ended) }, acts);
+    return node;
+  }
+
+  return { element: el("div", { class: "log-frame" }, log, jump), draw, toBottom, atBottom: () => stuck };
+}
+
+const isNote = (item) => item.kind === "note" || item.kind === "pending_note";
+const isOwn = (item) => item.kind === "pending" || (item.kind === "message" && item.from === "agent");
+
+function messageNode(t, chat, item, one, agent) {
+  const side = isNote(item) ? "note" : isOwn(item) ? "own" : item.from === "system" ? "system" : "citizen";
+  const who = side === "citizen" ? item.name || nameOf(one, t) : item.name || (side === "system" ? "" : agent);
+  const said = el("div", { class: "bubble", dir: "auto", lang: side === "citizen" ? one.about.locale : null });
+  const file = item.kind === "message" ? item.attachment : item.file;
+  if (file) said.append(fileNode(t, chat, file, item.kind === "message"));
+  else said.append(item.text ?? "");
+  const head = el("div", { class: "head" }, who && el("bdi", {}, who), who && " ", el("time", {}));
+  const badge = isNote(item) && el("p", { class: "note-badge" }, icon("note"), t("note.badge"));
+  return el("div", { class: `message ${side}`, "data-from": side }, badge, head, said, el("div", { class: "status" }));
+}
+
+function fileNode(t, chat, file, stored) {
+  const words = size(file.size, t.language);
+  if (!stored) return el("span", { class: "file" }, icon("file"), el("bdi", {}, file.name), ` (${words})`);
+  return el(
+    "a",
+    {
+      class: "file",
+      href: attachmentUrl(chat, file.id),
+      download: file.name,
+      "aria-label": t("attach.download", { name: file.name, size: words }),
+    },
+    icon("download"),
+    el("bdi", {}, file.name),
+    ` (${words})`,
+  );
+}
+
+/** The part of a message that changes: its time, and whether it was sent, read or refused. */
+function status(t, chat, node, item, { read, over }, acts) {
+  const time = node.querySelector("time");
+  if (item.at) {
+    time.dateTime = item.at;
+    text(time, clock(item.at, t.language, new Date()));
+  }
+  const sending = item.kind.startsWith("pending");
+  const failed = sending && item.state === "failed";
+  node.classList.toggle("sending", sending && !failed);
+  node.classList.toggle("failed", failed);
+  const place = node.lastElementChild;
+  const looks = failed
+    ? `failed ${item.code} ${over ? "over" : ""}`
+    : sending
+      ? "sending"
+      : isOwn(item) && item.seq === read && read > 0
+        ? "read"
+        : isOwn(item)
+          ? "sent"
+          : "";
+  if (place.dataset.looks === looks) return;
+  place.dataset.looks = looks;
+  place.replaceChildren(...statusWords(t, chat, item, { looks: looks.split(" ")[0], over }, acts));
+}
+
+function statusWords(t, chat, item, { looks, over }, acts) {
+  const note = item.kind === "pending_note";
+  if (looks === "sending") return [icon("waiting"), t(note ? "note.pending" : "chat.pending")];
+  if (looks === "read") return [icon("online"), t("chat.read")];
+  if (looks === "sent") return [t("chat.delivered")];
+  if (looks !== "failed") return [];
+  const reason = t(note ? "note.failed" : "chat.failed", { reason: known(t, "error", item.code) });
+  const act = (key, call) => button(t(key), { class: "small", on: { click: () => call(chat, item.id) } });
+  return [
+    el("span", {}, icon("failed"), reason),
+    !over && act("chat.again", note ? acts.againNote : acts.again),
+    act("chat.discard", note ? acts.discardNote : acts.discard),
+  ].filter(Boolean);
+}

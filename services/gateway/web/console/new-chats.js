@@ -1,0 +1,55 @@
+/** Chats that wait to be accepted, in sight wherever the agent works: above the page, and in a dialog that lies over it. */
+import { nameOf } from "./chat-list.js";
+import { button, el, keyed, text } from "./dom.js";
+import { isNew, isOffer, secondsLeft } from "./chat-state.js";
+
+/** RULES: the chats to be told of: all that are new, but the one that is on the screen and says so itself. */
+export const waiting = (desk, shown) => desk.chats.filter((one) => isNew(one) && !one.refusing && one.id !== shown);
+
+/** How long there still is to accept this chat, in words; empty when the server did not say. `now` in ms of the page's own clock. */
+export function timeLeft(t, one, now) {
+  const left = secondsLeft(one, now);
+  if (left === null) return "";
+  return left > 0 ? t("news.left", { n: left }) : t("news.over");
+}
+
+/** Draws `chats` into `place`; without `acts` (`open(id)`, `accept(id)`) they are told only. The time left is no news for a screen reader. */
+export function drawNews(place, t, { chats, acts = null, overview = false, now }) {
+  const items = chats.map((one) => ({ key: one.id, one, looks: JSON.stringify([t.language, nameOf(one, t), isOffer(one), overview]) }));
+  keyed(place, items, ({ one, looks }, old) => {
+    const row = old?.dataset.looks === looks ? old : fresh(t, one, { acts, overview });
+    row.dataset.looks = looks;
+    text(row.querySelector(".left"), timeLeft(t, one, now));
+    return row;
+  });
+}
+
+function fresh(t, one, { acts, overview }) {
+  const offered = isOffer(one);
+  const name = nameOf(one, t);
+  const open = () =>
+    button(t("overview.open"), {
+      "data-testid": overview ? "overview-open" : "news-open",
+      "aria-label": t("news.open_of", { name }),
+      on: { click: () => acts.open(one.id) },
+    });
+  const accept = () =>
+    button(t("item.accept"), {
+      class: "main",
+      "data-testid": "news-accept",
+      "aria-label": t("item.accept_of", { name }),
+      on: { click: () => acts.accept(one.id) },
+    });
+  return el(
+    "div",
+    { class: "banner fresh", "data-testid": "news" },
+    el(
+      "p",
+      { class: "words" },
+      t(offered ? "chat.new_offer" : "chat.new_chat", { name }),
+      " ",
+      el("strong", { class: "left", role: "timer" }),
+    ),
+    acts && el("div", { class: "row" }, (offered || overview) && open(), !offered && accept()),
+  );
+}

@@ -1,0 +1,120 @@
+/** The bar at the top: connection, available or paused, and the menu with language, sound, notifications and leaving. */
+import { attribute, button, el, icon, text } from "./dom.js";
+import { questionsLabel } from "./left-questions.js";
+import { notifyState } from "./notifications.js";
+import { LANGUAGES } from "./i18n.js";
+
+const OWN_NAMES = { nl: "Nederlands", fr: "Français", de: "Deutsch", en: "English" };
+const LINK_ICONS = { open: "online", connecting: "waiting", lost: "offline", ended: "offline" };
+
+/** The choice of language, as a labelled list; `onLanguage(language)`. */
+export function languageChoice(t, id, onLanguage) {
+  const select = el(
+    "select",
+    { id, on: { change: () => onLanguage(select.value) } },
+    ...LANGUAGES.map((one) => el("option", { value: one, lang: one, selected: one === t.language }, OWN_NAMES[one])),
+  );
+  return el("label", { class: "field" }, t("language"), select);
+}
+
+/**
+ * Fills `root`; returns `render(desk, link, shown)`, `shown` the overview in front or null. `acts`: `setState(word)`, `overview(name)`, `logout()`,
+ * `language(one)`; `sound` as `chime()` makes it, `left` as `leftQuestions()`.
+ */
+export function showBar(root, t, { agent, sound, left, acts }) {
+  const linkWords = el("span");
+  const link = el("span", { class: "link", role: "status" }, linkWords);
+  const now = el("strong");
+  const next = el("span", { class: "next" });
+  const state = el("button", { type: "button", class: "state", "data-testid": "agent-state", on: { click: toggle } }, now, next);
+  const opener = (name, ...words) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "opener",
+        "aria-expanded": "false",
+        "aria-controls": "overview",
+        title: t(name),
+        "data-testid": `open-${name}`,
+        on: { click: () => acts.overview(name) },
+      },
+      ...words,
+    );
+  const openers = { questions: opener("questions") };
+  if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), el("span", { class: "words" }, t("assignments")));
+  root.replaceChildren(
+    link,
+    state,
+    el("div", { class: "openers" }, ...Object.values(openers)),
+    menu(t, { name: agent.name ?? agent.id, sound, acts }),
+  );
+
+  function toggle() {
+    if (!state.getAttribute("aria-disabled")) acts.setState(state.dataset.state === "available" ? "paused" : "available");
+  }
+
+  return (desk, line, shown) => {
+    for (const [one, node] of Object.entries(openers)) attribute(node, "aria-expanded", String(one === shown));
+    const count = String(left.list()?.length ?? "");
+    if (openers.questions.dataset.count !== count) openers.questions.replaceChildren(...questionsLabel(t, left));
+    openers.questions.dataset.count = count;
+    if (link.dataset.link !== line) {
+      link.dataset.link = line;
+      link.firstChild.replaceWith(icon(LINK_ICONS[line]));
+      if (link.children.length < 2) link.append(linkWords);
+      text(linkWords, t(`connection.${{ open: "online", lost: "offline", ended: "stopped" }[line] ?? line}`));
+    }
+    const word = desk.agent.state ?? "unknown";
+    attribute(state, "aria-disabled", desk.welcomed ? null : "true");
+    if (state.dataset.state === word) return;
+    state.dataset.state = word;
+    now.replaceChildren(icon({ available: "available", paused: "paused" }[word] ?? "waiting"), t(`state.${word}`));
+    next.hidden = word === "unknown";
+    text(next, word === "available" ? t("state.pause") : t("state.resume"));
+  };
+}
+
+function menu(t, { name, sound, acts }) {
+  const blocked = el("p", { class: "hint" }, t("sound.blocked"));
+  const box = el("input", {
+    type: "checkbox",
+    role: "switch",
+    checked: sound.on,
+    on: { change: () => (sound.set(box.checked), sound.play("message")) },
+  });
+  const sheet = el(
+    "div",
+    { class: "sheet" },
+    el("p", {}, t("logged_in_as", { name })),
+    languageChoice(t, "menu-language", acts.language),
+    el("label", { class: "switch" }, box, t("sound")),
+    blocked,
+    notifications(t),
+    button(t("logout"), { "data-testid": "logout", on: { click: acts.logout } }),
+    button(t("logout.everywhere"), { "data-testid": "logout-everywhere", on: { click: acts.logoutEverywhere } }),
+  );
+  const details = el("details", { class: "menu" }, el("summary", {}, icon("menu"), el("span", { class: "words" }, t("menu"))), sheet);
+  details.addEventListener("toggle", () => (blocked.hidden = sound.ready() || !sound.on));
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !details.open) return;
+    details.open = false;
+    details.firstChild.focus();
+  });
+  details.addEventListener("focusout", (event) => {
+    if (event.relatedTarget && !details.contains(event.relatedTarget)) details.open = false;
+  });
+  return details;
+}
+
+// Asked for on a press only; said in words when there is nothing to ask any more.
+function notifications(t) {
+  const state = notifyState();
+  if (state === "missing") return null;
+  if (state === "granted") return el("p", {}, t("notify.on"));
+  if (state === "denied") return el("p", {}, t("notify.denied"));
+  const ask = button(t("notify.ask"), {
+    on: { click: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t))) },
+  });
+  return ask;
+}

@@ -1,0 +1,138 @@
+/** Files on their way up, each with progress and cancel. They go on while another chat is in front. */
+import { upload } from "./api.js";
+import { button, el, text } from "./dom.js";
+import { size } from "./format.js";
+
+const MIB = 1024 * 1024;
+
+/** RULES: what files may weigh, as `GET /api/settings` told it, else the defaults of the service: `{bytes, total}` in bytes, `count` files of a chat. */
+export const limitsOf = (told) => ({
+  bytes: told?.attachment_bytes ?? 10 * MIB,
+  count: told?.attachment_count ?? 20,
+  total: told?.attachment_total ?? 50 * MIB,
+});
+
+/** RULES: why a file was refused, as the name of a text: the server's `reason` where this page knows it, else its `code`. */
+export function refusalOf(t, { code, reason }) {
+  return [reason, code, "other"].find((name) => name && t.has(`attach.${name}`));
+}
+
+/**
+ * `limits` as `limitsOf` makes them; the server has the last word.
+ * `{place(chat), add(t, chat, files), busy(), stop()}`; `onDone(chat, attachment)` in the order in which the files of a chat were chosen, `announce(words)`.
+ * A chat's files go up one at a time; one that is refused or cancelled does not hold the next ones back. `send` takes the server's place in tests.
+ */
+export function uploader({ limits, onDone, announce, send = upload }) {
+  const places = new Map();
+  const lines = new Map(); // chat → the files that are still to go up; the first is under way
+
+  function place(chat) {
+    if (!places.has(chat)) places.set(chat, el("div", { class: "uploads" }));
+    return places.get(chat);
+  }
+
+  function add(t, chat, files) {
+    for (const file of files) append(row(t, chat, file));
+  }
+
+  function append(item) {
+    const line = lines.get(item.chat) ?? [];
+    lines.set(item.chat, [...line, item]);
+    if (!line.length) next(item.chat);
+  }
+
+  function next(chat) {
+    const item = lines.get(chat)?.[0];
+    if (!item) return lines.delete(chat);
+    item.begin(() => {
+      lines.set(
+        chat,
+        lines.get(chat).filter((one) => one !== item),
+      );
+      next(chat);
+    });
+  }
+
+  function row(t, chat, file) {
+    const name = file.name;
+    const words = el("span");
+    const acts = el("span", { class: "upload-acts" });
+    const progress = el("progress", { max: "1", value: "0", "aria-label": t("attach.uploading", { name }) });
+    const element = el("div", { class: "upload", "data-testid": "upload" }, words, acts, progress);
+    const item = { chat, begin, task: null };
+    place(chat).append(element);
+    wait();
+
+    function wait() {
+      element.classList.remove("failed");
+      progress.hidden = false;
+      progress.value = 0;
+      text(words, t("attach.uploading", { name }));
+      acts.replaceChildren(
+        button(t("attach.cancel"), { class: "small", "aria-label": t("attach.cancel_of", { name }), on: { click: cancel } }),
+      );
+    }
+
+    function cancel() {
+      if (item.task) return item.task.cancel();
+      lines.set(
+        chat,
+        lines.get(chat).filter((one) => one !== item),
+      );
+      gone(t("attach.cancelled", { name }));
+    }
+
+    function gone(said) {
+      element.remove();
+      announce(said);
+    }
+
+    async function begin(done) {
+      const problem = file.size > limits.bytes ? "too_large" : file.size === 0 ? "empty" : null;
+      if (problem) return (fail({ code: problem }), done());
+      item.task = send(chat, file, (share) => (progress.value = share));
+      const answer = await item.task.done;
+      item.task = null;
+      if (answer.ok) (element.remove(), onDone(chat, answer.body));
+      else if (answer.code === "cancelled") gone(t("attach.cancelled", { name }));
+      else fail(answer);
+      done();
+    }
+
+    function fail(answer) {
+      element.classList.add("failed");
+      progress.hidden = true;
+      text(
+        words,
+        t("attach.failed", {
+          name,
+          reason: t(`attach.${refusalOf(t, answer)}`, {
+            one: size(limits.bytes, t.language),
+            count: limits.count,
+            all: size(limits.total, t.language),
+          }),
+        }),
+      );
+      announce(words.textContent);
+      const again = () => (wait(), append(item));
+      acts.replaceChildren(
+        button(t("attach.again"), {
+          class: "small",
+          "data-testid": "upload-again",
+          "aria-label": t("attach.again_of", { name }),
+          on: { click: again },
+        }),
+        button(t("chat.discard"), {
+          class: "small",
+          "aria-label": t("attach.discard_of", { name }),
+          on: { click: () => element.remove() },
+        }),
+      );
+    }
+
+    return item;
+  }
+
+  const busy = () => [...lines.values()].some((line) => line.length > 0);
+  return { place, add, busy, stop: () => lines.forEach((line) => line.forEach((item) => item.task?.cancel())) };
+}

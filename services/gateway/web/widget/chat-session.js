@@ -1,0 +1,302 @@
+// One chat: rules, connection, and what the browser keeps.
+import { Connection } from "../shared/connection.js";
+import * as rules from "../shared/conversation.js";
+
+const { isFile } = rules;
+
+const ADOPT = 20_000; // ms: what another tab left behind is ours
+const TYPING_AGAIN = 3_000;
+const TYPING_ENDS = 6_000;
+const REACH = 10_000; // ms without a welcome: no websocket comes through here, or nobody answers
+const LONG = 30_000; // ms: no short outage any more
+const ENDING = 10_000; // ms for the server to end a chat; then it ends here alone
+const ASK = 20_000; // ms between two questions about a chat out of reach, doubling, with jitter
+const LONGEST_ASK = 120_000;
+const ANSWER = 8_000; // ms
+
+/** A UUID, also on plain http. */
+export const newId = () =>
+  crypto.randomUUID?.() ??
+  "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
+    (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16),
+  );
+
+/** Ends the chat over HTTP: whether the server knows it. */
+async function endChat(base, record) {
+  const headers = { Authorization: `Bearer ${record.token}` };
+  const request = { method: "DELETE", headers, credentials: "omit", keepalive: true, signal: AbortSignal.timeout(ANSWER) };
+  return fetch(`${base}/api/chats/${record.chat_id}`, request).then(
+    ({ status }) => status === 204,
+    () => false,
+  );
+}
+
+/** What the server says of the chat over HTTP: `{messages, closed}`, `{gone: true}`, or null when it says nothing. */
+async function readChat(base, record) {
+  try {
+    const headers = { Authorization: `Bearer ${record.token}` };
+    const request = { headers, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(ANSWER) };
+    const answer = await fetch(`${base}/api/chats/${record.chat_id}/transcript?format=json`, request);
+    const told = await answer.json();
+    if (answer.status === 404 && told.code === "no_such_chat") return { gone: true };
+    const right = answer.status === 200 && told.chat_id === record.chat_id && Array.isArray(told.messages);
+    return right ? { messages: told.messages, closed: typeof told.closed_at === "string" } : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Joins the chat of `record` (`{chat_id, token, websocket}`); `onChange(chat, link)` with link `{state, code, trouble}`.
+ *
+ * trouble: "blocked" (the server answers over HTTP, but no websocket came through for 10 s), "unreached" (nothing came
+ * through), "long" (lost for 30 s), or null. A chat always ends here; `onUntold(true)`: the server does not know it yet.
+ */
+export function joinChat({ base, record, store, onChange, onUntold }) {
+  let chat = rules.conversation("citizen", store.waiting(record.chat_id));
+  let link = { state: "connecting", trouble: null };
+  let backlog = 0; // the last seq at the last welcome
+  let untold = record.untold === true; // ended here, and the server does not know it
+  let ending = untold;
+  let left = false;
+  let met = false; // welcomed once
+  let refusals = 0;
+  let premature = 0; // closes that said "ended" though nothing had ended
+  let asks = 0;
+  let count = 0;
+  let typed = 0; // said last, ms
+  let later, quiet, trouble, asking, over, reopening;
+  if (untold) chat = rules.receive(chat, { type: "closed", reason: "citizen" }).chat;
+
+  const connection = new Connection({
+    url: `${base.replace(/^http/, "ws")}${record.websocket}`,
+    hello: () => ({ type: "hello", token: record.token, after: rules.lastSeq(chat) }),
+    onFrame: hear,
+    onState: (state, code) => {
+      if (state === "ended" && code === 1000 && !chat.closed) return hungUp();
+      link = { ...link, state, code };
+      if (state === "lost" && !link.trouble) watch(LONG, "long");
+      change(state === "open" ? chat : rules.disconnected(chat));
+    },
+  });
+
+  // The server says "closed" before it closes with 1000: this was something on the way.
+  function hungUp() {
+    link = { ...link, state: "lost", code: 1006 };
+    change(rules.disconnected(chat));
+    reopening = setTimeout(() => connection.open(), Math.random() * Math.min(20_000, 1_000 * 2 ** premature++));
+  }
+
+  // Counted from the first loss: a connection that comes and goes without a welcome is none.
+  function watch(ms, kind) {
+    trouble ??= setTimeout(() => {
+      trouble = undefined;
+      link = { ...link, trouble: kind };
+      change(chat);
+      if (!chat.closed) ask();
+    }, ms);
+  }
+
+  // Whether the chat still is, from a server that no websocket reaches.
+  async function ask() {
+    clearTimeout(asking);
+    const found = await readChat(base, record);
+    if (left || !link.trouble) return;
+    if (found?.gone) return finish({ state: "ended", code: 4404 });
+    if (link.trouble !== "long") link = { ...link, trouble: found ? "blocked" : "unreached" };
+    let next = chat;
+    for (const message of found?.messages ?? []) next = rules.receive(next, { ...message, type: "message" }).chat;
+    if (found?.closed && !chat.closed) {
+      change(rules.receive(next, { type: "closed", reason: met ? "inactive" : "unreached" }).chat);
+      return finish({ state: "ended", code: 1000 });
+    }
+    change(next);
+    asking = setTimeout(ask, Math.min(LONGEST_ASK, ASK * 2 ** asks++) * (0.75 + Math.random() / 2));
+  }
+
+  function finish(how) {
+    stop();
+    link = { ...how, trouble: null };
+    change(chat);
+  }
+
+  function stop() {
+    connection.close();
+    for (const timer of [later, quiet, trouble, asking, over, reopening]) clearTimeout(timer);
+  }
+
+  // Over HTTP: the way that is left when there is no websocket.
+  async function tellEnd() {
+    if (!(await endChat(base, record)) || left || (chat.closed && !untold)) return;
+    known();
+    if (!chat.closed) change(rules.receive(chat, { type: "closed", reason: "citizen" }).chat);
+    finish({ state: "ended", code: 1000 });
+  }
+
+  function known() {
+    if (untold) onUntold((untold = false));
+  }
+
+  function endHere() {
+    if (chat.closed) return;
+    onUntold((untold = true));
+    change(rules.receive(chat, { type: "closed", reason: "citizen" }).chat);
+    tellEnd();
+  }
+
+  function change(next) {
+    const before = new Map(chat.pending.map((item) => [item.id, item]));
+    for (const item of next.pending) {
+      if (before.get(item.id)?.code !== item.code) keep(item);
+      before.delete(item.id);
+    }
+    for (const id of before.keys()) store.write(`p:${id}`, null);
+    chat = next;
+    onChange(chat, link);
+  }
+
+  function keep({ wire, ...item }) {
+    store.write(`p:${item.id}`, item);
+  }
+
+  function hear(frame) {
+    if (frame.type === "welcome") {
+      backlog = frame.last_seq;
+      premature = asks = 0;
+      met = true;
+      link = { ...link, trouble: null };
+      trouble = void clearTimeout(trouble);
+      clearTimeout(asking);
+    }
+    if (frame.type === "closed") known();
+    const { chat: next, ask, added } = rules.receive(chat, frame);
+    if (added.some((message) => message.from === "citizen")) refusals = 0;
+    change(next);
+    if (ask === "hello") connection.sayHello();
+    if (ask === "later") wait();
+    if (frame.type === "typing") expire();
+    if (frame.type === "welcome" || frame.type === "sync") adopt();
+    flush();
+  }
+
+  function wait() {
+    later = setTimeout(() => connection.sayHello(), Math.min(8, 2 ** refusals++) * 1000 * (1 + Math.random()));
+  }
+
+  function expire() {
+    clearTimeout(quiet);
+    quiet = setTimeout(() => change(rules.quiet(chat)), TYPING_ENDS);
+  }
+
+  function adopt() {
+    const known = new Set([...chat.pending, ...chat.messages].map((item) => item.id));
+    const left = store.waiting(record.chat_id).filter((item) => !known.has(item.id) && Date.now() - item.since > ADOPT);
+    if (left.length) change({ ...chat, pending: [...chat.pending, ...left.map((item) => ({ ...item, wire: false }))] });
+  }
+
+  function flush() {
+    const handed = [];
+    for (const frame of rules.due(chat)) {
+      if (!connection.send(frame)) break;
+      handed.push(frame.id);
+    }
+    if (handed.length) change(rules.sent(chat, handed));
+    if (ending && chat.welcomed && (!chat.closed || untold) && !rules.due(chat).length) connection.send({ type: "close" });
+  }
+
+  function add(content) {
+    const id = newId();
+    keep({ id, ...content, chat: record.chat_id, since: Date.now(), n: count++, state: "sending" });
+    change(rules.post(chat, id, { ...content, chat: record.chat_id, since: Date.now(), n: count }));
+    flush();
+  }
+
+  watch(REACH, "unreached");
+  connection.open();
+  if (untold) tellEnd();
+  return {
+    backlog: () => backlog,
+    ending: () => ending,
+    untold: () => untold,
+    post: (text) => {
+      typed = 0;
+      add({ text });
+    },
+    attach: (file) => add({ attachment: file.id, file }),
+    again: (id) => {
+      change(rules.again(chat, id));
+      flush();
+    },
+    discard: (id) => change(rules.discard(chat, id)),
+    typing: (active) => {
+      if (active ? Date.now() - typed < TYPING_AGAIN : !typed) return;
+      typed = active ? Date.now() : 0;
+      connection.send({ type: "typing", active });
+    },
+    hear,
+    send: (frame) => connection.send(frame),
+    end: () => {
+      ending = true;
+      flush();
+      // what is still to be sent goes first, when the connection comes back in time
+      if (!chat.welcomed && (link.trouble || !chat.pending.some((item) => item.state === "sending"))) tellEnd();
+      clearTimeout(over);
+      over = setTimeout(endHere, ENDING);
+      onChange(chat, link);
+    },
+    reopen: () => {
+      if (!chat.welcomed) watch(REACH, "unreached");
+      connection.open();
+    },
+    leave: () => {
+      left = true;
+      stop();
+      if (untold) endChat(base, record);
+    },
+  };
+}
+
+const isPending = ({ id, text, attachment, file }) =>
+  typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
+
+/** Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser. */
+export function createStore(prefix) {
+  const memory = new Map();
+  const attempt = (call, otherwise) => {
+    try {
+      return call();
+    } catch {
+      return otherwise;
+    }
+  };
+  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name)), null);
+  const write = (name, value) => {
+    memory.delete(name);
+    const kept = attempt(() => {
+      if (value === null) localStorage.removeItem(prefix + name);
+      else localStorage.setItem(prefix + name, JSON.stringify(value));
+      return true;
+    });
+    if (!kept && value !== null) memory.set(name, value);
+  };
+  const names = () => {
+    const keys = attempt(() => Object.keys(localStorage), []).filter((key) => key.startsWith(prefix));
+    return [...keys.map((key) => key.slice(prefix.length)), ...memory.keys()];
+  };
+  // tabs do not overwrite one another's
+  const waiting = (chatId) =>
+    names()
+      .filter((name) => name.startsWith("p:"))
+      .map(read)
+      .filter((item) => item?.chat === chatId && isPending(item))
+      .sort((a, b) => a.since - b.since || a.n - b.n);
+  return {
+    read,
+    write,
+    waiting,
+    clear: () =>
+      names()
+        .filter((name) => name !== "browser")
+        .forEach((name) => write(name, null)),
+  };
+}

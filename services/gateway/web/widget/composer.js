@@ -1,0 +1,101 @@
+// The white bar, Zend, and attachments under way.
+import { LONGEST_TEXT, problem } from "../shared/conversation.js";
+import { h, icon, say, set, sizes } from "../shared/dom.js";
+import { CLIP } from "./message-list.js";
+
+const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
+const ACCEPT = ".pdf,.png,.jpg,.jpeg,.gif,.webp,.txt,.csv,.odt,.ods,.odp,.docx,.xlsx,.pptx";
+const COUNT_FROM = 500;
+const IDLE = 4_000; // ms
+
+/** The form to write in. */
+export function composer({ t, lang, base, record, store, settings, session, announce }) {
+  const input = h("textarea", {
+    id: "input",
+    class: "input",
+    hook: "chat-input",
+    rows: 2,
+    dir: "auto",
+    enterkeyhint: "send",
+    placeholder: t("placeholder"),
+    "aria-label": t("input"),
+    "aria-describedby": "hint count",
+  });
+  const count = h("p", { id: "count", class: "count", role: "status" });
+  const send = h("button", { class: "primary", hook: "chat-send" }, icon(PLANE), t("send"));
+  const form = h("form", { class: "bar" }, input, send, h("span", { id: "hint", class: "sr" }, t("hint")));
+  const attachHint = t("attachHint", { size: sizes(lang)(settings.attachment_bytes) });
+  const files = h("input", {
+    type: "file",
+    class: "sr",
+    hook: "chat-file",
+    multiple: true,
+    accept: ACCEPT,
+    tabindex: -1,
+    "aria-label": attachHint,
+  });
+  const attach = h(
+    "button",
+    { class: "tool", hook: "chat-attach", title: attachHint, onclick: () => files.click() },
+    icon(CLIP),
+    t("attach"),
+  );
+  const uploads = h("div", {});
+  let uploading;
+  let idle;
+
+  const measure = () => {
+    const left = LONGEST_TEXT - [...input.value].length;
+    set(input, "aria-invalid", left < 0 ? "true" : null);
+    say(count, left < 0 ? t("tooLong", { n: -left }) : left <= COUNT_FROM ? t("left", { n: left }) : "");
+  };
+  input.value = store.read("draft") ?? "";
+  measure();
+  input.addEventListener("input", () => {
+    measure();
+    store.write("draft", input.value || null);
+    session().typing(input.value !== "");
+    clearTimeout(idle);
+    idle = setTimeout(() => session().typing(false), IDLE);
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    input.focus();
+    if (problem(input.value)) return;
+    clearTimeout(idle);
+    session().post(input.value);
+    input.value = "";
+    store.write("draft", null);
+    measure();
+  });
+  files.addEventListener("change", () => {
+    const chosen = [...files.files];
+    files.value = "";
+    uploading ??= import("./files.js").then((module) =>
+      module.uploads({ base, record, settings, session: session(), announce, list: uploads, focus: () => attach.focus() }),
+    );
+    uploading
+      .then(({ add }) => chosen.forEach(add))
+      .catch(() => {
+        uploading = null;
+        announce(t("attachFailed"), true);
+      });
+  });
+
+  return {
+    parts: [uploads, count, form, files],
+    attach,
+    focus: () => input.focus(),
+    focused: () => form.contains(form.getRootNode().activeElement),
+    hide: (away) => [uploads, count, form, attach].forEach((part) => set(part, "hidden", away)),
+    stop: () => {
+      clearTimeout(idle);
+      uploading?.then(({ stop }) => stop());
+    },
+  };
+}

@@ -1,0 +1,26 @@
+// What comes beside the conversation now and then: the queue with its estimate, the warning to who is silent.
+const PARTS = [
+  {
+    name: "waiting",
+    load: () => import("./queue-info.js"),
+    needed: (chat, record) => chat.position || record.left || chat.closed === "no_agent",
+  },
+  { name: "inactive", load: () => import("./inactivity-warning.js"), needed: (chat) => chat.inactive },
+];
+
+/** Shows what a chat needs: called with `(chat, link)` at each change, without a chat at the end. */
+export function aside(view) {
+  const parts = new Map(); // name → promise of what is told each change
+  let now = [];
+
+  // What could not be loaded is tried again at the next change.
+  const start = ({ name, load }) =>
+    load()
+      .then((module) => module[name](view))
+      .catch(() => void parts.delete(name));
+  return (...change) => {
+    now = change;
+    for (const part of PARTS) if (now[0] && part.needed(now[0], view.record) && !parts.has(part.name)) parts.set(part.name, start(part));
+    for (const part of parts.values()) part.then((tell) => tell?.(...now));
+  };
+}

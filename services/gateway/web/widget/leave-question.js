@@ -1,0 +1,133 @@
+// Leaving a question with a way to be reached, for who does not want to wait. Comes with queue-info.js.
+import { h, say, set } from "../shared/dom.js";
+import { secondsOf } from "./start-form.js";
+
+const SHORTEST_NUMBER = 6; // digits
+const ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
+const NUMBER = /^\+?[\d\s()./-]+$/;
+const AGAIN = ["network", "unavailable"];
+
+/** Why nobody can be reached there: "contactEmpty", "contactWrong" or null. The server has the last word. */
+export function contactProblem(text) {
+  const contact = text.trim();
+  if (!contact) return "contactEmpty";
+  const number = NUMBER.test(contact) && contact.replace(/\D/g, "").length >= SHORTEST_NUMBER;
+  return number || ADDRESS.test(contact) ? null : "contactWrong";
+}
+
+/** Leaves `{contact, text}` for the agents: `{}` when it was kept, else `{code, seconds}`. */
+export async function leaveQuestion(base, record, given) {
+  const headers = { "Content-Type": "application/json", Authorization: `Bearer ${record.token}` };
+  const request = { method: "POST", headers, body: JSON.stringify(given), credentials: "omit", signal: AbortSignal.timeout(20_000) };
+  try {
+    const answer = await fetch(`${base}/api/chats/${record.chat_id}/question`, request);
+    const told = await answer.json().catch(() => null);
+    if (answer.status === 201 && told?.chat_id === record.chat_id) return {};
+    const code = answer.status >= 400 && typeof told?.code === "string" ? told.code : "unavailable";
+    return { code, seconds: secondsOf(answer) };
+  } catch {
+    return { code: "network" };
+  }
+}
+
+/** The form, hidden at first; `onLate`: the server says that nobody waits here any more. */
+export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
+  const notice = h("p", { class: "notice", role: "alert", hidden: true });
+  const leaves = h("p", {}, t("leaves"));
+  const contact = field("input", "contact", {
+    name: "contact",
+    autocomplete: "email",
+    maxlength: 200,
+    autocapitalize: "off",
+    spellcheck: "false",
+  });
+  const text = field("textarea", "text", { name: "text", rows: 3, maxlength: 4000 });
+  const send = h("button", { class: "primary", hook: "question-send" }, t("leaveSend"));
+  const back = h("button", { class: "tool", type: "button", onclick: onCancel }, t("leaveBack"));
+  const form = h(
+    "form",
+    { class: "start", novalidate: true, "aria-labelledby": "leave", hidden: true },
+    h("h3", { id: "leave" }, t("leave")),
+    h("p", {}, t("leaveIntro")),
+    leaves,
+    notice,
+    ...contact.parts,
+    ...text.parts,
+    h("div", { class: "row" }, send, back),
+  );
+  let busy = false;
+  let first = "";
+
+  function field(tag, name, attributes) {
+    const id = `left-${name}`;
+    const input = h(tag, { id, hook: `question-${name}`, required: true, dir: "auto", "aria-describedby": `${id}-wrong`, ...attributes });
+    const wrong = h("p", { id: `${id}-wrong`, class: "wrong", hidden: true });
+    const judge = (problem) => {
+      set(input, "aria-invalid", problem && "true");
+      set(wrong, "hidden", !problem);
+      say(wrong, problem ? t(problem) : "");
+      return problem;
+    };
+    return { input, judge, parts: [h("label", { for: id }, t(name === "text" ? "leaveText" : name)), input, wrong] };
+  }
+
+  function complain(words) {
+    set(notice, "hidden", !words);
+    say(notice, words);
+  }
+
+  function wrong() {
+    const found = [
+      [contact, contact.judge(contactProblem(contact.input.value))],
+      [text, text.judge(text.input.value.trim() ? null : "textEmpty")],
+    ].find(([, problem]) => problem);
+    found?.[0].input.focus();
+    return Boolean(found);
+  }
+
+  function refused({ code, seconds }) {
+    if (code === "rate_limited") return t("startBusy", { n: seconds });
+    if (code === "not_waiting") return t("late");
+    return t(AGAIN.includes(code) ? "leaveFailed" : code === "invalid" ? "leaveInvalid" : "gone");
+  }
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    complain("");
+    if (busy || wrong()) return;
+    busy = true;
+    set(send, "aria-disabled", "true");
+    const answer = await leaveQuestion(base, record, { contact: contact.input.value.trim(), text: text.input.value });
+    busy = false;
+    set(send, "aria-disabled", null);
+    if (!answer.code) return onLeft();
+    complain(refused(answer));
+    onLate();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || busy) return;
+    event.preventDefault();
+    event.stopPropagation();
+    onCancel();
+  });
+
+  return {
+    element: form,
+    open: () => !form.hidden,
+    busy: () => busy,
+    holds: () => form.contains(form.getRootNode().activeElement),
+    changed: () => text.input.value !== first,
+    text: () => text.input.value,
+    inLine: (line) => set(leaves, "hidden", !line),
+    show: (question) => {
+      first = question;
+      if (!text.input.value) text.input.value = question;
+      set(form, "hidden", false);
+      contact.input.focus();
+    },
+    hide: () => {
+      complain("");
+      set(form, "hidden", true);
+    },
+  };
+}

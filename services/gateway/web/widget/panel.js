@@ -1,0 +1,233 @@
+// The panel: a dialog with the start form or the conversation.
+import { chatView } from "./chat-view.js";
+import { h, icon, say } from "../shared/dom.js";
+import { panelSheet } from "./panel-style.js";
+import { createStore } from "./chat-session.js";
+import { browserOf, startChat, startForm } from "./start-form.js";
+
+const MINUS = "M5 12h14";
+const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
+const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
+
+const DEFAULTS = {
+  timezone: "Europe/Brussels",
+  attachment_bytes: 10 * 1024 * 1024,
+  attachment_count: 20,
+  attachment_total: 50 * 1024 * 1024,
+};
+const SETTINGS = 2_500; // ms; the panel does not wait longer for what it has defaults for
+
+/** What the server says of limits and of the time zone (`GET /api/settings`); what is missing or wrong is as by default. */
+export async function settingsOf(base) {
+  const told = await fetch(`${base}/api/settings`, { credentials: "omit", signal: AbortSignal.timeout(SETTINGS) })
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .catch(() => null);
+  const settings = { ...DEFAULTS };
+  for (const name of ["attachment_bytes", "attachment_count", "attachment_total"])
+    if (Number.isSafeInteger(told?.[name]) && told[name] > 0) settings[name] = told[name];
+  try {
+    settings.timezone = new Intl.DateTimeFormat("nl", { timeZone: told?.timezone ?? DEFAULTS.timezone }).resolvedOptions().timeZone;
+  } catch {
+    // a zone that this browser does not know
+  }
+  return settings;
+}
+
+/** A text with its {values}. */
+export function translator(texts) {
+  const t = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  t.has = (key) => Object.hasOwn(texts, key ?? "");
+  return t;
+}
+
+/** The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus. */
+export async function createPanel(host, base, prefix) {
+  const { lang } = host.frame;
+  const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
+  const t = translator(texts.default);
+  host.settings = settings;
+  const store = createStore(prefix);
+  const small = matchMedia(SMALL);
+  const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
+  const fold = h("button", { class: "fold", hook: "chat-minimise", "aria-label": t("minimise"), onclick: () => minimise() }, icon(MINUS));
+  const body = h("div", { class: "body" });
+  const aloud = h("div", { class: "sr", role: "status" });
+  const dialog = h("dialog", { class: "panel", "aria-labelledby": "title" }, h("div", { class: "head" }, title, fold), body, aloud);
+  let record = null;
+  let view = null;
+  let form,
+    unread = 0;
+
+  host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, panelSheet];
+  host.frame.append(dialog);
+
+  const announce = (text) => say(aloud, aloud.textContent === text ? `${text}\u00a0` : text);
+  const tellHost = () => host.show({ chat: { live: record !== null, open: dialog.open, unread } });
+  const remember = (change) => {
+    if (record && store.read("chat")?.chat_id === record.chat_id) store.write("chat", Object.assign(record, store.read("chat"), change));
+  };
+
+  function showForm(words) {
+    view?.stop();
+    [view, record, unread] = [null, null, 0];
+    form = startForm({ t, onStart: begin, ways: (path) => host.ways(path) });
+    body.replaceChildren(form.form);
+    if (words) form.tell(words);
+    tellHost();
+  }
+
+  async function begin(given) {
+    const { origin, pathname, protocol } = location;
+    const url = protocol.startsWith("http") ? origin + pathname : undefined;
+    const attribute = (name) => host.getAttribute(name) ?? undefined;
+    const asked = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, url };
+    const answer = await startChat(
+      base,
+      store,
+      { ...given, department: attribute("department"), locale: lang, form: asked, browser: browserOf(store) },
+      host.asChat,
+    );
+    if (answer.record) {
+      store.write("chat", { ...answer.record, open: true });
+      join(store.read("chat"));
+      view.focus();
+    } else if (answer.code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
+    return answer;
+  }
+
+  function join(kept) {
+    view?.stop();
+    record = kept;
+    view = chatView({
+      t,
+      lang,
+      base,
+      store,
+      record,
+      announce,
+      settings,
+      ways: () => host.ways(),
+      isOpen: () => dialog.open,
+      onUnread: (count) => {
+        unread = count;
+        tellHost();
+      },
+      onGone: () => forget(t("gone")),
+      onEnded: () => record.ended || remember({ ended: Date.now() }),
+      onUntold: (untold) => remember({ untold }),
+      onRestart: () => {
+        const draft = store.read("draft");
+        forget();
+        store.write("draft", draft);
+        title.focus();
+      },
+      onDismiss: () => (forget(), minimise()),
+    });
+    body.replaceChildren(view.element);
+    tellHost();
+  }
+
+  function forget(words) {
+    store.clear();
+    showForm(words);
+  }
+
+  function show() {
+    if (dialog.open) return;
+    if (small.matches) dialog.showModal();
+    else dialog.show();
+    fit();
+    remember({ open: true });
+    view?.opened();
+    tellHost();
+  }
+
+  function open() {
+    if (!view && !form) kept() ? join(kept()) : showForm();
+    show();
+    // on a phone a keyboard would cover the text
+    if (small.matches || !view) (view ? title : body.querySelector("input")).focus();
+    else view.focus();
+  }
+
+  function minimise() {
+    if (!dialog.open) return;
+    dialog.close();
+    remember({ open: false });
+    tellHost();
+    host.launcher?.focus();
+  }
+
+  // The kept chat; what is none, or ended too long ago, is thrown away.
+  function kept() {
+    const found = store.read("chat");
+    const chat = host.asChat(found);
+    if (!found || (chat && (!chat.ended || Date.now() - chat.ended < FORGET))) return chat;
+    store.clear();
+    return null;
+  }
+
+  function restore() {
+    const chat = kept();
+    if (!chat || chat.chat_id === record?.chat_id) return;
+    join(chat);
+    if (!chat.open || dialog.open) return;
+    const before = document.activeElement;
+    show();
+    if (!small.matches) before && before !== document.body ? before.focus() : host.shadowRoot.activeElement?.blur();
+  }
+
+  function stored({ key, newValue }) {
+    if (key !== null && key !== `${prefix}chat`) return;
+    const chat = host.asChat(store.read("chat"));
+    const same = chat && chat.chat_id === record?.chat_id;
+    if (!newValue && record) {
+      // another tab dismissed it, perhaps while we wrote
+      if (same) store.clear();
+      dialog.close();
+      showForm();
+    } else if (same) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
+    else restore();
+  }
+
+  // what the keyboard leaves of a small screen
+  function fit() {
+    const { height, offsetTop } = visualViewport;
+    dialog.style.setProperty("--height", `${height}px`);
+    dialog.style.setProperty("--top", `${offsetTop}px`);
+  }
+
+  function resized() {
+    if (!dialog.open) return;
+    const focused = host.shadowRoot.activeElement;
+    dialog.close();
+    show();
+    focused?.focus();
+  }
+
+  const escape = (event) => {
+    if (event.type === "keydown" && event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!view?.escape()) minimise();
+  };
+  dialog.addEventListener("keydown", escape);
+  dialog.addEventListener("cancel", escape);
+  const outside = [
+    [window, "storage", stored],
+    [small, "change", resized],
+    [visualViewport, "resize", fit],
+    [visualViewport, "scroll", fit],
+  ];
+  for (const [target, type, call] of outside) target.addEventListener(type, call);
+
+  return {
+    open,
+    restore,
+    dispose: () => {
+      for (const [target, type, call] of outside) target.removeEventListener(type, call);
+      view?.stop();
+      dialog.remove();
+    },
+  };
+}

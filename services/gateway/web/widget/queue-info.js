@@ -1,0 +1,135 @@
+// The citizen in the queue: his number, the estimate, and what he may do meanwhile. Loaded when one waits.
+import { loadPart } from "./load-part.js";
+import { h, say, set } from "../shared/dom.js";
+import { questionForm } from "./leave-question.js";
+
+const FIRST = 150; // ms: a region that is new and full at once is not read aloud
+const CALM = 30_000; // ms between two estimates of one position
+const LOOKS = `
+.waiting { padding: .75rem 1rem; border-top: 1px solid var(--line); background: var(--soft); }
+.place:not(:empty) { margin-bottom: .5rem; }
+.waiting .row { align-items: center; gap: .25rem 1rem; }
+.waiting .tool { border-color: var(--edge); background: var(--paper); }
+.waiting a { display: inline-flex; flex-wrap: wrap; align-items: baseline; column-gap: .35rem; padding-block: .5rem; }
+.leaving > :not(.status, .waiting) { display: none !important; }
+.leaving > .waiting { flex: 1 1 auto !important; min-height: 0; padding: 0; overflow-y: auto; border-top: 0; background: none; }
+.leaving .place:not(:empty) { margin: 0; padding: .75rem 1rem; background: var(--soft); }
+.leaving .offer { display: none; }
+h3 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
+.wrong { color: var(--wrong); font-size: .9375rem; }
+.start [aria-invalid] { border-color: var(--wrong); }
+.start .row { align-items: baseline; margin-top: .6rem; }
+.start .row > * { margin: 0; }
+`;
+
+/** How long a wait of so many seconds is, as a key of the texts and its minutes: rounded up, never none. */
+export function estimate(seconds) {
+  if (!Number.isFinite(seconds)) return null;
+  const n = Math.max(1, Math.ceil(seconds / 60));
+  return { key: n > 60 ? "hour" : n > 1 ? "minutes" : "minute", n };
+}
+
+/** Milliseconds until a new place in the queue is told. A number at once; a mere estimate waits until the last was heard. */
+export function pause(told, next, now) {
+  if (!told) return FIRST;
+  const mere = told.position === next.position && told.position !== null && next.wait !== null && told.wait !== null;
+  return mere ? Math.max(0, told.at + CALM - now) : 0;
+}
+
+/** The queue beside a chat; returns what is told each change of it. */
+export async function waiting({ base, store, record, announce, session, element, bar }) {
+  const t = await loadPart(element, "waiting", LOOKS);
+  const { host } = element.getRootNode();
+  const ended = element.querySelector(".ended");
+  const words = h("p", { class: "place", hook: "chat-wait", role: "status" });
+  const ask = h("button", { class: "tool", hook: "leave-question", type: "button", onclick: () => open() }, t("leave"));
+  const info = h("a", { href: host.sheet(), target: "_blank", rel: "noopener" }, t("infofiche"), " ", h("small", {}, t("newTab")));
+  const offer = h("div", { class: "row offer" }, ask, info);
+  const form = questionForm({ t, base, record, onCancel: () => close(ask), onLeft: left, onLate: () => draw() });
+  const box = h("div", { class: "waiting", hidden: true }, words, offer, form.element);
+  let chat, link, told, timer;
+  ended.before(box);
+
+  function draw() {
+    const line = chat.position && !chat.closed;
+    const offered = !record.left && Boolean(line || chat.closed === "no_agent");
+    if (record.left && chat.closed) thank();
+    if (form.open() && !offered && !form.busy()) give();
+    if (!offered && !form.open()) away();
+    else set(box, "hidden", false);
+    if (chat.closed && !form.open()) below();
+    form.inLine(Boolean(line));
+    place(line && link.state === "open" ? { position: chat.position, wait: chat.wait } : { position: null, wait: null });
+  }
+
+  function place(next) {
+    const length = estimate(next.wait);
+    const text = next.position ? [t("place", next), length && t(length.key, length)].filter(Boolean).join(" ") : "";
+    clearTimeout(timer);
+    if (text === words.textContent) return;
+    const tell = () => {
+      told = { ...next, at: Date.now() };
+      say(words, text);
+    };
+    timer = setTimeout(tell, pause(told, next, Date.now()));
+  }
+
+  function open() {
+    element.classList.add("leaving");
+    const asked = [...chat.messages, ...chat.pending].find((one) => one.text && (one.from ?? "citizen") === "citizen");
+    form.show(asked?.text ?? "");
+  }
+
+  // Whether the focus had to go somewhere else.
+  function close(next) {
+    const held = form.holds();
+    element.classList.remove("leaving");
+    form.hide();
+    if (held) next.focus();
+    return held;
+  }
+
+  function away() {
+    const held = box.contains(box.getRootNode().activeElement);
+    set(box, "hidden", true);
+    if (held) bar.focus();
+  }
+
+  // Under what says that the chat has ended; a node that moves loses the focus.
+  function below() {
+    const held = box.getRootNode().activeElement;
+    if (ended.nextSibling === box) return;
+    ended.after(box);
+    if (box.contains(held)) held.focus();
+  }
+
+  // An agent came: what was typed goes to him. Or the chat ended.
+  function give() {
+    const input = element.querySelector("#input");
+    if (form.changed() && !input.value && !chat.closed) {
+      input.value = form.text();
+      input.dispatchEvent(new Event("input"));
+    }
+    close(chat.closed ? element.querySelector(".reason") : bar);
+  }
+
+  function left() {
+    record.left = true;
+    const kept = store.read("chat");
+    if (kept?.chat_id === record.chat_id) store.write("chat", { ...kept, left: true });
+    session.hear({ type: "closed", reason: "citizen" });
+  }
+
+  function thank() {
+    const reason = element.querySelector(".reason");
+    if (reason.textContent === t("questionLeft")) return;
+    say(reason, t("questionLeft"));
+    if (!form.open() || !close(reason)) announce(t("questionLeft"));
+  }
+
+  return (...change) => {
+    if (!change[0]) return clearTimeout(timer);
+    [chat, link] = change;
+    draw();
+  };
+}
