@@ -27,6 +27,7 @@ DEBIANS_OWN = "/usr/bin/python3"
 VENV = ROOT / ".venv"
 STAMP = VENV / "requirements.json"
 CHECKOV = VENV / "checkov"
+WEB = ROOT / "services" / "gateway" / "web"
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 # The stages run one after the other. The suites of a stage run in parallel: (files at a time, arguments of pytest).
 # Tests that kill or measure whole systems run one file at a time, beside those that need a single service or a browser.
@@ -50,6 +51,7 @@ LINTERS = (
         "import sys; from importlinter.cli import lint_imports_command as lint; sys.argv[0] = 'lint-imports'; lint()",
     ),
 )
+WEB_LINTERS = ("lint", "format:check")
 
 
 def main(command: str) -> None:
@@ -85,6 +87,9 @@ def main(command: str) -> None:
         environment("run", "dev")
         for arguments in LINTERS:
             do(python(), *arguments)
+        npm = web_linters()
+        for script in WEB_LINTERS:
+            do(npm, "run", "--silent", "--prefix", str(WEB), script)
     elif command == "docs":
         environment("run")
         do(python(), "-m", "services.docgen.openapi")
@@ -198,6 +203,35 @@ def checkov() -> None:
     stamp.write_text(wanted)
 
 
+def web_linters() -> str:
+    """Install the linters of the browser code as its lock file says, and return npm."""
+    if not apt.has_node():
+        package("nodejs", False, "the linters of the browser's code need node 18 or later")
+        package("npm", shutil.which("npm") is not None, "it installs the linters of the browser's code")
+    npm = shutil.which("npm")
+    if npm is None:
+        # Debian's npm brings hundreds of packages, and its own node: not beside a node from elsewhere, unasked.
+        refuse(
+            "there is a node but no npm, which installs the linters of the browser's code: install the npm that "
+            "belongs to this node (Debian's: `apt install npm`)"
+        )
+    stamp = WEB / "node_modules" / "lock.sha256"
+    wanted = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return npm
+    say("installs the linters of the browser's code")
+    install = [npm, "ci", "--prefix", str(WEB), "--ignore-scripts", "--no-audit", "--no-fund"]
+    result = subprocess.run(install, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode != 0:
+        errors = [line.strip() for line in result.stdout.splitlines() if "npm ERR!" in line or "npm error" in line]
+        refuse(
+            "the linters of the browser's code could not be installed; the first run needs the network, or a registry "
+            f"that npm is configured for. npm said: {(errors or ['nothing'])[0]}"
+        )
+    stamp.write_text(wanted)
+    return npm
+
+
 def become(module: str, arguments: str = "", *first: str) -> None:
     """Replace this process by a module, with these arguments and those in the environment variable `arguments`."""
     sys.stdout.flush()
@@ -216,7 +250,7 @@ def clean() -> None:
     data = ROOT / ".run"
     if apt.is_locked(data / "lock"):
         refuse("`make run` is using .run/: stop it first")
-    for folder in [data, VENV, *(ROOT / name for name in CACHES)]:
+    for folder in [data, VENV, WEB / "node_modules", *(ROOT / name for name in CACHES)]:
         shutil.rmtree(str(folder), ignore_errors=True)
     for folder in [path for top in ("services", "deploy", "tests") for path in (ROOT / top).rglob("__pycache__")]:
         shutil.rmtree(str(folder), ignore_errors=True)

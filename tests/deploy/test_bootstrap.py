@@ -22,6 +22,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "requirements").mkdir()
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "WEB", tmp_path / "web")
     monkeypatch.setattr(bootstrap, "STAMP", tmp_path / ".venv" / "requirements.json")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.chdir(tmp_path)
@@ -138,6 +139,62 @@ def test_a_package_that_may_not_be_installed_is_refused(
     with pytest.raises(SystemExit):
         bootstrap.package("rabbitmq-server", False, "or set RABBITMQ_URL")
     assert "rabbitmq-server is missing and there is no right" in capfd.readouterr().err
+
+
+@pytest.fixture
+def npm(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An npm that writes its arguments to a file, and makes node_modules or fails."""
+    bin_folder = tree / "bin"
+    bin_folder.mkdir()
+    (tree / "web").mkdir()
+    (tree / "web" / "package-lock.json").write_text("{}")
+    program = bin_folder / "npm"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" >> {tree}/calls\n'
+        f"[ ! -e {tree}/fails ] || {{ echo 'npm error code ENOTFOUND'; exit 1; }}\n"
+        f"rm -rf {tree}/web/node_modules && mkdir {tree}/web/node_modules\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:/usr/bin:/bin")
+    monkeypatch.setattr(apt, "has_node", lambda: True)
+    return tree / "calls"
+
+
+def test_the_linters_of_the_browser_code_are_installed_once_for_each_lock_file(tree: Path, npm: Path) -> None:
+    lock = tree / "web" / "package-lock.json"
+    for _ in range(2):
+        assert bootstrap.web_linters() == str(tree / "bin" / "npm")
+    assert npm.read_text() == f"ci --prefix {tree}/web --ignore-scripts --no-audit --no-fund\n"
+    lock.write_text('{"other": true}')
+    bootstrap.web_linters()
+    assert len(npm.read_text().splitlines()) == 2
+
+
+def test_linters_that_cannot_be_installed_are_one_clear_line_and_are_tried_again(
+    tree: Path, npm: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "fails").touch()
+    with pytest.raises(SystemExit):
+        bootstrap.web_linters()
+    assert "npm said: npm error code ENOTFOUND" in capfd.readouterr().err
+    (tree / "fails").unlink()
+    bootstrap.web_linters()
+    assert len(npm.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("has_node", [True, False])
+def test_npm_is_installed_with_node_but_not_beside_a_node_that_is_there(
+    tree: Path, npm: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], has_node: bool
+) -> None:
+    wanted: list[str] = []
+    monkeypatch.setenv("PATH", str(tree))
+    monkeypatch.setattr(apt, "has_node", lambda: has_node)
+    monkeypatch.setattr(apt, "install", lambda name: wanted.append(name))
+    with pytest.raises(SystemExit):
+        bootstrap.web_linters()
+    assert wanted == ([] if has_node else ["nodejs", "npm"])
+    assert "`apt install npm`" in capfd.readouterr().err
 
 
 def test_an_unknown_target_is_refused() -> None:
