@@ -1,7 +1,7 @@
 // Mirrors services/gateway/web/widget/files.js: the name of a download, what an upload is answered with, and its words.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { sizes } from "../../services/gateway/web/shared/dom.js";
+import { sizes } from "../../services/gateway/web/widget/format.js";
 import { because, fileName, outcome } from "../../services/gateway/web/widget/files.js";
 import common from "../../services/gateway/web/widget/text/nl.js";
 import own from "../../services/gateway/web/widget/text/files/nl.js";

@@ -6,7 +6,8 @@ import { chooseBlock } from "./block-dialog.js";
 import { drawList, nameOf } from "./chat-list.js";
 import { chatView } from "./chat-view.js";
 import { chooseDownload, confirm } from "./dialogs.js";
-import { button, el } from "./dom.js";
+import { h } from "../shared/dom.js";
+import { button } from "./dom.js";
 import { find, mayOpen, mayType, nextNew, openChats, unread } from "./desk-state.js";
 import { endKey, isNew, isOffer, secondsLeft } from "./chat-state.js";
 import { drawNews, timeLeft, waiting } from "./new-chats.js";
@@ -187,7 +188,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const one = find(desk, desk.selected);
     if (view && view.id !== one?.id) view = void view.stop();
     if (!one) {
-      if (!page.chat.querySelector(".none")) page.chat.replaceChildren(el("p", { class: "none", id: "chat-name" }));
+      if (!page.chat.querySelector(".none")) page.chat.replaceChildren(h("p", { class: "none", id: "chat-name" }));
       page.chat.firstChild.textContent = t(desk.chats.length ? "chat.none" : "chat.waiting");
       return;
     }
@@ -202,9 +203,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     const [words, label, act] = problemOf(desk, line, code) ?? [""];
     if (page.problem.dataset.words === words) return;
     page.problem.dataset.words = words;
-    page.problem.replaceChildren(
-      ...(words ? [el("span", {}, words), button(label, { class: "small", "data-testid": "mend", on: { click: act } })] : []),
-    );
+    page.problem.replaceChildren(...(words ? [h("span", {}, words), button(label, { class: "small", hook: "mend", onclick: act })] : []));
   }
 
   /** What keeps new chats away, in words, with what mends it; else null. */

@@ -1,6 +1,6 @@
 /** Which agent got which chat, and why: for supervisors. */
 import * as api from "./api.js";
-import { el, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
 import { overview } from "./side-page.js";
 import { known } from "./i18n.js";
 import { clock, span } from "./format.js";
@@ -27,23 +27,23 @@ export function assignmentsView(t, { departments, names, acts }) {
   let list = null;
   let at = null;
   let turn = 0;
-  const select = el(
+  const select = h(
     "select",
-    { id: "assignments-department", "data-testid": "assignments-department", on: { change: () => ((list = at = null), load()) } },
-    ...departments.map((id) => el("option", { value: id }, id)),
+    { id: "assignments-department", hook: "assignments-department", onchange: () => ((list = at = null), load()) },
+    ...departments.map((id) => h("option", { value: id }, id)),
   );
-  const choice = el("label", { class: "field" }, t("chat.department"), select);
+  const choice = h("label", { class: "field" }, t("chat.department"), select);
   const frame = overview(t, { title: t("assignments"), lead: t("assignments.lead"), extra: [choice], acts: { ...acts, refresh: load } });
-  const empty = el("p", { class: "none" }, t("assignments.empty"));
-  const rows = el("tbody", { role: "rowgroup" });
+  const empty = h("p", { class: "none" }, t("assignments.empty"));
+  const rows = h("tbody", { role: "rowgroup" });
   // Narrow pages show the rows as blocks, and then only the roles say that it is a table.
-  const table = el(
+  const table = h(
     "table",
-    { role: "table", class: "assignments", "aria-labelledby": "overview-title", "data-testid": "assignments" },
-    el(
+    { role: "table", class: "assignments", "aria-labelledby": "overview-title", hook: "assignments" },
+    h(
       "thead",
       { role: "rowgroup" },
-      el("tr", { role: "row" }, ...COLUMNS.map((one) => el("th", { role: "columnheader", scope: "col" }, t(`assignments.${one}`)))),
+      h("tr", { role: "row" }, ...COLUMNS.map((one) => h("th", { role: "columnheader", scope: "col" }, t(`assignments.${one}`)))),
     ),
     rows,
   );
@@ -68,7 +68,7 @@ export function assignmentsView(t, { departments, names, acts }) {
   }
 
   function draw() {
-    for (const option of select.options) text(option, names().get(option.value) ?? option.value);
+    for (const option of select.options) setText(option, names().get(option.value) ?? option.value);
   }
 
   load();
@@ -78,29 +78,29 @@ export function assignmentsView(t, { departments, names, acts }) {
 function row(t, one) {
   const id = one.chat_id.slice(0, 8);
   const cells = {
-    time: [el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))],
+    time: [h("time", { datetime: one.at }, clock(one.at, t.language, new Date()))],
     chat: [
-      el(
+      h(
         "a",
         { href: api.transcriptUrl(one.chat_id, "html", t.language), download: "", "aria-label": t("assignments.chat_of", { id }) },
         id,
       ),
       " ",
-      el("small", {}, t("assignments.turn", { n: one.turn })),
+      h("small", {}, t("assignments.turn", { n: one.turn })),
     ],
-    agent: [el("bdi", {}, one.agent_name)],
+    agent: [h("bdi", {}, one.agent_name)],
     waited: [span(one.waited, t.language)],
-    reason: [el("strong", {}, reasonOf(t, one.choice)), el("small", {}, figuresOf(t, one.choice).join(" · "))],
+    reason: [h("strong", {}, reasonOf(t, one.choice)), h("small", {}, figuresOf(t, one.choice).join(" · "))],
   };
-  return el(
+  return h(
     "tr",
     { role: "row" },
     ...COLUMNS.map((name) =>
-      el(
+      h(
         "td",
         { role: "cell", class: name },
-        el("span", { class: "label", "aria-hidden": "true" }, t(`assignments.${name}`)),
-        el("span", {}, ...cells[name]),
+        h("span", { class: "label", "aria-hidden": "true" }, t(`assignments.${name}`)),
+        h("span", {}, ...cells[name]),
       ),
     ),
   );

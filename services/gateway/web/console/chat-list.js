@@ -1,5 +1,6 @@
 /** The list of chats. */
-import { button, el, icon, keyed, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button, icon, keyed } from "./dom.js";
 import { ordered } from "./desk-state.js";
 import { hasFailed, isNew, isOffer, lastAt, unread } from "./chat-state.js";
 import { clock } from "./format.js";
@@ -26,18 +27,18 @@ export function drawList(list, empty, t, { desk, departments, acts, now }) {
     return li;
   });
   empty.hidden = items.length > 0;
-  text(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : "list.empty.available"));
+  setText(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : "list.empty.available"));
 }
 
 function skeleton(id, acts) {
-  const open = el("button", {
+  const open = h("button", {
     type: "button",
     class: "item",
-    "data-testid": "chat-item",
+    hook: "chat-item",
     "data-chat": id,
-    on: { click: () => acts.open(id) },
+    onclick: () => acts.open(id),
   });
-  return el("li", {}, open, el("div", { class: "item-acts" }));
+  return h("li", {}, open, h("div", { class: "item-acts" }));
 }
 
 function fill(li, { one, current }, t, departments, now, acts) {
@@ -49,23 +50,23 @@ function fill(li, { one, current }, t, departments, now, acts) {
   const count = unread(one);
   open.dataset.unread = count;
   const badge = count
-    ? el(
+    ? h(
         "span",
         { class: "count" },
-        el("span", { "aria-hidden": "true" }, String(count)),
-        el("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`),
+        h("span", { "aria-hidden": "true" }, String(count)),
+        h("span", { class: "hidden-words" }, `, ${t("item.unread", { n: count })}`),
       )
-    : el(
+    : h(
         "span",
         { class: "tag", title: localeName(one, t) },
-        el("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()),
-        el("span", { class: "hidden-words" }, `, ${localeName(one, t)}`),
+        h("span", { "aria-hidden": "true" }, (one.about.locale ?? "").toUpperCase()),
+        h("span", { class: "hidden-words" }, `, ${localeName(one, t)}`),
       );
   open.replaceChildren(
-    el("span", { class: "name" }, el("bdi", {}, nameOf(one, t))),
+    h("span", { class: "name" }, h("bdi", {}, nameOf(one, t))),
     badge,
     ...facts(one, t, departments, now).map(([kind, words, symbol]) =>
-      el("span", { class: `facts ${kind}` }, el("span", {}, symbol && icon(symbol), words)),
+      h("span", { class: `facts ${kind}` }, h("span", {}, symbol && icon(symbol), words)),
     ),
   );
   const wanted = actsOf(one);
@@ -74,9 +75,9 @@ function fill(li, { one, current }, t, departments, now, acts) {
   row.replaceChildren(
     ...wanted.map((act) => {
       const press = {
-        on: { click: () => acts[act](one.id) },
+        onclick: () => acts[act](one.id),
         "aria-label": t(`item.${act}_of`, { name: nameOf(one, t) }),
-        "data-testid": `chat-${act}`,
+        hook: `chat-${act}`,
       };
       return button(t(`item.${act}`), { class: act === "accept" ? "main small" : "small", ...press });
     }),

@@ -1,7 +1,8 @@
 /** The open chat: who it is, what it is about, the conversation, and what can be done with it. */
 import { nameOf } from "./chat-list.js";
 import { composer } from "./composer.js";
-import { attribute, button, el, icon, text } from "./dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
+import { button, icon } from "./dom.js";
 import { endKey, handover, isNew, isOffer } from "./chat-state.js";
 import { messageLog } from "./message-list.js";
 import { timeLeft } from "./new-chats.js";
@@ -19,27 +20,27 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   const name = nameOf(one, t);
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
-  const there = el("p", { class: "who-there" });
+  const there = h("p", { class: "who-there" });
   const tool = (key, symbol, hook, act) =>
-    button(t(key), { symbol, "data-testid": hook, on: { click: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) } });
+    button(t(key), { symbol, hook, onclick: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) });
   const transfer = tool("transfer", "transfer", "chat-transfer", acts.transfer);
   const close = tool("close", "close", "chat-close", acts.close);
   const download = tool("download", "download", "chat-download", acts.download);
-  const back = button(t("list.back"), { symbol: "back", id: "chat-back", on: { click: acts.back } });
-  const heading = el("h2", { id: "chat-name", tabindex: "-1" }, el("bdi", {}, name));
-  const typing = el("p", { class: "typing" });
-  const department = el("span");
-  const silent = el("p", { class: "silent", "data-testid": "citizen-silent" });
-  const bars = el("div", { class: "bars", role: "status" });
-  const panel = el(
+  const back = button(t("list.back"), { symbol: "back", id: "chat-back", onclick: acts.back });
+  const heading = h("h2", { id: "chat-name", tabindex: "-1" }, h("bdi", {}, name));
+  const typing = h("p", { class: "typing" });
+  const department = h("span");
+  const silent = h("p", { class: "silent", hook: "citizen-silent" });
+  const bars = h("div", { class: "bars", role: "status" });
+  const panel = h(
     "div",
     { class: "panel" },
-    el(
+    h(
       "div",
       { class: "chat-head" },
       back,
-      el("div", { class: "titles" }, heading, there),
-      el("div", { class: "acts" }, transfer, download, close),
+      h("div", { class: "titles" }, heading, there),
+      h("div", { class: "acts" }, transfer, download, close),
     ),
     about(t, one, department),
     bars,
@@ -56,15 +57,15 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
     const held = panel.contains(document.activeElement);
     write.end(over);
     transfer.hidden = close.hidden = over;
-    attribute(transfer, "aria-disabled", now.transfer && "true");
-    attribute(close, "aria-disabled", now.closing && "true");
+    setAttribute(transfer, "aria-disabled", now.transfer && "true");
+    setAttribute(close, "aria-disabled", now.closing && "true");
     drawThere(t, there, now);
-    text(department, departments.get(now.about.department) ?? now.about.department ?? "");
-    text(typing, now.talk.typing ? t("item.typing", { name }) : "");
-    text(silent, now.silent ? t("chat.silent", { time: clock(now.silent.closes_at, t.language, new Date()) }) : "");
+    setText(department, departments.get(now.about.department) ?? now.about.department ?? "");
+    setText(typing, now.talk.typing ? t("item.typing", { name }) : "");
+    setText(silent, now.silent ? t("chat.silent", { time: clock(now.silent.closes_at, t.language, new Date()) }) : "");
     drawBars(t, bars, now, acts);
     const left = bars.querySelector(".left");
-    if (left) text(left, timeLeft(t, now, performance.now()));
+    if (left) setText(left, timeLeft(t, now, performance.now()));
     log.draw(now, departments);
     if (held && (!panel.contains(document.activeElement) || !document.activeElement.getClientRects().length)) heading.focus();
   }
@@ -99,16 +100,16 @@ function drawBars(t, bars, one, acts) {
   if (bars.dataset.looks === key) return;
   bars.dataset.looks = key;
   const banner = (kind, words, ...doable) =>
-    el(
+    h(
       "div",
       { class: `banner ${kind}` },
-      el("div", { class: "words" }, ...[words].flat(), " ", kind.startsWith("fresh") && el("strong", { class: "left", role: "timer" })),
+      h("div", { class: "words" }, ...[words].flat(), " ", kind.startsWith("fresh") && h("strong", { class: "left", role: "timer" })),
       doable.length > 0 &&
-        el(
+        h(
           "div",
           { class: "row" },
           ...doable.map((act) =>
-            button(t(`item.${act}`), { class: act === "accept" ? "main" : "", "data-testid": act, on: { click: () => acts[act](one.id) } }),
+            button(t(`item.${act}`), { class: act === "accept" ? "main" : "", hook: act, onclick: () => acts[act](one.id) }),
           ),
         ),
     );
@@ -134,14 +135,14 @@ function looksOf(one) {
 /** What is known of who gives it: the note. The whole of it stands among the messages. */
 function offer(t, note) {
   return [
-    el("p", {}, t("chat.offered")),
+    h("p", {}, t("chat.offered")),
     note &&
-      el(
+      h(
         "p",
         { class: "handover" },
-        el("strong", {}, t("chat.offered_note", { name: note.name })),
+        h("strong", {}, t("chat.offered_note", { name: note.name })),
         " ",
-        el("span", { dir: "auto" }, note.text),
+        h("span", { dir: "auto" }, note.text),
       ),
   ].filter(Boolean);
 }
@@ -149,17 +150,17 @@ function offer(t, note) {
 /** The citizen's question and form, as a block that folds; unfolded where there is room for it. */
 function about(t, one, department) {
   const { question, form, locale, opened_at } = one.about;
-  const row = (key, ...value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, ...value));
+  const row = (key, ...value) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, ...value));
   const language = t.has(`locale.${locale}`) ? t(`locale.${locale}`) : locale;
   const wide = matchMedia(WIDE);
-  const block = el(
+  const block = h(
     "details",
     { class: "about", open: wide.matches },
-    el("summary", {}, t("chat.about")),
-    el(
+    h("summary", {}, t("chat.about")),
+    h(
       "dl",
       {},
-      question && row("chat.question", el("span", { dir: "auto", lang: locale }, question)),
+      question && row("chat.question", h("span", { dir: "auto", lang: locale }, question)),
       form && (form.title || form.url || form.id) && row("chat.form", formLink(t, form)),
       row("chat.department", department),
       row("chat.locale", language ?? ""),
@@ -173,12 +174,12 @@ function about(t, one, department) {
 /** A citizen's page can name any address: only http and https become a link, and that gets nothing of this page. */
 function formLink(t, form) {
   const title = form.title || form.id || form.url;
-  if (!isWeb(form.url)) return el("bdi", {}, title);
-  return el(
+  if (!isWeb(form.url)) return h("bdi", {}, title);
+  return h(
     "a",
     { href: form.url, target: "_blank", rel: "noopener noreferrer" },
-    el("bdi", {}, title),
-    el("span", { class: "hidden-words" }, ` (${t("chat.form_open")})`),
+    h("bdi", {}, title),
+    h("span", { class: "hidden-words" }, ` (${t("chat.form_open")})`),
   );
 }
 

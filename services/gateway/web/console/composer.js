@@ -1,6 +1,7 @@
 /** Where the agent writes: a message to the citizen or an internal note, each with a draft of its own. */
 import { LONGEST_TEXT, problem } from "../shared/conversation.js";
-import { attribute, button, el, text } from "./dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
+import { button } from "./dom.js";
 
 const COUNT_FROM = 500; // characters left
 const TYPING_EVERY = 3000; // ms between two words to the citizen that somebody is writing
@@ -17,34 +18,34 @@ export function composer(t, { chat, draft, uploads, acts }) {
     note: area(t("note.label"), t("note.placeholder"), "note-input"),
   };
   const copies = { message: copyOf("message", "copy-message"), note: copyOf("note", "copy-note") };
-  const unsent = el("p", { class: "unsent", hidden: true }, t("write.unsent"));
-  const left = el("p", { class: "hint", id: "write-left", role: "status" });
-  const hint = el("p", { class: "hint keys", id: "write-hint" }, t("write.hint"));
-  const send = button(t("write.send"), { symbol: "send", class: "main", "data-testid": "chat-send", type: "submit" });
-  const save = button(t("note.save"), { symbol: "note", class: "main", "data-testid": "note-save", type: "submit" });
-  const file = el("input", {
+  const unsent = h("p", { class: "unsent", hidden: true }, t("write.unsent"));
+  const left = h("p", { class: "hint", id: "write-left", role: "status" });
+  const hint = h("p", { class: "hint keys", id: "write-hint" }, t("write.hint"));
+  const send = button(t("write.send"), { symbol: "send", class: "main", hook: "chat-send", type: "submit" });
+  const save = button(t("note.save"), { symbol: "note", class: "main", hook: "note-save", type: "submit" });
+  const file = h("input", {
     type: "file",
     multiple: true,
     hidden: true,
-    "data-testid": "chat-file",
+    hook: "chat-file",
     "aria-label": t("attach"),
-    on: { change: pick },
+    onchange: pick,
   });
-  const attach = button(t("attach"), { symbol: "attach", "data-testid": "chat-attach", on: { click: () => file.click() } });
+  const attach = button(t("attach"), { symbol: "attach", hook: "chat-attach", onclick: () => file.click() });
   const kinds = { message: kindOf("message", "write-message"), note: kindOf("note", "write-note") };
-  const form = el(
+  const form = h(
     "form",
-    { class: "write", on: { submit } },
-    el("fieldset", { class: "kinds" }, el("legend", { class: "hidden-words" }, t("write.kind")), kinds.message.label, kinds.note.label),
+    { class: "write", onsubmit: submit },
+    h("fieldset", { class: "kinds" }, h("legend", { class: "hidden-words" }, t("write.kind")), kinds.message.label, kinds.note.label),
     unsent,
     uploads,
-    el(
+    h(
       "div",
       { class: "line" },
-      ...Object.values(areas).map((field, index) => el("div", { class: "text" }, field, Object.values(copies)[index])),
-      el("div", { class: "buttons" }, send, save),
+      ...Object.values(areas).map((field, index) => h("div", { class: "text" }, field, Object.values(copies)[index])),
+      h("div", { class: "buttons" }, send, save),
     ),
-    el("div", { class: "under" }, attach, file, hint, left),
+    h("div", { class: "under" }, attach, file, hint, left),
   );
   let kind = draft.kind;
   let over = false;
@@ -56,20 +57,22 @@ export function composer(t, { chat, draft, uploads, acts }) {
   show(kind);
 
   function area(label, placeholder, hook) {
-    return el("textarea", {
+    return h("textarea", {
       rows: "2",
       dir: "auto",
       "aria-label": label,
       placeholder,
-      "data-testid": hook,
+      hook,
       "aria-describedby": "write-hint write-left",
-      on: { input: changed, keydown: key, blur: quiet },
+      oninput: changed,
+      onkeydown: key,
+      onblur: quiet,
     });
   }
 
   function kindOf(value, hook) {
-    const input = el("input", { type: "radio", name: "kind", value, "data-testid": hook, on: { change: () => (show(value), changed()) } });
-    return { input, label: el("label", {}, input, t(value === "note" ? "write.note" : "write.message")) };
+    const input = h("input", { type: "radio", name: "kind", value, hook, onchange: () => (show(value), changed()) });
+    return { input, label: h("label", {}, input, t(value === "note" ? "write.note" : "write.message")) };
   }
 
   function copyOf(name, hook) {
@@ -77,14 +80,14 @@ export function composer(t, { chat, draft, uploads, acts }) {
       symbol: "copy",
       class: "small",
       hidden: true,
-      "data-testid": hook,
-      on: { click: () => copy(areas[name]) },
+      hook,
+      onclick: () => copy(areas[name]),
     });
   }
 
   async function copy(field) {
-    text(left, "");
-    text(left, t((await copied(field)) ? "write.copied" : "write.not_copied"));
+    setText(left, "");
+    setText(left, t((await copied(field)) ? "write.copied" : "write.not_copied"));
   }
 
   function show(which) {
@@ -95,7 +98,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
       node.hidden = over ? !node.value.trim() : name !== which;
       copies[name].hidden = !over || node.hidden;
       node.readOnly = over;
-      attribute(node, "aria-label", t(`${NAMES[name]}.${over ? "unsent_label" : "label"}`));
+      setAttribute(node, "aria-label", t(`${NAMES[name]}.${over ? "unsent_label" : "label"}`));
     }
     form.hidden = over && Object.values(areas).every((node) => node.hidden);
     kinds.message.label.parentElement.hidden = hint.hidden = over;
@@ -114,11 +117,11 @@ export function composer(t, { chat, draft, uploads, acts }) {
   }
 
   function measure() {
-    if (over) return text(left, "");
+    if (over) return setText(left, "");
     const room = LONGEST_TEXT - [...areas[kind].value].length;
-    attribute(areas[kind], "aria-invalid", room < 0 ? "true" : null);
+    setAttribute(areas[kind], "aria-invalid", room < 0 ? "true" : null);
     left.classList.toggle("over", room < 0);
-    text(left, room < 0 ? t("write.over", { n: -room }) : room <= COUNT_FROM ? t("write.left", { n: room }) : "");
+    setText(left, room < 0 ? t("write.over", { n: -room }) : room <= COUNT_FROM ? t("write.left", { n: room }) : "");
   }
 
   function changed() {

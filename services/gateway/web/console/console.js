@@ -3,7 +3,7 @@ import { watchActivity } from "./activity.js";
 import { logout, me, settings } from "./api.js";
 import { languageChoice } from "./toolbar.js";
 import { confirm } from "./dialogs.js";
-import { el, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
 import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
 import { showLogin } from "./login.js";
 import { chime } from "./notifications.js";
@@ -42,7 +42,7 @@ const SAID = 12_000; // ms that something said stays on the page
  * its turn; "loud" shows it on the page for a while too. What is said stands beside what was said just before.
  */
 function say(words, how = "announce") {
-  const line = el("p", {}, words);
+  const line = h("p", {}, words);
   const place = at({ announce: "announce", new: "announce-new", loud: "alarm" }[how]);
   if (how === "loud") place.replaceChildren();
   setTimeout(() => place.append(line), 50);
@@ -51,7 +51,7 @@ function say(words, how = "announce") {
 
 function fillWords() {
   document.documentElement.lang = t.language;
-  for (const node of document.querySelectorAll("[data-text]")) text(node, t(node.dataset.text));
+  for (const node of document.querySelectorAll("[data-text]")) setText(node, t(node.dataset.text));
 }
 
 function setLanguage(language) {
@@ -118,11 +118,11 @@ async function start() {
   if (answer.status === 401 || answer.status === 403) return (choose("session", ""), askLogin());
   const agent = answer.body?.agent ?? answer.body;
   if (!answer.ok || typeof agent.id !== "string") {
-    text(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
+    setText(page.loading, t(answer.status === 0 ? "login.network" : "login.unavailable"));
     view("loading");
     return setTimeout(start, AGAIN);
   }
-  text(page.loading, t("login.loading"));
+  setText(page.loading, t("login.loading"));
   if (told.ok && told.body?.timezone) useZone(told.body.timezone);
   why = "";
   page.tools.replaceChildren();

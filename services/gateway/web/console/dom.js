@@ -1,5 +1,5 @@
-/** Making elements. Text of people only ever gets in as text: nothing here reads markup. */
-const SVG = "http://www.w3.org/2000/svg";
+// What the console draws with, beyond the elements that all pages make.
+import { h, icon as drawing, setAttribute } from "../shared/dom.js";
 
 const ICONS = {
   available: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-1.4 14.6-4.2-4.2 1.7-1.7 2.5 2.5 5.3-5.3 1.7 1.7Z",
@@ -23,55 +23,21 @@ const ICONS = {
   send: "M3 4l18 8-18 8 3-8Zm3.4 3.4L8 11h6v2H8l-1.6 3.6L17 12Z",
 };
 
-/** An icon that says nothing to a screen reader: words stand beside it or in the control's name. */
+/** Make the icon of this name. It says nothing to a screen reader: words stand beside it or in the control's name. */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of [
-    ["viewBox", "0 0 24 24"],
-    ["aria-hidden", "true"],
-    ["focusable", "false"],
-    ["class", `icon icon-${name}`],
-  ])
-    svg.setAttribute(key, value);
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", ICONS[name]);
-  path.setAttribute("fill-rule", "evenodd");
-  svg.append(path);
+  const svg = drawing(ICONS[name], `icon icon-${name}`);
+  setAttribute(svg, "focusable", "false");
+  setAttribute(svg.firstChild, "fill-rule", "evenodd");
   return svg;
 }
 
-/**
- * An element. `props`: `on` is `{event: listener}`, `true` sets an empty attribute, null, undefined and false leave it out.
- * Children are nodes or texts; null and false are left out.
- */
-export function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(props)) {
-    if (key === "on") for (const [type, listener] of Object.entries(value)) node.addEventListener(type, listener);
-    else attribute(node, key, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
-  return node;
-}
-
-/** Sets an attribute to a value as `el` does, and touches the page only when it changes. */
-export function attribute(node, key, value) {
-  if (value === null || value === undefined || value === false) node.removeAttribute(key);
-  else if (node.getAttribute(key) !== (value === true ? "" : String(value))) node.setAttribute(key, value === true ? "" : value);
-}
-
-/** Sets a text, and touches the page only when it changes (a live region must not speak for nothing). */
-export function text(node, words) {
-  if (node.textContent !== words) node.textContent = words;
-}
-
-/** A button with words, optionally an icon before them. */
+/** Make a button with words, optionally an icon before them. */
 export function button(words, { symbol, ...props } = {}) {
-  return el("button", { type: "button", ...props }, symbol && icon(symbol), el("span", { class: "words" }, words));
+  return h("button", { type: "button", ...props }, symbol && icon(symbol), h("span", { class: "words" }, words));
 }
 
 /**
- * Makes `parent` hold one child for each item, in order, keeping the children (and the focus in them) that stay.
+ * Make `parent` hold one child for each item, in order, keeping the children (and the focus in them) that stay.
  * `make(item, old)` gets the child of the same `item.key`, or undefined, and returns the child to use.
  */
 export function keyed(parent, items, make) {

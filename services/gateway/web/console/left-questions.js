@@ -2,7 +2,8 @@
 import * as api from "./api.js";
 import { noted, recalled } from "./desk-state.js";
 import { confirm } from "./dialogs.js";
-import { button, el, icon, keyed, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button, icon, keyed } from "./dom.js";
 import { entry } from "./chat-state.js";
 import { messageLog } from "./message-list.js";
 import { overview } from "./side-page.js";
@@ -109,8 +110,8 @@ export function leftQuestions({ onChange, onNews }) {
  */
 export function questionsView(t, { left, agent, departments, say, acts }) {
   const frame = overview(t, { title: t("questions"), lead: t("questions.lead"), acts: { ...acts, refresh: left.refresh } });
-  const empty = el("p", { class: "none" }, t("questions.empty"));
-  const rows = el("ul", { class: "questions", "data-testid": "question-list" });
+  const empty = h("p", { class: "none" }, t("questions.empty"));
+  const rows = h("ul", { class: "questions", hook: "question-list" });
   frame.body.append(empty, rows);
 
   function draw() {
@@ -131,13 +132,13 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
 
   function update(node, one) {
     const holder = holderOf(one, agent.id);
-    text(node.querySelector(".department"), departments().get(one.department) ?? one.department);
+    setText(node.querySelector(".department"), departments().get(one.department) ?? one.department);
     const looks = `${holder} ${one.claimed?.name ?? ""}`;
     if (node.dataset.looks === looks) return;
     node.dataset.looks = looks;
     const [who, doable, read] = [".who", ".doable", ".read"].map((part) => node.querySelector(part));
     const held = doable.contains(document.activeElement);
-    text(
+    setText(
       who,
       holder === "colleague"
         ? t("questions.claimed_by", { name: one.claimed.name, time: clock(one.claimed.at, t.language, new Date()) })
@@ -162,9 +163,9 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     return button(t(`questions.${name}`), {
       symbol: name === "done" ? "available" : undefined,
       class: main ? "main" : "",
-      "data-testid": `question-${name}`,
+      hook: `question-${name}`,
       "aria-label": t(`questions.${name}_of`, { name: nameOf(one, t) }),
-      on: { click: press },
+      onclick: press,
     });
   }
 
@@ -201,10 +202,10 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     const place = rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] .read`);
     if (!place) return;
     if (place.childElementCount) return place.replaceChildren();
-    place.replaceChildren(el("p", { role: "status" }, t("overview.loading")));
+    place.replaceChildren(h("p", { role: "status" }, t("overview.loading")));
     const [said, written] = await Promise.all([api.transcript(one.chat_id), api.notes(one.chat_id)]);
     if (!place.isConnected || !place.childElementCount) return;
-    if (!said.ok) return place.replaceChildren(el("p", { class: "alert", role: "alert" }, t("questions.not_read")));
+    if (!said.ok) return place.replaceChildren(h("p", { class: "alert", role: "alert" }, t("questions.not_read")));
     const log = messageLog(t, { chat: one.chat_id, name: nameOf(one, t), agent: agent.name, own: agent.id, acts: {}, onScroll: () => {} });
     log.element.firstChild.dataset.testid = "question-messages";
     place.replaceChildren(log.element);
@@ -225,23 +226,23 @@ const nameOf = (one, t) => one.name || t("item.citizen");
 
 function question(t, one) {
   const link = contactLink(one.contact);
-  const contact = link ? el("a", { href: link }, el("bdi", {}, one.contact)) : el("bdi", {}, one.contact);
-  return el(
+  const contact = link ? h("a", { href: link }, h("bdi", {}, one.contact)) : h("bdi", {}, one.contact);
+  return h(
     "li",
-    { class: "question", "data-testid": "question" },
-    el("h3", {}, el("bdi", {}, nameOf(one, t))),
-    el(
+    { class: "question", hook: "question" },
+    h("h3", {}, h("bdi", {}, nameOf(one, t))),
+    h(
       "p",
       { class: "facts" },
-      el("span", { class: "department" }),
-      el("span", {}, t("questions.at"), " ", el("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
-      t.has(`locale.${one.locale}`) && el("span", {}, t(`locale.${one.locale}`)),
+      h("span", { class: "department" }),
+      h("span", {}, t("questions.at"), " ", h("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
+      t.has(`locale.${one.locale}`) && h("span", {}, t(`locale.${one.locale}`)),
     ),
-    el("p", { class: "text", dir: "auto", lang: one.locale }, one.text),
-    el("p", { class: "contact" }, t("questions.contact"), " ", contact),
-    el("p", { class: "who", "data-testid": "question-holder" }),
-    el("div", { class: "row doable" }),
-    el("div", { class: "read" }),
+    h("p", { class: "text", dir: "auto", lang: one.locale }, one.text),
+    h("p", { class: "contact" }, t("questions.contact"), " ", contact),
+    h("p", { class: "who", hook: "question-holder" }),
+    h("div", { class: "row doable" }),
+    h("div", { class: "read" }),
   );
 }
 
@@ -250,7 +251,7 @@ export function questionsLabel(t, left) {
   const count = left.list()?.length ?? 0;
   return [
     icon("inbox"),
-    el("span", { class: "words" }, t("questions")),
-    count > 0 && el("span", { class: "count", "data-testid": "question-count" }, String(count)),
+    h("span", { class: "words" }, t("questions")),
+    count > 0 && h("span", { class: "count", hook: "question-count" }, String(count)),
   ].filter(Boolean);
 }

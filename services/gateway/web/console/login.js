@@ -1,6 +1,7 @@
 /** The login form. */
 import { login } from "./api.js";
-import { attribute, button, el, text } from "./dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
+import { button } from "./dom.js";
 
 /** Why it did not work, in words. `answer` as `api.ask` gives it. */
 export function refusal(t, answer) {
@@ -14,27 +15,27 @@ export function refusal(t, answer) {
  * the fields: somebody was typing when the session ended, and the rest of it is no user name.
  */
 export function showLogin(root, t, why, { focus, onDone }) {
-  const alert = el("p", { class: "alert", role: "alert", id: "login-alert" });
+  const alert = h("p", { class: "alert", role: "alert", id: "login-alert" });
   const field = (name, type, complete) =>
-    el("input", {
+    h("input", {
       type,
       name,
       id: `login-${name}`,
       autocomplete: complete,
       required: true,
       "aria-describedby": "login-alert",
-      "data-testid": `login-${name}`,
+      hook: `login-${name}`,
       spellcheck: "false",
       autocapitalize: "none",
     });
   const username = field("username", "text", "username");
   const password = field("password", "password", "current-password");
-  const submit = button(t("login.submit"), { type: "submit", class: "main", "data-testid": "login-submit" });
-  const form = el(
+  const submit = button(t("login.submit"), { type: "submit", class: "main", hook: "login-submit" });
+  const form = h(
     "form",
-    { novalidate: true, on: { submit: send } },
-    el("label", { class: "field" }, t("login.username"), username),
-    el("label", { class: "field" }, t("login.password"), password),
+    { novalidate: true, onsubmit: send },
+    h("label", { class: "field" }, t("login.username"), username),
+    h("label", { class: "field" }, t("login.password"), password),
     alert,
     submit,
   );
@@ -43,13 +44,13 @@ export function showLogin(root, t, why, { focus, onDone }) {
     event.preventDefault();
     if (submit.getAttribute("aria-disabled")) return;
     const empty = [username, password].filter((one) => !one.value);
-    for (const one of [username, password]) attribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
+    for (const one of [username, password]) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
     if (empty.length) return refuse(t("login.missing"), empty[0]);
-    attribute(submit, "aria-disabled", "true");
-    text(submit.lastChild, t("login.busy"));
+    setAttribute(submit, "aria-disabled", "true");
+    setText(submit.lastChild, t("login.busy"));
     const answer = await login(username.value, password.value);
-    attribute(submit, "aria-disabled", null);
-    text(submit.lastChild, t("login.submit"));
+    setAttribute(submit, "aria-disabled", null);
+    setText(submit.lastChild, t("login.submit"));
     if (answer.ok) return onDone();
     if (answer.status === 401) password.value = "";
     refuse(refusal(t, answer), answer.status === 401 ? password : submit);
@@ -57,11 +58,11 @@ export function showLogin(root, t, why, { focus, onDone }) {
 
   function refuse(words, place) {
     alert.textContent = ""; // the same words again are news again
-    setTimeout(() => text(alert, words), 50);
+    setTimeout(() => setText(alert, words), 50);
     place.focus();
   }
 
-  const title = el("h2", { id: "login-title", tabindex: "-1" }, t("login.title"));
-  root.replaceChildren(title, el("p", { class: "lead" }, why || t("login.lead")), form);
+  const title = h("h2", { id: "login-title", tabindex: "-1" }, t("login.title"));
+  root.replaceChildren(title, h("p", { class: "lead" }, why || t("login.lead")), form);
   (focus ? username : title).focus();
 }

@@ -1,6 +1,7 @@
 /** The messages of the open chat on the screen: a live log that only ever says what is new. */
 import { attachmentUrl } from "./api.js";
-import { button, el, icon, keyed, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button, icon, keyed } from "./dom.js";
 import { lastReadSeq, timeline } from "./chat-state.js";
 import { clock, size } from "./format.js";
 import { systemWords } from "./system-messages.js";
@@ -12,15 +13,15 @@ const CHANGING = 3; // more new things than this at once are history, not news
 
 /** `{element, draw(one, departments), atBottom(), toBottom()}`; `own` is the agent's id; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`. */
 export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
-  const log = el("div", {
+  const log = h("div", {
     class: "log",
     role: "log",
     tabindex: "0",
     "aria-label": t("chat.messages", { name }),
-    "data-testid": "chat-messages",
-    on: { scroll },
+    hook: "chat-messages",
+    onscroll: scroll,
   });
-  const jump = button(t("chat.new_below"), { class: "jump main small", hidden: true, on: { click: () => (toBottom(), log.focus()) } });
+  const jump = button(t("chat.new_below"), { class: "jump main small", hidden: true, onclick: () => (toBottom(), log.focus()) });
   let drawn = 0;
   let stuck = true; // the end is on the screen and stays there
 
@@ -52,22 +53,22 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
 
   function draw1(item, old, one, read, departments) {
     if (item.kind === "empty") {
-      const node = old ?? el("p", { class: "empty" });
-      text(node, t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading"));
+      const node = old ?? h("p", { class: "empty" });
+      setText(node, t(one.talk.welcomed || one.ended ? "chat.empty" : "chat.loading"));
       return node;
     }
     if (item.kind === "returned")
-      return old ?? el("div", { class: "message system aside" }, el("div", { class: "bubble" }, known(t, "returned", item.why)));
+      return old ?? h("div", { class: "message system aside" }, h("div", { class: "bubble" }, known(t, "returned", item.why)));
     const file = Boolean(item.attachment && item.kind === "message");
     const reuse = old && old.dataset.file === String(file);
     const node = reuse ? old : messageNode(t, chat, item, one, agent);
     node.dataset.file = file;
-    if (item.from === "system") text(node.querySelector(".bubble"), systemWords(t, item, { own, name: nameOf(one, t), departments }));
+    if (item.from === "system") setText(node.querySelector(".bubble"), systemWords(t, item, { own, name: nameOf(one, t), departments }));
     status(t, chat, node, item, { read, over: Boolean(one.ended) }, acts);
     return node;
   }
 
-  return { element: el("div", { class: "log-frame" }, log, jump), draw, toBottom, atBottom: () => stuck };
+  return { element: h("div", { class: "log-frame" }, log, jump), draw, toBottom, atBottom: () => stuck };
 }
 
 const isNote = (item) => item.kind === "note" || item.kind === "pending_note";
@@ -76,19 +77,19 @@ const isOwn = (item) => item.kind === "pending" || (item.kind === "message" && i
 function messageNode(t, chat, item, one, agent) {
   const side = isNote(item) ? "note" : isOwn(item) ? "own" : item.from === "system" ? "system" : "citizen";
   const who = side === "citizen" ? item.name || nameOf(one, t) : item.name || (side === "system" ? "" : agent);
-  const said = el("div", { class: "bubble", dir: "auto", lang: side === "citizen" ? one.about.locale : null });
+  const said = h("div", { class: "bubble", dir: "auto", lang: side === "citizen" ? one.about.locale : null });
   const file = item.kind === "message" ? item.attachment : item.file;
   if (file) said.append(fileNode(t, chat, file, item.kind === "message"));
   else said.append(item.text ?? "");
-  const head = el("div", { class: "head" }, who && el("bdi", {}, who), who && " ", el("time", {}));
-  const badge = isNote(item) && el("p", { class: "note-badge" }, icon("note"), t("note.badge"));
-  return el("div", { class: `message ${side}`, "data-from": side }, badge, head, said, el("div", { class: "status" }));
+  const head = h("div", { class: "head" }, who && h("bdi", {}, who), who && " ", h("time", {}));
+  const badge = isNote(item) && h("p", { class: "note-badge" }, icon("note"), t("note.badge"));
+  return h("div", { class: `message ${side}`, "data-from": side }, badge, head, said, h("div", { class: "status" }));
 }
 
 function fileNode(t, chat, file, stored) {
   const words = size(file.size, t.language);
-  if (!stored) return el("span", { class: "file" }, icon("file"), el("bdi", {}, file.name), ` (${words})`);
-  return el(
+  if (!stored) return h("span", { class: "file" }, icon("file"), h("bdi", {}, file.name), ` (${words})`);
+  return h(
     "a",
     {
       class: "file",
@@ -97,7 +98,7 @@ function fileNode(t, chat, file, stored) {
       "aria-label": t("attach.download", { name: file.name, size: words }),
     },
     icon("download"),
-    el("bdi", {}, file.name),
+    h("bdi", {}, file.name),
     ` (${words})`,
   );
 }
@@ -107,7 +108,7 @@ function status(t, chat, node, item, { read, over }, acts) {
   const time = node.querySelector("time");
   if (item.at) {
     time.dateTime = item.at;
-    text(time, clock(item.at, t.language, new Date()));
+    setText(time, clock(item.at, t.language, new Date()));
   }
   const sending = item.kind.startsWith("pending");
   const failed = sending && item.state === "failed";
@@ -135,9 +136,9 @@ function statusWords(t, chat, item, { looks, over }, acts) {
   if (looks === "sent") return [t("chat.delivered")];
   if (looks !== "failed") return [];
   const reason = t(note ? "note.failed" : "chat.failed", { reason: known(t, "error", item.code) });
-  const act = (key, call) => button(t(key), { class: "small", on: { click: () => call(chat, item.id) } });
+  const act = (key, call) => button(t(key), { class: "small", onclick: () => call(chat, item.id) });
   return [
-    el("span", {}, icon("failed"), reason),
+    h("span", {}, icon("failed"), reason),
     !over && act("chat.again", note ? acts.againNote : acts.again),
     act("chat.discard", note ? acts.discardNote : acts.discard),
   ].filter(Boolean);

@@ -1,6 +1,7 @@
 /** Chats that wait to be accepted, in sight wherever the agent works: above the page, and in a dialog that lies over it. */
 import { nameOf } from "./chat-list.js";
-import { button, el, keyed, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button, keyed } from "./dom.js";
 import { isNew, isOffer, secondsLeft } from "./chat-state.js";
 
 /** RULES: the chats to be told of: all that are new, but the one that is on the screen and says so itself. */
@@ -19,7 +20,7 @@ export function drawNews(place, t, { chats, acts = null, overview = false, now }
   keyed(place, items, ({ one, looks }, old) => {
     const row = old?.dataset.looks === looks ? old : fresh(t, one, { acts, overview });
     row.dataset.looks = looks;
-    text(row.querySelector(".left"), timeLeft(t, one, now));
+    setText(row.querySelector(".left"), timeLeft(t, one, now));
     return row;
   });
 }
@@ -29,27 +30,27 @@ function fresh(t, one, { acts, overview }) {
   const name = nameOf(one, t);
   const open = () =>
     button(t("overview.open"), {
-      "data-testid": overview ? "overview-open" : "news-open",
+      hook: overview ? "overview-open" : "news-open",
       "aria-label": t("news.open_of", { name }),
-      on: { click: () => acts.open(one.id) },
+      onclick: () => acts.open(one.id),
     });
   const accept = () =>
     button(t("item.accept"), {
       class: "main",
-      "data-testid": "news-accept",
+      hook: "news-accept",
       "aria-label": t("item.accept_of", { name }),
-      on: { click: () => acts.accept(one.id) },
+      onclick: () => acts.accept(one.id),
     });
-  return el(
+  return h(
     "div",
-    { class: "banner fresh", "data-testid": "news" },
-    el(
+    { class: "banner fresh", hook: "news" },
+    h(
       "p",
       { class: "words" },
       t(offered ? "chat.new_offer" : "chat.new_chat", { name }),
       " ",
-      el("strong", { class: "left", role: "timer" }),
+      h("strong", { class: "left", role: "timer" }),
     ),
-    acts && el("div", { class: "row" }, (offered || overview) && open(), !offered && accept()),
+    acts && h("div", { class: "row" }, (offered || overview) && open(), !offered && accept()),
   );
 }

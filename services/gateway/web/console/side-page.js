@@ -1,5 +1,6 @@
 /** What the bar opens in the place of the open chat: left questions, assignments. Chats go on meanwhile. */
-import { button, el, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button } from "./dom.js";
 import { clock } from "./format.js";
 
 /**
@@ -7,21 +8,21 @@ import { clock } from "./format.js";
  * `tell` says in words why there is nothing (new) to see, `asOf` from when it is.
  */
 export function overview(t, { title, lead, extra = [], acts }) {
-  const heading = el("h2", { id: "overview-title", tabindex: "-1" }, title);
-  const state = el("p", { class: "as-of" });
-  const words = el("p", { class: "alert", role: "alert" });
-  const body = el("div", { class: "overview-body" });
-  const element = el(
+  const heading = h("h2", { id: "overview-title", tabindex: "-1" }, title);
+  const state = h("p", { class: "as-of" });
+  const words = h("p", { class: "alert", role: "alert" });
+  const body = h("div", { class: "overview-body" });
+  const element = h(
     "div",
     { class: "overview" },
-    el(
+    h(
       "div",
       { class: "overview-head" },
-      button(t("overview.back"), { symbol: "back", "data-testid": "overview-back", on: { click: acts.back } }),
+      button(t("overview.back"), { symbol: "back", hook: "overview-back", onclick: acts.back }),
       heading,
-      button(t("overview.refresh"), { "data-testid": "overview-refresh", on: { click: acts.refresh } }),
+      button(t("overview.refresh"), { hook: "overview-refresh", onclick: acts.refresh }),
     ),
-    el("div", { class: "overview-lead" }, el("p", {}, lead), ...extra, state),
+    h("div", { class: "overview-lead" }, h("p", {}, lead), ...extra, state),
     words,
     body,
   );
@@ -30,7 +31,7 @@ export function overview(t, { title, lead, extra = [], acts }) {
     element,
     body,
     focus: () => heading.focus(),
-    tell: (said) => text(words, said),
-    asOf: (at) => text(state, at ? t("overview.as_of", { time: clock(at, t.language, new Date()) }) : t("overview.loading")),
+    tell: (said) => setText(words, said),
+    asOf: (at) => setText(state, at ? t("overview.as_of", { time: clock(at, t.language, new Date()) }) : t("overview.loading")),
   };
 }

@@ -1,5 +1,6 @@
 /** The bar at the top: connection, available or paused, and the menu with language, sound, notifications and leaving. */
-import { attribute, button, el, icon, text } from "./dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
+import { button, icon } from "./dom.js";
 import { questionsLabel } from "./left-questions.js";
 import { notifyState } from "./notifications.js";
 import { LANGUAGES } from "./i18n.js";
@@ -9,12 +10,12 @@ const LINK_ICONS = { open: "online", connecting: "waiting", lost: "offline", end
 
 /** The choice of language, as a labelled list; `onLanguage(language)`. */
 export function languageChoice(t, id, onLanguage) {
-  const select = el(
+  const select = h(
     "select",
-    { id, on: { change: () => onLanguage(select.value) } },
-    ...LANGUAGES.map((one) => el("option", { value: one, lang: one, selected: one === t.language }, OWN_NAMES[one])),
+    { id, onchange: () => onLanguage(select.value) },
+    ...LANGUAGES.map((one) => h("option", { value: one, lang: one, selected: one === t.language }, OWN_NAMES[one])),
   );
-  return el("label", { class: "field" }, t("language"), select);
+  return h("label", { class: "field" }, t("language"), select);
 }
 
 /**
@@ -22,13 +23,13 @@ export function languageChoice(t, id, onLanguage) {
  * `language(one)`; `sound` as `chime()` makes it, `left` as `leftQuestions()`.
  */
 export function showBar(root, t, { agent, sound, left, acts }) {
-  const linkWords = el("span");
-  const link = el("span", { class: "link", role: "status" }, linkWords);
-  const now = el("strong");
-  const next = el("span", { class: "next" });
-  const state = el("button", { type: "button", class: "state", "data-testid": "agent-state", on: { click: toggle } }, now, next);
+  const linkWords = h("span");
+  const link = h("span", { class: "link", role: "status" }, linkWords);
+  const now = h("strong");
+  const next = h("span", { class: "next" });
+  const state = h("button", { type: "button", class: "state", hook: "agent-state", onclick: toggle }, now, next);
   const opener = (name, ...words) =>
-    el(
+    h(
       "button",
       {
         type: "button",
@@ -36,17 +37,17 @@ export function showBar(root, t, { agent, sound, left, acts }) {
         "aria-expanded": "false",
         "aria-controls": "overview",
         title: t(name),
-        "data-testid": `open-${name}`,
-        on: { click: () => acts.overview(name) },
+        hook: `open-${name}`,
+        onclick: () => acts.overview(name),
       },
       ...words,
     );
   const openers = { questions: opener("questions") };
-  if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), el("span", { class: "words" }, t("assignments")));
+  if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), h("span", { class: "words" }, t("assignments")));
   root.replaceChildren(
     link,
     state,
-    el("div", { class: "openers" }, ...Object.values(openers)),
+    h("div", { class: "openers" }, ...Object.values(openers)),
     menu(t, { name: agent.name ?? agent.id, sound, acts }),
   );
 
@@ -55,7 +56,7 @@ export function showBar(root, t, { agent, sound, left, acts }) {
   }
 
   return (desk, line, shown) => {
-    for (const [one, node] of Object.entries(openers)) attribute(node, "aria-expanded", String(one === shown));
+    for (const [one, node] of Object.entries(openers)) setAttribute(node, "aria-expanded", String(one === shown));
     const count = String(left.list()?.length ?? "");
     if (openers.questions.dataset.count !== count) openers.questions.replaceChildren(...questionsLabel(t, left));
     openers.questions.dataset.count = count;
@@ -63,38 +64,38 @@ export function showBar(root, t, { agent, sound, left, acts }) {
       link.dataset.link = line;
       link.firstChild.replaceWith(icon(LINK_ICONS[line]));
       if (link.children.length < 2) link.append(linkWords);
-      text(linkWords, t(`connection.${{ open: "online", lost: "offline", ended: "stopped" }[line] ?? line}`));
+      setText(linkWords, t(`connection.${{ open: "online", lost: "offline", ended: "stopped" }[line] ?? line}`));
     }
     const word = desk.agent.state ?? "unknown";
-    attribute(state, "aria-disabled", desk.welcomed ? null : "true");
+    setAttribute(state, "aria-disabled", desk.welcomed ? null : "true");
     if (state.dataset.state === word) return;
     state.dataset.state = word;
     now.replaceChildren(icon({ available: "available", paused: "paused" }[word] ?? "waiting"), t(`state.${word}`));
     next.hidden = word === "unknown";
-    text(next, word === "available" ? t("state.pause") : t("state.resume"));
+    setText(next, word === "available" ? t("state.pause") : t("state.resume"));
   };
 }
 
 function menu(t, { name, sound, acts }) {
-  const blocked = el("p", { class: "hint" }, t("sound.blocked"));
-  const box = el("input", {
+  const blocked = h("p", { class: "hint" }, t("sound.blocked"));
+  const box = h("input", {
     type: "checkbox",
     role: "switch",
     checked: sound.on,
-    on: { change: () => (sound.set(box.checked), sound.play("message")) },
+    onchange: () => (sound.set(box.checked), sound.play("message")),
   });
-  const sheet = el(
+  const sheet = h(
     "div",
     { class: "sheet" },
-    el("p", {}, t("logged_in_as", { name })),
+    h("p", {}, t("logged_in_as", { name })),
     languageChoice(t, "menu-language", acts.language),
-    el("label", { class: "switch" }, box, t("sound")),
+    h("label", { class: "switch" }, box, t("sound")),
     blocked,
     notifications(t),
-    button(t("logout"), { "data-testid": "logout", on: { click: acts.logout } }),
-    button(t("logout.everywhere"), { "data-testid": "logout-everywhere", on: { click: acts.logoutEverywhere } }),
+    button(t("logout"), { hook: "logout", onclick: acts.logout }),
+    button(t("logout.everywhere"), { hook: "logout-everywhere", onclick: acts.logoutEverywhere }),
   );
-  const details = el("details", { class: "menu" }, el("summary", {}, icon("menu"), el("span", { class: "words" }, t("menu"))), sheet);
+  const details = h("details", { class: "menu" }, h("summary", {}, icon("menu"), h("span", { class: "words" }, t("menu"))), sheet);
   details.addEventListener("toggle", () => (blocked.hidden = sound.ready() || !sound.on));
   details.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !details.open) return;
@@ -111,10 +112,10 @@ function menu(t, { name, sound, acts }) {
 function notifications(t) {
   const state = notifyState();
   if (state === "missing") return null;
-  if (state === "granted") return el("p", {}, t("notify.on"));
-  if (state === "denied") return el("p", {}, t("notify.denied"));
+  if (state === "granted") return h("p", {}, t("notify.on"));
+  if (state === "denied") return h("p", {}, t("notify.denied"));
   const ask = button(t("notify.ask"), {
-    on: { click: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t))) },
+    onclick: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t))),
   });
   return ask;
 }

@@ -1,6 +1,7 @@
 /** The dialog that gives a chat to another department or to a colleague. */
 import { colleagues } from "./api.js";
-import { button, el, keyed, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button, keyed } from "./dom.js";
 import { show } from "./dialogs.js";
 
 /** A department's name in the language; `names` holds one for each. */
@@ -30,41 +31,41 @@ export function standing(t, agent) {
  * `onDraft(note)` hears of every change. `isOver()`: the chat is not the agent's any more; then nothing is transferred and the note stays.
  */
 export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOver, onTransfer }) {
-  const status = el("p", { role: "status" });
-  const alert = el("p", { class: "alert", role: "alert" });
-  const retry = button(t("transfer.again"), { hidden: true, on: { click: () => load(department) } });
+  const status = h("p", { role: "status" });
+  const alert = h("p", { class: "alert", role: "alert" });
+  const retry = button(t("transfer.again"), { hidden: true, onclick: () => load(department) });
   const groups = { department: group(t("transfer.departments")), agent: group(t("transfer.agents")) };
-  const note = el("textarea", {
+  const note = h("textarea", {
     rows: "2",
     maxlength: "4000",
     dir: "auto",
-    "data-testid": "transfer-note",
-    on: { input: () => onDraft(note.value) },
+    hook: "transfer-note",
+    oninput: () => onDraft(note.value),
   });
   note.value = draft;
-  const go = button(t("transfer.yes"), { type: "submit", class: "main", "data-testid": "transfer-submit" });
-  const form = el(
+  const go = button(t("transfer.yes"), { type: "submit", class: "main", hook: "transfer-submit" });
+  const form = h(
     "form",
-    { on: { submit: send } },
-    el("p", {}, t("transfer.lead")),
+    { onsubmit: send },
+    h("p", {}, t("transfer.lead")),
     status,
     retry,
     groups.department.box,
     groups.agent.box,
-    el("label", { class: "field" }, t("transfer.note"), note),
+    h("label", { class: "field" }, t("transfer.note"), note),
     alert,
-    el("div", { class: "row" }, button(t("dialog.cancel"), { on: { click: () => dialog.close() } }), go),
+    h("div", { class: "row" }, button(t("dialog.cancel"), { onclick: () => dialog.close() }), go),
   );
   const dialog = show(t("transfer.title"), [form]);
   const known = { departments: new Map(), agents: new Map() };
 
   async function load(id) {
-    text(status, t("transfer.loading"));
+    setText(status, t("transfer.loading"));
     retry.hidden = true;
     const answer = await colleagues(id);
     if (!dialog.isConnected) return;
     retry.hidden = answer.ok;
-    if (!answer.ok) return text(status, t("transfer.failed"));
+    if (!answer.ok) return setText(status, t("transfer.failed"));
     for (const kind of ["departments", "agents"]) for (const one of answer.body?.[kind] ?? []) known[kind].set(one.id, one);
     draw();
   }
@@ -78,7 +79,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
       more: (one) => t("transfer.to_department", { name: nameOf(one, t.language) }),
     });
     fill(groups.agent, "agent", may.agents, { may: isFree, name: (one) => one.name, more: (one) => standing(t, one) });
-    text(status, may.departments.length + may.agents.length ? "" : t("transfer.none"));
+    setText(status, may.departments.length + may.agents.length ? "" : t("transfer.none"));
   }
 
   function fill({ box, list }, kind, items, { may, name, more }) {
@@ -88,17 +89,17 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
       items.map((one) => ({ key: one.id, one })),
       ({ one }, old) =>
         old ??
-        el(
+        h(
           "label",
           { class: "pick" },
-          el("input", {
+          h("input", {
             type: "radio",
             name: "to",
             value: `${kind}:${one.id}`,
             disabled: !may(one),
-            on: { change: () => kind === "department" && load(one.id) },
+            onchange: () => kind === "department" && load(one.id),
           }),
-          el("span", {}, el("bdi", {}, name(one)), el("small", {}, more(one))),
+          h("span", {}, h("bdi", {}, name(one)), h("small", {}, more(one))),
         ),
     );
   }
@@ -106,9 +107,9 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
   function send(event) {
     event.preventDefault();
     const [, kind, id] = /^(\w+):(.*)$/.exec(new FormData(form).get("to") ?? "") ?? [];
-    if (isOver()) return text(alert, t("transfer.over"));
+    if (isOver()) return setText(alert, t("transfer.over"));
     if (!kind) {
-      text(alert, t("transfer.choose"));
+      setText(alert, t("transfer.choose"));
       return form.querySelector("input")?.focus();
     }
     dialog.close();
@@ -119,6 +120,6 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
 }
 
 function group(words) {
-  const list = el("div", { class: "choices" });
-  return { list, box: el("fieldset", { hidden: true }, el("legend", {}, words), list) };
+  const list = h("div", { class: "choices" });
+  return { list, box: h("fieldset", { hidden: true }, h("legend", {}, words), list) };
 }

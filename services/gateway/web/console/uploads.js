@@ -1,6 +1,7 @@
 /** Files on their way up, each with progress and cancel. They go on while another chat is in front. */
 import { upload } from "./api.js";
-import { button, el, text } from "./dom.js";
+import { h, setText } from "../shared/dom.js";
+import { button } from "./dom.js";
 import { size } from "./format.js";
 
 const MIB = 1024 * 1024;
@@ -27,7 +28,7 @@ export function uploader({ limits, onDone, announce, send = upload }) {
   const lines = new Map(); // chat → the files that are still to go up; the first is under way
 
   function place(chat) {
-    if (!places.has(chat)) places.set(chat, el("div", { class: "uploads" }));
+    if (!places.has(chat)) places.set(chat, h("div", { class: "uploads" }));
     return places.get(chat);
   }
 
@@ -55,10 +56,10 @@ export function uploader({ limits, onDone, announce, send = upload }) {
 
   function row(t, chat, file) {
     const name = file.name;
-    const words = el("span");
-    const acts = el("span", { class: "upload-acts" });
-    const progress = el("progress", { max: "1", value: "0", "aria-label": t("attach.uploading", { name }) });
-    const element = el("div", { class: "upload", "data-testid": "upload" }, words, acts, progress);
+    const words = h("span");
+    const acts = h("span", { class: "upload-acts" });
+    const progress = h("progress", { max: "1", value: "0", "aria-label": t("attach.uploading", { name }) });
+    const element = h("div", { class: "upload", hook: "upload" }, words, acts, progress);
     const item = { chat, begin, task: null };
     place(chat).append(element);
     wait();
@@ -67,10 +68,8 @@ export function uploader({ limits, onDone, announce, send = upload }) {
       element.classList.remove("failed");
       progress.hidden = false;
       progress.value = 0;
-      text(words, t("attach.uploading", { name }));
-      acts.replaceChildren(
-        button(t("attach.cancel"), { class: "small", "aria-label": t("attach.cancel_of", { name }), on: { click: cancel } }),
-      );
+      setText(words, t("attach.uploading", { name }));
+      acts.replaceChildren(button(t("attach.cancel"), { class: "small", "aria-label": t("attach.cancel_of", { name }), onclick: cancel }));
     }
 
     function cancel() {
@@ -102,7 +101,7 @@ export function uploader({ limits, onDone, announce, send = upload }) {
     function fail(answer) {
       element.classList.add("failed");
       progress.hidden = true;
-      text(
+      setText(
         words,
         t("attach.failed", {
           name,
@@ -118,14 +117,14 @@ export function uploader({ limits, onDone, announce, send = upload }) {
       acts.replaceChildren(
         button(t("attach.again"), {
           class: "small",
-          "data-testid": "upload-again",
+          hook: "upload-again",
           "aria-label": t("attach.again_of", { name }),
-          on: { click: again },
+          onclick: again,
         }),
         button(t("chat.discard"), {
           class: "small",
           "aria-label": t("attach.discard_of", { name }),
-          on: { click: () => element.remove() },
+          onclick: () => element.remove(),
         }),
       );
     }

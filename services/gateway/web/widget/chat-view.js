@@ -1,7 +1,7 @@
 // One conversation: the dot and its words, the log, the white bar, download, the end.
 import { dot, lastSeq, unread } from "../shared/conversation.js";
 import { composer } from "./composer.js";
-import { h, icon, say, set } from "../shared/dom.js";
+import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { messageLog } from "./message-list.js";
 import { joinChat } from "./chat-session.js";
 
@@ -103,8 +103,8 @@ export function chatView({
       [formats, saving],
       [question, end],
     ]) {
-      set(each, "hidden", each !== block || !show);
-      set(by, "aria-expanded", String(each === block && show));
+      setAttribute(each, "hidden", each !== block || !show);
+      setAttribute(by, "aria-expanded", String(each === block && show));
     }
     // a second Enter ends nothing
     if (show) block.querySelector(block === question ? ".tool" : "button").focus();
@@ -112,8 +112,8 @@ export function chatView({
   }
 
   function tell(text, wrong) {
-    set(notice, "hidden", !wrong);
-    say(notice, wrong ? text : "");
+    setAttribute(notice, "hidden", !wrong);
+    setText(notice, wrong ? text : "");
     announce(text);
   }
 
@@ -138,9 +138,9 @@ export function chatView({
     const key = distance();
     if (far.dataset.why === (key ?? "")) return;
     far.dataset.why = key ?? "";
-    set(far, "hidden", !key);
+    setAttribute(far, "hidden", !key);
     far.replaceChildren(why, ...(key ? [ways()] : []));
-    say(why, key ? t(key) : "");
+    setText(why, key ? t(key) : "");
   }
 
   function draw() {
@@ -150,15 +150,15 @@ export function chatView({
       sign.dataset.dot = colour;
       sign.replaceChildren(icon(SIGNS[colour]));
     }
-    say(words, meaning(colour));
+    setText(words, meaning(colour));
     const stuck = link.state === "ended" && !state.closed;
-    set(mend, "hidden", !stuck);
-    if (stuck) say(mend, t(link.code === 4409 ? "here" : "retry"));
+    setAttribute(mend, "hidden", !stuck);
+    if (stuck) setText(mend, t(link.code === 4409 ? "here" : "retry"));
     explain();
     log.type(state);
     log.update(state, session.backlog());
     if (state.closed && ended.hidden) finish();
-    else if (state.closed && untold && !session.untold()) say(reason, because());
+    else if (state.closed && untold && !session.untold()) setText(reason, because());
     if (state.position || state.inactive || record.left || state.closed === "no_agent")
       aside ??= import("./lazy-panels.js")
         .then((module) => module.aside({ base, store, record, announce, session, element, bar }))
@@ -177,10 +177,10 @@ export function chatView({
   function finish() {
     const held = bar.focused() || element.contains(element.getRootNode().activeElement?.closest(".choice, .end-chat") ?? null);
     bar.hide(true);
-    set(end, "hidden", true);
-    set(question, "hidden", true);
-    set(ended, "hidden", false);
-    say(reason, because());
+    setAttribute(end, "hidden", true);
+    setAttribute(question, "hidden", true);
+    setAttribute(ended, "hidden", false);
+    setText(reason, because());
     if (held) reason.focus();
     else announce(reason.textContent);
     log.toEnd();

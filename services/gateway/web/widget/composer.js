@@ -1,6 +1,7 @@
 // The white bar, Zend, and attachments under way.
 import { LONGEST_TEXT, problem } from "../shared/conversation.js";
-import { h, icon, say, set, sizes } from "../shared/dom.js";
+import { h, icon, setAttribute, setText } from "../shared/dom.js";
+import { sizes } from "./format.js";
 import { CLIP } from "./message-list.js";
 
 const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
@@ -46,8 +47,8 @@ export function composer({ t, lang, base, record, store, settings, session, anno
 
   const measure = () => {
     const left = LONGEST_TEXT - [...input.value].length;
-    set(input, "aria-invalid", left < 0 ? "true" : null);
-    say(count, left < 0 ? t("tooLong", { n: -left }) : left <= COUNT_FROM ? t("left", { n: left }) : "");
+    setAttribute(input, "aria-invalid", left < 0 ? "true" : null);
+    setText(count, left < 0 ? t("tooLong", { n: -left }) : left <= COUNT_FROM ? t("left", { n: left }) : "");
   };
   input.value = store.read("draft") ?? "";
   measure();
@@ -92,7 +93,7 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     attach,
     focus: () => input.focus(),
     focused: () => form.contains(form.getRootNode().activeElement),
-    hide: (away) => [uploads, count, form, attach].forEach((part) => set(part, "hidden", away)),
+    hide: (away) => [uploads, count, form, attach].forEach((part) => setAttribute(part, "hidden", away)),
     stop: () => {
       clearTimeout(idle);
       uploading?.then(({ stop }) => stop());

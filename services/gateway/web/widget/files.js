@@ -1,6 +1,7 @@
 // Files up and down, loaded at the first of them. The token goes in a header, never in an address.
 import { isFile } from "../shared/conversation.js";
-import { h, icon, say, sizes } from "../shared/dom.js";
+import { h, icon, setText } from "../shared/dom.js";
+import { sizes } from "./format.js";
 import { loadPart } from "./load-part.js";
 
 const STALLED = 60_000; // ms in which no byte moved
@@ -157,9 +158,9 @@ export async function uploads({ base, record, settings, session, announce, list,
       bar.remove();
       row.classList.add("wrong");
       row.prepend(icon(WARNING));
-      say(words, reason);
+      setText(words, reason);
       announce(`${file.name}: ${reason}`);
-      say(stop, t("discard"));
+      setText(stop, t("discard"));
       const leave = () => (row.remove(), focus());
       stop.onclick = leave;
       if (AGAIN.includes(code))
@@ -173,7 +174,7 @@ export async function uploads({ base, record, settings, session, announce, list,
         file,
         onProgress: (part) => {
           bar.value = part;
-          say(words, `${Math.round(part * 100)} %`);
+          setText(words, `${Math.round(part * 100)} %`);
         },
       });
       task.cancel = cancel;

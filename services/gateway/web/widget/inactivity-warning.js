@@ -1,6 +1,6 @@
 // The warning that a silent chat will be closed, and the one press that keeps it. Loaded with the first warning.
 import { loadPart } from "./load-part.js";
-import { h, say, set } from "../shared/dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
 
 const LOOKS = `
 .inactive { color: var(--ink); border-inline-start: 4px solid var(--press); }
@@ -48,15 +48,15 @@ export async function inactive({ session, element, announce, bar }) {
 
   function warn(frame) {
     const { key, ...values } = warning(frame, (at) => time.format(at));
-    set(box, "hidden", false);
-    say(words, t(key, values));
+    setAttribute(box, "hidden", false);
+    setText(words, t(key, values));
   }
 
   function over() {
     if (box.hidden) return;
     const held = box.contains(box.getRootNode().activeElement);
-    set(box, "hidden", true);
-    say(words, "");
+    setAttribute(box, "hidden", true);
+    setText(words, "");
     if (held) dialog.open ? bar.focus() : host.launcher?.focus();
     if (stayed) announce(t("stayed"));
     stayed = false;

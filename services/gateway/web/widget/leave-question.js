@@ -1,5 +1,5 @@
 // Leaving a question with a way to be reached, for who does not want to wait. Comes with queue-info.js.
-import { h, say, set } from "../shared/dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
 import { secondsOf } from "./start-form.js";
 
 const SHORTEST_NUMBER = 6; // digits
@@ -63,17 +63,17 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     const input = h(tag, { id, hook: `question-${name}`, required: true, dir: "auto", "aria-describedby": `${id}-wrong`, ...attributes });
     const wrong = h("p", { id: `${id}-wrong`, class: "wrong", hidden: true });
     const judge = (problem) => {
-      set(input, "aria-invalid", problem && "true");
-      set(wrong, "hidden", !problem);
-      say(wrong, problem ? t(problem) : "");
+      setAttribute(input, "aria-invalid", problem && "true");
+      setAttribute(wrong, "hidden", !problem);
+      setText(wrong, problem ? t(problem) : "");
       return problem;
     };
     return { input, judge, parts: [h("label", { for: id }, t(name === "text" ? "leaveText" : name)), input, wrong] };
   }
 
   function complain(words) {
-    set(notice, "hidden", !words);
-    say(notice, words);
+    setAttribute(notice, "hidden", !words);
+    setText(notice, words);
   }
 
   function wrong() {
@@ -96,10 +96,10 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     complain("");
     if (busy || wrong()) return;
     busy = true;
-    set(send, "aria-disabled", "true");
+    setAttribute(send, "aria-disabled", "true");
     const answer = await leaveQuestion(base, record, { contact: contact.input.value.trim(), text: text.input.value });
     busy = false;
-    set(send, "aria-disabled", null);
+    setAttribute(send, "aria-disabled", null);
     if (!answer.code) return onLeft();
     complain(refused(answer));
     onLate();
@@ -118,16 +118,16 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     holds: () => form.contains(form.getRootNode().activeElement),
     changed: () => text.input.value !== first,
     text: () => text.input.value,
-    inLine: (line) => set(leaves, "hidden", !line),
+    inLine: (line) => setAttribute(leaves, "hidden", !line),
     show: (question) => {
       first = question;
       if (!text.input.value) text.input.value = question;
-      set(form, "hidden", false);
+      setAttribute(form, "hidden", false);
       contact.input.focus();
     },
     hide: () => {
       complain("");
-      set(form, "hidden", true);
+      setAttribute(form, "hidden", true);
     },
   };
 }

@@ -1,5 +1,6 @@
 // The stored messages by seq, below them those without a receipt.
-import { h, icon, say, set, sizes } from "../shared/dom.js";
+import { h, icon, setAttribute, setText } from "../shared/dom.js";
+import { sizes } from "./format.js";
 
 export const CLIP = "M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7L9.3 17a1.7 1.7 0 0 1-2.4-2.4L14 7.5";
 const ALOUD = 3; // more are counted, not read
@@ -23,12 +24,12 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
   function toEnd() {
     list.scrollTop = list.scrollHeight;
     atEnd = true;
-    set(fresh, "hidden", true);
+    setAttribute(fresh, "hidden", true);
   }
   list.addEventListener("scroll", () => {
     atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
     if (!atEnd) return;
-    set(fresh, "hidden", true);
+    setAttribute(fresh, "hidden", true);
     onSeen();
   });
   const resizing = new ResizeObserver(() => atEnd && toEnd());
@@ -114,11 +115,11 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     const last = drawn.at(-1)?.seq;
     const old = backlog - last;
     if (last >= counted && old <= ALOUD) return;
-    set(list, "aria-live", "off");
+    setAttribute(list, "aria-live", "off");
     if (last && backlog > counted) announce(t("missed", { n: old }));
     counted = backlog; // it may come in pieces
     clearTimeout(hush);
-    hush = setTimeout(() => set(list, "aria-live", "polite"), HUSH);
+    hush = setTimeout(() => setAttribute(list, "aria-live", "polite"), HUSH);
   }
 
   function update(chat, backlog) {
@@ -138,10 +139,10 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     let last = lastDrawn;
     for (const item of chat.pending) last = place(unsent(item), last);
     if (follow || mine) toEnd();
-    else if (added.some((message) => message.from !== "citizen")) set(fresh, "hidden", false);
+    else if (added.some((message) => message.from !== "citizen")) setAttribute(fresh, "hidden", false);
   }
 
   const typing = h("p", { class: "typing" });
-  const type = (chat) => say(typing, chat.typing ? t("typing", { name: chat.agent?.name ?? t("agent") }) : "");
+  const type = (chat) => setText(typing, chat.typing ? t("typing", { name: chat.agent?.name ?? t("agent") }) : "");
   return { parts: [list, typing, fresh], update, type, toEnd, atEnd: () => atEnd, stop: () => (clearTimeout(hush), resizing.disconnect()) };
 }

@@ -1,6 +1,6 @@
 // The panel: a dialog with the start form or the conversation.
 import { chatView } from "./chat-view.js";
-import { h, icon, say } from "../shared/dom.js";
+import { h, icon, setText } from "../shared/dom.js";
 import { panelSheet } from "./panel-style.js";
 import { createStore } from "./chat-session.js";
 import { browserOf, startChat, startForm } from "./start-form.js";
@@ -61,7 +61,7 @@ export async function createPanel(host, base, prefix) {
   host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, panelSheet];
   host.frame.append(dialog);
 
-  const announce = (text) => say(aloud, aloud.textContent === text ? `${text}\u00a0` : text);
+  const announce = (text) => setText(aloud, aloud.textContent === text ? `${text}\u00a0` : text);
   const tellHost = () => host.show({ chat: { live: record !== null, open: dialog.open, unread } });
   const remember = (change) => {
     if (record && store.read("chat")?.chat_id === record.chat_id) store.write("chat", Object.assign(record, store.read("chat"), change));

@@ -1,6 +1,6 @@
 // The citizen in the queue: his number, the estimate, and what he may do meanwhile. Loaded when one waits.
 import { loadPart } from "./load-part.js";
-import { h, say, set } from "../shared/dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
 import { questionForm } from "./leave-question.js";
 
 const FIRST = 150; // ms: a region that is new and full at once is not read aloud
@@ -56,7 +56,7 @@ export async function waiting({ base, store, record, announce, session, element,
     if (record.left && chat.closed) thank();
     if (form.open() && !offered && !form.busy()) give();
     if (!offered && !form.open()) away();
-    else set(box, "hidden", false);
+    else setAttribute(box, "hidden", false);
     if (chat.closed && !form.open()) below();
     form.inLine(Boolean(line));
     place(line && link.state === "open" ? { position: chat.position, wait: chat.wait } : { position: null, wait: null });
@@ -69,7 +69,7 @@ export async function waiting({ base, store, record, announce, session, element,
     if (text === words.textContent) return;
     const tell = () => {
       told = { ...next, at: Date.now() };
-      say(words, text);
+      setText(words, text);
     };
     timer = setTimeout(tell, pause(told, next, Date.now()));
   }
@@ -91,7 +91,7 @@ export async function waiting({ base, store, record, announce, session, element,
 
   function away() {
     const held = box.contains(box.getRootNode().activeElement);
-    set(box, "hidden", true);
+    setAttribute(box, "hidden", true);
     if (held) bar.focus();
   }
 
@@ -123,7 +123,7 @@ export async function waiting({ base, store, record, announce, session, element,
   function thank() {
     const reason = element.querySelector(".reason");
     if (reason.textContent === t("questionLeft")) return;
-    say(reason, t("questionLeft"));
+    setText(reason, t("questionLeft"));
     if (!form.open() || !close(reason)) announce(t("questionLeft"));
   }
 

@@ -1,5 +1,5 @@
 // The first press: a form that demands nothing, and one chat however often it is sent.
-import { h, say, set } from "../shared/dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
 import { newId } from "./chat-session.js";
 
 const KEY_LASTS = 9 * 60_000; // ms
@@ -101,19 +101,19 @@ export function startForm({ t, onStart, ways }) {
   );
 
   const tell = (text, more) => {
-    set(notice, "hidden", !text);
+    setAttribute(notice, "hidden", !text);
     notice.replaceChildren(h("p", {}, text), ...(more ? [more] : []));
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (submit.getAttribute("aria-disabled")) return;
-    set(submit, "aria-disabled", "true");
-    say(submit, t("starting"));
+    setAttribute(submit, "aria-disabled", "true");
+    setText(submit, t("starting"));
     tell("");
     const given = { name: name.value.trim() || undefined, question: question.value.trim() ? question.value : undefined };
     const { code, seconds, infofiche } = await onStart(given).catch(() => ({ code: "unavailable" }));
-    set(submit, "aria-disabled", null);
-    say(submit, t("start"));
+    setAttribute(submit, "aria-disabled", null);
+    setText(submit, t("start"));
     if (!code) return;
     const own = ["rate_limited", "invalid", "too_large"].includes(code); // the citizen can do something about it here
     tell(t(REFUSALS[code] ?? "startRefused", { n: seconds ?? 5 }), own ? null : ways(infofiche));

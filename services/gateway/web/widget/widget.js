@@ -1,6 +1,6 @@
 // The embed script: defines <eloket-chat department="…" locale="…">. The panel comes with the first press, or for a chat to return to.
 import { followButton } from "./static/shared/button-status.js";
-import { h, icon, set } from "./static/shared/dom.js";
+import { h, icon, setAttribute } from "./static/shared/dom.js";
 import { launcherSheet } from "./static/loket-chat/launcher-style.js";
 
 const { origin: BASE, host: HOST } = new URL(import.meta.url);
@@ -54,7 +54,7 @@ class EloketChat extends HTMLElement {
     frame.append(this.reach);
     this.words = await wordsOf(lang);
     if (this.frame !== frame) return;
-    set(this.reach, "aria-label", this.words.reach);
+    setAttribute(this.reach, "aria-label", this.words.reach);
     this.reach.addEventListener("keydown", ({ key }) => key === "Escape" && this.unfold(false));
     this.unfollow = followButton(BASE, this.getAttribute("department"), (button) => this.show({ button }));
     this.onstorage = ({ key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
@@ -203,7 +203,7 @@ class EloketChat extends HTMLElement {
   /** Says above the launcher why there is no chat, and what else there is. */
   unfold(open) {
     const held = this.reach.contains(this.shadowRoot.activeElement);
-    set(this.reach, "hidden", !open);
+    setAttribute(this.reach, "hidden", !open);
     this.show({});
     if (open) this.reach.focus();
     else if (held) this.launcher.focus();
@@ -213,7 +213,7 @@ class EloketChat extends HTMLElement {
     const { reach, words, failed, button } = this;
     const why = failed ? words.failed : button?.lost ? words.lost : words.back;
     const news = JSON.stringify([why, button?.contact]);
-    if (this.chat.open) set(reach, "hidden", true);
+    if (this.chat.open) setAttribute(reach, "hidden", true);
     if (reach.hidden || this.news === news) return;
     this.news = news;
     const close = h("button", { type: "button", onclick: () => this.unfold(false) }, words.close);
