@@ -1,4 +1,5 @@
 /** The console's requests over HTTP. Every answer is `{ok, status, code, body, retryAfter}`; nothing here throws for an unhappy server. */
+import { upload as send } from "../shared/upload.js";
 
 /**
  * `ok`: the server did it; what a sign-in page or a firewall answers in its place, with whatever status, is not. `status` 0: the server could not be
@@ -52,29 +53,18 @@ export const attachmentUrl = (chat, id) => `/api/chats/${encodeURIComponent(chat
 
 /**
  * Uploads a file: `{done, cancel}`; `done` is a promise of `{ok, body, code, reason}`, code `cancelled` after `cancel()`.
- * `onProgress(share)` gets 0 to 1. (XMLHttpRequest, for fetch tells no progress of what goes up.)
+ * `onProgress(share)` gets 0 to 1.
  */
 export function upload(chat, file, onProgress) {
-  const request = new XMLHttpRequest();
-  const done = new Promise((resolve) => {
-    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    request.onload = () => {
-      const body = parsed(request.responseText);
-      resolve({
-        ok: request.status === 201 && Boolean(body?.id),
-        body,
-        code: uploadCode(request.status, body),
-        reason: body?.reason ?? null,
-      });
-    };
-    request.onerror = () => resolve({ ok: false, body: null, code: "unavailable", reason: null });
-    request.onabort = () => resolve({ ok: false, body: null, code: "cancelled", reason: null });
-  });
-  const form = new FormData();
-  form.append("file", file);
-  request.open("POST", `/api/chats/${encodeURIComponent(chat)}/attachments`);
-  request.send(form);
-  return { done, cancel: () => request.abort() };
+  const { done, cancel } = send({ url: `/api/chats/${encodeURIComponent(chat)}/attachments`, file, onProgress });
+  return { done: done.then(outcome), cancel };
+}
+
+/** What an upload was answered with, as `{ok, body, code, reason}`. */
+function outcome({ status, text, failure }) {
+  if (failure) return { ok: false, body: null, code: failure === "cancelled" ? failure : "unavailable", reason: null };
+  const body = parsed(text);
+  return { ok: status === 201 && Boolean(body?.id), body, code: uploadCode(status, body), reason: body?.reason ?? null };
 }
 
 function parsed(words) {
@@ -90,13 +80,3 @@ const uploadCode = (status, body) =>
   body?.code ??
   { 403: "forbidden", 408: "too_slow", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ??
   "other";
-
-/** A new UUID; also on plain http, where `randomUUID` is missing. */
-export function newId() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
-}

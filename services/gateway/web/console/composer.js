@@ -1,9 +1,9 @@
 /** Where the agent writes: a message to the citizen or an internal note, each with a draft of its own. */
-import { LONGEST_TEXT, problem } from "../shared/conversation.js";
+import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/composer.js";
+import { problem } from "../shared/conversation.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
 
-const COUNT_FROM = 500; // characters left
 const TYPING_EVERY = 3000; // ms between two words to the citizen that somebody is writing
 const TYPING_OVER = 4000; // ms of stillness
 const NAMES = { message: "write", note: "note" };
@@ -118,7 +118,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
 
   function measure() {
     if (over) return setText(left, "");
-    const room = LONGEST_TEXT - [...areas[kind].value].length;
+    const room = charactersLeft(areas[kind].value);
     setAttribute(areas[kind], "aria-invalid", room < 0 ? "true" : null);
     left.classList.toggle("over", room < 0);
     setText(left, room < 0 ? t("write.over", { n: -room }) : room <= COUNT_FROM ? t("write.left", { n: room }) : "");
@@ -142,7 +142,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
   }
 
   function key(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (!isSubmitKey(event)) return;
     event.preventDefault();
     form.requestSubmit();
   }

@@ -1,7 +1,8 @@
 /** The desk at work: the one place that holds its state, feeds it the server's frames and sends what is due. */
 import { Connection } from "../shared/connection.js";
 import * as talk from "../shared/conversation.js";
-import { newId, notes as writtenNotes, transcript } from "./api.js";
+import { newId } from "../shared/ids.js";
+import { notes as writtenNotes, transcript } from "./api.js";
 import * as rules from "./desk-state.js";
 import { isOffer, unsent } from "./chat-state.js";
 import { keepDesk, keptDesk } from "./storage.js";

@@ -3,7 +3,6 @@ import * as talk from "../shared/conversation.js";
 import * as notes from "./notes.js";
 import * as chats from "./chat-state.js";
 
-const LATER = ["rate_limited", "unavailable"];
 const OVER = ["chat_closed", "not_yours"]; // the end of a chat crossed a frame that nobody wrote: its own frame tells it
 const MOST_NAMED = 100; // chats that a hello may name
 
@@ -160,10 +159,10 @@ function silence(state, { chat_id: id, warning, closes_at }) {
 // A refusal is about a note, about a transfer or a refusal of one that waits for its answer, or about the conversation.
 function refuse(state, frame) {
   const one = find(state, frame.chat_id);
-  if (!one) return done(state, { type: "error", code: frame.code }, ...(LATER.includes(frame.code) ? [{ type: "later" }] : []));
+  if (!one) return done(state, { type: "error", code: frame.code }, ...(talk.RETRY_LATER.includes(frame.code) ? [{ type: "later" }] : []));
   if (notes.owns(one.book, frame.id)) {
     const next = update(state, one.id, (chat) => ({ ...chat, book: notes.refused(chat.book, frame.id, frame.code) }));
-    return LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
+    return talk.RETRY_LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
   }
   if (one.blocking && !frame.id) {
     return done(

@@ -2,7 +2,7 @@
  * RULES of the internal notes of one chat: what colleagues wrote, and what was written here and has no receipt yet.
  * Notes have no `seq`; they are told apart by `id` and stand in the order of `at`.
  */
-const LATER = ["rate_limited", "unavailable"];
+import { RETRY_LATER } from "../shared/conversation.js";
 
 /** No notes; `pending` are those of an earlier page: `{id, text}`. */
 export const notebook = (pending = []) => ({
@@ -26,7 +26,7 @@ export const owns = (book, id) => book.pending.some((item) => item.id === id);
 
 /** Refused: "not now" waits for the next hello, any other code has failed for good. */
 export function refused(book, id, code) {
-  const later = LATER.includes(code);
+  const later = RETRY_LATER.includes(code);
   const change = (item) => ({ ...item, wire: false, state: later ? "sending" : "failed", code: later ? undefined : code });
   return { ...book, pending: book.pending.map((item) => (item.id === id ? change(item) : item)) };
 }

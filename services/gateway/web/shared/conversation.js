@@ -3,7 +3,8 @@
 export const UNDER_WAY = 32; // messages without a receipt at a time
 export const LONGEST_TEXT = 4000; // Unicode code points
 const AHEAD = 64; // kept beyond a hole
-const LATER = ["rate_limited", "unavailable"];
+/** Refusals that hold for now only: the same message is sent again later. */
+export const RETRY_LATER = ["rate_limited", "unavailable"];
 const DOTS = ["grey", "green", "red"];
 const PARTIES = ["citizen", "agent", "system"];
 
@@ -141,7 +142,7 @@ const fail = (item, code) => ({ ...item, state: "failed", code, wire: false });
 
 // "Not now" holds for all that came after it too; any other code for this message alone.
 function refuse(chat, { code, id }) {
-  if (LATER.includes(code)) {
+  if (RETRY_LATER.includes(code)) {
     const from = id ? chat.pending.findIndex((item) => item.id === id) : 0;
     const pending = chat.pending.map((item, index) => (from >= 0 && index >= from ? { ...item, wire: false } : item));
     return done({ ...chat, pending }, "later");

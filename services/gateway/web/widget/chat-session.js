@@ -1,6 +1,7 @@
 // One chat: rules, connection, and what the browser keeps.
 import { Connection } from "../shared/connection.js";
 import * as rules from "../shared/conversation.js";
+import { newId } from "../shared/ids.js";
 
 const { isFile } = rules;
 
@@ -13,13 +14,6 @@ const ENDING = 10_000; // ms for the server to end a chat; then it ends here alo
 const ASK = 20_000; // ms between two questions about a chat out of reach, doubling, with jitter
 const LONGEST_ASK = 120_000;
 const ANSWER = 8_000; // ms
-
-/** A UUID, also on plain http. */
-export const newId = () =>
-  crypto.randomUUID?.() ??
-  "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-    (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16),
-  );
 
 /** Ends the chat over HTTP: whether the server knows it. */
 async function endChat(base, record) {

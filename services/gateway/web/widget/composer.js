@@ -1,12 +1,12 @@
 // The white bar, Zend, and attachments under way.
-import { LONGEST_TEXT, problem } from "../shared/conversation.js";
+import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/composer.js";
+import { problem } from "../shared/conversation.js";
 import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { sizes } from "./format.js";
 import { CLIP } from "./message-list.js";
 
 const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
 const ACCEPT = ".pdf,.png,.jpg,.jpeg,.gif,.webp,.txt,.csv,.odt,.ods,.odp,.docx,.xlsx,.pptx";
-const COUNT_FROM = 500;
 const IDLE = 4_000; // ms
 
 /** The form to write in. */
@@ -46,7 +46,7 @@ export function composer({ t, lang, base, record, store, settings, session, anno
   let idle;
 
   const measure = () => {
-    const left = LONGEST_TEXT - [...input.value].length;
+    const left = charactersLeft(input.value);
     setAttribute(input, "aria-invalid", left < 0 ? "true" : null);
     setText(count, left < 0 ? t("tooLong", { n: -left }) : left <= COUNT_FROM ? t("left", { n: left }) : "");
   };
@@ -60,7 +60,7 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     idle = setTimeout(() => session().typing(false), IDLE);
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (!isSubmitKey(event)) return;
     event.preventDefault();
     form.requestSubmit();
   });

@@ -1,6 +1,7 @@
 // Files up and down, loaded at the first of them. The token goes in a header, never in an address.
 import { isFile } from "../shared/conversation.js";
 import { h, icon, setText } from "../shared/dom.js";
+import { upload } from "../shared/upload.js";
 import { sizes } from "./format.js";
 import { loadPart } from "./load-part.js";
 
@@ -35,34 +36,11 @@ export function outcome(status, text) {
   return { code: status >= 500 ? "unavailable" : "network" }; // a page of something on the way
 }
 
-/** Uploads one file: `{done, cancel}`; done resolves to what `outcome` says; onProgress: 0 to 1. */
-export function upload({ base, record, file, onProgress }) {
-  const request = new XMLHttpRequest();
-  let stalled;
-  const watch = () => {
-    clearTimeout(stalled);
-    stalled = setTimeout(() => {
-      request.onabort = null;
-      request.abort();
-      request.onerror();
-    }, STALLED);
-  };
-  const done = new Promise((resolve) => {
-    request.open("POST", `${base}/api/chats/${record.chat_id}/attachments`);
-    request.setRequestHeader("Authorization", `Bearer ${record.token}`);
-    request.upload.onprogress = ({ loaded, total }) => {
-      watch();
-      onProgress(total ? loaded / total : 0);
-    };
-    request.onload = () => resolve(outcome(request.status, request.responseText));
-    request.onerror = request.ontimeout = () => resolve({ code: "network" });
-    request.onabort = () => resolve({ code: "cancelled" });
-    const form = new FormData();
-    form.append("file", file, file.name);
-    request.send(form);
-    watch();
-  });
-  return { done: done.finally(() => clearTimeout(stalled)), cancel: () => request.abort() };
+/** Upload one file of this chat: `{done, cancel}`; done resolves to what `outcome` says; onProgress: 0 to 1. */
+function send({ base, record, file, onProgress }) {
+  const headers = { Authorization: `Bearer ${record.token}` };
+  const { done, cancel } = upload({ url: `${base}/api/chats/${record.chat_id}/attachments`, headers, file, onProgress, stalled: STALLED });
+  return { done: done.then(({ status, text, failure }) => (failure ? { code: failure } : outcome(status, text))), cancel };
 }
 
 /** Why a file was refused and what to do, in the words of `t`; `settings` are the limits where the problem names none. */
@@ -168,7 +146,7 @@ export async function uploads({ base, record, settings, session, announce, list,
     };
     const run = async () => {
       if (task.cancelled) return { code: "cancelled" };
-      const { done, cancel } = upload({
+      const { done, cancel } = send({
         base,
         record,
         file,

@@ -1,6 +1,6 @@
 // The first press: a form that demands nothing, and one chat however often it is sent.
 import { h, setAttribute, setText } from "../shared/dom.js";
-import { newId } from "./chat-session.js";
+import { newId } from "../shared/ids.js";
 
 const KEY_LASTS = 9 * 60_000; // ms
 const KEY = /^[\w-]{22,255}$/;
