@@ -52,7 +52,7 @@ backup:  ## all that lasts, into a folder: ARGS=backup-2026-11-23
 restore:  ## from such a folder, into empty databases: ARGS=backup-2026-11-23; services are stopped first
 	$(bootstrap) restore
 
-lint:  ## ruff, mypy, import contracts; eslint, prettier for the browser code
+lint:  ## ruff, mypy, import contracts; eslint, prettier, tsc for the browser code
 	$(bootstrap) lint
 
 docs:  ## the interface descriptions in docs/, generated from the code

@@ -51,7 +51,7 @@ LINTERS = (
         "import sys; from importlinter.cli import lint_imports_command as lint; sys.argv[0] = 'lint-imports'; lint()",
     ),
 )
-WEB_LINTERS = ("lint", "format:check")
+WEB_LINTERS = ("lint", "format:check", "check")
 
 
 def main(command: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local import bootstrap
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("run", "embedded", "dev", "manifests")
 PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][0-9A-Za-z.]*)")
@@ -43,11 +45,13 @@ def test_no_registry_address_anywhere() -> None:
 
 def test_the_tools_of_the_pages_are_pinned_and_their_lock_names_no_registry() -> None:
     web = ROOT / "services" / "gateway" / "web"
-    tools = json.loads((web / "package.json").read_text())["devDependencies"]
+    package = json.loads((web / "package.json").read_text())
+    tools = package["devDependencies"]
     locked = json.loads((web / "package-lock.json").read_text())["packages"]
     assert all(PIN.fullmatch(f"{Path(name).name}=={version}") for name, version in tools.items())
     assert {name: locked[f"node_modules/{name}"]["version"] for name in tools} == tools
-    assert not [name for name, package in locked.items() if "resolved" in package]
+    assert not [name for name, entry in locked.items() if "resolved" in entry]
+    assert set(bootstrap.WEB_LINTERS) <= set(package["scripts"])
 
 
 def test_what_the_project_declares_is_pinned() -> None:

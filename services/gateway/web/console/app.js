@@ -33,7 +33,8 @@ const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 /** Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open, everywhere)` was pressed, `onEnd()` the server ended the session. */
 export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onLanguage, onEnd }) {
   let t = first;
-  let view = null;
+  /** @type {any} */
+  let view = null; // of the open chat
   let bar;
   let front = null; // the overview in the place of the chat: {name, view}
   let link = ["connecting", null];

@@ -24,7 +24,9 @@ export function figuresOf(t, choice) {
 
 /** `{element, draw(), focus(), stop()}` of the agent's departments; `names()` names them by id, `acts` as in `overview`. */
 export function assignmentsView(t, { departments, names, acts }) {
+  /** @type {any[] | null} */
   let list = null;
+  /** @type {Date | null} */
   let at = null;
   let turn = 0;
   const select = h(

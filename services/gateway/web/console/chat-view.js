@@ -67,7 +67,7 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
     const left = bars.querySelector(".left");
     if (left) setText(left, timeLeft(t, now, performance.now()));
     log.draw(now, departments);
-    if (held && (!panel.contains(document.activeElement) || !document.activeElement.getClientRects().length)) heading.focus();
+    if (held && (!panel.contains(document.activeElement) || !document.activeElement?.getClientRects().length)) heading.focus();
   }
 
   return {

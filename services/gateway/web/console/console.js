@@ -13,7 +13,7 @@ import { useZone } from "./format.js";
 import { limitsOf } from "./uploads.js";
 
 const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
-const at = (id) => document.getElementById(id);
+const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id)); // index.html has it
 const page = {
   tools: at("tools"),
   login: at("login"),
@@ -51,7 +51,7 @@ function say(words, how = "announce") {
 
 function fillWords() {
   document.documentElement.lang = t.language;
-  for (const node of document.querySelectorAll("[data-text]")) setText(node, t(node.dataset.text));
+  for (const node of document.querySelectorAll("[data-text]")) setText(node, t(node.getAttribute("data-text")));
 }
 
 function setLanguage(language) {

@@ -1,7 +1,7 @@
 /** The desk at work: the one place that holds its state, feeds it the server's frames and sends what is due. */
 import { Connection } from "../shared/connection.js";
 import * as talk from "../shared/conversation.js";
-import { newId } from "../shared/ids.js";
+import { newId } from "../shared/new-message.js";
 import { notes as writtenNotes, transcript } from "./api.js";
 import * as rules from "./desk-state.js";
 import { isOffer, unsent } from "./chat-state.js";
@@ -22,9 +22,11 @@ const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
  */
 export function startWork({ agent, onChange, onEffect, look }) {
   let desk = rules.desk(agent, keptDesk(agent.id));
-  let link = ["connecting", null];
+  /** @type {[ConnectionState, number?]} */
+  let link = ["connecting"];
   let waiting = false; // a drawing is under way
   let over = false;
+  /** @type {Record<string, ReturnType<typeof setTimeout>>} */
   const timers = {};
   const connection = new Connection({ url: socketUrl(), hello: () => rules.hello(desk), onFrame, onState, silence: SILENCE });
 
@@ -67,7 +69,7 @@ export function startWork({ agent, onChange, onEffect, look }) {
     else onEffect(effect, desk);
   }
 
-  function onState(state, code = null) {
+  function onState(state, code) {
     link = [state, code];
     change(state === "open" ? desk : rules.disconnected(desk));
   }

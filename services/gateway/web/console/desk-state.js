@@ -10,7 +10,13 @@ const MOST_NAMED = 100; // chats that a hello may name
 export function desk(agent, kept) {
   const list = (kept?.chats ?? []).map((one) => chats.entry(one, one));
   const selected = list.some((one) => one.id === kept?.selected) ? kept.selected : null;
-  return { agent: { ...agent, state: null, why: kept?.why ?? null }, frames: [], welcomed: false, chats: list, selected };
+  return {
+    agent: { ...agent, state: null, why: kept?.why ?? null },
+    frames: /** @type {string[]} */ ([]),
+    welcomed: false,
+    chats: list,
+    selected,
+  };
 }
 
 /** What a later page needs. */
@@ -72,6 +78,9 @@ export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && 
  * `hello` and `later` (say it again, at once or after a pause), `arrived` {id}, `returned` {id}, `message` {id, added}, `ended` {id},
  * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
  * `error` {code, id}. Unknown frames change nothing.
+ *
+ * @param {any} state
+ * @param {AgentFrame} frame
  */
 export function take(state, frame) {
   switch (frame.type) {
@@ -100,6 +109,7 @@ export function take(state, frame) {
 
 const done = (next, ...effects) => ({ desk: next, effects });
 
+/** @param {any} state @param {AgentWelcomeFrame} frame */
 function welcome(state, { agent, chats: list = [], frames = [] }) {
   const why = agent?.state === "paused" ? state.agent.why : null; // a welcome does not say it: what was told before still holds
   let next = { ...state, agent: { ...state.agent, ...agent, why }, frames, welcomed: true }; // what this server takes beyond version 1
@@ -144,7 +154,12 @@ function agentState(state, word, reason) {
   return done({ ...state, agent: { ...state.agent, state: word, why } }, { type: "state", state: word, why });
 }
 
-/** `warning` 0: the citizen is there again. */
+/**
+ * `warning` 0: the citizen is there again.
+ *
+ * @param {any} state
+ * @param {InactiveFrame} frame
+ */
 function silence(state, { chat_id: id, warning, closes_at }) {
   const one = find(state, id);
   if (!one || one.ended) return done(state);
@@ -191,6 +206,7 @@ function converse(state, frame) {
   const one = find(state, frame.chat_id);
   if (!one) return done(state);
   const { chat, ask, added } = talk.receive(one.talk, frame);
+  /** @type {{type: string, [name: string]: any}[]} */
   const effects = ask ? [{ type: ask }] : [];
   if (added.length) effects.push({ type: "message", id: one.id, added });
   if (frame.type === "error" && !frame.id && !OVER.includes(frame.code)) effects.push({ type: "error", code: frame.code, id: one.id });

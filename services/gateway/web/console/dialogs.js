@@ -8,7 +8,7 @@ let count = 0;
 /** Shows a dialog and takes it away when it closes; returns it. `onClose()` hears of it. The focus goes back where it was. */
 export function show(title, body, { onClose = () => {} } = {}) {
   const id = `dialog-title-${++count}`;
-  const before = document.activeElement;
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
   const news = h("div", { class: "news", role: "status" }); // the page behind is out of reach: what is new is told here
   const dialog = h("dialog", { "aria-labelledby": id }, h("h2", { id, tabindex: "-1", autofocus: true }, title), news, ...body);
   dialog.addEventListener("close", () => {
@@ -24,8 +24,12 @@ export function show(title, body, { onClose = () => {} } = {}) {
 /**
  * Asks before something that cannot be undone; the harmless answer has the focus. `onYes()` when it was pressed. `other` is one more answer:
  * `{words, hook, onPress}`.
+ *
+ * @param {Translator} t
+ * @param {{title: string, body: string, yes: string, onYes(): void, other?: {words: string, hook: string, onPress(): void} | null}} question
  */
 export function confirm(t, { title, body, yes, onYes, other = null }) {
+  /** @type {(() => void) | null} */
   let said = null;
   const no = button(t("dialog.cancel"), { onclick: () => dialog.close() });
   const go = button(yes, { class: "main", hook: "confirm", onclick: () => ((said = onYes), dialog.close()) });

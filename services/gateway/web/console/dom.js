@@ -31,7 +31,12 @@ export function icon(name) {
   return svg;
 }
 
-/** Make a button with words, optionally an icon before them. */
+/**
+ * Make a button with words, optionally an icon before them.
+ *
+ * @param {string} words
+ * @param {{symbol?: string, [attribute: string]: any}} attributes
+ */
 export function button(words, { symbol, ...props } = {}) {
   return h("button", { type: "button", ...props }, symbol && icon(symbol), h("span", { class: "words" }, words));
 }

@@ -33,6 +33,7 @@ export function clock(at, language, now) {
 /** How long, in its two largest units: `8 sec.`, `2 min. 5 sec.`, `1 u. 3 min.` in the language's own short words. */
 export function span(seconds, language) {
   const whole = Math.max(0, Math.round(seconds));
+  /** @type {[string, number][]} */
   const parts = [
     ["hour", Math.floor(whole / 3600)],
     ["minute", Math.floor(whole / 60) % 60],
@@ -50,7 +51,7 @@ export function span(seconds, language) {
 /** `12 kB`, `3,4 MB`; MB from what would read as 1.000 kB on. */
 export function size(bytes, language) {
   const kilo = Math.max(1, Math.round(bytes / 1e3));
-  const [value, unit] = kilo < 1000 ? [kilo, "kilobyte"] : [bytes / 1e6, "megabyte"];
+  const [value, unit] = kilo < 1000 ? /** @type {const} */ ([kilo, "kilobyte"]) : /** @type {const} */ ([bytes / 1e6, "megabyte"]);
   return new Intl.NumberFormat(LOCALES[language] ?? language, {
     style: "unit",
     unit,

@@ -14,7 +14,13 @@ export function timeLeft(t, one, now) {
   return left > 0 ? t("news.left", { n: left }) : t("news.over");
 }
 
-/** Draws `chats` into `place`; without `acts` (`open(id)`, `accept(id)`) they are told only. The time left is no news for a screen reader. */
+/**
+ * Draws `chats` into `place`; without `acts` (`open(id)`, `accept(id)`) they are told only. The time left is no news for a screen reader.
+ *
+ * @param {Element} place
+ * @param {any} t
+ * @param {{chats: any[], acts?: {open(id: string): void, accept(id: string): void} | null, overview?: boolean, now: number}} options
+ */
 export function drawNews(place, t, { chats, acts = null, overview = false, now }) {
   const items = chats.map((one) => ({ key: one.id, one, looks: JSON.stringify([t.language, nameOf(one, t), isOffer(one), overview]) }));
   keyed(place, items, ({ one, looks }, old) => {

@@ -6,6 +6,9 @@ import { clock } from "./format.js";
 /**
  * `{element, body, focus(), tell(words), asOf(at)}` with `body` to be filled; `acts`: `back()`, `refresh()`.
  * `tell` says in words why there is nothing (new) to see, `asOf` from when it is.
+ *
+ * @param {Translator & {language: string}} t
+ * @param {{title: string, lead: string, extra?: Node[], acts: {back(): void, refresh(): void}}} options
  */
 export function overview(t, { title, lead, extra = [], acts }) {
   const heading = h("h2", { id: "overview-title", tabindex: "-1" }, title);

@@ -15,7 +15,7 @@ const quietly = (call, otherwise = null) => {
 
 /** What this agent's desk kept in this tab, or null. What another agent left is wiped. */
 export function keptDesk(agent) {
-  const kept = quietly(() => JSON.parse(sessionStorage.getItem(DESK)));
+  const kept = quietly(() => JSON.parse(sessionStorage.getItem(DESK) ?? "null"));
   if (kept?.agent === agent) return kept.desk;
   forgetDesk();
   return null;

@@ -3,10 +3,14 @@
 /**
  * The words for a system `message`, made from its `event` and `about`. `own` is the agent's id, `name` how the citizen is called, `departments` the
  * departments' names by id. What this page does not know is told in the words that came with it, which speak to the citizen.
+ *
+ * @param {Translator} t
+ * @param {Pick<MessageFrame, "event" | "text" | "about">} message
+ * @param {{own: string, name: string, departments: Map<string, string>}} context
  */
 export function systemWords(t, { event, text, about = {} }, { own, name, departments }) {
   const { agent_id: who, agent, department, detail, reason } = about;
-  const values = { name, agent: agent || t("said.colleague"), department: departments.get(department) ?? department ?? "" };
+  const values = { name, agent: agent || t("said.colleague"), department: departments.get(department ?? "") ?? department ?? "" };
   const by = who === own ? "you" : who || agent ? "other" : "nobody";
   const told = (...keys) => keys.map((key) => `said.${key}`).find((key) => t.has(key) && (values.department || !asks(t(key))));
   const key = {

@@ -10,7 +10,12 @@ export const nameOf = (one, language) => one.names?.[language] || one.name || on
 /** Whether a chat could go to this colleague now. */
 export const isFree = (agent) => agent.online && agent.state === "available" && agent.free > 0;
 
-/** RULES: what may be chosen: other departments, and colleagues who are logged in (not oneself), the free ones first. */
+/**
+ * RULES: what may be chosen: other departments, and colleagues who are logged in (not oneself), the free ones first.
+ *
+ * @param {{departments?: any[], agents?: any[]}} all
+ * @param {{own: string, department: string}} context
+ */
 export function choices({ departments = [], agents = [] }, { own, department }) {
   const rank = (agent) => (agent.state !== "available" ? 2 : agent.free > 0 ? 0 : 1);
   return {
@@ -106,7 +111,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
 
   function send(event) {
     event.preventDefault();
-    const [, kind, id] = /^(\w+):(.*)$/.exec(new FormData(form).get("to") ?? "") ?? [];
+    const [, kind, id] = /^(\w+):(.*)$/.exec(String(new FormData(form).get("to") ?? "")) ?? [];
     if (isOver()) return setText(alert, t("transfer.over"));
     if (!kind) {
       setText(alert, t("transfer.choose"));

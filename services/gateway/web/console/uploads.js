@@ -60,6 +60,7 @@ export function uploader({ limits, onDone, announce, send = upload }) {
     const acts = h("span", { class: "upload-acts" });
     const progress = h("progress", { max: "1", value: "0", "aria-label": t("attach.uploading", { name }) });
     const element = h("div", { class: "upload", hook: "upload" }, words, acts, progress);
+    /** @type {{chat: string, begin: typeof begin, task: ReturnType<typeof upload> | null}} */
     const item = { chat, begin, task: null };
     place(chat).append(element);
     wait();

@@ -81,29 +81,34 @@ const NOTHING_SENT = {
 };
 
 const asked = new URLSearchParams(location.search);
-const lang = Object.hasOwn(NOTHING_SENT, asked.get("lang") ?? "") ? asked.get("lang") : "nl";
+const wish = asked.get("lang") ?? "";
+const lang = Object.hasOwn(NOTHING_SENT, wish) ? wish : "nl";
 const texts = TEXTS[lang];
 
 document.documentElement.lang = lang;
 if (texts) {
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = texts[element.dataset.text];
-  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", texts[element.dataset.label]);
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = texts[element.getAttribute("data-text") ?? ""];
+  for (const element of document.querySelectorAll("[data-label]"))
+    element.setAttribute("aria-label", texts[element.getAttribute("data-label") ?? ""]);
   document.title = `${texts.title} – ${texts.brand}`;
 }
-for (const link of document.querySelectorAll("nav a")) {
+/** @type {NodeListOf<HTMLAnchorElement>} */
+const links = document.querySelectorAll("nav a");
+for (const link of links) {
   const there = new URLSearchParams(asked);
   there.set("lang", link.lang);
   link.href = `?${there}`;
   if (link.lang === lang) link.setAttribute("aria-current", "true");
 }
-document.querySelector("#application").addEventListener("submit", (event) => {
+document.querySelector("#application")?.addEventListener("submit", (event) => {
   event.preventDefault();
-  document.querySelector("#answer").textContent = NOTHING_SENT[lang];
+  const answer = document.querySelector("#answer");
+  if (answer) answer.textContent = NOTHING_SENT[lang];
 });
 
 const chat = document.createElement("eloket-chat");
 chat.setAttribute("department", asked.get("department") ?? "algemeen");
 chat.setAttribute("locale", lang);
 chat.setAttribute("form-id", "aanvraag-42");
-chat.setAttribute("form-title", document.querySelector("h1").textContent);
+chat.setAttribute("form-title", document.querySelector("h1")?.textContent ?? "");
 document.body.append(chat);

@@ -7,9 +7,8 @@ const LONGEST = 120_000;
 const ANSWER = 10_000;
 const DEAF = 40_000; // ms without a sign of the server: the page is no longer live, and says so
 
-const state = document.getElementById("state");
-const asOf = document.getElementById("as-of");
-const notLive = document.getElementById("not-live");
+const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id)); // the page has it
+const [state, asOf, notLive] = [at("state"), at("as-of"), at("not-live")];
 let asked = null;
 let misses = 0;
 let lost = false;
@@ -18,11 +17,15 @@ let lost = false;
 async function refresh() {
   asked = null;
   try {
-    const request = { headers: { Accept: "text/html" }, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(ANSWER) };
-    const answer = await fetch(location.href, request);
+    const answer = await fetch(location.href, {
+      headers: { Accept: "text/html" },
+      credentials: "omit",
+      cache: "no-store",
+      signal: AbortSignal.timeout(ANSWER),
+    });
     const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
     const [fresh, time] = [page.getElementById("state"), page.getElementById("as-of")];
-    if (fresh?.dataset.department !== state.dataset.department || !time) throw answer.status;
+    if (!fresh || fresh.dataset.department !== state.dataset.department || !time) throw answer.status;
     for (const key of ["colour", "reason", "revision"]) state.dataset[key] = fresh.dataset[key];
     state.replaceChildren(...fresh.children);
     asOf.textContent = time.textContent;

@@ -79,9 +79,13 @@ export function followButton(base, department, onButton, lost = LOST) {
     const own = (stream = new AbortController());
     const began = Date.now();
     try {
-      const request = { signal: own.signal, credentials: "omit", cache: "no-store", headers: { Accept: "text/event-stream" } };
-      const answer = await fetch(`${base}/api/button/events${query}`, request);
-      if (!answer.ok || !/^text\/event-stream/.test(answer.headers.get("Content-Type"))) throw answer.status;
+      const answer = await fetch(`${base}/api/button/events${query}`, {
+        signal: own.signal,
+        credentials: "omit",
+        cache: "no-store",
+        headers: { Accept: "text/event-stream" },
+      });
+      if (!answer.body || !answer.ok || !/^text\/event-stream/.test(answer.headers.get("Content-Type") ?? "")) throw answer.status;
       await read(answer.body.getReader(), mine);
     } catch {
       // it is opened again below
@@ -100,7 +104,7 @@ export function followButton(base, department, onButton, lost = LOST) {
       text += decoder.decode(value, { stream: true });
       if (text.length > FULL) return;
       const events = text.split("\n\n");
-      text = events.pop();
+      text = events.pop() ?? "";
       for (const event of events) {
         const data = /^event: button$/m.test(event) && /^data: (.*)$/m.exec(event);
         const button = data && asButton(JSON.parse(data[1]));
@@ -124,6 +128,7 @@ export function followButton(base, department, onButton, lost = LOST) {
     look();
     listen();
   };
+  /** @type {[EventTarget, string][]} */
   const events = [
     [document, "visibilitychange"],
     [globalThis, "online"],

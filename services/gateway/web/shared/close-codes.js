@@ -14,7 +14,7 @@ export const CLOSE_CODES = Object.freeze(
     { code: 4409, name: "too_many_connections", retry: false },
     { code: 4429, name: "too_many_frames", retry: true },
     { code: 4430, name: "too_slow", retry: true },
-  ].map(Object.freeze),
+  ].map((row) => Object.freeze(row)),
 );
 
 /** The reason with which 4401 says that the hello came too late, not that the token is bad: a page that slept may try again. */

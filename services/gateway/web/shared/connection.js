@@ -12,17 +12,24 @@ const HELLO_GAP = 1_000;
 const FULL = 1 << 20; // bytes
 
 /**
- * Keeps one websocket open until `close()` or a final close code; `hello()` makes its first frame.
+ * Keeps one websocket open until `close()` or a final close code.
  *
- * onState(state, closeCode): `connecting` (first, and once after 1012), `open`, `lost` (it comes back by itself), `ended` (only by `open()`).
- * Dead after `silence` ms without a word; after a hello, until its welcome, after twice that, at most 12 s: nothing is said before. `env` takes the browser's place in tests.
+ * Dead after `silence` ms without a word; after a hello, until its welcome, after twice that, at most 12 s: nothing is said before.
  */
 export class Connection {
+  /** @param {ConnectionOptions} options */
   constructor({ url, hello, onFrame, onState = () => {}, silence = SILENCE, env = globalThis }) {
-    Object.assign(this, { url, hello, onFrame, onState, silence, env });
+    this.url = url;
+    this.hello = hello;
+    this.onFrame = onFrame;
+    this.onState = onState;
+    this.silence = silence;
+    this.env = env;
+    /** @type {ConnectionState?} */
     this.state = null;
+    /** @type {WebSocket?} */
     this.socket = null;
-    this.tries = 0;
+    this.tries = this.quiet = this.ticked = this.saidHello = 0;
     this.timers = {};
     this.wake = this.wake.bind(this);
   }
@@ -38,8 +45,9 @@ export class Connection {
 
   /** True when the frame was handed to an open socket; false: keep it until the next hello. */
   send(frame) {
-    if (this.state !== "open" || this.socket.readyState !== 1 || this.socket.bufferedAmount > FULL) return false;
-    this.socket.send(JSON.stringify(frame));
+    const { socket } = this;
+    if (this.state !== "open" || socket?.readyState !== 1 || socket.bufferedAmount > FULL) return false;
+    socket.send(JSON.stringify(frame));
     return true;
   }
 
@@ -109,7 +117,7 @@ export class Connection {
     this.greeted = false;
     this.ticked = this.saidHello = this.env.Date.now();
     this.#after("tick", this.silence / 6, () => this.#tick());
-    this.socket.send(JSON.stringify(this.hello()));
+    this.socket?.send(JSON.stringify(this.hello()));
     this.#tell("open");
   }
 

@@ -8,7 +8,12 @@ export const RETRY_LATER = ["rate_limited", "unavailable"];
 const DOTS = ["grey", "green", "red"];
 const PARTIES = ["citizen", "agent", "system"];
 
-/** A new one; `pending`, of an earlier page: `{id, text}` or `{id, attachment, file}`. */
+/**
+ * A new one; `pending`, of an earlier page: `{id, text}` or `{id, attachment, file}`.
+ *
+ * @param {Party} me
+ * @returns {Conversation}
+ */
 export function conversation(me, pending = []) {
   return {
     me,
@@ -33,9 +38,11 @@ export function conversation(me, pending = []) {
 export const lastSeq = (chat) => chat.messages.at(-1)?.seq ?? 0;
 
 /**
- * What a frame of the server does: `{chat, ask, added}`.
+ * What a frame of the server does.
  *
- * ask: "hello" (say it again: something is missing), "later" (say it after a pause) or null. added: the new messages.
+ * @param {Conversation} chat
+ * @param {CitizenFrame} frame
+ * @returns {Received}
  */
 export function receive(chat, frame) {
   switch (frame.type) {
@@ -68,6 +75,7 @@ const isTime = (value) => typeof value === "string" && !Number.isNaN(Date.parse(
 /** Whether this describes an attachment: what an upload is answered with, and what a message carries. */
 export const isFile = (file) => typeof file?.id === "string" && typeof file.name === "string" && Number.isFinite(file.size);
 
+/** @param {Conversation} chat @param {StatusFrame} frame @returns {Conversation} */
 function status(chat, { dot: colour, position, agent, wait, assigned }) {
   return {
     ...chat,
@@ -140,7 +148,12 @@ function close(chat, reason) {
 
 const fail = (item, code) => ({ ...item, state: "failed", code, wire: false });
 
-// "Not now" holds for all that came after it too; any other code for this message alone.
+/**
+ * "Not now" holds for all that came after it too; any other code for this message alone.
+ *
+ * @param {Conversation} chat
+ * @param {ErrorFrame} frame
+ */
 function refuse(chat, { code, id }) {
   if (RETRY_LATER.includes(code)) {
     const from = id ? chat.pending.findIndex((item) => item.id === id) : 0;

@@ -2,8 +2,9 @@
 
 /** Set an attribute, and touch the page only when it changes. `true` sets an empty one; false, null and undefined remove it. */
 export function setAttribute(element, name, value) {
+  const text = value === true ? "" : String(value);
   if (value == null || value === false) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== (value === true ? "" : String(value))) element.setAttribute(name, value === true ? "" : value);
+  else if (element.getAttribute(name) !== text) element.setAttribute(name, text);
 }
 
 /** Set a text, and touch the page only when it changes: a live region would read the same text again. */

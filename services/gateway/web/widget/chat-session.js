@@ -1,7 +1,7 @@
 // One chat: rules, connection, and what the browser keeps.
 import { Connection } from "../shared/connection.js";
 import * as rules from "../shared/conversation.js";
-import { newId } from "../shared/ids.js";
+import { newId } from "../shared/new-message.js";
 
 const { isFile } = rules;
 
@@ -18,8 +18,8 @@ const ANSWER = 8_000; // ms
 /** Ends the chat over HTTP: whether the server knows it. */
 async function endChat(base, record) {
   const headers = { Authorization: `Bearer ${record.token}` };
-  const request = { method: "DELETE", headers, credentials: "omit", keepalive: true, signal: AbortSignal.timeout(ANSWER) };
-  return fetch(`${base}/api/chats/${record.chat_id}`, request).then(
+  const signal = AbortSignal.timeout(ANSWER);
+  return fetch(`${base}/api/chats/${record.chat_id}`, { method: "DELETE", headers, credentials: "omit", keepalive: true, signal }).then(
     ({ status }) => status === 204,
     () => false,
   );
@@ -29,8 +29,12 @@ async function endChat(base, record) {
 async function readChat(base, record) {
   try {
     const headers = { Authorization: `Bearer ${record.token}` };
-    const request = { headers, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(ANSWER) };
-    const answer = await fetch(`${base}/api/chats/${record.chat_id}/transcript?format=json`, request);
+    const answer = await fetch(`${base}/api/chats/${record.chat_id}/transcript?format=json`, {
+      headers,
+      credentials: "omit",
+      cache: "no-store",
+      signal: AbortSignal.timeout(ANSWER),
+    });
     const told = await answer.json();
     if (answer.status === 404 && told.code === "no_such_chat") return { gone: true };
     const right = answer.status === 200 && told.chat_id === record.chat_id && Array.isArray(told.messages);
@@ -41,13 +45,13 @@ async function readChat(base, record) {
 }
 
 /**
- * Joins the chat of `record` (`{chat_id, token, websocket}`); `onChange(chat, link)` with link `{state, code, trouble}`.
+ * Joins the chat of `record`. A chat always ends here; `onUntold(true)`: the server does not know it yet.
  *
- * trouble: "blocked" (the server answers over HTTP, but no websocket came through for 10 s), "unreached" (nothing came
- * through), "long" (lost for 30 s), or null. A chat always ends here; `onUntold(true)`: the server does not know it yet.
+ * @param {ChatSessionOptions} options
  */
 export function joinChat({ base, record, store, onChange, onUntold }) {
   let chat = rules.conversation("citizen", store.waiting(record.chat_id));
+  /** @type {Link} */
   let link = { state: "connecting", trouble: null };
   let backlog = 0; // the last seq at the last welcome
   let untold = record.untold === true; // ended here, and the server does not know it
@@ -263,7 +267,7 @@ export function createStore(prefix) {
       return otherwise;
     }
   };
-  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name)), null);
+  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name) ?? "null"), null);
   const write = (name, value) => {
     memory.delete(name);
     const kept = attempt(() => {

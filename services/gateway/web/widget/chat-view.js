@@ -205,7 +205,7 @@ export function chatView({
     onUntold,
     onChange: (next, now) => {
       [state, link] = [next, now];
-      if (now.state === "ended" && [4401, 4404].includes(now.code)) return onGone();
+      if (now.state === "ended" && [4401, 4404].includes(now.code ?? 0)) return onGone();
       timer ??= setTimeout(draw, DRAW);
     },
   });

@@ -1,5 +1,5 @@
 // The white bar, Zend, and attachments under way.
-import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/composer.js";
+import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/new-message.js";
 import { problem } from "../shared/conversation.js";
 import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { sizes } from "./format.js";

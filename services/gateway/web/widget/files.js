@@ -81,7 +81,7 @@ async function download({ base, record, path, name }) {
     const answer = await fetch(`${base}/api/chats/${record.chat_id}/${path}`, { headers, credentials: "omit", signal: stop.signal });
     if (answer.status === 422 && object(await answer.text()).code === "too_long") return "too_long";
     const disposition = answer.headers.get("Content-Disposition");
-    if (answer.status !== 200 || !/^attachment\b/i.test(disposition)) throw answer.status;
+    if (answer.status !== 200 || !answer.body || !/^attachment\b/i.test(disposition ?? "")) throw answer.status;
     const parts = [];
     for (const reader = answer.body.getReader(); ; watch()) {
       const { done, value } = await reader.read();
@@ -126,7 +126,12 @@ export async function uploads({ base, record, settings, session, announce, list,
     const words = h("span", { class: "words" });
     const stop = h("button", { class: "text", type: "button" }, t("cancel"));
     const row = h("div", { class: "upload" }, h("bdi", { class: "name" }, file.name), bar, words, stop);
-    const task = { cancelled: false, cancel: () => (row.hidden = task.cancelled = true) };
+    const task = {
+      cancelled: false,
+      cancel() {
+        row.hidden = task.cancelled = true;
+      },
+    };
     stop.onclick = () => task.cancel();
     list.append(row);
     running.add(task);

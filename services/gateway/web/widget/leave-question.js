@@ -15,12 +15,21 @@ export function contactProblem(text) {
   return number || ADDRESS.test(contact) ? null : "contactWrong";
 }
 
-/** Leaves `{contact, text}` for the agents: `{}` when it was kept, else `{code, seconds}`. */
+/**
+ * Leaves `{contact, text}` for the agents: `{}` when it was kept.
+ *
+ * @returns {Promise<{code?: string, seconds?: number}>}
+ */
 export async function leaveQuestion(base, record, given) {
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${record.token}` };
-  const request = { method: "POST", headers, body: JSON.stringify(given), credentials: "omit", signal: AbortSignal.timeout(20_000) };
   try {
-    const answer = await fetch(`${base}/api/chats/${record.chat_id}/question`, request);
+    const answer = await fetch(`${base}/api/chats/${record.chat_id}/question`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(given),
+      credentials: "omit",
+      signal: AbortSignal.timeout(20_000),
+    });
     const told = await answer.json().catch(() => null);
     if (answer.status === 201 && told?.chat_id === record.chat_id) return {};
     const code = answer.status >= 400 && typeof told?.code === "string" ? told.code : "unavailable";
@@ -85,7 +94,7 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     return Boolean(found);
   }
 
-  function refused({ code, seconds }) {
+  function refused(code, seconds) {
     if (code === "rate_limited") return t("startBusy", { n: seconds });
     if (code === "not_waiting") return t("late");
     return t(AGAIN.includes(code) ? "leaveFailed" : code === "invalid" ? "leaveInvalid" : "gone");
@@ -101,7 +110,7 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     busy = false;
     setAttribute(send, "aria-disabled", null);
     if (!answer.code) return onLeft();
-    complain(refused(answer));
+    complain(refused(answer.code, answer.seconds));
     onLate();
   });
   form.addEventListener("keydown", (event) => {

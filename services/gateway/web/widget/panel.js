@@ -172,7 +172,7 @@ export async function createPanel(host, base, prefix) {
     if (!chat || chat.chat_id === record?.chat_id) return;
     join(chat);
     if (!chat.open || dialog.open) return;
-    const before = document.activeElement;
+    const before = /** @type {HTMLElement} */ (document.activeElement);
     show();
     if (!small.matches) before && before !== document.body ? before.focus() : host.shadowRoot.activeElement?.blur();
   }
@@ -192,6 +192,7 @@ export async function createPanel(host, base, prefix) {
 
   // what the keyboard leaves of a small screen
   function fit() {
+    if (!visualViewport) return;
     const { height, offsetTop } = visualViewport;
     dialog.style.setProperty("--height", `${height}px`);
     dialog.style.setProperty("--top", `${offsetTop}px`);
@@ -213,19 +214,17 @@ export async function createPanel(host, base, prefix) {
   };
   dialog.addEventListener("keydown", escape);
   dialog.addEventListener("cancel", escape);
-  const outside = [
-    [window, "storage", stored],
-    [small, "change", resized],
-    [visualViewport, "resize", fit],
-    [visualViewport, "scroll", fit],
-  ];
-  for (const [target, type, call] of outside) target.addEventListener(type, call);
+  const gone = new AbortController();
+  const { signal } = gone;
+  addEventListener("storage", stored, { signal });
+  small.addEventListener("change", resized, { signal });
+  for (const type of ["resize", "scroll"]) visualViewport?.addEventListener(type, fit, { signal });
 
   return {
     open,
     restore,
     dispose: () => {
-      for (const [target, type, call] of outside) target.removeEventListener(type, call);
+      gone.abort();
       view?.stop();
       dialog.remove();
     },

@@ -1,6 +1,6 @@
 // The first press: a form that demands nothing, and one chat however often it is sent.
 import { h, setAttribute, setText } from "../shared/dom.js";
-import { newId } from "../shared/ids.js";
+import { newId } from "../shared/new-message.js";
 
 const KEY_LASTS = 9 * 60_000; // ms
 const KEY = /^[\w-]{22,255}$/;
@@ -46,10 +46,10 @@ export async function startChat(base, store, details, asChat) {
   const start = keyOf(store, body);
   store.write("start", start);
   const headers = { "Content-Type": "application/json", "Idempotency-Key": start.key };
-  const request = { method: "POST", headers, body, credentials: "omit", signal: AbortSignal.timeout(ANSWER) };
+  const signal = AbortSignal.timeout(ANSWER);
   let answer, told;
   try {
-    answer = await fetch(`${base}/api/chats`, request);
+    answer = await fetch(`${base}/api/chats`, { method: "POST", headers, body, credentials: "omit", signal });
     told = await answer.text();
   } catch {
     return { code: "network" };

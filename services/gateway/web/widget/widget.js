@@ -41,15 +41,20 @@ async function wordsOf(lang) {
 
 class EloketChat extends HTMLElement {
   static observedAttributes = ["department", "locale"];
+  button;
+  chat;
+  onstorage = ({ key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
 
   async connectedCallback() {
     const asked = [this.getAttribute("locale"), document.documentElement.lang].map((tag) => tag?.slice(0, 2).toLowerCase());
-    const lang = asked.find((tag) => ["nl", "fr", "de", "en"].includes(tag)) ?? "nl";
+    const lang = asked.find((tag) => ["nl", "fr", "de", "en"].includes(`${tag}`)) ?? "nl";
     const frame = (this.frame = h("aside", { class: "eloket", lang, "aria-label": "Chat" }));
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [launcherSheet];
     root.replaceChildren(frame);
-    Object.assign(this, { button: undefined, chat: { live: false, open: false, unread: 0 }, failed: false, busy: false });
+    this.button = undefined;
+    this.chat = { live: false, open: false, unread: 0 };
+    this.failed = this.busy = false;
     this.reach = h("div", { id: "reach", class: "reach", hook: "chat-reach", role: "group", tabindex: -1, hidden: true });
     frame.append(this.reach);
     this.words = await wordsOf(lang);
@@ -57,7 +62,6 @@ class EloketChat extends HTMLElement {
     setAttribute(this.reach, "aria-label", this.words.reach);
     this.reach.addEventListener("keydown", ({ key }) => key === "Escape" && this.unfold(false));
     this.unfollow = followButton(BASE, this.getAttribute("department"), (button) => this.show({ button }));
-    this.onstorage = ({ key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
     addEventListener("storage", this.onstorage);
     this.restore();
   }
@@ -133,7 +137,7 @@ class EloketChat extends HTMLElement {
     if (this.looks === looks && this.launcher) return;
     this.looks = looks;
     const { launcher: before } = this;
-    const focused = before && this.shadowRoot.activeElement === before;
+    const focused = before && this.shadowRoot?.activeElement === before;
     this.launcher = this.draw();
     if (before) before.replaceWith(this.launcher);
     else this.frame.prepend(this.launcher);
@@ -143,7 +147,7 @@ class EloketChat extends HTMLElement {
 
   draw() {
     const { words, chat, busy, failed } = this;
-    const button = this.button ?? { colour: "blue", contact: [] };
+    const button = this.button ?? { colour: "blue", contact: [], lost: false };
     const kind = chat.live ? "live" : button.colour;
     const lost = kind === "blue" && button.lost;
     const [way] = button.contact;
@@ -202,7 +206,7 @@ class EloketChat extends HTMLElement {
 
   /** Says above the launcher why there is no chat, and what else there is. */
   unfold(open) {
-    const held = this.reach.contains(this.shadowRoot.activeElement);
+    const held = this.reach.contains(this.shadowRoot?.activeElement);
     setAttribute(this.reach, "hidden", !open);
     this.show({});
     if (open) this.reach.focus();
@@ -217,7 +221,7 @@ class EloketChat extends HTMLElement {
     if (reach.hidden || this.news === news) return;
     this.news = news;
     const close = h("button", { type: "button", onclick: () => this.unfold(false) }, words.close);
-    const held = reach.contains(this.shadowRoot.activeElement);
+    const held = reach.contains(this.shadowRoot?.activeElement);
     reach.replaceChildren(h("p", { role: "status" }, why), this.ways(), close);
     if (held) reach.focus();
   }
