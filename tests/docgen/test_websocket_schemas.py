@@ -1,32 +1,22 @@
-"""`websocket_schemas.py` against the gateway's own parser and its own frames: the schemas say what it does."""
+"""`websocket_schemas.py` against the gateway's parser and the frames that it sends: the schemas say what it does."""
 
 import json
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-import orjson
 import pytest
+from jsonschema import Draft202012Validator
+from msgspec import UNSET
 
 from services.common.events.messages import MessageStored, NoteStored
-from services.common.events.types import Cause, ChatStatus, Detail, Entry, Form, Party
+from services.common.events.types import AgentState, Cause, ChatStatus, Detail, Entry, Form, Party
 from services.docgen.openapi import documents
-from services.docgen.websocket_schemas import CHAT as CHAT_SHOWN
-from services.docgen.websocket_schemas import (
-    ERROR,
-    FROM_AGENT,
-    FROM_CITIZEN,
-    LOST,
-    SOCKETS,
-    TO_AGENT,
-    TO_CITIZEN,
-    Schema,
-)
+from services.docgen.websocket_schemas import FROM_AGENT, FROM_CITIZEN, SOCKETS, TO_AGENT, TO_CITIZEN, Schema
 from services.gateway.chats import live_chats
 from services.gateway.websocket.frames import server
-from services.gateway.websocket.frames.client import Refused
-from services.gateway.websocket.frames.parser import AGENT_FRAMES, CITIZEN_FRAMES, parse
-from tests.gateway.making import AN, view
+from services.gateway.websocket.frames.client import FrameParty, Refused, parse
+from tests.gateway.making import AN, agent_view, id_of, view
 from tests.samples import CHAT, EVENTS
 
 NOTED, STORED = EVENTS["note.stored"], EVENTS["message.stored"]
@@ -76,9 +66,7 @@ def problems(value: Any, schema: Schema, path: str = "frame") -> list[str]:
 
 
 @pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
-def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(
-    party: Literal["citizen", "agent"], kind: str
-) -> None:
+def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(party: FrameParty, kind: str) -> None:
     schema = SOCKETS[party][0][kind]
     frame = sample(schema)
     assert not isinstance(parse(json.dumps(frame), party), Refused)
@@ -89,9 +77,7 @@ def test_what_is_of_the_schema_is_accepted_and_what_lacks_a_member_is_not(
 
 
 @pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
-def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(
-    party: Literal["citizen", "agent"], kind: str
-) -> None:
+def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(party: FrameParty, kind: str) -> None:
     schema = SOCKETS[party][0][kind]
     names = [name for one in schema.get("oneOf", ()) for name in one["required"]]
     base = {name: sample(schema["properties"][name]) for name in schema["required"]}
@@ -102,10 +88,54 @@ def test_of_those_of_which_one_must_be_there_each_will_do_and_both_will_not(
         assert isinstance(parse(json.dumps({**base, **more}), party), Refused)
 
 
-def test_the_frames_are_those_that_the_gateway_knows() -> None:
-    assert FROM_CITIZEN.keys() == CITIZEN_FRAMES
-    assert FROM_AGENT.keys() == AGENT_FRAMES
-    assert set(ERROR["enum"]) == server.ERRORS.keys()
+WRONG: list[Any] = [
+    *(None, True, False, 0, 1, -1, 1.5, 2**31, 2**31 + 1, "", " ", "x", "a\0b", "paused", "x" * 200, "x" * 201, "\n"),
+    *("x" * 4_000, "x" * 4_001, "🏠" * 4_000, CHAT, CHAT.upper(), f"{CHAT}\n", CHAT.replace("-", ""), [], [CHAT], {}),
+    *({"agent": AN}, {"department": "d"}, {"agent": AN, "department": "d"}, {"agent": 7}, {CHAT: 7}, {CHAT: -1}),
+    *({CHAT.upper(): 7}, {id_of(n): 0 for n in range(100)}, {id_of(n): 0 for n in range(101)}),
+    *(
+        {"minutes": m, "reason": r}
+        for m, r in ((1, "x"), (1_440, "x" * 200), (0, "x"), (1_441, "x"), (1, ""), (1, " "))
+    ),
+    *({"minutes": 1, "reason": "x", "address": address} for address in (False, None, "x")),
+]
+
+
+@pytest.mark.parametrize(("party", "kind"), [(p, k) for p, (said, _) in SOCKETS.items() for k in said])
+def test_a_value_is_of_the_schema_exactly_if_it_is_accepted(party: FrameParty, kind: str) -> None:
+    schema = SOCKETS[party][0][kind]
+    validator, frame = Draft202012Validator(schema), sample(schema)
+    for member in schema["properties"].keys() - {"type", "token"}:  # a wrong token is no token: it closes with 4401
+        for value in WRONG:
+            other = {**frame, member: value}
+            assert validator.is_valid(other) != isinstance(parse(json.dumps(other), party), Refused), other
+
+
+def test_the_frames_are_those_of_the_protocol() -> None:
+    both = {"hello", "message", "typing", "read", "close"}
+    assert FROM_CITIZEN.keys() == both | {"extend"}
+    assert FROM_AGENT.keys() == both | {"accept", "active", "refuse", "state", "transfer", "note"}
+    for frames in (TO_CITIZEN, TO_AGENT):
+        assert set(frames["error"]["properties"]["code"]["enum"]) == server.ERRORS.keys()
+
+
+def test_a_citizens_frames_do_not_name_the_chat_and_an_agents_do() -> None:
+    assert not [k for k, frame in FROM_CITIZEN.items() if "chat_id" in frame["properties"]]
+    assert [k for k, frame in TO_CITIZEN.items() if "chat_id" in frame["properties"]] == ["welcome"]
+    assert FROM_AGENT.keys() - {k for k, f in FROM_AGENT.items() if "chat_id" in f["required"]} == {
+        *("hello", "active", "state"),
+    }
+    assert TO_AGENT.keys() - {k for k, f in TO_AGENT.items() if "chat_id" in f["required"]} == {
+        *("welcome", "assigned", "state", "error"),
+    }
+
+
+def test_only_the_other_partys_members_are_left_out() -> None:
+    assert FROM_CITIZEN["hello"]["properties"].keys() == {"type", "token", "after"}
+    assert FROM_AGENT["hello"]["properties"].keys() == {"type", "chats"}
+    assert "block" not in FROM_CITIZEN["close"]["properties"]
+    assert "about" not in TO_CITIZEN["message"]["properties"]
+    assert TO_AGENT["message"]["properties"].keys() - TO_CITIZEN["message"]["properties"].keys() == {"chat_id", "about"}
 
 
 def made() -> list[tuple[Schema, bytes]]:
@@ -127,20 +157,48 @@ def made() -> list[tuple[Schema, bytes]]:
         (TO_CITIZEN["inactive"], server.inactive(2, now, 120)),
         (TO_AGENT["inactive"], server.inactive(0, None, None, CHAT)),
         *(
-            (CHAT_SHOWN, orjson.dumps(server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7)))
+            (
+                TO_AGENT["assigned"],
+                server.Assigned(chat=server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7)).encode(),
+            )
             for more in ({"transferred": True}, {"returned": Detail.UNANSWERED, "name": "An", "form": Form(id="f")})
         ),
         (TO_AGENT["note"], server.note(NOTED.note)),
+        (TO_CITIZEN["welcome"], server.Welcome(chat_id=CHAT, dot="grey", last_seq=0).encode()),
+        (
+            TO_AGENT["welcome"],
+            server.AgentWelcome(agent=server.agent(agent_view()), chats=[], frames=server.ADDED).encode(),
+        ),
+        (TO_AGENT["unassigned"], server.Unassigned(chat_id=CHAT, reason="not_accepted").encode()),
+        (TO_AGENT["citizen"], server.CitizenOnline(chat_id=CHAT, online=True).encode()),
+        (TO_AGENT["state"], server.State(state=AgentState.PAUSED, reason="request").encode()),
+        (TO_AGENT["sync"], server.Sync(chat_id=None, last_seq=0).encode()),
+        *(
+            (frames[kind], frame.encode())
+            for frames, chat_id in ((TO_CITIZEN, UNSET), (TO_AGENT, CHAT))
+            for kind, frame in (
+                ("typing", server.Typing(chat_id=chat_id, from_=Party.AGENT, active=True)),
+                ("read", server.Read(chat_id=chat_id, from_=Party.CITIZEN, seq=7)),
+                ("sync", server.Sync(chat_id=chat_id, last_seq=7)),
+                ("closed", server.Closed(chat_id=chat_id, reason="inactive")),
+            )
+        ),
     ]
+
+
+def test_a_frame_of_every_kind_is_compared_with_its_schema() -> None:
+    compared = [id(schema) for schema, _ in made()]
+    assert not [k for frames in (TO_CITIZEN, TO_AGENT) for k, schema in frames.items() if id(schema) not in compared]
 
 
 @pytest.mark.parametrize(("schema", "frame"), made())
 def test_what_the_gateway_sends_is_of_the_schema(schema: Schema, frame: bytes) -> None:
     assert problems(json.loads(frame), schema) == []
+    Draft202012Validator(schema).validate(json.loads(frame))
 
 
 def test_why_an_agent_lost_a_chat_is_in_words_of_the_schema() -> None:
-    assert set(live_chats.LOST.values()) < set(LOST["enum"])
+    assert set(live_chats.LOST.values()) < set(TO_AGENT["unassigned"]["properties"]["reason"]["enum"])
 
 
 def test_the_document_has_both_websockets_and_every_close_code() -> None:

@@ -7,6 +7,7 @@ newly assigned chat) is started as a task by the object that does it.
 from __future__ import annotations
 
 import structlog
+from msgspec import UNSET
 
 from services.common.clock import CLOCK
 from services.common.events.agents import AgentChanged, ButtonChanged, SessionEnded
@@ -111,16 +112,17 @@ class EventRouter:
     def _shown(self, event: TypingShown | ReadShown) -> None:
         if (chat := self._chats.by_id.get(event.chat_id)) is None:
             return
-        members: dict[str, object] = {"from": event.party.value}
+        chat_id = UNSET if event.party is Party.AGENT else event.chat_id
+        frame: server.Read | server.Typing
         if isinstance(event, ReadShown):
-            members["seq"] = chat.read[event.party] = max(event.seq, chat.read.get(event.party, 0))
+            seq = chat.read[event.party] = max(event.seq, chat.read.get(event.party, 0))
+            frame = server.Read(chat_id=chat_id, from_=event.party, seq=seq)
         else:
-            members["active"] = event.active
-        kind = event.type.split(".")[0]
+            frame = server.Typing(chat_id=chat_id, from_=event.party, active=event.active)
         if event.party is Party.AGENT:
-            self._chats.to_citizen(chat, server.frame(kind, **members))
+            self._chats.to_citizen(chat, frame.encode())
         else:
-            self._chats.to_agents(chat, server.frame(kind, chat_id=event.chat_id, **members))
+            self._chats.to_agents(chat, frame.encode())
 
     def _note(self, event: NoteStored) -> None:
         if chat := self._chats.by_id.get(event.chat_id):

@@ -156,7 +156,7 @@ class LiveChats:
             if isinstance(session, CitizenSession):
                 self.show_end(session, reason)
             elif isinstance(session, AgentSession):
-                session.connection.send(server.frame("closed", chat_id=chat.chat_id, reason=reason))
+                session.connection.send(server.Closed(chat_id=chat.chat_id, reason=reason).encode())
                 session.note_end(chat.chat_id)
                 self.drop(session, chat)
         for chats in self.of_agents.values():
@@ -165,7 +165,7 @@ class LiveChats:
     @staticmethod
     def show_end(session: CitizenSession, reason: str) -> None:
         """Send the last frame of a citizen's connection, and close it."""
-        session.connection.answer(server.frame("closed", reason=reason))
+        session.connection.answer(server.Closed(reason=reason).encode())
         session.connection.close(Close.ENDED, reason)
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +201,7 @@ class LiveChats:
             left = "transferred" if state.cause is Cause.TRANSFERRED else "agent_left"
             reason = LOST.get(state.detail, left) if state.detail else left
             for session in self.registry.agents.of(agent_id):
-                session.connection.send(server.frame("unassigned", chat_id=chat.chat_id, reason=reason))
+                session.connection.send(server.Unassigned(chat_id=chat.chat_id, reason=reason).encode())
                 self.drop(session, chat)
 
     def learn(self, chat: LiveChat, accepted: bool | None) -> None:
@@ -249,7 +249,7 @@ class LiveChats:
 
     def send_online(self, chat: LiveChat) -> None:
         """Send the chat's agents whether its citizen is online."""
-        shown = server.frame("citizen", chat_id=chat.chat_id, online=chat.citizen_at.online)
+        shown = server.CitizenOnline(chat_id=chat.chat_id, online=chat.citizen_at.online).encode()
         self.to_agents(chat, shown)
 
     def presence_asked(self, chat_id: str) -> CitizenPresence:

@@ -35,9 +35,9 @@ def send_sync(session: Session) -> None:
         return
     if session.party is Party.CITIZEN:
         for shown in session.shown.values():
-            session.connection.send(server.frame("sync", last_seq=shown))
+            session.connection.send(server.Sync(last_seq=shown).encode())
         return
     for chat_id, shown in session.shown.items():
-        session.connection.send(server.frame("sync", chat_id=chat_id, last_seq=shown))
+        session.connection.send(server.Sync(chat_id=chat_id, last_seq=shown).encode())
     if not session.shown:
-        session.connection.send(server.frame("sync", chat_id=None, last_seq=0))
+        session.connection.send(server.Sync(chat_id=None, last_seq=0).encode())

@@ -129,7 +129,8 @@ class AgentHandler:
         held = [v for v in held if v.chat_id in session.followed]
         now = utcnow()
         chats = [server.chat_for_agent(v, pages[v.chat_id].last_seq, now) for v in held]
-        session.connection.answer(server.frame("welcome", agent=server.agent(agent), chats=chats, frames=server.ADDED))
+        welcome = server.AgentWelcome(agent=server.agent(agent), chats=chats, frames=server.ADDED)
+        session.connection.answer(welcome.encode())
         if newer := self._newer_state(agent.id, agent.v):
             session.connection.answer(newer)
         for view in held:
@@ -182,8 +183,8 @@ class AgentHandler:
         for written in page.notes:
             put(server.note(written))
         if seq := chat.read.get(Party.CITIZEN):
-            put(server.frame("read", chat_id=chat_id, **{"from": "citizen", "seq": seq}))
-        put(server.frame("citizen", chat_id=chat_id, online=chat.citizen_at.online))
+            put(server.Read(chat_id=chat_id, from_=Party.CITIZEN, seq=seq).encode())
+        put(server.CitizenOnline(chat_id=chat_id, online=chat.citizen_at.online).encode())
         self._tasks.start(self._publisher.publish_best_effort(self._chats.presence_asked(chat_id)))
         if page.sealed or seal:
             self._show_end(session, chat, seal, put)
@@ -191,7 +192,7 @@ class AgentHandler:
     def _show_end(self, session: AgentSession, chat: LiveChat, seal: Entry | None, put: Put) -> None:
         reason = (seal.reason if seal else None) or (chat.state.reason if chat.state else None)
         shown = reason.value if reason else "inactive"
-        put(server.frame("closed", chat_id=chat.chat_id, reason=shown))
+        put(server.Closed(chat_id=chat.chat_id, reason=shown).encode())
         session.note_end(chat.chat_id)
         self._chats.of_agents.get(session.participant, set()).discard(chat.chat_id)
         self._chats.drop(session, chat)
@@ -245,7 +246,7 @@ class AgentHandler:
             page = await self._following.first_page(chat, 0, notes=True)
             if chat_id in session.followed:
                 shown = server.chat_for_agent(view, page.last_seq, utcnow())
-                session.connection.send(server.frame("assigned", chat=shown))
+                session.connection.send(server.Assigned(chat=shown).encode())
                 await self._show_log(session, chat, page, 0, session.connection.send)
 
     # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -339,7 +340,7 @@ class AgentHandler:
 
 
 def _state_frame(event: AgentChanged) -> bytes:
-    return server.frame("state", state=event.state.value, reason=event.cause)
+    return server.State(state=event.state, reason=event.cause).encode()
 
 
 class _Gone(Exception):

@@ -87,7 +87,7 @@ class CitizenHandler:
         for entry in page.entries:
             self._chats.note_entry(chat, entry)
         dot, told = server.dot(state.status, state.offered), state.shown
-        session.connection.answer(server.frame("welcome", chat_id=chat_id, dot=dot, last_seq=page.last_seq))
+        session.connection.answer(server.Welcome(chat_id=chat_id, dot=dot, last_seq=page.last_seq).encode())
         if not page.sealed:
             session.connection.answer(server.status(*told))
         seal = None
@@ -153,7 +153,7 @@ class CitizenHandler:
         if state and state.shown != told:
             session.connection.answer(server.status(*state.shown))
         if seq := chat.read.get(Party.AGENT):
-            session.connection.answer(server.frame("read", **{"from": "agent", "seq": seq}))
+            session.connection.answer(server.Read(from_=Party.AGENT, seq=seq).encode())
 
     async def _send_arrived(self, chat_id: str) -> None:
         try:

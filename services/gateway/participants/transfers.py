@@ -36,7 +36,7 @@ class Transfers:
             refuse(session, "unavailable", None, frame.chat_id)
             return
         question = routing_api.Transfer(
-            chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.department, to_agent=frame.agent
+            chat_id=frame.chat_id, agent_id=agent.id, to_department=frame.to.department, to_agent=frame.to.agent
         )
         try:
             if frame.note:
@@ -60,16 +60,16 @@ class Transfers:
         refuse(session, "unavailable", None, chat.chat_id)
 
     async def _can_take(self, frame: TransferChat, own_id: str) -> bool:
-        if frame.department is not None and self._departments.get(frame.department) is None:
+        if frame.to.department is not None and self._departments.get(frame.to.department) is None:
             return False
         question = presence_api.AgentsQuery(
-            department=frame.department, ids=[frame.agent] if frame.agent is not None else None
+            department=frame.to.department, ids=[frame.to.agent] if frame.to.agent is not None else None
         )
         try:
             agents = await self._presence.agents(question)
         except Unavailable:
             return False
-        if frame.agent is not None:
+        if frame.to.agent is not None:
             return any(can_take(a, own_id) for a in agents)
         return any(a.online and a.id != own_id for a in agents)
 
@@ -81,7 +81,7 @@ def _note_of_transfer(frame: TransferChat, agent: presence_api.AgentView) -> Not
     """
     return NotePosted(
         chat_id=frame.chat_id,
-        id=derived_id(frame.chat_id, "transfer", agent.id, frame.department, frame.agent, frame.note),
+        id=derived_id(frame.chat_id, "transfer", agent.id, frame.to.department, frame.to.agent, frame.note),
         agent_id=agent.id,
         agent_name=agent.name,
         text=frame.note or "",

@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 import structlog
+from msgspec import UNSET
 from prometheus_client import Counter, Histogram
 
 from services.common.events.chats import ChatAccepted, CloseRequested
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, NotePosted
-from services.common.events.types import CloseReason, Party
+from services.common.events.types import Block, CloseReason, Party
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace, span
 from services.gateway.background_tasks import Tasks
@@ -206,13 +207,20 @@ def event_of(session: Session, chat_id: str, frame: Post | WriteNote | End, turn
     sender = session.sender
     if isinstance(frame, End):
         by, agent_id = (CloseReason.AGENT, sender.id) if sender.party is Party.AGENT else (CloseReason.CITIZEN, None)
-        return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id, block=frame.block)
+        asked = frame.block
+        block = asked and Block(minutes=asked.minutes, reason=asked.reason, address=asked.address)
+        return CloseRequested(chat_id=chat_id, by=by, agent_id=agent_id, block=block)
     if isinstance(frame, WriteNote):
         return NotePosted(
             chat_id=chat_id, id=frame.id, agent_id=sender.id, agent_name=sender.name or "", text=frame.text
         )
     return MessagePosted(
-        chat_id=chat_id, id=frame.id, sender=sender, text=frame.text, attachment_id=frame.attachment, turn=turn
+        chat_id=chat_id,
+        id=frame.id,
+        sender=sender,
+        text=None if frame.text is UNSET else frame.text,
+        attachment_id=None if frame.attachment is UNSET else frame.attachment,
+        turn=turn,
     )
 
 

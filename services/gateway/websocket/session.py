@@ -15,8 +15,7 @@ from services.common.observability.tracing import begin_trace, span
 from services.gateway.participants.sessions import Session
 from services.gateway.sending.sender import refuse
 from services.gateway.websocket.frames import server
-from services.gateway.websocket.frames.client import Frame, Hello, Malformed, Refused
-from services.gateway.websocket.frames.parser import parse
+from services.gateway.websocket.frames.client import Frame, Hello, Malformed, Refused, parse
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.transport import ReceivingProtocol

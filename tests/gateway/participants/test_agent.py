@@ -13,7 +13,18 @@ from services.gateway.chats import subscriptions
 from services.gateway.jobs.sync_frames import send_sync
 from services.gateway.participants.sessions import AgentSession
 from services.gateway.sending.sender import refuse
-from services.gateway.websocket.frames.client import Accept, End, Hello, Post, Read, Refuse, SetState, Typing, WriteNote
+from services.gateway.websocket.frames.client import (
+    Accept,
+    BlockRequest,
+    End,
+    Hello,
+    Post,
+    Read,
+    Refuse,
+    SetState,
+    Typing,
+    WriteNote,
+)
 from tests.gateway.making import (
     AN,
     BERT,
@@ -275,22 +286,23 @@ async def test_a_chat_that_ended_is_over_for_him(world: World, parts: Parts) -> 
     assert parts.idle
 
 
+ASKED = BlockRequest(minutes=60, reason="scheldt")
 BLOCK = Block(minutes=60, reason="scheldt")
 
 
 async def test_an_agent_blocks_when_ending_a_chat_and_after_its_end(world: World, parts: Parts) -> None:
     world.others.open(CHAT, ASSIGNED, AN)
     session = await greeted(world, parts)
-    parts.agents.take(session, End(CHAT, BLOCK))
+    parts.agents.take(session, End(CHAT, ASKED))
     event = (await world.hear(CloseRequested))[0]
     assert (event.by, event.agent_id, event.block) == (CloseReason.AGENT, AN, BLOCK)
     await world.append(seal(2))
     await until(lambda: not session.followed, "the end")
     sent(session)
-    parts.agents.take(session, End(CHAT, BLOCK))
+    parts.agents.take(session, End(CHAT, ASKED))
     event = (await world.hear(CloseRequested, 2))[1]
     assert (event.agent_id, event.block) == (AN, BLOCK)
-    parts.agents.take(session, End(OTHER, BLOCK))
+    parts.agents.take(session, End(OTHER, ASKED))
     parts.agents.take(session, End(CHAT))
     assert [f["code"] for f in sent(session)] == ["not_yours", "chat_closed"]
     assert len(world.heard(CloseRequested)) == 2

@@ -10,7 +10,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.gateway.chats.chat import LiveChat
 from services.gateway.participants.sessions import AgentSession
-from services.gateway.websocket.frames.client import TransferChat
+from services.gateway.websocket.frames.client import Target, TransferChat
 from tests.gateway.making import AN, BERT, CHAT, agent, agent_view, sent
 from tests.gateway.standing import Parts, World
 
@@ -29,8 +29,8 @@ def asked(world: World) -> list[routing_api.Transfer]:
 async def test_a_transfer_is_asked_of_routing_after_its_note_was_told(
     world: World, parts: Parts, an: AgentSession
 ) -> None:
-    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, "dringend"))
-    await parts.transfers.transfer(an, TransferChat(CHAT, "premies", None, None))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=BERT), "dringend"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(department="premies")))
     assert [(t.agent_id, t.to_agent, t.to_department) for t in asked(world)] == [
         (AN, BERT, None),
         (AN, None, "premies"),
@@ -54,7 +54,7 @@ async def test_a_transfer_that_cannot_be_made_is_unavailable(
     world: World, parts: Parts, an: AgentSession, department: str | None, agent_id: str | None, bert: dict[str, object]
 ) -> None:
     world.others.agents[BERT] = agent_view(BERT, **bert)
-    await parts.transfers.transfer(an, TransferChat(CHAT, department, agent_id, "notitie"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(department, agent_id), "notitie"))
     assert [(f["code"], f["chat_id"]) for f in sent(an)] == [("unavailable", CHAT)]
     assert asked(world) == []
     assert world.heard(NotePosted) == []
@@ -65,23 +65,23 @@ async def test_what_routing_refuses_is_said(
     world: World, parts: Parts, an: AgentSession, code: str, shown: str
 ) -> None:
     world.others.refused[routing_api.TRANSFER] = Problem(403, code, "no")
-    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=BERT)))
     assert [f["code"] for f in sent(an)] == [shown]
 
 
 @pytest.mark.parametrize("path", [presence_api.AGENTS, routing_api.TRANSFER])
 async def test_a_service_that_is_away_is_unavailable(world: World, parts: Parts, an: AgentSession, path: str) -> None:
     world.others.away.add(path)
-    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, None))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=BERT)))
     assert [f["code"] for f in sent(an)] == ["unavailable"]
 
 
 async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, parts: Parts, an: AgentSession) -> None:
     world.others.refused[routing_api.TRANSFER] = Problem(409, "unavailable", "not now")
     for to in (BERT, BERT):
-        await parts.transfers.transfer(an, TransferChat(CHAT, None, to, "dringend"))
-    await parts.transfers.transfer(an, TransferChat(CHAT, None, BERT, "nu echt"))
-    await parts.transfers.transfer(an, TransferChat(CHAT, "premies", None, "dringend"))
+        await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=to), "dringend"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=BERT), "nu echt"))
+    await parts.transfers.transfer(an, TransferChat(CHAT, Target(department="premies"), "dringend"))
     ids = [n.id for n in await world.hear(NotePosted, 4)]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3

@@ -1,16 +1,27 @@
-"""RULES of the frames that browsers receive, and close codes. No I/O. `parser.py` has the frames that browsers send."""
+"""Frames that browsers receive: their types, how they are made of entries and states, and close codes. No I/O.
+
+The types are the one definition of these frames: they are encoded as they are declared, member by member in this order,
+and `services/docgen` makes the schemas of the AsyncAPI document and of the browser tests from them. A member that is
+`UNSET` is left out; None is sent as null. `client.py` has the frames that browsers send.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, ClassVar, Literal, cast, get_args
 
-import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import Encoder
 
-from services.common.events.types import Attachment, ChatStatus, Entry, Note
+from services.common.events import types
+from services.common.events.types import Cause, ChatStatus, CloseReason, Detail, Entry, Party
 from services.common.internal_api.presence import AgentView
 from services.common.internal_api.routing import ChatView
+from services.gateway.websocket.frames.client import FrameParty
+
+_encoder = Encoder()
 
 
 class Close(IntEnum):
@@ -28,9 +39,274 @@ class Close(IntEnum):
     TOO_SLOW = 4430
 
 
-def frame(kind: str, **members: Any) -> bytes:
-    """Return a frame for a browser (JSON in UTF-8)."""
-    return orjson.dumps({"type": kind, **members})
+ERRORS = {
+    "invalid": "This frame is not as documented; mend it before sending it again.",
+    "too_long": "A text has at most 4,000 characters; send it in parts.",
+    "unknown_attachment": "There is no such attachment in this chat; upload the file again.",
+    "chat_closed": "The chat has ended; nothing can be added to it.",
+    "not_yours": "This chat is not, or no longer, yours.",
+    "rate_limited": "Too much at once; wait a few seconds, then send this message again.",
+    "unavailable": "It could not be done just now; try again in a few seconds.",
+}
+ADDED = ("active",)
+"""Frames of agents that this gateway accepts beyond version 1.
+
+A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
+"""
+
+
+def _words(*words: str) -> Meta:
+    """Return what the schema says of a text that is one of these words."""
+    return Meta(extra_json_schema={"enum": list(words)})
+
+
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]  # made by `stamp`
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[int, Meta(ge=0, description="seconds")]
+Dot = Literal["grey", "green", "red"]
+ErrorCode = Annotated[str, _words(*ERRORS)]
+EndReason = Annotated[str, _words(*CloseReason)]
+LostReason = Annotated[str, _words("transferred", "agent_left", *(Detail.NOT_ACCEPTED, Detail.REFUSED))]
+Returned = Annotated[str, _words(Detail.REFUSED, Detail.UNANSWERED)]
+Locale = Annotated[str, _words("nl", "fr", "de", "en")]
+
+
+class ServerFrame(Struct, frozen=True, tag_field="type", rename={"from_": "from"}):
+    """A frame for a browser.
+
+    Attributes:
+        EXACTLY_ONE: Members of which a frame has exactly one.
+    """
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ()
+
+    def encode(self) -> bytes:
+        """Return the frame as it is sent (JSON in UTF-8)."""
+        return _encoder.encode(self)
+
+
+class ChatFrame(ServerFrame, frozen=True, kw_only=True):
+    """A frame about a chat. One for an agent names the chat; a citizen has one chat only."""
+
+    chat_id: Id | UnsetType = UNSET
+
+
+class Welcome(ServerFrame, frozen=True, kw_only=True, tag="welcome"):
+    """Answer to a citizen's hello."""
+
+    chat_id: Id
+    dot: Dot
+    last_seq: Count
+
+
+class StatusAgent(Struct, frozen=True):
+    """The agent with whom a citizen is connected."""
+
+    name: str | None
+
+
+class Status(ServerFrame, frozen=True, kw_only=True, tag="status"):
+    """The dot, position and wait while waiting, the agent while connected."""
+
+    dot: Dot
+    position: Count | None
+    wait: Seconds | None
+    agent: StatusAgent | None
+    assigned: (
+        Annotated[
+            bool,
+            Meta(description="an agent has the chat and has not accepted it yet", extra_json_schema={"const": True}),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Attachment(Struct, frozen=True, kw_only=True):
+    """An attachment as frames describe it. The size is in bytes."""
+
+    id: Id
+    name: str
+    size: Count
+    content_type: str
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """What a system entry is about, from which the console makes its text. Members without a value are left out."""
+
+    agent_id: str | UnsetType = UNSET
+    agent: str | UnsetType = UNSET
+    department: str | UnsetType = UNSET
+    detail: Annotated[str, _words(*Detail)] | UnsetType = UNSET
+    reason: EndReason | UnsetType = UNSET
+
+
+class Message(ChatFrame, frozen=True, kw_only=True, tag="message"):
+    """An entry of the chat's log. `about` is only in frames for agents."""
+
+    EXACTLY_ONE: ClassVar[tuple[str, ...]] = ("text", "attachment")
+    seq: Annotated[int, Meta(ge=1)]
+    id: Id
+    from_: Party
+    name: str | UnsetType = UNSET
+    attachment: Attachment | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    event: Cause | UnsetType = UNSET
+    about: About | UnsetType = UNSET
+    at: Time
+
+
+class Typing(ChatFrame, frozen=True, kw_only=True, tag="typing"):
+    """The other party started or stopped typing."""
+
+    from_: Party
+    active: bool
+
+
+class Read(ChatFrame, frozen=True, kw_only=True, tag="read"):
+    """The other party has read the log up to this sequence number."""
+
+    from_: Party
+    seq: Count
+
+
+class Sync(ServerFrame, frozen=True, kw_only=True, tag="sync"):
+    """The last sequence number of the log. For an agent without a chat `chat_id` is null."""
+
+    chat_id: Id | UnsetType | None = UNSET
+    last_seq: Count
+
+
+class Inactive(ChatFrame, frozen=True, kw_only=True, tag="inactive"):
+    """A warning that the citizen is inactive, or its end: the chat will be closed at `closes_at`, in `seconds`."""
+
+    warning: Annotated[int, Meta(ge=0, le=2, description="the first or the second; 0: the citizen is active (again)")]
+    closes_at: Time | None
+    seconds: Seconds | None
+
+
+class Closed(ChatFrame, frozen=True, kw_only=True, tag="closed"):
+    """The chat has ended."""
+
+    reason: EndReason
+
+
+class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
+    """A frame was refused. `code` is stable; `message` says what to do; `id` is as it was given."""
+
+    code: ErrorCode
+    message: str
+    id: str | UnsetType = UNSET
+    chat_id: Id | UnsetType = UNSET
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """An agent as their own page sees them."""
+
+    id: str
+    name: str
+    departments: Sequence[str]
+    capacity: Count
+    state: types.AgentState
+
+
+class Form(Struct, frozen=True, kw_only=True):
+    """The online form that the citizen had open."""
+
+    id: str | None
+    title: str | None
+    url: str | None
+
+
+class AgentChat(Struct, frozen=True, kw_only=True):
+    """A chat as `assigned` and `welcome` describe it."""
+
+    chat_id: Id
+    department: str
+    locale: Locale
+    name: str | None
+    question: str | None
+    form: Form | None
+    opened_at: Time
+    last_seq: Count
+    accepted: bool
+    accept_seconds: Annotated[
+        Seconds | None, Meta(description="seconds left to accept it; null: accepted, or not known")
+    ]
+    transferred: Annotated[bool, Meta(description="a colleague gave it to this agent, who may still refuse it")]
+    returned: Annotated[Returned | None, Meta(description="why it came back to this agent, who had transferred it")]
+
+
+class AgentWelcome(ServerFrame, frozen=True, kw_only=True, tag="welcome"):
+    """Answer to an agent's hello."""
+
+    agent: Agent
+    chats: Sequence[AgentChat]
+    frames: Annotated[Sequence[str], Meta(description="frames beyond version 1 that may be sent")]
+
+
+class Assigned(ServerFrame, frozen=True, kw_only=True, tag="assigned"):
+    """The agent got a chat."""
+
+    chat: AgentChat
+
+
+class Unassigned(ServerFrame, frozen=True, kw_only=True, tag="unassigned"):
+    """The agent lost a chat."""
+
+    chat_id: Id
+    reason: LostReason
+
+
+class Note(ServerFrame, frozen=True, kw_only=True, tag="note"):
+    """An internal note of an agent."""
+
+    chat_id: Id
+    id: Id
+    agent_id: str
+    name: str
+    text: str
+    at: Time
+
+
+class CitizenOnline(ServerFrame, frozen=True, kw_only=True, tag="citizen"):
+    """The citizen of a chat came online or went offline."""
+
+    chat_id: Id
+    online: bool
+
+
+class State(ServerFrame, frozen=True, kw_only=True, tag="state"):
+    """The agent is available or paused. `reason`: why the state changed."""
+
+    state: types.AgentState
+    reason: str
+
+
+CitizenFrame = Welcome | Status | Message | Typing | Read | Sync | Inactive | Closed | Error
+AgentFrame = (
+    AgentWelcome
+    | Assigned
+    | Unassigned
+    | Message
+    | Typing
+    | Read
+    | Sync
+    | Inactive
+    | Closed
+    | Note
+    | CitizenOnline
+    | State
+    | Error
+)
+FRAMES: dict[FrameParty, tuple[type[ServerFrame], ...]] = {
+    "citizen": get_args(CitizenFrame),
+    "agent": get_args(AgentFrame),
+}
+
+
+NOT_SENT_TO: dict[FrameParty, tuple[str, ...]] = {"citizen": ("chat_id", "about"), "agent": ()}
+"""Optional members that only frames for the other party have."""
 
 
 def stamp(at: datetime) -> str:
@@ -40,55 +316,53 @@ def stamp(at: datetime) -> str:
 
 def message(entry: Entry, chat_id: str | None = None) -> bytes:
     """Return the `message` frame of an entry. A frame for an agent names the chat."""
-    shown: dict[str, Any] = {"type": "message"}
-    if chat_id:
-        shown["chat_id"] = chat_id
-    shown |= {"seq": entry.seq, "id": entry.id, "from": entry.party.value}
-    if entry.name is not None:
-        shown["name"] = entry.name
-    if entry.attachment is not None:
-        shown["attachment"] = attachment(entry.attachment)
-    else:
-        shown["text"] = entry.text
-    if entry.event is not None:
-        shown["event"] = entry.event.value
-        if chat_id:
-            shown["about"] = about(entry)
-    shown["at"] = stamp(entry.at)
-    return orjson.dumps(shown)
+    return Message(
+        chat_id=chat_id or UNSET,
+        seq=entry.seq,
+        id=entry.id,
+        from_=entry.party,
+        name=UNSET if entry.name is None else entry.name,
+        attachment=UNSET if entry.attachment is None else attachment(entry.attachment),
+        text=cast("str", entry.text) if entry.attachment is None else UNSET,  # an entry has one of the two
+        event=UNSET if entry.event is None else entry.event,
+        about=about(entry) if chat_id and entry.event is not None else UNSET,
+        at=stamp(entry.at),
+    ).encode()
 
 
-def about(entry: Entry) -> dict[str, Any]:
-    """Return what a system entry is about, from which the console makes its text.
+def about(entry: Entry) -> About:
+    """Return what a system entry is about."""
+    known = entry.about or types.About()
+    return About(
+        agent_id=UNSET if known.agent_id is None else known.agent_id,
+        agent=UNSET if known.agent is None else known.agent,
+        department=UNSET if known.department is None else known.department,
+        detail=UNSET if known.detail is None else known.detail,
+        reason=entry.reason.value if entry.reason else UNSET,
+    )
 
-    Members without a value are left out.
-    """
-    told = entry.about.model_dump(exclude={"turn"}, exclude_none=True) if entry.about else {}
-    return {**told, "reason": entry.reason.value} if entry.reason else told
 
-
-def attachment(file: Attachment) -> dict[str, Any]:
+def attachment(file: types.Attachment) -> Attachment:
     """Return an attachment as frames describe it."""
-    return {"id": file.id, "name": file.name, "size": file.size, "content_type": file.content_type}
+    return Attachment(id=file.id, name=file.name, size=file.size, content_type=file.content_type)
 
 
-def note(written: Note) -> bytes:
+def note(written: types.Note) -> bytes:
     """Return the `note` frame of an internal note."""
-    return frame(
-        "note",
+    return Note(
         chat_id=written.chat_id,
         id=written.id,
         agent_id=written.agent_id,
         name=written.name,
         text=written.text,
         at=stamp(written.at),
-    )
+    ).encode()
 
 
-DOTS = {ChatStatus.WAITING: "grey", ChatStatus.ASSIGNED: "green", ChatStatus.CLOSED: "red"}
+DOTS: dict[ChatStatus, Dot] = {ChatStatus.WAITING: "grey", ChatStatus.ASSIGNED: "green", ChatStatus.CLOSED: "red"}
 
 
-def dot(state: ChatStatus, offered: bool) -> str:
+def dot(state: ChatStatus, offered: bool) -> Dot:
     """Return the colour of a citizen's dot. `offered`: the chat is with an agent who has not accepted it."""
     return "grey" if offered else DOTS[state]
 
@@ -101,84 +375,54 @@ def status(
     The wait is in seconds, estimated from recent history.
     """
     waiting, connected = state is ChatStatus.WAITING, state is ChatStatus.ASSIGNED and not offered
-    return frame(
-        "status",
+    return Status(
         dot=dot(state, offered),
         position=position if waiting else None,
         wait=wait if waiting else None,
-        agent={"name": agent_name} if connected else None,
-        **({"assigned": True} if offered else {}),
-    )
+        agent=StatusAgent(agent_name) if connected else None,
+        assigned=True if offered else UNSET,
+    ).encode()
 
 
 def inactive(warning: int, closes_at: datetime | None, seconds: int | None, chat_id: str | None = None) -> bytes:
-    """Return the `inactive` frame.
+    """Return the `inactive` frame. A frame for an agent names the chat."""
+    return Inactive(
+        chat_id=chat_id or UNSET,
+        warning=warning,
+        closes_at=stamp(closes_at) if closes_at else None,
+        seconds=seconds,
+    ).encode()
 
-    Args:
-        warning: 1 or 2; 0 when the citizen is active (again).
-        closes_at: When the chat will be closed.
-        seconds: Seconds until then.
-        chat_id: The chat, in a frame for an agent.
-    """
-    named = {"chat_id": chat_id} if chat_id else {}
-    return frame(
-        "inactive", **named, warning=warning, closes_at=stamp(closes_at) if closes_at else None, seconds=seconds
+
+def error(code: str, id_: str | None = None, chat_id: str | None = None) -> bytes:
+    """Return the `error` frame of a refused frame."""
+    return Error(
+        code=code,
+        message=ERRORS[code],
+        id=UNSET if id_ is None else id_,
+        chat_id=UNSET if chat_id is None else chat_id,
+    ).encode()
+
+
+def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -> AgentChat:
+    """Return a chat as `assigned` and `welcome` describe it. `now` is used for the seconds left to accept it."""
+    left = (chat.accept_by - now).total_seconds() if chat.accept_by and now else None
+    return AgentChat(
+        chat_id=chat.chat_id,
+        department=chat.department,
+        locale=chat.locale,
+        name=chat.name,
+        question=chat.question,
+        form=Form(id=chat.form.id, title=chat.form.title, url=chat.form.url) if chat.form else None,
+        opened_at=stamp(chat.opened_at),
+        last_seq=last_seq,
+        accepted=chat.accepted,
+        accept_seconds=None if left is None else max(0, round(left)),
+        transferred=chat.transferred,
+        returned=chat.returned.value if chat.returned else None,
     )
 
 
-ERRORS = {
-    "invalid": "This frame is not as documented; mend it before sending it again.",
-    "too_long": "A text has at most 4,000 characters; send it in parts.",
-    "unknown_attachment": "There is no such attachment in this chat; upload the file again.",
-    "chat_closed": "The chat has ended; nothing can be added to it.",
-    "not_yours": "This chat is not, or no longer, yours.",
-    "rate_limited": "Too much at once; wait a few seconds, then send this message again.",
-    "unavailable": "It could not be done just now; try again in a few seconds.",
-}
-
-
-def error(code: str, id_: str | None = None, chat_id: str | None = None, **members: Any) -> bytes:
-    """Return the `error` frame of a refused frame. `code` is stable; `message` says what to do."""
-    shown: dict[str, Any] = {"type": "error", "code": code, "message": ERRORS[code]}
-    if id_ is not None:
-        shown["id"] = id_
-    if chat_id is not None:
-        shown["chat_id"] = chat_id
-    return orjson.dumps({**shown, **members})
-
-
-ADDED = ("active",)
-"""Frames of agents that this gateway accepts beyond version 1.
-
-A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
-"""
-
-
-def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -> dict[str, Any]:
-    """Return a chat as `assigned` and `welcome` describe it. `now` is used for the seconds left to accept it."""
-    left = (chat.accept_by - now).total_seconds() if chat.accept_by and now else None
-    return {
-        "chat_id": chat.chat_id,
-        "department": chat.department,
-        "locale": chat.locale,
-        "name": chat.name,
-        "question": chat.question,
-        "form": chat.form.model_dump() if chat.form else None,
-        "opened_at": stamp(chat.opened_at),
-        "last_seq": last_seq,
-        "accepted": chat.accepted,
-        "accept_seconds": None if left is None else max(0, round(left)),
-        "transferred": chat.transferred,
-        "returned": chat.returned.value if chat.returned else None,
-    }
-
-
-def agent(view: AgentView) -> dict[str, Any]:
+def agent(view: AgentView) -> Agent:
     """Return an agent as their own page sees them."""
-    return {
-        "id": view.id,
-        "name": view.name,
-        "departments": view.departments,
-        "capacity": view.capacity,
-        "state": view.state.value,
-    }
+    return Agent(id=view.id, name=view.name, departments=view.departments, capacity=view.capacity, state=view.state)

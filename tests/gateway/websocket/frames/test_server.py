@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.common.events.types import Attachment, ChatStatus, CloseReason, Detail, Form, Note, Party
@@ -71,12 +72,12 @@ def test_a_warning_of_silence_and_its_end() -> None:
 @pytest.mark.parametrize(("returned", "shown"), [(None, None), (Detail.REFUSED, "refused")])
 def test_a_chat_says_whether_it_may_be_refused_or_came_back(returned: Detail | None, shown: str | None) -> None:
     chat = server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, transferred=not returned, returned=returned), 7)
-    assert (chat["transferred"], chat["returned"]) == (not returned, shown)
+    assert (chat.transferred, chat.returned) == (not returned, shown)
 
 
 def test_a_chat_says_how_long_it_can_be_accepted() -> None:
     def left(**more: Any) -> Any:
-        return server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7, NOW)["accept_seconds"]
+        return server.chat_for_agent(view(3, ChatStatus.ASSIGNED, AN, **more), 7, NOW).accept_seconds
 
     assert left(accept_by=NOW + timedelta(seconds=29.6)) == 30
     assert left(accept_by=NOW - timedelta(seconds=1)) == 0
@@ -95,13 +96,13 @@ def test_an_error_says_what_to_do_and_which_frame_it_was() -> None:
 
 def test_a_chat_and_an_agent_as_the_console_gets_them() -> None:
     one = view(3, ChatStatus.ASSIGNED, AN, form=Form(id="f", title="T", url="https://x.be"), name="An P", question="?")
-    shown = server.chat_for_agent(one, 7)
+    shown = msgspec.to_builtins(server.chat_for_agent(one, 7))
     assert shown["form"] == {"id": "f", "title": "T", "url": "https://x.be"}
     named = {"chat_id", "department", "locale", "name", "question", "form", "opened_at", "last_seq"}
     assert named <= shown.keys()
     assert (shown["last_seq"], shown["opened_at"]) == (7, "2026-11-23T08:00:00.123Z")
-    assert server.chat_for_agent(view(1, ChatStatus.WAITING), 0)["form"] is None
-    me = server.agent(agent_view())
+    assert server.chat_for_agent(view(1, ChatStatus.WAITING), 0).form is None
+    me = msgspec.to_builtins(server.agent(agent_view()))
     assert me == {"id": AN, "name": "An", "departments": ["algemeen"], "capacity": 1, "state": "available"}
 
 
