@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.workermanage import WorkerController
 
-from tests.one_service import Process, Start
-from tests.real import (
+from tests.support.servers import (
     ROOT,
     STARTED,
     Broker,
@@ -22,9 +21,10 @@ from tests.real import (
     running_system,
     unique,
 )
-from tests.rollout.versions import NoHistory, Version, former
-from tests.shared_broker import SharedBroker, broker_of_the_run
-from tests.shared_systems import KINDS, SharedSystems
+from tests.support.service_process import Process, Start
+from tests.support.shared_broker import SharedBroker, broker_of_the_run
+from tests.support.shared_systems import KINDS, SharedSystems
+from tests.system.rollout.versions import NoHistory, Version, former
 
 # How long an example takes depends on what else the machine does: no reason to fail.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,7 +39,7 @@ SHARED = SharedSystems()
 SHARED_BROKER = pytest.StashKey[SharedBroker]()
 OUTSIDE = {"broker", "mongodb_url", "system", "browser", "former_version", "node", "database"}
 """Fixtures that start a broker, a database or a browser, or need the project's history."""
-WHOLE = {"e2e", "deploy", "chaos", "rollout", "bench", "scale"}
+WHOLE = ("e2e/", "deploy/", "system/chaos/", "system/rollout/", "system/bench/", "system/scale/")
 """Folders whose tests run programs of Debian, or whole systems."""
 LONG = ("transcripts/rendering/test_pdf.py", "deploy/test_monitoring.py", "deploy/test_manifests.py")
 """Files that take a minute and more: they begin early, so that no process is idle at the end."""
@@ -52,8 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     None of the shared systems stands idle beside other tests then.
     """
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        if folder in WHOLE or OUTSIDE & set(getattr(item, "fixturenames", ())):
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        if path.startswith(WHOLE) or OUTSIDE & set(getattr(item, "fixturenames", ())):
             item.add_marker("integration")
     kinds = _kinds_by_module(items)
 
@@ -191,7 +191,7 @@ def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts services of `tests/one_service.py` with these variables, and ends them."""
+    """Starts services of `tests/support/service_process.py` with these variables, and ends them."""
     processes: list[Process] = []
 
     def begin(**environment: str) -> Process:

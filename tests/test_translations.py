@@ -13,7 +13,7 @@ import pytest
 from services.common.config.departments import LOCALES, Contact
 from services.common.events.types import Cause, CloseReason, Detail, Party
 from services.gateway.http.info_sheet.page import REASONS
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 Texts = dict[str, str | dict[str, str]]
 FOLDERS = sorted(path for path in (ROOT / "services").rglob("translations") if path.is_dir())

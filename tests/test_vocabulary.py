@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 MODULES = sorted(path for top in ("services", "deploy") for path in (ROOT / top).rglob("*.py"))
 NOT_TERMS = {

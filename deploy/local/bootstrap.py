@@ -33,7 +33,7 @@ CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache",
 # Tests that kill or measure whole systems run one file at a time, beside those that need a single service or a browser.
 # Files run in the order in which they are collected, so that those that share a system follow each other.
 BROWSER = "tests/e2e/browser"
-WHOLE_SYSTEMS = ("tests/e2e", "tests/chaos", "tests/rollout", "tests/bench", "tests/scale")
+WHOLE_SYSTEMS = ("tests/e2e", "tests/system/chaos", "tests/system/rollout", "tests/system/bench", "tests/system/scale")
 UNIT = ("3", ("-m", "not integration", *("--ignore=" + folder for folder in (*WHOLE_SYSTEMS, "tests/deploy"))))
 HEAVY = ("1", (*WHOLE_SYSTEMS, "--ignore=" + BROWSER))
 LIGHT = (
@@ -167,7 +167,7 @@ def beside_each_other(commands: list[tuple[str, ...]]) -> list[int]:
 def long_run(name: str) -> None:
     """Run one of the long runs, which takes <NAME>_ARGS. This process becomes it, so that make's signals reach it."""
     prepare_tests()
-    become(f"tests.{name}", f"{name.upper()}_ARGS")
+    become(f"tests.system.{name}", f"{name.upper()}_ARGS")
 
 
 def dead_letters() -> None:

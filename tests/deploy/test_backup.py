@@ -20,7 +20,7 @@ from pymongo import IndexModel, MongoClient, monitoring
 from deploy.backup.dump import dump
 from deploy.local import preflight
 from deploy.local.settings import Refusal
-from tests.real import OUR_VARIABLES, PATIENCE, ROOT, running_database
+from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, running_database
 
 Client = MongoClient[dict[str, Any]]
 WORDS = "mijn rijksregisternummer is 85.07.30-033.28"

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local import apt, bootstrap
 from deploy.local.settings import Refusal
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_a_long_run_sees_to_what_tests_need_and_takes_its_arguments(
         ("run", "embedded", "dev"),
         "rabbitmq-server",
         "faketime",
-        [str(tree / ".venv" / "bin" / "python"), "-m", f"tests.{name}", "--minutes", "5", "--home", "a b"],
+        [str(tree / ".venv" / "bin" / "python"), "-m", f"tests.system.{name}", "--minutes", "5", "--home", "a b"],
     ]
 
 

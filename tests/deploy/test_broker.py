@@ -10,7 +10,7 @@ import aio_pika
 
 from deploy.local import ports
 from deploy.local import rabbitmq as nodes
-from tests.real import PATIENCE, Broker
+from tests.support.servers import PATIENCE, Broker
 
 
 def test_the_newest_release_is_found(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local import ports, preflight
 from deploy.local.settings import SERVICES, Refusal, Settings, port_variable, read_settings
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 def settings(**environ: str) -> Settings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pymongo
 
 from deploy.local import embedded_mongodb, ports, processes
-from tests.real import in_thread, running, wait_for
+from tests.support.servers import in_thread, running, wait_for
 
 
 def test_its_address_asks_for_journalled_writes() -> None:

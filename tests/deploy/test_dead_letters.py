@@ -22,7 +22,7 @@ from services.common.events.codec import encode
 from services.common.events.messages import MessagePosted
 from services.common.events.types import Party, Sender
 from services.common.messaging.connection import declare_topology
-from tests.real import OUR_VARIABLES, PATIENCE, ROOT, Broker, unique
+from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, Broker, unique
 
 SECRET_WORDS = "mijn rijksregisternummer is 85.07.30-033.28"
 PILE, SOURCE = "transcripts.dead-letters", "transcripts.messages"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.dead_letters.message import read_letter, tally, with_content, without_content
-from tests.samples import golden
+from tests.support.event_samples import golden
 
 AT = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
 DIED = {"x-first-death-queue": "transcripts.messages", "x-first-death-reason": "rejected"}

@@ -18,8 +18,8 @@ from deploy.local.service_programs import http_ready
 from tests.deploy import closure
 from tests.deploy.closure import FOLDER, SERVICES
 from tests.deploy.image import as_user, copied, entry, environment, instructions, lay_out
-from tests.e2e.clients import agent, citizen, pair, say, until
-from tests.real import PATIENCE, ROOT, START_SECONDS, Broker, patient, unique
+from tests.support.clients import agent, citizen, pair, say, until
+from tests.support.servers import PATIENCE, ROOT, START_SECONDS, Broker, patient, unique
 
 USER = 10001
 

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local import shutdown
 from deploy.local.settings import SERVICES
-from tests.real import ROOT, START_SECONDS, System, running_system, start_system, wait_for
+from tests.support.servers import ROOT, START_SECONDS, System, running_system, start_system, wait_for
 
 COMMAND = f"{sys.executable} {ROOT}/tests/deploy/dummy_service.py {{name}}"
 NAMES = {"gateway", "presence", "routing", "transcripts", "broker", "epmd", "database"}

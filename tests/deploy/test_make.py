@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.settings import SERVICES, port_variable
-from tests.real import ANNOUNCED, OUR_VARIABLES, ROOT, START_SECONDS, choose_ports, wait_for
+from tests.support.servers import ANNOUNCED, OUR_VARIABLES, ROOT, START_SECONDS, choose_ports, wait_for
 
 
 @pytest.fixture

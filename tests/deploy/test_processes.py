@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local import processes
 from deploy.local.processes import Program
-from tests.real import PATIENCE, ROOT, wait_for
+from tests.support.servers import PATIENCE, ROOT, wait_for
 
 
 async def ready() -> str | None:

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local import ports, service_programs
 from deploy.local.settings import Settings, read_settings
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 URLS = {"RABBITMQ_URL": "amqp://here", "MONGODB_URL": "mongodb://here"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local import shutdown
 from deploy.local.shutdown import StopRequest, handled_signals
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 def test_only_a_make_is_looked_at() -> None:

@@ -16,7 +16,7 @@ from deploy.local import processes
 from deploy.local import supervisor as supervisor_module
 from deploy.local.processes import Program
 from deploy.local.supervisor import Supervisor, restart_delay
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 SLEEP = "import time; print('up', flush=True); time.sleep(3600)"
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.console import BACKLOG, Terminal
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,8 +13,8 @@ from services.common.events.codec import decode, encode
 from services.common.messaging import topology
 from services.docgen.asyncapi import TELLERS, Document, address_of, document, followed, heard
 from services.docgen.openapi import SERVICES
-from tests.real import ROOT
-from tests.samples import EVENTS
+from tests.support.event_samples import EVENTS
+from tests.support.servers import ROOT
 
 
 @pytest.fixture(scope="module")

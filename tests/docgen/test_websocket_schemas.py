@@ -17,7 +17,7 @@ from services.gateway.chats import live_chats
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import FrameParty, Refused, parse
 from tests.gateway.making import AN, agent_view, id_of, view
-from tests.samples import CHAT, EVENTS
+from tests.support.event_samples import CHAT, EVENTS
 
 NOTED, STORED = EVENTS["note.stored"], EVENTS["message.stored"]
 

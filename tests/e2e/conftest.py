@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from tests.real import Broker, System, running_system, unique
-from tests.shared_systems import SharedSystems
+from tests.support.servers import Broker, System, running_system, unique
+from tests.support.shared_systems import SharedSystems
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import struct
 
 import orjson
 
-from tests.e2e.clients import Agent, Frame
-from tests.real import PATIENCE
+from tests.support.clients import Agent, Frame
+from tests.support.servers import PATIENCE
 
 
 class RawSocket:

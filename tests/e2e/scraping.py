@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy.local import ports
 from deploy.local.settings import SERVICES
-from tests.real import PATIENCE, ROOT, System, wait_for
+from tests.support.servers import PATIENCE, ROOT, System, wait_for
 
 Series = dict[str, Any]
 

@@ -7,7 +7,8 @@ import time
 import aiohttp
 import pytest
 
-from tests.e2e.clients import (
+from tests.e2e.raw import RawSocket, raw_socket
+from tests.support.clients import (
     Agent,
     Citizen,
     Frame,
@@ -23,8 +24,7 @@ from tests.e2e.clients import (
     until_blue,
     until_green,
 )
-from tests.e2e.raw import RawSocket, raw_socket
-from tests.real import PATIENCE, System
+from tests.support.servers import PATIENCE, System
 
 TRANSFERRED: Frame = {"type": "message", "event": "transferred"}
 WITH_BERT: Frame = {"type": "status", "dot": "green", "agent": {"name": "Bert"}}

@@ -6,10 +6,10 @@ import time
 import psutil
 import pytest
 
-from tests.chaos import alarms
-from tests.e2e.clients import agent, citizen, new_id, pair
-from tests.e2e.faults import SERVICES, dead_letters, probe
-from tests.real import System
+from tests.support.clients import agent, citizen, new_id, pair
+from tests.support.faults import SERVICES, dead_letters, probe
+from tests.support.servers import System
+from tests.system.chaos import alarms
 
 pytestmark = pytest.mark.e2e
 LINE = 32

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, http_client, new_id, pair, say
-from tests.real import System
+from tests.support.clients import Citizen, Socket, agent, begin, citizen, http_client, new_id, pair, say
+from tests.support.servers import System
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import kills, seeing
-from tests.chaos.blows import Stand
-from tests.chaos.people import Manners
-from tests.chaos.play import Plan, play
-from tests.chaos.report import good, report
-from tests.chaos.stages import agents
 from tests.e2e.test_replicas import vhost
-from tests.real import brisk, running_system
+from tests.support.servers import brisk, running_system
+from tests.system.chaos import kills, seeing
+from tests.system.chaos.blows import Stand
+from tests.system.chaos.people import Manners
+from tests.system.chaos.play import Plan, play
+from tests.system.chaos.report import good, report
+from tests.system.chaos.stages import agents
 
 pytestmark = pytest.mark.e2e
 PAIRS = 4

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import agent, begin, citizen, say, until_green
-from tests.e2e.faults import ready, stopped
-from tests.e2e.lasting import lasting_agent, lasting_citizen, talking
-from tests.real import Broker, System, running_broker, running_system, wait_for
+from tests.support.clients import agent, begin, citizen, say, until_green
+from tests.support.faults import ready, stopped
+from tests.support.lasting_clients import lasting_agent, lasting_citizen, talking
+from tests.support.servers import Broker, System, running_broker, running_system, wait_for
 
 
 class Place:

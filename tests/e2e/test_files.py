@@ -5,8 +5,8 @@ import io
 import os
 import zipfile
 
-from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, new_id, pair
-from tests.real import System
+from tests.support.clients import Citizen, Socket, agent, begin, citizen, new_id, pair
+from tests.support.servers import System
 
 MIB = 1024 * 1024
 PNG = bytes.fromhex(

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_green
-from tests.real import PATIENCE, Broker, System, patient, running_system, unique
+from tests.support.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_green
+from tests.support.servers import PATIENCE, Broker, System, patient, running_system, unique
 
 TURNS = 20
 

@@ -16,12 +16,12 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from deploy.local import ports
-from tests.chaos.network import Links, forwarding
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM
-from tests.e2e.clients import Closed, agent
-from tests.e2e.faults import SERVICES, ready
-from tests.e2e.lasting import talking
-from tests.real import PATIENCE, System, brisk, running_system
+from tests.support.clients import Closed, agent
+from tests.support.faults import SERVICES, ready
+from tests.support.lasting_clients import talking
+from tests.support.servers import PATIENCE, System, brisk, running_system
+from tests.system.chaos.network import Links, forwarding
 
 pytestmark = pytest.mark.e2e
 INSIDE = ("broker", "database", *SERVICES[1:])

@@ -7,8 +7,8 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.settings import SERVICES
-from tests.e2e.clients import agent, citizen, http_client, pair
-from tests.real import PATIENCE, System
+from tests.support.clients import agent, citizen, http_client, pair
+from tests.support.servers import PATIENCE, System
 
 Labels = tuple[str, str, str]
 Counts = dict[str, dict[Labels, float]]

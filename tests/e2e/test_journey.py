@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.e2e.clients import agent, button, citizen, http_client, new_id, pair, say, until_blue, until_green
-from tests.real import PATIENCE, System
+from tests.support.clients import agent, button, citizen, http_client, new_id, pair, say, until_blue, until_green
+from tests.support.servers import PATIENCE, System
 
 
 async def test_the_button_is_blue_without_agents_green_with_one_and_blue_when_all_are_busy(system: System) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Agent, Citizen, Closed, Socket, agent, citizen, new_id, pair, say
-from tests.real import PATIENCE, Broker, System, patient, running_system, unique
+from tests.support.clients import Agent, Citizen, Closed, Socket, agent, citizen, new_id, pair, say
+from tests.support.servers import PATIENCE, Broker, System, patient, running_system, unique
 
 BURST, RATE = 100, 10  # messages, as docs/limits.md has them
 FLOODS = 10  # two connections each: as many hellos as are answered at once

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Agent, agent, citizen, http_client, pair, say, until_blue, until_green
-from tests.real import PATIENCE, System, wait_for
+from tests.support.clients import Agent, agent, citizen, http_client, pair, say, until_blue, until_green
+from tests.support.servers import PATIENCE, System, wait_for
 
 
 def reasons(system: System, since: int, agent_id: str) -> set[str]:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.deploy.monitoring import Query, alert_names, shown
-from tests.e2e.clients import agent, citizen, pair, say, until_blue
 from tests.e2e.scraping import NotAnswered, Prometheus, running_prometheus
-from tests.real import System, wait_for
+from tests.support.clients import agent, citizen, pair, say, until_blue
+from tests.support.servers import System, wait_for
 
 # What is empty while all is well, beside counters that nothing began yet: shown only above zero.
 QUIET = ("Not confirmed by the broker",)

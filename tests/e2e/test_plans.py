@@ -9,9 +9,9 @@ from typing import Any
 import pymongo
 import pytest
 
-from tests.e2e.clients import Citizen, Socket, agent, begin, citizen, new_id, pair, say, until_green
 from tests.e2e.wiretap import Search, Wiretap, tapped
-from tests.real import System, running_system
+from tests.support.clients import Citizen, Socket, agent, begin, citizen, new_id, pair, say, until_green
+from tests.support.servers import System, running_system
 
 SMALL = {
     "schema": "one document",

@@ -27,7 +27,7 @@ from services.common.events.messages import NotePosted, NoteStored
 from services.common.messaging import topology
 from services.common.messaging.connection import declare_topology
 from services.transcripts.log.store import Store
-from tests.real import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
+from tests.support.servers import PATIENCE, ROOT, checks_at, in_thread, running, wait_for
 from tests.transcripts import conftest as transcripts
 from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real import PATIENCE, Broker, System, patient, unique
-from tests.soak import losses, presses, truth
-from tests.soak.people import many_browsers
-from tests.soak.report import Report
-from tests.soak.standing import Blows, Crew, crew, standing
+from tests.support.servers import PATIENCE, Broker, System, patient, unique
+from tests.system.soak import losses, presses, truth
+from tests.system.soak.people import many_browsers
+from tests.system.soak.report import Report
+from tests.system.soak.standing import Blows, Crew, crew, standing
 
 REPLICAS = "gateway=2,presence=2,routing=2,transcripts=1"
 SINGLE = crew("enkel", [1] * 6)

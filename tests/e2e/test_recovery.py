@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Citizen, agent, citizen, new_id, until_blue, until_green
-from tests.e2e.faults import (
+from tests.support.clients import Citizen, agent, citizen, new_id, until_blue, until_green
+from tests.support.faults import (
     SERVICES,
     broker_speaks,
     dead_letters,
@@ -20,8 +20,8 @@ from tests.e2e.faults import (
     strike,
     until_missed,
 )
-from tests.e2e.lasting import Lasting, lasting_agent, lasting_citizen, talking
-from tests.real import PATIENCE, System
+from tests.support.lasting_clients import Lasting, lasting_agent, lasting_citizen, talking
+from tests.support.servers import PATIENCE, System
 
 EVERY_PROCESS = [*((name,) for name in SERVICES), ("broker",), ("database",), SERVICES]
 

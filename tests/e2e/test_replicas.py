@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.clients import WAIT, agent, begin, citizen
-from tests.e2e.faults import SERVICES, ready, stopped, strike
-from tests.e2e.lasting import Lasting, Talk, lasting_citizen, talking
-from tests.real import PATIENCE, Broker, System, brisk, running_system
+from tests.support.clients import WAIT, agent, begin, citizen
+from tests.support.faults import SERVICES, ready, stopped, strike
+from tests.support.lasting_clients import Lasting, Talk, lasting_citizen, talking
+from tests.support.servers import PATIENCE, Broker, System, brisk, running_system
 
 pytestmark = pytest.mark.e2e
 ONE_AFTER_THE_OTHER = [f"{service}-{number}" for number in (1, 2) for service in SERVICES]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.e2e.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_blue
 from tests.e2e.test_files import PNG
-from tests.real import OUR_VARIABLES, ROOT, System, running_system
+from tests.support.clients import Agent, Citizen, agent, citizen, http_client, new_id, pair, say, until_blue
+from tests.support.servers import OUR_VARIABLES, ROOT, System, running_system
 
 SECRET = {"TOKEN_SECRET": "0123456789abcdef" * 4}  # operators keep it apart from the data
 FORMATS = ("txt", "json", "html")

@@ -28,11 +28,11 @@ from deploy.local.settings import SERVICES
 from services.common.events.codec import AnyEvent
 from services.common.messaging import topology
 from services.common.messaging.connection import declare_topology
-from tests.e2e.clients import agent, citizen, new_id, pair, say
-from tests.e2e.faults import ready
-from tests.e2e.lasting import talking
 from tests.e2e.test_files import PNG
-from tests.real import OUR_VARIABLES, ROOT, Broker, System, patient, running_system, unique, wait_for
+from tests.support.clients import agent, citizen, new_id, pair, say
+from tests.support.faults import ready
+from tests.support.lasting_clients import talking
+from tests.support.servers import OUR_VARIABLES, ROOT, Broker, System, patient, running_system, unique, wait_for
 
 KEDA = ROOT / "deploy" / "components" / "keda" / "queues.yaml"
 USERS = ROOT / "deploy" / "components" / "rabbitmq" / "users.yaml"

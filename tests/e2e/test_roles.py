@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.e2e.clients import Agent, Citizen, Socket, citizen, http_client, new_id, pair, say, until_green
 from tests.presence.conftest import HASH
-from tests.real import System, running_system
+from tests.support.clients import Agent, Citizen, Socket, citizen, http_client, new_id, pair, say, until_green
+from tests.support.servers import System, running_system
 
 ACCOUNTS = "".join(
     f'[[accounts]]\nusername = "{name}"\nname = "{name.title()}"\ndepartments = ["premies"]\n'

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import Citizen, agent, citizen, new_id, pair, say
-from tests.real import unique
-from tests.rollout.combinations import FORMATS, PDF, conversation
-from tests.rollout.crowd import Seen, paired
-from tests.rollout.fleet import ORDER, Fleet, fleet
-from tests.rollout.versions import PRESENT, Version
+from tests.support.clients import Citizen, agent, citizen, new_id, pair, say
+from tests.support.servers import unique
+from tests.system.rollout.combinations import FORMATS, PDF, conversation
+from tests.system.rollout.crowd import Seen, paired
+from tests.system.rollout.fleet import ORDER, Fleet, fleet
+from tests.system.rollout.versions import PRESENT, Version
 
 pytestmark = pytest.mark.e2e
 REST = ORDER[:-1]  # all but the gateway

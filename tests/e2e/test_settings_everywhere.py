@@ -3,8 +3,8 @@
 import aiohttp
 import pytest
 
-from tests.e2e.clients import agent, citizen, pair, until_green
-from tests.real import running_system
+from tests.support.clients import agent, citizen, pair, until_green
+from tests.support.servers import running_system
 
 KIB = 1024
 

@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from tests.e2e.clients import agent, citizen, new_id, pair, say, until, until_blue, until_green
-from tests.e2e.faults import SERVICES, dead_letters, probe, ready, stopped, until_missed
-from tests.e2e.lasting import lasting_citizen, talking
-from tests.real import System
+from tests.support.clients import agent, citizen, new_id, pair, say, until, until_blue, until_green
+from tests.support.faults import SERVICES, dead_letters, probe, ready, stopped, until_missed
+from tests.support.lasting_clients import lasting_citizen, talking
+from tests.support.servers import System
 
 NOTHING_DEAD = {"presence": 0, "routing": 0, "transcripts": 0}
 

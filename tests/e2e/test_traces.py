@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.clients import agent, citizen, pair, say
-from tests.e2e.collector import Collected, Collector, collector
-from tests.real import Broker, System, patient, running_system, unique, wait_for
+from tests.support.clients import agent, citizen, pair, say
+from tests.support.servers import Broker, System, patient, running_system, unique, wait_for
+from tests.support.span_collector import Collected, Collector, collector
 
 pytestmark = pytest.mark.e2e
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5  # opentelemetry/proto/trace/v1/trace.proto, SpanKind

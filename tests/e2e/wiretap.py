@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import bson
 
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 Document = dict[str, Any]
 OP_MSG, HEADER = 2013, 16  # MongoDB's wire protocol

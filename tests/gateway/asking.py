@@ -9,7 +9,7 @@ from multidict import CIMultiDictProxy
 
 from tests.gateway.standing import World
 from tests.gateway.test_button_state import told
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 class Client:

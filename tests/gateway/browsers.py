@@ -14,7 +14,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.gateway.standing import Gateway
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 @contextlib.asynccontextmanager

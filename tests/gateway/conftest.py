@@ -8,7 +8,7 @@ import pytest
 from services.gateway.settings import Settings
 from tests.gateway.asking import Client
 from tests.gateway.standing import Gateway, Parts, World, around, gateway_of, parts_of
-from tests.real import PATIENCE, Account, Broker
+from tests.support.servers import PATIENCE, Account, Broker
 
 LIMITS: dict[str, object] = {
     "services.common.messaging.connection.CONFIRM_TIMEOUT": PATIENCE,

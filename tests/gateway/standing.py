@@ -58,7 +58,7 @@ from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.registry import Registry
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"

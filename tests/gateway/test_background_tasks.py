@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from services.gateway.background_tasks import Tasks
 from services.gateway.websocket.connection import MOST_TASKS
 from tests.gateway.making import citizen
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 async def test_work_that_fails_is_logged_and_forgotten() -> None:

@@ -14,7 +14,7 @@ from services.common.events.types import ButtonColour, ButtonReason
 from services.gateway import button_state
 from services.gateway.button_state import SILENCE, Button, Buttons
 from tests.gateway.making import NOW
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 DEPARTMENTS = load_departments(Path(__file__).parents[2] / "deploy/departments.toml")
 WALL = 1_795_420_800.0

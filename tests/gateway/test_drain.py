@@ -13,7 +13,7 @@ from tests.gateway.browsers import browser, close_code, hear, say
 from tests.gateway.making import AN, CHAT
 from tests.gateway.standing import Gateway, World, until
 from tests.gateway.test_button_state import told
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 def test_making_the_application_opens_nothing(world: World) -> None:

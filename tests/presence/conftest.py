@@ -24,8 +24,8 @@ from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.settings import PresenceSettings
 from services.presence.stores import Stores
-from tests.patience import lengthen_limits
-from tests.real import PATIENCE
+from tests.support.long_limits import lengthen_limits
+from tests.support.servers import PATIENCE
 
 SECRET = "a secret of the tests alone"
 F = TypeVar("F", bound=Event)

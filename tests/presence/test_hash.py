@@ -6,7 +6,7 @@ import sys
 import argon2
 import pytest
 
-from tests.real import PATIENCE, ROOT
+from tests.support.servers import PATIENCE, ROOT
 
 
 def _hash(given: str) -> "subprocess.CompletedProcess[str]":

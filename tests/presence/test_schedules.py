@@ -17,7 +17,7 @@ from services.common.config.settings import explain
 from services.presence.calendar_table import main
 from services.presence.opening_hours import Schedule, is_open, load_schedules, next_change, next_opening
 from services.presence.settings import PresenceSettings
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 NAMES = dict.fromkeys(("nl", "fr", "de", "en"), "x")
 CHRISTMAS = datetime(2026, 12, 25, 12, tzinfo=ZoneInfo("Europe/Brussels"))

@@ -28,7 +28,7 @@ from services.common.internal_api import presence as presence_api
 from services.common.messaging.connection import Publisher
 from services.presence.repairs import RESERVED
 from tests.presence.conftest import HASH, SECRET, Ear, eventually, listening, publishing
-from tests.real import PATIENCE, ROOT, running_database
+from tests.support.servers import PATIENCE, ROOT, running_database
 
 START_PATIENCE = 3 * PATIENCE  # seconds: a process that starts computes for long where many others do
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.patience import lengthen_limits
 from tests.routing.scene import Clock, Scene, replica
+from tests.support.long_limits import lengthen_limits
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ from services.routing.queues.slot_requests import SlotRequests
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 F = TypeVar("F", bound=Event)
 SECRET = "a secret of the tests alone"

@@ -14,9 +14,9 @@ from services.common.http.tokens import Keys
 from services.common.internal_api.routing import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignments
 from services.routing.app import create_app
 from services.routing.settings import RoutingSettings
-from tests.real import PATIENCE
 from tests.routing.scene import SECRET, Scene
-from tests.serving import served
+from tests.support.http_server import served
+from tests.support.servers import PATIENCE
 
 
 @pytest.fixture

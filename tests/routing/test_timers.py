@@ -14,8 +14,8 @@ from services.common.events.types import Cause, CloseReason, Detail
 from services.routing.chats import deadlines, rules, transfer_rules
 from services.routing.queues.slot_requests import FIRST_AGAIN
 from services.routing.timers import BACKLOG, STOOD_STILL, Calm
-from tests.real import PATIENCE
 from tests.routing.scene import DEPARTMENTS, Scene, free, listed
+from tests.support.servers import PATIENCE
 
 
 @pytest.fixture

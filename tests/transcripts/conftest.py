@@ -34,7 +34,7 @@ from services.transcripts.log.writer import Writer
 from services.transcripts.migrations import STEPS
 from services.transcripts.rendering import pdf
 from services.transcripts.settings import Settings
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 SECRET = "a secret for tests alone, long enough"
 OPENED_AT = datetime(2026, 11, 22, 15, 0, 0, 123_000, tzinfo=UTC)

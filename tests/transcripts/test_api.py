@@ -38,8 +38,8 @@ from services.transcripts.log import reader
 from services.transcripts.log.sequencing import event_id
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
-from tests.real import PATIENCE
-from tests.serving import served
+from tests.support.http_server import served
+from tests.support.servers import PATIENCE
 from tests.transcripts.attachments.test_judging import EXE_BYTES, PNG_BYTES
 from tests.transcripts.attachments.test_virus_scan import EICAR, no_scanner, scanner
 from tests.transcripts.conftest import OPENED_AT, SECRET, entry, new_id, opened_event, seal_entry, until

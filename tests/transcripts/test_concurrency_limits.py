@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 async def test_so_many_of_a_key_at_a_time_and_the_others_wait_their_turn() -> None:

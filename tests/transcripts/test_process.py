@@ -24,7 +24,7 @@ from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause
 from services.common.http.tokens import Actor, Keys
 from services.transcripts.log.store import Store
-from tests.real import OUR_VARIABLES, PATIENCE, ROOT, running_database, unique, wait_for
+from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, running_database, unique, wait_for
 from tests.transcripts import made
 from tests.transcripts.conftest import SECRET, Ear, new_id, opened_event, posted, until
 

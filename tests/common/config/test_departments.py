@@ -17,7 +17,7 @@ from services.common.config.departments import (
     load_departments,
     parse_hours,
 )
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 NAMES = 'names = { nl = "Algemeen", fr = "Général", de = "Allgemein", en = "General" }'
 GOOD = f'default = "algemeen"\n[[departments]]\nid = "algemeen"\n{NAMES}\n'

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from services.common.events.chats import CitizenArrived
 from services.common.events.codec import decode, encode
 from services.common.events.places import PlaceWanted
-from tests.samples import CHAT, EVENT_TYPES, EVENTS, golden
+from tests.support.event_samples import CHAT, EVENT_TYPES, EVENTS, golden
 
 TYPES = sorted(EVENT_TYPES)
 

@@ -10,7 +10,7 @@ from services.common.events import agents, chats, messages, places, presence
 from services.common.events.chats import CitizenArrived
 from services.common.events.event import Event
 from services.common.events.types import is_id
-from tests.samples import CHAT, EVENT_TYPES, EVENTS, GOLDEN
+from tests.support.event_samples import CHAT, EVENT_TYPES, EVENTS, GOLDEN
 
 TYPES = sorted(EVENT_TYPES)
 

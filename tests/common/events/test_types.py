@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.common.events.types import Cause, Entry, Note, Party, Sender, derived_id, is_id
-from tests.samples import CHAT
+from tests.support.event_samples import CHAT
 
 
 def test_only_the_closed_event_is_the_seal() -> None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from services.common.events.types import Record
 from services.common.http import problems
 from services.common.http.problems import Problem
-from tests.serving import served
+from tests.support.http_server import served
 
 
 class Body(Record):

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from services.common.http import streaming
 from services.common.http.streaming import Streamed
-from tests.real import PATIENCE
-from tests.serving import served
+from tests.support.http_server import served
+from tests.support.servers import PATIENCE
 
 SIZE = 40_000_000
 made = 0

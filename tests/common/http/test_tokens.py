@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.common.http import tokens
 from services.common.http.tokens import Actor, Keys
-from tests.samples import CHAT
+from tests.support.event_samples import CHAT
 
 SECRET = "a secret of at least sixteen characters"
 KEYS = Keys(SECRET)

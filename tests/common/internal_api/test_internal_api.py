@@ -13,7 +13,7 @@ from services.common.internal_api.presence import Credentials
 from services.common.internal_api.queries import ChatsQuery
 from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory, HistoryQuery, HistoryWanted
-from tests.samples import CHAT
+from tests.support.event_samples import CHAT
 
 MODULES = (presence, routing, transcripts, queries)
 PATHS = {name: text for one in MODULES for name, text in vars(one).items() if name.isupper() and isinstance(text, str)}

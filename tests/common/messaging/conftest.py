@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.common.messaging import connection, consumer
-from tests.real import PATIENCE, Account, Broker
+from tests.support.servers import PATIENCE, Account, Broker
 
 
 @pytest.fixture(autouse=True)

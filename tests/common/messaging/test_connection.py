@@ -29,9 +29,9 @@ from services.common.events.types import Party
 from services.common.messaging import connection as messaging_connection
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed, declare_topology
-from tests.queue_bench import until
-from tests.real import PATIENCE, START_SECONDS, Account, Broker, in_thread, patient, wait_for
-from tests.samples import CHAT, golden
+from tests.support.event_samples import CHAT, golden
+from tests.support.queue_bench import until
+from tests.support.servers import PATIENCE, START_SECONDS, Account, Broker, in_thread, patient, wait_for
 
 EVENT = CitizenArrived(chat_id=CHAT)
 

@@ -9,8 +9,8 @@ from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.messaging import consumer
 from services.common.messaging.consumer import Consumers
-from tests.queue_bench import QUEUE, bench, consumed, counted, events, seq, until
-from tests.real import PATIENCE, Account
+from tests.support.queue_bench import QUEUE, bench, consumed, counted, events, seq, until
+from tests.support.servers import PATIENCE, Account
 
 
 async def test_each_event_is_handled_and_then_acknowledged(vhost_url: str) -> None:

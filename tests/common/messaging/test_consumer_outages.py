@@ -13,8 +13,8 @@ from services.common.events.event import Event
 from services.common.messaging import consumer
 from services.common.messaging.connection import Unconfirmed
 from services.common.messaging.consumer import DependencyOutage, NotStopped, retry_with_backoff
-from tests.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
-from tests.real import PATIENCE
+from tests.support.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
+from tests.support.servers import PATIENCE
 
 
 @pytest.mark.parametrize("error", [AutoReconnect("away"), Unconfirmed("no connection")])

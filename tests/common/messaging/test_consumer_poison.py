@@ -10,8 +10,8 @@ import pytest
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.messaging import consumer, topology
-from tests.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq, until
-from tests.samples import golden
+from tests.support.event_samples import golden
+from tests.support.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq, until
 
 
 async def test_poison_is_set_aside_alone_and_at_once(vhost_url: str) -> None:

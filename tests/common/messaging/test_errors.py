@@ -27,8 +27,8 @@ from services.gateway.chats.event_queue import EventQueue
 from services.gateway.chats.event_router import EventRouter
 from services.transcripts.log.acknowledger import Acknowledger
 from services.transcripts.log.delivery import Delivery
-from tests.real import PATIENCE
-from tests.samples import CHAT
+from tests.support.event_samples import CHAT
+from tests.support.servers import PATIENCE
 
 FAULT = "dictionary changed size during iteration"
 Logged = list[MutableMapping[str, Any]]

@@ -15,8 +15,8 @@ from prometheus_client import REGISTRY
 from services.common.events.event import Event
 from services.common.messaging import queue_metrics
 from services.common.messaging.queue_metrics import Backlog, Waiting
-from tests.queue_bench import QUEUE, Bench, bench, consumed, events, until
-from tests.real import PATIENCE
+from tests.support.queue_bench import QUEUE, Bench, bench, consumed, events, until
+from tests.support.servers import PATIENCE
 
 BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ACTIONS = ("post", "take", "elsewhere", "finish", "back", "lose", "wait")

@@ -10,7 +10,7 @@ import pytest
 
 from services.common.messaging import slow_start
 from services.common.messaging.slow_start import SlowStart
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 SHORT, ENDLESS = 0.01, 100 * PATIENCE
 

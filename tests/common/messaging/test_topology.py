@@ -13,8 +13,8 @@ from services.common.events.codec import decode
 from services.common.events.messages import MessagePosted
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher, Unconfirmed, declare_topology
-from tests.real import PATIENCE, Broker
-from tests.samples import AN, BERT, CHAT, EVENTS
+from tests.support.event_samples import AN, BERT, CHAT, EVENTS
+from tests.support.servers import PATIENCE, Broker
 
 # Every queue in which the golden sample of an event lands; what is left out lands in none.
 LANDS = {

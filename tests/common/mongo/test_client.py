@@ -13,7 +13,7 @@ from services.common.config.departments import ConfigurationError
 from services.common.config.settings import Settings
 from services.common.mongo import client as opened
 from services.common.mongo.client import DUPLICATE_KEY, open_database, ping, probe_write, read_time
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 SECRET = "sixteen characters or more"
 

@@ -18,7 +18,7 @@ from services.common.mongo.migrations import Step, make_indexes, upgrade
 from services.presence import migrations as presence
 from services.routing import migrations as routing
 from services.transcripts import migrations as transcripts
-from tests.real import OUR_VARIABLES, ROOT, START_SECONDS
+from tests.support.servers import OUR_VARIABLES, ROOT, START_SECONDS
 
 SECRET = "sixteen characters or more"
 TABLES = {"presence": presence.STEPS, "routing": routing.STEPS, "transcripts": transcripts.STEPS}

@@ -15,9 +15,9 @@ from services.common.config.settings import Settings
 from services.common.http.problems import Problem
 from services.common.observability.http_metrics import RequestMetrics
 from services.common.runtime.service import MOST_BODY, Service
-from tests.one_service import SECRET
-from tests.real import PATIENCE
-from tests.serving import served
+from tests.support.http_server import served
+from tests.support.servers import PATIENCE
+from tests.support.service_process import SECRET
 
 PRIVATE = "an-peeters"
 

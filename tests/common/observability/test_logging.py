@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 PROGRAM = """
 import logging, structlog

@@ -11,7 +11,7 @@ import uvloop
 from prometheus_client import generate_latest
 
 from services.common.observability import process_metrics
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -12,10 +12,10 @@ from services.common.config.settings import Settings
 from services.common.observability import otel_export, tracing
 from services.common.observability.otel_export import Collector, Commands
 from services.common.runtime.service import Service
-from tests.e2e.collector import Collected, collector
-from tests.one_service import SECRET
-from tests.real import PATIENCE, ROOT, START_SECONDS
-from tests.serving import served
+from tests.support.http_server import served
+from tests.support.servers import PATIENCE, ROOT, START_SECONDS
+from tests.support.service_process import SECRET
+from tests.support.span_collector import Collected, collector
 
 PRIVATE = "an-peeters"
 HEADERS = {"Cookie": f"session={PRIVATE}", "User-Agent": PRIVATE, "Authorization": f"Bearer {PRIVATE}"}
@@ -106,7 +106,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from services.common.config.settings import Settings
 from services.common.runtime.service import Service
-from tests.serving import served
+from tests.support.http_server import served
 exporter, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(exporter))
 trace.set_tracer_provider(provider)

@@ -19,9 +19,9 @@ from services.common.runtime import server as runtime_server
 from services.common.runtime.http_limits import Bounds
 from services.common.runtime.server import server
 from services.gateway.websocket.transport import ReceivingProtocol
-from tests.queue_bench import until
-from tests.real import PATIENCE
-from tests.serving import listener
+from tests.support.http_server import listener
+from tests.support.queue_bench import until
+from tests.support.servers import PATIENCE
 
 GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 

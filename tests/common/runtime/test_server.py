@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import ports
-from tests.one_service import Start
-from tests.real import PATIENCE, wait_for
+from tests.support.servers import PATIENCE, wait_for
+from tests.support.service_process import Start
 
 
 def test_a_port_that_is_taken_ends_it_with_an_error(start: Start) -> None:

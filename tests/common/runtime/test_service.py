@@ -18,9 +18,9 @@ from services.common.config.settings import Settings
 from services.common.http.tokens import Actor
 from services.common.runtime import service as runtime_service
 from services.common.runtime.service import Service, caller
-from tests.one_service import SECRET, Start
-from tests.real import PATIENCE
-from tests.serving import served
+from tests.support.http_server import served
+from tests.support.servers import PATIENCE
+from tests.support.service_process import SECRET, Start
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -9,8 +9,8 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.browser.networks import Network, network
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
-from tests.real import System, running_system
-from tests.shared_systems import SharedSystems
+from tests.support.servers import System, running_system
+from tests.support.shared_systems import SharedSystems
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

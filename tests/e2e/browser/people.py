@@ -14,7 +14,7 @@ import aiohttp
 from playwright.async_api import Browser, BrowserContext, Download, Locator, Page, expect
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-from tests.e2e.clients import Citizen, until_blue
+from tests.support.clients import Citizen, until_blue
 
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium") or "chromium"
 """Debian's headless shell, which needs half the processor time of a whole Chromium that draws nothing either."""

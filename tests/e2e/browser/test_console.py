@@ -11,10 +11,10 @@ from playwright.async_api import Browser, expect
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, log_in, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_typing import from_agent, in_conversation, written
-from tests.e2e.clients import begin
-from tests.e2e.clients import citizen as api_citizen
 from tests.presence.conftest import HASH
-from tests.real import Broker, System, running_system, unique
+from tests.support.clients import begin
+from tests.support.clients import citizen as api_citizen
+from tests.support.servers import Broker, System, running_system, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

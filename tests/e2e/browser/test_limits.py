@@ -15,9 +15,9 @@ from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_console import ACCOUNT, ZOOMED, keep_what_is_said
 from tests.e2e.browser.test_typing import SENTENCE, in_conversation, typing, written
 from tests.e2e.browser.test_waiting import ASKED, left
-from tests.e2e.clients import agent, begin, citizen
 from tests.presence.conftest import HASH
-from tests.real import Broker, System, running_system, unique
+from tests.support.clients import agent, begin, citizen
+from tests.support.servers import Broker, System, running_system, unique
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

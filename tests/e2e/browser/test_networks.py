@@ -11,8 +11,8 @@ from tests.e2e.browser.networks import Network, answer
 from tests.e2e.browser.people import PHONE, Person, Scene, press, until
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_faults import AWAY
-from tests.e2e.clients import Agent, agent
-from tests.real import System
+from tests.support.clients import Agent, agent
+from tests.support.servers import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

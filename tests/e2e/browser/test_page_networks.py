@@ -10,8 +10,8 @@ from tests.e2e.browser.networks import Network, answer
 from tests.e2e.browser.people import PHONE, Person, Scene, until
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_networks import LOUD, other_ways
-from tests.e2e.clients import agent, until_green
-from tests.real import System
+from tests.support.clients import agent, until_green
+from tests.support.servers import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -6,9 +6,9 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.e2e.browser.people import Scene, talking
-from tests.real import Broker, unique
-from tests.rollout.fleet import ORDER, Fleet, fleet
-from tests.rollout.versions import PRESENT
+from tests.support.servers import Broker, unique
+from tests.system.rollout.fleet import ORDER, Fleet, fleet
+from tests.system.rollout.versions import PRESENT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 WATCH_TIMES = """

@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from tests.e2e.browser.people import DESKTOP, PHONE, Options, Person, Scene
 from tests.e2e.browser.test_accessibility import problems
-from tests.e2e.clients import Citizen, Frame, Socket, begin, citizen
+from tests.support.clients import Citizen, Frame, Socket, begin, citizen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

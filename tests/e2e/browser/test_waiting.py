@@ -8,8 +8,8 @@ from playwright.async_api import expect
 from tests.e2e.browser.people import Person, Scene, focused, press, talking
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_keyboard import keys, tab_to
-from tests.e2e.clients import Agent, Citizen, Frame, agent, begin, citizen, pair, say
-from tests.real import System
+from tests.support.clients import Agent, Citizen, Frame, agent, begin, citizen, pair, say
+from tests.support.servers import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -13,7 +13,7 @@ from services.gateway.chats.subscriptions import NoSuchChat
 from services.gateway.clients.http_client import Unavailable
 from tests.gateway.making import CHAT, citizen, entry, sent, state, stored
 from tests.gateway.standing import Parts, World, until
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 async def test_the_live_chat_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:

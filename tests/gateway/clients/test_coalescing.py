@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.clients import coalescing
 from services.gateway.clients.coalescing import Gathering
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 class Oracle:

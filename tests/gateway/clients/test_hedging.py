@@ -17,7 +17,7 @@ from services.gateway.clients.http_client import Unavailable
 from tests.gateway.clients.serving import Clients
 from tests.gateway.making import CHAT, value_of
 from tests.gateway.standing import until
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("patience")
 ACTOR = Actor(party="citizen", id=CHAT)

@@ -17,7 +17,7 @@ from services.gateway.settings import Settings
 from tests.gateway.asking import Client, show
 from tests.gateway.standing import SECRET, World, gateway_of, listening
 from tests.gateway.test_button_state import told
-from tests.real import PATIENCE, Account
+from tests.support.servers import PATIENCE, Account
 
 
 async def test_the_button_may_be_cached_and_is_asked_for_by_its_tag(world: World, client: Client) -> None:

@@ -12,7 +12,7 @@ from services.gateway.http import event_stream as module
 from services.gateway.http.event_stream import Listeners
 from tests.gateway.making import value_of
 from tests.gateway.standing import listening, until
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 MUCH = b"x" * 400_000  # more than a connection takes from a page that does not read
 

@@ -24,7 +24,7 @@ from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
 from tests.gateway.test_button_state import told
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 CHOICE = Choice(rule=ChoiceRule.LANGUAGE, candidates=3, speaks=True, chats=0, idle_for=12.5)

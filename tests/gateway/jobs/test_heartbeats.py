@@ -6,15 +6,9 @@ import pytest
 
 from services.common.events.presence import GatewayConnections
 from services.common.messaging import topology
-from tests.gateway.making import (
-    AN,
-    BERT,
-    CHAT,
-    citizen,
-    fresh_agent,
-)
+from tests.gateway.making import AN, BERT, CHAT, citizen, fresh_agent
 from tests.gateway.standing import Parts, World, kept, until
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 CARL = "agent-carl"
 

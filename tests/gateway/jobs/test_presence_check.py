@@ -8,12 +8,7 @@ from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.citizen_presence import FORGET_AFTER
 from services.gateway.jobs import presence_check as module
 from services.gateway.websocket.frames.client import Hello
-from tests.gateway.making import (
-    AN,
-    CHAT,
-    fresh_agent,
-    sent,
-)
+from tests.gateway.making import AN, CHAT, fresh_agent, sent
 from tests.gateway.standing import Parts, World, kept, until
 
 

@@ -22,7 +22,7 @@ from tests.gateway.making import (
 )
 from tests.gateway.standing import World, parts_of, until
 from tests.gateway.test_button_state import told
-from tests.real import Account
+from tests.support.servers import Account
 
 THIRD = id_of(3)
 

@@ -5,15 +5,7 @@ import pytest
 from services.common.events.types import ChatStatus
 from services.gateway.jobs import sync_frames as module
 from services.gateway.websocket.frames.client import Hello
-from tests.gateway.making import (
-    AN,
-    BERT,
-    CHAT,
-    fresh_agent,
-    fresh_citizen,
-    kinds,
-    sent,
-)
+from tests.gateway.making import AN, BERT, CHAT, fresh_agent, fresh_citizen, kinds, sent
 from tests.gateway.standing import Parts, World, kept, until
 
 

@@ -7,13 +7,7 @@ from services.gateway.chats.chat import LiveChat
 from services.gateway.chats.log_cursor import LogCursor
 from services.gateway.jobs import tail_check as module
 from services.gateway.websocket.frames.client import Hello
-from tests.gateway.making import (
-    CHAT,
-    OTHER,
-    entry,
-    fresh_citizen,
-    id_of,
-)
+from tests.gateway.making import CHAT, OTHER, entry, fresh_citizen, id_of
 from tests.gateway.standing import Parts, World, kept, until
 
 THIRD = id_of(3)

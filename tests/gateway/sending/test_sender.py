@@ -11,7 +11,7 @@ from services.gateway.sending import sender as sending_sender
 from services.gateway.websocket.frames.client import End, Post
 from tests.gateway.making import CHAT, citizen, entry, id_of, sent, stored
 from tests.gateway.standing import Parts, World, until
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from services.common.events.types import Party
 from services.gateway.websocket.connection import MOST_BYTES, MOST_FRAMES, Connection
 from services.gateway.websocket.frames.server import Close
 from tests.gateway.making import Paper, written
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 
 def answered(socket: Paper | None = None) -> Connection:

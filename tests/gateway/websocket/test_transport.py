@@ -16,7 +16,7 @@ from services.gateway.websocket.frames.server import Close
 from tests.gateway.browsers import Raw, browser, hear, say
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of, seal, value_of
 from tests.gateway.standing import Gateway, World, gateway_of, until
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 LARGE = "🏠" * 4_000  # 16 KB
 

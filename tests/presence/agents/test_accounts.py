@@ -7,7 +7,7 @@ import pytest
 from services.common.config.departments import ConfigurationError, load_departments
 from services.presence.agents.accounts import demo_accounts, load_accounts
 from tests.presence.conftest import HASH
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 DEPARTMENTS = load_departments(ROOT / "deploy/departments.toml")
 GOOD = f"""

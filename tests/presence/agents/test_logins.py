@@ -24,7 +24,7 @@ from services.presence.context import Context
 from services.presence.stores import Stores
 from tests.presence.conftest import HASH, SECRET, Clock, Ear, account, eventually, listening
 from tests.presence.test_service import presence
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 AN = account("an")
 HOME, OFFICE = "192.0.2.1", "198.51.100.7"

@@ -21,7 +21,7 @@ from services.presence.agents.transitions import close_session, close_undecided,
 from services.presence.context import Context
 from services.presence.slots.rules import Agent
 from tests.presence.conftest import Clock, Ear, account, eventually, there
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 AN = account("an", capacity=2)
 GRACE = 2.5

@@ -13,7 +13,7 @@ from services.presence.settings import PresenceSettings
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
 from tests.presence.conftest import account, there
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 AN, BERT = account("an"), account("bert")
 WIDE = account("wide", "algemeen", "premies", capacity=3)

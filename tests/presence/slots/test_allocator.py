@@ -26,7 +26,7 @@ from services.presence.slots.allocator import Allocator, Outcome, reserve
 from services.presence.stores import Stores
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import account, there, waiting_chats
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.common.events.types import Cause, ChatStatus
 from services.routing.chats import deadlines
 from services.routing.chats.chat import Chat, Limits, Origin
-from tests.real import ROOT
+from tests.support.servers import ROOT
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 LIMITS = Limits()

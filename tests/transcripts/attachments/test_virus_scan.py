@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.transcripts.attachments.virus_scan import ScannerUnavailable, is_infected
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import until
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"

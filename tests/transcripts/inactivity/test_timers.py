@@ -24,7 +24,7 @@ from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_event, posted, seal_entry, state, until
 from tests.transcripts.test_api import opened
 

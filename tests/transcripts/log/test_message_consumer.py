@@ -19,7 +19,7 @@ from services.common.messaging import topology
 from services.transcripts.log import batch_handler, subscription
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
-from tests.real import PATIENCE
+from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import Bench, Ear, Start, as_kept, new_id, opened_event, posted, until
 
 

@@ -11,7 +11,7 @@ from services.common.internal_api.transcripts import HistoryWanted
 from services.transcripts.log import reader as module
 from services.transcripts.log.reader import heading, history, reached
 from services.transcripts.log.store import Store
-from tests.real import PATIENCE, ROOT
+from tests.support.servers import PATIENCE, ROOT
 from tests.transcripts.conftest import OPENED_AT, entry, new_id, opened_event, seal_entry, until
 
 DEPARTMENTS = load_departments(ROOT / Path("deploy/departments.toml"))

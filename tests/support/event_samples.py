@@ -1,0 +1,212 @@
+"""One sample of every event: the object that its golden file in `tests/golden/` must decode to."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from services.common.events import agents, chats, messages, places, presence, types
+from services.common.events.codec import AnyEvent
+from services.common.events.event import Event
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CHAT, OTHER_CHAT = "0b8f4d6e-3c1a-4f5e-9b7d-2a6c8e0f1a23", "c0ffee00-1111-4222-8333-444455556666"
+AN, BERT = "agent-an", "agent-bert"
+GATEWAY = "3f1d7a52-8f4c-4a3e-b1de-6f0c2d9a7b11"
+EVENT_TYPES: dict[str, type[Event]] = {
+    kind.model_fields["type"].default: kind for kind in get_args(get_args(AnyEvent)[0])
+}
+
+
+def golden(type_: str) -> bytes:
+    """The golden sample of this event type, as it stands in the repository."""
+    return (GOLDEN / f"{type_}.json").read_bytes()
+
+
+def _at(hour: int, minute: int = 0, second: int = 0, microsecond: int = 0, day: int = 23) -> datetime:
+    return datetime(2026, 11, day, hour, minute, second, microsecond, tzinfo=UTC)
+
+
+def _together() -> list[Event]:
+    """Several in one broker message; what stands alone elsewhere, and a neighbour."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    file = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+    first, said = "11111111-2222-4333-8444-555555555555", _at(8, 0, 0, 123_000)
+
+    def told(number: str) -> dict[str, Any]:
+        return {"event_id": f"7d3e{number}-52a1-4c0b-8f6e-9a1b2c3d4e5f", "occurred_at": said}
+
+    citizen = types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters")
+    question = "Goedemorgen,\nik heb een vraag over <b>artikel 3</b>."
+    attest = types.Attachment(id=file, name="attest één.pdf", size=183_204, content_type="application/pdf")
+    agent: dict[str, Any] = {"party": types.Party.AGENT, "name": "An"}
+    return [
+        messages.MessagesPosted(
+            **told("0031"),
+            posted=[
+                messages.MessagePosted(**told("0012"), chat_id=CHAT, id=first, sender=citizen, text=question),
+                messages.MessagePosted(
+                    **told("0112"),
+                    chat_id=CHAT,
+                    id=f"{first[:-1]}7",
+                    sender=types.Sender(id=AN, **agent),
+                    attachment_id=file,
+                ),
+            ],
+            traces=[trace, trace.replace("736-", "737-")],
+        ),
+        messages.MessagesStored(
+            **told("0032"),
+            chat_id=CHAT,
+            entries=[
+                types.Entry(
+                    chat_id=CHAT,
+                    seq=7,
+                    id=f"{first[:-1]}6",
+                    sender_id=AN,
+                    **agent,
+                    attachment=attest,
+                    at=_at(8, 2, 0, 789_000),
+                ),
+                types.Entry(
+                    chat_id=f"{CHAT[:-1]}4",
+                    seq=8,
+                    id=first,
+                    party=types.Party.CITIZEN,
+                    sender_id="citizen",
+                    name="An Peeters",
+                    text="Dank u!",
+                    at=_at(8, 2, 1),
+                ),
+            ],
+        ),
+    ]
+
+
+def _events() -> list[Event]:
+    number = iter(range(1, 100))
+
+    def told() -> dict[str, Any]:
+        return {
+            "event_id": f"7d3e{next(number):04x}-52a1-4c0b-8f6e-9a1b2c3d4e5f",
+            "occurred_at": _at(8, 0, 0, 123_000),
+        }
+
+    return [
+        chats.ChatOpened(
+            **told(),
+            chat_id=CHAT,
+            department="algemeen",
+            locale="nl",
+            name="An Peeters",
+            question="Tot wanneer kan ik de premie aanvragen? 🏠",
+            form=types.Form(id="aanvraag-42", title="Aanvraag premie", url="https://loket.example.be/premie?stap=2"),
+            opened_at=_at(8, 0, 0, 100_000),
+        ),
+        chats.CitizenArrived(**told(), chat_id=CHAT),
+        chats.CloseRequested(**told(), chat_id=CHAT, by=types.CloseReason.AGENT, agent_id=AN),
+        chats.ChatAccepted(**told(), chat_id=CHAT, agent_id=AN),
+        chats.ChatState(
+            **told(),
+            chat_id=CHAT,
+            v=4,
+            state=types.ChatStatus.ASSIGNED,
+            turn=2,
+            department="algemeen",
+            cause=types.Cause.TRANSFERRED,
+            agent_id=BERT,
+            agent_name="Bert Claes",
+            former_agent_id=AN,
+            at=_at(8, 4, 10, 500_000),
+        ),
+        chats.QueueChanged(**told(), department="algemeen", revision=17, order=[CHAT, OTHER_CHAT]),
+        places.PlaceWanted(**told(), chat_id=CHAT, turn=2, department="algemeen", locale="fr", agent_id=BERT),
+        places.PlaceClaimed(**told(), chat_id=CHAT, turn=2, agent_id=BERT, agent_name="Bert Claes"),
+        places.PlaceReleased(**told(), chat_id=CHAT, turn=2, agent_id=BERT, reason=types.ReleaseReason.AGENT_GONE),
+        places.PlacesChanged(**told(), department="algemeen", free=3, revision=1795420800123),
+        chats.AcceptOverdue(**told(), chat_id=CHAT, turn=2, agent_id=BERT),
+        agents.StateRequested(**told(), agent_id=AN, state=types.AgentState.PAUSED),
+        agents.AgentChanged(**told(), agent_id=AN, v=9, online=True, state=types.AgentState.PAUSED, cause="request"),
+        agents.SessionEnded(**told(), agent_id=AN, session_id="5e0a7a1e-9f0b-4d55-8a6b-d1c2b3a49586"),
+        agents.ButtonChanged(
+            **told(),
+            department="algemeen",
+            colour=types.ButtonColour.BLUE,
+            reason=types.ButtonReason.CLOSED,
+            opens_at=_at(8, day=24),
+            revision=1795420800456,
+        ),
+        presence.GatewayConnections(
+            **told(),
+            incarnation=GATEWAY,
+            counter=31,
+            agents=[
+                types.AgentConnection(agent_id=AN, silent_for=0.25),
+                types.AgentConnection(agent_id=BERT, silent_for=3.5),
+            ],
+            chats=[CHAT],
+        ),
+        presence.ListenerEcho(**told(), listener="presence-91c4", counter=12),
+        messages.MessagePosted(
+            **told(),
+            chat_id=CHAT,
+            id="11111111-2222-4333-8444-555555555555",
+            sender=types.Sender(party=types.Party.CITIZEN, id="citizen", name="An Peeters"),
+            text="Goedemorgen,\nik heb een vraag over <b>artikel 3</b>.",
+        ),
+        messages.MessageStored(
+            **told(),
+            chat_id=CHAT,
+            entry=types.Entry(
+                chat_id=CHAT,
+                seq=7,
+                id="11111111-2222-4333-8444-555555555556",
+                party=types.Party.AGENT,
+                sender_id=AN,
+                name="An",
+                attachment=types.Attachment(
+                    id="66666666-7777-4888-8999-aaaaaaaaaaaa",
+                    name="attest één.pdf",
+                    size=183_204,
+                    content_type="application/pdf",
+                ),
+                at=_at(8, 2, 0, 789_000),
+            ),
+        ),
+        messages.MessageRefused(
+            **told(),
+            chat_id=CHAT,
+            id="11111111-2222-4333-8444-555555555557",
+            sender_id="citizen",
+            code=types.RefusalCode.CHAT_CLOSED,
+        ),
+        messages.NotePosted(
+            **told(),
+            chat_id=CHAT,
+            id="22222222-3333-4444-8555-666666666666",
+            agent_id=AN,
+            agent_name="An",
+            text="Dossier loopt al sinds maart.",
+        ),
+        messages.NoteStored(
+            **told(),
+            chat_id=CHAT,
+            note=types.Note(
+                chat_id=CHAT,
+                id="22222222-3333-4444-8555-666666666666",
+                agent_id=AN,
+                name="An",
+                text="Dossier loopt al sinds maart.",
+                at=_at(8, 3),
+            ),
+        ),
+        messages.TypingShown(**told(), chat_id=CHAT, party=types.Party.AGENT, sender_id=AN, active=True),
+        messages.ReadShown(**told(), chat_id=CHAT, party=types.Party.CITIZEN, sender_id="citizen", seq=7),
+        messages.CitizenPresence(**told(), chat_id=CHAT, incarnation=GATEWAY, online=True),
+        messages.CitizenSilent(**told(), chat_id=CHAT, warning=2, since=_at(8, 5), closes_at=_at(8, 20)),
+        messages.CitizenStayed(**told(), chat_id=CHAT),
+        chats.TransferRefused(**told(), chat_id=CHAT, agent_id=BERT),
+        *_together(),
+    ]
+
+
+EVENTS: dict[str, Event] = {event.type: event for event in _events()}

@@ -1,0 +1,122 @@
+"""Blows that processes of a running system get by signal: killed, told to stop, made to stand still."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from tests.support.faults import SERVICES, ready, replaced, strike
+from tests.support.servers import System, wait_for
+from tests.system.chaos.blows import Blow, Since
+
+ONE_OF_TWO, THE_ONLY_ONE = 2.0, 5.0  # seconds until messages flow again, at most
+NOTICED, GOES_ON = 15.0, 5.0  # after one of two stood still; after the only one goes on
+STANDSTILL = 20.0
+SERVERS = ("broker", "database")
+
+
+def of_one_replica(system: System) -> list[Blow]:
+    """Kill one of two replicas of each service (kill -9). The next time it is the other replica of the service."""
+    return [
+        _killed(system, f"{service}, one of two: kill -9", _in_turn(system, service), ONE_OF_TWO)
+        for service in SERVICES
+    ]
+
+
+def of_all_replicas(system: System) -> list[Blow]:
+    """Kill every replica of a service at once (kill -9)."""
+    return [
+        _killed(system, f"{service}, both at once: kill -9", partial(system.replicas, service), THE_ONLY_ONE)
+        for service in SERVICES
+    ]
+
+
+def of_the_only_ones(system: System) -> list[Blow]:
+    """Kill each process that has no other of its kind, and all four services at once (kill -9)."""
+    blows = [
+        _killed(system, f"{service}, the only one: kill -9", _these(service), THE_ONLY_ONE) for service in SERVICES
+    ]
+    blows += [_killed(system, f"{server}: kill -9", _these(server), None) for server in SERVERS]
+    return [*blows, _killed(system, "all four services at once: kill -9", _these(*SERVICES), None)]
+
+
+def told_to_stop(system: System) -> list[Blow]:
+    """SIGTERM of each process that has no other of its kind; recovery counts from when it runs again."""
+    return [_told_to_stop(system, name) for name in (*SERVICES, *SERVERS)]
+
+
+def standing_still(system: System, seconds: float = STANDSTILL) -> list[Blow]:
+    """SIGSTOP, and SIGCONT later: one of two of each service, both of each, the broker, the database."""
+    blows = [
+        _stopped(system, f"{service}, one of two: stands still", _in_turn(system, service), seconds, NOTICED)
+        for service in SERVICES
+    ]
+    for service in SERVICES:
+        kind = f"{service}, both: stand still"
+        blows.append(_stopped(system, kind, partial(system.replicas, service), seconds, GOES_ON, "heal"))
+    for server in SERVERS:
+        blows.append(_stopped(system, f"{server}: stands still", _these(server), seconds, None, "heal"))
+    return blows
+
+
+Names = Callable[[], Sequence[str]]
+
+
+def _these(*names: str) -> Names:
+    return lambda: names
+
+
+def _in_turn(system: System, service: str) -> Names:
+    turns: Iterator[str] = itertools.cycle(system.replicas(service))
+    return lambda: [next(turns)]
+
+
+def _killed(system: System, kind: str, names: Names, goal: float | None) -> Blow:
+    async def kill() -> None:
+        await whole(system)
+        strike(system, *names())
+
+    return Blow(kind, kill, goal=goal)
+
+
+def _told_to_stop(system: System, name: str) -> Blow:
+    told: dict[str, int] = {}
+
+    async def tell() -> None:
+        await whole(system)
+        told.update(strike(system, name, number=signal.SIGTERM))
+
+    async def runs_again() -> None:
+        await replaced(system, told)
+
+    goal = THE_ONLY_ONE if name in SERVICES else None
+    return Blow(f"{name}, the only one: SIGTERM", tell, runs_again, counts_from="heal", goal=goal)
+
+
+def _stopped(
+    system: System, kind: str, names: Names, seconds: float, goal: float | None, counts_from: Since = "strike"
+) -> Blow:
+    still: dict[str, int] = {}
+
+    async def stop() -> None:
+        await whole(system)
+        still.update(strike(system, *names(), number=signal.SIGSTOP))
+
+    async def go_on() -> None:
+        for pid in still.values():
+            with contextlib.suppress(ProcessLookupError):  # the runner has killed what answered nobody for 15 s
+                os.kill(pid, signal.SIGCONT)
+        still.clear()
+
+    return Blow(kind, stop, go_on, seconds, counts_from, goal)
+
+
+async def whole(system: System) -> None:
+    """Returns when every process runs and is ready, so that no blow falls on what the last one left behind."""
+    await asyncio.to_thread(wait_for, lambda: set(SERVICES) <= {n.split("-")[0] for n in system.pids()}, "all to run")
+    await ready(system)

@@ -1,0 +1,46 @@
+"""An alarm stops who publishes and nobody who consumes, until it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import aio_pika
+import pytest
+
+from deploy.local.rabbitmq import control_environment
+from tests.support.servers import PATIENCE, Broker, patient, running_broker
+from tests.system.chaos import alarms
+
+BLOWS = ("memory", "disk")
+
+
+@pytest.fixture(scope="module")
+def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of these tests alone: an alarm stops whoever publishes on it."""
+    with running_broker(tmp_path_factory.mktemp("alarmed")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("number", range(len(BLOWS)), ids=BLOWS)
+async def test_publishers_wait_and_consumers_do_not_until_it_is_over(alarmed: Broker, number: int) -> None:
+    blow = alarms.blows(control_environment(alarmed.node))[number]
+    assert BLOWS[number] in blow.kind
+    url = patient(alarmed.url)
+    async with await aio_pika.connect(url) as publishing, await aio_pika.connect(url) as consuming:
+        channel = await publishing.channel()
+        queue = await (await consuming.channel()).declare_queue(BLOWS[number])
+
+        async def tell(text: bytes) -> None:
+            await channel.default_exchange.publish(aio_pika.Message(text), BLOWS[number])
+
+        await tell(b"before")
+        try:
+            await blow.strike()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(tell(b"meanwhile"), 0.5)
+            assert (await queue.get(no_ack=True)).body == b"before"
+        finally:
+            await blow.heal()
+        await asyncio.wait_for(tell(b"afterwards"), PATIENCE)
+        assert [(await queue.get(no_ack=True)).body for _ in range(2)] == [b"meanwhile", b"afterwards"]

@@ -1,0 +1,159 @@
+"""Judges the lines of waiting chats: each order as it was told, and the position that each citizen was shown.
+
+Both are held against the line as the states of the chats make it. An order is read from the database a moment before it
+is told: what changed within `SLACK` seconds is judged either way. A position reaches the screen a moment after it is
+true: its age is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from services.common.events.chats import QueueChanged
+from services.common.events.types import ChatStatus
+from tests.system.soak.courses import FOR_EVER, Course
+from tests.system.soak.history import History, Visit
+
+SLACK = 2.0
+EPOCH_MS = 10**12  # a revision above this is a time
+EARLY = 0.1  # seconds by which two processes may differ about when something was
+AGES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 60.0)  # seconds, of a position on the screen
+Finding = tuple[str, str]  # about what, and what is wrong
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A chat waits in a department: surely from `since` to `surely`, at the most from `begins` to `ends` (wall clock).
+
+    A state is written between its `at` and the making of the event that tells it: seconds, on a day when the
+    database is slow. Where a state in between was never told the chat had an agent for a moment that is not known.
+    `rank`: who lost their agent stands before the others, then who came first, and within a millisecond the lower id.
+    """
+
+    chat_id: str
+    department: str
+    rank: tuple[bool, int, str]
+    begins: float
+    since: float
+    surely: float
+    ends: float
+
+    def at_some_moment(self, begins: float, ends: float) -> bool:
+        """Whether it may have waited at some moment of this span."""
+        return self.begins < ends + EARLY and self.ends > begins
+
+    def all_the_time(self, begins: float, ends: float) -> bool:
+        """Whether it surely waited from the beginning to the end of this span."""
+        return self.since <= begins and self.surely > ends + EARLY
+
+
+def waits_of(course: Course) -> list[Wait]:
+    """Where and from when until when the chat waited."""
+    waits = []
+    came = int(course.opened.opened_at.timestamp() * 1000) if course.opened else 0  # the database keeps milliseconds
+    states = course.in_order
+    for state, after in zip(states, [*states[1:], None], strict=True):
+        if state.state is ChatStatus.WAITING:
+            begins, since = state.at.timestamp(), state.occurred_at.timestamp()
+            ends = after.occurred_at.timestamp() if after else FOR_EVER
+            surely = FOR_EVER if after is None else after.at.timestamp() if after.v == state.v + 1 else begins
+            rank = state.turn == 1, came, course.chat_id
+            waits.append(Wait(course.chat_id, state.department, rank, begins, since, surely, ends))
+    return waits
+
+
+def line_violations(history: History, found: Mapping[str, Course], slack: float = SLACK) -> Iterator[Finding]:
+    """Each order names nobody twice, stands as the rule says, and names those who wait and nobody else."""
+    waits = {chat_id: spans for chat_id, course in found.items() if (spans := waits_of(course))}
+    for event in (h.event for h in history):
+        if isinstance(event, QueueChanged):
+            told = event.occurred_at.timestamp()
+            # The revision, milliseconds since the epoch, is taken before the order is read, which may take a while.
+            read_from = min(told - slack, event.revision / 1000 - EARLY) if event.revision > EPOCH_MS else told - slack
+            for words in _order_violations(event, waits, read_from, told):
+                yield f"{event.department} revision {event.revision}", words
+
+
+def _order_violations(
+    event: QueueChanged, waits: Mapping[str, list[Wait]], begins: float, ends: float
+) -> Iterator[str]:
+    if len(set(event.order)) != len(event.order):
+        yield "names a chat twice"
+    ranks = []
+    for chat_id in event.order:
+        here = [
+            w for w in waits.get(chat_id, []) if w.department == event.department and w.at_some_moment(begins, ends)
+        ]
+        if not here:
+            yield f"{chat_id} stands in it and does not wait there"
+        if len(here) == 1:
+            ranks.append((chat_id, here[0].rank))
+    for (a, first), (b, second) in pairwise(ranks):
+        if second < first:
+            yield f"{b} stands after {a}"
+    named = set(event.order)
+    for chat_id, spans in waits.items():
+        must = any(w.department == event.department and w.all_the_time(begins, ends) for w in spans)
+        if must and chat_id not in named:
+            yield f"{chat_id} waits and does not stand in it"
+
+
+class Lines:
+    """The lines as the states of the chats make them, for times of the recorder's clock."""
+
+    def __init__(self, history: History, found: Mapping[str, Course]) -> None:
+        self._waits = [wait for course in found.values() for wait in waits_of(course)]
+        # The event that took least on its way tells by how much the two clocks differ.
+        self._offset = max((h.event.occurred_at.timestamp() - h.at for h in history), default=0.0)
+
+    def possible(self, chat_id: str, begins: float, ends: float) -> tuple[int, int] | None:
+        """The lowest and the highest position that the chat may have had in this span; None if it did not wait."""
+        begins, ends = begins + self._offset, ends + self._offset
+        there = [w for w in self._waits if w.at_some_moment(begins, ends)]
+        mine = [w for w in there if w.chat_id == chat_id]
+        lowest, highest = [], []
+        for own in mine:
+            ahead = [w for w in there if w.department == own.department and w.rank < own.rank]
+            highest.append(len({w.chat_id for w in ahead}) + 1)
+            lowest.append(sum(w.all_the_time(begins, ends) for w in ahead) + 1)
+        return (min(lowest), max(highest)) if mine else None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A position on a citizen's screen at some time, and how many seconds before it was true for the last time."""
+
+    chat_id: str
+    position: int
+    at: float
+    age: float
+    possible: tuple[int, int] | None
+
+
+def sights(history: History, found: Mapping[str, Course], visits: Sequence[Visit]) -> Iterator[Sight]:
+    """Each position as it was shown, and again when it went: until then it stood on the screen.
+
+    What stood there while a connection was lost is left out.
+    """
+    lines = Lines(history, found)
+    for visit in visits:
+        shown: tuple[float, int] | None = None
+        for at, frame in visit.frames:
+            if frame["type"] not in ("status", "closed"):
+                continue
+            if shown and not any(shown[0] - SLACK < lost < at for lost in visit.losses):
+                yield _sight(lines, visit.chat_id, shown[1], at)
+            shown = None
+            if frame["type"] == "status" and frame["dot"] == "grey" and frame.get("position") is not None:
+                shown = at, frame["position"]
+                yield _sight(lines, visit.chat_id, frame["position"], at)
+
+
+def _sight(lines: Lines, chat_id: str, position: int, at: float) -> Sight:
+    for age in AGES:
+        possible = lines.possible(chat_id, at - age, at)
+        if possible and possible[0] <= position <= possible[1]:
+            return Sight(chat_id, position, at, age, possible)
+    return Sight(chat_id, position, at, FOR_EVER, lines.possible(chat_id, at - SLACK, at))
