@@ -87,7 +87,6 @@ class HttpClient:
             Declined: The service refused; the exception has the problem document.
         """
         body = question.model_dump_json().encode() if question else b"{}"
-        headers = {**self.headers(), "Content-Type": "application/json"}
         url = self._urls[service] + path
 
         async def send(fresh: bool) -> _Answer:
@@ -96,6 +95,7 @@ class HttpClient:
 
         try:
             with span("ask", f"{service} {path}", "client"):
+                headers = {**self.headers(), "Content-Type": "application/json"}  # with the span as the parent
                 async with asyncio.timeout(TIMEOUT.total):
                     request = HedgedRequest(send, service, self.slow_requests if hedged else None)
                     response, data = await request.answer()

@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from structlog.contextvars import get_contextvars
 
 from services.common.observability.tracing import (
-    Attributes,
-    Kind,
     Place,
     begin_span,
     begin_trace,
@@ -18,6 +16,7 @@ from services.common.observability.tracing import (
     span,
     traceparent,
 )
+from tests.support.kept_spans import Kept, keeping
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -67,34 +66,10 @@ async def test_outside_any_work_a_header_is_still_well_formed() -> None:
     assert FORM.fullmatch(traceparent())
 
 
-class Kept:
-    """Keeps spans in a list: name, span id, parent's id, whether it has ended well."""
-
-    def __init__(self) -> None:
-        self.spans: list[KeptSpan] = []
-
-    def begin(
-        self, name: str, kind: Kind, parent: Place, attributes: Attributes, began: int | None, links: Iterable[Place]
-    ) -> "KeptSpan":
-        self.spans.append(KeptSpan(name, parent, Place(parent.trace_id, f"{len(self.spans) + 1:016x}", True)))
-        return self.spans[-1]
-
-
-class KeptSpan:
-    def __init__(self, name: str, parent: Place, place: Place) -> None:
-        self.name, self.parent, self.place = name, parent, place
-        self.ended: bool | None = None
-
-    def end(self, failed: bool = False) -> None:
-        self.ended = not failed
-
-
 @pytest.fixture
 def kept() -> Iterator[Kept]:
-    tracer = Kept()
-    keep_spans(tracer)
-    yield tracer
-    keep_spans(None)
+    with keeping() as tracer:
+        yield tracer
 
 
 def test_what_is_done_within_a_span_belongs_to_it(kept: Kept) -> None:

@@ -13,11 +13,13 @@ from services.common.http.tokens import Actor
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
+from services.common.observability.tracing import begin_trace
 from services.gateway.clients import http_client as module
 from services.gateway.clients.http_client import Declined, Unavailable
 from tests.gateway.clients.serving import answering, asking
 from tests.gateway.making import CHAT
 from tests.gateway.standing import KEYS
+from tests.support.kept_spans import keeping
 
 pytestmark = pytest.mark.usefixtures("patience")
 ACTOR = Actor(party="citizen", id=CHAT)
@@ -36,6 +38,22 @@ async def test_a_question_carries_a_service_token_and_its_trace() -> None:
         assert await clients.routing.chats([CHAT]) == {}
     assert KEYS.service_of(seen[0].headers["authorization"].removeprefix("Bearer ")) == ("gateway", None)
     assert seen[0].headers["traceparent"].startswith("00-")
+
+
+async def test_the_work_of_the_other_service_belongs_to_the_span_of_the_request() -> None:
+    app, seen = FastAPI(), list[str]()
+
+    @app.post(routing_api.CHATS)
+    async def chats(request: Request) -> Response:
+        seen.append(request.headers["traceparent"])
+        return Response(routing_api.Chats(chats=[]).model_dump_json(), media_type="application/json")
+
+    async with asking(app) as clients:
+        with keeping() as kept:
+            begin_trace()
+            await clients.routing.chats([CHAT])
+    [asked] = [one for one in kept.spans if one.name.startswith("ask routing")]
+    assert seen == [asked.place.traceparent]
 
 
 async def test_nobody_there_is_unavailable() -> None:
