@@ -23,7 +23,8 @@ function withImports(paths, found = new Set()) {
 }
 
 const weight = (paths) => [...paths].reduce((sum, path) => sum + gzipSync(source(path), { level: 6 }).length, 0);
-const launcher = (lang) => withImports(["/widget.js", `/static/loket-chat/text/launcher/${lang}.js`]);
+const MODULES = ["/static/shared/button-status.js", "/static/shared/dom.js", "/static/loket-chat/launcher-style.js"]; // by import()
+const launcher = (lang) => withImports(["/widget.js", ...MODULES, `/static/loket-chat/text/launcher/${lang}.js`]);
 const opened = (lang) => withImports(["/static/loket-chat/panel.js", `/static/loket-chat/text/${lang}.js`], launcher(lang));
 
 for (const lang of ["nl", "fr", "de", "en"]) {

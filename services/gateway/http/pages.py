@@ -24,6 +24,7 @@ WEB = Path(__file__).parents[1] / "web"
 FOLDERS = {
     "agent": "console",
     "demo": "demo",
+    "former": "former",
     "infofiche": "info_sheet",
     "loket-chat": "widget",
     "shared": "shared",
@@ -53,18 +54,18 @@ FORMER = {
     "lib/conversation.js": "shared/conversation.js",
     "loket-chat/aside.js": "loket-chat/lazy-panels.js",
     "loket-chat/button.js": "shared/button-status.js",
-    "loket-chat/dom.js": "shared/dom.js",
-    "loket-chat/dressed.js": "loket-chat/load-part.js",
+    "loket-chat/dom.js": "former/dom.js",
+    "loket-chat/dressed.js": "former/dressed.js",
     "loket-chat/inactive.js": "loket-chat/inactivity-warning.js",
     "loket-chat/log.js": "loket-chat/message-list.js",
     "loket-chat/question.js": "loket-chat/leave-question.js",
-    "loket-chat/session.js": "loket-chat/chat-session.js",
+    "loket-chat/session.js": "former/session.js",
     "loket-chat/start.js": "loket-chat/start-form.js",
     "loket-chat/waiting.js": "loket-chat/queue-info.js",
 }
 """Former names of files, and their present ones. A page that is open during an update loads the rest of its modules by
 the former names, so these keep their answers. A module and its former name are in folders of the same depth, because
-its relative imports start from the URL.
+its relative imports start from the URL. Where former pages import other names, a module of `former` has them.
 """
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -155,6 +155,8 @@ class Subscription:
         self._prefetch = prefetch
         first: FieldTable = {"x-priority": self._priority}
         self._tag = (await channel.basic_consume(QUEUE.name, self._receive, arguments=first)).consumer_tag
+        if self._stopped:  # meanwhile, when there was no tag to cancel
+            await self._cancel()
 
     async def _receive(self, message: DeliveredMessage) -> None:
         if self._acknowledger and message.channel is self._channel:

@@ -1,14 +1,17 @@
 """What a citizen and an agent see in their browsers while the gateway that serves them is replaced: next to nothing."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
-from tests.e2e.browser.people import Scene, talking
+from tests.e2e.browser.people import Scene, press, talking
 from tests.support.servers import Broker, unique
 from tests.system.rollout.fleet import ORDER, Fleet, fleet
-from tests.system.rollout.versions import PRESENT
+from tests.system.rollout.versions import PRESENT, Version
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 WATCH_TIMES = """
@@ -49,3 +52,54 @@ async def test_when_the_gateway_is_replaced_the_dot_is_grey_for_a_moment_and_nev
     assert [dot for dot, _ in seen] == ["grey", "green"]
     assert all(drain.good for drain in drains)
     await scene.close()
+
+
+LAUNCHER = ("widget", "button", "dom", "launcher-style", "text/launcher/nl")
+PANEL = ("widget", "panel", "chat-view", "composer", "log", "start", "panel-style", "aside", "text/nl")
+"""Modules of the former version that a page may have loaded before the gateway was replaced; the others come now."""
+
+
+@pytest.mark.parametrize("loaded", [LAUNCHER, PANEL], ids=["launcher", "panel"])
+async def test_a_page_that_was_opened_under_the_former_version_goes_on(
+    scene: Scene, former_version: Version, tmp_path: Path, loaded: tuple[str, ...]
+) -> None:
+    agent = await scene.agent()
+    citizen = await scene.citizen()
+
+    async def serve(route: Route) -> None:
+        path = urlsplit(route.request.url).path.removeprefix("/static/loket-chat").removeprefix("/")
+        file = former_version.root / "services/gateway/web/loket-chat" / path
+        await route.fulfill(path=file, content_type="text/javascript")
+
+    for name in loaded:
+        url = "/widget.js" if name == "widget" else f"/static/loket-chat/{name}.js"
+        await citizen.page.route(re.compile(re.escape(url) + r"(\?.*)?$"), serve)
+    await citizen.page.reload()
+    await press(citizen, "Lien", "Bent u daar?")
+    await citizen.dot("green")
+    await citizen.say("Ja hoor")
+    await agent.sees("Ja hoor")
+    file = tmp_path / "brief.txt"
+    file.write_text("Beste")
+    await citizen.page.locator("input[type=file]").set_input_files(file)
+    await agent.hook("chat-messages").get_by_text("brief.txt").first.wait_for()
+
+
+async def test_the_button_comes_when_its_modules_did_not_load_at_first(scene: Scene) -> None:
+    """During an update the request for a new module may reach a replica that does not have it."""
+    citizen = await scene.citizen()
+    citizen.expects("Failed to load resource")
+    lacking = {"dom.js", "launcher-style.js", "nl.js"}
+
+    async def answer(route: Route) -> None:
+        name = re.split(r"[/?]", route.request.url.split("?")[0])[-1]
+        if name in lacking:
+            lacking.discard(name)
+            await route.fulfill(status=404, body="{}")
+        else:
+            await route.continue_()
+
+    await citizen.page.route(re.compile(r"/static/(shared|loket-chat)/"), answer)
+    await citizen.page.reload()
+    await citizen.button("blue")
+    assert not lacking

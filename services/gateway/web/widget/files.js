@@ -115,7 +115,7 @@ export function fileName(disposition) {
 }
 
 /** The uploads of a chat, a row each in `list`: `add(file)`, `stop()`. */
-export async function uploads({ base, record, settings, session, announce, list, focus }) {
+export async function uploads({ base, record, settings = /** @type {any} */ ({}), session, announce, list, focus }) {
   const t = await loadPart(list, "files", LOOKS);
   const { lang } = list.closest("[lang]");
   const running = new Set();

@@ -22,7 +22,7 @@ export async function inactive({ session, element, announce, bar }) {
   const dialog = element.closest("dialog");
   const { host } = element.getRootNode();
   const { lang } = host.frame;
-  const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: host.settings.timezone });
+  const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: host.settings?.timezone ?? "Europe/Brussels" });
   const words = h("p", { role: "alert" });
   const stay = h(
     "button",

@@ -1,7 +1,7 @@
 // The launcher's looks; a page sets the --eloket-… properties on <eloket-chat> to make the colours its own.
-import { sheet } from "../shared/dom.js";
-
-export const launcherSheet = sheet(`
+// No imports: what a module imports cannot be tried again.
+export const launcherSheet = new CSSStyleSheet();
+launcherSheet.replaceSync(`
 :host { all: initial; display: block; color-scheme: light dark;
   --green: var(--eloket-green, #14713a); --blue: var(--eloket-blue, #0a5aa8); --accent: var(--eloket-accent, #0a4178); --focus: #ffbf00; }
 * { box-sizing: border-box; }

@@ -43,6 +43,8 @@ export function translator(texts) {
 /** The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus. */
 export async function createPanel(host, base, prefix) {
   const { lang } = host.frame;
+  host.asChat ??= (chat) => chat; // a page of version 1.1
+  host.ways ??= () => "";
   const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
   const t = translator(texts.default);
   host.settings = settings;

@@ -43,7 +43,13 @@ export async function waiting({ base, store, record, announce, session, element,
   const ended = element.querySelector(".ended");
   const words = h("p", { class: "place", hook: "chat-wait", role: "status" });
   const ask = h("button", { class: "tool", hook: "leave-question", type: "button", onclick: () => open() }, t("leave"));
-  const info = h("a", { href: host.sheet(), target: "_blank", rel: "noopener" }, t("infofiche"), " ", h("small", {}, t("newTab")));
+  const info = h(
+    "a",
+    { href: host.sheet?.() ?? `${base}/infofiche/${host.getAttribute("department") ?? "algemeen"}`, target: "_blank", rel: "noopener" },
+    t("infofiche"),
+    " ",
+    h("small", {}, t("newTab")),
+  );
   const offer = h("div", { class: "row offer" }, ask, info);
   const form = questionForm({ t, base, record, onCancel: () => close(ask), onLeft: left, onLate: () => draw() });
   const box = h("div", { class: "waiting", hidden: true }, words, offer, form.element);

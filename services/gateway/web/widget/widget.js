@@ -1,7 +1,4 @@
 // The embed script: defines <eloket-chat department="…" locale="…">. The panel comes with the first press, or for a chat to return to.
-import { followButton } from "./static/shared/button-status.js";
-import { h, icon, setAttribute } from "./static/shared/dom.js";
-import { launcherSheet } from "./static/loket-chat/launcher-style.js";
 
 const { origin: BASE, host: HOST } = new URL(import.meta.url);
 const PREFIX = `eloket-chat ${HOST} `; // of the keys in localStorage
@@ -28,16 +25,20 @@ function parsed(text) {
 
 const within = (ms, promise) => Promise.race([promise, new Promise((_, reject) => setTimeout(reject, ms))]);
 
-/** The launcher's texts; without them it cannot say anything, so they are tried until they come. */
-async function wordsOf(lang) {
+/** A module of the launcher, tried until it comes: during an update a replica may lack it. */
+async function load(path) {
   for (let n = 0; ; n += 1) {
     try {
-      return (await import(`./static/loket-chat/text/launcher/${lang}.js${n ? `?${n}` : ""}`)).default;
+      return await import(`./static/${path}.js${n ? `?${n}` : ""}`);
     } catch {
       await new Promise((resolve) => setTimeout(resolve, Math.min(30_000, 1_000 * 2 ** n) * (0.5 + Math.random())));
     }
   }
 }
+
+const [{ followButton }, { h, icon, setAttribute }, { launcherSheet }] = await Promise.all(
+  ["shared/button-status", "shared/dom", "loket-chat/launcher-style"].map(load),
+);
 
 class EloketChat extends HTMLElement {
   static observedAttributes = ["department", "locale"];
@@ -57,7 +58,7 @@ class EloketChat extends HTMLElement {
     this.failed = this.busy = false;
     this.reach = h("div", { id: "reach", class: "reach", hook: "chat-reach", role: "group", tabindex: -1, hidden: true });
     frame.append(this.reach);
-    this.words = await wordsOf(lang);
+    this.words = (await load(`loket-chat/text/launcher/${lang}`)).default;
     if (this.frame !== frame) return;
     setAttribute(this.reach, "aria-label", this.words.reach);
     this.reach.addEventListener("keydown", ({ key }) => key === "Escape" && this.unfold(false));

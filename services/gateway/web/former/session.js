@@ -1,0 +1,3 @@
+// What pages of version 1.1 import from /static/loket-chat/session.js.
+export * from "./chat-session.js";
+export { newId } from "../shared/new-message.js";
