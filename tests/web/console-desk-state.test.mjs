@@ -5,45 +5,10 @@ import * as rules from "../../services/gateway/web/console/desk-state.js";
 import { isNew, keep as keepEntry, secondsLeft, unread, unsent } from "../../services/gateway/web/console/chat-state.js";
 import * as talk from "../../services/gateway/web/shared/conversation.js";
 import * as notes from "../../services/gateway/web/console/notes.js";
+import { after, AWAY, chat, deskOf, HERE, message } from "./console-samples.mjs";
 
 const AGENT = { id: "an", name: "An", departments: ["algemeen"], capacity: 2, state: "available" };
-const AWAY = { here: false, bottom: false };
-const HERE = { here: true, bottom: true };
-const chat = (id, more = {}) => ({
-  chat_id: id,
-  department: "algemeen",
-  locale: "nl",
-  name: null,
-  question: null,
-  form: null,
-  opened_at: "2026-11-23T08:00:00Z",
-  last_seq: 0,
-  ...more,
-});
-const message = (chat_id, seq, from = "citizen", more = {}) => ({
-  type: "message",
-  chat_id,
-  seq,
-  id: `${from}${seq}`,
-  from,
-  text: `t${seq}`,
-  at: `2026-11-23T08:00:0${seq}Z`,
-  ...more,
-});
-const welcome = (...chats) => ({ type: "welcome", agent: AGENT, chats });
-
-/** The desk after these frames, and all effects. */
-function after(state, ...frames) {
-  const effects = [];
-  for (const frame of frames) {
-    const step = rules.take(state, frame);
-    state = step.desk;
-    effects.push(...step.effects);
-  }
-  return { state, effects };
-}
-
-const start = (...frames) => after(rules.desk(AGENT, null), welcome(), ...frames).state;
+const { welcome, start } = deskOf(AGENT);
 const types = (frames) => frames.map((frame) => frame.type);
 
 test("the state of the agent is what the server says, and a change is news once", () => {

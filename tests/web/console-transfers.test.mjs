@@ -4,47 +4,12 @@ import test from "node:test";
 import * as rules from "../../services/gateway/web/console/desk-state.js";
 import { endKey, handover, isNew, isOffer, timeline } from "../../services/gateway/web/console/chat-state.js";
 import * as talk from "../../services/gateway/web/shared/conversation.js";
+import { after, AWAY, chat, deskOf, HERE, message } from "./console-samples.mjs";
 
 const AGENT = { id: "bert", name: "Bert", departments: ["algemeen"], capacity: 2, state: "available" };
-const AWAY = { here: false, bottom: false };
-const HERE = { here: true, bottom: true };
-const chat = (id, more = {}) => ({
-  chat_id: id,
-  department: "algemeen",
-  locale: "nl",
-  name: null,
-  question: null,
-  form: null,
-  opened_at: "2026-11-23T08:00:00Z",
-  last_seq: 0,
-  ...more,
-});
+const { welcome, start } = deskOf(AGENT);
 const offer = (id) => ({ type: "assigned", chat: chat(id, { transferred: true, accepted: false, last_seq: 1 }) });
-const message = (chat_id, seq, from = "citizen", more = {}) => ({
-  type: "message",
-  chat_id,
-  seq,
-  id: `${from}${seq}`,
-  from,
-  text: `t${seq}`,
-  at: `2026-11-23T08:00:0${seq}Z`,
-  ...more,
-});
-const welcome = (...chats) => ({ type: "welcome", agent: AGENT, chats });
 const types = (list) => list.map((one) => one.type);
-
-/** The desk after these frames, and all effects. */
-function after(state, ...frames) {
-  const effects = [];
-  for (const frame of frames) {
-    const step = rules.take(state, frame);
-    state = step.desk;
-    effects.push(...step.effects);
-  }
-  return { state, effects };
-}
-
-const start = (...frames) => after(rules.desk(AGENT, null), welcome(), ...frames).state;
 const change = (state, more) => rules.update(state, "a", (one) => ({ ...one, ...more }));
 const find = (state) => rules.find(state, "a");
 const REFUSED = { type: "unassigned", chat_id: "a", reason: "refused" };
