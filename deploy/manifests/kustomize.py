@@ -47,7 +47,7 @@ def text_of(folder: Path) -> str:
 
 def parse(text: str) -> list[Object]:
     """Return the objects of a build."""
-    return [thing for thing in yaml.safe_load_all(text) if thing]
+    return [thing for thing in yaml.load_all(text, Loader=yaml.CSafeLoader) if thing]
 
 
 def _from(home: Path, folder: Path) -> str:

@@ -25,11 +25,17 @@ def problems(objects: Sequence[Object]) -> list[str]:
     for thing in objects:
         group = thing["apiVersion"].partition("/")[0] if "/" in thing["apiVersion"] else ""
         own = "." not in group or group.endswith(".k8s.io")
-        found += _of_kubernetes(thing) if own else _of_operators(thing)
+        found += _of_kubernetes(json.dumps(thing)) if own else _of_operators(thing)
     return found
 
 
-def _of_kubernetes(thing: Object) -> list[str]:
+@functools.cache
+def _of_kubernetes(text: str) -> list[str]:
+    """Check an object, given as JSON.
+
+    Builds have most objects in common, and the library reads its schemas again at each call.
+    """
+    thing: Object = json.loads(text)
     for version in KUBERNETES:
         try:
             kubernetes_validate.validate(thing, version, strict=True)

@@ -7,6 +7,7 @@ archives forbids a missing glyph.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -66,9 +67,9 @@ class Lettering:
         """
         text = unicodedata.normalize("NFC", _BREAKS.sub("\n", text).replace("\t", "    "))
         plain = self._has[0].fullmatch(text.replace("\n", " "))
-        if plain and not _EMOJI.search(text) and not _TOO_MANY_MARKS.search(text):
+        if plain and not _EMOJI.search(text) and not _too_many_marks().search(text):
             return [(0, text)] if text else []
-        shortened = _TOO_MANY_MARKS.sub("\\1", text)
+        shortened = _too_many_marks().sub("\\1", text)
         made = _Runs(lost=len(text) - len(shortened))
         for n, part in enumerate(_EMOJI.split(shortened)):
             if n % 2 == 0 or not self._picture(part, made):
@@ -234,8 +235,15 @@ def marks() -> list[str]:
     return [*_JOINERS, *(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c).startswith("M"))]
 
 
-# PDF readers fail on a letter with hundreds of marks; no language has more than a few.
-_TOO_MANY_MARKS = re.compile(f"([{''.join(marks())}]{{16}})[{''.join(marks())}]+")
+@functools.cache
+def _too_many_marks() -> re.Pattern[str]:
+    """Match the marks of a letter beyond the sixteenth.
+
+    PDF readers fail on a letter with hundreds of marks; no language has more than a few. It is made at first use: to
+    find the marks takes a fifth of a second, and only the process that renders needs them.
+    """
+    found = "".join(marks())
+    return re.compile(f"([{found}]{{16}})[{found}]+")
 
 
 def reads_from_right(text: str) -> bool:
