@@ -13,10 +13,10 @@ endef
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-run:  ## the whole system on this machine, until Ctrl-C; REPLICAS=3 runs three of each service
+run:  ## the whole system on this machine, until Ctrl-C; REPLICAS=3 runs three of each service, RABBITMQ=4 on that version
 	$(bootstrap) run
 
-test:  ## every test: Python, browser, JavaScript
+test:  ## every test: Python, browser, JavaScript; RABBITMQ=4 on that version of RabbitMQ
 	$(bootstrap) test
 
 test-unit:  ## the tests that need nothing but Python: no broker, no database, no browser

@@ -20,7 +20,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from deploy.local import apt, kubectl  # noqa: E402  (the script's own folder is no package path)
+from deploy.local import apt, broker_root, kubectl  # noqa: E402  (the script's own folder is no package path)
 
 OLDEST = (3, 11)
 DEBIANS_OWN = "/usr/bin/python3"
@@ -102,7 +102,7 @@ def run() -> None:
     """Run the system on this machine. This process becomes the runner, so that make's signals reach it."""
     environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
     if not os.environ.get("RABBITMQ_URL"):
-        package("rabbitmq-server", apt.has_broker(), "or set RABBITMQ_URL to the address of a broker")
+        broker("or set RABBITMQ_URL to the address of a broker")
     become("deploy.local")
 
 
@@ -241,7 +241,7 @@ def become(module: str, arguments: str = "", *first: str) -> None:
 def prepare_tests() -> None:
     """Install what every test that runs the system needs."""
     environment("run", "embedded", "dev")
-    package("rabbitmq-server", apt.has_broker(), "the tests start a private broker")
+    broker("the tests start a private broker")
     package("faketime", apt.has_faketime(), "the tests set services' clocks wrong")
 
 
@@ -326,6 +326,23 @@ def package(name: str, present: bool, why: str) -> None:
         problem = apt.install(name)
         if problem:
             refuse(f"{name} is missing and {problem}: install it ({why})")
+
+
+def broker(why: str) -> None:
+    """Install RabbitMQ when it is missing: that of this Debian, or with `RABBITMQ=4` a newer one in its own folder."""
+    version = os.environ.get("RABBITMQ", "")
+    if not version:
+        package("rabbitmq-server", apt.has_broker(), why)
+        return
+    if version != "4":
+        refuse(f"RABBITMQ={version}: it can be 4, or left out for the version of this Debian")
+    folder = broker_root.home()
+    if not broker_root.is_there(folder):
+        say("installs RabbitMQ 4 from Debian unstable in a folder of its own; this takes some minutes")
+        problem = broker_root.prepare(folder)
+        if problem:
+            refuse(f"RabbitMQ 4 cannot be had: {problem}")
+    os.environ["RABBITMQ_SBIN"] = str(folder / "sbin")
 
 
 def browser() -> None:

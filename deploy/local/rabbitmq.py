@@ -38,8 +38,13 @@ class Node:
         return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['broker']}/?heartbeat=2"
 
 
-def find_sbin(releases: Path = RELEASES) -> Path | None:
-    """Return the scripts of the newest RabbitMQ release on this machine, of any version; None when there is none."""
+def find_sbin(releases: Path = RELEASES, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the scripts of the newest RabbitMQ release on this machine, of any version; None when there is none.
+
+    `RABBITMQ_SBIN` names those of another one (`broker_root.py`).
+    """
+    if given := environ.get("RABBITMQ_SBIN"):
+        return Path(given)
     found = [path for path in releases.glob("rabbitmq_server-*/sbin") if (path / "rabbitmq-server").is_file()]
     return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.parent.name)], default=None)
 
