@@ -289,12 +289,12 @@ class AgentHandler:
 
     def _acceptance(self, session: AgentSession, chat_id: str) -> ChatAccepted | None:
         """Return the event that an agent has seen the chat; None when it was published and confirmed already."""
-        session.accept(chat_id)
+        chat = self._chats.by_id[chat_id]
+        turn = chat.state.turn if chat.state and chat.state.turn else None
+        session.accept(chat_id, turn)
         if session.acceptance_published(chat_id):
             return None
-        chat = self._chats.by_id[chat_id]
         chat.refusable_by = None
-        turn = chat.state.turn if chat.state and chat.state.turn else None
         return ChatAccepted(chat_id=chat_id, agent_id=session.agent.id, turn=turn)
 
     def _accept(self, session: AgentSession, chat_id: str) -> None:
@@ -322,7 +322,7 @@ class AgentHandler:
             session.connection.send(server.error("unavailable"))
         else:
             if isinstance(event, ChatAccepted):
-                session.note_acceptance(event.chat_id)
+                session.note_acceptance(event.chat_id, event.turn)
 
     def leave(self, session: AgentSession) -> None:
         """Handle the end of the websocket."""

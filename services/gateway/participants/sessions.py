@@ -183,7 +183,8 @@ class AgentSession(Session):
         session_id: The id of the login session.
         token: The token of the login session, which is checked again after events may have been missed.
         followed: The chats of which the session is a user (`LiveChats.open`).
-        accepted: The chats that a person has seen here.
+        accepted: The chats that a person has seen here, each with the number of the attempt that assigned it; None when
+            routing has not said one.
         ended: The chats that ended while this session followed them.
         active_at: When the page last reported activity, on the event loop's clock.
         answering: Held while a hello is answered or an assigned chat is shown.
@@ -195,7 +196,7 @@ class AgentSession(Session):
         super().__init__(connection)
         self.agent, self.session_id, self.token = agent, session_id, token
         self.followed: set[str] = set()
-        self.accepted: set[str] = set()
+        self.accepted: dict[str, int | None] = {}
         self.ended: deque[str] = deque(maxlen=ENDED)
         self.active_at = LONG_AGO
         self.answering = asyncio.Lock()
@@ -237,17 +238,20 @@ class AgentSession(Session):
         self.followed.discard(chat_id)
         return True
 
-    def accept(self, chat_id: str) -> None:
+    def accept(self, chat_id: str, attempt: int | None) -> None:
         """Record that a person has seen the chat here."""
-        self.accepted.add(chat_id)
+        self.accepted[chat_id] = attempt
 
     def acceptance_published(self, chat_id: str) -> bool:
         """Return whether the broker has confirmed the acceptance of the chat."""
         return chat_id in self._acceptance_published
 
-    def note_acceptance(self, chat_id: str) -> None:
-        """Record that the broker has confirmed the acceptance of this chat, unless the chat was removed meanwhile."""
-        if chat_id in self.accepted:
+    def note_acceptance(self, chat_id: str, attempt: int | None) -> None:
+        """Record that the broker has confirmed the acceptance of this chat.
+
+        Nothing is recorded when the chat was removed meanwhile, or was assigned to the agent in another attempt.
+        """
+        if chat_id in self.accepted and self.accepted[chat_id] == attempt:
             self._acceptance_published.add(chat_id)
 
     def forget_acceptance(self, chat_id: str) -> None:
@@ -255,7 +259,7 @@ class AgentSession(Session):
 
         The next frame for the chat publishes it again.
         """
-        self.accepted.discard(chat_id)
+        self.accepted.pop(chat_id, None)
         self._acceptance_published.discard(chat_id)
 
     def note_end(self, chat_id: str) -> None:

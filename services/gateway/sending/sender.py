@@ -167,7 +167,7 @@ class MessageSender:
             return True
         if not await self._told(item.first):
             return False
-        session.note_acceptance(item.first.chat_id)
+        session.note_acceptance(item.first.chat_id, item.first.turn)
         item.first = None
         return True
 

@@ -382,7 +382,7 @@ async def test_a_transferred_chat_is_refused_without_being_accepted(world: World
     parts.agents.take(session, Refuse(CHAT))
     assert [(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused)] == [(CHAT, AN)]
     assert world.heard(ChatAccepted) == []
-    assert session.accepted == set()
+    assert not session.accepted
     detail = {"cause": Cause.TRANSFERRED, "detail": Detail.REFUSED, "former_agent_id": AN}
     world.others.chats[CHAT] = view(3, WAITING)
     await world.publisher.publish(state(3, WAITING, **detail))

@@ -40,10 +40,12 @@ def test_own_entries_of_the_answer_to_a_hello_are_known_until_its_end() -> None:
 
 def test_an_acceptance_counts_as_published_only_while_the_chat_is_accepted() -> None:
     session = agent()
-    session.note_acceptance(CHAT)
+    session.note_acceptance(CHAT, 1)
     assert not session.acceptance_published(CHAT), "the chat was removed meanwhile"
-    session.accept(CHAT)
-    session.note_acceptance(CHAT)
+    session.accept(CHAT, 2)
+    session.note_acceptance(CHAT, 1)
+    assert not session.acceptance_published(CHAT), "the confirm of an earlier attempt came late"
+    session.note_acceptance(CHAT, 2)
     assert session.acceptance_published(CHAT)
     session.follow(CHAT)
     assert session.unfollow(CHAT)
