@@ -14,13 +14,13 @@ from tests.support.servers import PATIENCE, Broker
 
 
 def test_the_newest_release_is_found(tmp_path: Path) -> None:
-    assert nodes.find_sbin(tmp_path) is None
+    assert nodes.find_sbin(tmp_path, {}) is None
     for version in ("3.9.27", "3.10.8", "3.10.11"):
         sbin = tmp_path / f"rabbitmq_server-{version}" / "sbin"
         sbin.mkdir(parents=True)
         (sbin / "rabbitmq-server").touch()
     (tmp_path / "rabbitmq_server-4.0.0" / "sbin").mkdir(parents=True)
-    assert nodes.find_sbin(tmp_path) == tmp_path / "rabbitmq_server-3.10.11" / "sbin"
+    assert nodes.find_sbin(tmp_path, {}) == tmp_path / "rabbitmq_server-3.10.11" / "sbin"
 
 
 def test_its_files_are_ours_alone_and_the_password_is_kept(tmp_path: Path) -> None:
