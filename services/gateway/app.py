@@ -16,8 +16,7 @@ from services.common.runtime.service import Service
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings
-from services.gateway.chats.event_queue import EventQueue
-from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.event_queue import EventQueue, EventRouter
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.http_client import HttpClient
@@ -37,13 +36,13 @@ from services.gateway.jobs.sync_frames import send_sync_frames
 from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket import endpoints
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.registry import Registry
 
 SPREAD = 5.0  # seconds over which a draining gateway closes its websockets; the browsers reconnect elsewhere
 SPREAD_EACH = 0.01  # seconds of that for each connection: with few connections the drain is short

@@ -37,8 +37,7 @@ from services.gateway.app import create_app
 from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings
-from services.gateway.chats.event_queue import EventQueue
-from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.event_queue import EventQueue, EventRouter
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.http_client import HttpClient
@@ -51,11 +50,11 @@ from services.gateway.jobs.resync import Resync
 from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.registry import Registry
 from services.gateway.websocket.transport import ReceivingProtocol
 from tests.gateway.making import agent_view, entry, open_session, stored, view
 from tests.support.servers import PATIENCE

@@ -8,25 +8,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from prometheus_client import Histogram
+
+from services.common.clock import utcnow
 from services.common.events.chats import ChatState, QueueChanged
 from services.common.events.messages import CitizenPresence
 from services.common.events.types import Cause, ChatStatus, Detail, Entry, Party
 from services.common.observability.tracing import span
 from services.gateway.chats.bindings import Bindings
-from services.gateway.chats.chat import LiveChat
-from services.gateway.chats.chat_state import State
-from services.gateway.chats.inactivity import InactivityWarnings
-from services.gateway.chats.queue_positions import DepartmentQueues, Place, is_news
-from services.gateway.participants.sessions import AgentSession, CitizenSession, Session, citizen_of
-from services.gateway.sending.metrics import delivered
-from services.gateway.sending.receipts import Receipt, Receipts
+from services.gateway.chats.chat import InactivityWarnings, LiveChat
+from services.gateway.chats.chat_state import DepartmentQueues, Place, State, is_news
+from services.gateway.participants.sessions import AgentSession, CitizenSession, Registry, Session, citizen_of
+from services.gateway.sending.send_queue import Receipt, Receipts
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.registry import Registry
 
 # Why an agent lost a chat, as the protocol names it, where the reason is not `transferred` or `agent_left`.
 LOST = {Detail.NOT_ACCEPTED: "not_accepted", Detail.UNANSWERED: "not_accepted", Detail.REFUSED: "refused"}
+
+DELIVERY_TIME = Histogram(
+    "eloket_gateway_delivery_seconds",
+    "From when its sender's gateway took a message until it was put into an outbox of the other party",
+    ["to"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+_DELIVERED_TO = {
+    Party.CITIZEN: DELIVERY_TIME.labels("agent"),
+    Party.AGENT: DELIVERY_TIME.labels("citizen"),
+}  # by the sender's party
 
 
 class LiveChats:
@@ -127,7 +137,7 @@ class LiveChats:
                 framed[party] = server.message(entry, entry.chat_id if party is Party.AGENT else None)
             with span("send", "message", "producer", None, {"eloket.to": party.value, "eloket.seq": entry.seq}):
                 session.connection.send(framed[party])
-        delivered(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
+        observe_delivery(entry, framed.get(Party.AGENT if entry.party is Party.CITIZEN else Party.CITIZEN, b""))
         self.receipts.settle(entry.chat_id, entry.sender_id, entry.id, Receipt(entry))
         if entry.is_seal:
             self.end(chat, entry)
@@ -270,3 +280,17 @@ class LiveChats:
         for session in chat.members:
             if session.party is Party.AGENT:
                 session.connection.send(frame)
+
+
+def observe_delivery(entry: Entry, shown: bytes) -> None:
+    """Observe the delivery of an entry to the other party.
+
+    Only a live event has the time when the message was posted. An entry that is read again, after a gap or by a
+    repetition, does not count.
+
+    Args:
+        entry: The entry.
+        shown: The frame that was sent; empty when no connection of the other party follows the chat here.
+    """
+    if shown and entry.posted_at:
+        _DELIVERED_TO[entry.party].observe(max(0.0, (utcnow() - entry.posted_at).total_seconds()))

@@ -18,9 +18,8 @@ from services.common.internal_api.routing import ChatView
 from services.common.internal_api.transcripts import ChatHistory, HistoryWanted
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.chat import LiveChat
-from services.gateway.chats.chat_state import State
+from services.gateway.chats.chat_state import State, whole
 from services.gateway.chats.live_chats import LiveChats
-from services.gateway.chats.queue_positions import whole
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient

@@ -8,7 +8,7 @@ from services.common.events.presence import GatewayConnections
 from services.common.events.types import AgentConnection
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
-from services.gateway.websocket.registry import Registry
+from services.gateway.participants.sessions import Registry
 
 CITIZENS_EACH = 3  # every third list of connections includes the citizens
 SOON = 0.02

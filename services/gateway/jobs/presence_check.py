@@ -6,7 +6,7 @@ import asyncio
 
 from services.common.events.types import Party
 from services.common.messaging.connection import Publisher
-from services.gateway.chats.citizen_presence import FORGET_AFTER
+from services.gateway.chats.chat_state import FORGET_AFTER
 from services.gateway.chats.live_chats import LiveChats
 
 PRESENCE_INTERVAL = 15.0

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from services.common.events.types import Party
-from services.gateway.participants.sessions import Session
+from services.gateway.participants.sessions import Registry, Session
 from services.gateway.websocket.frames import server
-from services.gateway.websocket.registry import Registry
 
 SYNC_INTERVAL = 5.0  # a browser that receives nothing for twice as long assumes that its connection is dead
 SYNC_PARTS = 10  # of one round, so that many connections cause no burst

@@ -1,6 +1,7 @@
-"""State of a participant on one connection: what they were sent, what they sent, and the chats of an agent.
+"""State of a participant on one connection, and the registry of the sessions of this replica.
 
-The handlers (`citizen.py`, `agent.py`) are stateless; a session holds what they need between two frames.
+A session holds what its handler (`citizen.py`, `agent.py`) needs between two frames: what the participant was sent,
+what they sent, and the chats of an agent.
 """
 
 from __future__ import annotations
@@ -8,15 +9,23 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Generic, TypeVar
+
+from prometheus_client import Gauge
 
 from services.common.events.types import Entry, Party, Sender
 from services.common.internal_api.presence import AgentView
 from services.gateway.sending.send_queue import SendQueue
 from services.gateway.websocket.connection import Connection
+from services.gateway.websocket.frames.server import Close
 
 ENDED = 100  # ended chats of an agent's session that are remembered, to refuse a late message with the right code
 LONG_AGO = float("-inf")
+PER_PARTICIPANT = 5
+OPEN = Gauge("eloket_gateway_connections", "Open websockets", ["party"])
+for _party in (Party.CITIZEN, Party.AGENT):  # exported from the start, so that the first one counts as an increase
+    OPEN.labels(_party.value)
 
 
 class Session(ABC):
@@ -265,3 +274,76 @@ class AgentSession(Session):
     def note_end(self, chat_id: str) -> None:
         """Record that the chat has ended."""
         self.ended.append(chat_id)
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Group(Generic[S]):
+    """The sessions of one party, by participant."""
+
+    def __init__(self) -> None:
+        self._by_participant: dict[str, list[S]] = {}
+
+    def __iter__(self) -> Iterator[S]:
+        """Return all sessions. The group may change meanwhile."""
+        return iter([session for siblings in self._by_participant.values() for session in siblings])
+
+    def __len__(self) -> int:
+        """Return the number of participants."""
+        return len(self._by_participant)
+
+    def __contains__(self, participant: str) -> bool:
+        """Return whether the participant has a session here."""
+        return participant in self._by_participant
+
+    def of(self, participant: str) -> list[S]:
+        """Return the sessions of a participant."""
+        return list(self._by_participant.get(participant, ()))
+
+    def join(self, session: S) -> bool:
+        """Add a session whose hello was accepted. Above five the connection of the oldest one is closed.
+
+        Returns:
+            True when it is the participant's first session here.
+        """
+        siblings = self._by_participant.setdefault(session.participant, [])
+        if session in siblings:
+            return False
+        siblings.append(session)
+        OPEN.labels(session.party.value).inc()
+        for oldest in siblings[:-PER_PARTICIPANT]:
+            oldest.connection.close(Close.TOO_MANY_CONNECTIONS, "more than five connections")
+        return len(siblings) == 1
+
+    def leave(self, session: S) -> bool:
+        """Remove a session. Return True when it was the participant's last one here."""
+        siblings = self._by_participant.get(session.participant, [])
+        if session not in siblings:
+            return False
+        siblings.remove(session)
+        OPEN.labels(session.party.value).dec()
+        if siblings:
+            return False
+        del self._by_participant[session.participant]
+        return True
+
+
+class Registry:
+    """All sessions of this replica.
+
+    Attributes:
+        citizens: The sessions of citizens.
+        agents: The sessions of agents.
+        agents_changed: Set when a connection of an agent was opened, is being closed or was closed.
+    """
+
+    def __init__(self) -> None:
+        self.citizens: Group[CitizenSession] = Group()
+        self.agents: Group[AgentSession] = Group()
+        self.agents_changed = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Session]:
+        """Return the sessions of both parties. The registry may change meanwhile."""
+        yield from self.citizens
+        yield from self.agents

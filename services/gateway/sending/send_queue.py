@@ -1,4 +1,4 @@
-"""RULES of a send queue: the messages of one session in one chat go out one at a time, in order. No I/O.
+"""RULES of sending: the messages of one session in one chat go out one at a time, in order. No I/O.
 
 The first message is published and stays first until its receipt or refusal; only then the next one is published.
 Without a confirm of the broker it is published again after 0.2 s, growing to 5 s; after a confirm without a receipt,
@@ -9,10 +9,12 @@ everything until the refused id or a new hello comes, so that the order is kept.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.common.events.chats import ChatAccepted
 from services.common.events.event import Event
+from services.common.events.types import Entry
 
 CAPACITY = 32
 CONFIRM_PATIENCE = 30.0
@@ -144,3 +146,55 @@ def after_attempt(item: Item, confirmed: bool, now: float) -> float | None:
         return None
     item.pause = min(max(item.pause * 2, FIRST_UNCONFIRMED), MOST_UNCONFIRMED)
     return item.pause
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The message is stored.
+
+    Attributes:
+        entry: The entry; None for an internal note.
+        repeated: The entry was passed on before. Only a sender who repeats the message still needs the frame.
+    """
+
+    entry: Entry | None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The message is not stored and will not be. `code` says why."""
+
+    code: str
+
+
+Outcome = Receipt | Refusal
+Settled = Callable[[Outcome], None]
+
+
+class Receipts:
+    """Callbacks by chat, sender and id. The id None stands for the chat's end, whose sender is the empty string."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str, str | None], list[Settled]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of messages that are waited for."""
+        return len(self._waiting)
+
+    def wait(self, chat_id: str, sender_id: str, id_: str | None, settled: Settled) -> None:
+        """Register `settled`. It is called once, with the receipt or the refusal."""
+        self._waiting.setdefault((chat_id, sender_id, id_), []).append(settled)
+
+    def forget(self, chat_id: str, sender_id: str, id_: str | None, settled: Settled) -> None:
+        """Remove `settled`; it is not called any more."""
+        waiting = self._waiting.get((chat_id, sender_id, id_), [])
+        if settled in waiting:
+            waiting.remove(settled)
+        if not waiting:
+            self._waiting.pop((chat_id, sender_id, id_), None)
+
+    def settle(self, chat_id: str, sender_id: str, id_: str | None, outcome: Outcome) -> None:
+        """Pass the outcome of a message to the callbacks that wait for it."""
+        for settled in self._waiting.pop((chat_id, sender_id, id_), ()):
+            settled(outcome)

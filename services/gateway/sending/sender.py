@@ -1,4 +1,4 @@
-"""Sender of a send queue: publish queued messages one at a time, each until it is acknowledged or refused."""
+"""Sender of send queues: publish queued messages one at a time, each until it is acknowledged or refused."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from typing import Any
 
 import structlog
 from msgspec import UNSET
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
+from services.common.clock import utcnow
 from services.common.events.chats import ChatAccepted, CloseRequested
 from services.common.events.event import Event
-from services.common.events.messages import MessagePosted, NotePosted
+from services.common.events.messages import MessagePosted, MessagesPosted, NotePosted
 from services.common.events.types import Block, CloseReason, Party
+from services.common.messaging import topology
 from services.common.messaging.connection import Publisher, Unconfirmed
-from services.common.observability.tracing import begin_trace, span
+from services.common.observability.tracing import begin_trace, span, traceparent
 from services.gateway.background_tasks import Tasks
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.participants.sessions import AgentSession, Session
-from services.gateway.sending.batch_publisher import BatchPublisher
-from services.gateway.sending.metrics import Pending
-from services.gateway.sending.receipts import Outcome, Refusal
-from services.gateway.sending.send_queue import Item, SendQueue, after_attempt
+from services.gateway.sending.send_queue import Item, Outcome, Refusal, SendQueue, after_attempt
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import End, Post, WriteNote
 from services.gateway.websocket.message_limits import MessageLimits
 
 log = structlog.get_logger()
+
+FRAMES = Gauge("eloket_gateway_unreceipted", "Frames of browsers that are here, with neither receipt nor refusal yet")
+OLDEST = Gauge("eloket_gateway_unreceipted_oldest_seconds", "How long the oldest of them has waited")
+UNDER_WAY = 2  # unconfirmed broker messages from which on messages wait to be published together
+Posted = tuple[MessagePosted, str, asyncio.Future[None]]
 _UNAVAILABLE = Refusal("unavailable")
 AFTER_DISCONNECT = 30.0  # seconds for which queued messages are still published after the browser has disconnected
 RECEIPT_TIME = Histogram(
@@ -37,6 +41,105 @@ RECEIPT_TIME = Histogram(
 )
 REFUSED = Counter("eloket_gateway_refused_total", "Frames refused to their sender", ["code"])
 REFUSED.labels("unavailable")  # exported from the start, so that the first one counts as an increase
+
+
+class Pending:
+    """The send queues that are being processed.
+
+    Queues of browsers that have disconnected do not count: their messages are published all the same, but no browser
+    waits for the receipt, and this gateway may not receive it any more.
+    """
+
+    def __init__(self) -> None:
+        self._send_queues: dict[int, tuple[SendQueue, Session]] = {}
+        FRAMES.set_function(self.frames)
+        OLDEST.set_function(self.oldest)
+
+    def begin(self, queue: SendQueue, session: Session) -> None:
+        """Add a queue that has a message of this session."""
+        self._send_queues[id(queue)] = queue, session
+
+    def end(self, queue: SendQueue) -> None:
+        """Remove a queue that is not processed any more."""
+        self._send_queues.pop(id(queue), None)
+
+    def frames(self) -> int:
+        """Return the number of frames that wait for their receipt."""
+        return sum(len(queue.items) for queue in self._waited_for())
+
+    def oldest(self) -> float:
+        """Return the seconds since the oldest of these frames was taken; 0 when there is none."""
+        heads = [head.event.occurred_at for queue in self._waited_for() if (head := queue.head)]
+        return max(0.0, (utcnow() - min(heads)).total_seconds()) if heads else 0.0
+
+    def _waited_for(self) -> list[SendQueue]:
+        return [queue for queue, session in self._send_queues.values() if not session.connection.gone]
+
+
+class BatchPublisher:
+    """Publishes `message.posted` for all connections of this gateway, several in one broker message under load.
+
+    A message waits for others only within the event-loop iteration in which it came, while fewer than `UNDER_WAY`
+    broker messages are unconfirmed. A quorum queue then writes once for many events (docs/performance.md).
+    """
+
+    def __init__(self, publisher: Publisher, tasks: Tasks) -> None:
+        self._publisher, self._tasks = publisher, tasks
+        self._waiting: list[Posted] = []
+        self._under_way = 0
+
+    async def publish(self, event: MessagePosted) -> None:
+        """Publish like `Publisher.publish`: return after the confirm.
+
+        Raises:
+            Unconfirmed: The broker did not confirm the event.
+        """
+        mine = (event, traceparent(), asyncio.get_running_loop().create_future())
+        self._waiting.append(mine)
+        if self._under_way < UNDER_WAY:
+            self._under_way += 1
+            try:
+                await asyncio.sleep(0)  # lets the other messages of this iteration join
+                if self._waiting == [mine]:
+                    self._waiting.clear()
+                    await self._publisher.publish(event)
+                    return
+            finally:
+                self._hand_on()
+        await mine[2]
+
+    def _hand_on(self) -> None:
+        """Let the waiting messages use the slot of a broker message that was confirmed."""
+        if self._waiting:
+            self._tasks.start(self._send_waiting())
+        else:
+            self._under_way -= 1
+
+    async def _send_waiting(self) -> None:
+        try:
+            while several := self._waiting[: topology.MOST_TOGETHER]:
+                del self._waiting[: topology.MOST_TOGETHER]
+                await self._send_some(several)
+        finally:
+            self._under_way -= 1
+
+    async def _send_some(self, several: list[Posted]) -> None:
+        event, trace, _ = several[0]
+        together = MessagesPosted(posted=[f for f, _, _ in several], traces=[t for _, t, _ in several])
+        try:
+            await self._publisher.publish_all([(together if len(several) > 1 else event, trace)])
+        except Unconfirmed as error:
+            for _, _, confirmed in several:
+                if not confirmed.done():  # the publisher still waits
+                    confirmed.set_exception(Unconfirmed(str(error)))
+        except BaseException:
+            for _, _, confirmed in several:
+                confirmed.cancel()
+            raise
+        else:
+            for _, _, confirmed in several:
+                if not confirmed.done():
+                    confirmed.set_result(None)
 
 
 class MessageSender:

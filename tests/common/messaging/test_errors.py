@@ -23,8 +23,7 @@ from services.common.messaging.errors import MOST_IN_A_ROW, UnknownErrors, given
 from services.common.messaging.queue_metrics import Backlog, Waiting
 from services.gateway.chats import bindings as gateway_bindings
 from services.gateway.chats.bindings import Bindings
-from services.gateway.chats.event_queue import EventQueue
-from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.event_queue import EventQueue, EventRouter
 from services.transcripts.log.acknowledger import Acknowledger
 from services.transcripts.log.delivery import Delivery
 from tests.support.event_samples import CHAT

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.chats.citizen_presence import FORGET_AFTER, Attendance
+from services.gateway.chats.chat_state import FORGET_AFTER, Attendance
 
 
 def test_the_citizen_is_online_while_any_gateway_has_him() -> None:

@@ -13,8 +13,7 @@ from services.common.events.types import ChatStatus
 from services.common.messaging import topology
 from services.gateway.chats import bindings as module
 from services.gateway.chats.bindings import Bindings
-from services.gateway.chats.event_queue import EventQueue
-from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.event_queue import EventQueue, EventRouter
 from services.gateway.clients.http_client import Unavailable
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, CHAT, OTHER, entry, fresh_citizen, id_of, sent, state, stored

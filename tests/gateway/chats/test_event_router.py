@@ -26,7 +26,7 @@ from services.gateway.background_tasks import Tasks
 from services.gateway.button_state import Buttons
 from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.chat import LiveChat
-from services.gateway.chats.event_router import EventRouter
+from services.gateway.chats.event_queue import EventRouter
 from services.gateway.chats.live_chats import LiveChats
 from services.gateway.chats.subscriptions import Subscriptions
 from services.gateway.clients.http_client import HttpClient
@@ -36,13 +36,12 @@ from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.jobs.resync import Resync
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
-from services.gateway.participants.sessions import AgentSession, CitizenSession, Session
+from services.gateway.participants.sessions import AgentSession, CitizenSession, Registry, Session
 from services.gateway.participants.transfers import Transfers
-from services.gateway.sending.receipts import Outcome, Receipt
+from services.gateway.sending.send_queue import Outcome, Receipt
 from services.gateway.sending.sender import MessageSender
 from services.gateway.settings import Settings
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.registry import Registry
 from tests.gateway.making import AN, BERT, CHAT, NOW, OTHER, agent, citizen, entry, id_of, seal, sent, state, stored
 from tests.gateway.standing import KEYS, SECRET
 

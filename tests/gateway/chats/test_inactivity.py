@@ -8,7 +8,7 @@ import pytest
 
 from services.common.events.messages import CitizenSilent, CitizenStayed
 from services.common.events.types import CloseReason, Party
-from services.gateway.chats.inactivity import LASTS
+from services.gateway.chats.chat import LASTS
 from tests.gateway.chats.test_event_router import ASSIGNED, CLOSED, WAITING, Stage
 from tests.gateway.making import AN, CHAT, NOW, OTHER, agent, citizen, entry, seal, sent, state, stored
 

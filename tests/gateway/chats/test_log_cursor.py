@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.events.types import Entry
-from services.gateway.chats.log_cursor import MOST_HELD, LogCursor
+from services.gateway.chats.chat_state import MOST_HELD, LogCursor
 from tests.gateway.making import entry
 
 

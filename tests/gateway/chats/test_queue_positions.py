@@ -3,7 +3,7 @@
 import pytest
 
 from services.common.events.chats import QueueChanged
-from services.gateway.chats.queue_positions import NOWHERE, DepartmentQueues, Place, is_news, wait_of
+from services.gateway.chats.chat_state import NOWHERE, DepartmentQueues, Place, is_news, wait_of
 from tests.gateway.making import CHAT, OTHER
 
 

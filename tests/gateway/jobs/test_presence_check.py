@@ -5,7 +5,7 @@ import pytest
 from services.common.events.messages import CitizenPresence
 from services.common.events.types import ChatStatus
 from services.gateway.chats.chat import LiveChat
-from services.gateway.chats.citizen_presence import FORGET_AFTER
+from services.gateway.chats.chat_state import FORGET_AFTER
 from services.gateway.jobs import presence_check as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import AN, CHAT, fresh_agent, sent

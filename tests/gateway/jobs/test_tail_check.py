@@ -4,7 +4,7 @@ import pytest
 
 from services.common.internal_api import transcripts as transcripts_api
 from services.gateway.chats.chat import LiveChat
-from services.gateway.chats.log_cursor import LogCursor
+from services.gateway.chats.chat_state import LogCursor
 from services.gateway.jobs import tail_check as module
 from services.gateway.websocket.frames.client import Hello
 from tests.gateway.making import CHAT, OTHER, entry, fresh_citizen, id_of

@@ -13,8 +13,7 @@ from services.common.messaging import topology
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
 from services.gateway.background_tasks import Tasks
-from services.gateway.sending.batch_publisher import UNDER_WAY, BatchPublisher
-from services.gateway.sending.sender import MessageSender
+from services.gateway.sending.sender import UNDER_WAY, BatchPublisher, MessageSender
 from services.gateway.websocket.frames.client import Post
 from tests.gateway.making import CHAT, citizen, id_of, sent
 from tests.gateway.standing import Parts, World, until

@@ -8,16 +8,17 @@ import pytest
 from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason, Entry, Party
+from services.gateway.chats.live_chats import DELIVERY_TIME
 from services.gateway.participants.sessions import AgentSession, CitizenSession
-from services.gateway.sending.metrics import FRAMES, OLDEST, SECONDS, Pending
 from services.gateway.sending.send_queue import Item, SendQueue
+from services.gateway.sending.sender import FRAMES, OLDEST, Pending
 from tests.gateway.chats.test_event_router import Stage
 from tests.gateway.making import CHAT, agent, citizen, entry, id_of, stored, value_of
 
 
 def counted(to: str) -> tuple[float, float]:
     """How many messages were shown to this party, and the seconds that they took together."""
-    return value_of(SECONDS, "_count", to=to), value_of(SECONDS, "_sum", to=to)
+    return value_of(DELIVERY_TIME, "_count", to=to), value_of(DELIVERY_TIME, "_sum", to=to)
 
 
 def posted(seq: int, by: Party, seconds_ago: float = 0.2) -> Entry:

@@ -1,6 +1,6 @@
 """`services/gateway/websocket/registry.py`: the sessions of each participant, at most five."""
 
-from services.gateway.websocket.registry import PER_PARTICIPANT, Registry
+from services.gateway.participants.sessions import PER_PARTICIPANT, Registry
 from tests.gateway.making import AN, BERT, agent, citizen
 
 
