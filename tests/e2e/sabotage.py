@@ -20,7 +20,7 @@ from services.common.mongo import client
 from services.common.runtime.service import run
 from services.transcripts import app
 from services.transcripts import consumers as handlers
-from services.transcripts.log import batch_handler, recorder
+from services.transcripts.log import message_consumer, recorder
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.settings import Settings
 
@@ -42,7 +42,7 @@ def plant() -> None:
     topology.DELIVERY_LIMIT = int(os.environ.get("SABOTAGE_LIMIT", "3"))
     consumer.OUTAGE_PATIENCE = float(os.environ.get("SABOTAGE_PATIENCE", consumer.OUTAGE_PATIENCE))
     put(consumer, "FIRST_DELAY", 0.05)
-    put(batch_handler, "FIRST_DELAY", 0.05)
+    put(message_consumer, "FIRST_DELAY", 0.05)
     consumer.PROBE_INTERVAL = 0.2
     plant_defects()
     if new_type := os.environ.get("SABOTAGE_KNOWS", "").encode():

@@ -2,7 +2,7 @@
 
 They are for bytes that are not trusted: a process that grows or hangs is killed, and the service continues. Usage::
 
-    workers = Workers("services.transcripts.attachments.jobs:begin", memory=128 * MIB, seconds=5.0)
+    workers = Workers("services.transcripts.attachments.judging:begin", memory=128 * MIB, seconds=5.0)
     try:
         answer = await workers.run(job)      # bytes in, bytes out
     except WorkersBusy: ...                  # too many jobs wait: 429 or 503 with Retry-After

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from services.common.events.types import Record
 from services.common.internal_api import queries
 from services.common.internal_api import routing as api
-from services.gateway.clients.coalescing import Gathering
-from services.gateway.clients.http_client import HttpClient
+from services.gateway.clients.http_client import Gathering, HttpClient
 
 
 class RoutingClient:

@@ -11,8 +11,7 @@ from services.common.events.types import Record
 from services.common.http.tokens import Actor
 from services.common.internal_api import queries
 from services.common.internal_api import transcripts as api
-from services.gateway.clients.coalescing import Gathering
-from services.gateway.clients.http_client import HttpClient
+from services.gateway.clients.http_client import Gathering, HttpClient
 
 MOST_PAGES = 25  # pages of logs in one shared answer, which is held in memory as a whole
 

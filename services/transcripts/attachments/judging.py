@@ -1,8 +1,16 @@
-"""Judgement of a file: its type, whether it is accepted, and what of it is stored."""
+"""RULES of judging a file: its type, whether it is accepted, and what of it is stored. No I/O.
+
+Worker processes judge files. A job (the file, its name and the policy) and its answer (the verdict or the refusal) are
+passed as bytes.
+"""
 
 from __future__ import annotations
 
+import json
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from services.transcripts.attachments import compound, documents, images, pdfs, texts
 from services.transcripts.attachments.kinds import (
@@ -25,6 +33,8 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
 _MOST_PIXELS = 600_000_000  # an A0 plan at 600 dots per inch; a viewer needs four bytes for each
 _TABLES = (".csv", ".tsv", ".tab")
 _AVIF = (b"avif", b"avis")
+_LENGTH = struct.Struct("!L")
+MOST_NAME = 1_000  # characters of a name that are checked
 
 
 @dataclass(frozen=True)
@@ -119,3 +129,48 @@ def _text(content: bytes, name: str, policy: frozenset[Finding]) -> Kind:
     if name.lower().endswith(_TABLES) and texts.asks_another_program(text, content):
         refuse({Finding.DDE}, policy)
     return CSV if name.lower().endswith(".csv") else TEXT
+
+
+def begin() -> Callable[[bytes], bytes]:
+    """Return the function that a process applies to each job (`services.common.runtime.worker_process`)."""
+    return answer
+
+
+def job(content: bytes, name: str, policy: frozenset[Finding]) -> bytes:
+    """Return the job of checking a file."""
+    return _join({"name": name[-MOST_NAME:], "policy": sorted(policy)}, content)
+
+
+def answer(asked: bytes) -> bytes:
+    """Check the file of a job. Return the verdict as bytes."""
+    head, content = _split(asked)
+    del asked
+    try:
+        verdict = judge(content, head["name"], frozenset(Finding(f) for f in head["policy"]))
+    except Refused as refused:
+        return _join({"reason": refused.reason, "found": refused.found}, b"")
+    kind = {"content_type": verdict.kind.content_type, "endings": verdict.kind.endings}
+    return _join(kind, verdict.stored or b"")
+
+
+def verdict_of(answered: bytes) -> Verdict:
+    """Return the verdict in an answer.
+
+    Raises:
+        Refused: The file is not accepted.
+    """
+    head, stored = _split(answered)
+    if "reason" in head:
+        raise Refused(Reason(head["reason"]), head["found"])
+    return Verdict(Kind(head["content_type"], tuple(head["endings"])), stored or None)
+
+
+def _join(head: dict[str, Any], content: bytes) -> bytes:
+    encoded = json.dumps(head).encode()
+    return _LENGTH.pack(len(encoded)) + encoded + content
+
+
+def _split(message: bytes) -> tuple[dict[str, Any], bytes]:
+    (length,) = _LENGTH.unpack_from(message)
+    at = _LENGTH.size + length
+    return json.loads(message[_LENGTH.size : at]), message[at:]

@@ -23,11 +23,10 @@ from services.common.config.settings import MIB
 from services.common.events.types import Attachment
 from services.common.http.problems import Problem
 from services.transcripts import metrics
-from services.transcripts.attachments.checker import CannotCheck, Checker
+from services.transcripts.attachments.checker import CannotCheck, Checker, ScannerUnavailable, is_infected
 from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
 from services.transcripts.attachments.store import UPLOADING, File, Files
-from services.transcripts.attachments.virus_scan import ScannerUnavailable, is_infected
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 

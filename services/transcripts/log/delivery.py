@@ -1,4 +1,4 @@
-"""RULES of a delivery of `transcripts.messages`: its events, their results, and when it is acknowledged. No I/O.
+"""Deliveries of `transcripts.messages`: their events, the events' results, and the acknowledgement.
 
 A broker message holds one event, or a batch of events that were published together. It is decoded into its events; each
 event is recorded and gets its result; the delivery is complete when the last of its events is finished, and is then
@@ -7,22 +7,32 @@ acknowledged or rejected as a whole.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import aiormq
+import structlog
 
 from services.common.events.chats import ChatState
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.messages import MessagesPosted
+from services.common.messaging import topology
+from services.common.messaging.consumer import HANDLED
+from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.common.observability.tracing import Span
-from services.transcripts.log.results import FAILED, POISON, WAITING, Result, Unstored
-from services.transcripts.log.sequencing import NewEntry
+from services.transcripts.log.sequencing import FAILED, POISON, WAITING, NewEntry, Result, Unstored
 
 PATIENCE = 2.0  # seconds that a message waits for its chat to be opened
 STATE_PATIENCE = 15.0  # a state of the chat waits longer, because it is not published again
+log = structlog.get_logger()
+ACKNOWLEDGE_AFTER = 0.02  # seconds that an acknowledgement waits for others
+_DONE = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "done")
+_DEAD_LETTERED = HANDLED.labels(topology.TRANSCRIPTS_MESSAGES.name, "dead_lettered")
 
 
 @dataclass(eq=False, slots=True)
@@ -140,3 +150,102 @@ def in_isolation(events: Iterable[DeliveredEvent], chance: Callable[[], float]) 
     place: defaultdict[str, float] = defaultdict(chance)
     again = [d for d in events if d.delivery.redelivered]
     return sorted(again, key=lambda d: place[getattr(d.event, "chat_id", "")])
+
+
+class Acknowledger:
+    """Acknowledges and rejects the deliveries of one channel. After a loss of the channel there is a new instance.
+
+    Each acknowledgement is an entry in the log of a quorum queue and costs the broker as much as a message. An
+    acknowledgement therefore waits a short time for others, and covers as many deliveries as possible with one frame.
+    What a crash redelivers meanwhile is recognised as done.
+    """
+
+    def __init__(self, channel: aiormq.Channel, unknown: UnknownErrors) -> None:
+        """Start with no deliveries.
+
+        Args:
+            channel: The channel of the deliveries.
+            unknown: Counter of unexpected errors, over all channels of one consumer.
+        """
+        self._channel, self._unknown = channel, unknown
+        self._open: set[int] = set()  # tags that are neither acknowledged nor rejected, nor about to be
+        self._done: list[int] = []
+        self._acknowledging: asyncio.Task[None] | None = None
+
+    @property
+    def in_hand(self) -> int:
+        """The number of deliveries that are neither acknowledged nor rejected."""
+        return len(self._open) + len(self._done)
+
+    def delivered(self, tag: int) -> None:
+        """Record a delivery."""
+        self._open.add(tag)
+
+    async def complete(self, deliveries: Sequence[Delivery], at_once: bool) -> list[Delivery]:
+        """Reject the deliveries that are poison or have failed, and acknowledge the others.
+
+        Args:
+            deliveries: Deliveries that are finished; those of another channel are ignored.
+            at_once: Whether to acknowledge now instead of soon.
+
+        Returns:
+            The deliveries that are handled. When the channel is lost the list is empty: all of them are delivered
+            again and recognised as done.
+        """
+        mine = [d for d in deliveries if d.channel is self._channel]
+        rejected, done = [d for d in mine if d.result], [d for d in mine if not d.result]
+        self._open.difference_update(d.tag for d in mine)
+        try:
+            with given_up_is_failure():
+                for delivery in rejected:
+                    await self._channel.basic_reject(delivery.tag, requeue=delivery.result is FAILED, wait=False)
+        except BROKER_ERRORS as error:
+            log.info("not_rejected", error=type(error).__name__)
+            return []
+        except Exception as error:
+            await self._begin_anew(error)
+            return []
+        handled = [d for d in mine if d.result is not FAILED]
+        _DONE.inc(sum(d.size for d in done))
+        _DEAD_LETTERED.inc(len(handled) - len(done))
+        self._done += [d.tag for d in done]
+        if at_once:
+            await self.acknowledge()
+        elif done and self._acknowledging is None:
+            self._acknowledging = asyncio.create_task(self._acknowledge_soon())
+        return handled
+
+    async def acknowledge(self) -> None:
+        """Acknowledge the finished deliveries. One frame covers all tags below which no delivery is open."""
+        done, self._done = self._done, []
+        try:
+            with given_up_is_failure():
+                if up_to := highest_acknowledgeable(done, self._open):
+                    await self._channel.basic_ack(up_to, multiple=True, wait=False)
+                for tag in done:
+                    if tag > (up_to or 0):
+                        await self._channel.basic_ack(tag, wait=False)
+            self._unknown.clear()
+        except BROKER_ERRORS as error:
+            log.info("not_acknowledged", error=type(error).__name__)
+        except Exception as error:
+            await self._begin_anew(error)
+
+    async def _begin_anew(self, error: Exception) -> None:
+        """Close the channel after an unexpected error.
+
+        Its open deliveries are delivered again on a new channel, and recognised as done.
+        """
+        self._unknown.note(error)
+        try:
+            with given_up_is_failure():
+                await self._channel.close()
+        except BROKER_ERRORS:
+            pass
+        except Exception:
+            log.exception("channel_not_closed")
+
+    async def _acknowledge_soon(self) -> None:
+        await asyncio.sleep(ACKNOWLEDGE_AFTER)
+        self._acknowledging = None
+        await self.acknowledge()

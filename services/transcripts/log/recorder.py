@@ -27,7 +27,6 @@ from services.transcripts import metrics
 from services.transcripts.access import Chat
 from services.transcripts.attachments.store import Files
 from services.transcripts.log.delivery import DeliveredEvent
-from services.transcripts.log.documents import encodable
 from services.transcripts.log.entry_factory import (
     acceptance_entry,
     acceptance_id,
@@ -41,9 +40,8 @@ from services.transcripts.log.entry_factory import (
     state_entry,
     state_entry_id,
 )
-from services.transcripts.log.results import POISON, WAITING, Refused, Stored
-from services.transcripts.log.sequencing import NewEntry, PendingEntries
-from services.transcripts.log.store import Store
+from services.transcripts.log.sequencing import POISON, WAITING, NewEntry, PendingEntries, Refused, Stored
+from services.transcripts.log.store import Store, encodable
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.publisher import TracedEvent, in_messages, refused, stored_event
 

@@ -1,9 +1,15 @@
-"""RULES of sequence numbers: which entries are written in which round, and what a duplicate key means. No I/O.
+"""RULES of sequence numbers and results: which entries are written in which round, and what became of them. No I/O.
 
 A batch is stored in rounds. In a round each chat has a run of entries, starting at its tail + 1. The tail is what this
 writer itself has stored or read (both with majority). When a run has more than one entry, the round is stored in order
 and ends at the first duplicate. Number n + 1 is therefore only tried when n exists, and a write that fails or lands
 late leaves no gap. The seal is the last entry of a chat: nothing comes after it.
+
+- An entry is `Stored`, `Refused`, or `WAITING` for its chat.
+- An event has the result of its entries. It may also be `Refused` or `WAITING` as a whole, be `POISON`, or have
+  `FAILED`.
+- A delivery is requeued when one of its events has `FAILED`, dead-lettered when it is `POISON`, and otherwise
+  acknowledged.
 """
 
 from __future__ import annotations
@@ -12,11 +18,45 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
+from typing import Final
 
 from services.common.events.types import About, Attachment, Cause, CloseReason, Entry, Party, RefusalCode, derived_id
-from services.transcripts.log.results import WAITING, Refused, Result, Stored
 
 LONGEST_TEXT = 16_000  # bytes of one entry: 4,000 code points
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The entry is in the log. `repeated`: it was there before this writer tried."""
+
+    entry: Entry
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The entry is not in the log and never will be. `code` says why."""
+
+    code: RefusalCode
+
+
+class Unstored(Enum):
+    """Results without an answer to the sender."""
+
+    WAITING = "waiting"
+    POISON = "poison"
+    FAILED = "failed"
+
+
+WAITING: Final = Unstored.WAITING
+"""The log has no beginning yet, because `chat.opened` was not received or is being stored. Try again."""
+POISON: Final = Unstored.POISON
+"""It can never be stored: dead-letter it."""
+FAILED: Final = Unstored.FAILED
+"""An unexpected error: requeue it."""
+
+Result = Stored | Refused | Unstored
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from services.common.events.types import Entry
 from services.common.lru import LruCache
 from services.common.messaging.consumer import retry_with_backoff
 from services.transcripts import metrics
-from services.transcripts.log.results import WAITING, Result, Stored
 from services.transcripts.log.sequencing import (
+    WAITING,
     NewEntry,
     PendingEntries,
+    Result,
+    Stored,
     Tail,
     barred,
     is_uncounted,

@@ -24,8 +24,7 @@ from services.common.messaging.queue_metrics import Backlog, Waiting
 from services.gateway.chats import bindings as gateway_bindings
 from services.gateway.chats.bindings import Bindings
 from services.gateway.chats.event_queue import EventQueue, EventRouter
-from services.transcripts.log.acknowledger import Acknowledger
-from services.transcripts.log.delivery import Delivery
+from services.transcripts.log.delivery import Acknowledger, Delivery
 from tests.support.event_samples import CHAT
 from tests.support.servers import PATIENCE
 

@@ -1,11 +1,11 @@
-"""`coalescing.py`: who asks at the same time shares a question, and nobody gets an old answer."""
+"""`http_client.py`: who asks at the same time shares a question, and nobody gets an old answer."""
 
 import asyncio
 
 import pytest
 
-from services.gateway.clients import coalescing
-from services.gateway.clients.coalescing import Gathering
+from services.gateway.clients import http_client
+from services.gateway.clients.http_client import Gathering
 from tests.support.servers import PATIENCE
 
 
@@ -39,7 +39,7 @@ async def test_a_single_one_is_asked_for_at_once() -> None:
 async def test_what_comes_while_questions_are_under_way_shares_the_next_ones() -> None:
     oracle = Oracle()
     gather = Gathering(oracle.question, 10)
-    first = [asyncio.create_task(gather.ask(f"first {n}")) for n in range(coalescing.UNDER_WAY)]
+    first = [asyncio.create_task(gather.ask(f"first {n}")) for n in range(http_client.UNDER_WAY)]
     await until_asked(oracle, 1)
     rest = [asyncio.create_task(gather.ask(f"{n}")) for n in range(25)]
     rest.append(asyncio.create_task(gather.ask("0")))
@@ -49,8 +49,8 @@ async def test_what_comes_while_questions_are_under_way_shares_the_next_ones() -
     answers = await asyncio.gather(*first, *rest)
     assert all(len(ids) <= 10 for ids in oracle.asked)
     assert len(oracle.asked) - before <= 3
-    assert all(f"{n}" in answer for n, answer in enumerate(answers[coalescing.UNDER_WAY :][:25]))
-    assert answers[-1] == answers[coalescing.UNDER_WAY]
+    assert all(f"{n}" in answer for n, answer in enumerate(answers[http_client.UNDER_WAY :][:25]))
+    assert answers[-1] == answers[http_client.UNDER_WAY]
 
 
 async def test_an_answer_is_never_older_than_the_asking() -> None:

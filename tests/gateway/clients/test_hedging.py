@@ -11,8 +11,8 @@ import pytest
 from services.common.http.tokens import Actor
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
-from services.gateway.clients import hedging as module
 from services.gateway.clients import http_client
+from services.gateway.clients import http_client as module
 from services.gateway.clients.http_client import Unavailable
 from tests.gateway.clients.serving import Clients
 from tests.gateway.making import CHAT, value_of

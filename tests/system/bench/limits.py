@@ -22,7 +22,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from deploy.local import ports
-from services.transcripts.log.documents import document
+from services.transcripts.log.store import document
 from tests.support.servers import PATIENCE, ROOT, System, running_database
 from tests.system.bench.load import Load, Side
 from tests.system.bench.machine import Groups, costing

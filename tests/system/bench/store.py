@@ -26,9 +26,8 @@ from services.common.events.types import Cause, Entry, Party
 from services.common.internal_api.transcripts import HistoryWanted
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
-from services.transcripts.log.documents import document
 from services.transcripts.log.reader import history
-from services.transcripts.log.store import Store
+from services.transcripts.log.store import Store, document
 from services.transcripts.migrations import STEPS
 from tests.support.servers import running_database
 

@@ -44,7 +44,7 @@ from services.common.mongo.migrations import upgrade
 from services.transcripts.attachments.store import Files
 from services.transcripts.log.delivery import Delivery
 from services.transcripts.log.recorder import Recorder
-from services.transcripts.log.results import POISON, WAITING
+from services.transcripts.log.sequencing import POISON, WAITING
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS

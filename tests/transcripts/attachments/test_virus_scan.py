@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcripts.attachments.virus_scan import ScannerUnavailable, is_infected
+from services.transcripts.attachments.checker import ScannerUnavailable, is_infected
 from tests.support.servers import PATIENCE
 from tests.transcripts.conftest import until
 

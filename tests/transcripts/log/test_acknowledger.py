@@ -6,9 +6,8 @@ import aiormq
 import pytest
 
 from services.common.messaging.errors import UnknownErrors
-from services.transcripts.log.acknowledger import Acknowledger
-from services.transcripts.log.delivery import Delivery
-from services.transcripts.log.results import FAILED, POISON, Unstored
+from services.transcripts.log.delivery import Acknowledger, Delivery
+from services.transcripts.log.sequencing import FAILED, POISON, Unstored
 from tests.transcripts.conftest import until
 
 

@@ -11,13 +11,12 @@ from services.common.events.codec import encode
 from services.common.events.messages import MessagesPosted
 from services.common.messaging.consumer import DependencyOutage
 from services.common.messaging.queue_metrics import Waiting
-from services.transcripts.log import batch_handler
-from services.transcripts.log.batch_handler import BatchHandler
-from services.transcripts.log.batcher import Batcher
+from services.transcripts.log import message_consumer
 from services.transcripts.log.delivery import DeliveredEvent, Delivery
+from services.transcripts.log.message_consumer import BatchHandler
 from services.transcripts.log.recorder import Recorder
-from services.transcripts.log.results import FAILED, POISON, Unstored
-from services.transcripts.log.subscription import Subscription
+from services.transcripts.log.sequencing import FAILED, POISON, Unstored
+from services.transcripts.log.subscription import Batcher, Subscription
 from tests.transcripts.conftest import new_id, posted, until
 
 Step = Callable[[Sequence[DeliveredEvent]], Awaitable[None]]
@@ -62,7 +61,7 @@ class Parts:
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
-    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.0)
+    monkeypatch.setattr(message_consumer, "FIRST_DELAY", 0.0)
     return Parts()
 
 

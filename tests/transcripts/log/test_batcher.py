@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.transcripts.log.batcher import Batcher
 from services.transcripts.log.delivery import DeliveredEvent, Delivery
+from services.transcripts.log.subscription import Batcher
 from tests.transcripts.conftest import new_id, posted
 
 

@@ -11,7 +11,7 @@ from services.common.events.codec import encode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessagesPosted
 from services.transcripts.log.delivery import Delivery, finish, highest_acknowledgeable, in_isolation
-from services.transcripts.log.results import FAILED, POISON
+from services.transcripts.log.sequencing import FAILED, POISON
 from tests.transcripts.conftest import new_id, posted
 
 

@@ -10,7 +10,7 @@ from bson.codec_options import CodecOptions
 
 from services.common.events.types import Cause, Entry, Party
 from services.transcripts.inactivity.rules import Inactivity, Last
-from services.transcripts.log.documents import (
+from services.transcripts.log.store import (
     MAX_ENTRY,
     chat_document,
     chat_of,

@@ -16,7 +16,7 @@ from services.common.events.messages import MessagePosted, MessagesPosted, Messa
 from services.common.events.types import Entry
 from services.common.messaging import consumer as messaging_consumer
 from services.common.messaging import topology
-from services.transcripts.log import batch_handler, subscription
+from services.transcripts.log import message_consumer, subscription
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
 from tests.support.servers import PATIENCE
@@ -51,7 +51,7 @@ async def test_poison_goes_to_the_dead_letters_alone(start: Start, ear: Ear) -> 
 async def test_an_unexpected_error_hurts_one_message_alone(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(message_consumer, "FIRST_DELAY", 0.05)
     chat = new_id()
     cursed, tries, real = posted(chat), list[int](), Recorder.record
 
@@ -300,7 +300,7 @@ async def test_what_waits_for_its_chat_keeps_its_delivery_open_and_no_other(star
 async def test_one_that_hurts_is_requeued_with_its_delivery_and_its_neighbours_are_stored_once(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(message_consumer, "FIRST_DELAY", 0.05)
     chat, other = new_id(), new_id()
     cursed, tries = posted(chat), 0
     async with start(together=True) as bench:
@@ -356,7 +356,7 @@ async def test_one_batch_is_told_while_the_next_is_stored_and_neither_is_acknowl
 async def test_what_cannot_be_told_hurts_one_message_alone(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_handler, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(message_consumer, "FIRST_DELAY", 0.05)
     chats = [new_id() for _ in range(6)]
     events, tries = [posted(c) for c in chats], 0
     async with start(together=True) as bench:

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.events.types import Cause, CloseReason, Entry, Party, RefusalCode
-from services.transcripts.log.results import WAITING, Refused, Stored
 from services.transcripts.log.sequencing import (
+    WAITING,
     NewEntry,
     PendingEntries,
+    Refused,
+    Stored,
     Tail,
     barred,
     event_id,

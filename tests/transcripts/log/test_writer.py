@@ -13,8 +13,7 @@ from services.common.events.messages import MessagePosted
 from services.common.events.types import Cause, CloseReason, Entry, Party, RefusalCode, Sender
 from services.common.mongo.client import Database
 from services.transcripts.log.entry_factory import message_entry, opening_entries
-from services.transcripts.log.results import WAITING, Refused, Result, Stored
-from services.transcripts.log.sequencing import NewEntry, PendingEntries, Tail
+from services.transcripts.log.sequencing import WAITING, NewEntry, PendingEntries, Refused, Result, Stored, Tail
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer
 from tests.transcripts.conftest import new_id, opened_event
