@@ -16,6 +16,28 @@ def supported_language(locale: str) -> str:
     return locale if locale in LOCALES else "nl"
 
 
+def preferred_language(accept_language: str, otherwise: str = "nl") -> str:
+    """Return the best of the four languages in an `Accept-Language` header, by its weights (RFC 9110 §12.5.4).
+
+    Parts that are not understood are ignored.
+
+    Args:
+        accept_language: The value of the header; empty when there is none.
+        otherwise: The language when the header has none of the four.
+    """
+    weighed: list[tuple[float, str]] = []
+    for part in accept_language.split(","):
+        tag, _, weight = "".join(part.split()).partition(";q=")
+        language = tag.split("-")[0].lower()
+        try:
+            quality = float(weight or 1)
+        except ValueError:
+            continue
+        if language in LOCALES and quality > 0:
+            weighed.append((quality, language))
+    return max(weighed, key=lambda one: one[0])[1] if weighed else otherwise
+
+
 class Catalogue:
     """The texts of one part of a service in the four languages, read once from their files.
 

@@ -24,7 +24,7 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http import agents as agent_routes
-from services.gateway.http import assignments, button, files, left_questions, page_settings, pages
+from services.gateway.http import assignments, button, files, left_questions, pages
 from services.gateway.http import chats as chat_routes
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
@@ -120,7 +120,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)
     agent_routes.install(app, presence, departments, settings)
-    page_settings.install(app, settings)
     questions = Questions(publisher, routing, transcripts)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     assignments.install(app, presence, routing, departments)

@@ -6,19 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
-from pymongo.errors import PyMongoError
+from fastapi import FastAPI
 
 from services.common.clock import utcnow
 from services.common.config.departments import Departments, load_departments
-from services.common.http.problems import document
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers, retry_with_backoff
 from services.common.messaging.heartbeat_listener import HeartbeatListener
 from services.common.messaging.queue_metrics import Backlog
-from services.common.mongo.client import Database, follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.client import (
+    Database,
+    answer_outages,
+    follow_time,
+    open_database,
+    ping,
+    probe_write,
+    read_time,
+)
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.presence import repairs
@@ -102,15 +107,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     limited = settings.rate_limits == "on"
     logins = Logins(context, passwords, service.keys, settings.session_hours, limited)
     service.app.include_router(create_routes(context, logins, allocator, list(schedules)))
-    _answer_when_database_is_away(service.app)
+    answer_outages(service.app)
     return service.app
-
-
-def _answer_when_database_is_away(app: FastAPI) -> None:
-    @app.exception_handler(PyMongoError)
-    async def away(_: Request, error: PyMongoError) -> Response:
-        log.warning("database_unavailable", error=type(error).__name__)
-        return document(503, "unavailable", "The database cannot be reached. Please try again.")
 
 
 def _background(

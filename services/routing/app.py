@@ -6,18 +6,15 @@ import asyncio
 import time
 from dataclasses import replace
 
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
-from pymongo.errors import PyMongoError
+from fastapi import FastAPI
 
 from services.common.clock import utcnow
 from services.common.config.departments import load_departments
-from services.common.http.problems import document
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers, retry_with_backoff
 from services.common.messaging.queue_metrics import Backlog
-from services.common.mongo.client import follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.client import answer_outages, follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.routing import timers as routing_timers
@@ -103,7 +100,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.on_drain(announcer.flush)
     service.on_close(database.client.close)
     service.app.include_router(create_routes(context, departments))
-    _answer_when_database_is_away(service.app)
+    answer_outages(service.app)
     return service.app
 
 
@@ -117,9 +114,3 @@ def _watch(service: Service, timers: Timers) -> None:
         (routing_timers.COUNT_EVERY, timers.count),
     ):
         service.background(job.__name__, lambda s=seconds, w=job: timers.every(s, w))  # type: ignore[misc]
-
-
-def _answer_when_database_is_away(app: FastAPI) -> None:
-    @app.exception_handler(PyMongoError)
-    async def away(_: Request, __: PyMongoError) -> Response:
-        return document(503, "unavailable", "The database cannot be reached. Please try again.", {"Retry-After": "1"})

@@ -7,17 +7,14 @@ import random
 from datetime import timedelta
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
-from pymongo.errors import PyMongoError
+from fastapi import FastAPI
 
 from services.common.config.departments import load_departments
-from services.common.http import problems
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS, Consumers, retry_with_backoff
 from services.common.messaging.queue_metrics import Backlog
-from services.common.mongo.client import follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.client import answer_outages, follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.transcripts.api.context import Context
@@ -113,14 +110,8 @@ def create_app(settings: Settings) -> FastAPI:
     context = Context(store, files, questions, press, departments, settings, now_ms)
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))
-    _answer_in_an_outage(service.app)
+    answer_outages(service.app)
     return service.app
-
-
-def _answer_in_an_outage(app: FastAPI) -> None:
-    @app.exception_handler(PyMongoError)
-    async def unavailable(_: Request, __: Exception) -> Response:
-        return problems.document(503, "unavailable", "Please try again in a moment.", {"Retry-After": "2"})
 
 
 async def clean_for_ever(files: Files, life: timedelta) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.common.config.departments import LOCALES
-from services.common.texts import Catalogue, supported_language
+from services.common.texts import Catalogue, preferred_language, supported_language
 
 
 @pytest.fixture
@@ -58,3 +58,28 @@ def test_a_file_that_is_not_a_catalogue_is_refused_at_the_start(
     (tmp_path / "fr.json").write_text(content)
     with pytest.raises(ValueError, match="validation error"):
         Catalogue(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "fr"),
+        ("fr-BE,fr;q=0.9,en;q=0.8", "fr"),
+        ("es, de;q=0.5, en;q=0.7", "en"),
+        ("nl;q=0.1, fr; q=0.2", "fr"),
+        ("EN-gb", "en"),
+        ("*", "fr"),
+        ("nl;q=0", "fr"),
+        ("nl;q=0, en;q=0.1", "en"),
+        ("de;q=nonsense, nl;q=0.1", "nl"),
+        ("de;q=nan", "fr"),
+        ("nl, de", "nl"),
+        (",;q=,=;" * 100, "fr"),
+    ],
+)
+def test_the_preferred_language_is_the_heaviest_one_that_is_offered(header: str, language: str) -> None:
+    assert preferred_language(header, "fr") == language
+
+
+def test_without_a_preferred_language_it_is_dutch() -> None:
+    assert preferred_language("es") == "nl"

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -18,6 +20,7 @@ from pymongo.write_concern import WriteConcern
 from services.common.clock import CLOCK
 from services.common.config.departments import ConfigurationError
 from services.common.config.settings import Settings
+from services.common.http.problems import document
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
 DUPLICATE_KEY = 11000
@@ -111,3 +114,12 @@ async def probe_write(database: Database) -> None:
         PyMongoError: It was not.
     """
     await database["probe"].update_one({"_id": "probe"}, {"$inc": {"n": 1}}, upsert=True)
+
+
+def answer_outages(app: FastAPI) -> None:
+    """Answer requests with the problem 503 `unavailable` while the database does not answer."""
+
+    @app.exception_handler(PyMongoError)
+    async def unavailable(_: Request, error: PyMongoError) -> Response:
+        log.warning("database_unavailable", error=type(error).__name__)
+        return document(503, "unavailable", "The database cannot be reached. Please try again.", {"Retry-After": "1"})

@@ -26,8 +26,8 @@ from services.gateway.http.dependencies import (
     require_origin,
     unavailable,
 )
-from services.gateway.http.rate_limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, ENDINGS_PER_CHAT, Buckets
 from services.gateway.http.start_chat import Source, StartChat, Starting
+from services.gateway.rate_limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, ENDINGS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()

@@ -34,7 +34,7 @@ from services.gateway.http.dependencies import (
     unavailable,
 )
 from services.gateway.http.multipart import FilePart, NotMultipart, file_part
-from services.gateway.http.rate_limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
+from services.gateway.rate_limits import DOWNLOADS_PER_CHAT, UPLOADS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 

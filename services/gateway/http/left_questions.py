@@ -37,7 +37,7 @@ from services.gateway.http.dependencies import (
     require_origin,
     unavailable,
 )
-from services.gateway.http.rate_limits import QUESTIONS_PER_CHAT, Buckets
+from services.gateway.rate_limits import QUESTIONS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 

@@ -1,4 +1,4 @@
-"""Pages and static files: held in memory, compressed once, with ETags and a strict Content-Security-Policy."""
+"""Pages, static files and the settings of pages. Files are held in memory and compressed once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
 from services.common.clock import utcnow
 from services.common.config.departments import LOCALES, Department, Departments
 from services.common.http.problems import Problem
+from services.common.texts import preferred_language
 from services.gateway.button_state import Buttons
 from services.gateway.http.info_sheet import page as info_sheet_page
 from services.gateway.settings import Settings
@@ -127,7 +128,7 @@ class File:
 
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
-    """Add `/`, `/agent`, `/widget.js`, `/static/…` and `/infofiche/{department}`."""
+    """Add `/`, `/agent`, `/widget.js`, `/static/…`, `/infofiche/{department}` and `/api/settings`."""
     files = {name: File.read(path) for name, path in served().items()}
     files |= {name: files[present] for name, present in FORMER.items()}
 
@@ -155,7 +156,7 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
         found = departments.get(department)
         if found is None:
             raise Problem(404, "unknown_department", "There is no such department.")
-        locale = lang if lang in LOCALES else preferred(request.headers.get("accept-language", ""))
+        locale = lang if lang in LOCALES else preferred_language(request.headers.get("accept-language", ""))
         state = orjson.loads(buttons.of[found.id].shown.body)
         page = info_sheet_page.render(
             found,
@@ -169,6 +170,23 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+    limits = {
+        "timezone": settings.timezone,
+        "attachment_bytes": settings.attachment_bytes,
+        "attachment_count": settings.attachment_count,
+        "attachment_total": settings.attachment_total,
+        "citizen_access": int(settings.citizen_access),
+    }
+
+    @app.get("/api/settings")
+    async def page_settings() -> Response:
+        """Return the limits and the time zone that pages need.
+
+        They are the time zone (IANA name), the bytes of a file, the files and bytes of a chat, and the seconds of
+        access after a chat's end.
+        """
+        return JSONResponse(limits, headers={"Cache-Control": "public, max-age=60"})
 
 
 def served() -> dict[str, Path]:
@@ -185,19 +203,3 @@ def _has_holidays(department: Department, departments: Departments, usual: str) 
     """Return whether the department is closed on public holidays."""
     told = (department.calendar.holidays, departments.calendar.holidays, usual)
     return next(code for code in told if code is not None).strip().lower() not in ("", "none")
-
-
-def preferred(accept_language: str) -> str:
-    """Return the first offered language of an `Accept-Language` header, by its weights (RFC 9110 §12.5.4).
-
-    The default is Dutch.
-    """
-    weighed: list[tuple[float, str]] = []
-    for part in accept_language.split(","):
-        tag, _, weight = "".join(part.split()).partition(";q=")
-        try:
-            weighed.append((float(weight or 1), tag.split("-")[0].lower()))
-        except ValueError:
-            continue
-    ranked = sorted((w for w in weighed if w[0] > 0), key=lambda w: -w[0])
-    return next((tag for _, tag in ranked if tag in LOCALES), "nl")

@@ -13,8 +13,8 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 
 from services.common.events.types import Entry, Party
-from services.gateway.http import rate_limits
-from services.gateway.http.rate_limits import Buckets
+from services.gateway import rate_limits
+from services.gateway.rate_limits import Buckets
 
 REPEATED = 0.1  # cost of a repeated message, as a part of a new one
 REMEMBERED = 64  # remembered ids of a sender in a chat; twice as many as may be without a receipt

@@ -12,9 +12,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from services.common.config.departments import LOCALES
 from services.common.events.types import Entry, Party
 from services.common.http.problems import Problem
 from services.common.http.streaming import Streamed
+from services.common.texts import preferred_language
 from services.transcripts import metrics
 from services.transcripts.api.context import Context
 from services.transcripts.api.responses import DOWNLOAD_HEADERS, with_first
@@ -66,7 +68,7 @@ def create_routes(context: Context) -> APIRouter:
         try:
             head, pages = await reader.heading(context.store, admitted.chat, context.departments, at_least, last)
             if admitted.actor.party == Party.AGENT and format_ is not Format.JSON:
-                language = perspective.language_of(lang, languages, admitted.chat.locale)
+                language = lang if lang in LOCALES else preferred_language(languages[:200], admitted.chat.locale)
                 head = perspective.of_office(head, language, context.departments)
                 pages = _for_office(pages, language)
             content = await with_first(await _render(context, format_, head, pages))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.common.config.departments import LOCALES, Departments
+from services.common.config.departments import Departments
 from services.common.events.types import Cause, CloseReason, Entry, Party
 from services.transcripts.rendering.texts import TEXTS, event_key
 from services.transcripts.rendering.transcript import Transcript
@@ -50,24 +50,3 @@ def event_text(entry: Entry, locale: str) -> str:
         more = entry.reason or CloseReason.INACTIVE
     name = (about.agent if about else None) or TEXTS.text(locale, "to_office.unnamed_agent")
     return TEXTS.text(locale, event_key("to_office", event, more), name=name)
-
-
-def language_of(asked: str, accepted: str, otherwise: str) -> str:
-    """Return the language of the reader.
-
-    It is `asked`, else the best of `Accept-Language` that is offered, else the language of the conversation. The
-    weights of `Accept-Language` (RFC 9110, 12.5.4) count. Parts that are not understood are ignored.
-    """
-    if asked in LOCALES:
-        return asked
-    wanted: list[tuple[float, str]] = []
-    for part in accepted[:200].split(","):
-        tag, _, weight = part.strip().partition(";q=")
-        language = tag.strip().lower().split("-")[0]
-        try:
-            quality = float(weight or 1)
-        except ValueError:
-            continue
-        if language in LOCALES and quality > 0:
-            wanted.append((quality, language))
-    return max(wanted, key=lambda one: one[0])[1] if wanted else otherwise

@@ -1,4 +1,4 @@
-"""`services/gateway/chats/event_router.py`: which frames an event becomes, for whom, and in which order."""
+"""`services/gateway/chats/event_queue.py`: which frames an event becomes, for whom, and in which order."""
 
 from typing import Any, TypeVar
 

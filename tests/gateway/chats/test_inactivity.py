@@ -1,4 +1,4 @@
-"""`inactivity.py`: each warning once to each session, and its end whatever brought it about."""
+"""`chats/chat.py`: each warning once to each session, and its end whatever brought it about."""
 
 from collections.abc import Callable
 from datetime import timedelta

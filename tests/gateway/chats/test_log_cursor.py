@@ -1,4 +1,4 @@
-"""`log_cursor.py`: entries pass 1, 2, 3, … exactly once, however they come."""
+"""`chats/chat_state.py`: entries pass 1, 2, 3, … exactly once, however they come."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""`services/gateway/chats/queue_positions.py`: positions and waits as routing told them last."""
+"""`services/gateway/chats/chat_state.py`: positions and waits as routing told them last."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`services/gateway/clients/hedging.py` with several replicas behind one address: what breaks or hangs costs little."""
+"""`gateway/clients/http_client.py` with several replicas behind one address: what breaks or hangs costs little."""
 
 import asyncio
 import contextlib

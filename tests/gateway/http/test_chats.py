@@ -7,7 +7,8 @@ import pytest
 
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
-from services.gateway.http import chats, rate_limits
+from services.gateway import rate_limits
+from services.gateway.http import chats
 from tests.gateway.asking import Client
 from tests.gateway.making import CHAT, OTHER
 from tests.gateway.standing import KEYS, World, gateway_of

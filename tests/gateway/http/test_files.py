@@ -12,7 +12,8 @@ import pytest
 
 from services.common.config.settings import MIB
 from services.common.internal_api import presence as presence_api
-from services.gateway.http import files, rate_limits
+from services.gateway import rate_limits
+from services.gateway.http import files
 from tests.gateway.making import AN, CHAT, OTHER
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of
 

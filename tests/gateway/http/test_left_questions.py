@@ -12,7 +12,8 @@ from services.common.events.types import ChatStatus, CloseReason
 from services.common.http.problems import Problem
 from services.common.internal_api import routing as routing_api
 from services.common.internal_api import transcripts as transcripts_api
-from services.gateway.http import left_questions, rate_limits
+from services.gateway import rate_limits
+from services.gateway.http import left_questions
 from tests.gateway.asking import Client
 from tests.gateway.making import AN, CHAT, NOW, OTHER, id_of, view
 from tests.gateway.standing import KEYS, World, gateway_of

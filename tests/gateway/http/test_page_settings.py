@@ -1,4 +1,4 @@
-"""`services/gateway/http/page_settings.py`: pages are told what the services obey."""
+"""`services/gateway/http/pages.py`: pages are told what the services obey."""
 
 import aiohttp
 

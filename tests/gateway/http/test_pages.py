@@ -12,7 +12,7 @@ from yarl import URL
 from services.common.http import problems
 from services.gateway.button_state import Buttons
 from services.gateway.http import pages
-from services.gateway.http.pages import FORMER, TYPES, WEB, preferred, served
+from services.gateway.http.pages import FORMER, TYPES, WEB, served
 from services.gateway.settings import Settings
 from tests.gateway.standing import listening
 from tests.gateway.test_button_state import DEPARTMENTS
@@ -34,26 +34,6 @@ async def origin() -> AsyncIterator[str]:
 async def client(origin: str) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(origin) as session:
         yield session
-
-
-@pytest.mark.parametrize(
-    ("header", "locale"),
-    [
-        ("", "nl"),
-        ("fr-BE,fr;q=0.9,en;q=0.8", "fr"),
-        ("es, de;q=0.5, en;q=0.7", "en"),
-        ("nl;q=0.1, fr; q=0.2", "fr"),
-        ("EN-gb", "en"),
-        ("*", "nl"),
-        ("fr;q=0", "nl"),
-        ("de;q=nonsense, fr;q=0.1", "fr"),
-        ("de;q=nan", "nl"),
-        ("fr, de", "fr"),
-        (",;q=,=;", "nl"),
-    ],
-)
-def test_the_preferred_language(header: str, locale: str) -> None:
-    assert preferred(header) == locale
 
 
 @pytest.mark.parametrize("path", ["/", "/agent", "/infofiche/algemeen"])

@@ -17,8 +17,8 @@ from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
 from services.common.messaging import connection
-from services.gateway import button_state
-from services.gateway.http import chats, rate_limits, start_chat
+from services.gateway import button_state, rate_limits
+from services.gateway.http import chats, start_chat
 from services.gateway.http.start_chat import Source, StartChat, Starting
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view

@@ -1,4 +1,4 @@
-"""`batch_publisher.py`: what comes up while the broker confirms goes together, and nobody is forgotten."""
+"""`sender.py`: what comes up while the broker confirms goes together, and nobody is forgotten."""
 
 import asyncio
 from collections.abc import Sequence

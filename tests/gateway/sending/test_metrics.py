@@ -1,4 +1,4 @@
-"""`services/gateway/sending/metrics.py`: deliveries to the other party, and messages that have no receipt."""
+"""`services/gateway/sending/sender.py`: deliveries to the other party, and messages that have no receipt."""
 
 import time
 from datetime import timedelta

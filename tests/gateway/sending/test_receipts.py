@@ -1,4 +1,4 @@
-"""`services/gateway/sending/receipts.py`: whoever waits is told once, and nobody else."""
+"""`services/gateway/sending/send_queue.py`: whoever waits is told once, and nobody else."""
 
 from services.gateway.sending.send_queue import Outcome, Receipt, Receipts, Refusal
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.common.events.types import Party
-from services.gateway.http import rate_limits
+from services.gateway import rate_limits
 from services.gateway.websocket import message_limits
 from services.gateway.websocket.message_limits import AT_A_TIME, MessageLimits
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of

@@ -19,7 +19,7 @@ from services.common.events.messages import MessagePosted
 from services.common.events.types import ChatStatus
 from services.common.internal_api import presence as presence_api
 from services.gateway import app as composition
-from services.gateway.http import rate_limits
+from services.gateway import rate_limits
 from services.gateway.participants.sessions import CitizenSession
 from services.gateway.websocket import session
 from services.gateway.websocket.frames.client import Frame, Hello, Post

@@ -1,4 +1,4 @@
-"""Files are judged in processes that are bounded: checker.py and attachments/jobs.py."""
+"""Files are judged in processes that are bounded: checker.py and attachments/judging.py."""
 
 import io
 import sys

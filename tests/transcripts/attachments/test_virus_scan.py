@@ -1,4 +1,4 @@
-"""Mirrors services/transcripts/attachments/virus_scan.py, against a small server that speaks clamd's INSTREAM."""
+"""Mirrors services/transcripts/attachments/checker.py, against a small server that speaks clamd's INSTREAM."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Mirrors services/transcripts/log/acknowledger.py: what is acknowledged together, and when."""
+"""Mirrors services/transcripts/log/delivery.py: what is acknowledged together, and when."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""`services/transcripts/log/batch_handler.py`, without a broker: how failures of a batch and of its publication end."""
+"""`transcripts/log/message_consumer.py`, without a broker: how failures of a batch and of its publication end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""`services/transcripts/log/batcher.py`: which deliveries form a batch."""
+"""`services/transcripts/log/subscription.py`: which deliveries form a batch."""
 
 import asyncio
 

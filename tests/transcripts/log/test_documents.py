@@ -1,4 +1,4 @@
-"""Mirrors services/transcripts/log/documents.py: what is stored says the same when it is read again."""
+"""Mirrors services/transcripts/log/store.py: what is stored says the same when it is read again."""
 
 from dataclasses import asdict, replace
 from datetime import timedelta

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.config.departments import LOCALES, Departments
 from services.common.events.types import About, Cause, CloseReason, Detail, Entry, Party
-from services.transcripts.rendering.perspective import event_text, for_office, language_of, of_office
+from services.transcripts.rendering.perspective import event_text, for_office, of_office
 from services.transcripts.rendering.text_format import as_text
 from services.transcripts.rendering.texts import event_text as told_to_citizen
 from services.transcripts.rendering.transcript import Transcript
@@ -70,20 +70,3 @@ def test_a_download_for_the_office_speaks_to_it_and_one_for_the_citizen_as_befor
 def test_what_people_said_stays_as_they_said_it() -> None:
     said = entry("c", 1, Party.AGENT, "U hebt het gesprek beëindigd.")
     assert for_office(said, "nl") == said
-
-
-@pytest.mark.parametrize(
-    ("asked", "accepted", "language"),
-    [
-        ("de", "fr", "de"),
-        ("", "", "nl"),
-        ("xx", "", "nl"),
-        ("", "fr-BE,fr;q=0.9,en;q=0.8", "fr"),
-        ("", "es, en;q=0.5, de;q=0.7", "de"),
-        ("", "fr;q=0, en;q=0.1", "en"),
-        ("", "fr;q=x, *;q=0.5", "nl"),
-        ("", ",;q=,=" * 100, "nl"),
-    ],
-)
-def test_the_language_is_the_readers(asked: str, accepted: str, language: str) -> None:
-    assert language_of(asked, accepted, "nl") == language

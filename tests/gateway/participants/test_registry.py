@@ -1,4 +1,4 @@
-"""`services/gateway/websocket/registry.py`: the sessions of each participant, at most five."""
+"""`services/gateway/participants/sessions.py`: the sessions of each participant, at most five."""
 
 from services.gateway.participants.sessions import PER_PARTICIPANT, Registry
 from tests.gateway.making import AN, BERT, agent, citizen

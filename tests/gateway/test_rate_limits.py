@@ -1,12 +1,12 @@
-"""`services/gateway/http/rate_limits.py`: a burst, then so many a second, by key, in bounded memory."""
+"""`services/gateway/rate_limits.py`: a burst, then so many a second, by key, in bounded memory."""
 
 import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.http import rate_limits
-from services.gateway.http.rate_limits import Bucket, Buckets, Limit
+from services.gateway import rate_limits
+from services.gateway.rate_limits import Bucket, Buckets, Limit
 
 
 def test_a_burst_then_the_rate() -> None:
