@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services import VERSION
 from tests.support.servers import ROOT
 
 SKIPPED = {"node_modules", "__pycache__", ".venv", ".git", ".run"}
@@ -16,6 +17,7 @@ FILES = [
     for path in (ROOT / top).rglob("*")
     if not SKIPPED.intersection(path.relative_to(ROOT).parts)
 ] + [path for path in ROOT.iterdir() if path.is_file()]
+DEPLOY = ROOT / "deploy"
 NAMES = {str(path.relative_to(ROOT)) for path in FILES}
 ENDINGS = {"/".join(name.split("/")[n:]) for name in NAMES for n in range(name.count("/") + 1)}
 PAGES = sorted(path for path in FILES if path.suffix == ".md" and "benchmarks" not in path.parts)
@@ -96,3 +98,21 @@ def test_a_flow_has_at_most_15_steps() -> None:
     steps = [len(STEP.findall(diagram)) for diagram in diagrams]
     assert len(steps) == 4
     assert all(5 < n <= MOST_STEPS for n in steps), steps
+
+
+def test_every_place_names_the_same_version() -> None:
+    def text(path: str) -> str:
+        return (ROOT / path).read_text("utf-8")
+
+    images = ["deploy/compose.yaml", "deploy/Dockerfile", "docs/kubernetes.md"]
+    images += [
+        str(path.relative_to(ROOT)) for part in ("base", "overlays") for path in DEPLOY.joinpath(part).rglob("*")
+    ]
+    tag = re.compile(r"eloket-chat/(?:\$service|\w+)(?::| *,.*newTag: )([\w.]+)")
+    tags = {found for path in images if path.endswith(("yaml", "file", "md")) for found in tag.findall(text(path))}
+    project = re.search(r'^version = "(.+)"$', text("pyproject.toml"), re.MULTILINE)
+    label = re.search(r'image\.version="(.+)"', text("deploy/Dockerfile"))
+    change = re.search(r"^## ([\d.]+)", text("CHANGELOG.md"), re.MULTILINE)
+    assert len(tags) == 1
+    assert project and label and change  # noqa: PT018
+    assert tags | {project[1], label[1], change[1]} == {VERSION}

@@ -26,7 +26,7 @@ class Chat:
         asked: Whether it was opened with a question.
         watched: Whether it is checked for the citizen's inactivity.
         departments: All departments that it is or was in.
-        participation: Who has and had it; None when no state was received since version 1.2.
+        participation: Who has and had it; None when no state was received since version 2.0.
     """
 
     chat_id: str
@@ -101,7 +101,7 @@ def reach(
 def _has(actor: Actor, chat: Chat) -> bool:
     """Return whether the agent has the chat, or had it at its end.
 
-    For a chat from before version 1.2 every participant counts as such.
+    For a chat from before version 2.0 every participant counts as such.
     """
     return actor.id in chat.participants if chat.participation is None else chat.participation.holder == actor.id
 

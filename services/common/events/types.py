@@ -165,7 +165,7 @@ class AgentConnection(Record):
         ge=0, allow_inf_nan=False, description="seconds since the best of his connections was last heard"
     )
     sessions: list[str] | None = Field(
-        default=None, description="sessions with an open websocket; None: told by a gateway of before 1.2"
+        default=None, description="sessions with an open websocket; None: sent by a gateway before version 2.0"
     )
 
 

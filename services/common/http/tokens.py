@@ -28,7 +28,7 @@ class Actor(Record):
         party: `citizen` or `agent`.
         id: The chat's or the agent's id.
         supervisor: Whether the agent is a supervisor.
-        departments: Departments of the agent; None: requested by a gateway before version 1.2.
+        departments: Departments of the agent; None: requested by a gateway before version 2.0.
     """
 
     party: str

@@ -108,7 +108,7 @@ class Transfer(Record):
 class AssignmentsQuery(Record):
     """Request for the assignments of one chat, or the latest ones, in these departments.
 
-    Without `departments`, for those of a chat in any department (gateways before version 1.2 ask so).
+    Without `departments`, for those of a chat in any department (gateways before version 2.0 ask so).
     """
 
     chat_id: str | None = None

@@ -40,7 +40,7 @@ class AgentPresence:
     """Knows which agents and sessions have an open websocket, as far as this process has received.
 
     `news` is set when a list names an agent not known to be online, and while the end of a session is undecided.
-    `sessions` knows which sessions have an open websocket. A gateway before version 1.2 names agents only; its entries
+    `sessions` knows which sessions have an open websocket. A gateway before version 2.0 names agents only; its entries
     are stored under the key `_unnamed`, which stands for any session of the agent.
     """
 

@@ -105,7 +105,7 @@ class SessionStore:
     async def end_changed(self, passwords: Mapping[str, str], now: datetime) -> int:
         """End the live sessions whose password is no longer the agent's. Return their number.
 
-        A session without a fingerprint was opened before version 1.2; it ends when it expires.
+        A session without a fingerprint was opened before version 2.0; it ends when it expires.
 
         `passwords`: the fingerprints by agent.
         """

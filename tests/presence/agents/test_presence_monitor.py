@@ -46,7 +46,7 @@ class Gateway:
         sessions: list[str] | None = None,
         active: dict[str, float] | None = None,
     ) -> None:
-        """Its list; `sessions`: of each of these agents. Without them as a gateway of before 1.2 tells it."""
+        """Its list; `sessions`: of each of these agents. Without them as a gateway of before 2.0 tells it."""
         self._counter += 1
         await self._context.publisher.publish(
             GatewayConnections(
