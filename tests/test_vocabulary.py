@@ -1,4 +1,4 @@
-"""Names of modules and log events use the terms of docs/glossary.md."""
+"""Names, log events, help texts and descriptions use the terms of docs/glossary.md."""
 
 import ast
 import re
@@ -26,8 +26,35 @@ def logged(tree: ast.AST) -> Iterator[str]:
 
 
 NOT_IN_NAMES = re.compile(
-    r"(^|_)(desk|parcels?|seats?|liveness|telling|sweeps?|posting|upkeep|silences|ledger|fact|facts|bad_day)(_|$)"
+    r"(^|_)(desk|parcels?|seats?|liveness|telling|tells?|told|untold|hears?|heard|sweeps?|posting|upkeep|silences?"
+    r"|ledger|facts?|bad_day|give_back|set_aside|somebody|whoever)(_|$)"
 )
+NOT_IN_TEXTS = re.compile(
+    r"\b(parcels?|liveness|told|untold|sweeps?|upkeep|ledger|facts?|bad day|heard|hears?|silences?|silent|somebody"
+    r"|whoever|he|his|him|himself)\b",
+    re.IGNORECASE,
+)
+KEPT = {
+    "facts_together",  # a setting
+    "silence_limit",  # a setting
+    "untold_since",  # a member of stored chats
+    "tells_acceptance",  # a member of the internal API
+    "told",  # in common/messaging
+    "_heard",  # in common/messaging
+    *("heard", "_tells", "_hears"),  # in docgen, of operations whose ids are published
+}
+METRICS = {"Counter", "Gauge", "Histogram"}
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """What others read of this module: help texts of metrics, and descriptions of settings, members and routes."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        parts = [k.value for k in node.keywords if k.arg in ("description", "summary", "title")]
+        parts += node.args[1:2] if called in METRICS else []
+        yield from (part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
 def defined(tree: ast.AST) -> Iterator[str]:
@@ -60,4 +87,32 @@ def test_names_in_the_services_are_those_of_the_field() -> None:
     files = [path for path in MODULES if path.is_relative_to(ROOT / "services")]
     names = {name for path in files for name in defined(ast.parse(path.read_text()))}
     assert len(names) > 1_000
-    assert {name for name in names if NOT_IN_NAMES.search(name)} == {"facts_together"}  # a setting keeps its name
+    assert {name for name in names if NOT_IN_NAMES.search(name)} == KEPT
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ('X = Counter("a", "Facts that were told")', True),
+        ('x = Field(1, description="longest silence")', True),
+        ('X = Counter("facts", "Events that were published")', False),
+    ],
+)
+def test_the_check_of_texts_finds_former_words(code: str, wrong: bool) -> None:
+    assert any(NOT_IN_TEXTS.search(text) for text in texts(ast.parse(code))) is wrong
+
+
+def test_help_texts_and_descriptions_use_the_terms_of_the_field() -> None:
+    found = {text for path in MODULES for text in texts(ast.parse(path.read_text("utf-8")))}
+    assert len(found) > 100
+    assert {text for text in found if NOT_IN_TEXTS.search(text)} == set()
+
+
+def test_the_schemas_of_the_interfaces_use_the_terms_of_the_field() -> None:
+    found = {
+        text
+        for path in (ROOT / "docs" / "api").glob("*.json")
+        for text in re.findall(r'"(?:description|summary)": "([^"]*)"', path.read_text("utf-8"))
+    }
+    assert len(found) > 100
+    assert {text for text in found if NOT_IN_TEXTS.search(text)} == set()

@@ -65,9 +65,9 @@ def _metadata(client: Client, database: str, name: str, folder: Path) -> File:
     """Write the metadata as mongodump does: canonical extended JSON, without the namespace that old servers add."""
     (about,) = client[database].list_collections(filter={"name": name})
     indexes = [{k: v for k, v in index.items() if k != "ns"} for index in client[database][name].list_indexes()]
-    told = {"options": about.get("options", {}), "indexes": indexes, "collectionName": name, "type": "collection"}
+    metadata = {"options": about.get("options", {}), "indexes": indexes, "collectionName": name, "type": "collection"}
     if uuid := about.get("info", {}).get("uuid"):
-        told["uuid"] = bytes(uuid).hex()
+        metadata["uuid"] = bytes(uuid).hex()
     with Writing(folder, disk.paths(database, name)[1]) as file:
-        file.write(json_util.dumps(told, json_options=json_util.CANONICAL_JSON_OPTIONS).encode())
+        file.write(json_util.dumps(metadata, json_options=json_util.CANONICAL_JSON_OPTIONS).encode())
     return file.file()

@@ -80,7 +80,7 @@ def _round(rows: Iterator[bytes]) -> Iterator[RawBSONDocument]:
 
 
 def _make_indexes(client: Client, database: str, metadata: Path) -> None:
-    told = json_util.loads(metadata.read_text(), json_options=ORDERED)
-    indexes: list[Any] = [index for index in told["indexes"] if index["name"] != "_id_"]
+    stored = json_util.loads(metadata.read_text(), json_options=ORDERED)
+    indexes: list[Any] = [index for index in stored["indexes"] if index["name"] != "_id_"]
     if indexes:
-        client[database].command(SON([("createIndexes", told["collectionName"]), ("indexes", indexes)]))
+        client[database].command(SON([("createIndexes", stored["collectionName"]), ("indexes", indexes)]))

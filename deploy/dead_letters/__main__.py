@@ -92,7 +92,7 @@ async def _show(pile: Pile, options: argparse.Namespace) -> int:
         if _chosen(found.letter, options):
             print(_described(found.letter, content), end="\n\n")
             shown += 1
-    return _told(shown, "shown")
+    return _report(shown, "shown")
 
 
 async def _replay(pile: Pile, options: argparse.Namespace) -> int:
@@ -104,7 +104,7 @@ async def _replay(pile: Pile, options: argparse.Namespace) -> int:
             print(f"kept      {_line(found)}: {why_not}" if why_not else f"replayed  {_line(found)}", flush=True)
     if kept:
         print(f"{kept} kept")
-    return _told(replayed, "replayed") or bool(kept)
+    return _report(replayed, "replayed") or bool(kept)
 
 
 async def _discard(pile: Pile, options: argparse.Namespace) -> int:
@@ -114,7 +114,7 @@ async def _discard(pile: Pile, options: argparse.Namespace) -> int:
             print(f"discarded {_line(found)}", flush=True)
             await pile.discard(found)
             discarded += 1
-    return _told(discarded, "discarded")
+    return _report(discarded, "discarded")
 
 
 def _chosen(letter: Letter, options: argparse.Namespace) -> bool:
@@ -123,7 +123,7 @@ def _chosen(letter: Letter, options: argparse.Namespace) -> bool:
     return not getattr(options, "type", None) or letter.type == options.type
 
 
-def _told(number: int, what: str) -> int:
+def _report(number: int, what: str) -> int:
     print(f"{number} {what}" if number else f"nothing {what}: there is no such letter")
     return int(number == 0)
 

@@ -41,8 +41,8 @@ def own(environment: Path) -> Path:
 def will_do(command: str) -> bool:
     """Return whether this is a kubectl whose kustomize is new enough."""
     try:
-        told = subprocess.run([command, "version", "--client", "--output=json"], stdout=subprocess.PIPE, timeout=30)
-        version = json.loads(told.stdout).get("kustomizeVersion", "")
+        answer = subprocess.run([command, "version", "--client", "--output=json"], stdout=subprocess.PIPE, timeout=30)
+        version = json.loads(answer.stdout).get("kustomizeVersion", "")
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return False
     match = re.match(r"v(\d+)", version)

@@ -91,11 +91,11 @@ async def ended(process: "subprocess.Popen[bytes]") -> int:
     """
     loop = asyncio.get_running_loop()
     if process.poll() is None:
-        gone = asyncio.Event()
+        ended = asyncio.Event()
         descriptor = os.pidfd_open(process.pid)
-        loop.add_reader(descriptor, gone.set)
+        loop.add_reader(descriptor, ended.set)
         try:
-            await gone.wait()
+            await ended.wait()
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)

@@ -52,7 +52,7 @@ class Supervisor:
     async def until_ready(self, show_after: float = 15.0) -> None:
         """Wait until every program is ready. Show at intervals of `show_after` seconds what is not ready yet."""
         waiting = {program.name: "not started yet" for program in self.programs}
-        told = time.monotonic()
+        shown = time.monotonic()
         while waiting:
             for program in [program for program in self.programs if program.name in waiting]:
                 reason = await program.ready() if program.name in self._running else "not running"
@@ -61,8 +61,8 @@ class Supervisor:
                     self._was_ready.add(program.name)
                 else:
                     waiting[program.name] = reason
-            if waiting and time.monotonic() - told > show_after:
-                told = time.monotonic()
+            if waiting and time.monotonic() - shown > show_after:
+                shown = time.monotonic()
                 for name, reason in waiting.items():
                     self._show(name, f"not ready yet: {reason}")
             await asyncio.sleep(POLL_SECONDS)

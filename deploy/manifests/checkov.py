@@ -40,9 +40,9 @@ def failures(checkov: Path, texts: dict[str, str]) -> dict[str, list[dict[str, A
             [str(checkov), *COMMAND, "--directory", home], capture_output=True, text=True, env=environment
         )
         try:
-            told = json.loads(done.stdout)
-            failed = told["results"]["failed_checks"]
-            if told["summary"]["parsing_errors"] or not told["summary"]["passed"]:
+            report = json.loads(done.stdout)
+            failed = report["results"]["failed_checks"]
+            if report["summary"]["parsing_errors"] or not report["summary"]["passed"]:
                 raise ValueError
         except (ValueError, KeyError, TypeError):
             raise CheckFailed((done.stderr.strip().splitlines() or ["it said nothing"])[-1]) from None

@@ -246,6 +246,11 @@ def _members(objects: Sequence[Object]) -> Iterator[str]:
     for thing in of_kind(objects, "RabbitmqCluster").values():
         nodes, key = thing["spec"].get("replicas", 1), "quorum_queue.continuous_membership_reconciliation"
         lines = thing["spec"].get("rabbitmq", {}).get("additionalConfig", "").splitlines()
-        told = dict(re.split(r"\s*=\s*", line.strip(), maxsplit=1) for line in lines if re.match(r"\s*[^#\s].*=", line))
-        if nodes > 1 and (told.get(f"{key}.enabled"), told.get(f"{key}.target_group_size")) != ("true", str(nodes)):
+        declared = dict(
+            re.split(r"\s*=\s*", line.strip(), maxsplit=1) for line in lines if re.match(r"\s*[^#\s].*=", line)
+        )
+        if nodes > 1 and (declared.get(f"{key}.enabled"), declared.get(f"{key}.target_group_size")) != (
+            "true",
+            str(nodes),
+        ):
             yield f"{called(thing)} does not bring its queues to {nodes} members"

@@ -31,13 +31,13 @@ def permissions(service: str) -> dict[str, str]:
 
 def topic_permissions(service: str) -> dict[str, str]:
     """Return the routing keys with which the service may publish to the exchange, and bind its unnamed queues to it."""
-    told = _any(re.escape(type_) for type_ in topology.PUBLISHED[service])
+    published = _any(re.escape(type_) for type_ in topology.PUBLISHED[service])
     keys: list[str] = []
     if service == "gateway":
         keys = [*map(re.escape, topology.GATEWAY_KEYS), re.escape(topology.binding_of("")) + ID]
     elif service in LISTENERS:
         keys = [re.escape(key) for key in topology.LISTENER_KEYS]
-    return {"write": rf"{told[:-1]}(\.{ID})?$", "read": _any(keys)}
+    return {"write": rf"{published[:-1]}(\.{ID})?$", "read": _any(keys)}
 
 
 def _any(parts: Iterable[str]) -> str:

@@ -25,17 +25,17 @@ class Clock:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._monotonic = monotonic
         self._ahead = wall() - monotonic()  # seconds since 1970, less those of the monotonic clock
-        self._told: deque[tuple[float, float]] = deque()
+        self._shown: deque[tuple[float, float]] = deque()
 
     def now(self) -> datetime:
         """Return the present (UTC, with a time zone)."""
         return datetime.fromtimestamp(self._monotonic() + self._ahead, UTC)
 
-    def read(self, told: datetime, asked: float, answered: float) -> float:
+    def read(self, shown: datetime, asked: float, answered: float) -> float:
         """Set this clock by a reading of another clock.
 
         Args:
-            told: The time that the other clock showed.
+            shown: The time that the other clock showed.
             asked: When the reading was requested, on the monotonic clock.
             answered: When the answer arrived, on the monotonic clock.
 
@@ -43,13 +43,13 @@ class Clock:
             The seconds by which this clock was set; 0.0 when it was right or the reading too uncertain.
         """
         doubt = (answered - asked) / 2
-        off = told.timestamp() - (asked + doubt) - self._ahead
+        off = shown.timestamp() - (asked + doubt) - self._ahead
         if doubt > MOST_DOUBT or abs(off) <= doubt + LEAST_STEP:
             return 0.0
         self._ahead += off
         return off
 
-    def set_by(self, told: datetime) -> float:
+    def set_by(self, shown: datetime) -> float:
         """Set this clock by a time that a process with a correct clock has published.
 
         The least delayed time of the last 20 s counts: at once when it is ahead of this clock, after 10 s when this
@@ -59,11 +59,11 @@ class Clock:
             The seconds by which this clock was set.
         """
         now = self._monotonic()
-        self._told.append((now, told.timestamp() - now))
-        while self._told[0][0] < now - WINDOW:
-            self._told.popleft()
-        off = max(ahead for _, ahead in self._told) - self._ahead
-        hasty = off < 0 and now - self._told[0][0] < BEFORE_GOING_BACK
+        self._shown.append((now, shown.timestamp() - now))
+        while self._shown[0][0] < now - WINDOW:
+            self._shown.popleft()
+        off = max(ahead for _, ahead in self._shown) - self._ahead
+        hasty = off < 0 and now - self._shown[0][0] < BEFORE_GOING_BACK
         if abs(off) <= LEAST_TOLD_STEP or hasty:
             return 0.0
         self._ahead += off

@@ -60,7 +60,7 @@ def document() -> Document:
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "e-loket chat: the events that the services tell each other",
+            "title": "e-loket chat: the events that the services publish",
             "version": "1",
             "description": inspect.cleandoc(topology.__doc__ or ""),
         },

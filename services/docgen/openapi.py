@@ -78,7 +78,7 @@ def openapi(name: str) -> Document:
     made: Document = json.loads(json.dumps(create_app(settings).openapi()))
     schemas: Document = made.setdefault("components", {}).setdefault("schemas", {})
     for operation in _operations(made):
-        _tell_problems(operation)
+        _describe_problems(operation)
     _hoist(made["paths"], schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -92,7 +92,7 @@ def _operations(made: Document) -> list[Document]:
     return [operation for path in made["paths"].values() for operation in path.values()]
 
 
-def _tell_problems(operation: Document) -> None:
+def _describe_problems(operation: Document) -> None:
     """Describe every error as a problem document, instead of FastAPI's validation error, which no service returns."""
     for status, answer in operation["responses"].items():
         if status == "422" and answer.get("description") == "Validation Error":

@@ -150,8 +150,8 @@ class Buttons:
     @property
     def settled(self) -> bool:
         """Whether the state of a button is known, or presence has had 3 s to publish one."""
-        heard = any(b.shown.reason != ButtonReason.UNKNOWN.value for b in self.of.values())
-        return heard or time.monotonic() - self._began > FIRST_WAIT
+        received = any(b.shown.reason != ButtonReason.UNKNOWN.value for b in self.of.values())
+        return received or time.monotonic() - self._began > FIRST_WAIT
 
     async def run(self) -> None:
         """Detect missing events of presence, and keep the event streams of open pages alive. Runs until cancelled."""

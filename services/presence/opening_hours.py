@@ -173,7 +173,7 @@ def load_schedules(settings: Settings, departments: Departments) -> dict[str, Sc
             week,
             zone,
             is_holiday=holidays_of(settings, departments, number).__contains__ if week else never,
-            special=partial(departments.told, department),
+            special=partial(departments.spans_on, department),
             bridge=bool(bridge),
         )
     return found

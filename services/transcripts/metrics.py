@@ -12,7 +12,7 @@ ROUNDS = Counter("eloket_rounds_total", "Rounds that were written")
 COLLISIONS = Counter("eloket_collisions_total", "Entries that met a duplicate key in a round")
 STORE_SECONDS = Histogram(
     "eloket_store_seconds",
-    "From a message's arrival in this process until it was stored and told",
+    "From a message's arrival in this process until it was stored and its event published",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
 )
 FIRST_ANSWER = Histogram(
@@ -22,7 +22,11 @@ FIRST_ANSWER = Histogram(
     buckets=(5, 10, 15, 30, 60, 120, 300, 600, 1800),
 )
 ATTACHMENTS = Counter("eloket_attachments_total", "Uploads by what came of them", ["outcome"])
-INACTIVITY = Counter("eloket_transcripts_silences_total", "What came of citizens' silences, each step once", ["step"])
+INACTIVITY = Counter(
+    "eloket_transcripts_silences_total",
+    "Steps of citizens' inactivity: warnings, answers and closings, each once",
+    ["step"],
+)
 QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])
 RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])

@@ -24,7 +24,7 @@ class Settings(Shared):
         description="what a document may not hold, separated by commas; the default is all that is known: "
         + "; ".join(f"`{f}` ({what})" for f, what in FINDINGS.items()),
     )
-    upload_idle: float = Field(20.0, gt=0, description="longest silence within an upload")
+    upload_idle: float = Field(20.0, gt=0, description="longest pause within an upload")
     upload_rate: float = Field(8 * 1024.0, gt=0, description="bytes a second that an upload brings at least")
     upload_time: float = Field(300.0, gt=0, description="longest time for one upload")
     unposted_life: float = Field(24 * 3600.0, gt=0, description="an uploaded file that nobody posts lives so long")
@@ -39,7 +39,10 @@ class Settings(Shared):
         description="an agent who claims a left question has it for so long, unless it is done before",
     )
     silence_limit: float = Field(
-        900.0, ge=0, le=7 * 24 * 3600.0, description="a citizen who is silent for so long is closed; 0: never"
+        900.0,
+        ge=0,
+        le=7 * 24 * 3600.0,
+        description="the chat of a citizen who is inactive for so long is closed; 0: never",
     )
     clamd_url: str = Field(
         "",

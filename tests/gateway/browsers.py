@@ -37,7 +37,7 @@ async def say(socket_: ClientConnection, kind: str, **members: Any) -> None:
     await socket_.send(json.dumps({"type": kind, **members}))
 
 
-async def hear(socket_: ClientConnection, *kinds: str, seconds: float = PATIENCE) -> dict[str, Any]:
+async def receive(socket_: ClientConnection, *kinds: str, seconds: float = PATIENCE) -> dict[str, Any]:
     """The next frame of one of these kinds, or the next at all."""
     async with asyncio.timeout(seconds):
         while True:

@@ -303,7 +303,7 @@ class World:
         await until(lambda: mark.event_id in {event.event_id for event in self.events}, "the last event")
         self.events[:] = [event for event in self.events if event.event_id != mark.event_id]
 
-    async def hear(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
+    async def receive(self, kind: type[F], number: int = 1, seconds: float = PATIENCE) -> list[F]:
         """Returns as soon as so many events of this kind were heard."""
         await until(lambda: len(self.heard(kind)) >= number, f"{number} {kind.__name__}", seconds)
         return self.heard(kind)

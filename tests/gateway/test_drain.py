@@ -9,7 +9,7 @@ from services.common.config.departments import ConfigurationError
 from services.common.events.presence import GatewayConnections
 from services.gateway.app import create_app
 from services.gateway.websocket.frames.server import Close
-from tests.gateway.browsers import browser, close_code, hear, say
+from tests.gateway.browsers import browser, close_code, receive, say
 from tests.gateway.making import AN, CHAT
 from tests.gateway.standing import Gateway, World, until
 from tests.gateway.test_button_state import told
@@ -43,8 +43,8 @@ async def test_a_drain_closes_everyone_with_1012_and_takes_its_leave(world: Worl
     ):
         await say(citizen, "hello", token=token)
         await say(agent, "hello", chats={})
-        await hear(citizen, "message")
-        await hear(agent, "welcome")
+        await receive(citizen, "message")
+        await receive(agent, "welcome")
         draining = asyncio.create_task(gateway.service.drain())
         assert await close_code(citizen) == await close_code(agent) == Close.RESTART
         await asyncio.wait_for(stream.read(), PATIENCE)

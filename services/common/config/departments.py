@@ -171,7 +171,7 @@ class Calendar(BaseModel):
             raise ValueError(f"'{both[0]}' is closed and has hours")
         return self
 
-    def told(self, day: date, closed_on: tuple[date, ...] = ()) -> tuple[Span, ...] | None:
+    def spans_on(self, day: date, closed_on: tuple[date, ...] = ()) -> tuple[Span, ...] | None:
         """Return the hours of this day, empty when it is closed, or None when this calendar does not mention it.
 
         An entry for one date precedes an entry for each year.
@@ -300,10 +300,10 @@ class Departments(BaseModel):
         wanted = self.default if id_ is None else id_
         return next((d for d in self.departments if d.id == wanted), None)
 
-    def told(self, department: Department, day: date) -> tuple[Span, ...] | None:
+    def spans_on(self, department: Department, day: date) -> tuple[Span, ...] | None:
         """Return the hours of a day by the department's calendar or that of all; None when neither mentions the day."""
-        own = department.calendar.told(day, department.closed_on)
-        return self.calendar.told(day) if own is None else own
+        own = department.calendar.spans_on(day, department.closed_on)
+        return self.calendar.spans_on(day) if own is None else own
 
     def origins(self) -> frozenset[str]:
         """Return every origin that may embed the citizen's element."""

@@ -63,7 +63,7 @@ class ChatState(Event):
 
     Routing publishes it after each change and in answer to each claim or release, changed or not. `v` grows with every
     change of the chat; older states are dropped. `cause` is what caused this state, and is the same each time the same
-    `v` is published. `detail` tells agents more than a citizen is told. The message also goes to the agents concerned
+    `v` is published. `detail` gives agents more than a citizen is shown. The message also goes to the agents concerned
     (`services/common/messaging/topology.py`, copies).
 
     `accepted`: whether the agent has accepted an assigned chat. None: published by a release that does not say it; an

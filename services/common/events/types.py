@@ -111,9 +111,9 @@ class Choice(Record):
 
     rule: ChoiceRule
     candidates: Whole = Field(description="agents who could have taken it, this one included")
-    speaks: bool = Field(description="whether he speaks the citizen's language")
-    chats: Whole = Field(description="chats that he had already")
-    idle_for: float = Field(ge=0, allow_inf_nan=False, description="since he last gave up a chat or came")
+    speaks: bool = Field(description="whether they speak the citizen's language")
+    chats: Whole = Field(description="chats that they had already")
+    idle_for: float = Field(ge=0, allow_inf_nan=False, description="since they last gave up a chat or came online")
 
 
 class Hold(Record):
@@ -162,7 +162,7 @@ class AgentConnection(Record):
 
     agent_id: str
     silent_for: float = Field(
-        ge=0, allow_inf_nan=False, description="seconds since the best of his connections was last heard"
+        ge=0, allow_inf_nan=False, description="seconds since the most recent sign of life of their connections"
     )
     sessions: list[str] | None = Field(
         default=None, description="sessions with an open websocket; None: sent by a gateway before version 2.0"

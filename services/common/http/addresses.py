@@ -129,8 +129,8 @@ def client_scheme(peer: str, forwarded_for: Iterable[str], lines: Iterable[str],
         scheme: The scheme of the connection itself, returned when no trusted proxy declares another.
     """
     trusted = [hop for hop in hops(peer, forwarded_for, proxies) if is_trusted(hop, proxies)]
-    told = [item.strip().lower() for item in ",".join(lines).split(",") if item.strip()]
-    if not trusted or not told:
+    forwarded = [item.strip().lower() for item in ",".join(lines).split(",") if item.strip()]
+    if not trusted or not forwarded:
         return scheme
-    found = told[-min(len(trusted), len(told))]
+    found = forwarded[-min(len(trusted), len(forwarded))]
     return found if found in ("http", "https") else scheme

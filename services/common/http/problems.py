@@ -72,7 +72,7 @@ def install(app: FastAPI) -> None:
     """Turn every error of this application into a problem document."""
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, __: ClientDisconnect) -> Response:
+    async def disconnected(_: Request, __: ClientDisconnect) -> Response:
         """Answer a client that disconnected while its body was read.
 
         It gets no answer, and this is no error of the service.

@@ -91,8 +91,8 @@ async def read_time(database: Database) -> None:
         PyMongoError: The database does not answer.
     """
     asked = time.monotonic()
-    told: datetime = (await database.command("hello"))["localTime"]
-    if off := CLOCK.read(told.replace(tzinfo=UTC), asked, time.monotonic()):
+    shown: datetime = (await database.command("hello"))["localTime"]
+    if off := CLOCK.read(shown.replace(tzinfo=UTC), asked, time.monotonic()):
         log.warning("clock_set", seconds=round(off, 3))
 
 

@@ -99,14 +99,16 @@ def begin_trace(header: object = None, public: bool = False, **bound: str) -> st
         public: The header comes from outside and does not decide on sampling.
         bound: Further members of log lines.
     """
-    heard, here = read(header), _place.get()
+    received, here = read(header), _place.get()
     if public and here.sampled and here.span_id:
         place = here
-    elif heard is None or public:
+    elif received is None or public:
         sampled = _tracer is not None and random.random() < _share  # noqa: S311 - a sampling decision, no secret
-        place = Place(heard.trace_id if heard else secrets.token_hex(16), heard.span_id if heard else "", sampled)
+        place = Place(
+            received.trace_id if received else secrets.token_hex(16), received.span_id if received else "", sampled
+        )
     else:
-        place = here if here.sampled and here.trace_id == heard.trace_id else heard
+        place = here if here.sampled and here.trace_id == received.trace_id else received
     _place.set(place)
     clear_contextvars()
     bind_contextvars(trace_id=place.trace_id, **bound)

@@ -143,7 +143,7 @@ class Workers:
             self._end(child)
         while self._tasks:  # a process that is being started ends itself
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(_gone(child) for child in self._children))
+        await asyncio.gather(*(_ended(child) for child in self._children))
         self._children.clear()
 
     def pids(self) -> list[int]:
@@ -293,7 +293,7 @@ class Workers:
             self._later(self._reap(child))
 
     async def _reap(self, child: _Child) -> None:
-        await _gone(child)
+        await _ended(child)
         self._children.discard(child)
 
     def _later(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
@@ -303,7 +303,7 @@ class Workers:
         return task
 
 
-async def _gone(child: _Child) -> None:
+async def _ended(child: _Child) -> None:
     """Wait for the end of the process, and take the error of its pipe.
 
     Otherwise asyncio would report that error as unhandled.

@@ -30,11 +30,11 @@ class LogCursor:
     Attributes:
         last: Sequence number of the last entry that was passed on; None until the log has been read for the first
             time.
-        heard: The highest sequence number that is known to exist.
+        highest: The highest sequence number that is known to exist.
     """
 
     last: int | None = None
-    heard: int = 0
+    highest: int = 0
     _held: dict[int, Entry] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> list[Entry]:
@@ -42,7 +42,7 @@ class LogCursor:
 
         The list is empty when the entry is behind the cursor, or ahead of it.
         """
-        self.heard = max(self.heard, entry.seq)
+        self.highest = max(self.highest, entry.seq)
         if self.last is not None and entry.seq <= self.last:
             return []
         if len(self._held) < MOST_HELD or entry.seq - 1 == self.last:
@@ -53,7 +53,7 @@ class LogCursor:
         """Take entries that were read from transcripts. Return the entries that can be passed on now, in order."""
         passed: list[Entry] = []
         for entry in entries:
-            self.heard = max(self.heard, entry.seq)
+            self.highest = max(self.highest, entry.seq)
             if self.last is not None and entry.seq == self.last + 1:
                 self.last = entry.seq
                 self._held.pop(entry.seq, None)
@@ -67,14 +67,14 @@ class LogCursor:
         """
         if self.last is None:
             self.last = last
-            self.heard = max(self.heard, last)
+            self.highest = max(self.highest, last)
         self._held = {seq: e for seq, e in self._held.items() if seq > self.last}
         return self._release()
 
     @property
     def behind(self) -> bool:
         """True while an entry is known to exist that was not passed on."""
-        return self.last is not None and self.heard > self.last
+        return self.last is not None and self.highest > self.last
 
     def _release(self) -> list[Entry]:
         passed: list[Entry] = []

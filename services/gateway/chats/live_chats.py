@@ -75,7 +75,7 @@ class LiveChats:
     # ── users of a chat ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self, chat_id: str) -> LiveChat:
-        """Return the chat's `LiveChat`, bound to the queue. The caller gives it back with `release` or `give_back`.
+        """Return the chat's `LiveChat`, bound to the queue. The caller gives it back with `release` or `close`.
 
         Raises:
             Unavailable: The chat could not be bound.
@@ -92,9 +92,9 @@ class LiveChats:
     def release(self, session: Session, chat: LiveChat) -> None:
         """Stop following the chat for this session."""
         self.detach(session, chat)
-        self.give_back(chat)
+        self.close(chat)
 
-    def give_back(self, chat: LiveChat) -> None:
+    def close(self, chat: LiveChat) -> None:
         """Remove one user of the chat. The chat is forgotten with its last user."""
         self.bindings.unfollow(chat.chat_id)
         self._remove_user(chat)

@@ -71,13 +71,13 @@ class Subscriptions:
             Unavailable: Transcripts does not answer, or does not know the chat yet.
         """
         for pause in (*KNOWN_WAIT, None):
-            before = chat.cursor.heard
+            before = chat.cursor.highest
             wanted = HistoryWanted(chat_id=chat.chat_id, after=after, at_least=before)
             found = await self._transcripts.page(wanted, notes)
             if found is not None and found.last_seq > 0:
                 return found
             if pause is not None:
-                await _until(lambda: chat.cursor.heard != before, pause)  # noqa: B023
+                await _until(lambda: chat.cursor.highest != before, pause)  # noqa: B023
         raise Unavailable("the beginning of the log")
 
     def note_view(self, chat: LiveChat, view: ChatView) -> State:
@@ -141,7 +141,7 @@ class Subscriptions:
             Unavailable: Transcripts does not answer.
         """
         wanted = [
-            HistoryWanted(chat_id=c.chat_id, after=c.cursor.last, at_least=c.cursor.heard)
+            HistoryWanted(chat_id=c.chat_id, after=c.cursor.last, at_least=c.cursor.highest)
             for c in live_chats
             if c.cursor.last is not None
         ]
@@ -151,13 +151,13 @@ class Subscriptions:
                 continue
             for passed in chat.cursor.read(page.entries):
                 self.chats.pass_on(chat, passed)
-            chat.cursor.heard = max(chat.cursor.heard, page.last_seq)
+            chat.cursor.highest = max(chat.cursor.highest, page.last_seq)
             if chat.cursor.behind:
                 self.gap(chat)
 
 
-async def _until(heard: Callable[[], object], seconds: float) -> None:
-    """Return as soon as `heard` returns true, at the latest after so many seconds."""
+async def _until(condition: Callable[[], object], seconds: float) -> None:
+    """Return as soon as the condition holds, at the latest after so many seconds."""
     end = time.monotonic() + seconds
-    while not heard() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110  # an event in each chat costs more
+    while not condition() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110  # an event in each chat costs more
         await asyncio.sleep(min(LOOK, left))

@@ -89,8 +89,8 @@ def address_of(request: Request, settings: Settings) -> str:
 def scheme_of(request: Request, settings: Settings) -> str:
     """Return `http` or `https`, as the browser sees it."""
     peer, headers = _peer_of(request, "x-forwarded-proto", settings), request.headers
-    told, proto = headers.getlist("x-forwarded-for"), headers.getlist("x-forwarded-proto")
-    return client_scheme(peer, told, proto, settings.trusted_proxies, request.url.scheme)
+    forwarded, proto = headers.getlist("x-forwarded-for"), headers.getlist("x-forwarded-proto")
+    return client_scheme(peer, forwarded, proto, settings.trusted_proxies, request.url.scheme)
 
 
 def _peer_of(request: Request, header: str, settings: Settings) -> str:

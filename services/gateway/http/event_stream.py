@@ -29,10 +29,10 @@ _HEADERS = [
 class _Page:
     """One open page: how to write to it, and the last event that it was sent."""
 
-    __slots__ = ("behind", "send", "told")
+    __slots__ = ("behind", "send", "sent")
 
     def __init__(self, send: Send) -> None:
-        self.send, self.told = send, b""
+        self.send, self.sent = send, b""
         self.behind: asyncio.Task[None] | None = None  # set while the page does not read
 
 
@@ -79,7 +79,7 @@ class Listeners:
 
     def _late(self) -> list[_Page]:
         event = self._event()
-        return [page for page in self._pages if page.told is not event and not page.behind]
+        return [page for page in self._pages if page.sent is not event and not page.behind]
 
     async def remind(self) -> None:
         """Send a comment to each page, so that proxies on the way leave the connection open."""
@@ -99,10 +99,10 @@ class Listeners:
 
     def _show(self, page: _Page) -> None:
         event = self._event()
-        if page.told is event or page.behind:
+        if page.sent is event or page.behind:
             return
         if _written(page.send, event):
-            page.told = event
+            page.sent = event
         else:
             page.behind = asyncio.create_task(self._catch_up(page))
 

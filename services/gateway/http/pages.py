@@ -201,5 +201,5 @@ def served() -> dict[str, Path]:
 
 def _has_holidays(department: Department, departments: Departments, usual: str) -> bool:
     """Return whether the department is closed on public holidays."""
-    told = (department.calendar.holidays, departments.calendar.holidays, usual)
-    return next(code for code in told if code is not None).strip().lower() not in ("", "none")
+    settings = (department.calendar.holidays, departments.calendar.holidays, usual)
+    return next(code for code in settings if code is not None).strip().lower() not in ("", "none")

@@ -63,5 +63,5 @@ class TailCheck:
         for chat_id, last in grown.items():
             chat = self._chats.by_id.get(chat_id)
             if chat and chat.cursor.last is not None and last > chat.cursor.last:
-                chat.cursor.heard = max(chat.cursor.heard, last)
+                chat.cursor.highest = max(chat.cursor.highest, last)
                 self._following.gap(chat)

@@ -92,7 +92,7 @@ class AgentHandler:
         agent = session.agent
         if not session.joined:
             await self._chats.bindings.follow(agent.id)
-            if session.connection.gone:
+            if session.connection.ended:
                 self._chats.bindings.unfollow(agent.id)
                 return
             session.join()
@@ -148,7 +148,7 @@ class AgentHandler:
 
         If it is, the chat is recorded as shown to the agent. Otherwise the session stops following it.
         """
-        if session.connection.gone:
+        if session.connection.ended:
             raise _Gone
         state = self._following.note_view(chat, view)
         agent_id = session.participant
@@ -163,9 +163,9 @@ class AgentHandler:
         chat = self._chats.by_id.get(chat_id)
         if chat is None or chat_id not in session.followed:
             chat = await self._chats.open(chat_id)
-            if session.connection.gone or chat_id in session.followed:
-                self._chats.give_back(chat)
-            if session.connection.gone:
+            if session.connection.ended or chat_id in session.followed:
+                self._chats.close(chat)
+            if session.connection.ended:
                 raise _Gone
             session.follow(chat_id)
         self._chats.detach(session, chat)
@@ -237,7 +237,7 @@ class AgentHandler:
 
     async def _show_assigned(self, session: AgentSession, chat_id: str) -> None:
         async with session.answering:  # never before the welcome
-            if session.connection.gone or chat_id in session.followed:
+            if session.connection.ended or chat_id in session.followed:
                 return
             chat = await self._open(session, chat_id)
             view = await self._following.view(chat_id)
@@ -256,7 +256,7 @@ class AgentHandler:
         agent = session.agent
         assert not isinstance(frame, Hello | Extend)
         if isinstance(frame, SetState):
-            self._begin(session, None, self._tell(session, StateRequested(agent_id=agent.id, state=frame.state)))
+            self._begin(session, None, self._publish(session, StateRequested(agent_id=agent.id, state=frame.state)))
             return
         if isinstance(frame, Active):
             session.note_activity(asyncio.get_running_loop().time())
@@ -264,7 +264,7 @@ class AgentHandler:
         chat_id = frame.chat_id
         id_ = frame.id if isinstance(frame, Post | WriteNote) else None
         if chat_id in session.ended and isinstance(frame, End) and frame.block:
-            self._begin(session, chat_id, self._tell(session, event_of(session, frame.chat_id or "", frame)))
+            self._begin(session, chat_id, self._publish(session, event_of(session, frame.chat_id or "", frame)))
             return
         if chat_id is None or chat_id not in self._chats.of_agents.get(agent.id, ()):
             refuse(session, "chat_closed" if chat_id in session.ended else "not_yours", id_, chat_id)
@@ -299,7 +299,7 @@ class AgentHandler:
 
     def _accept(self, session: AgentSession, chat_id: str) -> None:
         if chat_id not in session.accepted and (event := self._acceptance(session, chat_id)):
-            self._tasks.start(self._tell(session, event))
+            self._tasks.start(self._publish(session, event))
 
     def _show(self, session: AgentSession, chat_id: str, frame: Typing | Read) -> None:
         who = {"chat_id": chat_id, "party": Party.AGENT, "sender_id": session.agent.id}
@@ -313,7 +313,7 @@ class AgentHandler:
             shown = ReadShown(**who, seq=frame.seq)
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(shown))
 
-    async def _tell(self, session: AgentSession, event: Event) -> None:
+    async def _publish(self, session: AgentSession, event: Event) -> None:
         try:
             await self._publisher.publish(event)
         except Unconfirmed:

@@ -86,10 +86,10 @@ class CitizenHandler:
         state = self._following.note_view(chat, view)
         for entry in page.entries:
             self._chats.note_entry(chat, entry)
-        dot, told = server.dot(state.status, state.offered), state.shown
+        dot, sent = server.dot(state.status, state.offered), state.shown
         session.connection.answer(server.Welcome(chat_id=chat_id, dot=dot, last_seq=page.last_seq).encode())
         if not page.sealed:
-            session.connection.answer(server.status(*told))
+            session.connection.answer(server.status(*sent))
         seal = None
         async for entry in self._following.catch_up(session, chat, page, after):
             shown = server.message(entry)
@@ -97,7 +97,7 @@ class CitizenHandler:
             session.connection.answer(shown)
             await session.connection.room()
             seal = entry if entry.is_seal else seal
-        self._send_what_changed(session, chat, told)
+        self._send_what_changed(session, chat, sent)
         if page.sealed or seal:
             reason = (seal.reason if seal else None) or view.reason
             self._chats.show_end(session, reason.value if reason else "inactive")
@@ -148,9 +148,9 @@ class CitizenHandler:
             self._chats.citizen_here(chat, online=True)
             self._tasks.start(self._send_presence(chat.chat_id, online=True))
 
-    def _send_what_changed(self, session: CitizenSession, chat: LiveChat, told: object) -> None:
+    def _send_what_changed(self, session: CitizenSession, chat: LiveChat, sent: object) -> None:
         state = chat.state
-        if state and state.shown != told:
+        if state and state.shown != sent:
             session.connection.answer(server.status(*state.shown))
         if seq := chat.read.get(Party.AGENT):
             session.connection.answer(server.Read(from_=Party.AGENT, seq=seq).encode())

@@ -73,7 +73,7 @@ class Pending:
         return max(0.0, (utcnow() - min(heads)).total_seconds()) if heads else 0.0
 
     def _waited_for(self) -> list[SendQueue]:
-        return [queue for queue, session in self._send_queues.values() if not session.connection.gone]
+        return [queue for queue, session in self._send_queues.values() if not session.connection.ended]
 
 
 class BatchPublisher:
@@ -249,11 +249,11 @@ class MessageSender:
         began = time.monotonic()
         try:
             while not settled.done():
-                confirmed = await self._accepted(session, item) and await self._told(item.event)
+                confirmed = await self._accepted(session, item) and await self._published(item.event)
                 pause = after_attempt(item, confirmed, time.monotonic())
                 if pause is None:
                     return None, True
-                if session.connection.gone and time.monotonic() - began > AFTER_DISCONNECT:
+                if session.connection.ended and time.monotonic() - began > AFTER_DISCONNECT:
                     return None, False
                 await self._wait(settled, pause)
         finally:
@@ -268,7 +268,7 @@ class MessageSender:
         assert isinstance(session, AgentSession)
         if session.acceptance_published(item.first.chat_id):
             return True
-        if not await self._told(item.first):
+        if not await self._published(item.first):
             return False
         session.note_acceptance(item.first.chat_id, item.first.turn)
         item.first = None
@@ -287,7 +287,7 @@ class MessageSender:
         await asyncio.wait(waited, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         back.cancel()
 
-    async def _told(self, event: Event) -> bool:
+    async def _published(self, event: Event) -> bool:
         try:
             if self._together and isinstance(event, MessagePosted):
                 await self._together.publish(event)

@@ -46,7 +46,7 @@ class Connection:
     Attributes:
         socket: The websocket.
         closing: Code and reason of the close that was requested; None while there is none.
-        gone: Whether the websocket has ended.
+        ended: Whether the websocket has ended.
     """
 
     def __init__(self, party: Party, socket: Socket) -> None:
@@ -58,7 +58,7 @@ class Connection:
         """
         self.socket = socket
         self.closing: tuple[int, str] | None = None
-        self.gone = False
+        self.ended = False
         self._party = party
         self._tasks = 0  # running tasks that the frames have started (`services/gateway/background_tasks.py`)
         # Frames that wait for the end of the answer to a hello; None: no hello is being answered.
@@ -99,7 +99,7 @@ class Connection:
         """Send a frame that is not part of the answer to a hello: never before the first answer, nor within one."""
         if self._held is None:
             self.answer(frame)
-        elif not (self.closing or self.gone):
+        elif not (self.closing or self.ended):
             self._held.append(frame)
             self._held_bytes += len(frame)
             if len(self._held) > MOST_FRAMES or self._held_bytes > MOST_BYTES:
@@ -112,7 +112,7 @@ class Connection:
         Use this for the answer to a hello, and for an `error` or `closed` before the close that takes its place. Use
         `send` for everything else.
         """
-        if self.closing or self.gone:
+        if self.closing or self.ended:
             return
         self._outbox.append(frame)
         self._bytes += len(frame)
@@ -175,7 +175,7 @@ class Connection:
         The sender of a long log waits here, so that the log's length is not taken for a slow reader.
         """
         while self._bytes * 2 > MOST_BYTES or len(self._outbox) * 2 > MOST_FRAMES:
-            if self.closing or self.gone:
+            if self.closing or self.ended:
                 return
             self._room = self._room or asyncio.Event()
             await self._room.wait()
@@ -187,6 +187,6 @@ class Connection:
 
     def end(self) -> None:
         """Handle the end of the websocket: nothing is sent any more, and callers that wait for room continue."""
-        self.gone = True
+        self.ended = True
         self._outbox, self._bytes, self._held = [], 0, []
         self._make_room()

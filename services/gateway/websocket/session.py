@@ -129,7 +129,7 @@ class WebSocketSession(Generic[S]):
             begin_trace()
             with span("receive", "hello", "server", None, {"eloket.from": self._party}):
                 async with self._allowances.turn(self._session.participant):
-                    if not self.connection.gone:
+                    if not self.connection.ended:
                         await self._handler.greet(self._session, hello)
         except TimeoutError:
             self.connection.answer(server.error("unavailable"))
@@ -168,7 +168,7 @@ async def serve(websocket: WebSocket, socket: ReceivingProtocol, session: WebSoc
     context = copy_context()  # work that frames start belongs to this trace
     patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, session.no_hello_yet)
     try:
-        socket.hear(lambda text: context.run(session.receive, text), session.connection.flush)
+        socket.receive_with(lambda text: context.run(session.receive, text), session.connection.flush)
         # The server ends the websocket when this call returns.
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass

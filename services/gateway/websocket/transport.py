@@ -21,15 +21,15 @@ TEXT = 0x81  # the first byte of a text frame that is whole (RFC 6455 §5.2)
 class ReceivingProtocol(WebSocketsSansIOProtocol):
     """Websocket protocol that calls back for each message.
 
-    Any byte from the peer is a sign of life: the server pings every 4 s, so a live peer sends as often. Until `hear` is
-    called everything is as in uvicorn. From then on uvicorn's queue holds only the end: a message costs no queue and no
-    task switch, and does not pause and resume the reading.
+    Any byte from the peer is a sign of life: the server pings every 4 s, so a live peer sends as often. Until
+    `receive_with` is called everything is as in uvicorn. From then on uvicorn's queue holds only the end: a message
+    costs no queue and no task switch, and does not pause and resume the reading.
     """
 
     last_received: float = 0.0
     lost: Callable[[], None] | None = None  # called when the connection is lost
     _full = False
-    _hear: Callable[[bytes | None], None] | None = None
+    _receive: Callable[[bytes | None], None] | None = None
     _writable: Callable[[], None] | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -47,7 +47,7 @@ class ReceivingProtocol(WebSocketsSansIOProtocol):
         """Handle bytes of the peer. After many bytes at once, reading pauses for one event-loop iteration."""
         self.last_received = self.loop.time()
         super().data_received(data)
-        if len(data) > MUCH and self._hear and not self.transport.is_closing():
+        if len(data) > MUCH and self._receive and not self.transport.is_closing():
             self.read_paused = True  # for the other connections: libuv reads up to 31 times more while data comes
             self.transport.pause_reading()
             self.soon(self._read_on)
@@ -61,12 +61,12 @@ class ReceivingProtocol(WebSocketsSansIOProtocol):
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hear(self, hear: Callable[[bytes | None], None], writable: Callable[[], None]) -> None:
-        """Pass each whole message to `hear`, first the ones that came already; None stands for a binary one.
+    def receive_with(self, receive: Callable[[bytes | None], None], writable: Callable[[], None]) -> None:
+        """Pass each whole message to `receive`, first the ones that came already; None stands for a binary one.
 
         `writable` is called when `may_write` has become true again. Neither function may raise.
         """
-        self._hear, self._writable = hear, writable
+        self._receive, self._writable = receive, writable
         del self.request, self.response  # of the handshake: 4 KB that are not read any more
         while not self.queue.empty():
             message = self.queue.get_nowait()
@@ -74,7 +74,7 @@ class ReceivingProtocol(WebSocketsSansIOProtocol):
                 self.queue.put_nowait(message)
                 break
             text = message.get("text")
-            hear(None if text is None else text.encode())
+            receive(None if text is None else text.encode())
         self._read_on()
 
     def _read_on(self) -> None:
@@ -83,14 +83,14 @@ class ReceivingProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def send_receive_event_to_app(self) -> None:
-        """Pass on a whole message. Before `hear` was called, put it into uvicorn's queue."""
-        if self._hear is None:
+        """Pass on a whole message. Before `receive_with` was called, put it into uvicorn's queue."""
+        if self._receive is None:
             super().send_receive_event_to_app()
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         self.frames = []
         if not self.close_sent:
-            self._hear(data if self.curr_msg_data_type == "text" else None)
+            self._receive(data if self.curr_msg_data_type == "text" else None)
 
     def handle_cont(self, event: Frame) -> None:
         """Handle a continuation frame. Close the connection when a message has too many fragments."""

@@ -148,8 +148,8 @@ class Files:
     async def _delete(self, found: dict[str, Any]) -> None:
         with contextlib.suppress(NoFile):  # an upload without bytes, or an earlier cleaning that was interrupted
             await self._bytes.delete(found["_id"])
-        gone = await self._documents.delete_one({"_id": found["_id"], "state": DOOMED})
-        if gone.deleted_count and found["counted"]:
+        deleted = await self._documents.delete_one({"_id": found["_id"], "state": DOOMED})
+        if deleted.deleted_count and found["counted"]:
             less = {"files": -1, "bytes": -found["size"]}
             await self._chats.update_one({"_id": found["chat_id"]}, {"$inc": less})
 

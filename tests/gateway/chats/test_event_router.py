@@ -124,7 +124,7 @@ class Stage:
             self.chats.of_agents.setdefault(session.agent.id, set()).add(CHAT)
         return session
 
-    def hear(self, *events: Event) -> None:
+    def receive(self, *events: Event) -> None:
         for event in events:
             self.router.handle(event)
 
@@ -140,7 +140,7 @@ def seqs(session: Session) -> list[int]:
 
 def test_entries_reach_everyone_once_in_order(stage: Stage) -> None:
     one, two, other = stage.join(citizen()), stage.join(citizen()), stage.join(agent())
-    stage.hear(*(stored(entry(n)) for n in (2, 1, 1, 3, 2)))
+    stage.receive(*(stored(entry(n)) for n in (2, 1, 1, 3, 2)))
     assert seqs(one) == seqs(two) == [1, 2, 3]
     assert [(f["chat_id"], f["seq"]) for f in sent(other)] == [(CHAT, 1), (CHAT, 2), (CHAT, 3)]
     assert stage.asked == [("gap", CHAT)], "asked for while 1 was missing"
@@ -148,7 +148,7 @@ def test_entries_reach_everyone_once_in_order(stage: Stage) -> None:
 
 def test_a_connection_that_was_shown_more_gets_only_what_is_beyond(stage: Stage) -> None:
     late = stage.join(citizen(), shown=2)
-    stage.hear(*(stored(entry(n)) for n in (1, 2, 3)))
+    stage.receive(*(stored(entry(n)) for n in (1, 2, 3)))
     assert seqs(late) == [3]
     assert late.shown == {CHAT: 3}
 
@@ -156,15 +156,15 @@ def test_a_connection_that_was_shown_more_gets_only_what_is_beyond(stage: Stage)
 def test_a_connection_that_has_a_hole_is_shown_nothing_across_it(stage: Stage) -> None:
     behind = stage.join(citizen(), shown=0)
     stage.chat.cursor.last = 4
-    stage.hear(stored(entry(5)))
+    stage.receive(stored(entry(5)))
     assert seqs(behind) == []
 
 
 def test_events_of_chats_that_are_not_served_here_are_ignored(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(stored(entry(1, OTHER)), state(1, WAITING, chat_id=OTHER))
-    stage.hear(TypingShown(chat_id=OTHER, party=Party.AGENT, sender_id=AN, active=True))
-    stage.hear(CitizenPresence(chat_id=OTHER, incarnation="there", online=True, asked=True))
+    stage.receive(stored(entry(1, OTHER)), state(1, WAITING, chat_id=OTHER))
+    stage.receive(TypingShown(chat_id=OTHER, party=Party.AGENT, sender_id=AN, active=True))
+    stage.receive(CitizenPresence(chat_id=OTHER, incarnation="there", online=True, asked=True))
     assert sent(one) == []
     assert stage.asked == []
 
@@ -173,7 +173,7 @@ def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     outcomes: list[Outcome] = []
     stage.chats.receipts.wait(CHAT, "", None, outcomes.append)
-    stage.hear(stored(seal(1, CloseReason.AGENT)))
+    stage.receive(stored(seal(1, CloseReason.AGENT)))
     assert [f["type"] for f in sent(one)] == ["message", "closed"]
     assert one.connection.closing == (1000, "agent")
     frames = sent(console)
@@ -188,16 +188,16 @@ def test_the_seal_ends_the_chat_for_everyone(stage: Stage) -> None:
 
 def test_the_dot_follows_the_newest_state_and_older_ones_are_dropped(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(state(1, WAITING), state(3, ASSIGNED, AN), state(2, WAITING), state(3, ASSIGNED, BERT))
+    stage.receive(state(1, WAITING), state(3, ASSIGNED, AN), state(2, WAITING), state(3, ASSIGNED, BERT))
     shown = [(f["dot"], (f["agent"] or {}).get("name")) for f in sent(one)]
     assert shown == [("grey", None), ("green", "An")]
-    stage.hear(state(4, ASSIGNED, AN, cause=Cause.TRANSFERRED))
+    stage.receive(state(4, ASSIGNED, AN, cause=Cause.TRANSFERRED))
     assert sent(one) == [], "nothing that the citizen sees has changed"
 
 
 def test_the_dot_is_grey_until_a_person_has_accepted(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(state(1, WAITING), state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN))
+    stage.receive(state(1, WAITING), state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN))
     first, offered = sent(one)
     assert "assigned" not in first
     assert offered == {
@@ -208,24 +208,24 @@ def test_the_dot_is_grey_until_a_person_has_accepted(stage: Stage) -> None:
         "agent": None,
         "assigned": True,
     }
-    stage.hear(state(3, ASSIGNED, AN, accepted=True), state(3, ASSIGNED, AN, accepted=True), state(2, ASSIGNED, AN))
+    stage.receive(state(3, ASSIGNED, AN, accepted=True), state(3, ASSIGNED, AN, accepted=True), state(2, ASSIGNED, AN))
     (connected,) = sent(one)
     assert (connected["dot"], connected["agent"], "assigned" in connected) == ("green", {"name": "An"}, False)
 
 
 def test_what_is_accepted_is_learnt_from_what_is_told_of_the_same_version_too(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN, accepted=True))
-    stage.hear(state(2, ASSIGNED, AN, accepted=False))
+    stage.receive(state(2, ASSIGNED, AN, accepted=False), state(2, ASSIGNED, AN, accepted=True))
+    stage.receive(state(2, ASSIGNED, AN, accepted=False))
     assert [f["dot"] for f in sent(one)] == ["grey", "green"]
 
 
 def test_the_dot_is_green_before_it_is_read_that_one_is_connected(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(state(2, ASSIGNED, AN, accepted=False))
+    stage.receive(state(2, ASSIGNED, AN, accepted=False))
     about = About(turn=1, agent_id=AN, agent="An")
     line = entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.ASSIGNED, about=about)
-    stage.hear(stored(line), state(3, ASSIGNED, AN, accepted=True))
+    stage.receive(stored(line), state(3, ASSIGNED, AN, accepted=True))
     assert [f.get("dot") or f["type"] for f in sent(one)] == ["grey", "green", "message"]
     assert stage.chat.introduced == 1
 
@@ -233,8 +233,8 @@ def test_the_dot_is_green_before_it_is_read_that_one_is_connected(stage: Stage) 
 def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
     about = About(turn=1, agent_id=AN, agent="An", department="algemeen")
-    stage.hear(stored(entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.AGENT_LEFT, about=about)))
-    stage.hear(stored(seal(2, CloseReason.CITIZEN)))
+    stage.receive(stored(entry(1, party=Party.SYSTEM, sender_id="system", event=Cause.AGENT_LEFT, about=about)))
+    stage.receive(stored(seal(2, CloseReason.CITIZEN)))
     assert [f.get("about") for f in sent(console)[:2]] == [
         {"agent_id": AN, "agent": "An", "department": "algemeen"},
         {"reason": "citizen"},
@@ -245,16 +245,16 @@ def test_agents_are_told_what_a_system_message_is_about(stage: Stage) -> None:
 def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
     an, bert = stage.join(agent(AN)), stage.join(agent(BERT))
     stage.chats.of_agents[BERT] = set()
-    stage.hear(state(2, ASSIGNED, AN))
+    stage.receive(state(2, ASSIGNED, AN))
     assert sent(an) == []
-    stage.hear(state(3, ASSIGNED, BERT, cause=Cause.TRANSFERRED, former_agent_id=AN))
+    stage.receive(state(3, ASSIGNED, BERT, cause=Cause.TRANSFERRED, former_agent_id=AN))
     assert sent(an) == [{"type": "unassigned", "chat_id": CHAT, "reason": "transferred"}]
     assert ("dropped", AN) in stage.asked
     assert ("assigned", (BERT, CHAT)) in stage.asked
     assert sent(bert) == []
     assert an not in stage.chat.members
     stage.chats.of_agents[BERT].add(CHAT)
-    stage.hear(state(4, WAITING, cause=Cause.AGENT_LEFT))
+    stage.receive(state(4, WAITING, cause=Cause.AGENT_LEFT))
     assert sent(bert) == [{"type": "unassigned", "chat_id": CHAT, "reason": "agent_left"}]
 
 
@@ -269,13 +269,13 @@ def test_an_agent_who_lost_the_chat_is_told_why(stage: Stage) -> None:
 )
 def test_an_agent_is_told_what_stands_behind_the_loss(stage: Stage, cause: Cause, detail: Detail, reason: str) -> None:
     an = stage.join(agent(AN))
-    stage.hear(state(2, ASSIGNED, AN), state(3, WAITING, cause=cause, detail=detail, former_agent_id=AN))
+    stage.receive(state(2, ASSIGNED, AN), state(3, WAITING, cause=cause, detail=detail, former_agent_id=AN))
     assert sent(an) == [{"type": "unassigned", "chat_id": CHAT, "reason": reason}]
 
 
 def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stage) -> None:
     console = stage.join(agent())
-    stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.CITIZEN))
+    stage.receive(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.CITIZEN))
     assert sent(console) == []
     assert stage.chats.of_agents == {AN: {CHAT}}
 
@@ -283,62 +283,62 @@ def test_a_closed_state_takes_nothing_back_before_the_seal_was_shown(stage: Stag
 def test_a_citizen_is_shown_everything_before_his_socket_closes(stage: Stage) -> None:
     """Routing has closed the chat; what was stored before the seal is still on its way."""
     one = stage.join(citizen())
-    stage.hear(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.AGENT))
+    stage.receive(state(2, ASSIGNED, AN), state(3, CLOSED, AN, reason=CloseReason.AGENT))
     assert one.connection.closing is None
     assert "closed" not in [f["type"] for f in sent(one)]
-    stage.hear(stored(entry(1, party="agent", sender_id=AN)), stored(seal(2, CloseReason.AGENT)))
+    stage.receive(stored(entry(1, party="agent", sender_id=AN)), stored(seal(2, CloseReason.AGENT)))
     assert [f["type"] for f in sent(one)] == ["message", "message", "closed"]
     assert one.connection.closing == (1000, "agent")
 
 
 def test_a_chat_comes_to_an_agent_who_is_connected_here_once(stage: Stage) -> None:
-    stage.hear(state(2, ASSIGNED, BERT))
+    stage.receive(state(2, ASSIGNED, BERT))
     assert stage.asked == []
     bert = agent(BERT)
     stage.registry.agents.join(bert)
-    stage.hear(state(2, ASSIGNED, BERT))
+    stage.receive(state(2, ASSIGNED, BERT))
     assert stage.asked == [("assigned", (BERT, CHAT))]
     bert.follow(CHAT)
-    stage.hear(state(2, ASSIGNED, BERT))
+    stage.receive(state(2, ASSIGNED, BERT))
     assert len(stage.asked) == 1
 
 
 def test_positions_are_told_to_those_who_wait(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(state(1, WAITING))
+    stage.receive(state(1, WAITING))
     sent(one)
-    stage.hear(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT]))
-    stage.hear(QueueChanged(department="algemeen", revision=4, order=[CHAT]))
-    stage.hear(QueueChanged(department="algemeen", revision=5, order=[CHAT]))
+    stage.receive(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT]))
+    stage.receive(QueueChanged(department="algemeen", revision=4, order=[CHAT]))
+    stage.receive(QueueChanged(department="algemeen", revision=5, order=[CHAT]))
     assert [f["position"] for f in sent(one)] == [2]
-    stage.hear(QueueChanged(department="algemeen", revision=6, order=[CHAT, OTHER]))
+    stage.receive(QueueChanged(department="algemeen", revision=6, order=[CHAT, OTHER]))
     assert [f["position"] for f in sent(one)] == [1]
-    stage.hear(state(2, ASSIGNED, AN), QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT]))
+    stage.receive(state(2, ASSIGNED, AN), QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT]))
     assert [f["position"] for f in sent(one)] == [None]
-    stage.hear(state(3, WAITING, cause=Cause.AGENT_LEFT))
+    stage.receive(state(3, WAITING, cause=Cause.AGENT_LEFT))
     assert [f["position"] for f in sent(one)] == [2], "what was told of the queue before is known"
 
 
 def test_the_wait_is_told_with_the_position_and_again_when_its_minutes_change(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT], pace=61.0))
-    stage.hear(state(1, WAITING))
+    stage.receive(QueueChanged(department="algemeen", revision=5, order=[OTHER, CHAT], pace=61.0))
+    stage.receive(state(1, WAITING))
     assert [(f["position"], f["wait"]) for f in sent(one)] == [(2, 122)]
-    stage.hear(QueueChanged(department="algemeen", revision=6, order=[OTHER, CHAT], pace=75.25))
+    stage.receive(QueueChanged(department="algemeen", revision=6, order=[OTHER, CHAT], pace=75.25))
     assert sent(one) == [], "still three minutes"
-    stage.hear(QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT], pace=91.0))
-    stage.hear(QueueChanged(department="algemeen", revision=8, order=[OTHER, CHAT]))
-    stage.hear(QueueChanged(department="algemeen", revision=9, order=[CHAT], pace=0.0))
-    stage.hear(state(2, ASSIGNED, AN))
+    stage.receive(QueueChanged(department="algemeen", revision=7, order=[OTHER, CHAT], pace=91.0))
+    stage.receive(QueueChanged(department="algemeen", revision=8, order=[OTHER, CHAT]))
+    stage.receive(QueueChanged(department="algemeen", revision=9, order=[CHAT], pace=0.0))
+    stage.receive(state(2, ASSIGNED, AN))
     assert [(f["position"], f["wait"]) for f in sent(one)] == [(2, 182), (2, None), (1, 0), (None, None)]
 
 
 def test_typing_and_reading_go_to_the_other_party_alone(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
-    stage.hear(TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True))
+    stage.receive(TypingShown(chat_id=CHAT, party=Party.CITIZEN, sender_id="citizen", active=True))
     assert sent(console) == [{"type": "typing", "chat_id": CHAT, "from": "citizen", "active": True}]
     assert sent(one) == []
-    stage.hear(*(ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id=AN, seq=seq) for seq in (7, 5)))
+    stage.receive(*(ReadShown(chat_id=CHAT, party=Party.AGENT, sender_id=AN, seq=seq) for seq in (7, 5)))
     assert sent(one) == [{"type": "read", "from": "agent", "seq": 7}] * 2, "never backwards"
     assert sent(console) == []
 
@@ -348,7 +348,7 @@ def test_a_note_is_never_for_the_citizen(stage: Stage) -> None:
     outcomes: list[Outcome] = []
     stage.chats.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
     written = Note(chat_id=CHAT, id=id_of(1), agent_id=AN, name="An", text="intern", at=NOW)
-    stage.hear(NoteStored(chat_id=CHAT, note=written))
+    stage.receive(NoteStored(chat_id=CHAT, note=written))
     assert sent(one) == []
     assert [f["text"] for f in sent(console)] == ["intern"]
     assert outcomes == [Receipt(None)]
@@ -358,7 +358,7 @@ def test_the_citizen_is_online_while_any_gateway_has_him(stage: Stage) -> None:
     console = stage.join(agent())
 
     def told(gateway: str, online: bool) -> list[dict[str, Any]]:
-        stage.hear(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=online))
+        stage.receive(CitizenPresence(chat_id=CHAT, incarnation=gateway, online=online))
         return sent(console)
 
     assert told("a", True) == [{"type": "citizen", "chat_id": CHAT, "online": True}]
@@ -367,15 +367,15 @@ def test_the_citizen_is_online_while_any_gateway_has_him(stage: Stage) -> None:
 
 
 def test_another_gateways_question_is_answered_and_an_own_one_is_not(stage: Stage) -> None:
-    stage.hear(CitizenPresence(chat_id=CHAT, incarnation="here", online=False, asked=True))
+    stage.receive(CitizenPresence(chat_id=CHAT, incarnation="here", online=False, asked=True))
     assert stage.asked == []
-    stage.hear(CitizenPresence(chat_id=CHAT, incarnation="there", online=False, asked=True))
+    stage.receive(CitizenPresence(chat_id=CHAT, incarnation="there", online=False, asked=True))
     assert stage.asked == [("presence", CHAT)]
 
 
 def test_a_session_that_ended_closes_its_own_connections(stage: Stage) -> None:
     ended, other = stage.join(agent(session_id="one")), stage.join(agent(session_id="two"))
-    stage.hear(SessionEnded(agent_id=AN, session_id="one"))
+    stage.receive(SessionEnded(agent_id=AN, session_id="one"))
     assert ended.connection.closing is not None
     assert ended.connection.closing[0] == 4401
     assert other.connection.closing is None
@@ -384,14 +384,14 @@ def test_a_session_that_ended_closes_its_own_connections(stage: Stage) -> None:
 def test_an_agents_state_goes_to_all_his_connections_once(stage: Stage) -> None:
     one, two = stage.join(agent()), stage.join(agent())
     for v in (3, 2, 3):
-        stage.hear(AgentChanged(agent_id=AN, v=v, online=True, state=AgentState.PAUSED, cause="request"))
-    stage.hear(AgentChanged(agent_id=BERT, v=9, online=True, state=AgentState.PAUSED, cause="request"))
+        stage.receive(AgentChanged(agent_id=AN, v=v, online=True, state=AgentState.PAUSED, cause="request"))
+    stage.receive(AgentChanged(agent_id=BERT, v=9, online=True, state=AgentState.PAUSED, cause="request"))
     assert sent(one) == sent(two) == [{"type": "state", "state": "paused", "reason": "request"}]
 
 
 def test_the_buttons_event_is_passed_on(stage: Stage) -> None:
     event = ButtonChanged(department="algemeen", colour=ButtonColour.GREEN, reason=ButtonReason.AVAILABLE, revision=1)
-    stage.hear(event)
+    stage.receive(event)
     assert stage.asked == [("button", event)]
 
 
@@ -402,16 +402,16 @@ def test_a_receipt_comes_once_and_a_repeat_says_so(stage: Stage) -> None:
     outcomes: list[Outcome] = []
     for _ in range(2):
         stage.chats.receipts.wait(CHAT, "citizen", id_of(1), outcomes.append)
-        stage.hear(stored(entry(1)), stored(entry(1)))
+        stage.receive(stored(entry(1)), stored(entry(1)))
     assert outcomes == [Receipt(entry(1)), Receipt(entry(1), repeated=True)]
     assert not stage.chats.receipts
 
 
 def test_a_repeated_id_is_shown_to_nobody_by_itself(stage: Stage) -> None:
     one, two = stage.join(citizen()), stage.join(citizen())
-    stage.hear(stored(entry(1)))
+    stage.receive(stored(entry(1)))
     assert seqs(one) == seqs(two) == [1]
-    stage.hear(stored(entry(1)))
+    stage.receive(stored(entry(1)))
     assert seqs(one) == seqs(two) == [], "only who asks again is answered, by his own line"
 
 
@@ -419,5 +419,5 @@ def test_the_receipt_is_for_the_sender_of_that_id_alone(stage: Stage) -> None:
     outcomes: list[Outcome] = []
     stage.chats.receipts.wait(CHAT, AN, id_of(1), outcomes.append)
     stage.chats.receipts.wait(OTHER, "citizen", id_of(1), outcomes.append)
-    stage.hear(stored(entry(1)))
+    stage.receive(stored(entry(1)))
     assert outcomes == []

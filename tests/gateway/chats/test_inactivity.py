@@ -27,7 +27,7 @@ def silent(warning: int = 1, after: float = 0, chat_id: str = CHAT) -> CitizenSi
 def stage() -> Stage:
     """A chat with an agent."""
     one = Stage()
-    one.hear(state(2, ASSIGNED, AN))
+    one.receive(state(2, ASSIGNED, AN))
     return one
 
 
@@ -37,29 +37,29 @@ def warnings(frames: list[dict[str, Any]]) -> list[int]:
 
 def test_a_warning_reaches_the_citizen_and_his_agent_once(stage: Stage) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
-    stage.hear(silent(), silent(), silent())
+    stage.receive(silent(), silent(), silent())
     warned = {"type": "inactive", "warning": 1, "closes_at": "2026-11-23T08:15:00.123Z", "seconds": 300}
     assert sent(one) == [warned]
     assert sent(console) == [{**warned, "chat_id": CHAT}]
-    stage.hear(silent(2), silent(2))
+    stage.receive(silent(2), silent(2))
     assert warnings(sent(one)) == warnings(sent(console)) == [2]
 
 
 def test_who_comes_while_it_holds_is_warned_too_with_the_seconds_that_are_left(stage: Stage) -> None:
-    stage.hear(silent())
+    stage.receive(silent())
     stage.now += 40.4
     tab, console = stage.join(citizen()), stage.join(agent())
     for frames in (sent(tab), sent(console)):
         assert [(f["warning"], f["seconds"]) for f in frames] == [(1, 260)]
-    stage.hear(silent(), CitizenStayed(chat_id=CHAT))
+    stage.receive(silent(), CitizenStayed(chat_id=CHAT))
     assert sent(stage.join(citizen())) == [], "nothing holds any more"
 
 
 ENDS: list[tuple[str, Callable[[Stage], None]]] = [
-    ("stayed", lambda stage: stage.hear(CitizenStayed(chat_id=CHAT))),
-    ("wrote", lambda stage: stage.hear(stored(entry(1, at=TOLD_AT)))),
-    ("was spoken to", lambda stage: stage.hear(stored(entry(1, party=Party.AGENT, sender_id=AN, at=TOLD_AT)))),
-    ("lost his agent", lambda stage: stage.hear(state(3, WAITING))),
+    ("stayed", lambda stage: stage.receive(CitizenStayed(chat_id=CHAT))),
+    ("wrote", lambda stage: stage.receive(stored(entry(1, at=TOLD_AT)))),
+    ("was spoken to", lambda stage: stage.receive(stored(entry(1, party=Party.AGENT, sender_id=AN, at=TOLD_AT)))),
+    ("lost his agent", lambda stage: stage.receive(state(3, WAITING))),
 ]
 
 
@@ -68,51 +68,51 @@ def test_it_is_over_for_both_and_what_was_told_before_comes_too_late(
     stage: Stage, end: Callable[[Stage], None]
 ) -> None:
     one, console = stage.join(citizen()), stage.join(agent())
-    stage.hear(silent())
+    stage.receive(silent())
     sent(one), sent(console)
     end(stage)
     assert [f for f in sent(one) if f["type"] == "inactive"] == [OVER]
     assert {**OVER, "chat_id": CHAT} in sent(console)
-    stage.hear(silent(), silent(2))
+    stage.receive(silent(), silent(2))
     assert warnings(sent(one)) == warnings(sent(console)) == []
 
 
 def test_the_next_silence_is_warned_of_again(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(silent(), CitizenStayed(chat_id=CHAT), silent(after=700))
-    stage.hear(stored(entry(1, at=NOW + timedelta(seconds=1_400))), silent(after=1_399), silent(after=1_400))
+    stage.receive(silent(), CitizenStayed(chat_id=CHAT), silent(after=700))
+    stage.receive(stored(entry(1, at=NOW + timedelta(seconds=1_400))), silent(after=1_399), silent(after=1_400))
     assert warnings(sent(one)) == [1, 0, 1, 0, 1]
 
 
 def test_one_who_stayed_in_another_tab_before_the_warning_came_is_not_warned(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(stored(entry(1, party=Party.AGENT, sender_id=AN, at=NOW)), CitizenStayed(chat_id=CHAT), silent())
+    stage.receive(stored(entry(1, party=Party.AGENT, sender_id=AN, at=NOW)), CitizenStayed(chat_id=CHAT), silent())
     assert warnings(sent(one)) == []
-    stage.hear(silent(after=1))
+    stage.receive(silent(after=1))
     assert warnings(sent(one)) == [1]
 
 
 def test_who_has_no_agent_is_not_warned_and_the_end_is_no_end_of_a_warning(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(silent())
+    stage.receive(silent())
     sent(one)
-    stage.hear(stored(seal(1, CloseReason.INACTIVE)))
+    stage.receive(stored(seal(1, CloseReason.INACTIVE)))
     assert [f["type"] for f in sent(one)] == ["message", "status", "closed"]
     for v, status in ((3, WAITING), (4, CLOSED)):
         other = Stage()
         tab = other.join(citizen())
-        other.hear(state(v, status), silent())
+        other.receive(state(v, status), silent())
         assert warnings(sent(tab)) == []
-    other.hear(silent(chat_id=OTHER), CitizenStayed(chat_id=OTHER))
+    other.receive(silent(chat_id=OTHER), CitizenStayed(chat_id=OTHER))
 
 
 def test_a_warning_that_is_not_told_again_is_over(stage: Stage) -> None:
     one = stage.join(citizen())
-    stage.hear(silent())
+    stage.receive(silent())
     for _ in range(3):
         stage.now += LASTS - 1
         stage.chats.inactivity_warnings.end_old(stage.chat)
-        stage.hear(silent())
+        stage.receive(silent())
     assert warnings(sent(one)) == [1]
     stage.now += LASTS + 1
     stage.chats.inactivity_warnings.end_old(stage.chat)

@@ -27,7 +27,7 @@ def test_nothing_passes_before_the_log_was_read() -> None:
     assert not cursor.behind
     assert seqs(cursor.begin(4)) == [5]
     assert cursor.behind
-    assert cursor.heard == 7
+    assert cursor.highest == 7
     assert cursor.begin(9) == [], "only the first reading begins"
     assert cursor.last == 5
 
@@ -71,7 +71,7 @@ def test_reordered_doubled_lost_and_gap_read_entries_pass_once_each_in_order(ste
             passed += seqs(cursor.begin(number))
         elif cursor.last is not None:  # a page that transcripts had at that time
             passed += seqs(list(cursor.read([entry(n) for n in range(cursor.last + 1, number + 1)])))
-        assert cursor.last is None or cursor.heard >= cursor.last
+        assert cursor.last is None or cursor.highest >= cursor.last
     assert first is not None or not passed
     assert passed == list(range((first or 0) + 1, (first or 0) + 1 + len(passed)))
     if first is not None:

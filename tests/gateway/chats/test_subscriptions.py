@@ -19,9 +19,9 @@ from tests.support.servers import PATIENCE
 async def test_the_live_chat_is_there_as_long_as_somebody_uses_it(world: World, parts: Parts) -> None:
     one, two = await parts.chats.open(CHAT), await parts.chats.open(CHAT)
     assert one is two
-    parts.chats.give_back(one)
+    parts.chats.close(one)
     assert CHAT in parts.chats.by_id
-    parts.chats.give_back(one)
+    parts.chats.close(one)
     assert parts.idle
     assert await parts.chats.open(CHAT) is not one
 
@@ -160,7 +160,7 @@ async def test_a_hole_that_came_while_the_log_was_read_for_the_first_time_is_rea
     async def lose_one() -> None:
         await world.append(entry(2), tell=False)
         await world.append(entry(3))
-        await until(lambda: chat.cursor.heard == 3, "what is ahead")
+        await until(lambda: chat.cursor.highest == 3, "what is ahead")
 
     world.others.meanwhile[transcripts_api.HISTORY] = lose_one
     page = await parts.following.first_page(chat, 0)
@@ -180,7 +180,7 @@ async def test_who_heard_of_more_says_so_when_it_asks(world: World, parts: Parts
         await until(lambda: wanted in wanted_of(world), f"{wanted}")
 
     await world.publisher.publish(stored(entry(4)))
-    await until(lambda: chat.cursor.heard == 4, "the event")
+    await until(lambda: chat.cursor.highest == 4, "the event")
     page = await parts.following.first_page(chat, 0)
     await asked_for(0, 4)
     assert [e.seq async for e in parts.following.catch_up(session, chat, page, 0)] == [1]

@@ -25,7 +25,7 @@ async def end(client: Client, token: str | None, path: str = PATH) -> tuple[int,
 async def test_the_chat_ends_as_by_the_frame_close_and_a_repeat_is_no_error(world: World, client: Client) -> None:
     for _ in range(2):
         assert await end(client, KEYS.chat_token(CHAT)) == (204, None)
-    told = await world.hear(CloseRequested, 2)
+    told = await world.receive(CloseRequested, 2)
     assert {(one.chat_id, one.by, one.agent_id) for one in told} == {(CHAT, CloseReason.CITIZEN, None)}
 
 
@@ -34,7 +34,7 @@ async def test_only_the_token_of_this_chat_ends_it(world: World, client: Client)
     assert await end(client, "nonsense") == (401, "unauthenticated")
     assert await end(client, KEYS.chat_token(OTHER)) == (403, "forbidden")
     assert await end(client, KEYS.chat_token(OTHER), f"/api/chats/{OTHER}") == (204, None)
-    assert [one.chat_id for one in await world.hear(CloseRequested)] == [OTHER]
+    assert [one.chat_id for one in await world.receive(CloseRequested)] == [OTHER]
 
 
 async def test_a_page_of_another_site_ends_nothing(world: World, client: Client) -> None:

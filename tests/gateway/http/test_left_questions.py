@@ -43,13 +43,13 @@ async def test_a_question_is_kept_then_said_then_the_chat_ends(world: World, cli
     kept = world.others.questions[CHAT]
     assert (kept.contact, kept.text, kept.department) == ("an@example.be", "Wanneer?", "algemeen")
     assert (kept.locale, kept.name) == ("fr", "An Peeters")
-    assert [c.by for c in await world.hear(CloseRequested)] == [CloseReason.CITIZEN]
+    assert [c.by for c in await world.receive(CloseRequested)] == [CloseReason.CITIZEN]
     said = world.heard(MessagePosted)
     assert [(m.text, m.sender.id, m.sender.name) for m in said] == [("Wanneer?", "citizen", "An Peeters")]
     events = [type(f) for f in world.events if isinstance(f, MessagePosted | CloseRequested)]
     assert events == [MessagePosted, CloseRequested]
     assert (await leave(client, {**GIVEN, "text": "Nog iets"}))[0] == 201
-    again = await world.hear(MessagePosted, 2)
+    again = await world.receive(MessagePosted, 2)
     assert again[0].id == again[1].id, "a repeat is one message"
 
 
@@ -57,7 +57,7 @@ async def test_what_was_asked_at_the_start_stands_in_the_chat_already(world: Wor
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(1, ChatStatus.WAITING, question="Wanneer?")
     assert (await leave(client))[0] == 201
-    await world.hear(CloseRequested)
+    await world.receive(CloseRequested)
     assert world.heard(MessagePosted) == []
 
 

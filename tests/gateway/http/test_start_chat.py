@@ -48,7 +48,7 @@ async def test_a_press_opens_a_chat_with_all_that_was_told(world: World, client:
     assert headers["Cache-Control"] == "no-store"
     assert started.keys() == {"chat_id", "token", "websocket"}
     assert KEYS.chat_of(started["token"]) == started["chat_id"]
-    opened = (await world.hear(ChatOpened))[0]
+    opened = (await world.receive(ChatOpened))[0]
     assert (opened.chat_id, opened.locale, opened.name) == (started["chat_id"], "fr", HTML)
     assert opened.question == f" {HTML} ", "kept unchanged"
     assert opened.form is not None
@@ -62,7 +62,7 @@ async def test_nothing_need_be_told_and_another_language_is_dutch(
     await show(world, client)
     status, _, _ = await client.press(locale=locale, name=" ", question="\n ")
     assert status == 201
-    opened = (await world.hear(ChatOpened))[0]
+    opened = (await world.receive(ChatOpened))[0]
     assert (opened.locale, opened.name, opened.question, opened.form) == ("nl", None, None, None)
 
 
@@ -83,7 +83,7 @@ async def test_an_agent_holds_a_place_before_the_chat_is_opened(world: World, cl
     await show(world, client)
     world.others.held = presence_api.Held(hold=HOLD)
     status, started, _ = await client.press("sleutel", locale="fr")
-    opened = (await world.hear(ChatOpened))[0]
+    opened = (await world.receive(ChatOpened))[0]
     assert (status, opened.chat_id, opened.held) == (201, started["chat_id"], HOLD)
     assert [(h.chat_id, h.department, h.locale) for h in holds(world)] == [(started["chat_id"], "algemeen", "fr")]
 
@@ -92,7 +92,7 @@ async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(w
     await show(world, client)
     world.others.held = presence_api.Held(may_wait=True, reason=ButtonReason.BUSY)
     assert (await client.press())[0] == 201
-    assert [o.held for o in await world.hear(ChatOpened)] == [None]
+    assert [o.held for o in await world.receive(ChatOpened)] == [None]
     for reason, said in (("busy", "busy"), ("closed", "closed"), ("available", "busy")):
         world.others.held = presence_api.Held(reason=ButtonReason(reason))
         status, problem, _ = await client.press("sleutel")
@@ -129,7 +129,7 @@ async def test_a_chat_is_opened_without_a_place_when_presence_cannot_say(
     async with asyncio.timeout(PATIENCE):
         assert (await client.press())[0] == 201
     over.set()
-    assert [o.held for o in await world.hear(ChatOpened)] == [None]
+    assert [o.held for o in await world.receive(ChatOpened)] == [None]
 
 
 async def test_two_presses_with_one_key_at_once_are_one_chat(world: World, client: Client) -> None:
@@ -139,7 +139,7 @@ async def test_two_presses_with_one_key_at_once_are_one_chat(world: World, clien
     assert [a[0] for a in answers] == [201] * 6
     assert len({a[1]["chat_id"] for a in answers[:5]}) == 1
     assert answers[5][1]["chat_id"] != answers[0][1]["chat_id"]
-    assert len(await world.hear(ChatOpened, 2)) == 2
+    assert len(await world.receive(ChatOpened, 2)) == 2
     assert len(holds(world)) == 2
 
 
@@ -201,7 +201,7 @@ async def test_one_who_has_a_place_is_not_refused_because_it_made_the_button_blu
         await another.start(StartChat(), long("andere"), HERE)
     world.others.held = presence_api.Held(hold=HOLD)
     started = await another.start(StartChat(), long("sleutel"), HERE)
-    opened = (await world.hear(ChatOpened))[0]
+    opened = (await world.receive(ChatOpened))[0]
     assert (opened.chat_id, opened.held) == (started.chat_id, HOLD)
     assert [h.again for h in holds(world)] == [False, True, True], "a blue button gives nobody a new place"
 
@@ -223,7 +223,7 @@ async def test_a_press_that_another_replica_took_is_the_same_chat(world: World, 
     await show(world, client)
     first = (await client.press("sleutel"))[1]
     chat_id = first["chat_id"]
-    opened = (await world.hear(ChatOpened))[0].opened_at
+    opened = (await world.receive(ChatOpened))[0].opened_at
     world.others.chats[chat_id] = view(1, ChatStatus.WAITING, chat_id=chat_id, opened_at=opened)
     await show(world, client, green=False, revision=10)
     async with gateway_of(world.settings) as replica, aiohttp.ClientSession(f"http://{replica.address}") as session:
@@ -377,7 +377,7 @@ async def test_only_our_own_pages_and_those_listed_press_the_button(world: World
         if status == 403:
             assert said["code"] == "origin_not_allowed"
         assert len(holds(world)) == opened, headers
-    assert len(await world.hear(ChatOpened, opened)) == opened
+    assert len(await world.receive(ChatOpened, opened)) == opened
 
 
 @pytest.mark.parametrize("path", ["/api/chats", "/api/chats/{chat}/question", "/api/agent/session"])
@@ -429,7 +429,7 @@ async def test_two_requests_with_one_key_at_once_are_not_one_chat(world: World, 
 async def test_another_replica_refuses_another_request_with_the_same_key(world: World, client: Client) -> None:
     await show(world, client)
     first = (await client.press("sleutel", name="An"))[1]
-    chat_id, opened = first["chat_id"], (await world.hear(ChatOpened))[0].opened_at
+    chat_id, opened = first["chat_id"], (await world.receive(ChatOpened))[0].opened_at
     world.others.chats[chat_id] = view(1, ChatStatus.WAITING, chat_id=chat_id, opened_at=opened)
     async with gateway_of(world.settings) as replica, aiohttp.ClientSession(f"http://{replica.address}") as session:
         other = Client(session)

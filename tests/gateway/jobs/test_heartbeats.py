@@ -51,10 +51,10 @@ async def test_the_list_is_told_at_each_change_and_a_last_time(
     monkeypatch.setattr(topology, "HEARTBEAT_INTERVAL", 10 * PATIENCE)
     async with kept(parts.heartbeat.run()):
         parts.registry.agents_changed.set()
-        await world.hear(GatewayConnections)
+        await world.receive(GatewayConnections)
         monkeypatch.setattr(topology, "HEARTBEAT_INTERVAL", 0.02)
         parts.registry.agents_changed.set()
-        await world.hear(GatewayConnections, 4)
+        await world.receive(GatewayConnections, 4)
     await parts.heartbeat.leave()
     await until(lambda: any(c.leaving for c in world.heard(GatewayConnections)), "the last list")
     assert [c.leaving for c in world.heard(GatewayConnections)][-2:] == [False, True]

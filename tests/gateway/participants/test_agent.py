@@ -115,7 +115,7 @@ async def test_an_agent_is_welcomed_with_his_chats_and_their_logs(world: World, 
     assert frames[0]["agent"]["name"] == "An"
     assert [(c["chat_id"], c["last_seq"]) for c in frames[0]["chats"]] == [(CHAT, 3)]
     assert [f["seq"] for f in frames if f["type"] == "message"] == [2, 3]
-    assert (await world.hear(CitizenPresence))[0].asked
+    assert (await world.receive(CitizenPresence))[0].asked
     parts.agents.leave(session)
     assert parts.idle
 
@@ -192,7 +192,7 @@ async def test_the_same_agents_next_turn_is_accepted_anew(world: World, parts: P
     await assign(world)
     await until(lambda: CHAT in session.shown, "the chat")
     parts.agents.take(session, Accept(CHAT))
-    await world.hear(ChatAccepted)
+    await world.receive(ChatAccepted)
     await assign(world, v=5, turn=2)
     await until(lambda: parts.chats.by_id[CHAT].state.turn == 2, "the next turn")  # type: ignore[union-attr]
     parts.agents.take(session, Typing(True, CHAT))
@@ -210,7 +210,7 @@ async def test_nothing_comes_before_the_welcome(world: World, parts: Parts) -> N
         chat = await parts.chats.open(OTHER)  # what showing it takes, but for the welcome, and later
         await parts.following.view(OTHER)
         await parts.following.first_page(chat, 0)
-        parts.chats.give_back(chat)
+        parts.chats.close(chat)
 
     world.others.meanwhile[routing_api.AGENT_CHATS] = give
     session = await greeted(world, parts)
@@ -294,13 +294,13 @@ async def test_an_agent_blocks_when_ending_a_chat_and_after_its_end(world: World
     world.others.open(CHAT, ASSIGNED, AN)
     session = await greeted(world, parts)
     parts.agents.take(session, End(CHAT, ASKED))
-    event = (await world.hear(CloseRequested))[0]
+    event = (await world.receive(CloseRequested))[0]
     assert (event.by, event.agent_id, event.block) == (CloseReason.AGENT, AN, BLOCK)
     await world.append(seal(2))
     await until(lambda: not session.followed, "the end")
     sent(session)
     parts.agents.take(session, End(CHAT, ASKED))
-    event = (await world.hear(CloseRequested, 2))[1]
+    event = (await world.receive(CloseRequested, 2))[1]
     assert (event.agent_id, event.block) == (AN, BLOCK)
     parts.agents.take(session, End(OTHER, ASKED))
     parts.agents.take(session, End(CHAT))
@@ -314,7 +314,7 @@ async def test_a_chat_that_ends_while_its_log_is_shown_is_over_too(world: World,
 
     async def end() -> None:
         await world.append(seal(2))
-        await until(lambda: parts.chats.by_id[CHAT].cursor.heard == 2, "the event")
+        await until(lambda: parts.chats.by_id[CHAT].cursor.highest == 2, "the event")
 
     world.others.meanwhile[transcripts_api.HISTORY] = end
     session = await greeted(world, parts)
@@ -342,17 +342,17 @@ async def test_an_agents_frames_become_events_and_the_first_accepts(world: World
     world.storing = False
     for frame in frames:
         parts.agents.take(session, frame)
-    accepted = await world.hear(ChatAccepted)  # told once more by what is said before the first was confirmed
+    accepted = await world.receive(ChatAccepted)  # told once more by what is said before the first was confirmed
     assert {(a.chat_id, a.agent_id, a.turn) for a in accepted} == {(CHAT, AN, 1)}
-    assert (await world.hear(TypingShown))[0].party == "agent"
-    assert (await world.hear(ReadShown))[0].seq == 1
-    assert (await world.hear(StateRequested))[0].state is AgentState.PAUSED
-    posted = (await world.hear(MessagePosted))[0]
+    assert (await world.receive(TypingShown))[0].party == "agent"
+    assert (await world.receive(ReadShown))[0].seq == 1
+    assert (await world.receive(StateRequested))[0].state is AgentState.PAUSED
+    posted = (await world.receive(MessagePosted))[0]
     assert (posted.sender.id, posted.sender.name) == (AN, "An")
     await world.heard_all_of(parts.publisher)
     assert world.heard(NotePosted) == [], "in its line behind the message"
     await world.store(posted)
-    assert (await world.hear(NotePosted))[0].text == "intern"
+    assert (await world.receive(NotePosted))[0].text == "intern"
     assert len(world.heard(ChatAccepted)) <= 2
     sent(session)
     parts.agents.take(session, Read(99, CHAT))
@@ -380,7 +380,7 @@ async def test_a_transferred_chat_is_refused_without_being_accepted(world: World
     await until(lambda: CHAT in session.shown, "the chat")
     assert [f["chat"]["transferred"] for f in sent(session) if f["type"] == "assigned"] == [True]
     parts.agents.take(session, Refuse(CHAT))
-    assert [(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused)] == [(CHAT, AN)]
+    assert [(f.chat_id, f.agent_id) for f in await world.receive(TransferRefused)] == [(CHAT, AN)]
     assert world.heard(ChatAccepted) == []
     assert not session.accepted
     detail = {"cause": Cause.TRANSFERRED, "detail": Detail.REFUSED, "former_agent_id": AN}

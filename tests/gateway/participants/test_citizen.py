@@ -63,12 +63,12 @@ async def test_a_hello_is_answered_in_order_and_everything_is_given_back(world: 
     assert kinds(frames) == ["welcome", "status", "message", "message", "message"]
     assert frames[0] == {"type": "welcome", "chat_id": CHAT, "dot": "grey", "last_seq": 3}
     assert [f["seq"] for f in frames[2:]] == [1, 2, 3]
-    await world.hear(CitizenArrived)
-    assert (await world.hear(CitizenPresence))[0].online
+    await world.receive(CitizenArrived)
+    assert (await world.receive(CitizenPresence))[0].online
     await world.append(entry(4))
     await until(lambda: session.shown[CHAT] == 4, "what is new")
     parts.citizens.leave(session)
-    assert [p.online for p in await world.hear(CitizenPresence, 2)] == [True, False]
+    assert [p.online for p in await world.receive(CitizenPresence, 2)] == [True, False]
     assert parts.idle
 
 
@@ -107,7 +107,7 @@ async def test_who_says_hello_has_arrived_though_nobody_can_answer_him_yet(world
     world.others.away.add(routing_api.CHATS)
     session = await greeted(parts)
     assert session.connection.closing == (1012, "try again")
-    assert [a.chat_id for a in await world.hear(CitizenArrived)] == [CHAT]
+    assert [a.chat_id for a in await world.receive(CitizenArrived)] == [CHAT]
 
 
 async def test_a_token_ends_48_hours_after_its_chat(world: World, parts: Parts) -> None:
@@ -158,14 +158,14 @@ async def test_two_tabs_are_one_citizen(world: World, parts: Parts) -> None:
     sent(one), sent(two)
     await world.append(entry(2))
     await until(lambda: one.shown[CHAT] == two.shown[CHAT] == 2, "both")
-    await world.hear(CitizenPresence)
+    await world.receive(CitizenPresence)
     parts.citizens.leave(one)
     await world.append(entry(3))
     await until(lambda: two.shown[CHAT] == 3, "the one that is left")
     await world.heard_all_of(parts.publisher)
     assert [p.online for p in world.heard(CitizenPresence)] == [True]
     parts.citizens.leave(two)
-    await world.hear(CitizenPresence, 2)
+    await world.receive(CitizenPresence, 2)
     assert parts.idle
 
 
@@ -188,13 +188,13 @@ async def test_a_citizens_frames_become_events(world: World, parts: Parts) -> No
     sent(session)
     for frame in (Typing(True), Read(1), Read(1), Post(id_of(7), text="dag"), End()):
         parts.citizens.take(session, frame)
-    posted = (await world.hear(MessagePosted))[0]
+    posted = (await world.receive(MessagePosted))[0]
     assert (posted.text, posted.sender.party, posted.sender.id) == ("dag", Party.CITIZEN, "citizen")
-    assert (await world.hear(TypingShown))[0].active
-    assert (await world.hear(ReadShown))[0].seq == 1
+    assert (await world.receive(TypingShown))[0].active
+    assert (await world.receive(ReadShown))[0].seq == 1
     await until(lambda: session.shown[CHAT] == 2, "the receipt")
     assert [(f["seq"], f["id"]) for f in sent(session) if f["type"] == "message"] == [(2, id_of(7))]
-    assert (await world.hear(CloseRequested))[0].by == "citizen"
+    assert (await world.receive(CloseRequested))[0].by == "citizen"
     await world.append(seal(3))
     await until(lambda: session.connection.closing, "the end")
     parts.citizens.leave(session)
@@ -216,12 +216,12 @@ async def test_a_citizen_who_stays_says_so_once_and_again_when_it_could_not_be_t
     parts.publisher.broken = False
     for _ in range(5):
         parts.citizens.take(session, Extend())
-    assert [s.chat_id for s in await world.hear(CitizenStayed)] == [CHAT]
+    assert [s.chat_id for s in await world.receive(CitizenStayed)] == [CHAT]
     await world.heard_all_of(parts.publisher)
     assert len(world.heard(CitizenStayed)) == 1
     now[0] += EXTEND_EACH
     parts.citizens.take(session, Extend())
-    await world.hear(CitizenStayed, 2)
+    await world.receive(CitizenStayed, 2)
     assert sent(session) == []
 
 

@@ -35,7 +35,7 @@ async def test_a_transfer_is_asked_of_routing_after_its_note_was_told(
         (AN, BERT, None),
         (AN, None, "premies"),
     ]
-    assert [n.text for n in await world.hear(NotePosted)] == ["dringend"]
+    assert [n.text for n in await world.receive(NotePosted)] == ["dringend"]
     assert sent(an) == []
 
 
@@ -82,7 +82,7 @@ async def test_a_transfer_that_is_tried_again_has_its_note_once(world: World, pa
         await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=to), "dringend"))
     await parts.transfers.transfer(an, TransferChat(CHAT, Target(agent=BERT), "nu echt"))
     await parts.transfers.transfer(an, TransferChat(CHAT, Target(department="premies"), "dringend"))
-    ids = [n.id for n in await world.hear(NotePosted, 4)]
+    ids = [n.id for n in await world.receive(NotePosted, 4)]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
 
@@ -91,7 +91,7 @@ async def test_a_chat_that_came_by_a_transfer_is_given_back(world: World, parts:
     chat = LiveChat(CHAT, refusable_by=AN)
     await parts.transfers.refuse(an, chat)
     await parts.transfers.refuse(an, chat)
-    assert {(f.chat_id, f.agent_id) for f in await world.hear(TransferRefused, 2)} == {(CHAT, AN)}
+    assert {(f.chat_id, f.agent_id) for f in await world.receive(TransferRefused, 2)} == {(CHAT, AN)}
     assert sent(an) == []
 
 

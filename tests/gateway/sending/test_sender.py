@@ -61,7 +61,7 @@ async def test_nothing_is_kept_of_a_line_that_was_worked_off(
     for number in range(20, 20 + send_queue.CAPACITY + 1):
         parts.message_sender.post(sender, CHAT, post(number))
     world.storing = True
-    await world.store((await world.hear(MessagePosted, 4))[3])
+    await world.store((await world.receive(MessagePosted, 4))[3])
     await until(lambda: sender.shown[CHAT] == 4 + send_queue.CAPACITY, "all but the refused one")
     assert sender.send_queues[CHAT].broken, "what it refuses it has to know"
 
@@ -73,7 +73,7 @@ async def test_only_the_first_is_under_way_and_a_full_line_refuses(
     for number in range(10, 10 + send_queue.CAPACITY + 2):
         parts.message_sender.post(sender, CHAT, post(number))
     assert errors(sender) == [("unavailable", id_of(42)), ("unavailable", id_of(43))]
-    await world.hear(MessagePosted)
+    await world.receive(MessagePosted)
     await world.heard_all_of(parts.publisher)
     assert len(world.heard(MessagePosted)) == 1
     world.storing = True
@@ -92,7 +92,7 @@ async def test_a_refusal_lets_the_next_go_on(world: World, parts: Parts, sender:
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
     parts.message_sender.post(sender, CHAT, post(11))
-    await world.hear(MessagePosted)
+    await world.receive(MessagePosted)
     world.storing = True
     await refuse(world, 10, RefusalCode.UNKNOWN_ATTACHMENT)
     await until(lambda: sender.shown[CHAT] == 2, "the second")
@@ -107,7 +107,7 @@ async def test_unavailable_refuses_all_that_follows_in_order(
     world.storing = False
     for number in (10, 11, 12):
         parts.message_sender.post(sender, CHAT, post(number))
-    await world.hear(MessagePosted)
+    await world.receive(MessagePosted)
     await refuse(world, 10, RefusalCode.UNAVAILABLE)
     await until(lambda: sender.connection.waiting == 3, "three refusals")
     assert errors(sender) == [("unavailable", id_of(n)) for n in (10, 11, 12)]
@@ -138,7 +138,7 @@ async def test_a_message_without_a_receipt_is_published_again(
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", 0.1)
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
-    posted = await world.hear(MessagePosted, 3)
+    posted = await world.receive(MessagePosted, 3)
     assert {(p.id, p.event_id) for p in posted} == {(id_of(10), posted[0].event_id)}
     await world.store(posted[0])
     await until(lambda: sender.shown[CHAT] == 2, "the receipt")
@@ -153,7 +153,7 @@ async def test_only_the_first_is_repeated_while_transcripts_is_away(
     numbers = range(10, 10 + send_queue.CAPACITY)
     for number in numbers:
         parts.message_sender.post(sender, CHAT, post(number))
-    posted = await world.hear(MessagePosted, 10)
+    posted = await world.receive(MessagePosted, 10)
     assert {p.id for p in posted} == {id_of(10)}, "only the first of the line is under way"
     monkeypatch.setattr(send_queue, "FIRST_CONFIRMED", PATIENCE)
     world.storing = True
@@ -181,11 +181,11 @@ async def test_the_end_waits_behind_what_was_said(world: World, parts: Parts, se
     parts.message_sender.post(sender, CHAT, post(10))
     parts.message_sender.post(sender, CHAT, End())
     parts.message_sender.post(sender, CHAT, End())
-    await world.hear(MessagePosted)
+    await world.receive(MessagePosted)
     await world.heard_all_of(parts.publisher)
     assert world.heard(CloseRequested) == []
     await world.store(world.heard(MessagePosted)[0])
-    await world.hear(CloseRequested)
+    await world.receive(CloseRequested)
 
 
 async def test_what_was_taken_is_published_though_the_browser_is_gone(
@@ -210,7 +210,7 @@ async def test_a_receipt_that_came_before_the_hole_was_filled_is_not_lost(
     """His own entry is ahead of one that was lost on the way: he has it when the gap was read."""
     world.storing = False
     parts.message_sender.post(sender, CHAT, post(10))
-    await world.hear(MessagePosted)
+    await world.receive(MessagePosted)
     await world.append(entry(2, party=Party.AGENT, sender_id="agent-an"), tell=False)
     await world.store(world.heard(MessagePosted)[0])
     await until(lambda: sender.shown[CHAT] == 3, "both")
@@ -222,7 +222,7 @@ async def test_a_receipt_frees_its_place_at_once(world: World, parts: Parts, sen
     world.storing = False
     for number in range(10, 10 + send_queue.CAPACITY):
         parts.message_sender.post(sender, CHAT, post(number))
-    await world.hear(MessagePosted)
+    await world.receive(MessagePosted)
     parts.router.handle(stored(entry(2, id=id_of(10))))
     parts.message_sender.post(
         sender, CHAT, post(99)

@@ -26,7 +26,7 @@ from services.gateway.websocket.frames.client import Frame, Hello, Post
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 from services.gateway.websocket.session import HELLO_LIMIT, WebSocketSession
-from tests.gateway.browsers import Raw, browser, close_code, hear, say
+from tests.gateway.browsers import Raw, browser, close_code, receive, say
 from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, id_of, seal, state, view
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
 
@@ -83,7 +83,7 @@ async def test_another_chats_token_on_the_same_connection_is_4401(world: World, 
     token, other = world.others.open(CHAT), world.others.open(OTHER)
     async with browser(gateway) as one:
         await say(one, "hello", token=token)
-        await hear(one, "message")
+        await receive(one, "message")
         await say(one, "hello", token=other)
         assert await close_code(one) == Close.UNAUTHENTICATED
 
@@ -100,7 +100,7 @@ async def test_our_own_origin_is_welcome_and_a_citizen_may_have_none(world: Worl
     for headers in ({}, {"Origin": f"http://{gateway.address}"}):
         async with browser(gateway, **headers) as one:
             await say(one, "hello", token=token)
-            assert (await hear(one))["type"] == "welcome"
+            assert (await receive(one))["type"] == "welcome"
 
 
 async def test_an_agent_needs_an_origin_and_a_session(world: World, gateway: Gateway) -> None:
@@ -113,12 +113,12 @@ async def test_an_agent_needs_an_origin_and_a_session(world: World, gateway: Gat
             assert await close_code(one) == Close.UNAUTHENTICATED
     async with browser(gateway, "/ws/agent", **own, **cookie) as one:
         await say(one, "hello", chats={})
-        assert (await hear(one))["agent"]["id"] == AN
+        assert (await receive(one))["agent"]["id"] == AN
         await world.publisher.publish(SessionEnded(agent_id=AN, session_id=f"session-{AN}"))
         assert await close_code(one) == Close.UNAUTHENTICATED
     world.others.away.add(presence_api.SESSION_LOOKUP)
     async with browser(gateway, "/ws/agent", **own, **cookie) as one:
-        assert (await hear(one))["code"] == "unavailable"
+        assert (await receive(one))["code"] == "unavailable"
         assert await close_code(one) == Close.RESTART
 
 
@@ -132,7 +132,7 @@ async def test_what_is_sent_right_behind_the_hello_is_taken_in_order(world: Worl
         for number in range(10, 30):
             await say(one, "message", id=id_of(number), text=f"bericht {number}")
         for number in range(10, 30):
-            frame = await hear(one, "message") if number > 10 else await _second(one)
+            frame = await receive(one, "message") if number > 10 else await _second(one)
             assert (frame["seq"], frame["id"]) == (number - 8, id_of(number))
     assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in range(10, 30)]
 
@@ -145,7 +145,7 @@ async def test_what_a_hello_shows_takes_no_room_in_the_line_when_it_is_said_agai
         await say(one, "hello", token=token)
         for number in told:
             await say(one, "message", id=id_of(number), text=f"bericht {number}")
-        while (await hear(one, "message"))["id"] != id_of(told[-1]):
+        while (await receive(one, "message"))["id"] != id_of(told[-1]):
             pass
     async with browser(gateway) as again:  # it had lost all receipts
         await say(again, "hello", token=token)
@@ -153,15 +153,15 @@ async def test_what_a_hello_shows_takes_no_room_in_the_line_when_it_is_said_agai
             await say(again, "message", id=id_of(number), text=f"bericht {number}")
         heard: list[dict[str, Any]] = []
         while not heard or heard[-1].get("id") != id_of(new[-1]):
-            heard.append(await hear(again, "message", "error"))
+            heard.append(await receive(again, "message", "error"))
     assert [f for f in heard if f["type"] == "error"] == []
     assert {f["id"] for f in heard} >= {id_of(n) for n in (*told, *new)}
     assert [p.id for p in world.heard(MessagePosted)] == [id_of(n) for n in (*told, *new)]
 
 
 async def _second(one: ClientConnection) -> dict[str, Any]:
-    assert (await hear(one, "message"))["event"] == "opened"
-    return await hear(one, "message")
+    assert (await receive(one, "message"))["event"] == "opened"
+    return await receive(one, "message")
 
 
 WRONG: tuple[tuple[dict[str, Any], str], ...] = (
@@ -181,29 +181,29 @@ async def test_a_wrong_value_is_an_error_and_the_connection_stays(world: World, 
     token = world.others.open(CHAT)
     async with browser(gateway) as one:
         await say(one, "hello", token=token)
-        await hear(one, "message")
+        await receive(one, "message")
         for frame, code in WRONG:
             await one.send(json.dumps(frame))
-            error = await hear(one, "error")
+            error = await receive(one, "error")
             assert (error["code"], error.get("id")) == (code, frame.get("id")), frame
         await say(one, "message", id=id_of(2), text="‮<b>kan nog\u200b</b>")
-        assert (await hear(one, "message"))["text"] == "‮<b>kan nog\u200b</b>"
+        assert (await receive(one, "message"))["text"] == "‮<b>kan nog\u200b</b>"
 
 
 async def test_what_is_no_frame_is_4400_then_too_and_nobody_else_notices(world: World, gateway: Gateway) -> None:
     token = world.others.open(CHAT)
     async with browser(gateway) as other:
         await say(other, "hello", token=token)
-        await hear(other, "message")
+        await receive(other, "message")
         frames: tuple[str | bytes, ...] = ("dag", "{}", '{"type":{}}', '{"type":"note"}', b"\1\2")
         for seq, frame in enumerate((*frames, '{"type":"message","text":"\\ud800"}'), 2):
             async with browser(gateway) as one:
                 await say(one, "hello", token=token)
-                await hear(one, "message")
+                await receive(one, "message")
                 await one.send(frame)
                 assert await close_code(one) == Close.BAD_FRAME, frame
             await say(other, "message", id=id_of(seq), text="ik ben er nog")
-            assert (await hear(other, "message"))["seq"] == seq
+            assert (await receive(other, "message"))["seq"] == seq
 
 
 async def test_a_frame_over_64_kib_is_1009_in_one_piece_or_in_many(world: World, gateway: Gateway) -> None:
@@ -234,22 +234,22 @@ async def test_the_sixth_tab_closes_the_oldest(world: World, gateway: Gateway) -
         opened = [await stack.enter_async_context(browser(gateway)) for _ in range(6)]
         for one in opened:
             await say(one, "hello", token=token)
-            await hear(one, "message")
+            await receive(one, "message")
         assert await close_code(opened[0]) == Close.TOO_MANY_CONNECTIONS
         await world.append(entry(2))
-        assert [(await hear(one, "message"))["seq"] for one in opened[1:]] == [2] * 5
+        assert [(await receive(one, "message"))["seq"] for one in opened[1:]] == [2] * 5
 
 
 async def test_the_seal_closes_with_1000_after_everything_was_shown(world: World, gateway: Gateway) -> None:
     token = world.others.open(CHAT)
     async with browser(gateway) as one:
         await say(one, "hello", token=token)
-        await hear(one, "message")
+        await receive(one, "message")
         world.others.chats[CHAT] = view(2, ChatStatus.CLOSED)
         await world.publisher.publish(state(2, ChatStatus.CLOSED))
         await world.append(seal(2))
-        assert (await hear(one, "message"))["event"] == "closed"
-        assert (await hear(one, "closed"))["reason"] == "citizen"
+        assert (await receive(one, "message"))["event"] == "closed"
+        assert (await receive(one, "closed"))["reason"] == "citizen"
         assert await close_code(one) == Close.ENDED
 
 
@@ -260,7 +260,7 @@ async def test_too_many_frames_are_4429(world: World, monkeypatch: pytest.Monkey
     token = world.others.open(CHAT)
     async with limited(world, monkeypatch, FRAMES_PER_PARTICIPANT=20) as gateway, browser(gateway) as one:
         await say(one, "hello", token=token)
-        await hear(one, "message")
+        await receive(one, "message")
         for _ in range(21):
             await say(one, "typing", active=True)
         assert await close_code(one) == Close.TOO_MANY_FRAMES
@@ -272,7 +272,7 @@ async def test_too_many_hellos_are_4429_also_on_new_connections(world: World, mo
         async with browser(gateway) as one:
             for _ in range(3):
                 await say(one, "hello", token=token)
-                await hear(one, "welcome")
+                await receive(one, "welcome")
             await say(one, "hello", token=token)
             assert await close_code(one) == Close.TOO_MANY_FRAMES
         async with browser(gateway) as another:
@@ -280,7 +280,7 @@ async def test_too_many_hellos_are_4429_also_on_new_connections(world: World, mo
             assert await close_code(another) == Close.TOO_MANY_FRAMES
         async with browser(gateway) as neighbour:
             await say(neighbour, "hello", token=other)
-            assert (await hear(neighbour))["type"] == "welcome"
+            assert (await receive(neighbour))["type"] == "welcome"
 
 
 async def test_too_many_bad_frames_are_4400_also_on_new_connections(
@@ -293,7 +293,7 @@ async def test_too_many_bad_frames_are_4400_also_on_new_connections(
                 await say(one, "hello", token=token)
                 for _ in range(5):
                     await say(one, "typing", active=1)
-                assert [(await hear(one, "error"))["code"] for _ in range(5)] == ["invalid"] * 5
+                assert [(await receive(one, "error"))["code"] for _ in range(5)] == ["invalid"] * 5
         for _ in range(2):
             async with browser(gateway) as one:
                 await say(one, "hello", token=token)
@@ -309,7 +309,7 @@ async def test_too_many_messages_are_refused_until_the_refused_one_comes_again(
     monkeypatch.setattr(rate_limits, "MESSAGES_PER_SENDER", rate_limits.Limit(3, 0.2))
     async with limited(world, monkeypatch) as gateway, browser(gateway) as one:
         await say(one, "hello", token=token)
-        await hear(one, "message")
+        await receive(one, "message")
         assert [(await _said(one, id_of(number)))["type"] for number in (2, 3, 4)] == ["message"] * 3
         assert (await _said(one, id_of(5)))["code"] == "rate_limited"
         assert (await _said(one, id_of(6)))["code"] == "unavailable", "out of its turn"
@@ -322,7 +322,7 @@ async def test_too_many_messages_are_refused_until_the_refused_one_comes_again(
 async def _said(one: ClientConnection, id_: str) -> dict[str, Any]:
     """The answer to this message."""
     await say(one, "message", id=id_, text="x")
-    while (answer := await hear(one, "message", "error")).get("id") != id_:
+    while (answer := await receive(one, "message", "error")).get("id") != id_:
         pass
     return answer
 
@@ -335,7 +335,7 @@ async def test_a_new_connection_or_another_tab_may_not_say_more(world: World, mo
             async with browser(gateway) as one, browser(gateway) as tab:
                 for socket_ in (one, tab):
                     await say(socket_, "hello", token=token)
-                    await hear(socket_, "welcome")
+                    await receive(socket_, "welcome")
                 for socket_ in (one, tab) * 3:
                     number += 1
                     answers.append((await _said(socket_, id_of(number)))["type"])
@@ -353,11 +353,11 @@ async def test_what_is_sent_again_after_a_reconnect_is_not_counted_again(
         for _ in range(5):  # 150 messages, but 30 ids
             async with browser(gateway) as one:
                 await say(one, "hello", token=token)
-                await hear(one, "message")
+                await receive(one, "message")
                 for id_ in ids:
                     await say(one, "message", id=id_, text="x")
                 await say(one, "read", seq=999)
-                assert (await hear(one, "error"))["code"] == "invalid", "nothing was refused before"
+                assert (await receive(one, "error"))["code"] == "invalid", "nothing was refused before"
 
 
 # ── one conversation ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from services.common.internal_api import presence as presence_api
 from services.gateway.jobs import sync_frames
 from services.gateway.websocket.connection import CLOSED
 from services.gateway.websocket.frames.server import Close
-from tests.gateway.browsers import Raw, browser, hear, say
+from tests.gateway.browsers import Raw, browser, receive, say
 from tests.gateway.making import AN, CHAT, OTHER, entry, id_of, seal, value_of
 from tests.gateway.standing import Gateway, World, gateway_of, until
 from tests.support.servers import PATIENCE
@@ -49,7 +49,7 @@ async def test_a_long_log_is_no_slow_reader(world: World, gateway: Gateway) -> N
     await world.append(*(entry(n, text=LARGE) for n in range(2, 202)), tell=False)  # 3 MB: thrice an outbox
     async with browser(gateway) as one:
         await say(one, "hello", token=token)
-        assert [(await hear(one, "message"))["seq"] for _ in range(201)] == list(range(1, 202))
+        assert [(await receive(one, "message"))["seq"] for _ in range(201)] == list(range(1, 202))
 
 
 async def test_a_reader_that_stands_still_is_4430_and_nobody_else_notices(world: World, gateway: Gateway) -> None:
@@ -60,7 +60,7 @@ async def test_a_reader_that_stands_still_is_4430_and_nobody_else_notices(world:
         pass
     async with browser(gateway) as good:
         await say(good, "hello", token=token)
-        await hear(good, "message")
+        await receive(good, "message")
         await until(lambda: len(gateway.websockets()) == 2, "both")
         for one in gateway.websockets():
             one.close_timeout = PATIENCE  # seconds in which the close may be read
@@ -69,9 +69,9 @@ async def test_a_reader_that_stands_still_is_4430_and_nobody_else_notices(world:
             assert seq < 900, "14 MB are more than any buffer on the way"
             seq += 1
             await world.append(entry(seq, text=LARGE))
-            assert (await hear(good, "message"))["seq"] == seq
+            assert (await receive(good, "message"))["seq"] == seq
         await world.append(entry(seq + 1))
-        assert (await hear(good, "message"))["seq"] == seq + 1
+        assert (await receive(good, "message"))["seq"] == seq + 1
     assert await slow.close_code() == Close.TOO_SLOW
     slow.drop()
 
@@ -85,13 +85,13 @@ async def test_a_reader_that_reads_on_gets_the_rest_though_nothing_new_is_said(
     raw.say("hello", token=token)
     async with browser(gateway) as tab:
         await say(tab, "hello", token=token)
-        await hear(tab, "message")
+        await receive(tab, "message")
         while gateway.backlog() <= 64 * 1024:
             seq += 1
             await world.append(entry(seq, text=LARGE))
-            assert (await hear(tab, "message"))["seq"] == seq
+            assert (await receive(tab, "message"))["seq"] == seq
         await world.append(entry(seq + 1))
-        assert (await hear(tab, "message"))["seq"] == seq + 1  # so it stands in the other's outbox too
+        assert (await receive(tab, "message"))["seq"] == seq + 1  # so it stands in the other's outbox too
         async with asyncio.timeout(PATIENCE):
             while f'"seq":{seq + 1},'.encode() not in (await raw.frame())[1]:
                 pass
@@ -102,14 +102,14 @@ async def test_a_peer_that_vanishes_is_noticed_whatever_it_has_not_read(world: W
     silent, full = await Raw.open(gateway), await Raw.open(gateway)
     silent.say("hello", token=world.others.open(CHAT))
     full.say("hello", token=world.others.open(OTHER))
-    await world.hear(CitizenPresence, 2)
+    await world.receive(CitizenPresence, 2)
     await fill(world, gateway, chat_id=OTHER)  # more than the kernel takes, and far from an outbox that is too full
     reading = asyncio.create_task(silent.end())  # it reads, and never answers a ping
     for one in gateway.websockets():
         one.ping_timeout = 0.2
         one.send_keepalive_ping()
     await until(lambda: not gateway.websockets(), "both to be let go")
-    gone = {p.chat_id for p in await world.hear(CitizenPresence, 4) if not p.online}
+    gone = {p.chat_id for p in await world.receive(CitizenPresence, 4) if not p.online}
     assert gone == {CHAT, OTHER}
     await asyncio.wait_for(reading, PATIENCE)
     silent.drop()
@@ -119,7 +119,7 @@ async def test_a_peer_that_vanishes_is_noticed_whatever_it_has_not_read(world: W
 async def test_a_peer_that_reads_nothing_is_let_go_after_the_close(world: World, gateway: Gateway) -> None:
     raw = await Raw.open(gateway)
     raw.say("hello", token=world.others.open(CHAT))
-    await world.hear(CitizenPresence)
+    await world.receive(CitizenPresence)
     seq = await fill(world, gateway)
     for one in gateway.websockets():
         assert one.close_timeout == 10.0
@@ -132,9 +132,9 @@ async def test_a_peer_that_reads_nothing_is_let_go_after_the_close(world: World,
 async def test_a_browser_that_just_goes_is_gone_at_once(world: World, gateway: Gateway) -> None:
     raw = await Raw.open(gateway)
     raw.say("hello", token=world.others.open(CHAT))
-    await world.hear(CitizenPresence)
+    await world.receive(CitizenPresence)
     raw.drop()
-    assert [p.online for p in await world.hear(CitizenPresence, 2)] == [True, False], "long before a ping"
+    assert [p.online for p in await world.receive(CitizenPresence, 2)] == [True, False], "long before a ping"
 
 
 async def test_what_came_before_anybody_hears_is_heard_first_and_in_order(world: World, gateway: Gateway) -> None:
@@ -161,11 +161,11 @@ async def test_what_came_before_anybody_hears_is_heard_first_and_in_order(world:
 async def test_who_sends_much_at_once_is_read_to_the_end(world: World, gateway: Gateway) -> None:
     raw = await Raw.open(gateway)
     raw.say("hello", token=world.others.open(CHAT))
-    await world.hear(CitizenPresence)
+    await world.receive(CitizenPresence)
     for _ in range(8_000):  # 240 KB; it was read already, so that nobody need be told
         raw.say("read", seq=0)
     raw.say("message", id=id_of(10), text="tot hier")
-    assert [p.id for p in await world.hear(MessagePosted)] == [id_of(10)]
+    assert [p.id for p in await world.receive(MessagePosted)] == [id_of(10)]
     raw.drop()
 
 
@@ -187,12 +187,12 @@ async def test_a_message_in_pieces_is_one_but_not_in_any_number_of_them(world: W
 async def test_pings_of_a_peer_that_reads_nothing_are_not_answered_into_memory(world: World, gateway: Gateway) -> None:
     raw = await Raw.open(gateway)
     raw.say("hello", token=world.others.open(CHAT))
-    await world.hear(CitizenPresence)
+    await world.receive(CitizenPresence)
     await fill(world, gateway, 64 * 1024)
     before = gateway.backlog()
     for _ in range(4_000):
         raw.send(b"x" * 125, opcode=9)
     raw.say("typing", active=True)
-    await world.hear(TypingShown)
+    await world.receive(TypingShown)
     assert 0 < gateway.backlog() <= before
     raw.drop()

@@ -136,8 +136,8 @@ def _coming(department: Department, calendar: Calendar, today: date) -> Iterator
     """Yield the days with hours of their own, in order: those of the coming year in a calendar, and later dates."""
     days = {today + timedelta(days=n) for n in range(366)} | {d for d in department.closed_on if d >= today}
     for day in sorted(days):
-        own = department.calendar.told(day, department.closed_on)
-        spans = calendar.told(day) if own is None else own
+        own = department.calendar.spans_on(day, department.closed_on)
+        spans = calendar.spans_on(day) if own is None else own
         if spans is not None:
             yield day, spans
 
