@@ -25,8 +25,8 @@ from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 from tests.support.servers import PATIENCE
+from tests.transcripts.api.client import opened
 from tests.transcripts.conftest import OPENED_AT, Ear, entry, new_id, opened_event, posted, seal_entry, state, until
-from tests.transcripts.test_api import opened
 
 LIMITS = limits_of(900)
 assert LIMITS is not None
