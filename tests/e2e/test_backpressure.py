@@ -22,12 +22,12 @@ def memory(system: System) -> dict[str, int]:
 
 
 async def test_while_the_broker_blocks_publishers_senders_are_told_and_afterwards_all_flows(frail: System) -> None:
-    base, alarm = frail.base_url, alarms.blows(alarms.of_the_own_broker(frail))[0]
+    base, alarm = frail.base_url, alarms.faults(alarms.of_the_own_broker(frail))[0]
     async with agent(base) as an, citizen(base) as visitor:
         theirs, ours = await pair(visitor, an)
         texts = [f"bericht {i} {'x' * 3_900}" for i in range(LINE + 60)]
         ids = [new_id() for _ in texts]
-        await alarm.strike()
+        await alarm.inject()
         before = memory(frail)
         try:
             for id_, text in zip(ids, texts, strict=True):
@@ -39,7 +39,7 @@ async def test_while_the_broker_blocks_publishers_senders_are_told_and_afterward
             await asyncio.sleep(5.5)  # time is the subject: the first attempt to publish has no confirm after 5 s
             grown = {name: now - before[name] for name, now in memory(frail).items()}
         finally:
-            await alarm.heal()
+            await alarm.end()
         over = time.monotonic()
         for id_ in ids[:LINE]:
             await ours.expect("message", id=id_)

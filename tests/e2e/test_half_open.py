@@ -101,7 +101,7 @@ async def test_when_every_connection_fell_silent_all_goes_on_without_a_restart(s
     async with talking(base) as talk, browser(spoiled, talk.visitor.token) as page:
         await welcomed(page)
         pids = spoiled.system.pids()
-        met = {name: spoiled.links.tell(name, "forget") for name in (*INSIDE, "gateway")}
+        met = {name: spoiled.links.apply(name, "forget") for name in (*INSIDE, "gateway")}
         assert met["broker"] > 5, met
         assert met["database"] > 2, met
         assert met["gateway"] > 0, met

@@ -1,24 +1,31 @@
 """The former version is replaced by this one under a talk: what it has stored is served, and nobody notices."""
 
+import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.clients import Citizen, agent, citizen, new_id, pair, say
-from tests.support.servers import unique
+from tests.support.servers import PATIENCE, unique
+from tests.system.checker.messages import RULES, check, kept_agent
 from tests.system.rollout.combinations import FORMATS, PDF, conversation
-from tests.system.rollout.crowd import Seen, paired
-from tests.system.rollout.fleet import ORDER, Fleet, fleet
+from tests.system.rollout.deployment import ORDER, Deployment, deployment
+from tests.system.rollout.metrics import metrics_of
 from tests.system.rollout.versions import PRESENT, Version
+from tests.system.rollout.workload import conversing
+from tests.system.workload.conversations import Conversation, recovery
 
 pytestmark = pytest.mark.e2e
 REST = ORDER[:-1]  # all but the gateway
 
 
 @pytest.fixture
-def ours(tmp_path: Path, module_vhost_url: str, mongodb_url: str) -> Iterator[Fleet]:
-    with fleet(tmp_path, module_vhost_url, mongodb_url, MONGODB_PREFIX=unique("r_") + "_", DEMO_AGENTS="1") as made:
+def ours(tmp_path: Path, module_vhost_url: str, mongodb_url: str) -> Iterator[Deployment]:
+    with deployment(
+        tmp_path, module_vhost_url, mongodb_url, MONGODB_PREFIX=unique("r_") + "_", DEMO_AGENTS="1"
+    ) as made:
         yield made
 
 
@@ -50,27 +57,37 @@ async def downloads(visitor: Citizen) -> dict[str, bytes]:
     return found
 
 
-def longest(spans: list[tuple[float, float]]) -> float:
-    return max((end - start for start, end in spans), default=0.0)
+async def flows(talk: Conversation) -> None:
+    """Return when messages flow both ways in the conversation."""
+    talk.held = True
+    assert await recovery([talk], time.monotonic(), PATIENCE) < PATIENCE
+    talk.held = False
 
 
-async def test_versions_replace_each_other_under_a_talk_and_back_again(ours: Fleet, former_version: Version) -> None:
-    seen, base = Seen(), ours.base_url
+async def test_versions_replace_each_other_under_a_talk_and_back_again(
+    ours: Deployment, former_version: Version
+) -> None:
+    base = ours.base_url
     await ours.start(former_version, *ORDER)
     async with citizen(base) as visitor:
         await ended_chat(base, visitor)
         before = await downloads(visitor)
-        async with paired(base, "agent1", seen, 0.2) as talk:
+        async with conversing(base, ["agent1"], random.Random(1)) as (workload, [talk]):
             drains = await ours.replace(PRESENT, *REST)
-            await talk.flows()
+            await flows(talk)
             await conversation(base)  # the former gateway, the present rest
             drains += await ours.replace(PRESENT, "gateway")
-            await talk.flows()
+            await flows(talk)
             assert await downloads(visitor) == before, "what the former version has stored"
             drains += await ours.replace(former_version, *REST)
-            await talk.flows()
+            await flows(talk)
             await conversation(base)  # the present gateway, the former rest
-    print(f"\nnot green {longest(seen.dots):.1f} s, agent away {longest(seen.desks):.1f} s, drains {drains}")
-    assert (seen.errors, seen.wrong) == ([], [])
-    assert len(seen.dots) == len(seen.desks) == 1, "the gateway was replaced once"
+    metrics, result = metrics_of(workload.recorder.events), check(workload.recorder.events, (*RULES, kept_agent))
+    print(f"\ndots {metrics.dots}, agents {metrics.agents}, {result.counts}, drains {drains}")
+    assert result.violations == []
+    assert result.counts.chats == 1
+    assert result.counts.receipts > 20
+    assert result.counts.attachments
+    assert metrics.errors == []
+    assert len(metrics.dots) == len(metrics.agents) == 1, "the gateway was replaced once"
     assert [drain.status for drain in drains] == [0] * len(drains), drains

@@ -1,4 +1,4 @@
-"""The system that a run is played against: several replicas, accounts of its own, and what strikes its processes."""
+"""The system that a run runs against: several replicas, agent accounts of its own, and the killing of replicas."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import argon2
-
 from deploy.local import rabbitmq
 from services.common.events.types import derived_id
+from tests.support.accounts import Account, write_accounts
 from tests.support.servers import System, running_system
 
 DEPARTMENT = "algemeen"
@@ -25,7 +24,7 @@ REPLICAS = "gateway=2,presence=3,routing=3,transcripts=1"
 
 
 @dataclass(frozen=True)
-class Crew:
+class AgentAccounts:
     """The agents of a run: username → how many chats they take at a time."""
 
     capacity: Mapping[str, int]
@@ -40,29 +39,23 @@ class Crew:
         return {derived_id("agent", name): n for name, n in self.capacity.items()}
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         return sum(self.capacity.values())
 
     def write(self, file: Path) -> Path:
-        """The accounts file. Its hash is a weak one: logging in is not what is measured."""
-        hashed = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("demo")
-        file.write_text(
-            "\n".join(
-                f'[[accounts]]\nusername = "{name}"\nname = "{name.title()}"\ndepartments = ["{DEPARTMENT}"]\n'
-                f'capacity = {n}\npassword_hash = "{hashed}"'
-                for name, n in self.capacity.items()
-            )
+        """Write the accounts file, the value of ACCOUNTS_FILE."""
+        return write_accounts(
+            file, [Account(name, capacity, (DEPARTMENT,)) for name, capacity in self.capacity.items()]
         )
-        return file
 
 
-def crew(prefix: str, capacities: Sequence[int]) -> Crew:
+def agent_accounts(prefix: str, capacities: Sequence[int]) -> AgentAccounts:
     """So many agents, with these capacities in turn."""
-    return Crew({f"{prefix}{i}": capacity for i, capacity in enumerate(capacities, 1)})
+    return AgentAccounts({f"{prefix}{i}": capacity for i, capacity in enumerate(capacities, 1)})
 
 
 @contextlib.contextmanager
-def standing(home: Path, agents: Crew, replicas: str = REPLICAS, **variables: str) -> Iterator[System]:
+def running_replicas(home: Path, agents: AgentAccounts, replicas: str = REPLICAS, **variables: str) -> Iterator[System]:
     """The whole system with these replicas and agents, ready, while the context is open."""
     home.mkdir(parents=True, exist_ok=True)
     accounts = str(agents.write(home / "accounts.toml"))
@@ -79,19 +72,19 @@ def broker_url(system: System) -> str:
 
 
 @dataclass
-class Strikes:
+class Kills:
     """What was killed, and when."""
 
-    struck: list[tuple[float, str]] = field(default_factory=list)
+    killed: list[tuple[float, str]] = field(default_factory=list)
 
     def __str__(self) -> str:
-        counts = Counter(name for _, name in self.struck)
+        counts = Counter(name for _, name in self.killed)
         return ", ".join(f"{name} {n}" for name, n in sorted(counts.items())) or "none"
 
 
 @dataclass(frozen=True)
-class Blows:
-    """How processes are struck: of which services, after a pause of so many seconds (at random between), how often."""
+class KillPlan:
+    """The services whose processes are killed, the seconds between two kills (at random between), and the number."""
 
     services: Sequence[str] = ("routing", "presence", "gateway")
     pause: tuple[float, float] = (5.0, 12.0)
@@ -99,31 +92,31 @@ class Blows:
 
 
 @contextlib.asynccontextmanager
-async def striking(system: System, blows: Blows | None, rng: random.Random) -> AsyncIterator[Strikes]:
+async def killing_replicas(system: System, plan: KillPlan | None, rng: random.Random) -> AsyncIterator[Kills]:
     """Kill one or two random replicas (kill -9), and when they are ready again others, while the context is open."""
-    strikes = Strikes()
-    task = asyncio.create_task(_strike(system, blows or Blows(most=0), rng, strikes))
+    kills = Kills()
+    task = asyncio.create_task(_kill(system, plan or KillPlan(most=0), rng, kills))
     try:
-        yield strikes
+        yield kills
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _strike(system: System, blows: Blows, rng: random.Random, strikes: Strikes) -> None:
-    for _ in range(blows.most):
-        await asyncio.sleep(rng.uniform(*blows.pause))
-        pids = {name: pid for name, pid in system.pids().items() if name.split("-")[0] in blows.services}
-        struck = rng.sample(sorted(pids), rng.choice([1, 1, 2]))
-        for name in struck:
+async def _kill(system: System, plan: KillPlan, rng: random.Random, kills: Kills) -> None:
+    for _ in range(plan.most):
+        await asyncio.sleep(rng.uniform(*plan.pause))
+        pids = {name: pid for name, pid in system.pids().items() if name.split("-")[0] in plan.services}
+        names = rng.sample(sorted(pids), rng.choice([1, 1, 2]))
+        for name in names:
             os.kill(pids[name], signal.SIGKILL)
-            strikes.struck.append((time.monotonic(), name))
-        while any(system.pids().get(name, pids[name]) == pids[name] for name in struck):
+            kills.killed.append((time.monotonic(), name))
+        while any(system.pids().get(name, pids[name]) == pids[name] for name in names):
             await asyncio.sleep(0.02)
-        await asyncio.to_thread(system.wait_ready, *struck)
+        await asyncio.to_thread(system.wait_ready, *names)
 
 
-def load() -> str:
-    """What else the machine does: its load average."""
+def load_average() -> str:
+    """The load average and the cores of the machine."""
     one, five, _ = os.getloadavg()
     return f"load {one:.1f} (1 min), {five:.1f} (5 min), {os.cpu_count()} cores"

@@ -1,18 +1,31 @@
-"""What those who took part wrote down: what each tried, was shown, was refused and downloaded, and when.
+"""The history of a run: what the participants did and were shown, and what the services published.
 
-Times are `time.monotonic()` of the one process that keeps the history. Texts and files are kept as digests.
+The workload writes the history, the checker reads it. Times are `time.monotonic()` of the one process that keeps the
+history; the published events' own times are the wall clock of the machine that all processes share. Texts and files are
+kept as digests.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from services.common.events import event as events
+from services.common.events.codec import decode
+from services.common.events.types import Entry
+from services.common.messaging import topology
 
 CITIZEN = "citizen"
 SYSTEM = "system"
@@ -24,32 +37,47 @@ def digest(content: object) -> str:
     return hashlib.sha256(made).hexdigest()[:24]
 
 
+# ── what participants do and are shown ───────────────────────────────────────────────────────────────────────────────
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as somebody was given it. `said`: digest of its text or of its attachment's id; `whole`: of all."""
+    """A message as a participant received it.
+
+    `content`: digest of its text or of its attachment's id; `whole`: digest of all members.
+    """
 
     seq: int
     id: str
     party: str
-    said: str
+    content: str
     whole: str
     event: str = ""
     attachment: str = ""
+    at: float = 0.0
+    """Seconds since the epoch, as the log has it."""
 
 
 def message_of(given: Mapping[str, Any]) -> Message:
     """From a frame, or from a transcript."""
-    content = {k: v for k, v in given.items() if k not in ("type", "chat_id", "seq", "about")}
+    members = {k: v for k, v in given.items() if k not in ("type", "chat_id", "seq", "about")}
     attachment = (given.get("attachment") or {}).get("id", "")
-    said = digest(attachment or given.get("text"))
-    return Message(
-        given["seq"], given["id"], given["from"], said, digest(content), given.get("event") or "", attachment
-    )
+    content = digest(attachment or given.get("text"))
+    at = datetime.fromisoformat(given["at"]).timestamp()
+    event = given.get("event") or ""
+    return Message(given["seq"], given["id"], given["from"], content, digest(members), event, attachment, at)
+
+
+def message_of_entry(entry: Entry) -> Message:
+    """From an entry of a log. `posted_at` is left out: it is published once and not stored."""
+    whole = digest(entry.model_dump(mode="json", exclude={"posted_at"}))
+    event = entry.event.value if entry.event else ""
+    return Message(entry.seq, entry.id, entry.party, digest(entry.text), whole, event, "", entry.at.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a chat to somebody: `citizen`, or an agent by their username."""
+    """What happened to a participant (`citizen`, or an agent's username) in a chat; `chat` is empty outside of one."""
 
     chat: str
     who: str
@@ -57,24 +85,44 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried(Event):
-    """Wrote a message, and will send it until it has a receipt or is refused."""
+class Pressed(Event):
+    """A citizen pressed the button at `began`; `status` of the answer, 0 when none came. The chat that began, if any.
+
+    `key`: the Idempotency-Key. Presses with the same key are one visit of one citizen.
+    """
+
+    key: str
+    began: float
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent(Event):
+    """Wrote a message, which is sent until it has a receipt or is refused."""
 
     id: str
-    said: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
 class Shown(Event):
-    """Was shown a message, on this connection; their own: that is the receipt."""
+    """Was shown a message, on this connection. To its sender this is the receipt."""
 
     connection: int
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorShown(Event):
+    """Received the frame `error` about this message, or about no message."""
+
+    id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """Was told for good that the message was not taken."""
+    """A message was rejected for good."""
 
     id: str
     code: str
@@ -82,13 +130,13 @@ class Refused(Event):
 
 @dataclass(frozen=True, slots=True)
 class Connected(Event):
-    """Was welcomed."""
+    """Received the welcome of a new connection."""
 
     connection: int
 
 
 @dataclass(frozen=True, slots=True)
-class Lost(Event):
+class Disconnected(Event):
     """The connection ended, with this close code if there was one."""
 
     connection: int
@@ -96,33 +144,34 @@ class Lost(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Dot(Event):
-    """Was shown this colour, and this agent's name."""
+class StatusShown(Event):
+    """Was shown this dot, this agent's name, and this position in the department queue."""
 
-    colour: str
+    dot: str
     agent: str
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Left(Event):
-    """The chat went from this agent to somebody else, or back to the queue."""
+class Unassigned(Event):
+    """The chat went from this agent to another one or back to the queue, or the agent left it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending(Event):
+class CloseRequested(Event):
     """Asked for the end of the chat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed(Event):
-    """Was told that the chat is over."""
+    """Was told that the chat has ended."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded(Event):
-    """Was given the transcript that they asked for at `asked`; `final`: after the run, with everything over."""
+    """Received the transcript that was requested at `asked`; `final`: after the run, when every chat has ended."""
 
     asked: float
     messages: tuple[Message, ...]
@@ -132,7 +181,7 @@ class Downloaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Uploaded(Event):
-    """An attachment was taken, under this id."""
+    """An attachment was stored, under this id."""
 
     attachment: str
     digest: str
@@ -140,13 +189,47 @@ class Uploaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Event):
-    """Was given an attachment's bytes; `digest` empty: they could not get them."""
+    """Received an attachment's bytes; `digest` is empty when they could not be had."""
 
     attachment: str
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """An HTTP request that began at `began` was answered with this status, 0 when no answer came."""
+
+    request: str
+    began: float
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonShown(Event):
+    """A page was shown the button in this colour."""
+
+    colour: str
+
+
 History = Sequence[Event]
+
+
+class Recorder:
+    """The participants' history while it is being made. `keeps`: whether it is kept; a run of an hour needs none."""
+
+    def __init__(self, keeps: bool = True) -> None:
+        self.events: list[Event] = []
+        self._keeps = keeps
+        self._connections = 0
+
+    def record(self, event: Event) -> None:
+        if self._keeps:
+            self.events.append(event)
+
+    def new_connection(self) -> int:
+        """The number of a new connection."""
+        self._connections += 1
+        return self._connections
 
 
 def write(history: History, file: Path) -> None:
@@ -154,3 +237,117 @@ def write(history: History, file: Path) -> None:
     with file.open("w") as lines:
         for event in history:
             lines.write(json.dumps({"what": type(event).__name__.lower(), **dataclasses.asdict(event)}) + "\n")
+
+
+@dataclass
+class Visit:
+    """A citizen from their first press: the chat that began, and what was shown of it."""
+
+    presses: list[Pressed] = field(default_factory=list)
+    chat: str = ""
+    statuses: list[StatusShown | Closed] = field(default_factory=list)
+    disconnects: list[float] = field(default_factory=list)
+
+    @property
+    def served_at(self) -> float | None:
+        """When the dot was green for the first time."""
+        return next((s.at for s in self.statuses if isinstance(s, StatusShown) and s.dot == "green"), None)
+
+    @property
+    def closed(self) -> Closed | None:
+        """The end of the chat, as the citizen was told it."""
+        return next((s for s in self.statuses if isinstance(s, Closed)), None)
+
+    @property
+    def lost_agent(self) -> bool:
+        """Whether the dot was grey again after it had been green."""
+        dots = [s.dot for s in self.statuses if isinstance(s, StatusShown)]
+        return "green" in dots and "grey" in dots[dots.index("green") :]
+
+
+def visits(history: History) -> list[Visit]:
+    """The visits of the citizens, in the order of their first presses."""
+    found: dict[str, Visit] = {}
+    chats: dict[str, Visit] = {}
+    for event in history:
+        if isinstance(event, Pressed):
+            visit = found.setdefault(event.key, Visit())
+            visit.presses.append(event)
+            if event.chat:
+                visit.chat = event.chat
+                chats[event.chat] = visit
+        elif event.who == CITIZEN and (visited := chats.get(event.chat)):
+            if isinstance(event, StatusShown | Closed):
+                visited.statuses.append(event)
+            elif isinstance(event, Disconnected) and not visited.closed:
+                visited.disconnects.append(event.at)
+    return list(found.values())
+
+
+# ── what the services publish ────────────────────────────────────────────────────────────────────────────────────────
+
+KEYS = (
+    "chat.opened",
+    "chat.state.*",
+    "chat.accepted",
+    "close.requested",
+    "citizen.arrived",
+    "place.*",
+    "places.changed",
+    "queue.changed.*",
+    "button.changed.*",
+    "agent.changed.*",
+    "accept.overdue",
+    "transfer.refused",
+)
+"""Routing keys of the events about chats, slots, agents and buttons."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """An event, and when the recorder received it."""
+
+    at: float
+    event: events.Event
+
+
+PublishedHistory = Sequence[Published]
+
+
+class EventRecorder:
+    """Receives every event about chats, slots, agents and buttons, in the order in which the broker delivers it."""
+
+    def __init__(self) -> None:
+        self.published: list[Published] = []
+        self._offset = time.time() - time.monotonic()
+
+    async def handle(self, message: AbstractIncomingMessage) -> None:
+        self.published.append(Published(time.monotonic(), decode(message.body)))
+
+    @property
+    def clock_step(self) -> float:
+        """Seconds by which the wall clock was moved since the beginning: the events' own times are good to this."""
+        return abs(time.time() - time.monotonic() - self._offset)
+
+    async def quiet(self, seconds: float = 1.0, wait: float = 60.0) -> None:
+        """Returns when no chat's state has changed for so long."""
+        end = time.monotonic() + wait
+        while time.monotonic() < end:
+            last = next((p.at for p in reversed(self.published) if p.event.type == "chat.state"), 0.0)
+            if time.monotonic() - last >= seconds:
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def recording_events(url: str) -> AsyncIterator[EventRecorder]:
+    """A recorder on a connection and a queue of its own while the context is open; the exchange must be there."""
+    recorder = EventRecorder()
+    connection = await aio_pika.connect(url, client_properties={"connection_name": "recorder"})
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        for key in KEYS:
+            await queue.bind(topology.EXCHANGE, key)
+        await queue.consume(recorder.handle, no_ack=True)
+        yield recorder

@@ -1,32 +1,33 @@
-"""What a run says at its end: tables, and what was wrong."""
+"""The report of a run: tables, and what was wrong."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from tests.system.soak.checker import Rule, Violation
-from tests.system.soak.lines import Sight
-from tests.system.soak.tables import spread, table
+from tests.system.checker.violations import Violation
+from tests.system.tables import spread, table
 
 MOST_SHOWN = 20
 
 
 @dataclass
 class Report:
-    """`faults`: what must not have been, in words; empty after a good run."""
+    """`faults`: what must not have been, in words; empty when all goals were met."""
 
     title: str
     tables: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    def judged(self, violations: Sequence[Violation], seen: Sequence[Sight] = ()) -> None:
-        """One row for each rule, and what broke it; how old the positions were that citizens looked at."""
-        head = ["position on a citizen's screen", "looked at", "true up to: p50 s before", "p99 s", "max s"]
-        self.tables.append(table(head, [["", *spread([s.age for s in seen])]]))
+    def checked(self, rules: Iterable[StrEnum], violations: Sequence[Violation], seconds: Sequence[float] = ()) -> None:
+        """Add a row for each rule with the number of violations; `seconds`: how old the positions were."""
+        if seconds:
+            head = ["position on a citizen's screen", "looked at", "true up to: p50 s before", "p99 s", "max s"]
+            self.tables.append(table(head, [["", *spread(seconds)]]))
         counts = Counter(v.rule for v in violations)
-        self.tables.append(table(["checked in the history", "broken"], [[rule, counts[rule]] for rule in Rule]))
+        self.tables.append(table(["checked in the history", "broken"], [[rule, counts[rule]] for rule in rules]))
         self.faults += [str(v) for v in violations]
 
     def __str__(self) -> str:

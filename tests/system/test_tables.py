@@ -2,7 +2,7 @@
 
 import math
 
-from tests.system.soak.tables import percentile, seconds, spread, table
+from tests.system.tables import percentile, seconds, spread, table
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

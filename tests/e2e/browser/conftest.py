@@ -9,7 +9,8 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.browser.networks import Network, network
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
-from tests.support.servers import System, running_system
+from tests.support.browser_systems import running_browser_system
+from tests.support.servers import System
 from tests.support.shared_systems import SharedSystems
 
 
@@ -25,9 +26,8 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture(scope="module")
 def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory) -> System:
     """The system that all tests share, with time for a page and a gateway that a full machine keeps waiting."""
-    limits = {"HELLO_LIMIT": "120", "ACCEPT_LIMIT": "120", "AGENT_GRACE": "60"}
     home = tmp_path_factory.mktemp("system")
-    return shared_systems.get("system", lambda: running_system(home, RATE_LIMITS="off", DEMO_AGENTS="8", **limits))
+    return shared_systems.get("system", lambda: running_browser_system(home, DEMO_AGENTS="8"))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

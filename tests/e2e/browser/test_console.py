@@ -11,37 +11,23 @@ from playwright.async_api import Browser, expect
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, can_be_given, log_in, press
 from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_typing import from_agent, in_conversation, written
-from tests.presence.conftest import HASH
+from tests.support.accounts import Account
+from tests.support.browser_systems import running_browser_system
 from tests.support.clients import begin
 from tests.support.clients import citizen as api_citizen
-from tests.support.servers import Broker, System, running_system, unique
+from tests.support.servers import Broker, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 ZOOMED = (640, 400)  # 1280 by 800 at 200 %
-ACCOUNT = """[[accounts]]
-username = "{username}"
-name = "{name}"
-password_hash = "{hash}"
-departments = ["algemeen", "premies"]
-{more}
-"""
+ACCOUNTS = (Account("ada", capacity=2), Account("ben"), Account("sara", supervisor=True))
 
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with the agents ada (two chats at a time) and ben, and the supervisor sara."""
-    home = tmp_path_factory.mktemp("office")
-    rows = (("ada", "capacity = 2"), ("ben", ""), ("sara", "supervisor = true"))
-    text = "\n".join(ACCOUNT.format(username=n, name=n.title(), hash=HASH, more=more) for n, more in rows)
-    (home / "accounts.toml").write_text(text)
-    name = unique("office-")
-    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
-    servers["ACCEPT_LIMIT"] = "300"  # a look at a page for its accessibility may take long
-    servers |= {"AGENT_GRACE": "120", "HELLO_LIMIT": "120"}  # and so may the loading of one
-    with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(home / "accounts.toml"), **servers) as running:
+    with running_browser_system(tmp_path_factory.mktemp("office"), ACCOUNTS, broker, mongodb_url) as running:
         yield running
-    broker.remove_vhost(name)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

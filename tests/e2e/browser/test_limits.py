@@ -12,12 +12,13 @@ from playwright.async_api import Browser, WebSocket, expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, focused, press, until
 from tests.e2e.browser.test_accessibility import problems
-from tests.e2e.browser.test_console import ACCOUNT, ZOOMED, keep_what_is_said
+from tests.e2e.browser.test_console import ZOOMED, keep_what_is_said
 from tests.e2e.browser.test_typing import SENTENCE, in_conversation, typing, written
 from tests.e2e.browser.test_waiting import ASKED, left
-from tests.presence.conftest import HASH
+from tests.support.accounts import Account
+from tests.support.browser_systems import running_browser_system
 from tests.support.clients import agent, begin, citizen
-from tests.support.servers import Broker, System, running_system, unique
+from tests.support.servers import Broker, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -27,8 +28,6 @@ LIMITS = {
     "WAITING_LIMIT": "9",
     "SILENCE_LIMIT": "20",
     "SETTLE_LIMIT": "4",  # that the server waits in addition after it stood still
-    "HELLO_LIMIT": "120",  # a page may take long on a full machine
-    "AGENT_GRACE": "60",  # and so may its reload
 }
 """Seconds."""
 
@@ -36,14 +35,9 @@ LIMITS = {
 @pytest.fixture(scope="module")
 def hurried(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
     """A system with these limits, the agents of the demonstration, and ada, who has two chats at a time."""
-    home = tmp_path_factory.mktemp("hurried")
-    accounts = home / "accounts.toml"
-    accounts.write_text(ACCOUNT.format(username="ada", name="Ada", hash=HASH, more="capacity = 2"))
-    name = unique("hurried-")
-    servers = {"RABBITMQ_URL": broker.make_vhost(name), "MONGODB_URL": mongodb_url, "MONGODB_PREFIX": f"{name}-"}
-    with running_system(home, RATE_LIMITS="off", ACCOUNTS_FILE=str(accounts), **LIMITS, **servers) as running:
+    home, ada = tmp_path_factory.mktemp("hurried"), Account("ada", capacity=2)
+    with running_browser_system(home, [ada], broker, mongodb_url, **LIMITS) as running:
         yield running
-    broker.remove_vhost(name)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

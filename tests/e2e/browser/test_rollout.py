@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Route
 
 from tests.e2e.browser.people import Scene, press, talking
 from tests.support.servers import Broker, unique
-from tests.system.rollout.fleet import ORDER, Fleet, fleet
+from tests.system.rollout.deployment import ORDER, Deployment, deployment
 from tests.system.rollout.versions import PRESENT, Version
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -24,16 +24,16 @@ new MutationObserver(() => dotTimes.push([dot.dataset.dot, performance.now() / 1
 
 
 @pytest.fixture
-def ours(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[Fleet]:
+def ours(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[Deployment]:
     name = unique("rollout-")
     home, url = tmp_path_factory.mktemp("rollout"), broker.make_vhost(name)
-    with fleet(home, url, mongodb_url, MONGODB_PREFIX=f"{name}-", HELLO_LIMIT="120") as made:
+    with deployment(home, url, mongodb_url, MONGODB_PREFIX=f"{name}-", HELLO_LIMIT="120") as made:
         yield made
     broker.remove_vhost(name)
 
 
 async def test_when_the_gateway_is_replaced_the_dot_is_grey_for_a_moment_and_never_red(
-    ours: Fleet, browser: Browser
+    ours: Deployment, browser: Browser
 ) -> None:
     await ours.start(PRESENT, *ORDER)
     scene = Scene(ours.base_url, browser)

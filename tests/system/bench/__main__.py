@@ -18,10 +18,10 @@ import uvloop
 
 from tests.support.servers import ROOT
 from tests.system.bench import machine
-from tests.system.bench.judge import worse
+from tests.system.bench.comparison import worse
 from tests.system.bench.messages import Size
+from tests.system.bench.report import KEPT, Report, last, markdown, write
 from tests.system.bench.run import DEFAULT, PARTS, QUICK, Plan, measure
-from tests.system.bench.sheet import KEPT, Sheet, last, markdown, write
 from tests.system.bench.store import measure as grow
 from tests.system.bench.store import table as growth
 
@@ -37,14 +37,14 @@ def main(arguments: list[str]) -> int:
     )
     if options.quick:
         plan = replace(QUICK, parts=plan.parts)
-    sheet, began = Sheet(), time.monotonic()
+    report, began = Report(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
-        measure(sheet, plan, Path(home), uvloop.run)
+        measure(report, plan, Path(home), uvloop.run)
     now = datetime.now(UTC)
     about = {"commit": _commit(), "at": f"{now:%Y-%m-%d %H:%M} UTC", "rounds": str(plan.rounds)}
     about["command"] = f"make bench BENCH_ARGS='{' '.join(arguments)}'"
     about["took"] = f"{time.monotonic() - began:.0f} s"
-    table, then = sheet.table(machine.name(), about), last()
+    table, then = report.table(machine.name(), about), last()
     found = worse(table, then[1]) if then else []
     text = markdown(table, found, then[0] if then else "")
     if "growth" in plan.parts:

@@ -10,11 +10,11 @@ from functools import partial
 import aiohttp
 
 from tests.support.servers import System
-from tests.system.bench.desk import Desk, Person
-from tests.system.bench.load import share
+from tests.system.bench.clients import BenchClient, ClientFactory
+from tests.system.bench.load_generator import share
 from tests.system.bench.machine import memory, peak
 from tests.system.bench.messages import servers
-from tests.system.bench.sheet import Sheet
+from tests.system.bench.report import Report
 
 STARTS_A_SECOND = 20
 UNDER_WAY = 20  # messages of one sender without a receipt
@@ -23,26 +23,26 @@ LEAST = 1.0  # MiB; a process moves by as much by itself, and less would be judg
 FORMATS = ("txt", "json", "html", "pdf")
 
 
-async def starts(sheet: Sheet, desk: Desk, usernames: list[str], seconds: float) -> None:
+async def starts(report: Report, clients: ClientFactory, usernames: list[str], seconds: float) -> None:
     """Presses at a steady rate; each until its dot is green, then the chat is closed."""
-    agents = [await desk.agent(username) for username in usernames]
+    agents = [await clients.agent(username) for username in usernames]
     loop, began = asyncio.get_running_loop(), time.monotonic() + 0.05
-    await _start(desk)  # the first one waits until the button is green
+    await _start(clients)  # the first one waits until the button is green
     tasks = []
     for number in range(int(STARTS_A_SECOND * seconds)):
         await asyncio.sleep(max(0.0, began + number / STARTS_A_SECOND - time.monotonic()))
-        tasks.append(loop.create_task(_start(desk)))
+        tasks.append(loop.create_task(_start(clients)))
     took = await asyncio.gather(*tasks)
-    await desk.log_out(agents)
+    await clients.log_out(agents)
     for part in (0.5, 0.99):
-        sheet.add(
+        report.add(
             f"press to green dot, p{part * 100:.0f} at {STARTS_A_SECOND} a second", "ms", share(took, part) * 1000
         )
 
 
-async def _start(desk: Desk) -> float:
+async def _start(clients: ClientFactory) -> float:
     began = time.monotonic()
-    citizen = await desk.citizen(await desk.press())
+    citizen = await clients.citizen(await clients.press())
     await citizen.until("a green dot", lambda: citizen.dot == "green")
     took = time.monotonic() - began
     citizen.send(type="close")
@@ -51,26 +51,28 @@ async def _start(desk: Desk) -> float:
     return took
 
 
-async def logs(sheet: Sheet, desk: Desk, http: aiohttp.ClientSession, username: str, length: int, times: int) -> None:
+async def logs(
+    report: Report, clients: ClientFactory, http: aiohttp.ClientSession, username: str, length: int, times: int
+) -> None:
     """A chat of 200 messages is read again on reconnect; at `length` it is downloaded in each format."""
-    async with desk.chatting([username]) as ([(citizen, agent)], [started]):
+    async with clients.chatting([username]) as ([(citizen, agent)], [started]):
         first = min(200, length)
         await _write(citizen, agent, first)
         took = []
         for _ in range(times):
-            began, again = time.monotonic(), await desk.citizen(started)
+            began, again = time.monotonic(), await clients.citizen(started)
             await again.until("the whole chat", partial(_has, again, citizen.seq))
             took.append((time.monotonic() - began) * 1000)
             again.away()
         for part in (0.5, 0.95):
-            sheet.add(f"reconnect until {first} messages are shown, p{part * 100:.0f}", "ms", share(took, part))
+            report.add(f"reconnect until {first} messages are shown, p{part * 100:.0f}", "ms", share(took, part))
         await _write(citizen, agent, length)
         for kind in FORMATS:
-            took = [await _download(http, desk, started, kind) for _ in range(times)]
-            sheet.add(f"download of {length} messages, {kind}, p95", "ms", share(took, 0.95))
+            took = [await _download(http, clients, started, kind) for _ in range(times)]
+            report.add(f"download of {length} messages, {kind}, p95", "ms", share(took, 0.95))
 
 
-async def _write(citizen: Person, agent: Person, length: int) -> None:
+async def _write(citizen: BenchClient, agent: BenchClient, length: int) -> None:
     """Both write in turn until the log has so many entries."""
     while citizen.seq < length:
         goal = min(length, citizen.seq + UNDER_WAY)
@@ -79,14 +81,14 @@ async def _write(citizen: Person, agent: Person, length: int) -> None:
         await citizen.until("the messages written", partial(_has, citizen, goal))
 
 
-def _has(person: Person, seq: int) -> bool:
-    """Whether this person was shown the chat so far."""
-    return person.seq >= seq
+def _has(client: BenchClient, seq: int) -> bool:
+    """Whether this client was shown the chat so far."""
+    return client.seq >= seq
 
 
-async def _download(http: aiohttp.ClientSession, desk: Desk, started: dict[str, str], kind: str) -> float:
+async def _download(http: aiohttp.ClientSession, clients: ClientFactory, started: dict[str, str], kind: str) -> float:
     """Milliseconds until the last byte is there."""
-    url = f"{desk.base}/api/chats/{started['chat_id']}/transcript?format={kind}"
+    url = f"{clients.base}/api/chats/{started['chat_id']}/transcript?format={kind}"
     began = time.monotonic()
     async with http.get(url, headers={"Authorization": f"Bearer {started['token']}"}) as answer:
         body = await answer.read()
@@ -94,25 +96,27 @@ async def _download(http: aiohttp.ClientSession, desk: Desk, started: dict[str, 
     return (time.monotonic() - began) * 1000
 
 
-async def files(sheet: Sheet, system: System, desk: Desk, http: aiohttp.ClientSession, username: str) -> None:
+async def files(
+    report: Report, system: System, clients: ClientFactory, http: aiohttp.ClientSession, username: str
+) -> None:
     """The gateway's memory above its rest while 10 MiB go in and come out, in a gateway that has done nothing else.
 
     A small file goes first, so that modules loaded at the first one are not counted. What the upload leaves free may
     hide a part of what the download takes.
     """
-    async with desk.chatting([username]) as (_, [started]):
-        url = f"{desk.base}/api/chats/{started['chat_id']}/attachments"
+    async with clients.chatting([username]) as (_, [started]):
+        url = f"{clients.base}/api/chats/{started['chat_id']}/attachments"
         bearer = {"Authorization": f"Bearer {started['token']}"}
         await _out(http, url, bearer, await _in(http, url, bearer, FILE[:170]), 170)
         gateway = servers(system)["gateway"]
         rest = memory({"gateway": gateway})["gateway"]
         async with peak(gateway[0]) as most:
             kept = await _in(http, url, bearer, FILE)
-        sheet.add("gateway's memory above its rest, 10 MiB in", "MiB", max(LEAST, most[0] - rest), travels=True)
+        report.add("gateway's memory above its rest, 10 MiB in", "MiB", max(LEAST, most[0] - rest), travels=True)
         rest = memory({"gateway": gateway})["gateway"]
         async with peak(gateway[0]) as most:
             await _out(http, url, bearer, kept, len(FILE))
-        sheet.add("gateway's memory above its rest, 10 MiB out", "MiB", max(LEAST, most[0] - rest), travels=True)
+        report.add("gateway's memory above its rest, 10 MiB out", "MiB", max(LEAST, most[0] - rest), travels=True)
 
 
 async def _in(http: aiohttp.ClientSession, url: str, bearer: dict[str, str], body: bytes) -> str:

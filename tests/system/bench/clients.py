@@ -1,4 +1,4 @@
-"""Our system under measurement: people over its public protocol."""
+"""Clients of our system under measurement, over its public protocol."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import orjson
 
 from tests.support.clients import until
 from tests.support.servers import PATIENCE, System
-from tests.system.bench.load import Side
-from tests.system.bench.wire import Wire, connect
+from tests.system.bench.load_generator import Side
+from tests.system.bench.websocket_client import WebSocketClient, connect
 
 
-class Person(Side):
+class BenchClient(Side):
     """One websocket; keeps the last seq and what arrived of the frames that somebody may wait for."""
 
     def __init__(self, role: str) -> None:
         super().__init__()
         self.role = role
-        self.wire: Wire | None = None
+        self.websocket: WebSocketClient | None = None
         self.cookie = ""
         self.chat_id: str | None = None
         self.seq = 0
@@ -34,8 +34,8 @@ class Person(Side):
         self._news = asyncio.Event()
 
     def send(self, **frame: Any) -> None:
-        assert self.wire is not None
-        self.wire.send(orjson.dumps(frame))
+        assert self.websocket is not None
+        self.websocket.send(orjson.dumps(frame))
 
     def say(self, text: str) -> None:
         frame = {"type": "message", "id": str(uuid.uuid4()), "text": text}
@@ -72,39 +72,39 @@ class Person(Side):
             raise TimeoutError(f"waited {seconds} s in vain for {what}") from None
 
     def away(self) -> None:
-        if self.wire is not None:
-            self.wire.close()
+        if self.websocket is not None:
+            self.websocket.close()
 
 
-def _has_chat(person: Person) -> bool:
-    return person.chat_id is not None
+def _has_chat(client: BenchClient) -> bool:
+    return client.chat_id is not None
 
 
-def _has_none(person: Person) -> bool:
-    return person.chat_id is None
+def _has_none(client: BenchClient) -> bool:
+    return client.chat_id is None
 
 
-def _is_green(person: Person) -> bool:
-    return person.dot == "green"
+def _is_green(client: BenchClient) -> bool:
+    return client.dot == "green"
 
 
-class Desk:
-    """Lets agents and citizens in."""
+class ClientFactory:
+    """Connects agents and citizens."""
 
     def __init__(self, system: System, http: aiohttp.ClientSession) -> None:
         self.base, self.port, self._http = system.base_url, system.ports["gateway"], http
 
-    async def agent(self, username: str) -> Person:
+    async def agent(self, username: str) -> BenchClient:
         """An agent who has logged in and was welcomed."""
-        person = Person("agent")
+        client = BenchClient("agent")
         body = {"username": username, "password": "demo"}
         answer = await self._http.post(f"{self.base}/api/agent/session", json=body, headers={"Origin": self.base})
         assert answer.status == 204, f"{username} cannot log in: {answer.status}"
-        person.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in answer.cookies.items())
-        person.wire = await connect(self.port, "/ws/agent", person.hear, Origin=self.base, Cookie=person.cookie)
-        person.send(type="hello", chats={})
-        await person.until("the agent's welcome", lambda: person.state == "welcome")
-        return person
+        client.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in answer.cookies.items())
+        client.websocket = await connect(self.port, "/ws/agent", client.hear, Origin=self.base, Cookie=client.cookie)
+        client.send(type="hello", chats={})
+        await client.until("the agent's welcome", lambda: client.state == "welcome")
+        return client
 
     async def press(self, seconds: float = PATIENCE) -> dict[str, str]:
         """A new chat; pressed again while the button is blue, which it is for a moment after an agent came."""
@@ -118,44 +118,44 @@ class Desk:
             assert time.monotonic() < end, f"the button stayed blue for {seconds} s"
             await asyncio.sleep(0.05)
 
-    async def citizen(self, started: dict[str, str], after: int = 0) -> Person:
+    async def citizen(self, started: dict[str, str], after: int = 0) -> BenchClient:
         """A citizen who has said hello in this chat."""
-        person = Person("citizen")
-        person.chat_id = started["chat_id"]
-        person.wire = await connect(self.port, "/ws/citizen", person.hear)
-        person.send(type="hello", token=started["token"], after=after)
-        return person
+        client = BenchClient("citizen")
+        client.chat_id = started["chat_id"]
+        client.websocket = await connect(self.port, "/ws/citizen", client.hear)
+        client.send(type="hello", token=started["token"], after=after)
+        return client
 
     @contextlib.asynccontextmanager
     async def chatting(
         self, usernames: list[str]
-    ) -> AsyncIterator[tuple[list[tuple[Person, Person]], list[dict[str, str]]]]:
-        """A pair for each of these agents and the chats they are in; all have gone at the end, the chats closed."""
-        people: list[tuple[Person, Person]] = []
+    ) -> AsyncIterator[tuple[list[tuple[BenchClient, BenchClient]], list[dict[str, str]]]]:
+        """A pair for each of these agents and the chats they are in; at the end the chats are closed and all clients disconnected."""
+        pairs: list[tuple[BenchClient, BenchClient]] = []
         chats = []
         try:
             for username in usernames:
                 agent = await self.agent(username)
                 chats.append(await self.press())
                 citizen = await self.citizen(chats[-1])
-                people.append((citizen, agent))
+                pairs.append((citizen, agent))
                 await agent.until("a chat for the agent", partial(_has_chat, agent))
                 await citizen.until("a green dot", partial(_is_green, citizen))
                 assert agent.chat_id == citizen.chat_id, "the chat went to another agent"
-            yield list(people), chats
+            yield list(pairs), chats
         finally:
-            await self._end(people)
+            await self._end(pairs)
 
-    async def _end(self, people: list[tuple[Person, Person]]) -> None:
-        for citizen, agent in people:
+    async def _end(self, pairs: list[tuple[BenchClient, BenchClient]]) -> None:
+        for citizen, agent in pairs:
             citizen.send(type="close")
             with contextlib.suppress(TimeoutError):
                 await agent.until("the end of the chat", partial(_has_none, agent))
-        await self.log_out([agent for _, agent in people])
-        for citizen, _ in people:
+        await self.log_out([agent for _, agent in pairs])
+        for citizen, _ in pairs:
             citizen.away()
 
-    async def log_out(self, agents: list[Person]) -> None:
+    async def log_out(self, agents: list[BenchClient]) -> None:
         """All of the agents who are there; returns when the button says so, so that none takes the next one's chat."""
         for agent in agents:
             headers = {"Origin": self.base, "Cookie": agent.cookie}

@@ -24,13 +24,13 @@ from pymongo.write_concern import WriteConcern
 from deploy.local import ports
 from services.transcripts.log.store import document
 from tests.support.servers import PATIENCE, ROOT, System, running_database
-from tests.system.bench.load import Load, Side
+from tests.system.bench.load_generator import Load, Side
 from tests.system.bench.machine import Groups, costing
 from tests.system.bench.messages import servers
-from tests.system.bench.sheet import Sheet
+from tests.system.bench.report import Report
 from tests.system.bench.store import entries, listening_at
-from tests.system.bench.wire import Wire, connect
-from tests.system.soak.standing import broker_url
+from tests.system.bench.websocket_client import WebSocketClient, connect
+from tests.system.environment import broker_url
 
 BODY = b"x" * 400  # about what a posted message is on the broker
 UNDER_WAY = 64  # publishes whose confirm is awaited at a time
@@ -39,20 +39,20 @@ BATCHES = (1, 10, 20, 50)
 ECHOES = 50  # websockets
 
 
-async def limits(sheet: Sheet, system: System, home: Path, seconds: float) -> None:
+async def limits(report: Report, system: System, home: Path, seconds: float) -> None:
     """All three, each for so many seconds."""
     for kind, declared in (("quorum", {"x-queue-type": "quorum"}), ("transient", {})):
-        await _broker(sheet, system, kind, declared, seconds)
-    await _echo(sheet, home, seconds)
-    await _database(sheet, home, seconds)
+        await _broker(report, system, kind, declared, seconds)
+    await _echo(report, home, seconds)
+    await _database(report, home, seconds)
 
 
-def _add(sheet: Sheet, name: str, count: int, seconds: float, spent: float) -> None:
-    sheet.add(f"limit: {name}", "/s", count / seconds, more_is_better=True)
-    sheet.add(f"limit: {name}: processor for 1,000", "s", spent / max(count, 1) * 1000)
+def _add(report: Report, name: str, count: int, seconds: float, spent: float) -> None:
+    report.add(f"limit: {name}", "/s", count / seconds, more_is_better=True)
+    report.add(f"limit: {name}: processor for 1,000", "s", spent / max(count, 1) * 1000)
 
 
-async def _broker(sheet: Sheet, system: System, kind: str, declared: dict[str, Any], seconds: float) -> None:
+async def _broker(report: Report, system: System, kind: str, declared: dict[str, Any], seconds: float) -> None:
     """Published with confirms and consumed at the same time; the processor time is the broker's and the client's."""
     connections = [await aiormq.connect(broker_url(system)) for _ in range(2)]
     try:
@@ -77,10 +77,10 @@ async def _broker(sheet: Sheet, system: System, kind: str, declared: dict[str, A
 
         groups = {"broker": servers(system)["broker"]}
         _, cost = await costing(groups, _as_often_as_possible(publish, seconds))
-        _add(sheet, f"broker, {kind} queue, confirmed and acknowledged", consumed, seconds, cost.total + cost.client)
+        _add(report, f"broker, {kind} queue, confirmed and acknowledged", consumed, seconds, cost.total + cost.client)
         # The client is the slower half: the rate is its limit, and the broker's own share tells the queues apart.
         own = cost.total / max(consumed, 1) * 1000
-        sheet.add(f"limit: broker, {kind} queue, confirmed and acknowledged: the broker's own for 1,000", "s", own)
+        report.add(f"limit: broker, {kind} queue, confirmed and acknowledged: the broker's own for 1,000", "s", own)
         assert consumer.consumer_tag is not None
         await consuming.basic_cancel(consumer.consumer_tag)
         await publishing.queue_delete(queue)
@@ -118,25 +118,25 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 class Echoed(Side):
     """One side which hears itself."""
 
-    wire: Wire
+    websocket: WebSocketClient
 
     def say(self, text: str) -> None:
-        self.wire.send(text.encode())
+        self.websocket.send(text.encode())
 
     def hear(self, payload: bytes) -> None:
         self.heard(self, payload.decode())
 
 
-async def _echo(sheet: Sheet, home: Path, seconds: float) -> None:
+async def _echo(report: Report, home: Path, seconds: float) -> None:
     async with _echo_server(home) as (port, pid):
         sides = [Echoed() for _ in range(ECHOES)]
         for side in sides:
-            side.wire = await connect(port, "/", side.hear)
+            side.websocket = await connect(port, "/", side.hear)
         result, cost = await costing({"server": [pid]}, Load([(side, side) for side in sides]).closed(seconds))
-        sheet.add("limit: websocket library, echoes", "/s", result.rate, more_is_better=True)
-        sheet.add("limit: websocket library, echoes: processor for 1,000", "s", cost.total / result.shown * 1000)
+        report.add("limit: websocket library, echoes", "/s", result.rate, more_is_better=True)
+        report.add("limit: websocket library, echoes: processor for 1,000", "s", cost.total / result.shown * 1000)
         for side in sides:
-            side.wire.close()
+            side.websocket.close()
 
 
 @contextlib.asynccontextmanager
@@ -162,7 +162,7 @@ async def _echo_server(home: Path) -> AsyncIterator[tuple[int, int]]:
 # ── the database ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _database(sheet: Sheet, home: Path, seconds: float) -> None:
+async def _database(report: Report, home: Path, seconds: float) -> None:
     """Entries of our shape, written with majority and journal, so many at a time by one writer."""
     with running_database(home / f"limit-{uuid.uuid4().hex[:8]}") as url:
         client: Any = AsyncIOMotorClient(url)
@@ -180,5 +180,5 @@ async def _database(sheet: Sheet, home: Path, seconds: float) -> None:
             groups: Groups = {"database": [listening_at(url).pid]}
             batches, cost = await costing(groups, _as_often_as_possible(write, seconds / 2, lines=1))
             spent = cost.total + cost.client
-            _add(sheet, f"database, entries written {size} at a time", batches * size, seconds / 2, spent)
+            _add(report, f"database, entries written {size} at a time", batches * size, seconds / 2, spent)
         client.close()

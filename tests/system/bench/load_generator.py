@@ -1,4 +1,4 @@
-"""Pairs of people who write to each other: at a steady rate, or as quickly as the other side has answered."""
+"""Pairs of clients that write to each other: at a steady rate, or as quickly as the other side has answered."""
 
 from __future__ import annotations
 

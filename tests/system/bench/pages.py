@@ -11,13 +11,13 @@ from typing import cast
 
 from tests.support.clients import until_green
 from tests.support.servers import PATIENCE, System
-from tests.system.bench.desk import Desk, Person
-from tests.system.bench.load import share
+from tests.system.bench.clients import BenchClient, ClientFactory
+from tests.system.bench.load_generator import share
 from tests.system.bench.machine import Groups, costing, memory
 from tests.system.bench.messages import servers
 from tests.system.bench.relay import running_relay
-from tests.system.bench.sheet import Sheet
-from tests.system.soak.standing import broker_url
+from tests.system.bench.report import Report
+from tests.system.environment import broker_url
 
 LINES = 16  # connections that ask
 TOGETHER = 100  # pages that are opened at a time
@@ -68,26 +68,26 @@ async def _asked(port: int, request: bytes, seconds: float) -> tuple[int, bytes]
     return answers, lines[0].head
 
 
-async def button(sheet: Sheet, system: System, home: Path, seconds: float) -> None:
+async def button(report: Report, system: System, home: Path, seconds: float) -> None:
     """Asked with keep-alive: 200, 304, and the relay's plain answer."""
     port, groups = system.ports["gateway"], {"gateway": servers(system)["gateway"]}
-    head = await _button_round(sheet, "200", port, _request(port, "/api/button"), groups, seconds)
+    head = await _button_round(report, "200", port, _request(port, "/api/button"), groups, seconds)
     tag = next(line.split(b":", 1)[1].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"etag:"))
     unchanged = _request(port, "/api/button", **{"If-None-Match": tag.decode()})
-    head = await _button_round(sheet, "304", port, unchanged, groups, seconds)
+    head = await _button_round(report, "304", port, unchanged, groups, seconds)
     assert b" 304 " in head.split(b"\r\n", 1)[0]
     with running_relay(home, broker_url(system)) as (where, pids):
         for kind in ("200", "304"):
             asked = _request(where["citizen"], "/button")
-            await _button_round(sheet, kind, where["citizen"], asked, {"relay": pids}, seconds / 2, baseline=True)
+            await _button_round(report, kind, where["citizen"], asked, {"relay": pids}, seconds / 2, baseline=True)
 
 
 async def _button_round(
-    sheet: Sheet, kind: str, port: int, request: bytes, groups: Groups, seconds: float, baseline: bool = False
+    report: Report, kind: str, port: int, request: bytes, groups: Groups, seconds: float, baseline: bool = False
 ) -> bytes:
     (answers, head), cost = await costing(groups, _asked(port, request, seconds))
-    sheet.add(f"button, {kind}", "/s", answers / seconds, baseline, more_is_better=True)
-    sheet.add(f"button, {kind}: processor for 1,000", "s", cost.total / max(answers, 1) * 1000, baseline)
+    report.add(f"button, {kind}", "/s", answers / seconds, baseline, more_is_better=True)
+    report.add(f"button, {kind}: processor for 1,000", "s", cost.total / max(answers, 1) * 1000, baseline)
     return head
 
 
@@ -131,29 +131,29 @@ def _total(told: dict[bytes, list[float]]) -> int:
     return sum(len(times) for times in told.values())
 
 
-async def resident(sheet: Sheet, system: System, count: int) -> None:
+async def resident(report: Report, system: System, count: int) -> None:
     """What so many open pages add to the memory of a gateway that has had none yet."""
     groups = {"gateway": servers(system)["gateway"]}
     before = memory(groups)["gateway"]
     async with open_pages(system.ports["gateway"], count, {}):
         grown = memory(groups)["gateway"] - before
-    sheet.add("memory of the gateway for 1,000 open pages", "MiB", grown / count * 1000, travels=True)
+    report.add("memory of the gateway for 1,000 open pages", "MiB", grown / count * 1000, travels=True)
 
 
-async def pages(sheet: Sheet, system: System, desk: Desk, username: str, count: int) -> None:
+async def pages(report: Report, system: System, clients: ClientFactory, username: str, count: int) -> None:
     """The time until all of the pages heard that the only agent paused."""
     told = dict[bytes, list[float]]()
-    agent = await desk.agent(username)
-    await until_green(desk.base)
+    agent = await clients.agent(username)
+    await until_green(clients.base)
     async with open_pages(system.ports["gateway"], count, told):
         for _ in range(CHANGES):
             times = await _told(agent, told, count)
-            sheet.add(f"{count} open pages heard of a change, the last", "s", max(times))
-            sheet.add(f"{count} open pages heard of a change, p50", "s", share(times, 0.5))
-    await desk.log_out([agent])
+            report.add(f"{count} open pages heard of a change, the last", "s", max(times))
+            report.add(f"{count} open pages heard of a change, p50", "s", share(times, 0.5))
+    await clients.log_out([agent])
 
 
-async def _told(agent: Person, told: dict[bytes, list[float]], count: int) -> list[float]:
+async def _told(agent: BenchClient, told: dict[bytes, list[float]], count: int) -> list[float]:
     """The agent pauses and is available again: seconds from the pause until each page heard of it."""
     took = []
     for state, reason in (("paused", b"no_agents"), ("available", b"available")):

@@ -22,8 +22,8 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from deploy.local import ports
 from tests.support.servers import PATIENCE, ROOT, wait_for
-from tests.system.bench.load import Pair, Side
-from tests.system.bench.wire import Wire, connect
+from tests.system.bench.load_generator import Pair, Side
+from tests.system.bench.websocket_client import WebSocketClient, connect
 
 ROLES = ("citizen", "agent")
 EXCHANGE = "bench.relay"
@@ -67,16 +67,16 @@ async def chat_socket(websocket: WebSocket, role: str, chat: str) -> None:
 
 
 class RelaySide(Side):
-    """A person at the relay."""
+    """A client at the relay."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.wire: Wire | None = None
+        self.websocket: WebSocketClient | None = None
         self.ready = asyncio.Event()
 
     def say(self, text: str) -> None:
-        assert self.wire is not None
-        self.wire.send(orjson.dumps({"type": "message", "text": text}))
+        assert self.websocket is not None
+        self.websocket.send(orjson.dumps({"type": "message", "text": text}))
 
     def hear(self, payload: bytes) -> None:
         frame = orjson.loads(payload)
@@ -90,19 +90,19 @@ class RelaySide(Side):
 async def relay_pairs(where: dict[str, int], count: int) -> AsyncIterator[list[Pair]]:
     """So many connected pairs, each side at its own process."""
     pairs: list[Pair] = []
-    wires: list[Wire] = []
+    websockets: list[WebSocketClient] = []
     try:
         for number in range(count):
             sides = RelaySide(), RelaySide()
             for role, side in zip(ROLES, sides, strict=True):
-                side.wire = await connect(where[role], f"/ws/{role}/chat{number}", side.hear)
-                wires.append(side.wire)
+                side.websocket = await connect(where[role], f"/ws/{role}/chat{number}", side.hear)
+                websockets.append(side.websocket)
                 await asyncio.wait_for(side.ready.wait(), PATIENCE)
             pairs.append(sides)
         yield pairs
     finally:
-        for wire in wires:
-            wire.close()
+        for websocket in websockets:
+            websocket.close()
 
 
 @contextlib.contextmanager

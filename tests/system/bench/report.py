@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.support.servers import ROOT
-from tests.system.bench.judge import Figure, Table, Worse, spread
+from tests.system.bench.comparison import Figure, Table, Worse, spread
 
 KEPT = ROOT / "docs" / "benchmarks"
 
 
-class Sheet:
+class Report:
     """Figures in the order in which they were first measured."""
 
     def __init__(self) -> None:

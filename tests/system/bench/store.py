@@ -1,6 +1,6 @@
 """`python -m tests.system.bench.store 2000 10000`: what an operation costs with so many chats of 20 entries behind it.
 
-Prints the processor time of the database and the time that a caller waits for each operation that a person waits for,
+Prints the processor time of the database and the time that a caller waits for each operation that a client waits for,
 in an empty database and with all those chats behind it, and the ratio. On an embedded server of its own.
 """
 

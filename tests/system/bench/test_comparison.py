@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.system.bench.judge import ALONE, Figure, Table, spread, turned_worse, worse
+from tests.system.bench.comparison import ALONE, Figure, Table, spread, turned_worse, worse
 
 P99 = Figure("p99", "ms", [10.0, 11.0, 12.0])
 

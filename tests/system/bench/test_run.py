@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.servers import ROOT
 from tests.system.bench.__main__ import main
-from tests.system.bench.judge import Figure, Table, worse
-from tests.system.bench.load import Load, Side, share
-from tests.system.bench.sheet import Sheet, last, markdown, write
-from tests.system.bench.wire import MASK, masked
+from tests.system.bench.comparison import Figure, Table, worse
+from tests.system.bench.load_generator import Load, Side, share
+from tests.system.bench.report import Report, last, markdown, write
+from tests.system.bench.websocket_client import MASK, masked
 
 SHOWN = (
     "| p99 at 40 msg/s |",
@@ -50,11 +50,11 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_kept_table_is_read_again_and_compared(tmp_path: Path) -> None:
-    sheet = Sheet()
+    report = Report()
     for ours, theirs in ((2.0, 1.0), (2.1, 1.0), (2.2, 1.1)):
-        sheet.add("p50", "ms", ours)
-        sheet.add("p50", "ms", theirs, baseline=True)
-    then = sheet.table("a", {"commit": "1"})
+        report.add("p50", "ms", ours)
+        report.add("p50", "ms", theirs, baseline=True)
+    then = report.table("a", {"commit": "1"})
     assert last(tmp_path) is None
     write(then, "", tmp_path, "2026-11-23-0300-1")
     write(then, "", tmp_path, "2026-11-24-0300-2")
@@ -88,7 +88,7 @@ class Mirror(Side):
 
 
 async def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.system.bench.load.PATIENCE", 0.1)
+    monkeypatch.setattr("tests.system.bench.load_generator.PATIENCE", 0.1)
     mirror = Mirror()
     result = await Load([(mirror, mirror)]).steady(300, 0.1)
     assert (result.sent, result.shown, len(result.took), len(result.lag)) == (30, 20, 20, 30)

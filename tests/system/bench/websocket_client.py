@@ -20,7 +20,7 @@ class Refused(Exception):
     """The server did not take the websocket; its first line says why."""
 
 
-class Wire(asyncio.Protocol):
+class WebSocketClient(asyncio.Protocol):
     """One websocket; `heard` is called with the payload of each text frame."""
 
     def __init__(self, request: bytes, heard: Callable[[bytes], None]) -> None:
@@ -100,13 +100,15 @@ def masked(payload: bytes, kind: int = TEXT) -> bytes:
     return head + MASK + (int.from_bytes(payload) ^ mask).to_bytes(size)
 
 
-async def connect(port: int, path: str, heard: Callable[[bytes], None], **headers: str) -> Wire:
+async def connect(port: int, path: str, heard: Callable[[bytes], None], **headers: str) -> WebSocketClient:
     """An open websocket. Raises `Refused`, `TimeoutError`."""
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *(f"{n}: {v}" for n, v in headers.items())]
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
-    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire(request, heard), "127.0.0.1", port)
+    _, websocket = await asyncio.get_running_loop().create_connection(
+        lambda: WebSocketClient(request, heard), "127.0.0.1", port
+    )
     async with asyncio.timeout(OPENING):
-        await wire.opened
-    return wire
+        await websocket.opened
+    return websocket

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from deploy.local import rabbitmq
 from tests.support.servers import PATIENCE, System
-from tests.system.chaos.blows import Blow
+from tests.system.chaos.faults import Fault
 
 LASTS = 15.0
 FLOWS_AGAIN = 2.0
@@ -37,7 +37,7 @@ def of_the_own_broker(system: System) -> dict[str, str]:
     return rabbitmq.control_environment(rabbitmq.Node(home, sbin, ports, (home / "password").read_text()))
 
 
-def blows(environment: Mapping[str, str]) -> list[Blow]:
+def faults(environment: Mapping[str, str]) -> list[Fault]:
     """The alarm of the memory, that of the disk, of the node that the environment means."""
     return [
         _alarm(environment, "memory", MEMORY.format("{absolute, 1}"), MEMORY.format("{absolute, 1000000000}")),
@@ -50,16 +50,16 @@ def alarms(environment: Mapping[str, str], first: str = "ok") -> str:
     return control(environment, "eval", f"{first}, rabbit_alarm:get_alarms().").strip()
 
 
-def _alarm(environment: Mapping[str, str], what: str, on: str, off: str) -> Blow:
+def _alarm(environment: Mapping[str, str], what: str, on: str, off: str) -> Fault:
     async def until(order: str, raised: bool) -> None:
         async with asyncio.timeout(PATIENCE):
             while (await asyncio.to_thread(alarms, environment, order) != "[]") is not raised:
                 await asyncio.sleep(0.05)
 
-    async def strike() -> None:
+    async def inject() -> None:
         await until(on, True)
 
-    async def heal() -> None:
+    async def end() -> None:
         await until(off, False)
 
-    return Blow(f"broker, out of {what}: publishers blocked", strike, heal, LASTS, "heal", FLOWS_AGAIN)
+    return Fault(f"broker, out of {what}: publishers blocked", inject, end, LASTS, "end", FLOWS_AGAIN)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.faults import SERVICES
 from tests.support.servers import PATIENCE, System
-from tests.system.chaos.blows import Blow
+from tests.system.chaos.faults import Fault
 
 HOUR, DAY = 3_600, 86_400
 LASTS = 10.0
@@ -64,7 +64,7 @@ class Clocks:
                 return ahead
 
 
-def blows(clocks: Clocks) -> list[Blow]:
+def faults(clocks: Clocks) -> list[Fault]:
     """Jumps of all clocks, of one of two of each service, of those of one service."""
     system = clocks.system
     everything = [name for service in SERVICES for name in system.replicas(service)]
@@ -83,11 +83,11 @@ def blows(clocks: Clocks) -> list[Blow]:
     return jumps
 
 
-def _jump(clocks: Clocks, what: str, ahead: dict[int, list[str]]) -> Blow:
-    async def strike() -> None:
+def _jump(clocks: Clocks, what: str, ahead: dict[int, list[str]]) -> Fault:
+    async def inject() -> None:
         await asyncio.gather(*(clocks.set(names, seconds) for seconds, names in ahead.items()))
 
-    async def heal() -> None:
+    async def end() -> None:
         await asyncio.gather(*(clocks.set(names, 0) for names in ahead.values()))
 
-    return Blow(f"clocks of {what}", strike, heal, LASTS, "strike", UNMOVED)
+    return Fault(f"clocks of {what}", inject, end, LASTS, "injection", UNMOVED)

@@ -1,4 +1,4 @@
-"""Three RabbitMQ nodes behind one address, as behind a Kubernetes Service; and the faults that strike them.
+"""Three RabbitMQ nodes behind one address, as behind a Kubernetes Service; and their faults.
 
 `cluster_partition_handling` is pause_minority: the smaller side stops instead of continuing by itself.
 """
@@ -21,7 +21,7 @@ from deploy.local import ports, processes, rabbitmq
 from deploy.local.processes import Program
 from tests.support.servers import in_thread, wait_for
 from tests.system.chaos.alarms import control
-from tests.system.chaos.blows import Blow
+from tests.system.chaos.faults import Fault
 
 NAMES = ("one", "two", "three")
 QUEUE = "transcripts.messages"
@@ -147,7 +147,7 @@ def _password(home: Path) -> str:
     return (home / NAMES[0] / "password").read_text()
 
 
-def blows(cluster: Cluster) -> list[Blow]:
+def faults(cluster: Cluster) -> list[Fault]:
     """One node of three dies, stands still, is cut off; all are restarted one after the other."""
 
     def other() -> str:
@@ -165,53 +165,53 @@ def blows(cluster: Cluster) -> list[Blow]:
     ]
 
 
-def _killed(cluster: Cluster, which: str, choose: Callable[[], str]) -> Blow:
+def _killed(cluster: Cluster, which: str, choose: Callable[[], str]) -> Fault:
     struck: list[Member] = []
 
-    async def strike() -> None:
+    async def inject() -> None:
         await cluster.whole()
         member = cluster.members[await asyncio.to_thread(choose)]
         os.kill(member.process.pid, signal.SIGKILL)
         await asyncio.to_thread(member.process.wait, 10)
         struck.append(member)
 
-    async def heal() -> None:
+    async def end() -> None:
         struck.pop().start()
         await cluster.whole()
 
-    return Blow(f"broker node of three, {which}: kill -9", strike, heal, 8.0, "strike", ONE_OF_THREE)
+    return Fault(f"broker node of three, {which}: kill -9", inject, end, 8.0, "injection", ONE_OF_THREE)
 
 
-def _stands_still(cluster: Cluster) -> Blow:
+def _stands_still(cluster: Cluster) -> Fault:
     still: list[int] = []
 
-    async def strike() -> None:
+    async def inject() -> None:
         await cluster.whole()
         still.append(cluster.members[await asyncio.to_thread(cluster.leader)].process.pid)
         os.kill(still[0], signal.SIGSTOP)
 
-    async def heal() -> None:
+    async def end() -> None:
         os.kill(still.pop(), signal.SIGCONT)
 
     kind = f"broker node of three, the leader of {QUEUE}: stands still"
-    return Blow(kind, strike, heal, 20.0, "heal", GOES_ON)
+    return Fault(kind, inject, end, 20.0, "end", GOES_ON)
 
 
-def _cut_off(cluster: Cluster) -> Blow:
+def _cut_off(cluster: Cluster) -> Fault:
     """The node and the others no longer accept each other, and lose the connections that they have."""
     alone: list[str] = []
 
-    async def strike() -> None:
+    async def inject() -> None:
         await cluster.whole()
         alone.append(await asyncio.to_thread(cluster.leader))
         await asyncio.to_thread(cut_off, cluster, alone[0])
 
-    async def heal() -> None:
+    async def end() -> None:
         await asyncio.to_thread(take_back, cluster, alone.pop())
         await cluster.whole()
 
     kind = f"broker node of three, the leader of {QUEUE}: cut off from the others"
-    return Blow(kind, strike, heal, 15.0, "strike", ONE_OF_THREE)
+    return Fault(kind, inject, end, 15.0, "injection", ONE_OF_THREE)
 
 
 def cut_off(cluster: Cluster, name: str) -> None:
@@ -229,7 +229,7 @@ def _for_the_others(cluster: Cluster, name: str, deed: str) -> None:
     cluster.members[name].control("eval", f"[begin {deed} end || Other <- [{others}]].")
 
 
-def _restarted(cluster: Cluster) -> Blow:
+def _restarted(cluster: Cluster) -> Fault:
     """As an operator updates a cluster: the next node only when the last one has all that it had."""
     under_way: list[asyncio.Task[None]] = []
 
@@ -240,11 +240,11 @@ def _restarted(cluster: Cluster) -> Blow:
             member.start()
             await cluster.whole()
 
-    async def strike() -> None:
+    async def inject() -> None:
         await cluster.whole()
         under_way.append(asyncio.create_task(one_after_the_other()))
 
-    async def heal() -> None:
+    async def end() -> None:
         await under_way.pop()
 
-    return Blow("broker, all three nodes restarted one by one", strike, heal, 0.0, "heal", GOES_ON)
+    return Fault("broker, all three nodes restarted one by one", inject, end, 0.0, "end", GOES_ON)

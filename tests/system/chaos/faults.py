@@ -1,4 +1,4 @@
-"""What strikes a running system, as those see it who play a run: a blow, and the stand that it falls on. No I/O."""
+"""A fault that is injected into a running system, and the system that a stage runs against. No I/O."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from typing import Literal
 
 from tests.support.servers import System
 
-Since = Literal["strike", "heal"]
+Since = Literal["injection", "end"]
 
 
 async def nothing() -> None:
-    """The cause is over by itself: a supervisor starts again what was killed."""
+    """The cause ends by itself: a supervisor starts again what was killed."""
 
 
 @dataclass(frozen=True)
-class Blow:
-    """One fault that can be brought about again and again.
+class Fault:
+    """A fault that can be injected again and again.
 
-    `kind`: its row in the table, e.g. "routing, one of two: kill -9". `strike` returns when the fault is in force,
-    `heal` when its cause is over; between them `lasts` seconds pass. Recovery is the time until messages flow both ways
-    in every talk again, counted from the strike or from the healing; `goal`: it shall be at most so many seconds.
+    `kind`: its row in the table, e.g. "routing, one of two: kill -9". `inject` returns when the fault is in force,
+    `end` when its cause is over; between them `lasts` seconds pass. Recovery is the time until messages flow both ways
+    in every conversation again, counted from the injection or from the end; `goal`: it shall be at most so many
+    seconds.
     """
 
     kind: str
-    strike: Callable[[], Awaitable[None]]
-    heal: Callable[[], Awaitable[None]] = nothing
+    inject: Callable[[], Awaitable[None]]
+    end: Callable[[], Awaitable[None]] = nothing
     lasts: float = 0.0
-    counts_from: Since = "strike"
+    counts_from: Since = "injection"
     goal: float | None = None
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A running system, ready; the address that its clients use (it may lead through a proxy); what can strike it."""
+class Target:
+    """A running system, ready; the address that its clients use (it may lead through a proxy); its possible faults."""
 
     system: System
     base_url: str
-    blows: Sequence[Blow]
+    faults: Sequence[Fault]

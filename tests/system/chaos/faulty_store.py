@@ -1,4 +1,4 @@
-"""Where a writer of logs is struck: it crashes, or hears nothing, before, amid and after what its store does."""
+"""A store with injected faults: the writer crashes, or gets an error, before, during and after an operation."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from services.transcripts.log.sequencing import Tail
 from services.transcripts.log.store import Store
 
 T = TypeVar("T")
-CRASH, AWAY = 0.004, 0.006  # at each point where it can be struck
-LATE = 0.3  # seconds after which a write may still land
+CRASH, ERROR = 0.004, 0.006  # probabilities at each point where a fault can be injected
+LATE = 0.3  # seconds by which a write may be late
 
 
 class Crash(Exception):
-    """The writer dies here; whatever it had begun goes on without it."""
+    """The writer dies here; operations that it had begun continue."""
 
 
 @dataclass
-class Strikes:
-    """Decides where it hurts, and counts it."""
+class FaultInjector:
+    """Decides where a fault is injected, and counts the faults."""
 
     rng: random.Random
     crashes: Counter[str] = field(default_factory=Counter)
     errors: int = 0
     late: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def at(self, point: str, error: Exception) -> None:
+    def maybe_fail(self, point: str, error: Exception) -> None:
         """May raise a crash, or this error."""
         if self.rng.random() < CRASH:
             self.crash(point)
-        if self.rng.random() < AWAY:
+        if self.rng.random() < ERROR:
             self.errors += 1
             raise error
 
@@ -50,7 +50,7 @@ class Strikes:
         self.crashes[point] += 1
         raise Crash(point)
 
-    def either(self, point: str, error: Exception) -> None:
+    def crash_or_raise(self, point: str, error: Exception) -> None:
         """Raises a crash, or this error."""
         if self.rng.random() < 0.5:
             self.crash(point)
@@ -58,26 +58,26 @@ class Strikes:
         raise error
 
 
-class StruckStore(Store):
-    """The real store; each operation may be struck before it, after it, and in the middle of a round."""
+class FaultyStore(Store):
+    """The real store; each operation may fail before it, after it, and half done."""
 
-    def __init__(self, database: Database, strikes: Strikes) -> None:
+    def __init__(self, database: Database, injector: FaultInjector) -> None:
         super().__init__(database)
-        self._strikes = strikes
+        self._injector = injector
 
-    async def _struck(self, point: str, work: Awaitable[T]) -> T:
-        task = asyncio.ensure_future(work)  # begun: it lands, even when the writer does not live to see it
+    async def _with_faults(self, point: str, work: Awaitable[T]) -> T:
+        task = asyncio.ensure_future(work)  # begun: it is completed, even when the writer crashes
         try:
-            self._strikes.at(f"{point}: under way", AutoReconnect(point))
+            self._injector.maybe_fail(f"{point}: under way", AutoReconnect(point))
             done = await task
         except (Crash, AutoReconnect):
             self._left_behind(task)
             raise
-        self._strikes.at(f"{point}: done", AutoReconnect(point))
+        self._injector.maybe_fail(f"{point}: done", AutoReconnect(point))
         return done
 
     async def open_chats(self, opened: Iterable[ChatOpened]) -> None:
-        await self._struck("chats opened", super().open_chats(opened))
+        await self._with_faults("chats opened", super().open_chats(opened))
 
     async def note_states(
         self,
@@ -85,32 +85,32 @@ class StruckStore(Store):
         looks: Mapping[str, datetime] | None = None,
         turns: Mapping[str, int] | None = None,
     ) -> None:
-        await self._struck("states noted", super().note_states(states, looks, turns))
+        await self._with_faults("states stored", super().note_states(states, looks, turns))
 
     async def close_chats(self, seals: Iterable[Entry]) -> None:
-        await self._struck("chats closed", super().close_chats(seals))
+        await self._with_faults("chats closed", super().close_chats(seals))
 
     async def chats(self, chat_ids: Sequence[str]) -> dict[str, Chat]:
-        return await self._struck("chats read", super().chats(chat_ids))
+        return await self._with_faults("chats read", super().chats(chat_ids))
 
     async def tails(self, chat_ids: Iterable[str]) -> dict[str, Tail]:
-        return await self._struck("tails read", super().tails(chat_ids))
+        return await self._with_faults("tails read", super().tails(chat_ids))
 
     async def find(self, chat_id: str, ids: Iterable[str]) -> dict[str, Entry]:
-        return await self._struck("ids looked up", super().find(chat_id, ids))
+        return await self._with_faults("ids looked up", super().find(chat_id, ids))
 
     async def insert(self, entries: Sequence[Entry], in_order: bool = False) -> set[int]:
-        rng = self._strikes.rng
-        if rng.random() < AWAY:
+        rng = self._injector.rng
+        if rng.random() < ERROR:
             some = list(entries) if in_order else rng.sample(list(entries), len(entries))
             await super().insert(some[: rng.randint(1, len(entries))], in_order)
-            self._strikes.either("round half stored", WTimeoutError("round half stored"))
-        if rng.random() < AWAY:
-            self._left_behind(asyncio.ensure_future(self._land_late(list(entries), in_order, rng.uniform(0, LATE))))
-            self._strikes.either("round lands late", AutoReconnect("round lands late"))
-        return await self._struck("round", super().insert(entries, in_order))
+            self._injector.crash_or_raise("batch half stored", WTimeoutError("batch half stored"))
+        if rng.random() < ERROR:
+            self._left_behind(asyncio.ensure_future(self._write_late(list(entries), in_order, rng.uniform(0, LATE))))
+            self._injector.crash_or_raise("batch written late", AutoReconnect("batch written late"))
+        return await self._with_faults("batch", super().insert(entries, in_order))
 
-    async def _land_late(self, entries: list[Entry], in_order: bool, seconds: float) -> None:
+    async def _write_late(self, entries: list[Entry], in_order: bool, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await super().insert(entries, in_order)
 
@@ -120,5 +120,5 @@ class StruckStore(Store):
                 await task
 
         left = asyncio.create_task(end())
-        self._strikes.late.add(left)
-        left.add_done_callback(self._strikes.late.discard)
+        self._injector.late.add(left)
+        left.add_done_callback(self._injector.late.discard)

@@ -1,4 +1,4 @@
-"""A network that can be spoiled: links through a forwarding process, and the blows that fall on them."""
+"""Network faults: links through a forwarding process, and what can be done to them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.support.servers import ROOT
-from tests.system.chaos.blows import Blow, nothing
+from tests.system.chaos.faults import Fault, nothing
 
-Deed = Literal["reset", "refuse", "forget", "swallow", "delay", "trickle", "heal"]
+Action = Literal["reset", "refuse", "forget", "swallow", "delay", "trickle", "heal"]
 DELAY = 2.0  # seconds
 NOTICED, BACK = 15.0, 2.0  # seconds until messages flow: after a silence began, after the network is back
 
@@ -26,16 +26,16 @@ class Links:
     ports: Mapping[str, int]
     process: subprocess.Popen[bytes]
 
-    def tell(self, link: str, deed: Deed, seconds: float = DELAY) -> int:
+    def apply(self, link: str, action: Action, seconds: float = DELAY) -> int:
         """Do this to a link. Return the number of living connections that it met, once it is in force.
 
         Args:
             link: The name of the link.
-            deed: What to do to it.
+            action: What to do to it.
             seconds: By how much `delay` makes everything late.
         """
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"link": link, "do": deed, "seconds": seconds}).encode() + b"\n")
+        self.process.stdin.write(json.dumps({"link": link, "do": action, "seconds": seconds}).encode() + b"\n")
         self.process.stdin.flush()
         return int(self.answer())
 
@@ -61,31 +61,31 @@ def forwarding(to: Mapping[str, Sequence[int]], ports: Mapping[str, int]) -> Ite
             process.kill()
 
 
-def blows(links: Links, names: Sequence[str]) -> list[Blow]:
-    """Everything that can befall these links, one after the other."""
-    return [blow for name in names for blow in of_one_link(links, name)]
+def faults(links: Links, names: Sequence[str]) -> list[Fault]:
+    """Every fault of these links."""
+    return [fault for name in names for fault in of_one_link(links, name)]
 
 
-def of_one_link(links: Links, name: str) -> list[Blow]:
-    """Cut, refused, silent in two ways, late, in bytes."""
+def of_one_link(links: Links, name: str) -> list[Fault]:
+    """Cut, refused, half-open in two ways, delayed, byte by byte."""
     return [
-        _blow(links, name, "all connections reset", "reset", 0.0),
-        _blow(links, name, "refused for 3 s", "refuse", 3.0),
-        _blow(links, name, "connections fall silent, new ones work", "forget", 0.0),
-        _blow(links, name, "silent for 10 s, new ones too", "swallow", 10.0),
-        _blow(links, name, "2 s late for 10 s", "delay", 10.0),
-        _blow(links, name, "byte by byte for 5 s", "trickle", 5.0),
+        _fault(links, name, "all connections reset", "reset", 0.0),
+        _fault(links, name, "refused for 3 s", "refuse", 3.0),
+        _fault(links, name, "connections fall silent, new ones work", "forget", 0.0),
+        _fault(links, name, "silent for 10 s, new ones too", "swallow", 10.0),
+        _fault(links, name, "2 s late for 10 s", "delay", 10.0),
+        _fault(links, name, "byte by byte for 5 s", "trickle", 5.0),
     ]
 
 
-def _blow(links: Links, name: str, what: str, deed: Deed, lasts: float) -> Blow:
-    async def strike() -> None:
-        await asyncio.to_thread(links.tell, name, deed)
+def _fault(links: Links, name: str, what: str, action: Action, lasts: float) -> Fault:
+    async def inject() -> None:
+        await asyncio.to_thread(links.apply, name, action)
 
-    async def heal() -> None:
-        await asyncio.to_thread(links.tell, name, "heal")
+    async def end() -> None:
+        await asyncio.to_thread(links.apply, name, "heal")
 
     kind = f"{name}: {what}"
-    if deed == "forget":  # nobody tells those who believe in a dead connection: they must notice
-        return Blow(kind, strike, nothing, lasts, "strike", NOTICED)
-    return Blow(kind, strike, heal, lasts, "heal", BACK)
+    if action == "forget":  # the ends of a dead connection are not told: they must detect it
+        return Fault(kind, inject, nothing, lasts, "injection", NOTICED)
+    return Fault(kind, inject, end, lasts, "end", BACK)

@@ -30,7 +30,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.faults import SERVICES
 from tests.support.servers import System, running_system
 from tests.system.chaos import alarms, reconnects
-from tests.system.soak.standing import load
+from tests.system.environment import load_average
 
 CHATS, TABS = 13, 4  # 52 pages that stop reading
 LONG_TEXT = "x" * 4_000
@@ -187,16 +187,16 @@ async def alarm(system: System, lasts: float = ALARM_LASTS) -> tuple[list[tuple[
     writers = [Writer(url, p.token) for p in await reconnects.opened(system, WRITERS)]
     tasks = [asyncio.create_task(w.run()) for w in writers]
     await until(lambda: all(w.ws for w in writers), 30)
-    blow = alarms.blows(alarms.of_the_own_broker(system))[0]
+    fault = alarms.faults(alarms.of_the_own_broker(system))[0]
     said: dict[str, float] = {}
     async with measuring(system) as memory:
-        await blow.strike()
+        await fault.inject()
         end = time.monotonic() + lasts
         while time.monotonic() < end:
             for writer in writers:
                 said[await writer.say()] = time.monotonic()
             await asyncio.sleep(1)
-        await blow.heal()
+        await fault.end()
         over = time.monotonic()
         waits = [at - said[id_] for w in writers for id_, at in w.refused.items()]
         new = [await w.say() for w in writers]  # a line that was broken takes again after a new hello
@@ -240,7 +240,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="pressure-") as home, running_system(Path(home), **limits) as system:
             outcomes.append(uvloop.run(RUNS[name](system)))
     command = shlex.join(["python", "-m", "tests.system.chaos.pressure", *sys.argv[1:]])
-    print(f"\n`{command}`; {load()}; memory before, at most, after\n\n| what | how it was |\n|---|---|")
+    print(f"\n`{command}`; {load_average()}; memory before, at most, after\n\n| what | how it was |\n|---|---|")
     for rows, _ in outcomes:
         for what, how in rows:
             print(f"| {what} | {how} |")

@@ -36,7 +36,7 @@ from services.common.messaging.connection import Publisher
 from tests.support.faults import strike
 from tests.support.lasting_clients import Talk, talking
 from tests.support.servers import PATIENCE, System, running_system
-from tests.system.soak.standing import DEPARTMENT, broker_url, load
+from tests.system.environment import DEPARTMENT, broker_url, load_average
 
 SECRET = "the-secret-of-those-who-come-back"
 FIRST_DELAY, LONG_DELAY, RESTART_JITTER, OPENING, SILENCE = 0.5, 3.0, 1.0, 6.0, 12.0  # as in connection.js
@@ -222,7 +222,7 @@ async def until(condition: Callable[[], object], limit: float) -> None:
 
 
 @contextlib.contextmanager
-def standing(home: Path) -> Iterator[System]:
+def two_gateways(home: Path) -> Iterator[System]:
     """Two gateways and one of each other service; nobody is closed for waiting."""
     limits = {"RATE_LIMITS": "off", "REPLICAS": "gateway=2", "TOKEN_SECRET": SECRET, **PATIENT}
     with running_system(home, **limits) as system:
@@ -234,10 +234,10 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="reconnects-") as home, standing(Path(home)) as system:
+    with tempfile.TemporaryDirectory(prefix="reconnects-") as home, two_gateways(Path(home)) as system:
         outcome = uvloop.run(play(system, options.people, random.Random(options.seed)))
     command = shlex.join(["python", "-m", "tests.system.chaos.reconnects", *sys.argv[1:]])
-    print(f"\n`{command}`, seed {options.seed}; {load()}\n\n| what | how it was |\n|---|---|")
+    print(f"\n`{command}`, seed {options.seed}; {load_average()}\n\n| what | how it was |\n|---|---|")
     for what, how in outcome.rows():
         print(f"| {what} | {how} |")
     return 0 if outcome.good else 1

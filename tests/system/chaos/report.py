@@ -1,4 +1,4 @@
-"""What the runs say at their end: Markdown tables, and what was wrong."""
+"""The report of a run: Markdown tables, and the violations."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from tests.system.chaos.checker import Rule
-from tests.system.chaos.play import Outcome, Struck
-from tests.system.soak.tables import percentile, seconds, table
+from tests.system.chaos.runner import Injected, Outcome
+from tests.system.checker.messages import ALWAYS, Rule
+from tests.system.tables import percentile, seconds, table
 
 MOST_SHOWN = 20
-OTHERS = [rule for rule in Rule if rule not in (Rule.LOST, Rule.UNSEEN, Rule.UNKEPT, Rule.DOUBLED, Rule.REORDERED)]
+OTHERS = [rule for rule in ALWAYS if rule not in (Rule.LOST, Rule.UNSEEN, Rule.UNKEPT, Rule.DOUBLED, Rule.REORDERED)]
 
 
 def report(outcomes: Sequence[Outcome], caption: str) -> str:
-    """All tables; the faults, if there were any."""
-    parts = [_stages(outcomes), _kinds([s for o in outcomes for s in o.struck]), _rules(outcomes), f"({caption})"]
-    faults = [f"{o.stage}: {trouble}" for o in outcomes for trouble in (o.trouble, *o.judgement.violations) if trouble]
-    faults += [f"{o.stage}: no messages after {s.blow.kind}" for o in outcomes for s in o.struck if s.took == math.inf]
+    """All tables, and what was wrong."""
+    parts = [_stages(outcomes), _kinds([i for o in outcomes for i in o.injected]), _rules(outcomes), f"({caption})"]
+    faults = [f"{o.stage}: {problem}" for o in outcomes for problem in (o.incomplete, *o.result.violations) if problem]
+    faults += [
+        f"{o.stage}: no messages after {i.fault.kind}" for o in outcomes for i in o.injected if i.recovery == math.inf
+    ]
     if faults:
         more = f"\n- and {len(faults) - MOST_SHOWN} more" if len(faults) > MOST_SHOWN else ""
         parts.append(f"{len(faults)} faults:\n\n" + "\n".join(f"- {f}" for f in faults[:MOST_SHOWN]) + more)
@@ -26,9 +28,9 @@ def report(outcomes: Sequence[Outcome], caption: str) -> str:
 
 
 def good(outcomes: Sequence[Outcome]) -> bool:
-    """Whether no rule was broken, and messages flowed again after every blow."""
-    flowed = all(s.took < math.inf for o in outcomes for s in o.struck)
-    return flowed and not any(o.judgement.violations or o.trouble for o in outcomes)
+    """Whether no rule was broken, and messages flowed again after every fault."""
+    flowed = all(i.recovery < math.inf for o in outcomes for i in o.injected)
+    return flowed and not any(o.result.violations or o.incomplete for o in outcomes)
 
 
 def _stages(outcomes: Sequence[Outcome]) -> str:
@@ -40,29 +42,29 @@ def _stages(outcomes: Sequence[Outcome]) -> str:
 
 
 def _stage(outcome: Outcome) -> list[object]:
-    counts, broken = outcome.judgement.counts, outcome.judgement.broken
+    counts, broken = outcome.result.counts, outcome.result.broken
     had = [counts.chats, counts.sent, counts.attachments, counts.receipts, counts.refused, counts.unanswered]
     lost = broken(Rule.LOST, Rule.UNSEEN, Rule.UNKEPT)
     wrong = [lost, broken(Rule.DOUBLED), broken(Rule.REORDERED), broken(*OTHERS)]
-    faults = len(outcome.struck)
+    faults = len(outcome.injected)
     return [outcome.stage, faults, *had, outcome.connections, counts.downloads, *wrong, round(outcome.seconds)]
 
 
-def _kinds(struck: Sequence[Struck]) -> str:
-    by_kind: dict[str, list[Struck]] = defaultdict(list)
-    for one in struck:
-        by_kind[one.blow.kind].append(one)
+def _kinds(injected: Sequence[Injected]) -> str:
+    by_kind: dict[str, list[Injected]] = defaultdict(list)
+    for one in injected:
+        by_kind[one.fault.kind].append(one)
     head = ["fault", "times", "flows again: p50 s", "max s", "goal s", "met", "counted from"]
     return table(head, [_kind(kind, same) for kind, same in by_kind.items()])
 
 
-def _kind(kind: str, same: Sequence[Struck]) -> list[object]:
-    took, blow = [s.took for s in same], same[0].blow
-    met = "–" if blow.goal is None else f"{sum(t <= blow.goal for t in took)} of {len(took)}"
-    goal = "–" if blow.goal is None else f"{blow.goal:g}"
-    return [kind, len(took), seconds(percentile(took, 0.5)), seconds(max(took)), goal, met, blow.counts_from]
+def _kind(kind: str, same: Sequence[Injected]) -> list[object]:
+    took, fault = [i.recovery for i in same], same[0].fault
+    met = "–" if fault.goal is None else f"{sum(t <= fault.goal for t in took)} of {len(took)}"
+    goal = "–" if fault.goal is None else f"{fault.goal:g}"
+    return [kind, len(took), seconds(percentile(took, 0.5)), seconds(max(took)), goal, met, fault.counts_from]
 
 
 def _rules(outcomes: Sequence[Outcome]) -> str:
-    counts = Counter(v.rule for o in outcomes for v in o.judgement.violations)
-    return table(["checked in the histories", "broken"], [[rule, counts[rule]] for rule in Rule])
+    counts = Counter(v.rule for o in outcomes for v in o.result.violations)
+    return table(["checked in the histories", "broken"], [[rule, counts[rule]] for rule in ALWAYS])

@@ -1,6 +1,6 @@
 """`python -m tests.system.chaos.sabotage KIND SERVICE`: a real service with one guarantee broken on purpose.
 
-The checker must see each of them; a checker that has only ever said that all is well proves nothing.
+The checker must report each of them: a checker that has never reported a violation proves nothing.
 
 `drop`: one in twenty messages is told as stored, and is not. `swap`: a gateway passes every fifth message on after the
 next one of its sender. `double`: one in twenty is stored twice. `early`: told and acknowledged two seconds before it is

@@ -24,8 +24,8 @@ def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.mark.parametrize("number", range(len(BLOWS)), ids=BLOWS)
 async def test_publishers_wait_and_consumers_do_not_until_it_is_over(alarmed: Broker, number: int) -> None:
-    blow = alarms.blows(control_environment(alarmed.node))[number]
-    assert BLOWS[number] in blow.kind
+    fault = alarms.faults(control_environment(alarmed.node))[number]
+    assert BLOWS[number] in fault.kind
     url = patient(alarmed.url)
     async with await aio_pika.connect(url) as publishing, await aio_pika.connect(url) as consuming:
         channel = await publishing.channel()
@@ -36,11 +36,11 @@ async def test_publishers_wait_and_consumers_do_not_until_it_is_over(alarmed: Br
 
         await tell(b"before")
         try:
-            await blow.strike()
+            await fault.inject()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(tell(b"meanwhile"), 0.5)
             assert (await queue.get(no_ack=True)).body == b"before"
         finally:
-            await blow.heal()
+            await fault.end()
         await asyncio.wait_for(tell(b"afterwards"), PATIENCE)
         assert [(await queue.get(no_ack=True)).body for _ in range(2)] == [b"meanwhile", b"afterwards"]

@@ -1,4 +1,4 @@
-"""Blows by signal fall on the processes that they name, and leave a system that is whole again."""
+"""KillPlan by signal fall on the processes that they name, and leave a system that is whole again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.servers import ROOT, Broker, System, running_system, wait_for
 from tests.system.chaos import kills
-from tests.system.chaos.blows import Blow
+from tests.system.chaos.faults import Fault
 
 COMMAND = f"{sys.executable} {ROOT}/tests/deploy/dummy_service.py {{name}}"
 
@@ -23,39 +23,39 @@ def dummies(tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_ur
         yield system
 
 
-def named(blows: list[Blow], kind: str) -> Blow:
-    return next(blow for blow in blows if blow.kind == kind)
+def named(faults: list[Fault], kind: str) -> Fault:
+    return next(fault for fault in faults if fault.kind == kind)
 
 
-async def struck(system: System, blow: Blow) -> set[str]:
-    """The processes that are other ones after a blow and its healing."""
+async def struck(system: System, fault: Fault) -> set[str]:
+    """The processes that are other ones after a fault and its healing."""
     await kills.whole(system)
     before = system.pids()
-    await blow.strike()
-    await blow.heal()
+    await fault.inject()
+    await fault.end()
     await kills.whole(system)
     return {name for name, pid in system.pids().items() if pid != before[name]}
 
 
 async def test_one_of_two_is_killed_and_the_other_one_the_next_time(dummies: System) -> None:
-    blow = named(kills.of_one_replica(dummies), "routing, one of two: kill -9")
-    assert [await struck(dummies, blow) for _ in range(3)] == [{"routing-1"}, {"routing-2"}, {"routing-1"}]
+    fault = named(kills.of_one_replica(dummies), "routing, one of two: kill -9")
+    assert [await struck(dummies, fault) for _ in range(3)] == [{"routing-1"}, {"routing-2"}, {"routing-1"}]
 
 
 async def test_all_of_a_service_are_killed_at_once(dummies: System) -> None:
-    blow = named(kills.of_all_replicas(dummies), "transcripts, both at once: kill -9")
-    assert await struck(dummies, blow) == {"transcripts-1", "transcripts-2"}
+    fault = named(kills.of_all_replicas(dummies), "transcripts, both at once: kill -9")
+    assert await struck(dummies, fault) == {"transcripts-1", "transcripts-2"}
 
 
 async def test_who_stands_still_answers_nobody_until_they_go_on(dummies: System) -> None:
-    blow = named(kills.standing_still(dummies, 0.0), "presence, one of two: stands still")
-    await blow.strike()
+    fault = named(kills.standing_still(dummies, 0.0), "presence, one of two: stands still")
+    await fault.inject()
     pid = dummies.pids()["presence-1"]
     try:
         wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it to stand still")
         assert psutil.Process(dummies.pids()["presence-2"]).status() != psutil.STATUS_STOPPED
     finally:
-        await blow.heal()
+        await fault.end()
     await kills.whole(dummies)
     assert dummies.pids()["presence-1"] == pid
 
@@ -65,8 +65,8 @@ async def test_told_to_stop_is_healed_when_it_runs_again(
 ) -> None:
     servers = {"RABBITMQ_URL": broker.url, "MONGODB_URL": mongodb_url, "DUMMY_DRAIN": "0.3"}
     with running_system(tmp_path_factory.mktemp("draining"), COMMAND, **servers) as system:
-        blow = named(kills.told_to_stop(system), "gateway, the only one: SIGTERM")
-        assert await struck(system, blow) == {"gateway"}
+        fault = named(kills.told_to_stop(system), "gateway, the only one: SIGTERM")
+        assert await struck(system, fault) == {"gateway"}
         wait_for(lambda: "dummy_drained" in system.log(), "it to say that it had the time to finish")
         assert await struck(system, named(kills.of_the_only_ones(system), "all four services at once: kill -9")) == {
             "gateway",

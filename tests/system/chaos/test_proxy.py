@@ -57,8 +57,8 @@ async def listening(port: int) -> AsyncIterator[Echo]:
 async def echo(links: tuple[Links, dict[str, int]]) -> AsyncIterator[Echo]:
     async with listening(links[1]["first"]) as running:
         yield running
-        links[0].tell("one", "reset")  # nothing is left open for the next test
-        links[0].tell("one", "heal")
+        links[0].apply("one", "reset")  # nothing is left open for the next test
+        links[0].apply("one", "heal")
         await until(lambda: running.open == 0)
 
 
@@ -98,7 +98,7 @@ async def test_what_is_said_comes_through_and_so_does_the_end(links: tuple[Links
 async def test_reset_cuts_all_and_new_connections_work(links: tuple[Links, dict[str, int]], echo: Echo) -> None:
     async with connected(links[0]) as ends:
         await ask(ends, b"hallo")
-        assert links[0].tell("one", "reset") == 1
+        assert links[0].apply("one", "reset") == 1
         with pytest.raises(ConnectionResetError):
             await ask(ends, b"hallo?")
         await until(lambda: echo.open == 0)
@@ -109,12 +109,12 @@ async def test_reset_cuts_all_and_new_connections_work(links: tuple[Links, dict[
 async def test_refuse_cuts_all_and_refuses_until_healed(links: tuple[Links, dict[str, int]], echo: Echo) -> None:
     async with connected(links[0]) as ends:
         await ask(ends, b"hallo")
-        links[0].tell("one", "refuse")
+        links[0].apply("one", "refuse")
         with pytest.raises(ConnectionResetError):
             await ask(ends, b"hallo?")
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", links[0].ports["one"])
-    links[0].tell("one", "heal")
+    links[0].apply("one", "heal")
     async with connected(links[0]) as ends:
         await ask(ends, b"hallo")
 
@@ -124,7 +124,7 @@ async def test_forgotten_connections_swallow_both_ways_for_ever(
 ) -> None:
     async with connected(links[0]) as ends, connected(links[0]) as other:
         await asyncio.gather(ask(ends, b"hallo"), ask(other, b"hallo"))
-        assert links[0].tell("one", "forget") == 2
+        assert links[0].apply("one", "forget") == 2
         with pytest.raises(TimeoutError):
             await ask(ends, b"x" * 3_000_000, 0.3)  # more than any buffer holds: it is swallowed, not held up
         await ends[1].drain()
@@ -140,12 +140,12 @@ async def test_swallow_takes_new_connections_too_and_resets_all_when_healed(
 ) -> None:
     async with connected(links[0]) as old:
         await ask(old, b"hallo")
-        links[0].tell("one", "swallow")
+        links[0].apply("one", "swallow")
         async with connected(links[0]) as new:
             for ends in (old, new):
                 with pytest.raises(TimeoutError):
                     await ask(ends, b"hallo?", 0.1)
-            links[0].tell("one", "heal")
+            links[0].apply("one", "heal")
             for ends in (old, new):
                 with pytest.raises(ConnectionResetError):
                     await ask(ends, b"hallo?")
@@ -158,14 +158,14 @@ async def test_delay_is_each_way_and_what_is_held_goes_first_when_healed(
 ) -> None:
     async with connected(links[0]) as ends, connected(links[0], "two") as other:
         await ask(ends, b"hallo")
-        links[0].tell("one", "delay", 0.3)
+        links[0].apply("one", "delay", 0.3)
         assert await ask(ends, b"late") >= 0.6
-        links[0].tell("one", "delay", 10 * PATIENCE)
+        links[0].apply("one", "delay", 10 * PATIENCE)
         ends[1].write(b"first ")
         await ends[1].drain()
         await ask(other, b"meanwhile")  # the forwarding process has what was said before this
         assert echo.chunks == [b"hallo", b"late", b"meanwhile"]
-        links[0].tell("one", "heal")
+        links[0].apply("one", "heal")
         ends[1].write(b"second")
         async with asyncio.timeout(PATIENCE):
             assert await ends[0].readexactly(12) == b"first second"
@@ -175,12 +175,12 @@ async def test_trickle_passes_one_byte_at_a_time_and_the_rest_when_healed(
     links: tuple[Links, dict[str, int]], echo: Echo
 ) -> None:
     async with connected(links[0]) as ends:
-        links[0].tell("one", "trickle")
+        links[0].apply("one", "trickle")
         await ask(ends, b"byte by byte")
         ends[1].write(b"y" * 500_000)
         await until(lambda: len(echo.chunks) > 20)
         assert sum(map(len, echo.chunks)) < 250_000, "so many bytes take more than eight minutes"
-        links[0].tell("one", "heal")
+        links[0].apply("one", "heal")
         async with asyncio.timeout(PATIENCE):
             assert await ends[0].readexactly(500_000) == b"y" * 500_000
 

@@ -15,7 +15,7 @@ PEOPLE = 200
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with reconnects.standing(tmp_path_factory.mktemp("two")) as system:
+    with reconnects.two_gateways(tmp_path_factory.mktemp("two")) as system:
         yield system
 
 

@@ -1,9 +1,9 @@
 """`python -m tests.system.chaos.writers --seed N --seconds S`: writers of the same logs, crashed at every point.
 
-Real are the database, which is killed with kill -9 now and then, and all of transcripts that stores: `Store`, `Writer`,
-`Recorder`. In memory are the queue, which gives a batch again when its writer died, and the participants, who send one
-message after another, each again and again until its answer comes. Operations fail before and after they are done and
-half done; writes land after their writer died; events are doubled, lost and late on the way to the participants.
+The database is real and is killed with kill -9 at intervals; `Store`, `Writer` and `Recorder` of transcripts are real.
+The queue is in memory and delivers a batch again when its writer crashed. The participants are in memory; they send one
+message after another, each again until its answer comes. Operations fail before they are done, after that, and half
+done; writes are completed after their writer crashed; events are published twice, lost and late.
 """
 
 from __future__ import annotations
@@ -49,69 +49,75 @@ from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
 from services.transcripts.publisher import stored_event
-from tests.system.chaos.logbook import Story, faults
-from tests.system.chaos.struck import Crash, Strikes, StruckStore
-from tests.system.soak.tables import table
+from tests.system.chaos.faulty_store import Crash, FaultInjector, FaultyStore
+from tests.system.checker.messages import LOG_RULES, all_answered, check
+from tests.system.checker.violations import Violation
+from tests.system.history import CITIZEN, CloseRequested, Downloaded, Refused, Sent, Shown, digest, message_of_entry
+from tests.system.history import Recorder as HistoryRecorder
+from tests.system.tables import table
 
 OPENED_AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 WRITERS, CHATS = 3, 16  # at a time
 BATCH = 12
-SENDERS = ("citizen", "an", "bert")
+SENDERS = (CITIZEN, "an", "bert")
 LOST, DOUBLED = 0.1, 0.1  # of what is told; of what is sent
 PATIENCE = 120.0  # seconds that the last chats may need beyond the time of the run
 FIRST_AGAIN, LAST_AGAIN = 0.3, 2.0  # seconds after which a sender repeats what has no answer
 
 
-class Town:
-    """The queue, the participants and what they were told."""
+class Participants:
+    """The participants of the chats, the queue of their events, and the history of what they sent and were shown."""
 
-    def __init__(self, strikes: Strikes) -> None:
-        self.strikes, self.rng = strikes, strikes.rng
+    def __init__(self, injector: FaultInjector) -> None:
+        self.injector, self.rng = injector, injector.rng
         self.queue: deque[tuple[Event, bool]] = deque()
-        self.news = asyncio.Event()
-        self.stories: dict[str, Story] = {}
+        self._changed = asyncio.Event()
+        self.recorder = HistoryRecorder()
+        self.refused: set[str] = set()
+        self.chats: list[str] = []
         self._waiting: dict[tuple[str, str], asyncio.Event] = {}
 
     def put(self, *events: Event) -> None:
         self.queue.extend((f, False) for f in events)
-        self.news.set()
+        self._changed.set()
 
-    def give_back(self, events: Iterable[Event]) -> None:
-        """Their writer died: they are delivered again, before what came later."""
+    def requeue(self, events: Iterable[Event]) -> None:
+        """Their writer crashed: they are delivered again, before later events."""
         self.queue.extendleft((f, True) for f in reversed(list(events)))
-        self.news.set()
+        self._changed.set()
 
     async def take(self) -> list[tuple[Event, bool]]:
         while not self.queue:
-            self.news.clear()
-            await self.news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return [self.queue.popleft() for _ in range(min(len(self.queue), BATCH))]
 
     async def publish_all(self, events: Sequence[tuple[Event, object]]) -> None:
-        """As a publisher; an event may be lost later, at the participants' gateways, or come late."""
+        """Publish; an event may be lost at the participants' gateways, or come late."""
         for event, _ in events:
-            self.strikes.at("told: before", Unconfirmed())
+            self.injector.maybe_fail("published: before", Unconfirmed())
             if self.rng.random() >= LOST:
-                asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.02), self._hear, event)
-            self.strikes.at("told: after", Unconfirmed())
+                asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.02), self._receive, event)
+            self.injector.maybe_fail("published: after", Unconfirmed())
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         if isinstance(event, MessagesStored):
             for entry in event.entries:
-                self._hear(stored_event(entry))
+                self._receive(stored_event(entry))
             return
         if isinstance(event, MessageStored):
-            story, id_ = self.stories[event.chat_id], event.entry.id
-            story.receipts.append(event.entry)
+            id_, who = event.entry.id, event.entry.sender_id if event.entry.party is not Party.SYSTEM else CITIZEN
+            self.recorder.record(Shown(event.chat_id, who, 0, message_of_entry(event.entry)))
         elif isinstance(event, MessageRefused):
-            story, id_ = self.stories[event.chat_id], event.id
-            story.refused.add(id_)
+            id_ = event.id
+            self.recorder.record(Refused(event.chat_id, event.sender_id, id_, event.code))
+            self.refused.add(id_)
         else:
             return
-        if waiting := self._waiting.get((story.chat_id, id_)):
+        if waiting := self._waiting.get((event.chat_id, id_)):
             waiting.set()
 
-    async def see_through(self, chat_id: str, id_: str, event: Event) -> None:
+    async def send_until_answered(self, chat_id: str, id_: str, event: Event) -> None:
         """Puts the event into the queue, again and again, sometimes twice at once, until the answer comes."""
         answered = self._waiting[chat_id, id_] = asyncio.Event()
         pause = FIRST_AGAIN
@@ -125,47 +131,49 @@ class Town:
 
     async def chat(self) -> None:
         """One chat from its opening to its end, which comes while people write."""
-        story = Story(str(uuid.uuid4()))
-        self.stories[story.chat_id] = story
-        opened = ChatOpened(chat_id=story.chat_id, department="algemeen", locale="nl", opened_at=OPENED_AT)
+        chat_id = str(uuid.uuid4())
+        self.chats.append(chat_id)
+        opened = ChatOpened(chat_id=chat_id, department="algemeen", locale="nl", opened_at=OPENED_AT)
         self.put(opened, opened)
-        talks = [asyncio.create_task(self._talk(story, sender)) for sender in SENDERS]
+        senders = [asyncio.create_task(self._write(chat_id, sender)) for sender in SENDERS]
         await asyncio.sleep(self.rng.uniform(0.5, 3.0))
-        story.ended = True
+        self.recorder.record(CloseRequested(chat_id, CITIZEN))
         closed = {"state": ChatStatus.CLOSED, "cause": Cause.CLOSED, "reason": CloseReason.CITIZEN, "turn": 1}
-        self.put(ChatState(chat_id=story.chat_id, v=9, department="algemeen", at=OPENED_AT, **closed))
-        await asyncio.gather(*talks)
+        self.put(ChatState(chat_id=chat_id, v=9, department="algemeen", at=OPENED_AT, **closed))
+        await asyncio.gather(*senders)
 
-    async def _talk(self, story: Story, sender: str) -> None:
-        who = Sender(party=Party.CITIZEN if sender == "citizen" else Party.AGENT, id=sender)
-        sent = story.sent[sender] = list[str]()
-        while not (sent and sent[-1] in story.refused):
-            id_ = str(uuid.uuid4())
-            sent.append(id_)
-            posted = MessagePosted(chat_id=story.chat_id, id=id_, sender=who, text=f"{sender} {len(sent)}")
-            await self.see_through(story.chat_id, id_, posted)
+    async def _write(self, chat_id: str, sender: str) -> None:
+        """One message after another until one is refused, because the chat has ended."""
+        who = Sender(party=Party.CITIZEN if sender == CITIZEN else Party.AGENT, id=sender)
+        id_, number = "", 0
+        while id_ not in self.refused:
+            id_, number = str(uuid.uuid4()), number + 1
+            text = f"{sender} {number}"
+            self.recorder.record(Sent(chat_id, sender, id_, digest(text)))
+            posted = MessagePosted(chat_id=chat_id, id=id_, sender=who, text=text)
+            await self.send_until_answered(chat_id, id_, posted)
 
 
-async def write(town: Town, database: Database, clock: Callable[[], datetime]) -> None:
+async def write(participants: Participants, database: Database, clock: Callable[[], datetime]) -> None:
     """One writer after another, each begun where the one before it crashed."""
     while True:
-        store = StruckStore(database, town.strikes)
-        recorder = Recorder(store, Files(database), town, Writer(store, 5_000, clock), together=True)  # type: ignore[arg-type]
+        store = FaultyStore(database, participants.injector)
+        recorder = Recorder(store, Files(database), participants, Writer(store, 5_000, clock), together=True)  # type: ignore[arg-type]
         with contextlib.suppress(Crash):
             while True:
-                await _record(town, recorder)
+                await _record(participants, recorder)
 
 
-async def _record(town: Town, recorder: Recorder) -> None:
-    deliveries = [Delivery(encode(event), redelivered=redelivered) for event, redelivered in await town.take()]
+async def _record(participants: Participants, recorder: Recorder) -> None:
+    deliveries = [Delivery(encode(event), redelivered=redelivered) for event, redelivered in await participants.take()]
     batch = [delivered for delivery in deliveries for delivered in delivery.decode()]
     try:
         await (await recorder.record(batch))
     except BaseException:
-        town.give_back(d.event for d in batch)
+        participants.requeue(d.event for d in batch)
         raise
     if later := [d.event for d in batch if d.result is WAITING]:
-        asyncio.get_running_loop().call_later(0.05, town.put, *later)
+        asyncio.get_running_loop().call_later(0.05, participants.put, *later)
     assert all(d.result is not POISON for d in batch)
 
 
@@ -201,26 +209,26 @@ class Server:
 class Outcome:
     """What a run came to."""
 
-    faults: list[str]
+    violations: list[Violation]
     messages: int
     chats: int
-    strikes: Strikes
+    injector: FaultInjector
     kills: int
     collisions: float
 
     def __str__(self) -> str:
-        crashes = self.strikes.crashes
+        crashes = self.injector.crashes
         rows = [
             ("messages stored", self.messages),
             ("chats", self.chats),
             ("writers crashed", crashes.total()),
-            ("errors whose outcome was not known", self.strikes.errors),
+            ("errors whose outcome was not known", self.injector.errors),
             ("kill -9 of the database", self.kills),
             ("collisions", int(self.collisions)),
-            ("holes, doubles, reorderings, false answers", len(self.faults)),
+            ("holes, doubles, reorderings, false answers", len(self.violations)),
         ]
         points = table(("crashed at", "times"), sorted(crashes.items()))
-        return "\n".join([table(("what", "how many"), rows), "", points, *self.faults[:20]])
+        return "\n".join([table(("what", "how many"), rows), "", points, *map(str, self.violations[:20])])
 
 
 def collisions() -> float:
@@ -228,14 +236,14 @@ def collisions() -> float:
     return REGISTRY.get_sample_value("eloket_collisions_total") or 0.0
 
 
-async def play(home: Path, rng: random.Random, seconds: float, kill_every: float, hurts: int = 0) -> Outcome:
-    """A run of about so many seconds; at least until more than `hurts` crashes, errors, collisions and one kill."""
-    strikes, server = Strikes(rng), Server(home)
-    town, before = Town(strikes), collisions()
+async def run(home: Path, rng: random.Random, seconds: float, kill_every: float, least: int = 0) -> Outcome:
+    """A run of about so many seconds; at least until more than `least` crashes, errors, collisions and one kill."""
+    injector, server = FaultInjector(rng), Server(home)
+    participants, before = Participants(injector), collisions()
 
-    def has_hurt() -> bool:
-        least = min(strikes.crashes.total(), strikes.errors, collisions() - before)
-        return not hurts or (least > hurts and server.kills > 0)
+    def has_had_enough() -> bool:
+        fewest = min(injector.crashes.total(), injector.errors, collisions() - before)
+        return not least or (fewest > least and server.kills > 0)
 
     await server.start()
     settings = Settings(token_secret="of a run of chaos", mongodb_url=server.url)
@@ -243,27 +251,31 @@ async def play(home: Path, rng: random.Random, seconds: float, kill_every: float
     try:
         await upgrade(opened[0], STEPS)
         clocks = [lambda off=off: now_ms() + timedelta(seconds=off) for off in (0, 5, -5)]
-        writers = [asyncio.create_task(write(town, d, c)) for d, c in zip(opened[1:], clocks, strict=True)]
+        writers = [asyncio.create_task(write(participants, d, c)) for d, c in zip(opened[1:], clocks, strict=True)]
         killing = asyncio.create_task(server.kill(kill_every))
-        await _talks(town, seconds, has_hurt, [*writers, killing])
+        await _run_chats(participants, seconds, has_had_enough, [*writers, killing])
         killing.cancel()
-        await asyncio.gather(killing, *strikes.late, return_exceptions=True)
+        await asyncio.gather(killing, *injector.late, return_exceptions=True)
         for task in writers:
             task.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
         store = Store(opened[0])
-        logs = {chat_id: await store.entries(chat_id) for chat_id in town.stories}
+        logs = {chat_id: await store.entries(chat_id) for chat_id in participants.chats}
     finally:
         for one in opened:
             one.client.close()
         server.stop()
-    found = [f for story in town.stories.values() for f in faults(story, logs[story.chat_id])]
+    for chat_id, log in logs.items():
+        entries = tuple(message_of_entry(entry) for entry in log)
+        is_sealed = any(entry.is_seal for entry in log)
+        participants.recorder.record(Downloaded(chat_id, CITIZEN, time.monotonic(), entries, is_sealed, final=True))
+    found = check(participants.recorder.events, (*LOG_RULES, all_answered)).violations
     messages = sum(e.event is None for log in logs.values() for e in log)
-    return Outcome(found, messages, len(logs), strikes, server.kills, collisions() - before)
+    return Outcome(found, messages, len(logs), injector, server.kills, collisions() - before)
 
 
-async def _talks(
-    town: Town, seconds: float, has_hurt: Callable[[], bool], others: Sequence[asyncio.Task[None]]
+async def _run_chats(
+    participants: Participants, seconds: float, has_had_enough: Callable[[], bool], others: Sequence[asyncio.Task[None]]
 ) -> None:
     """Chats one after another, so many at a time; those that find no end are left to the check.
 
@@ -272,23 +284,23 @@ async def _talks(
     end = time.monotonic() + seconds
 
     async def several() -> None:
-        while time.monotonic() < end - 3 or (not has_hurt() and time.monotonic() < end + PATIENCE / 2):
-            await town.chat()
+        while time.monotonic() < end - 3 or (not has_had_enough() and time.monotonic() < end + PATIENCE / 2):
+            await participants.chat()
 
-    talks = asyncio.gather(*(several() for _ in range(CHATS)))
-    waited: set[asyncio.Future[Any]] = {talks, *others}
+    chats = asyncio.gather(*(several() for _ in range(CHATS)))
+    waited: set[asyncio.Future[Any]] = {chats, *others}
     await asyncio.wait(waited, timeout=seconds + PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     for task in others:
         if task.done():
             task.result()
-    if not talks.done():
-        talks.cancel()
-        await asyncio.gather(talks, return_exceptions=True)
+    if not chats.done():
+        chats.cancel()
+        await asyncio.gather(chats, return_exceptions=True)
 
 
 @contextlib.contextmanager
-def impatient() -> Iterator[None]:
-    """Bad days are tried again soon, so that a run can have hundreds of them."""
+def short_backoff() -> Iterator[None]:
+    """Retry soon after an outage, so that a run can have hundreds of outages."""
     with mock.patch.object(consumer, "LONGEST_PAUSE", 0.1), mock.patch.object(consumer, "FIRST_PAUSE", 0.005):
         yield
 
@@ -301,11 +313,11 @@ def main() -> int:
     parser.add_argument("--kill-every", type=float, default=4.0, help="seconds between two kills of the database")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory(prefix="writers-", ignore_cleanup_errors=True) as home, impatient():
+    with tempfile.TemporaryDirectory(prefix="writers-", ignore_cleanup_errors=True) as home, short_backoff():
         rng = random.Random(options.seed)
-        outcome = asyncio.run(play(Path(home), rng, options.seconds, options.kill_every))
+        outcome = asyncio.run(run(Path(home), rng, options.seconds, options.kill_every))
     print(f"{outcome}\n\n(seed {options.seed}, {options.seconds:.0f} s)")
-    return 1 if outcome.faults else 0
+    return 1 if outcome.violations else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Each chat's course, put in order from a history: what was true of it and, at the least, from when until when.
+"""The states of each chat, put in order from the published events: what was true and, at the least, for how long.
 
 What order can be trusted: the states of one chat are ordered by `v`, however they came. Between chats the order in
 which the recorder heard two events of two publishers may be swapped on the way, so it is unused; the events' own times
@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from services.common.events.chats import ChatOpened, ChatState
 from services.common.events.places import PlaceClaimed
 from services.common.events.types import ChatStatus
-from tests.system.soak.history import History
+from tests.system.history import PublishedHistory
 
-FOR_EVER = float("inf")
+UNBOUNDED = float("inf")
 ROUNDED = 0.001  # the database keeps whole milliseconds: `at` may be told that much too early
 
 
@@ -34,7 +34,7 @@ class Span:
 
 
 @dataclass
-class Course:
+class ChatStates:
     """One chat: its opening, its states by `v` (each as it was first heard), and what else the same `v` was told as."""
 
     chat_id: str
@@ -62,7 +62,7 @@ class Course:
         begins: dict[tuple[int, str], float] = {}
 
         def begin(turn: int, agent_id: str, at: float) -> None:
-            begins[turn, agent_id] = min(at, begins.get((turn, agent_id), FOR_EVER))
+            begins[turn, agent_id] = min(at, begins.get((turn, agent_id), UNBOUNDED))
 
         for state in self.states.values():
             if state.state is ChatStatus.ASSIGNED and state.agent_id:
@@ -72,7 +72,7 @@ class Course:
         if claims and self.opened and self.opened.held:
             begin(1, self.opened.held.agent_id, self.opened.occurred_at.timestamp())
         for (turn, agent_id), at in begins.items():
-            ends = min((s.at.timestamp() for s in self.states.values() if _ends(s, turn, agent_id)), default=FOR_EVER)
+            ends = min((s.at.timestamp() for s in self.states.values() if _ends(s, turn, agent_id)), default=UNBOUNDED)
             if ends > at:
                 yield Span(self.chat_id, turn, agent_id, at, ends)
 
@@ -84,20 +84,20 @@ def _ends(state: ChatState, turn: int, agent_id: str) -> bool:
     return state.turn == turn and state.state is ChatStatus.ASSIGNED and state.agent_id != agent_id
 
 
-def courses(history: History) -> dict[str, Course]:
-    """The course of every chat of which anything was heard."""
-    found: dict[str, Course] = {}
-    for event in (h.event for h in history):
+def chat_states(history: PublishedHistory) -> dict[str, ChatStates]:
+    """The chat of every chat of which anything was heard."""
+    found: dict[str, ChatStates] = {}
+    for event in (p.event for p in history):
         if isinstance(event, ChatOpened):
-            course = found.setdefault(event.chat_id, Course(event.chat_id))
-            course.opened = course.opened or event
+            chat = found.setdefault(event.chat_id, ChatStates(event.chat_id))
+            chat.opened = chat.opened or event
         elif isinstance(event, PlaceClaimed):
-            found.setdefault(event.chat_id, Course(event.chat_id)).claims.append(event)
+            found.setdefault(event.chat_id, ChatStates(event.chat_id)).claims.append(event)
         elif isinstance(event, ChatState):
-            course = found.setdefault(event.chat_id, Course(event.chat_id))
-            first = course.states.setdefault(event.v, event)
+            chat = found.setdefault(event.chat_id, ChatStates(event.chat_id))
+            first = chat.states.setdefault(event.v, event)
             if _content(first) != _content(event):
-                course.contradictions.append((first, event))
+                chat.contradictions.append((first, event))
     return found
 
 

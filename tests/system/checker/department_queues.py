@@ -1,8 +1,8 @@
-"""Judges the lines of waiting chats: each order as it was told, and the position that each citizen was shown.
+"""Check the department queues: each order as it was published, and the position that each citizen was shown.
 
-Both are held against the line as the states of the chats make it. An order is read from the database a moment before it
-is told: what changed within `SLACK` seconds is judged either way. A position reaches the screen a moment after it is
-true: its age is measured.
+Both are compared with the queue as the states of the chats make it. An order is read from the database a moment before
+it is published: what changed within `SLACK` seconds is accepted either way. A position reaches the screen a moment
+after it is true: its age is measured.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from itertools import pairwise
 
 from services.common.events.chats import QueueChanged
 from services.common.events.types import ChatStatus
-from tests.system.soak.courses import FOR_EVER, Course
-from tests.system.soak.history import History, Visit
+from tests.system.checker.chat_states import UNBOUNDED, ChatStates
+from tests.system.history import PublishedHistory, StatusShown, Visit
 
 SLACK = 2.0
 EPOCH_MS = 10**12  # a revision above this is a time
-EARLY = 0.1  # seconds by which two processes may differ about when something was
+CLOCK_SKEW = 0.1  # seconds by which two processes may differ about when something was
 AGES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 60.0)  # seconds, of a position on the screen
 Finding = tuple[str, str]  # about what, and what is wrong
 
@@ -42,36 +42,40 @@ class Wait:
 
     def at_some_moment(self, begins: float, ends: float) -> bool:
         """Whether it may have waited at some moment of this span."""
-        return self.begins < ends + EARLY and self.ends > begins
+        return self.begins < ends + CLOCK_SKEW and self.ends > begins
 
     def all_the_time(self, begins: float, ends: float) -> bool:
         """Whether it surely waited from the beginning to the end of this span."""
-        return self.since <= begins and self.surely > ends + EARLY
+        return self.since <= begins and self.surely > ends + CLOCK_SKEW
 
 
-def waits_of(course: Course) -> list[Wait]:
+def waits_of(chat: ChatStates) -> list[Wait]:
     """Where and from when until when the chat waited."""
     waits = []
-    came = int(course.opened.opened_at.timestamp() * 1000) if course.opened else 0  # the database keeps milliseconds
-    states = course.in_order
+    came = int(chat.opened.opened_at.timestamp() * 1000) if chat.opened else 0  # the database keeps milliseconds
+    states = chat.in_order
     for state, after in zip(states, [*states[1:], None], strict=True):
         if state.state is ChatStatus.WAITING:
             begins, since = state.at.timestamp(), state.occurred_at.timestamp()
-            ends = after.occurred_at.timestamp() if after else FOR_EVER
-            surely = FOR_EVER if after is None else after.at.timestamp() if after.v == state.v + 1 else begins
-            rank = state.turn == 1, came, course.chat_id
-            waits.append(Wait(course.chat_id, state.department, rank, begins, since, surely, ends))
+            ends = after.occurred_at.timestamp() if after else UNBOUNDED
+            surely = UNBOUNDED if after is None else after.at.timestamp() if after.v == state.v + 1 else begins
+            rank = state.turn == 1, came, chat.chat_id
+            waits.append(Wait(chat.chat_id, state.department, rank, begins, since, surely, ends))
     return waits
 
 
-def line_violations(history: History, found: Mapping[str, Course], slack: float = SLACK) -> Iterator[Finding]:
+def queue_violations(
+    history: PublishedHistory, found: Mapping[str, ChatStates], slack: float = SLACK
+) -> Iterator[Finding]:
     """Each order names nobody twice, stands as the rule says, and names those who wait and nobody else."""
-    waits = {chat_id: spans for chat_id, course in found.items() if (spans := waits_of(course))}
-    for event in (h.event for h in history):
+    waits = {chat_id: spans for chat_id, chat in found.items() if (spans := waits_of(chat))}
+    for event in (p.event for p in history):
         if isinstance(event, QueueChanged):
             told = event.occurred_at.timestamp()
             # The revision, milliseconds since the epoch, is taken before the order is read, which may take a while.
-            read_from = min(told - slack, event.revision / 1000 - EARLY) if event.revision > EPOCH_MS else told - slack
+            read_from = (
+                min(told - slack, event.revision / 1000 - CLOCK_SKEW) if event.revision > EPOCH_MS else told - slack
+            )
             for words in _order_violations(event, waits, read_from, told):
                 yield f"{event.department} revision {event.revision}", words
 
@@ -100,13 +104,13 @@ def _order_violations(
             yield f"{chat_id} waits and does not stand in it"
 
 
-class Lines:
-    """The lines as the states of the chats make them, for times of the recorder's clock."""
+class DepartmentQueues:
+    """The queues as the states of the chats make them, for times of the recorder's clock."""
 
-    def __init__(self, history: History, found: Mapping[str, Course]) -> None:
-        self._waits = [wait for course in found.values() for wait in waits_of(course)]
+    def __init__(self, history: PublishedHistory, found: Mapping[str, ChatStates]) -> None:
+        self._waits = [wait for chat in found.values() for wait in waits_of(chat)]
         # The event that took least on its way tells by how much the two clocks differ.
-        self._offset = max((h.event.occurred_at.timestamp() - h.at for h in history), default=0.0)
+        self._offset = max((p.event.occurred_at.timestamp() - p.at for p in history), default=0.0)
 
     def possible(self, chat_id: str, begins: float, ends: float) -> tuple[int, int] | None:
         """The lowest and the highest position that the chat may have had in this span; None if it did not wait."""
@@ -122,7 +126,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Sight:
+class PositionShown:
     """A position on a citizen's screen at some time, and how many seconds before it was true for the last time."""
 
     chat_id: str
@@ -132,28 +136,28 @@ class Sight:
     possible: tuple[int, int] | None
 
 
-def sights(history: History, found: Mapping[str, Course], visits: Sequence[Visit]) -> Iterator[Sight]:
+def positions_shown(
+    history: PublishedHistory, found: Mapping[str, ChatStates], visits: Sequence[Visit]
+) -> Iterator[PositionShown]:
     """Each position as it was shown, and again when it went: until then it stood on the screen.
 
     What stood there while a connection was lost is left out.
     """
-    lines = Lines(history, found)
+    queues = DepartmentQueues(history, found)
     for visit in visits:
         shown: tuple[float, int] | None = None
-        for at, frame in visit.frames:
-            if frame["type"] not in ("status", "closed"):
-                continue
-            if shown and not any(shown[0] - SLACK < lost < at for lost in visit.losses):
-                yield _sight(lines, visit.chat_id, shown[1], at)
+        for status in visit.statuses:
+            if shown and not any(shown[0] - SLACK < lost < status.at for lost in visit.disconnects):
+                yield _position(queues, visit.chat, shown[1], status.at)
             shown = None
-            if frame["type"] == "status" and frame["dot"] == "grey" and frame.get("position") is not None:
-                shown = at, frame["position"]
-                yield _sight(lines, visit.chat_id, frame["position"], at)
+            if isinstance(status, StatusShown) and status.dot == "grey" and status.position is not None:
+                shown = status.at, status.position
+                yield _position(queues, visit.chat, status.position, status.at)
 
 
-def _sight(lines: Lines, chat_id: str, position: int, at: float) -> Sight:
+def _position(queues: DepartmentQueues, chat_id: str, position: int, at: float) -> PositionShown:
     for age in AGES:
-        possible = lines.possible(chat_id, at - age, at)
+        possible = queues.possible(chat_id, at - age, at)
         if possible and possible[0] <= position <= possible[1]:
-            return Sight(chat_id, position, at, age, possible)
-    return Sight(chat_id, position, at, FOR_EVER, lines.possible(chat_id, at - SLACK, at))
+            return PositionShown(chat_id, position, at, age, possible)
+    return PositionShown(chat_id, position, at, UNBOUNDED, queues.possible(chat_id, at - SLACK, at))

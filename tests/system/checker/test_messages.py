@@ -1,25 +1,36 @@
-"""The checker sees what is planted in a history, and nothing in a history that is right."""
+"""The checker reports what is planted in a history, and nothing in a correct history."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import StrEnum
 
 import pytest
 
-from tests.system.chaos.checker import Counts, Judgement, Rule, judge
-from tests.system.chaos.history import (
+from tests.system.checker.messages import (
+    ALWAYS,
+    LOG_RULES,
+    RULES,
+    Counts,
+    Result,
+    Rule,
+    all_answered,
+    check,
+    kept_agent,
+)
+from tests.system.history import (
     CITIZEN,
     Closed,
+    CloseRequested,
     Connected,
-    Dot,
     Downloaded,
-    Ending,
     Event,
     Fetched,
-    Left,
     Message,
     Refused,
+    Sent,
     Shown,
-    Tried,
+    StatusShown,
+    Unassigned,
     Uploaded,
     digest,
 )
@@ -28,9 +39,9 @@ CHAT, AN, BERT = "chat", "an", "bert"
 Plant = Callable[[list[Event]], list[Event]]
 
 
-def said(seq: int, id_: str, party: str, text: str = "", **members: str) -> Message:
+def said(seq: int, id_: str, party: str, text: str = "", event: str = "", attachment: str = "") -> Message:
     content = digest(text or id_)
-    return Message(seq, id_, party, content, digest([id_, party, content]), **members)
+    return Message(seq, id_, party, content, digest([id_, party, content]), event, attachment)
 
 
 LOG = (
@@ -53,41 +64,41 @@ def right() -> list[Event]:
     """A chat in which all is well: three messages of the citizen, two of the agent, an attachment, a download."""
     return [
         Connected(CHAT, CITIZEN, 1, at=1),
-        Dot(CHAT, CITIZEN, "grey", "", at=1),
-        Dot(CHAT, CITIZEN, "green", "An", at=2),
-        Tried(CHAT, CITIZEN, "c1", digest("c1"), at=3),
+        StatusShown(CHAT, CITIZEN, "grey", "", at=1),
+        StatusShown(CHAT, CITIZEN, "green", "An", at=2),
+        Sent(CHAT, CITIZEN, "c1", digest("c1"), at=3),
         *shown(CITIZEN, 4, *LOG[:3]),
         *shown(AN, 4, *LOG[:3], connection=2),
-        Tried(CHAT, AN, "a1", digest("a1"), at=5),
+        Sent(CHAT, AN, "a1", digest("a1"), at=5),
         *shown(AN, 6, LOG[3], connection=2),
         Downloaded(CHAT, CITIZEN, 7, LOG[:4], False, at=7.5),
         *shown(CITIZEN, 8, LOG[3]),
-        Tried(CHAT, CITIZEN, "c2", digest("c2"), at=9),
+        Sent(CHAT, CITIZEN, "c2", digest("c2"), at=9),
         Uploaded(CHAT, CITIZEN, "file", "bytes", at=9),
-        Tried(CHAT, CITIZEN, "c3", digest("file"), at=9),
-        Tried(CHAT, AN, "a2", digest("a2"), at=9),
-        Tried(CHAT, AN, "a3", digest("a3"), at=9.5),
+        Sent(CHAT, CITIZEN, "c3", digest("file"), at=9),
+        Sent(CHAT, AN, "a2", digest("a2"), at=9),
+        Sent(CHAT, AN, "a3", digest("a3"), at=9.5),
         *shown(CITIZEN, 10, *LOG[4:7]),
         *shown(AN, 10, *LOG[4:7], connection=2),
         Fetched(CHAT, AN, "file", "bytes", at=11),
-        Ending(CHAT, CITIZEN, at=12),
+        CloseRequested(CHAT, CITIZEN, at=12),
         *shown(CITIZEN, 13, LOG[7]),
         *shown(AN, 13, LOG[7], connection=2),
         Closed(CHAT, CITIZEN, "citizen", at=13),
-        Dot(CHAT, CITIZEN, "red", "", at=13),
+        StatusShown(CHAT, CITIZEN, "red", "", at=13),
         Refused(CHAT, AN, "a3", "chat_closed", at=14),
         Downloaded(CHAT, CITIZEN, 20, LOG, True, final=True, at=21),
     ]
 
 
-def broken(judgement: Judgement) -> set[Rule]:
-    return {v.rule for v in judgement.violations}
+def broken(result: Result) -> set[StrEnum]:
+    return {v.rule for v in result.violations}
 
 
 def test_nothing_is_seen_in_a_history_that_is_right() -> None:
-    judgement = judge(right())
-    assert judgement.violations == []
-    assert judgement.counts == Counts(6, 1, 5, 1, 0, 1, 2)
+    result = check(right())
+    assert result.violations == []
+    assert result.counts == Counts(6, 1, 5, 1, 0, 1, 2)
 
 
 # ── what is planted ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,10 +180,16 @@ PLANTED: dict[str, tuple[Plant, set[Rule]]] = {
     "bytes that nobody had": (without(Fetched), {Rule.BYTES}),
     "no end on the screen": (without(Closed), {Rule.UNENDED}),
     "no transcript": (without(Downloaded, final=True), {Rule.UNENDED, Rule.LOST, Rule.UNKEPT}),
-    "an end that nobody asked for": (without(Ending), {Rule.DOT}),
+    "an end that nobody asked for": (without(CloseRequested), {Rule.DOT}),
     "an agent who is not introduced": (everywhere(numbered(LOG[0], *LOG[2:])), {Rule.INTRODUCED}),
-    "green without an agent": (besides(Dot(CHAT, CITIZEN, "green", "", at=3)), {Rule.DOT}),
-    "green after the end": (besides(Dot(CHAT, CITIZEN, "green", "An", at=19)), {Rule.DOT}),
+    "green without an agent": (besides(StatusShown(CHAT, CITIZEN, "green", "", at=3)), {Rule.DOT}),
+    "green after the end": (besides(StatusShown(CHAT, CITIZEN, "green", "An", at=19)), {Rule.DOT}),
+    "an opening that is not the first": (everywhere(numbered(LOG[1], LOG[0], *LOG[2:])), {Rule.OPENING}),
+    "two openings": (
+        everywhere(numbered(LOG[0], said(2, "again", "system", event="opened"), *LOG[1:])),
+        {Rule.OPENING},
+    ),
+    "a time that goes back": (stored([*LOG[:4], replace(LOG[4], at=-1.0), *LOG[5:]]), {Rule.TIME}),
     "a download that lacks a receipt": (
         besides(Downloaded(CHAT, CITIZEN, 10.5, LOG[:6], False, at=11)),
         {Rule.DOWNLOAD},
@@ -183,45 +200,65 @@ PLANTED: dict[str, tuple[Plant, set[Rule]]] = {
 @pytest.mark.parametrize("what", PLANTED)
 def test_what_is_planted_is_seen(what: str) -> None:
     plant, rules = PLANTED[what]
-    assert broken(judge(plant(right()))) == rules
+    assert broken(check(plant(right()))) == rules
 
 
 def test_every_rule_is_planted_at_least_once() -> None:
-    assert {rule for _, rules in PLANTED.values() for rule in rules} == set(Rule)
+    assert {rule for _, rules in PLANTED.values() for rule in rules} == set(ALWAYS)
 
 
 def test_a_message_that_is_doubled_counts_once() -> None:
-    judgement = judge(everywhere(numbered(*LOG[:5], LOG[2], *LOG[5:]))(right()))
-    assert judgement.broken(Rule.DOUBLED) == 1
-    assert judgement.broken(Rule.LOST, Rule.UNSEEN) == 0
+    result = check(everywhere(numbered(*LOG[:5], LOG[2], *LOG[5:]))(right()))
+    assert result.broken(Rule.DOUBLED) == 1
+    assert result.broken(Rule.LOST, Rule.UNSEEN) == 0
 
 
 def test_what_never_had_a_receipt_may_be_missing() -> None:
-    never = besides(Tried(CHAT, CITIZEN, "c4", digest("c4"), at=12))(right())
-    assert judge(never).violations == []
-    assert judge(never).counts.unanswered == 1
+    never = besides(Sent(CHAT, CITIZEN, "c4", digest("c4"), at=12))(right())
+    assert check(never).violations == []
+    assert check(never).counts.unanswered == 1
 
 
 def test_an_agent_who_lost_the_chat_need_not_see_the_rest() -> None:
     """An had it until seq 4; Bert took over, and was shown everything."""
     events = [
-        e if e.who != AN or e.at <= 6 or isinstance(e, Tried | Refused | Fetched) else replace(e, who=BERT)
+        e if e.who != AN or e.at <= 6 or isinstance(e, Sent | Refused | Fetched) else replace(e, who=BERT)
         for e in right()
     ]
-    handed_over = [*events, Left(CHAT, AN, at=6.5), *shown(BERT, 9, *LOG[:4])]
-    assert judge(handed_over).violations == []
-    stayed = [e for e in handed_over if not isinstance(e, Left)]
-    assert broken(judge(stayed)) == {Rule.UNSEEN}
+    handed_over = [*events, Unassigned(CHAT, AN, at=6.5), *shown(BERT, 9, *LOG[:4])]
+    assert check(handed_over).violations == []
+    stayed = [e for e in handed_over if not isinstance(e, Unassigned)]
+    assert broken(check(stayed)) == {Rule.UNSEEN}
 
 
 def test_a_receipt_after_the_question_may_be_missing_from_a_download() -> None:
     asked_before = besides(Downloaded(CHAT, CITIZEN, 9.9, LOG[:4], False, at=11))
-    assert judge(asked_before(right())).violations == []
+    assert check(asked_before(right())).violations == []
 
 
-def test_every_chat_is_judged_by_itself() -> None:
+def test_every_chat_is_checkd_by_itself() -> None:
     other = [replace(e, chat="other") for e in right()]
-    assert judge([*right(), *other]).violations == []
-    assert judge([*right(), *other]).counts.chats == 2
-    planted = judge([*right(), *stored([*LOG[:4], *LOG[5:]])(other)])
+    assert check([*right(), *other]).violations == []
+    assert check([*right(), *other]).counts.chats == 2
+    planted = check([*right(), *stored([*LOG[:4], *LOG[5:]])(other)])
     assert {v.chat for v in planted.violations} == {"other"}
+
+
+def test_a_message_without_an_answer_is_seen_where_the_rule_holds() -> None:
+    rules = (*RULES, all_answered)
+    assert check(right(), rules).violations == []
+    never = besides(Sent(CHAT, CITIZEN, "c4", digest("c4"), at=12))(right())
+    assert broken(check(never, rules)) == {Rule.UNANSWERED}
+
+
+def test_a_chat_that_was_passed_on_is_seen_where_the_rule_holds() -> None:
+    rules = (*RULES, kept_agent)
+    assert check(right(), rules).violations == []
+    left = numbered(*LOG[:3], said(4, "left", "system", event="agent_left"), *LOG[3:])
+    assert broken(check(everywhere(left)(right()), rules)) == {Rule.PASSED_ON}
+
+
+@pytest.mark.parametrize("what", ["dropped", "a swapped pair", "one id under two seqs", "a time that goes back"])
+def test_the_rules_of_a_log_see_what_is_planted_there(what: str) -> None:
+    plant, rules = PLANTED[what]
+    assert broken(check(plant(right()), LOG_RULES)) == rules

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tests.support.clients import Agent, Citizen, agent, button, citizen, new_id, pair, say
 from tests.support.servers import running_broker, running_database
-from tests.system.rollout.fleet import ORDER, Fleet, fleet
+from tests.system.report import Report
+from tests.system.rollout.deployment import ORDER, Deployment, deployment
 from tests.system.rollout.versions import PRESENT, Version
-from tests.system.soak.report import Report
-from tests.system.soak.tables import table
+from tests.system.tables import table
 
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 FORMATS = {"txt": "text/plain", "html": "text/html", "pdf": "application/pdf", "json": "application/json"}
@@ -31,7 +31,7 @@ async def conversation(base: str) -> None:
         await ours.send(type="note", chat_id=chat_id, id=new_id(), text="vraagt naar dossier 42")
         await ours.expect("note", chat_id=chat_id)
         async with agent(base, "bert") as bert:
-            await _known(an, bert.id)
+            await _until_online(an, bert.id)
             await ours.send(type="transfer", chat_id=chat_id, to={"agent": bert.id}, note="kent dit dossier")
             await bert.socket.expect("assigned", chat=lambda c: c["chat_id"] == chat_id)
             await bert.socket.send(type="accept", chat_id=chat_id)
@@ -56,19 +56,19 @@ async def _attach(visitor: Citizen) -> str:
     return attachment
 
 
-async def _known(someone: Agent, colleague: str, wait: float = 60.0) -> None:
-    """Returns when presence has heard that this colleague has come."""
+async def _until_online(helper: Agent, colleague: str, wait: float = 60.0) -> None:
+    """Returns when presence knows that this colleague is online."""
     async with asyncio.timeout(wait):
         while True:
-            answer = await someone.http.get(f"{someone.base}/api/agents", headers={"Origin": someone.base})
+            answer = await helper.http.get(f"{helper.base}/api/agents", headers={"Origin": helper.base})
             if colleague in {a["id"] for a in (await answer.json())["agents"]}:
                 return
             await asyncio.sleep(0.05)
 
 
-async def _fetch(someone: Agent, chat_id: str, attachment: str) -> None:
-    url = f"{someone.base}/api/chats/{chat_id}/attachments/{attachment}"
-    answer = await someone.http.get(url, headers={"Origin": someone.base})
+async def _fetch(helper: Agent, chat_id: str, attachment: str) -> None:
+    url = f"{helper.base}/api/chats/{chat_id}/attachments/{attachment}"
+    answer = await helper.http.get(url, headers={"Origin": helper.base})
     assert (answer.status, await answer.read()) == (200, PDF)
 
 
@@ -91,7 +91,7 @@ def gray(bits: int) -> list[int]:
     return [number ^ (number >> 1) for number in range(2**bits)]
 
 
-async def every_combination(ours: Fleet, former: Version) -> Report:
+async def every_combination(ours: Deployment, former: Version) -> Report:
     """Each service of either version, one process each; at the end one of each version of every service."""
     report = Report(f"{former.name} and the present version side by side: a conversation in every combination")
     rows: list[list[str]] = []
@@ -111,22 +111,22 @@ async def every_combination(ours: Fleet, former: Version) -> Report:
     return report
 
 
-async def _tried(ours: Fleet, names: Mapping[str, str], report: Report) -> list[str]:
+async def _tried(ours: Deployment, names: Mapping[str, str], report: Report) -> list[str]:
     began = time.monotonic()
     try:
         await conversation(ours.base_url)
     except Exception as error:
-        told = f"{type(error).__name__} {error}; the button: {await button(ours.base_url)}"
-        report.faults.append(f"{', '.join(names.values())}: {told}")
+        details = f"{type(error).__name__} {error}; the button: {await button(ours.base_url)}"
+        report.faults.append(f"{', '.join(names.values())}: {details}")
         return [*names.values(), "failed"]
     print(f"{', '.join(names.values())}: {time.monotonic() - began:.1f} s", flush=True)
     return [*names.values(), f"{time.monotonic() - began:.1f} s"]
 
 
-async def play_alone(home: Path, former: Version | None) -> Report:
+async def run_alone(home: Path, former: Version | None) -> Report:
     """With a broker and a database of its own."""
     if former is None:
         return Report("combinations: left out, there is no former version")
     with running_broker(home / "broker") as broker, running_database(home / "database") as mongodb:  # noqa: SIM117
-        with fleet(home / "fleet", broker.url, mongodb) as ours:
+        with deployment(home / "deployment", broker.url, mongodb) as ours:
             return await every_combination(ours, former)

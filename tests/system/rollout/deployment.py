@@ -25,7 +25,7 @@ ORDER = ("transcripts", "presence", "routing", "gateway")  # consumers before pr
 
 
 @dataclass(frozen=True)
-class Member:
+class Replica:
     """One running process of a service."""
 
     name: str
@@ -49,8 +49,8 @@ class Drain:
         return self.status == 0 and self.seconds <= DRAIN_LIMIT
 
 
-class Fleet:
-    """The services on one broker and database; `members` are those that were not told to end."""
+class Deployment:
+    """The services on one broker and database; `replicas` are those that were not told to end."""
 
     def __init__(self, home: Path, rabbitmq_url: str, mongodb_url: str, **variables: str) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -62,30 +62,30 @@ class Fleet:
         environ |= {"RATE_LIMITS": "off", "FACTS_TOGETHER": "off"}
         settings = Settings(home, self.ports, rabbitmq_url, mongodb_url, environ | variables)
         self._environment = service_programs.service_environment(settings, urls)
-        self.members: list[Member] = []
-        self._all: list[Member] = []
+        self.replicas: list[Replica] = []
+        self._all: list[Replica] = []
 
     @property
     def base_url(self) -> str:
         """The gateways' common address, without a trailing slash."""
         return f"http://127.0.0.1:{self.ports['gateway']}"
 
-    def of(self, service: str) -> list[Member]:
-        return [member for member in self.members if member.service == service]
+    def of(self, service: str) -> list[Replica]:
+        return [replica for replica in self.replicas if replica.service == service]
 
-    async def start(self, version: Version, *names: str) -> list[Member]:
+    async def start(self, version: Version, *names: str) -> list[Replica]:
         """One more process of each of these services, ready."""
         started = [self._start(version, service) for service in names]
-        await asyncio.gather(*(self._ready(member) for member in started))
+        await asyncio.gather(*(self._ready(replica) for replica in started))
         return started
 
-    async def drain(self, members: Sequence[Member]) -> list[Drain]:
+    async def drain(self, replicas: Sequence[Replica]) -> list[Drain]:
         """SIGTERM to all of these at once; returns when they have ended."""
-        self.members = [m for m in self.members if m not in members]
-        for member in members:
-            member.process.send_signal(signal.SIGTERM)
+        self.replicas = [m for m in self.replicas if m not in replicas]
+        for replica in replicas:
+            replica.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        return list(await asyncio.gather(*(_ended(member, began) for member in members)))
+        return list(await asyncio.gather(*(_ended(replica, began) for replica in replicas)))
 
     async def replace(self, version: Version, *names: str) -> list[Drain]:
         """A surge: for each process of a service a new one is started; the old one is drained when it is ready.
@@ -101,7 +101,7 @@ class Fleet:
             drains.append(asyncio.create_task(self.drain([old])))
         return [drain for done in await asyncio.gather(*drains) for drain in done]
 
-    def _start(self, version: Version, service: str) -> Member:
+    def _start(self, version: Version, service: str) -> Replica:
         self._count += 1
         name, port = f"{service}-{self._count} ({version.name})", ports.pick([m.port for m in self._all])
         own = {"PORT_SHARED": "on", "OWN_PORT": str(port)}
@@ -113,36 +113,36 @@ class Fleet:
             return await service_programs.http_ready(port)
 
         program = Program(name, argv, environment, version.root, ready, stage=0, patience=DRAIN_LIMIT, log=log)
-        member = Member(name, service, version, processes.start(program), port, log)
-        self.members.append(member)
-        self._all.append(member)
-        return member
+        replica = Replica(name, service, version, processes.start(program), port, log)
+        self.replicas.append(replica)
+        self._all.append(replica)
+        return replica
 
-    async def _ready(self, member: Member) -> None:
+    async def _ready(self, replica: Replica) -> None:
         end = time.monotonic() + READY_LIMIT
-        while (why := await service_programs.http_ready(member.port)) is not None:
-            assert member.process.poll() is None, f"{member.name} ended: {member.log.read_text()[-2000:]}"
-            assert time.monotonic() < end, f"{member.name} is not ready: {why}"
+        while (why := await service_programs.http_ready(replica.port)) is not None:
+            assert replica.process.poll() is None, f"{replica.name} ended: {replica.log.read_text()[-2000:]}"
+            assert time.monotonic() < end, f"{replica.name} is not ready: {why}"
             await asyncio.sleep(0.05)
 
     def end(self) -> None:
         """Kills what is left."""
-        for member in self._all:
-            if member.process.poll() is None:
-                processes.signal_group(member.process.pid, signal.SIGKILL)
-                member.process.wait(10)
+        for replica in self._all:
+            if replica.process.poll() is None:
+                processes.signal_group(replica.process.pid, signal.SIGKILL)
+                replica.process.wait(10)
 
 
-async def _ended(member: Member, began: float) -> Drain:
+async def _ended(replica: Replica, began: float) -> Drain:
     async with asyncio.timeout(2 * DRAIN_LIMIT):
-        status = await processes.ended(member.process)
-    return Drain(member.name, time.monotonic() - began, status)
+        status = await processes.ended(replica.process)
+    return Drain(replica.name, time.monotonic() - began, status)
 
 
 @contextlib.contextmanager
-def fleet(home: Path, rabbitmq_url: str, mongodb_url: str, **variables: str) -> Iterator[Fleet]:
-    """A fleet without any process yet; what it has started is killed at the end."""
-    ours = Fleet(home, rabbitmq_url, mongodb_url, **variables)
+def deployment(home: Path, rabbitmq_url: str, mongodb_url: str, **variables: str) -> Iterator[Deployment]:
+    """A deployment without any process yet; what it has started is killed at the end."""
+    ours = Deployment(home, rabbitmq_url, mongodb_url, **variables)
     try:
         yield ours
     finally:

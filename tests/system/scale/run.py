@@ -11,15 +11,15 @@ from typing import Any
 from tests.support.clients import http_client
 from tests.support.servers import System, running_system
 from tests.system.bench import chats
-from tests.system.bench.desk import Desk
-from tests.system.bench.load import Load, share
+from tests.system.bench.clients import ClientFactory
+from tests.system.bench.load_generator import Load, share
 from tests.system.bench.machine import costing
 from tests.system.bench.messages import SERVERS
-from tests.system.bench.sheet import Sheet
-from tests.system.soak.standing import Crew, crew
+from tests.system.bench.report import Report
+from tests.system.environment import AgentAccounts, agent_accounts
 
 SERVICES = ("gateway", "transcripts", "routing", "presence")
-DESKS = 10  # agents with many places, for the starts
+BUSY_AGENTS = 10  # agents with many places, for the starts
 
 
 @dataclass(frozen=True)
@@ -70,26 +70,26 @@ def measure(
     service: str, replicas: int, size: Size, home: Path, run: Callable[[Coroutine[Any, Any, Any]], Any]
 ) -> Figures:
     """The figures of one system, which is started for this and ends with it."""
-    agents = crew("medewerker", [1] * size.pairs + [40] * DESKS)
+    agents = agent_accounts("medewerker", [1] * size.pairs + [40] * BUSY_AGENTS)
     settings = {"ACCOUNTS_FILE": str(agents.write(home / "accounts.toml")), "REPLICAS": f"{service}={replicas}"}
     with running_system(home / "system", RATE_LIMITS="off", LOG_LEVEL="warning", **settings) as system:
         figures: Figures = run(_measure(service, replicas, size, system, agents))
     return figures
 
 
-async def _measure(service: str, replicas: int, size: Size, system: System, agents: Crew) -> Figures:
+async def _measure(service: str, replicas: int, size: Size, system: System, agents: AgentAccounts) -> Figures:
     groups = {name: [pid] for name, pid in system.pids().items() if name.split("-")[0] in SERVERS}
-    starts = Sheet()
+    starts = Report()
     async with http_client() as http:
-        desk = Desk(system, http)
-        async with desk.chatting(agents.usernames[: size.pairs]) as (pairs, _):
+        clients = ClientFactory(system, http)
+        async with clients.chatting(agents.usernames[: size.pairs]) as (pairs, _):
             load = Load(pairs)
             await load.steady(50, 1)  # warm
             steady = await load.steady(size.rate, size.seconds)
             began = time.monotonic()
             closed, cost = await costing(groups, load.closed(size.seconds))
             took = time.monotonic() - began
-        await chats.starts(starts, desk, agents.usernames[-DESKS:], size.seconds / 2)
+        await chats.starts(starts, clients, agents.usernames[-BUSY_AGENTS:], size.seconds / 2)
     (green,) = [figure.value for name, figure in starts.figures.items() if "p50" in name]
     lost = steady.sent - steady.shown + closed.sent - closed.shown
     told = (share(steady.took, 0.5), share(steady.took, 0.99))

@@ -11,53 +11,53 @@ from pathlib import Path
 
 import uvloop
 
-from tests.system.soak import losses, memory, pages, presses, truth
-from tests.system.soak.report import Report
-from tests.system.soak.standing import REPLICAS, Blows, crew, standing
+from tests.system.environment import REPLICAS, KillPlan, agent_accounts, running_replicas
+from tests.system.report import Report
+from tests.system.soak import agent_losses, button_latency, memory, presses, random_load
 
 Options = argparse.Namespace
 
 
-def play_presses(home: Path, options: Options, rng: random.Random) -> Report:
-    agents = crew("medewerker", [1 + i % 3 for i in range(options.agents)])
-    plan = presses.Plan(options.presses, None if options.no_kills else Blows(), options.seconds or 600.0)
-    with standing(home, agents, options.replicas) as system:
-        return uvloop.run(presses.run(system, agents, plan, rng))
+def run_presses(home: Path, options: Options, rng: random.Random) -> Report:
+    accounts = agent_accounts("medewerker", [1 + i % 3 for i in range(options.agents)])
+    plan = presses.Plan(options.presses, None if options.no_kills else KillPlan(), options.seconds or 600.0)
+    with running_replicas(home, accounts, options.replicas) as system:
+        return uvloop.run(presses.run(system, accounts, plan, rng))
 
 
-def play_losses(home: Path, options: Options, rng: random.Random) -> Report:
+def run_agent_losses(home: Path, options: Options, rng: random.Random) -> Report:
     at_a_time = 8
-    agents = crew("medewerker", [1] * (2 * at_a_time))
-    with standing(home, agents, options.replicas) as system:
-        return uvloop.run(losses.run(system, agents, at_a_time, -(-options.losses // 4), rng))
+    accounts = agent_accounts("medewerker", [1] * (2 * at_a_time))
+    with running_replicas(home, accounts, options.replicas) as system:
+        return uvloop.run(agent_losses.run(system, accounts, at_a_time, -(-options.losses // 4), rng))
 
 
-def play_pages(home: Path, options: Options, rng: random.Random) -> Report:
-    return pages.play(home, options.pages, options.seconds or 180.0, rng)
+def run_button_latency(home: Path, options: Options, rng: random.Random) -> Report:
+    return button_latency.run_alone(home, options.pages, options.seconds or 180.0, rng)
 
 
-def play_truth(home: Path, options: Options, rng: random.Random) -> Report:
-    agents = crew("medewerker", [1 + i % 2 for i in range(16)])
-    plan = truth.Plan(options.seconds or 600.0, blows=Blows(pause=(10.0, 20.0)) if options.faults else None)
-    with standing(home, agents, options.replicas) as system:
-        return uvloop.run(truth.run(system, agents, plan, rng))
+def run_random_load(home: Path, options: Options, rng: random.Random) -> Report:
+    accounts = agent_accounts("medewerker", [1 + i % 2 for i in range(16)])
+    plan = random_load.Plan(options.seconds or 600.0, kills=KillPlan(pause=(10.0, 20.0)) if options.faults else None)
+    with running_replicas(home, accounts, options.replicas) as system:
+        return uvloop.run(random_load.run(system, accounts, plan, rng))
 
 
-def play_memory(home: Path, options: Options, rng: random.Random) -> Report:
-    return memory.play(home, options.seconds or 3600.0, rng)
+def run_memory(home: Path, options: Options, rng: random.Random) -> Report:
+    return memory.run_alone(home, options.seconds or 3600.0, rng)
 
 
 RUNS = {
-    "presses": play_presses,
-    "losses": play_losses,
-    "pages": play_pages,
-    "truth": play_truth,
-    "memory": play_memory,
+    "presses": run_presses,
+    "losses": run_agent_losses,
+    "pages": run_button_latency,
+    "truth": run_random_load,
+    "memory": run_memory,
 }
 
 
 def main() -> int:
-    """Plays the runs that are named, or all, one after the other; 1 when something was wrong."""
+    """Run what is named, or everything, one after the other; 1 when something was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.system.soak", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(RUNS)}; all when left out")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="the same run again, about")
@@ -76,13 +76,13 @@ def main() -> int:
         parser.error(f"{', '.join(sorted(unknown))}: known are {', '.join(RUNS)}")
     good = True
     for name in options.names or RUNS:
-        report = _play(name, options)
+        report = _run(name, options)
         print(f"\n{report}\n\n(seed {options.seed}, replicas {options.replicas})", flush=True)
         good = good and not report.faults
     return 0 if good else 1
 
 
-def _play(name: str, options: Options) -> Report:
+def _run(name: str, options: Options) -> Report:
     rng = random.Random(f"{name} {options.seed}")
     if options.home:
         return RUNS[name](options.home / name, options, rng)

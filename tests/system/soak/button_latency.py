@@ -20,14 +20,16 @@ import uvloop
 
 from tests.support.clients import button, new_id
 from tests.support.servers import ROOT, System
-from tests.system.soak.people import Caller, Manners, Worker, many_browsers
-from tests.system.soak.report import Report
-from tests.system.soak.standing import Crew, crew, load, standing
-from tests.system.soak.tables import seconds, spread, table
+from tests.system.environment import AgentAccounts, agent_accounts, load_average, running_replicas
+from tests.system.history import Recorder
+from tests.system.report import Report
+from tests.system.tables import seconds, spread, table
+from tests.system.workload.agent import LastingAgent, Service
+from tests.system.workload.citizen import LastingCitizen, many_browsers
 
 GOAL = 2.0  # seconds, p99
 PROCESSES = 2
-STAYS = Manners(closes=0.0, longest=3600.0)
+STAYS = Service(closes=0.0, longest=3600.0)
 Told = dict[int, tuple[str, list[float]]]  # revision → reason, and when each page was told
 
 
@@ -50,37 +52,37 @@ class Memory:
     after: float
 
 
-def play(home: Path, count: int, lasts: float, rng: random.Random) -> Report:
+def run_alone(home: Path, count: int, lasts: float, rng: random.Random) -> Report:
     """One gateway; opens at a whole minute and closes at a later one, within the run."""
     opens = _next_minute(75)
     closes = opens + timedelta(minutes=max(1, round((lasts - 90) / 60)))
     hours = f"Mon-Sun {opens:%H:%M}-{closes:%H:%M}"
-    agents = crew("medewerker", [1])
+    accounts = agent_accounts("medewerker", [1])
     replicas = "gateway=1,presence=3,routing=3,transcripts=1"
-    with standing(home, agents, replicas, OFFICE_HOURS=hours, TIMEZONE="UTC", HOLIDAYS="none") as system:
-        return uvloop.run(run(system, agents, count, opens, closes, rng))
+    with running_replicas(home, accounts, replicas, OFFICE_HOURS=hours, TIMEZONE="UTC", HOLIDAYS="none") as system:
+        return uvloop.run(run(system, accounts, count, opens, closes, rng))
 
 
 async def run(
-    system: System, agents: Crew, count: int, opens: datetime, closes: datetime, rng: random.Random
+    system: System, accounts: AgentAccounts, count: int, opens: datetime, closes: datetime, rng: random.Random
 ) -> Report:
     """The pages are open while an agent is there before opening time and works until after closing time."""
     causes, began = Causes(), time.monotonic()
-    worker = Worker(system.base_url, agents.usernames[0], rng, STAYS)
+    agent = LastingAgent(system.base_url, accounts.usernames[0], Recorder(keeps=False), STAYS)
     async with many_browsers() as http:
         try:
             before = _gateway_memory(system)
-            async with watched(system.ports["gateway"], count) as watching:
+            async with open_pages(system.ports["gateway"], count) as pages:
                 opened = _gateway_memory(system)
-                await worker.come()
+                await agent.come()
                 await _boundary(system, causes, opens, "opening time", "available")
                 while datetime.now(UTC) < closes - timedelta(seconds=15):
-                    await _changes(system, http, worker, causes, rng)
+                    await _changes(system, http, agent, causes, rng)
                 await _boundary(system, causes, closes, "closing time", "closed")
                 memory = Memory(before, opened, _gateway_memory(system))
         finally:
-            await worker.away()
-    return report_of(causes, watching.told, watching.lost, count, memory, time.monotonic() - began)
+            await agent.close()
+    return report_of(causes, pages.told, pages.lost, count, memory, time.monotonic() - began)
 
 
 async def _boundary(system: System, causes: Causes, at: datetime, what: str, reason: str) -> None:
@@ -92,34 +94,34 @@ async def _boundary(system: System, causes: Causes, at: datetime, what: str, rea
 
 
 async def _changes(
-    system: System, http: aiohttp.ClientSession, worker: Worker, causes: Causes, rng: random.Random
+    system: System, http: aiohttp.ClientSession, agent: LastingAgent, causes: Causes, rng: random.Random
 ) -> None:
     """The only agent pauses, is available again, gets the last chat, is free again, logs out, logs in."""
     causes.now("pauses", "no_agents")
-    await worker.set_state("paused")
+    await agent.set_state("paused")
     await _shown(system, "no_agents")
     causes.now("is available again", "available")
-    await worker.set_state("available")
+    await agent.set_state("available")
     await _shown(system, "available")
-    caller = Caller(http, system.base_url)
+    citizen = LastingCitizen(http, system.base_url, Recorder(keeps=False))
     causes.now("gets the last chat", "busy")
-    while await caller.press(new_id()) != 201:
+    while await citizen.press(new_id()) != 201:
         await asyncio.sleep(0.2)
         causes.done.pop()
         causes.now("gets the last chat", "busy")
-    caller.join()
+    citizen.join()
     await _shown(system, "busy")
-    assert await caller.until_green(20), "a chat that was begun has no agent"
+    assert await citizen.until_green(20), "a chat that was begun has no agent"
     causes.now("ends the chat", "available")
-    await caller.leave()
-    await caller.gone()
+    await citizen.leave()
+    await citizen.close()
     await _shown(system, "available")
     causes.now("logs out", "no_agents")
-    await worker.log_out()
+    await agent.log_out()
     await _shown(system, "no_agents")
-    await worker.log_in()
+    await agent.log_in()
     causes.now("connects", "available")
-    worker.open_tab()
+    agent.open_tab()
     await _shown(system, "available")
     await asyncio.sleep(rng.uniform(0, 1))
 
@@ -137,7 +139,7 @@ async def _shown(system: System, reason: str, wait: float = 10.0) -> None:
 
 
 @dataclass
-class Watching:
+class PageMetrics:
     """What the pages were told, known when they are closed."""
 
     told: Told = field(default_factory=dict)
@@ -150,13 +152,13 @@ class Watching:
 
 
 @contextlib.asynccontextmanager
-async def watched(port: int, count: int) -> AsyncIterator[Watching]:
+async def open_pages(port: int, count: int) -> AsyncIterator[PageMetrics]:
     """So many open pages in processes of their own while the context is open."""
-    watching = Watching()
+    pages = PageMetrics()
     shares = [count // PROCESSES + (i < count % PROCESSES) for i in range(PROCESSES)]
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.system.soak.watching", str(port), str(share)),
+            *(sys.executable, "-m", "tests.system.soak.button_pages", str(port), str(share)),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -169,10 +171,10 @@ async def watched(port: int, count: int) -> AsyncIterator[Watching]:
             assert process.stdout
             async with asyncio.timeout(120):
                 assert await process.stdout.readline() == b"open\n"
-        yield watching
+        yield pages
         for process in processes:
             answer, _ = await process.communicate(b"\n")
-            watching.add(json.loads(answer))
+            pages.add(json.loads(answer))
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -209,7 +211,7 @@ def report_of(causes: Causes, told: Told, lost: int, count: int, memory: Memory,
                 ["at the end", f"{memory.after:.0f} MiB"],
                 ["pages that lost their connection", lost],
                 ["took", f"{took:.0f} s"],
-                ["machine", load()],
+                ["machine", load_average()],
             ],
         )
     )

@@ -1,6 +1,6 @@
 """Open pages that listen to the button: each a raw connection to its stream of events, hundreds in one process.
 
-As a program (`python -m tests.system.soak.watching port count`) it opens its pages, says `open` on its output,
+As a program (`python -m tests.system.soak.button_pages port count`) it opens its pages, says `open` on its output,
 listens until its input ends, and writes what it heard as one line of JSON: {revision: {"button": {…}, "at": [times]}}.
 """
 

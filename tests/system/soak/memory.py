@@ -18,13 +18,15 @@ import uvloop
 from deploy.local.settings import SERVICES
 from tests.support.clients import new_id
 from tests.support.servers import Broker, System, running_broker
+from tests.system.environment import AgentAccounts, agent_accounts, load_average, running_replicas
+from tests.system.history import Recorder
+from tests.system.report import Report
+from tests.system.soak.button_pages import open_page
+from tests.system.soak.chart import draw
 from tests.system.soak.growth import Series, grew, left_over
-from tests.system.soak.people import Caller, Manners, Worker, many_browsers
-from tests.system.soak.picture import draw
-from tests.system.soak.report import Report
-from tests.system.soak.standing import Crew, crew, load, standing
-from tests.system.soak.tables import table
-from tests.system.soak.watching import open_page
+from tests.system.tables import table
+from tests.system.workload.agent import LastingAgent, Service
+from tests.system.workload.citizen import LastingCitizen, many_browsers
 
 AT_A_TIME = 12  # citizens
 EVERY = 5.0  # seconds between two looks
@@ -32,12 +34,12 @@ REST = 40.0  # seconds until nothing is left of a chat: its bindings go 30 s aft
 WARM = 0.3  # of the whole run: every path has been gone and every cache is as full as it will be
 MIB = 1024 * 1024
 PICTURE = Path("docs/benchmarks/memory.svg")
-COUNTED = {"tasks": 3, "timers": 12, "threads": 4, "files": 6}  # what may be more at rest: a heartbeat, a pool's worker
+COUNTED = {"tasks": 3, "timers": 12, "threads": 4, "files": 6}  # what may be more at rest: a heartbeat, a pool's agent
 KEPT = {"queues": 0, "bindings": 0, "connections": 0, "channels": 0}  # and in the broker
 
 
 @dataclass
-class Watched:
+class Metrics:
     """What was seen: resident memory in MiB by process and time; how many citizens did what."""
 
     memory: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
@@ -47,34 +49,37 @@ class Watched:
 Counts = Mapping[str, Mapping[str, int]]  # process → what → how many
 
 
-def play(home: Path, lasts: float, rng: random.Random) -> Report:
+def run_alone(home: Path, lasts: float, rng: random.Random) -> Report:
     """The system with one process of each service, for so many seconds; draws the picture."""
-    agents = crew("medewerker", [2] * AT_A_TIME)
+    accounts = agent_accounts("medewerker", [2] * AT_A_TIME)
     with (
         running_broker(home / "broker") as broker,
-        standing(home / "system", agents, "1", RABBITMQ_URL=broker.url, LOG_LEVEL="warning") as system,
+        running_replicas(home / "system", accounts, "1", RABBITMQ_URL=broker.url, LOG_LEVEL="warning") as system,
     ):
-        return uvloop.run(run(system, broker, agents, lasts, rng))
+        return uvloop.run(run(system, broker, accounts, lasts, rng))
 
 
-async def run(system: System, broker: Broker, agents: Crew, lasts: float, rng: random.Random) -> Report:
+async def run(system: System, broker: Broker, accounts: AgentAccounts, lasts: float, rng: random.Random) -> Report:
     """Warms up, rests and counts; goes on, rests and counts again."""
-    watched = Watched()
+    metrics = Metrics()
     began = time.monotonic()
     async with many_browsers() as http:
-        workers = [Worker(system.base_url, name, rng, Manners(talks=(0.5, 2.0))) for name in agents.usernames]
-        await asyncio.gather(*(worker.come() for worker in workers))
-        watching = asyncio.create_task(_watch(processes(system, broker), watched))
+        agents = [
+            LastingAgent(system.base_url, name, Recorder(keeps=False), Service(talks=(0.5, 2.0), rng=rng))
+            for name in accounts.usernames
+        ]
+        await asyncio.gather(*(agent.come() for agent in agents))
+        observing = asyncio.create_task(_observe(processes(system, broker), metrics))
         try:
-            await _come_and_go(http, system, lasts * WARM, watched, rng)
+            await _come_and_go(http, system, lasts * WARM, metrics, rng)
             before = await _at_rest(system, broker)
             warm = time.monotonic() - began
-            await _come_and_go(http, system, lasts * (1 - WARM) - 2 * REST, watched, rng)
+            await _come_and_go(http, system, lasts * (1 - WARM) - 2 * REST, metrics, rng)
             after = await _at_rest(system, broker)
         finally:
-            watching.cancel()
-            await asyncio.gather(*(worker.away() for worker in workers))
-    return report_of(watched, warm, before, after)
+            observing.cancel()
+            await asyncio.gather(*(agent.close() for agent in agents))
+    return report_of(metrics, warm, before, after)
 
 
 def processes(system: System, broker: Broker) -> dict[str, psutil.Process]:
@@ -84,12 +89,12 @@ def processes(system: System, broker: Broker) -> dict[str, psutil.Process]:
     return {name: psutil.Process(pid) for name, pid in pids.items()}
 
 
-async def _watch(watched_ones: Mapping[str, psutil.Process], watched: Watched) -> None:
+async def _observe(pids: Mapping[str, psutil.Process], metrics: Metrics) -> None:
     began = time.monotonic()
     while True:
         now = time.monotonic() - began
-        for name, process in watched_ones.items():
-            watched.memory.setdefault(name, []).append((now, process.memory_info().rss / MIB))
+        for name, process in pids.items():
+            metrics.memory.setdefault(name, []).append((now, process.memory_info().rss / MIB))
         await asyncio.sleep(EVERY)
 
 
@@ -97,13 +102,13 @@ async def _watch(watched_ones: Mapping[str, psutil.Process], watched: Watched) -
 
 
 async def _come_and_go(
-    http: aiohttp.ClientSession, system: System, lasts: float, watched: Watched, rng: random.Random
+    http: aiohttp.ClientSession, system: System, lasts: float, metrics: Metrics, rng: random.Random
 ) -> None:
     end = time.monotonic() + lasts
 
     async def one_after_the_other() -> None:
         while time.monotonic() < end:
-            await _visit(http, system, watched.done, rng)
+            await _visit(http, system, metrics.done, rng)
 
     await asyncio.gather(*(one_after_the_other() for _ in range(AT_A_TIME)))
 
@@ -111,29 +116,31 @@ async def _come_and_go(
 async def _visit(http: aiohttp.ClientSession, system: System, done: Counter[str], rng: random.Random) -> None:
     """One citizen: looks at the page, presses, talks, now and then is cut off or sends a file, and ends the chat."""
     page = await open_page(system.ports["gateway"], lambda *_: None)
-    caller, key = Caller(http, system.base_url), new_id()
-    while await caller.press(key) != 201:
+    citizen, key = LastingCitizen(http, system.base_url, Recorder(keeps=False)), new_id()
+    while await citizen.press(key) != 201:
         await asyncio.sleep(rng.uniform(0.2, 1.0))
     page.transport.close()
-    caller.join()
+    citizen.join()
     try:
-        if not await caller.until_green(30):
+        if not await citizen.until_green(30):
             done["without an agent"] += 1
         for number in range(rng.randint(2, 6)):
-            await caller.say(f"Bericht {number} van een burger die iets wil vragen over zijn dossier.")
+            await citizen.say(f"Bericht {number} van een burger die iets wil vragen over zijn dossier.")
             done["messages"] += 1
             if rng.random() < 0.1:
-                done["reconnects"] += await caller.cut()
+                done["reconnects"] += await citizen.disconnect()
             await asyncio.sleep(rng.uniform(0, 0.3))
         if rng.random() < 0.15:
-            done["files"] += await caller.send_file(rng.randbytes(rng.randint(1, 300_000)))
+            done["files"] += await citizen.chat.attach(
+                "bijlage.pdf", b"%PDF-1.4\n" + rng.randbytes(rng.randint(1, 300_000)), "application/pdf"
+            )
         if rng.random() < 0.2:
             format = rng.choice(("txt", "json", "html", "pdf"))
-            done["downloads"] += await caller.download(format)
-        await caller.leave(30)
+            done["downloads"] += await citizen.chat.download(format)
+        await citizen.leave(30)
         done["chats"] += 1
     finally:
-        await caller.gone()
+        await citizen.close()
 
 
 # ── what is counted ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,21 +163,21 @@ def counts(system: System, broker: Broker) -> Counts:
     return found
 
 
-def report_of(watched: Watched, warm: float, before: Counts, after: Counts) -> Report:
+def report_of(metrics: Metrics, warm: float, before: Counts, after: Counts) -> Report:
     """The tables, the picture, and what grew."""
-    last = max(t for points in watched.memory.values() for t, _ in points)
-    report = Report(f"Chats come and go for {last / 60:.0f} minutes: {sum_up(watched.done)}")
-    judged = [_series(name, points, warm, last) for name, points in watched.memory.items()]
+    last = max(t for points in metrics.memory.values() for t, _ in points)
+    report = Report(f"Chats come and go for {last / 60:.0f} minutes: {sum_up(metrics.done)}")
+    judged = [_series(name, points, warm, last) for name, points in metrics.memory.items()]
     rows = [[s.name, *(f"{v:.1f}" for v in (s.begins, s.ends, s.ends - s.begins, s.slope * 3600))] for s in judged]
     report.tables.append(table(["resident, MiB", "after warming up", "at the end", "more", "by the hour"], rows))
     report.tables.append(_counted(before, after))
-    report.tables.append(table(["run", ""], [["machine", load()], ["picture", PICTURE]]))
+    report.tables.append(table(["run", ""], [["machine", load_average()], ["picture", PICTURE]]))
     report.faults += [fault for series in judged if (fault := grew(series))]
     for name, allowed in (*((s, COUNTED) for s in SERVICES), ("broker", KEPT)):
         for what, more in allowed.items():
             if fault := left_over(f"{name}: {what}", before[name][what], after[name][what], more):
                 report.faults.append(fault)
-    lines = [Series(name, "MiB", points, 0) for name, points in watched.memory.items()]
+    lines = [Series(name, "MiB", points, 0) for name, points in metrics.memory.items()]
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     PICTURE.write_text(draw("Resident memory while chats come and go", lines, "MiB"))
     return report

@@ -2,8 +2,8 @@
 
 import math
 
-from tests.system.soak.pages import delays
-from tests.system.soak.watching import Page
+from tests.system.soak.button_latency import delays
+from tests.system.soak.button_pages import Page
 
 TOLD = {5: ("no_agents", [1.0, 1.1]), 6: ("available", [10.0, 10.2]), 7: ("no_agents", [20.0, 20.5])}
 

@@ -3,8 +3,8 @@
 import itertools
 from xml.etree import ElementTree
 
+from tests.system.soak.chart import draw
 from tests.system.soak.growth import Series
-from tests.system.soak.picture import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 

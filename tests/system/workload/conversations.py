@@ -1,172 +1,165 @@
-"""Citizens and agents in talks that begin, go on whatever fails, and end; and begin again."""
+"""Conversations of citizens and agents that begin, continue whatever fails, and end; and begin again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
-from tests.support.clients import Frame, http_client, new_id
-from tests.support.lasting_clients import Lasting
-from tests.system.chaos.history import CITIZEN
-from tests.system.chaos.sides import AGENT_SILENCE, FAILED, Notes, Side, until_done
+from tests.support.clients import new_id
+from tests.system.history import Recorder
+from tests.system.workload.agent import AgentChat, LastingAgent
+from tests.system.workload.citizen import LastingCitizen, many_browsers
+from tests.system.workload.participant import Participant
+from tests.system.workload.reconnecting import Delay, soon, until_done
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001"
     "e221bc330000000049454e44ae426082"
 )
-FILES_OF_A_CHAT = 5
 WORDS = ("aanvraag", "premie", "bijlage", "dossier", "nummer", "morgen", "dank", "één", "geïnd", "€", "😀", "formulier")
+BEGIN = 120.0  # seconds for all conversations to begin
+INTERVAL = 0.02  # seconds between two looks at a condition
 
 
 @dataclass(frozen=True)
-class Manners:
-    """How people talk. `pause`: seconds from one message of a talk to its next, on average. Shares are of messages."""
+class Behaviour:
+    """How participants converse. Shares are of messages.
+
+    `pause`: seconds from one message of a conversation to its next, on average. `lasts`: seconds of a conversation,
+    at random between. `backlog`: messages without a receipt with which a participant waits before the next one.
+    """
 
     pause: float = 1.0
-    talks: tuple[float, float] = (20.0, 60.0)  # seconds
+    lasts: tuple[float, float] = (20.0, 60.0)
+    backlog: int = 30
     attached: float = 0.05
+    files: int = 5  # of a chat, at most
     downloaded: float = 0.03
+    formats: tuple[str, ...] = ("json",)
     reloaded: float = 0.015
     tabs: float = 0.015
-    abrupt: float = 0.25  # of the ends: the other one is still writing
+    abrupt: float = 0.25  # of the ends: the other participant is still writing
     patience: float = 90.0  # seconds for an end
+    delay: Delay = soon
 
 
 @dataclass
-class Company:
-    """All who take part in a run, and what they wrote down. `sides`: of each chat, the agents who had it in turn."""
+class Workload:
+    """All participants of a run, and the history that they record.
+
+    `agent_chats`: for each chat, the agents who had it in turn. `written`: the number of texts and files so far.
+    """
 
     base: str
     rng: random.Random
-    manners: Manners
+    behaviour: Behaviour
     http: aiohttp.ClientSession
-    notes: Notes = field(default_factory=Notes)
-    sides: dict[str, list[Side]] = field(default_factory=lambda: defaultdict(list))
-    citizens: list[Side] = field(default_factory=list)
-    count: int = 0
+    recorder: Recorder = field(default_factory=Recorder)
+    agents: list[LastingAgent] = field(default_factory=list)
+    agent_chats: dict[str, list[AgentChat]] = field(default_factory=lambda: defaultdict(list))
+    citizens: list[LastingCitizen] = field(default_factory=list)
+    written: int = 0
 
     def text(self, who: str) -> str:
-        """Something that nobody has said before, of a few words or of many."""
-        self.count += 1
+        """A text that nothing else in this run contains, of a few words or of many."""
+        self.written += 1
         words = self.rng.choices(WORDS, k=self.rng.choice([1, 3, 8, 20, 200]))
-        return f"{who} {self.count}: {' '.join(words)}"
+        return f"{who} {self.written}: {' '.join(words)}"
 
     def file(self) -> tuple[str, bytes]:
-        """A name and contents that nobody has attached before."""
-        self.count += 1
-        return f"bijlage {self.count}.png", PNG + self.rng.randbytes(self.rng.choice([10, 1_000, 60_000, 300_000]))
+        """A name and contents that no other attachment of this run has."""
+        self.written += 1
+        return f"bijlage {self.written}.png", PNG + self.rng.randbytes(self.rng.choice([10, 1_000, 60_000, 300_000]))
+
+    def agent(self, username: str) -> LastingAgent:
+        """An agent who accepts each chat at once and greets its citizen; the conversation does the rest."""
+
+        async def greet(chat: AgentChat) -> None:
+            await chat.accept()
+            await chat.say(self.text(username))
+
+        agent = LastingAgent(
+            self.base,
+            username,
+            self.recorder,
+            greet,
+            self.behaviour.delay,
+            lambda c: self.agent_chats[c.chat].append(c),
+        )
+        self.agents.append(agent)
+        return agent
+
+    async def read_everything(self) -> None:
+        """Agents read the ends of chats that they missed; each citizen downloads their transcript and attachments."""
+        await asyncio.gather(*(agent.read_all() for agent in self.agents))
+        await read_everything(self.citizens)
+
+    async def until_written(self, number: int) -> None:
+        """Returns when participants have written so many texts and files."""
+        end = time.monotonic() + BEGIN
+        while self.written < number:
+            assert time.monotonic() < end, f"{self.written} of {number} messages were written"
+            await asyncio.sleep(INTERVAL)
 
 
-class Desk(Lasting):
-    """An agent's first tab, open all the time: for each chat that comes to them they open another one."""
-
-    def __init__(self, company: Company, username: str) -> None:
-        self.http = http_client(cookie_jar=aiohttp.CookieJar(unsafe=True), connector=aiohttp.TCPConnector(limit=0))
-        super().__init__(self.http, f"{company.base}/ws/agent", lambda _: {"type": "hello", "chats": {}}, "none")
-        self._company, self.username = company, username
-        self._at_work: dict[str, tuple[Side, asyncio.Task[None]]] = {}
-
-    async def come(self) -> None:
-        """Logs in, however often they have to try."""
-        body, origin = {"username": self.username, "password": "demo"}, {"Origin": self._company.base}
-
-        async def log_in() -> bool:
-            answer = await self.http.post(f"{self._company.base}/api/agent/session", json=body, headers=origin)
-            return answer.status == 204
-
-        assert await until_done(log_in), f"{self.username} cannot log in"
-
-    async def go(self) -> None:
-        """Their browser is closed."""
-        tasks = [task for _, task in self._at_work.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.http.close()
-
-    async def _connection(self) -> None:
-        timeout = aiohttp.ClientWSTimeout(ws_receive=AGENT_SILENCE, ws_close=1)
+@contextlib.asynccontextmanager
+async def running_workload(
+    base: str, usernames: Sequence[str], behaviour: Behaviour, rng: random.Random
+) -> AsyncIterator[Workload]:
+    """A workload whose agents are logged in, without conversations yet."""
+    async with many_browsers() as http:
+        workload = Workload(base, rng, behaviour, http)
+        agents = [workload.agent(username) for username in usernames]
         try:
-            async with asyncio.timeout(6):
-                ws = await self.http.ws_connect(self.url, headers={"Origin": self._company.base}, timeout=timeout)
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status in (401, 403):
-                await self.come()
-            return
-        try:
-            await ws.send_json(self.hello(0))
-            async for message in ws:
-                await self._hear(ws, message.json())
-            if ws.close_code == 4401:
-                await self.come()
+            await asyncio.gather(*(agent.come() for agent in agents))
+            yield workload
         finally:
-            with contextlib.suppress(*FAILED):
-                await ws.close()
-
-    async def _hear(self, ws: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
-        if frame["type"] == "welcome":
-            for chat in frame["chats"]:
-                self._take(chat["chat_id"])
-        elif frame["type"] == "assigned":
-            self._take(frame["chat"]["chat_id"])
-        state = frame["agent"]["state"] if frame["type"] == "welcome" else frame.get("state")
-        if state == "paused":  # they were slow to accept a chat
-            await ws.send_json({"type": "state", "state": "available"})
-
-    def _take(self, chat_id: str) -> None:
-        side, _ = self._at_work.get(chat_id, (None, None))
-        if side is not None and not side.over:
-            return
-        company = self._company
-
-        def hello(after: int) -> Frame:
-            return {"type": "hello", "chats": {chat_id: after}}
-
-        origin = {"Origin": company.base}
-        side = Side(self.http, company.base, hello, company.notes, chat_id, self.username, origin)
-        company.sides[chat_id].append(side)
-        self._at_work[chat_id] = side, asyncio.create_task(self._attend(side))
-
-    async def _attend(self, side: Side) -> None:
-        """One chat from when they get it until it is over for them; they read what they missed of its end."""
-        saying = asyncio.create_task(side.say(self._company.text(self.username)))
-        try:
-            await side.run()
-            if side.reason is None and not side.left and not await side.download():
-                side.gone_elsewhere()
-            await side.fetched()
-        finally:
-            saying.cancel()
-            await asyncio.gather(saying, return_exceptions=True)
+            await asyncio.gather(*(agent.close(log_out=False) for agent in agents))
 
 
-class Talk:
-    """A place in the run: one citizen after the other, each in a chat with whoever is free."""
+async def read_everything(citizens: Sequence[LastingCitizen], at_a_time: int = 8) -> None:
+    """Each citizen downloads their transcript when every chat has ended, and once more every attachment in it."""
+    slots = asyncio.Semaphore(at_a_time)
 
-    def __init__(self, company: Company) -> None:
-        self._company, self._rng = company, company.rng
-        self._tasks: set[asyncio.Task[object]] = set()
-        self.citizen: Side | None = None
-        self.talking = False  # both are there, and neither has asked for the end
-        self.held = False  # nobody asks for the end now
+    async def read(citizen: LastingCitizen) -> None:
+        async with slots:
+            await citizen.chat.download(final=True)
+            for message in citizen.chat.messages():
+                if attachment := message.get("attachment"):
+                    await citizen.chat.fetch(attachment["id"])
+
+    await asyncio.gather(*(read(citizen) for citizen in citizens if citizen.participant))
+
+
+class Conversation:
+    """A citizen and whichever agent has their chat, in one chat after another."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload, self._rng = workload, random.Random(workload.rng.random())
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._citizen: LastingCitizen | None = None
+        self.citizen: Participant | None = None
+        self.is_under_way = False  # both are there, and neither has asked for the end
+        self.held = False  # neither asks for the end now
         self.chats = 0
 
     @property
-    def agent(self) -> Side | None:
-        """Whoever has the chat now."""
-        sides = self._company.sides[self.citizen.chat] if self.citizen else []
-        return next((side for side in reversed(sides) if not side.over), None)
+    def agent(self) -> AgentChat | None:
+        """The agent who has the chat now."""
+        chats = self._workload.agent_chats[self.citizen.chat] if self.citizen else []
+        return next((chat for chat in reversed(chats) if not chat.over), None)
 
     async def run(self, over: asyncio.Event) -> None:
-        """Chats one after the other, until it is over and the last one has ended."""
+        """Chats one after the other, until `over` is set and the last one has ended."""
         try:
             while not over.is_set():
                 await self._chat(over)
@@ -176,78 +169,71 @@ class Talk:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # ── from the moment of a blow ────────────────────────────────────────────────────────────────────────────────────
+    # ── recovery ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def probe(self) -> None:
         """Both say something now."""
-        for side in (self.citizen, self.agent):
-            if side is not None:
-                self._start(self._say(side))
+        for participant in (self.citizen, self.agent):
+            if participant is not None:
+                self._start(self._say(participant))
 
-    def flowed(self, since: float) -> float | None:
+    def recovered(self, since: float) -> float | None:
         """Seconds until something that each of the two wrote from then on was shown to both; None: not yet."""
         assert self.citizen
-        agents = self._company.sides[self.citizen.chat]
-        ways = []
+        agents = self._workload.agent_chats[self.citizen.chat]
+        directions = []
         for authors in ([self.citizen], agents):
-            new = [id_ for side in authors for id_, at in side.written.items() if at >= since]
+            new = [id_ for author in authors for id_, at in author.sent_at.items() if at >= since]
             both = [
-                max(self.citizen.seen[id_], min(side.seen[id_] for side in agents if id_ in side.seen))
+                max(self.citizen.shown_at[id_], min(agent.shown_at[id_] for agent in agents if id_ in agent.shown_at))
                 for id_ in new
-                if id_ in self.citizen.seen and any(id_ in side.seen for side in agents)
+                if id_ in self.citizen.shown_at and any(id_ in agent.shown_at for agent in agents)
             ]
             if not both:
                 return None
-            ways.append(min(both) - since)
-        return max(ways)
+            directions.append(min(both) - since)
+        return max(directions)
 
     # ── one chat ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _chat(self, over: asyncio.Event) -> None:
-        self.citizen = citizen = await self._begin(over)
-        if citizen is None:
+        self._citizen = await self._begin(over)
+        if self._citizen is None:
+            self.citizen = None
             return
+        self.citizen = citizen = self._citizen.chat
         self.chats += 1
-        connected = asyncio.create_task(citizen.run())
+        self._citizen.join()
         try:
-            if await self._together(citizen):
-                self.talking = True
-                await self._talk(over)
-                self.talking = False
+            if await self._both_are_there(citizen):
+                self.is_under_way = True
+                await self._converse(over)
+                self.is_under_way = False
             await self._end(citizen)
         finally:
-            self.talking = False
-            connected.cancel()
-            await asyncio.gather(connected, return_exceptions=True)
+            self.is_under_way = False
+            await self._citizen.close()
 
-    async def _begin(self, over: asyncio.Event) -> Side | None:
-        """Presses until a chat has begun; the same press as long as it is not answered."""
-        company, key, begun = self._company, new_id(), []
+    async def _begin(self, over: asyncio.Event) -> LastingCitizen | None:
+        """Press until a chat has begun; the same press as long as it is not answered."""
+        workload, key = self._workload, new_id()
+        citizen = LastingCitizen(workload.http, workload.base, workload.recorder, workload.behaviour.delay)
 
         async def press() -> bool:
             nonlocal key
-            url, headers = f"{company.base}/api/chats", {"Idempotency-Key": key}
-            answer = await company.http.post(url, json={"name": "Lies", "locale": "nl"}, headers=headers)
-            if answer.status == 201:
-                begun.append(await answer.json())
-            elif answer.status == 409:
+            status = await citizen.press(key, name="Lies", locale="nl")
+            if status == 409:
                 key = new_id()
-            return bool(begun)
+            return status == 201
 
-        while not begun and not over.is_set():
+        while citizen.participant is None and not over.is_set():
             await until_done(press, over.is_set)
-        if not begun:
+        if citizen.participant is None:
             return None
-        chat, token = begun[0]["chat_id"], begun[0]["token"]
+        workload.citizens.append(citizen)
+        return citizen
 
-        def hello(after: int) -> Frame:
-            return {"type": "hello", "token": token, "after": after}
-
-        bearer = {"Authorization": f"Bearer {token}"}
-        company.citizens.append(Side(company.http, company.base, hello, company.notes, chat, headers=bearer))
-        return company.citizens[-1]
-
-    async def _together(self, citizen: Side) -> bool:
+    async def _both_are_there(self, citizen: Participant) -> bool:
         with contextlib.suppress(AssertionError):
             await citizen.until(lambda: citizen.over or citizen.last("status").get("dot") == "green", "an agent")
         end = time.monotonic() + 15
@@ -255,93 +241,102 @@ class Talk:
             await asyncio.sleep(0.05)
         return self.agent is not None and not citizen.over
 
-    async def _talk(self, over: asyncio.Event) -> None:
+    async def _converse(self, over: asyncio.Event) -> None:
         assert self.citizen
-        manners, rng, files = self._company.manners, self._rng, 0
-        end = time.monotonic() + rng.uniform(*manners.talks)
+        assert self._citizen
+        behaviour, rng, files = self._workload.behaviour, self._rng, 0
+        end = time.monotonic() + rng.uniform(*behaviour.lasts)
         while not self.citizen.over and (self.held or (time.monotonic() < end and not over.is_set())):
-            await asyncio.sleep(rng.expovariate(1 / manners.pause))
-            side, chance = rng.choice([self.citizen, self.agent or self.citizen]), rng.random()
-            if (chance := chance - manners.attached) < 0 and files < FILES_OF_A_CHAT:
+            await asyncio.sleep(rng.expovariate(1 / behaviour.pause))
+            participant, chance = rng.choice([self.citizen, self.agent or self.citizen]), rng.random()
+            if (chance := chance - behaviour.attached) < 0 and files < behaviour.files:
                 files += 1
-                self._start(side.attach(*self._company.file()))
-            elif (chance := chance - manners.downloaded) < 0:
-                self._start(side.download())
-            elif (chance := chance - manners.reloaded) < 0:
+                self._start(participant.attach(*self._workload.file()))
+            elif (chance := chance - behaviour.downloaded) < 0:
+                self._start(participant.download(rng.choice(behaviour.formats)))
+            elif (chance := chance - behaviour.reloaded) < 0:
                 self._start(self.citizen.reload())
-            elif (chance := chance - manners.tabs) < 0:
-                self._start(self._second_tab(self.citizen))
+            elif (chance := chance - behaviour.tabs) < 0:
+                self._start(self._citizen.second_tab(rng.uniform(1, 10)))
             else:
-                self._start(self._say(side))
+                self._start(self._say(participant))
 
     def _start(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _say(self, side: Side) -> None:
-        """Unless so much is without a receipt that they would have to wait."""
-        if len(side.pending) < 30 and not side.over:
-            await side.say(self._company.text(side.who))
+    async def _say(self, participant: Participant) -> None:
+        """Say something, unless so much is without a receipt that they would have to wait."""
+        if len(participant.pending) < self._workload.behaviour.backlog and not participant.over:
+            await participant.say(self._workload.text(participant.who))
 
-    async def _second_tab(self, first: Side) -> None:
-        """The citizen's chat in another tab for a while."""
-        company = self._company
-        tab = Side(first.http, first.base, first.hello, company.notes, first.chat, headers=first.headers, mere=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._rng.uniform(1, 10)):
-                await tab.run()
-
-    async def _end(self, citizen: Side) -> None:
-        """Either of them closes: when everybody was shown everything, or while the other is still writing."""
-        manners, rng, agent = self._company.manners, self._rng, self.agent
+    async def _end(self, citizen: Participant) -> None:
+        """One of them closes: when both were shown everything, or while the other is still writing."""
+        behaviour, rng, agent = self._workload.behaviour, self._rng, self.agent
         closer = rng.choice([citizen, agent or citizen])
-        if rng.random() < manners.abrupt:
-            for side in [citizen, agent] if agent else [citizen]:
+        if rng.random() < behaviour.abrupt:
+            for participant in [citizen, agent] if agent else [citizen]:
                 for _ in range(3):
-                    self._start(self._say(side))
+                    self._start(self._say(participant))
         else:
-            await self._quiet(citizen)
+            await self._all_shown(citizen)
         for one in (closer, citizen):
+            if one.over and not citizen.over:
+                continue  # the agent has lost the chat meanwhile
             with contextlib.suppress(TimeoutError, AssertionError):
-                async with asyncio.timeout(manners.patience):
+                async with asyncio.timeout(behaviour.patience):
                     if not citizen.over:
-                        await one.ask_for_the_end()
+                        await one.end()
                     await citizen.until(lambda: citizen.over, "the end")
             if citizen.over:
                 break
-        await self._gone(citizen)
+        await self._until_read(citizen)
 
-    async def _quiet(self, citizen: Side) -> None:
-        end = time.monotonic() + self._company.manners.patience
-        while time.monotonic() < end and not citizen.over and self._unsettled(citizen):
+    async def _all_shown(self, citizen: Participant) -> None:
+        end = time.monotonic() + self._workload.behaviour.patience
+        while time.monotonic() < end and not citizen.over and self._has_pending(citizen):
             await asyncio.sleep(0.05)
 
-    def _unsettled(self, citizen: Side) -> bool:
+    def _has_pending(self, citizen: Participant) -> bool:
         agent = self.agent
-        sides = [citizen, agent] if agent else [citizen]
-        return any(side.pending for side in sides) or len({max(side.log, default=0) for side in sides}) > 1
+        participants: list[Participant] = [citizen, agent] if agent else [citizen]
+        return any(p.pending for p in participants) or len({max(p.log, default=0) for p in participants}) > 1
 
-    async def _gone(self, citizen: Side) -> None:
-        """The agents know of the end too, and everything was fetched."""
-        end = time.monotonic() + self._company.manners.patience
+    async def _until_read(self, citizen: Participant) -> None:
+        """Returns when the agent knows of the end too, and the citizen has fetched everything."""
+        end = time.monotonic() + self._workload.behaviour.patience
         while time.monotonic() < end and self.agent is not None:
             await asyncio.sleep(0.05)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._company.manners.patience):
+            async with asyncio.timeout(self._workload.behaviour.patience):
                 await citizen.fetched()
 
 
-async def read_everything(company: Company) -> None:
-    """Each citizen downloads their transcript when all is over, and once more every attachment in it."""
-    at_a_time = asyncio.Semaphore(8)
+async def until_all_converse(conversations: Sequence[Conversation]) -> None:
+    """Returns when all conversations are under way at the same time: none of them ends before that."""
+    end = time.monotonic() + BEGIN
+    for conversation in conversations:
+        conversation.held = True
+    while not all(conversation.is_under_way for conversation in conversations):
+        assert time.monotonic() < end, "the conversations do not begin"
+        await asyncio.sleep(INTERVAL)
+    for conversation in conversations:
+        conversation.held = False
 
-    async def read(citizen: Side) -> None:
-        async with at_a_time:
-            await citizen.download(final=True)
-            for message in citizen.messages():
-                if attachment := message.get("attachment"):
-                    await citizen.fetch(attachment["id"])
 
-    assert all(side.who == CITIZEN for side in company.citizens)
-    await asyncio.gather(*(read(citizen) for citizen in company.citizens))
+async def recovery(conversations: Sequence[Conversation], moment: float, limit: float) -> float:
+    """Seconds from `moment` until what both sides of each held conversation wrote since was shown to both.
+
+    Infinite when that takes more than `limit` seconds.
+    """
+    measured = [conversation for conversation in conversations if conversation.held and conversation.is_under_way]
+    await asyncio.gather(*(conversation.probe() for conversation in measured))
+    took = 0.0
+    for conversation in measured:
+        while (seconds := conversation.recovered(moment)) is None:
+            if time.monotonic() - moment > limit:
+                return math.inf
+            await asyncio.sleep(INTERVAL)
+        took = max(took, seconds)
+    return took
