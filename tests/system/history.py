@@ -88,12 +88,14 @@ class Event:
 class Pressed(Event):
     """A citizen pressed the button at `began`; `status` of the answer, 0 when none came. The chat that began, if any.
 
-    `key`: the Idempotency-Key. Presses with the same key are one visit of one citizen.
+    `key`: the Idempotency-Key. Presses with the same key are one visit of one citizen. `question`: digest of the
+    question that came with the press, the first message of the chat.
     """
 
     key: str
     began: float
     status: int
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)

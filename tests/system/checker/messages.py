@@ -23,6 +23,7 @@ from tests.system.history import (
     Fetched,
     History,
     Message,
+    Pressed,
     Refused,
     Sent,
     Shown,
@@ -99,6 +100,11 @@ class Chat:
     shown: dict[str, dict[int, Message]] = field(default_factory=lambda: defaultdict(dict))
 
     @property
+    def questions(self) -> set[str]:
+        """Digests of the questions that came with the press that began this chat."""
+        return {e.question for e in self.events if isinstance(e, Pressed) and e.question}
+
+    @property
     def ids(self) -> set[str]:
         return {m.id for m in self.log}
 
@@ -173,6 +179,8 @@ def nothing_lost(chat: Chat) -> Iterator[Violation]:
     """What had a receipt is in the log; so is everything else that was shown to a participant."""
     for id_ in chat.receipts.keys() - chat.ids:
         yield Violation(Rule.LOST, chat.id, id_)
+    for question in chat.questions - {m.content for m in chat.log}:
+        yield Violation(Rule.LOST, chat.id, "the question of the press", question)
     for message in chat.received():
         if message.id not in chat.ids | chat.receipts.keys():
             yield Violation(Rule.UNKEPT, chat.id, message.id, f"seq {message.seq}")
@@ -271,6 +279,8 @@ def as_written(chat: Chat) -> Iterator[Violation]:
         if message.party == SYSTEM:
             continue
         sent = written.get(message.id)
+        if sent is None and message.party == CITIZEN and message.content in chat.questions:
+            continue  # it came with the press, and has an id of the gateway
         if sent is None:
             yield Violation(Rule.STRANGE, chat.id, message.id, f"seq {message.seq}")
         elif sent.content != message.content or (sent.who == CITIZEN) != (message.party == CITIZEN):

@@ -26,6 +26,7 @@ from tests.system.history import (
     Event,
     Fetched,
     Message,
+    Pressed,
     Refused,
     Sent,
     Shown,
@@ -211,6 +212,15 @@ def test_a_message_that_is_doubled_counts_once() -> None:
     result = check(everywhere(numbered(*LOG[:5], LOG[2], *LOG[5:]))(right()))
     assert result.broken(Rule.DOUBLED) == 1
     assert result.broken(Rule.LOST, Rule.UNSEEN) == 0
+
+
+def test_the_question_of_a_press_is_the_first_message_of_the_citizen() -> None:
+    """It has an id of the gateway."""
+    pressed = besides(Pressed(CHAT, CITIZEN, "key", 0, 201, digest("question"), at=0.5))
+    asked = everywhere(numbered(LOG[0], said(2, "of the gateway", CITIZEN, "question"), *LOG[1:]))
+    assert check(asked(pressed(right()))).violations == []
+    assert broken(check(pressed(right()))) == {Rule.LOST}
+    assert broken(check(asked(right()))) == {Rule.STRANGE}
 
 
 def test_what_never_had_a_receipt_may_be_missing() -> None:

@@ -22,7 +22,7 @@ from tests.system.workload.conversations import (
     running_workload,
     until_all_converse,
 )
-from tests.system.workload.reconnecting import FAILED, as_browsers
+from tests.system.workload.reconnecting import AS_BROWSERS, FAILED
 
 CLIENT_RETRIES = (0, 503)  # what the element tries again by itself, with the same key
 PAGES = 5
@@ -37,7 +37,7 @@ BEHAVIOUR = Behaviour(
     reloaded=0,
     tabs=0,
     abrupt=0,
-    delay=as_browsers,
+    reconnecting=AS_BROWSERS,
 )
 
 
@@ -68,7 +68,7 @@ async def everything(base: str, pairs: int, more_agents: int, rng: random.Random
     async with conversing(base, [f"agent{n}" for n in range(1, pairs + 1)], rng) as (workload, _):
         service = Service(closes=0.0, longest=60.0, rng=rng)
         agents = [
-            LastingAgent(base, f"agent{pairs + n}", workload.recorder, service, as_browsers)
+            LastingAgent(base, f"agent{pairs + n}", workload.recorder, service, AS_BROWSERS)
             for n in range(1, more_agents + 1)
         ]
         await asyncio.gather(*(agent.come() for agent in agents))
@@ -92,7 +92,7 @@ async def everything(base: str, pairs: int, more_agents: int, rng: random.Random
 async def press(workload: Workload, rng: random.Random, over: asyncio.Event) -> None:
     """Until `over` is set: a citizen presses, is served, says something and leaves; then the next one."""
     while not over.is_set():
-        citizen, key = LastingCitizen(workload.http, workload.base, workload.recorder, as_browsers), new_id()
+        citizen, key = LastingCitizen(workload.http, workload.base, workload.recorder, AS_BROWSERS), new_id()
         while (status := await citizen.press(key)) in CLIENT_RETRIES and not over.is_set():
             await asyncio.sleep(rng.uniform(0.2, 1.0))
         if status == 201:

@@ -14,10 +14,9 @@ import aiohttp
 
 from tests.support.clients import Frame, http_client, new_id
 from tests.system.history import Connected, Disconnected, Recorder
-from tests.system.workload.participant import OPENING, Participant
-from tests.system.workload.reconnecting import FAILED, Delay, with_backoff
+from tests.system.workload.participant import Participant
+from tests.system.workload.reconnecting import FAILED, WITH_BACKOFF, Reconnecting
 
-SILENCE = 5.5  # seconds without a frame or a ping after which the console takes its connection for dead
 REPEAT = 3.0  # seconds before a frame that had no effect is sent again
 LOGGED_OUT = 4401  # close code
 
@@ -83,7 +82,7 @@ class LastingAgent:
         username: str,
         recorder: Recorder,
         serve: Serve,
-        delay: Delay = with_backoff,
+        reconnecting: Reconnecting = WITH_BACKOFF,
         on_chat: Callable[[AgentChat], None] = lambda _: None,
     ) -> None:
         self.base, self.username = base, username
@@ -96,7 +95,8 @@ class LastingAgent:
         self.overdue = 0  # how often they were paused because they did not accept in time
         self.stays = True  # connects again when the connection is lost
         self.ended_at: float | None = None
-        self._recorder, self._serve, self._delay, self._on_chat = recorder, serve, delay, on_chat
+        self._recorder, self._serve, self._on_chat = recorder, serve, on_chat
+        self._reconnecting = reconnecting
         self._tab: aiohttp.ClientSession | None = None
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._connection_number = 0
@@ -216,7 +216,7 @@ class LastingAgent:
             if self.stays and self._close_code == LOGGED_OUT:
                 await self.log_in()
             if self.stays:
-                await asyncio.sleep(self._delay(tries, self._close_code))
+                await asyncio.sleep(self._reconnecting.delay(tries, self._close_code))
 
     async def _connection(self) -> None:
         # A session of its own, with the cookie: closing it cuts the connection off without a close frame.
@@ -224,7 +224,7 @@ class LastingAgent:
         self._connection_number = self._recorder.new_connection()
         async with http_client(cookie_jar=jar, connector=aiohttp.TCPConnector()) as self._tab:
             try:
-                async with asyncio.timeout(OPENING):
+                async with asyncio.timeout(self._reconnecting.opening):
                     ws = await self._tab.ws_connect(
                         f"{self.base}/ws/agent",
                         headers={"Origin": self.base},
@@ -261,7 +261,7 @@ class LastingAgent:
 
     async def _next(self, ws: aiohttp.ClientWebSocketResponse) -> aiohttp.WSMessage:
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(self._reconnecting.agent_silence):
                 message = await ws.receive()
         except TimeoutError:
             if not self.hangs:

@@ -11,9 +11,9 @@ import aiohttp
 
 from tests.support import clients
 from tests.support.clients import Frame, http_client
-from tests.system.history import CITIZEN, Pressed, Recorder
+from tests.system.history import CITIZEN, Pressed, Recorder, digest
 from tests.system.workload.participant import Participant
-from tests.system.workload.reconnecting import FAILED, Delay, with_backoff
+from tests.system.workload.reconnecting import FAILED, WITH_BACKOFF, Reconnecting
 
 ANSWER = 30.0  # seconds that a citizen waits for the answer to a press
 
@@ -29,9 +29,11 @@ async def many_browsers() -> AsyncIterator[aiohttp.ClientSession]:
 class LastingCitizen:
     """A citizen who continues whatever fails; `chat` is there from the press that began it."""
 
-    def __init__(self, http: aiohttp.ClientSession, base: str, recorder: Recorder, delay: Delay = with_backoff) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, base: str, recorder: Recorder, reconnecting: Reconnecting = WITH_BACKOFF
+    ) -> None:
         self._client = clients.Citizen(base, http)
-        self._recorder, self._delay = recorder, delay
+        self._recorder, self._reconnecting = recorder, reconnecting
         self._running: asyncio.Task[None] | None = None
         self.participant: Participant | None = None
 
@@ -42,7 +44,8 @@ class LastingCitizen:
             async with asyncio.timeout(ANSWER):
                 status = (await self._client.start(key=key, **body)).status
         chat_id = self._client.chat_id if status == 201 else ""
-        self._recorder.record(Pressed(chat_id, CITIZEN, key, began, status))
+        question = digest(body["question"]) if body.get("question") else ""
+        self._recorder.record(Pressed(chat_id, CITIZEN, key, began, status, question))
         if chat_id:
             self.participant = self._participant()
         return status
@@ -59,7 +62,7 @@ class LastingCitizen:
             self._client.chat_id,
             headers=self._client.bearer,
             second_tab=second_tab,
-            delay=self._delay,
+            reconnecting=self._reconnecting,
         )
 
     @property

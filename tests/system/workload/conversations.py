@@ -19,7 +19,7 @@ from tests.system.history import Recorder
 from tests.system.workload.agent import AgentChat, LastingAgent
 from tests.system.workload.citizen import LastingCitizen, many_browsers
 from tests.system.workload.participant import Participant
-from tests.system.workload.reconnecting import Delay, soon, until_done
+from tests.system.workload.reconnecting import SOON, Reconnecting, until_done
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001"
@@ -49,7 +49,7 @@ class Behaviour:
     tabs: float = 0.015
     abrupt: float = 0.25  # of the ends: the other participant is still writing
     patience: float = 90.0  # seconds for an end
-    delay: Delay = soon
+    reconnecting: Reconnecting = SOON
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Workload:
             username,
             self.recorder,
             greet,
-            self.behaviour.delay,
+            self.behaviour.reconnecting,
             lambda c: self.agent_chats[c.chat].append(c),
         )
         self.agents.append(agent)
@@ -217,7 +217,7 @@ class Conversation:
     async def _begin(self, over: asyncio.Event) -> LastingCitizen | None:
         """Press until a chat has begun; the same press as long as it is not answered."""
         workload, key = self._workload, new_id()
-        citizen = LastingCitizen(workload.http, workload.base, workload.recorder, workload.behaviour.delay)
+        citizen = LastingCitizen(workload.http, workload.base, workload.recorder, workload.behaviour.reconnecting)
 
         async def press() -> bool:
             nonlocal key

@@ -33,10 +33,8 @@ from tests.system.history import (
     digest,
     message_of,
 )
-from tests.system.workload.reconnecting import FAILED, Delay, soon, until_done
+from tests.system.workload.reconnecting import FAILED, SOON, Reconnecting, until_done
 
-OPENING = 6.0  # seconds for a connection to open
-SILENCE = 12.0  # seconds without a frame after which a citizen's page takes a connection for dead
 NOT_FOR_GOOD = ("unavailable", "rate_limited")  # codes of messages that are sent again
 
 
@@ -52,7 +50,7 @@ class Participant(Lasting):
         who: `citizen`, or an agent's username.
         headers: What is sent with each request over HTTP.
         second_tab: Whether this is a further tab, whose dot is not recorded.
-        delay: How long to wait before connecting again.
+        reconnecting: When to connect again.
     """
 
     def __init__(
@@ -65,12 +63,12 @@ class Participant(Lasting):
         who: str = CITIZEN,
         headers: Mapping[str, str] | None = None,
         second_tab: bool = False,
-        delay: Delay = soon,
+        reconnecting: Reconnecting = SOON,
     ) -> None:
         path = "citizen" if who == CITIZEN else "agent"
         super().__init__(http, f"{base}/ws/{path}", hello, None if who == CITIZEN else chat)
         self.base, self.chat, self.who, self.headers = base, chat, who, dict(headers or {})
-        self._recorder, self._second_tab, self._delay = recorder, second_tab, delay
+        self._recorder, self._second_tab, self._reconnecting = recorder, second_tab, reconnecting
         self._connection_number = 0
         self._close_code: int | None = None
         self._from_the_start = False
@@ -187,12 +185,12 @@ class Participant(Lasting):
             self._ws = None
             tries = 0 if len(self.frames) > received else tries + 1
             if not self.over:
-                await asyncio.sleep(self._delay(tries, self._close_code))
+                await asyncio.sleep(self._reconnecting.delay(tries, self._close_code))
 
     async def _connection(self) -> None:
         self._connection_number = self._recorder.new_connection()
-        timeout = aiohttp.ClientWSTimeout(ws_receive=SILENCE, ws_close=1)
-        async with asyncio.timeout(OPENING):
+        timeout = aiohttp.ClientWSTimeout(ws_receive=self._reconnecting.silence, ws_close=1)
+        async with asyncio.timeout(self._reconnecting.opening):
             ws = await self.http.ws_connect(self.url, headers={"Origin": self.base}, timeout=timeout)
         try:
             after, self._from_the_start = 0 if self._from_the_start else max(self.log, default=0), False

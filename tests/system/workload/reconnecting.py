@@ -7,6 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -39,6 +40,27 @@ def as_browsers(tries: int, code: int | None) -> float:
     if tries == 0 and code == SERVICE_RESTART:
         return random.uniform(0, RESTART_JITTER)
     return random.uniform(0, min(LONG_DELAY if tries < MANY else LONGEST_DELAY, FIRST_DELAY * 2**tries))
+
+
+@dataclass(frozen=True)
+class Reconnecting:
+    """When a client takes its connection for dead, in seconds, and how long it waits before the next one.
+
+    `opening`: for a connection to open. `silence`: without a frame to a citizen. `agent_silence`: without a frame or a
+    ping to an agent.
+    """
+
+    delay: Delay
+    opening: float = 6.0
+    silence: float = 12.0
+    agent_silence: float = 5.5
+
+
+SOON = Reconnecting(soon)
+WITH_BACKOFF = Reconnecting(with_backoff, 60.0, 60.0, 60.0)
+"""For runs in which no connection is half-open: a busy machine ends no connection."""
+AS_BROWSERS = Reconnecting(as_browsers, 60.0, 60.0, 60.0)
+"""The delays of the widget and the console, for the same runs."""
 
 
 async def until_done(
