@@ -130,7 +130,7 @@ class ClientFactory:
     async def chatting(
         self, usernames: list[str]
     ) -> AsyncIterator[tuple[list[tuple[BenchClient, BenchClient]], list[dict[str, str]]]]:
-        """A pair for each of these agents, and their chats. At the end the chats are closed and all clients disconnected."""
+        """A pair for each of these agents, and their chats; the chats are closed at the end."""
         pairs: list[tuple[BenchClient, BenchClient]] = []
         chats = []
         try:

@@ -166,17 +166,17 @@ def faults(cluster: Cluster) -> list[Fault]:
 
 
 def _killed(cluster: Cluster, which: str, choose: Callable[[], str]) -> Fault:
-    struck: list[Member] = []
+    killed: list[Member] = []
 
     async def inject() -> None:
         await cluster.whole()
         member = cluster.members[await asyncio.to_thread(choose)]
         os.kill(member.process.pid, signal.SIGKILL)
         await asyncio.to_thread(member.process.wait, 10)
-        struck.append(member)
+        killed.append(member)
 
     async def end() -> None:
-        struck.pop().start()
+        killed.pop().start()
         await cluster.whole()
 
     return Fault(f"broker node of three, {which}: kill -9", inject, end, 8.0, "injection", ONE_OF_THREE)

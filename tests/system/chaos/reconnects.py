@@ -1,8 +1,9 @@
 """`python -m tests.system.chaos.reconnects`: a gateway dies, and all its clients reconnect to the others at once.
 
-Citizens who wait in the line connect to one of two gateways, and by the rule of the page's connection.js to whoever is
-there when it is killed. Measured: when they are welcomed again, what they met on the way, and how the other gateway and
-a pair who talk there fare meanwhile. Prints a Markdown table; 1 when somebody did not come back or the pair lost time.
+Citizens in the department queue connect to one of two gateways. When it is killed, they reconnect to the other one, by
+the rule of the page's connection.js. Measured: when they are welcomed again, how their tries ended, and the readiness
+and the latency of the other gateway meanwhile. Prints a Markdown table; the exit status is 1 when a citizen did not
+come back or a conversation on the other gateway was delayed.
 """
 
 from __future__ import annotations
@@ -223,7 +224,7 @@ async def until(condition: Callable[[], object], limit: float) -> None:
 
 @contextlib.contextmanager
 def two_gateways(home: Path) -> Iterator[System]:
-    """Two gateways and one of each other service; nobody is closed for waiting."""
+    """Two gateways and one of each other service; no chat is closed because it waits."""
     limits = {"RATE_LIMITS": "off", "REPLICAS": "gateway=2", "TOKEN_SECRET": SECRET, **PATIENT}
     with running_system(home, **limits) as system:
         yield system

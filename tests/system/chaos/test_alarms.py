@@ -1,4 +1,4 @@
-"""An alarm stops who publishes and nobody who consumes, until it is over."""
+"""An alarm stops publishers and no consumers, until it is over."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from deploy.local.rabbitmq import control_environment
 from tests.support.servers import PATIENCE, Broker, patient, running_broker
 from tests.system.chaos import alarms
 
-BLOWS = ("memory", "disk")
+KINDS = ("memory", "disk")
 
 
 @pytest.fixture(scope="module")
 def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker of these tests alone: an alarm stops whoever publishes on it."""
+    """A broker of these tests alone: an alarm stops every publisher on it."""
     with running_broker(tmp_path_factory.mktemp("alarmed")) as running:
         yield running
 
 
-@pytest.mark.parametrize("number", range(len(BLOWS)), ids=BLOWS)
+@pytest.mark.parametrize("number", range(len(KINDS)), ids=KINDS)
 async def test_publishers_wait_and_consumers_do_not_until_it_is_over(alarmed: Broker, number: int) -> None:
     fault = alarms.faults(control_environment(alarmed.node))[number]
-    assert BLOWS[number] in fault.kind
+    assert KINDS[number] in fault.kind
     url = patient(alarmed.url)
     async with await aio_pika.connect(url) as publishing, await aio_pika.connect(url) as consuming:
         channel = await publishing.channel()
-        queue = await (await consuming.channel()).declare_queue(BLOWS[number])
+        queue = await (await consuming.channel()).declare_queue(KINDS[number])
 
         async def tell(text: bytes) -> None:
-            await channel.default_exchange.publish(aio_pika.Message(text), BLOWS[number])
+            await channel.default_exchange.publish(aio_pika.Message(text), KINDS[number])
 
         await tell(b"before")
         try:

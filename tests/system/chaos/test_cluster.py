@@ -60,9 +60,9 @@ async def test_a_cluster_goes_on_without_its_leader_and_is_whole_again(tmp_path:
         await cluster.whole()
 
         leader = await asyncio.to_thread(cluster.leader)
-        struck = cluster.members[leader]
-        os.kill(struck.process.pid, signal.SIGKILL)
-        struck.process.wait(30)
+        killed = cluster.members[leader]
+        os.kill(killed.process.pid, signal.SIGKILL)
+        killed.process.wait(30)
         await until(lambda: led_by_another(cluster, cluster.alive(), leader))
-        struck.start()
+        killed.start()
         await cluster.whole()

@@ -27,7 +27,7 @@ def named(faults: list[Fault], kind: str) -> Fault:
     return next(fault for fault in faults if fault.kind == kind)
 
 
-async def struck(system: System, fault: Fault) -> set[str]:
+async def injected(system: System, fault: Fault) -> set[str]:
     """The processes that are other ones after a fault and its healing."""
     await kills.whole(system)
     before = system.pids()
@@ -39,12 +39,12 @@ async def struck(system: System, fault: Fault) -> set[str]:
 
 async def test_one_of_two_is_killed_and_the_other_one_the_next_time(dummies: System) -> None:
     fault = named(kills.of_one_replica(dummies), "routing, one of two: kill -9")
-    assert [await struck(dummies, fault) for _ in range(3)] == [{"routing-1"}, {"routing-2"}, {"routing-1"}]
+    assert [await injected(dummies, fault) for _ in range(3)] == [{"routing-1"}, {"routing-2"}, {"routing-1"}]
 
 
 async def test_all_of_a_service_are_killed_at_once(dummies: System) -> None:
     fault = named(kills.of_all_replicas(dummies), "transcripts, both at once: kill -9")
-    assert await struck(dummies, fault) == {"transcripts-1", "transcripts-2"}
+    assert await injected(dummies, fault) == {"transcripts-1", "transcripts-2"}
 
 
 async def test_who_stands_still_answers_nobody_until_they_go_on(dummies: System) -> None:
@@ -66,9 +66,9 @@ async def test_told_to_stop_is_healed_when_it_runs_again(
     servers = {"RABBITMQ_URL": broker.url, "MONGODB_URL": mongodb_url, "DUMMY_DRAIN": "0.3"}
     with running_system(tmp_path_factory.mktemp("draining"), COMMAND, **servers) as system:
         fault = named(kills.told_to_stop(system), "gateway, the only one: SIGTERM")
-        assert await struck(system, fault) == {"gateway"}
+        assert await injected(system, fault) == {"gateway"}
         wait_for(lambda: "dummy_drained" in system.log(), "it to say that it had the time to finish")
-        assert await struck(system, named(kills.of_the_only_ones(system), "all four services at once: kill -9")) == {
+        assert await injected(system, named(kills.of_the_only_ones(system), "all four services at once: kill -9")) == {
             "gateway",
             "presence",
             "routing",

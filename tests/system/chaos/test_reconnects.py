@@ -1,4 +1,4 @@
-"""Those who were on a gateway that dies come back to the others, spread out, and nobody else notices."""
+"""Clients of a gateway that dies reconnect to the others, spread out; other clients are not disturbed."""
 
 from __future__ import annotations
 

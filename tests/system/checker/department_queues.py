@@ -67,7 +67,7 @@ def waits_of(chat: ChatStates) -> list[Wait]:
 def queue_violations(
     history: PublishedHistory, found: Mapping[str, ChatStates], slack: float = SLACK
 ) -> Iterator[Finding]:
-    """Each order names nobody twice, stands as the rule says, and names those who wait and nobody else."""
+    """Each order names no chat twice, has the order of the rule, and names exactly the chats that wait."""
     waits = {chat_id: spans for chat_id, chat in found.items() if (spans := waits_of(chat))}
     for event in (p.event for p in history):
         if isinstance(event, QueueChanged):

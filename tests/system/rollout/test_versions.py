@@ -14,7 +14,7 @@ from tests.system.rollout.versions import PRESENT, NoHistory, Version, former
 
 
 def with_more(value: Any) -> Any:
-    """The same, with replicas that nobody knows yet, at every depth."""
+    """The same, with members that no version knows yet, at every depth."""
     if isinstance(value, dict):
         return {**{k: with_more(v) for k, v in value.items()}, "added_later": {"by": ["a newer version", 2**70]}}
     return [with_more(v) for v in value] if isinstance(value, list) else value
@@ -42,14 +42,14 @@ def test_what_this_version_tells_is_understood_by_the_former_one(former_version:
     for name in former_version.golden():
         kept = bare[name]
         assert kept is not None, f"{name} is refused by {former_version.name}"
-        assert full[name] == kept, f"{name}: replicas that it does not know change what it reads"
+        assert full[name] == kept, f"{name}: members that it does not know change what it reads"
         known = json.loads(former_version.golden()[name])
         there, here = json.loads(kept), json.loads(ours[name])
         assert known_of(known, there) == known_of(known, here)
 
 
 def known_of(known: object, value: object) -> object:
-    """Of a value those replicas that the former version's sample has, all the way down."""
+    """Of a value those members that the former version's sample has, all the way down."""
     if isinstance(known, dict) and isinstance(value, dict):
         return {name: known_of(known[name], value[name]) for name in known}
     if isinstance(known, list) and isinstance(value, list):

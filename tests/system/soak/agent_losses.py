@@ -94,7 +94,7 @@ async def one_round(
 async def _begin(citizen: LastingCitizen, rng: random.Random) -> None:
     end = time.monotonic() + PATIENCE
     while await citizen.press(new_id()) != 201:
-        assert time.monotonic() < end, "nobody can start a chat"
+        assert time.monotonic() < end, "no citizen can start a chat"
         await asyncio.sleep(rng.uniform(0.2, 1.0))
     citizen.join()
     assert await citizen.until_green(PATIENCE), "a chat that was begun has no agent"
