@@ -3,7 +3,20 @@
 import json
 from pathlib import Path
 
-from tests.system.history import CITIZEN, Event, Sent, Shown, digest, message_of, write
+from tests.system.history import (
+    CITIZEN,
+    Closed,
+    Disconnected,
+    Event,
+    Pressed,
+    Sent,
+    Shown,
+    StatusShown,
+    digest,
+    message_of,
+    visits,
+    write,
+)
 
 FRAME = {
     "type": "message",
@@ -44,3 +57,22 @@ def test_a_history_is_written_one_event_a_line(tmp_path: Path) -> None:
     assert first == {"what": "sent", "chat": "chat", "who": "citizen", "at": 1.5, "id": "one", "content": digest("Dag")}
     assert second["message"]["seq"] == 3
     assert "Dag" not in (tmp_path / "history.jsonl").read_text()
+
+
+def test_presses_with_one_key_are_a_visit_of_one_citizen() -> None:
+    events: list[Event] = [
+        Pressed("", CITIZEN, "key", 1, 503, at=2),
+        Pressed("", CITIZEN, "other", 1, 409, at=2),
+        Pressed("chat", CITIZEN, "key", 3, 201, at=4),
+        StatusShown("chat", CITIZEN, "grey", "", 1, at=5),
+        Disconnected("chat", CITIZEN, 1, 1012, at=6),
+        StatusShown("chat", CITIZEN, "green", "An", at=7),
+        StatusShown("chat", CITIZEN, "grey", "", at=8),
+        Closed("chat", CITIZEN, "citizen", at=9),
+        Disconnected("chat", CITIZEN, 2, 1000, at=10),
+    ]
+    one, other = visits(events)
+    assert [p.status for p in one.presses] == [503, 201]
+    assert (one.chat, one.served_at, one.lost_agent, one.disconnects) == ("chat", 7, True, [6])
+    assert one.closed is not None
+    assert (other.chat, other.served_at, other.closed) == ("", None, None)

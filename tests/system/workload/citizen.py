@@ -111,7 +111,7 @@ class LastingCitizen:
         """End the connection, as a browser that goes to another page; whether there was one. Another one follows."""
         return await self.chat.hang_up()
 
-    async def leave(self, wait: float = 60.0) -> bool:
+    async def leave(self, wait: float = 120.0) -> bool:
         """Close the chat; whether it ended in time."""
         if not self.chat.over:
             with contextlib.suppress(TimeoutError):
