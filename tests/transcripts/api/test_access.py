@@ -94,7 +94,7 @@ async def test_who_passed_a_chat_on_long_ago_reads_nothing(api: ApiClient, store
 async def test_without_the_entry_an_agent_who_left_reads_up_to_their_own_last_word(
     api: ApiClient, store: Store
 ) -> None:
-    """It is not stored yet, or of before version 1.2."""
+    """It is not stored yet, or of before version 2.0."""
     await store.insert([entry(CHAT, 4, Party.AGENT, "mijn laatste woord").model_copy(update={"sender_id": "an"})])
     await store.insert([entry(CHAT, 5)])
     await store.note_participations([state(5, Cause.ASSIGNED, 2, "bert", "an")])
