@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.manifests import consistency, environment, network_policies, schemas
+from deploy.manifests import consistency, environment, front_door, installation, network_policies, schemas
 from deploy.manifests.objects import Object
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each problem."""
-    return [line for check in (schemas, consistency, network_policies, environment) for line in check.problems(objects)]
+    checks = (schemas, consistency, front_door, installation, network_policies, environment)
+    return [line for check in checks for line in check.problems(objects)]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import yaml
 
-from deploy.manifests import rights
+from deploy.manifests import promql, rights
 from deploy.manifests.objects import Object
 from services.common.messaging import topology
 
 DEPLOY = Path(__file__).resolve().parents[1]
 ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
+NAMESPACE = "eloket-chat"  # of deploy/base; deploy/replacements writes an overlay's own
 DEPARTMENTS = DEPLOY / "departments.toml"
 _CLUSTER = {"rabbitmqClusterReference": {"name": "rabbitmq"}}
 
@@ -21,6 +22,7 @@ def files() -> dict[Path, str]:
     return {
         DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
         DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring/alerts.yaml"),
+        DEPLOY / "replacements" / "rules.yaml": _written(replacements(), "deploy/monitoring/alerts.yaml"),
         DEPLOY / "components" / "rabbitmq" / "topology.yaml": _written(
             declared(), "services/common/messaging/topology.py"
         ),
@@ -44,9 +46,46 @@ def write() -> None:
 
 
 def rules() -> Object:
-    """Return the alert rules as the Prometheus operator needs them."""
+    """Return the alert rules as the Prometheus operator needs them: each for the pods of its own namespace."""
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    for rule in (rule for group in groups for rule in group["rules"]):
+        rule["expr"] = promql.within(rule["expr"], NAMESPACE)
+        rule["labels"] = {**rule.get("labels", {}), "namespace": NAMESPACE}
     return _resource("monitoring.coreos.com/v1", "PrometheusRule", "eloket", {"groups": groups})
+
+
+def replacements() -> list[Object]:
+    """Return what writes the namespace and the address of the runbook of an installation into its alert rules.
+
+    An expression is split at its quotation marks: kustomize replaces the part with this number (`index`).
+    """
+    namespaces: dict[int, list[str]] = {}
+    labels, links = [], []
+    for group in rules()["spec"]["groups"]:
+        for rule in group["rules"]:
+            kind = "alert" if "alert" in rule else "record"
+            place = f"spec.groups.[name={group['name']}].rules.[{kind}={rule[kind]}]"
+            labels.append(f"{place}.labels.namespace")
+            links += [f"{place}.annotations.runbook_url"] if kind == "alert" else []
+            for index, part in enumerate(rule["expr"].split('"')):
+                if part == NAMESPACE:
+                    namespaces.setdefault(index, []).append(f"{place}.expr")
+    select = {"kind": "PrometheusRule", "name": "eloket"}
+    targets: list[Object] = [{"select": select, "fieldPaths": labels}]
+    targets += [
+        {"select": select, "fieldPaths": namespaces[index], "options": {"delimiter": '"', "index": index}}
+        for index in sorted(namespaces)
+    ]
+    runbook = {"select": select, "fieldPaths": links, "options": {"delimiter": "#", "index": 0}}
+    return [
+        _replacement("rules", {"kind": "Namespace", "fieldPath": "metadata.name"}, targets),
+        _replacement("runbook", {"kind": "ConfigMap", "name": "installation", "fieldPath": "data.runbook"}, [runbook]),
+    ]
+
+
+def _replacement(name: str, source: Object, targets: list[Object]) -> Object:
+    found = {"apiVersion": "builtin", "kind": "ReplacementTransformer", "metadata": {"name": name}}
+    return {**found, "replacements": [{"source": source, "targets": targets}]}
 
 
 def declared() -> list[Object]:

@@ -36,7 +36,6 @@ def problems(objects: Sequence[Object]) -> list[str]:
         _scaled_once,
         _selected,
         _ports,
-        _public,
         _pods,
         _pinned,
         _secret,
@@ -121,28 +120,6 @@ def _ports(objects: Sequence[Object]) -> Iterator[str]:
 
 def _offered(service: Object) -> dict[str, int]:
     return {port["name"]: port["port"] for port in service["spec"]["ports"]}
-
-
-def _public(objects: Sequence[Object]) -> Iterator[str]:
-    """The Ingress leads to the gateway only, never to operators' paths. TLS is for the hosts that are served."""
-    served = of_kind(objects, "Service")
-    for thing in of_kind(objects, "Ingress").values():
-        hosts = {rule["host"] for rule in thing["spec"]["rules"]}
-        for path in (p for rule in thing["spec"]["rules"] for p in rule.get("http", {}).get("paths", ())):
-            backend = path["backend"]["service"]
-            if backend["name"] != "gateway" or backend["port"].get("name") not in _offered(served["gateway"]):
-                yield f"{called(thing)}: {path['path']} does not lead to the gateway"
-            everything = path["path"] == "/" and path["pathType"] != "Exact"
-            if everything or path["path"] in ("/metrics", "/healthz", "/readyz"):
-                yield f"{called(thing)}: {path['path']} is public"
-        named = {host for tls in thing["spec"].get("tls", ()) for host in tls["hosts"]}
-        if named and named != hosts:
-            yield f"{called(thing)} serves {', '.join(sorted(hosts))}, and has TLS for {', '.join(sorted(named))}"
-        for certificate in of_kind(objects, "Certificate").values():
-            if set(certificate["spec"]["dnsNames"]) != hosts:
-                yield f"{called(certificate)} is not for {', '.join(sorted(hosts))}"
-            if certificate["spec"]["secretName"] not in {tls["secretName"] for tls in thing["spec"].get("tls", ())}:
-                yield f"{called(certificate)} makes a Secret that {called(thing)} does not use"
 
 
 def _pods(objects: Sequence[Object]) -> Iterator[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +16,7 @@ from deploy.manifests.objects import Object
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+REPLACEMENTS = DEPLOY / "replacements"
 
 
 class BuildFailed(Exception):
@@ -36,13 +39,32 @@ def text_of(folder: Path) -> str:
     Raises:
         BuildFailed: kustomize refuses.
     """
-    if folder.parent.name != "components":
-        return _built(folder)
-    with tempfile.TemporaryDirectory() as home:
-        here = Path(home).resolve()
-        lines = {"resources": [_from(here, DEPLOY / "base")], "components": [_from(here, folder)]}
-        (here / "kustomization.yaml").write_text(yaml.safe_dump(lines))
-        return _built(here)
+    return assembled(folder) if folder.parent.name == "components" else _built(folder)
+
+
+def assembled(*chosen: Path) -> str:
+    """Return the build of the base with these components.
+
+    Raises:
+        BuildFailed: kustomize refuses.
+    """
+    return _in_new_folder(lambda here: {"resources": [_from(here, DEPLOY / "base")]}, chosen)
+
+
+def city(name: str, overlay: Path, **names: str) -> str:
+    """Return the build of an installation in the namespace `name`: an overlay as a city writes it, on another one.
+
+    `names` are lines of base/installation.env, with `_` for `-`.
+
+    Raises:
+        BuildFailed: kustomize refuses.
+    """
+    literals = [f"{key.replace('_', '-')}={value}" for key, value in names.items()]
+    own = {
+        "namespace": name,
+        "configMapGenerator": [{"name": "installation", "behavior": "merge", "literals": literals}],
+    }
+    return _in_new_folder(lambda here: {**own, "resources": [_from(here, overlay)]}, ())
 
 
 def parse(text: str) -> list[Object]:
@@ -52,6 +74,14 @@ def parse(text: str) -> list[Object]:
 
 def _from(home: Path, folder: Path) -> str:
     return os.path.relpath(folder.resolve(), home)
+
+
+def _in_new_folder(lines: Callable[[Path], dict[str, Any]], chosen: Sequence[Path]) -> str:
+    with tempfile.TemporaryDirectory() as home:
+        here = Path(home).resolve()
+        more = {"components": [_from(here, folder) for folder in chosen], "transformers": [_from(here, REPLACEMENTS)]}
+        (here / "kustomization.yaml").write_text(yaml.safe_dump(lines(here) | more))
+        return _built(here)
 
 
 def _built(folder: Path) -> str:

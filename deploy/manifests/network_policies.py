@@ -30,8 +30,8 @@ class End:
 
 HERE = "here"
 STRANGER = Pod("a stranger here", {"app.kubernetes.io/name": "stranger"})
+FRONT = "in front"  # the pods of the Gateway API's implementation, or of the ingress controller
 OUTSIDE = (
-    End(Pod("ingress controller", {"app.kubernetes.io/name": "ingress-nginx"}), "ingress-nginx"),
     End(Pod("prometheus", {"app.kubernetes.io/name": "prometheus"}), "monitoring"),
     End(Pod("another in monitoring", {"app.kubernetes.io/name": "grafana"}), "monitoring"),
     End(Pod("keda", {"app": "keda-operator"}), "keda"),
@@ -41,8 +41,9 @@ OUTSIDE = (
     End(Pod("internet", {}), None, "203.0.113.9"),
     End(Pod("private network", {}), None, "10.99.99.99"),
 )
-NOT_ASKED = ("ingress controller", "prometheus", "another in monitoring", "keda", "rabbitmq operators")
+NOT_ASKED = (FRONT, "prometheus", "another in monitoring", "keda", "rabbitmq operators")
 ANYWHERE = tuple(end.pod.name for end in OUTSIDE if end.pod.name not in NOT_ASKED)
+DOORS = ("HTTPRoute", "Ingress")
 WITH_DATABASE = ("presence", "routing", "transcripts")
 MORE_PORTS = {22, 80, 8080}  # ports that no policy mentions: a policy without ports shows there
 
@@ -50,8 +51,7 @@ MORE_PORTS = {22, 80, 8080}  # ports that no policy mentions: a policy without p
 def drawn(present: set[str]) -> set[Arrow]:
     """Return the connections of the design between the pods whose names are in `present`, and the outside."""
     rows: list[tuple[Sequence[str], Sequence[str], Sequence[int]]] = [
-        (["ingress controller"], ["gateway"], [SERVICES["gateway"]]),
-        (["ingress controller"], ["http01 solver"], [8089]),
+        ([FRONT], ["http01 solver"], [8089]),
         *((["gateway"], [name], [SERVICES[name]]) for name in WITH_DATABASE),
         (list(SERVICES), ["rabbitmq"], [5671, 5672]),
         (WITH_DATABASE, ["mongodb"], [27017]),
@@ -65,9 +65,15 @@ def drawn(present: set[str]) -> set[Arrow]:
         (["otel-collector"], ANYWHERE, [443, 4318]),
         ([*present, STRANGER.name], ["dns"], [53]),
     ]
-    everywhere = present | {end.pod.name for end in OUTSIDE} | {STRANGER.name}
+    everywhere = present | {end.pod.name for end in OUTSIDE} | {STRANGER.name, FRONT}
     both = [(s, t, p) for sources, targets, ports in rows for s in sources for t in targets for p in ports]
     return {Arrow(s, t, p) for s, t, p in both if {s, t} <= everywhere}
+
+
+def of_door(objects: Sequence[Object]) -> set[Arrow]:
+    """Return the connection that the public door needs: the component `gateway-api` or `ingress`."""
+    there = any(of_kind(objects, kind) for kind in DOORS)
+    return {Arrow(FRONT, "gateway", SERVICES["gateway"])} if there else set()
 
 
 def of_monitoring(present: set[str]) -> set[Arrow]:
@@ -84,7 +90,7 @@ def of_keda(present: set[str]) -> set[Arrow]:
 def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each connection that is allowed and not in the design, or in the design and not allowed."""
     present = {pod.name for pod in pods(objects)}
-    wanted = drawn(present)
+    wanted = drawn(present) | of_door(objects)
     wanted |= of_monitoring(present) if of_kind(objects, "ServiceMonitor") else set()
     wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
     given = allowed(objects)
@@ -95,18 +101,29 @@ def problems(objects: Sequence[Object]) -> list[str]:
 def allowed(objects: Sequence[Object]) -> set[Arrow]:
     """Return every connection that the policies allow, among all pods of the build and some outside it."""
     policies = list(of_kind(objects, "NetworkPolicy").values())
+    outside = [*OUTSIDE, End(Pod(FRONT, {}), _front_namespace(policies))]
     inside = [End(pod, HERE) for pod in [*pods(objects), STRANGER]]
     targets = [*inside, *(end for end in OUTSIDE if end.pod.name in ANYWHERE)]
     ports = sorted(_spoken_of(policies) | {p for end in inside for p in end.pod.ports.values()} | MORE_PORTS)
     return {
         Arrow(source.pod.name, target.pod.name, port)
-        for source in [*inside, *OUTSIDE]
+        for source in [*inside, *outside]
         for target in targets
         for port in ports
         if HERE in (source.namespace, target.namespace)
         and _lets(policies, "Egress", source, target, target, port)
         and _lets(policies, "Ingress", target, source, target, port)
     }
+
+
+def _front_namespace(policies: Sequence[Object]) -> str:
+    """Return the namespace of the pods in front, which the policy `front-door`, else `http01-solver`, names."""
+    named = {p["metadata"]["name"]: p["spec"]["ingress"] for p in policies if p["spec"].get("ingress")}
+    for policy in ("front-door", "http01-solver"):
+        for peer in (peer for rule in named.get(policy, ()) for peer in rule.get("from", ())):
+            labels: dict[str, str] = peer.get("namespaceSelector", {}).get("matchLabels", {})
+            return labels.get("kubernetes.io/metadata.name", "nowhere")
+    return "nowhere"
 
 
 def _spoken_of(policies: Sequence[Object]) -> set[int]:

@@ -69,6 +69,19 @@ def pods(objects: Sequence[Object]) -> list[Pod]:
     return found
 
 
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in an object, and the names of its fields."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield str(key)
+            yield from texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from texts(part)
+    elif isinstance(value, str):
+        yield value
+
+
 def templates(thing: Object) -> list[tuple[str, Object]]:
     """Return the specifications of all pods of this object, each with the account that it runs as."""
     account = ACCOUNTS.get(thing["kind"], "default")

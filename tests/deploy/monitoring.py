@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.manifests import promql
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "monitoring"
-SELECTOR = re.compile(r"\b(up|(?:eloket[_:]|process_|rabbitmq_|mongodb_)[a-z0-9_:]+)(\{[^}]*\})?")
 GROUPED = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
 
@@ -23,7 +24,7 @@ class Query:
 
     @property
     def selectors(self) -> list[str]:
-        return [name + (labels or "") for name, labels in SELECTOR.findall(self.expression)]
+        return [name + matchers for name, matchers in promql.selectors(self.expression)]
 
     @property
     def labels(self) -> set[str]:
@@ -42,8 +43,8 @@ def dashboard() -> dict[str, Any]:
 
 
 def shown(step: str = "10s") -> list[Query]:
-    """The dashboard's queries as Grafana sends them, all departments and services chosen."""
-    fill = {"$department": ".*", "$job": ".*", "$__rate_interval": step}
+    """The dashboard's queries as Grafana sends them, all installations, departments and services chosen."""
+    fill = {"$namespace": ".*", "$department": ".*", "$job": ".*", "$__rate_interval": step}
     queries = []
     for panel in panels():
         for target in panel["targets"]:

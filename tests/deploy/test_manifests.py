@@ -9,8 +9,10 @@ import pytest
 
 from deploy.manifests import checkov, codegen
 from deploy.manifests.checks import problems
-from deploy.manifests.kustomize import DEPLOY, components, overlays, parse, text_of
+from deploy.manifests.installation import collisions
+from deploy.manifests.kustomize import DEPLOY, assembled, city, components, overlays, parse, text_of
 from deploy.manifests.objects import Object, container, of_kind, pod_spec
+from tests.deploy.monitoring import alert_names
 
 BUILDS = [*overlays(), *components()]
 
@@ -25,6 +27,7 @@ def test_a_build_fits(folder: Path) -> None:
 def test_there_are_the_overlays_and_components_that_operators_were_promised() -> None:
     assert {"dev", "production", "example-city"} <= {folder.name for folder in overlays()}
     promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
+    promised |= {"gateway-api", "ingress"}
     assert promised <= {folder.name for folder in components()}
 
 
@@ -34,6 +37,56 @@ def test_what_is_made_of_other_files_is_up_to_date(monkeypatch: pytest.MonkeyPat
     alerts.write_text(codegen.ALERTS.read_text().replace("for: 5m", "for: 6m"))
     monkeypatch.setattr(codegen, "ALERTS", alerts)
     assert codegen.problems() == ["deploy/components/monitoring/rules.yaml is out of date: make manifests ARGS=--write"]
+
+
+PRODUCTION = DEPLOY / "overlays" / "production"
+CITIES = {"chat-gent": "chat.gent.example", "chat-brugge": "chat.brugge.example"}
+
+
+def test_two_cities_on_one_cluster_share_nothing() -> None:
+    gent, brugge = (parse(city(name, PRODUCTION, host=host)) for name, host in CITIES.items())
+    assert [problems(gent), problems(brugge)] == [[], []]
+    assert collisions(gent, brugge) == []
+    assert collisions(gent, gent), "what they would share is seen"
+
+
+def test_two_cities_may_not_have_one_host() -> None:
+    gent, brugge = (parse(city(name, PRODUCTION)) for name in CITIES)
+    assert collisions(gent, brugge) == ["both serve chat.example.be"]
+
+
+def test_a_city_that_asks_for_the_other_is_seen() -> None:
+    gent, brugge = (parse(city(name, PRODUCTION, host=host)) for name, host in CITIES.items())
+    of_kind(gent, "ScaledObject")["routing"]["spec"]["triggers"][0]["metadata"]["host"] = (
+        "http://rabbitmq.chat-brugge.svc:15672/"
+    )
+    assert [line for line in collisions(gent, brugge) if "ScaledObject routing of chat-gent names chat-brugge" in line]
+
+
+def test_the_names_of_an_installation_are_in_every_object_that_has_them() -> None:
+    names = {
+        "host": "chat.gent.example",
+        "gateway_class": "cilium",
+        "front_namespace": "front",
+        "trusted_proxies": "10.9.0.0/16",
+        "issuer": "our-own",
+        "prometheus_release": "prom",
+        "runbook": "https://gent.example/runbook",
+    }
+    objects = parse(city("chat-gent", PRODUCTION, **names))
+    assert problems(objects) == []
+    text = str(objects)
+    for value, times in zip(names.values(), (5, 1, 2, 1, 1, 6, len(alert_names())), strict=True):
+        assert text.count(f"'{value}") == times, value
+    assert "example.be'" not in text
+
+
+def test_the_ingress_may_stand_in_place_of_the_gateway_api() -> None:
+    chosen = ("ingress", "rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav")
+    objects = parse(assembled(*(DEPLOY / "components" / name for name in chosen)))
+    assert problems(objects) == []
+    everything_public(objects)
+    assert "Ingress gateway: / is public" in problems(objects)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +136,44 @@ def less_grace(objects: list[Object]) -> None:
 def everything_public(objects: list[Object]) -> None:
     for thing in of_kind(objects, "Ingress").values():
         thing["spec"]["rules"][0]["http"]["paths"][0].update(path="/", pathType="Prefix")
+    for thing in of_kind(objects, "HTTPRoute").values():
+        thing["spec"]["rules"][0]["matches"] = [{"path": {"type": "PathPrefix", "value": "/"}}]
+
+
+def route(**fields: Any) -> Callable[[list[Object]], None]:
+    return lambda objects: of_kind(objects, "HTTPRoute")["gateway"]["spec"].update(fields)
+
+
+def cut_off(objects: list[Object]) -> None:
+    of_kind(objects, "HTTPRoute")["gateway"]["spec"]["rules"][0]["timeouts"] = {"request": "60s"}
+
+
+def another_listener(objects: list[Object]) -> None:
+    of_kind(objects, "Gateway")["public"]["spec"]["listeners"][1]["hostname"] = "chat.elsewhere.example"
+
+
+def another_certificate(objects: list[Object]) -> None:
+    of_kind(objects, "Certificate")["gateway"]["spec"]["secretName"] = "tls"
+
+
+def no_release(objects: list[Object]) -> None:
+    del of_kind(objects, "PrometheusRule")["eloket"]["metadata"]["labels"]
+
+
+def rule(number: int, **fields: Any) -> Callable[[list[Object]], None]:
+    return lambda objects: of_kind(objects, "PrometheusRule")["eloket"]["spec"]["groups"][1]["rules"][number].update(
+        fields
+    )
+
+
+def scaled_by_all_cities(objects: list[Object]) -> None:
+    query = "sum(eloket_gateway_connections)"
+    of_kind(objects, "ScaledObject")["gateway"]["spec"]["triggers"][0]["metadata"]["query"] = query
+
+
+def a_broker_of_another(objects: list[Object]) -> None:
+    host = "http://rabbitmq.chat-gent.svc:15672/"
+    of_kind(objects, "ScaledObject")["routing"]["spec"]["triggers"][1]["metadata"]["host"] = host
 
 
 def a_written_secret(objects: list[Object]) -> None:
@@ -145,8 +236,23 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
     "a role for nobody": (a_role_for_nobody, "is for an account that is not in this build"),
     "no solver": (
         without("NetworkPolicy", "http01-solver"),
-        "in the design, but not allowed: ingress controller -> http01 solver:8089",
+        "in the design, but not allowed: in front -> http01 solver:8089",
     ),
+    "no front door": (
+        without("NetworkPolicy", "front-door"),
+        "in the design, but not allowed: in front -> gateway:8000",
+    ),
+    "cut off": (cut_off, "HTTPRoute gateway: its requests are cut off"),
+    "another host": (route(hostnames=["chat.elsewhere.example"]), "its listener https has another host"),
+    "a listener's host": (another_listener, "and has TLS for chat.elsewhere.example"),
+    "no listener": (route(parentRefs=[{"name": "elsewhere"}]), "HTTPRoute gateway is attached to no listener"),
+    "another certificate": (another_certificate, "makes a Secret that no public door uses"),
+    "no release": (no_release, "PrometheusRule eloket has no label `release`"),
+    "a rule for all": (rule(0, expr="sum(up) == 0"), "EloketServiceDown: up is not of eloket-chat alone"),
+    "a rule of nobody": (rule(0, labels={}), "EloketServiceDown does not say that it is of eloket-chat"),
+    "no runbook": (rule(0, annotations={}), "EloketServiceDown does not link to its section"),
+    "scaled by all cities": (scaled_by_all_cities, "eloket_gateway_connections is not of eloket-chat alone"),
+    "a broker of another": (a_broker_of_another, "an address in the namespace chat-gent"),
     "members": (a_cluster_that_never_grows, "does not bring its queues to 3 members"),
     "more members": (a_larger_cluster, "does not bring its queues to 5 members"),
     "all public": (everything_public, "/ is public"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.settings import SERVICES
-from tests.deploy.monitoring import FOLDER, ROOT, SELECTOR, alert_names, dashboard, panels, shown
+from deploy.manifests import codegen, promql
+from tests.deploy.monitoring import FOLDER, ROOT, alert_names, dashboard, panels, shown
 
 REGISTERED = """
 import importlib, json, sys
@@ -58,7 +59,7 @@ def test_what_dashboard_and_alerts_speak_of_is_defined() -> None:
     rules = (FOLDER / "alerts.yaml").read_text()
     recorded = set(re.findall(r"- record: (\S+)", rules))
     texts = [rules, *(query.expression for query in shown())]
-    names = {name for text in texts for name, _ in SELECTOR.findall(text) if name.startswith("eloket")}
+    names = {name for text in texts for name, _ in promql.selectors(text) if name.startswith("eloket")}
     assert len(names) > 30
     known = {f"{name}{suffix}" for name, (kind, _) in defined().items() for suffix in SUFFIXES[kind]}
     assert names <= known | recorded
@@ -101,7 +102,12 @@ def test_every_panel_says_what_it_shows_in_which_unit_and_no_two_overlap() -> No
         assert not taken & cells, panel["title"]
         assert max(x for x, _ in cells) < 24
         taken |= cells
-    assert {variable["name"] for variable in made["templating"]["list"]} == {"datasource", "department", "job"}
+    assert {variable["name"] for variable in made["templating"]["list"]} == {
+        "datasource",
+        "namespace",
+        "department",
+        "job",
+    }
 
 
 # ── the alerts, played ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,6 +268,32 @@ def played(scene: Scene) -> dict[str, object]:
         "input_series": [{"series": s, "values": v} for s, v in (scene.well | scene.series).items()],
         "promql_expr_test": [{"expr": expression, "eval_time": scene.at, "exp_samples": firing}],
     }
+
+
+def test_a_city_that_is_down_is_seen_beside_one_that_is_well(tmp_path: Path) -> None:
+    """On Kubernetes the rules are of one namespace: neither another city nor another application hides a failure."""
+    groups = codegen.rules()["spec"]["groups"]
+    (tmp_path / "alerts.yaml").write_text(json.dumps({"groups": groups}))
+    own = {f'up{{namespace="{codegen.NAMESPACE}", job="{name}", instance="1"}}': "1x1 0x300" for name in SERVICES}
+    others = {
+        f'up{{namespace="{space}", job="{name}", instance="1"}}': "1x300"
+        for space in ("chat-gent", "shop")
+        for name in SERVICES
+    }
+    down = Scene("EloketServiceDown", own, "3m", 4, others)
+    well = Scene("EloketServiceDown", dict.fromkeys(own, "1x300"), "3m", 0, dict.fromkeys(others, "0x300"))
+    tests = {"rule_files": ["alerts.yaml"], "evaluation_interval": "30s", "tests": [played(down), played(well)]}
+    (tmp_path / "scenes.yaml").write_text(json.dumps(tests))
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "scenes.yaml"))
+
+
+def test_every_query_of_the_dashboard_is_of_the_chosen_installation() -> None:
+    for panel in (panel for row in dashboard()["panels"] for panel in (row, *row.get("panels", ()))):
+        for target in panel.get("targets", ()):
+            assert all('namespace=~"$namespace"' in matchers for _, matchers in promql.selectors(target["expr"]))
+    for variable in dashboard()["templating"]["list"]:
+        if variable["name"] not in ("datasource", "namespace"):
+            assert 'namespace=~"$namespace"' in variable["definition"]
 
 
 @pytest.mark.parametrize("kind", [("rules", "alerts.yaml"), ("config", "prometheus.yml")])
