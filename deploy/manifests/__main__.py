@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.manifests import checkov, codegen
+from deploy.manifests import checkov, codegen, sizes
 from deploy.manifests.checks import problems
 from deploy.manifests.kustomize import BuildFailed, components, overlays, parse, text_of
 
@@ -28,8 +28,9 @@ def main() -> int:
     found = codegen.problems() + opinions[""]
     for name, text in texts.items():
         objects = parse(text)
-        lines = problems(objects) + opinions[name]
-        print(f"{name:30} {len(objects):3} objects  {len(lines) or 'no'} problems")
+        lines = problems(objects) + sizes.problems(objects, name.removeprefix("overlays-")) + opinions[name]
+        size = sizes.total(objects) if name.startswith("overlays-") else ""
+        print(f"{name:30} {len(objects):3} objects  {len(lines) or 'no'} problems  {size}".rstrip())
         found += [f"{name}: {line}" for line in lines]
     print(*found, f"{len(found)} problems" if found else "everything fits", sep="\n")
     return 1 if found else 0

@@ -13,6 +13,7 @@ from deploy.manifests.objects import (
     Object,
     called,
     container,
+    made_by_operators,
     of_kind,
     pod_spec,
     pods,
@@ -23,6 +24,7 @@ from deploy.manifests.objects import (
 
 NEEDED = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
 SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "MONGODB_URL")
+RABBITMQ = (4, 3)
 PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
 _PINNED = re.compile(r"^[\w./:-]+(:[\w.-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$")
 _PASSWORD = re.compile(r"://[^/@$]*:[^/@$]+@")
@@ -42,6 +44,9 @@ def problems(objects: Sequence[Object]) -> list[str]:
         _references,
         _roles,
         _members,
+        _supported,
+        _pulled,
+        _started,
     )
     return [line for check in checks for line in check(objects)]
 
@@ -112,7 +117,8 @@ def _ports(objects: Sequence[Object]) -> Iterator[str]:
             if target not in there and target not in there.values():
                 yield f"{called(thing)}: its pods have no port {target}"
     for thing in of_kind(objects, "ServiceMonitor").values():
-        found = [s for s in served.values() if selects(thing["spec"]["selector"], s["metadata"].get("labels", {}))]
+        every = [*served.values(), *made_by_operators(objects)]
+        found = [s for s in every if selects(thing["spec"]["selector"], s["metadata"].get("labels", {}))]
         for endpoint in thing["spec"]["endpoints"]:
             if len(found) != 1 or endpoint["port"] not in _offered(found[0]):
                 yield f"{called(thing)} does not find one Service with a port {endpoint['port']}"
@@ -130,9 +136,10 @@ def _pods(objects: Sequence[Object]) -> Iterator[str]:
         demands = {
             "no token of the Kubernetes API": spec.get("automountServiceAccountToken") is False,
             "no service links (GATEWAY_PORT=tcp://…)": spec.get("enableServiceLinks") is False,
-            "one container": len(spec["containers"]) == 1 and not spec.get("initContainers"),
+            "one container": len(spec["containers"]) == 1,
             "not root": spec.get("securityContext", {}).get("runAsNonRoot") is True,
             "seccomp": spec.get("securityContext", {}).get("seccompProfile") == {"type": "RuntimeDefault"},
+            "no more rights before": all(i.get("securityContext") == rights for i in spec.get("initContainers", ())),
             "no more rights": rights.get("allowPrivilegeEscalation") is False,
             "no capabilities": rights.get("capabilities") == {"drop": ["ALL"]},
             "a root filesystem to read only": rights.get("readOnlyRootFilesystem") is True,
@@ -231,3 +238,34 @@ def _members(objects: Sequence[Object]) -> Iterator[str]:
             str(nodes),
         ):
             yield f"{called(thing)} does not bring its queues to {nodes} members"
+
+
+def _supported(objects: Sequence[Object]) -> Iterator[str]:
+    """The broker's version is one that is maintained (www.rabbitmq.com/release-information)."""
+    for thing in of_kind(objects, "RabbitmqCluster").values():
+        version = re.search(r":(\d+)\.(\d+)", thing["spec"].get("image", ""))
+        if version is None or (int(version[1]), int(version[2])) < RABBITMQ:
+            yield f"{called(thing)}: RabbitMQ {'.'.join(map(str, RABBITMQ))} is the oldest that is maintained"
+
+
+def _pulled(objects: Sequence[Object]) -> Iterator[str]:
+    """When some pods name a Secret for their registry, all do: accounts, and resources whose accounts are an operator's."""
+    places = [(thing, thing) for thing in of_kind(objects, "ServiceAccount").values()]
+    places += [(thing, thing["spec"]) for thing in of_kind(objects, "RabbitmqCluster").values()]
+    if any(place.get("imagePullSecrets") for _, place in places):
+        yield from (
+            f"{called(t)} pulls without the registry's Secret" for t, p in places if not p.get("imagePullSecrets")
+        )
+        for thing in of_kind(objects, "OpenTelemetryCollector").values():
+            if thing["spec"].get("serviceAccount") not in of_kind(objects, "ServiceAccount"):
+                yield f"{called(thing)} pulls without the registry's Secret"
+
+
+def _started(objects: Sequence[Object]) -> Iterator[str]:
+    """The scanner has signatures before it starts: its volume hides those of its image."""
+    for thing in of_kind(objects, "Deployment").values():
+        spec = pod_spec(thing)
+        for mount in container(thing).get("volumeMounts", ()):
+            filled = {m["name"] for i in spec.get("initContainers", ()) for m in i.get("volumeMounts", ())}
+            if mount["mountPath"] == "/var/lib/clamav" and mount["name"] not in filled:
+                yield f"{called(thing)} starts without signatures"

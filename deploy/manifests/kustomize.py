@@ -17,6 +17,8 @@ from deploy.manifests.objects import Object
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 REPLACEMENTS = DEPLOY / "replacements"
+NEEDS = {"mongodb-metrics": ("mongodb",), "pull-secret": ("rabbitmq", "mongodb", "clamav", "opentelemetry")}
+"""Components that change what others bring, and those others."""
 
 
 class BuildFailed(Exception):
@@ -39,7 +41,9 @@ def text_of(folder: Path) -> str:
     Raises:
         BuildFailed: kustomize refuses.
     """
-    return assembled(folder) if folder.parent.name == "components" else _built(folder)
+    if folder.parent.name != "components":
+        return _built(folder)
+    return assembled(*(folder.parent / name for name in NEEDS.get(folder.name, ())), folder)
 
 
 def assembled(*chosen: Path) -> str:

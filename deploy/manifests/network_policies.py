@@ -82,6 +82,12 @@ def of_monitoring(present: set[str]) -> set[Arrow]:
     return {Arrow("prometheus", name, port) for name, port in ports.items() if name in present}
 
 
+def of_exporters(objects: Sequence[Object]) -> set[Arrow]:
+    """Return the connections that the component `mongodb-metrics` adds."""
+    asked = any("prometheus" in thing["spec"] for thing in of_kind(objects, "MongoDBCommunity").values())
+    return {Arrow("prometheus", "mongodb", 9216)} if asked else set()
+
+
 def of_keda(present: set[str]) -> set[Arrow]:
     """Return the connections that the component `keda` adds."""
     return {Arrow("keda", "rabbitmq", 15672)} if "rabbitmq" in present else set()
@@ -91,7 +97,8 @@ def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each connection that is allowed and not in the design, or in the design and not allowed."""
     present = {pod.name for pod in pods(objects)}
     wanted = drawn(present) | of_door(objects)
-    wanted |= of_monitoring(present) if of_kind(objects, "ServiceMonitor") else set()
+    wanted |= of_monitoring(present) if of_kind(objects, "PrometheusRule") else set()
+    wanted |= of_exporters(objects)
     wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
     given = allowed(objects)
     more = [f"allowed, but not in the design: {a.source} -> {a.target}:{a.port}" for a in sorted(given - wanted)]

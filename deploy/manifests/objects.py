@@ -60,13 +60,23 @@ def pods(objects: Sequence[Object]) -> list[Pod]:
     for name in of_kind(objects, "RabbitmqCluster"):
         labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "rabbitmq"}
         found.append(Pod(name, labels, {"amqp": 5672, "management": 15672, "prometheus": 15692}))
-    for name in of_kind(objects, "MongoDBCommunity"):
-        found.append(Pod(name, {"app": f"{name}-svc"}, {"mongodb": 27017}))
+    for name, thing in of_kind(objects, "MongoDBCommunity").items():
+        ports = {"mongodb": 27017} | ({"prometheus": 9216} if "prometheus" in thing["spec"] else {})
+        found.append(Pod(name, {"app": f"{name}-svc"}, ports))
     if of_kind(objects, "Certificate"):
         found.append(Pod("http01 solver", {"acme.cert-manager.io/http01-solver": "true"}, {"http": 8089}))
     for name in of_kind(objects, "OpenTelemetryCollector"):
         found.append(Pod(f"{name}-collector", {"app.kubernetes.io/name": f"{name}-collector"}, {"otlp-http": 4318}))
     return found
+
+
+def made_by_operators(objects: Sequence[Object]) -> Iterator[Object]:
+    """Yield the Services that operators create, as far as monitors ask for them."""
+    for name, thing in of_kind(objects, "MongoDBCommunity").items():
+        ports = [{"name": "mongodb", "port": 27017}]
+        ports += [{"name": "prometheus", "port": 9216}] if "prometheus" in thing["spec"] else []
+        labels = {"app": f"{name}-svc"}
+        yield {"kind": "Service", "metadata": {"name": f"{name}-svc", "labels": labels}, "spec": {"ports": ports}}
 
 
 def texts(value: Any) -> Iterator[str]:

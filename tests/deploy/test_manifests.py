@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.manifests import checkov, codegen
+from deploy.manifests import checkov, codegen, sizes
 from deploy.manifests.checks import problems
 from deploy.manifests.installation import collisions
 from deploy.manifests.kustomize import DEPLOY, assembled, city, components, overlays, parse, text_of
@@ -22,12 +22,13 @@ def test_a_build_fits(folder: Path) -> None:
     objects = parse(text_of(folder))
     assert len(objects) > 20
     assert problems(objects) == []
+    assert sizes.problems(objects, folder.name) == []
 
 
 def test_there_are_the_overlays_and_components_that_operators_were_promised() -> None:
-    assert {"dev", "production", "example-city"} <= {folder.name for folder in overlays()}
+    assert {"dev", "small", "production", "large", "example-city"} <= {folder.name for folder in overlays()}
     promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
-    promised |= {"gateway-api", "ingress"}
+    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret"}
     assert promised <= {folder.name for folder in components()}
 
 
@@ -171,6 +172,26 @@ def scaled_by_all_cities(objects: list[Object]) -> None:
     of_kind(objects, "ScaledObject")["gateway"]["spec"]["triggers"][0]["metadata"]["query"] = query
 
 
+def an_old_broker(objects: list[Object]) -> None:
+    of_kind(objects, "RabbitmqCluster")["rabbitmq"]["spec"]["image"] = "rabbitmq:4.2.9-management"
+
+
+def no_signatures(objects: list[Object]) -> None:
+    del pod_spec(deployment(objects, "clamav"))["initContainers"]
+
+
+def a_root_before(objects: list[Object]) -> None:
+    pod_spec(deployment(objects, "clamav"))["initContainers"][0]["securityContext"] = {}
+
+
+def one_pulls(objects: list[Object]) -> None:
+    of_kind(objects, "ServiceAccount")["gateway"]["imagePullSecrets"] = [{"name": "registry"}]
+
+
+def no_exporter(objects: list[Object]) -> None:
+    del of_kind(objects, "MongoDBCommunity")["mongodb"]["spec"]["prometheus"]
+
+
 def a_broker_of_another(objects: list[Object]) -> None:
     host = "http://rabbitmq.chat-gent.svc:15672/"
     of_kind(objects, "ScaledObject")["routing"]["spec"]["triggers"][1]["metadata"]["host"] = host
@@ -242,6 +263,16 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
         without("NetworkPolicy", "front-door"),
         "in the design, but not allowed: in front -> gateway:8000",
     ),
+    "an old broker": (an_old_broker, "RabbitMQ 4.3 is the oldest that is maintained"),
+    "no signatures": (no_signatures, "Deployment clamav starts without signatures"),
+    "rights before": (a_root_before, "Deployment clamav must have no more rights before"),
+    "one account pulls": (one_pulls, "ServiceAccount mongodb-kubernetes-appdb pulls without the registry's Secret"),
+    "the broker pulls": (one_pulls, "RabbitmqCluster rabbitmq pulls without the registry's Secret"),
+    "no exporter": (no_exporter, "ServiceMonitor mongodb does not find one Service with a port prometheus"),
+    "no way to the exporter": (
+        without("NetworkPolicy", "prometheus-mongodb"),
+        "in the design, but not allowed: prometheus -> mongodb:9216",
+    ),
     "cut off": (cut_off, "HTTPRoute gateway: its requests are cut off"),
     "another host": (route(hostnames=["chat.elsewhere.example"]), "its listener https has another host"),
     "a listener's host": (another_listener, "and has TLS for chat.elsewhere.example"),
@@ -264,6 +295,24 @@ def test_a_planted_fault_is_told(production: list[Object], plant: Callable[[list
     objects = copy.deepcopy(production)
     plant(objects)
     assert [line for line in problems(objects) if told in line]
+
+
+def test_the_small_installation_is_small_with_all_members() -> None:
+    objects = parse(text_of(DEPLOY / "overlays" / "small"))
+    assert of_kind(objects, "RabbitmqCluster")["rabbitmq"]["spec"]["replicas"] == 3
+    assert of_kind(objects, "MongoDBCommunity")["mongodb"]["spec"]["members"] == 3
+    # Without these lines the operator gives each member's first containers 500m and 400M.
+    del of_kind(objects, "MongoDBCommunity")["mongodb"]["spec"]["statefulSet"]["spec"]["template"]["spec"][
+        "initContainers"
+    ]
+    assert sizes.problems(objects, "small") == ["requests 2.50 CPU, 4.75 GiB: more than 2.00 CPU, 5.00 GiB"]
+
+
+def test_quantities_are_read_as_kubernetes_reads_them() -> None:
+    read = {"250m": 0.25, "2": 2, 1: 1, "0.5": 0.5, "400M": 400e6, "1536Mi": 1.5 * sizes.GIB}
+    assert {text: sizes.quantity(text) for text in read} == read
+    with pytest.raises(ValueError, match="is no quantity"):
+        sizes.quantity("many")
 
 
 def test_an_exception_is_for_one_check_at_one_place_and_goes_when_it_is_of_no_use() -> None:
