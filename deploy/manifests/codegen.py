@@ -12,6 +12,7 @@ from services.common.messaging import topology
 
 DEPLOY = Path(__file__).resolve().parents[1]
 ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
+KUBERNETES_ALERTS = DEPLOY / "monitoring" / "kubernetes.yaml"
 NAMESPACE = "eloket-chat"  # of deploy/base; deploy/replacements writes an overlay's own
 DEPARTMENTS = DEPLOY / "departments.toml"
 _CLUSTER = {"rabbitmqClusterReference": {"name": "rabbitmq"}}
@@ -21,8 +22,8 @@ def files() -> dict[Path, str]:
     """Return each generated file with its content."""
     return {
         DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
-        DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring/alerts.yaml"),
-        DEPLOY / "replacements" / "rules.yaml": _written(replacements(), "deploy/monitoring/alerts.yaml"),
+        DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring"),
+        DEPLOY / "replacements" / "rules.yaml": _written(replacements(), "deploy/monitoring"),
         DEPLOY / "components" / "rabbitmq" / "topology.yaml": _written(
             declared(), "services/common/messaging/topology.py"
         ),
@@ -47,7 +48,7 @@ def write() -> None:
 
 def rules() -> Object:
     """Return the alert rules as the Prometheus operator needs them: each for the pods of its own namespace."""
-    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    groups = [g for file in (ALERTS, KUBERNETES_ALERTS) for g in yaml.safe_load(file.read_text())["groups"]]
     for rule in (rule for group in groups for rule in group["rules"]):
         rule["expr"] = promql.within(rule["expr"], NAMESPACE)
         rule["labels"] = {**rule.get("labels", {}), "namespace": NAMESPACE}

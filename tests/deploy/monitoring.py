@@ -55,5 +55,5 @@ def shown(step: str = "10s") -> list[Query]:
     return queries
 
 
-def alert_names() -> list[str]:
-    return re.findall(r"- alert: (\w+)", (FOLDER / "alerts.yaml").read_text())
+def alert_names(file: str = "alerts.yaml") -> list[str]:
+    return re.findall(r"- alert: (\w+)", (FOLDER / file).read_text())
