@@ -249,7 +249,7 @@ def _supported(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _pulled(objects: Sequence[Object]) -> Iterator[str]:
-    """When some pods name a Secret for their registry, all do: accounts, and resources whose accounts are an operator's."""
+    """When one pod names a Secret for its registry, all do, those that operators make too."""
     places = [(thing, thing) for thing in of_kind(objects, "ServiceAccount").values()]
     places += [(thing, thing["spec"]) for thing in of_kind(objects, "RabbitmqCluster").values()]
     if any(place.get("imagePullSecrets") for _, place in places):

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.manifests import sizes
+from deploy.manifests.kustomize import overlays, parse, text_of
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "kubernetes.md"
 FILES = [file for folder in ("base", "components") for file in sorted((ROOT / "deploy" / folder).rglob("*.yaml"))]
@@ -57,3 +60,17 @@ def test_a_missing_one_is_seen(word: str) -> None:
 def test_every_component_has_its_row() -> None:
     components = {folder.name for folder in (ROOT / "deploy" / "components").iterdir() if folder.is_dir()}
     assert components <= {row.split("`")[1] for row in rows(PAGE.read_text())}
+
+
+def test_the_page_deletes_the_autoscalers_that_keda_does_not_bear() -> None:
+    component = yaml.safe_load((ROOT / "deploy" / "components" / "keda" / "kustomization.yaml").read_text())
+    replaced = component["patches"][0]["target"]
+    assert replaced == {"kind": "HorizontalPodAutoscaler", "name": "(gateway|routing|transcripts)"}
+    assert "delete hpa gateway routing transcripts" in PAGE.read_text()
+
+
+def test_the_page_names_what_each_overlay_requests() -> None:
+    for overlay in overlays():
+        if overlay.name != "example-city":
+            row = f"| `{overlay.name}` | {sizes.total(parse(text_of(overlay)))} |"
+            assert row in PAGE.read_text(), row
