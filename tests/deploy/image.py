@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tests.deploy.closure import FOLDER, ROOT
+from tests.deploy.closure import FOLDER, ROOT, pinned
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
@@ -62,9 +62,8 @@ def lay_out(service: str, home: Path) -> Path:
             shutil.copyfile(file, target)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / "venv"], check=True)
     (packages,) = (home / "venv" / "lib").glob("python3*/site-packages")
-    for line in (FOLDER / f"{service}.txt").read_text().splitlines():
-        if not line.startswith("#"):
-            _install(line.split("==")[0], packages)
+    for pin in pinned(FOLDER / f"{service}.txt"):
+        _install(pin.split("==")[0], packages)
     subprocess.run(["chmod", "-R", "a+rX,a-w", home / "app", home / "venv"], check=True)
     return home / "venv" / "bin" / "python"
 

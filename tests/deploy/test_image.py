@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,27 @@ USER = 10001
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_a_service_is_pinned_to_is_what_it_needs(service: str) -> None:
     assert (FOLDER / f"{service}.txt").read_text() == closure.text(service), "run python -m tests.deploy.closure"
+
+
+def test_every_pin_of_an_image_has_hashes_and_pip_demands_them() -> None:
+    known = closure.hashes()
+    assert list(known) == closure.pinned(FOLDER / "run.txt")
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for found in known.values() for one in found)
+    assert all(known.values())
+    assert len(closure.MACHINES) * len(closure.PYTHONS) == len(known[next(p for p in known if "uvloop" in p)])
+    assert [rest for word, rest in instructions("gateway") if word == "RUN" and " --require-hashes " in rest]
+
+
+def test_pip_installs_what_the_hashes_say_and_nothing_else(tmp_path: Path) -> None:
+    """With one small package: another hash is refused, and the right one is taken."""
+    pin = next(pin for pin in closure.hashes() if pin.startswith("annotated-types=="))
+    (right,) = closure.hashes()[pin]
+    for sha256, status in ((right, 0), (right[::-1], 1)):
+        (tmp_path / "wanted.txt").write_text(f"{pin} --hash=sha256:{sha256}\n")
+        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--require-hashes"]
+        done = subprocess.run([*command, "-r", tmp_path / "wanted.txt"], capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+    assert "DO NOT MATCH THE HASHES" in done.stderr
 
 
 @pytest.mark.parametrize(
