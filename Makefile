@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit soak chaos rollout bench scale manifests dead-letters calendar backup restore lint docs check clean
+.PHONY: help run test test-unit soak chaos rollout bench scale manifests release kubernetes-check dead-letters calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -11,7 +11,7 @@ exec $(PYTHON) deploy/local/bootstrap.py
 endef
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
 
 run:  ## the whole system on this machine, until Ctrl-C; REPLICAS=3 runs three of each service, RABBITMQ=4 on that version
 	$(bootstrap) run
@@ -39,6 +39,12 @@ scale:  ## 1, 2, 4 replicas of one service at a time under the same load; SCALE_
 
 manifests:  ## builds every overlay and component and checks it; ARGS=--write makes what is made of other files
 	$(bootstrap) manifests
+
+release:  ## bundles, images, SBOMs and checksums of a version: VERSION=2.0.0; ARGS=--registry=... names your registry
+	$(bootstrap) release
+
+kubernetes-check:  ## asks broker, database, DNS, storage, scanner what is right, and says what to do
+	$(bootstrap) kubernetes-check
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters

@@ -83,6 +83,15 @@ def main(command: str) -> None:
         manifests_tools()
         checkov()
         become("deploy.manifests", "ARGS")
+    elif command == "release":
+        if not os.environ.get("VERSION"):
+            refuse("say which version: make release VERSION=2.0.0")
+        environment("run")
+        manifests_tools()
+        become("deploy.release", "ARGS", os.environ["VERSION"])
+    elif command == "kubernetes-check":
+        environment("run")
+        become("deploy.check")
     elif command == "lint":
         environment("run", "dev")
         for arguments in LINTERS:

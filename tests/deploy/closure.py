@@ -38,6 +38,11 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def version() -> str:
+    """The version of this code."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
 def pinned(file: Path) -> list[str]:
     """The pins `name==version` of a file, without comments and hashes."""
     lines = (line.removesuffix("\\").strip() for line in file.read_text().splitlines())
@@ -73,15 +78,9 @@ def text(service: str) -> str:
 
 def hashes() -> dict[str, list[str]]:
     """The hashes of each pin in `hashes.txt`."""
-    found: dict[str, list[str]] = {}
-    for line in HASHES.read_text().splitlines() if HASHES.exists() else ():
-        word = line.removesuffix("\\").strip()
-        if word.startswith("--hash=sha256:"):
-            found[pin].append(word.removeprefix("--hash=sha256:"))
-        elif word and not word.startswith("#"):
-            pin = word
-            found[pin] = []
-    return found
+    text = HASHES.read_text().replace(" \\\n", " ") if HASHES.exists() else ""
+    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return {pin: [one.removeprefix("--hash=sha256:") for one in more] for pin, *more in rows}
 
 
 def _lines(pins: Iterable[str], known: dict[str, list[str]]) -> str:

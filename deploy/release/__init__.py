@@ -1,0 +1,1 @@
+"""`make release`: the files of one version that operators install from."""
