@@ -1,0 +1,72 @@
+"""Checks of names, the virus scanner, the OIDC issuer and the volumes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import urllib.request
+from urllib.parse import urlsplit
+
+from deploy.check.result import Result
+from deploy.local import kubectl
+
+LIMIT = 10.0  # seconds
+
+
+def name(what: str, url: str) -> Result:
+    """Check that the host of an address has an address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        found = sorted({str(one[4][0]) for one in socket.getaddrinfo(host, None)})
+    except OSError as error:
+        todo = "is the name right, and does the NetworkPolicy `names` fit the cluster's DNS?"
+        return Result(f"DNS: {what}", f"{host or 'no host'}: {error.strerror or error}", todo)
+    return Result(f"DNS: {what}", f"{host}: {', '.join(found)}")
+
+
+def scanner(url: str) -> Result:
+    """Check that clamd answers its command PING (clamd manual page), at `tcp://host:port`."""
+    todo = "is ClamAV ready? It loads its signatures for some minutes; uploads are refused until then"
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 3310), LIMIT) as connection:
+            connection.sendall(b"zPING\0")
+            answer = connection.recv(64).rstrip(b"\0").decode("ascii", "replace")
+    except OSError as error:
+        return Result("scanner", f"no answer ({type(error).__name__})", todo)
+    return Result("scanner", f"it says {answer!r}", "" if answer == "PONG" else todo)
+
+
+def issuer(url: str) -> Result:
+    """Check that the issuer publishes its configuration under its own name (OpenID Connect Discovery 1.0, 4)."""
+    place = f"{url.rstrip('/')}/.well-known/openid-configuration"
+    try:
+        with urllib.request.urlopen(place, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own
+            told = json.loads(answer.read()).get("issuer")
+    except (OSError, ValueError, AttributeError) as error:
+        return Result(
+            "OIDC issuer", f"no configuration ({type(error).__name__})", f"does {place} answer from the cluster?"
+        )
+    todo = "" if told == url else f"write the issuer as it calls itself: {told}"
+    return Result("OIDC issuer", f"it calls itself {told}", todo)
+
+
+def storage(namespace: str) -> Result:
+    """Check that every volume claim of the namespace is bound."""
+    command = kubectl.find()
+    if command is None:
+        return Result("storage", f"there is no kubectl: {kubectl.HOW}", asked=False)
+    asked = [command, "-n", namespace, "get", "pvc", "--request-timeout=5s", "--output=json"]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    if done.returncode != 0:
+        return Result("storage", "kubectl reaches no cluster", asked=False)
+    return claims(json.loads(done.stdout)["items"])
+
+
+def claims(items: list[dict[str, dict[str, str]]]) -> Result:
+    """Return the result for these PersistentVolumeClaims."""
+    waiting = [one["metadata"]["name"] for one in items if one["status"].get("phase") != "Bound"]
+    todo = "kubectl describe pvc NAME: has the storage class a provisioner, and is there room?" if waiting else ""
+    found = f"not bound: {', '.join(waiting)}" if waiting else f"{len(items)} claims are bound"
+    return Result("storage", found, todo)
