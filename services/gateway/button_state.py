@@ -16,7 +16,7 @@ from prometheus_client import Gauge
 
 from services.common.clock import utcnow
 from services.common.config.departments import Departments
-from services.common.events.agents import ButtonChanged
+from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.http.problems import RAW_HEADERS
 from services.common.messaging import topology
@@ -68,28 +68,28 @@ class Button:
             contact: Other ways to reach the department. Pages keep them for when they lose the server later.
         """
         self.department, self._wall, self._contact = department, wall, list(contact)
-        self._event: ButtonChanged | None = None
+        self._state: ButtonChanged | DepartmentButton | None = None
         self._received_at = float("-inf")
         self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
         self.revision = 0
         self.listeners = Listeners(lambda: self.shown.event)
         self.shown = self._build(_UNKNOWN, 0)
 
-    def handle(self, event: ButtonChanged, now: float) -> None:
-        """Handle an event of presence. An event with an older revision is dropped."""
-        if self._event is None or event.revision >= self._event.revision:
-            self._event = event
+    def handle(self, state: ButtonChanged | DepartmentButton, now: float) -> None:
+        """Take a state that presence has published. One with an older revision is dropped."""
+        if self._state is None or state.revision >= self._state.revision:
+            self._state = state
             self._received_at = now
 
     def refresh(self, now: float, broker_up: bool) -> None:
         """Update the shown state, and notify the listeners when it has changed."""
-        event = self._event
-        if event is None or not broker_up or now - self._received_at > SILENCE:
+        state = self._state
+        if state is None or not broker_up or now - self._received_at > SILENCE:
             content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
             revision = 0
         else:
-            content = (event.colour, event.reason, stamp(event.opens_at) if event.opens_at else None)
-            revision = event.revision
+            content = (state.colour, state.reason, stamp(state.opens_at) if state.opens_at else None)
+            revision = state.revision
         if content == self._content:
             return
         self._content = content
@@ -135,11 +135,12 @@ class Buttons:
         self._began = time.monotonic()
 
     def handle(self, event: ButtonChanged) -> None:
-        """Handle an event of presence about one of the buttons."""
-        if button := self.of.get(event.department):
-            now = time.monotonic()
-            button.handle(event, now)
-            button.refresh(now, self._broker_up())
+        """Handle an event of presence about one of the buttons, or a digest of many."""
+        now, up = time.monotonic(), self._broker_up()
+        for state in (event, *(event.others or ())):
+            if button := self.of.get(state.department):
+                button.handle(state, now)
+                button.refresh(now, up)
 
     def refresh(self) -> None:
         """Update all buttons because time has passed or the state of the broker connection has changed."""

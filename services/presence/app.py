@@ -59,9 +59,9 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "presence", settings.topology == "given")
     database = open_database(settings, "presence")
     stores = Stores(database)
-    buttons = updater.ButtonUpdater(stores, publisher, schedules, utcnow)
     undecided: dict[str, Session] = {}
     agents = AgentPresence(settings.rabbitmq_url, publisher, settings.agent_grace, undecided)
+    buttons = updater.ButtonUpdater(stores, publisher, schedules, utcnow, agents.listener.all_read_digests)
     context = Context(
         stores,
         publisher,

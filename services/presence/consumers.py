@@ -46,9 +46,10 @@ def on_chat_state(context: Context) -> Handler:
 
     async def chat_state(event: Event) -> None:
         assert isinstance(event, ChatState)
-        if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to read the agents
+        if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to read the slots
+            departments = await context.stores.agents.departments_holding(event.chat_id)
             if await context.stores.agents.drop_all(event.chat_id, context.clock()):
-                context.wake()
+                context.wake(departments)
             return
         holders = await context.stores.agents.holders(event.chat_id)
         slots = [(agent, slot) for agent in holders for slot in agent.slots if slot.chat_id == event.chat_id]
@@ -72,7 +73,7 @@ async def _drop(context: Context, agent: Agent, slot: Slot, event: ChatState) ->
     """Free the slot of a chat. It counts as a repair when a confirmed slot is freed late: the first event was lost."""
     if not await context.stores.agents.drop(agent.id, slot.chat_id, slot.turn, context.clock()):
         return
-    context.wake()
+    context.wake(agent.departments)
     if slot.confirmed and not slot.leaving and _is_late(event):
         repaired("reminder", agent.id, slot.chat_id)
 
@@ -87,7 +88,7 @@ def on_queue_changed(context: Context) -> Handler:
     async def queue_changed(event: Event) -> None:
         assert isinstance(event, QueueChanged)
         if await context.stores.queues.set_waiting(event.department, event.revision, event.order):
-            context.wake()
+            context.wake([event.department])
 
     return queue_changed
 
@@ -111,7 +112,7 @@ def on_state(context: Context) -> Handler:
                 log.info("agent_not_paused", agent_id=event.agent_id, chat_id=event.chat_id)
                 return
         if await context.stores.agents.set_state(event.agent_id, wanted, cause, mark, context.clock()):
-            context.wake()
+            context.wake(await context.stores.agents.departments_of(event.agent_id))
             log.info("agent_state_changed", agent_id=event.agent_id, state=wanted.value, cause=cause)
         await publish_agent(context, event.agent_id)
 

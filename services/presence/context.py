@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,7 +19,7 @@ class Context:
     Attributes:
         stores: The stores.
         publisher: The publisher of events.
-        wake: Called when something that the buttons depend on has changed.
+        wake: Called with the departments whose button depends on something that has changed.
         clock: Returns the present.
         left: Called with an agent who was set offline just now.
         connected: Whether one of these sessions of the agent has had an open websocket since so many seconds ago;
@@ -30,7 +30,7 @@ class Context:
 
     stores: Stores
     publisher: Publisher
-    wake: Callable[[], None]
+    wake: Callable[[Iterable[str]], None]
     clock: Callable[[], datetime] = utcnow
     left: Callable[[str], None] = lambda agent_id: None
     connected: Callable[[str, Collection[str], float], bool | None] = lambda agent_id, session_ids, since: None

@@ -9,7 +9,7 @@ of public holidays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
@@ -43,6 +43,16 @@ def never(_: date) -> bool:
     return False
 
 
+@dataclass
+class Known:
+    """The answer of `hours_at` from `since` until the department opens or closes."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    open: bool = False
+    opens_at: datetime | None = None
+
+
 @dataclass(frozen=True)
 class Schedule:
     """The opening hours of one department.
@@ -55,6 +65,7 @@ class Schedule:
         special: Returns the hours of a day that differs from the week, public holiday or not; empty when it is
             closed.
         bridge: A working day between a closed day that would have hours and a day without hours is closed too.
+        known: What `hours_at` remembers.
     """
 
     week: Week | None
@@ -63,6 +74,7 @@ class Schedule:
     is_holiday: Callable[[date], bool] = never
     special: Callable[[date], tuple[Span, ...] | None] = usual
     bridge: bool = False
+    known: Known = field(default_factory=Known, init=False, compare=False, repr=False)
 
 
 def is_open(schedule: Schedule, at: datetime) -> bool:
@@ -92,6 +104,20 @@ def next_change(schedule: Schedule, at: datetime) -> datetime | None:
             if instant > at and is_open(schedule, instant) != now:
                 return instant
     return None
+
+
+def hours_at(schedule: Schedule, at: datetime) -> tuple[bool, datetime | None]:
+    """Return whether the department is open at this instant and, when it is closed, when it opens (UTC).
+
+    The answer is remembered until the department opens or closes, because it is needed each second.
+    """
+    known = schedule.known
+    if known.since is None or known.until is None or not known.since <= at < known.until:
+        change = next_change(schedule, at)
+        known.open = is_open(schedule, at)
+        known.opens_at = None if known.open else change
+        known.since, known.until = at, change or at + _DAY
+    return known.open, known.opens_at
 
 
 def next_opening(schedule: Schedule, at: datetime) -> datetime | None:

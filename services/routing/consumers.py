@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from services.common.batches import gather_limited
 from services.common.events.chats import ChatAccepted, ChatOpened, CitizenArrived, CloseRequested, TransferRefused
 from services.common.events.event import Event
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged
@@ -20,6 +22,7 @@ from services.routing.metrics import repaired
 from services.routing.queues import overflow
 
 log = structlog.get_logger()
+AT_ONCE = 20  # departments of a digest whose chats request slots at a time
 STALE = timedelta(seconds=30)  # inactivity that was published so long ago may be over; if not, the event is repeated
 
 
@@ -47,14 +50,27 @@ def handler(context: Context) -> Callable[[Event], Awaitable[None]]:
                 await _released(context, event)
             case TransferRefused():
                 await _refused(context, event)
-            case PlacesChanged():
+            case PlacesChanged(others=None):
                 await context.slot_requests.slots_changed(event)
                 await context.announcer.slots_changed(event)
                 await overflow.fill(context, event.department)
+            case PlacesChanged():
+                await _places_listed(context, event)
             case _:
                 log.warning("event_not_for_routing", type=event.type)
 
     return handle
+
+
+async def _places_listed(context: Context, event: PlacesChanged) -> None:
+    """Handle a digest of the free slots of many departments. Only those with news or waiting chats cost a query."""
+    listed = event.departments
+    calls = [partial(context.slot_requests.request, d) for d in context.slot_requests.slots_listed(listed)]
+    await asyncio.gather(gather_limited(AT_ONCE, calls), context.announcer.slots_listed(listed))
+    targets = overflow.targets(context.limits)
+    for places in listed:
+        if places.department in targets:
+            await overflow.fill(context, places.department)
 
 
 async def _opened(context: Context, event: ChatOpened) -> None:

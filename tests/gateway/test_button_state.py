@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.config.departments import load_departments
-from services.common.events.agents import ButtonChanged
+from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.types import ButtonColour, ButtonReason
 from services.gateway import button_state
 from services.gateway.button_state import SILENCE, Button, Buttons
@@ -57,6 +57,18 @@ def test_it_shows_what_presence_told_and_drops_older_revisions() -> None:
     button.handle(told(10), 2.0)
     button.refresh(2.0, broker_up=True)
     assert (button.shown.green, button.shown.revision) == (True, 10)
+
+
+def test_a_digest_is_the_state_of_each_department_in_it() -> None:
+    buttons = Buttons(DEPARTMENTS, lambda: True)
+    first, second = (d.id for d in DEPARTMENTS.departments[:2])
+    buttons.handle(told(9, department=second))
+    others = [DepartmentButton(**told(n, False, d).model_dump()) for n, d in ((8, second), (7, "elsewhere"))]
+    buttons.handle(told(8, department=first, others=others))
+    assert (buttons.of[first].shown.revision, buttons.of[first].shown.green) == (8, True)
+    assert (buttons.of[second].shown.revision, buttons.of[second].shown.green) == (9, True), "an older revision"
+    buttons.handle(told(9, department=first, others=[others[0].model_copy(update={"revision": 10})]))
+    assert (buttons.of[second].shown.revision, buttons.of[second].shown.reason) == (10, "closed")
 
 
 @pytest.mark.parametrize(("now", "up"), [(SILENCE + 0.1, True), (1.0, False)])

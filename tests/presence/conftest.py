@@ -204,4 +204,4 @@ async def ear(module_vhost_url: str) -> AsyncIterator[Ear]:
 async def context(stores: Stores, module_vhost_url: str, ear: Ear) -> AsyncIterator[Context]:
     """A context whose publisher is up; `ear` hears what it tells."""
     async with publishing(module_vhost_url) as publisher:
-        yield Context(stores, publisher, lambda: None)
+        yield Context(stores, publisher, lambda departments: None)

@@ -64,8 +64,8 @@ def chat() -> str:
 
 async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
-    woken: list[int] = []
-    handler = on_wanted(Context(context.stores, context.publisher, lambda: woken.append(1)))
+    woken: list[list[str]] = []
+    handler = on_wanted(Context(context.stores, context.publisher, lambda departments: woken.append([*departments])))
     for _ in range(3):
         await handler(wanted(chat))
     await ear.hush(context.publisher)
@@ -73,12 +73,12 @@ async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, 
     assert len(allocator) == 3
     assert len({(c.chat_id, c.turn, c.agent_id, c.agent_name) for c in allocator}) == 1
     assert await free(context.stores, AN.id) + await free(context.stores, BERT.id) == 1
-    assert woken == [1]
+    assert woken == [["algemeen"]]
 
 
 async def test_after_a_crash_before_telling_the_same_agent_is_told(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
-    mute = Context(context.stores, Publisher("amqp://127.0.0.1:1/", "presence"), lambda: None)
+    mute = Context(context.stores, Publisher("amqp://127.0.0.1:1/", "presence"), lambda departments: None)
     with pytest.raises(Unconfirmed):
         await on_wanted(mute)(wanted(chat))
     (holder,) = await context.stores.agents.holders(chat)
@@ -123,7 +123,7 @@ async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> 
     """Thirty chats, each asking both replicas, for ten places."""
     agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
     await there(context.stores, *agents)
-    handlers = [on_wanted(context), on_wanted(Context(context.stores, context.publisher, lambda: None))]
+    handlers = [on_wanted(context), on_wanted(Context(context.stores, context.publisher, lambda departments: None))]
     wishes = [wanted(str(uuid.uuid4())) for _ in range(30)]
     await asyncio.gather(*(handler(wish) for wish in wishes for handler in handlers))
     slots = {(slot.chat_id, agent.id) for agent in await context.stores.agents.with_slots() for slot in agent.slots}
@@ -290,13 +290,15 @@ async def test_a_state_of_nobody_is_ignored(context: Context) -> None:
 
 
 async def test_the_waiting_wake_the_button(context: Context, db: Database, stores: Stores) -> None:
-    woken: list[int] = []
-    handler = on_queue_changed(Context(context.stores, context.publisher, lambda: woken.append(1)))
+    woken: list[list[str]] = []
+    handler = on_queue_changed(
+        Context(context.stores, context.publisher, lambda departments: woken.append([*departments]))
+    )
     event = QueueChanged(department="algemeen", revision=3, order=["a", "b"])
     await handler(event)
     await handler(event)
     await handler(QueueChanged(department="nowhere", revision=1, order=[]))
-    assert woken == [1, 1]
+    assert woken == [["algemeen"], ["nowhere"]]
     stored = await db["queues"].find_one({"_id": "algemeen"})
     assert stored is not None
     assert (stored["waiting"], stored["revision"]) == (2, 3)

@@ -158,7 +158,7 @@ class History(RuleBasedStateMachine):
         self.context, self.allocator = self.replicas[0]
 
     def _replica(self) -> tuple[Context, Allocator]:
-        context = Context(self.stores, self.told, lambda: None, lambda: self.now)
+        context = Context(self.stores, self.told, lambda departments: None, lambda: self.now)
         return context, Allocator(context, SCHEDULES, dict.fromkeys(SCHEDULES, LONGEST))
 
     # ── the model's own rules, said plainly ──────────────────────────────────────────────────────────────────────

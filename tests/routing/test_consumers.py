@@ -16,10 +16,11 @@ from services.common.events.chats import (
     QueueChanged,
     TransferRefused,
 )
-from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
+from services.common.events.places import DepartmentPlaces, PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
 from services.common.events.types import AgentState, Cause, CloseReason, Hold, ReleaseReason
 from services.common.mongo.client import Database
 from services.routing.chats import rules, transfer_rules
+from services.routing.chats.chat import Chat
 from services.routing.consumers import STALE
 from tests.routing.scene import Scene, free, opening
 
@@ -306,3 +307,34 @@ async def test_chats_that_ended_with_an_agent_make_the_pace_that_is_told(scene: 
     await scene.announcer.announce("algemeen")
     told = await scene.ears.hear(QueueChanged)
     assert told.pace == pytest.approx(30, abs=1)
+
+
+async def test_a_digest_is_the_slots_of_each_department_in_it_and_costs_one_query(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three hundred departments without chats, and two with chats that wait."""
+    waiting = [await scene.press(), await scene.press(department="premies")]
+    await scene.handle(free("algemeen", 0, 1))
+    await scene.hush()
+    scene.ears.events.clear()
+    queues: list[str] = []
+    read = scene.store.first_waiting
+
+    async def line(department: str, limit: int) -> list[Chat]:
+        queues.append(department)
+        return await read(department, limit)
+
+    monkeypatch.setattr(scene.store, "first_waiting", line)
+    others = [DepartmentPlaces(department=f"dienst-{n}", free=2, revision=7, places=3) for n in range(300)]
+    others += [DepartmentPlaces(department=d, free=1, revision=7, places=1) for d in ("algemeen", "premies")]
+    digest = PlacesChanged(department="first", free=1, revision=7, places=1, others=others)
+    await scene.handle(digest)
+    await scene.hush()
+    assert sorted(queues) == ["algemeen", "premies"]
+    assert {w.chat_id for w in scene.ears.of(PlaceWanted)} == {*waiting}
+    assert (scene.slot_requests.free("dienst-299"), scene.slot_requests.free("first")) == (2, 1)
+    stored = {d["_id"]: d.get("places") async for d in scene.database["queues"].find({})}
+    assert (stored["dienst-0"], stored["first"], stored["premies"]) == (3, 1, 1)
+    queues.clear()
+    await scene.handle(digest)
+    assert sorted(queues) == ["algemeen", "premies"], "who waits may have been lost on the way"

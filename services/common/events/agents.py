@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.common.events.event import Event
-from services.common.events.types import AgentState, ButtonColour, ButtonReason, Whole
+from services.common.events.types import AgentState, ButtonColour, ButtonReason, Record, Whole
 
 
 class StateRequested(Event):
@@ -39,8 +39,24 @@ class SessionEnded(Event):
     session_id: str
 
 
+class DepartmentButton(Record):
+    """The state of a department's button."""
+
+    department: str
+    colour: ButtonColour
+    reason: ButtonReason
+    opens_at: datetime | None = None
+    revision: Whole
+
+
 class ButtonChanged(Event):
-    """The state of a department's button, published at each change and every `topology.BUTTON_INTERVAL` seconds."""
+    """The state of a department's button, published at each change.
+
+    Every `topology.BUTTON_INTERVAL` seconds the states of all departments are published again, in digests.
+
+    `others`: in a digest, the buttons of further departments (at most `topology.MOST_DEPARTMENTS` in one message). None
+    in an event of one department. A consumer before version 1.2 ignores them.
+    """
 
     type: Literal["button.changed"] = "button.changed"
     department: str
@@ -48,3 +64,4 @@ class ButtonChanged(Event):
     reason: ButtonReason
     opens_at: datetime | None = None
     revision: Whole
+    others: list[DepartmentButton] | None = None

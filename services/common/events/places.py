@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from services.common.events.event import Event
-from services.common.events.types import Choice, ReleaseReason, Whole
+from services.common.events.types import Choice, Record, ReleaseReason, Whole
 
 
 class PlaceWanted(Event):
@@ -40,10 +40,24 @@ class PlaceReleased(Event):
     reason: ReleaseReason
 
 
-class PlacesChanged(Event):
-    """The number of free slots in a department. It is repeated, so that it also triggers the department queue.
+class DepartmentPlaces(Record):
+    """The number of free slots in a department. `places`: all slots of the available agents, free or not."""
 
-    `places`: all slots of the available agents, free or not.
+    department: str
+    free: Whole
+    revision: Whole
+    places: Whole | None = None
+
+
+class PlacesChanged(Event):
+    """The number of free slots in a department, published at each change.
+
+    Every `topology.BUTTON_INTERVAL` seconds the numbers of all departments are published again, in digests, so that
+    they also trigger the department queues.
+
+    `places`: all slots of the available agents, free or not. `others`: in a digest, the numbers of further departments
+    (at most `topology.MOST_DEPARTMENTS` in one message). None in an event of one department. A consumer before version
+    1.2 ignores them.
     """
 
     type: Literal["places.changed"] = "places.changed"
@@ -51,3 +65,9 @@ class PlacesChanged(Event):
     free: Whole
     revision: Whole
     places: Whole | None = None
+    others: list[DepartmentPlaces] | None = None
+
+    @property
+    def departments(self) -> list[DepartmentPlaces]:
+        """The numbers of every department in this event."""
+        return [DepartmentPlaces.model_validate(self, from_attributes=True), *(self.others or ())]

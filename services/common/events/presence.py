@@ -14,6 +14,7 @@ class GatewayConnections(Event):
     The message is transient and never waits in a backlog. `counter` grows within an `incarnation` (one run of a gateway
     process); the highest counts. `chats` is None in messages that list agents only (most of them: citizens are listed
     every 6 s). `active`: agents who used their console lately, with the seconds since, as far as their pages report it.
+    `digests`: whether this gateway reads digests (`ButtonChanged.others`); one before version 1.2 does not say so.
     """
 
     type: Literal["gateway.connections"] = "gateway.connections"
@@ -23,14 +24,16 @@ class GatewayConnections(Event):
     chats: list[str] | None = None
     active: dict[str, float] | None = None
     leaving: bool = False
+    digests: bool | None = None
 
 
 class ListenerEcho(Event):
     """A message of a listener of `gateway.connections` to itself.
 
-    Absence counts only while the listener receives it.
+    Absence counts only while the listener receives it. `digests`: as for a gateway; the listener's service reads them.
     """
 
     type: Literal["listener.echo"] = "listener.echo"
     listener: str
     counter: Whole
+    digests: bool | None = None

@@ -3,6 +3,9 @@
 The listener publishes a `listener.echo` and receives it like the heartbeats. While its own echo is missing, it is deaf:
 what it does not receive proves nothing, and its failure detectors judge nobody. All times are of this process's own
 monotonic clock.
+
+Heartbeats and echoes also say whether their sender reads digests. While one of them does not, or while that is not
+known, the events that a digest replaces have to be published too (docs/decisions/0030).
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pydantic import ValidationError
 from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.presence import GatewayConnections, ListenerEcho
-from services.common.failure_detector import GATEWAY_LATE, FailureDetector
+from services.common.failure_detector import ECHO_LATE, GATEWAY_LATE, FailureDetector
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, Publisher
 
@@ -28,6 +31,8 @@ log = structlog.get_logger()
 
 FIRST_ECHO_INTERVAL = 0.2  # seconds between echoes until the first one has arrived, for which readiness waits
 PREPARE_LIMIT = 30.0  # seconds
+KNOWN = topology.HEARTBEAT_INTERVAL + 0.5  # seconds of listening after which every process has published a heartbeat
+FORMER_LASTS = 10.0  # seconds after the last heartbeat of a process that reads no digests, in which it may still run
 
 Subjects = Callable[[GatewayConnections], Mapping[str, float] | None]
 
@@ -62,6 +67,8 @@ class HeartbeatListener:
         self._detectors: list[tuple[FailureDetector, Subjects]] = []
         self._echo_at: float | None = None
         self._echoes = 0
+        self._receives_since: float | None = None
+        self._former_at = float("-inf")
         self.channel: AbstractChannel | None = None
         """The open channel; None while the listener is disconnected."""
         self._link = BrokerConnection(url, f"{service}.listener", self._prepare, self._lost)
@@ -85,6 +92,16 @@ class HeartbeatListener:
         now = self.clock()
         return bool(self._detectors) and all(detector.receives(now) for detector, _ in self._detectors)
 
+    def all_read_digests(self) -> bool:
+        """Return whether every gateway and every listener reads digests.
+
+        False also while this listener has not received long enough to know all of them.
+        """
+        now = self.clock()
+        if not self.receives or self._receives_since is None or now - self._receives_since < KNOWN:
+            return False
+        return now - self._former_at > FORMER_LASTS
+
     async def run(self) -> None:
         """Listen until cancelled."""
         await self._publisher.link.up.wait()  # the exchange exists then
@@ -95,13 +112,19 @@ class HeartbeatListener:
         while True:
             await self._link.up.wait()
             self._echoes += 1
-            await self._publisher.publish_best_effort(ListenerEcho(listener=self.id, counter=self._echoes))
+            await self._publisher.publish_best_effort(
+                ListenerEcho(listener=self.id, counter=self._echoes, digests=True)
+            )
             await asyncio.sleep(FIRST_ECHO_INTERVAL if self._echo_at is None else topology.HEARTBEAT_INTERVAL)
 
     def handle(self, event: Event) -> None:
         """Handle one event of a gateway or of a listener."""
         now = self.clock()
+        if isinstance(event, ListenerEcho | GatewayConnections) and not event.digests:
+            self._former_at = now
         if isinstance(event, ListenerEcho) and event.listener == self.id:
+            if self._echo_at is None or now - self._echo_at > ECHO_LATE:
+                self._receives_since = now
             self._echo_at = now
             for detector, _ in self._detectors:
                 detector.echo(now)

@@ -30,6 +30,7 @@ EXCHANGE = "eloket"
 DEAD_EXCHANGE = "eloket.dead"
 DELIVERY_LIMIT = 20
 BUTTON_INTERVAL = 2.0  # seconds between repetitions of every department's colour
+MOST_DEPARTMENTS = 200  # departments in one digest: a message of about 30 kB
 HEARTBEAT_INTERVAL = 2.0  # seconds between a gateway's lists of connections
 ACTIVE_LASTS = 15.0  # seconds for which an agent counts as active after their page reported it
 MOST_TOGETHER = 16  # events in one broker message: most of the gain, with few events of other chats

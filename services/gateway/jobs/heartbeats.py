@@ -66,6 +66,7 @@ class Heartbeat:
             chats=sorted(chats) if self._counter % CITIZENS_EACH == 1 else None,
             active=active or None,
             leaving=leaving,
+            digests=True,
         )
 
     async def leave(self) -> None:

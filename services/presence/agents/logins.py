@@ -257,7 +257,7 @@ class Logins:
             log.info("session_gave_way", agent_id=agent_id)
             await close_session_soon(context, old)
         if await context.stores.agents.set_state(agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
-            context.wake()
+            context.wake(await context.stores.agents.departments_of(agent_id))
             await _mention(context, agent_id)
         LOGINS.labels("ok").inc()
         log.info("agent_logged_in", agent_id=agent_id, known_browser=device is not None)

@@ -9,7 +9,7 @@ has the last events that were handled. `missed`: when the agent, while active, l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -78,10 +78,27 @@ class AgentStore:
         """Return the agents who are online."""
         return {doc["_id"] async for doc in self._documents.find({"online": True}, {"_id": 1})}
 
-    async def crew(self) -> list[tuple[AgentState, list[str], int, int]]:
-        """Return state, departments, free slots and capacity of each agent who is online."""
+    async def departments_of(self, agent_id: str) -> list[str]:
+        """Return the departments that this agent serves."""
+        doc = await self._documents.find_one({"_id": agent_id}, {"departments": 1})
+        return doc["departments"] if doc else []
+
+    async def departments_holding(self, chat_id: str) -> set[str]:
+        """Return the departments of the agents with a slot of this chat."""
+        found = await self._documents.find({"seats.chat_id": chat_id}, {"departments": 1}).to_list(None)
+        return {department for doc in found for department in doc["departments"]}
+
+    async def crew(self, departments: Collection[str] | None = None) -> list[tuple[AgentState, list[str], int, int]]:
+        """Return state, departments, free slots and capacity of each agent who is online.
+
+        Args:
+            departments: Only agents who serve one of these; None: all agents.
+        """
+        wanted: dict[str, Any] = {"online": True, "enabled": True}
+        if departments is not None:
+            wanted["departments"] = {"$in": list(departments)}
         fields = {"_id": 0, "state": 1, "departments": 1, "free": 1, "capacity": 1}
-        found = await self._documents.find({"online": True, "enabled": True}, fields).to_list(None)
+        found = await self._documents.find(wanted, fields).to_list(None)
         return [(AgentState(doc["state"]), doc["departments"], doc["free"], doc["capacity"]) for doc in found]
 
     async def holders(self, *chat_ids: str) -> list[Agent]:

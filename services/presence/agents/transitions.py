@@ -27,7 +27,7 @@ async def go_online(context: Context, agent: Agent) -> bool:
     """
     if not await context.stores.agents.set_online(agent.id, agent.v, context.clock()):
         return False
-    context.wake()
+    context.wake(agent.departments)
     log.info("agent_online", agent_id=agent.id)
     await publish_agent(context, agent.id)
     return True
@@ -40,7 +40,7 @@ async def go_offline(context: Context, agent: Agent, reason: ReleaseReason) -> b
     """
     if not await context.stores.agents.set_offline(agent.id, agent.v, reason, context.clock()):
         return False
-    context.wake()
+    context.wake(agent.departments)
     context.left(agent.id)
     log.info("agent_offline", agent_id=agent.id, reason=reason.value, slots=len(agent.slots))
     left = await context.stores.agents.agent(agent.id) or agent

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,16 +50,22 @@ class QueueState:
         return self.waiting + len(self.raced - {chat_id})
 
 
-def count(agents: Sequence[tuple[AgentState, Sequence[str], int, int]], department: str) -> Crew:
-    """Return the numbers of a department.
+def count(agents: Iterable[tuple[AgentState, Sequence[str], int, int]]) -> dict[str, Crew]:
+    """Return the numbers of each department that has an online agent.
 
     Args:
         agents: State, departments, free slots and capacity of each online agent.
-        department: The department.
     """
-    ours = [(state, free, capacity) for state, departments, free, capacity in agents if department in departments]
-    available = [(max(free, 0), capacity) for state, free, capacity in ours if state is AgentState.AVAILABLE]
-    return Crew(len(ours), len(available), sum(f for f, _ in available), sum(c for _, c in available))
+    numbers: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for state, departments, free, capacity in agents:
+        for department in departments:
+            ours = numbers[department]
+            ours[0] += 1
+            if state is AgentState.AVAILABLE:
+                ours[1] += 1
+                ours[2] += max(free, 0)
+                ours[3] += capacity
+    return {department: Crew(*ours) for department, ours in numbers.items()}
 
 
 def light(opened: bool, opens_at: datetime | None, crew: Crew, waiting: int) -> Light:

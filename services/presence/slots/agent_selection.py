@@ -56,11 +56,12 @@ class Ask:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The agent for a chat, and why they were chosen."""
+    """The agent for a chat, why they were chosen, and the departments that they serve."""
 
     agent_id: str
     agent_name: str
     choice: Choice
+    departments: frozenset[str] = frozenset()
 
 
 def choose(candidates: Iterable[Candidate], ask: Ask, now: datetime) -> Chosen | None:
@@ -78,7 +79,7 @@ def choose(candidates: Iterable[Candidate], ask: Ask, now: datetime) -> Chosen |
         chats=best.chats,
         idle_for=round(max(0.0, (now - best.idle_since).total_seconds()), 3),
     )
-    return Chosen(best.id, best.name, choice)
+    return Chosen(best.id, best.name, choice, best.departments)
 
 
 def _is_able(candidate: Candidate, ask: Ask) -> bool:

@@ -234,13 +234,14 @@ class Allocator:
             if await self._context.stores.agents.withdraw(
                 chosen.agent_id, ask.chat_id, ask.turn, self._context.clock()
             ):
+                self._context.wake(chosen.departments)
                 log.info("slot_released", chat_id=ask.chat_id, agent_id=chosen.agent_id, double=double)
                 self._again(waiting, random.uniform(*APART) if double else 0.0)  # noqa: S311 - jitter, no secret
             else:
                 self._found(waiting, chosen)
 
     def _found(self, waiting: _Waiting, chosen: Chosen) -> None:
-        self._context.wake()
+        self._context.wake(chosen.departments)
         ask = waiting.ask
         log.info(
             "slot_reserved" if ask.press else "place_claimed",

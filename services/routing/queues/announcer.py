@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from services.common.events.chats import QueueChanged
-from services.common.events.places import PlacesChanged
+from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.routing.chats.store import Store
@@ -70,6 +70,18 @@ class Announcer:
             return
         await self._queue_store.note_slots(event)
         self._slots[event.department] = event.places, self._clock()
+
+    async def slots_listed(self, listed: Sequence[DepartmentPlaces]) -> None:
+        """Store the numbers of slots of these departments, with one query as long as none differs."""
+        now = self._clock()
+        due = []
+        for places in listed:
+            slots, at = self._slots.get(places.department, (None, 0.0))
+            if slots != places.places or now - at >= SLOTS_EVERY:
+                due.append(places)
+        if due:
+            await self._queue_store.note_slots_of(due)
+            self._slots.update((places.department, (places.places, now)) for places in due)
 
     def changed(self, *departments: str | None) -> None:
         """Request publication of these departments' queues, within `COALESCE` seconds."""

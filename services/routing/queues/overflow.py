@@ -21,6 +21,11 @@ def sources(limits: Limits, to: str) -> list[str]:
     return [d for d, rules in limits.queues.items() if rules.overflow and rules.overflow.to == to]
 
 
+def targets(limits: Limits) -> frozenset[str]:
+    """Return the departments to which another one overflows."""
+    return frozenset(rules.overflow.to for rules in limits.queues.values() if rules.overflow)
+
+
 def room(free: int, waiting: int) -> int:
     """Return how many chats of others a department can take without a longer wait for its own chats."""
     return max(0, free - waiting)

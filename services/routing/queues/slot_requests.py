@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from services.common.events.places import PlacesChanged, PlaceWanted
+from services.common.events.places import DepartmentPlaces, PlacesChanged, PlaceWanted
 from services.common.messaging.connection import Publisher
 from services.routing.chats.chat import Chat
 from services.routing.chats.rules import requesting
@@ -45,7 +45,7 @@ class _Hints:
         next: The next such round, which callers share until it starts.
     """
 
-    slots: PlacesChanged | None = None
+    slots: PlacesChanged | DepartmentPlaces | None = None
     freed: int = 0
     waiting: int | None = None
     requested: Requested = field(default_factory=dict)
@@ -71,12 +71,26 @@ class SlotRequests:
 
     async def slots_changed(self, event: PlacesChanged) -> None:
         """Remember how many slots are free, and let chats request them."""
-        hints = self._departments[event.department]
-        known = hints.slots
-        if known is None or event.revision > known.revision:
-            hints.slots = event
-            hints.freed += max(0, event.free - max(0, known.free) if known else event.free)
+        self._note(event)
         await self.request(event.department)
+
+    def slots_listed(self, listed: Iterable[DepartmentPlaces]) -> list[str]:
+        """Remember how many slots are free in these departments. Return those whose chats should request slots now.
+
+        The others have neither news nor, as far as this replica knows, waiting chats; the repair jobs request for
+        chats that it does not know.
+        """
+        return [p.department for p in listed if self._note(p) or self._departments[p.department].waiting]
+
+    def _note(self, places: PlacesChanged | DepartmentPlaces) -> bool:
+        """Remember how many slots are free, unless a newer number is known. Return whether that changed a known one."""
+        hints = self._departments[places.department]
+        known = hints.slots
+        if known is not None and places.revision <= known.revision:
+            return False
+        hints.slots = places
+        hints.freed += max(0, places.free - max(0, known.free) if known else places.free)
+        return known is not None
 
     def free(self, department: str) -> int:
         """Return the free slots that this replica knows of."""

@@ -6,11 +6,12 @@ the same estimate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pymongo.errors import DuplicateKeyError
 
-from services.common.events.places import PlacesChanged
+from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.mongo.client import Database
 from services.routing.queues import wait_estimate
 
@@ -45,7 +46,16 @@ class QueueStore:
         latest = {"$each": [round(seconds, 1)], "$slice": -wait_estimate.REMEMBERED}
         await self._queues.update_one({"_id": department}, {"$push": {"handled": latest}}, upsert=True)
 
-    async def note_slots(self, event: PlacesChanged) -> None:
+    async def note_slots_of(self, listed: Sequence[DepartmentPlaces]) -> None:
+        """Store the slots of the available agents of these departments, each unless a newer number is stored."""
+        wanted = {"_id": {"$in": [places.department for places in listed]}}
+        found = await self._queues.find(wanted, {"places": 1}).to_list(None)
+        known = {doc["_id"]: doc.get("places") for doc in found}
+        for places in listed:
+            if places.places is not None and known.get(places.department) != places.places:
+                await self.note_slots(places)
+
+    async def note_slots(self, event: PlacesChanged | DepartmentPlaces) -> None:
         """Store the slots of the department's available agents, unless a newer number is stored."""
         if event.places is None:
             return

@@ -6,7 +6,7 @@ from services.common.events.presence import GatewayConnections, ListenerEcho
 from services.common.events.types import AgentConnection
 from services.common.failure_detector import ECHO_LATE
 from services.common.messaging.connection import Publisher
-from services.common.messaging.heartbeat_listener import HeartbeatListener
+from services.common.messaging.heartbeat_listener import FORMER_LASTS, KNOWN, HeartbeatListener
 from services.common.messaging.topology import HEARTBEAT_INTERVAL
 
 GRACE = 10.0
@@ -30,15 +30,25 @@ class Listened:
         self.agents, self.chats = self.listener.detect(agents, GRACE), self.listener.detect(chats, GRACE)
         self.counter = 0
 
-    def echo(self, listener: str | None = None) -> None:
+    def echo(self, listener: str | None = None, digests: bool | None = True) -> None:
         self.counter += 1
-        self.listener.handle(ListenerEcho(listener=listener or self.listener.id, counter=self.counter))
+        echo = ListenerEcho(listener=listener or self.listener.id, counter=self.counter, digests=digests)
+        self.listener.handle(echo)
 
-    def list(self, *agent_ids: str, chats: list[str] | None = None, leaving: bool = False) -> None:
+    def list(
+        self, *agent_ids: str, chats: list[str] | None = None, leaving: bool = False, digests: bool | None = True
+    ) -> None:
         self.counter += 1
         listed = [AgentConnection(agent_id=agent_id, silent_for=0) for agent_id in agent_ids]
         self.listener.handle(
-            GatewayConnections(incarnation="g1", counter=self.counter, agents=listed, chats=chats, leaving=leaving)
+            GatewayConnections(
+                incarnation="g1",
+                counter=self.counter,
+                agents=listed,
+                chats=chats,
+                leaving=leaving,
+                digests=digests,
+            )
         )
 
     def later(self, seconds: float, deaf: bool = False) -> None:
@@ -85,3 +95,40 @@ def test_deaf_it_judges_nobody_and_the_time_does_not_count() -> None:
     one.later(GRACE)
     assert one.agents.absent(["an"], one.now) == ["an"]
     assert one.chats.absent(["c"], one.now) == ["c"]
+
+
+def test_all_read_digests_once_everyone_had_the_time_to_say_otherwise() -> None:
+    one = Listened()
+    assert not one.listener.all_read_digests()
+    one.echo()
+    assert not one.listener.all_read_digests(), "a former gateway publishes its list within two seconds"
+    one.later(KNOWN)
+    assert one.listener.all_read_digests()
+
+
+def test_one_former_process_is_enough_and_it_is_forgotten_when_it_is_gone() -> None:
+    one = Listened()
+    one.echo()
+    one.later(KNOWN)
+    for gateway in (True, False):
+        if gateway:
+            one.list("an", digests=None)
+        else:
+            one.echo("of routing", digests=None)
+        assert not one.listener.all_read_digests()
+        one.later(FORMER_LASTS)
+        assert not one.listener.all_read_digests()
+        one.later(0.1)
+        assert one.listener.all_read_digests()
+
+
+def test_who_was_deaf_knows_nothing_of_those_who_came_meanwhile() -> None:
+    one = Listened()
+    one.echo()
+    one.later(KNOWN)
+    one.later(ECHO_LATE + 0.1, deaf=True)
+    assert not one.listener.all_read_digests()
+    one.echo()
+    assert not one.listener.all_read_digests()
+    one.later(KNOWN)
+    assert one.listener.all_read_digests()

@@ -19,8 +19,10 @@ def test_the_crew_of_a_department() -> None:
         (AgentState.PAUSED, ["d"], 1, 2),
         (AgentState.AVAILABLE, ["e"], 5, 5),
     ]
-    assert count(there, "d") == Crew(online=3, available=2, free=1, slots=4)
-    assert count(there, "f") == Crew()
+    assert count(there) == {
+        "d": Crew(online=3, available=2, free=1, slots=4),
+        "e": Crew(online=2, available=2, free=6, slots=8),
+    }
 
 
 @pytest.mark.parametrize(

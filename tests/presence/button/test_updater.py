@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -119,8 +119,10 @@ async def test_an_evaluation_that_was_overtaken_writes_nothing(stores: Stores, m
     read, go_on = asyncio.Event(), asyncio.Event()
     crew = AgentStore.crew
 
-    async def slow(store: AgentStore) -> list[tuple[AgentState, list[str], int, int]]:
-        found = await crew(store)
+    async def slow(
+        store: AgentStore, departments: Collection[str] | None = None
+    ) -> list[tuple[AgentState, list[str], int, int]]:
+        found = await crew(store, departments)
         read.set()
         await go_on.wait()
         return found
@@ -129,11 +131,13 @@ async def test_an_evaluation_that_was_overtaken_writes_nothing(stores: Stores, m
     await updater.evaluate(stores, ALWAYS, utcnow)
     await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "1", utcnow())
     monkeypatch.setattr(AgentStore, "crew", slow)
-    overtaken = asyncio.create_task(updater.evaluate(stores, ALWAYS, utcnow))  # has read: nobody is available
+    overtaken = asyncio.create_task(  # has read: nobody is available
+        updater.evaluate(stores, ALWAYS, utcnow, ["algemeen"])
+    )
     await read.wait()
     monkeypatch.setattr(AgentStore, "crew", crew)
     await stores.agents.set_state(AN.id, AgentState.AVAILABLE, "request", "2", utcnow())
-    await updater.evaluate(stores, ALWAYS, utcnow)
+    await updater.evaluate(stores, ALWAYS, utcnow, ["algemeen"])
     go_on.set()
     assert await overtaken == []
     assert (await doc(stores))["colour"] == "green"
@@ -256,13 +260,92 @@ async def _change(stores: Stores, ear: Ear, buttons: updater.ButtonUpdater, n: i
     state = (AgentState.AVAILABLE, AgentState.PAUSED)[n % 2]
     wanted = (ButtonReason.AVAILABLE, ButtonReason.NO_AGENTS)[n % 2]
     await stores.agents.set_state(AN.id, state, "request", f"event {n}", utcnow())
-    buttons.wake()
+    buttons.wake(["algemeen"])
 
     async def told() -> bool:
         button = newest(ear.heard(ButtonChanged))
         return button.revision > before and button.reason is wanted
 
     await eventually(told, wanted)
+
+
+MANY = {f"dienst-{n}": Schedule(None, BRUSSELS) for n in range(450)}
+
+
+async def many(stores: Stores) -> None:
+    """Four hundred and fifty departments; every third one has an agent."""
+    await stores.buttons.create(MANY)
+    await stores.queues.create(MANY)
+    await there(stores, *(account(f"agent{n}", f"dienst-{n}", capacity=2) for n in range(0, 450, 3)))
+    await updater.evaluate(stores, MANY, utcnow)
+
+
+async def repetition(
+    buttons: updater.ButtonUpdater, context: Context, ear: Ear, enough: int
+) -> list[ButtonChanged | PlacesChanged]:
+    """What is published again in the first round, up to the event with this number."""
+    await ear.hush(context.publisher)
+    ear.events.clear()
+    running = asyncio.create_task(buttons.repeat())
+    try:
+        await ear.hear(ButtonChanged, enough)
+        await ear.hear(PlacesChanged, enough)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    await ear.hush(context.publisher)
+    return [event for event in ear.events if isinstance(event, ButtonChanged | PlacesChanged)]
+
+
+async def test_all_departments_are_published_again_in_few_messages(
+    stores: Stores, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology, "BUTTON_INTERVAL", 3_600.0)
+    await many(stores)
+    buttons = updater.ButtonUpdater(stores, context.publisher, MANY, utcnow)
+    found = await repetition(buttons, context, ear, 3)
+    assert len(found) == 6, "200, 200 and 50 departments, buttons and slots"
+    shown = [s for e in found if isinstance(e, ButtonChanged) for s in (e, *(e.others or ()))]
+    assert sorted(s.department for s in shown) == sorted(MANY)
+    stored = {d["_id"]: d for d in await stores.buttons.evaluated(MANY)}
+    assert {(s.department, s.revision) for s in shown} == {(d, doc["revision"]) for d, doc in stored.items()}
+    assert all(s.colour == stored[s.department]["colour"] for s in shown)
+    slots = [p for e in found if isinstance(e, PlacesChanged) for p in e.departments]
+    assert {p.department: (p.free, p.places) for p in slots} == {
+        d: (2, 2) if int(d.removeprefix("dienst-")) % 3 == 0 else (0, 0) for d in MANY
+    }
+
+
+async def test_a_former_gateway_or_routing_gets_each_department_by_itself(
+    stores: Stores, context: Context, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1.1 reads the first department of a digest only."""
+    monkeypatch.setattr(topology, "BUTTON_INTERVAL", 3_600.0)
+    await many(stores)
+    buttons = updater.ButtonUpdater(stores, context.publisher, MANY, utcnow, all_read_digests=lambda: False)
+    found = await repetition(buttons, context, ear, 3 + len(MANY))
+    for kind in (ButtonChanged, PlacesChanged):
+        single = [e.department for e in found if isinstance(e, kind) and e.others is None]
+        assert sorted(single) == sorted(MANY)
+
+
+async def test_an_evaluation_touches_only_the_departments_that_changed(db: Database, stores: Stores) -> None:
+    await many(stores)
+
+    async def generations() -> dict[str, str]:
+        return {d["_id"]: d["generation"] async for d in db["buttons"].find({"_id": {"$in": list(MANY)}})}
+
+    before = await generations()
+    assert await updater.evaluate(stores, MANY, utcnow) == []
+    assert await generations() == before, "a comparison that finds nothing writes nothing"
+    await stores.agents.reserve(account("agent3").id, "chat", 1, utcnow())
+    assert [type(e) for e in await updater.evaluate(stores, MANY, utcnow, ["dienst-3"])] == [PlacesChanged]
+    after = await generations()
+    assert {d for d in MANY if after[d] != before[d]} == {"dienst-3"}
+    await stores.agents.reserve(account("agent6").id, "chat 2", 1, utcnow())
+    assert [e.department for e in await updater.evaluate(stores, MANY, utcnow) if isinstance(e, PlacesChanged)] == [
+        "dienst-6"
+    ], "a change that nobody was woken for"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
@@ -51,7 +51,8 @@ class Replica:
         self.context = Context(stores, Publisher("amqp://127.0.0.1:1/", "presence"), self._wake, clock)
         self.allocator = Allocator(self.context, schedules, dict.fromkeys(schedules, longest))
 
-    def _wake(self) -> None:
+    def _wake(self, departments: Iterable[str]) -> None:
+        assert departments
         self.woken += 1
 
     async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False) -> Held:

@@ -1,0 +1,41 @@
+"""services/common/batches.py: batches of a bounded size, and a bounded number of calls at a time."""
+
+import asyncio
+
+import pytest
+
+from services.common.batches import batched, gather_limited
+
+
+def test_batches_are_in_order_and_the_last_one_is_smaller() -> None:
+    assert [list(batch) for batch in batched([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
+    assert list(batched([], 2)) == []
+
+
+async def test_no_more_calls_at_a_time_than_the_limit() -> None:
+    running = most = 0
+
+    async def call(number: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return number
+
+    assert await gather_limited(3, [lambda n=n: call(n) for n in range(10)]) == list(range(10))  # type: ignore[misc]
+    assert most == 3
+
+
+async def test_a_call_that_fails_stops_no_other_one() -> None:
+    done: list[int] = []
+
+    async def call(number: int) -> None:
+        await asyncio.sleep(0)
+        if number == 1:
+            raise ValueError("the second one")
+        done.append(number)
+
+    with pytest.raises(ValueError, match="the second one"):
+        await gather_limited(1, [lambda n=n: call(n) for n in range(4)])  # type: ignore[misc]
+    assert done == [0, 2, 3]
