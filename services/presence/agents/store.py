@@ -9,6 +9,7 @@ has the last events that were handled. `missed`: when the agent, while active, l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -128,10 +129,22 @@ class AgentStore:
 
     # ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def candidates(self) -> list[Candidate]:
-        """Return all agents who are online and available, including those at capacity."""
-        wanted = {name: value for name, value in _THERE.items() if name != "free"}
+    async def candidates(self, departments: Collection[str], ids: Collection[str] = ()) -> list[Candidate]:
+        """Return agents who are online and available, including those at capacity.
+
+        Only agents of the departments are read, so the cost does not depend on how many others there are.
+
+        Args:
+            departments: Return the agents who serve one of these.
+            ids: Return these agents too.
+        """
         fields = dict.fromkeys(("name", "departments", "locales", "capacity", "free", "idle_since", "seats.chat_id"), 1)
+        there = {name: value for name, value in _THERE.items() if name != "free"}
+        wanted = [("departments", departments), ("_id", ids)]
+        reads = [
+            self._documents.find({name: {"$in": list(of)}, **there}, fields).to_list(None) for name, of in wanted if of
+        ]
+        found = {doc["_id"]: doc for docs in await asyncio.gather(*reads) for doc in docs}
         return [
             Candidate(
                 id=doc["_id"],
@@ -143,7 +156,7 @@ class AgentStore:
                 idle_since=doc["idle_since"],
                 seated=frozenset(slot["chat_id"] for slot in doc["seats"]),
             )
-            for doc in await self._documents.find(wanted, fields).to_list(None)
+            for doc in found.values()
         ]
 
     async def reserve(

@@ -6,6 +6,7 @@ the one who is idle longest. A press never gets a slot that a waiting chat is ab
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -124,13 +125,19 @@ def plan(asks: Sequence[Ask], candidates: Iterable[Candidate], queues: Mapping[s
     An unknown department gets nothing.
     """
     there = {c.id: c for c in candidates}
+    serving: defaultdict[str, list[str]] = defaultdict(list)
+    for candidate in there.values():
+        for department in candidate.departments:
+            serving[department].append(candidate.id)
     result = Plan()
     for ask in asks:
         queue = queues.get(ask.department)
+        ids = [ask.agent_id] if ask.agent_id else serving[ask.department]
+        able = [there[id_] for id_ in ids if id_ in there]
         why = None
         if ask.press:
-            why = refusal(ask, there.values(), queue) if queue else ButtonReason.UNKNOWN
-        chosen = None if why else choose(there.values(), ask, now)
+            why = refusal(ask, able, queue) if queue else ButtonReason.UNKNOWN
+        chosen = None if why else choose(able, ask, now)
         if chosen is None:
             result.refused.append((ask, why or ButtonReason.BUSY))
             continue

@@ -1,4 +1,4 @@
-"""Allocator of slots: simultaneous requests share one read of the available agents, and are served in order.
+"""Allocator of slots: simultaneous requests share one read of their departments' agents, and are served in order.
 
 A process makes one round after the other, each with one read, one plan (agent_selection.py) and many reservations at a
 time. Replicas race harmlessly, because a reservation is one compare-and-set on the agent. A press gets the same agent
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -128,7 +128,7 @@ class Allocator:
         now, stores = self._context.clock(), self._context.stores
         holders, candidates, queues = await asyncio.gather(
             stores.agents.holders(*(w.ask.chat_id for w in requests)),
-            stores.agents.candidates(),
+            stores.agents.candidates(*_concerned(w.ask for w in requests)),
             self._queues([w.ask for w in requests]),
         )
         seeking = await self._still_seeking(requests, holders)
@@ -224,7 +224,8 @@ class Allocator:
         behind: list[Ask] = []
         if waiting_before:
             asks = [ask for ask, _ in pressed]
-            behind = overdrawn(asks, await self._context.stores.agents.candidates(), await self._queues(asks))
+            candidates = await self._context.stores.agents.candidates(*_concerned(asks))
+            behind = overdrawn(asks, candidates, await self._queues(asks))
         for ask, chosen in pressed:
             waiting = by_chat[ask.chat_id]
             double = len(weigh(ask.chat_id, ask.turn, holders).again) > 1 and waiting.tries < TRIES
@@ -263,6 +264,12 @@ class Allocator:
             asyncio.get_running_loop().call_later(after, self._put, waiting)
         else:
             self._asked.appendleft(waiting)
+
+
+def _concerned(asks: Iterable[Ask]) -> tuple[set[str], set[str]]:
+    """Return the departments and the single agents who could take these chats."""
+    known = list(asks)
+    return {a.department for a in known if not a.agent_id}, {a.agent_id for a in known if a.agent_id}
 
 
 def _answer(waiting: _Waiting, outcome: Outcome) -> None:

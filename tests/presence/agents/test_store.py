@@ -77,18 +77,31 @@ async def test_who_is_not_there_gets_no_chat(stores: Stores, hindrance: str) -> 
         assert await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "f", utcnow())
     else:
         await stores.agents.put_accounts([], utcnow())
-    assert await stores.agents.candidates() == []
+    assert await stores.agents.candidates(["algemeen"]) == []
     assert not await stores.agents.reserve(AN.id, "c", 1, utcnow())
 
 
 async def test_candidates_are_all_who_are_there_full_or_not(stores: Stores) -> None:
     await there(stores, AN, WIDE)
     await stores.agents.reserve(AN.id, "c", 1, utcnow())
-    found = {c.id: c for c in await stores.agents.candidates()}
+    found = {c.id: c for c in await stores.agents.candidates(["algemeen"])}
     assert {i: (c.departments, c.capacity, c.free, c.chats, c.seated) for i, c in found.items()} == {
         AN.id: (frozenset({"algemeen"}), 1, 0, 1, frozenset({"c"})),
         WIDE.id: (frozenset({"algemeen", "premies"}), 3, 3, 0, frozenset()),
     }
+
+
+async def test_candidates_are_those_of_the_departments_and_those_who_are_named(stores: Stores) -> None:
+    other, third = account("other", "premies"), account("third", "elsewhere")
+    await there(stores, AN, WIDE, other, third)
+    for departments, ids, expected in (
+        (["premies"], [], {WIDE.id, other.id}),
+        (["algemeen", "premies"], [WIDE.id], {AN.id, WIDE.id, other.id}),
+        (["nowhere"], [third.id], {third.id}),
+        ([], [third.id, "unknown"], {third.id}),
+        ([], [], set()),
+    ):
+        assert sorted(c.id for c in await stores.agents.candidates(departments, ids)) == sorted(expected)
 
 
 async def test_who_comes_or_ends_a_pause_is_idle_from_then_on(stores: Stores) -> None:
@@ -96,12 +109,12 @@ async def test_who_comes_or_ends_a_pause_is_idle_from_then_on(stores: Stores) ->
     await stores.agents.put_accounts([AN], utcnow() - timedelta(days=1))
     came = utcnow()
     assert await stores.agents.set_online(AN.id, (await agent(stores, AN.id)).v, came)
-    (candidate,) = await stores.agents.candidates()
+    (candidate,) = await stores.agents.candidates(["algemeen"])
     assert abs(candidate.idle_since - came) < timedelta(milliseconds=1)
     await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "1", utcnow())
     back = came + timedelta(hours=1)
     await stores.agents.set_state(AN.id, AgentState.AVAILABLE, "request", "2", back)
-    (candidate,) = await stores.agents.candidates()
+    (candidate,) = await stores.agents.candidates(["algemeen"])
     assert abs(candidate.idle_since - back) < timedelta(milliseconds=1)
 
 

@@ -3,17 +3,19 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
 from datetime import UTC, datetime
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.common.events.types import AgentState, ButtonReason, Choice, ChoiceRule, ReleaseReason
 from services.common.internal_api.presence import Held, HoldQuery
 from services.common.messaging.connection import Publisher
-from services.common.mongo.client import open_database
+from services.common.mongo.client import Database, open_database
 from services.presence.agents.store import AgentStore
 from services.presence.api import HOLD_LIMIT
 from services.presence.button import updater
@@ -261,8 +263,8 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
     claim, candidates, both = AgentStore.reserve, AgentStore.candidates, asyncio.Barrier(2)
     met: list[str] = []
 
-    async def one_each(store: AgentStore) -> list[Candidate]:
-        found = await candidates(store)
+    async def one_each(store: AgentStore, departments: Collection[str], ids: Collection[str] = ()) -> list[Candidate]:
+        found = await candidates(store, departments, ids)
         return found if len(met) >= 2 else [c for c in found if c.id == (AN.id, BERT.id)[store is agents]]
 
     meeting = around(claim, before=both.wait, after=both.wait)
@@ -433,3 +435,47 @@ def test_the_limits_leave_time_for_the_answer() -> None:
     """A press that must give its place back again and again is answered before the gateway gives up."""
     worst = allocator.TRIES * allocator.APART[1]
     assert worst < HOLD_LIMIT
+
+
+class Returned(CommandListener):
+    """Counts the documents that a client reads of the agents."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Nothing is counted."""
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Count what came."""
+        cursor = event.reply.get("cursor") or {}
+        if str(cursor.get("ns", "")).endswith(".agents"):
+            self.documents += len(cursor.get("firstBatch", cursor.get("nextBatch", ())))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing is counted."""
+
+
+async def test_a_press_reads_as_many_agents_however_many_other_departments_have(
+    settings: PresenceSettings, db: Database, stores: Stores
+) -> None:
+    """Its agents, and whoever holds its chat; the button's evaluation that follows it reads no others either."""
+    returned = Returned()
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        settings.mongodb_url, tz_aware=True, event_listeners=[returned]
+    )
+    counted = Replica(Stores(client[db.name]))
+    await there(stores, account("an", capacity=9), account("bert", capacity=9))
+    costs = []
+    try:
+        for others in (0, 300):
+            accounts = [account(f"other{n}", "premies") for n in range(others)]
+            await stores.agents.put_accounts([account("an", capacity=9), account("bert", capacity=9), *accounts], NOW)
+            await db["agents"].update_many({}, {"$set": {"online": True}})
+            before = returned.documents
+            assert (await counted.hold(str(uuid.uuid4()))).hold
+            await updater.evaluate(counted.context.stores, ALWAYS, lambda: NOW, ["algemeen"])
+            costs.append(returned.documents - before)
+    finally:
+        client.close()
+    assert costs[0] == costs[1] <= 6
