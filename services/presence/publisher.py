@@ -10,11 +10,19 @@ from services.presence.slots.rules import Agent, Slot
 
 
 async def publish_claimed(
-    context: Context, agent_id: str, agent_name: str, chat_id: str, turn: int, choice: Choice | None
+    context: Context,
+    agent_id: str,
+    agent_name: str,
+    chat_id: str,
+    turn: int,
+    choice: Choice | None,
+    reminder: bool | None = None,
 ) -> None:
     """Publish that this agent has the chat's attempt, and why they were chosen."""
     await context.publisher.publish(
-        PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name, choice=choice)
+        PlaceClaimed(
+            chat_id=chat_id, turn=turn, agent_id=agent_id, agent_name=agent_name, choice=choice, reminder=reminder
+        )
     )
 
 
@@ -23,10 +31,10 @@ async def publish_released(context: Context, agent_id: str, chat_id: str, turn: 
     await context.publisher.publish(PlaceReleased(chat_id=chat_id, turn=turn, agent_id=agent_id, reason=reason))
 
 
-async def publish_slot(context: Context, agent: Agent, slot: Slot) -> None:
+async def publish_slot(context: Context, agent: Agent, slot: Slot, reminder: bool | None = None) -> None:
     """Publish a slot as claimed or, when it is being given up, as released."""
     if slot.leaving is None:
-        await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice)
+        await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice, reminder)
     else:
         await publish_released(context, agent.id, slot.chat_id, slot.turn, slot.leaving)
 

@@ -1,6 +1,7 @@
 """Repair jobs: publish again what has no redelivery, such as a timer's change or an event that was lost.
 
-Every replica runs them; repetition is harmless. A repair that the ordinary way should have made is counted and logged.
+Every replica runs them; repetition is harmless. One replica in turn publishes every slot. A repair that the ordinary
+way should have made is counted and logged.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from prometheus_client import Counter
 
+from services.common.batches import gather_limited
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.presence.agents.transitions import close_session
 from services.presence.context import Context
@@ -24,6 +27,8 @@ MARKS = 2.0  # seconds after which a marked change is published again
 UNCONFIRMED = 5.0  # seconds after which a reservation without an answer of routing is published again
 RESERVED = 15.0  # seconds after which a press that is no chat yet has failed: any gateway would have opened it by then
 REMINDER = 60.0  # seconds between two publications of every slot
+LEASE = REMINDER - 5.0  # seconds for which a replica that publishes every slot keeps the others from it
+AT_ONCE = 50  # slots published at a time
 REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
 for _reason in ("leaving", "unconfirmed", "held", "untold", "no_seat", "reminder", "session_over"):
     REPAIRED.labels(_reason)  # exported from the start, so that the first one counts as an increase
@@ -53,7 +58,7 @@ async def run(context: Context) -> None:
         group.create_task(every(MARKS, lambda: close_sessions(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_unconfirmed(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_reserved(context)))
-        group.create_task(every(REMINDER, lambda: remind(context)))
+        group.create_task(every(REMINDER, lambda: remind_in_turn(context)))
 
 
 async def publish_leaving(context: Context, age: float = MARKS) -> None:
@@ -84,17 +89,21 @@ async def publish_reserved(context: Context, age: float = RESERVED) -> None:
                 await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice)
 
 
+async def remind_in_turn(context: Context) -> None:
+    """Do as `remind`, unless a replica has done so within about the last `REMINDER` seconds."""
+    if await context.stores.leases.take("remind", LEASE, context.clock()):
+        await remind(context)
+
+
 async def remind(context: Context) -> None:
-    """Publish place.claimed for each slot that routing knows.
+    """Publish place.claimed, as a reminder, for each slot that routing knows.
 
-    Routing answers with the chat's state, which frees an ended one.
-
-    That counts as a repair only when it changes something: see the handler of chat.state in consumers.py.
+    Where the chat is not assigned so (any more), routing answers with its state, which frees the slot. That counts as a
+    repair only when it changes something: see the handler of chat.state in consumers.py.
     """
-    for agent in await context.stores.agents.with_slots():
-        for slot in agent.slots:
-            if not slot.reserved:
-                await publish_slot(context, agent, slot)
+    agents = await context.stores.agents.with_slots()
+    slots = [(agent, slot) for agent in agents for slot in agent.slots if not slot.reserved]
+    await gather_limited(AT_ONCE, [partial(publish_slot, context, agent, slot, reminder=True) for agent, slot in slots])
 
 
 async def publish_changes(context: Context, age: float = MARKS) -> None:

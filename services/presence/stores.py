@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.common.mongo.client import Database
+from services.common.mongo.leases import Leases
 from services.presence.agents.attempt_store import AttemptStore
 from services.presence.agents.session_store import SessionStore
 from services.presence.agents.store import AgentStore
@@ -16,3 +17,4 @@ class Stores:
     def __init__(self, database: Database) -> None:
         self.agents, self.sessions, self.attempts = AgentStore(database), SessionStore(database), AttemptStore(database)
         self.buttons, self.queues = ButtonStore(database), QueueStore(database)
+        self.leases = Leases(database)

@@ -127,6 +127,17 @@ async def _assigned(context: Context, event: PlaceClaimed) -> None:
     if before.state is None and after.closed:
         repaired("unknown_chat", agent_id=event.agent_id, turn=event.turn)
     context.chat_publisher.record(before, after, why="unknown")
+    if (
+        event.reminder
+        and after == before
+        and (after.assigned, after.turn, after.agent_id)
+        == (
+            True,
+            event.turn,
+            event.agent_id,
+        )
+    ):
+        return  # presence knows it; an answer would also go through the queue of messages
     await _publish_and_request(context, after, True)
 
 

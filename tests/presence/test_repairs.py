@@ -114,6 +114,20 @@ async def test_unconfirmed_claims_are_told_again_and_confirmed_ones_only_as_a_re
     assert sorted(c.chat_id for c in ear.heard(PlaceClaimed)) == ["a", "b", "b"]
 
 
+async def test_of_many_replicas_one_in_turn_reminds(context: Context, db: Database, clock: Clock, ear: Ear) -> None:
+    await seated(context, "a", "b")
+    for slot in ("a", "b"):
+        await context.stores.agents.confirm(WIDE.id, slot, 1)
+    replicas = [replace(context, stores=Stores(db)) for _ in range(3)]
+    for rounds in (1, 2):
+        await asyncio.gather(*(sweeps.remind_in_turn(replica) for replica in replicas))
+        await ear.hush(context.publisher)
+        claims = ear.heard(PlaceClaimed)
+        assert sorted(c.chat_id for c in claims) == sorted(["a", "b"] * rounds)
+        assert all(c.reminder for c in claims)
+        clock.later(sweeps.REMINDER)
+
+
 async def test_a_press_that_became_no_chat_is_told_after_longer(context: Context, clock: Clock, ear: Ear) -> None:
     """Its gateway died: told too early, the claim of a chat that is just being opened would close it."""
     await seated(context)

@@ -338,3 +338,29 @@ async def test_a_digest_is_the_slots_of_each_department_in_it_and_costs_one_quer
     queues.clear()
     await scene.handle(digest)
     assert sorted(queues) == ["algemeen", "premies"], "who waits may have been lost on the way"
+
+
+async def test_a_reminder_is_answered_only_when_it_is_not_so(scene: Scene) -> None:
+    """Each state also goes through the queue of messages."""
+    chat_id = await scene.press()
+    await scene.assign(chat_id, "an")
+    await scene.hush()
+    answers = len(scene.ears.of(ChatState))
+
+    async def remind(agent: str, turn: int = 1) -> int:
+        before = len(scene.ears.of(ChatState))
+        event = PlaceClaimed(chat_id=chat_id, turn=turn, agent_id=agent, agent_name=agent, reminder=True)
+        await scene.handle(event)
+        await scene.hush()
+        return len(scene.ears.of(ChatState)) - before
+
+    assert await remind("an") == 0
+    assert len(scene.ears.of(ChatState)) == answers
+    assert await remind("bert") == 1
+    assert await remind("an", turn=2) == 1
+    await scene.assign(chat_id, "an")
+    await scene.hush()
+    assert len(scene.ears.of(ChatState)) == answers + 3, "a claim that is no reminder is always answered"
+    await scene.handle(CloseRequested(chat_id=chat_id, by=CloseReason.CITIZEN))
+    assert await remind("an") >= 1
+    assert scene.ears.of(ChatState)[-1].state == "closed"

@@ -20,7 +20,11 @@ class PlaceWanted(Event):
 
 
 class PlaceClaimed(Event):
-    """An agent has a slot for this attempt of this chat. `choice`: why this agent was chosen."""
+    """An agent has a slot for this attempt of this chat.
+
+    `choice`: why this agent was chosen. `reminder`: published only in case routing has freed the slot and presence does
+    not know it. Routing answers it only when the chat is not assigned so. Before version 1.2 it answers each one.
+    """
 
     type: Literal["place.claimed"] = "place.claimed"
     chat_id: str
@@ -28,6 +32,7 @@ class PlaceClaimed(Event):
     agent_id: str
     agent_name: str
     choice: Choice | None = None
+    reminder: bool | None = None
 
 
 class PlaceReleased(Event):
