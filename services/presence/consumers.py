@@ -83,12 +83,24 @@ def _is_late(event: ChatState) -> bool:
 
 
 def on_queue_changed(context: Context) -> Handler:
-    """Return the handler of queue.changed: store the number of waiting chats of a department, for its button."""
+    """Return the handler of queue.changed: store the number of waiting chats of departments, for their buttons.
+
+    A repetition of what this replica has stored, or has found stored, costs no query.
+    """
+    known: dict[str, int] = {}  # department → a revision that the database has, or has a later one than
+
+    async def store(department: str, revision: int, order: list[str]) -> None:
+        if revision <= known.get(department, -1):
+            return
+        if await context.stores.queues.set_waiting(department, revision, order):
+            context.wake([department])
+        known[department] = max(revision, known.get(department, -1))
 
     async def queue_changed(event: Event) -> None:
         assert isinstance(event, QueueChanged)
-        if await context.stores.queues.set_waiting(event.department, event.revision, event.order):
-            context.wake([event.department])
+        await store(event.department, event.revision, event.order)
+        for queue in event.empty or ():
+            await store(queue.department, queue.revision, [])
 
     return queue_changed
 

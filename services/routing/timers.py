@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import structlog
 
+from services.common.batches import gather_limited
 from services.common.events.types import ChatStatus
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
@@ -26,11 +28,22 @@ from services.routing.context import Context
 from services.routing.metrics import LONGEST, OPEN, OPEN_STATES, OTHER, repaired
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 TIMERS_EVERY, ASK_EVERY, ACCEPTED_EVERY, AWAY_EVERY, QUEUES_EVERY, COUNT_EVERY = 1.0, 2.0, 2.0, 5.0, 10.0, 15.0
 STOOD_STILL = 5.0  # seconds between two checks, above which this process itself was suspended
 BACKLOG = 20  # events that may wait without counting as trouble
-AT_A_TIME = 100  # chats in one round
+MOST = 1_000  # chats in one round
+AT_ONCE = 20  # chats handled, and queues published, at a time
+
+
+async def _for_each(items: Collection[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Await `work` for at most `MOST` of the items, `AT_ONCE` at a time.
+
+    They are in random order, so that replicas that begin together work on different ones.
+    """
+    chosen = random.sample(list(items), min(len(items), MOST))
+    await gather_limited(AT_ONCE, [partial(work, item) for item in chosen])
 
 
 class RepairJob(Protocol):
@@ -98,12 +111,15 @@ class Timers:
         backlog = await self.citizens.backlog()
         judging = self.calm.look(self.well() and 0 <= backlog <= BACKLOG, self.monotonic())
         present = self.citizens.present()
-        for chat in await self.context.store.due(self.context.clock(), AT_A_TIME):
+
+        async def handle(chat: Chat) -> None:
             begin_trace(chat_id=chat.id)
             if judging:
                 await self._judge(chat, chat.id in present)
             elif chat.untold_since:
                 await self._publish_again(chat)
+
+        await _for_each(await self.context.store.due(self.context.clock(), MOST), handle)
 
     async def _judge(self, chat: Chat, online: bool) -> None:
         now = self.context.clock()
@@ -131,7 +147,8 @@ class Timers:
     async def accepted(self) -> None:
         """Publish acceptances that an earlier release has stored without publishing them, during a rolling update."""
         now = self.context.clock()
-        for chat in await self.context.store.accepted_silently(AT_A_TIME):
+
+        async def publish(chat: Chat) -> None:
             begin_trace(chat_id=chat.id)
             before, after = await self.context.store.change(
                 chat.id, lambda c: rules.accepted_silently(c, now), known=chat
@@ -141,13 +158,16 @@ class Timers:
                 self.context.chat_publisher.record(before, after, why="silently")
                 await self.context.chat_publisher.marked(after)
 
+        await _for_each(await self.context.store.accepted_silently(MOST), publish)
+
     async def away(self) -> None:
         """Close chats whose citizen no gateway has listed for too long."""
         absent = self.citizens.absent(await self.context.store.greeted_open())
         if not self.calm.lasts(self.monotonic()):
             return
         now = self.context.clock()
-        for chat_id in absent[:AT_A_TIME]:
+
+        async def close(chat_id: str) -> None:
             begin_trace(chat_id=chat_id)
             before, after = await self.context.store.change(chat_id, lambda c: rules.closed_offline(c, now))
             if after != before:
@@ -156,15 +176,15 @@ class Timers:
                 await self.context.record_handling_time(before, after)
                 await self.context.chat_publisher.marked(after)
 
+        await _for_each(absent, close)
+
     async def ask(self) -> None:
         """Let the first waiting chats of each department request slots again: a lost event costs two seconds."""
-        for department in await self.context.store.waiting_departments():
-            await self.context.slot_requests.request(department)
+        await _for_each(await self.context.store.waiting_departments(), self.context.slot_requests.request)
 
     async def queues(self) -> None:
         """Publish every queue again, changed or not."""
-        for department in {*self.departments, *await self.context.store.waiting_departments()}:
-            await self.context.announcer.announce(department)
+        await self.context.announcer.repeat(list(self.departments), self.citizens.listener.all_read_digests())
 
     async def count(self) -> None:
         """Set the gauges of open chats and of the longest wait."""

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.clock import utcnow
 from services.common.events.agents import AgentChanged, StateRequested
-from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
+from services.common.events.chats import AcceptOverdue, ChatState, EmptyQueue, QueueChanged
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
 from services.common.events.types import AgentState, Cause, ChatStatus, ChoiceRule, ReleaseReason
 from services.common.messaging.connection import Publisher, Unconfirmed
@@ -302,3 +302,27 @@ async def test_the_waiting_wake_the_button(context: Context, db: Database, store
     stored = await db["queues"].find_one({"_id": "algemeen"})
     assert stored is not None
     assert (stored["waiting"], stored["revision"]) == (2, 3)
+
+
+async def test_a_digest_of_empty_queues_is_stored_and_its_repetition_is_not(context: Context, db: Database) -> None:
+    woken: list[list[str]] = []
+    handler = on_queue_changed(
+        Context(context.stores, context.publisher, lambda departments: woken.append([*departments]))
+    )
+    await handler(QueueChanged(department="premies", revision=3, order=["a", "b"]))
+    digest = QueueChanged(
+        department="algemeen",
+        revision=7,
+        order=[],
+        empty=[EmptyQueue(department="premies", revision=4), EmptyQueue(department="nowhere", revision=1)],
+    )
+    await handler(digest)
+    assert woken == [["premies"], ["algemeen"], ["premies"], ["nowhere"]]
+    assert await context.stores.queues.waiting(["premies", "algemeen", "nowhere"]) == dict.fromkeys(
+        ("premies", "algemeen", "nowhere"), 0
+    )
+    await db["queues"].delete_many({})
+    await handler(digest)
+    assert len(woken) == 4, "not asked for again"
+    await handler(QueueChanged(department="premies", revision=5, order=["c"]))
+    assert woken[-1] == ["premies"]

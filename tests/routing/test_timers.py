@@ -11,6 +11,7 @@ from services.common.events.chats import AcceptOverdue, ChatAccepted, ChatState,
 from services.common.events.places import PlaceWanted
 from services.common.events.presence import ListenerEcho
 from services.common.events.types import Cause, CloseReason, Detail
+from services.routing import timers
 from services.routing.chats import deadlines, rules, transfer_rules
 from services.routing.queues.slot_requests import FIRST_AGAIN
 from services.routing.timers import BACKLOG, STOOD_STILL, Calm
@@ -311,3 +312,47 @@ async def test_how_long_the_first_of_them_has_waited_is_measured(scene: Scene) -
     }
     assert longest["premies"] == 0, "its only chat has its agent"
     assert 90 <= (longest["algemeen"] or 0) < 100
+
+
+async def test_a_round_closes_all_who_are_gone_not_a_hundred_of_them(scene: Scene) -> None:
+    chats = [await scene.press(greeted=False) for _ in range(130)]
+    scene.later(seconds=10.1)
+    await scene.routing_timers.timers()
+    await scene.hush()
+    closed = {s.chat_id for s in scene.ears.of(ChatState) if s.state == "closed"}
+    assert closed == {*chats}
+
+
+async def test_two_replicas_begin_with_different_chats(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[list[int]] = [[], []]
+    for order in begun:
+
+        async def work(item: int, order: list[int] = order) -> None:
+            order.append(item)
+
+        await timers._for_each(range(1_200), work)
+        assert len({*order}) == timers.MOST
+    assert begun[0] != begun[1]
+
+
+async def test_empty_queues_are_published_again_in_a_digest_with_their_revisions(scene: Scene) -> None:
+    many = [f"dienst-{n}" for n in range(250)]
+    waits = await scene.press()
+    await scene.announcer.repeat([*many, "algemeen"], True)
+    await scene.hush()
+    first = {q.department: q for q in scene.ears.of(QueueChanged)}
+    assert first.keys() == {*many, "algemeen"}, "each by itself: their first revisions of this process"
+    scene.ears.events.clear()
+    await scene.announcer.repeat([*many, "algemeen"], True)
+    await scene.hush()
+    heard = scene.ears.of(QueueChanged)
+    assert {q.department: q.order for q in heard if q.order} == {"algemeen": [waits]}
+    digests = [q for q in heard if not q.order]
+    assert len(digests) == 2
+    assert {(q.department, q.revision) for d in digests for q in (d, *(d.empty or ()))} == {
+        (d, first[d].revision) for d in many
+    }
+    scene.ears.events.clear()
+    await scene.announcer.repeat(many, False)
+    await scene.hush()
+    assert {q.department for q in scene.ears.of(QueueChanged)} >= {*many}, "a former presence reads no digest"

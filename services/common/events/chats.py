@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.common.events.event import Event
-from services.common.events.types import Block, Cause, ChatStatus, CloseReason, Detail, Form, Hold, Whole
+from services.common.events.types import Block, Cause, ChatStatus, CloseReason, Detail, Form, Hold, Record, Whole
 
 
 class ChatOpened(Event):
@@ -87,10 +87,19 @@ class ChatState(Event):
     at: datetime
 
 
+class EmptyQueue(Record):
+    """A department in which no chat waits, and the version of its queue."""
+
+    department: str
+    revision: Whole
+
+
 class QueueChanged(Event):
     """The waiting chats of a department in order. `revision` grows with every change.
 
     `pace`: seconds in which, by recent history, the queue moves up by one position; None when that is not known.
+    `empty`: in a digest, further departments in which no chat waits (at most `topology.MOST_DEPARTMENTS` in one
+    message), for presence. A consumer before version 1.2 ignores them.
     """
 
     type: Literal["queue.changed"] = "queue.changed"
@@ -98,6 +107,7 @@ class QueueChanged(Event):
     revision: Whole
     order: list[str]
     pace: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    empty: list[EmptyQueue] | None = None
 
 
 class TransferRefused(Event):

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
-from aio_pika.abc import AbstractExchange, AbstractQueue
+from aio_pika.abc import AbstractQueue
 from prometheus_client import Gauge
 
+from services.common.batches import batched
 from services.common.messaging import topology
+from services.common.messaging.connection import underlay
 from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.gateway.clients.http_client import Unavailable
 
 log = structlog.get_logger()
 UNBIND_LATE = 30.0
 BIND_LIMIT = 5.0
+TOGETHER = 200  # bindings made with one round trip to the broker, and removed before new ones are made again
+ALL_LIMIT = 30.0  # seconds for so many bindings of a new queue: the broker may just have started
 LOOK = 5.0  # seconds between checks for bindings that are due to be removed
 BOUND = Gauge("eloket_gateway_bindings", "Chats and agents that this gateway's queue is bound to")
 
@@ -100,11 +104,16 @@ class Bindings:
 
     # ── for the event queue ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def bind_all(self, queue: AbstractQueue, exchange: AbstractExchange) -> frozenset[str]:
-        """Bind a new queue to everything that is followed. Return what was followed when the call began."""
-        keys = [*topology.GATEWAY_KEYS, *(topology.binding_of(i) for i in self._wanted)]
+    async def bind_all(self, queue: AbstractQueue) -> frozenset[str]:
+        """Bind a new queue to everything that is followed. Return what was followed when the call began.
+
+        Raises:
+            TimeoutError: `TOGETHER` bindings took longer than `ALL_LIMIT`.
+        """
         bound = frozenset(self._wanted)
-        await asyncio.gather(*(queue.bind(exchange, key) for key in keys))
+        for keys in batched([*topology.GATEWAY_KEYS, *map(topology.binding_of, bound)], TOGETHER):
+            async with asyncio.timeout(ALL_LIMIT):
+                await _bind(queue, keys)
         return bound
 
     def begin(self, queue: AbstractQueue, bound: frozenset[str], up: asyncio.Event) -> None:
@@ -154,18 +163,22 @@ class Bindings:
     async def _bind_wanted(self) -> None:
         queue = self._queue
         missing = [i for i in self._wanted if i not in self._bound]
-        if queue is None or not missing:
+        if queue is None:
             return
-        async with asyncio.timeout(BIND_LIMIT):
-            await asyncio.gather(*(queue.bind(topology.EXCHANGE, topology.binding_of(i)) for i in missing))
-        if queue is self._queue:
-            self._bound.update(missing)
-            self._settle(missing)
+        for ids in batched(missing, TOGETHER):
+            async with asyncio.timeout(BIND_LIMIT):
+                await _bind(queue, [topology.binding_of(i) for i in ids])
+            if queue is not self._queue:
+                return
+            self._bound.update(ids)
+            self._settle(ids)
 
     async def _unbind_late(self) -> None:
         queue, now = self._queue, self._clock()
         due = [i for i, at in self._late.items() if at <= now and i not in self._wanted]
-        for id_ in due:
+        if len(due) > TOGETHER:
+            self._change.set()
+        for id_ in due[:TOGETHER]:
             if id_ not in self._late or self._late[id_] > now:  # followed again while another one was unbound
                 continue
             del self._late[id_]
@@ -185,3 +198,15 @@ class Bindings:
             for future in self._waiting.pop(id_, []):
                 if not future.done():
                     future.set_result(None)
+
+
+async def _bind(queue: AbstractQueue, keys: Sequence[str]) -> None:
+    """Bind the queue to these keys (at least one), with one round trip. Returns when the broker has bound all of them.
+
+    The broker handles the methods of a channel in order, so only the last one needs an answer (AMQP 0-9-1, `no-wait`).
+    An error closes the channel, and the gateway starts over.
+    """
+    channel = await underlay(queue.channel)
+    for key in keys[:-1]:
+        await channel.queue_bind(queue.name, topology.EXCHANGE, key, nowait=True)
+    await channel.queue_bind(queue.name, topology.EXCHANGE, keys[-1])

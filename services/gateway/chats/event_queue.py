@@ -46,6 +46,7 @@ from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 
 log = structlog.get_logger()
+PREPARE_LIMIT = 30.0  # seconds
 
 
 class EventQueue:
@@ -76,12 +77,13 @@ class EventQueue:
             group.create_task(self._bindings.run())
 
     async def _prepare(self, channel: AbstractChannel) -> None:
-        async with asyncio.timeout(30):
-            exchange = await prepare_topology(channel, "gateway", self._given)
+        async with asyncio.timeout(PREPARE_LIMIT):
+            await prepare_topology(channel, "gateway", self._given)
             queue = await channel.declare_queue(
                 exclusive=True, auto_delete=True, arguments=topology.GATEWAY_QUEUE_ARGUMENTS
             )
-            bound = await self._bindings.bind_all(queue, exchange)
+        bound = await self._bindings.bind_all(queue)
+        async with asyncio.timeout(PREPARE_LIMIT):
             direct = await underlay(channel)
             await direct.basic_consume(queue.name, self._deliver, no_ack=True)
         self._queue = queue

@@ -7,11 +7,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
-from services.common.events.chats import QueueChanged
+from services.common.batches import batched, gather_limited
+from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.places import DepartmentPlaces, PlacesChanged
+from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import DEPENDENCY_ERRORS
 from services.routing.chats.store import Store
@@ -22,6 +25,7 @@ log = structlog.get_logger()
 COALESCE = 0.1  # seconds in which changes of one department's queue become one event
 REST = 3  # pause before the next publication, as a multiple of the time that the last one took: queues may be long
 SLOTS_EVERY = 2.0  # seconds after which the number of slots is compared with the stored one, changed or not
+AT_ONCE = 20  # queues published at a time
 RETRY = 1.0  # seconds before a queue that could not be published is tried again
 
 
@@ -58,6 +62,7 @@ class Announcer:
         self._store, self._queue_store, self._publisher, self._clock = store, queue_store, publisher, clock
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
+        self._announced: set[str] = set()
         self._positions: dict[str, Positions] = {}
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # by department: the number of slots that is stored, and when it was compared
@@ -119,6 +124,32 @@ class Announcer:
         order = await self._store.waiting_ids(department)
         pace = await self._queue_store.seconds_each(department)
         await self._publisher.publish(QueueChanged(department=department, revision=revision, order=order, pace=pace))
+        self._announced.add(department)
+
+    async def repeat(self, departments: Collection[str], all_read_digests: bool) -> None:
+        """Publish the queues of these departments again, changed or not.
+
+        An empty queue that this process has announced before is published with its present revision and others in a
+        digest, without a query of its own. The revisions are read first, so a chat that joins afterwards has a later
+        one, or is read here. The first announcement has a new revision, in case the database was restored.
+
+        Args:
+            departments: The departments.
+            all_read_digests: False: a former replica of presence may run, which needs an event for each department.
+        """
+        revisions = await self._queue_store.revisions(departments)
+        waiting = await self._store.waiting_departments()
+        empty = [d for d in departments if d in revisions and d in self._announced and d not in waiting]
+        await gather_limited(AT_ONCE, [partial(self.announce, d) for d in {*departments, *waiting} - {*empty}])
+        queues = [EmptyQueue(department=d, revision=revisions[d]) for d in empty]
+        size = topology.MOST_DEPARTMENTS if all_read_digests else 1
+        events = [
+            QueueChanged(
+                department=batch[0].department, revision=batch[0].revision, order=[], empty=list(batch[1:]) or None
+            )
+            for batch in batched(queues, size)
+        ]
+        await gather_limited(AT_ONCE, [partial(self._publisher.publish, event) for event in events])
 
     async def positions(self, department: str, having: Collection[str] = ()) -> Positions:
         """Return the positions, at most `COALESCE` seconds old and with all of `having` that wait. Reads are shared.

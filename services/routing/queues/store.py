@@ -6,7 +6,7 @@ the same estimate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from pymongo.errors import DuplicateKeyError
@@ -40,6 +40,11 @@ class QueueStore:
             mine = {"_id": department, "revision": found.get("revision")}
             if (await self._queues.update_one(mine, {"$set": {"revision": revision}})).modified_count:
                 return revision
+
+    async def revisions(self, departments: Collection[str]) -> dict[str, int]:
+        """Return the present revision of each of these queues that has one."""
+        found = await self._queues.find({"_id": {"$in": list(departments)}}, {"revision": 1}).to_list(None)
+        return {doc["_id"]: int(doc["revision"]) for doc in found if "revision" in doc}
 
     async def add_handled(self, department: str, seconds: float) -> None:
         """Add the handling time of a chat that ended with an agent. A crash may lose one, which does no harm."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from random import Random
+from typing import Any
 
 import aio_pika
+import aiormq
 import pytest
 
 from services.common.events.codec import decode
@@ -244,3 +246,28 @@ async def test_a_event_that_is_not_understood_harms_nobody(world: World, ear: Ea
         await world.publisher.publish(stored(entry(1)))
         await until(lambda: ear.events, "the good one")
         assert (ear.queue.name, ear.losses) == (before, 0)
+
+
+async def test_many_bindings_of_a_new_queue_cost_few_round_trips(
+    world: World, ear: Ear, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a gateway that serves many follows is bound again after a restart of the broker, while all others do too."""
+    chats = [id_of(n) for n in range(1_000)]
+    waited: list[str] = []
+    bind = aiormq.Channel.queue_bind
+
+    async def counting(
+        channel: aiormq.Channel, queue: str, exchange: str, routing_key: str = "", nowait: bool = False, **more: Any
+    ) -> Any:
+        if not nowait:
+            waited.append(routing_key)
+        return await bind(channel, queue, exchange, routing_key, nowait, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(aiormq.Channel, "queue_bind", counting)
+    monkeypatch.setattr(module, "BIND_LIMIT", PATIENCE)
+    following = [asyncio.create_task(ear.bindings.follow(chat)) for chat in chats]
+    async with kept(ear.queue.run()):
+        await asyncio.gather(*following)
+        await until_bound(broker, world.url, *chats)
+    ours = [key for key in waited if key.startswith("*.*.") or key in topology.GATEWAY_KEYS]
+    assert 1 <= len(ours) <= 10
