@@ -50,34 +50,33 @@ FREE = Gauge("eloket_places_free", "Chats that could be taken now", ["department
 GREEN = Gauge("eloket_button_green", "1 while the button is green", ["department"])
 
 
-def button_event(doc: Mapping[str, Any]) -> ButtonChanged:
-    """Return the event of a department's button."""
-    return ButtonChanged(
-        department=doc["_id"],
-        colour=doc["colour"],
-        reason=doc["reason"],
-        opens_at=doc["opens_at"],
-        revision=doc["revision"],
-    )
+def button_event(doc: Mapping[str, Any], others: list[DepartmentButton] | None = None) -> ButtonChanged:
+    """Return the event of a department's button; with `others` it is a digest."""
+    return ButtonChanged(**_button(doc), others=others)
 
 
-def places_event(doc: Mapping[str, Any]) -> PlacesChanged:
-    """Return the event of a department's free slots."""
-    return PlacesChanged(
-        department=doc["_id"], free=doc["free"], revision=doc["places_revision"], places=doc.get("places")
-    )
+def places_event(doc: Mapping[str, Any], others: list[DepartmentPlaces] | None = None) -> PlacesChanged:
+    """Return the event of a department's free slots; with `others` it is a digest."""
+    return PlacesChanged(**_places(doc), others=others)
 
 
-def button_digest(docs: Sequence[Mapping[str, Any]]) -> ButtonChanged:
-    """Return one event of the buttons of these departments (at least one)."""
-    others = [DepartmentButton.model_validate(button_event(doc), from_attributes=True) for doc in docs[1:]]
-    return button_event(docs[0]).model_copy(update={"others": others})
+def digests(docs: Sequence[Mapping[str, Any]]) -> list[Event]:
+    """Return the events of the buttons and of the free slots of all these departments, in few messages."""
+    found: list[Event] = []
+    for first, *rest in batched(docs, topology.MOST_DEPARTMENTS):
+        found.append(button_event(first, [DepartmentButton(**_button(doc)) for doc in rest]))
+        found.append(places_event(first, [DepartmentPlaces(**_places(doc)) for doc in rest]))
+    return found
 
 
-def places_digest(docs: Sequence[Mapping[str, Any]]) -> PlacesChanged:
-    """Return one event of the free slots of these departments (at least one)."""
-    others = [DepartmentPlaces.model_validate(places_event(doc), from_attributes=True) for doc in docs[1:]]
-    return places_event(docs[0]).model_copy(update={"others": others})
+def _button(doc: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: doc[name] for name in ("colour", "reason", "opens_at", "revision")}
+    return {"department": doc["_id"], **shown}
+
+
+def _places(doc: Mapping[str, Any]) -> dict[str, Any]:
+    slots = {"free": doc["free"], "revision": doc["places_revision"], "places": doc.get("places")}
+    return {"department": doc["_id"], **slots}
 
 
 @dataclass(frozen=True)
@@ -261,9 +260,7 @@ class ButtonUpdater:
         while True:
             try:
                 docs = await self._stores.buttons.evaluated(self._schedules)
-                events: list[Event] = []
-                for batch in batched(docs, topology.MOST_DEPARTMENTS):
-                    events += [button_digest(batch), places_digest(batch)]
+                events = digests(docs)
                 if not self._all_read_digests():
                     events += [make(doc) for doc in docs for make in (button_event, places_event)]
                 await self._publish(events)

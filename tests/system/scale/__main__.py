@@ -1,6 +1,7 @@
 """`make scale`: 1, 2, 4 replicas of one service at a time under the same load, so that one sees which to scale.
 
-It takes names of services (all by default). On one machine all replicas share its cores with everything else: what a
+It takes names of services (all by default); `departments` measures many departments and agents instead
+(departments.py). On one machine all replicas share its cores with everything else: what a
 replica more brings to the whole shows only while cores are idle. What it takes off the others always shows.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from tests.system.bench import machine
+from tests.system.scale import departments
 from tests.system.scale.run import SERVICES, Figures, Size, measure
 
 QUICK = Size(2, 20, 1)
@@ -27,6 +29,8 @@ HEAD = (
 
 def main(arguments: list[str]) -> int:
     """Measure and show; 1 when a message was not shown."""
+    if arguments[:1] == ["departments"]:
+        return departments.main(arguments[1:])
     options = _options(arguments)
     size = QUICK if options.quick else Size(options.pairs, options.rate, options.seconds)
     found = []

@@ -3,7 +3,7 @@
 The agents are simulated: their documents say that they are online, and a gateway that exists only here lists them in
 its heartbeats. They accept nothing; a chat is closed as soon as it is assigned. Everything else is real.
 
-    python -m tests.system.scale.departments --departments 1000 --agents 5000
+    make scale SCALE_ARGS="departments --departments 1000 --agents 5000"
 """
 
 from __future__ import annotations
