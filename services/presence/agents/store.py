@@ -16,6 +16,7 @@ from typing import Any
 
 from pymongo import UpdateOne
 
+from services.common.batches import batched
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
 from services.presence.agents.accounts import Account
@@ -25,6 +26,7 @@ from services.presence.slots.rules import Agent, Slot
 MISSED = 2  # chats that an active agent may miss within `MISSED_WITHIN` without being paused
 MISSED_WITHIN = timedelta(minutes=10)
 REMEMBERED = 20  # events of one agent that are remembered, so that a late redelivery changes nothing
+AT_ONCE = 100  # accounts written with one command
 _THERE = {"online": True, "enabled": True, "state": AgentState.AVAILABLE.value, "free": {"$gt": 0}}
 
 
@@ -37,15 +39,21 @@ class AgentStore:
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def put_accounts(self, accounts: Sequence[Account], now: datetime) -> list[str]:
-        """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more."""
+        """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more.
+
+        Only accounts that differ from what is stored are written, in batches: there may be many thousands.
+        """
         agents = self._documents
-        if accounts:
-            await agents.bulk_write([_upsert(account, now) for account in accounts], ordered=False)
+        fields = dict.fromkeys((*Account.model_fields, "enabled"), 1)
+        stored = {doc["_id"]: doc for doc in await agents.find({}, fields).to_list(None)}
+        new = [account for account in accounts if not _is_stored(account, stored.get(account.id, {}))]
+        for batch in batched(new, AT_ONCE):
+            await agents.bulk_write([_upsert(account, now) for account in batch], ordered=False)
         wanted = {account.id: account.capacity for account in accounts}
-        async for doc in agents.find({}, {"capacity": 1}):
-            new, old = wanted.get(doc["_id"]), doc["capacity"]
-            if new is not None and new != old:
-                change = {"$set": {"capacity": new}, "$inc": {"free": new - old}}
+        for doc in stored.values():
+            new_capacity, old = wanted.get(doc["_id"]), doc["capacity"]
+            if new_capacity is not None and new_capacity != old:
+                change = {"$set": {"capacity": new_capacity}, "$inc": {"free": new_capacity - old}}
                 await agents.update_one({"_id": doc["_id"], "capacity": old}, change)
         await agents.update_many({"_id": {"$nin": list(wanted)}, "enabled": True}, {"$set": {"enabled": False}})
         return [doc["_id"] async for doc in agents.find({"enabled": False}, {"_id": 1})]
@@ -299,8 +307,17 @@ class AgentStore:
         return result.modified_count == 1
 
 
+def _known(account: Account) -> dict[str, Any]:
+    """Return the members of a document that are the account's, without the capacity."""
+    return account.model_dump(mode="json", exclude={"capacity"}) | {"enabled": True}
+
+
+def _is_stored(account: Account, doc: Mapping[str, Any]) -> bool:
+    return all(name in doc and doc[name] == value for name, value in _known(account).items())
+
+
 def _upsert(account: Account, now: datetime) -> UpdateOne:
-    known = account.model_dump(mode="json", exclude={"capacity"}) | {"enabled": True}
+    known = _known(account)
     first = {
         "capacity": account.capacity,
         "free": account.capacity,

@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from services.common.batches import batched
 from services.common.mongo.client import Database
 from services.presence.button.rules import QueueState
 from services.presence.opening_hours import Schedule, is_open
 
 RACED = 5.0
+AT_ONCE = 100  # documents created with one command
 
 
 class QueueStore:
@@ -30,8 +32,11 @@ class QueueStore:
     async def create(self, departments: Iterable[str]) -> None:
         """Create a document for each department. An existing one stays as it is."""
         first = {"revision": 0, "waiting": 0}
-        writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
-        await self._queues.bulk_write(writes, ordered=False)
+        stored = {doc["_id"] for doc in await self._queues.find({}, {"_id": 1}).to_list(None)}
+        missing = [d for d in departments if d not in stored]
+        for batch in batched(missing, AT_ONCE):
+            writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in batch]
+            await self._queues.bulk_write(writes, ordered=False)
 
     async def set_waiting(self, department: str, revision: int, order: Sequence[str]) -> bool:
         """Store a published queue. Return False when a later revision is stored already.

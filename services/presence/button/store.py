@@ -10,7 +10,10 @@ from typing import Any
 
 from pymongo import UpdateOne
 
+from services.common.batches import batched
 from services.common.mongo.client import Database
+
+AT_ONCE = 100  # documents created with one command
 
 
 class ButtonStore:
@@ -22,8 +25,11 @@ class ButtonStore:
     async def create(self, departments: Iterable[str]) -> None:
         """Create a document for each department. An existing one stays as it is."""
         first = {"generation": "", "revision": 0, "places_revision": 0}
-        writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in departments]
-        await self._buttons.bulk_write(writes, ordered=False)
+        stored = {doc["_id"] for doc in await self._buttons.find({}, {"_id": 1}).to_list(None)}
+        missing = [d for d in departments if d not in stored]
+        for batch in batched(missing, AT_ONCE):
+            writes = [UpdateOne({"_id": d}, {"$setOnInsert": first}, upsert=True) for d in batch]
+            await self._buttons.bulk_write(writes, ordered=False)
 
     async def begin(self, departments: Iterable[str], generation: str) -> None:
         """Write the generation of an evaluation that begins."""

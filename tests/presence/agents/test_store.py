@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.common.clock import utcnow
 from services.common.events.types import AgentState, Choice, ChoiceRule, ReleaseReason
 from services.common.mongo.client import Database, open_database
+from services.presence.agents.accounts import Account
 from services.presence.settings import PresenceSettings
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
@@ -235,3 +239,48 @@ async def test_many_accounts_are_put_at_once(stores: Stores) -> None:
         await stores.agents.put_accounts(many, utcnow())
         await stores.agents.put_accounts(many, utcnow())
     assert len(await stores.agents.colleagues("algemeen", None)) == 250
+
+
+class Writes(CommandListener):
+    """Notes how many documents each update command of a client is about."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Note an update."""
+        if event.command_name == "update":
+            self.sizes.append(len(event.command["updates"]))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing is noted."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing is noted."""
+
+
+async def test_only_accounts_that_differ_are_written_and_never_all_at_once(
+    settings: PresenceSettings, db: Database
+) -> None:
+    writes = Writes()
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(settings.mongodb_url, event_listeners=[writes])
+    agents = Stores(client[db.name]).agents
+    accounts = [account(f"agent{n}") for n in range(250)]
+    try:
+        for known, sizes in (
+            (accounts, [100, 100, 50]),
+            (accounts, []),
+            ([*accounts[:-1], renamed(accounts[-1])], [1]),
+        ):
+            writes.sizes.clear()
+            await agents.put_accounts(known, utcnow())
+            assert [n for n in writes.sizes if n] == [*sizes, 1], "the last one disables who is not among them"
+    finally:
+        client.close()
+    found = await db["agents"].find_one({"_id": accounts[-1].id})
+    assert found is not None
+    assert found["name"] == "New"
+
+
+def renamed(one: Account) -> Account:
+    return one.model_copy(update={"name": "New"})
