@@ -55,7 +55,9 @@ class AgentStore:
             if new_capacity is not None and new_capacity != old:
                 change = {"$set": {"capacity": new_capacity}, "$inc": {"free": new_capacity - old}}
                 await agents.update_one({"_id": doc["_id"], "capacity": old}, change)
-        await agents.update_many({"_id": {"$nin": list(wanted)}, "enabled": True}, {"$set": {"enabled": False}})
+        gone = [id_ for id_, doc in stored.items() if id_ not in wanted and doc["enabled"]]
+        if gone:
+            await agents.update_many({"_id": {"$in": gone}, "enabled": True}, {"$set": {"enabled": False}})
         return [doc["_id"] async for doc in agents.find({"enabled": False}, {"_id": 1})]
 
     async def password_of(self, username: str) -> tuple[str, str] | None:
