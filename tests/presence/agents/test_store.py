@@ -265,10 +265,10 @@ async def test_only_accounts_that_differ_are_written_and_never_all_at_once(
     writes = Writes()
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(settings.mongodb_url, event_listeners=[writes])
     agents = Stores(client[db.name]).agents
-    accounts = [account(f"agent{n}") for n in range(250)]
+    accounts = [account(f"agent{n}") for n in range(50)]
     try:
         for known, sizes in (
-            (accounts, [100, 100, 50]),
+            (accounts, [20, 20, 10]),
             (accounts, []),
             ([*accounts[:-1], renamed(accounts[-1])], [1]),
         ):
