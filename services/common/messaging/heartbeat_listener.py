@@ -5,7 +5,7 @@ what it does not receive proves nothing, and its failure detectors judge nobody.
 monotonic clock.
 
 Heartbeats and echoes also say whether their sender reads digests. While one of them does not, or while that is not
-known, the events that a digest replaces have to be published too (docs/decisions/0030).
+known, the events that a digest replaces have to be published too (docs/decisions/0031).
 """
 
 from __future__ import annotations
