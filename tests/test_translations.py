@@ -1,4 +1,4 @@
-"""Every catalogue (`translations/`) has the format of docs/texts.md, in four languages, and the keys that are used."""
+"""Every catalogue has the format of docs/texts.md, in four languages, and the keys that are used."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import pytest
 
 from services.common.config.departments import LOCALES, Contact
 from services.common.events.types import Cause, CloseReason, Detail, Party
+from services.gateway.http import pages
 from services.gateway.http.info_sheet.page import REASONS
+from services.transcripts.attachments.kinds import ALLOWED
 from tests.support.servers import ROOT
 
 Texts = dict[str, str | dict[str, str]]
-FOLDERS = sorted(path for path in (ROOT / "services").rglob("translations") if path.is_dir())
+SERVICES = ROOT / "services"
+FOLDERS = sorted(path.parent.relative_to(SERVICES) for path in SERVICES.rglob("translations/**/nl.json"))
 KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 CATEGORIES = {"nl": {"one", "other"}, "fr": {"one", "many", "other"}, "de": {"one", "other"}, "en": {"one", "other"}}
@@ -24,14 +27,28 @@ DETAILS = {
     Cause.AGENT_LEFT: [Detail.NOT_ACCEPTED],
     Cause.TRANSFERRED: [Detail.REFUSED, Detail.UNANSWERED, Detail.OVERFLOW],
 }
-# The keys that code makes from parts, by the folder of the code.
+WIDGET = Path("gateway/web/widget/translations")
+PARTS = {
+    "files": ["files.js"],
+    "inactive": ["inactivity-warning.js"],
+    "waiting": ["queue-info.js", "leave-question.js"],
+}
+"""The modules of the widget that load texts of their own, beside those of the panel (`load-part.js`)."""
+
+
+def under(prefix: str, *names: str) -> set[str]:
+    """The keys of a group."""
+    return {f"{prefix}.{name}" for name in names}
+
+
+# The keys that code makes from parts, or that it passes on before it reads their text, by the folder of the catalogue.
 MADE = {
-    "services/gateway/http/info_sheet": {
+    "gateway/http/info_sheet/translations": {
         *(f"reason.{reason}" for reason in REASONS),
         *(f"contact.{kind}" for kind in get_args(Contact.model_fields["kind"].annotation)),
         *("colour.green", "colour.blue"),
     },
-    "services/transcripts/rendering": {
+    "transcripts/rendering/translations": {
         *(f"party.{party}" for party in Party),
         *(
             f"{reader}.{event}"
@@ -43,22 +60,105 @@ MADE = {
             )
         ),
     },
+    "gateway/web/console/translations": {
+        *under("assignments", "agent", "chat", "reason", "time", "waited"),
+        *under("attach", "active_content", "chat_closed", "empty", "forbidden", "heic", "infected", "macros"),
+        *under("attach", "not_allowed", "old_office", "other", "password", "rate_limited", "too_large", "too_slow"),
+        *under("attach", "type_not_allowed", "unavailable"),
+        *under("block", "for_15", "for_60", "for_480", "for_1440"),
+        *under("chat", "again", "form", "locale", "question", "started", "system", "with"),
+        *under("choice", "fewest_chats", "language", "longest_idle", "named", "only_one", "other"),
+        *under("connection", "back", "connecting", "offline", "online", "stopped"),
+        *under("download", "html", "json", "pdf", "txt"),
+        *under("ended", *CloseReason, "away", "other"),
+        *under("error", "chat_closed", "invalid", "not_yours", "rate_limited", "too_long", "unavailable"),
+        *under("error", "unknown_attachment", "other"),
+        *under("gone", "agent_left", "not_accepted", "refused", "released", "transferred", "unanswered", "other"),
+        *under("item", "block", "dismiss", "dismiss_of", "presence_unknown", "refuse", "refuse_of"),
+        *under("locale", *LOCALES),
+        *under("login", "ended", "left"),
+        *under("questions", "claim", "claim_of", "count", "done_of", "read", "read_of", "release", "release_of"),
+        *under("returned", "refused", "unanswered", "other"),
+        *under("said", "opened", "closed"),
+        *under("said.agent_left", "you", "other", "nobody"),
+        *under("said.agent_left.not_accepted", "you", "other"),
+        *under("said.assigned", "you", "other", "nobody"),
+        *under("said.closed", *CloseReason),
+        *under("said.closed.agent", "you", "other"),
+        *under("said.transferred", "you", "other", "nobody", "overflow", "refused", "unanswered"),
+        *under("state", "available", "now_available", "now_paused", "paused", "unknown", "why_accept_overdue"),
+        *("close", "download", "note.unsent_label", "transfer", "write.unsent_label"),
+    },
+    f"{WIDGET}/files": {
+        *("active_content", "empty", "heic", "infected", "macros", "not_allowed", "old_office", "password"),
+        *("too_slow", "unavailable"),
+        *(f"kind_{kind}" for kind in ALLOWED),
+    },
+    f"{WIDGET}/inactive": {"closesMinute", "closesMinutes"},
+    f"{WIDGET}/launcher": {
+        *(kind + hint for kind in ("green", "blue", "live") for hint in ("", "Hint")),
+        *get_args(Contact.model_fields["kind"].annotation),
+    },
+    f"{WIDGET}/panel": {
+        *("again", "close", "confirm", "discard", "dismiss", "download", "format", "grey", "html", "no", "restart"),
+        *("txt", "yes"),
+        *("chat_closed", "invalid", "network", "rate_limited", "too_long", "unknown_attachment"),
+        *("endAgent", "endCitizen", "endInactive", "endNo_agent", "endUnreached"),
+        *("farBlocked", "farBroken", "farLong", "farUnreached"),
+        *("startBlocked", "startBlue", "startBusy", "startFailed", "startInvalid", "startNetwork", "startRefused"),
+        "startStrange",
+    },
+    f"{WIDGET}/waiting": {"contact", "contactEmpty", "contactWrong", "hour", "minute", "minutes", "textEmpty"},
 }
 
 
 def read(folder: Path) -> dict[str, Texts]:
-    return {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(folder.iterdir())}
+    return {file.stem: json.loads(file.read_text("utf-8")) for file in sorted((SERVICES / folder).iterdir())}
 
 
-def used(code: Path) -> set[str]:
-    """The keys that the Python modules and templates of this folder name in full."""
+def wanted(folder: Path) -> set[str]:
+    """The keys that the code of this catalogue uses."""
+    web = SERVICES / WIDGET.parent
+    if folder.parent != WIDGET:
+        keys = used(*(SERVICES / folder.parent).iterdir())
+    elif folder.name == "launcher":
+        keys = set(re.findall(r"\bwords\.(\w+)", (web / "widget.js").read_text()))
+    elif folder.name == "panel":
+        later = {name: read(WIDGET / part)["nl"].keys() for part, names in PARTS.items() for name in names}
+        modules = [file for file in web.glob("*.js") if file.name != "widget.js"]
+        keys = {key for file in modules for key in used(file) - later.get(file.name, set())}
+    else:
+        keys = used(*(web / name for name in PARTS[folder.name])) - read(WIDGET / "panel")["nl"].keys()
+    return keys | MADE[str(folder)]
+
+
+def used(*files: Path) -> set[str]:
+    """The keys that these modules and templates name in full."""
     keys: set[str] = set()
-    for file in code.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("TEXTS.text", "TEXTS.forms"):
-                keys |= set(named(node.args[1]))
-    for file in code.glob("*.html"):
-        keys |= set(re.findall(r"\bt\(\"([\w.]+)\"[,)]", file.read_text()))
+    for file in files:
+        if file.suffix == ".py":
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("TEXTS.text", "TEXTS.forms"):
+                    keys |= set(named(node.args[1]))
+        elif file.suffix == ".js":
+            keys |= named_in_javascript(file.read_text())
+        elif file.suffix == ".html":
+            keys |= set(re.findall(r"(?:\bt\(|\bdata-text=)\"([\w.]+)\"(?! ~)", file.read_text()))
+    return keys
+
+
+def named_in_javascript(code: str) -> set[str]:
+    """The keys that are the first argument of `t(…)`, or a branch of it: neither compared nor part of a template."""
+    keys: set[str] = set()
+    for call in re.finditer(r"\bt(?:\.has)?\(", code):
+        depth, end = 0, call.end()
+        while depth >= 0 and not (depth == 0 and code[end] == ","):
+            depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(code[end], 0)
+            end += 1
+        argument = re.sub(r"`[^`]*`", "", code[call.end() : end])
+        for before, key, after in re.findall(r"([!=]== )?\"([\w.]+)\"( [!=]==)?", argument):
+            if not before and not after:
+                keys.add(key)
     return keys
 
 
@@ -91,6 +191,8 @@ def faults(languages: dict[str, Texts], wanted: set[str]) -> set[str]:
                 wrong.add(f"plural forms in some languages only: {key}")
             if isinstance(text, dict) and not {"one", "other"} <= plural.keys() <= CATEGORIES[language]:
                 wrong.add(f"plural categories in {language}: {key}")
+            if language != "nl" and text == languages.get("nl", {}).get(key) and len(forms(text)["other"].split()) > 4:
+                wrong.add(f"Dutch in {language}: {key}")
             if placeholders(text) != placeholders(first):
                 wrong.add(f"other placeholders in {language}: {key}")
             for category, form in plural.items():
@@ -104,16 +206,22 @@ def faults(languages: dict[str, Texts], wanted: set[str]) -> set[str]:
 
 
 def test_all_catalogues_are_known() -> None:
-    assert {str(folder.parent.relative_to(ROOT)) for folder in FOLDERS} == MADE.keys()
+    assert {str(folder) for folder in FOLDERS} == MADE.keys()
+    web = Path("gateway/web")
+    assert {web / place for place in pages.CATALOGUES.values()} == {f for f in FOLDERS if f.is_relative_to(web)}
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.parent.relative_to(ROOT)))
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
 def test_a_catalogue_is_complete_and_nothing_in_it_is_unused(folder: Path) -> None:
-    wanted = used(folder.parent) | MADE[str(folder.parent.relative_to(ROOT))]
-    assert faults(read(folder), wanted) == set()
+    assert faults(read(folder), wanted(folder)) == set()
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.parent.relative_to(ROOT)))
+@pytest.mark.parametrize("part", PARTS)
+def test_texts_that_come_later_hide_none_of_the_panel(part: str) -> None:
+    assert not read(WIDGET / part)["nl"].keys() & read(WIDGET / "panel")["nl"].keys()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
 def test_the_languages_have_their_keys_in_the_same_order_so_that_translators_can_compare(folder: Path) -> None:
     orders = {tuple(texts) for texts in read(folder).values()}
     assert len(orders) == 1
@@ -126,11 +234,11 @@ def test_a_key_occurs_once_in_a_file() -> None:
 
     with pytest.raises(AssertionError):
         json.loads('{"a": "x", "a": "y"}', object_pairs_hook=once)
-    for file in (file for folder in FOLDERS for file in folder.iterdir()):
+    for file in (file for folder in FOLDERS for file in (SERVICES / folder).iterdir()):
         json.loads(file.read_text("utf-8"), object_pairs_hook=once)
 
 
-GOOD: Texts = {"a.b": "text {name}", "files": {"one": "1 file of {name}", "other": "{n} files of {name}"}}
+GOOD: Texts = {"a.b": "text {name}", "files": {"one": "1 file of {name}", "other": "{n} of {name}"}}
 
 
 @pytest.mark.parametrize(
@@ -145,9 +253,9 @@ GOOD: Texts = {"a.b": "text {name}", "files": {"one": "1 file of {name}", "other
         ({"a.b": "text {nom}"}, "other placeholders in fr: a.b"),
         ({"a.b": "text {name} {"}, "a brace that is no placeholder in fr: a.b"),
         ({"a.b": "text {name} {name.x}"}, "a brace that is no placeholder in fr: a.b"),
-        ({"files": "{n} files of {name}"}, "plural forms in some languages only: files"),
-        ({"files": {"other": "{n} files of {name}"}}, "plural categories in fr: files"),
-        ({"files": {**forms(GOOD["files"]), "few": "{n} files of {name}"}}, "plural categories in fr: files"),
+        ({"files": "{n} of {name}"}, "plural forms in some languages only: files"),
+        ({"files": {"other": "{n} of {name}"}}, "plural categories in fr: files"),
+        ({"files": {**forms(GOOD["files"]), "few": "{n} of {name}"}}, "plural categories in fr: files"),
         ({"files": {"one": "1 file", "other": "{n} of {name}"}}, "a plural form without a placeholder in fr: files"),
         ({"files": {"one": "{n} of {name}", "other": "{name}"}}, "a plural form without a placeholder in fr: files"),
     ],
@@ -173,4 +281,18 @@ def test_the_keys_that_code_uses_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '{{ t("three") }} {{ t("four.five", name=x) }} {{ t("a." ~ x) }} {{ format("six") }}'
     )
-    assert used(tmp_path) == {"one", "two", "many", "three", "four.five"}
+    (tmp_path / "b.html").write_text('<p data-text="six.one"></p>')
+    (tmp_path / "a.js").write_text(
+        't("seven") + t(a === "no" ? "eight" : "nine", { n: "no" }) + at("no") + t(`no.${"no"}`) + t.has("ten")'
+        ' + `${t("x.y")}`'
+        ' + t({ no: "eleven" }[x] ?? "twelve")'
+    )
+    python = {"one", "two", "many", "three", "four.five"}
+    assert used(*tmp_path.iterdir()) == {*python, "six.one", "seven", "eight", "nine", "ten", "eleven", "twelve", "x.y"}
+
+
+def test_a_text_that_was_not_translated_is_found() -> None:
+    languages: dict[str, Texts] = {language: {"a": f"meer dan vier woorden in {language}"} for language in LOCALES}
+    assert faults(languages, {"a"}) == set()
+    languages["fr"]["a"] = languages["nl"]["a"]
+    assert faults(languages, {"a"}) == {"Dutch in fr: a"}

@@ -4,7 +4,7 @@ import test from "node:test";
 import { TYPING, watchActivity } from "../../services/gateway/web/console/activity.js";
 import { entry } from "../../services/gateway/web/console/chat-state.js";
 import { timeLeft, waiting } from "../../services/gateway/web/console/new-chats.js";
-import { speaker } from "../../services/gateway/web/console/i18n.js";
+import { consoleTexts } from "./texts.mjs";
 
 function page() {
   const target = new EventTarget();
@@ -43,7 +43,7 @@ test("every new chat is told but the one on the screen, with the time that is le
     waiting({ chats }, "b").map((one) => one.id),
     ["c"],
   );
-  const t = speaker("nl");
+  const t = consoleTexts("nl");
   assert.equal(timeLeft(t, chats[1], 0), "Nog 12 seconden om het aan te nemen");
   assert.equal(timeLeft(t, chats[1], 11_500), "Nog 1 seconde om het aan te nemen");
   assert.equal(timeLeft(t, chats[1], 13_000), "De tijd om het aan te nemen is om");

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import * as chats from "../../services/gateway/web/console/chat-state.js";
 import * as notes from "../../services/gateway/web/console/notes.js";
-import { speaker } from "../../services/gateway/web/console/i18n.js";
 import { clock, size } from "../../services/gateway/web/console/format.js";
 import { choices, isFree, nameOf, standing } from "../../services/gateway/web/console/transfer-dialog.js";
 import * as talk from "../../services/gateway/web/shared/conversation.js";
+import { consoleTexts } from "./texts.mjs";
 
 const at = (second) => `2026-11-23T08:00:${String(second).padStart(2, "0")}Z`;
 const message = (seq, from, second = seq) => ({ type: "message", seq, id: `i${seq}`, from, text: "t", at: at(second) });
@@ -127,7 +127,7 @@ test("a chat can go to other departments and to colleagues who are there, the fr
 });
 
 test("how it stands with a colleague is said in words", () => {
-  const t = speaker("en");
+  const t = consoleTexts("en");
   assert.deepEqual(
     [agent("a"), agent("a", { free: 0 }), agent("a", { state: "paused" }), agent("a", { online: false })].map((one) => standing(t, one)),
     ["1 place free", "In conversation", "Paused", "Not logged in"],

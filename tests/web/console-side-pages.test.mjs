@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { figuresOf, reasonOf } from "../../services/gateway/web/console/assignments.js";
 import { asRead, contactLink, hasNews, holderOf } from "../../services/gateway/web/console/left-questions.js";
-import { speaker } from "../../services/gateway/web/console/i18n.js";
 import { span } from "../../services/gateway/web/console/format.js";
+import { consoleTexts } from "./texts.mjs";
 
 test("an e-mail address and a phone number become links that open nothing else", () => {
   assert.equal(contactLink(" an.peeters@example.be "), "mailto:an.peeters@example.be");
@@ -40,7 +40,7 @@ test("a question is news when it was not there before, but never at the first lo
 });
 
 test("why an agent got a chat is said in words, with the figures", () => {
-  const t = speaker("nl");
+  const t = consoleTexts("nl");
   const choice = { rule: "fewest_chats", candidates: 3, speaks: true, chats: 1, idle_for: 125.4 };
   assert.equal(reasonOf(t, choice), "had de minste gesprekken");
   assert.deepEqual(figuresOf(t, choice), ["3 kandidaten", "had 1 gesprek", "2 min 5 sec vrij", "spreekt de taal van de burger"]);

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { systemWords } from "../../services/gateway/web/console/system-messages.js";
-import { CATALOGUES, speaker } from "../../services/gateway/web/console/i18n.js";
+import { LANGUAGES } from "../../services/gateway/web/console/i18n.js";
+import { consoleTexts } from "./texts.mjs";
 
 const WHERE = { own: "an", name: "Anna", departments: new Map([["premies", "Premies en toelagen"]]) };
-const nl = speaker("nl");
+const nl = consoleTexts("nl");
 const said = (event, about, t = nl) => systemWords(t, { event, text: "U hebt het gesprek beëindigd.", about }, WHERE);
 
 test("the agent reads who ended it, in their own words and language", () => {
@@ -13,7 +14,7 @@ test("the agent reads who ended it, in their own words and language", () => {
   assert.equal(said("closed", { reason: "agent", agent_id: "an", agent: "An" }), "U hebt het gesprek beëindigd.");
   assert.equal(said("closed", { reason: "agent", agent_id: "bert", agent: "Bert" }), "Bert heeft het gesprek beëindigd.");
   assert.equal(said("closed", { reason: "agent" }), "Een medewerker heeft het gesprek beëindigd.");
-  assert.equal(said("closed", { reason: "citizen" }, speaker("en")), "Anna ended the chat.");
+  assert.equal(said("closed", { reason: "citizen" }, consoleTexts("en")), "Anna ended the chat.");
   assert.equal(said("closed", { reason: "hurried" }), "Het gesprek is beëindigd.");
 });
 
@@ -42,8 +43,8 @@ test("accepting, leaving and transferring have a doer: the agent, a colleague or
 
 test("a conversation of before this release says nothing about who: then neither does the console", () => {
   for (const event of ["opened", "assigned", "agent_left", "transferred", "closed"]) {
-    for (const language of Object.keys(CATALOGUES)) {
-      const words = systemWords(speaker(language), { event, text: "U hebt het gesprek beëindigd." }, WHERE);
+    for (const language of LANGUAGES) {
+      const words = systemWords(consoleTexts(language), { event, text: "U hebt het gesprek beëindigd." }, WHERE);
       assert.ok(words && !/\{|said\.|\b(U|vous|Sie|you) /i.test(words), words);
     }
   }

@@ -3,13 +3,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { sizes } from "../../services/gateway/web/widget/format.js";
 import { because, fileName, outcome } from "../../services/gateway/web/widget/files.js";
-import common from "../../services/gateway/web/widget/text/nl.js";
-import own from "../../services/gateway/web/widget/text/files/nl.js";
+import { widgetTexts } from "./texts.mjs";
 
-const texts = { ...common, ...own };
-const t = Object.assign((key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]), {
-  has: (key) => Object.hasOwn(texts, key ?? ""),
-});
+const t = widgetTexts("nl", "files");
 const SETTINGS = { attachment_bytes: 10 * 1024 * 1024, attachment_count: 20, attachment_total: 50 * 1024 * 1024 };
 const words = (problem) => because(t, problem, "nl", SETTINGS).replaceAll("\u00a0", " ");
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,15 @@ FOLDERS = {
 
 Beside these folders are the tools that check them. They are not served.
 """
+CATALOGUES = {
+    "agent/texts": "console/translations",
+    "loket-chat/text": "widget/translations/panel",
+    "loket-chat/text/files": "widget/translations/files",
+    "loket-chat/text/inactive": "widget/translations/inactive",
+    "loket-chat/text/launcher": "widget/translations/launcher",
+    "loket-chat/text/waiting": "widget/translations/waiting",
+}
+"""The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as the module `nl.js`."""
 FORMER = {
     "agent/bar.js": "agent/toolbar.js",
     "agent/block.js": "agent/block-dialog.js",
@@ -46,7 +56,7 @@ FORMER = {
     "agent/questions.js": "agent/left-questions.js",
     "agent/signals.js": "agent/notifications.js",
     "agent/stage.js": "agent/app.js",
-    "agent/texts.js": "agent/i18n.js",
+    "agent/texts.js": "former/console-texts.js",
     "agent/times.js": "agent/format.js",
     "agent/transfer.js": "agent/transfer-dialog.js",
     "agent/work.js": "agent/controller.js",
@@ -76,8 +86,9 @@ TYPES = {
     ".png": "image/png",
     ".ico": "image/x-icon",
     ".wav": "audio/wav",
-    ".json": "application/json",
 }
+COMMENTS = re.compile(rb"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
+"""The comments of a module that have whole lines."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "media-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -109,11 +120,15 @@ class File:
 
     @classmethod
     def read(cls, path: Path) -> File:
-        """Read and compress the file at this path."""
-        body = path.read_bytes()
+        """Read and compress the file at this path. A catalogue becomes a module; modules lose their comments."""
+        body, suffix = path.read_bytes(), path.suffix
+        if suffix == ".json":
+            body, suffix = as_module(body), ".js"
+        elif suffix == ".js":
+            body = without_comments(body)
         packed = gzip.compress(body, 9, mtime=0)
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-        return cls(body, packed if len(packed) < len(body) else None, etag, TYPES[path.suffix])
+        return cls(body, packed if len(packed) < len(body) else None, etag, TYPES[suffix])
 
     def answer(self, request: Request) -> Response:
         """Return the response to a request for this file."""
@@ -127,10 +142,25 @@ class File:
         return Response(self.body, headers=headers, media_type=self.media_type)
 
 
+def as_module(catalogue: bytes) -> bytes:
+    """Return the ES module that exports the texts of a catalogue (docs/texts.md) by their keys.
+
+    The plural forms of a text have keys of their own, `key.one` and `key.other`, as pages of version 1.1 read them.
+    """
+    texts: dict[str, str] = {}
+    for key, text in orjson.loads(catalogue).items():
+        texts |= {f"{key}.{form}": words for form, words in text.items()} if isinstance(text, dict) else {key: text}
+    return b"export default " + orjson.dumps(texts) + b";\n"
+
+
+def without_comments(module: bytes) -> bytes:
+    """Return a module without the comments that have whole lines. The other lines keep their numbers."""
+    return COMMENTS.sub(lambda found: b"\n" * found[0].count(b"\n"), module)
+
+
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:
     """Add `/`, `/agent`, `/widget.js`, `/static/…`, `/infofiche/{department}` and `/api/settings`."""
-    files = {name: File.read(path) for name, path in served().items()}
-    files |= {name: files[present] for name, present in FORMER.items()}
+    files = static_files()
 
     def serve(path: str, name: str) -> None:
         @app.get(path, include_in_schema=False)
@@ -196,7 +226,15 @@ def served() -> dict[str, Path]:
         for path in sorted((WEB / place).rglob("*")):
             if path.suffix in TYPES:
                 files[f"{folder}/{path.relative_to(WEB / place)}"] = path
+    for folder, place in CATALOGUES.items():
+        files |= {f"{folder}/{language}.js": WEB / place / f"{language}.json" for language in LOCALES}
     return files
+
+
+def static_files() -> dict[str, File]:
+    """Read what is served below `/static/`, by its present and former names in the URL."""
+    files = {name: File.read(path) for name, path in served().items()}
+    return files | {name: files[present] for name, present in FORMER.items()}
 
 
 def _has_holidays(department: Department, departments: Departments, usual: str) -> bool:

@@ -1,6 +1,8 @@
 """`services/gateway/http/pages.py`: pages and files with their headers, and nothing but them."""
 
 import gzip
+import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pytest
 from fastapi import FastAPI
 from yarl import URL
 
+from services.common.config.departments import LOCALES
 from services.common.http import problems
 from services.gateway.button_state import Buttons
 from services.gateway.http import pages
-from services.gateway.http.pages import FORMER, TYPES, WEB, served
+from services.gateway.http.pages import CATALOGUES, FORMER, TYPES, WEB, as_module, served, without_comments
 from services.gateway.settings import Settings
 from tests.gateway.standing import listening
 from tests.gateway.test_button_state import DEPARTMENTS
@@ -55,7 +58,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
     async with client.get("/widget.js") as answer:
         assert answer.content_type == "text/javascript"
         etag, text = answer.headers["ETag"], await answer.read()
-    assert text == (WEB / "widget/widget.js").read_bytes()
+    assert text == without_comments((WEB / "widget/widget.js").read_bytes())
     async with client.get("/widget.js", headers={"If-None-Match": f'"other", {etag}'}) as answer:
         assert (answer.status, await answer.read(), answer.headers["ETag"]) == (304, b"", etag)
     async with client.get("/widget.js", headers={"If-None-Match": '"other"'}) as answer:
@@ -63,7 +66,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
 
 
 async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.ClientSession) -> None:
-    plain = (WEB / "widget/widget.js").read_bytes()
+    plain = without_comments((WEB / "widget/widget.js").read_bytes())
     async with client.get("/widget.js", headers={"Accept-Encoding": "br, gzip"}, auto_decompress=False) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert answer.headers["Vary"] == "Accept-Encoding"
@@ -86,6 +89,42 @@ async def test_a_page_of_the_last_version_finds_every_file_that_it_may_load(clie
     for name in (Path(__file__).parent / "static_of_version_1.txt").read_text().split():
         async with client.get(f"/static/{name}") as answer:
             assert answer.status == 200, name
+
+
+def test_a_catalogue_becomes_a_module_with_a_key_for_each_plural_form() -> None:
+    catalogue = '{"title": "Fil \\"d’eau\\"", "files": {"one": "{n} fichier", "other": "{n} fichiers"}}'.encode()
+    texts = {"title": 'Fil "d’eau"', "files.one": "{n} fichier", "files.other": "{n} fichiers"}
+    module = as_module(catalogue).decode()
+    assert json.loads(module.removeprefix("export default ").removesuffix(";\n")) == texts
+
+
+@pytest.mark.parametrize(("folder", "place"), CATALOGUES.items())
+async def test_the_texts_of_each_catalogue_are_modules(client: aiohttp.ClientSession, folder: str, place: str) -> None:
+    for language in LOCALES:
+        async with client.get(f"/static/{folder}/{language}.js") as answer:
+            assert (answer.status, answer.content_type) == (200, "text/javascript")
+            assert await answer.read() == as_module((WEB / place / f"{language}.json").read_bytes())
+        async with client.get(f"/static/{folder}/{language}.json") as answer:
+            assert answer.status == 404
+
+
+def test_comments_with_lines_of_their_own_are_left_out_and_the_lines_keep_their_numbers() -> None:
+    module = b"// one\na(); // two\n\t/** three\n *\n **/ \n/** @type {X} */ (b).c = 1;\n  /* d */ e(); /* f */\n//\n"
+    left = b"\na(); // two\n\n\n\n/** @type {X} */ (b).c = 1;\n  /* d */ e(); /* f */\n\n"
+    assert without_comments(module) == left
+
+
+def changed_texts(module: bytes) -> list[bytes]:
+    """The template literals of a module that lose a line with its comments."""
+    return [text for text in re.findall(rb"`[^`]*`", without_comments(module)) if text not in module]
+
+
+def test_no_text_in_a_module_has_a_line_that_reads_as_a_comment() -> None:
+    assert changed_texts(b"// `\na = `\n  b { }\n`;\n") == []
+    assert changed_texts(b"a = `\n  // b\n`;\n") == [b"`\n\n`"]
+    modules = [path for path in served().values() if path.suffix == ".js"]
+    assert len(modules) > 20
+    assert {path.name: found for path in modules if (found := changed_texts(path.read_bytes()))} == {}
 
 
 def test_relative_imports_of_a_module_that_was_renamed_start_from_the_same_depth() -> None:

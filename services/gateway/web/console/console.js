@@ -8,7 +8,7 @@ import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
 import { showLogin } from "./login.js";
 import { chime } from "./notifications.js";
 import { openStage } from "./app.js";
-import { chooseLanguage, speaker } from "./i18n.js";
+import { chooseLanguage, loadTranslator } from "./i18n.js";
 import { useZone } from "./format.js";
 import { limitsOf } from "./uploads.js";
 
@@ -30,7 +30,8 @@ const page = {
 };
 const activity = watchActivity();
 const sound = chime();
-let t = speaker(chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]));
+let language = chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]);
+let t = await loadTranslator(language);
 let stage = null;
 let why = "";
 let leaving = false;
@@ -51,12 +52,15 @@ function say(words, how = "announce") {
 
 function fillWords() {
   document.documentElement.lang = t.language;
-  for (const node of document.querySelectorAll("[data-text]")) setText(node, t(node.getAttribute("data-text")));
+  for (const node of document.querySelectorAll("[data-text]")) setText(node, t(node.getAttribute("data-text") ?? ""));
 }
 
-function setLanguage(language) {
-  t = speaker(language);
+async function setLanguage(chosen) {
+  language = chosen;
   choose("language", language);
+  const texts = await loadTranslator(chosen);
+  if (chosen !== language) return;
+  t = texts;
   const url = new URL(location.href);
   url.searchParams.set("lang", language);
   history.replaceState(null, "", url);

@@ -293,6 +293,8 @@ interface ChatSessionOptions {
 
 /** A text by its key, with its values filled in. */
 interface Translator {
-  (key: string, values?: Record<string, any>): string;
+  (key: string, values?: Record<string, unknown>): string;
   has(key: string | undefined): boolean;
+  /** The language of the texts. */
+  language: string;
 }

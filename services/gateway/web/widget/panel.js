@@ -2,8 +2,11 @@
 import { chatView } from "./chat-view.js";
 import { h, icon, setText } from "../shared/dom.js";
 import { panelSheet } from "./panel-style.js";
+import { translator } from "../shared/translator.js";
 import { createStore } from "./chat-session.js";
 import { browserOf, startChat, startForm } from "./start-form.js";
+
+export { translator }; // for what a replica of version 1.1 serves during an update
 
 const MINUS = "M5 12h14";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
@@ -33,20 +36,13 @@ export async function settingsOf(base) {
   return settings;
 }
 
-/** A text with its {values}. */
-export function translator(texts) {
-  const t = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-  t.has = (key) => Object.hasOwn(texts, key ?? "");
-  return t;
-}
-
 /** The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus. */
 export async function createPanel(host, base, prefix) {
   const { lang } = host.frame;
   host.asChat ??= (chat) => chat; // a page of version 1.1
   host.ways ??= () => "";
   const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
-  const t = translator(texts.default);
+  const t = translator(texts.default, lang);
   host.settings = settings;
   const store = createStore(prefix);
   const small = matchMedia(SMALL);

@@ -1,0 +1,81 @@
+"""What a page loads for `<eloket-chat>`: each module is counted as it is sent, compressed by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urljoin
+
+import pytest
+
+from services.common.config.departments import LOCALES
+from services.gateway.http.pages import static_files
+
+IMPORT = re.compile(rb'(?:\bfrom|\bimport) "(\.[^"]+)"')
+FILES = {"/widget.js": static_files()["loket-chat/widget.js"]} | {
+    f"/static/{name}": file for name, file in static_files().items()
+}
+LAUNCHER = 9_000
+PANEL = 35_000
+LATER = {
+    "files": ("files", 6_000),
+    "waiting": ("queue-info", 6_500),
+    "inactive": ("inactivity-warning", 3_000),
+}
+"""What comes later: the folder of its texts, its module, and the most bytes that it may add."""
+
+
+def with_imports(paths: Iterable[str]) -> set[str]:
+    """These modules, and all that come with them by their imports."""
+    found: set[str] = set()
+    rest = list(paths)
+    while rest:
+        path = rest.pop()
+        if path not in found:
+            found.add(path)
+            rest += [urljoin(path, name.decode()) for name in IMPORT.findall(FILES[path].body)]
+    return found
+
+
+def weight(paths: Iterable[str]) -> int:
+    return sum(len(FILES[path].packed or FILES[path].body) for path in paths)
+
+
+def launcher(language: str) -> set[str]:
+    loaded = ["shared/button-status", "shared/dom", "loket-chat/launcher-style", f"loket-chat/text/launcher/{language}"]
+    return with_imports(["/widget.js", *(f"/static/{name}.js" for name in loaded)])
+
+
+def opened(language: str) -> set[str]:
+    panel = ["/static/loket-chat/panel.js", f"/static/loket-chat/text/{language}.js"]
+    return launcher(language) | with_imports(panel)
+
+
+def later(part: str, language: str) -> set[str]:
+    names = [LATER[part][0], "lazy-panels", f"text/{part}/{language}"]
+    return with_imports(f"/static/loket-chat/{name}.js" for name in names)
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_the_launcher_alone_and_with_the_panel_is_small(language: str) -> None:
+    assert weight(launcher(language)) <= LAUNCHER
+    assert weight(opened(language)) <= PANEL
+
+
+@pytest.mark.parametrize("part", LATER)
+@pytest.mark.parametrize("language", LOCALES)
+def test_what_comes_later_is_no_part_of_the_panel_and_small(part: str, language: str) -> None:
+    module, most = LATER[part]
+    assert f"/static/loket-chat/{module}.js" not in opened(language)
+    assert weight(later(part, language) - opened(language)) <= most
+
+
+def test_the_imports_were_followed() -> None:
+    assert "/static/shared/dom.js" in launcher("nl")
+    assert {"/static/shared/close-codes.js", "/static/shared/translator.js"} < opened("nl")
+    assert len(opened("nl")) > len(launcher("nl")) + 8
+
+
+def test_modules_come_from_our_own_server_alone() -> None:
+    for path in opened("nl").union(*(later(part, "nl") for part in LATER)):
+        assert not re.search(rb"(from|import\()\s*[\"'`]https?:", FILES[path].body), path
