@@ -89,6 +89,7 @@ MADE = {
         *under("state", "available", "now_available", "now_paused", "paused", "unknown", "why_accept_overdue"),
         *("close", "download", "note.unsent_label", "transfer", "write.unsent_label"),
     },
+    "gateway/web/demo/translations": set(),
     f"{WIDGET}/files": {
         *("active_content", "empty", "heic", "infected", "macros", "not_allowed", "old_office", "password"),
         *("too_slow", "unavailable"),
@@ -143,7 +144,7 @@ def used(*files: Path) -> set[str]:
         elif file.suffix == ".js":
             keys |= named_in_javascript(file.read_text())
         elif file.suffix == ".html":
-            keys |= set(re.findall(r"(?:\bt\(|\bdata-text=)\"([\w.]+)\"(?! ~)", file.read_text()))
+            keys |= set(re.findall(r"(?:\bt\(|\bdata-text=|\bdata-label=)\"([\w.]+)\"(?! ~)", file.read_text()))
     return keys
 
 

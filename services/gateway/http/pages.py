@@ -37,13 +37,14 @@ Beside these folders are the tools that check them. They are not served.
 """
 CATALOGUES = {
     "agent/texts": "console/translations",
+    "demo/texts": "demo/translations",
     "loket-chat/text": "widget/translations/panel",
     "loket-chat/text/files": "widget/translations/files",
     "loket-chat/text/inactive": "widget/translations/inactive",
     "loket-chat/text/launcher": "widget/translations/launcher",
     "loket-chat/text/waiting": "widget/translations/waiting",
 }
-"""The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as the module `nl.js`."""
+"""The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as module `nl.js`."""
 FORMER = {
     "agent/bar.js": "agent/toolbar.js",
     "agent/block.js": "agent/block-dialog.js",

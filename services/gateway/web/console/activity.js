@@ -10,6 +10,7 @@ export const TYPING = 4000; // ms after the last key for which a person counts a
 export function watchActivity({ target = globalThis, now = () => performance.now() } = {}) {
   let key = -Infinity;
   let used = now(); // opening the page is a use of it
+  /** @param {string[]} types @param {() => void} mark */
   const watch = (types, mark) => types.forEach((type) => target.addEventListener(type, mark, { capture: true, passive: true }));
   watch(KEYS, () => (key = used = now()));
   watch(POINTER, () => (used = now()));

@@ -4,6 +4,10 @@ import { upload as send } from "../shared/upload.js";
 /**
  * `ok`: the server did it; what a sign-in page or a firewall answers in its place, with whatever status, is not. `status` 0: the server could not be
  * reached. `code`: the problem document's, else null. `retryAfter` in whole seconds, else null.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {object} [body]
  */
 export async function ask(method, path, body) {
   let response;
@@ -32,41 +36,66 @@ export async function ask(method, path, body) {
 }
 
 export const me = () => ask("GET", "/api/agent/me");
+/** @param {string} username @param {string} password */
 export const login = (username, password) => ask("POST", "/api/agent/session", { username, password });
 export const logout = (everywhere = false) => ask("DELETE", `/api/agent/session${everywhere ? "?everywhere=true" : ""}`);
 export const settings = () => ask("GET", "/api/settings");
+/** @param {string} department */
 export const colleagues = (department) => ask("GET", `/api/agents?department=${encodeURIComponent(department)}`);
 export const questions = () => ask("GET", "/api/questions");
+/** @param {string} chat @param {string} what */
 const questionUrl = (chat, what) => `/api/questions/${encodeURIComponent(chat)}/${what}`;
+/** @param {string} chat */
 export const questionDone = (chat) => ask("POST", questionUrl(chat, "done"));
+/** @param {string} chat */
 export const questionClaim = (chat) => ask("POST", questionUrl(chat, "claim"));
+/** @param {string} chat */
 export const questionRelease = (chat) => ask("DELETE", questionUrl(chat, "claim"));
+/** @param {string} chat */
 export const notes = (chat) => ask("GET", `/api/chats/${encodeURIComponent(chat)}/notes`);
+/** @param {string} department */
 export const assignments = (department) => ask("GET", `/api/assignments?department=${encodeURIComponent(department)}&limit=100`);
+/** @param {string} chat */
 export const transcript = (chat) => ask("GET", transcriptUrl(chat, "json"));
 
-/** Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through. */
+/**
+ * Where a conversation can be downloaded as `txt`, `html`, `pdf` or `json`, in the agent's language; the cookie lets it through.
+ *
+ * @param {string} chat
+ * @param {string} format
+ * @param {string} [language]
+ */
 export const transcriptUrl = (chat, format, language) =>
   `/api/chats/${encodeURIComponent(chat)}/transcript?format=${format}${language ? `&lang=${language}` : ""}`;
 
+/** @param {string} chat @param {string} id */
 export const attachmentUrl = (chat, id) => `/api/chats/${encodeURIComponent(chat)}/attachments/${encodeURIComponent(id)}`;
 
 /**
  * Uploads a file: `{done, cancel}`; `done` is a promise of `{ok, body, code, reason}`, code `cancelled` after `cancel()`.
  * `onProgress(share)` gets 0 to 1.
+ *
+ * @param {string} chat
+ * @param {File} file
+ * @param {(part: number) => void} onProgress
  */
 export function upload(chat, file, onProgress) {
   const { done, cancel } = send({ url: `/api/chats/${encodeURIComponent(chat)}/attachments`, file, onProgress });
   return { done: done.then(outcome), cancel };
 }
 
-/** What an upload was answered with, as `{ok, body, code, reason}`. */
+/**
+ * What an upload was answered with, as `{ok, body, code, reason}`.
+ *
+ * @param {Uploaded} answer
+ */
 function outcome({ status, text, failure }) {
   if (failure) return { ok: false, body: null, code: failure === "cancelled" ? failure : "unavailable", reason: null };
   const body = parsed(text);
   return { ok: status === 201 && Boolean(body?.id), body, code: uploadCode(status, body), reason: body?.reason ?? null };
 }
 
+/** @param {string} words */
 function parsed(words) {
   try {
     return JSON.parse(words);
@@ -76,6 +105,7 @@ function parsed(words) {
 }
 
 // A proxy before the server may refuse in words of its own: then the status tells.
+/** @param {number} status @param {any} body */
 const uploadCode = (status, body) =>
   body?.code ??
   { 403: "forbidden", 408: "too_slow", 413: "too_large", 415: "type_not_allowed", 429: "rate_limited", 503: "unavailable" }[status] ??

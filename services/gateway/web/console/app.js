@@ -28,39 +28,64 @@ const HURRY = 10; // seconds left at which it is said once more
 const LATE = 3000; // ms after its time at which the server is asked what became of it
 const AGAIN = 1000; // ms until a chat that could not come in front is looked at again
 const NARROW = "(width < 56rem)";
+/** @param {string} words */
 const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 
-/** Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open, everywhere)` was pressed, `onEnd()` the server ended the session. */
+/**
+ * Puts the console on the page. `say(words)` speaks to a screen reader; `onLogout(open, everywhere)` was pressed, `onEnd()` the server ended the session.
+ *
+ * @param {StageOptions} options
+ */
 export function openStage({ t: first, agent, activity, limits, sound, say, page, onLogout, onLanguage, onEnd }) {
   let t = first;
   /** @type {any} */
   let view = null; // of the open chat
   let bar;
+  /** @type {{name: string, view: any} | null} */
   let front = null; // the overview in the place of the chat: {name, view}
-  let link = ["connecting", null];
+  /** @type {[ConnectionState, number?]} */
+  let link = ["connecting"];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let bringing;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let ticking;
   let rung = -Infinity;
+  /** @type {Map<string, string>} */
   let departments = new Map();
   const gone = new AbortController();
-  const uploads = uploader({ limits, onDone: (id, file) => work.attach(id, file), announce: say });
+  const uploads = uploader({
+    limits /** @param {string} id @param {Attachment} file */,
+    onDone: (id, file) => work.attach(id, file),
+    announce: say,
+  });
   const work = startWork({ agent, onChange: draw, onEffect, look });
   const left = leftQuestions({ onChange: () => draw(work.desk(), ...link), onNews: () => say(t("questions.new")) });
   const acts = {
     ...work,
+    /** @param {string} id */
     open: (id) => open(id, true),
+    /** @param {string} id */
     accept: (id) => (work.accept(id), open(id, true)),
+    /** @param {string} id */
     dismiss(id) {
       work.dismiss(id);
       show(work.desk().selected ? "chat" : "list");
       page.list.querySelector("button")?.focus();
     },
+    /** @param {string} id */
     refuse: (id) => (work.refuse(id), draw(work.desk(), ...link)),
+    /** @param {string} name */
     overview: (name) => (front?.name === name ? shutOverview() : openOverview(name)),
     seen: () => work.look(),
-    back: () => (show("list"), page.list.querySelector(`[data-chat="${work.desk().selected}"]`)?.focus()),
+    back: () => (
+      show("list"),
+      /** @type {HTMLElement | null} */ (page.list.querySelector(`[data-chat="${work.desk().selected}"]`))?.focus()
+    ),
+    /** @param {string} id @param {File[]} files */
     upload: (id, files) => uploads.add(t, id, files),
+    /** @param {string} id */
     download: (id) => chooseDownload(t, id),
+    /** @param {string} id */
     close: (id) =>
       confirm(t, {
         title: t("close.title"),
@@ -69,18 +94,28 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
         onYes: () => work.close(id),
         other: { words: t("block.choose"), hook: "close-and-block", onPress: () => acts.block(id) },
       }),
+    /** @param {string} id */
     block(id) {
       const one = find(work.desk(), id);
-      if (one) chooseBlock(t, { name: nameOf(one, t), over: Boolean(one.ended), onBlock: (block) => work.block(id, block) });
+      if (one)
+        chooseBlock(t, {
+          name: nameOf(one, t),
+          over: Boolean(one.ended) /** @param {Block} block */,
+          onBlock: (block) => work.block(id, block),
+        });
     },
+    /** @param {string} id */
     transfer(id) {
-      const { about, draft } = find(work.desk(), id);
-      const isOver = () => Boolean((find(work.desk(), id) ?? { ended: true }).ended);
+      const one = find(work.desk(), id);
+      if (!one) return;
+      const { about, draft } = one;
+      const isOver = () => Boolean(find(work.desk(), id)?.ended ?? !find(work.desk(), id));
       chooseTransfer(t, {
         chat: id,
         department: about.department,
         own: agent.id,
         draft: draft.transfer ?? "",
+        /** @param {string} words */
         onDraft: (words) => work.draft(id, { transfer: words }),
         isOver,
         onTransfer: work.transfer,
@@ -91,11 +126,15 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     language: onLanguage,
   };
 
+  /** @type {Record<string, (more: {back(): void}) => any>} */
   const OVERVIEWS = {
+    /** @param {{back(): void}} more */
     questions: (more) => questionsView(t, { left, agent, departments: () => departments, say, acts: more }),
+    /** @param {{back(): void}} more */
     assignments: (more) => assignmentsView(t, { departments: agent.departments, names: () => departments, acts: more }),
   };
 
+  /** @param {string} name */
   function openOverview(name) {
     front?.view.stop();
     front = { name, view: OVERVIEWS[name]({ back: () => (shutOverview(), view ? view.focus() : page.chat.focus()) }) };
@@ -115,6 +154,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     work.look();
   }
 
+  /** @param {string} id @param {boolean} [focus] */
   function open(id, focus) {
     work.select(id);
     if (front) shutOverview();
@@ -125,6 +165,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     work.look();
   }
 
+  /** @param {string} which */
   function show(which) {
     page.desk.dataset.view = which;
   }
@@ -142,6 +183,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     return !front && !(matchMedia(NARROW).matches && page.desk.dataset.view === "list");
   }
 
+  /** @param {Desk} desk @param {ConnectionState} line @param {number} [code] */
   function draw(desk, line, code) {
     link = [line, code];
     if (line === "ended" && code === 4401) return onEnd();
@@ -157,13 +199,17 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     page.title(titleOf(desk));
   }
 
-  /** What waits to be accepted: told above the page and in an open dialog, counted down, and rung again. */
+  /**
+   * What waits to be accepted: told above the page and in an open dialog, counted down, and rung again.
+   *
+   * @param {Desk} desk
+   */
   function drawNew(desk) {
     const now = performance.now();
     const chats = waiting(desk, visible() ? desk.selected : null);
     drawNews(page.news, t, { chats, acts, overview: Boolean(front), now });
     for (const place of document.querySelectorAll("dialog .news")) drawNews(place, t, { chats, now });
-    page.news.parentElement.hidden = !chats.length;
+    /** @type {HTMLElement} */ (page.news.parentElement).hidden = !chats.length;
     if (desk.chats.some(isNew)) ticking ??= setTimeout(tick, TICK); // not put off by what is drawn meanwhile: each key draws
   }
 
@@ -185,12 +231,13 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     sound.play("arrived");
   }
 
+  /** @param {Desk} desk */
   function drawChat(desk) {
     const one = find(desk, desk.selected);
     if (view && view.id !== one?.id) view = void view.stop();
     if (!one) {
       if (!page.chat.querySelector(".none")) page.chat.replaceChildren(h("p", { class: "none", id: "chat-name" }));
-      page.chat.firstChild.textContent = t(desk.chats.length ? "chat.none" : "chat.waiting");
+      /** @type {ChildNode} */ (page.chat.firstChild).textContent = t(desk.chats.length ? "chat.none" : "chat.waiting");
       return;
     }
     if (!view) {
@@ -200,21 +247,35 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     view.draw(one, departments);
   }
 
+  /** @param {Desk} desk @param {ConnectionState} line @param {number} [code] */
   function drawProblem(desk, line, code) {
-    const [words, label, act] = problemOf(desk, line, code) ?? [""];
+    const { words, label, act } = problemOf(desk, line, code) ?? { words: "", label: "" };
     if (page.problem.dataset.words === words) return;
     page.problem.dataset.words = words;
     page.problem.replaceChildren(...(words ? [h("span", {}, words), button(label, { class: "small", hook: "mend", onclick: act })] : []));
   }
 
-  /** What keeps new chats away, in words, with what mends it; else null. */
+  /**
+   * What keeps new chats away, in words, with what mends it; else null.
+   *
+   * @param {Desk} desk
+   * @param {ConnectionState} line
+   * @param {number} [code]
+   */
   function problemOf(desk, line, code) {
     if (line === "ended")
-      return [t(code === 4409 ? "connection.other_tabs" : "connection.refused"), t("connection.retry"), () => work.reconnect()];
+      return {
+        words: t(code === 4409 ? "connection.other_tabs" : "connection.refused"),
+        label: t("connection.retry"),
+        act: () => work.reconnect(),
+      };
     const why = `state.why_${desk.agent.why}`;
-    return desk.agent.state === "paused" && t.has(why) ? [t(why), t("state.resume"), () => work.setState("available")] : null;
+    return desk.agent.state === "paused" && t.has(why)
+      ? { words: t(why), label: t("state.resume"), act: () => work.setState("available") }
+      : null;
   }
 
+  /** @param {Desk} desk */
   function titleOf(desk) {
     const fresh = desk.chats.find(isNew);
     const count = unread(desk);
@@ -222,13 +283,15 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     return `${count || fresh ? `(${Math.max(count, fresh ? 1 : 0)}) ` : ""}${what} – ${t("service")}`;
   }
 
+  /** @param {Effect} effect @param {Desk} desk */
   function onEffect(effect, desk) {
     const one = find(desk, effect.id);
-    const name = one && nameOf(one, t);
-    if (effect.type === "arrived") arrived(one, name);
-    else if (effect.type === "message" && effect.added.some((message) => message.from === "citizen")) spoken(one, name);
-    else if (effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
-    else if (effect.type === "returned") say(`${t("chat.back", { name })} ${known(t, "returned", one.returned)}`, "new");
+    const name = one ? nameOf(one, t) : "";
+    if (one && effect.type === "arrived") arrived(one, name);
+    else if (one && effect.type === "message") {
+      if (effect.added?.some((message) => message.from === "citizen")) spoken(one, name);
+    } else if (one && effect.type === "ended") say(`${name}: ${known(t, ...endKey(one))}`);
+    else if (one && effect.type === "returned") say(`${t("chat.back", { name })} ${known(t, "returned", one.returned)}`, "new");
     else if (effect.type === "silent") say(`${name}: ${t("item.silent")}`);
     else if (effect.type === "state")
       say(t.has(`state.why_${effect.why}`) ? t(`state.why_${effect.why}`) : t(`state.now_${effect.state}`), "new");
@@ -239,6 +302,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     else if (effect.type === "error") say(sentence(known(t, "error", effect.code)), "loud");
   }
 
+  /** @param {DeskChat} one @param {string} name */
   function arrived(one, name) {
     loadDepartments();
     ring();
@@ -272,6 +336,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     return !at || at === document.body || page.chat.contains(at);
   }
 
+  /** @param {DeskChat} one @param {string} name */
   function spoken(one, name) {
     const away = document.visibilityState !== "visible" || !document.hasFocus();
     const seen = one.id === work.desk().selected && !front;
@@ -288,7 +353,9 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
     if (!missing) return;
     const answer = await colleagues(missing);
     if (!answer.ok) return;
-    departments = new Map((answer.body?.departments ?? []).map((one) => [one.id, departmentName(one, t.language)]));
+    departments = new Map(
+      (answer.body?.departments ?? []).map((/** @type {{id: string}} */ one) => [one.id, departmentName(one, t.language)]),
+    );
     draw(work.desk(), ...link);
   }
 
@@ -310,6 +377,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
   loadDepartments();
 
   return {
+    /** @param {Translator} next */
     speak(next) {
       t = next;
       bar = undefined;
@@ -324,7 +392,7 @@ export function openStage({ t: first, agent, activity, limits, sound, say, page,
       clearTimeout(bringing);
       clearTimeout(ticking);
       page.news.replaceChildren();
-      page.news.parentElement.hidden = true;
+      /** @type {HTMLElement} */ (page.news.parentElement).hidden = true;
       left.stop();
       front?.view.stop();
       page.overview.hidden = true;

@@ -8,10 +8,20 @@ import { clock, span } from "./format.js";
 const EVERY = 60_000; // ms between two looks, while somebody can see the page
 const COLUMNS = ["time", "chat", "agent", "waited", "reason"];
 
-/** RULES: why this agent, in words; what was kept of it may be nothing. */
+/**
+ * RULES: why this agent, in words; what was kept of it may be nothing.
+ *
+ * @param {Translator} t
+ * @param {any} choice
+ */
 export const reasonOf = (t, choice) => known(t, "choice", choice?.rule ?? "other");
 
-/** RULES: the figures behind it, one line of words each. */
+/**
+ * RULES: the figures behind it, one line of words each.
+ *
+ * @param {Translator} t
+ * @param {any} choice
+ */
 export function figuresOf(t, choice) {
   if (!choice) return [];
   return [
@@ -22,7 +32,12 @@ export function figuresOf(t, choice) {
   ];
 }
 
-/** `{element, draw(), focus(), stop()}` of the agent's departments; `names()` names them by id, `acts` as in `overview`. */
+/**
+ * `{element, draw(), focus(), stop()}` of the agent's departments; `names()` names them by id, `acts` as in `overview`.
+ *
+ * @param {Translator} t
+ * @param {{departments: string[], names(): Map<string, string>, acts: {back(): void}}} options
+ */
 export function assignmentsView(t, { departments, names, acts }) {
   /** @type {any[] | null} */
   let list = null;
@@ -61,6 +76,7 @@ export function assignmentsView(t, { departments, names, acts }) {
     fill(answer);
   }
 
+  /** @param {Answer | null} answer */
   function fill(answer) {
     frame.asOf(at);
     frame.tell(answer && !answer.ok ? t("overview.failed") : "");
@@ -77,8 +93,10 @@ export function assignmentsView(t, { departments, names, acts }) {
   return { element: frame.element, focus: frame.focus, draw, stop: () => (clearInterval(timer), turn++) };
 }
 
+/** @param {Translator} t @param {any} one */
 function row(t, one) {
   const id = one.chat_id.slice(0, 8);
+  /** @type {Record<string, (Node | string)[]>} */
   const cells = {
     time: [h("time", { datetime: one.at }, clock(one.at, t.language, new Date()))],
     chat: [

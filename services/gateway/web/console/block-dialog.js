@@ -6,8 +6,14 @@ import { button } from "./dom.js";
 const DURATIONS = [15, 60, 480, 1440]; // minutes
 const LONGEST = 200; // characters of a reason
 
-/** `over`: the chat has ended already. `onBlock({minutes, reason, address})` when the agent is sure. */
+/**
+ * `over`: the chat has ended already. `onBlock({minutes, reason, address})` when the agent is sure.
+ *
+ * @param {Translator} t
+ * @param {{name: string, over: boolean, onBlock(block: Block): void}} options
+ */
 export function chooseBlock(t, { name, over, onBlock }) {
+  /** @param {string} part */
   const id = (part) => `block-${part}`;
   const alert = h("p", { class: "alert", role: "alert", id: id("alert") });
   const reason = h("textarea", {
@@ -19,6 +25,7 @@ export function chooseBlock(t, { name, over, onBlock }) {
     hook: "block-reason",
   });
   const address = h("input", { type: "checkbox", checked: true, "aria-describedby": id("address-hint"), hook: "block-address" });
+  /** @param {number} minutes */
   const choice = (minutes) =>
     h(
       "label",
@@ -52,6 +59,7 @@ export function chooseBlock(t, { name, over, onBlock }) {
   reason.id = id("reason");
   const dialog = show(t(over ? "block.title_over" : "block.title"), [form]);
 
+  /** @param {Event} event */
   function send(event) {
     event.preventDefault();
     const why = reason.value.trim();

@@ -5,10 +5,22 @@ import { ordered } from "./desk-state.js";
 import { hasFailed, isNew, isOffer, lastAt, unread } from "./chat-state.js";
 import { clock } from "./format.js";
 
-/** How a chat's citizen is called. */
+/**
+ * How a chat's citizen is called.
+ *
+ * @param {DeskChat} one
+ * @param {Translator} t
+ */
 export const nameOf = (one, t) => one.about.name ?? t("item.citizen");
 
-/** Draws the desk's chats into `list`; `acts`: `open(id)`, `accept(id)`, `refuse(id)`, `dismiss(id)`; `departments` names them by id. */
+/**
+ * Draws the desk's chats into `list`; `acts`: `open(id)`, `accept(id)`, `refuse(id)`, `dismiss(id)`; `departments` names them by id.
+ *
+ * @param {HTMLElement} list
+ * @param {HTMLElement} empty
+ * @param {Translator} t
+ * @param {{desk: Desk, departments: Map<string, string>, acts: Acts, now: Date}} options
+ */
 export function drawList(list, empty, t, { desk, departments, acts, now }) {
   const items = ordered(desk).map((one) => ({ key: one.id, one, current: one.id === desk.selected }));
   keyed(list, items, (item, old) => {
@@ -30,6 +42,7 @@ export function drawList(list, empty, t, { desk, departments, acts, now }) {
   setText(empty, t(desk.agent.state === "paused" ? "list.empty.paused" : "list.empty.available"));
 }
 
+/** @param {string} id @param {Acts} acts */
 function skeleton(id, acts) {
   const open = h("button", {
     type: "button",
@@ -41,14 +54,22 @@ function skeleton(id, acts) {
   return h("li", {}, open, h("div", { class: "item-acts" }));
 }
 
+/**
+ * @param {HTMLElement} li
+ * @param {{one: DeskChat, current: boolean}} item
+ * @param {Translator} t
+ * @param {Map<string, string>} departments
+ * @param {Date} now
+ * @param {Acts} acts
+ */
 function fill(li, { one, current }, t, departments, now, acts) {
-  const [open, row] = li.children;
+  const [open, row] = /** @type {HTMLElement[]} */ ([...li.children]);
   li.toggleAttribute("data-new", isNew(one));
   li.toggleAttribute("data-current", current);
   if (current) open.setAttribute("aria-current", "true");
   else open.removeAttribute("aria-current");
   const count = unread(one);
-  open.dataset.unread = count;
+  open.dataset.unread = String(count);
   const badge = count
     ? h(
         "span",
@@ -84,15 +105,25 @@ function fill(li, { one, current }, t, departments, now, acts) {
   );
 }
 
+/** @param {DeskChat} one @returns {("accept" | "refuse" | "dismiss")[]} */
 function actsOf(one) {
   if (isOffer(one)) return one.refusing ? [] : ["accept", "refuse"];
   return isNew(one) ? ["accept"] : one.ended ? ["dismiss"] : [];
 }
 
+/** @param {DeskChat} one @param {Translator} t */
 const localeName = (one, t) => (t.has(`locale.${one.about.locale}`) ? t(`locale.${one.about.locale}`) : "");
 
-/** The lines under a name: `[class, words, icon]`. */
+/**
+ * The lines under a name: `[class, words, icon]`.
+ *
+ * @param {DeskChat} one
+ * @param {Translator} t
+ * @param {Map<string, string>} departments
+ * @param {Date} now
+ */
 function facts(one, t, departments, now) {
+  /** @type {[kind: string, words: string, symbol?: import("./dom.js").IconName][]} */
   const lines = [];
   if (isNew(one)) lines.push(["wait", t(isOffer(one) ? "item.offered" : "item.new"), isOffer(one) ? "transfer" : "waiting"]);
   if (one.ended) lines.push(["", t(one.ended.kind === "closed" ? "item.closed" : "item.gone")]);

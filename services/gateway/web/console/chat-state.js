@@ -2,7 +2,13 @@
 import * as talk from "../shared/conversation.js";
 import * as notes from "./notes.js";
 
-/** A chat as the server tells it (`assigned`), with what was kept of it by an earlier page. */
+/**
+ * A chat as the server tells it (`assigned`), with what was kept of it by an earlier page.
+ *
+ * @param {AssignedChat} chat
+ * @param {Partial<KeptChat>} [kept]
+ * @returns {DeskChat}
+ */
 export function entry(chat, kept = {}) {
   return {
     id: chat.chat_id,
@@ -32,6 +38,7 @@ export function entry(chat, kept = {}) {
   };
 }
 
+/** @param {AssignedChat} chat */
 const aboutOf = ({ department, locale, name, question, form, opened_at }) => ({
   department,
   locale,
@@ -41,7 +48,12 @@ const aboutOf = ({ department, locale, name, question, form, opened_at }) => ({
   opened_at,
 });
 
-/** The server counts this chat among ours (again): `{entry, ask}`; it is a new one when it had ended here. */
+/**
+ * The server counts this chat among ours (again): `{entry, ask}`; it is a new one when it had ended here.
+ *
+ * @param {DeskChat} one
+ * @param {AssignedChat} chat
+ */
 export function placed(one, chat) {
   const back = one.ended
     ? { ended: null, accepted: false, pressed: false, transfer: false, closing: false, block: null, blocking: false, refusing: false }
@@ -74,7 +86,11 @@ export function placed(one, chat) {
   };
 }
 
-/** The connection is gone: what was told to the server counts no longer. */
+/**
+ * The connection is gone: what was told to the server counts no longer.
+ *
+ * @param {DeskChat} one
+ */
 export const disconnected = (one) => ({
   ...one,
   talk: talk.disconnected(one.talk),
@@ -87,87 +103,160 @@ export const disconnected = (one) => ({
   silent: null,
 });
 
-/** It is over here. What was not sent has failed and can still be read; the first reason stands. */
+/**
+ * It is over here. What was not sent has failed and can still be read; the first reason stands.
+ *
+ * @param {DeskChat} one
+ * @param {"closed" | "gone"} kind
+ * @param {string} reason
+ */
 export function ended(one, kind, reason) {
   if (one.ended?.kind === "closed") return one;
   const shown = kind === "gone" ? talk.lastSeq(one.talk) : one.shown; // what a colleague has to answer is not unread here
   return unsent({ ...one, ended: { kind, reason }, shown, talk: talk.disconnected(one.talk), transfer: false, silent: null });
 }
 
-/** An ended chat: what was written in it and not sent has failed, also what came too late (a file whose upload took longer). */
+/**
+ * An ended chat: what was written in it and not sent has failed, also what came too late (a file whose upload took longer).
+ *
+ * @param {DeskChat} one
+ * @returns {DeskChat}
+ */
 export function unsent(one) {
-  const code = one.ended.kind === "closed" ? "chat_closed" : "not_yours";
+  const code = one.ended?.kind === "closed" ? "chat_closed" : "not_yours";
+  /** @param {PendingMessage} item @returns {PendingMessage} */
   const fail = (item) => (item.state === "failed" ? item : { ...item, state: "failed", code, wire: false });
   return { ...one, talk: { ...one.talk, pending: one.talk.pending.map(fail) }, book: notes.shut(one.book, code) };
 }
 
-/** Messages of the citizen that were not on the screen yet. The system's own do not count. */
+/**
+ * Messages of the citizen that were not on the screen yet. The system's own do not count.
+ *
+ * @param {DeskChat} one
+ */
 export const unread = (one) => one.talk.messages.filter((message) => message.seq > one.shown && message.from === "citizen").length;
 
-/** Something was written in it that was not sent: a message or a note. */
+/**
+ * Something was written in it that was not sent: a message or a note.
+ *
+ * @param {DeskChat} one
+ */
 export const hasDraft = (one) => Boolean(one.draft.text.trim() || one.draft.note.trim());
 
-/** Whole seconds in which this chat can still be accepted, or null when that is not known. */
+/**
+ * Whole seconds in which this chat can still be accepted, or null when that is not known.
+ *
+ * @param {DeskChat} one
+ * @param {number} now
+ */
 export const secondsLeft = (one, now) => (one.acceptAt === null ? null : Math.max(0, Math.ceil((one.acceptAt - now) / 1000)));
 
-/** Assigned, and no person has seen it yet. */
+/**
+ * Assigned, and no person has seen it yet.
+ *
+ * @param {DeskChat} one
+ */
 export const isNew = (one) => !one.ended && !one.seen;
 
-/** A colleague gave it to us, and the agent has not chosen yet: until then the server hears nothing that would accept it. */
+/**
+ * A colleague gave it to us, and the agent has not chosen yet: until then the server hears nothing that would accept it.
+ *
+ * @param {DeskChat} one
+ */
 export const isOffer = (one) => isNew(one) && one.transferred;
 
-/** What a colleague wrote for whoever takes the chat over: the last note, or null. */
+/**
+ * What a colleague wrote for whoever takes the chat over: the last note, or null.
+ *
+ * @param {DeskChat} one
+ */
 export const handover = (one) => one.book.notes.at(-1) ?? null;
 
-/** Something that was written here could not be sent. */
+/**
+ * Something that was written here could not be sent.
+ *
+ * @param {DeskChat} one
+ */
 export const hasFailed = (one) => [...one.talk.pending, ...one.book.pending].some((item) => item.state === "failed");
 
-/** The time of the last thing that a person said, or null. */
+/**
+ * The time of the last thing that a person said, or null.
+ *
+ * @param {DeskChat} one
+ */
 export const lastAt = (one) => one.talk.messages.findLast((message) => message.from !== "system")?.at ?? null;
 
-/** Everything was on the screen up to here. */
+/**
+ * Everything was on the screen up to here.
+ *
+ * @param {DeskChat} one
+ * @param {number} seq
+ */
 export const read = (one, seq) => (seq > one.shown ? { ...one, shown: seq } : one);
 
 /**
  * All that is to be shown of the conversation, in order, each with a `key` that stays the same from the press on "send" to the receipt:
  * `{key, kind: "message" | "note" | "pending" | "pending_note" | "returned", …}`. A note stands behind the messages that are older.
+ *
+ * @param {DeskChat} one
  */
 export function timeline(one) {
+  /** @type {TimelineItem[]} */
   const items = [];
   const assigned = one.talk.messages.findLast((message) => message.event === "assigned");
   const waiting = [...one.book.notes];
   for (const message of one.talk.messages) {
-    while (waiting.length && waiting[0].at < message.at) items.push(noteItem(waiting.shift()));
+    const older = waiting.filter((note) => note.at < (message.at ?? ""));
+    items.push(...waiting.splice(0, older.length).map(noteItem));
     items.push({ kind: "message", key: `${message.from}:${message.id ?? message.seq}`, ...message });
     if (one.returned && message === assigned)
       items.push({ kind: "returned", key: `returned:${message.seq}`, why: one.returned, at: message.at });
   }
   items.push(...waiting.map(noteItem));
-  items.push(...one.talk.pending.map((item) => ({ kind: "pending", key: `agent:${item.id}`, ...item })));
-  items.push(...one.book.pending.map((item) => ({ kind: "pending_note", key: `note:${item.id}`, ...item })));
+  for (const item of one.talk.pending) items.push({ kind: "pending", key: `agent:${item.id}`, ...item });
+  for (const item of one.book.pending) items.push({ kind: "pending_note", key: `note:${item.id}`, ...item });
   return items;
 }
 
+/** @param {Note} note @returns {TimelineItem} */
 const noteItem = (note) => ({ kind: "note", key: `note:${note.id}`, ...note });
 
-/** The end of a chat waits until all that was written before it is on its way. */
+/**
+ * The end of a chat waits until all that was written before it is on its way.
+ *
+ * @param {DeskChat} one
+ */
 export const closeIsDue = (one) =>
   one.closing && !one.closeTold && !one.talk.pending.some((item) => item.state === "sending" && !item.wire);
 
-/** Why it is over here, as a text's name in two parts. One that was taken back unseen was refused, or not accepted in time. */
+/**
+ * Why it is over here, as a text's name in two parts. One that was taken back unseen was refused, or not accepted in time.
+ *
+ * @param {DeskChat} one
+ * @returns {[group: string, name: string]}
+ */
 export function endKey({ ended: over, seen, refusing, transferred }) {
+  if (!over) return ["gone", "other"];
   if (over.kind === "closed") return ["ended", over.reason];
   if (refusing && !seen) return ["gone", "refused"];
   const why = over.reason === "agent_left" && !seen ? "not_accepted" : over.reason;
   return ["gone", why === "not_accepted" && transferred ? "unanswered" : why];
 }
 
-/** The seq of our last message that the citizen was shown, else 0: only that one says so. */
+/**
+ * The seq of our last message that the citizen was shown, else 0: only that one says so.
+ *
+ * @param {DeskChat} one
+ */
 export function lastReadSeq(one) {
   return one.talk.messages.findLast((message) => message.from === "agent" && message.seq <= one.talk.read)?.seq ?? 0;
 }
 
-/** What a later page needs of this chat. What was said is not in it: the server has that. */
+/**
+ * What a later page needs of this chat. What was said is not in it: the server has that.
+ *
+ * @param {DeskChat} one
+ */
 export function keep(one) {
   const pending = one.talk.pending.map(({ id, text, attachment, file, state, code }) => ({ id, text, attachment, file, state, code }));
   const open = one.book.pending.map(({ id, text, state, code }) => ({ id, text, state, code }));

@@ -14,6 +14,10 @@ const WIDE = "(width >= 76rem)";
 /**
  * `{id, element, draw(one, departments), focus(), focusName(), writing(), atBottom(), toBottom(), stop()}`; `acts`: what the buttons do, each with the chat's
  * id. `focus()` goes into the text bar where the agent may write, else to the name.
+ *
+ * @param {Translator} t
+ * @param {DeskChat} one
+ * @param {{acts: Acts, agent: string, own: string, uploads: Node}} options
  */
 export function chatView(t, one, { acts, agent, own, uploads }) {
   const id = one.id;
@@ -21,8 +25,13 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
   const there = h("p", { class: "who-there" });
+  /** @param {string} key @param {"transfer" | "close" | "download"} symbol @param {string} hook @param {(id: string) => void} act */
   const tool = (key, symbol, hook, act) =>
-    button(t(key), { symbol, hook, onclick: (event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id) });
+    button(t(key), {
+      symbol,
+      hook /** @param {any} event */,
+      onclick: (/** @type {any} */ event) => event.currentTarget.getAttribute("aria-disabled") ?? act(id),
+    });
   const transfer = tool("transfer", "transfer", "chat-transfer", acts.transfer);
   const close = tool("close", "close", "chat-close", acts.close);
   const download = tool("download", "download", "chat-download", acts.download);
@@ -51,6 +60,7 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   let offered = false;
   let ended = false;
 
+  /** @param {DeskChat} now @param {Map<string, string>} departments */
   function draw(now, departments) {
     const over = (ended = Boolean(now.ended));
     offered = isOffer(now);
@@ -83,22 +93,32 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   };
 }
 
+/** @param {Translator} t @param {HTMLElement} node @param {DeskChat} one */
 function drawThere(t, node, one) {
   const looks = one.ended ? "over" : String(one.online);
   if (node.dataset.online === looks) return;
   node.dataset.online = looks;
   if (one.ended) return node.replaceChildren(t(one.ended.kind === "closed" ? "item.closed" : "item.gone"));
+  /** @type {[import("./dom.js").IconName, string]} */
   const [symbol, key] = one.online === null ? ["waiting", "presence_unknown"] : one.online ? ["online", "online"] : ["offline", "offline"];
   node.replaceChildren(icon(symbol), t(`item.${key}`));
 }
 
-/** What stands between the head and the messages: not accepted yet, offered, being transferred or ended, over. */
+/**
+ * What stands between the head and the messages: not accepted yet, offered, being transferred or ended, over.
+ *
+ * @param {Translator} t
+ * @param {HTMLElement} bars
+ * @param {DeskChat} one
+ * @param {Acts} acts
+ */
 function drawBars(t, bars, one, acts) {
   const looks = looksOf(one);
   const note = looks === "offer" ? handover(one) : null;
   const key = `${looks} ${note?.id ?? ""}`;
   if (bars.dataset.looks === key) return;
   bars.dataset.looks = key;
+  /** @param {string} kind @param {string | (Node | null)[]} words @param {...("accept" | "refuse" | "dismiss" | "block")} doable */
   const banner = (kind, words, ...doable) =>
     h(
       "div",
@@ -114,17 +134,23 @@ function drawBars(t, bars, one, acts) {
         ),
     );
   if (one.ended)
-    bars.replaceChildren(banner("ended", known(t, ...endKey(one)), "dismiss", ...(one.ended.kind === "closed" ? ["block"] : [])));
+    bars.replaceChildren(
+      banner("ended", known(t, ...endKey(one)), "dismiss", .../** @type {"block"[]} */ (one.ended.kind === "closed" ? ["block"] : [])),
+    );
   else if (looks === "offer") bars.replaceChildren(banner("fresh offer", offer(t, note), "accept", "refuse"));
   else if (looks === "new")
     bars.replaceChildren(banner("fresh", one.returned ? known(t, "returned", one.returned) : t("chat.unaccepted"), "accept"));
   else if (looks)
     bars.replaceChildren(
-      banner("", t({ closing: one.block ? "block.closing" : "close.asked", refusing: "chat.refusing", transfer: "transfer.sent" }[looks])),
+      banner(
+        "",
+        t(looks === "closing" ? (one.block ? "block.closing" : "close.asked") : looks === "refusing" ? "chat.refusing" : "transfer.sent"),
+      ),
     );
   else bars.replaceChildren();
 }
 
+/** @param {DeskChat} one */
 function looksOf(one) {
   if (one.ended) return endKey(one).join(".");
   if (isOffer(one)) return one.refusing ? "refusing" : "offer";
@@ -132,7 +158,12 @@ function looksOf(one) {
   return one.closing ? "closing" : one.transfer ? "transfer" : "";
 }
 
-/** What is known of who gives it: the note. The whole of it stands among the messages. */
+/**
+ * What is known of who gives it: the note. The whole of it stands among the messages.
+ *
+ * @param {Translator} t
+ * @param {Note | null} note
+ */
 function offer(t, note) {
   return [
     h("p", {}, t("chat.offered")),
@@ -147,9 +178,16 @@ function offer(t, note) {
   ].filter(Boolean);
 }
 
-/** The citizen's question and form, as a block that folds; unfolded where there is room for it. */
+/**
+ * The citizen's question and form, as a block that folds; unfolded where there is room for it.
+ *
+ * @param {Translator} t
+ * @param {DeskChat} one
+ * @param {Node} department
+ */
 function about(t, one, department) {
   const { question, form, locale, opened_at } = one.about;
+  /** @param {string} key @param {...Node | string} value */
   const row = (key, ...value) => h("div", {}, h("dt", {}, t(key)), h("dd", {}, ...value));
   const language = t.has(`locale.${locale}`) ? t(`locale.${locale}`) : locale;
   const wide = matchMedia(WIDE);
@@ -171,7 +209,12 @@ function about(t, one, department) {
   return block;
 }
 
-/** A citizen's page can name any address: only http and https become a link, and that gets nothing of this page. */
+/**
+ * A citizen's page can name any address: only http and https become a link, and that gets nothing of this page.
+ *
+ * @param {Translator} t
+ * @param {{id?: string, title?: string, url?: string}} form
+ */
 function formLink(t, form) {
   const title = form.title || form.id || form.url;
   if (!isWeb(form.url)) return h("bdi", {}, title);
@@ -183,9 +226,10 @@ function formLink(t, form) {
   );
 }
 
+/** @param {string | undefined} url */
 function isWeb(url) {
   try {
-    return ["http:", "https:"].includes(new URL(url).protocol);
+    return ["http:", "https:"].includes(new URL(url ?? "").protocol);
   } catch {
     return false;
   }

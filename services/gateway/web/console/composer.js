@@ -11,6 +11,9 @@ const NAMES = { message: "write", note: "note" };
 /**
  * `{element, focus(), focused(), end(over), stop()}`; `acts`: `post`, `note`, `draft`, `typing`, `upload` with the chat's id first.
  * When the chat is over, what was not sent stays: to be read and copied, in the same element, so that the focus stays and keys have no effect.
+ *
+ * @param {Translator} t
+ * @param {{chat: string, draft: Draft, uploads: Node, acts: Acts}} options
  */
 export function composer(t, { chat, draft, uploads, acts }) {
   const areas = {
@@ -50,12 +53,14 @@ export function composer(t, { chat, draft, uploads, acts }) {
   let kind = draft.kind;
   let over = false;
   let told = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let still;
 
   areas.message.value = draft.text;
   areas.note.value = draft.note;
   show(kind);
 
+  /** @param {string} label @param {string} placeholder @param {string} hook */
   function area(label, placeholder, hook) {
     return h("textarea", {
       rows: "2",
@@ -70,11 +75,13 @@ export function composer(t, { chat, draft, uploads, acts }) {
     });
   }
 
+  /** @param {Kind} value @param {string} hook */
   function kindOf(value, hook) {
     const input = h("input", { type: "radio", name: "kind", value, hook, onchange: () => (show(value), changed()) });
     return { input, label: h("label", {}, input, t(value === "note" ? "write.note" : "write.message")) };
   }
 
+  /** @param {Kind} name @param {string} hook */
   function copyOf(name, hook) {
     return button(t(name === "note" ? "write.copy_note" : "write.copy"), {
       symbol: "copy",
@@ -85,23 +92,25 @@ export function composer(t, { chat, draft, uploads, acts }) {
     });
   }
 
+  /** @param {HTMLTextAreaElement} field */
   async function copy(field) {
     setText(left, "");
     setText(left, t((await copied(field)) ? "write.copied" : "write.not_copied"));
   }
 
+  /** @param {Kind} which */
   function show(which) {
     kind = which;
     form.dataset.kind = which;
     kinds[which].input.checked = true;
-    for (const [name, node] of Object.entries(areas)) {
+    for (const [name, node] of /** @type {[Kind, HTMLTextAreaElement][]} */ (Object.entries(areas))) {
       node.hidden = over ? !node.value.trim() : name !== which;
       copies[name].hidden = !over || node.hidden;
       node.readOnly = over;
       setAttribute(node, "aria-label", t(`${NAMES[name]}.${over ? "unsent_label" : "label"}`));
     }
     form.hidden = over && Object.values(areas).every((node) => node.hidden);
-    kinds.message.label.parentElement.hidden = hint.hidden = over;
+    /** @type {HTMLElement} */ (kinds.message.label.parentElement).hidden = hint.hidden = over;
     unsent.hidden = !over;
     send.hidden = over || which !== "message";
     attach.hidden = over || which !== "message";
@@ -109,6 +118,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
     measure();
   }
 
+  /** @param {boolean} now */
   function end(now) {
     if (over === now) return;
     over = now;
@@ -141,12 +151,14 @@ export function composer(t, { chat, draft, uploads, acts }) {
     told = 0;
   }
 
+  /** @param {KeyboardEvent} event */
   function key(event) {
     if (!isSubmitKey(event)) return;
     event.preventDefault();
     form.requestSubmit();
   }
 
+  /** @param {Event} event */
   function submit(event) {
     event.preventDefault();
     if (over) return;
@@ -161,7 +173,7 @@ export function composer(t, { chat, draft, uploads, acts }) {
   }
 
   function pick() {
-    acts.upload(chat, [...file.files]);
+    acts.upload(chat, [...(file.files ?? [])]);
     file.value = "";
     areas.message.focus();
   }
@@ -175,7 +187,11 @@ export function composer(t, { chat, draft, uploads, acts }) {
   };
 }
 
-/** Puts a field's text on the clipboard; true when it is there. Pages on plain http have only the older way. */
+/**
+ * Puts a field's text on the clipboard; true when it is there. Pages on plain http have only the older way.
+ *
+ * @param {HTMLTextAreaElement} field
+ */
 async function copied(field) {
   try {
     await navigator.clipboard.writeText(field.value);

@@ -13,6 +13,7 @@ import { useZone } from "./format.js";
 import { limitsOf } from "./uploads.js";
 
 const AGAIN = 3000; // ms between questions who is there, while the server cannot be reached
+/** @param {string} id */
 const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id)); // index.html has it
 const page = {
   tools: at("tools"),
@@ -26,12 +27,14 @@ const page = {
   news: at("news-list"),
   loading: at("loading"),
   skip: at("skip"),
+  /** @param {string} words */
   title: (words) => document.title !== words && (document.title = words),
 };
 const activity = watchActivity();
 const sound = chime();
 let language = chooseLanguage([new URLSearchParams(location.search).get("lang"), choice("language"), ...navigator.languages]);
 let t = await loadTranslator(language);
+/** @type {ReturnType<typeof import("./app.js").openStage> | null} */
 let stage = null;
 let why = "";
 let leaving = false;
@@ -41,6 +44,9 @@ const SAID = 12_000; // ms that something said stays on the page
 /**
  * Speaks to a screen reader. `how`: "announce"; "new" for what has a time limit or stops the work, in a place of its own, so that nothing takes
  * its turn; "loud" shows it on the page for a while too. What is said stands beside what was said just before.
+ *
+ * @param {string} words
+ * @param {"announce" | "new" | "loud"} [how]
  */
 function say(words, how = "announce") {
   const line = h("p", {}, words);
@@ -55,6 +61,7 @@ function fillWords() {
   for (const node of document.querySelectorAll("[data-text]")) setText(node, t(node.getAttribute("data-text") ?? ""));
 }
 
+/** @param {string} chosen */
 async function setLanguage(chosen) {
   language = chosen;
   choose("language", language);
@@ -69,8 +76,10 @@ async function setLanguage(chosen) {
   else (askLogin(), at("login-language")?.focus());
 }
 
+/** @param {string} which */
 function view(which) {
-  for (const one of ["login", "desk", "loading", "skip"]) page[one].hidden = one !== which && !(one === "skip" && which === "desk");
+  for (const one of /** @type {const} */ (["login", "desk", "loading", "skip"]))
+    page[one].hidden = one !== which && !(one === "skip" && which === "desk");
 }
 
 function askLogin() {
@@ -83,7 +92,11 @@ function askLogin() {
   });
 }
 
-/** Ends the desk; `reason` is the name of the text that the form shows. */
+/**
+ * Ends the desk; `reason` is the name of the text that the form shows.
+ *
+ * @param {string} reason
+ */
 function leave(reason) {
   document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
   stage?.stop();
@@ -103,6 +116,7 @@ async function signOut(everywhere = false) {
   forgetDesk();
 }
 
+/** @param {number} open */
 function onLogout(open, everywhere = false) {
   if (everywhere)
     return confirm(t, {

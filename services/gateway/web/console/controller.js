@@ -9,6 +9,7 @@ import { keepDesk, keptDesk } from "./storage.js";
 import * as notes from "./notes.js";
 
 // Whatever the agent does with a chat that was offered takes it; only opening it does not.
+/** @param {DeskChat} one */
 const accepted = (one) => (one.seen ? one : { ...one, pressed: true, seen: true, refusing: false });
 const LATER = 2000; // ms before a refused line is tried again
 const SAVE = 200;
@@ -19,6 +20,8 @@ const TYPING_LASTS = 8000; // ms; the other end repeats it sooner
 /**
  * Starts work for `agent`. `onChange(desk, link, code)` after every change (drawn once for many), `onEffect(effect, desk)` as in `desk.take`,
  * `look()` tells `{here, bottom}` as `desk.due` wants them. Returns the acts of the person, each on a chat's id, and `stop()`.
+ *
+ * @param {WorkOptions} options
  */
 export function startWork({ agent, onChange, onEffect, look }) {
   let desk = rules.desk(agent, keptDesk(agent.id));
@@ -30,6 +33,7 @@ export function startWork({ agent, onChange, onEffect, look }) {
   const timers = {};
   const connection = new Connection({ url: socketUrl(), hello: () => rules.hello(desk), onFrame, onState, silence: SILENCE });
 
+  /** @param {Desk} next */
   function change(next) {
     if (over) return;
     desk = next;
@@ -51,29 +55,35 @@ export function startWork({ agent, onChange, onEffect, look }) {
     else after("push", LATER, push);
   }
 
+  /** @param {AgentFrame} frame */
   function onFrame(frame) {
     for (const chat of frame.type === "welcome" ? (frame.chats ?? []) : frame.type === "assigned" ? [frame.chat] : []) {
       if (typeof chat.accept_seconds === "number") chat.accept_at = performance.now() + chat.accept_seconds * 1000;
     }
     const { desk: next, effects } = rules.take(desk, frame);
-    if (frame.type === "typing" && frame.chat_id)
-      after(`typing ${frame.chat_id}`, TYPING_LASTS, () => edit(frame.chat_id, (one) => ({ ...one, talk: talk.quiet(one.talk) })));
+    if (frame.type === "typing" && frame.chat_id) {
+      const id = frame.chat_id;
+      after(`typing ${id}`, TYPING_LASTS, () => edit(id, (one) => ({ ...one, talk: talk.quiet(one.talk) })));
+    }
     change(next);
     for (const effect of effects) react(effect);
   }
 
+  /** @param {Effect} effect */
   function react(effect) {
     if (effect.type === "hello") connection.sayHello();
     else if (effect.type === "later") timers.later ?? after("later", LATER, () => connection.sayHello());
-    else if (effect.type === "missing") recall(effect.id);
+    else if (effect.type === "missing" && effect.id) recall(effect.id);
     else onEffect(effect, desk);
   }
 
+  /** @param {ConnectionState} state @param {number} [code] */
   function onState(state, code) {
     link = [state, code];
     change(state === "open" ? desk : rules.disconnected(desk));
   }
 
+  /** @param {string} name @param {number} ms @param {() => void} call */
   function after(name, ms, call) {
     clearTimeout(timers[name]);
     timers[name] = setTimeout(() => {
@@ -83,11 +93,13 @@ export function startWork({ agent, onChange, onEffect, look }) {
   }
 
   // An ended chat of an earlier page: the server's log of it is the transcript, and its notes are kept beside it.
+  /** @param {string | null} id */
   function remember(id) {
     const one = rules.find(desk, id);
-    if (one?.ended && !one.talk.messages.length) recall(id);
+    if (one?.ended && !one.talk.messages.length) recall(one.id);
   }
 
+  /** @param {string} id */
   async function recall(id) {
     const [said, written] = await Promise.all([transcript(id), writtenNotes(id)]);
     if (said.ok) change(rules.recalled(desk, id, said.body ?? {}));
@@ -98,11 +110,16 @@ export function startWork({ agent, onChange, onEffect, look }) {
     keepDesk(agent.id, rules.keep(desk));
   }
 
+  /** @param {string} id @param {(one: DeskChat) => DeskChat} alter */
   const edit = (id, alter) => change(rules.update(desk, id, alter));
+  /** @param {string} id @param {(chat: Conversation) => Conversation} alter */
   const converse = (id, alter) => edit(id, (one) => ({ ...one, talk: alter(one.talk) }));
+  /** @param {string} id @param {(book: Notebook) => Notebook} alter */
   const note = (id, alter) => edit(id, (one) => ({ ...one, book: alter(one.book) }));
-  const isOffered = (id) => isOffer(rules.find(desk, id) ?? { ended: true });
-  const isOpen = (id) => !(rules.find(desk, id) ?? { ended: true }).ended;
+  /** @param {string} id */
+  const isOffered = (id) => rules.openChats(desk).some((one) => one.id === id && isOffer(one));
+  /** @param {string} id */
+  const isOpen = (id) => rules.openChats(desk).some((one) => one.id === id);
 
   addEventListener("pagehide", save);
   connection.open();
@@ -112,24 +129,39 @@ export function startWork({ agent, onChange, onEffect, look }) {
   return {
     desk: () => desk,
     look: () => change(desk),
+    /** @param {string} id */
     select(id) {
       change(rules.select(desk, id));
       remember(id);
     },
+    /** @param {string} id */
     accept: (id) => edit(id, accepted),
+    /** @param {string} id */
     refuse: (id) => edit(id, (one) => ({ ...one, refusing: true })),
+    /** @param {string} id */
     dismiss: (id) => change(rules.dismiss(desk, id)),
+    /** @param {string} id @param {string} text */
     post: (id, text) => edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { text }) })),
+    /** @param {string} id @param {Attachment} file */
     attach: (id, file) =>
       edit(id, (one) => (one.ended ? unsent : accepted)({ ...one, talk: talk.post(one.talk, newId(), { attachment: file.id, file }) })),
+    /** @param {string} id @param {string} message */
     again: (id, message) => converse(id, (chat) => talk.again(chat, message)),
+    /** @param {string} id @param {string} message */
     discard: (id, message) => converse(id, (chat) => talk.discard(chat, message)),
+    /** @param {string} id @param {string} text */
     note: (id, text) => edit(id, (one) => accepted({ ...one, book: notes.write(one.book, newId(), text) })),
+    /** @param {string} id @param {string} one */
     againNote: (id, one) => note(id, (book) => notes.again(book, one)),
+    /** @param {string} id @param {string} one */
     discardNote: (id, one) => note(id, (book) => notes.discard(book, one)),
+    /** @param {string} id @param {Partial<Draft>} draft */
     draft: (id, draft) => edit(id, (one) => ({ ...one, draft: { ...one.draft, ...draft } })),
+    /** @param {string} id @param {boolean} active */
     typing: (id, active) => desk.welcomed && isOpen(id) && !isOffered(id) && connection.send({ type: "typing", chat_id: id, active }),
+    /** @param {string} id */
     close: (id) => edit(id, (one) => accepted({ ...one, closing: true })),
+    /** @param {string} id @param {Block} block */
     block(id, block) {
       if (isOpen(id)) return edit(id, (one) => accepted({ ...one, closing: true, block }));
       const told = desk.welcomed && connection.send({ type: "close", chat_id: id, block });
@@ -137,7 +169,9 @@ export function startWork({ agent, onChange, onEffect, look }) {
       edit(id, (one) => ({ ...one, blocking: true }));
       onEffect({ type: "block_asked", id }, desk);
     },
+    /** @param {string} state */
     setState: (state) => desk.welcomed && connection.send({ type: "state", state }),
+    /** @param {string} id @param {object} to @param {string} words */
     transfer(id, to, words) {
       const frame = { type: "transfer", chat_id: id, to, ...(words ? { note: words } : {}) };
       if (!desk.welcomed || !connection.send(frame)) return onEffect({ type: "transfer_refused", id }, desk);

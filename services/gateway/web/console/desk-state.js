@@ -6,10 +6,16 @@ import * as chats from "./chat-state.js";
 const OVER = ["chat_closed", "not_yours"]; // the end of a chat crossed a frame that nobody wrote: its own frame tells it
 const MOST_NAMED = 100; // chats that a hello may name
 
-/** An empty desk, with the chats that an earlier page of this agent kept (`kept` as `keep` made it, or null). */
+/**
+ * An empty desk, with the chats that an earlier page of this agent kept (`kept` as `keep` made it, or null).
+ *
+ * @param {AgentWelcomeFrame["agent"]} agent
+ * @param {KeptDesk | null} kept
+ * @returns {Desk}
+ */
 export function desk(agent, kept) {
   const list = (kept?.chats ?? []).map((one) => chats.entry(one, one));
-  const selected = list.some((one) => one.id === kept?.selected) ? kept.selected : null;
+  const selected = list.find((one) => one.id === kept?.selected)?.id ?? null;
   return {
     agent: { ...agent, state: null, why: kept?.why ?? null },
     frames: /** @type {string[]} */ ([]),
@@ -19,26 +25,49 @@ export function desk(agent, kept) {
   };
 }
 
-/** What a later page needs. */
+/**
+ * What a later page needs.
+ *
+ * @param {Desk} state
+ */
 export const keep = ({ agent, chats: list, selected }) => ({ selected, why: agent.why, chats: list.map(chats.keep) });
 
+/** @param {Desk} state @param {string | null | undefined} id */
 export const find = (state, id) => state.chats.find((one) => one.id === id);
+/** @param {DeskChat} one */
 export const isOpen = (one) => !one.ended;
+/** @param {Desk} state */
 export const openChats = (state) => state.chats.filter(isOpen);
+/** @param {Desk} state */
 export const unread = (state) => state.chats.reduce((sum, one) => sum + chats.unread(one), 0);
 
-/** One chat changed by `change`; an unknown id changes nothing. */
+/**
+ * One chat changed by `change`; an unknown id changes nothing.
+ *
+ * @param {Desk} state
+ * @param {string | undefined} id
+ * @param {(one: DeskChat) => DeskChat} change
+ */
 export function update(state, id, change) {
   return { ...state, chats: state.chats.map((one) => (one.id === id ? change(one) : one)) };
 }
 
-/** The order of the list: what nobody has seen yet, then open chats, then ended ones, each as they came. */
+/**
+ * The order of the list: what nobody has seen yet, then open chats, then ended ones, each as they came.
+ *
+ * @param {Desk} state
+ */
 export function ordered(state) {
+  /** @param {DeskChat} one */
   const rank = (one) => (one.ended ? 2 : chats.isNew(one) ? 0 : 1);
   return [...state.chats].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The first frame of a connection: what this page has already. */
+/**
+ * The first frame of a connection: what this page has already.
+ *
+ * @param {Desk} state
+ */
 export function hello(state) {
   const known = openChats(state)
     .filter((one) => talk.lastSeq(one.talk) > 0)
@@ -46,12 +75,23 @@ export function hello(state) {
   return { type: "hello", chats: Object.fromEntries(known.map((one) => [one.id, talk.lastSeq(one.talk)])) };
 }
 
+/** @param {Desk} state */
 export const disconnected = (state) => ({ ...state, welcomed: false, chats: state.chats.map(chats.disconnected) });
 
-/** This chat is in front; null: none is. */
+/**
+ * This chat is in front; null: none is.
+ *
+ * @param {Desk} state
+ * @param {string | null} id
+ */
 export const select = (state, id) => ({ ...state, selected: id });
 
-/** An ended chat leaves the list; the next one that is open comes in front if it was this one. */
+/**
+ * An ended chat leaves the list; the next one that is open comes in front if it was this one.
+ *
+ * @param {Desk} state
+ * @param {string} id
+ */
 export function dismiss(state, id) {
   const rest = state.chats.filter((one) => one.id !== id || isOpen(one));
   const selected = rest.some((one) => one.id === state.selected) ? state.selected : (rest.find(isOpen)?.id ?? null);
@@ -61,16 +101,28 @@ export function dismiss(state, id) {
 /**
  * A new chat may come in front by itself when none is in work there: nothing chosen, or what is there has ended, nobody is at
  * work there (`busy`: keys or the pointer were pressed just now) and nothing that was written there is still to be read.
+ *
+ * @param {Desk} state
+ * @param {boolean} busy
  */
 export function mayOpen(state, busy) {
   const front = find(state, state.selected);
   return !front || (Boolean(front.ended) && !busy && !chats.hasDraft(front));
 }
 
-/** The cursor may go into the text bar of a chat that comes in front by itself: no other chat made way, nobody types, nothing is half written. */
+/**
+ * The cursor may go into the text bar of a chat that comes in front by itself: no other chat made way, nobody types, nothing is half written.
+ *
+ * @param {Desk} state
+ * @param {boolean} typing
+ */
 export const mayType = (state, typing) => !find(state, state.selected) && !typing && !state.chats.some(chats.hasDraft);
 
-/** The chat that waits longest for its acceptance, or undefined. */
+/**
+ * The chat that waits longest for its acceptance, or undefined.
+ *
+ * @param {Desk} state
+ */
 export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && !one.refusing);
 
 /**
@@ -79,7 +131,7 @@ export const nextNew = (state) => state.chats.find((one) => chats.isNew(one) && 
  * `silent` {id}, `missing` {id} (no longer ours, nobody told why), `state` {state, why}, `transfer_refused` {id}, `refusal_refused` {id}, `block_refused` {id},
  * `error` {code, id}. Unknown frames change nothing.
  *
- * @param {any} state
+ * @param {Desk} state
  * @param {AgentFrame} frame
  */
 export function take(state, frame) {
@@ -91,7 +143,7 @@ export function take(state, frame) {
     case "unassigned":
       return finish(state, frame.chat_id, "gone", frame.reason ?? "other");
     case "closed":
-      return finish(state, frame.chat_id, "closed", frame.reason ?? "other");
+      return finish(state, frame.chat_id ?? "", "closed", frame.reason ?? "other");
     case "citizen":
       return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true })));
     case "state":
@@ -107,11 +159,13 @@ export function take(state, frame) {
   }
 }
 
+/** @param {Desk} next @param {...Effect} effects @returns {{desk: Desk, effects: Effect[]}} */
 const done = (next, ...effects) => ({ desk: next, effects });
 
-/** @param {any} state @param {AgentWelcomeFrame} frame */
+/** @param {Desk} state @param {AgentWelcomeFrame} frame */
 function welcome(state, { agent, chats: list = [], frames = [] }) {
   const why = agent?.state === "paused" ? state.agent.why : null; // a welcome does not say it: what was told before still holds
+  /** @type {Desk} */
   let next = { ...state, agent: { ...state.agent, ...agent, why }, frames, welcomed: true }; // what this server takes beyond version 1
   const effects = [];
   for (const chat of list) {
@@ -128,10 +182,12 @@ function welcome(state, { agent, chats: list = [], frames = [] }) {
   return done(next, ...effects);
 }
 
+/** @param {Desk} state @param {AssignedChat} chat */
 function place(state, chat) {
   const before = find(state, chat.chat_id);
   const { entry, ask } = chats.placed(before ?? chats.entry(chat), chat);
   const rest = before ? state.chats.map((one) => (one.id === entry.id ? entry : one)) : [...state.chats, entry];
+  /** @type {Effect[]} */
   const effects = ask ? [{ type: ask }] : [];
   const news = !before || before.ended;
   if (news) effects.push({ type: "arrived", id: entry.id });
@@ -139,6 +195,7 @@ function place(state, chat) {
   return done({ ...state, chats: rest }, ...effects);
 }
 
+/** @param {Desk} state @param {string} id @param {"closed" | "gone"} kind @param {string} reason */
 function finish(state, id, kind, reason) {
   const before = find(state, id);
   if (!before || before.ended?.kind === "closed") return done(state);
@@ -148,6 +205,7 @@ function finish(state, id, kind, reason) {
   );
 }
 
+/** @param {Desk} state @param {string} word @param {string | null} reason */
 function agentState(state, word, reason) {
   const why = word === "paused" ? (reason ?? (state.agent.state === word ? state.agent.why : null)) : null;
   if (state.agent.state === word && state.agent.why === why) return done(state);
@@ -157,7 +215,7 @@ function agentState(state, word, reason) {
 /**
  * `warning` 0: the citizen is there again.
  *
- * @param {any} state
+ * @param {Desk} state
  * @param {InactiveFrame} frame
  */
 function silence(state, { chat_id: id, warning, closes_at }) {
@@ -172,11 +230,13 @@ function silence(state, { chat_id: id, warning, closes_at }) {
 }
 
 // A refusal is about a note, about a transfer or a refusal of one that waits for its answer, or about the conversation.
+/** @param {Desk} state @param {ErrorFrame} frame */
 function refuse(state, frame) {
   const one = find(state, frame.chat_id);
   if (!one) return done(state, { type: "error", code: frame.code }, ...(talk.RETRY_LATER.includes(frame.code) ? [{ type: "later" }] : []));
-  if (notes.owns(one.book, frame.id)) {
-    const next = update(state, one.id, (chat) => ({ ...chat, book: notes.refused(chat.book, frame.id, frame.code) }));
+  const { id } = frame;
+  if (id && notes.owns(one.book, id)) {
+    const next = update(state, one.id, (chat) => ({ ...chat, book: notes.refused(chat.book, id, frame.code) }));
     return talk.RETRY_LATER.includes(frame.code) ? done(next, { type: "later" }) : done(next);
   }
   if (one.blocking && !frame.id) {
@@ -202,11 +262,12 @@ function refuse(state, frame) {
   return converse(state, frame);
 }
 
+/** @param {Desk} state @param {any} frame */
 function converse(state, frame) {
   const one = find(state, frame.chat_id);
   if (!one) return done(state);
   const { chat, ask, added } = talk.receive(one.talk, frame);
-  /** @type {{type: string, [name: string]: any}[]} */
+  /** @type {Effect[]} */
   const effects = ask ? [{ type: ask }] : [];
   if (added.length) effects.push({ type: "message", id: one.id, added });
   if (frame.type === "error" && !frame.id && !OVER.includes(frame.code)) effects.push({ type: "error", code: frame.code, id: one.id });
@@ -220,22 +281,39 @@ function converse(state, frame) {
   );
 }
 
-/** A chat that ended earlier, with what the transcript says was said; closed when that says so too. */
+/**
+ * A chat that ended earlier, with what the transcript says was said; closed when that says so too.
+ *
+ * @param {Desk} state
+ * @param {string} id
+ * @param {{messages?: MessageFrame[], closed_at?: string | null}} transcript
+ */
 export function recalled(state, id, { messages = [], closed_at: closedAt }) {
   const filled = messages.reduce((next, message) => converse(next, { ...message, type: "message", chat_id: id }).desk, state);
+  /** @param {DeskChat} one @returns {DeskChat} */
   const close = (one) => (closedAt && one.ended?.kind === "gone" ? { ...one, ended: { kind: "closed", reason: "away" } } : one);
   return update(filled, id, (one) => close(chats.read(one, talk.lastSeq(one.talk))));
 }
 
-/** A chat with the notes that the server keeps of it. */
+/**
+ * A chat with the notes that the server keeps of it.
+ *
+ * @param {Desk} state
+ * @param {string} id
+ * @param {Note[]} list
+ */
 export const noted = (state, id, list) => update(state, id, (one) => ({ ...one, book: list.reduce(notes.stored, one.book) }));
 
 /**
  * What the server is to hear now, in order: `{frames, desk}`, the desk as it is when all of them were sent.
  * `here`: a person is looking at this page; `bottom`: the end of the open conversation is on the screen.
+ *
+ * @param {Desk} state
+ * @param {{here: boolean, bottom: boolean}} look
  */
 export function due(state, { here, bottom }) {
   if (!state.welcomed) return { frames: [], desk: state };
+  /** @type {DeskFrame[]} */
   const frames = [];
   const list = state.chats.map((one) => {
     if (one.ended) return one;
@@ -248,11 +326,13 @@ export function due(state, { here, bottom }) {
 }
 
 // Anything that is said about an offered chat would accept it, so nothing is, but that it is refused.
+/** @param {DeskChat} one */
 function dueOfOffer(one) {
   if (!one.refusing || one.refuseTold) return { frames: [], entry: one };
   return { frames: [{ type: "refuse" }], entry: { ...one, refuseTold: true } };
 }
 
+/** @param {DeskChat} one @param {boolean} front @param {boolean} bottom */
 function dueOf(one, front, bottom) {
   if (chats.isOffer(one)) return dueOfOffer(one);
   const frames = [];

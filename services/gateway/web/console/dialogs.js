@@ -5,7 +5,12 @@ import { button, icon } from "./dom.js";
 
 let count = 0;
 
-/** Shows a dialog and takes it away when it closes; returns it. `onClose()` hears of it. The focus goes back where it was. */
+/**
+ * Shows a dialog and takes it away when it closes; returns it. `onClose()` hears of it. The focus goes back where it was.
+ *
+ * @param {string} title
+ * @param {Node[]} body
+ */
 export function show(title, body, { onClose = () => {} } = {}) {
   const id = `dialog-title-${++count}`;
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
@@ -40,8 +45,14 @@ export function confirm(t, { title, body, yes, onYes, other = null }) {
   no.focus();
 }
 
-/** The conversation in a format of choice. */
+/**
+ * The conversation in a format of choice.
+ *
+ * @param {Translator} t
+ * @param {string} chat
+ */
 export function chooseDownload(t, chat) {
+  /** @param {string} format */
   const link = (format) =>
     h(
       "a",
@@ -60,5 +71,5 @@ export function chooseDownload(t, chat) {
   const dialog = show(t("download.title"), [
     h("div", { class: "body" }, h("p", {}, t("download.lead")), choices, h("div", { class: "row" }, shut)),
   ]);
-  choices.firstChild.focus();
+  /** @type {HTMLElement} */ (choices.firstChild).focus();
 }

@@ -1,6 +1,7 @@
 // What the console draws with, beyond the elements that all pages make.
 import { h, icon as drawing, setAttribute } from "../shared/dom.js";
 
+/** @typedef {keyof typeof ICONS} IconName */
 const ICONS = {
   available: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-1.4 14.6-4.2-4.2 1.7-1.7 2.5 2.5 5.3-5.3 1.7 1.7Z",
   paused: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20ZM8 8h2.8v8H8Zm5.2 0H16v8h-2.8Z",
@@ -23,11 +24,15 @@ const ICONS = {
   send: "M3 4l18 8-18 8 3-8Zm3.4 3.4L8 11h6v2H8l-1.6 3.6L17 12Z",
 };
 
-/** Make the icon of this name. It says nothing to a screen reader: words stand beside it or in the control's name. */
+/**
+ * Make the icon of this name. It says nothing to a screen reader: words stand beside it or in the control's name.
+ *
+ * @param {IconName} name
+ */
 export function icon(name) {
   const svg = drawing(ICONS[name], `icon icon-${name}`);
   setAttribute(svg, "focusable", "false");
-  setAttribute(svg.firstChild, "fill-rule", "evenodd");
+  setAttribute(/** @type {Element} */ (svg.firstChild), "fill-rule", "evenodd");
   return svg;
 }
 
@@ -35,7 +40,7 @@ export function icon(name) {
  * Make a button with words, optionally an icon before them.
  *
  * @param {string} words
- * @param {{symbol?: string, [attribute: string]: any}} attributes
+ * @param {{symbol?: IconName, [attribute: string]: any}} attributes
  */
 export function button(words, { symbol, ...props } = {}) {
   return h("button", { type: "button", ...props }, symbol && icon(symbol), h("span", { class: "words" }, words));
@@ -44,9 +49,13 @@ export function button(words, { symbol, ...props } = {}) {
 /**
  * Make `parent` hold one child for each item, in order, keeping the children (and the focus in them) that stay.
  * `make(item, old)` gets the child of the same `item.key`, or undefined, and returns the child to use.
+ *
+ * @param {Element} parent
+ * @param {any[]} items
+ * @param {(item: any, old: any) => HTMLElement} make
  */
 export function keyed(parent, items, make) {
-  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const old = new Map(/** @type {HTMLElement[]} */ ([...parent.children]).map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
     const before = old.get(item.key);

@@ -1,10 +1,15 @@
 /** RULES of how times and sizes read: the service's time whatever the computer thinks, in the language of the agent. */
 let zone = "Europe/Brussels";
+/** @type {Record<string, string>} */
 const LOCALES = { nl: "nl-BE", fr: "fr-BE", de: "de-BE", en: "en-GB" };
 
 const formats = new Map();
 
-/** Times are shown in this zone (IANA name) from here on; one that the browser does not know changes nothing. */
+/**
+ * Times are shown in this zone (IANA name) from here on; one that the browser does not know changes nothing.
+ *
+ * @param {string} name
+ */
 export function useZone(name) {
   try {
     new Intl.DateTimeFormat("nl", { timeZone: name });
@@ -15,13 +20,20 @@ export function useZone(name) {
   formats.clear();
 }
 
+/** @param {string} language @param {Intl.DateTimeFormatOptions} options */
 function format(language, options) {
   const key = language + JSON.stringify(options);
   if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(LOCALES[language] ?? language, { timeZone: zone, ...options }));
   return formats.get(key);
 }
 
-/** `09:14`; with the day before it when that is not the day of `now`. Empty for what is no time. */
+/**
+ * `09:14`; with the day before it when that is not the day of `now`. Empty for what is no time.
+ *
+ * @param {string | Date | null | undefined} at
+ * @param {string} language
+ * @param {Date} now
+ */
 export function clock(at, language, now) {
   const time = new Date(at ?? NaN);
   if (Number.isNaN(time.getTime())) return "";
@@ -30,7 +42,12 @@ export function clock(at, language, now) {
   return day.format(time) === day.format(now) ? hour : `${format(language, { day: "numeric", month: "short" }).format(time)} ${hour}`;
 }
 
-/** How long, in its two largest units: `8 sec.`, `2 min. 5 sec.`, `1 u. 3 min.` in the language's own short words. */
+/**
+ * How long, in its two largest units: `8 sec.`, `2 min. 5 sec.`, `1 u. 3 min.` in the language's own short words.
+ *
+ * @param {number} seconds
+ * @param {string} language
+ */
 export function span(seconds, language) {
   const whole = Math.max(0, Math.round(seconds));
   /** @type {[string, number][]} */
@@ -48,7 +65,12 @@ export function span(seconds, language) {
     .join(" ");
 }
 
-/** `12 kB`, `3,4 MB`; MB from what would read as 1.000 kB on. */
+/**
+ * `12 kB`, `3,4 MB`; MB from what would read as 1.000 kB on.
+ *
+ * @param {number} bytes
+ * @param {string} language
+ */
 export function size(bytes, language) {
   const kilo = Math.max(1, Math.round(bytes / 1e3));
   const [value, unit] = kilo < 1000 ? /** @type {const} */ ([kilo, "kilobyte"]) : /** @type {const} */ ([bytes / 1e6, "megabyte"]);

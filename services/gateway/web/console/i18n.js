@@ -5,7 +5,11 @@ export const LANGUAGES = ["nl", "fr", "de", "en"];
 const AGAIN = 1_000; // ms before the first new try, doubling, with jitter
 const LONGEST = 30_000;
 
-/** A language that we have: the first of `wishes` (BCP 47 tags, may hold null) that fits, else Dutch. */
+/**
+ * A language that we have: the first of `wishes` (BCP 47 tags, may hold null) that fits, else Dutch.
+ *
+ * @param {(string | null)[]} wishes
+ */
 export function chooseLanguage(wishes) {
   for (const wish of wishes) {
     const primary = String(wish ?? "")
@@ -16,7 +20,11 @@ export function chooseLanguage(wishes) {
   return "nl";
 }
 
-/** Load the translator of a language, tried until it comes. Some browsers keep a failure, so each try has an address of its own. */
+/**
+ * Load the translator of a language, tried until it comes. Some browsers keep a failure, so each try has an address of its own.
+ *
+ * @param {string} language
+ */
 export async function loadTranslator(language) {
   for (let n = 0; ; n += 1) {
     try {
@@ -28,7 +36,13 @@ export async function loadTranslator(language) {
   }
 }
 
-/** `t` of the first key that exists: for codes from the server that a newer server may have added to. */
+/**
+ * `t` of the first key that exists: for codes from the server that a newer server may have added to.
+ *
+ * @param {Translator} t
+ * @param {string} prefix
+ * @param {string | null | undefined} code
+ */
 export function known(t, prefix, code) {
   const key = `${prefix}.${code}`;
   return t.has(key) ? t(key) : t(`${prefix}.other`);

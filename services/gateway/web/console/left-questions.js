@@ -1,6 +1,6 @@
 /** The questions that citizens left because nobody was free: kept up to date, shown, and taken from the list when they are dealt with. */
 import * as api from "./api.js";
-import { noted, recalled } from "./desk-state.js";
+import { desk, noted, recalled } from "./desk-state.js";
 import { confirm } from "./dialogs.js";
 import { h, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
@@ -14,7 +14,11 @@ const EVERY = 60_000; // ms between two looks, while somebody can see the page
 const MAIL = /^[^\s@"(),:;<>[\]\\]+@[^\s@/?&#%"(),:;<>[\]\\]+\.[^\s@/?&#%"(),:;<>[\]\\]+$/;
 const PHONE = /^\+?[\d\s()./-]{6,30}$/;
 
-/** RULES: the address that a press on this contact opens, or null when it is neither an e-mail address nor a phone number. */
+/**
+ * RULES: the address that a press on this contact opens, or null when it is neither an e-mail address nor a phone number.
+ *
+ * @param {string} contact
+ */
 export function contactLink(contact) {
   const words = contact.trim();
   if (MAIL.test(words)) return `mailto:${words.split("@").map(encodeURIComponent).join("@")}`;
@@ -22,18 +26,32 @@ export function contactLink(contact) {
   return PHONE.test(words) && digits.replace("+", "").length >= 6 ? `tel:${digits}` : null;
 }
 
-/** RULES: whether there is a question that was not there before; never at the first look (`before` null). */
+/**
+ * RULES: whether there is a question that was not there before; never at the first look (`before` null).
+ *
+ * @param {{chat_id: string}[] | null} before
+ * @param {{chat_id: string}[]} now
+ */
 export const hasNews = (before, now) => before !== null && now.some((one) => !before.some((old) => old.chat_id === one.chat_id));
 
-/** RULES: who deals with a question: "nobody", "me" or "colleague". */
+/**
+ * RULES: who deals with a question: "nobody", "me" or "colleague".
+ *
+ * @param {LeftQuestion} one
+ * @param {string} own
+ */
 export const holderOf = (one, own) => (!one.claimed ? "nobody" : one.claimed.agent_id === own ? "me" : "colleague");
 
 /**
  * Looks at once, then each minute: `{list(), at(), failed(), refresh(), done(id), claim(id), release(id), stop()}`; `list()` is null until it is
  * known. `onNews()`: one more. `done`, `claim` and `release` resolve to `null`, or to why not: "claimed" (by a colleague), "gone" or "failed".
+ *
+ * @param {{onChange(): void, onNews(): void}} options
  */
 export function leftQuestions({ onChange, onNews }) {
+  /** @type {LeftQuestion[] | null} */
   let list = null;
+  /** @type {Date | null} */
   let at = null;
   let failed = false;
   let turn = 0; // an answer that was overtaken by a later question counts no longer
@@ -52,6 +70,7 @@ export function leftQuestions({ onChange, onNews }) {
     onChange();
   }
 
+  /** @param {string} id @param {(id: string) => Promise<Answer>} request */
   async function act(id, request) {
     const answer = await request(id);
     if (answer.ok || answer.status === 404) turn += 1; // a list that was asked for before does not know it yet
@@ -65,6 +84,7 @@ export function leftQuestions({ onChange, onNews }) {
     return { problem, answer };
   }
 
+  /** @param {string} id */
   async function done(id) {
     const { problem } = await act(id, api.questionDone);
     if (problem === null || problem === "gone") list = list?.filter((one) => one.chat_id !== id) ?? null;
@@ -72,6 +92,7 @@ export function leftQuestions({ onChange, onNews }) {
     return problem === "gone" ? null : problem; // a colleague was quicker
   }
 
+  /** @param {string} id */
   async function claim(id) {
     const { problem, answer } = await act(id, api.questionClaim);
     const claimed = problem === null ? answer.body?.claimed : problem === "claimed" ? answer.body?.claimed : undefined;
@@ -80,6 +101,7 @@ export function leftQuestions({ onChange, onNews }) {
     return problem;
   }
 
+  /** @param {string} id */
   async function release(id) {
     const { problem } = await act(id, api.questionRelease);
     if (problem === null) list = list?.map((one) => (one.chat_id === id ? { ...one, claimed: null } : one)) ?? null;
@@ -87,7 +109,7 @@ export function leftQuestions({ onChange, onNews }) {
     return problem;
   }
 
-  const late = () => !at || Date.now() - at >= EVERY;
+  const late = () => !at || Date.now() - at.getTime() >= EVERY;
   const look = () => document.visibilityState === "visible" && late() && refresh();
   const timer = setInterval(look, EVERY / 4);
   document.addEventListener("visibilitychange", look, { signal: gone.signal });
@@ -107,6 +129,9 @@ export function leftQuestions({ onChange, onNews }) {
 /**
  * `{element, draw(), focus(), stop()}`; `agent` who is logged in; `departments()` names departments by id, `say` speaks, `acts` as in `overview`.
  * Who deals with a question reads its conversation, with files and notes; nobody else does.
+ *
+ * @param {Translator} t
+ * @param {{left: ReturnType<typeof import("./left-questions.js").leftQuestions>, agent: AgentWelcomeFrame["agent"], departments(): Map<string, string>, say(words: string, how?: string): void, acts: {back(): void}}} options
  */
 export function questionsView(t, { left, agent, departments, say, acts }) {
   const frame = overview(t, { title: t("questions"), lead: t("questions.lead"), acts: { ...acts, refresh: left.refresh } });
@@ -130,18 +155,19 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     );
   }
 
+  /** @param {HTMLElement} node @param {LeftQuestion} one */
   function update(node, one) {
     const holder = holderOf(one, agent.id);
-    setText(node.querySelector(".department"), departments().get(one.department) ?? one.department);
+    setText(/** @type {HTMLElement} */ (node.querySelector(".department")), departments().get(one.department) ?? one.department);
     const looks = `${holder} ${one.claimed?.name ?? ""}`;
     if (node.dataset.looks === looks) return;
     node.dataset.looks = looks;
-    const [who, doable, read] = [".who", ".doable", ".read"].map((part) => node.querySelector(part));
+    const [who, doable, read] = [".who", ".doable", ".read"].map((part) => /** @type {HTMLElement} */ (node.querySelector(part)));
     const held = doable.contains(document.activeElement);
     setText(
       who,
       holder === "colleague"
-        ? t("questions.claimed_by", { name: one.claimed.name, time: clock(one.claimed.at, t.language, new Date()) })
+        ? t("questions.claimed_by", { name: one.claimed?.name, time: clock(one.claimed?.at, t.language, new Date()) })
         : holder === "me"
           ? t("questions.claimed_by_you")
           : "",
@@ -151,12 +177,14 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     if (holder !== "me") read.replaceChildren();
   }
 
+  /** @param {LeftQuestion} one @param {string} holder */
   function actsOf(one, holder) {
     if (holder === "me") return ["done", "read", "release"];
     if (holder === "nobody") return "claimed" in one ? ["claim", "done"] : ["done"]; // a server of an earlier release knows no claims
     return agent.supervisor ? ["release"] : [];
   }
 
+  /** @param {string} name @param {LeftQuestion} one */
   function act(name, one) {
     const main = name === "claim";
     const press = { claim: () => claim(one), done: () => done(one), release: () => release(one), read: () => read(one) }[name];
@@ -169,6 +197,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     });
   }
 
+  /** @param {LeftQuestion} one */
   async function claim(one) {
     const problem = await left.claim(one.chat_id);
     const now = left.list()?.find((other) => other.chat_id === one.chat_id);
@@ -177,11 +206,13 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     say(t(problem === "gone" ? "questions.gone" : "questions.failed"), problem === "gone" ? "announce" : "loud");
   }
 
+  /** @param {LeftQuestion} one */
   async function release(one) {
     const problem = await left.release(one.chat_id);
     say(t(problem === null ? "questions.said_released" : "questions.failed"), problem === null ? "announce" : "loud");
   }
 
+  /** @param {LeftQuestion} one */
   function done(one) {
     const name = nameOf(one, t);
     confirm(t, {
@@ -192,12 +223,14 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     });
   }
 
+  /** @param {LeftQuestion} one */
   async function finish(one) {
     const problem = await left.done(one.chat_id);
     say(t(problem === null ? "questions.said_done" : "questions.not_done"), problem === null ? "announce" : "loud");
     if (problem === null && frame.element.isConnected && document.activeElement === document.body) frame.focus();
   }
 
+  /** @param {LeftQuestion} one */
   async function read(one) {
     const place = rows.querySelector(`[data-key="${CSS.escape(one.chat_id)}"] .read`);
     if (!place) return;
@@ -207,7 +240,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     if (!place.isConnected || !place.childElementCount) return;
     if (!said.ok) return place.replaceChildren(h("p", { class: "alert", role: "alert" }, t("questions.not_read")));
     const log = messageLog(t, { chat: one.chat_id, name: nameOf(one, t), agent: agent.name, own: agent.id, acts: {}, onScroll: () => {} });
-    log.element.firstChild.dataset.testid = "question-messages";
+    /** @type {HTMLElement} */ (log.element.firstChild).dataset.testid = "question-messages";
     place.replaceChildren(log.element);
     log.draw(asRead(one, said.body ?? {}, written.ok ? (written.body?.notes ?? []) : []), departments());
   }
@@ -215,15 +248,30 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   return { element: frame.element, focus: frame.focus, draw, stop() {} };
 }
 
-/** RULES: the conversation of a question as a chat that has ended, to be read only. */
+/**
+ * RULES: the conversation of a question as a chat that has ended, to be read only.
+ *
+ * @param {LeftQuestion} one
+ * @param {{opened_at?: string, messages?: MessageFrame[], closed_at?: string | null}} said
+ * @param {Note[]} written
+ */
 export function asRead(one, said, written) {
-  const ended = entry({ ...one, opened_at: said.opened_at ?? one.at }, { ended: { kind: "closed", reason: "no_agent" } });
-  const [chat] = noted(recalled({ chats: [ended] }, ended.id, said), ended.id, written).chats;
+  const ended = entry(
+    { question: null, form: null, last_seq: Infinity, ...one, opened_at: said.opened_at ?? one.at },
+    { ended: { kind: "closed", reason: "no_agent" } },
+  );
+  const [chat] = noted(
+    recalled({ ...desk({ id: "", name: "", departments: [], capacity: 0, state: "" }, null), chats: [ended] }, ended.id, said),
+    ended.id,
+    written,
+  ).chats;
   return chat;
 }
 
+/** @param {LeftQuestion} one @param {Translator} t */
 const nameOf = (one, t) => one.name || t("item.citizen");
 
+/** @param {Translator} t @param {LeftQuestion} one */
 function question(t, one) {
   const link = contactLink(one.contact);
   const contact = link ? h("a", { href: link }, h("bdi", {}, one.contact)) : h("bdi", {}, one.contact);
@@ -246,12 +294,19 @@ function question(t, one) {
   );
 }
 
-/** What the bar's button holds: the words and how many there are. */
+/**
+ * What the bar's button holds: the words and how many there are.
+ *
+ * @param {Translator} t
+ * @param {ReturnType<typeof import("./left-questions.js").leftQuestions>} left
+ */
 export function questionsLabel(t, left) {
   const count = left.list()?.length ?? 0;
-  return [
-    icon("inbox"),
-    h("span", { class: "words" }, t("questions")),
-    count > 0 && h("span", { class: "count", hook: "question-count" }, String(count)),
-  ].filter(Boolean);
+  return /** @type {Node[]} */ (
+    [
+      icon("inbox"),
+      h("span", { class: "words" }, t("questions")),
+      count > 0 && h("span", { class: "count", hook: "question-count" }, String(count)),
+    ].filter(Boolean)
+  );
 }

@@ -3,7 +3,12 @@ import { login } from "./api.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
 
-/** Why it did not work, in words. `answer` as `api.ask` gives it. */
+/**
+ * Why it did not work, in words. `answer` as `api.ask` gives it.
+ *
+ * @param {Translator} t
+ * @param {Answer} answer
+ */
 export function refusal(t, answer) {
   if (answer.status === 401) return t("login.bad_credentials");
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
@@ -13,9 +18,15 @@ export function refusal(t, answer) {
 /**
  * Fills `root` with the form; `why` is a text that stands above it (or ""); `onDone()` after a good login. Without `focus` the cursor stays out of
  * the fields: somebody was typing when the session ended, and the rest of it is no user name.
+ *
+ * @param {HTMLElement} root
+ * @param {Translator} t
+ * @param {string} why
+ * @param {{focus: boolean, onDone(): void}} options
  */
 export function showLogin(root, t, why, { focus, onDone }) {
   const alert = h("p", { class: "alert", role: "alert", id: "login-alert" });
+  /** @param {string} name @param {string} type @param {string} complete */
   const field = (name, type, complete) =>
     h("input", {
       type,
@@ -40,6 +51,7 @@ export function showLogin(root, t, why, { focus, onDone }) {
     submit,
   );
 
+  /** @param {Event} event */
   async function send(event) {
     event.preventDefault();
     if (submit.getAttribute("aria-disabled")) return;
@@ -47,15 +59,16 @@ export function showLogin(root, t, why, { focus, onDone }) {
     for (const one of [username, password]) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
     if (empty.length) return refuse(t("login.missing"), empty[0]);
     setAttribute(submit, "aria-disabled", "true");
-    setText(submit.lastChild, t("login.busy"));
+    setText(/** @type {Node} */ (submit.lastChild), t("login.busy"));
     const answer = await login(username.value, password.value);
     setAttribute(submit, "aria-disabled", null);
-    setText(submit.lastChild, t("login.submit"));
+    setText(/** @type {Node} */ (submit.lastChild), t("login.submit"));
     if (answer.ok) return onDone();
     if (answer.status === 401) password.value = "";
     refuse(refusal(t, answer), answer.status === 401 ? password : submit);
   }
 
+  /** @param {string} words @param {HTMLElement} place */
   function refuse(words, place) {
     alert.textContent = ""; // the same words again are news again
     setTimeout(() => setText(alert, words), 50);

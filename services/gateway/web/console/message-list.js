@@ -11,7 +11,12 @@ import { nameOf } from "./chat-list.js";
 const NEAR = 40; // px from the end still counts as the end
 const CHANGING = 3; // more new things than this at once are history, not news
 
-/** `{element, draw(one, departments), atBottom(), toBottom()}`; `own` is the agent's id; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`. */
+/**
+ * `{element, draw(one, departments), atBottom(), toBottom()}`; `own` is the agent's id; `acts`: `again`, `discard`, `againNote`, `discardNote`, each with (chat, id); `onScroll()`.
+ *
+ * @param {Translator} t
+ * @param {ConsoleLogOptions} options
+ */
 export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
   const log = h("div", {
     class: "log",
@@ -37,6 +42,7 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
     jump.hidden = true;
   }
 
+  /** @param {DeskChat} one @param {Map<string, string>} departments */
   function draw(one, departments) {
     const items = timeline(one);
     const read = lastReadSeq(one);
@@ -51,6 +57,13 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
     else if (added) jump.hidden = false;
   }
 
+  /**
+   * @param {TimelineItem} item
+   * @param {HTMLElement | undefined} old
+   * @param {DeskChat} one
+   * @param {number} read
+   * @param {Map<string, string>} departments
+   */
   function draw1(item, old, one, read, departments) {
     if (item.kind === "empty") {
       const node = old ?? h("p", { class: "empty" });
@@ -62,8 +75,9 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
     const file = Boolean(item.attachment && item.kind === "message");
     const reuse = old && old.dataset.file === String(file);
     const node = reuse ? old : messageNode(t, chat, item, one, agent);
-    node.dataset.file = file;
-    if (item.from === "system") setText(node.querySelector(".bubble"), systemWords(t, item, { own, name: nameOf(one, t), departments }));
+    node.dataset.file = String(file);
+    if (item.from === "system")
+      setText(/** @type {HTMLElement} */ (node.querySelector(".bubble")), systemWords(t, item, { own, name: nameOf(one, t), departments }));
     status(t, chat, node, item, { read, over: Boolean(one.ended) }, acts);
     return node;
   }
@@ -71,14 +85,17 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
   return { element: h("div", { class: "log-frame" }, log, jump), draw, toBottom, atBottom: () => stuck };
 }
 
+/** @param {TimelineItem} item */
 const isNote = (item) => item.kind === "note" || item.kind === "pending_note";
+/** @param {TimelineItem} item */
 const isOwn = (item) => item.kind === "pending" || (item.kind === "message" && item.from === "agent");
 
+/** @param {Translator} t @param {string} chat @param {TimelineItem} item @param {DeskChat} one @param {string} agent */
 function messageNode(t, chat, item, one, agent) {
   const side = isNote(item) ? "note" : isOwn(item) ? "own" : item.from === "system" ? "system" : "citizen";
   const who = side === "citizen" ? item.name || nameOf(one, t) : item.name || (side === "system" ? "" : agent);
   const said = h("div", { class: "bubble", dir: "auto", lang: side === "citizen" ? one.about.locale : null });
-  const file = item.kind === "message" ? item.attachment : item.file;
+  const file = /** @type {Attachment | undefined} */ (item.kind === "message" ? item.attachment : item.file);
   if (file) said.append(fileNode(t, chat, file, item.kind === "message"));
   else said.append(item.text ?? "");
   const head = h("div", { class: "head" }, who && h("bdi", {}, who), who && " ", h("time", {}));
@@ -86,6 +103,7 @@ function messageNode(t, chat, item, one, agent) {
   return h("div", { class: `message ${side}`, "data-from": side }, badge, head, said, h("div", { class: "status" }));
 }
 
+/** @param {Translator} t @param {string} chat @param {Attachment} file @param {boolean} stored */
 function fileNode(t, chat, file, stored) {
   const words = size(file.size, t.language);
   if (!stored) return h("span", { class: "file" }, icon("file"), h("bdi", {}, file.name), ` (${words})`);
@@ -103,9 +121,18 @@ function fileNode(t, chat, file, stored) {
   );
 }
 
-/** The part of a message that changes: its time, and whether it was sent, read or refused. */
+/**
+ * The part of a message that changes: its time, and whether it was sent, read or refused.
+ *
+ * @param {Translator} t
+ * @param {string} chat
+ * @param {HTMLElement} node
+ * @param {TimelineItem} item
+ * @param {{read: number, over: boolean}} context
+ * @param {MessageActs} acts
+ */
 function status(t, chat, node, item, { read, over }, acts) {
-  const time = node.querySelector("time");
+  const time = /** @type {HTMLTimeElement} */ (node.querySelector("time"));
   if (item.at) {
     time.dateTime = item.at;
     setText(time, clock(item.at, t.language, new Date()));
@@ -114,7 +141,7 @@ function status(t, chat, node, item, { read, over }, acts) {
   const failed = sending && item.state === "failed";
   node.classList.toggle("sending", sending && !failed);
   node.classList.toggle("failed", failed);
-  const place = node.lastElementChild;
+  const place = /** @type {HTMLElement} */ (node.lastElementChild);
   const looks = failed
     ? `failed ${item.code} ${over ? "over" : ""}`
     : sending
@@ -129,6 +156,14 @@ function status(t, chat, node, item, { read, over }, acts) {
   place.replaceChildren(...statusWords(t, chat, item, { looks: looks.split(" ")[0], over }, acts));
 }
 
+/**
+ * @param {Translator} t
+ * @param {string} chat
+ * @param {TimelineItem} item
+ * @param {{looks: string, over: boolean}} context
+ * @param {MessageActs} acts
+ * @returns {(Node | string)[]}
+ */
 function statusWords(t, chat, item, { looks, over }, acts) {
   const note = item.kind === "pending_note";
   if (looks === "sending") return [icon("waiting"), t(note ? "note.pending" : "chat.pending")];
@@ -136,10 +171,13 @@ function statusWords(t, chat, item, { looks, over }, acts) {
   if (looks === "sent") return [t("chat.delivered")];
   if (looks !== "failed") return [];
   const reason = t(note ? "note.failed" : "chat.failed", { reason: known(t, "error", item.code) });
-  const act = (key, call) => button(t(key), { class: "small", onclick: () => call(chat, item.id) });
-  return [
-    h("span", {}, icon("failed"), reason),
-    !over && act("chat.again", note ? acts.againNote : acts.again),
-    act("chat.discard", note ? acts.discardNote : acts.discard),
-  ].filter(Boolean);
+  /** @param {string} key @param {((chat: string, id: string) => void) | undefined} call */
+  const act = (key, call) => button(t(key), { class: "small", onclick: () => call?.(chat, item.id ?? "") });
+  return /** @type {Node[]} */ (
+    [
+      h("span", {}, icon("failed"), reason),
+      !over && act("chat.again", note ? acts.againNote : acts.again),
+      act("chat.discard", note ? acts.discardNote : acts.discard),
+    ].filter(Boolean)
+  );
 }

@@ -4,10 +4,21 @@ import { h, setText } from "../shared/dom.js";
 import { button, keyed } from "./dom.js";
 import { isNew, isOffer, secondsLeft } from "./chat-state.js";
 
-/** RULES: the chats to be told of: all that are new, but the one that is on the screen and says so itself. */
+/**
+ * RULES: the chats to be told of: all that are new, but the one that is on the screen and says so itself.
+ *
+ * @param {{chats: DeskChat[]}} desk
+ * @param {string | null} shown
+ */
 export const waiting = (desk, shown) => desk.chats.filter((one) => isNew(one) && !one.refusing && one.id !== shown);
 
-/** How long there still is to accept this chat, in words; empty when the server did not say. `now` in ms of the page's own clock. */
+/**
+ * How long there still is to accept this chat, in words; empty when the server did not say. `now` in ms of the page's own clock.
+ *
+ * @param {Translator} t
+ * @param {DeskChat} one
+ * @param {number} now
+ */
 export function timeLeft(t, one, now) {
   const left = secondsLeft(one, now);
   if (left === null) return "";
@@ -18,8 +29,8 @@ export function timeLeft(t, one, now) {
  * Draws `chats` into `place`; without `acts` (`open(id)`, `accept(id)`) they are told only. The time left is no news for a screen reader.
  *
  * @param {Element} place
- * @param {any} t
- * @param {{chats: any[], acts?: {open(id: string): void, accept(id: string): void} | null, overview?: boolean, now: number}} options
+ * @param {Translator} t
+ * @param {{chats: DeskChat[], acts?: {open(id: string): void, accept(id: string): void} | null, overview?: boolean, now: number}} options
  */
 export function drawNews(place, t, { chats, acts = null, overview = false, now }) {
   const items = chats.map((one) => ({ key: one.id, one, looks: JSON.stringify([t.language, nameOf(one, t), isOffer(one), overview]) }));
@@ -31,6 +42,7 @@ export function drawNews(place, t, { chats, acts = null, overview = false, now }
   });
 }
 
+/** @param {Translator} t @param {DeskChat} one @param {{acts: Pick<Acts, "open" | "accept"> | null, overview: boolean}} options */
 function fresh(t, one, { acts, overview }) {
   const offered = isOffer(one);
   const name = nameOf(one, t);
@@ -38,14 +50,14 @@ function fresh(t, one, { acts, overview }) {
     button(t("overview.open"), {
       hook: overview ? "overview-open" : "news-open",
       "aria-label": t("news.open_of", { name }),
-      onclick: () => acts.open(one.id),
+      onclick: () => acts?.open(one.id),
     });
   const accept = () =>
     button(t("item.accept"), {
       class: "main",
       hook: "news-accept",
       "aria-label": t("item.accept_of", { name }),
-      onclick: () => acts.accept(one.id),
+      onclick: () => acts?.accept(one.id),
     });
   return h(
     "div",

@@ -15,16 +15,19 @@ const TONES = {
  * `{on, ready(), set(on), play("arrived" | "message")}`
  */
 export function chime() {
+  /** @type {AudioContext | null} */
   let audio = null;
   const sound = {
     on: choice("sound") !== "off",
     ready: () => audio?.state === "running",
+    /** @param {boolean} on */
     set(on) {
       sound.on = on;
       choose("sound", on ? "on" : "off");
       if (on) wake();
     },
-    play: (name) => sound.on && sound.ready() && ring(audio, TONES[name]),
+    /** @param {keyof typeof TONES} name */
+    play: (name) => sound.on && audio?.state === "running" && ring(audio, TONES[name]),
   };
   const wake = () => {
     if (!sound.on) return;
@@ -35,6 +38,7 @@ export function chime() {
   return sound;
 }
 
+/** @param {AudioContext} audio @param {number[][]} tones */
 function ring(audio, tones) {
   for (const [pitch, after] of tones) {
     const start = audio.currentTime + after;
@@ -49,7 +53,13 @@ function ring(audio, tones) {
   }
 }
 
-/** A message on the desktop, only while the page is out of sight. Never what somebody wrote: screens are read over shoulders. */
+/**
+ * A message on the desktop, only while the page is out of sight. Never what somebody wrote: screens are read over shoulders.
+ *
+ * @param {string} words
+ * @param {string} tag
+ * @param {() => void} onPress
+ */
 export function notify(words, tag, onPress) {
   if (!("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible") return;
   try {

@@ -7,7 +7,7 @@ import { clock } from "./format.js";
  * `{element, body, focus(), tell(words), asOf(at)}` with `body` to be filled; `acts`: `back()`, `refresh()`.
  * `tell` says in words why there is nothing (new) to see, `asOf` from when it is.
  *
- * @param {Translator & {language: string}} t
+ * @param {Translator} t
  * @param {{title: string, lead: string, extra?: Node[], acts: {back(): void, refresh(): void}}} options
  */
 export function overview(t, { title, lead, extra = [], acts }) {
@@ -34,7 +34,8 @@ export function overview(t, { title, lead, extra = [], acts }) {
     element,
     body,
     focus: () => heading.focus(),
-    tell: (said) => setText(words, said),
-    asOf: (at) => setText(state, at ? t("overview.as_of", { time: clock(at, t.language, new Date()) }) : t("overview.loading")),
+    tell: (/** @type {string} */ said) => setText(words, said),
+    asOf: (/** @type {Date | null} */ at) =>
+      setText(state, at ? t("overview.as_of", { time: clock(at, t.language, new Date()) }) : t("overview.loading")),
   };
 }

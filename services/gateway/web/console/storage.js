@@ -5,6 +5,7 @@
 const DESK = "eloket.agent.desk";
 const CHOICE = "eloket.agent.";
 
+/** @param {() => any} call */
 const quietly = (call, otherwise = null) => {
   try {
     return call();
@@ -13,7 +14,11 @@ const quietly = (call, otherwise = null) => {
   }
 };
 
-/** What this agent's desk kept in this tab, or null. What another agent left is wiped. */
+/**
+ * What this agent's desk kept in this tab, or null. What another agent left is wiped.
+ *
+ * @param {string} agent
+ */
 export function keptDesk(agent) {
   const kept = quietly(() => JSON.parse(sessionStorage.getItem(DESK) ?? "null"));
   if (kept?.agent === agent) return kept.desk;
@@ -21,11 +26,17 @@ export function keptDesk(agent) {
   return null;
 }
 
+/** @param {string} agent @param {object} desk */
 export const keepDesk = (agent, desk) => quietly(() => sessionStorage.setItem(DESK, JSON.stringify({ agent, desk })));
 export const forgetDesk = () => quietly(() => sessionStorage.removeItem(DESK));
 
-/** A choice (`language`, `sound`, `session`) made before in this browser, or null. */
+/**
+ * A choice (`language`, `sound`, `session`) made before in this browser, or null.
+ *
+ * @param {string} name
+ */
 export const choice = (name) => quietly(() => localStorage.getItem(CHOICE + name));
+/** @param {string} name @param {string} value */
 export const choose = (name, value) => quietly(() => localStorage.setItem(CHOICE + name, value));
 
 /** Whether somebody may be logged in: somebody was, or this browser keeps nothing that could tell. */

@@ -12,15 +12,19 @@ export function systemWords(t, { event, text, about = {} }, { own, name, departm
   const { agent_id: who, agent, department, detail, reason } = about;
   const values = { name, agent: agent || t("said.colleague"), department: departments.get(department ?? "") ?? department ?? "" };
   const by = who === own ? "you" : who || agent ? "other" : "nobody";
+  /** @param {...string} keys */
   const told = (...keys) => keys.map((key) => `said.${key}`).find((key) => t.has(key) && (values.department || !asks(t(key))));
-  const key = {
+  /** @type {Record<string, (() => string | undefined) | undefined>} */
+  const words = {
     opened: () => told("opened"),
     assigned: () => told(`assigned.${by}`),
     agent_left: () => told(`agent_left.${detail}.${by}`, `agent_left.${by}`),
     transferred: () => told(`transferred.${detail}.${by}`, `transferred.${detail}`, `transferred.${by}`, "transferred.nobody"),
     closed: () => told(`closed.${reason}.${by}`, `closed.${reason}`, "closed"),
-  }[event]?.();
+  };
+  const key = words[event ?? ""]?.();
   return key ? t(key, values) : (text ?? "");
 }
 
+/** @param {string} words */
 const asks = (words) => words.includes("{department}");

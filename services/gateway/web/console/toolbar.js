@@ -5,10 +5,18 @@ import { questionsLabel } from "./left-questions.js";
 import { notifyState } from "./notifications.js";
 import { LANGUAGES } from "./i18n.js";
 
+/** @type {Record<string, string>} */
 const OWN_NAMES = { nl: "Nederlands", fr: "Français", de: "Deutsch", en: "English" };
+/** @type {Record<ConnectionState, import("./dom.js").IconName>} */
 const LINK_ICONS = { open: "online", connecting: "waiting", lost: "offline", ended: "offline" };
 
-/** The choice of language, as a labelled list; `onLanguage(language)`. */
+/**
+ * The choice of language, as a labelled list; `onLanguage(language)`.
+ *
+ * @param {Translator} t
+ * @param {string} id
+ * @param {(language: string) => void} onLanguage
+ */
 export function languageChoice(t, id, onLanguage) {
   const select = h(
     "select",
@@ -21,6 +29,10 @@ export function languageChoice(t, id, onLanguage) {
 /**
  * Fills `root`; returns `render(desk, link, shown)`, `shown` the overview in front or null. `acts`: `setState(word)`, `overview(name)`, `logout()`,
  * `language(one)`; `sound` as `chime()` makes it, `left` as `leftQuestions()`.
+ *
+ * @param {HTMLElement} root
+ * @param {Translator} t
+ * @param {{agent: AgentWelcomeFrame["agent"], sound: ReturnType<typeof import("./notifications.js").chime>, left: ReturnType<typeof import("./left-questions.js").leftQuestions>, acts: Acts}} options
  */
 export function showBar(root, t, { agent, sound, left, acts }) {
   const linkWords = h("span");
@@ -28,6 +40,7 @@ export function showBar(root, t, { agent, sound, left, acts }) {
   const now = h("strong");
   const next = h("span", { class: "next" });
   const state = h("button", { type: "button", class: "state", hook: "agent-state", onclick: toggle }, now, next);
+  /** @param {string} name @param {...Node} words */
   const opener = (name, ...words) =>
     h(
       "button",
@@ -42,6 +55,7 @@ export function showBar(root, t, { agent, sound, left, acts }) {
       },
       ...words,
     );
+  /** @type {{questions: HTMLElement, assignments?: HTMLElement}} */
   const openers = { questions: opener("questions") };
   if (agent.supervisor) openers.assignments = opener("assignments", icon("table"), h("span", { class: "words" }, t("assignments")));
   root.replaceChildren(
@@ -55,27 +69,28 @@ export function showBar(root, t, { agent, sound, left, acts }) {
     if (!state.getAttribute("aria-disabled")) acts.setState(state.dataset.state === "available" ? "paused" : "available");
   }
 
-  return (desk, line, shown) => {
+  return (/** @type {Desk} */ desk, /** @type {ConnectionState} */ line, /** @type {string | null} */ shown) => {
     for (const [one, node] of Object.entries(openers)) setAttribute(node, "aria-expanded", String(one === shown));
     const count = String(left.list()?.length ?? "");
     if (openers.questions.dataset.count !== count) openers.questions.replaceChildren(...questionsLabel(t, left));
     openers.questions.dataset.count = count;
     if (link.dataset.link !== line) {
       link.dataset.link = line;
-      link.firstChild.replaceWith(icon(LINK_ICONS[line]));
+      link.firstChild?.replaceWith(icon(LINK_ICONS[line]));
       if (link.children.length < 2) link.append(linkWords);
-      setText(linkWords, t(`connection.${{ open: "online", lost: "offline", ended: "stopped" }[line] ?? line}`));
+      setText(linkWords, t(`connection.${{ open: "online", connecting: "connecting", lost: "offline", ended: "stopped" }[line]}`));
     }
     const word = desk.agent.state ?? "unknown";
     setAttribute(state, "aria-disabled", desk.welcomed ? null : "true");
     if (state.dataset.state === word) return;
     state.dataset.state = word;
-    now.replaceChildren(icon({ available: "available", paused: "paused" }[word] ?? "waiting"), t(`state.${word}`));
+    now.replaceChildren(icon(word === "available" || word === "paused" ? word : "waiting"), t(`state.${word}`));
     next.hidden = word === "unknown";
     setText(next, word === "available" ? t("state.pause") : t("state.resume"));
   };
 }
 
+/** @param {Translator} t @param {{name: string, sound: ReturnType<typeof import("./notifications.js").chime>, acts: Acts}} options */
 function menu(t, { name, sound, acts }) {
   const blocked = h("p", { class: "hint" }, t("sound.blocked"));
   const box = h("input", {
@@ -100,22 +115,23 @@ function menu(t, { name, sound, acts }) {
   details.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !details.open) return;
     details.open = false;
-    details.firstChild.focus();
+    /** @type {HTMLElement} */ (details.firstChild).focus();
   });
   details.addEventListener("focusout", (event) => {
-    if (event.relatedTarget && !details.contains(event.relatedTarget)) details.open = false;
+    if (event.relatedTarget && !details.contains(/** @type {Node} */ (event.relatedTarget))) details.open = false;
   });
   return details;
 }
 
 // Asked for on a press only; said in words when there is nothing to ask any more.
+/** @param {Translator} t @returns {HTMLElement | null} */
 function notifications(t) {
   const state = notifyState();
   if (state === "missing") return null;
   if (state === "granted") return h("p", {}, t("notify.on"));
   if (state === "denied") return h("p", {}, t("notify.denied"));
   const ask = button(t("notify.ask"), {
-    onclick: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t))),
+    onclick: () => Notification.requestPermission().then(() => ask.replaceWith(notifications(t) ?? "")),
   });
   return ask;
 }

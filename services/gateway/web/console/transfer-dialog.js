@@ -4,10 +4,19 @@ import { h, setText } from "../shared/dom.js";
 import { button, keyed } from "./dom.js";
 import { show } from "./dialogs.js";
 
-/** A department's name in the language; `names` holds one for each. */
+/**
+ * A department's name in the language; `names` holds one for each.
+ *
+ * @param {{id: string, name?: string, names?: Record<string, string>}} one
+ * @param {string} language
+ */
 export const nameOf = (one, language) => one.names?.[language] || one.name || one.id;
 
-/** Whether a chat could go to this colleague now. */
+/**
+ * Whether a chat could go to this colleague now.
+ *
+ * @param {Colleague} agent
+ */
 export const isFree = (agent) => agent.online && agent.state === "available" && agent.free > 0;
 
 /**
@@ -17,6 +26,7 @@ export const isFree = (agent) => agent.online && agent.state === "available" && 
  * @param {{own: string, department: string}} context
  */
 export function choices({ departments = [], agents = [] }, { own, department }) {
+  /** @param {Colleague} agent */
   const rank = (agent) => (agent.state !== "available" ? 2 : agent.free > 0 ? 0 : 1);
   return {
     departments: departments.filter((one) => one.id !== department),
@@ -24,7 +34,12 @@ export function choices({ departments = [], agents = [] }, { own, department }) 
   };
 }
 
-/** How it stands with a colleague, in words. */
+/**
+ * How it stands with a colleague, in words.
+ *
+ * @param {Translator} t
+ * @param {Colleague} agent
+ */
 export function standing(t, agent) {
   if (!agent.online) return t("transfer.away");
   if (agent.state !== "available") return t("transfer.paused");
@@ -34,6 +49,9 @@ export function standing(t, agent) {
 /**
  * `onTransfer(chat, to, note)`: `to` is `{department}` or `{agent}`, note a text or "". `draft` is the note as it was left the last time and
  * `onDraft(note)` hears of every change. `isOver()`: the chat is not the agent's any more; then nothing is transferred and the note stays.
+ *
+ * @param {Translator} t
+ * @param {{chat: string, department: string, own: string, draft: string, onDraft(words: string): void, isOver(): boolean, onTransfer(chat: string, to: object, note: string): void}} options
  */
 export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOver, onTransfer }) {
   const status = h("p", { role: "status" });
@@ -64,6 +82,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
   const dialog = show(t("transfer.title"), [form]);
   const known = { departments: new Map(), agents: new Map() };
 
+  /** @param {string} id */
   async function load(id) {
     setText(status, t("transfer.loading"));
     retry.hidden = true;
@@ -71,7 +90,8 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
     if (!dialog.isConnected) return;
     retry.hidden = answer.ok;
     if (!answer.ok) return setText(status, t("transfer.failed"));
-    for (const kind of ["departments", "agents"]) for (const one of answer.body?.[kind] ?? []) known[kind].set(one.id, one);
+    for (const kind of /** @type {const} */ (["departments", "agents"]))
+      for (const one of answer.body?.[kind] ?? []) known[kind].set(one.id, one);
     draw();
   }
 
@@ -87,6 +107,12 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
     setText(status, may.departments.length + may.agents.length ? "" : t("transfer.none"));
   }
 
+  /**
+   * @param {{box: HTMLElement, list: HTMLElement}} group
+   * @param {string} kind
+   * @param {any[]} items
+   * @param {{may(one: any): boolean, name(one: any): string, more(one: any): string}} choice
+   */
   function fill({ box, list }, kind, items, { may, name, more }) {
     box.hidden = items.length === 0;
     keyed(
@@ -109,6 +135,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
     );
   }
 
+  /** @param {Event} event */
   function send(event) {
     event.preventDefault();
     const [, kind, id] = /^(\w+):(.*)$/.exec(String(new FormData(form).get("to") ?? "")) ?? [];
@@ -124,6 +151,7 @@ export function chooseTransfer(t, { chat, department, own, draft, onDraft, isOve
   load(department);
 }
 
+/** @param {string} words */
 function group(words) {
   const list = h("div", { class: "choices" });
   return { list, box: h("fieldset", { hidden: true }, h("legend", {}, words), list) };

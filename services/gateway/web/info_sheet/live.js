@@ -7,8 +7,10 @@ const LONGEST = 120_000;
 const ANSWER = 10_000;
 const DEAF = 40_000; // ms without a sign of the server: the page is no longer live, and says so
 
+/** @param {string} id */
 const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id)); // the page has it
 const [state, asOf, notLive] = [at("state"), at("as-of"), at("not-live")];
+/** @type {ReturnType<typeof setTimeout> | null} */
 let asked = null;
 let misses = 0;
 let lost = false;
@@ -43,7 +45,7 @@ followButton(
   (button) => {
     lost = button.lost === true;
     if (lost) {
-      clearTimeout(asked);
+      clearTimeout(asked ?? undefined);
       asked = null;
       notLive.hidden = false;
     } else if (String(button.revision) !== state.dataset.revision || !notLive.hidden) asked ??= setTimeout(refresh, Math.random() * SPREAD);

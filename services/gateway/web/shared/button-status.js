@@ -7,10 +7,16 @@ const LONGEST = 15_000;
 const FULL = 65_536; // characters of one event
 const KINDS = ["phone", "email", "web", "visit", "post"];
 
-/** The button in an answer, its members checked; null when it is none. `contact` is always a list. */
+/**
+ * The button in an answer, its members checked; null when it is none. `contact` is always a list.
+ *
+ * @param {any} value
+ * @returns {Button | null}
+ */
 export function asButton(value) {
   const known = ["green", "blue"].includes(value?.colour) && typeof value.reason === "string" && Number.isSafeInteger(value.revision);
   if (!known) return null;
+  /** @type {any[]} */
   const ways = Array.isArray(value.contact) ? value.contact : [];
   const contact = ways
     .filter((way) => KINDS.includes(way?.kind) && typeof way.value === "string" && way.value)
@@ -23,21 +29,35 @@ export function asButton(value) {
  *
  * After `lost` ms without a sign of the server the button is told as blue and `unknown`, with `lost: true`; after the
  * next sign it is told as it is. A hidden page holds no connection: browsers allow few to one server.
+ *
+ * @param {string} base
+ * @param {string | null | undefined} department
+ * @param {(button: Button) => void} onButton
  */
 export function followButton(base, department, onButton, lost = LOST) {
   const query = department ? `?department=${encodeURIComponent(department)}` : "";
+  /** @type {Button | null} */
   let last = null; // the last button
   let over = false; // told as lost
   let [tries, misses] = [0, 0];
   let running = 0; // grows with each start: what an earlier one still hears is ignored
-  let stream, retry, quiet, gone;
+  /** @type {AbortController | undefined} */
+  let stream;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let retry;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let quiet;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let gone;
 
+  /** @param {Button | null} button */
   const take = (button) => {
     // another replica may have an older revision of what this one does not know
-    if (button && last && button.revision < last.revision && (last.reason !== "unknown" || button.reason === "unknown")) return;
+    if (button && last && (button.revision ?? 0) < (last.revision ?? 0) && (last.reason !== "unknown" || button.reason === "unknown"))
+      return;
     last = button ?? last;
     over = false;
-    onButton(last);
+    if (last) onButton(last);
   };
   const lose = () => {
     over = true;
@@ -95,6 +115,7 @@ export function followButton(base, department, onButton, lost = LOST) {
     if (mine === running) retry = setTimeout(listen, Math.random() * Math.min(LONGEST, FIRST * 2 ** tries++));
   }
 
+  /** @param {ReadableStreamDefaultReader<Uint8Array>} reader @param {number} mine */
   async function read(reader, mine) {
     const decoder = new TextDecoder();
     let text = "";
@@ -119,6 +140,7 @@ export function followButton(base, department, onButton, lost = LOST) {
     stream?.abort();
     for (const timer of [retry, quiet, gone]) clearTimeout(timer);
   };
+  /** @param {any} [event] */
   const start = (event) => {
     if (event?.type === "pageshow" && !event.persisted) return;
     halt();

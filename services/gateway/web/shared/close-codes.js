@@ -20,7 +20,11 @@ export const CLOSE_CODES = Object.freeze(
 /** The reason with which 4401 says that the hello came too late, not that the token is bad: a page that slept may try again. */
 export const LATE_HELLO = "no hello in time";
 
-/** The row of a code; an unknown one may be tried again. */
+/**
+ * The row of a code; an unknown one may be tried again.
+ *
+ * @param {number} [code]
+ */
 export function closeCode(code) {
   return CLOSE_CODES.find((row) => row.code === code) ?? { code, name: "lost", retry: true };
 }

@@ -30,6 +30,7 @@ export class Connection {
     /** @type {WebSocket?} */
     this.socket = null;
     this.tries = this.quiet = this.ticked = this.saidHello = 0;
+    /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
     this.timers = {};
     this.wake = this.wake.bind(this);
   }
@@ -43,7 +44,11 @@ export class Connection {
     this.#connect();
   }
 
-  /** True when the frame was handed to an open socket; false: keep it until the next hello. */
+  /**
+   * True when the frame was handed to an open socket; false: keep it until the next hello.
+   *
+   * @param {object} frame
+   */
   send(frame) {
     const { socket } = this;
     if (this.state !== "open" || socket?.readyState !== 1 || socket.bufferedAmount > FULL) return false;
@@ -69,7 +74,11 @@ export class Connection {
     this.state = null;
   }
 
-  /** The network or the page came or went: look at once. */
+  /**
+   * The network or the page came or went: look at once.
+   *
+   * @param {Event} event
+   */
   wake(event) {
     if (event.type === "offline") return this.#lost(1006);
     if (event.type === "visibilitychange" && this.env.document.visibilityState !== "visible") return;
@@ -79,17 +88,20 @@ export class Connection {
     this.#again(0);
   }
 
+  /** @param {"addEventListener" | "removeEventListener"} verb */
   #listen(verb) {
     for (const type of ["online", "offline", "pageshow"]) this.env[verb]?.(type, this.wake);
     this.env.document?.[verb]("visibilitychange", this.wake);
   }
 
+  /** @param {ConnectionState} state @param {number} [code] */
   #tell(state, code) {
     if (this.state === state) return;
     this.state = state;
     this.onState(state, code);
   }
 
+  /** @param {string} name @param {number} ms @param {() => void} call */
   #after(name, ms, call) {
     this.env.clearTimeout(this.timers[name]);
     this.timers[name] = this.env.setTimeout(() => {
@@ -105,7 +117,8 @@ export class Connection {
     } catch {
       return this.#lost(1006); // the page's own policy forbids it, in some browsers by an exception
     }
-    const mine = (call) => (event) => this.socket === socket && call(event);
+    /** @param {(event: any) => void} call */
+    const mine = (call) => (/** @type {any} */ event) => this.socket === socket && call(event);
     socket.onopen = mine(() => this.#opened());
     socket.onmessage = mine((event) => this.#heard(event.data));
     socket.onclose = mine(({ code, reason }) => this.#lost(reason === LATE_HELLO ? 1006 : code));
@@ -121,6 +134,7 @@ export class Connection {
     this.#tell("open");
   }
 
+  /** @param {string} data */
   #heard(data) {
     this.quiet = 0;
     let frame;
@@ -144,6 +158,7 @@ export class Connection {
     this.#after("tick", this.silence / 6, () => this.#tick());
   }
 
+  /** @param {number} [code] */
   #lost(code) {
     if (!this.state || this.state === "ended") return;
     this.#drop();
@@ -161,6 +176,7 @@ export class Connection {
     this.#again(this.env.Math.random() * most);
   }
 
+  /** @param {number} wait */
   #again(wait) {
     this.#drop();
     if (this.state === "open") this.#tell("lost", 1006);

@@ -13,6 +13,7 @@ const PARTIES = ["citizen", "agent", "system"];
  *
  * @param {Party} me
  * @returns {Conversation}
+ * @param {KeptMessage[]} [pending]
  */
 export function conversation(me, pending = []) {
   return {
@@ -34,7 +35,11 @@ export function conversation(me, pending = []) {
   };
 }
 
-/** `after` of the next hello. */
+/**
+ * `after` of the next hello.
+ *
+ * @param {Conversation} chat
+ */
 export const lastSeq = (chat) => chat.messages.at(-1)?.seq ?? 0;
 
 /**
@@ -59,7 +64,7 @@ export function receive(chat, frame) {
     case "read":
       return done(frame.from === chat.me ? chat : { ...chat, read: Math.max(chat.read, count(frame.seq) ?? 0) });
     case "sync":
-      return done(chat, count(frame.last_seq) > lastSeq(chat) ? "hello" : null);
+      return done(chat, (count(frame.last_seq) ?? 0) > lastSeq(chat) ? "hello" : null);
     case "closed":
       return done(close(chat, typeof frame.reason === "string" && frame.reason ? frame.reason : "inactive"));
     case "error":
@@ -69,10 +74,16 @@ export function receive(chat, frame) {
   }
 }
 
-const count = (value) => (Number.isSafeInteger(value) && value >= 0 ? value : null);
+/** @param {unknown} value @returns {number | null} */
+const count = (value) => (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null);
+/** @param {unknown} value */
 const isTime = (value) => typeof value === "string" && !Number.isNaN(Date.parse(value));
 
-/** Whether this describes an attachment: what an upload is answered with, and what a message carries. */
+/**
+ * Whether this describes an attachment: what an upload is answered with, and what a message carries.
+ *
+ * @param {any} file
+ */
 export const isFile = (file) => typeof file?.id === "string" && typeof file.name === "string" && Number.isFinite(file.size);
 
 /** @param {Conversation} chat @param {StatusFrame} frame @returns {Conversation} */
@@ -89,6 +100,7 @@ function status(chat, { dot: colour, position, agent, wait, assigned }) {
 }
 
 // What cannot be shown as it is becomes something that can: a message that is left out would be a hole for ever.
+/** @param {MessageFrame} frame */
 function readable(frame) {
   const right = { ...frame };
   if (!PARTIES.includes(frame.from)) right.from = "system";
@@ -101,30 +113,43 @@ function readable(frame) {
 }
 
 // Hello lifts a refusal: what we sent before its welcome could overtake the refused. One hello at a time.
+/** @param {Conversation} chat @param {Ask} [ask] @param {MessageFrame[]} [added] @returns {Received} */
 function done(chat, ask, added = []) {
   return ask && chat.welcomed && !chat.blocked ? { chat: { ...chat, blocked: true }, ask, added } : { chat, ask: null, added };
 }
 
-/** Hello was accepted. A server that knows less than we do is right. */
+/**
+ * Hello was accepted. A server that knows less than we do is right.
+ *
+ * @param {Conversation} chat
+ * @param {number} last
+ */
 export function welcome(chat, last) {
   const open = { ...chat, welcomed: true, blocked: false };
   return last < lastSeq(chat) ? done({ ...open, messages: [], ahead: [], read: 0 }, "hello") : done(open);
 }
 
-/** What had no receipt goes out again, under the same ids, after the next welcome. */
+/**
+ * What had no receipt goes out again, under the same ids, after the next welcome.
+ *
+ * @param {Conversation} chat
+ * @returns {Conversation}
+ */
 export function disconnected(chat) {
   const pending = chat.pending.map((item) => ({ ...item, wire: false }));
   return { ...chat, pending, welcomed: false, blocked: false, typing: false, inactive: null };
 }
 
+/** @param {Conversation} chat @param {MessageFrame} frame */
 function message(chat, frame) {
   if (!Number.isSafeInteger(frame.seq) || frame.seq < 1) return done(chat);
   if (frame.seq <= lastSeq(chat)) return done({ ...chat, pending: without(chat, [frame]) });
   const ahead = chat.ahead.filter((known) => known.seq !== frame.seq && known.seq > lastSeq(chat));
   ahead.push(readable(frame));
   ahead.sort((a, b) => a.seq - b.seq);
-  const added = [];
-  while (ahead[0]?.seq === lastSeq(chat) + added.length + 1) added.push(ahead.shift());
+  let ready = 0;
+  while (ahead[ready]?.seq === lastSeq(chat) + ready + 1) ready += 1;
+  const added = ahead.splice(0, ready);
   const next = {
     ...chat,
     messages: added.length ? [...chat.messages, ...added] : chat.messages,
@@ -136,16 +161,19 @@ function message(chat, frame) {
 }
 
 // Our own message with a seq is its receipt.
+/** @param {Conversation} chat @param {MessageFrame[]} stored */
 function without(chat, stored) {
   const ids = new Set(stored.filter((one) => one.from === chat.me).map((one) => one.id));
   return ids.size ? chat.pending.filter((item) => !ids.has(item.id)) : chat.pending;
 }
 
+/** @param {Conversation} chat @param {string} reason @returns {Conversation} */
 function close(chat, reason) {
   const pending = chat.pending.map((item) => fail(item, "chat_closed"));
   return { ...chat, pending, closed: reason, dot: "red", position: null, agent: null, assigned: false, typing: false, inactive: null };
 }
 
+/** @param {PendingMessage} item @param {string} code @returns {PendingMessage} */
 const fail = (item, code) => ({ ...item, state: "failed", code, wire: false });
 
 /**
@@ -163,12 +191,25 @@ function refuse(chat, { code, id }) {
   return done({ ...chat, pending: chat.pending.map((item) => (item.id === id ? fail(item, code) : item)) });
 }
 
-/** A new message of ours; `content` is `{text}` or `{attachment, file}`. */
+/**
+ * A new message of ours; `content` is `{text}` or `{attachment, file}`.
+ *
+ * @param {Conversation} chat
+ * @param {string} id
+ * @param {Partial<KeptMessage>} content
+ * @returns {Conversation}
+ */
 export function post(chat, id, content) {
   return { ...chat, pending: [...chat.pending, { id, ...content, state: "sending", wire: false }] };
 }
 
-/** A failed message goes to the end of the line, under its own id. */
+/**
+ * A failed message goes to the end of the line, under its own id.
+ *
+ * @param {Conversation} chat
+ * @param {string} id
+ * @returns {Conversation}
+ */
 export function again(chat, id) {
   const item = chat.pending.find((one) => one.id === id);
   if (!item) return chat;
@@ -176,10 +217,19 @@ export function again(chat, id) {
   return { ...chat, pending: [...rest, { ...item, state: "sending", code: undefined, wire: false }] };
 }
 
-/** A failed message is given up. */
+/**
+ * A failed message is given up.
+ *
+ * @param {Conversation} chat
+ * @param {string} id
+ */
 export const discard = (chat, id) => ({ ...chat, pending: chat.pending.filter((item) => item.id !== id) });
 
-/** The frames that may go out now, in order; tell `sent` which did. */
+/**
+ * The frames that may go out now, in order; tell `sent` which did.
+ *
+ * @param {Conversation} chat
+ */
 export function due(chat) {
   if (!chat.welcomed || chat.blocked || chat.closed) return [];
   const line = chat.pending.filter((item) => item.state === "sending");
@@ -190,25 +240,48 @@ export function due(chat) {
     .map(({ id, text, attachment }) => (attachment ? { type: "message", id, attachment } : { type: "message", id, text }));
 }
 
-/** These are under way. */
+/**
+ * These are under way.
+ *
+ * @param {Conversation} chat
+ * @param {string[]} ids
+ */
 export function sent(chat, ids) {
   const known = new Set(ids);
   return { ...chat, pending: chat.pending.map((item) => (known.has(item.id) ? { ...item, wire: true } : item)) };
 }
 
-/** The other party stopped typing. */
+/**
+ * The other party stopped typing.
+ *
+ * @param {Conversation} chat
+ */
 export const quiet = (chat) => (chat.typing ? { ...chat, typing: false } : chat);
 
-/** The true colour: without a connection to the server there is none to a person. */
+/**
+ * The true colour: without a connection to the server there is none to a person.
+ *
+ * @param {Conversation} chat
+ * @param {ConnectionState} link
+ */
 export function dot(chat, link) {
   if (chat.closed || link === "lost" || link === "ended") return "red";
   return chat.welcomed ? chat.dot : "grey";
 }
 
-/** Others' messages after the seq that was shown. */
+/**
+ * Others' messages after the seq that was shown.
+ *
+ * @param {Conversation} chat
+ * @param {number} shown
+ */
 export const unread = (chat, shown) => chat.messages.filter((one) => one.seq > shown && one.from !== chat.me).length;
 
-/** Why a text cannot be sent: "empty", "too_long" or null. */
+/**
+ * Why a text cannot be sent: "empty", "too_long" or null.
+ *
+ * @param {string} text
+ */
 export function problem(text) {
   if (!text.trim()) return "empty";
   return [...text].length > LONGEST_TEXT ? "too_long" : null;

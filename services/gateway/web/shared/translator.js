@@ -3,9 +3,13 @@
 const RIGHT_TO_LEFT =
   /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
-/** Return a value that cannot turn the direction of the text around it (Unicode first-strong isolate). */
+/**
+ * Return a value that cannot turn the direction of the text around it (Unicode first-strong isolate).
+ *
+ * @param {unknown} value
+ */
 function isolate(value) {
-  return RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : String(value);
+  return RIGHT_TO_LEFT.test(String(value)) ? `\u2068${value}\u2069` : String(value);
 }
 
 /**

@@ -1,5 +1,4 @@
-// Types for `tsc`; this file is not served. What describes an interface stands here rather than in the modules, because citizens' browsers
-// load those with their comments.
+// Types for `tsc` that two or more modules use, or that are too long for a comment; this file is not served.
 //
 // The frames are those of the public protocol with docs/additions.md. A page does not trust them: an older or newer server may differ.
 
@@ -297,4 +296,412 @@ interface Translator {
   has(key: string | undefined): boolean;
   /** The language of the texts. */
   language: string;
+}
+
+/** The options of `upload`. */
+interface UploadOptions {
+  url: string;
+  headers?: Record<string, string>;
+  file: File;
+  /** Gets 0 to 1. */
+  onProgress(part: number): void;
+  /** Milliseconds in which no byte moved after which the upload has failed; 0 waits for ever. */
+  stalled?: number;
+}
+
+/** What an upload was answered with, or why there is no answer. */
+type Uploaded =
+  | { status: number; text: string; failure?: undefined }
+  | { failure: "network" | "cancelled"; status?: undefined; text?: undefined };
+
+/** A way to reach a department. */
+interface Way {
+  kind: string;
+  value: string;
+  href?: string | null;
+}
+
+/** The button of a department (`GET /api/button`). */
+interface Button {
+  colour: "green" | "blue";
+  reason?: string;
+  revision?: number;
+  contact: Way[];
+  infofiche_url?: string;
+  /** Added by the page: the server is out of reach. */
+  lost?: boolean;
+}
+
+/** Limits and time zone (`GET /api/settings`). */
+interface PageSettings {
+  timezone: string;
+  /** Bytes of one file. */
+  attachment_bytes: number;
+  /** Files of a chat. */
+  attachment_count: number;
+  /** Bytes of all files of a chat. */
+  attachment_total: number;
+}
+
+/** The refusal of a file: a problem document with members of its own. */
+interface UploadProblem {
+  code: string;
+  reason?: string;
+  allowed?: string[];
+  limit_bytes?: number;
+  limit_files?: number;
+  limit_total_bytes?: number;
+}
+
+/** A message without a receipt as the browser keeps it. */
+interface KeptMessage {
+  id: string;
+  text?: string;
+  attachment?: string;
+  file?: Attachment;
+  state?: "sending" | "failed";
+  code?: string;
+  wire?: boolean;
+  /** The id of the chat. */
+  chat?: string;
+  /** Milliseconds since the epoch. */
+  since?: number;
+  /** The place among those of one page. */
+  n?: number;
+}
+
+/** The answer to the start of a chat. */
+interface StartAnswer {
+  record?: ChatRecord;
+  code?: string;
+  /** Seconds until a new try. */
+  seconds?: number;
+  infofiche?: string;
+}
+
+/** A place in the queue as it is shown. */
+interface QueuePlace {
+  position: number | null;
+  /** Seconds. */
+  wait: number | null;
+}
+
+/** What the parts beside a citizen's conversation get (`lazy-panels.js`). */
+interface WidgetPart {
+  base: string;
+  store: Store;
+  record: ChatRecord;
+  announce(words: string): void;
+  session: ReturnType<typeof import("../widget/chat-session.js").joinChat>;
+  element: HTMLElement;
+  bar: ReturnType<typeof import("../widget/composer.js").composer>;
+}
+
+/** The options of the widget's `messageLog`. */
+interface MessageLogOptions {
+  t: Translator;
+  lang: string;
+  /** The time zone (IANA). */
+  zone: string;
+  onFile(file: Attachment): void;
+  onAgain(id: string): void;
+  onDiscard(id: string): void;
+  /** The end of the log is on the screen. */
+  onSeen(): void;
+  announce(words: string): void;
+}
+
+/** The options of the widget's `chatView`. */
+interface ChatViewOptions {
+  t: Translator;
+  lang: string;
+  base: string;
+  store: Store;
+  record: ChatRecord;
+  announce(words: string): void;
+  settings: PageSettings;
+  /** How else to reach the department. */
+  ways(): Node | string;
+  isOpen(): boolean;
+  onUnread(count: number): void;
+  /** The server does not know the chat. */
+  onGone(): void;
+  onEnded(): void;
+  onUntold(untold: boolean): void;
+  onRestart(): void;
+  onDismiss(): void;
+}
+
+/** What the panel uses of an `<eloket-chat>`, of this version or of an earlier one. */
+interface ChatElement extends HTMLElement {
+  shadowRoot: ShadowRoot;
+  frame: HTMLElement;
+  launcher: HTMLElement | null;
+  button?: Button;
+  settings?: PageSettings;
+  asChat(value: unknown): ChatRecord | null;
+  ways(path?: string): Node | string;
+  sheet?(path?: string): string;
+  show(change: { button?: Button; chat?: { live: boolean; open: boolean; unread: number } }): void;
+}
+
+/** An answer over HTTP as the console's `ask` gives it. */
+interface Answer {
+  /** The server did it. */
+  ok: boolean;
+  /** 0: the server could not be reached. */
+  status: number;
+  code: string | null;
+  body: any;
+  /** Seconds. */
+  retryAfter: number | null;
+}
+
+/** An internal note of a chat. */
+interface Note {
+  id: string;
+  name: string;
+  text: string;
+  at: string;
+}
+
+/** A note of ours that has no receipt yet. */
+interface PendingNote {
+  id: string;
+  text: string;
+  state: "sending" | "failed";
+  code?: string;
+  wire: boolean;
+}
+
+/** The notes of a chat as `notes.js` keeps them. */
+interface Notebook {
+  notes: Note[];
+  pending: PendingNote[];
+}
+
+/** What an agent writes in. */
+type Kind = "message" | "note";
+
+/** What an agent has written and not sent. */
+interface Draft {
+  text: string;
+  note: string;
+  kind: Kind;
+  transfer?: string;
+}
+
+/** A block of a citizen. */
+interface Block {
+  minutes: number;
+  reason: string;
+  /** The address of the network is blocked too. */
+  address: boolean;
+}
+
+/** Why a chat is over at this desk. */
+interface Over {
+  kind: "closed" | "gone";
+  reason: string;
+}
+
+/** A chat on the desk of an agent (`chat-state.js`). */
+interface DeskChat {
+  id: string;
+  about: {
+    department: string;
+    locale: string;
+    name: string | null;
+    question: string | null;
+    form: AssignedChat["form"];
+    opened_at: string;
+  };
+  talk: Conversation;
+  book: Notebook;
+  /** The connection of the citizen; null: not known. */
+  online: boolean | null;
+  /** The highest seq that was on the screen. */
+  shown: number;
+  /** The highest seq that the server was told of, on this connection. */
+  told: number;
+  /** The last seq when the server last counted the chat among those of this agent. */
+  since: number;
+  /** An agent has seen it. */
+  seen: boolean;
+  accepted: boolean;
+  pressed: boolean;
+  transferred: boolean;
+  returned: string | null;
+  /** Until when it can be accepted, in ms of `performance.now()`. */
+  acceptAt: number | null;
+  ended: Over | null;
+  closing: boolean;
+  closeTold: boolean;
+  block: Block | null;
+  blocking: boolean;
+  refusing: boolean;
+  refuseTold: boolean;
+  transfer: boolean;
+  silent: { warning: number; closes_at: string | null } | null;
+  draft: Draft;
+}
+
+/** A chat as a later page finds it. */
+interface KeptChat extends AssignedChat {
+  shown: number;
+  seen: boolean;
+  ended: Over | null;
+  closing: boolean;
+  block: Block | null;
+  refusing: boolean;
+  draft: Draft;
+  pending: KeptMessage[];
+  notes: (Partial<PendingNote> & { id: string; text: string })[];
+}
+
+/** What a later page needs of a desk. */
+interface KeptDesk {
+  selected: string | null;
+  why: string | null;
+  chats: KeptChat[];
+}
+
+/** The desk of an agent (`desk-state.js`). */
+interface Desk {
+  agent: Omit<AgentWelcomeFrame["agent"], "state"> & { state: string | null; why: string | null };
+  /** The frames beyond version 1 that the server accepts. */
+  frames: string[];
+  welcomed: boolean;
+  chats: DeskChat[];
+  selected: string | null;
+}
+
+/** What a change of the desk asks of the code around it. */
+interface Effect {
+  type: string;
+  id?: string;
+  code?: string;
+  state?: string;
+  why?: string | null;
+  added?: MessageFrame[];
+}
+
+/** A frame to the server. */
+interface DeskFrame {
+  type: string;
+  [member: string]: unknown;
+}
+
+/** What is shown of a conversation (`timeline`). */
+interface TimelineItem {
+  kind: "message" | "note" | "pending" | "pending_note" | "returned" | "empty";
+  key: string;
+  id?: string;
+  seq?: number;
+  from?: MessageFrame["from"];
+  name?: string;
+  text?: string;
+  attachment?: Attachment | string;
+  file?: Attachment;
+  event?: MessageFrame["event"];
+  about?: About;
+  at?: string | null;
+  state?: "sending" | "failed";
+  code?: string;
+  /** Why a chat came back. */
+  why?: string;
+}
+
+/** A question that a citizen left (`GET /api/questions`). */
+interface LeftQuestion {
+  chat_id: string;
+  department: string;
+  locale: string;
+  name: string | null;
+  contact: string;
+  text: string;
+  at: string;
+  claimed?: { agent_id: string; name: string; at: string } | null;
+}
+
+/** A colleague (`GET /api/agents`). */
+interface Colleague {
+  id: string;
+  name: string;
+  online: boolean;
+  state: string;
+  free: number;
+}
+
+/** What the buttons of a message do, each with the ids of its chat and its own. */
+interface MessageActs {
+  again?(chat: string, id: string): void;
+  discard?(chat: string, id: string): void;
+  againNote?(chat: string, id: string): void;
+  discardNote?(chat: string, id: string): void;
+}
+
+/** What the buttons of the console do, most with the id of a chat. */
+interface Acts extends MessageActs {
+  open(id: string): void;
+  accept(id: string): void;
+  dismiss(id: string): void;
+  refuse(id: string): void;
+  overview(name: string): void;
+  seen(): void;
+  back(): void;
+  upload(id: string, files: File[]): void;
+  download(id: string): void;
+  close(id: string): void;
+  block(id: string): void;
+  transfer(id: string): void;
+  post(id: string, text: string): void;
+  note(id: string, text: string): void;
+  draft(id: string, draft: Partial<Draft>): void;
+  typing(id: string, active: boolean): void;
+  setState(state: string): void;
+  logout(): void;
+  logoutEverywhere(): void;
+  language(language: string): void;
+}
+
+/** The options of the console's `messageLog`. */
+interface ConsoleLogOptions {
+  /** The id of the chat. */
+  chat: string;
+  /** How the citizen is called. */
+  name: string;
+  acts: MessageActs;
+  /** How the agent is called. */
+  agent: string;
+  /** The id of the agent. */
+  own: string;
+  onScroll(): void;
+}
+
+/** The options of `startWork`. */
+interface WorkOptions {
+  agent: AgentWelcomeFrame["agent"];
+  onChange(desk: Desk, link: ConnectionState, code?: number): void;
+  onEffect(effect: Effect, desk: Desk): void;
+  look(): { here: boolean; bottom: boolean };
+}
+
+/** The options of `openStage`. */
+interface StageOptions {
+  t: Translator;
+  agent: AgentWelcomeFrame["agent"];
+  activity: { typing(): boolean; unused(): number };
+  limits: { bytes: number; count: number; total: number };
+  sound: ReturnType<typeof import("../console/notifications.js").chime>;
+  say(words: string, how?: "announce" | "new" | "loud"): void;
+  page: Record<
+    "tools" | "login" | "desk" | "list" | "empty" | "chat" | "overview" | "problem" | "news" | "loading" | "skip",
+    HTMLElement
+  > & {
+    title(words: string): void;
+  };
+  onLogout(open: number, everywhere?: boolean): void;
+  onLanguage(language: string): void;
+  onEnd(): void;
 }

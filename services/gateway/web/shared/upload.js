@@ -5,10 +5,13 @@
  *
  * `onProgress` gets 0 to 1. After `stalled` ms in which no byte moved the upload has failed; 0 waits for ever.
  * `done` resolves to `{status, text}` of the answer, or to `{failure}`: "network" or "cancelled".
+ *
+ * @param {UploadOptions} options
  */
 export function upload({ url, headers = {}, file, onProgress, stalled = 0 }) {
   const request = new XMLHttpRequest();
   let failure = "cancelled"; // what an abort means
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const watch = () => {
     clearTimeout(timer);

@@ -15,7 +15,12 @@ const ASK = 20_000; // ms between two questions about a chat out of reach, doubl
 const LONGEST_ASK = 120_000;
 const ANSWER = 8_000; // ms
 
-/** Ends the chat over HTTP: whether the server knows it. */
+/**
+ * Ends the chat over HTTP: whether the server knows it.
+ *
+ * @param {string} base
+ * @param {ChatRecord} record
+ */
 async function endChat(base, record) {
   const headers = { Authorization: `Bearer ${record.token}` };
   const signal = AbortSignal.timeout(ANSWER);
@@ -25,7 +30,12 @@ async function endChat(base, record) {
   );
 }
 
-/** What the server says of the chat over HTTP: `{messages, closed}`, `{gone: true}`, or null when it says nothing. */
+/**
+ * What the server says of the chat over HTTP: `{messages, closed}`, `{gone: true}`, or null when it says nothing.
+ *
+ * @param {string} base
+ * @param {ChatRecord} record
+ */
 async function readChat(base, record) {
   try {
     const headers = { Authorization: `Bearer ${record.token}` };
@@ -63,7 +73,18 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
   let asks = 0;
   let count = 0;
   let typed = 0; // said last, ms
-  let later, quiet, trouble, asking, over, reopening;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let later;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let quiet;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let trouble;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let asking;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let over;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let reopening;
   if (untold) chat = rules.receive(chat, { type: "closed", reason: "citizen" }).chat;
 
   const connection = new Connection({
@@ -86,6 +107,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
   }
 
   // Counted from the first loss: a connection that comes and goes without a welcome is none.
+  /** @param {number} ms @param {Link["trouble"]} kind */
   function watch(ms, kind) {
     trouble ??= setTimeout(() => {
       trouble = undefined;
@@ -112,6 +134,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     asking = setTimeout(ask, Math.min(LONGEST_ASK, ASK * 2 ** asks++) * (0.75 + Math.random() / 2));
   }
 
+  /** @param {{state: ConnectionState, code?: number}} how */
   function finish(how) {
     stop();
     link = { ...how, trouble: null };
@@ -142,6 +165,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     tellEnd();
   }
 
+  /** @param {Conversation} next */
   function change(next) {
     const before = new Map(chat.pending.map((item) => [item.id, item]));
     for (const item of next.pending) {
@@ -153,10 +177,12 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     onChange(chat, link);
   }
 
+  /** @param {KeptMessage} message */
   function keep({ wire, ...item }) {
     store.write(`p:${item.id}`, item);
   }
 
+  /** @param {CitizenFrame} frame */
   function hear(frame) {
     if (frame.type === "welcome") {
       backlog = frame.last_seq;
@@ -202,6 +228,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     if (ending && chat.welcomed && (!chat.closed || untold) && !rules.due(chat).length) connection.send({ type: "close" });
   }
 
+  /** @param {Partial<KeptMessage>} content */
   function add(content) {
     const id = newId();
     keep({ id, ...content, chat: record.chat_id, since: Date.now(), n: count++, state: "sending" });
@@ -216,22 +243,28 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     backlog: () => backlog,
     ending: () => ending,
     untold: () => untold,
+    /** @param {string} text */
     post: (text) => {
       typed = 0;
       add({ text });
     },
+    /** @param {Attachment} file */
     attach: (file) => add({ attachment: file.id, file }),
+    /** @param {string} id */
     again: (id) => {
       change(rules.again(chat, id));
       flush();
     },
+    /** @param {string} id */
     discard: (id) => change(rules.discard(chat, id)),
+    /** @param {boolean} active */
     typing: (active) => {
       if (active ? Date.now() - typed < TYPING_AGAIN : !typed) return;
       typed = active ? Date.now() : 0;
       connection.send({ type: "typing", active });
     },
     hear,
+    /** @param {object} frame */
     send: (frame) => connection.send(frame),
     end: () => {
       ending = true;
@@ -254,12 +287,18 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
   };
 }
 
+/** @param {any} item */
 const isPending = ({ id, text, attachment, file }) =>
   typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
 
-/** Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser. */
+/**
+ * Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser.
+ *
+ * @param {string} prefix
+ */
 export function createStore(prefix) {
   const memory = new Map();
+  /** @param {() => any} call @param {any} [otherwise] */
   const attempt = (call, otherwise) => {
     try {
       return call();
@@ -267,7 +306,9 @@ export function createStore(prefix) {
       return otherwise;
     }
   };
+  /** @param {string} name */
   const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name) ?? "null"), null);
+  /** @param {string} name @param {unknown} value */
   const write = (name, value) => {
     memory.delete(name);
     const kept = attempt(() => {
@@ -278,10 +319,13 @@ export function createStore(prefix) {
     if (!kept && value !== null) memory.set(name, value);
   };
   const names = () => {
-    const keys = attempt(() => Object.keys(localStorage), []).filter((key) => key.startsWith(prefix));
+    /** @type {string[]} */
+    const all = attempt(() => Object.keys(localStorage), []);
+    const keys = all.filter((key) => key.startsWith(prefix));
     return [...keys.map((key) => key.slice(prefix.length)), ...memory.keys()];
   };
   // tabs do not overwrite one another's
+  /** @param {string} chatId */
   const waiting = (chatId) =>
     names()
       .filter((name) => name.startsWith("p:"))

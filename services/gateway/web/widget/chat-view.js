@@ -1,7 +1,7 @@
 // One conversation: the dot and its words, the log, the white bar, download, the end.
 import { dot, lastSeq, unread } from "../shared/conversation.js";
 import { composer } from "./composer.js";
-import { h, icon, setAttribute, setText } from "../shared/dom.js";
+import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { messageLog } from "./message-list.js";
 import { joinChat } from "./chat-session.js";
 
@@ -11,7 +11,11 @@ const SIGNS = { grey: "M12 6v6l4 2.5", green: "M6 12.5l4 4 8-9", red: "M7 7l10 1
 const FORMATS = ["txt", "html", "pdf", "json"];
 const DRAW = 16; // ms
 
-/** Joins and shows the chat of `record`; onGone: the server does not know it. */
+/**
+ * Joins and shows the chat of `record`; onGone: the server does not know it.
+ *
+ * @param {ChatViewOptions} options
+ */
 export function chatView({
   t,
   lang,
@@ -29,11 +33,20 @@ export function chatView({
   onRestart,
   onDismiss,
 }) {
-  let state, link, timer, aside;
+  /** @type {Conversation} */
+  let state;
+  /** @type {Link} */
+  let link;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  /** @type {Promise<((chat?: Conversation, link?: Link) => void) | null> | null | undefined} */
+  let aside;
   let untold = false;
+  /** @param {string} path @param {string} name */
   const save = async (path, name) => {
     const said = import("./files.js").then((files) => files.save({ base, record, path, name, element }));
-    tell(...(await said.catch(() => [t("saveFailed"), true])));
+    const [words, wrong] = await said.catch(() => /** @type {[string, boolean?]} */ ([t("saveFailed"), true]));
+    tell(words, wrong);
   };
   const log = messageLog({
     t,
@@ -41,7 +54,9 @@ export function chatView({
     announce,
     zone: settings.timezone,
     onFile: ({ id, name }) => save(`attachments/${id}`, name),
+    /** @param {string} id */
     onAgain: (id) => session.again(id),
+    /** @param {string} id */
     onDiscard: (id) => (session.discard(id), bar.focus()),
     onSeen: () => seen(),
   });
@@ -54,6 +69,7 @@ export function chatView({
   const why = h("p", { role: "status" });
   const far = h("div", { class: "notice far", hook: "chat-far", hidden: true }, why);
 
+  /** @param {string} look @param {string} hook @param {string} key @param {() => void} onclick @param {string} [drawing] */
   const button = (look, hook, key, onclick, drawing) =>
     h("button", { class: look, hook, onclick }, drawing && icon(drawing), t.has(key) ? t(key) : key.toUpperCase());
   const end = button("tool end-chat", "chat-close", "close", () => toggle(question, end));
@@ -88,6 +104,7 @@ export function chatView({
   const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
   const element = h("div", { class: "chat" }, status, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
 
+  /** @param {string} key @param {HTMLElement[]} buttons */
   function choice(key, buttons) {
     return h(
       "div",
@@ -97,6 +114,7 @@ export function chatView({
     );
   }
 
+  /** @param {HTMLElement} block @param {HTMLElement} opener */
   function toggle(block, opener) {
     const show = block.hidden;
     for (const [each, by] of [
@@ -107,16 +125,18 @@ export function chatView({
       setAttribute(by, "aria-expanded", String(each === block && show));
     }
     // a second Enter ends nothing
-    if (show) block.querySelector(block === question ? ".tool" : "button").focus();
+    if (show) /** @type {HTMLElement} */ (block.querySelector(block === question ? ".tool" : "button")).focus();
     else if (!opener.hidden) opener.focus();
   }
 
+  /** @param {string} text @param {boolean} [wrong] */
   function tell(text, wrong) {
     setAttribute(notice, "hidden", !wrong);
     setText(notice, wrong ? text : "");
     announce(text);
   }
 
+  /** @param {Dot} colour */
   function meaning(colour) {
     if (state.closed) return t("red");
     if (link.state === "ended") return t(link.code === 4409 ? "elsewhere" : "broken");
@@ -131,7 +151,7 @@ export function chatView({
   function distance() {
     if (state.closed) return state.closed === "unreached" ? "farBlocked" : null;
     if (link.state === "ended") return link.code === 4409 ? null : "farBroken";
-    return { blocked: "farBlocked", unreached: "farUnreached", long: "farLong" }[link.trouble] ?? null;
+    return link.trouble && { blocked: "farBlocked", unreached: "farUnreached", long: "farLong" }[link.trouble];
   }
 
   function explain() {
@@ -170,12 +190,13 @@ export function chatView({
   function because() {
     untold = session.untold();
     if (untold) return t("endUntold");
-    const key = `end${state.closed[0].toUpperCase()}${state.closed.slice(1)}`;
+    const why = state.closed ?? "";
+    const key = `end${why.slice(0, 1).toUpperCase()}${why.slice(1)}`;
     return t(t.has(key) ? key : "endInactive");
   }
 
   function finish() {
-    const held = bar.focused() || element.contains(element.getRootNode().activeElement?.closest(".choice, .end-chat") ?? null);
+    const held = bar.focused() || element.contains(rootOf(element).activeElement?.closest(".choice, .end-chat") ?? null);
     bar.hide(true);
     setAttribute(end, "hidden", true);
     setAttribute(question, "hidden", true);

@@ -1,7 +1,7 @@
 // The white bar, Zend, and attachments under way.
 import { charactersLeft, COUNT_FROM, isSubmitKey } from "../shared/new-message.js";
 import { problem } from "../shared/conversation.js";
-import { h, icon, setAttribute, setText } from "../shared/dom.js";
+import { h, icon, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { sizes } from "./format.js";
 import { CLIP } from "./message-list.js";
 
@@ -9,7 +9,11 @@ const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
 const ACCEPT = ".pdf,.png,.jpg,.jpeg,.gif,.webp,.txt,.csv,.odt,.ods,.odp,.docx,.xlsx,.pptx";
 const IDLE = 4_000; // ms
 
-/** The form to write in. */
+/**
+ * The form to write in.
+ *
+ * @param {{t: Translator, lang: string, base: string, record: ChatRecord, store: Store, settings: PageSettings, session(): ReturnType<typeof import("./chat-session.js").joinChat>, announce(words: string, wrong?: boolean): void}} options
+ */
 export function composer({ t, lang, base, record, store, settings, session, announce }) {
   const input = h("textarea", {
     id: "input",
@@ -42,7 +46,9 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     t("attach"),
   );
   const uploads = h("div", {});
+  /** @type {ReturnType<typeof import("./files.js").uploads> | null | undefined} */
   let uploading;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let idle;
 
   const measure = () => {
@@ -75,7 +81,7 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     measure();
   });
   files.addEventListener("change", () => {
-    const chosen = [...files.files];
+    const chosen = [...(files.files ?? [])];
     files.value = "";
     uploading ??= import("./files.js").then((module) =>
       module.uploads({ base, record, settings, session: session(), announce, list: uploads, focus: () => attach.focus() }),
@@ -92,7 +98,8 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     parts: [uploads, count, form, files],
     attach,
     focus: () => input.focus(),
-    focused: () => form.contains(form.getRootNode().activeElement),
+    focused: () => form.contains(rootOf(form).activeElement),
+    /** @param {boolean} away */
     hide: (away) => [uploads, count, form, attach].forEach((part) => setAttribute(part, "hidden", away)),
     stop: () => {
       clearTimeout(idle);

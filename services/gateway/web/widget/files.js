@@ -1,9 +1,9 @@
 // Files up and down, loaded at the first of them. The token goes in a header, never in an address.
 import { isFile } from "../shared/conversation.js";
-import { h, icon, setText } from "../shared/dom.js";
+import { h, icon, rootOf, setText } from "../shared/dom.js";
 import { upload } from "../shared/upload.js";
 import { sizes } from "./format.js";
-import { loadPart } from "./load-part.js";
+import { languageOf, loadPart } from "./load-part.js";
 
 const STALLED = 60_000; // ms in which no byte moved
 const WARNING = "M12 3 2.5 20h19z M12 10v4.5 M12 17.4v.1";
@@ -18,8 +18,10 @@ progress { flex: 1; min-width: 4rem; accent-color: var(--press); }
 const AGAIN = ["network", "rate_limited", "unavailable", "too_slow"];
 const REASONS = ["empty", "password", "old_office", "heic", "macros", "active_content", "not_allowed"];
 const ALLOWED = ["pdf", "png", "jpeg", "gif", "webp", "text", "csv", "opendocument", "office"];
+/** @type {Record<string, "attachment_bytes" | "attachment_count" | "attachment_total">} */
 const LIMITS = { limit_bytes: "attachment_bytes", limit_files: "attachment_count", limit_total_bytes: "attachment_total" };
 
+/** @param {string} text */
 function object(text) {
   try {
     return Object(JSON.parse(text));
@@ -28,7 +30,12 @@ function object(text) {
   }
 }
 
-/** What an upload was answered with: `{attachment}`, or the problem: `{code, …}` with the members that the server gave. */
+/**
+ * What an upload was answered with: `{attachment}`, or the problem: `{code, …}` with the members that the server gave.
+ *
+ * @param {number} status
+ * @param {string} text
+ */
 export function outcome(status, text) {
   const told = object(text);
   if (status === 201 && isFile(told)) return { attachment: told };
@@ -36,23 +43,35 @@ export function outcome(status, text) {
   return { code: status >= 500 ? "unavailable" : "network" }; // a page of something on the way
 }
 
-/** Upload one file of this chat: `{done, cancel}`; done resolves to what `outcome` says; onProgress: 0 to 1. */
+/**
+ * Upload one file of this chat: `{done, cancel}`; done resolves to what `outcome` says; onProgress: 0 to 1.
+ *
+ * @param {{base: string, record: ChatRecord, file: File, onProgress(part: number): void}} options
+ */
 function send({ base, record, file, onProgress }) {
   const headers = { Authorization: `Bearer ${record.token}` };
   const { done, cancel } = upload({ url: `${base}/api/chats/${record.chat_id}/attachments`, headers, file, onProgress, stalled: STALLED });
   return { done: done.then(({ status, text, failure }) => (failure ? { code: failure } : outcome(status, text))), cancel };
 }
 
-/** Why a file was refused and what to do, in the words of `t`; `settings` are the limits where the problem names none. */
+/**
+ * Why a file was refused and what to do, in the words of `t`; `settings` are the limits where the problem names none.
+ *
+ * @param {Translator} t
+ * @param {UploadProblem} problem
+ * @param {string} lang
+ * @param {PageSettings} settings
+ */
 export function because(t, problem, lang, settings) {
   const { code } = problem;
   if (code === "too_large") {
     const size = sizes(lang);
-    const limit = (name) => (problem[name] > 0 ? problem[name] : settings[LIMITS[name]]);
+    /** @param {"limit_bytes" | "limit_files" | "limit_total_bytes"} name */
+    const limit = (name) => ((problem[name] ?? 0) > 0 ? Number(problem[name]) : settings[LIMITS[name]]);
     return t("too_large", { file: size(limit("limit_bytes")), files: limit("limit_files"), total: size(limit("limit_total_bytes")) });
   }
   if (code === "type_not_allowed") {
-    const reason = REASONS.includes(problem.reason) ? problem.reason : "not_allowed";
+    const reason = REASONS.find((one) => one === problem.reason) ?? "not_allowed";
     const kinds = Array.isArray(problem.allowed) && problem.allowed.length ? problem.allowed : ALLOWED;
     const names = kinds.map((kind) => (t.has(`kind_${kind}`) ? t(`kind_${kind}`) : `${kind}`));
     return t(reason, { allowed: new Intl.ListFormat(lang, { type: "conjunction" }).format(names) });
@@ -60,7 +79,12 @@ export function because(t, problem, lang, settings) {
   return t(t.has(code) ? code : "refused");
 }
 
-/** Downloads with the chat's token; what to say: `[words, wrong]`. */
+/**
+ * Downloads with the chat's token; what to say: `[words, wrong]`.
+ *
+ * @param {{base: string, record: ChatRecord, path: string, name: string, element: HTMLElement}} options
+ * @returns {Promise<[string, boolean?]>}
+ */
 export async function save({ base, record, path, name, element }) {
   const t = await loadPart(element, "files", LOOKS);
   const code = await download({ base, record, path, name });
@@ -68,8 +92,10 @@ export async function save({ base, record, path, name, element }) {
 }
 
 // Every download of the server is one by its header; a page of something on the way is not.
+/** @param {{base: string, record: ChatRecord, path: string, name: string}} options */
 async function download({ base, record, path, name }) {
   const stop = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let stalled;
   const watch = () => {
     clearTimeout(stalled);
@@ -103,7 +129,11 @@ async function download({ base, record, path, name }) {
   }
 }
 
-/** The name in a Content-Disposition (RFC 6266), or null. */
+/**
+ * The name in a Content-Disposition (RFC 6266), or null.
+ *
+ * @param {string | null} disposition
+ */
 export function fileName(disposition) {
   const encoded = /filename\*=UTF-8''([^;]+)/i.exec(disposition ?? "");
   const plain = /filename="?([^";]+)"?/i.exec(disposition ?? "");
@@ -114,13 +144,18 @@ export function fileName(disposition) {
   }
 }
 
-/** The uploads of a chat, a row each in `list`: `add(file)`, `stop()`. */
-export async function uploads({ base, record, settings = /** @type {any} */ ({}), session, announce, list, focus }) {
+/**
+ * The uploads of a chat, a row each in `list`: `add(file)`, `stop()`.
+ *
+ * @param {{base: string, record: ChatRecord, settings?: PageSettings, session: ReturnType<typeof import("./chat-session.js").joinChat>, announce(words: string): void, list: HTMLElement, focus(): void}} options
+ */
+export async function uploads({ base, record, settings = /** @type {PageSettings} */ ({}), session, announce, list, focus }) {
   const t = await loadPart(list, "files", LOOKS);
-  const { lang } = list.closest("[lang]");
+  const lang = languageOf(list);
   const running = new Set();
   let line = Promise.resolve(); // one at a time
 
+  /** @param {File} file */
   function add(file) {
     const bar = h("progress", { max: 1, value: 0, "aria-label": file.name });
     const words = h("span", { class: "words" });
@@ -135,6 +170,7 @@ export async function uploads({ base, record, settings = /** @type {any} */ ({})
     stop.onclick = () => task.cancel();
     list.append(row);
     running.add(task);
+    /** @param {UploadProblem} problem */
     const fail = (problem) => {
       const { code } = problem;
       const reason = because(t, problem, lang, settings);
@@ -165,11 +201,12 @@ export async function uploads({ base, record, settings = /** @type {any} */ ({})
       if (attachment) session.attach(attachment);
       return problem;
     };
+    /** @param {Partial<UploadProblem>} problem */
     const end = (problem) => {
       const { code } = problem;
       running.delete(task);
-      if (code && code !== "cancelled") return fail(problem);
-      const focused = row.contains(row.getRootNode().activeElement);
+      if (code && code !== "cancelled") return fail({ ...problem, code });
+      const focused = row.contains(rootOf(row).activeElement);
       row.remove();
       if (code) announce(`${file.name}: ${t("cancelled")}`);
       if (focused) focus();

@@ -1,6 +1,6 @@
 // The warning that a silent chat will be closed, and the one press that keeps it. Loaded with the first warning.
 import { loadPart } from "./load-part.js";
-import { h, setAttribute, setText } from "../shared/dom.js";
+import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 
 const LOOKS = `
 .inactive { color: var(--ink); border-inline-start: 4px solid var(--press); }
@@ -10,17 +10,26 @@ const LOOKS = `
   border-radius: .5rem; background: var(--paper); box-shadow: 0 2px 6px #0002, 0 12px 40px #0005; }
 `;
 
-/** The words of a warning, as a key of the texts and their values: whole minutes, rounded up, and the time of the end. */
+/**
+ * The words of a warning, as a key of the texts and their values: whole minutes, rounded up, and the time of the end.
+ *
+ * @param {InactiveFrame} frame
+ * @param {(at: Date) => string} clock
+ */
 export function warning({ closes_at, seconds }, clock) {
-  const n = Math.max(1, Math.ceil(seconds / 60));
-  return { key: n > 1 ? "closesMinutes" : "closesMinute", n, time: clock(new Date(closes_at)) };
+  const n = Math.max(1, Math.ceil((seconds ?? 0) / 60));
+  return { key: n > 1 ? "closesMinutes" : "closesMinute", n, time: clock(new Date(closes_at ?? NaN)) };
 }
 
-/** The warning beside a chat, or beside the button while the panel is folded; returns what is told each change. */
+/**
+ * The warning beside a chat, or beside the button while the panel is folded; returns what is told each change.
+ *
+ * @param {WidgetPart} options
+ */
 export async function inactive({ session, element, announce, bar }) {
   const t = await loadPart(element, "inactive", LOOKS);
-  const dialog = element.closest("dialog");
-  const { host } = element.getRootNode();
+  const dialog = /** @type {HTMLDialogElement} */ (element.closest("dialog"));
+  const host = /** @type {ChatElement} */ (rootOf(element).host);
   const { lang } = host.frame;
   const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: host.settings?.timezone ?? "Europe/Brussels" });
   const words = h("p", { role: "alert" });
@@ -39,13 +48,14 @@ export async function inactive({ session, element, announce, bar }) {
 
   // A closed dialog shows and says nothing.
   const place = () => {
-    if (dialog.open) element.querySelector(".ended").after(box);
+    if (dialog.open) element.querySelector(".ended")?.after(box);
     else dialog.before(box);
   };
   const folding = new MutationObserver(place);
   folding.observe(dialog, { attributeFilter: ["open"] });
   place();
 
+  /** @param {InactiveFrame} frame */
   function warn(frame) {
     const { key, ...values } = warning(frame, (at) => time.format(at));
     setAttribute(box, "hidden", false);
@@ -54,7 +64,7 @@ export async function inactive({ session, element, announce, bar }) {
 
   function over() {
     if (box.hidden) return;
-    const held = box.contains(box.getRootNode().activeElement);
+    const held = box.contains(rootOf(box).activeElement);
     setAttribute(box, "hidden", true);
     setText(words, "");
     if (held) dialog.open ? bar.focus() : host.launcher?.focus();
@@ -62,7 +72,7 @@ export async function inactive({ session, element, announce, bar }) {
     stayed = false;
   }
 
-  return (chat) => {
+  return (/** @type {Conversation} */ chat) => {
     if (chat?.inactive) return warn(chat.inactive);
     over();
     if (chat) return;

@@ -3,24 +3,35 @@ const PARTS = [
   {
     name: "waiting",
     load: () => import("./queue-info.js"),
+    /** @param {Conversation} chat @param {ChatRecord} record */
     needed: (chat, record) => chat.position || record.left || chat.closed === "no_agent",
   },
-  { name: "inactive", load: () => import("./inactivity-warning.js"), needed: (chat) => chat.inactive },
+  {
+    name: "inactive",
+    load: () => import("./inactivity-warning.js") /** @param {Conversation} chat */,
+    needed: (/** @type {Conversation} */ chat) => chat.inactive,
+  },
 ];
 
-/** Shows what a chat needs: called with `(chat, link)` at each change, without a chat at the end. */
+/**
+ * Shows what a chat needs: called with `(chat, link)` at each change, without a chat at the end.
+ *
+ * @param {WidgetPart} view
+ */
 export function aside(view) {
   const parts = new Map(); // name → promise of what is told each change
+  /** @type {[chat?: Conversation, link?: Link]} */
   let now = [];
 
   // What could not be loaded is tried again at the next change.
+  /** @param {(typeof PARTS)[number]} part */
   const start = ({ name, load }) =>
     load()
-      .then((module) => module[name](view))
+      .then((/** @type {any} */ module) => module[name](view))
       .catch(() => void parts.delete(name));
-  return (...change) => {
+  return (/** @type {[chat?: Conversation, link?: Link]} */ ...change) => {
     now = change;
     for (const part of PARTS) if (now[0] && part.needed(now[0], view.record) && !parts.has(part.name)) parts.set(part.name, start(part));
-    for (const part of parts.values()) part.then((tell) => tell?.(...now));
+    for (const part of parts.values()) part.then((/** @type {any} */ tell) => tell?.(...now));
   };
 }

@@ -1,5 +1,5 @@
 // Leaving a question with a way to be reached, for who does not want to wait. Comes with queue-info.js.
-import { h, setAttribute, setText } from "../shared/dom.js";
+import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { secondsOf } from "./start-form.js";
 
 const SHORTEST_NUMBER = 6; // digits
@@ -7,7 +7,11 @@ const ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
 const NUMBER = /^\+?[\d\s()./-]+$/;
 const AGAIN = ["network", "unavailable"];
 
-/** Why nobody can be reached there: "contactEmpty", "contactWrong" or null. The server has the last word. */
+/**
+ * Why nobody can be reached there: "contactEmpty", "contactWrong" or null. The server has the last word.
+ *
+ * @param {string} text
+ */
 export function contactProblem(text) {
   const contact = text.trim();
   if (!contact) return "contactEmpty";
@@ -19,6 +23,9 @@ export function contactProblem(text) {
  * Leaves `{contact, text}` for the agents: `{}` when it was kept.
  *
  * @returns {Promise<{code?: string, seconds?: number}>}
+ * @param {string} base
+ * @param {ChatRecord} record
+ * @param {{contact: string, text: string}} given
  */
 export async function leaveQuestion(base, record, given) {
   const headers = { "Content-Type": "application/json", Authorization: `Bearer ${record.token}` };
@@ -39,7 +46,11 @@ export async function leaveQuestion(base, record, given) {
   }
 }
 
-/** The form, hidden at first; `onLate`: the server says that nobody waits here any more. */
+/**
+ * The form, hidden at first; `onLate`: the server says that nobody waits here any more.
+ *
+ * @param {{t: Translator, base: string, record: ChatRecord, onCancel(): void, onLeft(): void, onLate(): void}} options
+ */
 export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
   const leaves = h("p", {}, t("leaves"));
@@ -67,10 +78,12 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
   let busy = false;
   let first = "";
 
+  /** @param {"input" | "textarea"} tag @param {string} name @param {Record<string, unknown>} attributes */
   function field(tag, name, attributes) {
     const id = `left-${name}`;
     const input = h(tag, { id, hook: `question-${name}`, required: true, dir: "auto", "aria-describedby": `${id}-wrong`, ...attributes });
     const wrong = h("p", { id: `${id}-wrong`, class: "wrong", hidden: true });
+    /** @param {string | null} problem */
     const judge = (problem) => {
       setAttribute(input, "aria-invalid", problem && "true");
       setAttribute(wrong, "hidden", !problem);
@@ -80,20 +93,24 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     return { input, judge, parts: [h("label", { for: id }, t(name === "text" ? "leaveText" : name)), input, wrong] };
   }
 
+  /** @param {string} words */
   function complain(words) {
     setAttribute(notice, "hidden", !words);
     setText(notice, words);
   }
 
   function wrong() {
-    const found = [
+    /** @type {[ReturnType<typeof field>, string | null][]} */
+    const fields = [
       [contact, contact.judge(contactProblem(contact.input.value))],
       [text, text.judge(text.input.value.trim() ? null : "textEmpty")],
-    ].find(([, problem]) => problem);
+    ];
+    const found = fields.find(([, problem]) => problem);
     found?.[0].input.focus();
     return Boolean(found);
   }
 
+  /** @param {string} code @param {number} [seconds] */
   function refused(code, seconds) {
     if (code === "rate_limited") return t("startBusy", { n: seconds });
     if (code === "not_waiting") return t("late");
@@ -124,10 +141,12 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     element: form,
     open: () => !form.hidden,
     busy: () => busy,
-    holds: () => form.contains(form.getRootNode().activeElement),
+    holds: () => form.contains(rootOf(form).activeElement),
     changed: () => text.input.value !== first,
     text: () => text.input.value,
+    /** @param {boolean} line */
     inLine: (line) => setAttribute(leaves, "hidden", !line),
+    /** @param {string} question */
     show: (question) => {
       first = question;
       if (!text.input.value) text.input.value = question;

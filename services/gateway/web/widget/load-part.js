@@ -1,16 +1,31 @@
 // What a module that comes later brings along: its own texts and looks.
-import { sheet } from "../shared/dom.js";
+import { rootOf, sheet } from "../shared/dom.js";
 import { translator } from "../shared/translator.js";
 
+/** @type {Map<string, CSSStyleSheet>} */
 const sheets = new Map(); // of a part
 
-/** The common texts with those of this part, in the language around `element`; its looks are there too. */
+/**
+ * The language around an element.
+ *
+ * @param {Element} element
+ */
+export const languageOf = (element) => /** @type {HTMLElement | null} */ (element.closest("[lang]"))?.lang ?? "nl";
+
+/**
+ * The common texts with those of this part, in the language around `element`; its looks are there too.
+ *
+ * @param {HTMLElement} element
+ * @param {string} part
+ * @param {string} css
+ */
 export async function loadPart(element, part, css) {
-  const { lang } = element.closest("[lang]");
+  const lang = languageOf(element);
   const found = await Promise.all([`./text/${lang}.js`, `./text/${part}/${lang}.js`].map((path) => import(path)));
   const [common, own] = found;
-  if (!sheets.has(part)) sheets.set(part, sheet(css));
-  const root = element.getRootNode();
-  if (!root.adoptedStyleSheets.includes(sheets.get(part))) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheets.get(part)];
+  const looks = sheets.get(part) ?? sheet(css);
+  sheets.set(part, looks);
+  const root = rootOf(element);
+  if (!root.adoptedStyleSheets.includes(looks)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, looks];
   return translator({ ...common.default, ...own.default }, lang);
 }

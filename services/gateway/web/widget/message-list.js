@@ -9,16 +9,23 @@ const NEAR = 48; // px
 const HOPELESS = ["invalid", "too_long", "unknown_attachment", "not_yours"]; // the same again would be refused again
 const LINK = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
 
-/** `update(chat, backlog)` draws what changed. */
+/**
+ * `update(chat, backlog)` draws what changed.
+ *
+ * @param {MessageLogOptions} options
+ */
 export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, announce }) {
   const list = h("div", { class: "log", hook: "chat-messages", role: "log", "aria-live": "polite", "aria-label": t("log"), tabindex: 0 });
   const fresh = h("button", { class: "fresh", hidden: true, onclick: toEnd }, t("fresh"));
   const time = new Intl.DateTimeFormat(lang, { timeStyle: "short", timeZone: zone });
   const size = sizes(lang);
   const waiting = new Map(); // id → node
+  /** @type {MessageFrame[]} */
   let drawn = [];
+  /** @type {HTMLElement | null} */
   let lastDrawn = null;
   let counted = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let hush;
   let atEnd = true;
   function toEnd() {
@@ -35,12 +42,14 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
   const resizing = new ResizeObserver(() => atEnd && toEnd());
   resizing.observe(list);
 
+  /** @param {string} text */
   function words(text) {
     return text
       .split(LINK)
       .map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
   }
 
+  /** @param {Attachment} attachment @param {boolean} ready */
   function file(attachment, ready) {
     const measure = size(attachment.size);
     return h(
@@ -58,8 +67,9 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     );
   }
 
+  /** @param {string} from @param {string} name @param {{text?: string, attachment?: Attachment | string, file?: Attachment}} content @param {boolean} ready */
   function node(from, name, content, ready) {
-    const attachment = ready ? content.attachment : content.file;
+    const attachment = /** @type {Attachment | undefined} */ (ready ? content.attachment : content.file);
     return h(
       "div",
       { class: `item ${from}` },
@@ -69,6 +79,7 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     );
   }
 
+  /** @param {MessageFrame} message */
   function stored(message) {
     const mine = message.from === "citizen";
     const name = mine ? t("you") : message.name || t("agent");
@@ -84,12 +95,14 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
   }
 
   // A node that moves is read again.
+  /** @param {HTMLElement} item @param {HTMLElement | null} after */
   function place(item, after) {
     const next = after ? after.nextSibling : list.firstChild;
     if (next !== item) list.insertBefore(item, next);
     return item;
   }
 
+  /** @param {PendingMessage} item */
   function unsent(item) {
     let element = waiting.get(item.id);
     if (!element) {
@@ -104,17 +117,20 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     return element;
   }
 
+  /** @param {PendingMessage} item */
   function failure({ id, code }) {
-    const words = `${t("failed")}.${t.has(code) ? ` ${t(code)}` : ""}`;
+    const words = `${t("failed")}.${code && t.has(code) ? ` ${t(code)}` : ""}`;
     if (code === "chat_closed") return [words];
+    /** @param {string} key @param {(id: string) => void} call */
     const choice = (key, call) => h("button", { class: "text", type: "button", onclick: () => call(id) }, t(key));
-    return [words, ...(HOPELESS.includes(code) ? [] : [" ", choice("again", onAgain)]), " ", choice("discard", onDiscard)];
+    return [words, ...(HOPELESS.includes(code ?? "") ? [] : [" ", choice("again", onAgain)]), " ", choice("discard", onDiscard)];
   }
 
+  /** @param {number} backlog */
   function quietly(backlog) {
-    const last = drawn.at(-1)?.seq;
+    const last = drawn.at(-1)?.seq ?? 0;
     const old = backlog - last;
-    if (last >= counted && old <= ALOUD) return;
+    if (last && last >= counted && old <= ALOUD) return;
     setAttribute(list, "aria-live", "off");
     if (last && backlog > counted) announce(t("missed", { n: old }));
     counted = backlog; // it may come in pieces
@@ -122,6 +138,7 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
     hush = setTimeout(() => setAttribute(list, "aria-live", "polite"), HUSH);
   }
 
+  /** @param {Conversation} chat @param {number} backlog */
   function update(chat, backlog) {
     if (chat.messages[0] !== drawn[0] || chat.messages.length < drawn.length) {
       list.replaceChildren();
@@ -143,6 +160,7 @@ export function messageLog({ t, lang, zone, onFile, onAgain, onDiscard, onSeen, 
   }
 
   const typing = h("p", { class: "typing" });
+  /** @param {Conversation} chat */
   const type = (chat) => setText(typing, chat.typing ? t("typing", { name: chat.agent?.name ?? t("agent") }) : "");
   return { parts: [list, typing, fresh], update, type, toEnd, atEnd: () => atEnd, stop: () => (clearTimeout(hush), resizing.disconnect()) };
 }

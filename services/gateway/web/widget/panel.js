@@ -20,13 +20,17 @@ const DEFAULTS = {
 };
 const SETTINGS = 2_500; // ms; the panel does not wait longer for what it has defaults for
 
-/** What the server says of limits and of the time zone (`GET /api/settings`); what is missing or wrong is as by default. */
+/**
+ * What the server says of limits and of the time zone (`GET /api/settings`); what is missing or wrong is as by default.
+ *
+ * @param {string} base
+ */
 export async function settingsOf(base) {
   const told = await fetch(`${base}/api/settings`, { credentials: "omit", signal: AbortSignal.timeout(SETTINGS) })
     .then((answer) => (answer.ok ? answer.json() : null))
     .catch(() => null);
   const settings = { ...DEFAULTS };
-  for (const name of ["attachment_bytes", "attachment_count", "attachment_total"])
+  for (const name of /** @type {const} */ (["attachment_bytes", "attachment_count", "attachment_total"]))
     if (Number.isSafeInteger(told?.[name]) && told[name] > 0) settings[name] = told[name];
   try {
     settings.timezone = new Intl.DateTimeFormat("nl", { timeZone: told?.timezone ?? DEFAULTS.timezone }).resolvedOptions().timeZone;
@@ -36,10 +40,16 @@ export async function settingsOf(base) {
   return settings;
 }
 
-/** The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus. */
+/**
+ * The panel of an `<eloket-chat>`; `restore()` shows a kept chat without taking the focus.
+ *
+ * @param {ChatElement} host
+ * @param {string} base
+ * @param {string} prefix
+ */
 export async function createPanel(host, base, prefix) {
   const { lang } = host.frame;
-  host.asChat ??= (chat) => chat; // a page of version 1.1
+  host.asChat ??= (chat) => /** @type {ChatRecord | null} */ (chat); // a page of version 1.1
   host.ways ??= () => "";
   const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
   const t = translator(texts.default, lang);
@@ -51,32 +61,41 @@ export async function createPanel(host, base, prefix) {
   const body = h("div", { class: "body" });
   const aloud = h("div", { class: "sr", role: "status" });
   const dialog = h("dialog", { class: "panel", "aria-labelledby": "title" }, h("div", { class: "head" }, title, fold), body, aloud);
+  /** @type {ChatRecord | null} */
   let record = null;
+  /** @type {ReturnType<typeof chatView> | null} */
   let view = null;
-  let form,
-    unread = 0;
+  /** @type {ReturnType<typeof startForm> | undefined} */
+  let form;
+  let unread = 0;
 
   host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, panelSheet];
   host.frame.append(dialog);
 
+  /** @param {string} text */
   const announce = (text) => setText(aloud, aloud.textContent === text ? `${text}\u00a0` : text);
+  const focused = () => /** @type {HTMLElement | null} */ (host.shadowRoot.activeElement);
   const tellHost = () => host.show({ chat: { live: record !== null, open: dialog.open, unread } });
+  /** @param {Partial<ChatRecord>} change */
   const remember = (change) => {
     if (record && store.read("chat")?.chat_id === record.chat_id) store.write("chat", Object.assign(record, store.read("chat"), change));
   };
 
+  /** @param {string} [words] */
   function showForm(words) {
     view?.stop();
     [view, record, unread] = [null, null, 0];
-    form = startForm({ t, onStart: begin, ways: (path) => host.ways(path) });
+    form = startForm({ t, onStart: begin /** @param {string} path */, ways: (path) => host.ways(path) });
     body.replaceChildren(form.form);
     if (words) form.tell(words);
     tellHost();
   }
 
+  /** @param {{name?: string, question?: string}} given */
   async function begin(given) {
     const { origin, pathname, protocol } = location;
     const url = protocol.startsWith("http") ? origin + pathname : undefined;
+    /** @param {string} name */
     const attribute = (name) => host.getAttribute(name) ?? undefined;
     const asked = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, url };
     const answer = await startChat(
@@ -88,11 +107,12 @@ export async function createPanel(host, base, prefix) {
     if (answer.record) {
       store.write("chat", { ...answer.record, open: true });
       join(store.read("chat"));
-      view.focus();
+      view?.focus();
     } else if (answer.code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
     return answer;
   }
 
+  /** @param {ChatRecord} kept */
   function join(kept) {
     view?.stop();
     record = kept;
@@ -111,7 +131,7 @@ export async function createPanel(host, base, prefix) {
         tellHost();
       },
       onGone: () => forget(t("gone")),
-      onEnded: () => record.ended || remember({ ended: Date.now() }),
+      onEnded: () => record?.ended || remember({ ended: Date.now() }),
       onUntold: (untold) => remember({ untold }),
       onRestart: () => {
         const draft = store.read("draft");
@@ -125,6 +145,7 @@ export async function createPanel(host, base, prefix) {
     tellHost();
   }
 
+  /** @param {string} [words] */
   function forget(words) {
     store.clear();
     showForm(words);
@@ -141,10 +162,13 @@ export async function createPanel(host, base, prefix) {
   }
 
   function open() {
-    if (!view && !form) kept() ? join(kept()) : showForm();
+    if (!view && !form) {
+      const chat = kept();
+      chat ? join(chat) : showForm();
+    }
     show();
     // on a phone a keyboard would cover the text
-    if (small.matches || !view) (view ? title : body.querySelector("input")).focus();
+    if (small.matches || !view) (view ? title : body.querySelector("input"))?.focus();
     else view.focus();
   }
 
@@ -172,9 +196,10 @@ export async function createPanel(host, base, prefix) {
     if (!chat.open || dialog.open) return;
     const before = /** @type {HTMLElement} */ (document.activeElement);
     show();
-    if (!small.matches) before && before !== document.body ? before.focus() : host.shadowRoot.activeElement?.blur();
+    if (!small.matches) before && before !== document.body ? before.focus() : focused()?.blur();
   }
 
+  /** @param {StorageEvent} event */
   function stored({ key, newValue }) {
     if (key !== null && key !== `${prefix}chat`) return;
     const chat = host.asChat(store.read("chat"));
@@ -184,7 +209,7 @@ export async function createPanel(host, base, prefix) {
       if (same) store.clear();
       dialog.close();
       showForm();
-    } else if (same) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
+    } else if (record && same) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
     else restore();
   }
 
@@ -198,14 +223,15 @@ export async function createPanel(host, base, prefix) {
 
   function resized() {
     if (!dialog.open) return;
-    const focused = host.shadowRoot.activeElement;
+    const before = focused();
     dialog.close();
     show();
-    focused?.focus();
+    before?.focus();
   }
 
+  /** @param {Event} event */
   const escape = (event) => {
-    if (event.type === "keydown" && event.key !== "Escape") return;
+    if (event instanceof KeyboardEvent && event.key !== "Escape") return;
     event.preventDefault();
     event.stopPropagation();
     if (!view?.escape()) minimise();

@@ -1,6 +1,6 @@
 // The citizen in the queue: his number, the estimate, and what he may do meanwhile. Loaded when one waits.
 import { loadPart } from "./load-part.js";
-import { h, setAttribute, setText } from "../shared/dom.js";
+import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { questionForm } from "./leave-question.js";
 
 const FIRST = 150; // ms: a region that is new and full at once is not read aloud
@@ -22,25 +22,39 @@ h3 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
 .start .row > * { margin: 0; }
 `;
 
-/** How long a wait of so many seconds is, as a key of the texts and its minutes: rounded up, never none. */
+/**
+ * How long a wait of so many seconds is, as a key of the texts and its minutes: rounded up, never none.
+ *
+ * @param {number | null} seconds
+ */
 export function estimate(seconds) {
-  if (!Number.isFinite(seconds)) return null;
+  if (seconds === null || !Number.isFinite(seconds)) return null;
   const n = Math.max(1, Math.ceil(seconds / 60));
   return { key: n > 60 ? "hour" : n > 1 ? "minutes" : "minute", n };
 }
 
-/** Milliseconds until a new place in the queue is told. A number at once; a mere estimate waits until the last was heard. */
+/**
+ * Milliseconds until a new place in the queue is told. A number at once; a mere estimate waits until the last was heard.
+ *
+ * @param {(QueuePlace & {at: number}) | undefined} told
+ * @param {QueuePlace} next
+ * @param {number} now
+ */
 export function pause(told, next, now) {
   if (!told) return FIRST;
   const mere = told.position === next.position && told.position !== null && next.wait !== null && told.wait !== null;
   return mere ? Math.max(0, told.at + CALM - now) : 0;
 }
 
-/** The queue beside a chat; returns what is told each change of it. */
+/**
+ * The queue beside a chat; returns what is told each change of it.
+ *
+ * @param {WidgetPart} options
+ */
 export async function waiting({ base, store, record, announce, session, element, bar }) {
   const t = await loadPart(element, "waiting", LOOKS);
-  const { host } = element.getRootNode();
-  const ended = element.querySelector(".ended");
+  const host = /** @type {ChatElement} */ (rootOf(element).host);
+  const ended = /** @type {HTMLElement} */ (element.querySelector(".ended"));
   const words = h("p", { class: "place", hook: "chat-wait", role: "status" });
   const ask = h("button", { class: "tool", hook: "leave-question", type: "button", onclick: () => open() }, t("leave"));
   const info = h(
@@ -53,7 +67,14 @@ export async function waiting({ base, store, record, announce, session, element,
   const offer = h("div", { class: "row offer" }, ask, info);
   const form = questionForm({ t, base, record, onCancel: () => close(ask), onLeft: left, onLate: () => draw() });
   const box = h("div", { class: "waiting", hidden: true }, words, offer, form.element);
-  let chat, link, told, timer;
+  /** @type {Conversation} */
+  let chat;
+  /** @type {Link} */
+  let link;
+  /** @type {(QueuePlace & {at: number}) | undefined} */
+  let told;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   ended.before(box);
 
   function draw() {
@@ -68,9 +89,10 @@ export async function waiting({ base, store, record, announce, session, element,
     place(line && link.state === "open" ? { position: chat.position, wait: chat.wait } : { position: null, wait: null });
   }
 
+  /** @param {QueuePlace} next */
   function place(next) {
     const length = estimate(next.wait);
-    const text = next.position ? [t("place", next), length && t(length.key, length)].filter(Boolean).join(" ") : "";
+    const text = next.position ? [t("place", { ...next }), length && t(length.key, length)].filter(Boolean).join(" ") : "";
     clearTimeout(timer);
     if (text === words.textContent) return;
     const tell = () => {
@@ -82,11 +104,12 @@ export async function waiting({ base, store, record, announce, session, element,
 
   function open() {
     element.classList.add("leaving");
-    const asked = [...chat.messages, ...chat.pending].find((one) => one.text && (one.from ?? "citizen") === "citizen");
+    const asked = [...chat.messages, ...chat.pending].find((one) => one.text && !("from" in one && one.from !== "citizen"));
     form.show(asked?.text ?? "");
   }
 
   // Whether the focus had to go somewhere else.
+  /** @param {{focus(): void}} next */
   function close(next) {
     const held = form.holds();
     element.classList.remove("leaving");
@@ -96,27 +119,27 @@ export async function waiting({ base, store, record, announce, session, element,
   }
 
   function away() {
-    const held = box.contains(box.getRootNode().activeElement);
+    const held = box.contains(rootOf(box).activeElement);
     setAttribute(box, "hidden", true);
     if (held) bar.focus();
   }
 
   // Under what says that the chat has ended; a node that moves loses the focus.
   function below() {
-    const held = box.getRootNode().activeElement;
+    const held = /** @type {HTMLElement | null} */ (rootOf(box).activeElement);
     if (ended.nextSibling === box) return;
     ended.after(box);
-    if (box.contains(held)) held.focus();
+    if (held && box.contains(held)) held.focus();
   }
 
   // An agent came: what was typed goes to him. Or the chat ended.
   function give() {
-    const input = element.querySelector("#input");
+    const input = /** @type {HTMLTextAreaElement} */ (element.querySelector("#input"));
     if (form.changed() && !input.value && !chat.closed) {
       input.value = form.text();
       input.dispatchEvent(new Event("input"));
     }
-    close(chat.closed ? element.querySelector(".reason") : bar);
+    close(chat.closed ? /** @type {HTMLElement} */ (element.querySelector(".reason")) : bar);
   }
 
   function left() {
@@ -127,15 +150,15 @@ export async function waiting({ base, store, record, announce, session, element,
   }
 
   function thank() {
-    const reason = element.querySelector(".reason");
+    const reason = /** @type {HTMLElement} */ (element.querySelector(".reason"));
     if (reason.textContent === t("questionLeft")) return;
     setText(reason, t("questionLeft"));
     if (!form.open() || !close(reason)) announce(t("questionLeft"));
   }
 
-  return (...change) => {
-    if (!change[0]) return clearTimeout(timer);
-    [chat, link] = change;
+  return (/** @type {[chat?: Conversation, link?: Link]} */ ...[next, now]) => {
+    if (!next || !now) return clearTimeout(timer);
+    [chat, link] = [next, now];
     draw();
   };
 }

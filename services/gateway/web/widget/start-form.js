@@ -8,6 +8,7 @@ const BROWSER = /^[\w-]{22,64}$/;
 const ANSWER = 15_000; // ms
 
 // 53 bits of a text: enough to know that the form was sent as it is now (cyrb53, public domain).
+/** @param {string} text */
 function digest(text) {
   let [a, b] = [0xdeadbeef, 0x41c6ce57];
   for (let n = 0; n < text.length; n += 1) {
@@ -20,6 +21,7 @@ function digest(text) {
 }
 
 // A repeat has the key of the first attempt; another question is another chat, whose key may not be that of the first.
+/** @param {Store} store @param {string} body */
 function keyOf(store, body) {
   const old = store.read("start");
   const age = Date.now() - old?.at;
@@ -27,7 +29,11 @@ function keyOf(store, body) {
   return same ? old : { key: newId(), at: Date.now(), of: digest(body) };
 }
 
-/** The random id of this browser, kept for one thing: that a block by an agent holds. */
+/**
+ * The random id of this browser, kept for one thing: that a block by an agent holds.
+ *
+ * @param {Store} store
+ */
 export function browserOf(store) {
   const kept = store.read("browser");
   const id = typeof kept === "string" && BROWSER.test(kept) ? kept : newId();
@@ -40,6 +46,11 @@ export function browserOf(store) {
  *
  * Only a 201 with all its members is a chat (`asChat` tells). `code` is the server's, or "network" (no answer),
  * "strange" (an answer that is not the server's: a sign-in page, a firewall).
+ *
+ * @param {string} base
+ * @param {Store} store
+ * @param {object} details
+ * @param {(value: unknown) => ChatRecord | null} asChat
  */
 export async function startChat(base, store, details, asChat) {
   const body = JSON.stringify(details);
@@ -67,9 +78,14 @@ export async function startChat(base, store, details, asChat) {
   return { code, seconds: secondsOf(answer), infofiche: /^\/(?!\/)/.test(told.infofiche_url) ? told.infofiche_url : undefined };
 }
 
-/** Whole seconds of a `Retry-After`; 5 when there is none that can be read. */
+/**
+ * Whole seconds of a `Retry-After`; 5 when there is none that can be read.
+ *
+ * @param {Response} answer
+ */
 export const secondsOf = (answer) => Math.min(3600, Math.max(0, Math.ceil(Number(answer.headers.get("Retry-After"))))) || 5;
 
+/** @type {Record<string, string>} */
 const REFUSALS = {
   button_blue: "startBlue",
   rate_limited: "startBusy",
@@ -82,7 +98,11 @@ const REFUSALS = {
   too_large: "startInvalid",
 };
 
-/** The form; `onStart({name, question})` resolves to what `startChat` says, `ways(path)` are how else to reach the department. */
+/**
+ * The form; `onStart({name, question})` resolves to what `startChat` says, `ways(path)` are how else to reach the department.
+ *
+ * @param {{t: Translator, onStart(given: {name?: string, question?: string}): Promise<StartAnswer>, ways(path?: string): Node | string}} options
+ */
 export function startForm({ t, onStart, ways }) {
   const name = h("input", { id: "name", name: "name", maxlength: 100, autocomplete: "name", dir: "auto" });
   const question = h("textarea", { id: "question", name: "question", rows: 4, maxlength: 4000, dir: "auto" });
@@ -100,6 +120,7 @@ export function startForm({ t, onStart, ways }) {
     submit,
   );
 
+  /** @param {string} text @param {Node | string | null} [more] */
   const tell = (text, more) => {
     setAttribute(notice, "hidden", !text);
     notice.replaceChildren(h("p", {}, text), ...(more ? [more] : []));
@@ -111,7 +132,7 @@ export function startForm({ t, onStart, ways }) {
     setText(submit, t("starting"));
     tell("");
     const given = { name: name.value.trim() || undefined, question: question.value.trim() ? question.value : undefined };
-    const { code, seconds, infofiche } = await onStart(given).catch(() => ({ code: "unavailable" }));
+    const { code, seconds, infofiche } = await onStart(given).catch(() => /** @type {StartAnswer} */ ({ code: "unavailable" }));
     setAttribute(submit, "aria-disabled", null);
     setText(submit, t("start"));
     if (!code) return;

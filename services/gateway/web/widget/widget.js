@@ -8,13 +8,18 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const SPEECH = "M4 5h16v11H9l-5 4z M8 9h8 M8 12h5";
 const INFO = "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18 M12 11v6 M12 7.5v.1";
 
-/** A chat, of an answer or kept, or null: its id, its token and the path of its websocket. */
+/**
+ * A chat, of an answer or kept, or null: its id, its token and the path of its websocket.
+ *
+ * @param {any} value
+ */
 function asRecord(value) {
   const { chat_id: id, token, websocket } = value ?? {};
   const whole = UUID.test(id) && typeof token === "string" && token && typeof websocket === "string" && /^\/(?!\/)/.test(websocket);
   return whole ? value : null;
 }
 
+/** @param {string} text */
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -23,9 +28,14 @@ function parsed(text) {
   }
 }
 
+/** @param {number} ms @param {Promise<any>} promise */
 const within = (ms, promise) => Promise.race([promise, new Promise((_, reject) => setTimeout(reject, ms))]);
 
-/** A module of the launcher, tried until it comes: during an update a replica may lack it. */
+/**
+ * A module of the launcher, tried until it comes: during an update a replica may lack it.
+ *
+ * @param {string} path
+ */
 async function load(path) {
   for (let n = 0; ; n += 1) {
     try {
@@ -36,15 +46,30 @@ async function load(path) {
   }
 }
 
-const [{ followButton }, { h, icon, setAttribute }, { launcherSheet }] = await Promise.all(
-  ["shared/button-status", "shared/dom", "loket-chat/launcher-style"].map(load),
+/** @type {[typeof import("../shared/button-status.js"), typeof import("../shared/dom.js"), typeof import("./launcher-style.js")]} */
+const [{ followButton }, { h, icon, setAttribute }, { launcherSheet }] = /** @type {any} */ (
+  await Promise.all(["shared/button-status", "shared/dom", "loket-chat/launcher-style"].map(load))
 );
 
 class EloketChat extends HTMLElement {
   static observedAttributes = ["department", "locale"];
+  /** @type {Button | undefined} */
   button;
-  chat;
-  onstorage = ({ key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
+  /** @type {{live: boolean, open: boolean, unread: number}} */
+  chat = { live: false, open: false, unread: 0 };
+  /** @type {HTMLElement | null} */
+  frame = null;
+  /** @type {HTMLElement | null} */
+  launcher = null;
+  /** @type {HTMLElement} */
+  reach = h("div");
+  /** @type {Promise<any> | null} */
+  panel = null;
+  /** @type {string | null} */
+  looks = null;
+  /** @type {string | null} */
+  news = null;
+  onstorage = (/** @type {StorageEvent} */ { key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
 
   async connectedCallback() {
     const asked = [this.getAttribute("locale"), document.documentElement.lang].map((tag) => tag?.slice(0, 2).toLowerCase());
@@ -130,6 +155,7 @@ class EloketChat extends HTMLElement {
     else if (this.frame) this.unfold(true);
   }
 
+  /** @param {Partial<EloketChat>} change */
   show(change) {
     if (!this.frame) return;
     Object.assign(this, change);
@@ -139,15 +165,16 @@ class EloketChat extends HTMLElement {
     this.looks = looks;
     const { launcher: before } = this;
     const focused = before && this.shadowRoot?.activeElement === before;
-    this.launcher = this.draw();
-    if (before) before.replaceWith(this.launcher);
-    else this.frame.prepend(this.launcher);
-    if (focused) this.launcher.focus();
+    const launcher = (this.launcher = this.draw());
+    if (before) before.replaceWith(launcher);
+    else this.frame.prepend(launcher);
+    if (focused) launcher.focus();
     this.tell();
   }
 
   draw() {
     const { words, chat, busy, failed } = this;
+    /** @type {Button} */
     const button = this.button ?? { colour: "blue", contact: [], lost: false };
     const kind = chat.live ? "live" : button.colour;
     const lost = kind === "blue" && button.lost;
@@ -184,16 +211,25 @@ class EloketChat extends HTMLElement {
     return h("a", { ...looks, href: this.sheet(), target: "_blank", rel: "noopener" }, ...inside, h("span", { class: "sr" }, words.newTab));
   }
 
-  /** The address of the info sheet, in the language of the element. */
+  /**
+   * The address of the info sheet, in the language of the element.
+   *
+   * @param {string} [path]
+   */
   sheet(path) {
     const address = new URL(path ?? this.button?.infofiche_url ?? `/infofiche/${this.getAttribute("department") ?? "algemeen"}`, BASE);
-    address.searchParams.set("lang", this.frame.lang);
+    address.searchParams.set("lang", this.frame?.lang ?? "nl");
     return address.href;
   }
 
-  /** How else to reach the department, as a list of links: what the button once told, and the info sheet. */
+  /**
+   * How else to reach the department, as a list of links: what the button once told, and the info sheet.
+   *
+   * @param {string} [path]
+   */
   ways(path) {
     const { words } = this;
+    /** @param {Way} way */
     const way = ({ kind, value, href }) =>
       h("li", {}, `${words[kind]}: `, href ? h("a", { href, rel: "noopener", target: kind === "web" && "_blank" }, value) : value);
     const sheet = h(
@@ -205,13 +241,17 @@ class EloketChat extends HTMLElement {
     return h("ul", { class: "ways" }, ...(this.button?.contact ?? []).map(way), h("li", {}, sheet));
   }
 
-  /** Says above the launcher why there is no chat, and what else there is. */
+  /**
+   * Says above the launcher why there is no chat, and what else there is.
+   *
+   * @param {boolean} open
+   */
   unfold(open) {
-    const held = this.reach.contains(this.shadowRoot?.activeElement);
+    const held = this.reach.contains(this.shadowRoot?.activeElement ?? null);
     setAttribute(this.reach, "hidden", !open);
     this.show({});
     if (open) this.reach.focus();
-    else if (held) this.launcher.focus();
+    else if (held) this.launcher?.focus();
   }
 
   tell() {
@@ -222,12 +262,16 @@ class EloketChat extends HTMLElement {
     if (reach.hidden || this.news === news) return;
     this.news = news;
     const close = h("button", { type: "button", onclick: () => this.unfold(false) }, words.close);
-    const held = reach.contains(this.shadowRoot?.activeElement);
+    const held = reach.contains(this.shadowRoot?.activeElement ?? null);
     reach.replaceChildren(h("p", { role: "status" }, why), this.ways(), close);
     if (held) reach.focus();
   }
 
-  /** What was answered or kept, when it is a chat; else null. */
+  /**
+   * What was answered or kept, when it is a chat; else null.
+   *
+   * @param {unknown} value
+   */
   asChat(value) {
     return asRecord(value);
   }
