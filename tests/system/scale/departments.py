@@ -39,9 +39,9 @@ from services.common.messaging.connection import Publisher
 from tests.support.clients import http_client
 from tests.support.servers import ANNOUNCED, System, start_system, wait_for
 from tests.system.bench import machine
-from tests.system.bench.load import share
+from tests.system.bench.load_generator import share
 from tests.system.bench.machine import costing
-from tests.system.soak.standing import broker_url
+from tests.system.environment import broker_url
 
 CAPACITY = 10  # chats of each agent
 START_LIMIT = 600.0  # seconds: the accounts of thousands of agents are stored at the start
