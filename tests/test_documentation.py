@@ -111,7 +111,7 @@ def test_every_place_names_the_same_version() -> None:
     tag = re.compile(r"eloket-chat/(?:\$service|\w+)(?::| *,.*newTag: )([\w.]+)")
     tags = {found for path in images if path.endswith(("yaml", "file", "md")) for found in tag.findall(text(path))}
     project = re.search(r'^version = "(.+)"$', text("pyproject.toml"), re.MULTILINE)
-    label = re.search(r'image\.version="(.+)"', text("deploy/Dockerfile"))
+    label = re.search(r"^ARG VERSION=(.+)$", text("deploy/Dockerfile"), re.MULTILINE)
     change = re.search(r"^## ([\d.]+)", text("CHANGELOG.md"), re.MULTILINE)
     assert len(tags) == 1
     assert project and label and change  # noqa: PT018
