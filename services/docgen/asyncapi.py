@@ -1,17 +1,27 @@
-"""The AsyncAPI 3.0 document of the events on the broker, generated from `codec.py` and `topology.py`. No I/O."""
+"""The AsyncAPI 3.0 document of the events on the broker. Nothing is connected.
+
+FastStream describes the handlers of the ordinary queues; which events they take comes from there. `codec.py` and
+`topology.py` describe what FastStream cannot know: publishing with aiormq, routing keys with ids, copies, dead letters,
+and the queues that are consumed without FastStream.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any, get_args
+from urllib.parse import unquote
 
+from faststream.specification import AsyncAPI
 from pydantic.json_schema import models_json_schema
 
 from services.common.events.codec import AnyEvent
 from services.common.events.event import Event
 from services.common.messaging import topology
+from services.common.messaging.consumer import Consumers
 from services.common.messaging.topology import QUEUES, Queue
+from services.docgen.applications import application
 
 Document = dict[str, Any]
 
@@ -130,8 +140,9 @@ def _operations() -> Document:
     for type_, tellers in TELLERS.items():
         for service in tellers:
             made[f"{service}.tells.{type_}"] = _tells(type_)
+    by_faststream = handled()
     for queue in QUEUES:
-        for type_ in heard(queue.keys):
+        for type_ in by_faststream.get(queue.name) or heard(queue.keys):
             made[f"{queue.name}.hears.{type_}"] = _hears(type_, queue.name)
     for type_ in followed():
         made[f"gateway.hears.{type_}"] = _hears(type_, "gateway's own")
@@ -139,6 +150,24 @@ def _operations() -> Document:
         for type_ in heard(topology.LISTENER_KEYS):
             made[f"{service}.hears.{type_}"] = _hears(type_, "listener's own")
     return made
+
+
+def handled() -> dict[str, list[str]]:
+    """Return the event types that the handlers of each ordinary queue take, as FastStream describes them."""
+    made: dict[str, list[str]] = {}
+    for service in ("presence", "routing", "transcripts"):
+        consumers: Consumers = application(service).state.consumers
+        described = AsyncAPI(consumers.broker).to_specification().to_jsonable()
+        for channel in described["channels"].values():
+            names = re.findall(r"#/components/schemas/(\w+)", json.dumps(_payloads(described, channel)))
+            queue = channel["bindings"]["amqp"]["queue"]["name"]
+            made[queue] = [type_ for type_, kind in EVENTS.items() if kind.__name__ in names]
+    return made
+
+
+def _payloads(described: Document, channel: Document) -> list[Document]:
+    names = [unquote(message["$ref"].rsplit("/", 1)[1]) for message in channel["messages"].values()]
+    return [described["components"]["messages"][name]["payload"] for name in names]
 
 
 def heard(keys: tuple[str, ...]) -> list[str]:

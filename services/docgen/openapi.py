@@ -12,13 +12,13 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from services.common.http.problems import MEDIA_TYPE
 from services.docgen import asyncapi
+from services.docgen.applications import ROOT, application
 from services.docgen.websocket_schemas import add_sockets
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "api"
 SERVICES = ("gateway", "presence", "routing", "transcripts")
 AGENTS_PART = ("/api/agent", "/api/questions", "/api/assignments")  # of the public interface, by the path
@@ -69,13 +69,7 @@ def documents() -> dict[str, Document]:
 
 def openapi(name: str) -> Document:
     """Return the OpenAPI document of one service: that of its application, with our problem documents and tokens."""
-    create_app = importlib.import_module(f"services.{name}.app").create_app
-    settings_class = get_type_hints(create_app)["settings"]
-    settings = settings_class.model_construct(  # the defaults, whatever the environment says
-        token_secret="only to describe the interface",  # noqa: S106 - signs nothing
-        departments_file=ROOT / "deploy" / "departments.toml",
-    )
-    made: Document = json.loads(json.dumps(create_app(settings).openapi()))
+    made: Document = json.loads(json.dumps(application(name).openapi()))
     schemas: Document = made.setdefault("components", {}).setdefault("schemas", {})
     for operation in _operations(made):
         _describe_problems(operation)

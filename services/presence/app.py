@@ -10,11 +10,11 @@ from fastapi import FastAPI
 
 from services.common.clock import utcnow
 from services.common.config.departments import Departments, load_departments
-from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
-from services.common.messaging.consumer import Consumers, retry_with_backoff
+from services.common.messaging.consumer import Consumers
 from services.common.messaging.heartbeat_listener import HeartbeatListener
 from services.common.messaging.queue_metrics import Backlog
+from services.common.messaging.retry import retry_with_backoff
 from services.common.mongo.client import (
     Database,
     answer_outages,
@@ -34,7 +34,7 @@ from services.presence.agents.presence_monitor import AgentPresence, PresenceMon
 from services.presence.agents.session_store import Session
 from services.presence.api import create_routes
 from services.presence.button import updater
-from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.consumers import Handlers, create_router
 from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.opening_hours import load_schedules
@@ -72,7 +72,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         undecided=undecided,
     )
     allocator = Allocator(context, schedules, {d.id: d.queue.longest for d in departments.departments})
-    consumers = _consumers(settings, database, context, allocator)
+    router = create_router(Handlers(context, allocator))
+    consumers = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
     upgraded = asyncio.Event()
@@ -101,6 +102,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
     service.depend("heartbeats", lambda: agents.listener.receives, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
+    service.app.state.consumers = consumers
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
@@ -144,15 +146,6 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
         await run()
 
     return wait_and_run
-
-
-def _consumers(settings: PresenceSettings, database: Database, context: Context, allocator: Allocator) -> Consumers:
-    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
-    consumers.add(topology.PRESENCE_WANTED, on_wanted(context, allocator))
-    consumers.add(topology.PRESENCE_CHATS, on_chat_state(context))
-    consumers.add(topology.PRESENCE_QUEUES, on_queue_changed(context))
-    consumers.add(topology.PRESENCE_STATES, on_state(context), prefetch=1)  # keeps the order of requests
-    return consumers
 
 
 async def _accounts(

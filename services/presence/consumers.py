@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
+from faststream.rabbit import RabbitRouter
 
 from services.common.events.agents import StateRequested
 from services.common.events.chats import AcceptOverdue, ChatState, QueueChanged
-from services.common.events.event import Event
 from services.common.events.places import PlaceWanted
 from services.common.events.types import AgentState, ChatStatus, ReleaseReason
-from services.common.messaging.consumer import Handler
+from services.common.messaging import topology
+from services.common.messaging.subscribers import subscribe
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_claimed, publish_released, publish_slot
 from services.presence.repairs import repaired
@@ -24,28 +25,45 @@ log = structlog.get_logger()
 LATE = 10.0  # seconds after which a published state of a chat is not new: it is a repetition
 
 
-def on_wanted(context: Context, allocator: Allocator) -> Handler:
-    """Return the handler of place.wanted: announce the agent who has this attempt again, or find one."""
+def create_router(handlers: Handlers) -> RabbitRouter:
+    """Return the subscribers of presence's queues."""
+    router = RabbitRouter()
+    subscribe(router, topology.PRESENCE_WANTED, handlers.place_wanted)
+    subscribe(router, topology.PRESENCE_CHATS, handlers.chat_state)
+    subscribe(router, topology.PRESENCE_QUEUES, handlers.queue_changed)
+    subscribe(
+        router,
+        topology.PRESENCE_STATES,
+        handlers.state_requested,
+        handlers.accept_overdue,
+        prefetch=1,  # keeps the order of requests
+    )
+    return router
 
-    async def wanted(event: Event) -> None:
-        assert isinstance(event, PlaceWanted)
-        outcome = await allocator.seek(Ask(event.chat_id, event.turn, event.department, event.locale, event.agent_id))
+
+class Handlers:
+    """Handlers of presence's events."""
+
+    def __init__(self, context: Context, allocator: Allocator) -> None:
+        self._context, self._allocator = context, allocator
+        # department → a revision of its queue that the database has, or has a later one than
+        self._revisions: dict[str, int] = {}
+
+    async def place_wanted(self, event: PlaceWanted) -> None:
+        """Announce the agent who has this attempt again, or find one."""
+        outcome = await self._allocator.seek(
+            Ask(event.chat_id, event.turn, event.department, event.locale, event.agent_id)
+        )
         for agent, slot in outcome.again:
-            await publish_slot(context, agent, slot)
+            await publish_slot(self._context, agent, slot)
         if found := outcome.found:
-            await publish_claimed(context, found.agent_id, found.agent_name, event.chat_id, event.turn, found.choice)
+            await publish_claimed(
+                self._context, found.agent_id, found.agent_name, event.chat_id, event.turn, found.choice
+            )
 
-    return wanted
-
-
-def on_chat_state(context: Context) -> Handler:
-    """Return the handler of chat.state.
-
-    It frees slots that have ended, confirms the slot of the assignment, and reports an assignment without a slot.
-    """
-
-    async def chat_state(event: Event) -> None:
-        assert isinstance(event, ChatState)
+    async def chat_state(self, event: ChatState) -> None:
+        """Free slots that have ended, confirm the slot of the assignment, and report an assignment without a slot."""
+        context = self._context
         if event.state is ChatStatus.CLOSED and not _is_late(event):  # no need to read the slots
             departments = await context.stores.agents.departments_holding(event.chat_id)
             if await context.stores.agents.drop_all(event.chat_id, context.clock()):
@@ -66,7 +84,44 @@ def on_chat_state(context: Context) -> Handler:
             repaired("no_seat", event.agent_id, event.chat_id)
             await publish_released(context, event.agent_id, event.chat_id, event.turn, ReleaseReason.NO_SLOT)
 
-    return chat_state
+    async def queue_changed(self, event: QueueChanged) -> None:
+        """Store the number of waiting chats of departments, for their buttons.
+
+        A repetition of what this replica has stored, or has found stored, costs no query.
+        """
+        await self._store_queue(event.department, event.revision, event.order)
+        for queue in event.empty or ():
+            await self._store_queue(queue.department, queue.revision, [])
+
+    async def state_requested(self, event: StateRequested) -> None:
+        """Set the agent available or paused. A redelivered event changes nothing."""
+        await self._set_state(event.agent_id, event.state, "request", event.event_id)
+
+    async def accept_overdue(self, event: AcceptOverdue) -> None:
+        """Pause the agent, who did not accept a chat in time. A redelivered event changes nothing.
+
+        An agent who is active in the console is not paused for the first chats that they miss.
+        """
+        context, mark = self._context, f"{event.chat_id}/{event.turn}"
+        agents = context.stores.agents
+        if context.at_work(event.agent_id) and await agents.spare(event.agent_id, mark, context.clock()):
+            log.info("agent_not_paused", agent_id=event.agent_id, chat_id=event.chat_id)
+            return
+        await self._set_state(event.agent_id, AgentState.PAUSED, "accept_overdue", mark)
+
+    async def _store_queue(self, department: str, revision: int, order: list[str]) -> None:
+        if revision <= self._revisions.get(department, -1):
+            return
+        if await self._context.stores.queues.set_waiting(department, revision, order):
+            self._context.wake([department])
+        self._revisions[department] = max(revision, self._revisions.get(department, -1))
+
+    async def _set_state(self, agent_id: str, wanted: AgentState, cause: str, mark: str) -> None:
+        context = self._context
+        if await context.stores.agents.set_state(agent_id, wanted, cause, mark, context.clock()):
+            context.wake(await context.stores.agents.departments_of(agent_id))
+            log.info("agent_state_changed", agent_id=agent_id, state=wanted.value, cause=cause)
+        await publish_agent(context, agent_id)
 
 
 async def _drop(context: Context, agent: Agent, slot: Slot, event: ChatState) -> None:
@@ -80,52 +135,3 @@ async def _drop(context: Context, agent: Agent, slot: Slot, event: ChatState) ->
 
 def _is_late(event: ChatState) -> bool:
     return event.occurred_at - event.at > timedelta(seconds=LATE)
-
-
-def on_queue_changed(context: Context) -> Handler:
-    """Return the handler of queue.changed: store the number of waiting chats of departments, for their buttons.
-
-    A repetition of what this replica has stored, or has found stored, costs no query.
-    """
-    known: dict[str, int] = {}  # department → a revision that the database has, or has a later one than
-
-    async def store(department: str, revision: int, order: list[str]) -> None:
-        if revision <= known.get(department, -1):
-            return
-        if await context.stores.queues.set_waiting(department, revision, order):
-            context.wake([department])
-        known[department] = max(revision, known.get(department, -1))
-
-    async def queue_changed(event: Event) -> None:
-        assert isinstance(event, QueueChanged)
-        await store(event.department, event.revision, event.order)
-        for queue in event.empty or ():
-            await store(queue.department, queue.revision, [])
-
-    return queue_changed
-
-
-def on_state(context: Context) -> Handler:
-    """Return the handler of state.requested and accept.overdue: set the agent available or paused.
-
-    A redelivered event changes nothing. An agent who is active in the console is not paused for the first chats that
-    they do not accept in time.
-    """
-
-    async def state(event: Event) -> None:
-        assert isinstance(event, StateRequested | AcceptOverdue)
-        if isinstance(event, StateRequested):
-            wanted, cause, mark = event.state, "request", event.event_id
-        else:
-            wanted, cause, mark = AgentState.PAUSED, "accept_overdue", f"{event.chat_id}/{event.turn}"
-            if context.at_work(event.agent_id) and await context.stores.agents.spare(
-                event.agent_id, mark, context.clock()
-            ):
-                log.info("agent_not_paused", agent_id=event.agent_id, chat_id=event.chat_id)
-                return
-        if await context.stores.agents.set_state(event.agent_id, wanted, cause, mark, context.clock()):
-            context.wake(await context.stores.agents.departments_of(event.agent_id))
-            log.info("agent_state_changed", agent_id=event.agent_id, state=wanted.value, cause=cause)
-        await publish_agent(context, event.agent_id)
-
-    return state

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.common.batches import gather_limited
-from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.agents.transitions import close_session
 from services.presence.context import Context
 from services.presence.publisher import publish_agent, publish_claimed, publish_slot

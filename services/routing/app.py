@@ -10,10 +10,10 @@ from fastapi import FastAPI
 
 from services.common.clock import utcnow
 from services.common.config.departments import load_departments
-from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
-from services.common.messaging.consumer import Consumers, retry_with_backoff
+from services.common.messaging.consumer import Consumers
 from services.common.messaging.queue_metrics import Backlog
+from services.common.messaging.retry import retry_with_backoff
 from services.common.mongo.client import answer_outages, follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
@@ -23,7 +23,7 @@ from services.routing.chats import deadlines
 from services.routing.chats.admission import Admission
 from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Store
-from services.routing.consumers import handler
+from services.routing.consumers import Handlers, create_router
 from services.routing.context import Context
 from services.routing.metrics import begin_at_nothing
 from services.routing.migrations import STEPS
@@ -60,9 +60,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     chat_publisher = ChatPublisher(store, publisher, slot_requests, announcer, names)
     context = Context(store, queue_store, slot_requests, announcer, chat_publisher, admission, limits=limits)
     citizens = CitizenPresence(settings.rabbitmq_url, publisher, settings.away_limit)
-    consumers = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
-    for subject in (topology.ROUTING_CHATS, topology.ROUTING_PLACES):
-        consumers.add(subject, handler(context))
+    consumers = Consumers(settings.rabbitmq_url, create_router(Handlers(context)), lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "routing", consumers.waiting.values())
     timers = Timers(
         context=context,
@@ -97,6 +95,7 @@ def create_app(settings: RoutingSettings) -> FastAPI:
     service.depend("database", database_answers)
     service.depend("consumers", lambda: consumers.running, lambda: publisher.link.absent)
     service.on_drain(consumers.drain)
+    service.app.state.consumers = consumers
     service.on_drain(announcer.flush)
     service.on_close(database.client.close)
     service.app.include_router(create_routes(context, departments))

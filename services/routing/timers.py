@@ -18,7 +18,7 @@ import structlog
 
 from services.common.batches import gather_limited
 from services.common.events.types import ChatStatus
-from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.routing.chats import deadlines, rules
 from services.routing.chats.chat import Chat, Limits

@@ -10,17 +10,17 @@ import structlog
 from fastapi import FastAPI
 
 from services.common.config.departments import load_departments
-from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
-from services.common.messaging.consumer import DEPENDENCY_ERRORS, Consumers, retry_with_backoff
+from services.common.messaging.consumer import Consumers
 from services.common.messaging.queue_metrics import Backlog
+from services.common.messaging.retry import DEPENDENCY_ERRORS, retry_with_backoff
 from services.common.mongo.client import answer_outages, follow_time, open_database, ping, probe_write, read_time
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.transcripts.api.context import Context
 from services.transcripts.api.routes import create_routes
 from services.transcripts.attachments.store import Files
-from services.transcripts.consumers import note_handler, stay_handler
+from services.transcripts.consumers import Handlers, create_router
 from services.transcripts.first_response import FirstResponses
 from services.transcripts.inactivity.rules import SHORTEST, limits_of
 from services.transcripts.inactivity.timers import InactivityTimers
@@ -57,9 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
     messages = MessageConsumer(settings.rabbitmq_url, recorder, lambda: probe_write(database))
-    notes = Consumers(settings.rabbitmq_url, lambda: probe_write(database))
-    notes.add(topology.TRANSCRIPTS_NOTES, note_handler(store, publisher, now_ms))
-    notes.add(topology.TRANSCRIPTS_SILENCES, stay_handler(store, now_ms))
+    router = create_router(Handlers(store, publisher, now_ms))
+    notes = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "transcripts", [messages.queue_age, *notes.waiting.values()])
     upgraded, prepared = asyncio.Event(), asyncio.Event()
 
@@ -104,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.depend("consumers", consuming, lambda: publisher.link.absent)
     service.on_drain(messages.drain)
     service.on_drain(notes.drain)
+    service.app.state.consumers = notes
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
+from faststream.rabbit import RabbitRouter
 
-from services.common.events.event import Event
 from services.common.events.messages import CitizenStayed, NotePosted, NoteStored
 from services.common.events.types import is_id
+from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
+from services.common.messaging.subscribers import subscribe
 from services.transcripts import metrics
 from services.transcripts.log.store import Store
 
 log = structlog.get_logger()
 
 
-def note_handler(
-    store: Store, publisher: Publisher, clock: Callable[[], datetime]
-) -> Callable[[Event], Awaitable[None]]:
-    """Return the handler of `transcripts.notes`. A note is stored once and published at each delivery."""
+def create_router(handlers: Handlers) -> RabbitRouter:
+    """Return the subscribers of the ordinary queues of transcripts."""
+    router = RabbitRouter()
+    subscribe(router, topology.TRANSCRIPTS_NOTES, handlers.note_posted)
+    subscribe(router, topology.TRANSCRIPTS_SILENCES, handlers.citizen_stayed)
+    return router
 
-    async def note_posted(event: Event) -> None:
-        if not isinstance(event, NotePosted) or not (is_id(event.chat_id) and is_id(event.id)):
+
+class Handlers:
+    """Handlers of internal notes and of citizens who stay."""
+
+    def __init__(self, store: Store, publisher: Publisher, clock: Callable[[], datetime]) -> None:
+        self._store, self._publisher, self._clock = store, publisher, clock
+
+    async def note_posted(self, event: NotePosted) -> None:
+        """Store a note once, and publish it at each delivery."""
+        if not (is_id(event.chat_id) and is_id(event.id)):
             raise ValueError("not an internal note")
-        note = await store.add_note(event, clock())
-        await publisher.publish(NoteStored(chat_id=note.chat_id, note=note))
+        note = await self._store.add_note(event, self._clock())
+        await self._publisher.publish(NoteStored(chat_id=note.chat_id, note=note))
 
-    return note_posted
-
-
-def stay_handler(store: Store, clock: Callable[[], datetime]) -> Callable[[Event], Awaitable[None]]:
-    """Return the handler of `transcripts.silences`.
-
-    The citizen's inactivity counts from now on. A chat that has ended stays ended.
-    """
-
-    async def citizen_stayed(event: Event) -> None:
-        if not isinstance(event, CitizenStayed) or not is_id(event.chat_id):
+    async def citizen_stayed(self, event: CitizenStayed) -> None:
+        """Let the citizen's inactivity count from now on. A chat that has ended stays ended."""
+        if not is_id(event.chat_id):
             raise ValueError("not a citizen who stayed")
-        if await store.stay(event.chat_id, clock()):
+        if await self._store.stay(event.chat_id, self._clock()):
             metrics.INACTIVITY.labels("stayed").inc()
             log.info("citizen_stayed", chat_id=event.chat_id)
-
-    return citizen_stayed

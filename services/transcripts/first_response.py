@@ -10,7 +10,7 @@ import structlog
 
 from services.common.events.types import Entry, Party
 from services.common.lru import LruCache
-from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.transcripts.log.store import Store
 from services.transcripts.metrics import FIRST_ANSWER
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.common.events.codec import decode, encode
 from services.common.messaging import topology
-from services.docgen.asyncapi import TELLERS, Document, address_of, document, followed, heard
+from services.docgen.asyncapi import TELLERS, Document, address_of, document, followed, handled, heard
 from services.docgen.openapi import SERVICES
 from tests.support.event_samples import EVENTS
 from tests.support.servers import ROOT
@@ -83,6 +83,15 @@ def test_who_hears_what_is_what_the_queues_are_bound_to(events: Document) -> Non
         assert told == set(heard(queue.keys)) != set()
         assert events["x-queues"][queue.name]["arguments"] == queue.declaration
     assert set(followed()) >= {"message.stored", "chat.state", "agent.changed", "button.changed", "queue.changed"}
+
+
+def test_the_handlers_of_a_queue_take_what_it_is_bound_to() -> None:
+    """An event without a handler would be dead-lettered; FastStream describes the handlers as they are registered."""
+    consumed = handled()
+    assert consumed.keys() == {queue.name for queue in topology.QUEUES} - {topology.TRANSCRIPTS_MESSAGES.name}
+    for queue in topology.QUEUES:
+        if queue.name in consumed:
+            assert consumed[queue.name] == heard(queue.keys), queue.name
 
 
 LISTENER = "services.common.messaging.heartbeat_listener"  # makes an echo for each service that uses it

@@ -7,19 +7,19 @@ SABOTAGE_PATIENCE how long a bad day lasts, SABOTAGE_KNOWS a type that only this
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 from unittest import mock
 
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from services.common.events.codec import decode
 from services.common.events.event import Event
-from services.common.messaging import consumer, topology
+from services.common.events.messages import NotePosted
+from services.common.messaging import middlewares, retry, subscribers, topology
 from services.common.mongo import client
 from services.common.runtime.service import run
 from services.transcripts import app
-from services.transcripts import consumers as handlers
+from services.transcripts.consumers import Handlers
 from services.transcripts.log import message_consumer, recorder
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.settings import Settings
@@ -40,13 +40,13 @@ async def befall(event: Event) -> None:
 
 def plant() -> None:
     topology.DELIVERY_LIMIT = int(os.environ.get("SABOTAGE_LIMIT", "3"))
-    consumer.OUTAGE_PATIENCE = float(os.environ.get("SABOTAGE_PATIENCE", consumer.OUTAGE_PATIENCE))
-    put(consumer, "FIRST_DELAY", 0.05)
+    retry.OUTAGE_PATIENCE = float(os.environ.get("SABOTAGE_PATIENCE", retry.OUTAGE_PATIENCE))
+    put(middlewares, "FIRST_DELAY", 0.05)
     put(message_consumer, "FIRST_DELAY", 0.05)
-    consumer.PROBE_INTERVAL = 0.2
+    retry.PROBE_INTERVAL = 0.2
     plant_defects()
     if new_type := os.environ.get("SABOTAGE_KNOWS", "").encode():
-        put(consumer, "decode", lambda body: decode(body.replace(new_type, b"note.posted")))
+        put(subscribers, "decode", lambda body: decode(body.replace(new_type, b"note.posted")))
 
 
 def put(module: object, name: str, value: object) -> None:
@@ -55,24 +55,19 @@ def put(module: object, name: str, value: object) -> None:
 
 
 def plant_defects() -> None:
-    record, handler = recorder.Recorder.record, handlers.note_handler
+    record, note_posted = recorder.Recorder.record, Handlers.note_posted
 
     async def recorded(self: recorder.Recorder, batch: Sequence[DeliveredEvent]) -> asyncio.Task[None]:
         for delivered in batch:
             await befall(delivered.event)
         return await record(self, batch)
 
-    def note_handler(*parts: Any) -> Callable[[Event], Awaitable[None]]:
-        handle = handler(*parts)
-
-        async def handled(event: Event) -> None:
-            await befall(event)
-            await handle(event)
-
-        return handled
+    async def noted(self: Handlers, event: NotePosted) -> None:
+        await befall(event)
+        await note_posted(self, event)
 
     put(recorder.Recorder, "record", recorded)
-    put(app, "note_handler", note_handler)
+    put(Handlers, "note_posted", noted)
     put(client, "AsyncIOMotorClient", lambda *a, **k: AsyncIOMotorClient(*a, **k | TIMEOUTS))
 
 

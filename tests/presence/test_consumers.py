@@ -13,17 +13,16 @@ from services.common.events.chats import AcceptOverdue, ChatState, EmptyQueue, Q
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlaceWanted
 from services.common.events.types import AgentState, Cause, ChatStatus, ChoiceRule, ReleaseReason
 from services.common.messaging.connection import Publisher, Unconfirmed
-from services.common.messaging.consumer import Handler
 from services.common.mongo.client import Database
 from services.presence import repairs as sweeps
 from services.presence.agents import store
-from services.presence.consumers import on_chat_state, on_queue_changed, on_state
-from services.presence.consumers import on_wanted as wishes_of
+from services.presence.consumers import Handlers
 from services.presence.context import Context
 from services.presence.slots.allocator import Allocator
 from services.presence.slots.rules import Agent
 from services.presence.stores import Stores
 from tests.presence.conftest import Ear, account, repairs, standing, there
+from tests.support.handlers import handling
 
 AN, BERT = account("an"), account("bert")
 WIDE = account("wide", "algemeen", "premies", capacity=3)
@@ -46,9 +45,9 @@ def state(chat: str, status: ChatStatus, turn: int = 1, agent: str | None = None
     )
 
 
-def on_wanted(context: Context) -> Handler:
-    """A handler as one replica has it."""
-    return wishes_of(context, Allocator(context, {}, {}))
+def handlers_of(context: Context) -> Handlers:
+    """The handlers as one replica has them."""
+    return Handlers(context, Allocator(context, {}, {}))
 
 
 async def free(stores: Stores, id_: str) -> int:
@@ -65,7 +64,9 @@ def chat() -> str:
 async def test_a_wish_is_granted_and_told_again_when_repeated(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
     woken: list[list[str]] = []
-    handler = on_wanted(Context(context.stores, context.publisher, lambda departments: woken.append([*departments])))
+    handler = handlers_of(
+        Context(context.stores, context.publisher, lambda departments: woken.append([*departments]))
+    ).place_wanted
     for _ in range(3):
         await handler(wanted(chat))
     await ear.hush(context.publisher)
@@ -80,24 +81,24 @@ async def test_after_a_crash_before_telling_the_same_agent_is_told(context: Cont
     await there(context.stores, AN, BERT)
     mute = Context(context.stores, Publisher("amqp://127.0.0.1:1/", "presence"), lambda departments: None)
     with pytest.raises(Unconfirmed):
-        await on_wanted(mute)(wanted(chat))
+        await handlers_of(mute).place_wanted(wanted(chat))
     (holder,) = await context.stores.agents.holders(chat)
-    await on_wanted(context)(wanted(chat))
+    await handlers_of(context).place_wanted(wanted(chat))
     assert [c.agent_id for c in await ear.hear(PlaceClaimed)] == [holder.id]
 
 
 async def test_a_turn_that_was_overtaken_gets_nobody(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
-    await on_wanted(context)(wanted(chat, turn=2))
-    await on_wanted(context)(wanted(chat, turn=1))
-    await on_wanted(context)(wanted(chat, turn=2))
+    await handlers_of(context).place_wanted(wanted(chat, turn=2))
+    await handlers_of(context).place_wanted(wanted(chat, turn=1))
+    await handlers_of(context).place_wanted(wanted(chat, turn=2))
     assert [c.turn for c in await ear.hear(PlaceClaimed, 2)] == [2, 2]
     assert await free(context.stores, AN.id) + await free(context.stores, BERT.id) == 1
 
 
 async def test_only_the_named_agent_will_do(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN, BERT)
-    handler = on_wanted(context)
+    handler = handlers_of(context).place_wanted
     await handler(wanted(chat, agent=BERT.id))
     await handler(wanted(str(uuid.uuid4()), agent=BERT.id))
     await ear.hush(context.publisher)
@@ -111,7 +112,7 @@ async def test_fewest_chats_first_then_idle_longest(context: Context, db: Databa
     for who, since in idle.items():
         await db["agents"].update_one({"_id": who}, {"$set": {"idle_since": since}})
     await context.stores.agents.reserve(WIDE.id, "another", 1, utcnow())
-    handler = on_wanted(context)
+    handler = handlers_of(context).place_wanted
     for _ in range(6):
         await handler(wanted(str(uuid.uuid4())))
     await ear.hush(context.publisher)
@@ -123,7 +124,10 @@ async def test_two_replicas_give_each_place_once(context: Context, ear: Ear) -> 
     """Thirty chats, each asking both replicas, for ten places."""
     agents = [account(f"agent{n}") for n in range(7)] + [WIDE]
     await there(context.stores, *agents)
-    handlers = [on_wanted(context), on_wanted(Context(context.stores, context.publisher, lambda departments: None))]
+    handlers = [
+        handlers_of(context).place_wanted,
+        handlers_of(Context(context.stores, context.publisher, lambda departments: None)).place_wanted,
+    ]
     wishes = [wanted(str(uuid.uuid4())) for _ in range(30)]
     await asyncio.gather(*(handler(wish) for wish in wishes for handler in handlers))
     slots = {(slot.chat_id, agent.id) for agent in await context.stores.agents.with_slots() for slot in agent.slots}
@@ -140,7 +144,7 @@ async def test_of_two_agents_for_one_turn_the_loser_is_free_again(context: Conte
     await there(context.stores, AN, BERT)
     await context.stores.agents.reserve(AN.id, chat, 1, utcnow())
     await context.stores.agents.reserve(BERT.id, chat, 1, utcnow())
-    await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
+    await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 1, BERT.id))
     assert (await free(context.stores, AN.id), await free(context.stores, BERT.id)) == (1, 0)
     (holder,) = await context.stores.agents.holders(chat)
     assert holder.slots[0].confirmed
@@ -161,7 +165,7 @@ async def test_a_seat_goes_when_it_is_over(
     await there(context.stores, AN)
     await context.stores.agents.reserve(AN.id, chat, 2, utcnow())
     for _ in range(2):
-        await on_chat_state(context)(state(chat, status, turn))
+        await handlers_of(context).chat_state(state(chat, status, turn))
     assert await free(context.stores, AN.id) == (0 if stays else 1)
 
 
@@ -176,8 +180,8 @@ async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
     before = repairs("reminder")
     closed = state(chat, ChatStatus.CLOSED)
     closed = closed.model_copy(update={"at": closed.occurred_at - timedelta(seconds=age)})
-    await on_chat_state(context)(closed)
-    await on_chat_state(context)(closed)
+    await handlers_of(context).chat_state(closed)
+    await handlers_of(context).chat_state(closed)
     assert repairs("reminder") - before == mended
     assert await free(context.stores, AN.id) == 1
 
@@ -185,7 +189,7 @@ async def test_a_seat_that_only_a_repetition_frees_is_a_repair(
 async def test_a_hold_is_confirmed_by_the_state_of_its_chat(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN)
     await context.stores.agents.reserve(AN.id, chat, 1, utcnow(), by_press=True)
-    await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
+    await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 1, AN.id))
     (holder,) = await context.stores.agents.holders(chat)
     assert not holder.slots[0].reserved
     await ear.hush(context.publisher)
@@ -197,7 +201,7 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Conte
     await there(context.stores, AN, french)
     wish = PlaceWanted(chat_id=chat, turn=1, department="algemeen", locale="fr")
     for _ in range(2):
-        await on_wanted(context)(wish)
+        await handlers_of(context).place_wanted(wish)
     await sweeps.publish_unconfirmed(context, age=0)
     allocator = await ear.hear(PlaceClaimed, 3)
     assert {c.agent_id for c in allocator} == {french.id}
@@ -209,7 +213,7 @@ async def test_the_reason_goes_with_the_claim_the_second_time_too(context: Conte
 
 async def test_an_agent_who_has_no_such_seat_is_released(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN)
-    await on_chat_state(context)(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
+    await handlers_of(context).chat_state(state(chat, ChatStatus.ASSIGNED, 4, AN.id))
     (released,) = await ear.hear(PlaceReleased)
     assert (released.chat_id, released.turn, released.agent_id) == (chat, 4, AN.id)
     assert released.reason is ReleaseReason.NO_SLOT
@@ -219,7 +223,7 @@ async def test_other_chats_are_left_alone(context: Context, ear: Ear, chat: str)
     await there(context.stores, WIDE)
     await context.stores.agents.reserve(WIDE.id, "other", 1, utcnow())
     await context.stores.agents.reserve(WIDE.id, chat, 1, utcnow())
-    await on_chat_state(context)(state(chat, ChatStatus.CLOSED, 1))
+    await handlers_of(context).chat_state(state(chat, ChatStatus.CLOSED, 1))
     assert [h.id for h in await context.stores.agents.holders("other")] == [WIDE.id]
     await ear.hush(context.publisher)
     assert ear.heard(PlaceReleased) == []
@@ -229,7 +233,7 @@ async def test_an_agent_pauses_and_is_told_so_each_time(context: Context, ear: E
     await there(context.stores, AN)
     pause = StateRequested(agent_id=AN.id, state=AgentState.PAUSED)
     for _ in range(2):
-        await on_state(context)(pause)
+        await handling(handlers_of(context))(pause)
     first, second = await ear.hear(AgentChanged, 2)
     assert (first.state, first.cause, first.online) == (AgentState.PAUSED, "request", True)
     assert first.v == second.v
@@ -239,9 +243,9 @@ async def test_an_agent_pauses_and_is_told_so_each_time(context: Context, ear: E
 async def test_who_does_not_accept_is_paused_once(context: Context, ear: Ear, chat: str) -> None:
     await there(context.stores, AN)
     overdue = AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id)
-    await on_state(context)(overdue)
-    await on_state(context)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
-    await on_state(context)(AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id))
+    await handling(handlers_of(context))(overdue)
+    await handling(handlers_of(context))(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
+    await handling(handlers_of(context))(AcceptOverdue(chat_id=chat, turn=1, agent_id=AN.id))
     told = await ear.hear(AgentChanged, 3)
     assert [(t.state, t.cause) for t in told] == [
         (AgentState.PAUSED, "accept_overdue"),
@@ -256,13 +260,13 @@ async def test_who_is_at_work_is_paused_for_the_third_chat_that_they_miss_and_no
     working = replace(context, at_work=lambda agent_id: agent_id == AN.id, clock=lambda: now)
     missed = [AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id) for _ in range(3)]
     for event in (missed[0], missed[0], missed[1], missed[1]):
-        await on_state(working)(event)
+        await handling(handlers_of(working))(event)
         assert (await agent_of(context)).state is AgentState.AVAILABLE
-    await on_state(working)(missed[2])
+    await handling(handlers_of(working))(missed[2])
     assert (await agent_of(context)).state is AgentState.PAUSED
     assert (await agent_of(context)).cause == "accept_overdue"
-    await on_state(working)(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
-    await on_state(working)(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
+    await handling(handlers_of(working))(StateRequested(agent_id=AN.id, state=AgentState.AVAILABLE))
+    await handling(handlers_of(working))(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
     assert (await agent_of(context)).state is AgentState.AVAILABLE
 
 
@@ -271,7 +275,7 @@ async def test_a_missed_chat_of_long_ago_does_not_count(context: Context) -> Non
     now = utcnow()
     for missed_at in (now, now, now + store.MISSED_WITHIN * 2, now + store.MISSED_WITHIN * 2):
         working = replace(context, at_work=lambda agent_id: True, clock=standing(missed_at))
-        await on_state(working)(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
+        await handling(handlers_of(working))(AcceptOverdue(chat_id=new_chat(), turn=1, agent_id=AN.id))
     assert (await agent_of(context)).state is AgentState.AVAILABLE
 
 
@@ -286,14 +290,14 @@ def new_chat() -> str:
 
 
 async def test_a_state_of_nobody_is_ignored(context: Context) -> None:
-    await on_state(context)(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
+    await handling(handlers_of(context))(StateRequested(agent_id=str(uuid.uuid4()), state=AgentState.PAUSED))
 
 
 async def test_the_waiting_wake_the_button(context: Context, db: Database, stores: Stores) -> None:
     woken: list[list[str]] = []
-    handler = on_queue_changed(
+    handler = handlers_of(
         Context(context.stores, context.publisher, lambda departments: woken.append([*departments]))
-    )
+    ).queue_changed
     event = QueueChanged(department="algemeen", revision=3, order=["a", "b"])
     await handler(event)
     await handler(event)
@@ -306,9 +310,9 @@ async def test_the_waiting_wake_the_button(context: Context, db: Database, store
 
 async def test_a_digest_of_empty_queues_is_stored_and_its_repetition_is_not(context: Context, db: Database) -> None:
     woken: list[list[str]] = []
-    handler = on_queue_changed(
+    handler = handlers_of(
         Context(context.stores, context.publisher, lambda departments: woken.append([*departments]))
-    )
+    ).queue_changed
     await handler(QueueChanged(department="premies", revision=3, order=["a", "b"]))
     digest = QueueChanged(
         department="algemeen",

@@ -34,7 +34,7 @@ from services.presence.agents import store
 from services.presence.agents.transitions import go_offline, go_online
 from services.presence.button import queue_store, updater
 from services.presence.button import store as button_store
-from services.presence.consumers import on_chat_state, on_queue_changed, on_state, on_wanted
+from services.presence.consumers import Handlers
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
 from services.presence.settings import PresenceSettings
@@ -156,6 +156,7 @@ class History(RuleBasedStateMachine):
         await self.stores.queues.create(SCHEDULES)
         self.replicas = [self._replica(), self._replica()]
         self.context, self.allocator = self.replicas[0]
+        self.handlers = Handlers(self.context, self.allocator)
 
     def _replica(self) -> tuple[Context, Allocator]:
         context = Context(self.stores, self.told, lambda departments: None, lambda: self.now)
@@ -242,7 +243,7 @@ class History(RuleBasedStateMachine):
     @rule(who=agents, available=st.booleans())
     def pauses_or_resumes(self, who: str, available: bool) -> None:
         state = AgentState.AVAILABLE if available else AgentState.PAUSED
-        self.run(on_state(self.context)(StateRequested(agent_id=who, state=state)))
+        self.run(self.handlers.state_requested(StateRequested(agent_id=who, state=state)))
         if available and not self.members[who].available:
             self.members[who].idle_since = self.now
         self.members[who].available = available
@@ -251,7 +252,7 @@ class History(RuleBasedStateMachine):
     def does_not_accept(self, who: str) -> None:
         event = AcceptOverdue(chat_id=str(uuid.uuid4()), turn=1, agent_id=who)
         for _ in range(2):
-            self.run(on_state(self.context)(event))
+            self.run(self.handlers.accept_overdue(event))
         self.members[who].available = False
 
     @rule(who=agents, capacity=st.integers(1, 3))
@@ -294,7 +295,7 @@ class History(RuleBasedStateMachine):
     def wants(self, chat: str, turn: int, department: str, locale: str, named: str | None) -> None:
         event = PlaceWanted(chat_id=chat, turn=turn, department=department, locale=locale, agent_id=named)
         self.told.events.clear()
-        self.run(on_wanted(self.context, self.allocator)(event))
+        self.run(self.handlers.place_wanted(event))
         expected = self.holders(chat, turn)
         if not expected and not self.is_overtaken(chat, turn):
             best = self.best(chat, department, locale, named)
@@ -322,7 +323,7 @@ class History(RuleBasedStateMachine):
         )
         self.told.events.clear()
         for _ in range(2):
-            self.run(on_chat_state(self.context)(event))
+            self.run(self.handlers.chat_state(event))
         right = False
         for i, member in self.members.items():
             slot = member.slots.get(chat)
@@ -340,7 +341,7 @@ class History(RuleBasedStateMachine):
     def hears_of_a_line(self, department: str, order: list[str], newer: int) -> None:
         line = self.lines[department]
         revision = line.revision + newer
-        self.run(on_queue_changed(self.context)(QueueChanged(department=department, revision=revision, order=order)))
+        self.run(self.handlers.queue_changed(QueueChanged(department=department, revision=revision, order=order)))
         if newer > 0:
             line.revision, line.order = revision, order
             line.raced = {c: at for c, at in line.raced.items() if c not in order}
@@ -377,7 +378,9 @@ class History(RuleBasedStateMachine):
             if press:
                 work.append(reserve(allocator, HoldQuery(chat_id=chat, department=department)))
             else:
-                work.append(on_wanted(context, allocator)(PlaceWanted(chat_id=chat, turn=1, department=department)))
+                work.append(
+                    Handlers(context, allocator).place_wanted(PlaceWanted(chat_id=chat, turn=1, department=department))
+                )
         agent = await self.stores.agents.agent(who)
         assert agent is not None
         moves = not goes or agent.online

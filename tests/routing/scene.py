@@ -28,7 +28,7 @@ from services.routing.chats.admission import Admission
 from services.routing.chats.chat import Chat, Limits
 from services.routing.chats.citizen_presence import CitizenPresence
 from services.routing.chats.store import Store
-from services.routing.consumers import handler
+from services.routing.consumers import Handlers
 from services.routing.context import Context
 from services.routing.migrations import STEPS
 from services.routing.publisher import ChatPublisher
@@ -37,6 +37,7 @@ from services.routing.queues.slot_requests import SlotRequests
 from services.routing.queues.store import QueueStore
 from services.routing.settings import RoutingSettings
 from services.routing.timers import Calm, Timers
+from tests.support.handlers import handling
 from tests.support.servers import PATIENCE
 
 F = TypeVar("F", bound=Event)
@@ -147,7 +148,7 @@ class Scene:
             self.now,
             limits,
         )
-        self.handle = handler(self.context)
+        self.handle = handling(Handlers(self.context))
         self.citizens = CitizenPresence(url, publisher, 300, self.monotonic)
         self.well = True
         calm = Calm(0, self.monotonic())

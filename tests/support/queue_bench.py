@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from faststream.rabbit import RabbitRouter
 from prometheus_client import REGISTRY
 
 from services.common.events.codec import encode
 from services.common.events.event import Event
 from services.common.events.messages import ReadShown
 from services.common.events.types import Party
-from services.common.messaging import consumer, topology
+from services.common.messaging import middlewares, retry, topology
 from services.common.messaging.connection import declare_topology
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.subscribers import PREFETCH, subscribe
 from tests.support.event_samples import CHAT
 from tests.support.servers import PATIENCE
 
@@ -27,11 +29,26 @@ HURTING = topology.Queue("test.events", ("read.shown",), {"x-delivery-limit": 2}
 
 @dataclass
 class Bench:
-    """A queue with its dead letters on a virtual host of its own, and what the handler was given."""
+    """A queue with its dead letters on a virtual host of its own, and the probes of its consumers."""
 
     channel: AbstractChannel
-    consumers: Consumers
+    url: str
+    probe: Callable[[], Awaitable[None]] | None = None
     probes: list[float] = field(default_factory=list)
+
+    def consumers(
+        self, handler: Callable[[Event], Awaitable[None]], queue: topology.Queue = QUEUE, prefetch: int = PREFETCH
+    ) -> Consumers:
+        """Consumers of the queue, which are not started."""
+        router = RabbitRouter()
+        subscribe(router, queue, handler, prefetch=prefetch)
+        return Consumers(self.url, router, self.asked)
+
+    async def asked(self) -> None:
+        """What the consumers ask after an outage."""
+        self.probes.append(time.monotonic())
+        if self.probe:
+            await self.probe()
 
     async def put(self, *bodies: bytes) -> None:
         for body in bodies:
@@ -95,14 +112,7 @@ async def bench(
             queue.dead_letters, durable=True, arguments=topology.DEAD_LETTER_DECLARATION
         )
         await letters.bind(topology.DEAD_EXCHANGE, queue.service)
-
-        async def asked() -> None:
-            made.probes.append(time.monotonic())
-            if probe:
-                await probe()
-
-        made = Bench(channel, Consumers(consumers_url or url, asked))
-        yield made
+        yield Bench(channel, consumers_url or url, probe)
 
 
 @contextlib.asynccontextmanager
@@ -111,14 +121,13 @@ async def consumed(
     handler: Callable[[Event], Awaitable[None]],
     queue: topology.Queue = QUEUE,
     patience: float = PATIENCE,
-    **options: int,
+    prefetch: int = PREFETCH,
 ) -> AsyncIterator[Consumers]:
     """The queue is consumed by `handler` while the context is open. What is in hand at its end is finished first.
 
     `patience`: the seconds for that; few where the handler does not return.
     """
-    consumers = made.consumers
-    consumers.add(queue, handler, **options)
+    consumers = made.consumers(handler, queue, prefetch)
     task = asyncio.create_task(consumers.run())
     try:
         await until(lambda: consumers.running or task.done(), "the consumers")
@@ -155,5 +164,5 @@ def counted(outcome: str) -> float:
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fifth of the delays before a message is given back, and quick probes."""
-    monkeypatch.setattr(consumer, "FIRST_DELAY", 0.2)
-    monkeypatch.setattr(consumer, "PROBE_INTERVAL", 0.05)
+    monkeypatch.setattr(middlewares, "FIRST_DELAY", 0.2)
+    monkeypatch.setattr(retry, "PROBE_INTERVAL", 0.05)

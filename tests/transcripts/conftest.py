@@ -17,7 +17,7 @@ from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessageRefused, MessageStored
 from services.common.events.types import Attachment, Cause, ChatStatus, CloseReason, Entry, Party, Sender
 from services.common.messaging import connection as messaging_connection
-from services.common.messaging import consumer as messaging_consumer
+from services.common.messaging import retry
 from services.common.messaging.connection import Publisher, declare_topology
 from services.common.messaging.topology import routing_key
 from services.common.mongo import client as mongo_client
@@ -142,8 +142,8 @@ async def files(database: Database) -> Files:
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed in an outage is tried again at once, so that a test can have hundreds of them."""
-    monkeypatch.setattr(messaging_consumer, "FIRST_PAUSE", 0.002)
-    monkeypatch.setattr(messaging_consumer, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.002)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.002)
 
 
 def as_kept(told: Iterable[Entry]) -> list[Entry]:

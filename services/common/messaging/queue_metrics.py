@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from aio_pika.abc import AbstractChannel
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from services.common.clock import utcnow
 from services.common.messaging.connection import BrokerConnection, underlay
@@ -29,6 +29,7 @@ OLDEST = Gauge(
     ["queue"],
 )
 READY = Gauge("eloket_queue_messages", "Messages in this durable queue that no consumer has in hand", ["queue"])
+HANDLED = Counter("eloket_messages_handled_total", "Messages that a consumer finished", ["queue", "outcome"])
 LETTERS = Gauge("eloket_dead_letters", "Messages set aside that nobody could handle", ["service"])
 
 

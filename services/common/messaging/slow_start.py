@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+SLOW_START = 5  # first deliveries that are handled one at a time
 QUIET = 0.1  # seconds without a delivery: no message waits there
 LONGEST = 3.0  # seconds; messages that wait for a dependency must not delay the next queue
 

@@ -32,7 +32,7 @@ from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.events.types import ButtonColour
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher, Unconfirmed
-from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.presence.button.rules import Crew, Light, count, light, next_revision
 from services.presence.opening_hours import Schedule, hours_at
 from services.presence.stores import Stores

@@ -16,7 +16,7 @@ from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.places import DepartmentPlaces, PlacesChanged
 from services.common.messaging import topology
 from services.common.messaging.connection import Publisher
-from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.routing.chats.store import Store
 from services.routing.queues.store import QueueStore
 

@@ -19,7 +19,7 @@ from services.common.events.event import Event
 from services.common.events.messages import CitizenSilent
 from services.common.events.types import CloseReason
 from services.common.messaging.connection import Publisher
-from services.common.messaging.consumer import DEPENDENCY_ERRORS
+from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.observability.tracing import begin_trace
 from services.transcripts import metrics
 from services.transcripts.inactivity.rules import Check, Limits, Step, Watched, check

@@ -22,8 +22,8 @@ from services.common.events.codec import decode
 from services.common.events.event import Event
 from services.common.events.messages import MessagesPosted
 from services.common.messaging import topology
-from services.common.messaging.consumer import HANDLED
 from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
+from services.common.messaging.queue_metrics import HANDLED
 from services.common.observability.tracing import Span
 from services.transcripts.log.sequencing import FAILED, POISON, WAITING, NewEntry, Result, Unstored
 

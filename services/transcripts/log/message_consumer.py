@@ -4,8 +4,8 @@ A message passes these modules in this order: `subscription.py` receives it and 
 decodes its events, `recorder.py` creates their entries (`entry_factory.py`), `writer.py` stores these (`sequencing.py`,
 `store.py`), `recorder.py` publishes the events that follow (`publisher.py`), and `delivery.py` acknowledges it.
 
-The guarantees are those of `common/messaging/consumer.py`: a poison message is dead-lettered alone, outages are waited
-out in place, the start is slow, and the acknowledgement comes last.
+The guarantees are those of `common/messaging/middlewares.py`: a poison message is dead-lettered alone, outages are
+waited out in place, the start is slow, and the acknowledgement comes last.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ import structlog
 from pydantic import ValidationError
 
 from services.common.messaging import topology
-from services.common.messaging.consumer import (
+from services.common.messaging.errors import UnknownErrors
+from services.common.messaging.queue_metrics import HANDLED, Waiting
+from services.common.messaging.retry import (
     FIRST_DELAY,
-    HANDLED,
     LONGEST_DELAY,
     DependencyOutage,
     until_probe_succeeds,
 )
-from services.common.messaging.errors import UnknownErrors
-from services.common.messaging.queue_metrics import Waiting
 from services.common.messaging.slow_start import SlowStart
 from services.transcripts.log.delivery import DeliveredEvent, Delivery, finish, in_isolation, waiting_too_long
 from services.transcripts.log.recorder import Recorder

@@ -19,10 +19,9 @@ from pamqp.common import FieldTable
 
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, underlay
-from services.common.messaging.consumer import SLOW_START
 from services.common.messaging.errors import BROKER_ERRORS, UnknownErrors, given_up_is_failure
 from services.common.messaging.queue_metrics import Waiting
-from services.common.messaging.slow_start import SlowStart
+from services.common.messaging.slow_start import SLOW_START, SlowStart
 from services.transcripts.log.delivery import Acknowledger, DeliveredEvent, Delivery
 from services.transcripts.log.sequencing import FAILED
 

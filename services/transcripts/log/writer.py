@@ -14,7 +14,7 @@ from datetime import datetime
 from services.common.clock import utcnow
 from services.common.events.types import Entry
 from services.common.lru import LruCache
-from services.common.messaging.consumer import retry_with_backoff
+from services.common.messaging.retry import retry_with_backoff
 from services.transcripts import metrics
 from services.transcripts.log.sequencing import (
     WAITING,

@@ -4,11 +4,13 @@ import asyncio
 import random
 
 import pytest
+from faststream.rabbit import RabbitRouter
 
 from services.common.events.codec import decode
 from services.common.events.event import Event
-from services.common.messaging import consumer
+from services.common.messaging import middlewares
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.subscribers import subscribe
 from tests.support.queue_bench import QUEUE, bench, consumed, counted, events, seq, until
 from tests.support.servers import PATIENCE, Account
 
@@ -88,7 +90,7 @@ async def test_a_drain_finishes_what_is_in_hand_and_leaves_the_rest_uncounted(vh
 
 
 async def test_a_drain_does_not_wait_for_a_delay(vhost_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "FIRST_DELAY", 600.0)
+    monkeypatch.setattr(middlewares, "FIRST_DELAY", 600.0)
     failed, before = asyncio.Event(), counted("given_back")
 
     async def handler(_: Event) -> None:
@@ -164,8 +166,9 @@ async def test_consumers_wait_for_queues_that_are_declared_late(
         nonlocal failures
         failures += 1
 
-    consumers = Consumers(vhost_url, probe)
-    consumers.add(QUEUE, handler)
+    router = RabbitRouter()
+    subscribe(router, QUEUE, handler)
+    consumers = Consumers(vhost_url, router, probe)
     task = asyncio.create_task(consumers.run())
     try:
         await until(lambda: failures >= 3, "attempts without the queue")

@@ -10,9 +10,10 @@ from faststream.rabbit import RabbitBroker
 from pymongo.errors import AutoReconnect
 
 from services.common.events.event import Event
-from services.common.messaging import consumer
+from services.common.messaging import consumer, retry
 from services.common.messaging.connection import Unconfirmed
-from services.common.messaging.consumer import DependencyOutage, NotStopped, retry_with_backoff
+from services.common.messaging.consumer import NotStopped
+from services.common.messaging.retry import DependencyOutage, retry_with_backoff
 from tests.support.queue_bench import QUEUE, bench, consumed, events, quicken, seq, until
 from tests.support.servers import PATIENCE
 
@@ -40,7 +41,7 @@ async def test_in_an_outage_a_message_is_tried_again_in_place_and_counts_no_deli
         assert await made.left() == []
         assert await made.left(QUEUE.dead_letters) == []
     pauses = [later - earlier for earlier, later in pairwise(tries)]
-    least = [consumer.FIRST_PAUSE * 2**n / 2 for n in range(4)]  # each is twice the one before, less its jitter
+    least = [retry.FIRST_PAUSE * 2**n / 2 for n in range(4)]  # each is twice the one before, less its jitter
     assert all(pause > 0.9 * shortest for pause, shortest in zip(pauses, least, strict=False))
 
 
@@ -87,7 +88,7 @@ async def test_after_too_long_an_outage_consuming_stops_until_a_probe_succeeds(
         if not good.is_set():
             raise AutoReconnect("away")
 
-    monkeypatch.setattr(consumer, "OUTAGE_PATIENCE", 0.2)
+    monkeypatch.setattr(retry, "OUTAGE_PATIENCE", 0.2)
     async with bench(vhost_url, probe=probe) as made:
         await made.put(*events(10))
         async with consumed(made, handler) as consumers:
@@ -146,11 +147,12 @@ async def test_consumers_that_cannot_be_stopped_end_the_process(
         raise AutoReconnect("away")
 
     monkeypatch.setattr(consumer, "STOP_LIMIT", 0.1)
-    monkeypatch.setattr(consumer, "OUTAGE_PATIENCE", 0.0)
+    monkeypatch.setattr(retry, "OUTAGE_PATIENCE", 0.0)
     async with bench(vhost_url) as made:
         await made.put(*events(1))
-        made.consumers.add(QUEUE, handler)
+        consumers = made.consumers(handler)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(RabbitBroker, "stop", forever)
             with pytest.raises(NotStopped):
-                await asyncio.wait_for(made.consumers.run(), PATIENCE)
+                await asyncio.wait_for(consumers.run(), PATIENCE)
+        await consumers.broker.stop()

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.events.codec import decode
 from services.common.events.event import Event
-from services.common.messaging import consumer, topology
+from services.common.messaging import retry, topology
 from tests.support.event_samples import golden
 from tests.support.queue_bench import HURTING, QUEUE, bench, consumed, counted, events, quicken, seq, until
 
@@ -71,7 +71,7 @@ async def test_what_hurts_is_given_back_later_each_time_and_set_aside_at_the_lim
 
 
 def test_the_delays_before_a_message_is_given_back_stay_in_bounds() -> None:
-    delays = [min(consumer.FIRST_DELAY * 2.0**n, consumer.LONGEST_DELAY) for n in range(topology.DELIVERY_LIMIT)]
+    delays = [min(retry.FIRST_DELAY * 2.0**n, retry.LONGEST_DELAY) for n in range(topology.DELIVERY_LIMIT)]
     assert delays[:6] == [1, 2, 4, 8, 16, 30]
     assert max(delays) == 30
 

@@ -13,10 +13,11 @@ import pytest
 import structlog
 import uvloop
 from aio_pika.abc import AbstractChannel
+from faststream.rabbit import RabbitBroker, RabbitRouter
 from yarl import URL
 
 from services.common.events.chats import CitizenArrived
-from services.common.messaging import consumer, errors, queue_metrics, topology
+from services.common.messaging import errors, queue_metrics, topology
 from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.errors import MOST_IN_A_ROW, UnknownErrors, given_up_is_failure
@@ -138,11 +139,8 @@ async def test_consumers_that_cannot_be_begun_for_a_fault_end(logged: Logged, mo
     async def probe() -> None:
         return None
 
-    def broken(*_: object, **__: object) -> NoReturn:
-        raise RuntimeError(FAULT)
-
-    consumers = Consumers("amqp://127.0.0.1:9/", probe)
-    monkeypatch.setattr(consumer, "RabbitBroker", broken)
+    consumers = Consumers("amqp://127.0.0.1:9/", RabbitRouter(), probe)
+    monkeypatch.setattr(RabbitBroker, "connect", fault)
     await ends(consumers.run, logged)
 
 

@@ -14,8 +14,9 @@ from prometheus_client import REGISTRY
 
 from services.common.events.event import Event
 from services.common.messaging import queue_metrics
+from services.common.messaging.consumer import Consumers
 from services.common.messaging.queue_metrics import Backlog, Waiting
-from tests.support.queue_bench import QUEUE, Bench, bench, consumed, events, until
+from tests.support.queue_bench import QUEUE, bench, consumed, events, until
 from tests.support.servers import PATIENCE
 
 BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -112,7 +113,11 @@ async def test_it_grows_while_a_handler_holds_a_message_and_is_nothing_when_all_
         begun.set()
         await gate.wait()
 
-    async with bench(vhost_url) as made, consumed(made, handler, prefetch=1), looking(vhost_url, made):
+    async with (
+        bench(vhost_url) as made,
+        consumed(made, handler, prefetch=1) as consumers,
+        looking(vhost_url, consumers),
+    ):
         await until(lambda: oldest() == 0, "an empty queue")
         await made.put(*events(3))
         await asyncio.wait_for(begun.wait(), PATIENCE)
@@ -125,16 +130,14 @@ async def test_it_grows_while_a_handler_holds_a_message_and_is_nothing_when_all_
 
 @pytest.mark.usefixtures("often")
 async def test_it_grows_while_nobody_takes_anything_and_letters_are_counted(vhost_url: str) -> None:
-    async with bench(vhost_url) as made:
-        made.consumers.add(QUEUE, nobody)
-        async with looking(vhost_url, made):
-            await made.put(*events(1))
-            await until(lambda: shown("eloket_queue_messages", queue=QUEUE.name) == 1, "one that waits")
-            first = oldest()
-            await until(lambda: oldest() > first + 0.3, "an older oldest")
-            letter = aio_pika.Message(b"what nobody understands")
-            await made.channel.default_exchange.publish(letter, QUEUE.dead_letters)
-            await until(lambda: shown("eloket_dead_letters", service="test") == 1, "one dead letter")
+    async with bench(vhost_url) as made, looking(vhost_url, made.consumers(nobody)):
+        await made.put(*events(1))
+        await until(lambda: shown("eloket_queue_messages", queue=QUEUE.name) == 1, "one that waits")
+        first = oldest()
+        await until(lambda: oldest() > first + 0.3, "an older oldest")
+        letter = aio_pika.Message(b"what nobody understands")
+        await made.channel.default_exchange.publish(letter, QUEUE.dead_letters)
+        await until(lambda: shown("eloket_dead_letters", service="test") == 1, "one dead letter")
 
 
 async def nobody(_: Event) -> None:
@@ -142,10 +145,10 @@ async def nobody(_: Event) -> None:
 
 
 @contextlib.asynccontextmanager
-async def looking(url: str, made: Bench) -> AsyncIterator[None]:
+async def looking(url: str, consumers: Consumers) -> AsyncIterator[None]:
     declared = asyncio.Event()
     declared.set()
-    task = asyncio.create_task(Backlog(url, "test", made.consumers.waiting.values()).run(declared))
+    task = asyncio.create_task(Backlog(url, "test", consumers.waiting.values()).run(declared))
     try:
         yield
         assert not task.done(), "looking ended by itself"

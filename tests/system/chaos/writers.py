@@ -37,7 +37,7 @@ from services.common.events.codec import encode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessageRefused, MessagesStored, MessageStored
 from services.common.events.types import Cause, ChatStatus, CloseReason, Party, Sender
-from services.common.messaging import consumer
+from services.common.messaging import retry
 from services.common.messaging.connection import Unconfirmed
 from services.common.mongo.client import Database, open_database
 from services.common.mongo.migrations import upgrade
@@ -301,7 +301,7 @@ async def _run_chats(
 @contextlib.contextmanager
 def short_backoff() -> Iterator[None]:
     """Retry soon after an outage, so that a run can have hundreds of outages."""
-    with mock.patch.object(consumer, "LONGEST_PAUSE", 0.1), mock.patch.object(consumer, "FIRST_PAUSE", 0.005):
+    with mock.patch.object(retry, "LONGEST_PAUSE", 0.1), mock.patch.object(retry, "FIRST_PAUSE", 0.005):
         yield
 
 

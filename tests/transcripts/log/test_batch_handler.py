@@ -9,8 +9,8 @@ import pytest
 
 from services.common.events.codec import encode
 from services.common.events.messages import MessagesPosted
-from services.common.messaging.consumer import DependencyOutage
 from services.common.messaging.queue_metrics import Waiting
+from services.common.messaging.retry import DependencyOutage
 from services.transcripts.log import message_consumer
 from services.transcripts.log.delivery import DeliveredEvent, Delivery
 from services.transcripts.log.message_consumer import BatchHandler

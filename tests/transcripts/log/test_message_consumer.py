@@ -14,8 +14,7 @@ from services.common.events.codec import encode
 from services.common.events.event import Event
 from services.common.events.messages import MessagePosted, MessagesPosted, MessagesStored
 from services.common.events.types import Entry
-from services.common.messaging import consumer as messaging_consumer
-from services.common.messaging import topology
+from services.common.messaging import retry, topology
 from services.transcripts.log import message_consumer, subscription
 from services.transcripts.log.delivery import DeliveredEvent
 from services.transcripts.log.recorder import Recorder
@@ -155,7 +154,7 @@ async def test_a_bad_day_is_waited_out_in_place(start: Start, ear: Ear, monkeypa
 async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds(
     start: Start, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging_consumer, "PROBE_INTERVAL", 0.05)
+    monkeypatch.setattr(retry, "PROBE_INTERVAL", 0.05)
     chat, probes, away = new_id(), 0, True
 
     async def probe() -> None:
@@ -165,7 +164,7 @@ async def test_after_a_long_bad_day_the_channel_is_closed_until_a_probe_succeeds
             raise AutoReconnect("away")
 
     async def impatient(work: Callable[[], Awaitable[object]]) -> object:
-        return await messaging_consumer.retry_with_backoff(work, 0.2)
+        return await retry.retry_with_backoff(work, 0.2)
 
     async with start(probe=probe) as bench:
         real = bench.store.insert
