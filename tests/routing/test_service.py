@@ -17,6 +17,7 @@ from deploy.local import embedded_mongodb, ports, processes
 from services.common.events.chats import ChatState, CitizenArrived, QueueChanged
 from services.common.events.places import PlaceClaimed, PlaceWanted
 from tests.routing.scene import SECRET, listening, opening, publishing, until
+from tests.support.faults import freeze
 from tests.support.servers import OUR_VARIABLES, PATIENCE, ROOT, wait_for
 
 START_PATIENCE = 3 * PATIENCE  # seconds: a process that starts computes for long where many others do
@@ -105,7 +106,7 @@ async def test_the_truth_when_the_database_is_away_and_nothing_is_lost(vhost_url
         variables = {"RABBITMQ_URL": vhost_url, "MONGODB_URL": embedded_mongodb.url(port)}
         with running(tmp_path / "log", **variables) as routing:
             await asyncio.to_thread(wait_for, lambda: routing.ready, "routing to be ready", START_PATIENCE)
-            processes.signal_group(started.pid, signal.SIGSTOP)
+            await asyncio.to_thread(freeze, started.pid)
             async with publishing(vhost_url) as publisher, listening(vhost_url) as ears:
                 events = [opening() for _ in range(3)]
                 for event in events:

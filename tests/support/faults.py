@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import aio_pika
 
@@ -40,11 +41,28 @@ async def ready(system: System, *names: str) -> None:
     await asyncio.to_thread(system.wait_ready, *names)
 
 
+def freeze(pid: int) -> None:
+    """Stop a process until it gets SIGCONT. Returns when none of its threads runs any more.
+
+    The signal reaches one thread, and on a busy machine the others go on for a moment.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: _is_frozen(pid), f"process {pid} to stop", PATIENCE)
+
+
+def _is_frozen(pid: int) -> bool:
+    states = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended
+            states.append((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return set(states) <= {"T", "Z"}
+
+
 @contextlib.asynccontextmanager
 async def stopped(system: System, name: str) -> AsyncIterator[None]:
     """The process stands still while the context is open: alive to the kernel, and deaf."""
     pid = system.pids()[name]
-    os.kill(pid, signal.SIGSTOP)
+    await asyncio.to_thread(freeze, pid)
     try:
         yield
     finally:

@@ -30,6 +30,7 @@ from services.common.messaging import connection as messaging_connection
 from services.common.messaging import topology
 from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed, declare_topology
 from tests.support.event_samples import CHAT, golden
+from tests.support.faults import freeze
 from tests.support.queue_bench import until
 from tests.support.servers import PATIENCE, START_SECONDS, Account, Broker, in_thread, patient, wait_for
 
@@ -83,11 +84,11 @@ class Node:
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
         pid = self.running[self.program.name].pid
-        os.killpg(pid, signal.SIGSTOP)
+        freeze(pid)
         try:
             yield
         finally:
-            os.killpg(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser.people import Scene, press, talking
+from tests.support.faults import freeze
 from tests.support.servers import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -20,7 +21,7 @@ AWAY = ("WebSocket", "net::ERR_", "503", "EventSource")
 @contextlib.contextmanager
 def standing_still(pid: int) -> Iterator[None]:
     """This process does nothing until the block is left."""
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         yield
     finally:

@@ -52,7 +52,7 @@ def alarms(environment: Mapping[str, str], first: str = "ok") -> str:
 
 def _alarm(environment: Mapping[str, str], what: str, on: str, off: str) -> Fault:
     async def until(order: str, raised: bool) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(2 * PATIENCE):  # each look takes a second and more
             while (await asyncio.to_thread(alarms, environment, order) != "[]") is not raised:
                 await asyncio.sleep(0.05)
 

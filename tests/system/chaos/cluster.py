@@ -19,7 +19,7 @@ from typing import Any
 
 from deploy.local import ports, processes, rabbitmq
 from deploy.local.processes import Program
-from tests.support.servers import in_thread, wait_for
+from tests.support.servers import START_SECONDS, in_thread, wait_for
 from tests.system.chaos.alarms import control
 from tests.system.chaos.faults import Fault
 
@@ -44,7 +44,7 @@ class Member:
         """Start it; it may not answer yet."""
         self.process = processes.start(self.program)
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = START_SECONDS) -> None:
         """Wait until it speaks AMQP."""
         wait_for(lambda: in_thread(self.program.ready) is None, f"{self.name}, see {self.program.log}", seconds)
 
