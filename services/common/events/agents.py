@@ -55,7 +55,7 @@ class ButtonChanged(Event):
     Every `topology.BUTTON_INTERVAL` seconds the states of all departments are published again, in digests.
 
     `others`: in a digest, the buttons of further departments (at most `topology.MOST_DEPARTMENTS` in one message). None
-    in an event of one department. A consumer before version 1.2 ignores them.
+    in an event of one department. A consumer before version 2.0 ignores them.
     """
 
     type: Literal["button.changed"] = "button.changed"

@@ -99,7 +99,7 @@ class QueueChanged(Event):
 
     `pace`: seconds in which, by recent history, the queue moves up by one position; None when that is not known.
     `empty`: in a digest, further departments in which no chat waits (at most `topology.MOST_DEPARTMENTS` in one
-    message), for presence. A consumer before version 1.2 ignores them.
+    message), for presence. A consumer before version 2.0 ignores them.
     """
 
     type: Literal["queue.changed"] = "queue.changed"

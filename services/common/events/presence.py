@@ -14,7 +14,7 @@ class GatewayConnections(Event):
     The message is transient and never waits in a backlog. `counter` grows within an `incarnation` (one run of a gateway
     process); the highest counts. `chats` is None in messages that list agents only (most of them: citizens are listed
     every 6 s). `active`: agents who used their console lately, with the seconds since, as far as their pages report it.
-    `digests`: whether this gateway reads digests (`ButtonChanged.others`); one before version 1.2 does not say so.
+    `digests`: whether this gateway reads digests (`ButtonChanged.others`); one before version 2.0 does not say so.
     """
 
     type: Literal["gateway.connections"] = "gateway.connections"
