@@ -17,7 +17,7 @@ from yarl import URL
 
 from deploy.check.result import Result
 from services.common.messaging import topology
-from services.common.messaging.connection import REFUSALS
+from services.common.messaging.connection import REFUSALS, is_refusal
 
 LIMIT = 10.0  # seconds for each answer
 BROKER_FAILS = (AMQPError, OSError, TimeoutError, RuntimeError)
@@ -33,6 +33,10 @@ async def results(url: str) -> AsyncIterator[Result]:
         yield Result("broker: login", f"refused ({type(error).__name__})", todo)
         return
     except BROKER_FAILS as error:
+        if is_refusal(error):
+            todo = "name the CA (cafile=ca.crt in the address) and a host of the certificate (docs/kubernetes.md, TLS)"
+            yield Result("broker: login", "its certificate is not verified", todo)
+            return
         todo = "is RabbitMQ up, is the port right, does a NetworkPolicy allow it?"
         yield Result("broker: login", f"no answer ({type(error).__name__})", todo)
         return

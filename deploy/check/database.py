@@ -15,6 +15,8 @@ from deploy.check.result import Result
 LIMIT_MS = 5_000
 SECRET = "compare user and password with the Secret (docs/kubernetes.md, Secrets)"  # noqa: S105 - advice
 
+UNVERIFIED = "name the CA (tlsCAFile=ca.crt in the address) and a host of the certificate (docs/kubernetes.md, TLS)"
+
 
 def results(url: str, name: str) -> Iterator[Result]:
     """Check the database `name` as a service with this address would find it. Writes one document, `probe`."""
@@ -33,6 +35,9 @@ def results(url: str, name: str) -> Iterator[Result]:
             yield Result("database: login", f"refused (code {error.code})", todo)
             return
         except PyMongoError as error:
+            if "certificate verify failed" in str(error):
+                yield Result("database: login", "its certificate is not verified", UNVERIFIED)
+                return
             todo = "is MongoDB up, is the address right, does a NetworkPolicy allow it?"
             yield Result("database: login", f"no answer ({type(error).__name__})", todo)
             return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.manifests import consistency, environment, front_door, installation, network_policies, schemas
+from deploy.manifests import consistency, encryption, environment, front_door, installation, network_policies, schemas
 from deploy.manifests.objects import Object
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each problem."""
-    checks = (schemas, consistency, front_door, installation, network_policies, environment)
+    checks = (schemas, consistency, front_door, installation, network_policies, environment, encryption)
     return [line for check in checks for line in check.problems(objects)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from deploy.manifests.objects import Object, called, of_kind
+from deploy.manifests.objects import Object, called, certificates, of_kind
 
 OPERATORS = ("/metrics", "/healthz", "/readyz")
 PLACEHOLDER = "no host"
@@ -88,17 +88,18 @@ def _paths(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _hosts(objects: Sequence[Object]) -> Iterator[str]:
-    """TLS and certificates are for the hosts that are served."""
+    """TLS and certificates are for the hosts that are served. Certificates of a private CA are for other servers."""
+    public = certificates(objects, private=False)
     secrets: set[str] = set()
     for door in _doors(objects):
         secrets |= door.secrets
         served = ", ".join(sorted(door.hosts))
         if door.tls_hosts and door.tls_hosts != door.hosts:
             yield f"{called(door.thing)} serves {served}, and has TLS for {', '.join(sorted(door.tls_hosts))}"
-        for certificate in of_kind(objects, "Certificate").values():
-            if set(certificate["spec"]["dnsNames"]) != door.hosts:
+        for certificate in public.values():
+            if set(certificate["spec"].get("dnsNames", ())) != door.hosts:
                 yield f"{called(certificate)} is not for {served}"
-    for certificate in of_kind(objects, "Certificate").values():
+    for certificate in public.values():
         if secrets and certificate["spec"]["secretName"] not in secrets:
             yield f"{called(certificate)} makes a Secret that no public door uses"
 

@@ -17,7 +17,11 @@ from deploy.manifests.objects import Object
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 REPLACEMENTS = DEPLOY / "replacements"
-NEEDS = {"mongodb-metrics": ("mongodb",), "pull-secret": ("rabbitmq", "mongodb", "clamav", "opentelemetry")}
+NEEDS = {
+    "mongodb-metrics": ("mongodb",),
+    "pull-secret": ("rabbitmq", "mongodb", "clamav", "opentelemetry"),
+    "tls": ("rabbitmq", "mongodb", "mongodb-metrics"),
+}
 """Components that change what others bring, and those others."""
 
 

@@ -82,6 +82,14 @@ def of_monitoring(present: set[str]) -> set[Arrow]:
     return {Arrow("prometheus", name, port) for name, port in ports.items() if name in present}
 
 
+def of_tls(objects: Sequence[Object]) -> set[Arrow]:
+    """Return the connections that the component `tls` adds: to ports beside those without TLS, where nobody listens."""
+    arrows = {Arrow("rabbitmq operators", "rabbitmq", 15671)}
+    arrows |= {Arrow("keda", "rabbitmq", 15671)} if of_kind(objects, "ScaledObject") else set()
+    arrows |= {Arrow("prometheus", "rabbitmq", 15691)} if of_kind(objects, "PrometheusRule") else set()
+    return arrows if any("tls" in thing["spec"] for thing in of_kind(objects, "RabbitmqCluster").values()) else set()
+
+
 def of_exporters(objects: Sequence[Object]) -> set[Arrow]:
     """Return the connections that the component `mongodb-metrics` adds."""
     asked = any("prometheus" in thing["spec"] for thing in of_kind(objects, "MongoDBCommunity").values())
@@ -98,7 +106,7 @@ def problems(objects: Sequence[Object]) -> list[str]:
     present = {pod.name for pod in pods(objects)}
     wanted = drawn(present) | of_door(objects)
     wanted |= of_monitoring(present) if of_kind(objects, "PrometheusRule") else set()
-    wanted |= of_exporters(objects)
+    wanted |= of_exporters(objects) | of_tls(objects)
     wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
     given = allowed(objects)
     more = [f"allowed, but not in the design: {a.source} -> {a.target}:{a.port}" for a in sorted(given - wanted)]

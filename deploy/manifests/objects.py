@@ -57,17 +57,47 @@ def pods(objects: Sequence[Object]) -> list[Pod]:
     for name, thing in of_kind(objects, "Deployment").items():
         ports = {p["name"]: p["containerPort"] for p in container(thing).get("ports", ())}
         found.append(Pod(name, thing["spec"]["template"]["metadata"]["labels"], ports))
-    for name in of_kind(objects, "RabbitmqCluster"):
+    for name, thing in of_kind(objects, "RabbitmqCluster").items():
         labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "rabbitmq"}
-        found.append(Pod(name, labels, {"amqp": 5672, "management": 15672, "prometheus": 15692}))
+        found.append(Pod(name, labels, _broker_ports(thing["spec"].get("tls", {}))))
     for name, thing in of_kind(objects, "MongoDBCommunity").items():
         ports = {"mongodb": 27017} | ({"prometheus": 9216} if "prometheus" in thing["spec"] else {})
         found.append(Pod(name, {"app": f"{name}-svc"}, ports))
-    if of_kind(objects, "Certificate"):
+    if certificates(objects, private=False):
         found.append(Pod("http01 solver", {"acme.cert-manager.io/http01-solver": "true"}, {"http": 8089}))
     for name in of_kind(objects, "OpenTelemetryCollector"):
         found.append(Pod(f"{name}-collector", {"app.kubernetes.io/name": f"{name}-collector"}, {"otlp-http": 4318}))
     return found
+
+
+def _broker_ports(tls: Object) -> dict[str, int]:
+    """Return the ports that the cluster operator opens (internal/resource/statefulset.go)."""
+    plain = {"amqp": 5672, "management": 15672, "prometheus": 15692}
+    encrypted = {"amqps": 5671, "management-tls": 15671, "prometheus-tls": 15691}
+    closed = tls.get("disableNonTLSListeners", False)
+    return ({} if closed else plain) | (encrypted if tls.get("secretName") else {})
+
+
+def private_issuers(objects: Sequence[Object]) -> dict[str, Object]:
+    """Return the Issuers of the build that no public CA stands behind: self-signed, or a CA in a Secret."""
+    issuers = of_kind(objects, "Issuer").items()
+    return {name: thing for name, thing in issuers if {"selfSigned", "ca"} & set(thing["spec"])}
+
+
+def certificates(objects: Sequence[Object], private: bool) -> dict[str, Object]:
+    """Return the certificates by private issuers of the build, or the others, which are for the public door."""
+    known = private_issuers(objects)
+    return {
+        name: thing
+        for name, thing in of_kind(objects, "Certificate").items()
+        if private == (_issuer(thing) in known)
+    }
+
+
+def _issuer(certificate: Object) -> str:
+    """Return the name of the certificate's Issuer; "" for a ClusterIssuer."""
+    reference = certificate["spec"]["issuerRef"]
+    return reference["name"] if reference.get("kind", "Issuer") == "Issuer" else ""
 
 
 def made_by_operators(objects: Sequence[Object]) -> Iterator[Object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -39,8 +40,17 @@ REFUSALS = (
     aiormq.exceptions.ChannelAccessRefused,
     aiormq.exceptions.InvalidFrameError,  # a close in reply to opening the virtual host
 )
+"""Errors by which the broker itself refuses; `is_refusal` counts a certificate that is not verified too."""
 _ABOUT = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.EXCHANGE}
 _published = functools.cache(PUBLISHED.labels)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether settings are wrong: the broker refused the connection, or its certificate was not verified.
+
+    aiormq wraps the error of TLS in its own.
+    """
+    return isinstance(error, REFUSALS) or isinstance(error.__cause__, ssl.SSLCertVerificationError)
 
 
 class Unconfirmed(Exception):
@@ -69,7 +79,7 @@ class BrokerConnection:
         """Create a connection that is not open; `run` opens it.
 
         Args:
-            url: The address of the broker.
+            url: The address of the broker; `amqps` is TLS, with the CA's file as `cafile` in the query.
             name: The connection's name in logs and on the broker.
             prepare: Called with each new channel; the connection is up when it returns.
             lost: Called after each loss.
@@ -82,7 +92,9 @@ class BrokerConnection:
 
     @property
     def absent(self) -> bool:
-        """True while the broker has not answered since the start, for 10 s or longer. A refusal is an answer.
+        """True while the broker has not answered since the start, for 10 s or longer.
+
+        A refusal is an answer, and so is a certificate that is not verified.
 
         This distinguishes a replica that starts during an outage from one whose address or rights are wrong.
         """
@@ -100,9 +112,10 @@ class BrokerConnection:
                     self._unknown.clear()
             except BROKER_ERRORS as error:
                 failures += 1
-                self._unanswered = not isinstance(error, REFUSALS)
+                self._unanswered = not is_refusal(error)
                 if failures == 1:
-                    log.warning("broker_link_failed", link=self._name, error=type(error).__name__)
+                    cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
+                    log.warning("broker_link_failed", link=self._name, error=type(cause).__name__)
             except Exception as error:
                 self._unanswered = False
                 self._unknown.note(error)
