@@ -1,4 +1,4 @@
-"""Checks of TLS to broker and database (component `tls`): each client verifies, by the CA and the host of the server."""
+"""Checks of TLS to broker and database (component `tls`): each client verifies the CA and the host of the server."""
 
 from __future__ import annotations
 

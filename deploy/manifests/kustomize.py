@@ -59,10 +59,10 @@ def assembled(*chosen: Path) -> str:
     return _in_new_folder(lambda here: {"resources": [_from(here, DEPLOY / "base")]}, chosen)
 
 
-def city(name: str, overlay: Path, **names: str) -> str:
+def city(name: str, overlay: Path, *chosen: Path, **names: str) -> str:
     """Return the build of an installation in the namespace `name`: an overlay as a city writes it, on another one.
 
-    `names` are lines of base/installation.env, with `_` for `-`.
+    `chosen` are components that it adds, `names` lines of base/installation.env, with `_` for `-`.
 
     Raises:
         BuildFailed: kustomize refuses.
@@ -72,7 +72,7 @@ def city(name: str, overlay: Path, **names: str) -> str:
         "namespace": name,
         "configMapGenerator": [{"name": "installation", "behavior": "merge", "literals": literals}],
     }
-    return _in_new_folder(lambda here: {**own, "resources": [_from(here, overlay)]}, ())
+    return _in_new_folder(lambda here: {**own, "resources": [_from(here, overlay)]}, chosen)
 
 
 def parse(text: str) -> list[Object]:

@@ -88,9 +88,7 @@ def certificates(objects: Sequence[Object], private: bool) -> dict[str, Object]:
     """Return the certificates by private issuers of the build, or the others, which are for the public door."""
     known = private_issuers(objects)
     return {
-        name: thing
-        for name, thing in of_kind(objects, "Certificate").items()
-        if private == (_issuer(thing) in known)
+        name: thing for name, thing in of_kind(objects, "Certificate").items() if private == (_issuer(thing) in known)
     }
 
 

@@ -1,16 +1,19 @@
 """The manifests fit the code, and each check sees what it is for: every planted fault is told."""
 
 import copy
+import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.manifests import checkov, codegen, sizes
 from deploy.manifests.checks import problems
 from deploy.manifests.installation import collisions
-from deploy.manifests.kustomize import DEPLOY, assembled, city, components, overlays, parse, text_of
+from deploy.manifests.kustomize import DEPLOY, REPLACEMENTS, assembled, city, components, overlays, parse, text_of
 from deploy.manifests.objects import Object, container, of_kind, pod_spec
 from tests.deploy.monitoring import alert_names
 
@@ -28,7 +31,7 @@ def test_a_build_fits(folder: Path) -> None:
 def test_there_are_the_overlays_and_components_that_operators_were_promised() -> None:
     assert {"dev", "small", "production", "large", "example-city"} <= {folder.name for folder in overlays()}
     promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
-    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret"}
+    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret", "tls"}
     assert promised <= {folder.name for folder in components()}
 
 
@@ -293,6 +296,187 @@ PLANTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 @pytest.mark.parametrize(("plant", "told"), PLANTED.values(), ids=PLANTED)
 def test_a_planted_fault_is_told(production: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
     objects = copy.deepcopy(production)
+    plant(objects)
+    assert [line for line in problems(objects) if told in line]
+
+
+TLS = DEPLOY / "components" / "tls"
+
+
+@pytest.fixture(scope="module")
+def encrypted() -> list[Object]:
+    """A city that adds the component `tls` to production."""
+    return parse(city("chat-gent", PRODUCTION, TLS, host="chat.gent.example"))
+
+
+def test_tls_fits_a_city_on_production_and_shares_nothing(encrypted: list[Object]) -> None:
+    assert problems(encrypted) == []
+    brugge = parse(city("chat-brugge", PRODUCTION, TLS, host="chat.brugge.example"))
+    assert [problems(brugge), collisions(encrypted, brugge)] == [[], []]
+    broker = of_kind(encrypted, "RabbitmqCluster")["rabbitmq"]["spec"]["tls"]
+    assert broker == {"secretName": "rabbitmq-tls", "disableNonTLSListeners": True}
+    database = of_kind(encrypted, "MongoDBCommunity")["mongodb"]["spec"]
+    assert database["security"]["tls"]["enabled"]
+    assert database["additionalConnectionStringConfig"]["w"] == "majority", "what was there stays"
+
+
+def test_the_page_lets_a_running_installation_go_on_while_it_is_switched(tmp_path: Path) -> None:
+    page = (DEPLOY.parent / "docs" / "kubernetes.md").read_text()
+    written = page.partition("for now, a patch:")[2].partition("2. Hold the services back")[0]
+    here = tmp_path.resolve()
+    build = {
+        "resources": [os.path.relpath(PRODUCTION, here)],
+        "components": [os.path.relpath(TLS, here)],
+        "transformers": [os.path.relpath(REPLACEMENTS, here)],
+        "patches": yaml.safe_load(textwrap.dedent(written)),
+    }
+    (here / "kustomization.yaml").write_text(yaml.safe_dump(build))
+    assert problems(parse(text_of(here))) == [
+        "RabbitmqCluster rabbitmq answers without TLS too",
+        "MongoDBCommunity mongodb answers without TLS too",
+    ]
+
+
+def part(kind: str, name: str, *path: str | int, **fields: Any) -> Callable[[list[Object]], None]:
+    """Set these fields at a place of an object."""
+
+    def plant(objects: list[Object]) -> None:
+        place: Any = of_kind(objects, kind)[name]["spec"]
+        for step in path:
+            place = place[step]
+        place.update(fields)
+
+    return plant
+
+
+def at_the_broker(url: str) -> Callable[[list[Object]], None]:
+    def plant(objects: list[Object]) -> None:
+        env = container(deployment(objects))["env"]
+        next(one for one in env if one["name"] == "RABBITMQ_URL")["value"] = url
+
+    return plant
+
+
+def no_ca_mounted(objects: list[Object]) -> None:
+    volumes = pod_spec(deployment(objects))["volumes"]
+    next(one for one in volumes if one["name"] == "private-ca")["secret"]["secretName"] = "gateway-tls"
+
+
+def the_key_mounted(objects: list[Object]) -> None:
+    volumes = pod_spec(deployment(objects))["volumes"]
+    del next(one for one in volumes if one["name"] == "private-ca")["secret"]["items"]
+
+
+def keda_without_ca(objects: list[Object]) -> None:
+    of_kind(objects, "TriggerAuthentication")["queues"]["spec"]["secretTargetRef"].pop()
+
+
+def keda_without_tls(objects: list[Object]) -> None:
+    of_kind(objects, "ConfigMap")["scaling"]["data"]["tls"] = "disable"
+
+
+def keda_at(address: str) -> Callable[[list[Object]], None]:
+    return part("ScaledObject", "routing", "triggers", 1, "metadata", host=address)
+
+
+def policy_without(name: str, port: int) -> Callable[[list[Object]], None]:
+    def plant(objects: list[Object]) -> None:
+        for rule in of_kind(objects, "NetworkPolicy")[name]["spec"]["ingress"]:
+            rule["ports"] = [one for one in rule["ports"] if one["port"] != port]
+
+    return plant
+
+
+CAFILE = "cafile=/etc/eloket/private-ca/ca.crt"
+UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
+    "plain listeners": (
+        part("RabbitmqCluster", "rabbitmq", "tls", disableNonTLSListeners=False),
+        "RabbitmqCluster rabbitmq answers without TLS too",
+    ),
+    "optional": (
+        part("MongoDBCommunity", "mongodb", "security", "tls", optional=True),
+        "MongoDBCommunity mongodb answers without TLS too",
+    ),
+    "a plain exporter": (
+        part("MongoDBCommunity", "mongodb", prometheus={"username": "p", "passwordSecretRef": {"name": "x"}}),
+        "MongoDBCommunity mongodb: its exporter answers without TLS",
+    ),
+    "a plain exporter is scraped": (
+        part("MongoDBCommunity", "mongodb", prometheus={"username": "p", "passwordSecretRef": {"name": "x"}}),
+        "ServiceMonitor mongodb: mongodb does not answer by https",
+    ),
+    "a plain address": (
+        at_the_broker("amqp://u@rabbitmq:5672/"),
+        "routing: RabbitmqCluster rabbitmq does not listen at amqp port 5672",
+    ),
+    "a plain port": (
+        at_the_broker(f"amqps://u@rabbitmq:5672/?{CAFILE}"),
+        "routing: RabbitmqCluster rabbitmq does not listen at amqps port 5672",
+    ),
+    "no CA": (
+        at_the_broker("amqps://u@rabbitmq:5671/"),
+        "routing: the CA of RabbitmqCluster rabbitmq is not mounted as a file",
+    ),
+    "another CA": (no_ca_mounted, "routing: the CA of RabbitmqCluster rabbitmq is not mounted as /etc/eloket/"),
+    "another CA of the database": (no_ca_mounted, "routing: the CA of MongoDBCommunity mongodb is not mounted as"),
+    "a mounted key": (the_key_mounted, "routing: the CA of RabbitmqCluster rabbitmq is not mounted as"),
+    "no CA in the database's address": (
+        part("MongoDBCommunity", "mongodb", additionalConnectionStringConfig={"w": "majority", "journal": True}),
+        "routing: the CA of MongoDBCommunity mongodb is not mounted as a file",
+    ),
+    "another host of the broker": (
+        part("Certificate", "rabbitmq", dnsNames=["rabbitmq.chat-gent.svc"]),
+        "gateway: no certificate in Secret rabbitmq-tls of RabbitmqCluster rabbitmq is for rabbitmq",
+    ),
+    "another host of the database": (
+        part("Certificate", "mongodb", dnsNames=["mongodb-svc"]),
+        "is for *.mongodb-svc.chat-gent.svc.cluster.local",
+    ),
+    "a public issuer": (
+        part("Certificate", "rabbitmq", issuerRef={"kind": "ClusterIssuer", "name": "letsencrypt"}),
+        "Certificate rabbitmq is not for chat.gent.example",
+    ),
+    "no CA of the issuer": (
+        without("Certificate", "private-ca"),
+        "Issuer private-ca: no certificate of a CA is in Secret private-ca",
+    ),
+    "KEDA at the plain port": (
+        keda_at("http://rabbitmq.chat-gent.svc:15672/"),
+        "ScaledObject routing: RabbitmqCluster rabbitmq does not listen at http port 15672",
+    ),
+    "KEDA at another host": (
+        keda_at("https://broker.chat-gent.svc:15671/"),
+        "ScaledObject routing: no certificate in Secret rabbitmq-tls is for broker.chat-gent.svc",
+    ),
+    "KEDA without the CA": (keda_without_ca, "KEDA does not verify RabbitmqCluster rabbitmq"),
+    "KEDA without TLS": (keda_without_tls, "KEDA does not verify RabbitmqCluster rabbitmq"),
+    "a plain scrape": (
+        part("PodMonitor", "rabbitmq", "podMetricsEndpoints", 0, port="prometheus", scheme="http"),
+        "PodMonitor rabbitmq: rabbitmq has no port prometheus",
+    ),
+    "an unverified scrape": (
+        part("PodMonitor", "rabbitmq", "podMetricsEndpoints", 0, tlsConfig={"insecureSkipVerify": True}),
+        "PodMonitor rabbitmq: Prometheus does not verify rabbitmq",
+    ),
+    "an unverified scrape of the database": (
+        part("ServiceMonitor", "mongodb", "endpoints", 0, "tlsConfig", serverName="mongodb"),
+        "ServiceMonitor mongodb: Prometheus does not verify mongodb",
+    ),
+    "no way for the operators": (
+        policy_without("rabbitmq", 15671),
+        "in the design, but not allowed: rabbitmq operators -> rabbitmq:15671",
+    ),
+    "no way for KEDA": (policy_without("keda", 15671), "in the design, but not allowed: keda -> rabbitmq:15671"),
+    "no way for Prometheus": (
+        policy_without("prometheus-rabbitmq", 15691),
+        "in the design, but not allowed: prometheus -> rabbitmq:15691",
+    ),
+}
+
+
+@pytest.mark.parametrize(("plant", "told"), UNENCRYPTED.values(), ids=UNENCRYPTED)
+def test_a_fault_in_tls_is_told(encrypted: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
+    objects = copy.deepcopy(encrypted)
     plant(objects)
     assert [line for line in problems(objects) if told in line]
 

@@ -30,6 +30,7 @@ from tests.support.servers import PATIENCE, running
 HOST = "localhost"
 OTHER_HOST = "127.0.0.1"
 """The same server by a name that its certificate does not have."""
+CA_EXTENSIONS = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
 SECRET = "sixteen characters or more"
 
 
@@ -45,14 +46,20 @@ class Authority:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        extensions = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
         out = ("-keyout", self.folder / "ca.key", "-out", self.certificate)
-        openssl("req", "-x509", *curve, "-subj", "/CN=eloket-chat", "-days", "2", *extensions, *out)
+        openssl("req", "-x509", *curve, "-subj", "/CN=eloket-chat", "-days", "2", *CA_EXTENSIONS, *out)
 
     @property
     def certificate(self) -> Path:
         return self.folder / "ca.crt"
+
+    def renewed(self) -> Path:
+        """Another certificate of the CA with the same key, as `rotationPolicy: Never` gives."""
+        file = self.folder / "renewed.crt"
+        name = ("-key", self.folder / "ca.key", "-subj", "/CN=eloket-chat", "-days", "3")
+        openssl("req", "-x509", *name, *CA_EXTENSIONS, "-out", file)
+        return file
 
     def issue(self, name: str, host: str) -> tuple[Path, Path]:
         """The files of a certificate for this host and of its key."""
@@ -135,6 +142,16 @@ async def test_events_go_over_tls_to_a_broker_whose_certificate_the_ca_signed(am
             await consumers.drain(PATIENCE)
     found = [result async for result in broker_check.results(address)]
     assert {result.state for result in found} == {"right"}
+
+
+async def test_a_renewed_certificate_of_the_ca_verifies_what_the_former_one_signed(
+    amqps: URL, authority: Authority
+) -> None:
+    renewed = authority.renewed()
+    assert renewed.read_text() != authority.certificate.read_text()
+    publisher = Publisher(str(amqps.with_query(cafile=str(renewed))), "tls")
+    async with kept(publisher):
+        await until(lambda: publisher.up, "the publisher")
 
 
 @pytest.mark.parametrize("fault", ["no CA", "another CA", "another host"])

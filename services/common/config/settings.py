@@ -31,7 +31,10 @@ class Settings(BaseSettings):
 
     token_secret: str = described("signs tokens; the same in every service", min_length=16)
     token_secret_previous: str = described("still accepted while `TOKEN_SECRET` is rotated", "")
-    rabbitmq_url: str = described("address of the broker", "amqp://guest:guest@127.0.0.1:5672/")
+    rabbitmq_url: str = described(
+        "address of the broker; `amqps://…/?cafile=FILE`: TLS, verified by this CA",
+        "amqp://guest:guest@127.0.0.1:5672/",
+    )
     topology: Literal["declare", "given"] = described(
         "`given`: somebody else declares the broker's exchanges, queues and bindings, and services need no right to",
         "declare",
