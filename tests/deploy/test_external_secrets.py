@@ -9,13 +9,19 @@ from deploy.manifests.kustomize import DEPLOY
 from tests.deploy.test_kubernetes_page import PAGE, SECRETS
 
 COMPONENT = DEPLOY / "components" / "external-secrets" / "secrets.yaml"
-EXAMPLES = DEPLOY / "examples" / "external-secrets" / "own-servers.yaml"
-KEYS_OF_FILES = {"accounts": {"accounts.toml"}, "gateway-tls": {"tls.crt", "tls.key"}}
-"""Secrets that are mounted or read as a whole."""
+EXAMPLES = DEPLOY / "examples" / "external-secrets"
+KEYS_OF_FILES = {
+    "accounts": {"accounts.toml"},
+    "gateway-tls": {"tls.crt", "tls.key"},
+    "registry": {".dockerconfigjson"},
+    "mongodb-metrics": {"username"},  # read by Prometheus, which logs in
+}
+"""Secrets that are mounted or read as a whole, and keys that no pod names."""
 
 
 def made() -> dict[str, Any]:
-    things = [thing for file in (COMPONENT, EXAMPLES) for thing in yaml.safe_load_all(file.read_text())]
+    files = (COMPONENT, *sorted(EXAMPLES.glob("*.yaml")))
+    things = [thing for file in files for thing in yaml.safe_load_all(file.read_text())]
     assert schemas.problems(things) == []
     return {thing["spec"]["target"]["name"]: thing for thing in things}
 
