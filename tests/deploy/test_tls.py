@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from faststream.rabbit import RabbitRouter
 from pymongo.errors import ServerSelectionTimeoutError
 from yarl import URL
 
@@ -21,6 +22,7 @@ from services.common.events.event import Event
 from services.common.messaging import connection, consumer, topology
 from services.common.messaging.connection import BrokerConnection, Publisher, Unconfirmed
 from services.common.messaging.consumer import Consumers
+from services.common.messaging.subscribers import subscribe
 from services.common.mongo import client as database_client
 from services.common.mongo.client import open_database, ping, probe_write
 from tests.support.event_samples import CHAT
@@ -130,9 +132,9 @@ async def test_events_go_over_tls_to_a_broker_whose_certificate_the_ca_signed(am
     async def nothing() -> None:
         pass
 
-    consumers = Consumers(address, nothing)
-    queue = next(queue for queue in topology.QUEUES if "citizen.arrived" in queue.keys)
-    consumers.add(queue, handler)
+    router = RabbitRouter()
+    subscribe(router, next(queue for queue in topology.QUEUES if "citizen.arrived" in queue.keys), handler)
+    consumers = Consumers(address, router, nothing)
     async with kept(publisher):
         await until(lambda: publisher.up, "the publisher")
         async with kept(consumers):
