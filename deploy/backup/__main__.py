@@ -8,30 +8,25 @@ stopped for both.
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from deploy.backup import archive as disk
+from deploy.backup import encryption
 from deploy.backup.archive import File, Manifest
 from deploy.backup.dump import Client, dump
+from deploy.backup.errors import explain
 from deploy.backup.restore import drop, not_empty, restore
 from deploy.backup.source import Refused, address
 from deploy.local.settings import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
-TOO_OLD = 239
-HINTS = {
-    TOO_OLD: "the reading took longer than the server keeps a moment: raise minSnapshotHistoryWindowInSeconds, or use "
-    "mongodump --oplog",
-    123: "the server is no replica set, so it cannot be read as of one moment",
-    13: "the user of MONGODB_URL has not the right to do that",
-    18: "the user or the password of MONGODB_URL is wrong",
-}
-"""Advice by error code of the server (SnapshotTooOld, NotAReplicaSet, Unauthorized, AuthenticationFailed)."""
 
 
 def main() -> int:
@@ -43,25 +38,16 @@ def main() -> int:
         with address(os.environ, ROOT) as url, _client(url) as client:
             refusal = _backup(client, prefix, folder) if options.command == "backup" else None
             if options.command == "restore":
-                refusal = _restore(client, prefix, folder, options.drop)
+                key = Path(options.key).absolute() if options.key else None
+                refusal = _restore(client, prefix, folder, options.drop, key)
     except Refused as refused:
         refusal = Refusal(str(refused))
-    except OperationFailure as error:
-        refusal = Refusal(HINTS.get(error.code or 0, f"the database does not do it ({_kind(error)})"))
-    except (PyMongoError, ValueError) as error:
-        refusal = Refusal(f"the database does not answer, or MONGODB_URL is wrong ({type(error).__name__})")
-    except OSError as error:
-        refusal = Refusal(f"{error.filename or folder}: {error.strerror}")
+    except (PyMongoError, ValueError, OSError) as error:
+        refusal = explain(error, folder)
     if refusal is None:
         return 0
     print(f"refused: {refusal.text}", file=sys.stderr)
     return 1
-
-
-def _kind(error: OperationFailure) -> str:
-    """Return the server's name of the error and its code; never its text, which may quote what a participant wrote."""
-    name = (error.details or {}).get("codeName") or type(error).__name__
-    return f"{name}, code {error.code}"
 
 
 def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:
@@ -74,12 +60,18 @@ def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:
     return None
 
 
-def _restore(client: Client, prefix: str, folder: Path, dropping: bool) -> Refusal | None:
+def _restore(client: Client, prefix: str, folder: Path, dropping: bool, key: Path | None) -> Refusal | None:
     manifest = disk.read_manifest(folder)
     if isinstance(manifest, Refusal):
         return manifest
     if refusal := disk.check(folder, manifest):
         return refusal
+    if manifest.encrypted:
+        if key is None:
+            return Refusal(f"{folder} is encrypted: name the file of the private key, --key=backup.key")
+        with tempfile.TemporaryDirectory(prefix="restore-") as plain:
+            refusal = encryption.decrypt(folder, manifest, key, _passphrase(key), Path(plain))
+            return refusal or _restore(client, prefix, Path(plain), dropping, None)
     if there := not_empty(client, prefix):
         if not dropping:
             names = ", ".join(there)
@@ -89,6 +81,13 @@ def _restore(client: Client, prefix: str, folder: Path, dropping: bool) -> Refus
         return refusal
     print(f"restored {_size(manifest)}, as of {manifest.made_at}")
     return None
+
+
+def _passphrase(key: Path) -> str:
+    """Return the passphrase of a private key: BACKUP_PASSPHRASE, else asked for; "" when the key has none."""
+    if "ENCRYPTED" not in key.read_text(errors="replace"):
+        return ""
+    return os.environ.get("BACKUP_PASSPHRASE") or getpass.getpass(f"passphrase of {key}: ")
 
 
 def _client(url: str) -> Client:
@@ -109,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     backing = commands.add_parser("backup", prog="make backup ARGS=…", description=__doc__)
     restoring = commands.add_parser("restore", prog="make restore ARGS=…", description=__doc__)
     backing.add_argument("folder", help="does not exist yet, or is empty")
-    restoring.add_argument("folder", help="that `make backup` has written")
+    restoring.add_argument("folder", help="that `make backup` or the nightly job has written")
+    restoring.add_argument("--key", help="the private key of an encrypted backup, a PEM file")
     restoring.add_argument("--drop", action="store_true", help="delete what the databases hold now")
     return parser
 

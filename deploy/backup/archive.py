@@ -2,7 +2,7 @@
 
 `<database>/<collection>.bson` has the documents one after the other, `<collection>.metadata.json` the collection's
 options and indexes (MongoDB Database Tools, `mongodump --out`), so mongorestore reads it too. `manifest.json` is
-written last: a folder without one is no finished backup.
+written last: a folder without one is no finished backup. The files of an encrypted backup are parts (`encryption.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from urllib.parse import quote
 from deploy.local.settings import Refusal
 
 FORMAT = 1
+ENCRYPTED_FORMAT = 2
+"""Of an encrypted backup. Version 1 of the code refuses it, and would find no documents in it otherwise."""
+ENCRYPTED = ".cms"
+"""The end of the name of an encrypted part."""
 MANIFEST = "manifest.json"
 SMALLEST = 5  # bytes of a document: its length and its end (BSON specification)
 AT_ONCE = 1 << 20  # bytes
@@ -52,6 +56,11 @@ class Manifest:
     def bytes(self) -> int:
         """The size of all files, in bytes."""
         return sum(file.bytes for file in self.files.values())
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the files are encrypted parts."""
+        return any(path.endswith(ENCRYPTED) for path in self.files)
 
     @property
     def collections(self) -> list[tuple[str, str]]:
@@ -115,7 +124,8 @@ def finish(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a complete backup, in one atomic step."""
     draft = folder / f"{MANIFEST}.new"
     with draft.open("w") as file:
-        json.dump({"format": FORMAT, **asdict(manifest)}, file, indent=1)
+        written_as = ENCRYPTED_FORMAT if manifest.encrypted else FORMAT
+        json.dump({"format": written_as, **asdict(manifest)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / MANIFEST)
@@ -125,7 +135,7 @@ def read_manifest(folder: Path) -> Manifest | Refusal:
     """Return what the folder should contain, or a refusal."""
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
-        if found.pop("format") != FORMAT:
+        if found.pop("format") not in (FORMAT, ENCRYPTED_FORMAT):
             return Refusal(f"{folder} was written by a later version: restore it with that version")
         files = {path: File(**file) for path, file in found.pop("files").items()}
         return Manifest(**found, files=files)

@@ -164,7 +164,7 @@ def garble(folder: Path, prefix: str) -> None:
 
 
 def be_of_later(folder: Path, prefix: str) -> None:
-    (folder / "manifest.json").write_text('{"format": 2}')
+    (folder / "manifest.json").write_text('{"format": 3}')
 
 
 @pytest.mark.parametrize("harm", [flip, shorten, lose, leave_unfinished, garble, be_of_later])
