@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shutil
 import subprocess
 import tarfile
 import zlib
@@ -23,6 +25,7 @@ PART = 32 << 20  # bytes of the archive in one part, which openssl holds in memo
 BUFFER = 1 << 20  # bytes that the archive is written and read by
 ENCRYPT = ("openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER")
 OAEP = ("-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256")
+_MEMBER = re.compile(r"(?:[^/.]+/)?[^/]+\.(?:bson|json)")
 DECRYPT = ("openssl", "cms", "-decrypt", "-binary", "-inform", "DER")
 
 
@@ -78,7 +81,8 @@ def decrypt(folder: Path, manifest: Manifest, key: Path, passphrase: str, plain:
     try:
         reading = _Reading(_decrypted(folder, manifest, key, passphrase))
         with tarfile.open(fileobj=reading, mode="r|", bufsize=BUFFER) as archive:  # type: ignore[call-overload]
-            archive.extractall(plain, filter="data")
+            for member in archive:
+                _extract(archive, member, plain)
     except NotDecrypted as error:
         return Refusal(
             f"{folder / str(error)} cannot be decrypted with {key}: it is another key, its passphrase is wrong, or the "
@@ -131,6 +135,20 @@ def _decrypted(folder: Path, manifest: Manifest, key: Path, passphrase: str) -> 
         if done.returncode != 0:
             raise NotDecrypted(path)
         yield zlib.decompressobj().decompress(done.stdout, PART)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, plain: Path) -> None:
+    """Write a file of the archive. Anyone with the certificate can make an archive, so its names are not trusted.
+
+    Raises:
+        TarError: It is not a file of a backup.
+    """
+    content = archive.extractfile(member) if member.isfile() and _MEMBER.fullmatch(member.name) else None
+    if content is None:
+        raise tarfile.TarError(member.name)
+    (plain / member.name).parent.mkdir(exist_ok=True, mode=0o700)
+    with (plain / member.name).open("xb") as file:
+        shutil.copyfileobj(content, file, BUFFER)
 
 
 class _Reading(io.RawIOBase):

@@ -15,6 +15,7 @@ from deploy.manifests.objects import (
     container,
     made_by_operators,
     of_kind,
+    ours,
     pod_spec,
     pods,
     selects,
@@ -24,6 +25,8 @@ from deploy.manifests.objects import (
 
 NEEDED = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
 SECRET_VARIABLES = ("TOKEN_SECRET", "TOKEN_SECRET_PREVIOUS", "MONGODB_URL")
+MADE_BY_HAND = ("backup-certificate",)
+"""ConfigMaps that an operator makes (docs/kubernetes.md)."""
 RABBITMQ = (4, 3)
 PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
 _PINNED = re.compile(r"^[\w./:-]+(:[\w.-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$")
@@ -130,7 +133,7 @@ def _offered(service: Object) -> dict[str, int]:
 
 def _pods(objects: Sequence[Object]) -> Iterator[str]:
     """Rights, resources, probes and times of every pod are as required."""
-    for thing in of_kind(objects, "Deployment").values():
+    for thing in ours(objects):
         spec, only = pod_spec(thing), container(thing)
         rights = only.get("securityContext", {})
         demands = {
@@ -143,14 +146,26 @@ def _pods(objects: Sequence[Object]) -> Iterator[str]:
             "no more rights": rights.get("allowPrivilegeEscalation") is False,
             "no capabilities": rights.get("capabilities") == {"drop": ["ALL"]},
             "a root filesystem to read only": rights.get("readOnlyRootFilesystem") is True,
-            "an update that takes none away first": thing["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0,
-        }
+        } | (_of_job(thing) if thing["kind"] == "CronJob" else _of_deployment(thing))
         yield from (f"{called(thing)} must have {what}" for what, has in demands.items() if not has)
         for side in ("requests", "limits"):
             for what in {"cpu", "memory"} - set(only.get("resources", {}).get(side, {})):
                 yield f"{called(thing)} has no {side} of {what}"
     for name, deployment in services(objects):
         yield from _times(name, pod_spec(deployment), container(deployment))
+
+
+def _of_deployment(thing: Object) -> dict[str, bool]:
+    strategy = thing["spec"]["strategy"]
+    return {"an update that takes none away first": strategy["rollingUpdate"]["maxUnavailable"] == 0}
+
+
+def _of_job(thing: Object) -> dict[str, bool]:
+    spec = thing["spec"]
+    return {
+        "one job at a time": spec.get("concurrencyPolicy") == "Forbid",
+        "a deadline": spec["jobTemplate"]["spec"].get("activeDeadlineSeconds", 0) > 0,
+    }
 
 
 def _times(name: str, spec: Object, only: Object) -> Iterator[str]:
@@ -192,13 +207,18 @@ def _secret(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _references(objects: Sequence[Object]) -> Iterator[str]:
-    """ConfigMaps and accounts that are named exist."""
-    maps, accounts = of_kind(objects, "ConfigMap"), of_kind(objects, "ServiceAccount")
-    for thing in of_kind(objects, "Deployment").values():
+    """ConfigMaps, claims and accounts that are named exist."""
+    maps, accounts = {*of_kind(objects, "ConfigMap"), *MADE_BY_HAND}, of_kind(objects, "ServiceAccount")
+    claims = of_kind(objects, "PersistentVolumeClaim")
+    for thing in ours(objects):
         spec = pod_spec(thing)
         named = [s["configMapRef"]["name"] for s in container(thing).get("envFrom", ())]
         named += [v["configMap"]["name"] for v in spec.get("volumes", ()) if "configMap" in v]
         yield from (f"{called(thing)}: there is no ConfigMap {name}" for name in named if name not in maps)
+        claimed = [
+            v["persistentVolumeClaim"]["claimName"] for v in spec.get("volumes", ()) if "persistentVolumeClaim" in v
+        ]
+        yield from (f"{called(thing)}: there is no claim {name}" for name in claimed if name not in claims)
         if spec.get("serviceAccountName") not in accounts:
             yield f"{called(thing)}: there is no ServiceAccount {spec.get('serviceAccountName')}"
         mounted = {m["name"] for m in container(thing).get("volumeMounts", ())}

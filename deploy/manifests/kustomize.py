@@ -18,11 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 REPLACEMENTS = DEPLOY / "replacements"
 NEEDS = {
+    "backup": ("mongodb",),
     "mongodb-metrics": ("mongodb",),
     "pull-secret": ("rabbitmq", "mongodb", "clamav", "opentelemetry"),
     "tls": ("rabbitmq", "mongodb", "mongodb-metrics"),
 }
-"""Components that change what others bring, and those others."""
+"""Components that need or change what others bring, and those others."""
 
 
 class BuildFailed(Exception):

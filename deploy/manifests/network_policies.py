@@ -55,6 +55,7 @@ def drawn(present: set[str]) -> set[Arrow]:
         *((["gateway"], [name], [SERVICES[name]]) for name in WITH_DATABASE),
         (list(SERVICES), ["rabbitmq"], [5671, 5672]),
         (WITH_DATABASE, ["mongodb"], [27017]),
+        (["backup"], ["mongodb"], [27017]),
         (["rabbitmq"], ["rabbitmq"], [4369, 25672, 35672, 35682]),
         (["rabbitmq operators"], ["rabbitmq"], [15672]),
         (["mongodb"], ["mongodb"], [27017]),

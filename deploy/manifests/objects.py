@@ -34,13 +34,17 @@ def called(thing: Object) -> str:
 
 
 def pod_spec(deployment: Object) -> Object:
-    """Return the pod specification of a deployment."""
-    spec: Object = deployment["spec"]["template"]["spec"]
-    return spec
+    """Return the pod specification of a deployment, or of a job that is scheduled."""
+    return _template(deployment)["spec"]
+
+
+def _template(thing: Object) -> Any:
+    spec = thing["spec"]["jobTemplate"]["spec"] if thing["kind"] == "CronJob" else thing["spec"]
+    return spec["template"]
 
 
 def container(deployment: Object) -> Object:
-    """Return the one container of a deployment of ours."""
+    """Return the one container of a deployment or of a scheduled job of ours."""
     only: Object = pod_spec(deployment)["containers"][0]
     return only
 
@@ -51,12 +55,17 @@ def services(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:
     yield from ((name, deployments[name]) for name in SERVICES if name in deployments)
 
 
+def ours(objects: Sequence[Object]) -> list[Object]:
+    """Return the objects whose pods this repository describes in full: deployments and scheduled jobs."""
+    return [thing for thing in objects if thing["kind"] in ("Deployment", "CronJob")]
+
+
 def pods(objects: Sequence[Object]) -> list[Pod]:
     """Return all pods of a build, including those that operators create from their resources."""
     found = []
-    for name, thing in of_kind(objects, "Deployment").items():
+    for thing in ours(objects):
         ports = {p["name"]: p["containerPort"] for p in container(thing).get("ports", ())}
-        found.append(Pod(name, thing["spec"]["template"]["metadata"]["labels"], ports))
+        found.append(Pod(thing["metadata"]["name"], _template(thing)["metadata"]["labels"], ports))
     for name, thing in of_kind(objects, "RabbitmqCluster").items():
         labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": "rabbitmq"}
         found.append(Pod(name, labels, _broker_ports(thing["spec"].get("tls", {}))))

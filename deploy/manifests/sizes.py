@@ -59,6 +59,8 @@ def _sizes(objects: Sequence[Object]) -> Iterator[Size]:
             _pod(spec["containers"], spec.get("initContainers", ())),
             fewest.get(name) or thing["spec"].get("replicas", 1),
         )
+    for thing in of_kind(objects, "CronJob").values():
+        yield _pod(pod_spec(thing)["containers"], ())
     for thing in of_kind(objects, "RabbitmqCluster").values():
         yield _times(_pod([thing["spec"]], ()), thing["spec"].get("replicas", 1))
     for thing in of_kind(objects, "MongoDBCommunity").values():

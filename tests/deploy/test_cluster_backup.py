@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 import yaml
 from pymongo import MongoClient
 
+from deploy.backup import archive as disk
 from deploy.backup import encryption
 from deploy.backup.nightly import NAME, prune
 from deploy.manifests.kustomize import DEPLOY
@@ -109,18 +113,54 @@ def test_the_volume_holds_nothing_that_can_be_read_without_the_key(marked: Desk,
     assert all(word in told for word in ("authEnvelopedData", "aes-256-gcm", "rsaesOaep"))
 
 
-def test_a_large_backup_is_in_several_parts(marked: Desk, volume: Path, keys: Path) -> None:
-    chunks = marked.client[f"{marked.prefix}transcripts"]["files.chunks"]
-    for _ in range(7):
-        chunks.insert_many({"data": os.urandom(255 * 1024)} for _ in range(40))
-    before = marked.everything()
-    assert nightly(marked, volume, keys).returncode == 0
-    parts = sorted(made(volume).glob("*.cms"))
-    assert len(parts) == 3
-    assert all(part.stat().st_size < encryption.PART * 1.01 for part in parts)
-    done = marked.do("restore", str(made(volume)), "--drop", "--key", str(keys / "backup.key"))
-    assert done.returncode == 0, done.stderr
-    assert marked.everything() == before
+def encrypted(plain: Path, keys: Path, folder: Path) -> disk.Manifest:
+    manifest = disk.read_manifest(plain)
+    assert isinstance(manifest, disk.Manifest)
+    folder.mkdir()
+    return encryption.encrypt(plain, manifest, keys / "backup.crt", folder)
+
+
+def test_a_large_backup_is_in_several_parts(
+    marked: Desk, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encryption, "PART", 1 << 20)
+    marked.backup()
+    manifest = encrypted(marked.folder, keys, tmp_path / "encrypted")
+    assert len(manifest.files) == 3
+    (tmp_path / "plain").mkdir()
+    arguments = (tmp_path / "encrypted", manifest, keys / "backup.key", "", tmp_path / "plain")
+    assert encryption.decrypt(*arguments) is None
+    files = [path.relative_to(marked.folder) for path in marked.folder.rglob("*") if path.is_file()]
+    assert len(files) == 11
+    assert all((tmp_path / "plain" / path).read_bytes() == (marked.folder / path).read_bytes() for path in files)
+    manifest.files.pop("part-00002.cms")
+    shutil.rmtree(tmp_path / "plain")
+    (tmp_path / "plain").mkdir()
+    refusal = encryption.decrypt(*arguments)
+    assert refusal
+    assert "holds no backup" in refusal.text
+
+
+@pytest.mark.parametrize("name", ["../outside.bson", "/outside.bson", "a/b/c.bson", "manifest.sh", "link.bson"])
+def test_an_archive_that_somebody_else_made_writes_nothing_beside_the_folder(
+    keys: Path, tmp_path: Path, name: str
+) -> None:
+    """The certificate is public, so anyone who can write into the volume can make a part."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = (tarfile.SYMTYPE, "/etc/passwd") if name == "link.bson" else (member.type, "")
+        archive.addfile(member)
+    command = [*encryption.ENCRYPT, "-recip", str(keys / "backup.crt"), *encryption.OAEP]
+    part = subprocess.run(command, input=zlib.compress(content.getvalue()), capture_output=True, check=True).stdout
+    (tmp_path / "part-00000.cms").write_bytes(part)
+    (tmp_path / "plain").mkdir()
+    manifest = disk.Manifest("", "", "", {"part-00000.cms": disk.File(len(part), "")})
+    refusal = encryption.decrypt(tmp_path, manifest, keys / "backup.key", "", tmp_path / "plain")
+    assert refusal
+    assert "holds no backup" in refusal.text
+    assert list((tmp_path / "plain").iterdir()) == []
+    assert not (tmp_path / "outside.bson").exists()
 
 
 def test_a_key_with_a_passphrase(marked: Desk, volume: Path, keys: Path) -> None:

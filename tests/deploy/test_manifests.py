@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.manifests import checkov, codegen, sizes
+from deploy.manifests import checkov, codegen, schemas, sizes
 from deploy.manifests.checks import problems
 from deploy.manifests.installation import collisions
 from deploy.manifests.kustomize import DEPLOY, REPLACEMENTS, assembled, city, components, overlays, parse, text_of
-from deploy.manifests.objects import Object, container, of_kind, pod_spec
+from deploy.manifests.objects import Object, container, of_kind, pod_spec, selects
 from tests.deploy.monitoring import alert_names
 
 BUILDS = [*overlays(), *components()]
@@ -31,7 +31,7 @@ def test_a_build_fits(folder: Path) -> None:
 def test_there_are_the_overlays_and_components_that_operators_were_promised() -> None:
     assert {"dev", "small", "production", "large", "example-city"} <= {folder.name for folder in overlays()}
     promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
-    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret", "tls"}
+    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret", "tls", "backup"}
     assert promised <= {folder.name for folder in components()}
 
 
@@ -477,8 +477,72 @@ UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 @pytest.mark.parametrize(("plant", "told"), UNENCRYPTED.values(), ids=UNENCRYPTED)
 def test_a_fault_in_tls_is_told(encrypted: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
     objects = copy.deepcopy(encrypted)
+
+
+@pytest.fixture(scope="module")
+def with_backup() -> list[Object]:
+    return parse(text_of(DEPLOY / "components" / "backup"))
+
+
+def of_job(**fields: Any) -> Callable[[list[Object]], None]:
+    return lambda objects: of_kind(objects, "CronJob")["backup"]["spec"].update(fields)
+
+
+def of_its_container(**fields: Any) -> Callable[[list[Object]], None]:
+    return lambda objects: container(of_kind(objects, "CronJob")["backup"]).update(fields)
+
+
+def no_deadline(objects: list[Object]) -> None:
+    del of_kind(objects, "CronJob")["backup"]["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+
+
+def a_way_to_the_broker(objects: list[Object]) -> None:
+    policies = of_kind(objects, "NetworkPolicy")
+    policies["backup"]["spec"]["egress"][0]["to"].append({"namespaceSelector": {}})
+
+
+PLANTED_IN_BACKUP: dict[str, tuple[Callable[[list[Object]], None], str]] = {
+    "two at a time": (of_job(concurrencyPolicy="Allow"), "CronJob backup must have one job at a time"),
+    "no deadline": (no_deadline, "CronJob backup must have a deadline"),
+    "rights": (of_its_container(securityContext={}), "CronJob backup must have no capabilities"),
+    "no resources": (of_its_container(resources={}), "CronJob backup has no limits of memory"),
+    "no account": (without("ServiceAccount", "backup"), "there is no ServiceAccount backup"),
+    "no claim": (without("PersistentVolumeClaim", "backups"), "CronJob backup: there is no claim backups"),
+    "no way out": (
+        without("NetworkPolicy", "backup"),
+        "in the design, but not allowed: backup -> mongodb:27017",
+    ),
+    "no way in": (
+        without("NetworkPolicy", "backup-mongodb"),
+        "in the design, but not allowed: backup -> mongodb:27017",
+    ),
+    "anywhere": (a_way_to_the_broker, "allowed, but not in the design: backup -> dns:27017"),
+}
+
+
+@pytest.mark.parametrize(("plant", "told"), PLANTED_IN_BACKUP.values(), ids=PLANTED_IN_BACKUP)
+def test_a_planted_fault_of_the_backup_is_told(
+    with_backup: list[Object], plant: Callable[[list[Object]], None], told: str
+) -> None:
+    objects = copy.deepcopy(with_backup)
     plant(objects)
     assert [line for line in problems(objects) if told in line]
+
+
+def test_the_pod_that_reads_backups_has_no_more_rights_than_the_job(with_backup: list[Object]) -> None:
+    (pod,) = parse((DEPLOY / "examples" / "backup" / "reader.yaml").read_text())
+    assert schemas.problems([pod]) == []
+    job = pod_spec(of_kind(with_backup, "CronJob")["backup"])
+    reader = pod["spec"]
+    assert reader["securityContext"] == job["securityContext"]
+    for name in ("securityContext", "image"):
+        assert reader["containers"][0][name] == container(of_kind(with_backup, "CronJob")["backup"])[name]
+    assert reader["volumes"][0] == job["volumes"][0]
+    assert reader["automountServiceAccountToken"] is False
+    assert not any(
+        selects(policy["spec"]["podSelector"], pod["metadata"]["labels"]) and policy["spec"]["podSelector"]
+        for policy in of_kind(with_backup, "NetworkPolicy").values()
+    )
 
 
 def test_the_small_installation_is_small_with_all_members() -> None:

@@ -287,6 +287,7 @@ def optimes(*values: str) -> dict[str, str]:
 
 UNAVAILABLE, AVAILABLE = (f"kube_deployment_status_replicas_{part}" for part in ("unavailable", "available"))
 EXPIRES, ERRORS = "certmanager_certificate_expiration_timestamp_seconds", "keda_scaler_detail_errors_total"
+SUCCESSFUL, CREATED = "kube_cronjob_status_last_successful_time", "kube_cronjob_created"
 OWN_WELL = {f'up{{namespace="{codegen.NAMESPACE}", job="{name}", instance="1"}}': "1x300" for name in SERVICES}
 # The scenes begin at time 0, so a time of operations is the time of the scene.
 ON_KUBERNETES = [
@@ -308,6 +309,18 @@ ON_KUBERNETES = [
     Scene("EloketCertificateExpires", here(EXPIRES, "2592000x300", name="gateway"), "70m", 0),
     Scene("EloketScannerAway", here(AVAILABLE, "2 0x90", deployment="clamav"), "7m"),
     Scene("EloketScannerAway", here(AVAILABLE, "2 1x90", deployment="clamav"), "7m", 0),
+    Scene("EloketBackupOld", here(SUCCESSFUL, "-107000x300", cronjob="backup"), "45m"),
+    Scene("EloketBackupOld", here(SUCCESSFUL, "-90000x300", cronjob="backup"), "45m", 0),
+    Scene("EloketBackupOld", here(SUCCESSFUL, "-107000x60 1800x300", cronjob="backup"), "45m", 0),  # made again
+    Scene("EloketBackupOld", here(CREATED, "-107000x300", cronjob="backup"), "45m"),  # none was ever made
+    Scene("EloketBackupOld", here(CREATED, "-80000x300", cronjob="backup"), "45m", 0),  # since the first evening
+    Scene(
+        "EloketBackupOld",
+        here(CREATED, "-900000x300", cronjob="backup") | here(SUCCESSFUL, "-80000x300", cronjob="backup"),
+        "45m",
+        0,
+    ),
+    Scene("EloketBackupOld", here(SUCCESSFUL, "-900000x300", cronjob="another"), "45m", 0),
     Scene("EloketScalerFallback", here(ERRORS, "0+1x90", scaledObject="gateway"), "25m"),
     Scene("EloketScalerFallback", here(ERRORS, "0x9 2x90", scaledObject="gateway"), "25m", 0),
 ]
