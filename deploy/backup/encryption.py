@@ -80,7 +80,7 @@ def decrypt(folder: Path, manifest: Manifest, key: Path, passphrase: str, plain:
     """
     try:
         reading = _Reading(_decrypted(folder, manifest, key, passphrase))
-        with tarfile.open(fileobj=reading, mode="r|", bufsize=BUFFER) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=reading, mode="r|", bufsize=BUFFER) as archive:
             for member in archive:
                 _extract(archive, member, plain)
     except NotDecrypted as error:

@@ -44,7 +44,7 @@ def main() -> int:
 def _backup(environ: Mapping[str, str]) -> Refusal | None:
     folder = Path(environ.get("BACKUP_FOLDER", ""))
     try:
-        with MongoClient(environ["MONGODB_URL"], appname="backup", serverSelectionTimeoutMS=30_000) as client:
+        with _client(environ["MONGODB_URL"]) as client:
             made = make(client, environ.get("MONGODB_PREFIX", ""), Path(environ["BACKUP_CERTIFICATE"]), folder)
     except KeyError as error:
         return Refusal(f"{error.args[0]} is not set")
@@ -56,6 +56,10 @@ def _backup(environ: Mapping[str, str]) -> Refusal | None:
         return made
     print(f"backed up in {made}")
     return None
+
+
+def _client(url: str) -> Client:
+    return MongoClient(url, appname="backup", serverSelectionTimeoutMS=5_000)
 
 
 def make(client: Client, prefix: str, certificate: Path, folder: Path) -> Path | Refusal:

@@ -35,7 +35,8 @@ def called(thing: Object) -> str:
 
 def pod_spec(deployment: Object) -> Object:
     """Return the pod specification of a deployment, or of a job that is scheduled."""
-    return _template(deployment)["spec"]
+    spec: Object = _template(deployment)["spec"]
+    return spec
 
 
 def _template(thing: Object) -> Any:
