@@ -21,7 +21,7 @@ from deploy.backup import archive as disk
 from deploy.backup.archive import ENCRYPTED, Manifest, Writing
 from deploy.local.settings import Refusal
 
-PART = 32 << 20  # bytes of the archive in one part, which openssl holds in memory
+PART = 16 << 20  # bytes of the archive in one part, which openssl holds in memory
 BUFFER = 1 << 20  # bytes that the archive is written and read by
 ENCRYPT = ("openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER")
 OAEP = ("-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256")
@@ -116,7 +116,7 @@ class _Parts:
             self._waiting.clear()
 
     def _encrypt(self, part: bytes) -> None:
-        done = subprocess.run(self._command, input=zlib.compress(part), capture_output=True)
+        done = subprocess.run(self._command, input=zlib.compress(part, 1), capture_output=True)
         if done.returncode != 0:
             raise NotEncrypted(
                 (done.stderr.decode(errors="replace").strip().splitlines() or ["openssl said nothing"])[0]
