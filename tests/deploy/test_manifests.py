@@ -477,6 +477,8 @@ UNENCRYPTED: dict[str, tuple[Callable[[list[Object]], None], str]] = {
 @pytest.mark.parametrize(("plant", "told"), UNENCRYPTED.values(), ids=UNENCRYPTED)
 def test_a_fault_in_tls_is_told(encrypted: list[Object], plant: Callable[[list[Object]], None], told: str) -> None:
     objects = copy.deepcopy(encrypted)
+    plant(objects)
+    assert [line for line in problems(objects) if told in line]
 
 
 @pytest.fixture(scope="module")
