@@ -77,7 +77,7 @@ def _image(name: str, service: File) -> list[str]:
         return [f"{service['image']} has no version"]
     if name not in SERVICES:
         return []
-    version = re.search(r'image\.version="([\d.]+)"', (DEPLOY / "Dockerfile").read_text())
+    version = re.search(r"ARG VERSION=([\d.]+)", (DEPLOY / "Dockerfile").read_text())
     wanted = {"context": "..", "dockerfile": "deploy/Dockerfile", "args": {"SERVICE": name}}
     wrong = (
         [] if version and service["image"] == f"eloket-chat/{name}:{version[1]}" else ["image is not the Dockerfile's"]
