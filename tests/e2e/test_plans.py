@@ -18,6 +18,7 @@ SMALL = {
     "probe": "one document",
     "agents": "a few hundred people, of whom most are wanted",
     "buttons": "one document a department",
+    "queues": "one document a department, read when presence starts",
 }
 """Collections that may be read from end to end, and why."""
 LIMITS = {"ACCEPT_LIMIT": "6", "SETTLE_LIMIT": "0.5", "SILENCE_LIMIT": "12"}
