@@ -116,7 +116,7 @@ def _secure(made: Document, name: str) -> None:
     made["components"]["securitySchemes"] = {n: SCHEMES[n] for n in ("chat_token", "agent_session")}
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
-            if path.endswith("/question"):
+            if path.endswith(("/question", "/stream", "/frames")):
                 operation["security"] = [{"chat_token": []}]
             elif path.startswith("/api/chats/"):
                 operation["security"] = [{"chat_token": []}, {"agent_session": []}]

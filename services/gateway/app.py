@@ -24,7 +24,7 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http import agents as agent_routes
-from services.gateway.http import assignments, button, files, left_questions, pages
+from services.gateway.http import assignments, button, files, frames, left_questions, pages
 from services.gateway.http import chats as chat_routes
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
@@ -36,6 +36,7 @@ from services.gateway.jobs.sync_frames import send_sync_frames
 from services.gateway.jobs.tail_check import TailCheck
 from services.gateway.participants.agent import AgentHandler
 from services.gateway.participants.citizen import CitizenHandler
+from services.gateway.participants.posted_frames import PostedFrames
 from services.gateway.participants.sessions import Registry
 from services.gateway.participants.transfers import Transfers
 from services.gateway.sending.sender import MessageSender
@@ -125,5 +126,7 @@ def create_app(settings: Settings) -> FastAPI:
     assignments.install(app, presence, routing, departments)
     files.install(app, presence, transcripts, service.keys, departments, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances)
+    posted = PostedFrames(following, citizens, allowances)
+    frames.install(app, citizens, posted, allowances, departments, service.keys, settings)
     pages.install(app, buttons, departments, settings)
     return app

@@ -66,7 +66,7 @@ class CitizenHandler:
             await self._answer(session, session.chat_id, hello.after)
         except NoSuchChat:
             session.connection.close(Close.NO_SUCH_CHAT, "no such chat")
-        except _Expired:
+        except Expired:
             session.connection.close(Close.UNAUTHENTICATED, "the token has expired")
         except Unavailable as error:
             log.warning("hello_not_answered", missing=str(error))
@@ -134,8 +134,7 @@ class CitizenHandler:
                     raise missing
             assert isinstance(view, ChatView)
             assert isinstance(page, ChatHistory)
-            if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
-                raise _Expired
+            check_token_life(view)
         except BaseException:
             if first:
                 self._chats.release(session, chat)
@@ -200,7 +199,7 @@ class CitizenHandler:
             session.connection.send(server.error("unavailable"))
 
     def leave(self, session: CitizenSession) -> None:
-        """Handle the end of the websocket."""
+        """Handle the end of the connection."""
         session.connection.end()
         chat = self._chats.by_id.get(session.chat_id) if session.joined else None
         if chat is None:
@@ -211,5 +210,15 @@ class CitizenHandler:
         self._chats.release(session, chat)
 
 
-class _Expired(Exception):
+class Expired(Exception):
     """The chat ended too long ago for its token to be valid."""
+
+
+def check_token_life(view: ChatView) -> None:
+    """Check that the token of this chat is still valid.
+
+    Raises:
+        Expired: The chat ended more than `TOKEN_AFTER_END` ago.
+    """
+    if view.closed_at and utcnow() - view.closed_at > TOKEN_AFTER_END:
+        raise Expired

@@ -47,6 +47,7 @@ class Session(ABC):
         self.shown: dict[str, int] = {}
         self.send_queues: dict[str, SendQueue] = {}
         self._caught_up: dict[tuple[str, str], Entry] | None = None  # own messages in the answer to a hello
+        self._idle: asyncio.Event | None = None  # set when no send queue is processed any more
 
     @property
     @abstractmethod
@@ -116,6 +117,18 @@ class Session(ABC):
     def forget_send_queue(self, chat_id: str) -> None:
         """Remove the send queue of a chat."""
         self.send_queues.pop(chat_id, None)
+
+    async def all_sent(self) -> None:
+        """Return when each message of this session has its receipt or its refusal."""
+        while any(queue.running for queue in self.send_queues.values()):
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
+
+    def note_idle(self) -> None:
+        """Record that a send queue is not processed any more."""
+        if self._idle:
+            self._idle.set()
+            self._idle = None
 
 
 def citizen_of(chat_id: str) -> str:
@@ -312,7 +325,7 @@ class Group(Generic[S]):
             return False
         siblings.append(session)
         OPEN.labels(session.party.value).inc()
-        for oldest in siblings[:-PER_PARTICIPANT]:
+        for oldest in [one for one in siblings if not one.connection.ended][:-PER_PARTICIPANT]:
             oldest.connection.close(Close.TOO_MANY_CONNECTIONS, "more than five connections")
         return len(siblings) == 1
 

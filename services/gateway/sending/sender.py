@@ -211,6 +211,7 @@ class MessageSender:
             self._pending.end(queue)
             if queue.idle:  # an agent's connection is open all day and has hundreds of chats: 1 KB each
                 session.forget_send_queue(chat_id)
+            session.note_idle()
 
     async def _work_off(self, session: Session, chat_id: str, queue: SendQueue) -> None:
         while (item := queue.head) is not None:

@@ -1,4 +1,7 @@
-"""A connection of a browser: a bounded outbox, the close, and the order of frames around the answer to a hello."""
+"""A connection of a browser: a bounded outbox, the close, and the order of frames around the answer to a hello.
+
+The connection knows its carrier only as a `Socket`: a websocket, or an answer over HTTP that streams frames.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,11 @@ for _party in (Party.CITIZEN, Party.AGENT):  # exported from the start, so that 
 
 
 class Socket(Protocol):
-    """What a connection needs of its websocket (`services/gateway/websocket/transport.py`)."""
+    """What a connection needs of its carrier.
+
+    It is a websocket (`services/gateway/websocket/transport.py`) or an answer over HTTP
+    (`services/gateway/http/frame_stream.py`).
+    """
 
     last_received: float
 
@@ -31,13 +38,13 @@ class Socket(Protocol):
         """Whether frames can be written now."""
 
     def write(self, frames: Sequence[bytes]) -> None:
-        """Send these text frames. Only while `may_write`."""
+        """Send these frames. Only while `may_write`."""
 
     def soon(self, call: Callable[[], None]) -> None:
         """Call a function after what is ready in the event loop now."""
 
     def close(self, code: int, reason: str) -> None:
-        """Close the websocket after what was written."""
+        """Close the carrier after what was written."""
 
 
 class Connection:

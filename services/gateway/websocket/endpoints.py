@@ -19,7 +19,7 @@ from services.gateway.websocket.connection import Connection
 from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.session import WebSocketSession, serve
+from services.gateway.websocket.session import FrameSession, serve
 from services.gateway.websocket.transport import SOCKET, ReceivingProtocol
 
 
@@ -42,7 +42,7 @@ def install(
             socket.close(Close.FORBIDDEN_ORIGIN)
             return
         session = CitizenSession(Connection(Party.CITIZEN, socket))
-        await serve(websocket, socket, WebSocketSession(session, citizens, allowances))
+        await serve(websocket, socket, FrameSession(session, citizens, allowances))
 
     async def agent(websocket: WebSocket) -> None:
         begin_trace()
@@ -63,7 +63,7 @@ def install(
             socket.close(Close.UNAUTHENTICATED)
             return
         session = AgentSession(Connection(Party.AGENT, socket), login.agent, login.session_id, token or "")
-        await serve(websocket, socket, WebSocketSession(session, agents, allowances))
+        await serve(websocket, socket, FrameSession(session, agents, allowances))
 
     # Starlette's route: FastAPI's would keep the objects that it builds for a request while the websocket is open.
     app.router.routes += [WebSocketRoute("/ws/citizen", citizen), WebSocketRoute("/ws/agent", agent)]

@@ -1,4 +1,8 @@
-"""A session on a websocket: its frames in order, and a hello before all others. Handlers decide what frames mean."""
+"""A session on a connection: its frames in order, and a hello before all others. Handlers decide what frames mean.
+
+The connection is a websocket (`serve` below), or HTTP: an answer that streams frames, or one request with frames
+(`services/gateway/http/frames.py`).
+"""
 
 from __future__ import annotations
 
@@ -41,18 +45,18 @@ class Handler(Protocol[S_contra]):
         """Handle a valid frame of a greeted session. Returns at once."""
 
     def leave(self, session: S_contra) -> None:
-        """Handle the end of the websocket."""
+        """Handle the end of the connection."""
 
 
-class WebSocketSession(Generic[S]):
-    """The frames of one websocket, in order: a hello is answered before the frames after it are handled."""
+class FrameSession(Generic[S]):
+    """The frames of one connection, in order: a hello is answered before the frames after it are handled."""
 
     def __init__(self, session: S, handler: Handler[S], allowances: MessageLimits) -> None:
         self._session, self._handler, self._allowances = session, handler, allowances
         self.connection = session.connection
         self._party: Literal["citizen", "agent"] = "citizen" if session.party is Party.CITIZEN else "agent"
         self._stash: deque[Frame] | None = None  # frames that came before the welcome
-        self.greeting: asyncio.Task[None] | None = None
+        self.greeting: asyncio.Future[None] | None = None
 
     def receive(self, text: bytes | None) -> None:
         """Handle one frame of the browser; None for a binary one. Returns at once and raises nothing; may close."""
@@ -146,12 +150,22 @@ class WebSocketSession(Generic[S]):
             self._stash = None
             self._session.end_catch_up()
 
-    async def end(self) -> None:
-        """Handle the end of the websocket. Queued messages are still published by the sender."""
+    def begin_greeted(self) -> None:
+        """Handle frames from now on: whoever made this session has done what a hello does."""
+        self.greeting = asyncio.get_running_loop().create_future()
+        self.greeting.set_result(None)
+        self.connection.end_answer()
+
+    async def stop(self) -> None:
+        """Send and answer nothing any more. Queued messages are still published by the sender."""
         self.connection.end()
         if self.greeting:
             self.greeting.cancel()
             await asyncio.gather(self.greeting, return_exceptions=True)
+
+    async def end(self) -> None:
+        """Handle the end of the connection."""
+        await self.stop()
         self._handler.leave(self._session)
 
 
@@ -163,7 +177,7 @@ def _is_utf8(text: bytes | None) -> bool:
     return True
 
 
-async def serve(websocket: WebSocket, socket: ReceivingProtocol, session: WebSocketSession[S]) -> None:
+async def serve(websocket: WebSocket, socket: ReceivingProtocol, session: FrameSession[S]) -> None:
     """Wait for the end of the websocket. Its frames bypass this task: the transport calls the session."""
     context = copy_context()  # work that frames start belongs to this trace
     patience = asyncio.get_running_loop().call_later(HELLO_LIMIT, session.no_hello_yet)

@@ -25,7 +25,7 @@ from services.gateway.websocket import session
 from services.gateway.websocket.frames.client import Frame, Hello, Post
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
-from services.gateway.websocket.session import HELLO_LIMIT, WebSocketSession
+from services.gateway.websocket.session import HELLO_LIMIT, FrameSession
 from tests.gateway.browsers import Raw, browser, close_code, receive, say
 from tests.gateway.making import AN, CHAT, OTHER, citizen, entry, id_of, seal, state, view
 from tests.gateway.standing import KEYS, Gateway, World, gateway_of, until
@@ -393,7 +393,7 @@ def _post(number: int) -> bytes:
 
 async def test_a_frame_that_comes_as_the_hello_is_answered_stays_behind_those_before_it() -> None:
     room, loop = Room(), asyncio.get_running_loop()
-    on_socket = WebSocketSession(citizen(), room, FREE)
+    on_socket = FrameSession(citizen(), room, FREE)
     on_socket.greet(Hello("t"))
     await asyncio.sleep(0)
     on_socket.receive(_post(1))
@@ -413,7 +413,7 @@ async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_
     room = Room()
     citizen_ = citizen()
     connection = citizen_.connection
-    on_socket = WebSocketSession(citizen_, room, FREE)
+    on_socket = FrameSession(citizen_, room, FREE)
     on_socket.greet(Hello("t"))
     on_socket.receive(_post(1))
     room.answer.set_exception(ValueError())
@@ -427,7 +427,7 @@ async def test_a_hello_that_fails_unexpectedly_is_1012_and_what_followed_is_not_
 async def test_what_comes_after_our_close_is_not_taken() -> None:
     room, citizen_ = Room(), citizen()
     connection = citizen_.connection
-    on_socket = WebSocketSession(citizen_, room, FREE)
+    on_socket = FrameSession(citizen_, room, FREE)
     on_socket.greet(Hello("t"))
     room.answer.set_result(None)
     on_socket.receive(_post(1))
@@ -442,7 +442,7 @@ async def test_what_comes_after_our_close_is_not_taken() -> None:
 async def test_what_waits_for_a_welcome_is_bounded() -> None:
     citizen_ = citizen()
     connection = citizen_.connection
-    on_socket = WebSocketSession(citizen_, Room(), FREE)
+    on_socket = FrameSession(citizen_, Room(), FREE)
     on_socket.greet(Hello("t"))
     for number in range(session.MOST_STASHED + 1):
         assert connection.closing is None

@@ -1,4 +1,4 @@
-// The only file that touches a websocket.
+// One connection to the server: a websocket, or HTTP (`http-socket.js`) where no websocket comes through.
 import { closeCode, LATE_HELLO } from "./close-codes.js";
 
 const FIRST_DELAY = 500; // ms; doubles, full jitter
@@ -7,9 +7,13 @@ const LONGEST_DELAY = 20_000;
 const MANY = 30; // tries in vain
 const RESTART_JITTER = 1_000;
 const SILENCE = 12_000; // the server says `sync` every 5 s
-const OPENING = 6_000;
+const OPENING = 5_000;
 const HELLO_GAP = 1_000;
 const FULL = 1 << 20; // bytes
+const VAIN = 2; // websockets in vain, until HTTP is tried
+const PROVEN_VAIN = 6; // where one came through before: the server may just be away,
+const OURS = /^(1012|44..)$/; // close codes that only the server sends
+const BACK = 30_000; // ms, to twice as long, and a websocket is tried again
 
 /**
  * Keeps one websocket open until `close()` or a final close code.
@@ -18,8 +22,9 @@ const FULL = 1 << 20; // bytes
  */
 export class Connection {
   /** @param {ConnectionOptions} options */
-  constructor({ url, hello, onFrame, onState = () => {}, silence = SILENCE, env = globalThis }) {
+  constructor({ url, http, hello, onFrame, onState = () => {}, silence = SILENCE, env = globalThis }) {
     this.url = url;
+    this.http = http;
     this.hello = hello;
     this.onFrame = onFrame;
     this.onState = onState;
@@ -27,8 +32,10 @@ export class Connection {
     this.env = env;
     /** @type {ConnectionState?} */
     this.state = null;
-    /** @type {WebSocket?} */
+    /** @type {WebSocket | import("./http-socket.js").HttpSocket | null} */
     this.socket = null;
+    this.vain = 0; // websockets that said nothing, since one did
+    this.overHttp = this.heard = this.proven = false;
     this.tries = this.quiet = this.ticked = this.saidHello = 0;
     /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
     this.timers = {};
@@ -110,19 +117,51 @@ export class Connection {
     }, ms);
   }
 
-  #connect() {
-    let socket;
+  // HTTP and a websocket take turns as long as nothing comes through.
+  #needsHttp() {
+    if (!this.http || (this.overHttp && !this.heard)) return false;
+    return this.vain >= (this.proven ? PROVEN_VAIN : VAIN) || this.http.needed();
+  }
+
+  async #connect() {
+    this.overHttp = this.#needsHttp();
+    this.heard = false;
+    this.#after("tick", OPENING, () => this.#lost(1006, VAIN));
+    const { tick } = this.timers;
     try {
-      socket = this.socket = new this.env.WebSocket(this.url);
+      const made = this.overHttp && (await this.http?.make(this.hello));
+      if (this.timers.tick !== tick) return; // given up meanwhile
+      this.#use(made || new this.env.WebSocket(this.url));
     } catch {
-      return this.#lost(1006); // the page's own policy forbids it, in some browsers by an exception
+      // the page's own policy forbids it, in some browsers by an exception; or the module did not come
+      return this.timers.tick === tick && this.#lost(1006);
     }
+    if (this.overHttp) this.#after("tick", 2 * OPENING, () => this.#lost(1006)); // it may have to try a second way
+  }
+
+  /** @param {NonNullable<Connection["socket"]>} socket */
+  #use(socket) {
+    this.socket = socket;
     /** @param {(event: any) => void} call */
     const mine = (call) => (/** @type {any} */ event) => this.socket === socket && call(event);
     socket.onopen = mine(() => this.#opened());
     socket.onmessage = mine((event) => this.#heard(event.data));
     socket.onclose = mine(({ code, reason }) => this.#lost(reason === LATE_HELLO ? 1006 : code));
-    this.#after("tick", OPENING, () => this.#lost(1006));
+  }
+
+  // Where a websocket came through before, the way over HTTP bridges an outage.
+  #goBack() {
+    const { socket } = this;
+    this.#after("back", BACK * (1 + this.env.Math.random()), () => this.#goBack());
+    const made = new this.env.WebSocket(this.url);
+    made.onopen = () => {
+      if (this.socket !== socket || this.state !== "open") return made.close();
+      this.#drop();
+      this.overHttp = this.heard = false;
+      this.#tell("connecting", 1012); // what is under way goes out again
+      this.#use(made);
+      this.#opened();
+    };
   }
 
   #opened() {
@@ -130,7 +169,8 @@ export class Connection {
     this.greeted = false;
     this.ticked = this.saidHello = this.env.Date.now();
     this.#after("tick", this.silence / 6, () => this.#tick());
-    this.socket?.send(JSON.stringify(this.hello()));
+    if (!this.overHttp) this.socket?.send(JSON.stringify(this.hello()));
+    else if (this.proven) this.#after("back", BACK * (1 + this.env.Math.random()), () => this.#goBack());
     this.#tell("open");
   }
 
@@ -145,6 +185,11 @@ export class Connection {
     }
     if (!frame || typeof frame !== "object") return;
     if (frame.type !== "error") this.tries = 0; // not at open: it may hang up at once
+    this.heard = true;
+    if (!this.overHttp) {
+      this.vain = 0;
+      this.proven = true;
+    }
     if (frame.type === "welcome") this.greeted = true;
     this.onFrame(frame);
   }
@@ -154,13 +199,15 @@ export class Connection {
     const now = this.env.Date.now();
     this.quiet += Math.min(now - this.ticked, (this.silence * 5) / 6);
     this.ticked = now;
+    if (this.http && !(this.overHttp || this.heard || this.proven) && this.quiet > OPENING) return this.#lost(1006, VAIN);
     if (this.quiet > (this.greeted ? this.silence : Math.max(this.silence, Math.min(SILENCE, 2 * this.silence)))) return this.#lost(1006);
     this.#after("tick", this.silence / 6, () => this.#tick());
   }
 
-  /** @param {number} [code] */
-  #lost(code) {
+  /** @param {number} [code] @param {number} [vain] how many tries it counts for, when nothing came */
+  #lost(code, vain = 1) {
     if (!this.state || this.state === "ended") return;
+    if (!this.overHttp && !this.heard) this.vain = OURS.test(`${code}`) ? 0 : this.vain + vain;
     this.#drop();
     if (!closeCode(code).retry) {
       this.#listen("removeEventListener");
@@ -173,7 +220,7 @@ export class Connection {
     if (restart && this.state === "open") this.#tell("connecting", code);
     else if (this.state !== "connecting" || this.restarting) this.#tell("lost", code);
     this.restarting = restart;
-    this.#again(this.env.Math.random() * most);
+    this.#again(this.vain === VAIN && this.#needsHttp() ? 0 : this.env.Math.random() * most);
   }
 
   /** @param {number} wait */

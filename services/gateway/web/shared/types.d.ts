@@ -231,8 +231,17 @@ interface Received {
 /** `connecting`: first, and once after 1012. `lost`: it comes back by itself. `ended`: it comes back only by `open()`. */
 type ConnectionState = "connecting" | "open" | "lost" | "ended";
 
+/** The way of a connection over HTTP (`http-way.js`). */
+interface HttpWay {
+  /** Whether this browser needed it a short while ago. */
+  needed(): boolean;
+  make(hello: () => object): Promise<import("./http-socket.js").HttpSocket>;
+}
+
 interface ConnectionOptions {
   url: string;
+  /** What is tried when no websocket comes through. */
+  http?: HttpWay;
   /** Makes the first frame of each websocket. */
   hello(): object;
   onFrame(frame: any): void;

@@ -1,6 +1,7 @@
 // One chat: rules, connection, and what the browser keeps.
 import { Connection } from "../shared/connection.js";
 import * as rules from "../shared/conversation.js";
+import { httpWay } from "../shared/http-way.js";
 import { newId } from "../shared/new-message.js";
 
 const { isFile } = rules;
@@ -89,6 +90,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
 
   const connection = new Connection({
     url: `${base.replace(/^http/, "ws")}${record.websocket}`,
+    http: httpWay(`${base}/api/chats/${record.chat_id}`),
     hello: () => ({ type: "hello", token: record.token, after: rules.lastSeq(chat) }),
     onFrame: hear,
     onState: (state, code) => {
@@ -185,7 +187,7 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
   /** @param {CitizenFrame} frame */
   function hear(frame) {
     if (frame.type === "welcome") {
-      backlog = frame.last_seq;
+      if (!chat.welcomed) backlog = frame.last_seq; // what another hello brings is new
       premature = asks = 0;
       met = true;
       link = { ...link, trouble: null };

@@ -1,0 +1,178 @@
+"""The frames of a citizen over HTTP, as somebody else's client speaks it: a stream down, one request at a time up."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from zlib import crc32
+
+import aiohttp
+
+from tests.support.clients import Citizen, Frame, new_id
+from tests.support.lasting_clients import Lasting
+
+REOPENINGS = 3
+STATES = ("status", "read", "inactive")
+RETRY_LATER = ("rate_limited", "unavailable")
+
+
+class HttpFrames:
+    """Frames of one chat. Iterating gives those of the server, until it is closed; `close_code` says how.
+
+    Args:
+        someone: The citizen whose chat was started.
+        hello: Makes the hello from the last seq that was shown.
+        poll: Whether each answer is a poll.
+    """
+
+    def __init__(self, someone: Citizen, poll: bool = False) -> None:
+        self.someone, self.poll = someone, poll
+        self.after = 0
+        self.close_code: int | None = None
+        self.session = new_id()
+        self.statuses: list[int] = []  # of the requests with frames
+        self._known: dict[str, str] = {}
+        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._outbox: list[Frame] = []
+        self._news = asyncio.Event()
+        self._answer: asyncio.Task[bool] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"{self.someone.base}/api/chats/{self.someone.chat_id}"
+
+    async def __aenter__(self) -> "HttpFrames":
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._post())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end(None)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def __aiter__(self) -> AsyncIterator[Frame]:
+        while (frame := await self._frames.get()) is not None:
+            yield frame
+
+    async def send_json(self, frame: Frame) -> None:
+        """Send a frame; a hello opens the stream anew."""
+        if frame["type"] == "hello":
+            self.after = frame["after"]
+            if self._answer:
+                self._answer.cancel()
+            return
+        self._outbox.append(frame)
+        self._news.set()
+
+    async def close(self) -> None:
+        self._end(1000)
+
+    def _end(self, code: int | None) -> None:
+        self.close_code = code if self.close_code is None else self.close_code
+        self._frames.put_nowait(None)
+        if self._answer:
+            self._answer.cancel()
+
+    # ── down ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self) -> None:
+        vain = 0
+        while self.close_code is None:
+            began = asyncio.get_running_loop().time()
+            self._answer = asyncio.create_task(self._read_one())
+            await asyncio.wait([self._answer])
+            if self._answer.cancelled():
+                continue
+            got = not self._answer.exception() and self._answer.result()
+            vain = 0 if got else vain + 1
+            if vain >= REOPENINGS:
+                return self._end(1006)
+            taken = asyncio.get_running_loop().time() - began
+            await asyncio.sleep(0.5 if vain else max(0, 0.2 - taken) if self.poll else 0)
+        return None
+
+    async def _read_one(self) -> bool:
+        """Whether a frame came."""
+        query = {"after": str(self.after), "session": self.session}
+        if self.poll:
+            query |= {"poll": "true", "known": ",".join(self._known.values())}
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=15)
+        heard, event = False, {}
+        with contextlib.suppress(aiohttp.ClientPayloadError, ConnectionError):  # cut off: what came, came
+            async with self.someone.http.get(
+                f"{self.url}/stream", params=query, headers=self.someone.bearer, timeout=timeout
+            ) as answer:
+                if answer.status != 200:
+                    return False
+                assert answer.content_type == "text/event-stream"
+                async for line in answer.content:
+                    name, _, value = line.decode().removesuffix("\n").partition(": ")
+                    if name:
+                        event[name] = value
+                    elif "data" in event:
+                        heard = True
+                        self._hear(event)
+                        event = {}
+                    else:
+                        event = {}
+        return heard
+
+    def _hear(self, event: dict[str, str]) -> None:
+        frame: Any = json.loads(event["data"])
+        if event.get("event") == "close":
+            return self._end(frame["code"])
+        if "id" in event:
+            assert frame["type"] in STATES
+            assert event["id"] == f"{crc32(event['data'].encode()):08x}"
+            self._known[frame["type"]] = event["id"]
+        if frame["type"] == "message" and frame["seq"] == self.after + 1:
+            self.after += 1
+        return self._frames.put_nowait(frame)
+
+    # ── up ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _post(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._outbox:
+                frames = self._outbox[:32]
+                refused = await self._post_one(frames)
+                if refused is None:
+                    await asyncio.sleep(0.3)
+                    continue
+                del self._outbox[: len(frames)]
+                if any(frame["code"] in RETRY_LATER for frame in refused):
+                    self._outbox.clear()
+                for frame in refused:
+                    self._frames.put_nowait(frame)
+
+    async def _post_one(self, frames: list[Frame]) -> list[Frame] | None:
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            timeout = aiohttp.ClientTimeout(total=25)
+            async with self.someone.http.post(
+                f"{self.url}/frames", json={"frames": frames}, headers=self.someone.bearer, timeout=timeout
+            ) as answer:
+                self.statuses.append(answer.status)
+                if answer.status == 200:
+                    refused: list[Frame] = (await answer.json())["frames"]
+                    return refused
+        return None
+
+
+class LastingOverHttp(Lasting):
+    """A citizen who continues whatever fails, without a websocket."""
+
+    def __init__(self, someone: Citizen, poll: bool = False) -> None:
+        super().__init__(someone.http, f"{someone.base}/ws/citizen", lambda after: {"type": "hello", "after": after})
+        self.someone, self.poll = someone, poll
+
+    async def _connection(self) -> None:
+        async with HttpFrames(self.someone, self.poll) as frames:
+            frames.after = max(self.log, default=0)
+            async for frame in frames:
+                await self._hear(frames, frame)  # type: ignore[arg-type]
+        self.closes.append(frames.close_code)
