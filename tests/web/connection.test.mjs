@@ -381,3 +381,155 @@ test("a policy that forbids websockets by an exception is a line that is lost, t
   page.last().accept();
   assert.deepEqual(states, ["connecting", "open"]);
 });
+
+// ── over HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function withHttp({ needed = false, random = 1, ...more } = {}) {
+  const page = browser({ random });
+  const states = [];
+  const frames = [];
+  const made = [];
+  const http = {
+    needed: () => needed,
+    async make(hello) {
+      if (http.broken) throw new TypeError("it did not load");
+      const socket = { hello: hello(), readyState: 0, bufferedAmount: 0, frames: [], closed: false };
+      socket.send = (text) => socket.frames.push(JSON.parse(text));
+      socket.close = () => (socket.closed = true);
+      socket.open = () => ((socket.readyState = 1), socket.onopen());
+      socket.say = (frame) => socket.onmessage({ data: JSON.stringify(frame) });
+      socket.drop = (code = 1006, reason = "") => socket.onclose?.({ code, reason });
+      made.push(socket);
+      return socket;
+    },
+  };
+  const line = new Connection({
+    url: "ws://here/ws/citizen",
+    http,
+    hello: () => ({ type: "hello", token: "t", after: 3 }),
+    onFrame: (frame) => frames.push(frame),
+    onState: (state, code) => states.push(code === undefined ? state : `${state} ${code}`),
+    env: page.env,
+    ...more,
+  });
+  line.open();
+  return { ...page, line, states, frames, made, http };
+}
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test("two websockets that do not open, and the connection goes over HTTP, never red", async () => {
+  const it = withHttp();
+  it.last().drop();
+  it.pass(500);
+  it.last().drop();
+  it.pass(0);
+  await turn();
+  assert.deepEqual([it.sockets.length, it.made.length], [2, 1]);
+  it.made[0].open();
+  it.made[0].say({ type: "welcome", last_seq: 3 });
+  assert.equal(it.line.send({ type: "typing", active: true }), true);
+  assert.deepEqual(it.made[0].frames, [{ type: "typing", active: true }], "the opening is the hello");
+  assert.deepEqual([it.states, it.frames.length], [["connecting", "open"], 1]);
+});
+
+for (const [name, before] of [
+  ["hangs", () => {}],
+  ["opens and says nothing", (it) => it.last().accept()],
+])
+  test(`a websocket that ${name} is given up after 6 s at most`, async () => {
+    const it = withHttp();
+    before(it);
+    it.pass(6_000);
+    await turn();
+    assert.deepEqual([it.sockets.length, it.made.length, it.sockets[0].closed], [1, 1, true]);
+  });
+
+test("where HTTP was needed a short while ago it is tried first; in vain, it takes turns with a websocket", async () => {
+  const it = withHttp({ needed: true });
+  await turn();
+  assert.deepEqual([it.sockets.length, it.made.length], [0, 1]);
+  for (let n = 1; n < 5; n += 1) {
+    it.made.at(-1).drop();
+    it.pass(3_000);
+    await turn();
+    assert.equal(it.sockets.length, n);
+    it.last().drop();
+    it.pass(3_000);
+    await turn();
+    assert.equal(it.made.length, n + 1);
+  }
+  assert.deepEqual(it.states, ["connecting"]);
+});
+
+test("a module that does not load is a try in vain", async () => {
+  const it = withHttp({ needed: true });
+  it.http.broken = true;
+  it.line.close();
+  it.line.open();
+  await turn();
+  it.pass(500);
+  await turn();
+  assert.equal(it.sockets.length, 1);
+});
+
+test("a server that is away for a moment keeps a page with a websocket at its websocket", async () => {
+  const it = withHttp();
+  it.last().accept();
+  it.last().say(SYNC);
+  for (let n = 0; n < 5; n += 1) {
+    it.last().drop();
+    it.pass(3_000);
+    await turn();
+  }
+  assert.deepEqual([it.sockets.length, it.made.length], [6, 0]);
+});
+
+test("a refusal of the server is no network that refuses", async () => {
+  const it = withHttp();
+  for (let n = 0; n < 6; n += 1) {
+    it.last().accept();
+    it.last().drop(n % 2 ? 4429 : 1012);
+    it.pass(3_000);
+    await turn();
+  }
+  assert.equal(it.made.length, 0);
+});
+
+test("where a websocket came through before, the page goes back to one after a while", async () => {
+  const it = withHttp();
+  it.last().accept();
+  it.last().say(SYNC);
+  for (let n = 0; n < 7 && !it.made.length; n += 1) {
+    it.last().drop();
+    it.pass(3_000);
+    await turn();
+  }
+  it.made[0].open();
+  const count = it.sockets.length;
+  const alive = (ms) => {
+    for (let left = ms; left > 0; left -= 5_000) {
+      it.made[0].say(SYNC);
+      it.pass(5_000);
+    }
+  };
+  alive(60_000);
+  assert.equal(it.sockets.length, count + 1);
+  it.last().drop();
+  assert.equal(it.states.at(-1), "open", "a probe in vain is no loss");
+  alive(60_000);
+  assert.equal(it.sockets.length, count + 2);
+  it.last().accept();
+  assert.deepEqual(it.states.slice(-2), ["connecting 1012", "open"]);
+  assert.deepEqual(it.last().frames, [{ type: "hello", token: "t", after: 3 }]);
+  assert.equal(it.made[0].closed, true);
+});
+
+test("without a way over HTTP there are websockets only", async () => {
+  const it = connected();
+  for (let n = 0; n < 5; n += 1) {
+    it.last().drop();
+    it.pass(3_000);
+    await turn();
+  }
+  assert.equal(it.sockets.length, 6);
+});

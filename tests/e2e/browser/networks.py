@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import hashlib
 import re
 import socket
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+BUFFER = 64_000
 PAGE = b"<!doctype html><title>Gastnetwerk</title><h1>Meld u aan</h1>"
 """What a guest network's sign-in page, or a firewall, answers instead of the server."""
 
@@ -29,12 +31,18 @@ class Network:
     `upgrades`: what becomes of a websocket's handshake: `pass`, `refuse` (403), `hang` (no answer), `html` (200 with a
     page), `drop` (closes at once), `silent` (accepts it, and nothing ever comes). `answers`: `METHOD /path` to bytes
     answered instead of the server's. `slow`: paths whose response is kept back, as by a buffering proxy.
+
+    `blocked`: a pattern of paths that are answered with 403 and a page. `buffers`: each response, its head too, is held
+    until its end or until 64 kB of it are there. `cuts`: seconds after which each connection is cut, whatever it does.
     """
 
     server: str
     upgrades: str = "pass"
     answers: dict[str, bytes] = field(default_factory=dict)
     slow: set[str] = field(default_factory=set)
+    blocked: str | None = None
+    buffers: bool = False
+    cuts: float | None = None
     requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -103,6 +111,9 @@ class Network:
         upgrade = re.search(rb"^upgrade: *websocket\r$", head, re.IGNORECASE | re.MULTILINE)
         if upgrade and self.upgrades != "pass":
             return await self._refuse(head, writer)
+        if self.blocked and re.search(self.blocked, path):
+            writer.write(answer("403 Forbidden"))
+            return await writer.drain()
         if f"{method} {path}" in self.answers:
             writer.write(self.answers[f"{method} {path}"])
             return await writer.drain()
@@ -112,8 +123,11 @@ class Network:
         there_reader, there = await asyncio.open_connection(server.hostname, server.port)
         there.write(head)
         try:
-            copies = (self._copy(reader, there), self._copy(there_reader, writer, held=path in self.slow))
-            done, rest = await asyncio.wait(map(asyncio.create_task, copies), return_when=asyncio.FIRST_COMPLETED)
+            buffered = self.buffers and not upgrade
+            back = self._copy_at_once if buffered else functools.partial(self._copy, held=path in self.slow)
+            copies = (self._copy(reader, there), back(there_reader, writer))
+            tasks = [asyncio.create_task(copy) for copy in copies]
+            done, rest = await asyncio.wait(tasks, timeout=self.cuts, return_when=asyncio.FIRST_COMPLETED)
             for one in rest:
                 one.cancel()
             await asyncio.gather(*done, *rest, return_exceptions=True)
@@ -137,6 +151,18 @@ class Network:
                 await asyncio.sleep(3600)
             writer.write(chunk)
             await writer.drain()
+
+    async def _copy_at_once(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held = b""
+        while chunk := await reader.read(65_536):
+            held += chunk
+            if len(held) >= BUFFER:
+                writer.write(held)
+                held = b""
+                await writer.drain()
+        await self._moving.wait()
+        writer.write(held)
+        await writer.drain()
 
 
 def _accepted(head: bytes) -> bytes:

@@ -20,6 +20,8 @@ END = """() => {
     const { shadowRoot } = document.querySelector("eloket-chat");
     for (const name of ["chat-close", "confirm"]) shadowRoot.querySelector(`[data-testid=${name}]`).click();
 }"""
+NO_HTTP = "/(stream|frames)$"
+"""Where the frames of a chat go over HTTP."""
 NUMBER = "tel:+3225550100"
 REACH = 10  # seconds without a connection after which the page says so
 RETRY = 3  # seconds between two tries, at most
@@ -50,11 +52,14 @@ async def next_try(citizen: Person, between: Network) -> None:
     async def again() -> bool:
         return between.requests.count("GET /ws/citizen") > before
 
-    await citizen.page.clock.fast_forward(RETRY * 1000)
-    await until(again)
+    async def moved_on() -> bool:
+        await citizen.page.clock.fast_forward(RETRY * 1000)
+        return await again()
+
+    await until(moved_on)
 
 
-# ── websockets that are refused ──────────────────────────────────────────────────────────────────────────────────────
+# ── frames that are refused, by a websocket and over HTTP ────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("upgrades", [("refuse", "html", "drop"), ("hang",), ("silent",)], ids=" ".join)
@@ -62,7 +67,7 @@ async def test_a_network_without_websockets_is_told_with_other_ways_and_the_chat
     networked: Scene, between: Network, system: System, upgrades: tuple[str, ...]
 ) -> None:
     """To the page, a refusal, a page instead of a websocket and a connection that is closed are one thing."""
-    between.upgrades = upgrades[0]
+    between.upgrades, between.blocked = upgrades[0], NO_HTTP
     async with agent(system.base_url) as an:
         citizen = await networked.citizen(clock=True)
         citizen.expects(*LOUD)
@@ -97,7 +102,7 @@ async def test_a_chat_that_ended_on_the_server_meanwhile_is_shown_as_ended(
     networked: Scene, between: Network, system: System
 ) -> None:
     """The server gives up a chat whose citizen does not connect; here its agent ends it, which takes no time."""
-    between.upgrades = "refuse"
+    between.upgrades, between.blocked = "refuse", NO_HTTP
     async with agent(system.base_url) as an:
         citizen = await networked.citizen(size=PHONE, clock=True)
         citizen.expects(*LOUD)

@@ -225,7 +225,7 @@ async def test_the_seal_ends_the_stream_as_the_websocket(world: World, visitor: 
         await world.append(seal(2))
         assert [f["type"] for f in await stream.rest() if f["type"] != "status"] == ["message", "closed", "close"]
     async with visitor.stream(after=2) as again:
-        assert (await again.rest())[-1] == {"type": "close", "code": Close.ENDED, "reason": "citizen"}
+        assert (await again.rest())[-1]["code"] == Close.ENDED
 
 
 async def test_a_drain_sends_the_citizen_elsewhere(world: World, gateway: Gateway, visitor: Visitor) -> None:
@@ -380,10 +380,12 @@ async def test_what_is_wrong_is_an_error_and_the_others_count(world: World, visi
 
 @pytest.mark.parametrize(
     "body",
-    [b"dag", b"[]", b"{}", b'{"frames":{}}', b'{"frames":[7]}', b'{"frames":[{}]}', b'{"frames":[{"type":"shout"}]}']
-    + [b'{"frames":[{"type":"hello","token":"x"}]}', b'{"frames":[{"type":"accept","chat_id":"x"}]}']
-    + [b'{"frames":[' + b",".join([b'{"type":"typing","active":true}'] * 65) + b"]}"]
-    + [b'{"frames":[{"type":"message","text":"\\ud800"}]}'],
+    [
+        *(b"dag", b"[]", b"{}", b'{"frames":{}}', b'{"frames":[7]}', b'{"frames":[{}]}'),
+        *(b'{"frames":[{"type":"shout"}]}', b'{"frames":[{"type":"hello","token":"x"}]}'),
+        *(b'{"frames":[{"type":"accept","chat_id":"x"}]}', b'{"frames":[{"type":"message","text":"\\ud800"}]}'),
+        b'{"frames":[' + b",".join([b'{"type":"typing","active":true}'] * 65) + b"]}",
+    ],
 )
 async def test_what_is_no_list_of_frames_is_422(world: World, visitor: Visitor, body: bytes) -> None:
     status, told = await visitor.post(body=body)
