@@ -143,7 +143,7 @@ def install(
 
     @app.get(
         "/api/chats/{chat_id}/stream",
-        response_class=StreamResponse,
+        response_class=Response,
         responses={
             200: {"description": "Each event is one frame of the websocket", "content": {"text/event-stream": {}}},
             **problems_of(_401="unauthenticated", _403="forbidden, origin_not_allowed", _422="invalid"),
