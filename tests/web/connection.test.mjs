@@ -442,6 +442,7 @@ for (const [name, before] of [
     it.pass(6_000);
     await turn();
     assert.deepEqual([it.sockets.length, it.made.length, it.sockets[0].closed], [1, 1, true]);
+    assert.ok(!it.states.some((state) => state.startsWith("lost")));
   });
 
 test("where HTTP was needed a short while ago it is tried first; in vain, it takes turns with a websocket", async () => {

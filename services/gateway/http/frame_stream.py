@@ -18,6 +18,7 @@ from services.common.http.problems import RAW_HEADERS
 
 STREAM_SECONDS = 25.0
 POLL_SECONDS = 8.0  # a page takes a connection for dead after 12 s without a frame
+LATER = 1.0  # seconds
 HEADERS = [
     (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
@@ -66,7 +67,7 @@ class FrameStream:
         self._writable, self._complete = writable, complete
         await self._send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await self._send(_part(PADDING))
-        self._timer = self._loop.call_later(POLL_SECONDS if self._poll else STREAM_SECONDS, self.finish)
+        self._timer = self._loop.call_later(POLL_SECONDS if self._poll else STREAM_SECONDS, self._time_over)
 
     @property
     def may_write(self) -> bool:
@@ -92,6 +93,12 @@ class FrameStream:
         """End the answer after what was written. The client opens the next one at once."""
         if not self._ended:
             self._put(b"", last=True)
+
+    def _time_over(self) -> None:
+        if self._complete():
+            self.finish()
+        else:  # an answer to a hello is not cut off
+            self._timer = self._loop.call_later(LATER, self._time_over)
 
     def look(self) -> None:
         """End a poll that has news, once the answer to the hello is complete."""

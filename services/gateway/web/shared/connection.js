@@ -217,7 +217,8 @@ export class Connection {
     const restart = code === 1012 && this.tries === 0;
     const most = restart ? RESTART_JITTER : Math.min(this.tries < MANY ? LONG_DELAY : LONGEST_DELAY, FIRST_DELAY * 2 ** this.tries);
     this.tries += 1;
-    if (restart && this.state === "open") this.#tell("connecting", code);
+    const first = this.http && !this.heard && !this.proven; // not a loss: there was nothing yet
+    if ((restart || first) && this.state === "open") this.#tell("connecting", code);
     else if (this.state !== "connecting" || this.restarting) this.#tell("lost", code);
     this.restarting = restart;
     this.#again(this.vain === VAIN && this.#needsHttp() ? 0 : this.env.Math.random() * most);
