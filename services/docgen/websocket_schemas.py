@@ -104,3 +104,7 @@ def add_sockets(document: Schema, close_codes: dict[str, str]) -> None:
             "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
             "x-close-codes": close_codes,
         }
+    document["channels"]["ws.citizen"]["description"] = (
+        "Where a network lets no websocket through, the same frames go over HTTP: "
+        "`GET /api/chats/{chat_id}/stream` and `POST /api/chats/{chat_id}/frames` (openapi.json)."
+    )
