@@ -29,6 +29,7 @@ PADDING = b":" + b" " * 2_048 + b"\n\n"
 """The first bytes: they fill small buffers on the way, and show the client that the answer is not held back."""
 STATES = tuple(b'{"type":"%s"' % kind for kind in (b"status", b"read", b"inactive"))
 """Frames that say how things are now. They have an id, and are no news to a client that names this id."""
+SECONDS_LEFT = b',"seconds":'  # in `inactive`, after all that matters: the time that is left is no news
 NO_NEWS = tuple(b'{"type":"%s"' % kind for kind in (b"welcome", b"sync"))
 
 
@@ -120,7 +121,7 @@ class FrameStream:
 
     def _event(self, frame: bytes) -> bytes:
         if frame.startswith(STATES):
-            id_ = f"{crc32(frame):08x}"
+            id_ = f"{crc32(frame.partition(SECONDS_LEFT)[0]):08x}"
             self._has_news = self._has_news or id_ not in self._known
             return b"id: " + id_.encode() + b"\ndata: " + frame + b"\n\n"
         self._has_news = self._has_news or not frame.startswith(NO_NEWS)

@@ -17,6 +17,7 @@ from services.common.clock import utcnow
 from services.common.events.chats import CloseRequested
 from services.common.events.messages import (
     CitizenPresence,
+    CitizenSilent,
     CitizenStayed,
     MessagePosted,
     MessageRefused,
@@ -293,6 +294,22 @@ async def test_a_poll_ends_with_its_first_news_and_waits_for_some_when_there_is_
 
 
 STATUS = {"type": "status", "dot": "grey", "position": None, "wait": None, "agent": None}
+
+
+async def test_the_seconds_until_the_end_of_a_silent_chat_are_no_news(world: World, visitor: Visitor) -> None:
+    world.others.chats[CHAT] = view(1, ChatStatus.ASSIGNED, AN, accepted=True)
+    async with visitor.stream(session="s") as stream:
+        await stream.frame("message")
+        since = utcnow()
+        closes_at = since + timedelta(seconds=300)
+        await world.publisher.publish(CitizenSilent(chat_id=CHAT, warning=1, since=since, closes_at=closes_at))
+        await stream.frame("inactive")
+        known = ",".join(stream.ids.values())
+        await asyncio.sleep(1.1)
+        async with visitor.stream(poll=True, after=1, known=known) as poll:
+            assert (await poll.frame("inactive"))["seconds"] < 300
+            await world.append(entry(2))
+            assert "message" in [f["type"] for f in await poll.rest()]
 
 
 async def test_a_long_log_comes_whole_in_one_poll(world: World, visitor: Visitor) -> None:
