@@ -125,7 +125,7 @@ def test_every_error_is_a_problem_document(made: dict[str, Document], service: s
 def test_whoever_asks_must_show_what_the_protocol_says(made: dict[str, Document]) -> None:
     for (method, path), operation in operations(made["openapi.json"]).items():
         needed = {name for choice in operation.get("security", []) for name in choice}
-        if path.endswith("/question"):
+        if path.endswith(("/question", "/stream", "/frames")):
             assert needed == {"chat_token"}
         elif path.startswith("/api/chats/"):
             assert needed == {"chat_token", "agent_session"}
