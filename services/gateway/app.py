@@ -25,6 +25,7 @@ from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http import agents as agent_routes
 from services.gateway.http import assignments, button, files, frames, left_questions, pages
+from services.gateway.http import asked_questions, assignments, button, files, left_questions, pages
 from services.gateway.http import chats as chat_routes
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     def broker_up() -> bool:
         return bindings.up and publisher.up
 
-    buttons = Buttons(departments, broker_up)
+    buttons = Buttons(departments, broker_up, settings.timezone)
     chats = LiveChats(incarnation, registry, bindings, allowances)
     following = Subscriptions(chats, routing, transcripts, tasks)
     message_sender = MessageSender(
@@ -123,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
     agent_routes.install(app, presence, departments, settings)
     questions = Questions(publisher, routing, transcripts)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
+    asked_questions.install(app, presence, transcripts, service.keys, departments, settings)
     assignments.install(app, presence, routing, departments)
     files.install(app, presence, transcripts, service.keys, departments, settings)
     endpoints.install(app, citizens, agents, presence, departments, allowances)

@@ -10,13 +10,15 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from prometheus_client import Gauge
 
 from services.common.clock import utcnow
-from services.common.config.departments import Departments
+from services.common.config.departments import Department, Departments
 from services.common.events.agents import ButtonChanged, DepartmentButton
+from services.common.events.chats import QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
 from services.common.http.problems import RAW_HEADERS
 from services.common.messaging import topology
@@ -27,10 +29,13 @@ from services.gateway.websocket.frames.server import stamp
 SILENCE = 3 * topology.BUTTON_INTERVAL
 KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s assumes that its connection is dead
 FIRST_WAIT = 3.0
+QUEUE_EVERY = 2.0  # seconds between two numbers of the queue: each is sent to every open page
+TIMEZONE = "Europe/Brussels"
 SHOWN = Gauge(
     "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
 )
-_UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
+Content = tuple[ButtonColour, ButtonReason, str | None]
+_UNKNOWN: Content = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Shown:
         event: The same state as a server-sent event (HTML standard §9.2).
         etag: Entity tag of `body`.
         headers: Headers of an answer. Those that describe a body come last; a 304 answer sends only the first two.
-        revision: Number that grows with each change.
+        revision: Number that grows with each change of the colour, the reason or the opening time.
         green: Whether a chat can be started.
         reason: Why the button has its colour.
     """
@@ -56,21 +61,57 @@ class Shown:
     reason: str
 
 
-class Button:
-    """The button of one department. Its revision grows with every change, including a change to `unknown` and back."""
+@dataclass(frozen=True, slots=True)
+class Blue:
+    """What a department offers while its button is blue, beside the info sheet.
 
-    def __init__(self, department: str, wall: Callable[[], float], contact: Sequence[dict[str, str]] = ()) -> None:
+    Attributes:
+        longest: The number of waiting chats with which nobody else may join; 0: nobody may wait.
+        questions: Whether a question may be left.
+        answer_within: Working days within which it is answered.
+        timezone: The time zone in which pages show the opening time.
+    """
+
+    longest: int = 0
+    questions: bool = False
+    answer_within: int | None = None
+    timezone: str = TIMEZONE
+
+    @classmethod
+    def of(cls, department: Department, timezone: str) -> Blue:
+        """Return what this department offers."""
+        longest = department.queue.longest if department.busy == "queue" else 0
+        return cls(longest, department.questions, department.answer_within, timezone)
+
+
+class Button:
+    """The button of one department. Its revision grows with every change, including a change to `unknown` and back.
+
+    Only the numbers of the queue change without a new revision: replicas hear of them at different moments.
+    """
+
+    def __init__(
+        self,
+        department: str,
+        wall: Callable[[], float],
+        contact: Sequence[dict[str, str]] = (),
+        blue: Blue = Blue(),
+    ) -> None:
         """Create a button whose state is `unknown`.
 
         Args:
             department: The id of the department.
             wall: Returns the wall-clock time in seconds since the epoch.
             contact: Other ways to reach the department. Pages keep them for when they lose the server later.
+            blue: What is offered while the button is blue.
         """
-        self.department, self._wall, self._contact = department, wall, list(contact)
+        self.department, self._wall, self._contact, self._blue = department, wall, list(contact), blue
         self._state: ButtonChanged | DepartmentButton | None = None
         self._received_at = float("-inf")
-        self._content: tuple[ButtonColour, ButtonReason, str | None] | None = None
+        self._content: Content | None = None
+        self._queue: tuple[int, int, float | None] | None = None  # revision, waiting chats, seconds for each
+        self._place: dict[str, int | None] | None = None
+        self._place_at = float("-inf")
         self.revision = 0
         self.listeners = Listeners(lambda: self.shown.event)
         self.shown = self._build(_UNKNOWN, 0)
@@ -81,24 +122,60 @@ class Button:
             self._state = state
             self._received_at = now
 
+    def note_queue(self, revision: int, waiting: int, pace: float | None) -> None:
+        """Take the number of waiting chats, and the seconds in which the queue moves up by one; None: not told.
+
+        `refresh` shows them. A queue with an older revision is dropped.
+        """
+        if self._blue.longest and (self._queue is None or revision >= self._queue[0]):
+            before = self._queue[2] if self._queue else None
+            self._queue = revision, waiting, before if pace is None else pace
+
     def refresh(self, now: float, broker_up: bool) -> None:
         """Update the shown state, and notify the listeners when it has changed."""
         state = self._state
         if state is None or not broker_up or now - self._received_at > SILENCE:
-            content: tuple[ButtonColour, ButtonReason, str | None] = _UNKNOWN
+            content = _UNKNOWN
             revision = 0
         else:
             content = (state.colour, state.reason, stamp(state.opens_at) if state.opens_at else None)
             revision = state.revision
+        place = self._next_place(content)
         if content == self._content:
+            if place != self._place and now - self._place_at >= QUEUE_EVERY:
+                self._place, self._place_at = place, now
+                self.shown = self._build(content, self.revision)
+                self.listeners.changed()
             return
+        self._place, self._place_at = place, now
         self._content = content
         own = max(self.revision + 1, int(self._wall() * 1000))
         self.revision = revision if revision > self.revision else own
         self.shown = self._build(content, self.revision)
         self.listeners.changed()
 
-    def _build(self, content: tuple[ButtonColour, ButtonReason, str | None], revision: int) -> Shown:
+    def _next_place(self, content: Content) -> dict[str, int | None] | None:
+        """Return the position and the estimated wait in seconds of whoever chooses to wait now; None: nobody may."""
+        if not self._blue.longest or content[1] is not ButtonReason.BUSY:
+            return None
+        if self._queue is None:
+            return {"position": None, "wait": None}
+        _, waiting, pace = self._queue
+        if waiting >= self._blue.longest:
+            return None
+        position = waiting + 1
+        return {"position": position, "wait": None if pace is None else round(position * pace)}
+
+    def _offers(self, opens_at: str | None) -> dict[str, Any]:
+        """Return the members of the answer that only departments have that offer more than the info sheet."""
+        blue = self._blue
+        return {
+            **({"timezone": blue.timezone} if opens_at else {}),
+            **({"queue": self._place} if blue.longest else {}),
+            **({"questions": True, "answer_within": blue.answer_within} if blue.questions else {}),
+        }
+
+    def _build(self, content: Content, revision: int) -> Shown:
         colour, reason, opens_at = content
         body = orjson.dumps(
             {
@@ -109,6 +186,7 @@ class Button:
                 "infofiche_url": f"/infofiche/{self.department}",
                 "revision": revision,
                 "contact": self._contact,
+                **self._offers(opens_at),
             }
         )
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
@@ -129,9 +207,12 @@ class Button:
 class Buttons:
     """The buttons of all departments. `refresh` is called at each event and twice a second."""
 
-    def __init__(self, departments: Departments, broker_up: Callable[[], bool]) -> None:
+    def __init__(self, departments: Departments, broker_up: Callable[[], bool], timezone: str = TIMEZONE) -> None:
         self._broker_up = broker_up
-        self.of = {d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d)) for d in departments.departments}
+        self.of = {
+            d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d), Blue.of(d, timezone))
+            for d in departments.departments
+        }
         self._began = time.monotonic()
 
     def handle(self, event: ButtonChanged) -> None:
@@ -141,6 +222,14 @@ class Buttons:
             if button := self.of.get(state.department):
                 button.handle(state, now)
                 button.refresh(now, up)
+
+    def note_queue(self, event: QueueChanged) -> None:
+        """Handle an event of routing about the queue of a department, or a digest that names empty ones too."""
+        if button := self.of.get(event.department):
+            button.note_queue(event.revision, len(event.order), event.pace)
+        for queue in event.empty or ():
+            if button := self.of.get(queue.department):
+                button.note_queue(queue.revision, 0, None)
 
     def refresh(self) -> None:
         """Update all buttons because time has passed or the state of the broker connection has changed."""

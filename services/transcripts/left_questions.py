@@ -1,8 +1,9 @@
 """Store of questions that citizens left because no agent came, with their contact data, until an agent has answered.
 
-There is one document for each chat. It is removed 30 days after the answer, and after 90 days at most. The question is
-in no log of this service. `claim`: {agent_id, name, at, until}, the agent who deals with it; no agent does when it is
-None or in the past.
+There is one document for each chat, and for each question that was left without a chat. It is removed 30 days after the
+answer, and after 90 days at most. The question is in no log of this service. `claim`: {agent_id, name, at, until}, the
+agent who deals with it; no agent does when it is None or in the past. Of a question without a chat `request` is the
+digest of its request, and `files` and `bytes` are its files, which `attachments/store.py` adds.
 """
 
 from __future__ import annotations
@@ -14,12 +15,22 @@ from typing import Any
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from services.common.internal_api.transcripts import Claimed, LeftQuestion, QuestionClaim, QuestionDone
+from services.common.internal_api.transcripts import (
+    AskedQuestion,
+    Claimed,
+    LeftQuestion,
+    QuestionClaim,
+    QuestionDone,
+    QuestionReceipt,
+)
 from services.common.mongo.client import Database
+from services.transcripts.question_number import number_of
 
 MOST = 200  # in one answer
 _STATE = {"claim": True, "done_at": True, "done_by": True}
 KEPT, KEPT_DONE = timedelta(days=90), timedelta(days=30)
+TAKES_FILES = timedelta(hours=1)  # after a question was left
+NUMBERS = 20  # attempts to find one that no other question has
 
 
 class Questions:
@@ -45,13 +56,43 @@ class Questions:
         self._claim_life, self._former = claim_life, former
 
     async def leave(self, question: LeftQuestion, now: datetime) -> bool:
-        """Store the question of a chat. Return False when there was one already, which stays."""
+        """Store a question under a number of its own. Return False when there was one already, which stays.
+
+        Raises:
+            RuntimeError: Other questions have all the numbers that were tried.
+        """
         kept = {"_id": question.chat_id, **question.model_dump(), "done_at": None, "expires_at": now + KEPT}
-        try:
-            await self._questions.insert_one(kept)
-        except DuplicateKeyError:
-            return False
-        return True
+        if isinstance(question, AskedQuestion):
+            kept["bytes"] = 0
+        for attempt in range(NUMBERS):
+            try:
+                await self._questions.insert_one({**kept, "number": number_of(question.chat_id, attempt)})
+            except DuplicateKeyError:
+                if await self._questions.find_one({"_id": question.chat_id}, {"_id": True}):
+                    return False
+            else:
+                return True
+        raise RuntimeError("no number is free for a question")
+
+    async def receipt(self, question: LeftQuestion) -> QuestionReceipt | None:
+        """Return the receipt of the stored question with this id.
+
+        None when there is none, or when it was left with another request.
+        """
+        found = await self._questions.find_one({"_id": question.chat_id}, {"number": True, "request": True})
+        if found is None or (isinstance(question, AskedQuestion) and found.get("request") != question.request):
+            return None
+        return QuestionReceipt(number=found.get("number"))
+
+    async def get(self, question_id: str, now: datetime) -> LeftQuestion | None:
+        """Return the question with this id, done or not."""
+        found = await self._questions.find_one({"_id": question_id})
+        return _question(found, now) if found else None
+
+    async def takes_files(self, question_id: str, now: datetime) -> bool | None:
+        """Return whether files can be added to this question now. None when there is no question without a chat."""
+        found = await self._questions.find_one({"_id": question_id, "source": "button"}, {"at": True, "done_at": True})
+        return None if found is None else found["done_at"] is None and now <= found["at"] + TAKES_FILES
 
     async def to_do(self, departments: list[str], now: datetime) -> list[LeftQuestion]:
         """Return the open questions of these departments, the oldest first."""

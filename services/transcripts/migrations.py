@@ -33,7 +33,15 @@ async def _index_of_bytes(db: Database) -> None:
     await make_indexes(db, {"files.chunks": [IndexModel([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)]})
 
 
+async def _numbers_of_questions(db: Database) -> None:
+    """Create the index by which no two left questions have one number. Those from before version 2.0 have none."""
+    await make_indexes(
+        db, {"questions": [IndexModel([("number", ASCENDING)], name="number", unique=True, sparse=True)]}
+    )
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
+    Step("numbers of left questions", _numbers_of_questions),
 )

@@ -235,7 +235,8 @@ class QueueRules(BaseModel):
     """The rules of a department's queue.
 
     Attributes:
-        longest: With so many waiting chats, a press that was a moment too late may not join (0: never).
+        longest: With so many waiting chats, neither a press that was a moment too late may join (0: never), nor a
+            citizen who chooses to wait.
         patience: Seconds that a citizen may wait; None: `WAITING_LIMIT`.
         overflow: When chats go to another department.
     """
@@ -261,6 +262,10 @@ class Department(BaseModel):
         origins: Origins of pages that may embed the chat.
         queue: The rules of its queue.
         accept: Whether an agent accepts each chat, or an assigned chat counts as accepted at once.
+        busy: What a press does when all agents are in conversation: it opens the info sheet only, or the citizen may
+            also choose to wait in the queue.
+        questions: Whether citizens may leave a question while the button is blue.
+        answer_within: Working days within which the department answers questions that citizens leave.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -273,6 +278,17 @@ class Department(BaseModel):
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     queue: QueueRules = QueueRules()
     accept: Literal["by_agent", "automatic"] = "by_agent"
+    busy: Literal["info_sheet", "queue"] = "info_sheet"
+    questions: bool = False
+    answer_within: int | None = Field(None, ge=1, le=30)
+
+    @model_validator(mode="after")
+    def _kept_promises(self) -> Department:
+        if self.questions and self.answer_within is None:
+            raise ValueError(f"'{self.id}' has questions = true and needs answer_within, a number of working days")
+        if self.busy == "queue" and not self.queue.longest:
+            raise ValueError(f"'{self.id}' has busy = \"queue\" and needs a queue.longest above 0")
+        return self
 
 
 class Departments(BaseModel):

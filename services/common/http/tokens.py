@@ -22,11 +22,11 @@ DEVICE_TOKEN_LIFE = 180 * 24 * 3600  # seconds
 
 
 class Actor(Record):
-    """The participant for whom a gateway sends a request: the citizen of one chat, or an agent.
+    """The participant for whom a gateway sends a request: the citizen of one chat or of one question, or an agent.
 
     Attributes:
-        party: `citizen` or `agent`.
-        id: The chat's or the agent's id.
+        party: `citizen`, `agent`, or `asker`: the citizen who left a question without a chat.
+        id: The chat's, the agent's or the question's id.
         supervisor: Whether the agent is a supervisor.
         departments: Departments of the agent; None: requested by a gateway before version 2.0.
     """
@@ -54,6 +54,18 @@ class Keys:
     def chat_of(self, token: str) -> str | None:
         """Return the chat of this token, or None when it is not one of ours."""
         claims = self._claims(token, "chat")
+        return claims["sub"] if claims and is_id(claims.get("sub")) else None
+
+    def question_token(self, question_id: str) -> str:
+        """Return the bearer token with which files are added to one question. It is the same each time.
+
+        It contains no time: the service that stores the question knows for how long it takes files.
+        """
+        return jwt.encode({"typ": "question", "sub": question_id}, self._key(0, "question"), algorithm=_ALGORITHM)
+
+    def question_of(self, token: str) -> str | None:
+        """Return the question of this token, or None when it is not one of ours."""
+        claims = self._claims(token, "question")
         return claims["sub"] if claims and is_id(claims.get("sub")) else None
 
     def service_token(self, service: str, actor: Actor | None = None) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
-from services.common.events.types import Entry, Note, Record, Whole
+from services.common.events.types import Attachment, Entry, Form, Note, Record, Whole
 from services.common.internal_api.queries import MAX_CHATS, ChatsQuery
 
 # transcripts
 HISTORY = "/internal/history"  # HistoryQuery → History
 TAILS = "/internal/tails"  # TailsQuery → Tails
-QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → 204; the first one of a chat stays
+QUESTION_LEAVE = "/internal/questions/leave"  # LeftQuestion → QuestionReceipt; the first one of a chat stays
+QUESTION_ASK = "/internal/questions/ask"  # AskedQuestion → QuestionReceipt | 422 invalid
 QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
 QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question | 409 claimed
 QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
@@ -88,7 +90,22 @@ class Claimed(Record):
 
 
 class LeftQuestion(Record):
-    """A question that a citizen left because no agent came, with how to reach them (a phone number or an address)."""
+    """A question that a citizen left, with how to reach them (a phone number or an address).
+
+    Attributes:
+        chat_id: The chat in which no agent came; the id of the question itself when `source` is `button`.
+        department: The department.
+        locale: The citizen's language.
+        name: The citizen's name.
+        contact: How to reach them.
+        text: The question.
+        at: When it was left.
+        claimed: Who deals with it.
+        number: What the citizen got as receipt; None: left before version 2.0.
+        source: `chat`: left in a chat; `button`: left while the button was blue, without a chat.
+        form: The online form that the citizen had open, of a question without a chat.
+        files: The files of a question without a chat.
+    """
 
     chat_id: str
     department: str
@@ -98,6 +115,22 @@ class LeftQuestion(Record):
     text: str = Field(min_length=1, max_length=4_000)
     at: datetime
     claimed: Claimed | None = None
+    number: str | None = None
+    source: Literal["chat", "button"] = "chat"
+    form: Form | None = None
+    files: list[Attachment] = Field(default_factory=list)
+
+
+class AskedQuestion(LeftQuestion):
+    """A question that is left without a chat. `request`: digest of the request; the same id comes with the same one."""
+
+    request: str
+
+
+class QuestionReceipt(Record):
+    """What the citizen gets for a left question. `number` is None from a replica before version 2.0."""
+
+    number: str | None = None
 
 
 class QuestionsQuery(Record):

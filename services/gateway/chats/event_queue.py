@@ -139,6 +139,7 @@ class EventRouter:
             self._chat_state(event)
         elif isinstance(event, QueueChanged):
             self._chats.note_queue(event)
+            self._buttons.note_queue(event)
         elif isinstance(event, ButtonChanged):
             self._button(event)
         elif isinstance(event, MessageRefused):

@@ -69,13 +69,21 @@ class TranscriptsClient:
 
     # ── left questions ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def leave_question(self, question: api.LeftQuestion) -> None:
-        """Store a left question. The first one of a chat stays.
+    async def leave_question(self, question: api.LeftQuestion) -> api.QuestionReceipt:
+        """Store a left question and return its receipt. The first one of a chat stays.
 
         Raises:
             Declined: Transcripts refused.
         """
-        await self._http.ask("transcripts", api.QUESTION_LEAVE, question, Record)
+        return await self._http.ask("transcripts", api.QUESTION_LEAVE, question, api.QuestionReceipt)
+
+    async def ask_question(self, question: api.AskedQuestion) -> api.QuestionReceipt:
+        """Store a question that is left without a chat, and return its receipt.
+
+        Raises:
+            Declined: Transcripts refused; the id came with another request before.
+        """
+        return await self._http.ask("transcripts", api.QUESTION_ASK, question, api.QuestionReceipt)
 
     async def questions(self, query: api.QuestionsQuery) -> list[api.LeftQuestion]:
         """Return the left questions that are not done."""

@@ -34,6 +34,20 @@ log = structlog.get_logger()
 KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
 
 
+def require_key(key: str | None) -> None:
+    """Check that an `Idempotency-Key` is long enough, where there is one.
+
+    Raises:
+        Problem: 422 `invalid`.
+    """
+    if key is not None and not KEY_LENGTHS[0] <= len(key) <= KEY_LENGTHS[1]:
+        raise Problem(
+            422,
+            "invalid",
+            f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
+        )
+
+
 def install(
     app: FastAPI,
     starting: Starting,
@@ -54,7 +68,7 @@ def install(
             _403="origin_not_allowed, blocked",
             _404="unknown_department",
             _408="timeout",
-            _409="button_blue",
+            _409="button_blue, queue_full",
             _413="too_large",
             _415="unsupported_media_type",
             _422="invalid",
@@ -67,12 +81,7 @@ def install(
         begin_trace(request.headers.get("traceparent"), public=True)
         require_origin(request, origins, settings)
         wanted = await read_json(request, StartChat)
-        if idempotency_key is not None and not KEY_LENGTHS[0] <= len(idempotency_key) <= KEY_LENGTHS[1]:
-            raise Problem(
-                422,
-                "invalid",
-                f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
-            )
+        require_key(idempotency_key)
         address, origin = address_of(request, settings), request.headers.get("origin", "").lower()
         if settings.rate_limits == "on":
             limited((presses if origin else bare).retry_after(address, time.monotonic()))

@@ -182,6 +182,20 @@ def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
         raise Problem(403, "forbidden", "This token is for another chat.")
 
 
+def require_question_token(request: Request, keys: Keys, question_id: str) -> None:
+    """Check that a citizen's request has the token of this question.
+
+    Raises:
+        Problem: 401 `unauthenticated`, 403 `forbidden`.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    own = keys.question_of(token.strip()) if scheme.lower() == "bearer" else None
+    if own is None:
+        raise Problem(401, "unauthenticated", "This needs the token of the question.", {"WWW-Authenticate": "Bearer"})
+    if own != question_id:
+        raise Problem(403, "forbidden", "This token is for another question.")
+
+
 def unavailable() -> Problem:
     """Return the problem 503 `unavailable`."""
     return Problem(

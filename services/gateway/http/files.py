@@ -86,17 +86,7 @@ def install(
         """Store one file (multipart, field `file`). It is then posted as a message by its id."""
         actor = await actor_of(request, chat_id)
         limit(uploads, chat_id)
-        declared = int(request.headers.get("content-length", "0") or 0)
-        body = paced(request.stream())
-        try:
-            if declared > settings.attachment_bytes + OVERHEAD:
-                raise _too_large(settings)
-            part = await file_part(request.headers.get("content-type", ""), body)
-            return await _store(transcripts, chat_id, actor, part, settings)
-        except NotMultipart as error:
-            raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
-        finally:
-            await _discard(body, DISCARDED * settings.attachment_bytes)
+        return await receive(request, transcripts, f"/chats/{chat_id}/attachments", actor, settings)
 
     @app.get("/api/chats/{chat_id}/attachments/{attachment_id}")
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
@@ -105,7 +95,7 @@ def install(
         limit(downloads, chat_id)
         if not is_id(attachment_id.lower()):
             raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
-        return await _pass(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
+        return await pass_download(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
 
     @app.get("/api/chats/{chat_id}/transcript")
     async def transcript(
@@ -121,7 +111,7 @@ def install(
         if actor.party == Party.AGENT.value:
             languages = request.headers.get("accept-language", "")[:200]
             path += f"&lang={quote(lang[:20], safe='')}&languages={quote(languages, safe='')}"
-        return await _pass(transcripts, path, actor)
+        return await pass_download(transcripts, path, actor)
 
     @app.get(
         "/api/chats/{chat_id}/notes",
@@ -145,6 +135,27 @@ def install(
             found = transcripts_api.Notes.model_validate_json(await response.read())
         shown = [{**n.model_dump(exclude={"chat_id", "at"}), "at": stamp(n.at)} for n in found.notes]
         return JSONResponse({"notes": shown}, headers={"Cache-Control": "no-store"})
+
+
+async def receive(
+    request: Request, transcripts: TranscriptsClient, path: str, actor: Actor, settings: Settings
+) -> Response:
+    """Pass the file of an upload on to this path of transcripts, as it arrives.
+
+    Raises:
+        Problem: The upload is refused.
+    """
+    declared = int(request.headers.get("content-length", "0") or 0)
+    body = paced(request.stream())
+    try:
+        if declared > settings.attachment_bytes + OVERHEAD:
+            raise _too_large(settings)
+        part = await file_part(request.headers.get("content-type", ""), body)
+        return await _store(transcripts, path, actor, part, settings)
+    except NotMultipart as error:
+        raise Problem(422, "invalid", "Send the file as multipart/form-data, in the field `file`.") from error
+    finally:
+        await _discard(body, DISCARDED * settings.attachment_bytes)
 
 
 def _too_large(settings: Settings) -> Problem:
@@ -187,7 +198,7 @@ def _too_slow() -> Problem:
 
 
 async def _store(
-    transcripts: TranscriptsClient, chat_id: str, actor: Actor, part: FilePart, settings: Settings
+    transcripts: TranscriptsClient, path: str, actor: Actor, part: FilePart, settings: Settings
 ) -> Response:
     sent = 0
     broken: Exception | None = None
@@ -206,7 +217,7 @@ async def _store(
 
     headers = {"X-File-Name": quote(_short(part.name), safe=""), "Content-Type": "application/octet-stream"}
     try:
-        response = await transcripts.stream("POST", f"/chats/{chat_id}/attachments", actor, headers, bytes_of())
+        response = await transcripts.stream("POST", path, actor, headers, bytes_of())
     except Unavailable as error:
         raise broken or unavailable() from error
     except Declined as declined:
@@ -220,7 +231,12 @@ def _short(name: str) -> str:
     return name if len(name) <= 2 * KEPT_OF_NAME else name[:KEPT_OF_NAME] + name[-KEPT_OF_NAME:]
 
 
-async def _pass(transcripts: TranscriptsClient, path: str, actor: Actor) -> Response:
+async def pass_download(transcripts: TranscriptsClient, path: str, actor: Actor) -> Response:
+    """Pass a download of transcripts on, as it arrives.
+
+    Raises:
+        Problem: The download is refused.
+    """
     try:
         response = await transcripts.stream("GET", path, actor)
     except Unavailable as error:

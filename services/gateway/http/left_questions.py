@@ -45,7 +45,12 @@ A = TypeVar("A")
 log = structlog.get_logger()
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
+    """Return a text without the white space around it.
+
+    Raises:
+        ValueError: It is empty or contains NUL.
+    """
     if "\0" in text:
         raise ValueError("must not contain NUL")
     if not text.strip():
@@ -57,8 +62,8 @@ class LeaveQuestion(BaseModel):
     """A left question, and how to reach the citizen: an e-mail address or a phone number."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
-    contact: Annotated[str, Field(max_length=200), AfterValidator(_words)]
-    text: Annotated[str, Field(max_length=4_000), AfterValidator(_words)]
+    contact: Annotated[str, Field(max_length=200), AfterValidator(words)]
+    text: Annotated[str, Field(max_length=4_000), AfterValidator(words)]
 
 
 class Questions:
@@ -67,8 +72,11 @@ class Questions:
     def __init__(self, publisher: Publisher, routing: RoutingClient, transcripts: TranscriptsClient) -> None:
         self._publisher, self._routing, self._transcripts = publisher, routing, transcripts
 
-    async def leave(self, chat_id: str, given: LeaveQuestion) -> None:
+    async def leave(self, chat_id: str, given: LeaveQuestion) -> tuple[str | None, str]:
         """Store the question and end the chat. Of a question that is left twice the first one counts.
+
+        Returns:
+            The number of the question (None from a replica of transcripts before version 2.0), and its department.
 
         Raises:
             Problem: 404 `no_such_chat`, 409 `not_waiting`, 503 `unavailable`; after a 503 the question may be left
@@ -80,7 +88,7 @@ class Questions:
                 raise Problem(404, "no_such_chat", "There is no such chat.")
             if not _nobody_came(view):
                 raise Problem(409, "not_waiting", "An agent has this chat, or it has ended; ask the question there.")
-            await self._transcripts.leave_question(_left(view, given))
+            receipt = await self._transcripts.leave_question(_left(view, given))
             if view.state is ChatStatus.WAITING:
                 await self._end(view, given.text)
         except (Unavailable, Unconfirmed) as error:
@@ -88,6 +96,7 @@ class Questions:
         except Declined as declined:
             raise passed_on(declined) from declined
         log.info("question_left", department=view.department)
+        return receipt.number, view.department
 
     async def _end(self, view: ChatView, text: str) -> None:
         if text != (view.question or "").strip():  # the chat has that text already
@@ -159,8 +168,10 @@ def install(
         require_chat_token(request, keys, chat_id)
         if settings.rate_limits == "on":
             limited(buckets.retry_after(chat_id, time.monotonic()))
-        await questions.leave(chat_id, await read_json(request, LeaveQuestion))
-        return JSONResponse({"chat_id": chat_id}, 201, {"Cache-Control": "no-store"})
+        number, department = await questions.leave(chat_id, await read_json(request, LeaveQuestion))
+        found = departments.get(department)
+        receipt = {"number": number, "answer_within": found.answer_within if found else None}
+        return JSONResponse({"chat_id": chat_id, **receipt}, 201, {"Cache-Control": "no-store"})
 
     @app.get("/api/questions", responses=problems_of(_401="unauthenticated", _403="forbidden", _503="unavailable"))
     async def listed(request: Request) -> Response:

@@ -67,7 +67,10 @@ class FormMembers(BaseModel):
 
 
 class StartChat(BaseModel):
-    """What a citizen may send when they start a chat. All members are optional."""
+    """What a citizen may send when they start a chat. All members are optional.
+
+    `queue`: they choose to wait when all agents are in conversation, where the department allows it.
+    """
 
     model_config = ConfigDict(extra="ignore", strict=True)
     department: str | None = None
@@ -76,6 +79,7 @@ class StartChat(BaseModel):
     browser: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")] | None = None
     question: Annotated[str, Field(max_length=4_000), AfterValidator(_clean)] | None = None
     form: FormMembers | None = None
+    queue: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,15 +138,16 @@ class Starting:
             source: Where the request comes from.
 
         Raises:
-            Problem: 403 `blocked`, 404 `unknown_department`, 409 `button_blue`, 422 `invalid` for a key that came
-                with another request, 429 `rate_limited`, 503 `unavailable`.
+            Problem: 403 `blocked`, 404 `unknown_department`, 409 `button_blue` or `queue_full`, 422 `invalid` for a key
+                that came with another request, 429 `rate_limited`, 503 `unavailable`.
         """
         department = self._departments.get(wanted.department)
         if department is None:
             raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
         if key is None:
             chat_id = str(uuid4())
-            await self._refuse(department, None if self._blue(department) else self._admission(chat_id, wanted, source))
+            refused = self._blue(department) and not self._may_queue(department, wanted)
+            await self._refuse(department, None if refused else self._admission(chat_id, wanted, source))
             return await self._start(department, wanted, chat_id)
         chat_id = self._derive(key, wanted, source, 0)
         prefix = prefix_of(chat_id)
@@ -164,8 +169,8 @@ class Starting:
 
     async def _start_once(self, department: Department, wanted: StartChat, key: str, source: Source) -> Started:
         first = self._derive(key, wanted, source, 0)
-        green = self._blue(department) is None
-        asked = asyncio.create_task(self._admission(first, wanted, source)) if green else None
+        possible = self._blue(department) is None or self._may_queue(department, wanted)
+        asked = asyncio.create_task(self._admission(first, wanted, source)) if possible else None
         try:
             chat_id, known = await self._chat_of(key, wanted, source)
         finally:
@@ -217,24 +222,25 @@ class Starting:
         bind_contextvars(chat_id=chat_id)
         locale = wanted.locale if wanted.locale in LOCALES else "nl"
         question = presence_api.HoldQuery(chat_id=chat_id, department=department.id, locale=locale)
-        blue = self._blue(department)
+        queues = self._may_queue(department, wanted)
+        blue = None if queues else self._blue(department)
         if blue is None:
             self._tasks.start(self._expect(chat_id))
-        hold, outcome = await self._held(question, blue, keyed)
+        hold, outcome = await self._held(question, blue, keyed, queues)
         await self._open(chat_id, department, wanted, locale, hold)
         self._remember(chat_id)
         PRESSES.labels(department.id, outcome).inc()
         return Started(chat_id, self._keys.chat_token(chat_id))
 
     async def _held(
-        self, question: presence_api.HoldQuery, blue: Problem | None, keyed: bool
+        self, question: presence_api.HoldQuery, blue: Problem | None, keyed: bool, queues: bool
     ) -> tuple[Hold | None, str]:
         """Reserve a slot. Return the reservation, if any, and the outcome of the press.
 
         When presence does not answer the chat is opened all the same; it then waits until routing reserves a slot for
         it. While the button is blue only a press with a key may go on, and only with a reservation that it has already:
         another gateway may have crashed while it handled the press, and that reservation may be what makes the button
-        blue.
+        blue. A press that `queues` gets a position in the queue while there is room, also with a blue button.
 
         Raises:
             Problem: No agent will take the chat.
@@ -250,11 +256,15 @@ class Starting:
             log.warning("slot_not_reserved", error=type(error).__name__, department=question.department)
             if blue:
                 raise blue from error
+            if queues:  # the room in the queue is not known
+                raise _not_now() from error
             return None, "unheld"
         if held.hold or held.may_wait:
             return held.hold, "started" if held.hold else "waiting"
         PRESSES.labels(question.department, "blue" if blue else "late").inc()
         reason = ButtonReason.BUSY if held.reason is ButtonReason.AVAILABLE else held.reason
+        if queues and reason is ButtonReason.BUSY:
+            raise _full(question.department)
         raise blue or _blue(question.department, reason.value)
 
     async def _expect(self, chat_id: str) -> None:
@@ -272,6 +282,12 @@ class Starting:
         if shown.green:
             return None
         return _blue(department.id, shown.reason) if self._publisher.up else _not_now()
+
+    def _may_queue(self, department: Department, wanted: StartChat) -> bool:
+        """Return whether this press may wait, because all agents are in conversation and the department allows it."""
+        shown = self._buttons.of[department.id].shown
+        allowed = wanted.queue and department.busy == "queue"
+        return allowed and not shown.green and shown.reason == ButtonReason.BUSY.value
 
     async def _open(
         self, chat_id: str, department: Department, wanted: StartChat, locale: str, hold: Hold | None
@@ -325,7 +341,8 @@ class Starting:
     def _derive(self, key: str, wanted: StartChat, source: Source, attempt: int) -> str:
         who = f"{source.address}\n{attempt}\n{key}"
         of_key = self._keys.digest("idempotency", who)
-        of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{wanted.model_dump_json()}")
+        members = wanted.model_dump_json(exclude=None if wanted.queue else {"queue"})  # as version 1.1 has them
+        of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{members}")
         return str(UUID(bytes=of_key[:8] + of_request[:8], version=4))
 
     def _remember(self, chat_id: str) -> None:
@@ -349,6 +366,16 @@ def _blue(department: str, reason: str) -> Problem:
         "No agent can take a chat now. The info sheet tells the opening hours and other ways to reach us.",
         infofiche_url=f"/infofiche/{department}",
         reason=reason,
+    )
+
+
+def _full(department: str) -> Problem:
+    return Problem(
+        409,
+        "queue_full",
+        "Too many people are waiting already. Try again later. The info sheet tells other ways to reach us.",
+        infofiche_url=f"/infofiche/{department}",
+        reason=ButtonReason.BUSY.value,
     )
 
 

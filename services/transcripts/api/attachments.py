@@ -1,4 +1,4 @@
-"""Routes of attachments: upload and download."""
+"""Routes of attachments of chats, and of questions that were left without a chat: upload and download."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from gridfs.errors import NoFile
 from services.common.events.types import Record
 from services.common.http.problems import Problem
 from services.common.http.streaming import Streamed
+from services.common.http.tokens import Actor
+from services.common.runtime.service import caller
 from services.transcripts.access import uploader_of
 from services.transcripts.api.context import Admitted, Context
 from services.transcripts.api.responses import DOWNLOAD_HEADERS, json_response, with_first
 from services.transcripts.attachments.names import disposition
-from services.transcripts.attachments.store import FREE, KEPT, File
+from services.transcripts.attachments.store import ASKER, FREE, KEPT, LEFT, File
 
 
 class Uploaded(Record):
@@ -38,11 +40,7 @@ def create_routes(context: Context) -> APIRouter:
         actor, chat = admitted.actor, admitted.chat
         if not admitted.adds:
             raise Problem(403, "forbidden", "Only those who are in this conversation may add files.")
-        name = unquote(request.headers.get("x-file-name", ""), errors="replace")
-        declared = request.headers.get("content-length", "")
-        size = int(declared) if declared.isdecimal() else None
-        file = await context.uploads.take(chat.chat_id, uploader_of(actor), name, request.stream().__aiter__(), size)
-        return json_response(Uploaded(**file.attachment.model_dump(), sha256=file.sha256), 201)
+        return await _take(context, request, chat.chat_id, uploader_of(actor))
 
     @routes.get("/chats/{chat_id}/attachments/{attachment_id}", response_class=StreamingResponse)
     async def download(request: Request, chat_id: str, attachment_id: str) -> Response:
@@ -50,25 +48,69 @@ def create_routes(context: Context) -> APIRouter:
         file = await context.files.get(attachment_id)
         if file is None or file.chat_id != chat_id or not await _may_read(context, admitted, file):
             raise _no_such_file()
-        release = await context.slot(context.file_downloads, chat_id)
-        try:
-            content = await with_first(context.files.content(attachment_id))
-        except NoFile:
-            release()
-            raise _no_such_file() from None
-        except BaseException:
-            release()
-            raise
-        attachment = file.attachment
-        headers = {
-            **DOWNLOAD_HEADERS,
-            "Content-Type": attachment.content_type,  # without a character set: that of a text file is not known
-            "Content-Disposition": disposition(attachment.name),
-            "Content-Length": str(attachment.size),
-        }
-        return Streamed(content, headers=headers, done=release)
+        return await _send(context, file)
+
+    @routes.post("/questions/{question_id}/attachments", status_code=201, response_model=Uploaded)
+    async def add(request: Request, question_id: str) -> Response:
+        actor = caller(request)
+        if actor is None or actor.party != ASKER or actor.id != question_id:
+            raise Problem(403, "forbidden", "Only the one who left this question may add files.")
+        return await _take(context, request, question_id, ASKER)
+
+    @routes.get("/questions/{question_id}/attachments/{attachment_id}", response_class=StreamingResponse)
+    async def read(request: Request, question_id: str, attachment_id: str) -> Response:
+        await _require_reader(context, caller(request), question_id)
+        file = await context.files.get(attachment_id)
+        if file is None or file.chat_id != question_id or file.state != LEFT:
+            raise _no_such_file()
+        return await _send(context, file)
 
     return routes
+
+
+async def _take(context: Context, request: Request, owner_id: str, uploader: str) -> Response:
+    name = unquote(request.headers.get("x-file-name", ""), errors="replace")
+    declared = request.headers.get("content-length", "")
+    size = int(declared) if declared.isdecimal() else None
+    file = await context.uploads.take(owner_id, uploader, name, request.stream().__aiter__(), size)
+    return json_response(Uploaded(**file.attachment.model_dump(), sha256=file.sha256), 201)
+
+
+async def _send(context: Context, file: File) -> Response:
+    attachment = file.attachment
+    release = await context.slot(context.file_downloads, file.chat_id)
+    try:
+        content = await with_first(context.files.content(attachment.id))
+    except NoFile:
+        release()
+        raise _no_such_file() from None
+    except BaseException:
+        release()
+        raise
+    headers = {
+        **DOWNLOAD_HEADERS,
+        "Content-Type": attachment.content_type,  # without a character set: that of a text file is not known
+        "Content-Disposition": disposition(attachment.name),
+        "Content-Length": str(attachment.size),
+    }
+    return Streamed(content, headers=headers, done=release)
+
+
+async def _require_reader(context: Context, actor: Actor | None, question_id: str) -> None:
+    """Check that the actor may read the files of this question: who deals or dealt with it, and its supervisors.
+
+    Raises:
+        Problem: 401 `unauthenticated`, 403 `forbidden`, 404 `no_such_question`.
+    """
+    if actor is None:
+        raise Problem(401, "unauthenticated", "Say who asks.")
+    now, departments = context.clock(), actor.departments or []
+    question = await context.questions.get(question_id, now)
+    if question is None or question.department not in departments:
+        raise Problem(404, "no_such_question", "There is no such question in these departments.")
+    if actor.supervisor or await context.questions.may_read(question_id, actor.id, departments, now):
+        return
+    raise Problem(403, "forbidden", "Claim the question to read its files.")
 
 
 async def _may_read(context: Context, admitted: Admitted, file: File) -> bool:

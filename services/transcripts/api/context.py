@@ -63,7 +63,7 @@ class Context:
         self.settings, self.clock = settings, clock
         self.zone = ZoneInfo(settings.timezone)
         self.checker = Checker(settings.refused_findings)
-        self.uploads = Uploads(store, files, settings, clock, self.checker)
+        self.uploads = Uploads(store, files, settings, clock, self.checker, questions)
         self.downloads = ConcurrencyLimit(each=2, total=40, waiting=8, patience=DOWNLOAD_PATIENCE)
         self.file_downloads = ConcurrencyLimit(each=8, total=80, waiting=20, patience=DOWNLOAD_PATIENCE)
         # After a gateway crash its citizens reconnect at once, each to their own chat; waiting requests cost little.

@@ -20,15 +20,26 @@ def create_routes(context: Context) -> APIRouter:
     """Return these routes."""
     routes = APIRouter()
 
-    @routes.post(transcripts_api.QUESTION_LEAVE, status_code=204)
+    @routes.post(transcripts_api.QUESTION_LEAVE, response_model=transcripts_api.QuestionReceipt)
     async def leave(request: Request, question: transcripts_api.LeftQuestion) -> Response:
         caller(request)
         if await context.store.chat(question.chat_id) is None:
             raise Problem(404, "no_such_chat", "There is no such conversation.")
+        return await store(question)
+
+    @routes.post(transcripts_api.QUESTION_ASK, response_model=transcripts_api.QuestionReceipt)
+    async def ask(request: Request, question: transcripts_api.AskedQuestion) -> Response:
+        caller(request)
+        return await store(question)
+
+    async def store(question: transcripts_api.LeftQuestion) -> Response:
         if await context.questions.leave(question, context.clock()):
             metrics.QUESTIONS.labels("left").inc()
-            log.info("question_left", chat_id=question.chat_id, department=question.department)
-        return Response(status_code=204)
+            log.info("question_left", chat_id=question.chat_id, department=question.department, source=question.source)
+        receipt = await context.questions.receipt(question)
+        if receipt is None:
+            raise Problem(422, "invalid", "This Idempotency-Key was used for another question; send a new one.")
+        return json_response(receipt)
 
     @routes.post(transcripts_api.QUESTIONS, response_model=transcripts_api.Questions)
     async def questions(request: Request, query: transcripts_api.QuestionsQuery) -> Response:

@@ -4,6 +4,9 @@ The states are `uploading → free → kept`, and `uploading | free → doomed`;
 in its filter. The document is written before the bytes, under an id that both share, so bytes never exist without a
 document. A message keeps its attachment before the message itself is stored. The bytes of a doomed attachment can be
 deleted, because a doomed one can never be kept.
+
+A file of a question that was left without a chat goes `uploading → left`, is listed in the document of its question,
+and is doomed when that is gone. Its `chat_id` is the id of the question.
 """
 
 from __future__ import annotations
@@ -19,17 +22,21 @@ from typing import Any, BinaryIO
 from gridfs.errors import NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 
+from services.common.batches import batched
 from services.common.clock import utcnow
 from services.common.events.types import Attachment
 from services.common.mongo.client import Database
+from services.transcripts.left_questions import KEPT_DONE
 
-UPLOADING, FREE, KEPT, DOOMED = "uploading", "free", "kept", "doomed"
+UPLOADING, FREE, KEPT, LEFT, DOOMED = "uploading", "free", "kept", "left", "doomed"
+ASKER = "asker"  # the uploader of the files of a question without a chat
+AT_ONCE = 500  # questions looked up with one query
 CHUNK, _TOGETHER = 255 * 1024, 8  # bytes in a chunk (GridFS's own measure), chunks written at a time
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An attachment as it is stored. `uploader`: `citizen`, or the agent's id."""
+    """An attachment as it is stored. `uploader`: `citizen`, the agent's id, or `ASKER`."""
 
     attachment: Attachment
     chat_id: str
@@ -46,6 +53,7 @@ class Files:
 
     def __init__(self, database: Database) -> None:
         self._documents, self._chats = database["attachments"], database["chats"]
+        self._questions = database["questions"]
         self._database = database
 
     @cached_property
@@ -85,14 +93,21 @@ class Files:
         file = {"_id": id_, "filename": id_, "length": size, "chunkSize": CHUNK, "uploadDate": utcnow()}
         await self._database["files.files"].insert_one(file)
 
-    async def within_quota(self, chat_id: str, count: int, total: int, size: int) -> bool:
-        """Return whether the chat has room for one more file of `size` bytes at present."""
+    async def within_quota(self, chat_id: str, count: int, total: int, size: int, uploader: str = "") -> bool:
+        """Return whether the chat, or the question of an `ASKER`, has room for one more file of `size` bytes."""
+        if uploader == ASKER:
+            return await self._questions.find_one(_room(chat_id, count, total - size), {"_id": True}) is not None
         room = {"_id": chat_id, "files": {"$lt": count}, "bytes": {"$lte": total - size}}
         return await self._chats.find_one(room, {"_id": True}) is not None
 
     async def finish(self, file: File, count: int, total: int, now: datetime) -> bool:
-        """Make the upload `free` and count it in its chat's quota. Return False when the quota has no room for it."""
+        """Make the upload `free` and count it in its chat's quota. Return False when the quota has no room for it.
+
+        The file of a question is listed in the question instead.
+        """
         size = file.attachment.size
+        if file.uploader == ASKER:
+            return await self._list(file, _room(file.chat_id, count, total - size), now)
         room = {"_id": file.chat_id, "files": {"$lt": count}, "bytes": {"$lte": total - size}}
         counted = await self._chats.update_one(room, {"$inc": {"files": 1, "bytes": size}})
         if not counted.modified_count:
@@ -102,6 +117,16 @@ class Files:
             {"$set": {"state": FREE, "counted": True, "changed_at": now}},
         )
         return bool(freed.modified_count)
+
+    async def _list(self, file: File, room: dict[str, Any], now: datetime) -> bool:
+        attachment = file.attachment
+        change = {"$set": {"state": LEFT, "changed_at": now}}
+        left = await self._documents.update_one({"_id": attachment.id, "state": UPLOADING}, change)
+        listed = {"$push": {"files": attachment.model_dump()}, "$inc": {"bytes": attachment.size}}
+        if left.modified_count and (await self._questions.update_one(room, listed)).modified_count:
+            return True
+        await self.doom(attachment.id, LEFT, now)
+        return False
 
     async def keep(self, id_: str, chat_id: str, uploader: str) -> Attachment | None:
         """Keep the attachment from now on. Return None when this uploader has no such file in this chat."""
@@ -140,10 +165,22 @@ class Files:
         old = {"state": {"$in": [UPLOADING, FREE]}, "changed_at": {"$lt": now - life}}
         for found in await self._documents.find(old, {"state": True}).limit(500).to_list(500):
             await self.doom(found["_id"], found["state"], now)
+        await self._doom_without_question(now)
         doomed = await self._documents.find({"state": DOOMED}).limit(500).to_list(500)
         for found in doomed:
             await self._delete(found)
         return len(doomed)
+
+    async def _doom_without_question(self, now: datetime) -> None:
+        """Doom the files of questions that are gone. No question is gone before `KEPT_DONE`."""
+        old = {"state": LEFT, "changed_at": {"$lt": now - KEPT_DONE}}
+        listed = await self._documents.find(old, {"chat_id": True}).to_list(None)
+        for batch in batched(listed, AT_ONCE):
+            ids = {"_id": {"$in": [found["chat_id"] for found in batch]}}
+            there = {found["_id"] for found in await self._questions.find(ids, {"_id": True}).to_list(None)}
+            for found in batch:
+                if found["chat_id"] not in there:
+                    await self.doom(found["_id"], LEFT, now)
 
     async def _delete(self, found: dict[str, Any]) -> None:
         with contextlib.suppress(NoFile):  # an upload without bytes, or an earlier cleaning that was interrupted
@@ -152,6 +189,11 @@ class Files:
         if deleted.deleted_count and found["counted"]:
             less = {"files": -1, "bytes": -found["size"]}
             await self._chats.update_one({"_id": found["chat_id"]}, {"$inc": less})
+
+
+def _room(question_id: str, count: int, most_bytes: int) -> dict[str, Any]:
+    """Return the filter of this question while it has room for one more file and so many bytes less."""
+    return {"_id": question_id, f"files.{count - 1}": {"$exists": False}, "bytes": {"$lte": most_bytes}}
 
 
 def _file(found: dict[str, Any]) -> File:

@@ -26,7 +26,8 @@ from services.transcripts import metrics
 from services.transcripts.attachments.checker import CannotCheck, Checker, ScannerUnavailable, is_infected
 from services.transcripts.attachments.kinds import ALLOWED, Reason, Refused
 from services.transcripts.attachments.names import safe_name
-from services.transcripts.attachments.store import UPLOADING, File, Files
+from services.transcripts.attachments.store import ASKER, UPLOADING, File, Files
+from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
 from services.transcripts.settings import Settings
 
@@ -67,13 +68,19 @@ class _Chat:
 
 
 class Uploads:
-    """Accepts uploads of any number of chats."""
+    """Accepts uploads of any number of chats and of questions without a chat."""
 
     def __init__(
-        self, store: Store, files: Files, settings: Settings, clock: Callable[[], datetime], checker: Checker
+        self,
+        store: Store,
+        files: Files,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        checker: Checker,
+        questions: Questions,
     ) -> None:
         self._store, self._files, self._settings, self._clock = store, files, settings, clock
-        self._checker = checker
+        self._checker, self._questions = checker, questions
         self._all = asyncio.Semaphore(AT_ALL)
         self._chats: dict[str, _Chat] = {}
         self._bodies = self._on_disk = 0
@@ -84,8 +91,8 @@ class Uploads:
         """Receive, check and store a file. Return the stored file, which can then be posted.
 
         Args:
-            chat_id: The chat.
-            uploader: `citizen`, or the agent's id.
+            chat_id: The chat, or the question.
+            uploader: `citizen`, the agent's id, or `ASKER` for a file of a question without a chat.
             name: The name that the uploader gave the file.
             body: The bytes of the request.
             declared: The size that the request declares. It can only cause an early refusal: the bytes that arrive
@@ -111,7 +118,7 @@ class Uploads:
     async def _take(
         self, chat_id: str, uploader: str, name: str, body: AsyncIterator[bytes], declared: int | None
     ) -> File:
-        await self._refuse_early(chat_id, declared)
+        await self._refuse_early(chat_id, uploader, declared)
         with self._body(chat_id) as chat, tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY) as spool:
             file, size = cast(BinaryIO, spool), 0
             try:
@@ -159,15 +166,23 @@ class Uploads:
         log.info("attachment_stored", attachment_id=attachment.id, size=size, type=kind.content_type)
         return file
 
-    async def _refuse_early(self, chat_id: str, declared: int | None) -> None:
+    async def _refuse_early(self, chat_id: str, uploader: str, declared: int | None) -> None:
         limits = self._settings
-        await self._refuse_when_closed(chat_id)
+        await self._refuse_when_closed(chat_id, uploader)
         if declared is not None and declared > limits.attachment_bytes:
             raise _too_large(limits)
-        if not await self._files.within_quota(chat_id, limits.attachment_count, limits.attachment_total, declared or 1):
+        count, total = limits.attachment_count, limits.attachment_total
+        if not await self._files.within_quota(chat_id, count, total, declared or 1, uploader):
             raise _too_large(limits)
 
-    async def _refuse_when_closed(self, chat_id: str) -> None:
+    async def _refuse_when_closed(self, chat_id: str, uploader: str) -> None:
+        if uploader == ASKER:
+            takes = await self._questions.takes_files(chat_id, self._clock())
+            if takes is None:
+                raise Problem(404, "no_such_question", "There is no such question.")
+            if not takes:
+                raise Problem(409, "question_closed", "Files can be added to a question for one hour.")
+            return
         if (await self._store.tails([chat_id]))[chat_id].sealed:
             raise Problem(409, "chat_closed", "The conversation has ended: nothing can be added.")
 
@@ -210,7 +225,7 @@ class Uploads:
         try:
             source.seek(0)
             await self._files.put(id_, source)
-            await self._refuse_when_closed(file.chat_id)
+            await self._refuse_when_closed(file.chat_id, file.uploader)
             if not await self._files.finish(file, limits.attachment_count, limits.attachment_total, self._clock()):
                 raise _too_large(limits)
         except BaseException:
