@@ -229,7 +229,7 @@ class Buttons:
             button.note_queue(event.revision, len(event.order), event.pace)
         for queue in event.empty or ():
             if button := self.of.get(queue.department):
-                button.note_queue(queue.revision, 0, None)
+                button.note_queue(queue.revision, 0, queue.pace)
 
     def refresh(self) -> None:
         """Update all buttons because time has passed or the state of the broker connection has changed."""

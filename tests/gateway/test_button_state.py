@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from services.common.config.departments import load_departments
 from services.common.events.agents import ButtonChanged, DepartmentButton
+from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
 from services.gateway import button_state
-from services.gateway.button_state import SILENCE, Button, Buttons
+from services.gateway.button_state import QUEUE_EVERY, SILENCE, Blue, Button, Buttons
 from tests.gateway.making import NOW
 from tests.support.servers import PATIENCE
 
@@ -165,3 +166,80 @@ async def test_the_answer_brings_the_other_ways_to_reach_the_department_and_stay
     ]
     assert len(shown.body) < 500
     assert shown.body in shown.event
+
+
+BUSY = {"green": False, "reason": ButtonReason.BUSY}
+
+
+def waiting_button(**more: Any) -> Button:
+    """A button of a department that lets three citizens wait, which shows that all agents are busy."""
+    button = Button("algemeen", lambda: WALL, (), Blue(longest=3, **more))
+    button.handle(told(9, **BUSY), 0.0)
+    return button
+
+
+def test_only_a_department_that_offers_more_tells_more() -> None:
+    button = Button("algemeen", lambda: WALL)
+    button.note_queue(1, 2, 60.0)
+    button.handle(told(9, **BUSY), 0.0)
+    button.refresh(0.0, broker_up=True)
+    assert not {"queue", "questions", "answer_within", "timezone"} & set(body(button))
+    button = waiting_button(questions=True, answer_within=2)
+    button.refresh(0.0, broker_up=True)
+    assert body(button)["queue"] == {"position": None, "wait": None}, "no queue was told yet"
+    assert (body(button)["questions"], body(button)["answer_within"]) == (True, 2)
+
+
+def test_an_opening_time_comes_with_its_time_zone() -> None:
+    button = Button("algemeen", lambda: WALL, (), Blue(timezone="Europe/London"))
+    button.handle(told(9, green=False, opens_at=NOW), 0.0)
+    button.refresh(0.0, broker_up=True)
+    assert body(button)["timezone"] == "Europe/London"
+
+
+def test_it_tells_the_next_place_and_its_wait_while_there_is_room() -> None:
+    button, now = waiting_button(), 0.0
+    seen: list[object] = []
+    for revision, waiting, pace in ((1, 0, None), (2, 2, 90.4), (1, 0, 5.0), (3, 3, 90.4), (4, 1, None)):
+        button.note_queue(revision, waiting, pace)
+        button.refresh(now := now + QUEUE_EVERY, broker_up=True)
+        button.handle(told(9, **BUSY), now)
+        seen.append(body(button)["queue"])
+    assert seen == [
+        {"position": 1, "wait": None},
+        {"position": 3, "wait": 271},
+        {"position": 3, "wait": 271},  # an older queue is dropped
+        None,  # full
+        {"position": 2, "wait": 181},  # a queue without a pace has the last one
+    ]
+    assert button.revision == 9, "the numbers of a queue are no new revision"
+
+
+@pytest.mark.parametrize("reason", [ButtonReason.CLOSED, ButtonReason.NO_AGENTS, ButtonReason.AVAILABLE])
+def test_nobody_waits_but_for_busy_agents(reason: ButtonReason) -> None:
+    button = Button("algemeen", lambda: WALL, (), Blue(longest=3))
+    button.note_queue(1, 0, 60.0)
+    button.handle(told(9, green=reason is ButtonReason.AVAILABLE, reason=reason), 0.0)
+    button.refresh(0.0, broker_up=True)
+    assert body(button)["queue"] is None
+
+
+def test_open_pages_hear_of_the_queue_at_most_so_often() -> None:
+    button = waiting_button()
+    button.note_queue(1, 0, 60.0)
+    button.refresh(10.0, broker_up=True)
+    button.note_queue(2, 1, 60.0)
+    button.refresh(10.0 + QUEUE_EVERY / 2, broker_up=True)
+    assert body(button)["queue"]["position"] == 1
+    button.refresh(10.0 + QUEUE_EVERY, broker_up=True)
+    assert body(button)["queue"]["position"] == 2
+
+
+def test_a_digest_of_queues_names_the_empty_ones() -> None:
+    one, two = (d.model_copy(update={"busy": "queue"}) for d in DEPARTMENTS.departments[:2])
+    buttons = Buttons(DEPARTMENTS.model_copy(update={"departments": (one, two)}), lambda: True)
+    empty = [EmptyQueue(department=two.id, revision=5, pace=30.0), EmptyQueue(department="elders", revision=5)]
+    buttons.note_queue(QueueChanged(department=one.id, revision=5, order=[], pace=60.0, empty=empty))
+    for department, wait in ((one.id, 60), (two.id, 30)):
+        buttons.handle(told(9, department=department, **BUSY))
+        assert body(buttons.of[department])["queue"] == {"position": 1, "wait": wait}

@@ -5,16 +5,34 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.common.internal_api.transcripts import Claimed, LeftQuestion, QuestionClaim, QuestionDone
+from services.common.internal_api.transcripts import (
+    AskedQuestion,
+    Claimed,
+    LeftQuestion,
+    QuestionClaim,
+    QuestionDone,
+    QuestionReceipt,
+)
 from services.common.mongo.client import Database
-from services.transcripts.left_questions import KEPT, KEPT_DONE, MOST, Questions
+from services.common.mongo.migrations import upgrade
+from services.transcripts import left_questions
+from services.transcripts.left_questions import KEPT, KEPT_DONE, MOST, TAKES_FILES, Questions
+from services.transcripts.migrations import STEPS
+from services.transcripts.question_number import number_of
 from tests.transcripts.conftest import OPENED_AT, new_id
 
 
 def question(department: str = "algemeen", after: float = 0, chat_id: str | None = None, **more: str) -> LeftQuestion:
     fields = {"contact": "02 123 45 67", "text": "Waar is mijn premie?", "locale": "fr", "name": "An Peeters", **more}
     at = OPENED_AT + timedelta(seconds=after)
-    return LeftQuestion.model_validate({"chat_id": chat_id or new_id(), "department": department, "at": at, **fields})
+    id_ = chat_id or new_id()
+    number = number_of(id_)
+    return LeftQuestion.model_validate({"chat_id": id_, "department": department, "at": at, "number": number, **fields})
+
+
+def asked(request: str = "a", **more: str) -> AskedQuestion:
+    """A question that is left without a chat."""
+    return AskedQuestion.model_validate({**question(**more).model_dump(), "source": "button", "request": request})
 
 
 def done(chat_id: str, *departments: str) -> QuestionDone:
@@ -153,3 +171,54 @@ async def test_who_claims_it_reads_its_chat_until_it_is_over(questions: Question
     await questions.claim(claim(left.chat_id, "an"), OPENED_AT)
     await questions.done(QuestionDone(chat_id=left.chat_id, agent_id="an", departments=["algemeen"]), OPENED_AT)
     assert [await may(), await may("bert"), await may(after=timedelta(days=31))] == [True, False, False]
+
+
+async def test_a_repeat_gets_the_same_receipt_and_another_request_none(questions: Questions) -> None:
+    first = asked()
+    assert await questions.leave(first, OPENED_AT)
+    receipt = QuestionReceipt(number=number_of(first.chat_id))
+    assert await questions.receipt(first) == receipt
+    assert not await questions.leave(first, OPENED_AT)
+    assert await questions.receipt(first) == receipt
+    assert await questions.receipt(asked("b", chat_id=first.chat_id)) is None
+    assert await questions.receipt(question()) is None
+    [listed] = await questions.to_do(["algemeen"], OPENED_AT)
+    assert (listed.source, listed.number, listed.files) == ("button", receipt.number, [])
+
+
+async def test_no_two_questions_have_one_number(
+    questions: Questions, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await upgrade(database, STEPS)
+    monkeypatch.setattr(left_questions, "number_of", lambda _, attempt: f"number {max(0, attempt - 3)}")
+    one, two = question(), question()
+    assert await questions.leave(one, OPENED_AT)
+    assert await questions.leave(two, OPENED_AT)
+    assert not await questions.leave(two, OPENED_AT)
+    assert [(await questions.receipt(q)) for q in (one, two)] == [
+        QuestionReceipt(number="number 0"),
+        QuestionReceipt(number="number 1"),
+    ]
+    monkeypatch.setattr(left_questions, "number_of", lambda _, attempt: "number 0")
+    with pytest.raises(RuntimeError, match="no number is free"):
+        await questions.leave(question(), OPENED_AT)
+
+
+async def test_a_question_of_an_earlier_release_has_no_number(questions: Questions, database: Database) -> None:
+    await upgrade(database, STEPS)
+    for _ in range(2):
+        old = question().model_dump(exclude={"number", "source", "form", "files"})
+        await database["questions"].insert_one({"_id": old["chat_id"], **old, "done_at": None})
+    assert [q.number for q in await questions.to_do(["algemeen"], OPENED_AT)] == [None, None]
+
+
+async def test_files_are_added_for_an_hour_until_it_is_done(questions: Questions) -> None:
+    one, of_chat = asked(), question()
+    await questions.leave(one, OPENED_AT)
+    await questions.leave(of_chat, OPENED_AT)
+    assert await questions.takes_files(one.chat_id, OPENED_AT + TAKES_FILES)
+    assert await questions.takes_files(one.chat_id, OPENED_AT + TAKES_FILES + timedelta(seconds=1)) is False
+    assert await questions.takes_files(of_chat.chat_id, OPENED_AT) is None
+    assert await questions.takes_files(new_id(), OPENED_AT) is None
+    await questions.done(done(one.chat_id, "algemeen"), OPENED_AT)
+    assert await questions.takes_files(one.chat_id, OPENED_AT) is False

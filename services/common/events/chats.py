@@ -88,10 +88,11 @@ class ChatState(Event):
 
 
 class EmptyQueue(Record):
-    """A department in which no chat waits, and the version of its queue."""
+    """A department in which no chat waits, the version of its queue, and its `pace` as in `QueueChanged`."""
 
     department: str
     revision: Whole
+    pace: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class QueueChanged(Event):

@@ -39,9 +39,11 @@ CATALOGUES = {
     "agent/texts": "console/translations",
     "demo/texts": "demo/translations",
     "loket-chat/text": "widget/translations/panel",
+    "loket-chat/text/blue": "widget/translations/blue",
     "loket-chat/text/files": "widget/translations/files",
     "loket-chat/text/inactive": "widget/translations/inactive",
     "loket-chat/text/launcher": "widget/translations/launcher",
+    "loket-chat/text/reason": "widget/translations/reason",
     "loket-chat/text/waiting": "widget/translations/waiting",
 }
 """The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as module `nl.js`."""

@@ -129,9 +129,9 @@ class Announcer:
     async def repeat(self, departments: Collection[str], all_read_digests: bool) -> None:
         """Publish the queues of these departments again, changed or not.
 
-        An empty queue that this process has announced before is published with its present revision and others in a
-        digest, without a query of its own. The revisions are read first, so a chat that joins afterwards has a later
-        one, or is read here. The first announcement has a new revision, in case the database was restored.
+        An empty queue that this process has announced before is published with its present revision and pace, and
+        others in a digest, without a query of its own. The revisions are read first, so a chat that joins afterwards
+        has a later one, or is read here. The first announcement has a new revision, in case the database was restored.
 
         Args:
             departments: The departments.
@@ -141,11 +141,16 @@ class Announcer:
         waiting = await self._store.waiting_departments()
         empty = [d for d in departments if d in revisions and d in self._announced and d not in waiting]
         await gather_limited(AT_ONCE, [partial(self.announce, d) for d in {*departments, *waiting} - {*empty}])
-        queues = [EmptyQueue(department=d, revision=revisions[d]) for d in empty]
+        paces = await self._queue_store.paces(empty)
+        queues = [EmptyQueue(department=d, revision=revisions[d], pace=paces.get(d)) for d in empty]
         size = topology.MOST_DEPARTMENTS if all_read_digests else 1
         events = [
             QueueChanged(
-                department=batch[0].department, revision=batch[0].revision, order=[], empty=list(batch[1:]) or None
+                department=batch[0].department,
+                revision=batch[0].revision,
+                order=[],
+                pace=batch[0].pace,
+                empty=list(batch[1:]) or None,
             )
             for batch in batched(queues, size)
         ]

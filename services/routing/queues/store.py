@@ -46,6 +46,12 @@ class QueueStore:
         found = await self._queues.find({"_id": {"$in": list(departments)}}, {"revision": 1}).to_list(None)
         return {doc["_id"]: int(doc["revision"]) for doc in found if "revision" in doc}
 
+    async def paces(self, departments: Collection[str]) -> dict[str, float | None]:
+        """Return for each of these queues in how many seconds it moves up by one; None when that is not known."""
+        wanted = {"_id": {"$in": list(departments)}}
+        found = await self._queues.find(wanted, {"handled": 1, "places": 1}).to_list(None)
+        return {d["_id"]: wait_estimate.seconds_each(d.get("handled") or [], d.get("places")) for d in found}
+
     async def add_handled(self, department: str, seconds: float) -> None:
         """Add the handling time of a chat that ended with an agent. A crash may lose one, which does no harm."""
         latest = {"$each": [round(seconds, 1)], "$slice": -wait_estimate.REMEMBERED}

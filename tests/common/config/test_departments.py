@@ -189,3 +189,29 @@ def test_an_unknown_language_is_dutch() -> None:
         "hallo",
         "hallo",
     ]
+
+
+def test_a_department_offers_nothing_more_while_blue_unless_it_says_so(tmp_path: Path) -> None:
+    plain = load_departments(file(tmp_path, GOOD)).departments[0]
+    assert (plain.busy, plain.questions, plain.answer_within) == ("info_sheet", False, None)
+    more = 'busy = "queue"\nquestions = true\nanswer_within = 2\n'
+    found = load_departments(file(tmp_path, GOOD + more)).departments[0]
+    assert (found.busy, found.questions, found.answer_within) == ("queue", True, 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("questions = true", "needs answer_within, a number of working days"),
+        ("questions = true\nanswer_within = 0", "greater than or equal to 1"),
+        ("answer_within = 31", "less than or equal to 30"),
+        ('answer_within = "2 working days"', "valid integer"),
+        ('busy = "wait"', "'info_sheet' or 'queue'"),
+        ('busy = "queue"\nqueue = { longest = 0 }', "needs a queue.longest above 0"),
+    ],
+)
+def test_an_offer_that_cannot_be_kept_is_refused_in_a_line(tmp_path: Path, more: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as refused:
+        load_departments(file(tmp_path, GOOD + more))
+    assert "\n" not in str(refused.value)
+    assert "departments.0" in str(refused.value)

@@ -7,7 +7,7 @@ import { button, icon, keyed } from "./dom.js";
 import { entry } from "./chat-state.js";
 import { messageLog } from "./message-list.js";
 import { overview } from "./side-page.js";
-import { clock } from "./format.js";
+import { clock, size } from "./format.js";
 
 const EVERY = 60_000; // ms between two looks, while somebody can see the page
 
@@ -162,16 +162,19 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
     const looks = `${holder} ${one.claimed?.name ?? ""}`;
     if (node.dataset.looks === looks) return;
     node.dataset.looks = looks;
-    const [who, doable, read] = [".who", ".doable", ".read"].map((part) => /** @type {HTMLElement} */ (node.querySelector(part)));
+    const [who, doable, read, files] = [".who", ".doable", ".read", ".files"].map(
+      (part) => /** @type {HTMLElement} */ (node.querySelector(part)),
+    );
     const held = doable.contains(document.activeElement);
     setText(
       who,
       holder === "colleague"
         ? t("questions.claimed_by", { name: one.claimed?.name, time: clock(one.claimed?.at, t.language, new Date()) })
         : holder === "me"
-          ? t("questions.claimed_by_you")
+          ? t(one.source === "button" ? "questions.held_by_you" : "questions.claimed_by_you")
           : "",
     );
+    files.replaceChildren(...(one.files ?? []).map((file) => fileOf(t, one, file, holder === "me" || agent.supervisor === true)));
     doable.replaceChildren(...actsOf(one, holder).map((name) => act(name, one)));
     if (held) doable.querySelector("button")?.focus();
     if (holder !== "me") read.replaceChildren();
@@ -179,7 +182,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
 
   /** @param {LeftQuestion} one @param {string} holder */
   function actsOf(one, holder) {
-    if (holder === "me") return ["done", "read", "release"];
+    if (holder === "me") return one.source === "button" ? ["done", "release"] : ["done", "read", "release"];
     if (holder === "nobody") return "claimed" in one ? ["claim", "done"] : ["done"]; // a server of an earlier release knows no claims
     return agent.supervisor ? ["release"] : [];
   }
@@ -201,7 +204,7 @@ export function questionsView(t, { left, agent, departments, say, acts }) {
   async function claim(one) {
     const problem = await left.claim(one.chat_id);
     const now = left.list()?.find((other) => other.chat_id === one.chat_id);
-    if (problem === null) return (say(t("questions.said_claimed")), read(one));
+    if (problem === null) return (say(t("questions.said_claimed")), one.source !== "button" && read(one));
     if (problem === "claimed") return say(t("questions.not_claimed", { name: now?.claimed?.name ?? t("said.colleague") }), "loud");
     say(t(problem === "gone" ? "questions.gone" : "questions.failed"), problem === "gone" ? "announce" : "loud");
   }
@@ -271,6 +274,24 @@ export function asRead(one, said, written) {
 /** @param {LeftQuestion} one @param {Translator} t */
 const nameOf = (one, t) => one.name || t("item.citizen");
 
+/**
+ * A number in two groups, as a citizen reads it out.
+ *
+ * @param {string} number
+ */
+const spaced = (number) => number.replace(/^(.{4})(.{4})$/, "$1\u00a0$2");
+
+/**
+ * A file of a question: a link for who may read it, else its name.
+ *
+ * @param {Translator} t @param {LeftQuestion} one @param {Attachment} file @param {boolean} readable
+ */
+function fileOf(t, one, file, readable) {
+  const href = `/api/questions/${encodeURIComponent(one.chat_id)}/attachments/${encodeURIComponent(file.id)}`;
+  const name = h("bdi", {}, file.name);
+  return h("li", {}, readable ? h("a", { href, download: true }, name) : name, " ", h("small", {}, `(${size(file.size, t.language)})`));
+}
+
 /** @param {Translator} t @param {LeftQuestion} one */
 function question(t, one) {
   const link = contactLink(one.contact);
@@ -285,9 +306,12 @@ function question(t, one) {
       h("span", { class: "department" }),
       h("span", {}, t("questions.at"), " ", h("time", { datetime: one.at }, clock(one.at, t.language, new Date()))),
       t.has(`locale.${one.locale}`) && h("span", {}, t(`locale.${one.locale}`)),
+      one.number && h("span", { hook: "question-number" }, t("questions.number", { number: spaced(one.number) })),
+      one.source === "button" && one.form?.title && h("span", {}, t("questions.form", { title: one.form.title })),
     ),
     h("p", { class: "text", dir: "auto", lang: one.locale }, one.text),
     h("p", { class: "contact" }, t("questions.contact"), " ", contact),
+    h("ul", { class: "files", hook: "question-attachments" }),
     h("p", { class: "who", hook: "question-holder" }),
     h("div", { class: "row doable" }),
     h("div", { class: "read" }),

@@ -278,8 +278,8 @@ interface ChatRecord {
   ended?: number;
   /** It ended here, and the server does not know that. */
   untold?: boolean;
-  /** Its citizen left a question. */
-  left?: boolean;
+  /** Its citizen left a question, with this receipt. */
+  left?: boolean | { number?: string | null; within?: number | null };
 }
 
 /** What the browser keeps, by name. */
@@ -337,8 +337,46 @@ interface Button {
   revision?: number;
   contact: Way[];
   infofiche_url?: string;
+  /** When it opens, and the time zone in which that is shown. */
+  opens_at?: string | null;
+  timezone?: string;
+  /** Where somebody stands who chooses to wait now; null: nobody can. */
+  queue?: QueuePlace | null;
+  /** A question can be left while it is blue, and is answered within so many working days. */
+  questions?: boolean;
+  answer_within?: number | null;
   /** Added by the page: the server is out of reach. */
   lost?: boolean;
+}
+
+/** What the server gives for a question that was left: in a chat, or without one (`question_id`, `token`). */
+interface QuestionReceipt {
+  question_id?: string;
+  token?: string;
+  number?: string | null;
+  /** Working days. */
+  answer_within?: number | null;
+}
+
+interface QuestionOutcome {
+  receipt?: QuestionReceipt;
+  code?: string;
+  /** After which to try again. */
+  seconds?: number;
+}
+
+/** The options of `questionForm`. */
+interface QuestionFormOptions {
+  t: Translator;
+  base?: string;
+  record?: ChatRecord;
+  send?(given: { contact: string; text: string }): Promise<QuestionOutcome>;
+  intro?: string;
+  before?: Node[];
+  after?: Node[];
+  onCancel(): void;
+  onLeft(receipt: QuestionReceipt): void;
+  onLate(): void;
 }
 
 /** Limits and time zone (`GET /api/settings`). */
@@ -451,6 +489,12 @@ interface ChatElement extends HTMLElement {
   asChat(value: unknown): ChatRecord | null;
   ways(path?: string): Node | string;
   sheet?(path?: string): string;
+  /** Of a page of version 2.0 or later. */
+  chat?: { live: boolean; open: boolean; unread: number };
+  load?(): Promise<any>;
+  press?(): void;
+  redraw?(): void;
+  unfold?(open: boolean): void;
   show(change: { button?: Button; chat?: { live: boolean; open: boolean; unread: number } }): void;
 }
 
@@ -631,6 +675,12 @@ interface LeftQuestion {
   text: string;
   at: string;
   claimed?: { agent_id: string; name: string; at: string } | null;
+  /** What the citizen got as receipt. */
+  number?: string | null;
+  /** `button`: left without a chat, perhaps with files. */
+  source?: "chat" | "button";
+  form?: { id?: string; title?: string; url?: string } | null;
+  files?: Attachment[];
 }
 
 /** A colleague (`GET /api/agents`). */

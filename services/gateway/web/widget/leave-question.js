@@ -1,4 +1,4 @@
-// Leaving a question with a way to be reached, for who does not want to wait. Comes with queue-info.js.
+// Leaving a question with a way to be reached: in a chat that waits (queue-info.js), or while the button is blue (blue-panel.js).
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 import { secondsOf } from "./start-form.js";
 
@@ -6,6 +6,13 @@ const SHORTEST_NUMBER = 6; // digits
 const ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;
 const NUMBER = /^\+?[\d\s()./-]+$/;
 const AGAIN = ["network", "unavailable"];
+export const FORM_LOOKS = `
+h3 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
+.wrong { color: var(--wrong); font-size: .9375rem; }
+.start [aria-invalid] { border-color: var(--wrong); }
+.start .row { align-items: baseline; margin-top: .6rem; }
+.start .row > * { margin: 0; }
+`;
 
 /**
  * Why nobody can be reached there: "contactEmpty", "contactWrong" or null. The server has the last word.
@@ -20,9 +27,9 @@ export function contactProblem(text) {
 }
 
 /**
- * Leaves `{contact, text}` for the agents: `{}` when it was kept.
+ * Leaves `{contact, text}` for the agents: `{receipt}` when it was kept.
  *
- * @returns {Promise<{code?: string, seconds?: number}>}
+ * @returns {Promise<QuestionOutcome>}
  * @param {string} base
  * @param {ChatRecord} record
  * @param {{contact: string, text: string}} given
@@ -38,7 +45,7 @@ export async function leaveQuestion(base, record, given) {
       signal: AbortSignal.timeout(20_000),
     });
     const told = await answer.json().catch(() => null);
-    if (answer.status === 201 && told?.chat_id === record.chat_id) return {};
+    if (answer.status === 201 && told?.chat_id === record.chat_id) return { receipt: told };
     const code = answer.status >= 400 && typeof told?.code === "string" ? told.code : "unavailable";
     return { code, seconds: secondsOf(answer) };
   } catch {
@@ -47,13 +54,16 @@ export async function leaveQuestion(base, record, given) {
 }
 
 /**
- * The form, hidden at first; `onLate`: the server says that nobody waits here any more.
+ * The form, hidden at first. `onLeft` gets the receipt; `onLate`: the server says that nobody waits here any more.
  *
- * @param {{t: Translator, base: string, record: ChatRecord, onCancel(): void, onLeft(): void, onLate(): void}} options
+ * Without `send` the question is left in the chat of `record`. `intro`, `before` and `after` are what else it shows: a line, and elements
+ * before and after the two fields.
+ *
+ * @param {QuestionFormOptions} options
  */
-export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
+export function questionForm({ t, base = "", record, send: deliver, intro = "", before = [], after = [], onCancel, onLeft, onLate }) {
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
-  const leaves = h("p", {}, t("leaves"));
+  const leaves = h("p", { hidden: true }, t("leaves"));
   const contact = field("input", "contact", {
     name: "contact",
     autocomplete: "email",
@@ -68,11 +78,13 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     "form",
     { class: "start", novalidate: true, "aria-labelledby": "leave", hidden: true },
     h("h3", { id: "leave" }, t("leave")),
-    h("p", {}, t("leaveIntro")),
+    h("p", {}, t("leaveIntro"), intro && ` ${intro}`),
     leaves,
     notice,
+    ...before,
     ...contact.parts,
     ...text.parts,
+    ...after,
     h("div", { class: "row" }, send, back),
   );
   let busy = false;
@@ -114,6 +126,7 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
   function refused(code, seconds) {
     if (code === "rate_limited") return t("startBusy", { n: seconds });
     if (code === "not_waiting") return t("late");
+    if (code === "not_offered" || code === "origin_not_allowed") return t("notOffered");
     return t(AGAIN.includes(code) ? "leaveFailed" : code === "invalid" ? "leaveInvalid" : "gone");
   }
 
@@ -123,10 +136,11 @@ export function questionForm({ t, base, record, onCancel, onLeft, onLate }) {
     if (busy || wrong()) return;
     busy = true;
     setAttribute(send, "aria-disabled", "true");
-    const answer = await leaveQuestion(base, record, { contact: contact.input.value.trim(), text: text.input.value });
+    const given = { contact: contact.input.value.trim(), text: text.input.value };
+    const answer = await (deliver ? deliver(given) : leaveQuestion(base, /** @type {ChatRecord} */ (record), given));
     busy = false;
     setAttribute(send, "aria-disabled", null);
-    if (!answer.code) return onLeft();
+    if (!answer.code) return onLeft(answer.receipt ?? {});
     complain(refused(answer.code, answer.seconds));
     onLate();
   });

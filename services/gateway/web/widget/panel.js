@@ -91,7 +91,7 @@ export async function createPanel(host, base, prefix) {
     tellHost();
   }
 
-  /** @param {{name?: string, question?: string}} given */
+  /** @param {{name?: string, question?: string, queue?: boolean}} given */
   async function begin(given) {
     const { origin, pathname, protocol } = location;
     const url = protocol.startsWith("http") ? origin + pathname : undefined;
@@ -247,6 +247,7 @@ export async function createPanel(host, base, prefix) {
   return {
     open,
     restore,
+    begin, // blue-panel.js: with `queue`, for who chooses to wait
     dispose: () => {
       gone.abort();
       view?.stop();

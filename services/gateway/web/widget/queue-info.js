@@ -1,7 +1,7 @@
 // The citizen in the queue: his number, the estimate, and what he may do meanwhile. Loaded when one waits.
 import { loadPart } from "./load-part.js";
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
-import { questionForm } from "./leave-question.js";
+import { FORM_LOOKS, questionForm } from "./leave-question.js";
 
 const FIRST = 150; // ms: a region that is new and full at once is not read aloud
 const CALM = 30_000; // ms between two estimates of one position
@@ -15,12 +15,7 @@ const LOOKS = `
 .leaving > .waiting { flex: 1 1 auto !important; min-height: 0; padding: 0; overflow-y: auto; border-top: 0; background: none; }
 .leaving .place:not(:empty) { margin: 0; padding: .75rem 1rem; background: var(--soft); }
 .leaving .offer { display: none; }
-h3 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
-.wrong { color: var(--wrong); font-size: .9375rem; }
-.start [aria-invalid] { border-color: var(--wrong); }
-.start .row { align-items: baseline; margin-top: .6rem; }
-.start .row > * { margin: 0; }
-`;
+${FORM_LOOKS}`;
 
 /**
  * How long a wait of so many seconds is, as a key of the texts and its minutes: rounded up, never none.
@@ -142,18 +137,27 @@ export async function waiting({ base, store, record, announce, session, element,
     close(chat.closed ? /** @type {HTMLElement} */ (element.querySelector(".reason")) : bar);
   }
 
-  function left() {
-    record.left = true;
+  /** @param {QuestionReceipt} receipt */
+  function left({ number, answer_within: within }) {
+    record.left = { number, within };
     const kept = store.read("chat");
-    if (kept?.chat_id === record.chat_id) store.write("chat", { ...kept, left: true });
+    if (kept?.chat_id === record.chat_id) store.write("chat", { ...kept, left: record.left });
     session.hear({ type: "closed", reason: "citizen" });
   }
 
   function thank() {
     const reason = /** @type {HTMLElement} */ (element.querySelector(".reason"));
-    if (reason.textContent === t("questionLeft")) return;
-    setText(reason, t("questionLeft"));
-    if (!form.open() || !close(reason)) announce(t("questionLeft"));
+    const receipt = receiptOf(record.left);
+    if (reason.textContent === receipt) return;
+    setText(reason, receipt);
+    if (!form.open() || !close(reason)) announce(receipt);
+  }
+
+  // A page of version 1.1 kept no more than that a question was left.
+  /** @param {ChatRecord["left"]} kept */
+  function receiptOf(kept) {
+    const { number, within } = typeof kept === "object" ? kept : { number: null, within: null };
+    return [t("questionLeft"), number && t("leftNumber", { number }), within && t("leftWithin", { n: within })].filter(Boolean).join(" ");
   }
 
   return (/** @type {[chat?: Conversation, link?: Link]} */ ...[next, now]) => {

@@ -69,6 +69,10 @@ class EloketChat extends HTMLElement {
   looks = null;
   /** @type {string | null} */
   news = null;
+  /** @type {any} */
+  blue = null; // says why the button is blue (blue-reason.js)
+  /** @type {Promise<void> | null | undefined} */
+  explaining = null;
   onstorage = (/** @type {StorageEvent} */ { key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
 
   async connectedCallback() {
@@ -97,7 +101,8 @@ class EloketChat extends HTMLElement {
     removeEventListener("storage", this.onstorage);
     clearTimeout(this.again);
     this.panel?.then((panel) => panel?.dispose());
-    this.panel = this.launcher = this.frame = this.looks = this.news = null;
+    this.blue?.dispose();
+    this.panel = this.launcher = this.frame = this.looks = this.news = this.blue = this.explaining = null;
   }
 
   attributeChangedCallback() {
@@ -160,6 +165,7 @@ class EloketChat extends HTMLElement {
     if (!this.frame) return;
     Object.assign(this, change);
     if (change.button && !change.button.lost) this.restore();
+    if (this.button?.colour === "blue" && !this.button.lost) this.explaining ??= this.explain();
     const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden]);
     if (this.looks === looks && this.launcher) return;
     this.looks = looks;
@@ -170,6 +176,20 @@ class EloketChat extends HTMLElement {
     else this.frame.prepend(launcher);
     if (focused) launcher.focus();
     this.tell();
+    this.blue?.changed();
+  }
+
+  redraw() {
+    this.looks = null;
+    this.show({});
+  }
+
+  async explain() {
+    const { frame } = this;
+    const blue = await (await load("loket-chat/blue-reason")).createReason(this, BASE).catch(() => null);
+    if (this.frame !== frame) return blue?.dispose();
+    this.blue = blue;
+    this.redraw();
   }
 
   draw() {
@@ -179,19 +199,20 @@ class EloketChat extends HTMLElement {
     const kind = chat.live ? "live" : button.colour;
     const lost = kind === "blue" && button.lost;
     const [way] = button.contact;
+    const why = kind === "blue" && !lost && this.button ? this.blue?.words(button) : null;
     const hint = busy
       ? words.loading
       : failed
         ? words.failedHint
         : !lost
-          ? words[`${kind}Hint`]
+          ? (why?.hint ?? words[`${kind}Hint`])
           : way
             ? `${words[way.kind]}: ${way.value}`
             : words.lostHint;
     const looks = { class: `launcher ${kind}`, hook: "chat-button", "data-colour": button.colour, hidden: chat.open };
     const inside = [
       icon(kind === "blue" ? INFO : SPEECH),
-      h("span", { class: "words" }, h("b", {}, words[kind]), h("small", {}, hint)),
+      h("span", { class: "words" }, h("b", {}, why?.title ?? words[kind]), h("small", {}, hint)),
       chat.unread > 0 && h("span", { class: "badge" }, `${chat.unread}`, h("span", { class: "sr" }, ` ${words.unread}`)),
     ];
     if (lost) {
@@ -202,6 +223,8 @@ class EloketChat extends HTMLElement {
         ...inside,
       );
     }
+    if (why && this.blue.offers(button))
+      return h("button", { ...looks, type: "button", "aria-haspopup": "dialog", onclick: () => this.blue.open() }, ...inside);
     if (kind !== "blue")
       return h(
         "button",
@@ -238,7 +261,13 @@ class EloketChat extends HTMLElement {
       words.blueHint,
       h("span", { class: "sr" }, words.newTab),
     );
-    return h("ul", { class: "ways" }, ...(this.button?.contact ?? []).map(way), h("li", {}, sheet));
+    const list = h("ul", { class: "ways" }, ...(this.button?.contact ?? []).map(way), h("li", {}, sheet));
+    this.explaining?.then(() => {
+      const { blue, button } = this;
+      if (!button || !blue?.offers(button)) return;
+      list.prepend(h("li", {}, h("button", { type: "button", hook: "blue-offers", onclick: () => blue.open() }, blue.words(button).hint)));
+    });
+    return list;
   }
 
   /**
