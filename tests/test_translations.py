@@ -29,11 +29,15 @@ DETAILS = {
 }
 WIDGET = Path("gateway/web/widget/translations")
 PARTS = {
+    "blue": ["blue-panel.js"],
     "files": ["files.js"],
     "inactive": ["inactivity-warning.js"],
+    "reason": ["blue-reason.js"],
     "waiting": ["queue-info.js", "leave-question.js"],
 }
 """The modules of the widget that load texts of their own, beside those of the panel (`load-part.js`)."""
+SHARED = {"blue": ["files", "waiting"]}
+"""The parts whose modules use the texts of other parts too."""
 
 
 def under(prefix: str, *names: str) -> set[str]:
@@ -90,6 +94,13 @@ MADE = {
         *("close", "download", "note.unsent_label", "transfer", "write.unsent_label"),
     },
     "gateway/web/demo/translations": set(),
+    f"{WIDGET}/blue": {
+        *("place_minute", "place_minutes", "place_hour", "queueFull", "queueGone", "blocked", "waitFailed"),
+        *("fileLate", "fileRefused"),
+    },
+    f"{WIDGET}/reason": {
+        *("busy", "no_agents", "unknown", "hour", "time", "today", "tomorrow", "offers", "sheet"),
+    },
     f"{WIDGET}/files": {
         *("active_content", "empty", "heic", "infected", "macros", "not_allowed", "old_office", "password"),
         *("too_slow", "unavailable"),
@@ -117,6 +128,16 @@ def read(folder: Path) -> dict[str, Texts]:
     return {file.stem: json.loads(file.read_text("utf-8")) for file in sorted((SERVICES / folder).iterdir())}
 
 
+def own(part: str) -> set[str]:
+    """The keys of a catalogue of the widget."""
+    return set(read(WIDGET / part)["nl"])
+
+
+def shared(part: str) -> set[str]:
+    """The keys of other parts that the modules of this one use."""
+    return set().union(*(own(other) for other in SHARED.get(part, [])))
+
+
 def wanted(folder: Path) -> set[str]:
     """The keys that the code of this catalogue uses."""
     web = SERVICES / WIDGET.parent
@@ -125,11 +146,11 @@ def wanted(folder: Path) -> set[str]:
     elif folder.name == "launcher":
         keys = set(re.findall(r"\bwords\.(\w+)", (web / "widget.js").read_text()))
     elif folder.name == "panel":
-        later = {name: read(WIDGET / part)["nl"].keys() for part, names in PARTS.items() for name in names}
+        later = {name: own(part) | shared(part) for part, names in PARTS.items() for name in names}
         modules = [file for file in web.glob("*.js") if file.name != "widget.js"]
         keys = {key for file in modules for key in used(file) - later.get(file.name, set())}
     else:
-        keys = used(*(web / name for name in PARTS[folder.name])) - read(WIDGET / "panel")["nl"].keys()
+        keys = used(*(web / name for name in PARTS[folder.name])) - own("panel") - shared(folder.name)
     return keys | MADE[str(folder)]
 
 

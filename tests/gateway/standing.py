@@ -201,6 +201,10 @@ class Others:
         if path == transcripts_api.QUESTION_LEAVE:
             left = transcripts_api.LeftQuestion.model_validate_json(body)
             self.questions.setdefault(left.chat_id, left)
+        if path == transcripts_api.QUESTION_ASK:
+            asked = transcripts_api.AskedQuestion.model_validate_json(body)
+            self.questions.setdefault(asked.chat_id, asked)
+            return transcripts_api.QuestionReceipt(number="AAAA3333")
         if path == transcripts_api.QUESTIONS:
             wanted_ones = transcripts_api.QuestionsQuery.model_validate_json(body).departments
             return transcripts_api.Questions(
@@ -257,6 +261,7 @@ class Others:
 def _files(app: FastAPI, others: Others) -> None:
     """Attachments and transcripts, as far as a gateway passes them on."""
 
+    @app.post("/questions/{chat_id}/attachments", status_code=201)
     @app.post("/chats/{chat_id}/attachments", status_code=201)
     async def upload(request: Request, chat_id: str) -> dict[str, Any]:
         if chat_id in others.away:
@@ -266,6 +271,7 @@ def _files(app: FastAPI, others: Others) -> None:
         actor = known[1].model_dump() if known and known[1] else None
         return {"name": unquote(request.headers["x-file-name"]), "size": len(others.files[chat_id]), "actor": actor}
 
+    @app.get("/questions/{chat_id}/{rest:path}")
     @app.get("/chats/{chat_id}/{rest:path}")
     async def download(request: Request, chat_id: str, rest: str) -> Response:
         if chat_id not in others.files:

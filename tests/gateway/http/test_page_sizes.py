@@ -18,6 +18,8 @@ FILES = {"/widget.js": static_files()["loket-chat/widget.js"]} | {
 LAUNCHER = 9_000
 PANEL = 35_000
 LATER = {
+    "reason": ("blue-reason", 2_500),
+    "blue": ("blue-panel", 14_500),
     "files": ("files", 6_000),
     "waiting": ("queue-info", 6_500),
     "inactive": ("inactivity-warning", 3_000),

@@ -1,6 +1,7 @@
 """`services/gateway/http/start_chat.py` behind a real server: pressing the button."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +102,80 @@ async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(w
     assert len(world.heard(ChatOpened)) == 1
     world.others.held = presence_api.Held(hold=HOLD)
     assert (await client.press("sleutel"))[0] == 201, "nothing is remembered of a press that was refused"
+
+
+BUSY = {"green": False, "reason": ButtonReason.BUSY}
+
+
+async def shown(world: World, client: Client, reason: str, **state: Any) -> None:
+    """Presence tells this state, and the gateway has heard it."""
+    async with asyncio.timeout(PATIENCE):
+        while (await client.ask("GET", "/api/button"))[1]["reason"] != reason:
+            await world.publisher.publish(told(**state))
+            await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def queueing(world: World, tmp_path: Path) -> AsyncIterator[Client]:
+    """A gateway whose default department lets citizens wait when all agents are busy."""
+    text = world.settings.departments_file.read_text("utf-8").replace("origins = []", 'busy = "queue"', 1)
+    departments = tmp_path / "departments.toml"
+    departments.write_text(text, "utf-8")
+    settings = world.settings.model_copy(update={"departments_file": departments})
+    async with gateway_of(settings) as gateway, aiohttp.ClientSession(f"http://{gateway.address}") as session:
+        yield Client(session)
+
+
+async def test_who_chooses_to_wait_joins_the_queue_of_busy_agents(world: World, tmp_path: Path) -> None:
+    async with queueing(world, tmp_path) as client:
+        await shown(world, client, "busy", revision=9, **BUSY)
+        assert (await client.press())[1]["code"] == "button_blue", "only who asks for it waits"
+        status, started, _ = await client.press("sleutel", queue=True)
+        assert status == 201
+        assert [(o.chat_id, o.held) for o in await world.receive(ChatOpened)] == [(started["chat_id"], None)]
+        assert [h.again for h in holds(world)] == [False]
+        assert (await client.press("sleutel", queue=True))[1] == started, "a repeat is the same chat"
+        assert (await client.press("sleutel"))[1]["code"] == "invalid", "another request has another key"
+        world.others.held = presence_api.Held(hold=HOLD)
+        assert (await client.press(queue=True))[0] == 201, "an agent who is free meanwhile takes it"
+
+
+async def test_a_full_queue_and_a_queue_that_is_not_known_are_refused(world: World, tmp_path: Path) -> None:
+    async with queueing(world, tmp_path) as client:
+        await shown(world, client, "busy", revision=9, **BUSY)
+        world.others.held = presence_api.Held(reason=ButtonReason.BUSY)
+        status, problem, _ = await client.press(queue=True)
+        assert (status, problem["code"], problem["infofiche_url"]) == (409, "queue_full", "/infofiche/algemeen")
+        world.others.held = presence_api.Held(reason=ButtonReason.CLOSED)
+        status, problem, _ = await client.press(queue=True)
+        assert (status, problem["code"], problem["reason"]) == (409, "button_blue", "closed")
+        world.others.away.add(presence_api.HOLD)
+        assert (await client.press(queue=True))[0] == 503
+        assert world.heard(ChatOpened) == []
+
+
+async def test_nobody_waits_for_a_closed_office_nor_for_nobody(world: World, client: Client, tmp_path: Path) -> None:
+    async with queueing(world, tmp_path) as other:
+        for revision, reason in enumerate((ButtonReason.CLOSED, ButtonReason.NO_AGENTS), 9):
+            await shown(world, other, reason.value, revision=revision, green=False, reason=reason)
+            status, problem, _ = await other.press(queue=True)
+            assert (status, problem["code"], problem["reason"]) == (409, "button_blue", reason.value)
+    await shown(world, client, "busy", revision=20, **BUSY)
+    assert (await client.press(queue=True))[1]["code"] == "button_blue", "this department offers no queue"
+    assert holds(world) == []
+
+
+async def test_a_block_holds_for_who_chooses_to_wait(world: World, tmp_path: Path) -> None:
+    world.others.admitted = routing_api.Admitted(blocked_for=60)
+    async with queueing(world, tmp_path) as client:
+        await shown(world, client, "busy", revision=9, **BUSY)
+        for key in (None, "sleutel"):
+            assert (await client.press(key, queue=True))[1]["code"] == "blocked"
+
+
+async def test_a_key_of_version_one_stays_the_same(world: World) -> None:
+    members = '{"department":null,"locale":null,"name":"An","browser":null,"question":null,"form":null}'
+    assert StartChat(name="An").model_dump_json(exclude={"queue"}) == members
 
 
 async def test_a_blue_button_asks_for_no_place(world: World, client: Client) -> None:

@@ -103,7 +103,7 @@ export async function createBluePanel(host, base, words) {
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
   const place = h("small", { hook: "blue-place" });
   const within = h("small");
-  const now = choice("button", "blue-chat", { onclick: () => start() }, t("green"));
+  const now = choice("button", "blue-chat", { onclick: () => start() }, t("chatNow"));
   const info = choice(
     "a",
     "blue-sheet",
