@@ -14,7 +14,7 @@ from tests.e2e.browser.test_accessibility import problems
 from tests.e2e.browser.test_keyboard import keys
 from tests.support.accounts import Account
 from tests.support.browser_systems import running_browser_system
-from tests.support.clients import agent, begin, citizen, pair, until_blue
+from tests.support.clients import agent, citizen, pair, until_blue
 from tests.support.servers import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -124,7 +124,7 @@ async def test_who_finds_all_agents_busy_chooses_to_wait(scene: Scene, system: S
             await expect(place).to_have_text(re.compile(r"^Plaats 1, ongeveer \d+ minu(ut|ten)$"))
             assert not await problems(someone.page)
             async with citizen(base) as third:
-                await begin(third, queue=True)
+                assert (await third.start(queue=True)).status == 201
                 waiting = await third.join()
                 await waiting.expect("status", dot="grey", position=1)
                 await expect(place).to_contain_text("Plaats 2")
