@@ -33,7 +33,7 @@ async function asked(t, answer) {
 
 test("the question goes out once, with the chat's token in a header", async (t) => {
   const { told, calls } = await asked(t, () => Response.json({ chat_id: "c1" }, { status: 201 }));
-  assert.deepEqual(told, {});
+  assert.deepEqual(told, { receipt: { chat_id: "c1" } });
   const [[url, request]] = calls;
   assert.equal(calls.length, 1);
   assert.equal(url, "http://here/api/chats/c1/question");
