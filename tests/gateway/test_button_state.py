@@ -168,7 +168,7 @@ async def test_the_answer_brings_the_other_ways_to_reach_the_department_and_stay
     assert shown.body in shown.event
 
 
-BUSY = {"green": False, "reason": ButtonReason.BUSY}
+BUSY: dict[str, Any] = {"green": False, "reason": ButtonReason.BUSY}
 
 
 def waiting_button(**more: Any) -> Button:

@@ -30,9 +30,11 @@ def question(department: str = "algemeen", after: float = 0, chat_id: str | None
     return LeftQuestion.model_validate({"chat_id": id_, "department": department, "at": at, "number": number, **fields})
 
 
-def asked(request: str = "a", **more: str) -> AskedQuestion:
+def asked(request: str = "a", chat_id: str | None = None) -> AskedQuestion:
     """A question that is left without a chat."""
-    return AskedQuestion.model_validate({**question(**more).model_dump(), "source": "button", "request": request})
+    return AskedQuestion.model_validate(
+        {**question(chat_id=chat_id).model_dump(), "source": "button", "request": request}
+    )
 
 
 def done(chat_id: str, *departments: str) -> QuestionDone:

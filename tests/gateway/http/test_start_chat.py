@@ -104,7 +104,7 @@ async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(w
     assert (await client.press("sleutel"))[0] == 201, "nothing is remembered of a press that was refused"
 
 
-BUSY = {"green": False, "reason": ButtonReason.BUSY}
+BUSY: dict[str, Any] = {"green": False, "reason": ButtonReason.BUSY}
 
 
 async def shown(world: World, client: Client, reason: str, **state: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ async def test_a_question_is_left_read_and_dealt_with(api: ApiClient) -> None:
     assert await api.ask(transcripts_api.QUESTION_LEAVE, LEFT) == (200, receipt)
     assert await api.ask(transcripts_api.QUESTION_LEAVE, {**LEFT, "text": "Iets anders"}) == (200, receipt)
     status, answer = await api.ask(transcripts_api.QUESTIONS, {"departments": ["algemeen"]})
-    more = {"claimed": None, **receipt, "source": "chat", "form": None, "files": []}
+    more: dict[str, Any] = {"claimed": None, **receipt, "source": "chat", "form": None, "files": []}
     assert (status, answer) == (200, {"questions": [{**LEFT, **more}]})
     assert (await api.ask(transcripts_api.QUESTION_DONE, DONE))[0] == 204
     assert (await api.ask(transcripts_api.QUESTION_DONE, DONE))[0] == 204
