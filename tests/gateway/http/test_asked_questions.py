@@ -103,7 +103,7 @@ async def test_who_can_be_reached_is_taken(client: Client, contact: str) -> None
         {"form": {"url": "javascript:alert(1)"}},
     ],
 )
-async def test_what_cannot_be_answered_is_refused(world: World, client: Client, members: dict[str, object]) -> None:
+async def test_what_cannot_be_answered_is_refused(world: World, client: Client, members: dict[str, Any]) -> None:
     status, problem = await ask(client, **members)
     assert (status, problem["code"]) == (422, "invalid")
     assert stored(world) == []
@@ -145,13 +145,13 @@ async def test_an_address_leaves_so_many(offering: Settings, monkeypatch: pytest
 
 
 async def test_a_file_goes_to_ones_own_question_alone(world: World, client: Client) -> None:
-    question = id_of("vraag")
+    question = id_of(1)
     form = aiohttp.FormData()
     form.add_field("file", b"inhoud", filename="brief.txt")
     for token, status in (
         (None, 401),
         (KEYS.chat_token(question), 401),
-        (KEYS.question_token(id_of("andere")), 403),
+        (KEYS.question_token(id_of(2)), 403),
         (KEYS.question_token(question), 201),
     ):
         form = aiohttp.FormData()
@@ -164,7 +164,7 @@ async def test_a_file_goes_to_ones_own_question_alone(world: World, client: Clie
 
 
 async def test_only_agents_read_a_file(world: World, client: Client) -> None:
-    question, path = id_of("vraag"), f"{PATH}/{id_of('vraag')}/attachments/{id_of('bestand')}"
+    question, path = id_of(1), f"{PATH}/{id_of(1)}/attachments/{id_of(3)}"
     world.others.files[question] = b"inhoud"
     token = {"Authorization": f"Bearer {KEYS.question_token(question)}"}
     assert (await client.ask("GET", path, **token))[0] == 401

@@ -107,10 +107,10 @@ async def test_a_press_that_was_a_moment_too_late_waits_in_the_line_or_is_blue(w
 BUSY: dict[str, Any] = {"green": False, "reason": ButtonReason.BUSY}
 
 
-async def shown(world: World, client: Client, reason: str, **state: Any) -> None:
+async def shown(world: World, client: Client, why: str, **state: Any) -> None:
     """Presence tells this state, and the gateway has heard it."""
     async with asyncio.timeout(PATIENCE):
-        while (await client.ask("GET", "/api/button"))[1]["reason"] != reason:
+        while (await client.ask("GET", "/api/button"))[1]["reason"] != why:
             await world.publisher.publish(told(**state))
             await asyncio.sleep(0.05)
 
