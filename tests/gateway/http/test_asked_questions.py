@@ -168,7 +168,7 @@ async def test_only_agents_read_a_file(world: World, client: Client) -> None:
     world.others.files[question] = b"inhoud"
     token = {"Authorization": f"Bearer {KEYS.question_token(question)}"}
     assert (await client.ask("GET", path, **token))[0] == 401
-    cookie = {"Cookie": f"eloket-session={world.others.log_in(AN)}"}
+    cookie = {"Cookie": f"eloket-agent={world.others.log_in(AN)}"}
     async with client.session.get(path, headers=cookie) as answer:
         assert (answer.status, await answer.read()) == (200, b"inhoud")
         assert answer.headers["Content-Disposition"] == "attachment"

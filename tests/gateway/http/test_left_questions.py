@@ -39,7 +39,7 @@ def left(world: World) -> list[transcripts_api.LeftQuestion]:
 async def test_a_question_is_kept_then_said_then_the_chat_ends(world: World, client: Client) -> None:
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(1, ChatStatus.WAITING, locale="fr", name="An Peeters", question="Iets anders?")
-    assert await leave(client) == (201, {"chat_id": CHAT})
+    assert await leave(client) == (201, {"chat_id": CHAT, "number": None, "answer_within": None})
     kept = world.others.questions[CHAT]
     assert (kept.contact, kept.text, kept.department) == ("an@example.be", "Wanneer?", "algemeen")
     assert (kept.locale, kept.name) == ("fr", "An Peeters")
