@@ -8,6 +8,8 @@ import sys
 
 from services.presence.agents.passwords import Passwords
 
+SHORTEST = 12  # characters; NIST SP 800-63B-4 section 3.1.1 asks for at least 8 beside a second factor, 15 without one
+
 
 def read_password() -> str:
     """Return what is typed (not shown), or the first line of standard input."""
@@ -17,10 +19,10 @@ def read_password() -> str:
 
 
 def main() -> int:
-    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is empty."""
+    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is too short."""
     password = read_password()
-    if not password:
-        print("An empty password is none: give one.", file=sys.stderr)
+    if len(password) < SHORTEST:
+        print(f"The password is too short: give one of at least {SHORTEST} characters.", file=sys.stderr)
         return 1
     print(asyncio.run(Passwords().hash(password)))
     return 0

@@ -28,6 +28,8 @@ def test_a_password_from_standard_input_becomes_a_hash_of_its_own_that_fits_it()
     assert argon2.PasswordHasher().verify(again.stdout.strip(), "geheim wachtwoord")
 
 
-def test_without_a_password_nothing_is_printed() -> None:
-    made = _hash("")
+@pytest.mark.parametrize("password", ["", "\n", "kort\n", "elf tekens.\n"])
+def test_of_a_password_that_is_too_short_no_hash_is_printed(password: str) -> None:
+    made = _hash(password)
     assert (made.returncode, made.stdout) == (1, "")
+    assert "at least 12 characters" in made.stderr
