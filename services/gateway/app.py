@@ -23,6 +23,7 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.http import after_chat, assignments, button, departments_api, files, left_questions, pages
 from services.gateway.http import agents as agent_routes
 from services.gateway.http import assignments, button, files, frames, left_questions, pages
 from services.gateway.http import asked_questions, assignments, button, files, left_questions, pages
@@ -127,6 +128,8 @@ def create_app(settings: Settings) -> FastAPI:
     asked_questions.install(app, presence, transcripts, service.keys, departments, settings)
     assignments.install(app, presence, routing, departments)
     files.install(app, presence, transcripts, service.keys, departments, settings)
+    after_chat.install(app, transcripts, service.keys, departments, settings)
+    departments_api.install(app, departments)
     endpoints.install(app, citizens, agents, presence, departments, allowances)
     posted = PostedFrames(following, citizens, allowances)
     frames.install(app, citizens, posted, allowances, departments, service.keys, settings)

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 from prometheus_client import Gauge
 
 from services.common.clock import utcnow
 from services.common.config.departments import Department, Departments
+from services.common.config.departments import Departments, Notice
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
@@ -36,6 +39,8 @@ SHOWN = Gauge(
 )
 Content = tuple[ButtonColour, ButtonReason, str | None]
 _UNKNOWN: Content = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
+Content = tuple[ButtonColour, ButtonReason, str | None, Notice | None]
+_UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class Button:
         wall: Callable[[], float],
         contact: Sequence[dict[str, str]] = (),
         blue: Blue = Blue(),
+        notice: Callable[[datetime], Notice | None] = lambda now: None,
     ) -> None:
         """Create a button whose state is `unknown`.
 
@@ -112,9 +118,15 @@ class Button:
         self._queue: tuple[int, int, float | None] | None = None  # revision, waiting chats, seconds for each
         self._place: dict[str, int | None] | None = None
         self._place_at = float("-inf")
+            notice: Returns the message that is to be shown at a time.
+        """
+        self.department, self._wall, self._contact, self._notice = department, wall, list(contact), notice
+        self._state: ButtonChanged | DepartmentButton | None = None
+        self._received_at = float("-inf")
+        self._content: Content | None = None
         self.revision = 0
         self.listeners = Listeners(lambda: self.shown.event)
-        self.shown = self._build(_UNKNOWN, 0)
+        self.shown = self._build((*_UNKNOWN, self._present_notice()), 0)
 
     def handle(self, state: ButtonChanged | DepartmentButton, now: float) -> None:
         """Take a state that presence has published. One with an older revision is dropped."""
@@ -136,9 +148,11 @@ class Button:
         state = self._state
         if state is None or not broker_up or now - self._received_at > SILENCE:
             content = _UNKNOWN
+            content: Content = (*_UNKNOWN, self._present_notice())
             revision = 0
         else:
-            content = (state.colour, state.reason, stamp(state.opens_at) if state.opens_at else None)
+            opens_at = stamp(state.opens_at) if state.opens_at else None
+            content = (state.colour, state.reason, opens_at, self._present_notice())
             revision = state.revision
         place = self._next_place(content)
         if content == self._content:
@@ -177,6 +191,12 @@ class Button:
 
     def _build(self, content: Content, revision: int) -> Shown:
         colour, reason, opens_at = content
+    def _present_notice(self) -> Notice | None:
+        return self._notice(datetime.fromtimestamp(self._wall(), UTC))
+
+    def _build(self, content: Content, revision: int) -> Shown:
+        colour, reason, opens_at, notice = content
+        about = {"notice": {**notice.text.model_dump(), "until": stamp(notice.end)}} if notice else {}
         body = orjson.dumps(
             {
                 "department": self.department,
@@ -187,6 +207,7 @@ class Button:
                 "revision": revision,
                 "contact": self._contact,
                 **self._offers(opens_at),
+                **about,
             }
         )
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
@@ -211,6 +232,7 @@ class Buttons:
         self._broker_up = broker_up
         self.of = {
             d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d), Blue.of(d, timezone))
+            d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d), partial(departments.notice_of, d))
             for d in departments.departments
         }
         self._began = time.monotonic()

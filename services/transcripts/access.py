@@ -73,7 +73,8 @@ def reach(
 ) -> Reach | Refusal:
     """Return what this actor may do, or why they may not do anything.
 
-    - A citizen has access to their own chat only, until `life` after its end.
+    - A citizen has access to their own chat only, until `life` after its end. With a download code they read it for
+      as long as the code is valid.
     - The agent who has the chat reads and adds; after its end they read for `former`.
     - A supervisor reads the chats of their departments: those that the chat is in or was in.
     - An agent who had the chat reads it up to where they left; `is_over` says for how long.
@@ -85,6 +86,8 @@ def reach(
     if chat is None:
         return Refusal(404, "no_such_chat", "There is no such conversation.")
     if actor.party == "citizen":
+        if actor.by_code:
+            return Reach()
         if chat.closed_at is not None and now > chat.closed_at + life:
             return Refusal(401, "unauthenticated", "The access to this conversation has expired.")
         return Reach(adds=True)

@@ -21,6 +21,7 @@ from services.transcripts.api.context import Context
 from services.transcripts.api.routes import create_routes
 from services.transcripts.attachments.store import Files
 from services.transcripts.consumers import Handlers, create_router
+from services.transcripts.download_codes import DownloadCodes
 from services.transcripts.first_response import FirstResponses
 from services.transcripts.inactivity.rules import SHORTEST, limits_of
 from services.transcripts.inactivity.timers import InactivityTimers
@@ -30,6 +31,7 @@ from services.transcripts.log.recorder import Recorder
 from services.transcripts.log.store import Store
 from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
+from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.settings import Settings
 
@@ -52,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     publisher = Publisher(settings.rabbitmq_url, "transcripts", settings.topology == "given")
     claim_life, former = timedelta(seconds=settings.claim_life), timedelta(seconds=settings.former_access)
     questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
+    codes = DownloadCodes(database, timedelta(seconds=settings.download_code_life))
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
     answers = FirstResponses(store, [d.id for d in departments.departments])
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
@@ -107,7 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
-    context = Context(store, files, questions, press, departments, settings, now_ms)
+    context = Context(store, files, questions, Ratings(database), codes, press, departments, settings, now_ms)
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))
     answer_outages(service.app)

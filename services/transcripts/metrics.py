@@ -28,6 +28,7 @@ INACTIVITY = Counter(
     ["step"],
 )
 QUESTIONS = Counter("eloket_transcripts_questions_total", "Questions left by citizens, and dealt with", ["step"])
+RATINGS = Counter("eloket_transcripts_ratings_total", "Chats that their citizens rated", ["department"])
 RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were handed out", ["format"])
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])
 HISTORIES_PUT_OFF = Counter(

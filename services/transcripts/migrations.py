@@ -37,6 +37,15 @@ async def _numbers_of_questions(db: Database) -> None:
     """Create the index by which no two left questions have one number. Those from before version 2.0 have none."""
     await make_indexes(
         db, {"questions": [IndexModel([("number", ASCENDING)], name="number", unique=True, sparse=True)]}
+async def _indexes_of_codes(db: Database) -> None:
+    await make_indexes(
+        db,
+        {
+            "codes": [
+                IndexModel([("digest", ASCENDING)], name="digest"),
+                IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),
+            ]
+        },
     )
 
 
@@ -44,4 +53,5 @@ STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
     Step("numbers of left questions", _numbers_of_questions),
+    Step("indexes of download codes", _indexes_of_codes),
 )

@@ -38,6 +38,11 @@ class Settings(Shared):
         gt=0,
         description="an agent who claims a left question has it for so long, unless it is done before",
     )
+    download_code_life: float = Field(
+        7 * 24 * 3600.0,
+        gt=0,
+        description="a code with which a citizen downloads a conversation on another device is valid for so long",
+    )
     silence_limit: float = Field(
         900.0,
         ge=0,

@@ -150,6 +150,7 @@ class Others:
     admitted: routing_api.Admitted = field(default_factory=routing_api.Admitted)  # routing's answer to a press
     questions: dict[str, transcripts_api.LeftQuestion] = field(default_factory=dict)
     assignments: list[routing_api.Assignment] = field(default_factory=list)
+    fixed: dict[str, Record] = field(default_factory=dict)  # answers by path
     device: str | None = None  # what presence answers to a login for the browser's cookie
 
     def open(self, chat_id: str, status: ChatStatus = ChatStatus.WAITING, agent_id: str | None = None) -> str:
@@ -166,6 +167,8 @@ class Others:
         return f"token-{agent_id}"
 
     def answer(self, path: str, body: str) -> Record | None:
+        if path in self.fixed:
+            return self.fixed[path]
         if path == routing_api.CHATS:
             query = routing_api.AlikeQuery.model_validate_json(body)
             alike = [c for c in self.chats for p in query.prefixes if c.startswith(p)]

@@ -1,6 +1,7 @@
 """`services/gateway/button_state.py`: green only while presence says so, and its revision grows with each change."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.config.departments import load_departments
+from services.common.config.departments import Notice, load_departments
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
@@ -243,3 +244,17 @@ def test_a_digest_of_queues_names_the_empty_ones() -> None:
     for department, wait in ((one.id, 60), (two.id, 30)):
         buttons.handle(told(9, department=department, **BUSY))
         assert body(buttons.of[department])["queue"] == {"position": 1, "wait": wait}
+def test_a_notice_appears_and_disappears_by_itself() -> None:
+    text = {"nl": "Wij verhuizen.", "fr": "Nous déménageons.", "de": "Wir ziehen um.", "en": "We are moving."}
+    start = datetime.fromtimestamp(WALL, UTC)
+    notice = Notice.model_validate({"start": start, "end": start + timedelta(hours=1), "text": text})
+    wall = [WALL - 1]
+    button = Button("algemeen", lambda: wall[0], (), lambda now: notice if notice.start <= now < notice.end else None)
+    button.handle(told(9), 0.0)
+    seen = []
+    for moment in (WALL - 1, WALL, WALL + 3599, WALL + 3600):
+        wall[0] = moment
+        button.refresh(0.0, broker_up=True)
+        seen.append(body(button).get("notice"))
+    shown = {**text, "until": "2026-11-23T09:00:00.000Z"}
+    assert seen == [None, shown, shown, None]

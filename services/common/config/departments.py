@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import re
 import tomllib
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 LOCALES = ("nl", "fr", "de", "en")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 ALWAYS = "always"
+MOST_NOTICE = 300  # characters
 _SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
 
 
@@ -223,6 +233,52 @@ class Contact(BaseModel):
     note: Text | None = None
 
 
+class Privacy(BaseModel):
+    """What citizens are told of the use of their data, before their first message (GDPR, article 13).
+
+    Attributes:
+        text: One or two sentences: who uses what, why, and for how long.
+        url: The page with the whole statement, in each language.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: Text
+    url: Text | None = None
+
+    @model_validator(mode="after")
+    def _web_page(self) -> Privacy:
+        for address in self.url.model_dump().values() if self.url else ():
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ValueError(
+                    f"'{address[:80]}' is not the address of a page, such as https://www.example.be/privacy"
+                )
+        return self
+
+
+class Notice(BaseModel):
+    """A message to citizens for a period, on the button and on the info sheet.
+
+    Attributes:
+        start: When it appears first, with a time zone.
+        end: When it disappears.
+        text: The message.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    start: AwareDatetime
+    end: AwareDatetime
+    text: Text
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Notice:
+        if self.end <= self.start:
+            raise ValueError("ends before it starts")
+        if (longest := max(map(len, self.text.model_dump().values()))) > MOST_NOTICE:
+            raise ValueError(f"has a text of {longest} characters; at most {MOST_NOTICE} fit")
+        return self
+
+
 class Overflow(BaseModel):
     """Rule of a queue: a chat that has waited for `after` seconds goes to department `to` when that has a free slot."""
 
@@ -266,6 +322,8 @@ class Department(BaseModel):
             also choose to wait in the queue.
         questions: Whether citizens may leave a question while the button is blue.
         answer_within: Working days within which the department answers questions that citizens leave.
+        privacy: The privacy notice; None: that of all departments.
+        notices: Messages for a period. They precede those of all departments.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -289,14 +347,18 @@ class Department(BaseModel):
         if self.busy == "queue" and not self.queue.longest:
             raise ValueError(f"'{self.id}' has busy = \"queue\" and needs a queue.longest above 0")
         return self
+    privacy: Privacy | None = None
+    notices: tuple[Notice, ...] = Field((), max_length=100)
 
 
 class Departments(BaseModel):
-    """All departments. `default` is used when a request names none."""
+    """All departments. `default` is used when a request names none; `privacy` and `notices` are those of all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     default: str
     calendar: Calendar = Calendar()
+    privacy: Privacy | None = None
+    notices: tuple[Notice, ...] = Field((), max_length=100)
     departments: tuple[Department, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -320,6 +382,17 @@ class Departments(BaseModel):
         """Return the hours of a day by the department's calendar or that of all; None when neither mentions the day."""
         own = department.calendar.spans_on(day, department.closed_on)
         return self.calendar.spans_on(day) if own is None else own
+
+    def privacy_of(self, department: Department) -> Privacy | None:
+        """Return the privacy notice of a department, or None when it has none."""
+        return department.privacy or self.privacy
+
+    def notice_of(self, department: Department, now: datetime) -> Notice | None:
+        """Return the message to show now, or None. Of several the one that started last is shown."""
+        for notices in (department.notices, self.notices):
+            if current := [n for n in notices if n.start <= now < n.end]:
+                return max(current, key=lambda n: n.start)
+        return None
 
     def origins(self) -> frozenset[str]:
         """Return every origin that may embed the citizen's element."""

@@ -29,12 +29,15 @@ class Actor(Record):
         id: The chat's, the agent's or the question's id.
         supervisor: Whether the agent is a supervisor.
         departments: Departments of the agent; None: requested by a gateway before version 2.0.
+        by_code: Whether a citizen has a download code that is valid. It replaces the limit of time after the chat's
+            end, and gives no right but to read.
     """
 
     party: str
     id: str
     supervisor: bool = False
     departments: list[str] | None = None
+    by_code: bool = False
 
 
 class Keys:

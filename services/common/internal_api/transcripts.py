@@ -19,6 +19,9 @@ QUESTIONS = "/internal/questions"  # QuestionsQuery → Questions
 QUESTION_DONE = "/internal/questions/done"  # QuestionDone → 204 | 404 no_such_question | 409 claimed
 QUESTION_CLAIM = "/internal/questions/claim"  # QuestionClaim → LeftQuestion | 404 no_such_question | 409 claimed
 QUESTION_UNCLAIM = "/internal/questions/unclaim"  # QuestionClaim → 204 | 403 not_yours | 404 no_such_question
+RATING = "/internal/ratings"  # Rating → 204; a later one of the same chat replaces it
+CODE_CREATE = "/internal/download-codes/create"  # CodeWanted → DownloadCode; a new code replaces the one before
+CODE_USE = "/internal/download-codes/use"  # CodeGiven → CodeFound | 404 unknown_code
 PAGE = 500  # entries of one chat in one answer
 
 
@@ -158,3 +161,43 @@ class QuestionClaim(QuestionDone):
 
     agent_name: str
     any_agent: bool = False
+
+
+class Rating(Record):
+    """A citizen's rating of a chat. At least one of the two answers is given.
+
+    Attributes:
+        chat_id: The chat.
+        helped: Whether the citizen was helped.
+        score: How they rate the conversation, from 1 (very bad) to 5 (very good).
+    """
+
+    chat_id: str
+    helped: Literal["yes", "partly", "no"] | None = None
+    score: int | None = Field(default=None, ge=1, le=5)
+
+
+class CodeWanted(Record):
+    """Request for a code with which the citizen of this chat can download it on another device."""
+
+    chat_id: str
+
+
+class DownloadCode(Record):
+    """A code for the download of one conversation, until `expires_at`."""
+
+    code: str
+    expires_at: datetime
+
+
+class CodeGiven(Record):
+    """Request to use a code, as a person typed it."""
+
+    code: str = Field(max_length=40)
+
+
+class CodeFound(Record):
+    """The chat of a code, and the language of its conversation."""
+
+    chat_id: str
+    locale: str

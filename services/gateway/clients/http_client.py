@@ -233,7 +233,15 @@ class HttpClient:
         """Return the headers of a request: the service token, with the participant it acts for, and the trace."""
         return {"Authorization": f"Bearer {self._keys.service_token('gateway', actor)}", "traceparent": traceparent()}
 
-    async def ask(self, service: str, path: str, question: Record | None, answer: type[R], hedged: bool = False) -> R:
+    async def ask(
+        self,
+        service: str,
+        path: str,
+        question: Record | None,
+        answer: type[R],
+        hedged: bool = False,
+        actor: Actor | None = None,
+    ) -> R:
         """Send a request and return its answer.
 
         The request is repeated at once when a connection breaks. Every request must therefore be harmless when it
@@ -246,6 +254,7 @@ class HttpClient:
             answer: The model of the answer.
             hedged: Whether the request is also repeated when no answer comes in time; the first answer is used. Only
                 for requests that read.
+            actor: The participant for whom it is sent.
 
         Raises:
             Unavailable: The service did not answer within 5 s, or answered with an error of its own.
@@ -260,7 +269,7 @@ class HttpClient:
 
         try:
             with span("ask", f"{service} {path}", "client"):
-                headers = {**self.headers(), "Content-Type": "application/json"}  # with the span as the parent
+                headers = {**self.headers(actor), "Content-Type": "application/json"}  # with the span as the parent
                 async with asyncio.timeout(TIMEOUT.total):
                     request = HedgedRequest(send, service, self.slow_requests if hedged else None)
                     response, data = await request.answer()

@@ -113,6 +113,32 @@ class TranscriptsClient:
         """
         await self._http.ask("transcripts", api.QUESTION_UNCLAIM, claim, Record)
 
+    # ── after a chat ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def rate(self, rating: api.Rating, actor: Actor) -> None:
+        """Store the rating of a chat.
+
+        Raises:
+            Declined: The citizen may not reach the chat any more.
+        """
+        await self._http.ask("transcripts", api.RATING, rating, Record, actor=actor)
+
+    async def create_code(self, wanted: api.CodeWanted, actor: Actor) -> api.DownloadCode:
+        """Create a download code.
+
+        Raises:
+            Declined: The citizen may not reach the chat any more.
+        """
+        return await self._http.ask("transcripts", api.CODE_CREATE, wanted, api.DownloadCode, actor=actor)
+
+    async def use_code(self, given: api.CodeGiven) -> api.CodeFound:
+        """Return the chat of a download code.
+
+        Raises:
+            Declined: The code is not known, or it has expired.
+        """
+        return await self._http.ask("transcripts", api.CODE_USE, given, api.CodeFound, hedged=True)
+
     # ── attachments and transcripts ──────────────────────────────────────────────────────────────────────────────────
 
     async def stream(

@@ -191,15 +191,18 @@ def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: 
             raise Problem(404, "unknown_department", "There is no such department.")
         locale = lang if lang in LOCALES else preferred_language(request.headers.get("accept-language", ""))
         state = orjson.loads(buttons.of[found.id].shown.body)
+        now = utcnow()
+        notice = departments.notice_of(found, now)
         page = info_sheet_page.render(
             found,
             state,
             locale,
-            utcnow(),
+            now,
             office_hours=settings.office_hours,
             holidays=_has_holidays(found, departments, settings.holidays),
             calendar=departments.calendar,
             zone=ZoneInfo(settings.timezone),
+            notice=notice.text.in_(locale) if notice else None,
         )
         headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Content-Language": locale, "Vary": "Accept-Language"}
         return Response(page, headers=headers, media_type="text/html; charset=utf-8")

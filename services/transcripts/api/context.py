@@ -19,8 +19,10 @@ from services.transcripts.attachments.checker import Checker
 from services.transcripts.attachments.store import Files
 from services.transcripts.attachments.uploads import Uploads
 from services.transcripts.concurrency_limits import ConcurrencyLimit, LimitReached
+from services.transcripts.download_codes import DownloadCodes
 from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
+from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
 from services.transcripts.settings import Settings
 
@@ -53,12 +55,15 @@ class Context:
         store: Store,
         files: Files,
         questions: Questions,
+        ratings: Ratings,
+        codes: DownloadCodes,
         press: PdfPress,
         departments: Departments,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self.store, self.files, self.questions = store, files, questions
+        self.ratings, self.codes = ratings, codes
         self.press, self.departments = press, departments
         self.settings, self.clock = settings, clock
         self.zone = ZoneInfo(settings.timezone)

@@ -1,6 +1,6 @@
 """`departments.py`: the grammar of opening hours, and a file that is right as a whole or refused in a line."""
 
-from datetime import time
+from datetime import UTC, datetime, time
 from itertools import pairwise
 from pathlib import Path
 
@@ -215,3 +215,39 @@ def test_an_offer_that_cannot_be_kept_is_refused_in_a_line(tmp_path: Path, more:
         load_departments(file(tmp_path, GOOD + more))
     assert "\n" not in str(refused.value)
     assert "departments.0" in str(refused.value)
+TEXT = 'text = { nl = "N", fr = "F", de = "D", en = "E" }'
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (f"[[departments.notices]]\nstart = 2026-12-01T09:00:00Z\nend = 2026-12-01T08:00:00Z\n{TEXT}", "ends before"),
+        (f"[[departments.notices]]\nstart = 2026-12-01T09:00:00\nend = 2026-12-02T08:00:00Z\n{TEXT}", "timezone"),
+        (
+            "[[departments.notices]]\nstart = 2026-12-01T09:00:00Z\nend = 2026-12-02T08:00:00Z\n"
+            + TEXT.replace('"D"', f'"{"D" * 301}"'),
+            "301 characters",
+        ),
+        (
+            f"[departments.privacy]\n{TEXT}\nurl = {{ nl = 'javascript:x', fr = 'x', de = 'x', en = 'x' }}",
+            "address of a page",
+        ),
+    ],
+)
+def test_a_notice_or_privacy_text_that_is_wrong_is_refused(tmp_path: Path, more: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        load_departments(file(tmp_path, f"{GOOD}{more}\n"))
+
+
+def test_the_notice_of_the_department_precedes_that_of_all_and_the_latest_counts(tmp_path: Path) -> None:
+    def notice(table: str, start: int, end: int, word: str) -> str:
+        words = TEXT.replace('"N"', f'"{word}"')
+        return f"[[{table}]]\nstart = 2026-12-{start:02}T00:00:00Z\nend = 2026-12-{end:02}T00:00:00Z\n{words}\n"
+
+    of_all = notice("notices", 1, 20, "all")
+    own = notice("departments.notices", 5, 9, "own") + notice("departments.notices", 6, 8, "later")
+    head, _, rest = GOOD.partition("[[departments]]")
+    found = load_departments(file(tmp_path, f"{head}{of_all}[[departments]]{rest}{own}"))
+    department = found.departments[0]
+    seen = [found.notice_of(department, datetime(2026, 12, day, tzinfo=UTC)) for day in (1, 5, 6, 8, 9, 20)]
+    assert [n.text.nl if n else None for n in seen] == ["all", "own", "later", "own", "all", None]

@@ -38,6 +38,7 @@ def render(
     holidays: bool = True,
     zone: ZoneInfo = ZONE,
     calendar: Calendar = Calendar(),  # noqa: B008 - it is frozen
+    notice: str | None = None,
 ) -> str:
     """Return the whole page.
 
@@ -52,6 +53,7 @@ def render(
         holidays: Whether public holidays close the chat.
         zone: The time zone of all hours.
         calendar: The calendar of all departments.
+        notice: A message to show.
     """
     locale, now = supported_language(locale), now.astimezone(zone)
     week = parse_hours(department.hours or office_hours)
@@ -64,6 +66,7 @@ def render(
         name=department.names.in_(locale),
         state=_state(button, locale, now),
         time=f"{now:%H:%M}",
+        notice=notice,
         week=_week(week, locale),
         weekday=now.weekday(),
         holidays=holidays,

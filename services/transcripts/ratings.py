@@ -1,0 +1,33 @@
+"""Store of the ratings that citizens give after a chat: one for each chat, without a word that they wrote."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.common.internal_api.transcripts import Rating
+from services.common.mongo.client import Database
+
+
+class Ratings:
+    """Access to the collection `ratings`: {_id: chat_id, department, helped, score, at}.
+
+    `rate` may be repeated. It raises `PyMongoError` when the database does not answer.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._ratings = database["ratings"]
+
+    async def rate(self, rating: Rating, department: str, now: datetime) -> bool:
+        """Store the rating of a chat. It replaces one that was given before.
+
+        Args:
+            rating: The rating.
+            department: The department in which the chat is or ended.
+            now: The present.
+
+        Returns:
+            True when the chat had no rating before.
+        """
+        given = {"department": department, "helped": rating.helped, "score": rating.score, "at": now}
+        done = await self._ratings.replace_one({"_id": rating.chat_id}, given, upsert=True)
+        return done.upserted_id is not None
