@@ -34,6 +34,11 @@ PARTS = {
     "files": ["files.js"],
     "inactive": ["inactivity-warning.js"],
     "reason": ["blue-reason.js"],
+    "after": ["after-chat.js"],
+    "files": ["files.js"],
+    "inactive": ["inactivity-warning.js"],
+    "numbers": ["number-warning.js"],
+    "privacy": ["privacy-notice.js"],
     "waiting": ["queue-info.js", "leave-question.js"],
 }
 """The modules of the widget that load texts of their own, beside those of the panel (`load-part.js`)."""
@@ -106,6 +111,9 @@ MADE = {
     f"{WIDGET}/reason": {
         *("busy", "no_agents", "unknown", "hour", "time", "today", "tomorrow", "offers", "sheet"),
     },
+    f"{WIDGET}/after": {"askFailed", "busy", "helped", "over", "score", "thanks"},
+    f"{WIDGET}/numbers": {"card", "iban", "national"},
+    f"{WIDGET}/privacy": set(),
     f"{WIDGET}/files": {
         *("active_content", "empty", "heic", "infected", "macros", "not_allowed", "old_office", "password"),
         *("too_slow", "unavailable"),

@@ -44,6 +44,12 @@ CATALOGUES = {
     "loket-chat/text/inactive": "widget/translations/inactive",
     "loket-chat/text/launcher": "widget/translations/launcher",
     "loket-chat/text/reason": "widget/translations/reason",
+    "loket-chat/text/after": "widget/translations/after",
+    "loket-chat/text/files": "widget/translations/files",
+    "loket-chat/text/inactive": "widget/translations/inactive",
+    "loket-chat/text/launcher": "widget/translations/launcher",
+    "loket-chat/text/numbers": "widget/translations/numbers",
+    "loket-chat/text/privacy": "widget/translations/privacy",
     "loket-chat/text/waiting": "widget/translations/waiting",
 }
 """The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as module `nl.js`."""

@@ -23,6 +23,9 @@ LATER = {
     "files": ("files", 6_000),
     "waiting": ("queue-info", 6_500),
     "inactive": ("inactivity-warning", 3_000),
+    "after": ("after-chat", 5_500),
+    "numbers": ("number-warning", 4_500),
+    "privacy": ("privacy-notice", 3_000),
 }
 """What comes later: the folder of its texts, its module, and the most bytes that it may add."""
 

@@ -332,6 +332,8 @@ interface Way {
 
 /** The button of a department (`GET /api/button`). */
 interface Button {
+  /** The id of its department. */
+  department?: string;
   colour: "green" | "blue";
   reason?: string;
   revision?: number;

@@ -179,10 +179,9 @@ export function chatView({
     log.update(state, session.backlog());
     if (state.closed && ended.hidden) finish();
     else if (state.closed && untold && !session.untold()) setText(reason, because());
-    if (state.position || state.inactive || record.left || state.closed === "no_agent")
-      aside ??= import("./lazy-panels.js")
-        .then((module) => module.aside({ base, store, record, announce, session, element, bar }))
-        .catch(() => (aside = null));
+    aside ??= import("./lazy-panels.js")
+      .then((module) => module.aside({ base, store, record, announce, session, element, bar }))
+      .catch(() => (aside = null));
     aside?.then((tell) => tell?.(state, link));
     seen();
   }

@@ -8,6 +8,7 @@ import { CLIP } from "./message-list.js";
 const PLANE = "M21 3 3 10.5l7 3.5 3.5 7z M21 3 10 14";
 const ACCEPT = ".pdf,.png,.jpg,.jpeg,.gif,.webp,.txt,.csv,.odt,.ods,.odp,.docx,.xlsx,.pptx";
 const IDLE = 4_000; // ms
+const MANY_DIGITS = /\d(\D{0,2}\d){10}/; // as many as a number has that identifies a person
 
 /**
  * The form to write in.
@@ -48,6 +49,8 @@ export function composer({ t, lang, base, record, store, settings, session, anno
   const uploads = h("div", {});
   /** @type {ReturnType<typeof import("./files.js").uploads> | null | undefined} */
   let uploading;
+  /** @type {ReturnType<typeof import("./number-warning.js").numberWarning> | null | undefined} */
+  let warning;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let idle;
 
@@ -55,6 +58,14 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     const left = charactersLeft(input.value);
     setAttribute(input, "aria-invalid", left < 0 ? "true" : null);
     setText(count, left < 0 ? t("tooLong", { n: -left }) : left <= COUNT_FROM ? t("left", { n: left }) : "");
+  };
+  const post = () => {
+    warning?.then(({ hide }) => hide());
+    clearTimeout(idle);
+    session().post(input.value);
+    input.value = "";
+    store.write("draft", null);
+    measure();
   };
   input.value = store.read("draft") ?? "";
   measure();
@@ -74,11 +85,15 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     event.preventDefault();
     input.focus();
     if (problem(input.value)) return;
-    clearTimeout(idle);
-    session().post(input.value);
-    input.value = "";
-    store.write("draft", null);
-    measure();
+    if (!MANY_DIGITS.test(input.value)) return post();
+    warning ??= import("./number-warning.js").then((module) => module.numberWarning({ form, input }));
+    const text = input.value;
+    warning
+      .then(({ ask }) => ask(text, () => input.value === text && post()))
+      .catch(() => {
+        warning = null;
+        post();
+      });
   });
   files.addEventListener("change", () => {
     const chosen = [...(files.files ?? [])];
@@ -100,7 +115,10 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     focus: () => input.focus(),
     focused: () => form.contains(rootOf(form).activeElement),
     /** @param {boolean} away */
-    hide: (away) => [uploads, count, form, attach].forEach((part) => setAttribute(part, "hidden", away)),
+    hide: (away) => {
+      if (away) warning?.then(({ hide }) => hide());
+      for (const part of [uploads, count, form, attach]) setAttribute(part, "hidden", away);
+    },
     stop: () => {
       clearTimeout(idle);
       uploading?.then(({ stop }) => stop());

@@ -1,4 +1,4 @@
-// What comes beside the conversation now and then: the queue with its estimate, the warning to who is silent.
+// What comes beside the conversation: the queue with its estimate, the warning to who is silent, the privacy notice, what follows the end.
 const PARTS = [
   {
     name: "waiting",
@@ -10,6 +10,17 @@ const PARTS = [
     name: "inactive",
     load: () => import("./inactivity-warning.js") /** @param {Conversation} chat */,
     needed: (/** @type {Conversation} */ chat) => chat.inactive,
+  },
+  {
+    name: "privacy",
+    load: () => import("./privacy-notice.js"),
+    needed: (/** @type {Conversation} */ chat) => !chat.closed,
+  },
+  {
+    name: "after",
+    load: () => import("./after-chat.js"),
+    needed: (/** @type {Conversation} */ chat, /** @type {ChatRecord} */ record) =>
+      chat.closed && !record.untold && chat.closed !== "unreached",
   },
 ];
 

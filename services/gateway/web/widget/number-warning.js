@@ -1,0 +1,65 @@
+// Asks before a message with an identifying number is sent. Loaded when a message has as many digits as such a number.
+import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
+import { loadPart } from "./load-part.js";
+import { identifyingNumbers } from "./number-check.js";
+
+const LOOKS = `
+.numbers { border-inline-start: 4px solid var(--wrong); }
+`;
+
+/**
+ * The question, hidden at first. `ask(text, send)` calls `send` at once when the text has no such number, or when the citizen decides to.
+ *
+ * @param {{form: HTMLElement, input: HTMLTextAreaElement}} options
+ */
+export async function numberWarning({ form, input }) {
+  const t = await loadPart(form, "numbers", LOOKS);
+  let allowed = ""; // the text that the citizen decided to send
+  /** @type {(() => void) | null} */
+  let waiting = null;
+  const words = h("p", { role: "alert" });
+  const change = h(
+    "button",
+    { class: "primary", hook: "numbers-change", type: "button", onclick: () => (close(), input.focus()) },
+    t("change"),
+  );
+  const still = h("button", { class: "tool", hook: "numbers-send", type: "button", onclick: decide }, t("sendStill"));
+  const box = h(
+    "div",
+    { class: "choice numbers", role: "group", "aria-label": t("label"), hook: "chat-numbers", hidden: true },
+    words,
+    h("div", { class: "row" }, change, still),
+  );
+  form.before(box);
+  input.addEventListener("input", () => !box.hidden && !identifyingNumbers(input.value).length && close());
+
+  function close() {
+    waiting = null;
+    setAttribute(box, "hidden", true);
+    setText(words, "");
+  }
+
+  function decide() {
+    const send = waiting;
+    allowed = input.value;
+    close();
+    send?.();
+    input.focus();
+  }
+
+  return {
+    /** @param {string} text @param {() => void} send */
+    ask(text, send) {
+      const kinds = identifyingNumbers(text);
+      if (!kinds.length || text === allowed) {
+        close();
+        return send();
+      }
+      waiting = send;
+      setAttribute(box, "hidden", false);
+      setText(words, kinds.map((kind) => t(kind)).join(" "));
+      if (rootOf(form).activeElement === input) change.focus();
+    },
+    hide: close,
+  };
+}
