@@ -31,8 +31,6 @@ DETAILS = {
 WIDGET = Path("gateway/web/widget/translations")
 PARTS = {
     "blue": ["blue-panel.js"],
-    "files": ["files.js"],
-    "inactive": ["inactivity-warning.js"],
     "reason": ["blue-reason.js"],
     "after": ["after-chat.js"],
     "files": ["files.js"],

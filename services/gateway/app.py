@@ -23,10 +23,18 @@ from services.gateway.clients.http_client import HttpClient
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http import after_chat, assignments, button, departments_api, files, left_questions, pages
+from services.gateway.http import (
+    after_chat,
+    asked_questions,
+    assignments,
+    button,
+    departments_api,
+    files,
+    frames,
+    left_questions,
+    pages,
+)
 from services.gateway.http import agents as agent_routes
-from services.gateway.http import assignments, button, files, frames, left_questions, pages
-from services.gateway.http import asked_questions, assignments, button, files, left_questions, pages
 from services.gateway.http import chats as chat_routes
 from services.gateway.http.left_questions import Questions
 from services.gateway.http.security_headers import SecurityHeaders

@@ -10,16 +10,15 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import orjson
 from prometheus_client import Gauge
 
 from services.common.clock import utcnow
-from services.common.config.departments import Department, Departments
-from services.common.config.departments import Departments, Notice
+from services.common.config.departments import Department, Departments, Notice
 from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
@@ -37,8 +36,6 @@ TIMEZONE = "Europe/Brussels"
 SHOWN = Gauge(
     "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
 )
-Content = tuple[ButtonColour, ButtonReason, str | None]
-_UNKNOWN: Content = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 Content = tuple[ButtonColour, ButtonReason, str | None, Notice | None]
 _UNKNOWN = (ButtonColour.BLUE, ButtonReason.UNKNOWN, None)
 
@@ -110,20 +107,16 @@ class Button:
             wall: Returns the wall-clock time in seconds since the epoch.
             contact: Other ways to reach the department. Pages keep them for when they lose the server later.
             blue: What is offered while the button is blue.
+            notice: Returns the message that is to be shown at a time.
         """
         self.department, self._wall, self._contact, self._blue = department, wall, list(contact), blue
+        self._notice = notice
         self._state: ButtonChanged | DepartmentButton | None = None
         self._received_at = float("-inf")
         self._content: Content | None = None
         self._queue: tuple[int, int, float | None] | None = None  # revision, waiting chats, seconds for each
         self._place: dict[str, int | None] | None = None
         self._place_at = float("-inf")
-            notice: Returns the message that is to be shown at a time.
-        """
-        self.department, self._wall, self._contact, self._notice = department, wall, list(contact), notice
-        self._state: ButtonChanged | DepartmentButton | None = None
-        self._received_at = float("-inf")
-        self._content: Content | None = None
         self.revision = 0
         self.listeners = Listeners(lambda: self.shown.event)
         self.shown = self._build((*_UNKNOWN, self._present_notice()), 0)
@@ -147,7 +140,6 @@ class Button:
         """Update the shown state, and notify the listeners when it has changed."""
         state = self._state
         if state is None or not broker_up or now - self._received_at > SILENCE:
-            content = _UNKNOWN
             content: Content = (*_UNKNOWN, self._present_notice())
             revision = 0
         else:
@@ -189,8 +181,6 @@ class Button:
             **({"questions": True, "answer_within": blue.answer_within} if blue.questions else {}),
         }
 
-    def _build(self, content: Content, revision: int) -> Shown:
-        colour, reason, opens_at = content
     def _present_notice(self) -> Notice | None:
         return self._notice(datetime.fromtimestamp(self._wall(), UTC))
 
@@ -231,8 +221,13 @@ class Buttons:
     def __init__(self, departments: Departments, broker_up: Callable[[], bool], timezone: str = TIMEZONE) -> None:
         self._broker_up = broker_up
         self.of = {
-            d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d), Blue.of(d, timezone))
-            d.id: Button(d.id, lambda: utcnow().timestamp(), contact_ways(d), partial(departments.notice_of, d))
+            d.id: Button(
+                d.id,
+                lambda: utcnow().timestamp(),
+                contact_ways(d),
+                Blue.of(d, timezone),
+                partial(departments.notice_of, d),
+            )
             for d in departments.departments
         }
         self._began = time.monotonic()

@@ -37,6 +37,9 @@ async def _numbers_of_questions(db: Database) -> None:
     """Create the index by which no two left questions have one number. Those from before version 2.0 have none."""
     await make_indexes(
         db, {"questions": [IndexModel([("number", ASCENDING)], name="number", unique=True, sparse=True)]}
+    )
+
+
 async def _indexes_of_codes(db: Database) -> None:
     await make_indexes(
         db,

@@ -244,12 +244,14 @@ def test_a_digest_of_queues_names_the_empty_ones() -> None:
     for department, wait in ((one.id, 60), (two.id, 30)):
         buttons.handle(told(9, department=department, **BUSY))
         assert body(buttons.of[department])["queue"] == {"position": 1, "wait": wait}
+
+
 def test_a_notice_appears_and_disappears_by_itself() -> None:
     text = {"nl": "Wij verhuizen.", "fr": "Nous déménageons.", "de": "Wir ziehen um.", "en": "We are moving."}
     start = datetime.fromtimestamp(WALL, UTC)
     notice = Notice.model_validate({"start": start, "end": start + timedelta(hours=1), "text": text})
     wall = [WALL - 1]
-    button = Button("algemeen", lambda: wall[0], (), lambda now: notice if notice.start <= now < notice.end else None)
+    button = Button("algemeen", lambda: wall[0], notice=lambda now: notice if notice.start <= now < notice.end else None)
     button.handle(told(9), 0.0)
     seen = []
     for moment in (WALL - 1, WALL, WALL + 3599, WALL + 3600):

@@ -339,6 +339,8 @@ class Department(BaseModel):
     busy: Literal["info_sheet", "queue"] = "info_sheet"
     questions: bool = False
     answer_within: int | None = Field(None, ge=1, le=30)
+    privacy: Privacy | None = None
+    notices: tuple[Notice, ...] = Field((), max_length=100)
 
     @model_validator(mode="after")
     def _kept_promises(self) -> Department:
@@ -347,8 +349,6 @@ class Department(BaseModel):
         if self.busy == "queue" and not self.queue.longest:
             raise ValueError(f"'{self.id}' has busy = \"queue\" and needs a queue.longest above 0")
         return self
-    privacy: Privacy | None = None
-    notices: tuple[Notice, ...] = Field((), max_length=100)
 
 
 class Departments(BaseModel):

@@ -33,7 +33,7 @@ from services.gateway.http.dependencies import (
     unavailable,
 )
 from services.gateway.http.download_page import page as download_page
-from services.gateway.http.files import pass_on
+from services.gateway.http.files import pass_download
 from services.gateway.http.pages import PAGE_HEADERS
 from services.gateway.rate_limits import CODE_USES_PER_ADDRESS, CODES_PER_CHAT, RATINGS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
@@ -127,7 +127,7 @@ def install(
                 limited(uses.retry_after(address_of(request, settings), time.monotonic()))
             found = await transcripts.use_code(transcripts_api.CodeGiven(code=typed))
             reader = Actor(party=Party.CITIZEN.value, id=found.chat_id, by_code=True)
-            return await pass_on(transcripts, f"/chats/{found.chat_id}/transcript?format={chosen}", reader)
+            return await pass_download(transcripts, f"/chats/{found.chat_id}/transcript?format={chosen}", reader)
         except Unavailable:
             return _page(locale, "unavailable", typed, chosen, status=503)
         except Declined as declined:

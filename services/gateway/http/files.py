@@ -96,7 +96,6 @@ def install(
         if not is_id(attachment_id.lower()):
             raise Problem(404, "unknown_attachment", "There is no such attachment in this chat.")
         return await pass_download(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
-        return await pass_on(transcripts, f"/chats/{chat_id}/attachments/{attachment_id.lower()}", actor)
 
     @app.get("/api/chats/{chat_id}/transcript")
     async def transcript(
@@ -113,7 +112,6 @@ def install(
             languages = request.headers.get("accept-language", "")[:200]
             path += f"&lang={quote(lang[:20], safe='')}&languages={quote(languages, safe='')}"
         return await pass_download(transcripts, path, actor)
-        return await pass_on(transcripts, path, actor)
 
     @app.get(
         "/api/chats/{chat_id}/notes",
@@ -238,11 +236,6 @@ async def pass_download(transcripts: TranscriptsClient, path: str, actor: Actor)
 
     Raises:
         Problem: The download is refused.
-async def pass_on(transcripts: TranscriptsClient, path: str, actor: Actor) -> Response:
-    """Return what transcripts answers to a GET request, streamed.
-
-    Raises:
-        Problem: 503 `unavailable`, or the problem of transcripts.
     """
     try:
         response = await transcripts.stream("GET", path, actor)

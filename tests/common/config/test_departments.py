@@ -215,6 +215,8 @@ def test_an_offer_that_cannot_be_kept_is_refused_in_a_line(tmp_path: Path, more:
         load_departments(file(tmp_path, GOOD + more))
     assert "\n" not in str(refused.value)
     assert "departments.0" in str(refused.value)
+
+
 TEXT = 'text = { nl = "N", fr = "F", de = "D", en = "E" }'
 
 
