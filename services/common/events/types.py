@@ -89,11 +89,23 @@ class Record(BaseModel):
 
 
 class Form(Record):
-    """The online form that the citizen had open."""
+    """The online form that the citizen had open.
+
+    Attributes:
+        id: Its id, as its web master calls it.
+        title: Its title.
+        url: Its address, http or https.
+        step: The step of the form where the citizen was, as the page said. Since version 2.0, as the two below.
+        field: The field.
+        error: The error that the form showed.
+    """
 
     id: str | None = None
     title: str | None = None
     url: str | None = None
+    step: str | None = None
+    field: str | None = None
+    error: str | None = None
 
 
 class ChoiceRule(StrEnum):

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from prometheus_client import Counter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from structlog.contextvars import bind_contextvars
 
 from services.common.clock import utcnow
@@ -64,6 +64,18 @@ class FormMembers(BaseModel):
     id: Line | None = None
     title: Annotated[str, Field(max_length=500), AfterValidator(_clean)] | None = None
     url: Annotated[str, Field(max_length=2_000), AfterValidator(_clean), AfterValidator(_web_address)] | None = None
+    step: Line | None = None
+    field: Line | None = None
+    error: Line | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_places(self, handler: SerializerFunctionWrapHandler) -> dict[str, str | None]:
+        """Leave out the members of version 2.0 that are absent.
+
+        The id of a chat is derived from the request: a repeat during an update reaches replicas of both versions.
+        """
+        members: dict[str, str | None] = handler(self)
+        return {name: value for name, value in members.items() if value or name not in ("step", "field", "error")}
 
 
 class StartChat(BaseModel):
@@ -300,7 +312,7 @@ class Starting:
             locale=locale,
             name=(wanted.name or "").strip() or None,
             question=question,
-            form=Form(id=form.id, title=form.title, url=form.url) if form else None,
+            form=Form(**form.model_dump()) if form else None,
             opened_at=utcnow(),
             held=hold,
         )

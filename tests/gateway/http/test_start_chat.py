@@ -37,6 +37,7 @@ HTML = "<b>An</b> \u202e\u200b"
 async def test_a_press_opens_a_chat_with_all_that_was_told(world: World, client: Client) -> None:
     await show(world, client)
     form = {"id": "aanvraag-42", "title": HTML, "url": "https://loket.be/premie?stap=2"}
+    form |= {"step": "Stap 2", "field": HTML, "error": "IBAN-07"}
     members: dict[str, Any] = {
         "department": "algemeen",
         "locale": "fr",
@@ -54,6 +55,14 @@ async def test_a_press_opens_a_chat_with_all_that_was_told(world: World, client:
     assert opened.question == f" {HTML} ", "kept unchanged"
     assert opened.form is not None
     assert opened.form.model_dump() == form
+
+
+def test_a_repeat_without_a_place_in_the_form_is_the_request_of_the_version_before() -> None:
+    """During an update it reaches replicas of both versions, which derive the chat's id from its members."""
+    form = StartChat.model_validate({"form": {"id": "aanvraag-42"}}).model_dump()["form"]
+    assert form == {"id": "aanvraag-42", "title": None, "url": None}
+    form = StartChat.model_validate({"form": {"step": "Stap 2"}}).model_dump()["form"]
+    assert form == {"id": None, "title": None, "url": None, "step": "Stap 2"}
 
 
 @pytest.mark.parametrize("locale", [None, "es", "NL", "", "nl-BE"])
@@ -339,6 +348,9 @@ WRONG: tuple[object, ...] = (
     {"form": {"url": "//loket.be"}},
     {"form": {"url": "http://[::1"}},
     {"form": {"title": "x" * 501}},
+    {"form": {"step": "x" * 201}},
+    {"form": {"field": "a\0b"}},
+    {"form": {"error": 7}},
     {"department": 1},
 )
 

@@ -210,12 +210,15 @@ class Agent(Struct, frozen=True, kw_only=True):
     state: types.AgentState
 
 
-class Form(Struct, frozen=True, kw_only=True):
-    """The online form that the citizen had open."""
+class Form(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The online form that the citizen had open, and where in it they were, as the page said."""
 
     id: str | None
     title: str | None
     url: str | None
+    step: str | None = None
+    field: str | None = None
+    error: str | None = None
 
 
 class AgentChat(Struct, frozen=True, kw_only=True):
@@ -413,7 +416,7 @@ def chat_for_agent(chat: ChatView, last_seq: int, now: datetime | None = None) -
         locale=chat.locale,
         name=chat.name,
         question=chat.question,
-        form=Form(id=chat.form.id, title=chat.form.title, url=chat.form.url) if chat.form else None,
+        form=Form(**chat.form.model_dump()) if chat.form else None,
         opened_at=stamp(chat.opened_at),
         last_seq=last_seq,
         accepted=chat.accepted,

@@ -98,6 +98,9 @@ def test_a_chat_and_an_agent_as_the_console_gets_them() -> None:
     one = view(3, ChatStatus.ASSIGNED, AN, form=Form(id="f", title="T", url="https://x.be"), name="An P", question="?")
     shown = msgspec.to_builtins(server.chat_for_agent(one, 7))
     assert shown["form"] == {"id": "f", "title": "T", "url": "https://x.be"}
+    placed = view(3, ChatStatus.ASSIGNED, AN, form=Form(id="f", step="Stap 2", error="IBAN-07"))
+    place = {"id": "f", "title": None, "url": None, "step": "Stap 2", "error": "IBAN-07"}
+    assert msgspec.to_builtins(server.chat_for_agent(placed, 0))["form"] == place
     named = {"chat_id", "department", "locale", "name", "question", "form", "opened_at", "last_seq"}
     assert named <= shown.keys()
     assert (shown["last_seq"], shown["opened_at"]) == (7, "2026-11-23T08:00:00.123Z")
