@@ -42,6 +42,8 @@ PARTS = {
 """The modules of the widget that load texts of their own, beside those of the panel (`load-part.js`)."""
 SHARED = {"blue": ["files", "waiting"]}
 """The parts whose modules use the texts of other parts too."""
+LAUNCHER = ["widget.js", "reach.js"]
+"""The modules that read the texts of the launcher."""
 
 
 def under(prefix: str, *names: str) -> set[str]:
@@ -78,7 +80,7 @@ MADE = {
         *under("attach", "not_allowed", "old_office", "other", "password", "rate_limited", "too_large", "too_slow"),
         *under("attach", "type_not_allowed", "unavailable"),
         *under("block", "for_15", "for_60", "for_480", "for_1440"),
-        *under("chat", "again", "form", "locale", "question", "started", "system", "with"),
+        *under("chat", "again", "error", "field", "form", "locale", "question", "started", "step", "system", "with"),
         *under("choice", "fewest_chats", "language", "longest_idle", "named", "only_one", "other"),
         *under("connection", "back", "connecting", "offline", "online", "stopped"),
         *under("download", "html", "json", "pdf", "txt"),
@@ -155,10 +157,12 @@ def wanted(folder: Path) -> set[str]:
     if folder.parent != WIDGET:
         keys = used(*(SERVICES / folder.parent).iterdir())
     elif folder.name == "launcher":
-        keys = set(re.findall(r"\bwords\.(\w+)", (web / "widget.js").read_text()))
+        keys = set(re.findall(r"\bwords\.(\w+)", "".join((web / name).read_text() for name in LAUNCHER)))
     elif folder.name == "panel":
         later = {name: own(part) | shared(part) for part, names in PARTS.items() for name in names}
         modules = [file for file in web.glob("*.js") if file.name != "widget.js"]
+        later = {name: read(WIDGET / part)["nl"].keys() for part, names in PARTS.items() for name in names}
+        modules = [file for file in web.glob("*.js") if file.name not in LAUNCHER]
         keys = {key for file in modules for key in used(file) - later.get(file.name, set())}
     else:
         keys = used(*(web / name for name in PARTS[folder.name])) - own("panel") - shared(folder.name)

@@ -138,6 +138,16 @@ test("whoever was never answered is blue at once", async (t) => {
   assert.deepEqual(it.shown().contact, [], "who draws it finds a list, though nothing was ever told");
 });
 
+for (const [doubt, answer] of [
+  ["origin", away],
+  ["department", () => Response.json({ code: "unknown_department" }, { status: 404 })],
+  [undefined, html(502)],
+])
+  test(`a mistake of the page is suspected while nothing was ever heard: ${doubt}`, async (t) => {
+    const it = await following(t, (page) => Object.assign(page, { answer, events: away }));
+    assert.equal(it.shown().doubt, doubt);
+  });
+
 for (const [what, gone] of [
   ["is gone", away],
   ["does not answer", hung],

@@ -141,6 +141,9 @@ class File:
         headers = {"ETag": self.etag, "Cache-Control": "public, max-age=60", "Vary": "Accept-Encoding", **PAGE_HEADERS}
         if self.media_type.startswith("text/html"):
             headers["Cache-Control"] = "no-cache"
+        elif self.media_type.startswith("text/javascript"):
+            # The widget loads on a page whose origin is not listed too, so that it can say why there is no button.
+            headers["Access-Control-Allow-Origin"] = "*"
         if self.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         if self.packed and "gzip" in request.headers.get("accept-encoding", ""):

@@ -103,6 +103,8 @@ class Person:
     complaints: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
+    sites: list[str] = field(default_factory=list)
+    """Origins of pages that embed the widget."""
 
     def hook(self, name: str) -> Locator:
         """What the protocol calls by this name; found in the element's shadow root too."""
@@ -243,7 +245,7 @@ class Person:
     def unexpected(self) -> list[str]:
         """What the browser complained of and no test had announced; addresses of other servers too."""
         loud = [c for c in self.complaints if not any(re.search(one, c) for one in (*self.expected, SLOW))]
-        inside = (self.base, self.base.replace("http", "ws", 1), "blob:", "data:")
+        inside = (self.base, self.base.replace("http", "ws", 1), "blob:", "data:", *self.sites)
         return loud + [f"foreign request: {address}" for address in self.addresses if not address.startswith(inside)]
 
 

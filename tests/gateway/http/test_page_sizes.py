@@ -17,6 +17,7 @@ FILES = {"/widget.js": static_files()["loket-chat/widget.js"]} | {
 }
 LAUNCHER = 9_000
 PANEL = 35_000
+BESIDE = 3_500
 LATER = {
     "reason": ("blue-reason", 2_500),
     "blue": ("blue-panel", 14_500),
@@ -51,6 +52,12 @@ def launcher(language: str) -> set[str]:
     return with_imports(["/widget.js", *(f"/static/{name}.js" for name in loaded)])
 
 
+def beside(language: str) -> set[str]:
+    """What is loaded after the launcher: for a server that is gone, for a focus in the page, for a chat and its Back."""
+    names = ["reach", "avoid-focus", "page-events", "back-closes"]
+    return with_imports(f"/static/loket-chat/{name}.js" for name in names) - opened(language)
+
+
 def opened(language: str) -> set[str]:
     panel = ["/static/loket-chat/panel.js", f"/static/loket-chat/text/{language}.js"]
     return launcher(language) | with_imports(panel)
@@ -65,6 +72,12 @@ def later(part: str, language: str) -> set[str]:
 def test_the_launcher_alone_and_with_the_panel_is_small(language: str) -> None:
     assert weight(launcher(language)) <= LAUNCHER
     assert weight(opened(language)) <= PANEL
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_what_is_loaded_beside_the_launcher_is_small(language: str) -> None:
+    assert len(beside(language)) == 4
+    assert weight(beside(language)) <= BESIDE
 
 
 @pytest.mark.parametrize("part", LATER)

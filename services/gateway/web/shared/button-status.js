@@ -30,6 +30,9 @@ export function asButton(value) {
  * After `lost` ms without a sign of the server the button is told as blue and `unknown`, with `lost: true`; after the
  * next sign it is told as it is. A hidden page holds no connection: browsers allow few to one server.
  *
+ * When nothing was ever heard, `doubt` says what mistake of the page it may be: `department` (there is none of this
+ * name), `origin` (the server does not answer pages of this origin).
+ *
  * @param {string} base
  * @param {string | null | undefined} department
  * @param {(button: Button) => void} onButton
@@ -59,9 +62,11 @@ export function followButton(base, department, onButton, lost = LOST) {
     over = false;
     if (last) onButton(last);
   };
-  const lose = () => {
+  /** @param {unknown} [why] */
+  const lose = (why) => {
     over = true;
-    onButton({ contact: [], ...last, colour: "blue", reason: "unknown", lost: true });
+    const doubt = why === 404 ? "department" : why instanceof TypeError ? "origin" : undefined;
+    onButton({ contact: [], ...last, colour: "blue", reason: "unknown", lost: true, doubt });
   };
   const arm = () => {
     const armed = Date.now();
@@ -86,9 +91,9 @@ export function followButton(base, department, onButton, lost = LOST) {
       if (mine !== running) return;
       take(button);
       heard();
-    } catch {
+    } catch (error) {
       if (mine !== running) return;
-      if (!last && !over) lose();
+      if (!last && !over) lose(error);
       clearTimeout(quiet);
       quiet = setTimeout(look, FIRST + Math.random() * Math.min(LONGEST, FIRST * 2 ** misses++));
     }

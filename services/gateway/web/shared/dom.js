@@ -58,17 +58,6 @@ export function icon(path, className = "icon") {
 }
 
 /**
- * Make a style sheet. It is allowed where inline styles are not.
- *
- * @param {string} css
- */
-export function sheet(css) {
-  const made = new CSSStyleSheet();
-  made.replaceSync(css);
-  return made;
-}
-
-/**
  * Return the shadow root, or the document, that this node stands in.
  *
  * @param {Node} node

@@ -111,6 +111,17 @@ type CitizenFrame =
   | InactiveFrame
   | ErrorFrame;
 
+/** The online form that a citizen has open. */
+interface AssignedForm {
+  id?: string;
+  title?: string;
+  url?: string;
+  /** Where in the form they were at the start of the chat, as the page said. */
+  step?: string;
+  field?: string;
+  error?: string;
+}
+
 /** A chat of an agent, in `welcome` and `assigned`. */
 interface AssignedChat {
   chat_id: string;
@@ -118,7 +129,7 @@ interface AssignedChat {
   locale: string;
   name: string | null;
   question: string | null;
-  form: { id?: string; title?: string; url?: string } | null;
+  form: AssignedForm | null;
   opened_at: string;
   last_seq: number;
   accepted?: boolean;
@@ -280,6 +291,10 @@ interface ChatRecord {
   untold?: boolean;
   /** Its citizen left a question, with this receipt. */
   left?: boolean | { number?: string | null; within?: number | null };
+  /** Its citizen left a question. */
+  left?: boolean;
+  /** Where in the form the citizen was at the start, as the page said. */
+  place?: string;
 }
 
 /** What the browser keeps, by name. */
@@ -349,6 +364,8 @@ interface Button {
   answer_within?: number | null;
   /** Added by the page: the server is out of reach. */
   lost?: boolean;
+  /** Added by the page: the mistake that it may have made. */
+  doubt?: "department" | "origin";
 }
 
 /** What the server gives for a question that was left: in a chat, or without one (`question_id`, `token`). */
@@ -472,6 +489,8 @@ interface ChatViewOptions {
   /** How else to reach the department. */
   ways(): Node | string;
   isOpen(): boolean;
+  /** Gets each change, the colour of the dot and the last `seq` at the last welcome. */
+  onState(chat: Conversation, colour: Dot, backlog: number): void;
   onUnread(count: number): void;
   /** The server does not know the chat. */
   onGone(): void;
@@ -497,6 +516,12 @@ interface ChatElement extends HTMLElement {
   press?(): void;
   redraw?(): void;
   unfold?(open: boolean): void;
+  /** Forgets the button and the panel. */
+  stop?(): void;
+  dot?: Dot | null;
+  context?: EloketChatContext | null;
+  /** Tells the page an event. */
+  emit?(name: string, detail: unknown): void;
   show(change: { button?: Button; chat?: { live: boolean; open: boolean; unread: number } }): void;
 }
 

@@ -26,6 +26,7 @@ export function chatView({
   settings,
   ways,
   isOpen,
+  onState,
   onUnread,
   onGone,
   onEnded,
@@ -102,7 +103,8 @@ export function chatView({
     ),
   );
   const tools = h("div", { class: "row tools" }, bar.attach, saving, end);
-  const element = h("div", { class: "chat" }, status, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
+  const place = record.place && h("p", { class: "shared", hook: "chat-context" }, t("shared", { place: record.place }));
+  const element = h("div", { class: "chat" }, status, place, far, ...log.parts, notice, formats, question, ended, ...bar.parts, tools);
 
   /** @param {string} key @param {HTMLElement[]} buttons */
   function choice(key, buttons) {
@@ -170,6 +172,7 @@ export function chatView({
       sign.dataset.dot = colour;
       sign.replaceChildren(icon(SIGNS[colour]));
     }
+    onState(state, colour, session.backlog());
     setText(words, meaning(colour));
     const stuck = link.state === "ended" && !state.closed;
     setAttribute(mend, "hidden", !stuck);

@@ -79,7 +79,7 @@ export function composer({ t, lang, base, record, store, settings, session, anno
   input.addEventListener("keydown", (event) => {
     if (!isSubmitKey(event)) return;
     event.preventDefault();
-    form.requestSubmit();
+    send.click(); // requestSubmit is not in Safari before 16
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -5,7 +5,7 @@ import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
 const LOOKS = `
 .inactive { color: var(--ink); border-inline-start: 4px solid var(--press); }
 .inactive p { margin: 0 0 .5rem; }
-.eloket > .inactive { position: fixed; z-index: 2147483000; inset: auto 1rem calc(max(1rem, env(safe-area-inset-bottom)) + 4.5rem) auto;
+.eloket > .inactive { position: fixed; z-index: 2147483000; inset: auto var(--right, 1rem) calc(var(--y, 1rem) + 4.5rem) var(--left, auto);
   width: min(24rem, calc(100vw - 2rem)); padding: .75rem 1rem; border: 1px solid var(--edge); border-inline-start: 4px solid var(--press);
   border-radius: .5rem; background: var(--paper); box-shadow: 0 2px 6px #0002, 0 12px 40px #0005; }
 `;

@@ -1,8 +1,9 @@
 // What a module that comes later brings along: its own texts and looks.
-import { rootOf, sheet } from "../shared/dom.js";
+import { rootOf } from "../shared/dom.js";
+import { sheet, wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
 
-/** @type {Map<string, CSSStyleSheet>} */
+/** @type {Map<string, ReturnType<typeof sheet>>} */
 const sheets = new Map(); // of a part
 
 /**
@@ -25,7 +26,6 @@ export async function loadPart(element, part, css) {
   const [common, own] = found;
   const looks = sheets.get(part) ?? sheet(css);
   sheets.set(part, looks);
-  const root = rootOf(element);
-  if (!root.adoptedStyleSheets.includes(looks)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, looks];
+  wear(rootOf(element), looks);
   return translator({ ...common.default, ...own.default }, lang);
 }

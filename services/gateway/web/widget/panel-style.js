@@ -1,15 +1,21 @@
 // The panel's looks.
-import { sheet } from "../shared/dom.js";
+import { sheet } from "../shared/style-sheets.js";
 
 export const panelSheet = sheet(`
-:host { --paper: #fff; --ink: #1a2632; --muted: #55626f; --line: #d6dce2; --edge: #76828e; --soft: #f3f5f8; --mine: #dbe9f8; --link: #0a4f94; --wrong: #a61b13;
+.eloket { --paper: #fff; --ink: #1a2632; --muted: #55626f; --line: #d6dce2; --edge: #76828e; --soft: #f3f5f8; --mine: #dbe9f8; --link: #0a4f94; --wrong: #a61b13;
   --press: var(--accent); --good: var(--green); }
-@media (prefers-color-scheme: dark) { :host { --paper: #161d24; --ink: #e9eef3; --muted: #aeb9c4; --line: #34404c; --edge: #8795a3; --soft: #232d37; --mine: #17406b;
+@media (prefers-color-scheme: dark) { .eloket { --paper: #161d24; --ink: #e9eef3; --muted: #aeb9c4; --line: #34404c; --edge: #8795a3; --soft: #232d37; --mine: #17406b;
   --link: #93c8ff; --wrong: #ff9b92; --press: #1b63b0; --good: #5ed48b; } }
-.panel { position: fixed; z-index: 2147483001; inset: auto 1rem 1rem auto; flex-direction: column; width: min(25rem, calc(100vw - 2rem)); height: min(40rem, calc(100dvh - 2rem));
+.panel { position: fixed; z-index: 2147483001; inset: auto var(--right, 1rem) var(--y, 1rem) var(--left, auto); flex-direction: column; width: min(25rem, calc(100vw - 2rem));
+  height: min(40rem, calc(100vh - 1rem - var(--y, 1rem))); height: min(40rem, calc(100dvh - 1rem - var(--y, 1rem)));
   max-width: none; max-height: none; margin: 0; padding: 0; border: 1px solid var(--line); border-radius: .75rem; overflow: hidden;
   background: var(--paper); color: var(--ink); box-shadow: 0 2px 6px #0002, 0 12px 40px #0005; }
 .panel[open] { display: flex; }
+.eloket[data-avoid=other] { --right: auto; --left: var(--x); }
+:host([side=left]) .eloket[data-avoid=other] { --right: var(--x); --left: auto; }
+:is([data-avoid=fold], [data-avoid=top]) > .panel { height: auto; }
+:is([data-avoid=fold], [data-avoid=top]) > .panel > .body { display: none; }
+[data-avoid=top] > .panel { top: var(--x); bottom: auto; }
 .head { display: flex; align-items: center; justify-content: space-between; padding: .5rem .5rem .5rem 1rem; background: var(--accent); color: #fff; }
 h2 { margin: 0; font: inherit; font-size: 1.125rem; font-weight: 600; }
 :is(h2, .reason):focus { outline: none; }
@@ -36,8 +42,9 @@ a { color: var(--link); overflow-wrap: anywhere; }
 :is(.start input, .start textarea, .input) { width: 100%; padding: .55rem .7rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); }
 .notice { padding: .6rem .8rem; border-inline-start: 4px solid var(--wrong); border-radius: .25rem; background: var(--soft); }
 .far { margin: 0; border-radius: 0; font-size: .9375rem; max-height: 45%; overflow-y: auto; }
-.ways { margin: .25rem 0 0; }
+.panel .ways { margin: .25rem 0 0; }
 .status { display: flex; align-items: center; gap: .6rem; padding: .55rem 1rem; border-bottom: 1px solid var(--line); background: var(--soft); font-size: .9375rem; line-height: 1.3; }
+.shared { padding: .4rem 1rem; border-bottom: 1px solid var(--line); color: var(--muted); font-size: .875rem; line-height: 1.3; overflow-wrap: anywhere; }
 .dot { display: flex; padding: .2rem; border-radius: 50%; background: var(--muted); color: var(--paper); forced-color-adjust: none; }
 .dot .icon { width: .9rem; height: .9rem; stroke-width: 3; }
 .dot[data-dot=green] { background: var(--good); }
@@ -75,7 +82,7 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .choice .tool { background: var(--paper); }
 .reason { font-weight: 600; }
 @media (max-width: 30rem), (max-height: 30rem) {
-  .panel { inset: var(--top, 0) 0 auto 0; width: 100vw; height: var(--height, 100dvh); border: 0; border-radius: 0; overflow-y: auto; }
+  .panel { inset: var(--top, 0) 0 auto 0; width: 100vw; height: var(--height, 100vh); height: var(--height, 100dvh); border: 0; border-radius: 0; overflow-y: auto; }
   .head { flex: none; } .chat { flex: 1 0 auto; min-height: 0; } .body { flex: 1 0 auto; max-height: max(100% - 3.75rem, 20rem); } }
 @media (forced-colors: active) { .panel, .item :is(p, .file), .primary, .danger, .fresh { border: 1px solid CanvasText; } .status, .head { border-bottom: 1px solid CanvasText; } }
 `);

@@ -2,8 +2,10 @@
 import { chatView } from "./chat-view.js";
 import { h, icon, setText } from "../shared/dom.js";
 import { panelSheet } from "./panel-style.js";
+import { wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
 import { createStore } from "./chat-session.js";
+import { formOf, placeOf } from "./form-context.js";
 import { browserOf, startChat, startForm } from "./start-form.js";
 
 export { translator }; // for what a replica of version 1.1 serves during an update
@@ -68,8 +70,17 @@ export async function createPanel(host, base, prefix) {
   /** @type {ReturnType<typeof startForm> | undefined} */
   let form;
   let unread = 0;
+  /** @type {Element | null} */
+  let before = null; // where the focus was in the page
+  /** @type {((chat?: Conversation, colour?: Dot, backlog?: number) => void) | undefined} */
+  let tellPage;
+  /** @type {ReturnType<typeof import("./back-closes.js").backCloses> | undefined} */
+  let back;
+  /** @type {Promise<void> | undefined} */
+  let coming; // of what `back` is
 
-  host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, panelSheet];
+  wear(host.shadowRoot, panelSheet);
+  host.frame.style.setProperty("--rem", getComputedStyle(host.frame).fontSize); // a page changes what rem is
   host.frame.append(dialog);
 
   /** @param {string} text */
@@ -84,7 +95,9 @@ export async function createPanel(host, base, prefix) {
   /** @param {string} [words] */
   function showForm(words) {
     view?.stop();
+    tellPage?.();
     [view, record, unread] = [null, null, 0];
+    host.dot = null;
     form = startForm({ t, onStart: begin /** @param {string} path */, ways: (path) => host.ways(path) });
     body.replaceChildren(form.form);
     if (words) form.tell(words);
@@ -92,21 +105,20 @@ export async function createPanel(host, base, prefix) {
   }
 
   /** @param {{name?: string, question?: string, queue?: boolean}} given */
+  /** @param {EloketChatStart} given */
   async function begin(given) {
-    const { origin, pathname, protocol } = location;
-    const url = protocol.startsWith("http") ? origin + pathname : undefined;
-    /** @param {string} name */
-    const attribute = (name) => host.getAttribute(name) ?? undefined;
-    const asked = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, url };
+    const { form: more, ...rest } = given;
+    const asked = formOf(host, more);
     const answer = await startChat(
       base,
       store,
-      { ...given, department: attribute("department"), locale: lang, form: asked, browser: browserOf(store) },
+      { ...rest, department: host.getAttribute("department") ?? undefined, locale: lang, form: asked, browser: browserOf(store) },
       host.asChat,
     );
     if (answer.record) {
-      store.write("chat", { ...answer.record, open: true });
+      store.write("chat", { ...answer.record, open: true, place: placeOf(asked) });
       join(store.read("chat"));
+      host.emit?.("started", { chat_id: answer.record.chat_id });
       view?.focus();
     } else if (answer.code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
     return answer;
@@ -115,7 +127,10 @@ export async function createPanel(host, base, prefix) {
   /** @param {ChatRecord} kept */
   function join(kept) {
     view?.stop();
+    tellPage?.();
     record = kept;
+    const events = import("./page-events.js").then((module) => module.followChat(host, kept)).catch(() => null);
+    const tell = (tellPage = (...change) => void events.then((tell) => tell?.(...change)));
     view = chatView({
       t,
       lang,
@@ -130,6 +145,7 @@ export async function createPanel(host, base, prefix) {
         unread = count;
         tellHost();
       },
+      onState: tell,
       onGone: () => forget(t("gone")),
       onEnded: () => record?.ended || remember({ ended: Date.now() }),
       onUntold: (untold) => remember({ untold }),
@@ -151,33 +167,65 @@ export async function createPanel(host, base, prefix) {
     showForm(words);
   }
 
+  // Back closes a panel that fills the screen.
+  function fill() {
+    const close = () => small.matches && minimise();
+    coming ??= import("./back-closes.js").then(
+      (module) => void (back = module.backCloses({ close, signal })),
+      () => (coming = undefined),
+    );
+    coming.then(() => dialog.open && small.matches && back?.enter());
+  }
+
   function show() {
     if (dialog.open) return;
     if (small.matches) dialog.showModal();
     else dialog.show();
+    if (small.matches) fill();
     fit();
     remember({ open: true });
     view?.opened();
     tellHost();
   }
 
-  function open() {
+  /**
+   * Opens the panel; with `given`, starts a chat with it, unless one is open.
+   *
+   * @param {EloketChatStart} [given]
+   * @returns {Promise<EloketChatStarted | undefined>}
+   */
+  async function open(given) {
+    const at = document.activeElement;
+    if (at !== host) before = at;
     if (!view && !form) {
       const chat = kept();
       chat ? join(chat) : showForm();
     }
     show();
+    if (given) return start(given);
     // on a phone a keyboard would cover the text
     if (small.matches || !view) (view ? title : body.querySelector("input"))?.focus();
     else view.focus();
   }
 
-  function minimise() {
+  /** @param {EloketChatStart} given @returns {Promise<EloketChatStarted>} */
+  async function start(given) {
+    if (record?.ended) forget();
+    const answer = record ? { code: "open" } : await form?.send(given);
+    return answer?.record ? { started: true, chat_id: answer.record.chat_id } : { started: false, code: answer?.code ?? "unavailable" };
+  }
+
+  /** @param {boolean} [byPage] */
+  function minimise(byPage = false) {
     if (!dialog.open) return;
+    const held = focused();
     dialog.close();
+    back?.leave(!byPage);
     remember({ open: false });
     tellHost();
-    host.launcher?.focus();
+    if (byPage && !held) return;
+    if (host.hasAttribute("hide-launcher")) /** @type {HTMLElement | null} */ (before)?.focus();
+    else host.launcher?.focus();
   }
 
   // The kept chat; what is none, or ended too long ago, is thrown away.
@@ -225,6 +273,7 @@ export async function createPanel(host, base, prefix) {
     if (!dialog.open) return;
     const before = focused();
     dialog.close();
+    back?.leave(true);
     show();
     before?.focus();
   }
@@ -248,9 +297,11 @@ export async function createPanel(host, base, prefix) {
     open,
     restore,
     begin, // blue-panel.js: with `queue`, for who chooses to wait
+    minimise,
     dispose: () => {
       gone.abort();
       view?.stop();
+      tellPage?.();
       dialog.remove();
     },
   };

@@ -101,7 +101,7 @@ const REFUSALS = {
 /**
  * The form; `onStart({name, question})` resolves to what `startChat` says, `ways(path)` are how else to reach the department.
  *
- * @param {{t: Translator, onStart(given: {name?: string, question?: string}): Promise<StartAnswer>, ways(path?: string): Node | string}} options
+ * @param {{t: Translator, onStart(given: EloketChatStart): Promise<StartAnswer>, ways(path?: string): Node | string}} options
  */
 export function startForm({ t, onStart, ways }) {
   const name = h("input", { id: "name", name: "name", maxlength: 100, autocomplete: "name", dir: "auto" });
@@ -125,19 +125,33 @@ export function startForm({ t, onStart, ways }) {
     setAttribute(notice, "hidden", !text);
     notice.replaceChildren(h("p", {}, text), ...(more ? [more] : []));
   };
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (submit.getAttribute("aria-disabled")) return;
+  /** @param {EloketChatStart} given @returns {Promise<StartAnswer>} */
+  const send = async (given) => {
+    if (submit.getAttribute("aria-disabled")) return { code: "starting" };
     setAttribute(submit, "aria-disabled", "true");
     setText(submit, t("starting"));
     tell("");
-    const given = { name: name.value.trim() || undefined, question: question.value.trim() ? question.value : undefined };
-    const { code, seconds, infofiche } = await onStart(given).catch(() => /** @type {StartAnswer} */ ({ code: "unavailable" }));
+    const answer = await onStart(given).catch(() => /** @type {StartAnswer} */ ({ code: "unavailable" }));
+    const { code, seconds, infofiche } = answer;
     setAttribute(submit, "aria-disabled", null);
     setText(submit, t("start"));
-    if (!code) return;
+    if (!code) return answer;
     const own = ["rate_limited", "invalid", "too_large"].includes(code); // the citizen can do something about it here
     tell(t(REFUSALS[code] ?? "startRefused", { n: seconds ?? 5 }), own ? null : ways(infofiche));
+    return answer;
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send({ name: name.value.trim() || undefined, question: question.value.trim() ? question.value : undefined });
   });
-  return { form, tell };
+  return {
+    form,
+    tell,
+    /** @param {EloketChatStart} given */
+    send: (given) => {
+      name.value = given.name ?? "";
+      question.value = given.question ?? "";
+      return send(given);
+    },
+  };
 }

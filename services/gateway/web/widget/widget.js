@@ -1,4 +1,5 @@
 // The embed script: defines <eloket-chat department="…" locale="…">. The panel comes with the first press, or for a chat to return to.
+// Its public API is eloket-chat.d.ts; docs/embedding.md describes it.
 
 const { origin: BASE, host: HOST } = new URL(import.meta.url);
 const PREFIX = `eloket-chat ${HOST} `; // of the keys in localStorage
@@ -7,6 +8,17 @@ const AGAIN = 15_000; // ms, to twice as long, until a kept chat is tried again
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const SPEECH = "M4 5h16v11H9l-5 4z M8 9h8 M8 12h5";
 const INFO = "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18 M12 11v6 M12 7.5v.1";
+const SECOND = 1_000; // ms in which a page may have two elements, while it replaces one
+// Events of the chat that the page does not get: its shortcuts and its traps of the focus are not for what is typed here.
+const OWN = ["keydown", "keypress", "keyup", "beforeinput", "input", "paste", "copy", "cut", "focusin", "focusout"];
+/** @type {EloketChat[]} */
+const elements = []; // in the page; the first is shown
+
+AbortSignal.timeout ??= (ms) => {
+  const controller = new AbortController(); // Safari before 16
+  setTimeout(() => controller.abort(), ms);
+  return controller.signal;
+};
 
 /**
  * A chat, of an answer or kept, or null: its id, its token and the path of its websocket.
@@ -51,18 +63,25 @@ const [{ followButton }, { h, icon, setAttribute }, { launcherSheet }] = /** @ty
   await Promise.all(["shared/button-status", "shared/dom", "loket-chat/launcher-style"].map(load))
 );
 
+/** @implements {EloketChatElement} */
 class EloketChat extends HTMLElement {
   static observedAttributes = ["department", "locale"];
   /** @type {Button | undefined} */
   button;
   /** @type {{live: boolean, open: boolean, unread: number}} */
   chat = { live: false, open: false, unread: 0 };
+  /** @type {EloketChatDot | null} */
+  dot = null;
+  /** @type {EloketChatContext | null} */
+  context = /** @type {any} */ (this).context ?? null; // a page may set it before this script has come
   /** @type {HTMLElement | null} */
   frame = null;
   /** @type {HTMLElement | null} */
   launcher = null;
   /** @type {HTMLElement} */
   reach = h("div");
+  /** @type {ReturnType<typeof import("./reach.js").reachOf> | undefined} */
+  other;
   /** @type {Promise<any> | null} */
   panel = null;
   /** @type {string | null} */
@@ -75,40 +94,127 @@ class EloketChat extends HTMLElement {
   explaining = null;
   onstorage = (/** @type {StorageEvent} */ { key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
 
-  async connectedCallback() {
+  connectedCallback() {
+    if (!elements.includes(this)) elements.push(this);
+    if (elements[0] === this) this.render();
+    else setTimeout(() => elements.indexOf(this) > 0 && this.doubt("second"), SECOND);
+  }
+
+  disconnectedCallback() {
+    const [first] = elements;
+    elements.splice(elements.indexOf(this), 1);
+    if (first !== this) return;
+    this.stop();
+    elements[0]?.render();
+  }
+
+  attributeChangedCallback() {
+    if (elements[0] !== this) return;
+    this.stop();
+    this.render();
+  }
+
+  async render() {
     const asked = [this.getAttribute("locale"), document.documentElement.lang].map((tag) => tag?.slice(0, 2).toLowerCase());
     const lang = asked.find((tag) => ["nl", "fr", "de", "en"].includes(`${tag}`)) ?? "nl";
+    const { signal } = (this.gone = new AbortController());
     const frame = (this.frame = h("aside", { class: "eloket", lang, "aria-label": "Chat" }));
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [launcherSheet];
-    root.replaceChildren(frame);
+    if (launcherSheet instanceof CSSStyleSheet) root.adoptedStyleSheets = [launcherSheet];
+    root.replaceChildren(...(launcherSheet instanceof CSSStyleSheet ? [] : [launcherSheet]), frame);
+    for (const type of OWN) frame.addEventListener(type, (event) => this.keep(event));
+    try {
+      // above whatever the page has; a page that closes its own popovers leaves this one
+      if (frame.showPopover) {
+        frame.popover = "manual";
+        frame.showPopover();
+      }
+    } catch {
+      frame.removeAttribute("popover");
+    }
     this.button = undefined;
     this.chat = { live: false, open: false, unread: 0 };
     this.failed = this.busy = false;
+    this.other = undefined;
     this.reach = h("div", { id: "reach", class: "reach", hook: "chat-reach", role: "group", tabindex: -1, hidden: true });
     frame.append(this.reach);
     this.words = (await load(`loket-chat/text/launcher/${lang}`)).default;
     if (this.frame !== frame) return;
-    setAttribute(this.reach, "aria-label", this.words.reach);
-    this.reach.addEventListener("keydown", ({ key }) => key === "Escape" && this.unfold(false));
-    this.unfollow = followButton(BASE, this.getAttribute("department"), (button) => this.show({ button }));
-    addEventListener("storage", this.onstorage);
+    this.unfollow = followButton(BASE, this.getAttribute("department"), (button) => {
+      this.show({ button });
+      if (button.doubt) this.doubt(button.doubt);
+    });
+    addEventListener("storage", ({ key }) => (key === null || key === `${PREFIX}chat`) && this.restore(), { signal });
+    const avoid = () => load("loket-chat/avoid-focus").then(({ avoidFocus }) => signal.aborted || avoidFocus(this, frame, signal));
+    if (document.activeElement?.matches("body, html, eloket-chat") ?? true) addEventListener("focusin", avoid, { signal, once: true });
+    else avoid();
     this.restore();
+    const { reachOf } = await load("loket-chat/reach"); // while the server is there, for when it is gone
+    if (this.frame !== frame) return;
+    this.other = reachOf(this);
+    this.show({});
   }
 
-  disconnectedCallback() {
+  stop() {
+    this.gone?.abort();
     this.unfollow?.();
-    removeEventListener("storage", this.onstorage);
     clearTimeout(this.again);
     this.panel?.then((panel) => panel?.dispose());
     this.blue?.dispose();
     this.panel = this.launcher = this.frame = this.looks = this.news = this.blue = this.explaining = null;
+    this.panel = this.launcher = this.frame = this.looks = this.dot = null;
   }
 
-  attributeChangedCallback() {
-    if (!this.frame) return;
-    this.disconnectedCallback();
-    this.connectedCallback();
+  /**
+   * Perhaps the page made a mistake: that is looked at and told.
+   *
+   * @param {string} kind
+   */
+  async doubt(kind) {
+    const { gone } = this;
+    const { mistake } = await load("loket-chat/mistakes");
+    if (this.gone === gone) mistake(this, BASE, kind);
+  }
+
+  /** @param {Event} event */
+  keep(event) {
+    const passes = event.target === this.launcher && event instanceof KeyboardEvent && event.type !== "keyup";
+    if (!passes || ["Enter", " "].includes(event.key)) event.stopPropagation();
+  }
+
+  /** What a page may know; null until the button is known. */
+  get state() {
+    const { button, chat, dot } = this;
+    if (!this.launcher || !button) return null;
+    return { colour: button.colour, reason: button.reason ?? "unknown", open: chat.open, unread: chat.unread, dot };
+  }
+
+  /** As a press on the launcher. */
+  open() {
+    if (this.launcher) this.launcher.click();
+    else this.addEventListener("eloket-chat-ready", () => this.open(), { once: true });
+  }
+
+  async close() {
+    (await this.panel)?.minimise?.(true);
+  }
+
+  /**
+   * Starts a chat with what the page knows already.
+   *
+   * @param {EloketChatStart} [given]
+   * @returns {Promise<EloketChatStarted>}
+   */
+  async start(given = {}) {
+    return (await this.press(given)) ?? { started: false, code: "unavailable" };
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} [detail]
+   */
+  emit(name, detail = this.state) {
+    this.dispatchEvent(new CustomEvent(`eloket-chat-${name}`, { bubbles: true, detail }));
   }
 
   /** A kept chat goes on by itself. What is kept and is none, from whatever once answered instead of us, is thrown away. */
@@ -152,21 +258,24 @@ class EloketChat extends HTMLElement {
     return panel;
   }
 
-  async press() {
+  /** @param {EloketChatStart} [given] */
+  async press(given) {
     this.show({ busy: true, failed: false });
     const panel = await this.load();
     this.show({ busy: false, failed: this.failed && !panel });
-    if (panel) panel.open();
-    else if (this.frame) this.unfold(true);
+    if (panel) return panel.open(given);
+    if (this.frame) this.unfold(true);
   }
 
   /** @param {Partial<EloketChat>} change */
   show(change) {
     if (!this.frame) return;
+    const { state } = this;
     Object.assign(this, change);
     if (change.button && !change.button.lost) this.restore();
     if (this.button?.colour === "blue" && !this.button.lost) this.explaining ??= this.explain();
     const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden]);
+    const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden, !this.other]);
     if (this.looks === looks && this.launcher) return;
     this.looks = looks;
     const { launcher: before } = this;
@@ -190,6 +299,11 @@ class EloketChat extends HTMLElement {
     if (this.frame !== frame) return blue?.dispose();
     this.blue = blue;
     this.redraw();
+    this.other?.tell();
+    const now = this.state;
+    if (!state) now && this.emit("ready");
+    else if (now && (now.colour !== state.colour || now.reason !== state.reason)) this.emit("button");
+    if (now && now.open !== (state?.open ?? false)) this.emit(now.open ? "opened" : "closed");
   }
 
   draw() {
@@ -209,13 +323,18 @@ class EloketChat extends HTMLElement {
           : way
             ? `${words[way.kind]}: ${way.value}`
             : words.lostHint;
-    const looks = { class: `launcher ${kind}`, hook: "chat-button", "data-colour": button.colour, hidden: chat.open };
+    const looks = {
+      class: `launcher ${kind}${busy || failed || lost ? " said" : ""}`,
+      hook: "chat-button",
+      "data-colour": button.colour,
+      hidden: chat.open,
+    };
     const inside = [
       icon(kind === "blue" ? INFO : SPEECH),
       h("span", { class: "words" }, h("b", {}, why?.title ?? words[kind]), h("small", {}, hint)),
       chat.unread > 0 && h("span", { class: "badge" }, `${chat.unread}`, h("span", { class: "sr" }, ` ${words.unread}`)),
     ];
-    if (lost) {
+    if (lost && this.other) {
       const unfold = () => this.unfold(this.reach.hidden);
       return h(
         "button",
@@ -268,6 +387,7 @@ class EloketChat extends HTMLElement {
       list.prepend(h("li", {}, h("button", { type: "button", hook: "blue-offers", onclick: () => blue.open() }, blue.words(button).hint)));
     });
     return list;
+    return this.other?.ways(path) ?? "";
   }
 
   /**
@@ -276,24 +396,12 @@ class EloketChat extends HTMLElement {
    * @param {boolean} open
    */
   unfold(open) {
+    if (!this.other) return;
     const held = this.reach.contains(this.shadowRoot?.activeElement ?? null);
     setAttribute(this.reach, "hidden", !open);
     this.show({});
     if (open) this.reach.focus();
     else if (held) this.launcher?.focus();
-  }
-
-  tell() {
-    const { reach, words, failed, button } = this;
-    const why = failed ? words.failed : button?.lost ? words.lost : words.back;
-    const news = JSON.stringify([why, button?.contact]);
-    if (this.chat.open) setAttribute(reach, "hidden", true);
-    if (reach.hidden || this.news === news) return;
-    this.news = news;
-    const close = h("button", { type: "button", onclick: () => this.unfold(false) }, words.close);
-    const held = reach.contains(this.shadowRoot?.activeElement ?? null);
-    reach.replaceChildren(h("p", { role: "status" }, why), this.ways(), close);
-    if (held) reach.focus();
   }
 
   /**
@@ -306,4 +414,6 @@ class EloketChat extends HTMLElement {
   }
 }
 
-customElements.get("eloket-chat") ?? customElements.define("eloket-chat", EloketChat);
+// In a browser that is too old for the panel the element keeps the page's own content.
+const able = "HTMLDialogElement" in globalThis && "hasOwn" in Object;
+if (able && !customElements.get("eloket-chat")) customElements.define("eloket-chat", EloketChat);

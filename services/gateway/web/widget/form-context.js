@@ -1,0 +1,33 @@
+// What the page says of the form that the citizen has open.
+const LONGEST = 200; // characters
+const LONGEST_TITLE = 500;
+
+/**
+ * The form that the citizen has open: what the page set, cut to what the server takes.
+ *
+ * @param {ChatElement} host
+ * @param {EloketChatForm} [more]
+ */
+export function formOf(host, more) {
+  const { origin, pathname, protocol } = location;
+  /** @param {string} name */
+  const attribute = (name) => host.getAttribute(name) ?? undefined;
+  const given = { id: attribute("form-id"), title: attribute("form-title") ?? document.title, ...host.context, ...more };
+  /** @param {"id" | "title" | "step" | "field" | "error"} name */
+  const text = (name, most = LONGEST) => [...String(given[name] ?? "").replace(/\0/g, "")].slice(0, most).join("").trim() || undefined;
+  return {
+    id: text("id"),
+    title: text("title", LONGEST_TITLE),
+    url: protocol.startsWith("http") ? origin + pathname : undefined,
+    step: text("step"),
+    field: text("field"),
+    error: text("error"),
+  };
+}
+
+/**
+ * Where in the form the citizen is, in words; undefined when the page did not say.
+ *
+ * @param {EloketChatForm} form
+ */
+export const placeOf = ({ step, field, error }) => [step, field, error].filter(Boolean).join(", ") || undefined;
