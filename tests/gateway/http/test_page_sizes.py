@@ -53,7 +53,7 @@ def launcher(language: str) -> set[str]:
 
 
 def beside(language: str) -> set[str]:
-    """What is loaded after the launcher: for a server that is gone, for a focus in the page, for a chat and its Back."""
+    """What is loaded after the launcher: for a server that is gone, a focus in the page, a chat and its Back."""
     names = ["reach", "avoid-focus", "page-events", "back-closes"]
     return with_imports(f"/static/loket-chat/{name}.js" for name in names) - opened(language)
 
