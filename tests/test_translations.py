@@ -160,8 +160,6 @@ def wanted(folder: Path) -> set[str]:
         keys = set(re.findall(r"\bwords\.(\w+)", "".join((web / name).read_text() for name in LAUNCHER)))
     elif folder.name == "panel":
         later = {name: own(part) | shared(part) for part, names in PARTS.items() for name in names}
-        modules = [file for file in web.glob("*.js") if file.name != "widget.js"]
-        later = {name: read(WIDGET / part)["nl"].keys() for part, names in PARTS.items() for name in names}
         modules = [file for file in web.glob("*.js") if file.name not in LAUNCHER]
         keys = {key for file in modules for key in used(file) - later.get(file.name, set())}
     else:

@@ -291,8 +291,6 @@ interface ChatRecord {
   untold?: boolean;
   /** Its citizen left a question, with this receipt. */
   left?: boolean | { number?: string | null; within?: number | null };
-  /** Its citizen left a question. */
-  left?: boolean;
   /** Where in the form the citizen was at the start, as the page said. */
   place?: string;
 }
@@ -513,7 +511,7 @@ interface ChatElement extends HTMLElement {
   /** Of a page of version 2.0 or later. */
   chat?: { live: boolean; open: boolean; unread: number };
   load?(): Promise<any>;
-  press?(): void;
+  press?(given?: EloketChatStart): Promise<EloketChatStarted | undefined>;
   redraw?(): void;
   unfold?(open: boolean): void;
   /** Forgets the button and the panel. */

@@ -2,10 +2,11 @@
 import { estimate } from "./queue-info.js";
 import { FORM_LOOKS, questionForm } from "./leave-question.js";
 import { mayWait } from "./blue-reason.js";
-import { h, icon, setAttribute, setText, sheet } from "../shared/dom.js";
+import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { newId } from "../shared/new-message.js";
 import { panelSheet } from "./panel-style.js";
 import { secondsOf } from "./start-form.js";
+import { sheet, wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
 import { upload } from "../shared/upload.js";
 
@@ -123,9 +124,7 @@ export async function createBluePanel(host, base, words) {
   let files = [];
   let busy = false;
 
-  for (const one of [panelSheet, looks])
-    if (!host.shadowRoot.adoptedStyleSheets.includes(one))
-      host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets, one];
+  for (const one of [panelSheet, looks]) wear(host.shadowRoot, one);
   body.append(choices);
   host.frame.append(dialog);
 

@@ -1,6 +1,6 @@
 // Why the button is blue and until when, for the launcher; and what a press opens where the department offers more than the info sheet.
 // Loaded when a button is blue.
-import { sheet } from "../shared/dom.js";
+import { sheet, wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
 
 const DAY = 86_400_000; // ms
@@ -82,7 +82,7 @@ export async function createReason(host, base) {
   /** @type {Awaited<ReturnType<typeof import("./blue-panel.js").createBluePanel>> | undefined} */
   let panel;
   let tries = 0;
-  host.shadowRoot.adoptedStyleSheets = [...host.shadowRoot.adoptedStyleSheets.filter((one) => one !== looks), looks];
+  wear(host.shadowRoot, looks);
   let told = "";
   const words = (/** @type {Button} */ button) => reason(t, button, Date.now());
 

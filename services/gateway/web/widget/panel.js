@@ -104,8 +104,7 @@ export async function createPanel(host, base, prefix) {
     tellHost();
   }
 
-  /** @param {{name?: string, question?: string, queue?: boolean}} given */
-  /** @param {EloketChatStart} given */
+  /** @param {EloketChatStart & {queue?: boolean}} given */
   async function begin(given) {
     const { form: more, ...rest } = given;
     const asked = formOf(host, more);

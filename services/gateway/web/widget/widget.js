@@ -86,13 +86,10 @@ class EloketChat extends HTMLElement {
   panel = null;
   /** @type {string | null} */
   looks = null;
-  /** @type {string | null} */
-  news = null;
   /** @type {any} */
   blue = null; // says why the button is blue (blue-reason.js)
   /** @type {Promise<void> | null | undefined} */
   explaining = null;
-  onstorage = (/** @type {StorageEvent} */ { key }) => (key === null || key === `${PREFIX}chat`) && this.restore();
 
   connectedCallback() {
     if (!elements.includes(this)) elements.push(this);
@@ -161,8 +158,7 @@ class EloketChat extends HTMLElement {
     clearTimeout(this.again);
     this.panel?.then((panel) => panel?.dispose());
     this.blue?.dispose();
-    this.panel = this.launcher = this.frame = this.looks = this.news = this.blue = this.explaining = null;
-    this.panel = this.launcher = this.frame = this.looks = this.dot = null;
+    this.panel = this.launcher = this.frame = this.looks = this.dot = this.blue = this.explaining = null;
   }
 
   /**
@@ -274,7 +270,6 @@ class EloketChat extends HTMLElement {
     Object.assign(this, change);
     if (change.button && !change.button.lost) this.restore();
     if (this.button?.colour === "blue" && !this.button.lost) this.explaining ??= this.explain();
-    const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden]);
     const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden, !this.other]);
     if (this.looks === looks && this.launcher) return;
     this.looks = looks;
@@ -284,8 +279,12 @@ class EloketChat extends HTMLElement {
     if (before) before.replaceWith(launcher);
     else this.frame.prepend(launcher);
     if (focused) launcher.focus();
-    this.tell();
+    this.other?.tell();
     this.blue?.changed();
+    const now = this.state;
+    if (!state) now && this.emit("ready");
+    else if (now && (now.colour !== state.colour || now.reason !== state.reason)) this.emit("button");
+    if (now && now.open !== (state?.open ?? false)) this.emit(now.open ? "opened" : "closed");
   }
 
   redraw() {
@@ -299,11 +298,6 @@ class EloketChat extends HTMLElement {
     if (this.frame !== frame) return blue?.dispose();
     this.blue = blue;
     this.redraw();
-    this.other?.tell();
-    const now = this.state;
-    if (!state) now && this.emit("ready");
-    else if (now && (now.colour !== state.colour || now.reason !== state.reason)) this.emit("button");
-    if (now && now.open !== (state?.open ?? false)) this.emit(now.open ? "opened" : "closed");
   }
 
   draw() {
@@ -370,24 +364,13 @@ class EloketChat extends HTMLElement {
    * @param {string} [path]
    */
   ways(path) {
-    const { words } = this;
-    /** @param {Way} way */
-    const way = ({ kind, value, href }) =>
-      h("li", {}, `${words[kind]}: `, href ? h("a", { href, rel: "noopener", target: kind === "web" && "_blank" }, value) : value);
-    const sheet = h(
-      "a",
-      { href: this.sheet(path), target: "_blank", rel: "noopener" },
-      words.blueHint,
-      h("span", { class: "sr" }, words.newTab),
-    );
-    const list = h("ul", { class: "ways" }, ...(this.button?.contact ?? []).map(way), h("li", {}, sheet));
+    const list = this.other?.ways(path);
     this.explaining?.then(() => {
       const { blue, button } = this;
-      if (!button || !blue?.offers(button)) return;
+      if (!list || !button || !blue?.offers(button)) return;
       list.prepend(h("li", {}, h("button", { type: "button", hook: "blue-offers", onclick: () => blue.open() }, blue.words(button).hint)));
     });
-    return list;
-    return this.other?.ways(path) ?? "";
+    return list ?? "";
   }
 
   /**
