@@ -33,6 +33,7 @@ from services.gateway.http import (
     frames,
     left_questions,
     pages,
+    reservations,
 )
 from services.gateway.http import agents as agent_routes
 from services.gateway.http import chats as chat_routes
@@ -130,6 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_age=600,
     )
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)
+    reservations.install(app, starting, presence, departments, service.keys, settings)
     agent_routes.install(app, presence, departments, settings)
     questions = Questions(publisher, routing, transcripts)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)

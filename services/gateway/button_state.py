@@ -33,6 +33,7 @@ KEEPALIVE = 5.0  # seconds between two comments: a page that reads none for 12 s
 FIRST_WAIT = 3.0
 QUEUE_EVERY = 2.0  # seconds between two numbers of the queue: each is sent to every open page
 TIMEZONE = "Europe/Brussels"
+LATE_PRESS = 2.0  # seconds for which a press on a page that still shows green counts as one on green
 SHOWN = Gauge(
     "eloket_gateway_button", "1 at the reason why the button is as it is shown here, else 0", ["department", "reason"]
 )
@@ -99,6 +100,7 @@ class Button:
         contact: Sequence[dict[str, str]] = (),
         blue: Blue = Blue(),
         notice: Callable[[datetime], Notice | None] = lambda now: None,
+        start: str = "press",
     ) -> None:
         """Create a button whose state is `unknown`.
 
@@ -108,9 +110,11 @@ class Button:
             contact: Other ways to reach the department. Pages keep them for when they lose the server later.
             blue: What is offered while the button is blue.
             notice: Returns the message that is to be shown at a time.
+            start: What a press does (`Department.start`).
         """
         self.department, self._wall, self._contact, self._blue = department, wall, list(contact), blue
-        self._notice = notice
+        self._notice, self._start = notice, start
+        self._green: tuple[int, float] | None = None  # the last green revision, and when it was shown last
         self._state: ButtonChanged | DepartmentButton | None = None
         self._received_at = float("-inf")
         self._content: Content | None = None
@@ -155,10 +159,16 @@ class Button:
             return
         self._place, self._place_at = place, now
         self._content = content
+        if self.shown.green:
+            self._green = (self.revision, now)
         own = max(self.revision + 1, int(self._wall() * 1000))
         self.revision = revision if revision > self.revision else own
         self.shown = self._build(content, self.revision)
         self.listeners.changed()
+
+    def was_green(self, revision: int, now: float) -> bool:
+        """Return whether this revision was the last green one, and was shown until at most `LATE_PRESS` seconds ago."""
+        return self._green is not None and self._green[0] == revision and now - self._green[1] <= LATE_PRESS
 
     def _next_place(self, content: Content) -> dict[str, int | None] | None:
         """Return the position and the estimated wait in seconds of whoever chooses to wait now; None: nobody may."""
@@ -198,6 +208,7 @@ class Button:
                 "contact": self._contact,
                 **self._offers(opens_at),
                 **about,
+                "start": self._start,
             }
         )
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:20].encode()
@@ -227,6 +238,7 @@ class Buttons:
                 contact_ways(d),
                 Blue.of(d, timezone),
                 partial(departments.notice_of, d),
+                d.start,
             )
             for d in departments.departments
         }

@@ -17,6 +17,8 @@ class Limit:
 
 CHATS_PER_ADDRESS = Limit(60, 30 / 60)
 BARE_CHATS_PER_ADDRESS = Limit(20, 10 / 60)  # without an `Origin`: not sent by a browser
+RESERVATIONS_PER_ADDRESS = Limit(60, 30 / 60)
+RENEWALS_PER_RESERVATION = Limit(10, 1 / 5)
 UPLOADS_PER_CHAT = Limit(25, 1 / 5)
 DOWNLOADS_PER_CHAT = Limit(60, 1)
 ENDINGS_PER_CHAT = Limit(10, 1 / 5)

@@ -7,6 +7,7 @@ import asyncio
 import structlog
 from fastapi import APIRouter, Request
 
+from services.common.events.types import ButtonReason
 from services.common.http import problems
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api.presence import (
@@ -18,6 +19,9 @@ from services.common.internal_api.presence import (
     Held,
     HoldQuery,
     OpenSession,
+    ReleaseQuery,
+    Reserved,
+    ReserveQuery,
     SessionEnd,
     SessionToken,
 )
@@ -27,11 +31,12 @@ from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
 from services.presence.button import updater
 from services.presence.context import Context
-from services.presence.slots.allocator import Allocator, reserve
+from services.presence.slots.allocator import Allocator, reserve, reserve_for_form
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
 HOLD_LIMIT = 2.0  # seconds after which the gateway does not wait for the answer any more
+MOST_RESERVED = 600.0  # seconds for which an open form may reserve one slot, however often it is renewed
 
 
 def create_routes(context: Context, logins: Logins, allocator: Allocator, known: list[str]) -> APIRouter:
@@ -66,6 +71,25 @@ def create_routes(context: Context, logins: Logins, allocator: Allocator, known:
         except TimeoutError:
             log.warning("reservation_took_too_long", chat_id=query.chat_id)
             raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None
+
+    @routes.post(presence_api.RESERVE)
+    async def places_reserve(request: Request, query: ReserveQuery) -> Reserved:
+        caller(request)
+        agents = context.stores.agents
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                if query.renew:
+                    left = await agents.renew(query.chat_id, context.clock(), query.seconds, MOST_RESERVED)
+                    return Reserved(seconds=left, reason=ButtonReason.AVAILABLE if left else ButtonReason.BUSY)
+                return await reserve_for_form(allocator, query)
+        except TimeoutError:
+            log.warning("reservation_took_too_long", chat_id=query.chat_id)
+            raise problems.Problem(503, "unavailable", "This takes too long. Please try again.") from None
+
+    @routes.post(presence_api.RELEASE, status_code=204)
+    async def places_release(request: Request, query: ReleaseQuery) -> None:
+        caller(request)
+        context.wake(await context.stores.agents.release_form(query.chat_id, context.clock()))
 
     return routes
 

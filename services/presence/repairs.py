@@ -28,6 +28,7 @@ UNCONFIRMED = 5.0  # seconds after which a reservation without an answer of rout
 RESERVED = 15.0  # seconds after which a press that is no chat yet has failed: any gateway would have opened it by then
 REMINDER = 60.0  # seconds between two publications of every slot
 LEASE = REMINDER - 5.0  # seconds for which a replica that publishes every slot keeps the others from it
+LAPSES = 1.0  # seconds between two looks at the slots that open forms reserve
 AT_ONCE = 50  # slots published at a time
 REPAIRED = Counter("eloket_presence_repairs_total", "What the ordinary way should have done, and did not", ["reason"])
 for _reason in ("leaving", "unconfirmed", "held", "untold", "no_seat", "reminder", "session_over"):
@@ -58,13 +59,18 @@ async def run(context: Context) -> None:
         group.create_task(every(MARKS, lambda: close_sessions(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_unconfirmed(context)))
         group.create_task(every(UNCONFIRMED, lambda: publish_reserved(context)))
+        group.create_task(every(LAPSES, lambda: end_lapsed(context)))
         group.create_task(every(REMINDER, lambda: remind_in_turn(context)))
 
 
 async def publish_leaving(context: Context, age: float = MARKS) -> None:
     """Publish place.released for each slot that has been being given up for so long."""
     await _publish_due(
-        context, "leaving", age, await context.stores.agents.leaving(), lambda slot: slot.leaving is not None
+        context,
+        "leaving",
+        age,
+        await context.stores.agents.leaving(),
+        lambda slot: slot.leaving is not None and not slot.form,
     )
 
 
@@ -89,6 +95,16 @@ async def publish_reserved(context: Context, age: float = RESERVED) -> None:
                 await publish_claimed(context, agent.id, agent.name, slot.chat_id, slot.turn, slot.choice)
 
 
+async def end_lapsed(context: Context) -> None:
+    """Free each slot that an open form has reserved for longer than its time. Routing never knew of it."""
+    now = context.clock()
+    for agent in await context.stores.agents.unconfirmed():
+        for slot in agent.slots:
+            if slot.lapsed(now):
+                context.wake(await context.stores.agents.release_form(slot.chat_id, context.clock(), now))
+                log.info("form_slot_lapsed", chat_id=slot.chat_id, agent_id=agent.id)
+
+
 async def remind_in_turn(context: Context) -> None:
     """Do as `remind`, unless a replica has done so within about the last `REMINDER` seconds."""
     if await context.stores.leases.take("remind", LEASE, context.clock()):
@@ -102,7 +118,7 @@ async def remind(context: Context) -> None:
     repair only when it changes something: see the handler of chat.state in consumers.py.
     """
     agents = await context.stores.agents.with_slots()
-    slots = [(agent, slot) for agent in agents for slot in agent.slots if not slot.reserved]
+    slots = [(agent, slot) for agent in agents for slot in agent.slots if not (slot.reserved or slot.form)]
     await gather_limited(AT_ONCE, [partial(publish_slot, context, agent, slot, reminder=True) for agent, slot in slots])
 
 

@@ -87,8 +87,8 @@ class Handlers:
             await self._publish_and_request(after, before.waits or after.waits)
 
     async def citizen_arrived(self, event: CitizenArrived) -> None:
-        """Note that the citizen's page has said hello."""
-        await self._context.store.change(event.chat_id, rules.arrived)
+        """Note that the citizen's page has said hello, and the citizen's name when they gave one."""
+        await self._context.store.change(event.chat_id, lambda c: rules.arrived(c, event.name))
 
     async def chat_accepted(self, event: ChatAccepted) -> None:
         """Note that the agent has accepted the chat.

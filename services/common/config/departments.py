@@ -324,6 +324,7 @@ class Department(BaseModel):
         answer_within: Working days within which the department answers questions that citizens leave.
         privacy: The privacy notice; None: that of all departments.
         notices: Messages for a period. They precede those of all departments.
+        start: Whether a press on the green button starts the chat, or opens a form that asks for name and question.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -336,6 +337,7 @@ class Department(BaseModel):
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     queue: QueueRules = QueueRules()
     accept: Literal["by_agent", "automatic"] = "by_agent"
+    start: Literal["press", "form"] = "press"
     busy: Literal["info_sheet", "queue"] = "info_sheet"
     questions: bool = False
     answer_within: int | None = Field(None, ge=1, le=30)

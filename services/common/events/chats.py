@@ -29,10 +29,15 @@ class ChatOpened(Event):
 
 
 class CitizenArrived(Event):
-    """The citizen of this chat has said hello. Published by a gateway; handled by routing."""
+    """The citizen of this chat has said hello. Published by a gateway; handled by routing.
+
+    `name`: the name that the citizen gave in the conversation; None: nothing new. A consumer before version 2.0 ignores
+    it.
+    """
 
     type: Literal["citizen.arrived"] = "citizen.arrived"
     chat_id: str
+    name: str | None = Field(default=None, max_length=200)
 
 
 class CloseRequested(Event):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from services.common.events.event import Event
 from services.common.events.types import Entry, Note, Party, RefusalCode, Sender, Whole
 
@@ -111,13 +113,17 @@ class ReadShown(Event):
 
 
 class CitizenPresence(Event):
-    """Whether a citizen has a connection to this gateway. `asked`: the gateway asks the others for the same."""
+    """Whether a citizen has a connection to this gateway. `asked`: the gateway asks the others for the same.
+
+    `name`: the citizen's name, as far as this gateway knows it. A consumer before version 2.0 ignores it.
+    """
 
     type: Literal["citizen.presence"] = "citizen.presence"
     chat_id: str
     incarnation: str
     online: bool
     asked: bool = False
+    name: str | None = Field(default=None, max_length=200)
 
 
 class CitizenSilent(Event):

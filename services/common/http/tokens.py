@@ -71,6 +71,16 @@ class Keys:
         claims = self._claims(token, "question")
         return claims["sub"] if claims and is_id(claims.get("sub")) else None
 
+    def reservation_token(self, chat_id: str, department: str) -> str:
+        """Return the token of a form that reserves a slot of this department for a chat that may be started later."""
+        claims = {"typ": "reservation", "sub": chat_id, "dep": department}
+        return jwt.encode(claims, self._key(0, "reservation"), algorithm=_ALGORITHM)
+
+    def reservation_of(self, token: str) -> tuple[str, str] | None:
+        """Return the chat and the department of a reservation's token, or None when it is not one of ours."""
+        claims = self._claims(token, "reservation")
+        return (claims["sub"], str(claims.get("dep", ""))) if claims and is_id(claims.get("sub")) else None
+
     def service_token(self, service: str, actor: Actor | None = None) -> str:
         """Return a token with which `service` can send requests to another one for two minutes."""
         claims: dict[str, Any] = {"typ": "service", "iss": service, "exp": _now() + SERVICE_TOKEN_LIFE}

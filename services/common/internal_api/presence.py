@@ -20,6 +20,8 @@ SESSION_END = "/internal/sessions/end"  # SessionEnd → 204
 AGENTS = "/internal/agents"  # AgentsQuery → Agents
 BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
+RESERVE = "/internal/places/reserve"  # ReserveQuery → Reserved
+RELEASE = "/internal/places/release"  # ReleaseQuery → 204
 
 
 MOST_PASSWORD = 1_024  # bytes of a password, in UTF-8
@@ -104,13 +106,41 @@ class Buttons(Record):
 class HoldQuery(Record):
     """A press: request for a slot for attempt 1 of a chat that is not opened yet.
 
-    `again`: only ask what this press has already, a slot or a position in the queue; nothing is taken.
+    `again`: only ask what this press has already, a slot or a position in the queue; nothing is taken. `green`: the
+    button was green at the gateway, so the press may wait wherever an agent is logged in.
     """
 
     chat_id: str
     department: str
     locale: str = "nl"
     again: bool = False
+    green: bool = False
+
+
+class ReserveQuery(Record):
+    """A form that is open: request for a slot while it is filled in, or its renewal. Nothing is announced to routing.
+
+    `seconds`: how long the slot is reserved from now on. `renew`: only where the form still has its slot.
+    """
+
+    chat_id: str
+    department: str
+    locale: str = "nl"
+    seconds: float = Field(gt=0, le=600)
+    renew: bool = False
+
+
+class Reserved(Record):
+    """Answer to `ReserveQuery`: for how many seconds the form has a slot; 0: it has none, and `reason` says why."""
+
+    seconds: float = 0.0
+    reason: ButtonReason = ButtonReason.AVAILABLE
+
+
+class ReleaseQuery(Record):
+    """The form was closed: its slot is free again, unless a chat was started with it."""
+
+    chat_id: str
 
 
 class Held(Record):

@@ -35,9 +35,13 @@ class AlikeQuery(ChatsQuery):
 
 
 class AdmitQuery(Record):
-    """Request of a press to open this chat. `address`, `browser`: keyed digests of where it comes from."""
+    """Request of a press to open this chat. `address`, `browser`: keyed digests of where it comes from.
+
+    `reserves`: an open form reserves a slot for it, for so many seconds from now; it counts as a chat meanwhile.
+    """
 
     chat_id: str
+    reserves: float | None = Field(default=None, gt=0, le=600)
     address: str | None = Field(default=None, max_length=64)
     browser: str | None = Field(default=None, max_length=64)
 

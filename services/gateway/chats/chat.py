@@ -78,6 +78,7 @@ class LiveChat:
     read: dict[Party, int] = field(default_factory=dict)
     gap_read_due: bool = False
     refusable_by: str | None = None  # the agent to whom it was transferred and who has not accepted it
+    citizen_name: str | None = None
     introduced: int = 0  # the latest attempt whose entry "connected with ..." is known
 
 

@@ -207,6 +207,7 @@ class EventRouter:
         if (chat := self._chats.by_id.get(event.chat_id)) is None:
             return
         self._chats.note_citizen(chat, event.incarnation, event.online)
+        self._chats.note_name(chat, event.name)
         if event.asked and event.incarnation != self._chats.incarnation:
             self._citizens.answer_presence(chat)
 

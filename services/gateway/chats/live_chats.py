@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from msgspec import UNSET
 from prometheus_client import Histogram
 
 from services.common.clock import utcnow
@@ -259,8 +260,23 @@ class LiveChats:
 
     def send_online(self, chat: LiveChat) -> None:
         """Send the chat's agents whether its citizen is online."""
-        shown = server.CitizenOnline(chat_id=chat.chat_id, online=chat.citizen_at.online).encode()
-        self.to_agents(chat, shown)
+        self.to_agents(chat, self.citizen_frame(chat))
+
+    def citizen_frame(self, chat: LiveChat) -> bytes:
+        """Return the frame that tells agents whether the citizen is online, and their name."""
+        return server.CitizenOnline(
+            chat_id=chat.chat_id, online=chat.citizen_at.online, name=chat.citizen_name or UNSET
+        ).encode()
+
+    def note_name(self, chat: LiveChat, name: str | None) -> None:
+        """Record the name that the citizen gave, for messages from here on, and show it to the chat's agents."""
+        if not name or name == chat.citizen_name:
+            return
+        chat.citizen_name = name
+        for session in chat.members:
+            if isinstance(session, CitizenSession):
+                session.rename(name)
+        self.send_online(chat)
 
     def presence_asked(self, chat_id: str) -> CitizenPresence:
         """Return the event that asks the other gateways whether they have the citizen."""

@@ -82,6 +82,7 @@ class Subscriptions:
 
     def note_view(self, chat: LiveChat, view: ChatView) -> State:
         """Merge routing's answer into the known state, for the citizen's other tabs too. Return the newer of both."""
+        chat.citizen_name = chat.citizen_name or view.name
         if chat.state is None or view.v > chat.state.v:
             self.chats.set_state(chat, State.of_view(view))
         elif view.v == chat.state.v:

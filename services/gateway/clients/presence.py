@@ -58,3 +58,19 @@ class PresenceClient:
             Declined: Presence refused.
         """
         return await self._http.ask("presence", api.HOLD, query, api.Held, hedged=True)
+
+    async def reserve(self, query: api.ReserveQuery) -> api.Reserved:
+        """Reserve a slot while a form is open, or renew the reservation.
+
+        Raises:
+            Declined: Presence refused.
+        """
+        return await self._http.ask("presence", api.RESERVE, query, api.Reserved, hedged=True)
+
+    async def release(self, query: api.ReleaseQuery) -> None:
+        """Free the slot that a form reserved.
+
+        Raises:
+            Declined: Presence refused.
+        """
+        await self._http.ask("presence", api.RELEASE, query, Record)

@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse, Response
 from services.common.config.departments import Departments
 from services.common.events.chats import CloseRequested
 from services.common.events.types import CloseReason
-from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.messaging.connection import Publisher, Unconfirmed
 from services.common.observability.tracing import begin_trace
@@ -26,12 +25,11 @@ from services.gateway.http.dependencies import (
     require_origin,
     unavailable,
 )
-from services.gateway.http.start_chat import Source, StartChat, Starting
+from services.gateway.http.start_chat import Source, StartChat, Starting, require_key
 from services.gateway.rate_limits import BARE_CHATS_PER_ADDRESS, CHATS_PER_ADDRESS, ENDINGS_PER_CHAT, Buckets
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
-KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
 
 
 def require_key(key: str | None) -> None:

@@ -36,9 +36,11 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 
 log = structlog.get_logger()
+KEY_LENGTHS = (22, 255)  # 22 characters of base64 are 128 random bits
 REPEAT_WITHIN = timedelta(minutes=10)
 MOST_REMEMBERED = 10_000
 HOLD_LIMIT = 2.0  # seconds in which presence may reserve a slot
+RESERVED_FOR = 60.0  # seconds for which an open form reserves a slot, from its opening or its last renewal
 PRESSES = Counter("eloket_gateway_presses_total", "Presses on the button", ["department", "outcome"])
 
 
@@ -55,6 +57,20 @@ def _web_address(value: str) -> str:
 
 
 Line = Annotated[str, Field(max_length=200), AfterValidator(_clean)]
+
+
+def require_key(key: str | None) -> None:
+    """Check the length of an `Idempotency-Key`, if there is one.
+
+    Raises:
+        Problem: 422 `invalid`.
+    """
+    if key is not None and not KEY_LENGTHS[0] <= len(key) <= KEY_LENGTHS[1]:
+        raise Problem(
+            422,
+            "invalid",
+            f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
+        )
 
 
 class FormMembers(BaseModel):
@@ -81,7 +97,16 @@ class FormMembers(BaseModel):
 class StartChat(BaseModel):
     """What a citizen may send when they start a chat. All members are optional.
 
-    `queue`: they choose to wait when all agents are in conversation, where the department allows it.
+    Attributes:
+        department: Left out: the default one.
+        locale: The language of the chat.
+        name: The citizen's name.
+        browser: The random id of the browser, for blocks.
+        question: The citizen's first message.
+        form: The online form.
+        queue: They choose to wait when all agents are in conversation, where the department allows it.
+        reservation: The token of a slot that was reserved while the form was open.
+        seen: The revision of the green button that was pressed, so that the press may be a moment too late.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -92,6 +117,12 @@ class StartChat(BaseModel):
     question: Annotated[str, Field(max_length=4_000), AfterValidator(_clean)] | None = None
     form: FormMembers | None = None
     queue: bool = False
+    reservation: Annotated[str, Field(max_length=1_000)] | None = None
+    seen: Annotated[int, Field(ge=0, le=2**53)] | None = None
+
+
+_NOT_THE_CHAT = {"reservation", "seen"}
+"""Members that say how the chat starts and not which one it is: the id of a chat does not depend on them."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +187,11 @@ class Starting:
         department = self._departments.get(wanted.department)
         if department is None:
             raise Problem(404, "unknown_department", "There is no such department; leave it out for the default one.")
+        if wanted.reservation and (reserved := await self._start_reserved(department, wanted, source)):
+            return reserved
         if key is None:
             chat_id = str(uuid4())
-            refused = self._blue(department) and not self._may_queue(department, wanted)
+            refused = self._blue(department, wanted.seen) and not self._may_queue(department, wanted)
             await self._refuse(department, None if refused else self._admission(chat_id, wanted, source))
             return await self._start(department, wanted, chat_id)
         chat_id = self._derive(key, wanted, source, 0)
@@ -174,6 +207,72 @@ class Starting:
             PRESSES.labels(department.id, "repeated").inc()
         return await asyncio.shield(task)
 
+    async def _start_reserved(self, department: Department, wanted: StartChat, source: Source) -> Started | None:
+        """Start the chat for which the form reserved a slot, however often it is sent.
+
+        Returns:
+            None when the reservation cannot be used any more: it is then a press like any other.
+
+        Raises:
+            Problem: As `start`.
+        """
+        chat_id, of = self._keys.reservation_of(wanted.reservation or "") or ("", "")
+        if of != department.id:
+            return None
+        try:
+            views, spent = await self._routing.chats_like(chat_id)
+        except Unavailable:
+            views, spent = [], False
+        if any(view.chat_id == chat_id for view in views):
+            PRESSES.labels(department.id, "repeated").inc()
+            return Started(chat_id, self._keys.chat_token(chat_id))
+        if spent:
+            return None
+        await self._refuse(department, self._admission(chat_id, wanted, source))
+        return await self._start(department, wanted, chat_id, keyed=True)
+
+    async def reserve(
+        self, department: Department, chat_id: str, locale: str, source: Source, browser: str | None, renew: bool
+    ) -> float:
+        """Reserve a slot while a form is open, or renew the reservation. Return for how many seconds.
+
+        Args:
+            department: The department.
+            chat_id: The chat that the form may start.
+            locale: The language of the chat.
+            source: Where the request comes from.
+            browser: The random id of the browser.
+            renew: Only renew a reservation that still holds.
+
+        Raises:
+            Problem: 403 `blocked`, 409 `button_blue`, or `reservation_lapsed` when there is nothing to renew,
+                429 `rate_limited`, 503 `unavailable`.
+        """
+        if not renew and (blue := self._blue(department)):
+            raise blue
+        await self._refuse(department, self._admission(chat_id, StartChat(browser=browser), source, RESERVED_FOR))
+        wish = presence_api.ReserveQuery(
+            chat_id=chat_id, department=department.id, locale=locale, seconds=RESERVED_FOR, renew=renew
+        )
+        try:
+            async with asyncio.timeout(HOLD_LIMIT):
+                reserved = await self._presence.reserve(wish)
+        except (Unavailable, Declined, TimeoutError) as error:
+            log.warning("form_slot_not_reserved", error=type(error).__name__, department=department.id)
+            raise _not_now() from error
+        if reserved.seconds > 0:
+            return reserved.seconds
+        if renew:
+            raise Problem(409, "reservation_lapsed", "No agent is reserved for this form any more. Ask for a new one.")
+        reason = ButtonReason.BUSY if reserved.reason is ButtonReason.AVAILABLE else reserved.reason
+        raise _blue(department.id, reason.value)
+
+    def reservation_id(self, key: str | None, source: Source) -> str:
+        """Return the chat id of a new reservation: the same for a repeated `Idempotency-Key` of one address."""
+        if key is None:
+            return str(uuid4())
+        return str(UUID(bytes=self._keys.digest("reservation of", f"{source.address}\n{key}")[:16], version=4))
+
     def _ended(self, prefix: str, task: asyncio.Task[Started]) -> None:
         del self._under_way[prefix]
         if not task.cancelled():
@@ -181,7 +280,7 @@ class Starting:
 
     async def _start_once(self, department: Department, wanted: StartChat, key: str, source: Source) -> Started:
         first = self._derive(key, wanted, source, 0)
-        possible = self._blue(department) is None or self._may_queue(department, wanted)
+        possible = self._blue(department, wanted.seen) is None or self._may_queue(department, wanted)
         asked = asyncio.create_task(self._admission(first, wanted, source)) if possible else None
         try:
             chat_id, known = await self._chat_of(key, wanted, source)
@@ -200,8 +299,10 @@ class Starting:
             PRESSES.labels(department.id, "refused").inc()
             raise problem
 
-    async def _admission(self, chat_id: str, wanted: StartChat, source: Source) -> Problem | None:
-        """Ask routing whether this citizen may start a chat.
+    async def _admission(
+        self, chat_id: str, wanted: StartChat, source: Source, reserves: float | None = None
+    ) -> Problem | None:
+        """Ask routing whether this citizen may start a chat, or reserve a slot for so many seconds.
 
         When routing does not answer the chat is opened all the same.
 
@@ -212,6 +313,7 @@ class Starting:
             chat_id=chat_id,
             address=self._digest("address", source.address),
             browser=self._digest("browser", wanted.browser),
+            reserves=reserves,
         )
         try:
             async with asyncio.timeout(HOLD_LIMIT):
@@ -235,7 +337,7 @@ class Starting:
         locale = wanted.locale if wanted.locale in LOCALES else "nl"
         question = presence_api.HoldQuery(chat_id=chat_id, department=department.id, locale=locale)
         queues = self._may_queue(department, wanted)
-        blue = None if queues else self._blue(department)
+        blue = None if queues else self._blue(department, wanted.seen)
         if blue is None:
             self._tasks.start(self._expect(chat_id))
         hold, outcome = await self._held(question, blue, keyed, queues)
@@ -262,7 +364,7 @@ class Starting:
             raise blue
         try:
             async with asyncio.timeout(HOLD_LIMIT):
-                asked = question.model_copy(update={"again": blue is not None})
+                asked = question.model_copy(update={"again": blue is not None, "green": blue is None})
                 held = await self._presence.hold(asked)
         except (Unavailable, Declined, TimeoutError) as error:
             log.warning("slot_not_reserved", error=type(error).__name__, department=question.department)
@@ -288,10 +390,18 @@ class Starting:
             await self._bindings.follow(chat_id)
             self._bindings.unfollow(chat_id)
 
-    def _blue(self, department: Department) -> Problem | None:
-        """Return why a chat cannot be started now; None while the button is green."""
-        shown = self._buttons.of[department.id].shown
-        if shown.green:
+    def _blue(self, department: Department, seen: int | None = None) -> Problem | None:
+        """Return why a chat cannot be started now; None while the button is green.
+
+        Args:
+            department: The department.
+            seen: The revision that the citizen pressed. A button that was green in this revision until a moment ago
+                counts as green: the page could not know better.
+        """
+        button = self._buttons.of[department.id]
+        shown = button.shown
+        late = seen is not None and shown.reason != ButtonReason.UNKNOWN.value
+        if shown.green or (late and seen is not None and button.was_green(seen, time.monotonic())):
             return None
         return _blue(department.id, shown.reason) if self._publisher.up else _not_now()
 
@@ -352,9 +462,10 @@ class Starting:
 
     def _derive(self, key: str, wanted: StartChat, source: Source, attempt: int) -> str:
         who = f"{source.address}\n{attempt}\n{key}"
+        absent = set() if wanted.queue else {"queue"}  # the rest is as version 1.1 has it
+        body = wanted.model_dump_json(exclude=_NOT_THE_CHAT | absent)
         of_key = self._keys.digest("idempotency", who)
-        members = wanted.model_dump_json(exclude=None if wanted.queue else {"queue"})  # as version 1.1 has them
-        of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{members}")
+        of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{body}")
         return str(UUID(bytes=of_key[:8] + of_request[:8], version=4))
 
     def _remember(self, chat_id: str) -> None:

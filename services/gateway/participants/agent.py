@@ -32,6 +32,7 @@ from services.gateway.websocket.frames import server
 from services.gateway.websocket.frames.client import (
     Accept,
     Active,
+    Details,
     End,
     Extend,
     Frame,
@@ -184,7 +185,7 @@ class AgentHandler:
             put(server.note(written))
         if seq := chat.read.get(Party.CITIZEN):
             put(server.Read(chat_id=chat_id, from_=Party.CITIZEN, seq=seq).encode())
-        put(server.CitizenOnline(chat_id=chat_id, online=chat.citizen_at.online).encode())
+        put(self._chats.citizen_frame(chat))
         self._tasks.start(self._publisher.publish_best_effort(self._chats.presence_asked(chat_id)))
         if page.sealed or seal:
             self._show_end(session, chat, seal, put)
@@ -254,7 +255,7 @@ class AgentHandler:
     def take(self, session: AgentSession, frame: Frame) -> None:
         """Handle a valid frame of a greeted session. Returns at once."""
         agent = session.agent
-        assert not isinstance(frame, Hello | Extend)
+        assert not isinstance(frame, Hello | Extend | Details)
         if isinstance(frame, SetState):
             self._begin(session, None, self._publish(session, StateRequested(agent_id=agent.id, state=frame.state)))
             return

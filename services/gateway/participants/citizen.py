@@ -24,7 +24,7 @@ from services.gateway.clients.http_client import Unavailable
 from services.gateway.participants.sessions import CitizenSession
 from services.gateway.sending.sender import MessageSender, refuse
 from services.gateway.websocket.frames import server
-from services.gateway.websocket.frames.client import End, Extend, Frame, Hello, Post, Read, Typing
+from services.gateway.websocket.frames.client import Details, End, Extend, Frame, Hello, Post, Read, Typing
 from services.gateway.websocket.frames.server import Close
 from services.gateway.websocket.message_limits import MessageLimits
 
@@ -87,7 +87,8 @@ class CitizenHandler:
         for entry in page.entries:
             self._chats.note_entry(chat, entry)
         dot, sent = server.dot(state.status, state.offered), state.shown
-        session.connection.answer(server.Welcome(chat_id=chat_id, dot=dot, last_seq=page.last_seq).encode())
+        name = chat.citizen_name or view.name
+        session.connection.answer(server.Welcome(chat_id=chat_id, dot=dot, last_seq=page.last_seq, name=name).encode())
         if not page.sealed:
             session.connection.answer(server.status(*sent))
         seal = None
@@ -142,7 +143,8 @@ class CitizenHandler:
         return chat, view, page
 
     def _arrive(self, session: CitizenSession, chat: LiveChat, view: ChatView) -> None:
-        session.join(view.name)
+        chat.citizen_name = chat.citizen_name or view.name
+        session.join(chat.citizen_name)
         if self._registry.citizens.join(session):
             self._chats.citizen_here(chat, online=True)
             self._tasks.start(self._send_presence(chat.chat_id, online=True))
@@ -166,7 +168,13 @@ class CitizenHandler:
             self._tasks.start(self._send_presence(chat.chat_id, online=True))
 
     async def _send_presence(self, chat_id: str, online: bool) -> None:
-        event = CitizenPresence(chat_id=chat_id, incarnation=self._chats.incarnation, online=online)
+        chat = self._chats.by_id.get(chat_id)
+        event = CitizenPresence(
+            chat_id=chat_id,
+            incarnation=self._chats.incarnation,
+            online=online,
+            name=chat.citizen_name if chat else None,
+        )
         await self._publisher.publish_best_effort(event)
 
     def take(self, session: CitizenSession, frame: Frame) -> None:
@@ -180,6 +188,9 @@ class CitizenHandler:
             self._tasks.start_for(session.connection, self._publisher.publish_best_effort(event))
         elif isinstance(frame, Extend):
             self._extend(session, chat_id)
+        elif isinstance(frame, Details):
+            if chat and chat.citizen_name != frame.name:
+                self._tasks.start(self._name(session, chat, frame.name))
         elif isinstance(frame, Read):
             if chat is None or frame.seq > (chat.cursor.last or 0):
                 refuse(session, "invalid")
@@ -190,6 +201,19 @@ class CitizenHandler:
     def _extend(self, session: CitizenSession, chat_id: str) -> None:
         if session.extend(self._chats.clock(), EXTEND_EACH):  # a second press within that time adds nothing
             self._tasks.start(self._send_stayed(session, chat_id))
+
+    async def _name(self, session: CitizenSession, chat: LiveChat, name: str) -> None:
+        """Publish the citizen's name for routing, which stores it, then show it to the agents of the chat.
+
+        A page repeats a name that its next `welcome` does not have.
+        """
+        try:
+            await self._publisher.publish(CitizenArrived(chat_id=chat.chat_id, name=name))
+        except Unconfirmed:
+            session.connection.send(server.error("unavailable"))
+            return
+        self._chats.note_name(chat, name)
+        await self._send_presence(chat.chat_id, online=self._chats.online_here(chat.chat_id))
 
     async def _send_stayed(self, session: CitizenSession, chat_id: str) -> None:
         try:

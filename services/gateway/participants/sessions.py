@@ -179,6 +179,11 @@ class CitizenSession(Session):
         """
         self._sender, self.joined = Sender(party=Party.CITIZEN, id="citizen", name=name), True
 
+    def rename(self, name: str) -> None:
+        """Record the name that the citizen has given during the conversation. Messages carry it from here on."""
+        if self._sender:
+            self._sender = Sender(party=Party.CITIZEN, id="citizen", name=name)
+
     @property
     def sender(self) -> Sender:
         """The citizen as the sender of messages. Only when the session has joined."""

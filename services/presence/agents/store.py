@@ -1,10 +1,11 @@
 """Store of agents and their slots. Each change is one compare-and-set on one document, and idempotent.
 
 agents: {_id, username, name, password_hash, departments, capacity, supervisor, locales, enabled, online, state, free,
-idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice}], v, cause, untold_since, heard, missed}.
-`v` grows with every change except those of slots. `untold_since` marks a change that is still to be published. `heard`
-has the last events that were handled. `missed`: when the agent, while active, last did not accept a chat in time.
-`idle_since`: when they last gave up a slot, came online, or ended a pause.
+idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, until}], v, cause, untold_since, heard,
+missed}. `until` is only in a slot that an open form reserves. `v` grows with every change except those of slots.
+`untold_since` marks a change that is still to be published. `heard` has the last events that were handled. `missed`:
+when the agent, while active, last did not accept a chat in time. `idle_since`: when they last gave up a slot, came
+online, or ended a pause.
 """
 
 from __future__ import annotations
@@ -177,10 +178,12 @@ class AgentStore:
         now: datetime,
         choice: Choice | None = None,
         by_press: bool = False,
+        until: datetime | None = None,
     ) -> bool:
         """Take a slot for this attempt of the chat. Return whether it was taken.
 
-        The agent must be online, available and below capacity, and have no slot of this chat.
+        The agent must be online, available and below capacity, and have no slot of this chat. `until`: an open form
+        reserves it until then.
         """
         slot = {
             "chat_id": chat_id,
@@ -191,6 +194,7 @@ class AgentStore:
             "held": by_press,
             "kept": False,
             "choice": choice.model_dump(mode="json") if choice else None,
+            **({"until": until} if until else {}),
         }
         result = await self._documents.update_one(
             {"_id": agent_id, **_THERE, "seats.chat_id": {"$ne": chat_id}},
@@ -224,15 +228,57 @@ class AgentStore:
         )
         return result.modified_count == 1
 
-    async def mark_announced(self, agent_id: str, chat_id: str, turn: int) -> bool:
-        """Mark a reservation as announced; it can no longer be given back.
+    async def renew(self, chat_id: str, now: datetime, seconds: float, most: float) -> float:
+        """Extend the slot that an open form reserves. Return for how many seconds from now; 0: the form has none.
+
+        Args:
+            chat_id: The chat that the form would start.
+            now: The present.
+            seconds: How long from now on.
+            most: How long in all, counted from the reservation.
+        """
+        for agent in await self.holders(chat_id):
+            for slot in agent.slots:
+                if slot.chat_id != chat_id or not slot.form or slot.lapsed(now):
+                    continue
+                until = min(now + timedelta(seconds=seconds), slot.since + timedelta(seconds=most))
+                held = {"chat_id": chat_id, "since": slot.since, "kept": False, "leaving": None}
+                result = await self._documents.update_one(
+                    {"_id": agent.id, "seats": {"$elemMatch": held}}, {"$set": {"seats.$.until": until}}
+                )
+                if result.modified_count or until == slot.until:
+                    return max(0.0, (until - now).total_seconds())
+        return 0.0
+
+    async def release_form(self, chat_id: str, now: datetime, lapsed_at: datetime | None = None) -> list[str]:
+        """Free the slots that an open form reserves for this chat. Return the departments of their agents.
+
+        A slot with which a chat was started stays.
+
+        Args:
+            chat_id: The chat.
+            now: The present.
+            lapsed_at: Free only a slot whose time was over then, or that is being given up.
+        """
+        freed: list[str] = []
+        for agent in await self.holders(chat_id):
+            for slot in agent.slots:
+                if slot.chat_id != chat_id or not slot.form or (lapsed_at and not slot.lapsed(lapsed_at)):
+                    continue
+                held = {"chat_id": chat_id, "turn": slot.turn, "until": slot.until, "kept": False}
+                if await self._remove(agent.id, held, now):
+                    freed += agent.departments
+        return freed
+
+    async def mark_announced(self, agent_id: str, chat_id: str, turn: int, now: datetime) -> bool:
+        """Mark a reservation as announced; it can no longer be given back. Its age counts from `now`.
 
         Returns:
             False when it does not exist, or was marked already.
         """
         slot = {"chat_id": chat_id, "turn": turn, "leaving": None, "kept": False}
         result = await self._documents.update_one(
-            {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.kept": True}}
+            {"_id": agent_id, "seats": {"$elemMatch": slot}}, {"$set": {"seats.$.kept": True, "seats.$.since": now}}
         )
         return result.modified_count == 1
 
@@ -358,4 +404,5 @@ def _slot(doc: Mapping[str, Any]) -> Slot:
     leaving = ReleaseReason(doc["leaving"]) if doc["leaving"] else None
     choice = Choice.model_validate(doc["choice"]) if doc.get("choice") else None
     by_press, announced = doc.get("held", False), doc.get("kept", False)
-    return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, doc["confirmed"], by_press, announced, choice)
+    confirmed, until = doc["confirmed"], doc.get("until")
+    return Slot(doc["chat_id"], doc["turn"], doc["since"], leaving, confirmed, by_press, announced, choice, until)

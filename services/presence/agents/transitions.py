@@ -45,7 +45,8 @@ async def go_offline(context: Context, agent: Agent, reason: ReleaseReason) -> b
     log.info("agent_offline", agent_id=agent.id, reason=reason.value, slots=len(agent.slots))
     left = await context.stores.agents.agent(agent.id) or agent
     for slot in left.slots:
-        await publish_slot(context, left, slot)
+        if not slot.form:  # routing does not know of one that an open form reserves; a repair job frees it
+            await publish_slot(context, left, slot)
     await publish_agent(context, agent.id)
     return True
 

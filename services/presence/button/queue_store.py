@@ -20,6 +20,7 @@ from services.presence.button.rules import QueueState
 from services.presence.opening_hours import Schedule, is_open
 
 RACED = 5.0
+CLOSED_LATELY = 5.0  # seconds after closing time in which a press on a green button still counts as within the hours
 AT_ONCE = 100  # documents created with one command
 
 
@@ -82,7 +83,10 @@ class QueueStore:
             raced = frozenset(r["chat_id"] for r in doc.get("raced", ()) if r["at"] > fresh)
             if len(raced) < len(doc.get("raced", ())):
                 await self._queues.update_one({"_id": department}, {"$pull": {"raced": {"at": {"$lte": fresh}}}})
-            states[department] = QueueState(is_open(schedules[department], at), doc["waiting"], raced, doc["revision"])
+            schedule = schedules[department]
+            opened = is_open(schedule, at)
+            lately = not opened and is_open(schedule, at - timedelta(seconds=CLOSED_LATELY))
+            states[department] = QueueState(opened, doc["waiting"], raced, doc["revision"], lately)
         return states
 
     async def join(

@@ -35,6 +35,7 @@ class QueueState:
 
     Attributes:
         open: Whether the department is within its opening hours.
+        closed_lately: Whether it was open until a few seconds ago.
         waiting: The number of waiting chats.
         raced: Chats that were let in a moment ago and that routing does not count among `waiting` yet.
         revision: The version of the queue.
@@ -44,6 +45,7 @@ class QueueState:
     waiting: int = 0
     raced: frozenset[str] = frozenset()
     revision: int = 0
+    closed_lately: bool = False
 
     def ahead_of(self, chat_id: str) -> int:
         """Return how many chats are before this one, which is last."""

@@ -45,6 +45,8 @@ class Ask:
         locale: The citizen's language.
         agent_id: Only this agent will do.
         press: The chat is not open yet.
+        green: The button was green when the citizen pressed.
+        form: Seconds for which an open form reserves the slot; 0: no form.
     """
 
     chat_id: str
@@ -53,6 +55,8 @@ class Ask:
     locale: str = "nl"
     agent_id: str | None = None
     press: bool = False
+    green: bool = False
+    form: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,12 @@ def _difference(best: Candidate, nearest: Candidate | None, locale: str) -> Choi
 def refusal(ask: Ask, candidates: Iterable[Candidate], queue: QueueState) -> ButtonReason | None:
     """Return why a press gets no slot now, or None when it may have one.
 
-    The answer is the button's, as if the press were last in the queue.
+    The answer is the button's, as if the press were last in the queue. A press on a button that was green counts as
+    within the opening hours for some seconds after their end.
     """
     ours = [max(c.free, 0) for c in candidates if ask.department in c.departments]
-    shown = light(queue.open, None, Crew(len(ours), len(ours), sum(ours)), queue.ahead_of(ask.chat_id))
+    opened = queue.open or (ask.green and queue.closed_lately)
+    shown = light(opened, None, Crew(len(ours), len(ours), sum(ours)), queue.ahead_of(ask.chat_id))
     return None if shown.reason is ButtonReason.AVAILABLE else shown.reason
 
 

@@ -13,13 +13,13 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import Counter
 
 from services.common.events.types import ButtonReason, Hold
-from services.common.internal_api.presence import Held, HoldQuery
+from services.common.internal_api.presence import Held, HoldQuery, Reserved, ReserveQuery
 from services.presence.button.rules import QueueState
 from services.presence.context import Context
 from services.presence.opening_hours import Schedule
@@ -166,11 +166,15 @@ class Allocator:
     async def _kept(self, ask: Ask, wish: Wish) -> tuple[tuple[Agent, Slot], ...]:
         """Return those agents with a slot of this attempt whose slot is certain: only these may be announced.
 
-        A slot that a press has just taken may be given back until it is marked as announced.
+        A slot that a press has just taken may be given back until it is marked as announced. That of an open form is
+        never announced: it ends by itself.
         """
+        if ask.form:
+            return wish.again
         sure = tuple((agent, slot) for agent, slot in wish.again if slot.sure)
         for agent, slot in () if sure else sorted(wish.again, key=lambda pair: pair[0].id):
-            if await self._context.stores.agents.mark_announced(agent.id, ask.chat_id, ask.turn):
+            now = self._context.clock()
+            if await self._context.stores.agents.mark_announced(agent.id, ask.chat_id, ask.turn, now):
                 return ((agent, slot),)
         return sure
 
@@ -183,11 +187,18 @@ class Allocator:
     async def _refuse(
         self, refused: Sequence[tuple[_Waiting, ButtonReason]], queues: Mapping[str, QueueState], now: datetime
     ) -> None:
-        """Let presses that find all agents busy into the queue while it is short; answer the others with the reason."""
+        """Let presses that find all agents busy into the queue while it is short; answer the others with the reason.
+
+        A press on a button that was green waits also when all agents who are logged in have just paused. An open form
+        never waits.
+        """
         late: dict[str, list[_Waiting]] = defaultdict(list)
+        paused = {w.ask.department for w, reason in refused if w.ask.green and reason is ButtonReason.NO_AGENTS}
+        staffed = await self._staffed(paused) if paused else set()
         for waiting, reason in refused:
             queue = queues.get(waiting.ask.department)
-            if not waiting.ask.press or not queue or reason is not ButtonReason.BUSY:
+            waits = reason is ButtonReason.BUSY or (waiting.ask.green and waiting.ask.department in staffed)
+            if not waiting.ask.press or waiting.ask.form or not queue or not waits:
                 _answer(waiting, Outcome(reason=reason))
             elif waiting.ask.chat_id in queue.raced:  # it is in the queue already
                 _answer(waiting, Outcome(reason=reason, may_wait=True))
@@ -206,9 +217,15 @@ class Allocator:
                 else:
                     self._again(waiting)
 
+    async def _staffed(self, departments: set[str]) -> set[str]:
+        """Return those of these departments in which an agent is logged in, paused or not."""
+        crew = await self._context.stores.agents.crew(departments)
+        return {department for _, serving, _, _ in crew for department in serving}
+
     async def _reserve(self, ask: Ask, chosen: Chosen) -> bool:
         now, stores = self._context.clock(), self._context.stores
-        return await stores.agents.reserve(chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press)
+        until = now + timedelta(seconds=ask.form) if ask.form else None
+        return await stores.agents.reserve(chosen.agent_id, ask.chat_id, ask.turn, now, chosen.choice, ask.press, until)
 
     async def _keep_or_withdraw(
         self, pressed: Sequence[tuple[Ask, Chosen]], waiting_before: bool, by_chat: Mapping[str, _Waiting]
@@ -258,8 +275,9 @@ class Allocator:
         waiting.tries += 1
         if waiting.answer.done():
             return
-        if waiting.tries > TRIES:
-            _answer(waiting, Outcome(reason=ButtonReason.BUSY))
+        if waiting.tries > TRIES:  # a press on a green button then waits as any other chat, counted from its opening
+            waits = waiting.ask.green and self._longest.get(waiting.ask.department, 0) > 0
+            _answer(waiting, Outcome(reason=ButtonReason.BUSY, may_wait=waits))
         elif after:
             asyncio.get_running_loop().call_later(after, self._put, waiting)
         else:
@@ -283,10 +301,23 @@ async def reserve(allocator: Allocator, query: HoldQuery) -> Held:
     Raises:
         PyMongoError: The database does not answer.
     """
-    ask = Ask(query.chat_id, 1, query.department, query.locale, press=True)
+    ask = Ask(query.chat_id, 1, query.department, query.locale, press=True, green=query.green)
     answer = _answer_of(await (allocator.look(ask) if query.again else allocator.seek(ask)))
     HOLDS.labels("held" if answer.hold else "may_wait" if answer.may_wait else answer.reason.value).inc()
     return answer
+
+
+async def reserve_for_form(allocator: Allocator, query: ReserveQuery) -> Reserved:
+    """Reserve a slot for an open form, the same each time it asks; or say why there is none.
+
+    Raises:
+        PyMongoError: The database does not answer.
+    """
+    ask = Ask(query.chat_id, 1, query.department, query.locale, press=True, form=query.seconds)
+    outcome = await allocator.seek(ask)
+    reason = outcome.reason or (None if outcome.found or outcome.again else ButtonReason.BUSY)
+    HOLDS.labels("form" if reason is None else f"form_{reason.value}").inc()
+    return Reserved(reason=reason) if reason else Reserved(seconds=query.seconds)
 
 
 def _answer_of(outcome: Outcome) -> Held:

@@ -27,6 +27,7 @@ class Slot:
         by_press: Reserved for a press; routing learns of the chat by its opening first.
         announced: A reservation that can no longer be withdrawn.
         choice: Why this agent was chosen.
+        until: Until when an open form reserves it, as far as it was renewed; None: no form.
     """
 
     chat_id: str
@@ -37,6 +38,16 @@ class Slot:
     by_press: bool = False
     announced: bool = False
     choice: Choice | None = None
+    until: datetime | None = None
+
+    @property
+    def form(self) -> bool:
+        """True while an open form reserves it: no chat was started with it."""
+        return self.until is not None and not self.announced and not self.confirmed
+
+    def lapsed(self, now: datetime) -> bool:
+        """Return whether the form's time is over, or the agent has left meanwhile."""
+        return self.form and self.until is not None and (self.until <= now or self.leaving is not None)
 
     @property
     def sure(self) -> bool:
@@ -46,7 +57,7 @@ class Slot:
     @property
     def reserved(self) -> bool:
         """True while routing may not know the chat: a reservation that is published too early would close it."""
-        return self.by_press and not self.confirmed
+        return self.by_press and not self.confirmed and not self.form
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Admission of chats: limits the open chats of an address, and blocks citizens for agents. Stores keyed digests only.
 
 - starts: {_id: chat_id, address, browser, expire_at}: where a chat came from, for a day.
-- addresses: {_id: address, chats: [{id, at}], expire_at}: its chats that count, at most as many as are allowed.
+- addresses: {_id: address, chats: [{id, at, until}], expire_at}: its chats that count, at most as many as are allowed.
+  `until`: an open form reserves a slot for the chat until then.
 - blocks: {_id: "address:…" or "browser:…", until, expire_at, chat_id, agent_id}
 """
 
@@ -49,16 +50,18 @@ class Admission:
         found = self._blocks.find({"_id": {"$in": keys}, "until": {"$gt": now}})
         if ends := [block["until"] async for block in found]:
             return Admitted(blocked_for=math.ceil((max(ends) - now).total_seconds()))
-        if self._most and wish.address and not await self._take(wish.address, wish.chat_id, now):
+        until = now + timedelta(seconds=wish.reserves) if wish.reserves else None
+        if self._most and wish.address and not await self._take(wish.address, wish.chat_id, now, until):
             return Admitted(full_for=FULL_FOR)
         source = {"address": wish.address, "browser": wish.browser, "expire_at": now + KEPT}
         await self._starts.update_one({"_id": wish.chat_id}, {"$setOnInsert": source}, upsert=True)
         return Admitted()
 
-    async def _take(self, address: str, chat_id: str, now: datetime) -> bool:
+    async def _take(self, address: str, chat_id: str, now: datetime, until: datetime | None) -> bool:
         for _ in range(3):
             room = {"_id": address, "chats.id": {"$ne": chat_id}, f"chats.{self._most - 1}": {"$exists": False}}
-            one_more = {"$push": {"chats": {"id": chat_id, "at": now}}, "$set": {"expire_at": now + KEPT}}
+            one = {"id": chat_id, "at": now} | ({"until": until} if until else {})
+            one_more = {"$push": {"chats": one}, "$set": {"expire_at": now + KEPT}}
             try:
                 await self._addresses.update_one(room, one_more, upsert=True)
             except DuplicateKeyError:  # the document exists, and is full or has this chat
@@ -66,6 +69,9 @@ class Admission:
             else:
                 return True
             if any(chat["id"] == chat_id for chat in document["chats"]):
+                if until:  # the reservation is renewed
+                    known = {"_id": address, "chats.id": chat_id}
+                    await self._addresses.update_one(known, {"$set": {"chats.$.until": until}})
                 return True
             over = await self._over(document["chats"], now)
             if not over:
@@ -80,7 +86,7 @@ class Admission:
         for entry in entries:
             chat, age = known.get(entry["id"]), now - entry["at"]
             if chat is None or chat.state is None:
-                ended = age > UNKNOWN
+                ended = age > UNKNOWN and entry.get("until", now) <= now
             else:
                 ended = chat.closed and (chat.greeted or age > UNHEARD)
             if ended:

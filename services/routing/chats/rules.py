@@ -79,7 +79,7 @@ def _opened(chat: Chat, event: ChatOpened, now: datetime) -> Chat:
     if chat.closed:
         return replace(known, v=chat.v + 1)
     return changed(
-        replace(known, name=event.name, question=event.question, form=event.form),
+        replace(known, name=chat.name or event.name, question=event.question, form=event.form),
         now,
         Cause.OPENED,
         state=ChatStatus.WAITING,
@@ -88,9 +88,14 @@ def _opened(chat: Chat, event: ChatOpened, now: datetime) -> Chat:
     )
 
 
-def arrived(chat: Chat) -> Chat:
-    """Record the hello of the citizen, which may arrive before the opening."""
-    return chat if chat.greeted or chat.closed else replace(chat, greeted=True)
+def arrived(chat: Chat, name: str | None = None) -> Chat:
+    """Record the hello of the citizen, which may arrive before the opening, and the name that they gave since.
+
+    The name is no part of the published state, so the version stays. A closed chat keeps no name.
+    """
+    if chat.closed or (chat.greeted and name in (None, chat.name)):
+        return chat
+    return replace(chat, greeted=True, name=name or chat.name)
 
 
 def accepted(chat: Chat, agent_id: str, now: datetime, turn: int | None = None) -> Chat:

@@ -157,6 +157,19 @@ class Extend(ClientFrame, frozen=True, tag="extend"):
     """A citizen who was warned of inactivity keeps the chat open."""
 
 
+class Details(ClientFrame, frozen=True, tag="details"):
+    """The citizen gives their name during the conversation. Spaces around it are removed."""
+
+    name: Annotated[
+        str,
+        Meta(min_length=1, max_length=200, pattern=r"^\s*[^\s\0][^\0]*$", description="not only spaces, no NUL"),
+    ]
+
+    def __post_init__(self) -> None:
+        """Remove the spaces around the name."""
+        force_setattr(self, "name", self.name.strip())
+
+
 class Accept(ClientFrame, frozen=True, tag="accept"):
     """The agent has seen an assigned chat."""
 
@@ -215,7 +228,7 @@ class TransferChat(ClientFrame, frozen=True, tag="transfer"):
             force_setattr(self, "note", None)
 
 
-CitizenFrame = Hello | Post | Typing | Read | End | Extend
+CitizenFrame = Hello | Post | Typing | Read | End | Extend | Details
 AgentFrame = Hello | Post | Typing | Read | End | Accept | Active | Refuse | SetState | TransferChat | WriteNote
 Frame = CitizenFrame | AgentFrame
 FrameParty = Literal["citizen", "agent"]

@@ -53,6 +53,8 @@ ADDED = ("active",)
 
 A page sends them only to a gateway that names them: an earlier release closes the connection with 4400.
 """
+ADDED_FOR_CITIZENS = ("details",)
+"""The same for citizens. `extend` is not among them: every release that sends `inactive` accepts it."""
 
 
 def _words(*words: str) -> Meta:
@@ -98,6 +100,8 @@ class Welcome(ServerFrame, frozen=True, kw_only=True, tag="welcome"):
     chat_id: Id
     dot: Dot
     last_seq: Count
+    name: Annotated[str | None, Meta(description="the citizen's name, as far as it is known")] = None
+    frames: Annotated[Sequence[str], Meta(description="frames beyond version 1 that may be sent")] = ADDED_FOR_CITIZENS
 
 
 class StatusAgent(Struct, frozen=True):
@@ -273,10 +277,11 @@ class Note(ServerFrame, frozen=True, kw_only=True, tag="note"):
 
 
 class CitizenOnline(ServerFrame, frozen=True, kw_only=True, tag="citizen"):
-    """The citizen of a chat came online or went offline."""
+    """The citizen of a chat came online or went offline, or gave their name."""
 
     chat_id: Id
     online: bool
+    name: Annotated[str, Meta(description="the citizen's name, when it is known")] | UnsetType = UNSET
 
 
 class State(ServerFrame, frozen=True, kw_only=True, tag="state"):
