@@ -34,9 +34,11 @@ PARTS = {
     "reason": ["blue-reason.js"],
     "after": ["after-chat.js"],
     "files": ["files.js"],
+    "form": ["start-form.js"],
     "inactive": ["inactivity-warning.js"],
     "numbers": ["number-warning.js"],
     "privacy": ["privacy-notice.js"],
+    "name": ["name-card.js"],
     "waiting": ["queue-info.js", "leave-question.js"],
 }
 """The modules of the widget that load texts of their own, beside those of the panel (`load-part.js`)."""
@@ -119,11 +121,13 @@ MADE = {
         *("too_slow", "unavailable"),
         *(f"kind_{kind}" for kind in ALLOWED),
     },
+    f"{WIDGET}/form": {"blueSlot", "heldSlot", "lapsedSlot"},
     f"{WIDGET}/inactive": {"closesMinute", "closesMinutes"},
     f"{WIDGET}/launcher": {
         *(kind + hint for kind in ("green", "blue", "live") for hint in ("", "Hint")),
         *get_args(Contact.model_fields["kind"].annotation),
     },
+    f"{WIDGET}/name": set(),
     f"{WIDGET}/panel": {
         *("again", "close", "confirm", "discard", "dismiss", "download", "format", "grey", "html", "no", "restart"),
         *("txt", "yes"),

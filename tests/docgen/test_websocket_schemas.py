@@ -113,7 +113,7 @@ def test_a_value_is_of_the_schema_exactly_if_it_is_accepted(party: FrameParty, k
 
 def test_the_frames_are_those_of_the_protocol() -> None:
     both = {"hello", "message", "typing", "read", "close"}
-    assert FROM_CITIZEN.keys() == both | {"extend"}
+    assert FROM_CITIZEN.keys() == both | {"extend", "details"}
     assert FROM_AGENT.keys() == both | {"accept", "active", "refuse", "state", "transfer", "note"}
     for frames in (TO_CITIZEN, TO_AGENT):
         assert set(frames["error"]["properties"]["code"]["enum"]) == server.ERRORS.keys()

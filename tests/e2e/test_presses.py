@@ -58,3 +58,18 @@ async def test_who_loses_their_agent_has_another(several: System) -> None:
 async def test_a_press_on_green_is_served_whatever_agents_do(several: System, vhost: str) -> None:
     plan = random_load.Plan(15.0, citizens=12, stays=(3.0, 10.0), oldest=PATIENCE, stale=PATIENCE)
     good(await random_load.run(several, MIXED, plan, random.Random(3), vhost))
+
+
+async def test_no_press_that_a_gateway_accepted_as_green_is_refused(several: System, vhost: str) -> None:
+    plan = random_load.Plan(
+        90.0,
+        presses=300,
+        citizens=20,
+        pause=(0.0, 0.5),
+        talk=(0.1, 0.4),
+        answers=(0.1, 0.5),
+        stays=(2.0, 6.0),
+        oldest=PATIENCE,
+        stale=PATIENCE,
+    )
+    good(await random_load.run(several, MIXED, plan, random.Random(5), vhost))

@@ -147,6 +147,9 @@ class Others:
     held: presence_api.Held = field(
         default_factory=lambda: presence_api.Held(may_wait=True)
     )  # presence's answer to a press
+    reserved: presence_api.Reserved = field(
+        default_factory=lambda: presence_api.Reserved(seconds=60.0)
+    )  # presence's answer to an open form
     admitted: routing_api.Admitted = field(default_factory=routing_api.Admitted)  # routing's answer to a press
     questions: dict[str, transcripts_api.LeftQuestion] = field(default_factory=dict)
     assignments: list[routing_api.Assignment] = field(default_factory=list)
@@ -199,6 +202,10 @@ class Others:
         if path == presence_api.HOLD:
             nothing = presence_api.HoldQuery.model_validate_json(body).again and self.held.hold is None
             return presence_api.Held(reason=ButtonReason.BUSY) if nothing else self.held
+        if path == presence_api.RESERVE:
+            return self.reserved
+        if path == presence_api.RELEASE:
+            return presence_api.Reserved()
         if path == routing_api.ASSIGNMENTS:
             return routing_api.Assignments(assignments=self.assignments)
         if path == transcripts_api.QUESTION_LEAVE:

@@ -14,7 +14,7 @@ from services.common.events.agents import ButtonChanged, DepartmentButton
 from services.common.events.chats import EmptyQueue, QueueChanged
 from services.common.events.types import ButtonColour, ButtonReason
 from services.gateway import button_state
-from services.gateway.button_state import QUEUE_EVERY, SILENCE, Blue, Button, Buttons
+from services.gateway.button_state import LATE_PRESS, QUEUE_EVERY, SILENCE, Blue, Button, Buttons
 from tests.gateway.making import NOW
 from tests.support.servers import PATIENCE
 
@@ -42,8 +42,23 @@ def test_a_button_is_blue_until_presence_has_spoken() -> None:
         "infofiche_url": "/infofiche/algemeen",
         "revision": int(WALL * 1000),
         "contact": [],
+        "start": "press",
     }
     assert not button.shown.green
+
+
+def test_a_press_counts_as_one_on_green_for_a_moment_after_that_revision() -> None:
+    button = Button("algemeen", lambda: WALL, start="form")
+    assert body(button)["start"] == "form"
+    button.handle(told(9), 0.0)
+    button.refresh(0.0, broker_up=True)
+    assert not button.was_green(9, 0.0), "it is green now"
+    button.handle(told(10, green=False), 5.0)
+    button.refresh(5.0, broker_up=True)
+    assert button.was_green(9, 5.0 + LATE_PRESS)
+    assert not button.was_green(9, 5.1 + LATE_PRESS)
+    assert not button.was_green(8, 5.0)
+    assert not button.was_green(10, 5.0), "that was blue"
 
 
 def test_it_shows_what_presence_told_and_drops_older_revisions() -> None:
@@ -251,7 +266,9 @@ def test_a_notice_appears_and_disappears_by_itself() -> None:
     start = datetime.fromtimestamp(WALL, UTC)
     notice = Notice.model_validate({"start": start, "end": start + timedelta(hours=1), "text": text})
     wall = [WALL - 1]
-    button = Button("algemeen", lambda: wall[0], notice=lambda now: notice if notice.start <= now < notice.end else None)
+    button = Button(
+        "algemeen", lambda: wall[0], notice=lambda now: notice if notice.start <= now < notice.end else None
+    )
     button.handle(told(9), 0.0)
     seen = []
     for moment in (WALL - 1, WALL, WALL + 3599, WALL + 3600):

@@ -242,3 +242,27 @@ async def test_an_expired_session_is_told_and_its_agent_is_offline(context: Cont
     await sweeps.close_sessions(context)
     assert [e.session_id for e in await ear.hear(SessionEnded)] == [session.id]
     assert not (await agent(context)).online
+
+
+async def test_the_slot_of_a_form_is_never_told_to_routing_and_is_free_when_its_time_is_over(
+    context: Context, clock: Clock, ear: Ear
+) -> None:
+    await seated(context)
+    agents = context.stores.agents
+    for chat, seconds in (("short", 30), ("long", 60), ("kept", 30)):
+        until = clock() + timedelta(seconds=seconds)
+        assert await agents.reserve(WIDE.id, chat, 1, clock(), by_press=True, until=until)
+    assert await agents.mark_announced(WIDE.id, "kept", 1, clock())
+    clock.later(31)
+    await sweeps.end_lapsed(context)
+    assert sorted(slot.chat_id for slot in (await agent(context)).slots) == ["kept", "long"]
+    await sweeps.publish_unconfirmed(context)
+    await sweeps.publish_reserved(context)
+    await sweeps.remind(context)
+    await go_offline(context, await agent(context), ReleaseReason.AGENT_GONE)
+    await sweeps.publish_leaving(context, age=0)
+    await ear.hush(context.publisher)
+    assert {claim.chat_id for claim in ear.heard(PlaceClaimed)} == {"kept"}, "it is a chat by now"
+    assert {one.chat_id for one in ear.heard(PlaceReleased)} == {"kept"}
+    await sweeps.end_lapsed(context)
+    assert [slot.chat_id for slot in (await agent(context)).slots] == ["kept"], "an agent who left holds no form"

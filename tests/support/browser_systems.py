@@ -13,6 +13,17 @@ LIMITS = {
     "AGENT_GRACE": "120",  # or loading it again
 }
 """Seconds."""
+DEPARTMENTS = Path(__file__).parents[2] / "deploy" / "departments.toml"
+FORM = "premies"
+"""The department whose press opens the form; that of `algemeen` starts a chat."""
+
+
+def write_departments(file: Path) -> Path:
+    """Write the departments of the project, one of them with the form first."""
+    text = DEPARTMENTS.read_text("utf-8")
+    assert text.count(f'id = "{FORM}"') == 1
+    file.write_text(text.replace(f'id = "{FORM}"', f'id = "{FORM}"\nstart = "form"'), "utf-8")
+    return file
 
 
 @contextlib.contextmanager
@@ -33,7 +44,8 @@ def running_browser_system(
         mongodb_url: The database of the tests; given with `broker`.
         **variables: Further environment variables; limits among them replace those of this module.
     """
-    settings = {"RATE_LIMITS": "off", **LIMITS, **variables}
+    departments = str(write_departments(home / "departments.toml"))
+    settings = {"RATE_LIMITS": "off", "DEPARTMENTS_FILE": departments, **LIMITS, **variables}
     if accounts:
         settings["ACCOUNTS_FILE"] = str(write_accounts(home / "accounts.toml", accounts))
     with contextlib.ExitStack() as stack:

@@ -284,3 +284,76 @@ test("kept messages that are none are passed over", async (t) => {
     ["a"],
   );
 });
+
+test("a chat that is being started keeps what is posted, and sends it in order once it is there", async (t) => {
+  const page = browser(t);
+  const store = createStore("test ");
+  const record = { chat_id: "", token: "", websocket: "" };
+  let state, link;
+  const session = joinChat({
+    base: "http://here",
+    record,
+    store,
+    onChange: (next, now) => ([state, link] = [next, now]),
+    onUntold: () => {},
+  });
+  assert.deepEqual([state.dot, link.state], ["grey", "connecting"]); // there is a dot before there is a chat
+  session.post("een");
+  session.post("twee");
+  await pass(60_000);
+  assert.equal(page.sockets.length, 0);
+  assert.equal(link.trouble, null);
+  assert.deepEqual(
+    store.waiting("").map(({ text }) => text),
+    ["een", "twee"],
+  );
+  Object.assign(record, RECORD);
+  session.begin();
+  assert.deepEqual(store.waiting(""), []);
+  assert.deepEqual(
+    store.waiting(RECORD.chat_id).map(({ text }) => text),
+    ["een", "twee"],
+  );
+  assert.equal(page.last().url, "ws://here/ws/citizen");
+  page.last().accept({
+    type: "welcome",
+    chat_id: RECORD.chat_id,
+    dot: "grey",
+    last_seq: 0,
+    name: "Lien",
+    frames: ["details"],
+  });
+  assert.deepEqual([state.name, state.frames], ["Lien", ["details"]]);
+  assert.deepEqual(
+    page.last().frames.map(({ type, text }) => text ?? type),
+    ["hello", "een", "twee"],
+  );
+  session.leave();
+});
+
+test("a chat that could not be started gives back what was posted, and the next message asks for it again", async (t) => {
+  browser(t);
+  const store = createStore("test ");
+  let link;
+  let asked = 0;
+  const record = { chat_id: "", token: "", websocket: "" };
+  const session = joinChat({
+    base: "http://here",
+    record,
+    store,
+    onChange: (_, now) => (link = now),
+    onUntold: () => {},
+    onStart: () => (asked += 1),
+  });
+  session.post("een");
+  assert.equal(asked, 0);
+  assert.deepEqual(session.refuse(), ["een"]);
+  assert.deepEqual(store.waiting(""), []);
+  assert.deepEqual([link.state, link.refused], ["ended", true]);
+  session.post("een");
+  assert.deepEqual([asked, link.state, link.refused], [1, "connecting", undefined]);
+  session.refuse();
+  session.reopen();
+  assert.equal(asked, 2);
+  session.leave();
+});

@@ -22,7 +22,6 @@ from services.common.observability.tracing import begin_trace
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
-from services.gateway.http.chats import require_key
 from services.gateway.http.dependencies import (
     address_of,
     agent_actor,
@@ -38,7 +37,7 @@ from services.gateway.http.dependencies import (
 )
 from services.gateway.http.files import pass_download, receive
 from services.gateway.http.left_questions import LeaveQuestion, words
-from services.gateway.http.start_chat import FormMembers, Line, Source
+from services.gateway.http.start_chat import FormMembers, Line, Source, require_key
 from services.gateway.rate_limits import (
     BARE_QUESTIONS_PER_ADDRESS,
     DOWNLOADS_PER_CHAT,

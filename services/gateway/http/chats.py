@@ -32,20 +32,6 @@ from services.gateway.settings import Settings
 log = structlog.get_logger()
 
 
-def require_key(key: str | None) -> None:
-    """Check that an `Idempotency-Key` is long enough, where there is one.
-
-    Raises:
-        Problem: 422 `invalid`.
-    """
-    if key is not None and not KEY_LENGTHS[0] <= len(key) <= KEY_LENGTHS[1]:
-        raise Problem(
-            422,
-            "invalid",
-            f"An Idempotency-Key has {KEY_LENGTHS[0]} to {KEY_LENGTHS[1]} characters and is random: send a UUID.",
-        )
-
-
 def install(
     app: FastAPI,
     starting: Starting,

@@ -43,10 +43,12 @@ CATALOGUES = {
     "loket-chat/text/reason": "widget/translations/reason",
     "loket-chat/text/after": "widget/translations/after",
     "loket-chat/text/files": "widget/translations/files",
+    "loket-chat/text/form": "widget/translations/form",
     "loket-chat/text/inactive": "widget/translations/inactive",
     "loket-chat/text/launcher": "widget/translations/launcher",
     "loket-chat/text/numbers": "widget/translations/numbers",
     "loket-chat/text/privacy": "widget/translations/privacy",
+    "loket-chat/text/name": "widget/translations/name",
     "loket-chat/text/waiting": "widget/translations/waiting",
 }
 """The catalogues below `/static/`: the folder of the URL, and that in `web`. `nl.json` is served as module `nl.js`."""
@@ -77,7 +79,7 @@ FORMER = {
     "loket-chat/log.js": "loket-chat/message-list.js",
     "loket-chat/question.js": "loket-chat/leave-question.js",
     "loket-chat/session.js": "former/session.js",
-    "loket-chat/start.js": "loket-chat/start-form.js",
+    "loket-chat/start.js": "former/start.js",
     "loket-chat/waiting.js": "loket-chat/queue-info.js",
 }
 """Former names of files, and their present ones. A page that is open during an update loads the rest of its modules by

@@ -376,6 +376,7 @@ class Starting:
         if held.hold or held.may_wait:
             return held.hold, "started" if held.hold else "waiting"
         PRESSES.labels(question.department, "blue" if blue else "late").inc()
+        log.info("press_refused", department=question.department, reason=held.reason.value, green=blue is None)
         reason = ButtonReason.BUSY if held.reason is ButtonReason.AVAILABLE else held.reason
         if queues and reason is ButtonReason.BUSY:
             raise _full(question.department)

@@ -9,9 +9,12 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.browser.networks import Network, network
 from tests.e2e.browser.people import ARGUMENTS, CHROMIUM, Scene
-from tests.support.browser_systems import running_browser_system
+from tests.support.accounts import Account
+from tests.support.browser_systems import FORM, running_browser_system
 from tests.support.servers import System
 from tests.support.shared_systems import SharedSystems
+
+FLEUR = Account("fleur", departments=(FORM,))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -27,7 +30,7 @@ async def browser() -> AsyncIterator[Browser]:
 def system(shared_systems: SharedSystems, tmp_path_factory: pytest.TempPathFactory) -> System:
     """The system that all tests share, with time for a page and a gateway that a full machine keeps waiting."""
     home = tmp_path_factory.mktemp("system")
-    return shared_systems.get("system", lambda: running_browser_system(home, DEMO_AGENTS="8"))
+    return shared_systems.get("system", lambda: running_browser_system(home, [FLEUR], DEMO_AGENTS="8"))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

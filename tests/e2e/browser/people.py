@@ -343,13 +343,29 @@ async def log_in(person: Person, username: str, password: str = "demo") -> None:
 
 
 async def press(citizen: Person, name: str = "", question: str = "") -> None:
-    """Presses the green button and starts a chat; returns when there is a dot."""
+    """Presses the green button, which starts a chat; then gives a name and asks. Returns when the chat is there."""
+    await citizen.button("green")
+    await citizen.hook("chat-button").click()
+    await begun(citizen)
+    if name:
+        await citizen.hook("own-name").fill(name)
+        await citizen.hook("own-name-send").click()
+    if question:
+        await citizen.say(question)
+
+
+async def begun(citizen: Person) -> None:
+    """Waits until the server has started the chat of a press."""
+    await expect(citizen.hook("chat-dot")).to_be_visible()
+    await expect(citizen.hook("chat-close")).to_be_visible()
+
+
+async def open_form(citizen: Person, name: str = "", question: str = "") -> None:
+    """Presses the green button of a department that asks first, and fills in the form."""
     await citizen.button("green")
     await citizen.hook("chat-button").click()
     await citizen.page.locator("input#name").fill(name)
     await citizen.page.locator("textarea#question").fill(question)
-    await citizen.hook("start-submit").click()
-    await expect(citizen.hook("chat-dot")).to_be_visible()
 
 
 async def talking(scene: Scene, question: str = "", name: str = "Lien Claes") -> tuple[Person, Person]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import Person, Scene, log_in, press, shows_typing
+from tests.e2e.browser.people import Person, Scene, log_in, open_form, shows_typing
+from tests.support.browser_systems import FORM
 
 LETTER = "Ik heb een factuur van vorig jaar. Mag die ook nog meetellen, en waar stuur ik ze dan naartoe?"
 LONG = "https://e-loket.example.be/premies/renovatie/dakisolatie/voorwaarden?jaar=2026&taal=nl#bewijsstukken"
+BLUE = {"type": "about:blank", "status": 409, "code": "button_blue", "infofiche_url": "/infofiche/algemeen"}
 LANGUAGES = ("nl", "fr", "de", "en")
 
 
@@ -44,20 +46,34 @@ async def _info_sheets(scene: Scene) -> AsyncIterator[tuple[str, Person]]:
 
 
 async def _waiting(scene: Scene, citizen: Person) -> AsyncIterator[tuple[str, Person]]:
-    """The second citizen presses just before the first takes the only place, and waits."""
-    second = await scene.citizen()
-    await second.button("green")
-    await second.hook("chat-button").click()
-    await citizen.hook("chat-button").click()
-    yield "start-form", citizen
-    await citizen.hook("chat-minimise").click()
-    await press(citizen, "Lien Claes", "Mag een factuur van vorig jaar nog meetellen voor de premie?")
+    """The form of a department that asks first, then a press that starts a chat at once."""
+    fleur, asked = await scene.agent("fleur"), await scene.citizen(f"/?department={FORM}")
+    await open_form(asked)
+    await expect(asked.hook("start-held")).to_have_attribute("data-state", "held")
+    yield "start-form", asked
+    second = await scene.citizen(f"/?department={FORM}")
     await second.button("blue")
-    second.expects("409")
-    await second.hook("start-submit").click()
-    await expect(second.page.get_by_role("alert")).not_to_be_empty()
+    await fleur.hook("agent-state").click()
+    await asked.hook("chat-minimise").click()
+    await asked.button("blue")
+    await citizen.hook("chat-button").click()
+    await expect(citizen.hook("name-card")).to_be_visible()
+    yield "asked-for-a-name", citizen
+    await citizen.hook("own-name").fill("Lien Claes")
+    await citizen.hook("own-name-send").click()
+    await citizen.say("Mag een factuur van vorig jaar nog meetellen voor de premie?")
+    await refused(scene, second)
     yield "start-refused", second
     await citizen.dot("green")
+
+
+async def refused(scene: Scene, citizen: Person) -> None:
+    """The server refuses the press of this citizen, whose page shows green."""
+    citizen.expects("409")
+    await citizen.page.route("**/api/chats", lambda route: route.fulfill(status=409, json=BLUE))
+    await citizen.page.goto(scene.base)
+    await citizen.page.evaluate("() => document.querySelector('eloket-chat').press()")
+    await expect(citizen.hook("chat-far")).to_be_visible()
 
 
 async def _talking(scene: Scene, citizen: Person, agent: Person, file: Path) -> AsyncIterator[tuple[str, Person]]:

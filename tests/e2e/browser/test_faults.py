@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.browser.people import Scene, press, talking
+from tests.e2e.browser.people import Scene, talking
 from tests.support.faults import freeze
 from tests.support.servers import System
 
@@ -84,24 +84,22 @@ async def test_a_message_without_a_receipt_looks_like_it(scene: Scene, system: S
 
 
 async def test_a_press_that_comes_too_late_is_told_why_and_may_be_repeated(scene: Scene) -> None:
-    agent = await scene.agent()
-    late, first = await scene.citizen(), await scene.citizen()
+    await scene.agent()
+    late = await scene.citizen()
     await late.button("green")
-    await late.hook("chat-button").click()
-    await press(first)
-    await first.dot("green")
-    await late.button("blue")
     late.expects("409")
-    await late.page.locator("textarea#question").fill("Wat ik al schreef")
-    await late.hook("start-submit").click()
-    alert = late.page.get_by_role("alert")
-    await expect(alert).to_contain_text("Er is op dit moment geen medewerker vrij.")
-    sheet = alert.get_by_role("link", name="Bekijk de infofiche")
+    blue = {"status": 409, "code": "button_blue", "infofiche_url": "/infofiche/algemeen"}
+    await late.page.route("**/api/chats", lambda route: route.fulfill(status=409, json=blue))
+    await late.hook("chat-button").click()
+    notice = late.hook("chat-far")
+    await expect(notice).to_contain_text("Er is op dit moment geen medewerker vrij.")
+    sheet = notice.get_by_role("link", name="Bekijk de infofiche")
     await expect(sheet).to_have_attribute("href", f"{scene.base}/infofiche/algemeen?lang=nl")
-    await expect(alert.locator('a[href^="tel:"]')).to_be_visible()
-    await agent.hook("chat-close").click()
-    await agent.hook("confirm").click()
-    await late.button("green")
-    await late.hook("start-submit").click()
+    await expect(notice.locator('a[href^="tel:"]')).to_be_visible()
+    await late.dot("red")
+    await late.hook("chat-input").fill("Wat ik al schreef")
+    await late.page.unroute("**/api/chats")
+    await late.page.get_by_role("button", name="Opnieuw proberen").click()
     await late.dot("green")
-    await agent.sees("Wat ik al schreef")
+    await expect(notice).to_be_hidden()
+    await expect(late.hook("chat-input")).to_have_value("Wat ik al schreef")

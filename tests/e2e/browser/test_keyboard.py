@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser.people import PHONE, Person, Scene, focused, log_in, talking
+from tests.support.browser_systems import FORM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -28,18 +29,17 @@ async def test_a_citizen_needs_no_mouse(scene: Scene) -> None:
     await citizen.button("green")
     await tab_to(citizen, "chat-button")
     await keys(citizen, "Enter")
-    await focused(citizen, "name")
+    await focused(citizen, "chat-input")
+    await citizen.page.keyboard.type("Hallo")  # before an agent has the chat
+    await keys(citizen, "Enter")
+    await citizen.dot("green")
+    await agent.sees("Hallo")
+    await expect(citizen.hook("name-card")).to_be_visible()
+    await tab_to(citizen, "own-name", "Shift+Tab", most=4)
     await citizen.page.keyboard.type("Lien")
-    await keys(citizen, "Tab")
-    await citizen.page.keyboard.type("Ik heb een vraag")
-    await keys(citizen, "Tab")
-    assert await citizen.focus() == "start-submit"
     await keys(citizen, "Enter")
     await focused(citizen, "chat-input")
-    await citizen.dot("green")
-    await citizen.page.keyboard.type("Hallo")
-    await keys(citizen, "Enter")
-    await agent.sees("Hallo")
+    await expect(agent.item("Lien")).to_be_visible()
 
     for name in ("chat-send", "chat-attach", "chat-download", "chat-close"):
         await keys(citizen, "Tab")
@@ -76,7 +76,6 @@ async def test_an_agent_needs_no_mouse(scene: Scene) -> None:
     citizen = await scene.citizen()
     await citizen.button("green")
     await citizen.hook("chat-button").click()
-    await citizen.hook("start-submit").click()
     await expect(agent.hook("chat-input")).to_be_visible()
     if await agent.focus() != "chat-input":  # the cursor stays where it is when keys were pressed just before
         await tab_to(agent, "chat-input", most=40)
@@ -105,7 +104,6 @@ async def test_on_a_phone_the_panel_is_the_page_and_gives_the_focus_back(scene: 
     citizen = await scene.citizen(size=PHONE, has_touch=True, is_mobile=True)
     await citizen.button("green")
     await citizen.hook("chat-button").tap()
-    await citizen.hook("start-submit").tap()
     await citizen.dot("green")
     await citizen.hook("chat-input").tap()
     await citizen.say("Vanop mijn gsm")
@@ -168,3 +166,22 @@ async def test_logging_in_again_needs_the_keyboard_only(scene: Scene) -> None:
     await keys(agent, "Enter")
     await focused(agent, "login-username")
     await log_in(agent, "an")
+
+
+async def test_the_form_of_a_department_that_asks_first_needs_no_mouse(scene: Scene) -> None:
+    fleur = await scene.agent("fleur")
+    citizen = await scene.citizen(f"/?department={FORM}")
+    await citizen.button("green")
+    await tab_to(citizen, "chat-button")
+    await keys(citizen, "Enter")
+    await focused(citizen, "name")
+    await citizen.page.keyboard.type("Lien")
+    await keys(citizen, "Tab")
+    await citizen.page.keyboard.type("Ik heb een vraag")
+    await keys(citizen, "Tab")
+    assert await citizen.focus() == "start-submit"
+    await keys(citizen, "Enter")
+    await focused(citizen, "chat-input")
+    await citizen.dot("green")
+    await fleur.sees("Ik heb een vraag")
+    await expect(fleur.item("Lien")).to_be_visible()

@@ -168,7 +168,13 @@ async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(
     for chat_id, department in ((CHAT, "algemeen"), (OTHER, "premies")):
         world.others.questions[chat_id] = transcripts_api.LeftQuestion(chat_id=chat_id, department=department, **one)
     _, listed, headers = await client.ask("GET", "/api/questions", Cookie=cookie)
-    shown: dict[str, Any] = {**one, "chat_id": CHAT, "department": "algemeen", "at": "2026-11-23T08:00:00.123Z", "claimed": None}
+    shown: dict[str, Any] = {
+        **one,
+        "chat_id": CHAT,
+        "department": "algemeen",
+        "at": "2026-11-23T08:00:00.123Z",
+        "claimed": None,
+    }
     shown |= {"number": None, "source": "chat", "form": None, "files": []}
     assert listed == {"questions": [shown]}
     assert headers["Cache-Control"] == "no-store"

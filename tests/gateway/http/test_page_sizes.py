@@ -27,6 +27,8 @@ LATER = {
     "after": ("after-chat", 5_500),
     "numbers": ("number-warning", 4_500),
     "privacy": ("privacy-notice", 3_000),
+    "form": ("start-form", 4_500),
+    "name": ("name-card", 2_500),
 }
 """What comes later: the folder of its texts, its module, and the most bytes that it may add."""
 

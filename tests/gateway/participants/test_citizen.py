@@ -20,7 +20,7 @@ from services.gateway.chats import subscriptions
 from services.gateway.participants.citizen import EXTEND_EACH
 from services.gateway.participants.sessions import CitizenSession
 from services.gateway.websocket.connection import Connection
-from services.gateway.websocket.frames.client import End, Extend, Hello, Post, Read, Typing
+from services.gateway.websocket.frames.client import Details, End, Extend, Hello, Post, Read, Typing
 from tests.gateway.making import (
     AN,
     CHAT,
@@ -61,7 +61,8 @@ async def test_a_hello_is_answered_in_order_and_everything_is_given_back(world: 
     session = await greeted(parts)
     frames = sent(session)
     assert kinds(frames) == ["welcome", "status", "message", "message", "message"]
-    assert frames[0] == {"type": "welcome", "chat_id": CHAT, "dot": "grey", "last_seq": 3}
+    more = {"name": None, "frames": ["details"]}
+    assert frames[0] == {"type": "welcome", "chat_id": CHAT, "dot": "grey", "last_seq": 3, **more}
     assert [f["seq"] for f in frames[2:]] == [1, 2, 3]
     await world.receive(CitizenArrived)
     assert (await world.receive(CitizenPresence))[0].online
@@ -249,3 +250,26 @@ async def test_leaving_before_the_hello_was_answered_is_nothing(world: World, pa
     parts.citizens.leave(fresh_citizen())
     parts.citizens.leave(CitizenSession(Connection(Party.CITIZEN, Paper())))
     assert parts.idle
+
+
+async def test_a_name_is_stored_then_shown_to_agents_and_said_with_each_message(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    tabs = [await greeted(parts), await greeted(parts)]
+    await world.receive(CitizenArrived)
+    parts.citizens.take(tabs[0], Details("Lien Claes"))
+    await until(lambda: [e.name for e in world.heard(CitizenArrived)][-1:] == ["Lien Claes"], "the name, for routing")
+    await until(lambda: world.heard(CitizenPresence)[-1].name == "Lien Claes", "the name, for gateways")
+    assert [tab.sender.name for tab in tabs] == ["Lien Claes"] * 2
+    told = len(world.heard(CitizenArrived))
+    parts.citizens.take(tabs[1], Details("Lien Claes"))
+    assert sent(await greeted(parts))[0]["name"] == "Lien Claes"
+    assert len([e for e in world.heard(CitizenArrived)[told:] if e.name]) == 0, "a repetition is not published"
+
+
+async def test_a_name_that_another_gateway_has_taken_is_shown_here(world: World, parts: Parts) -> None:
+    world.others.open(CHAT)
+    session = await greeted(parts)
+    parts.router.handle(CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True, name="Lien"))
+    assert session.sender.name == "Lien"
+    parts.router.handle(CitizenPresence(chat_id=CHAT, incarnation="elsewhere", online=True))
+    assert session.sender.name == "Lien", "a gateway before version 2.0 says no name"

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.common.events.types import AgentState, ButtonReason, Choice, ChoiceRule, ReleaseReason
-from services.common.internal_api.presence import Held, HoldQuery
+from services.common.internal_api.presence import Held, HoldQuery, Reserved, ReserveQuery
 from services.common.messaging.connection import Publisher
 from services.common.mongo.client import Database, open_database
 from services.presence.agents.store import AgentStore
@@ -24,7 +24,7 @@ from services.presence.opening_hours import Schedule
 from services.presence.settings import PresenceSettings
 from services.presence.slots import allocator
 from services.presence.slots.agent_selection import Ask, Candidate
-from services.presence.slots.allocator import Allocator, Outcome, reserve
+from services.presence.slots.allocator import Allocator, Outcome, reserve, reserve_for_form
 from services.presence.stores import Stores
 from tests.presence.button.test_updater import OFFICE, clock_at
 from tests.presence.conftest import account, there, waiting_chats
@@ -36,6 +36,7 @@ ALWAYS = dict.fromkeys(("algemeen", "premies"), Schedule(None, ZoneInfo("Europe/
 AN, BERT = account("an"), account("bert")
 WIDE = account("wide", capacity=3, locales=("nl", "fr"))
 LONGEST = 20
+MINUTE = timedelta(minutes=1)
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # no time passes: who was let in is forgotten after seconds
 
 
@@ -57,8 +58,15 @@ class Replica:
         assert departments
         self.woken += 1
 
-    async def hold(self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False) -> Held:
-        return await reserve(self.allocator, HoldQuery(chat_id=chat, department=department, locale=locale, again=again))
+    async def hold(
+        self, chat: str, locale: str = "nl", department: str = "algemeen", again: bool = False, green: bool = False
+    ) -> Held:
+        query = HoldQuery(chat_id=chat, department=department, locale=locale, again=again, green=green)
+        return await reserve(self.allocator, query)
+
+    async def form(self, chat: str, department: str = "algemeen") -> Reserved:
+        """A form for this chat is opened."""
+        return await reserve_for_form(self.allocator, ReserveQuery(chat_id=chat, department=department, seconds=60))
 
 
 @pytest.fixture
@@ -270,11 +278,18 @@ async def test_of_two_claims_for_one_chat_only_one_stays(
     meeting = around(claim, before=both.wait, after=both.wait)
 
     async def together(
-        store: AgentStore, agent_id: str, chat_id: str, turn: int, now: datetime, choice: Choice | None, held: bool
+        store: AgentStore,
+        agent_id: str,
+        chat_id: str,
+        turn: int,
+        now: datetime,
+        choice: Choice | None,
+        held: bool,
+        until: datetime | None,
     ) -> bool:
         met.append(agent_id)
         work = meeting if len(met) <= 2 else claim
-        return await work(store, agent_id, chat_id, turn, now, choice, held)
+        return await work(store, agent_id, chat_id, turn, now, choice, held, until)
 
     monkeypatch.setattr(AgentStore, "candidates", one_each)
     monkeypatch.setattr(AgentStore, "reserve", together)
@@ -479,3 +494,76 @@ async def test_a_press_reads_as_many_agents_however_many_other_departments_have(
     finally:
         client.close()
     assert costs[0] == costs[1] <= 6
+
+
+async def test_an_open_form_has_a_slot_that_its_chat_takes_over(one: Replica, two: Replica) -> None:
+    await there(one.context.stores, AN)
+    assert (await one.form("c")).seconds == 60
+    assert (await two.form("c")).seconds == 60, "the same form"
+    assert await slots(one.context.stores) == {"c": 1}
+    (agent,) = await one.context.stores.agents.holders("c")
+    assert (agent.slots[0].form, agent.slots[0].reserved, agent.slots[0].until) == (True, False, NOW + MINUTE)
+    assert await two.form("d") == Reserved(reason=ButtonReason.BUSY)
+    assert not (await two.hold("d", again=True)).may_wait, "an open form does not wait"
+    held = await two.hold("c", again=True)
+    assert held.hold is not None
+    assert held.hold.agent_id == AN.id
+    (agent,) = await one.context.stores.agents.holders("c")
+    assert (agent.slots[0].form, agent.slots[0].reserved) == (False, True)
+    assert await one.context.stores.agents.release_form("c", NOW) == [], "the chat has it now"
+    assert await slots(one.context.stores) == {"c": 1}
+
+
+async def test_an_open_form_is_never_before_who_waits(one: Replica) -> None:
+    await there(one.context.stores, AN)
+    await one.context.stores.queues.set_waiting("algemeen", 1, waiting_chats(1))
+    assert await one.form("c") == Reserved(reason=ButtonReason.BUSY)
+    assert await slots(one.context.stores) == {}
+
+
+async def test_a_slot_of_a_form_is_renewed_for_ten_minutes_in_all_and_lapses(one: Replica) -> None:
+    await there(one.context.stores, AN)
+    agents, renewed = one.context.stores.agents, []
+    await one.form("c")
+    for times in range(1, 13):
+        now = NOW + times * timedelta(seconds=50)
+        renewed.append(round(await agents.renew("c", now, 60, 600)))
+    assert renewed == [60] * 10 + [50, 0]
+    assert await agents.renew("other", NOW, 60, 600) == 0
+    assert await agents.release_form("c", NOW, lapsed_at=NOW + 10 * MINUTE - timedelta(seconds=1)) == []
+    assert await agents.release_form("c", NOW, lapsed_at=NOW + 10 * MINUTE) == ["algemeen"]
+    assert await slots(one.context.stores) == {}
+    assert await agents.renew("c", NOW, 60, 600) == 0
+
+
+@pytest.mark.parametrize("times", range(3))
+async def test_a_chat_that_starts_while_its_form_lapses_has_its_slot_or_another_or_waits_for_it(
+    one: Replica, two: Replica, times: int
+) -> None:
+    await there(one.context.stores, AN)
+    await one.form("c")
+    held, _ = await asyncio.gather(
+        two.hold("c"), one.context.stores.agents.release_form("c", NOW, lapsed_at=NOW + MINUTE)
+    )
+    assert held.hold is not None or held.may_wait
+    assert await slots(one.context.stores) == ({"c": 1} if held.hold else {})
+
+
+async def test_a_press_on_green_waits_when_all_agents_have_just_paused(one: Replica) -> None:
+    stores = one.context.stores
+    await there(stores, AN)
+    assert await stores.agents.set_state(AN.id, AgentState.PAUSED, "request", "e", NOW)
+    assert await one.hold("a") == Held(reason=ButtonReason.NO_AGENTS), "a gateway before version 2.0"
+    assert await one.hold("b", green=True) == Held(may_wait=True, reason=ButtonReason.BUSY)
+    agent = await stores.agents.agent(AN.id)
+    assert agent is not None
+    assert await stores.agents.set_offline(AN.id, agent.v, ReleaseReason.AGENT_GONE, NOW)
+    assert await one.hold("c", green=True) == Held(reason=ButtonReason.NO_AGENTS), "nobody is logged in"
+
+
+async def test_a_press_on_green_that_comes_just_after_closing_time_is_served(stores: Stores) -> None:
+    await there(stores, WIDE)
+    for second, green, served in (("01", True, True), ("01", False, False), ("06", True, False)):
+        replica = Replica(stores, OFFICE, clock_at(f"2026-11-20T17:00:{second}"))
+        held = await replica.hold(f"{second} {green}", green=green)
+        assert (held.hold is not None) is served, (second, green)

@@ -15,9 +15,19 @@ from tests.routing.scene import MOST_OPEN, Scene
 OFFICE, HOME = "office", "home"
 
 
-async def ask(scene: Scene, address: str | None = OFFICE, browser: str | None = None, chat_id: str = "") -> Admitted:
+async def ask(
+    scene: Scene,
+    address: str | None = OFFICE,
+    browser: str | None = None,
+    chat_id: str = "",
+) -> Admitted:
     wish = AdmitQuery(chat_id=chat_id or str(uuid4()), address=address, browser=browser)
     return await scene.context.admission.admit(wish)
+
+
+async def reserve(scene: Scene, chat_id: str) -> Admitted:
+    """A form is opened, or its slot renewed."""
+    return await scene.context.admission.admit(AdmitQuery(chat_id=chat_id, address=OFFICE, reserves=60))
 
 
 async def press(scene: Scene, address: str = OFFICE, browser: str | None = None, greeted: bool = True) -> str | None:
@@ -129,3 +139,14 @@ async def test_where_chats_came_from_is_forgotten(scene: Scene) -> None:
     assert source["expire_at"] - scene.now() <= timedelta(days=1)
     for name in ("starts", "addresses", "blocks"):
         assert "expire" in await scene.database[name].index_information()
+
+
+async def test_an_open_form_counts_as_a_chat_for_as_long_as_it_reserves_a_slot(scene: Scene) -> None:
+    forms = [str(uuid4()) for _ in range(MOST_OPEN)]
+    for form in forms:
+        assert await reserve(scene, form) == Admitted()
+    scene.later(seconds=50)
+    assert (await ask(scene)).full_for
+    assert await reserve(scene, forms[0]) == Admitted(), "it is renewed"
+    scene.later(seconds=20)
+    assert [bool((await ask(scene)).full_for) for _ in range(MOST_OPEN)] == [False] * (MOST_OPEN - 1) + [True]

@@ -43,6 +43,20 @@ def run_random_load(home: Path, options: Options, rng: random.Random) -> Report:
         return uvloop.run(random_load.run(system, accounts, plan, rng))
 
 
+def run_green(home: Path, options: Options, rng: random.Random) -> Report:
+    accounts = agent_accounts("medewerker", [1 + i % 2 for i in range(24)])
+    plan = random_load.Plan(
+        options.seconds or 3600.0,
+        presses=options.presses,
+        citizens=30,
+        pause=(0.0, 1.0),
+        talk=(0.2, 1.0),
+        answers=(0.2, 1.0),
+    )
+    with running_replicas(home, accounts, options.replicas) as system:
+        return uvloop.run(random_load.run(system, accounts, plan, rng))
+
+
 def run_memory(home: Path, options: Options, rng: random.Random) -> Report:
     return memory.run_alone(home, options.seconds or 3600.0, rng)
 
@@ -52,6 +66,7 @@ RUNS = {
     "losses": run_agent_losses,
     "pages": run_button_latency,
     "truth": run_random_load,
+    "green": run_green,
     "memory": run_memory,
 }
 

@@ -33,10 +33,14 @@ class Plan:
     """`seconds`: how long agents and citizens come. `kills`: what is killed, None for nothing.
 
     `oldest`: seconds that a position may stay on a screen after it was true; None for what is promised.
-    `stale`: seconds for which a page may show a colour that is not so any more.
+    `stale`: seconds for which a page may show a colour that is not so any more. `presses`: the run ends after so many,
+    if that is sooner. `talk`, `answers`: seconds that citizens stay and agents take.
     """
 
     seconds: float = 600.0
+    presses: int | None = None
+    talk: tuple[float, float] = (1.0, 6.0)
+    answers: tuple[float, float] = (0.5, 4.0)
     citizens: int = 40
     kills: KillPlan | None = None
     pause: tuple[float, float] = (0.0, 6.0)  # seconds between two visits of a citizen
@@ -51,11 +55,13 @@ class ButtonPage:
 
     port: int
     colour: str = "blue"
+    revision: int = 0
     changes: list[float] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def receive(self, _: int, data: bytes, now: float) -> None:
-        self.colour = json.loads(data)["colour"]
+        button = json.loads(data)
+        self.colour, self.revision = button["colour"], button["revision"]
         self.changes.append(now)
         self._changed.set()
 
@@ -97,6 +103,7 @@ class Metrics:
 
     citizens: list[LastingCitizen] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    pressed: int = 0
     others: Counter[str] = field(default_factory=Counter)
     agents_did: Counter[str] = field(default_factory=Counter)
 
@@ -104,6 +111,7 @@ class Metrics:
 async def run(system: System, accounts: AgentAccounts, plan: Plan, rng: random.Random, broker: str = "") -> Report:
     """Run once and check presses and history. `broker`: its address, when it is not the system's own."""
     metrics, recorder, began = Metrics(), Recorder(), time.monotonic()
+    refused_before = len(refused_when_green(system))
     async with (
         recording_events(broker or broker_url(system)) as events,
         many_browsers() as http,
@@ -111,7 +119,7 @@ async def run(system: System, accounts: AgentAccounts, plan: Plan, rng: random.R
     ):
         pages = [ButtonPage(system.ports["gateway"]) for _ in range(plan.citizens)]
         connected = [asyncio.create_task(page.run()) for page in pages]
-        service = Service(talks=(0.5, 4.0), rng=rng)
+        service = Service(talks=plan.answers, rng=rng)
         agents = [LastingAgent(system.base_url, name, recorder, service) for name in accounts.usernames]
         end = time.monotonic() + plan.seconds
         over = asyncio.Event()
@@ -134,8 +142,19 @@ async def run(system: System, accounts: AgentAccounts, plan: Plan, rng: random.R
             await asyncio.gather(*(agent.close() for agent in agents))
     took = time.monotonic() - began
     report = _report(plan, accounts, metrics, events, visits(recorder.events), kills, took)
+    refused = refused_when_green(system)[refused_before:]
+    report.tables.append(
+        table(["press that a gateway accepted as green", "number"], [["refused after that (goal 0)", len(refused)]])
+    )
+    report.faults += [f"refused after it was accepted as green: {reason}" for reason in refused]
     check_all(report, events, recorder, accounts, plan.oldest or (REPUBLISHED if plan.kills else SLACK))
     return report
+
+
+def refused_when_green(system: System) -> list[str]:
+    """Why presses were refused that came while the button of their gateway was green, as the gateways log it."""
+    lines = [json.loads(line) for line in system.log().splitlines() if '"press_refused"' in line]
+    return [line["reason"] for line in lines if line["green"]]
 
 
 # ── citizens ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,25 +168,26 @@ async def _visit_again(
     metrics: Metrics,
     end: float,
 ) -> None:
-    while time.monotonic() < end:
+    while time.monotonic() < end and metrics.pressed < (plan.presses or metrics.pressed + 1):
         await asyncio.sleep(rng.uniform(*plan.pause))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.1, end - time.monotonic())):
                 await page.green()
         if page.colour == "green" and time.monotonic() < end:
-            await _visit(new_citizen(), page, rng, metrics)
+            metrics.pressed += 1
+            await _visit(new_citizen(), page, plan, rng, metrics)
 
 
-async def _visit(citizen: LastingCitizen, page: ButtonPage, rng: random.Random, metrics: Metrics) -> None:
+async def _visit(citizen: LastingCitizen, page: ButtonPage, plan: Plan, rng: random.Random, metrics: Metrics) -> None:
     """One press on green and, if it is answered with a chat, the chat to its end."""
-    key = new_id()
-    began, status = time.monotonic(), await citizen.press(key)
+    key, seen = new_id(), page.revision
+    began, status = time.monotonic(), await citizen.press(key, seen=seen)
     for _ in range(20):  # no answer at all, or `unavailable`: the page tries again
         if status in (201, 409):
             break
         metrics.others[str(status or "no answer")] += 1
         await asyncio.sleep(rng.uniform(0.3, 1.0))
-        began, status = time.monotonic(), await citizen.press(key)
+        began, status = time.monotonic(), await citizen.press(key, seen=seen)
     if status == 409:
         metrics.refusals.append(Refusal(page, began, time.monotonic()))
     if status != 201:
@@ -177,7 +197,7 @@ async def _visit(citizen: LastingCitizen, page: ButtonPage, rng: random.Random, 
     try:
         await citizen.until_green(PATIENCE)
         await citizen.say("Dag")
-        if await citizen.until_closed(rng.uniform(1, 6)):
+        if await citizen.until_closed(rng.uniform(*plan.talk)):
             return
         await citizen.leave()
     finally:

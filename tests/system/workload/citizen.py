@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import aiohttp
 
@@ -37,7 +38,7 @@ class LastingCitizen:
         self._running: asyncio.Task[None] | None = None
         self.participant: Participant | None = None
 
-    async def press(self, key: str, **body: str) -> int:
+    async def press(self, key: str, **body: Any) -> int:
         """Press the button; the status of the answer, 0 when none came."""
         began, status = time.monotonic(), 0
         with contextlib.suppress(*FAILED):

@@ -26,6 +26,7 @@ export function drawList(list, empty, t, { desk, departments, acts, now }) {
   keyed(list, items, (item, old) => {
     const looks = JSON.stringify([
       t.language,
+      nameOf(item.one, t),
       ...facts(item.one, t, departments, now).map(([kind, words]) => kind + words),
       item.current,
       isNew(item.one),
@@ -91,8 +92,9 @@ function fill(li, { one, current }, t, departments, now, acts) {
     ),
   );
   const wanted = actsOf(one);
-  if (row.dataset.acts === wanted.join() && row.dataset.language === t.language) return;
-  Object.assign(row.dataset, { acts: wanted.join(), language: t.language });
+  const made = JSON.stringify([wanted, t.language, nameOf(one, t)]);
+  if (row.dataset.acts === made) return;
+  row.dataset.acts = made;
   row.replaceChildren(
     ...wanted.map((act) => {
       const press = {

@@ -21,7 +21,7 @@ const WIDE = "(width >= 76rem)";
  */
 export function chatView(t, one, { acts, agent, own, uploads }) {
   const id = one.id;
-  const name = nameOf(one, t);
+  let name = nameOf(one, t);
   const log = messageLog(t, { chat: id, name, agent, own, acts, onScroll: acts.seen });
   const write = composer(t, { chat: id, draft: one.draft, uploads, acts });
   const there = h("p", { class: "who-there" });
@@ -36,7 +36,8 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   const close = tool("close", "close", "chat-close", acts.close);
   const download = tool("download", "download", "chat-download", acts.download);
   const back = button(t("list.back"), { symbol: "back", id: "chat-back", onclick: acts.back });
-  const heading = h("h2", { id: "chat-name", tabindex: "-1" }, h("bdi", {}, name));
+  const called = h("bdi", {}, name);
+  const heading = h("h2", { id: "chat-name", tabindex: "-1" }, called);
   const typing = h("p", { class: "typing" });
   const department = h("span");
   const silent = h("p", { class: "silent", hook: "citizen-silent" });
@@ -63,6 +64,7 @@ export function chatView(t, one, { acts, agent, own, uploads }) {
   /** @param {DeskChat} now @param {Map<string, string>} departments */
   function draw(now, departments) {
     const over = (ended = Boolean(now.ended));
+    setText(called, (name = nameOf(now, t)));
     offered = isOffer(now);
     const held = panel.contains(document.activeElement);
     write.end(over);

@@ -145,7 +145,7 @@ export function take(state, frame) {
     case "closed":
       return finish(state, frame.chat_id ?? "", "closed", frame.reason ?? "other");
     case "citizen":
-      return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true })));
+      return done(update(state, frame.chat_id, (one) => ({ ...one, online: frame.online === true, about: named(one.about, frame.name) })));
     case "state":
       return agentState(state, frame.state, frame.reason ?? null);
     case "inactive":
@@ -364,3 +364,11 @@ function dueOf(one, front, bottom) {
   }
   return { frames, entry: next };
 }
+
+/**
+ * With the name that the citizen gave, if any.
+ *
+ * @param {DeskChat["about"]} about
+ * @param {string | undefined} name
+ */
+const named = (about, name) => (typeof name === "string" && name && name !== about.name ? { ...about, name } : about);

@@ -1,6 +1,6 @@
 /** The messages of the open chat on the screen: a live log that only ever says what is new. */
 import { attachmentUrl } from "./api.js";
-import { h, setText } from "../shared/dom.js";
+import { h, setAttribute, setText } from "../shared/dom.js";
 import { button, icon, keyed } from "./dom.js";
 import { lastReadSeq, timeline } from "./chat-state.js";
 import { clock, size } from "./format.js";
@@ -44,6 +44,7 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
 
   /** @param {DeskChat} one @param {Map<string, string>} departments */
   function draw(one, departments) {
+    setAttribute(log, "aria-label", t("chat.messages", { name: nameOf(one, t) }));
     const items = timeline(one);
     const read = lastReadSeq(one);
     // Filling in a conversation is not news: a screen reader would read all of it aloud.
@@ -78,6 +79,7 @@ export function messageLog(t, { chat, name, acts, agent, own, onScroll }) {
     node.dataset.file = String(file);
     if (item.from === "system")
       setText(/** @type {HTMLElement} */ (node.querySelector(".bubble")), systemWords(t, item, { own, name: nameOf(one, t), departments }));
+    if (node.dataset.from === "citizen") setText(/** @type {HTMLElement} */ (node.querySelector(".head bdi")), item.name || nameOf(one, t));
     status(t, chat, node, item, { read, over: Boolean(one.ended) }, acts);
     return node;
   }

@@ -28,6 +28,8 @@ export function conversation(me, pending = []) {
     agent: null,
     assigned: false, // an agent has it on the screen and has not accepted it yet
     wait: null, // seconds, estimated
+    name: null, // of the citizen, as far as the server knows it
+    frames: [], // beyond version 1 that the server takes
     inactive: null, // or the frame that warns
     typing: false, // the other party
     read: 0,
@@ -52,7 +54,10 @@ export const lastSeq = (chat) => chat.messages.at(-1)?.seq ?? 0;
 export function receive(chat, frame) {
   switch (frame.type) {
     case "welcome":
-      return welcome({ ...chat, dot: DOTS.includes(frame.dot) ? frame.dot : chat.dot }, count(frame.last_seq) ?? lastSeq(chat));
+      return welcome(
+        { ...chat, ...known(frame), dot: DOTS.includes(frame.dot) ? frame.dot : chat.dot },
+        count(frame.last_seq) ?? lastSeq(chat),
+      );
     case "status":
       return DOTS.includes(frame.dot) ? done(status(chat, frame)) : done(chat);
     case "inactive":
@@ -73,6 +78,9 @@ export function receive(chat, frame) {
       return done(chat);
   }
 }
+
+/** @param {CitizenWelcomeFrame} frame */
+const known = ({ name, frames }) => ({ name: typeof name === "string" ? name : null, frames: Array.isArray(frames) ? frames : [] });
 
 /** @param {unknown} value @returns {number | null} */
 const count = (value) => (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null);

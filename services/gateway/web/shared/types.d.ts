@@ -97,6 +97,10 @@ interface CitizenWelcomeFrame {
   chat_id: string;
   dot: Dot;
   last_seq: number;
+  /** The citizen's name, as far as the server knows it. */
+  name?: string | null;
+  /** The frames beyond version 1 that this server accepts. */
+  frames?: string[];
 }
 
 /** What a server sends to a citizen. */
@@ -163,6 +167,7 @@ interface CitizenOnlineFrame {
   type: "citizen";
   chat_id: string;
   online: boolean;
+  name?: string;
 }
 
 interface StateFrame {
@@ -222,6 +227,8 @@ interface Conversation {
   agent: { name: string } | null;
   assigned: boolean;
   wait: number | null;
+  name: string | null;
+  frames: string[];
   inactive: InactiveFrame | null;
   typing: boolean;
   read: number;
@@ -273,6 +280,8 @@ interface Link {
   state: ConnectionState;
   code?: number;
   trouble: "blocked" | "unreached" | "long" | null;
+  /** The chat could not be started. */
+  refused?: boolean;
 }
 
 /** A citizen's chat as the browser keeps it. */
@@ -293,6 +302,9 @@ interface ChatRecord {
   left?: boolean | { number?: string | null; within?: number | null };
   /** Where in the form the citizen was at the start, as the page said. */
   place?: string;
+  /** Its citizen was asked for a name; `name`: the one that they gave. */
+  named?: boolean;
+  name?: string;
 }
 
 /** What the browser keeps, by name. */
@@ -310,6 +322,8 @@ interface ChatSessionOptions {
   store: Store;
   onChange(chat: Conversation, link: Link): void;
   onUntold(untold: boolean): void;
+  /** The chat is to be asked for again. */
+  onStart?(): void;
 }
 
 /** A text by its key, with its values filled in. */
@@ -360,6 +374,8 @@ interface Button {
   /** A question can be left while it is blue, and is answered within so many working days. */
   questions?: boolean;
   answer_within?: number | null;
+  /** What a press does: it starts the chat, or a form comes first. */
+  start?: "press" | "form";
   /** Added by the page: the server is out of reach. */
   lost?: boolean;
   /** Added by the page: the mistake that it may have made. */
@@ -441,6 +457,20 @@ interface StartAnswer {
   /** Seconds until a new try. */
   seconds?: number;
   infofiche?: string;
+  /** When it came, in ms since the epoch. */
+  at?: number;
+  /** Where in the form the citizen was, as the agent sees it. */
+  place?: string;
+}
+
+/** The options of `startForm`. */
+interface StartFormOptions {
+  body: HTMLElement;
+  base: string;
+  store: Store;
+  host: ChatElement;
+  onStart(given: EloketChatStart, reservation?: string): Promise<StartAnswer>;
+  ways(path?: string): Node | string;
 }
 
 /** A place in the queue as it is shown. */
@@ -494,6 +524,7 @@ interface ChatViewOptions {
   onGone(): void;
   onEnded(): void;
   onUntold(untold: boolean): void;
+  onStart(): void;
   onRestart(): void;
   onDismiss(): void;
 }
@@ -505,6 +536,11 @@ interface ChatElement extends HTMLElement {
   launcher: HTMLElement | null;
   button?: Button;
   settings?: PageSettings;
+  store?: Store;
+  /** The answer to a press that came before the panel. */
+  early?: Promise<StartAnswer | null> | null;
+  /** Told each change of the button. */
+  onbutton?: () => void;
   asChat(value: unknown): ChatRecord | null;
   ways(path?: string): Node | string;
   sheet?(path?: string): string;

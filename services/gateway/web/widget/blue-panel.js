@@ -5,7 +5,7 @@ import { mayWait } from "./blue-reason.js";
 import { h, icon, setAttribute, setText } from "../shared/dom.js";
 import { newId } from "../shared/new-message.js";
 import { panelSheet } from "./panel-style.js";
-import { secondsOf } from "./start-form.js";
+import { secondsOf } from "./start-chat.js";
 import { sheet, wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
 import { upload } from "../shared/upload.js";

@@ -4,7 +4,7 @@ import * as rules from "../shared/conversation.js";
 import { httpWay } from "../shared/http-way.js";
 import { newId } from "../shared/new-message.js";
 
-const { isFile } = rules;
+export { createStore } from "./store.js"; // for what a replica of version 1.1 serves during an update
 
 const ADOPT = 20_000; // ms: what another tab left behind is ours
 const TYPING_AGAIN = 3_000;
@@ -58,9 +58,12 @@ async function readChat(base, record) {
 /**
  * Joins the chat of `record`. A chat always ends here; `onUntold(true)`: the server does not know it yet.
  *
+ * A record without an id is a chat that is being started: what is posted waits until `begin()`. After `refuse()` the next
+ * message, or `reopen()`, asks for it again (`onStart`).
+ *
  * @param {ChatSessionOptions} options
  */
-export function joinChat({ base, record, store, onChange, onUntold }) {
+export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
   let chat = rules.conversation("citizen", store.waiting(record.chat_id));
   /** @type {Link} */
   let link = { state: "connecting", trouble: null };
@@ -235,11 +238,33 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
     const id = newId();
     keep({ id, ...content, chat: record.chat_id, since: Date.now(), n: count++, state: "sending" });
     change(rules.post(chat, id, { ...content, chat: record.chat_id, since: Date.now(), n: count }));
-    flush();
+    if (link.refused) startAgain();
+    else flush();
   }
 
-  watch(REACH, "unreached");
-  connection.open();
+  // The chat is there, under the id that `record` has now.
+  function begin() {
+    const pending = chat.pending.map((item) => ({ ...item, chat: record.chat_id }));
+    change({ ...chat, pending });
+    pending.forEach(keep);
+    connect();
+  }
+
+  function connect() {
+    // its url is known only now
+    connection.url = `${base.replace(/^http/, "ws")}${record.websocket}`;
+    watch(REACH, "unreached");
+    connection.open();
+  }
+
+  function startAgain() {
+    link = { state: "connecting", trouble: null };
+    change(chat);
+    onStart?.();
+  }
+
+  if (record.chat_id) connect();
+  else onChange(chat, link); // grey
   if (untold) tellEnd();
   return {
     backlog: () => backlog,
@@ -277,7 +302,16 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
       over = setTimeout(endHere, ENDING);
       onChange(chat, link);
     },
+    begin,
+    /** There is no chat. The texts that were to be sent, which are no longer kept here. */
+    refuse: () => {
+      const texts = chat.pending.flatMap(({ text }) => text ?? []);
+      link = { state: "ended", code: 0, trouble: null, refused: true };
+      change({ ...chat, pending: [] });
+      return texts;
+    },
     reopen: () => {
+      if (link.refused) return startAgain();
       if (!chat.welcomed) watch(REACH, "unreached");
       connection.open();
     },
@@ -286,61 +320,5 @@ export function joinChat({ base, record, store, onChange, onUntold }) {
       stop();
       if (untold) endChat(base, record);
     },
-  };
-}
-
-/** @param {any} item */
-const isPending = ({ id, text, attachment, file }) =>
-  typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
-
-/**
- * Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser.
- *
- * @param {string} prefix
- */
-export function createStore(prefix) {
-  const memory = new Map();
-  /** @param {() => any} call @param {any} [otherwise] */
-  const attempt = (call, otherwise) => {
-    try {
-      return call();
-    } catch {
-      return otherwise;
-    }
-  };
-  /** @param {string} name */
-  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name) ?? "null"), null);
-  /** @param {string} name @param {unknown} value */
-  const write = (name, value) => {
-    memory.delete(name);
-    const kept = attempt(() => {
-      if (value === null) localStorage.removeItem(prefix + name);
-      else localStorage.setItem(prefix + name, JSON.stringify(value));
-      return true;
-    });
-    if (!kept && value !== null) memory.set(name, value);
-  };
-  const names = () => {
-    /** @type {string[]} */
-    const all = attempt(() => Object.keys(localStorage), []);
-    const keys = all.filter((key) => key.startsWith(prefix));
-    return [...keys.map((key) => key.slice(prefix.length)), ...memory.keys()];
-  };
-  // tabs do not overwrite one another's
-  /** @param {string} chatId */
-  const waiting = (chatId) =>
-    names()
-      .filter((name) => name.startsWith("p:"))
-      .map(read)
-      .filter((item) => item?.chat === chatId && isPending(item))
-      .sort((a, b) => a.since - b.since || a.n - b.n);
-  return {
-    read,
-    write,
-    waiting,
-    clear: () =>
-      names()
-        .filter((name) => name !== "browser")
-        .forEach((name) => write(name, null)),
   };
 }

@@ -12,7 +12,8 @@ const FORMATS = ["txt", "html", "pdf", "json"];
 const DRAW = 16; // ms
 
 /**
- * Joins and shows the chat of `record`; onGone: the server does not know it.
+ * Joins and shows the chat of `record`; onGone: the server does not know it. One without an id is being started
+ * (`onStart` asks again): `begun()` says that it is there, `refused(words, ways)` that there is none.
  *
  * @param {ChatViewOptions} options
  */
@@ -31,6 +32,7 @@ export function chatView({
   onGone,
   onEnded,
   onUntold,
+  onStart,
   onRestart,
   onDismiss,
 }) {
@@ -43,6 +45,8 @@ export function chatView({
   /** @type {Promise<((chat?: Conversation, link?: Link) => void) | null> | null | undefined} */
   let aside;
   let untold = false;
+  /** @type {[words: string, ways: Node | string] | undefined} */
+  let refusal;
   /** @param {string} path @param {string} name */
   const save = async (path, name) => {
     const said = import("./files.js").then((files) => files.save({ base, record, path, name, element }));
@@ -140,7 +144,7 @@ export function chatView({
 
   /** @param {Dot} colour */
   function meaning(colour) {
-    if (state.closed) return t("red");
+    if (state.closed || link.refused) return t("red");
     if (link.state === "ended") return t(link.code === 4409 ? "elsewhere" : "broken");
     if (session.ending() && !state.welcomed) return t("ending");
     if (link.trouble && link.trouble !== "long") return t("unreached");
@@ -152,17 +156,18 @@ export function chatView({
   // Why there is no connection, for longer than a short outage, and how else to reach the department.
   function distance() {
     if (state.closed) return state.closed === "unreached" ? "farBlocked" : null;
-    if (link.state === "ended") return link.code === 4409 ? null : "farBroken";
+    if (link.state === "ended") return link.code === 4409 || link.refused ? null : "farBroken";
     return link.trouble && { blocked: "farBlocked", unreached: "farUnreached", long: "farLong" }[link.trouble];
   }
 
   function explain() {
     const key = distance();
-    if (far.dataset.why === (key ?? "")) return;
-    far.dataset.why = key ?? "";
-    setAttribute(far, "hidden", !key);
-    far.replaceChildren(why, ...(key ? [ways()] : []));
-    setText(why, key ? t(key) : "");
+    const [said, others] = link.refused && refusal ? refusal : [key ? t(key) : "", ""];
+    if (far.dataset.why === said) return;
+    far.dataset.why = said;
+    setAttribute(far, "hidden", !said);
+    far.replaceChildren(why, said && (others || ways()));
+    setText(why, said);
   }
 
   function draw() {
@@ -178,6 +183,7 @@ export function chatView({
     setAttribute(mend, "hidden", !stuck);
     if (stuck) setText(mend, t(link.code === 4409 ? "here" : "retry"));
     explain();
+    tools.style.visibility = record.chat_id ? "" : "hidden"; // files, downloads and an end need a chat
     log.type(state);
     log.update(state, session.backlog());
     if (state.closed && ended.hidden) finish();
@@ -226,6 +232,7 @@ export function chatView({
     record,
     store,
     onUntold,
+    onStart,
     onChange: (next, now) => {
       [state, link] = [next, now];
       if (now.state === "ended" && [4401, 4404].includes(now.code ?? 0)) return onGone();
@@ -236,6 +243,13 @@ export function chatView({
 
   return {
     element,
+    begun: () => session.begin(),
+    /** @param {string} words @param {Node | string} others */
+    refused: (words, others) => {
+      refusal = [words, others];
+      bar.give(session.refuse());
+      announce(words);
+    },
     focus: () => (state?.closed ? reason.focus() : bar.focus()),
     opened: () => (log.toEnd(), seen()),
     escape: () => {

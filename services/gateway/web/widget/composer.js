@@ -113,6 +113,13 @@ export function composer({ t, lang, base, record, store, settings, session, anno
     parts: [uploads, count, form, files],
     attach,
     focus: () => input.focus(),
+    /** Puts texts before what is in the bar. @param {string[]} texts */
+    give: (texts) => {
+      if (!texts.length) return;
+      input.value = [...texts, input.value].filter(Boolean).join("\n\n");
+      store.write("draft", input.value);
+      measure();
+    },
     focused: () => form.contains(rootOf(form).activeElement),
     /** @param {boolean} away */
     hide: (away) => {

@@ -1,4 +1,6 @@
-// What comes beside the conversation: the queue with its estimate, the warning to who is silent, the privacy notice, what follows the end.
+// What comes beside the conversation now and then: the queue with its estimate, the warning to who is silent, the question for a name.
+import { nameless } from "./nameless.js";
+
 const PARTS = [
   {
     name: "waiting",
@@ -22,6 +24,7 @@ const PARTS = [
     needed: (/** @type {Conversation} */ chat, /** @type {ChatRecord} */ record) =>
       chat.closed && !record.untold && chat.closed !== "unreached",
   },
+  { name: "name", load: () => import("./name-card.js"), needed: nameless },
 ];
 
 /**

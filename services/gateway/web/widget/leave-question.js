@@ -1,6 +1,6 @@
 // Leaving a question with a way to be reached: in a chat that waits (queue-info.js), or while the button is blue (blue-panel.js).
 import { h, rootOf, setAttribute, setText } from "../shared/dom.js";
-import { secondsOf } from "./start-form.js";
+import { secondsOf } from "./start-chat.js";
 
 const SHORTEST_NUMBER = 6; // digits
 const ADDRESS = /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/;

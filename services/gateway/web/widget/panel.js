@@ -1,18 +1,20 @@
-// The panel: a dialog with the start form or the conversation.
+// The panel: a dialog with the conversation, which a press starts at once, or first the form of departments that ask.
 import { chatView } from "./chat-view.js";
 import { h, icon, setText } from "../shared/dom.js";
 import { panelSheet } from "./panel-style.js";
 import { wear } from "../shared/style-sheets.js";
 import { translator } from "../shared/translator.js";
-import { createStore } from "./chat-session.js";
-import { formOf, placeOf } from "./form-context.js";
-import { browserOf, startChat, startForm } from "./start-form.js";
+import { createStore } from "./store.js";
+import { placeOf } from "./form-context.js";
+import { detailsOf, pressNow, REFUSALS, seenBy, startChat } from "./start-chat.js";
 
 export { translator }; // for what a replica of version 1.1 serves during an update
 
 const MINUS = "M5 12h14";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
 const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
+const FRESH = 6_000; // ms: an answer to a press that came before the panel; without a hello its chat ends after ten seconds
+const LEFT = 20_000; // ms: what a press that never became a chat has left behind is only a draft
 
 const DEFAULTS = {
   timezone: "Europe/Brussels",
@@ -56,7 +58,7 @@ export async function createPanel(host, base, prefix) {
   const [texts, settings] = await Promise.all([import(`./text/${lang}.js`), settingsOf(base)]);
   const t = translator(texts.default, lang);
   host.settings = settings;
-  const store = createStore(prefix);
+  const store = (host.store ??= createStore(prefix));
   const small = matchMedia(SMALL);
   const title = h("h2", { id: "title", tabindex: -1 }, "Chat");
   const fold = h("button", { class: "fold", hook: "chat-minimise", "aria-label": t("minimise"), onclick: () => minimise() }, icon(MINUS));
@@ -67,9 +69,11 @@ export async function createPanel(host, base, prefix) {
   let record = null;
   /** @type {ReturnType<typeof chatView> | null} */
   let view = null;
-  /** @type {ReturnType<typeof startForm> | undefined} */
-  let form;
+  /** @type {Awaited<ReturnType<typeof import("./start-form.js").startForm>> | null} */
+  let form = null;
+  let forms = 0; // counts them: what comes for an earlier one is ignored
   let unread = 0;
+  let refused = false; // the chat of the last press
   /** @type {Element | null} */
   let before = null; // where the focus was in the page
   /** @type {((chat?: Conversation, colour?: Dot, backlog?: number) => void) | undefined} */
@@ -86,50 +90,120 @@ export async function createPanel(host, base, prefix) {
   /** @param {string} text */
   const announce = (text) => setText(aloud, aloud.textContent === text ? `${text}\u00a0` : text);
   const focused = () => /** @type {HTMLElement | null} */ (host.shadowRoot.activeElement);
-  const tellHost = () => host.show({ chat: { live: record !== null, open: dialog.open, unread } });
+  const tellHost = () => host.show({ chat: { live: Boolean(record?.chat_id), open: dialog.open, unread } });
   /** @param {Partial<ChatRecord>} change */
   const remember = (change) => {
     if (record && store.read("chat")?.chat_id === record.chat_id) store.write("chat", Object.assign(record, store.read("chat"), change));
   };
+  const asksFirst = () => host.button?.start === "form";
 
-  /** @param {string} [words] */
-  function showForm(words) {
+  // Neither a conversation nor a form.
+  function clear() {
     view?.stop();
+    form?.stop();
     tellPage?.();
-    [view, record, unread] = [null, null, 0];
+    tellPage = undefined;
+    [view, record, unread, form] = [null, null, 0, null];
     host.dot = null;
-    form = startForm({ t, onStart: begin /** @param {string} path */, ways: (path) => host.ways(path) });
-    body.replaceChildren(form.form);
-    if (words) form.tell(words);
+    refused = false;
+    forms += 1;
+    body.replaceChildren();
     tellHost();
   }
 
-  /** @param {EloketChatStart & {queue?: boolean}} given */
-  async function begin(given) {
-    const { form: more, ...rest } = given;
-    const asked = formOf(host, more);
-    const answer = await startChat(
-      base,
-      store,
-      { ...rest, department: host.getAttribute("department") ?? undefined, locale: lang, form: asked, browser: browserOf(store) },
-      host.asChat,
-    );
+  /** @param {string} [words] */
+  async function showForm(words) {
+    clear();
+    const mine = forms;
+    /** @param {string} [path] */
+    const ways = (path) => host.ways(path);
+    try {
+      const { startForm } = await import("./start-form.js");
+      const made = await startForm({ body, base, store, host, onStart: begin, ways });
+      if (mine !== forms) return made.stop();
+      form = made;
+    } catch {
+      if (mine === forms) body.replaceChildren(h("div", { class: "start" }, h("p", { role: "alert" }, t("startFailed")), ways()));
+      return;
+    }
+    if (words) form.tell(words);
+    form.button(host.button);
+    if (!dialog.open) return;
+    form.opened();
+    if (!small.matches) form.focus();
+  }
+
+  /** @param {EloketChatStart & {queue?: boolean}} given @param {string} [reservation] */
+  async function begin(given, reservation) {
+    const details = detailsOf(host, store, given);
+    const answer = await startChat(base, store, details, (value) => host.asChat(value), { seen: seenBy(host), reservation });
     if (answer.record) {
-      store.write("chat", { ...answer.record, open: true, place: placeOf(asked) });
+      store.write("chat", { ...answer.record, open: true, place: placeOf(details.form) });
       join(store.read("chat"));
       host.emit?.("started", { chat_id: answer.record.chat_id });
       view?.focus();
-    } else if (answer.code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
+    } else turnedBlue(answer);
     return answer;
   }
 
-  /** @param {ChatRecord} kept */
-  function join(kept) {
+  /** @param {StartAnswer} answer */
+  function turnedBlue({ code }) {
+    if (code === "button_blue") host.show({ button: { contact: [], ...host.button, colour: "blue" } });
+  }
+
+  // The conversation is on the screen before there is a chat: the white bar takes what is typed meanwhile.
+  /** @param {EloketChatStart} [given] */
+  function startNow(given) {
+    clear();
+    const left = store.waiting("").filter((item) => Date.now() - item.since > LEFT);
+    for (const { id } of left) store.write(`p:${id}`, null);
+    const drafts = [...left.map(({ text }) => text), store.read("draft")].filter(Boolean);
+    if (left.length) store.write("draft", drafts.join("\n\n"));
+    join({ chat_id: "", token: "", websocket: "" }, given);
+    return ask(given);
+  }
+
+  /** @param {EloketChatStart} [given] @returns {Promise<StartAnswer>} */
+  async function ask(given) {
+    const mine = view;
+    const { early } = host;
+    refused = false;
+    host.early = null;
+    let answer = given ? null : await Promise.resolve(early).catch(() => null);
+    if (!answer || Date.now() - (answer.at ?? 0) > FRESH) answer = await pressNow(host, base, store, given);
+    if (view !== mine || !view || !record) return answer;
+    if (answer.record) {
+      store.write("chat", Object.assign(record, answer.record, { open: dialog.open, place: answer.place }));
+      tellPageOf(record);
+      view.begun();
+      host.emit?.("started", { chat_id: record.chat_id });
+      tellHost();
+      return answer;
+    }
+    turnedBlue(answer);
+    refused = true;
+    view.refused(t(REFUSALS[answer.code ?? ""] ?? "startRefused", { n: answer.seconds ?? 5 }), host.ways(answer.infofiche));
+    return answer;
+  }
+
+  /** @param {ChatRecord} chat */
+  function tellPageOf(chat) {
+    const events = import("./page-events.js").then((module) => module.followChat(host, chat)).catch(() => null);
+    tellPage = (...change) => void events.then((tell) => tell?.(...change));
+  }
+
+  /** @param {ChatRecord} kept @param {EloketChatStart} [given] what a chat that is being started is started with */
+  function join(kept, given) {
+    // what was sent while it was being started, here or in another tab
+    if (kept.chat_id) for (const item of store.waiting("")) store.write(`p:${item.id}`, { ...item, chat: kept.chat_id });
     view?.stop();
+    form?.stop();
     tellPage?.();
+    tellPage = undefined;
+    form = null;
+    forms += 1;
     record = kept;
-    const events = import("./page-events.js").then((module) => module.followChat(host, kept)).catch(() => null);
-    const tell = (tellPage = (...change) => void events.then((tell) => tell?.(...change)));
+    if (kept.chat_id) tellPageOf(kept);
     view = chatView({
       t,
       lang,
@@ -144,15 +218,18 @@ export async function createPanel(host, base, prefix) {
         unread = count;
         tellHost();
       },
-      onState: tell,
+      onState: (...change) => tellPage?.(...change),
       onGone: () => forget(t("gone")),
       onEnded: () => record?.ended || remember({ ended: Date.now() }),
       onUntold: (untold) => remember({ untold }),
+      onStart: () => void ask(given),
       onRestart: () => {
         const draft = store.read("draft");
-        forget();
+        store.clear();
         store.write("draft", draft);
-        title.focus();
+        start();
+        if (view && !small.matches) view.focus();
+        else title.focus();
       },
       onDismiss: () => (forget(), minimise()),
     });
@@ -160,10 +237,29 @@ export async function createPanel(host, base, prefix) {
     tellHost();
   }
 
+  const start = () => void (asksFirst() ? showForm() : startNow());
+
+  /** @param {EloketChatStart} given @returns {Promise<EloketChatStarted>} */
+  async function startWith(given) {
+    if (record?.ended) forget();
+    const chat = record ? null : kept();
+    if (chat && !chat.ended) join(chat);
+    if (asksFirst() && !record && !form) await showForm();
+    /** @type {StartAnswer | Promise<StartAnswer>} */
+    const starting = record?.chat_id ? { code: "open" } : form ? form.send(given) : startNow(given);
+    show();
+    const answer = await starting;
+    return answer.record ? { started: true, chat_id: answer.record.chat_id } : { started: false, code: answer.code ?? "unavailable" };
+  }
+
   /** @param {string} [words] */
   function forget(words) {
     store.clear();
-    showForm(words);
+    if (words && asksFirst()) return void showForm(words);
+    clear();
+    if (!words) return;
+    join({ chat_id: "", token: "", websocket: "" });
+    view?.refused(words, "");
   }
 
   // Back closes a panel that fills the screen.
@@ -184,6 +280,7 @@ export async function createPanel(host, base, prefix) {
     fit();
     remember({ open: true });
     view?.opened();
+    form?.opened();
     tellHost();
   }
 
@@ -196,22 +293,15 @@ export async function createPanel(host, base, prefix) {
   async function open(given) {
     const at = document.activeElement;
     if (at !== host) before = at;
-    if (!view && !form) {
+    if (given) return startWith(given);
+    if ((!view && !form) || (refused && !dialog.open)) {
       const chat = kept();
-      chat ? join(chat) : showForm();
+      chat ? join(chat) : start();
     }
     show();
-    if (given) return start(given);
     // on a phone a keyboard would cover the text
-    if (small.matches || !view) (view ? title : body.querySelector("input"))?.focus();
-    else view.focus();
-  }
-
-  /** @param {EloketChatStart} given @returns {Promise<EloketChatStarted>} */
-  async function start(given) {
-    if (record?.ended) forget();
-    const answer = record ? { code: "open" } : await form?.send(given);
-    return answer?.record ? { started: true, chat_id: answer.record.chat_id } : { started: false, code: answer?.code ?? "unavailable" };
+    if (small.matches || !(view ?? form)) title.focus();
+    else (view ?? form)?.focus();
   }
 
   /** @param {boolean} [byPage] */
@@ -220,6 +310,7 @@ export async function createPanel(host, base, prefix) {
     const held = focused();
     dialog.close();
     back?.leave(!byPage);
+    form?.closed();
     remember({ open: false });
     tellHost();
     if (byPage && !held) return;
@@ -255,7 +346,7 @@ export async function createPanel(host, base, prefix) {
       // another tab dismissed it, perhaps while we wrote
       if (same) store.clear();
       dialog.close();
-      showForm();
+      clear();
     } else if (record && same) record.shown = Math.max(record.shown ?? 0, chat.shown ?? 0);
     else restore();
   }
@@ -270,11 +361,11 @@ export async function createPanel(host, base, prefix) {
 
   function resized() {
     if (!dialog.open) return;
-    const before = focused();
+    const held = focused();
     dialog.close();
     back?.leave(true);
     show();
-    before?.focus();
+    held?.focus();
   }
 
   /** @param {Event} event */
@@ -286,6 +377,7 @@ export async function createPanel(host, base, prefix) {
   };
   dialog.addEventListener("keydown", escape);
   dialog.addEventListener("cancel", escape);
+  host.onbutton = () => form?.button(host.button);
   const gone = new AbortController();
   const { signal } = gone;
   addEventListener("storage", stored, { signal });
@@ -299,8 +391,10 @@ export async function createPanel(host, base, prefix) {
     minimise,
     dispose: () => {
       gone.abort();
-      view?.stop();
       tellPage?.();
+      view?.stop();
+      form?.stop();
+      forms += 1;
       dialog.remove();
     },
   };

@@ -90,6 +90,8 @@ class EloketChat extends HTMLElement {
   blue = null; // says why the button is blue (blue-reason.js)
   /** @type {Promise<void> | null | undefined} */
   explaining = null;
+  /** @type {(() => void) | undefined} */
+  onbutton;
 
   connectedCallback() {
     if (!elements.includes(this)) elements.push(this);
@@ -257,10 +259,16 @@ class EloketChat extends HTMLElement {
   /** @param {EloketChatStart} [given] */
   async press(given) {
     this.show({ busy: true, failed: false });
+    if (!given && !this.panel && this.button?.start !== "form") this.begin();
     const panel = await this.load();
     this.show({ busy: false, failed: this.failed && !panel });
     if (panel) return panel.open(given);
     if (this.frame) this.unfold(true);
+  }
+
+  /** The chat of a press is asked for while the panel loads. */
+  begin() {
+    /** @type {any} */ (this).early ??= load("loket-chat/start-chat").then(({ press }) => press(this, BASE, PREFIX));
   }
 
   /** @param {Partial<EloketChat>} change */
@@ -268,6 +276,7 @@ class EloketChat extends HTMLElement {
     if (!this.frame) return;
     const { state } = this;
     Object.assign(this, change);
+    if (change.button) this.onbutton?.();
     if (change.button && !change.button.lost) this.restore();
     if (this.button?.colour === "blue" && !this.button.lost) this.explaining ??= this.explain();
     const looks = JSON.stringify([this.button, this.chat, this.failed, this.busy, this.reach.hidden, !this.other]);

@@ -15,6 +15,7 @@ from services.gateway.websocket.frames.client import (
     FRAMES,
     Accept,
     BlockRequest,
+    Details,
     End,
     Extend,
     Frame,
@@ -76,6 +77,7 @@ def said(text: Any) -> Frame | Refused:
         ({"type": "read", "seq": 7}, Read(7)),
         ({"type": "close"}, End()),
         ({"type": "extend"}, Extend()),
+        ({"type": "details", "name": " An  Peeters\n"}, Details("An  Peeters")),
         ({"type": "close", "unknown": [1]}, End()),
         ({"type": "close", "chat_id": CHAT}, End()),  # a citizen has one chat
     ],
@@ -329,6 +331,7 @@ def test_every_frame_has_a_value_of_its_own() -> None:
     assert SAID.keys() == AGENT_FRAMES
     read = {kind: parse(json.dumps({"type": kind, "chat_id": CHAT, **more}), "agent") for kind, more in SAID.items()}
     read["extend"] = parse('{"type": "extend"}', "citizen")
+    read["details"] = parse('{"type": "details", "name": "An"}', "citizen")
     assert {type(value) for value in read.values()} == set(get_args(Frame))
 
 

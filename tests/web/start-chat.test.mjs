@@ -1,7 +1,7 @@
-// Mirrors services/gateway/web/widget/start-form.js: only a whole 201 is a chat, and a repeat is one only of the same form.
+// Mirrors services/gateway/web/widget/start-chat.js: only a whole 201 is a chat, and a repeat is one only of the same form.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { browserOf, startChat } from "../../services/gateway/web/widget/start-form.js";
+import { browserOf, press, pressNow, startChat } from "../../services/gateway/web/widget/start-chat.js";
 
 const CHAT = { chat_id: "11111111-2222-4333-8444-555555555555", token: "secret", websocket: "/ws/citizen" };
 const asChat = (value) => (value?.chat_id && value.token && value.websocket ? value : null);
@@ -97,4 +97,53 @@ test("the id of the browser is random, stays, and is made anew when it is none",
   assert.match(id, /^[\w-]{22,64}$/);
   assert.equal(browserOf(store), id);
   for (const browser of ["1", 7, {}, "x".repeat(65)]) assert.notEqual(browserOf(memory({ browser })), browser);
+});
+
+const HOW = { seen: 42, reservation: "token" };
+
+test("how a chat starts is sent with it, and does not make it another one", async (t) => {
+  const store = memory();
+  const calls = [];
+  t.mock.method(globalThis, "fetch", async (...call) => (calls.push(call), page(502)()));
+  for (const how of [undefined, HOW, { seen: 43 }]) await startChat("http://here", store, { locale: "nl" }, asChat, how);
+  assert.equal(new Set(calls.map(([, request]) => request.headers["Idempotency-Key"])).size, 1);
+  assert.deepEqual(JSON.parse(calls[1][1].body), { locale: "nl", ...HOW });
+});
+
+function pressed1(t, title, store, button = { colour: "green", revision: 7 }) {
+  Object.assign(globalThis, {
+    location: {
+      origin: "https://a",
+      pathname: `/${title}`,
+      protocol: "https:",
+    },
+    document: { title },
+  });
+  return pressNow({ getAttribute: () => null, frame: { lang: "nl" }, button, asChat }, "http://here", store);
+}
+
+test("presses in two tabs at the same time are one request, whatever page each is on", async (t) => {
+  const store = memory();
+  const calls = [];
+  let answer;
+  t.mock.method(globalThis, "fetch", (...call) => (calls.push(call), new Promise((resolve) => (answer = resolve))));
+  const first = pressed1(t, "one", store);
+  const release = answer;
+  const second = pressed1(t, "two", store);
+  for (const resolve of [release, answer]) resolve(Response.json(CHAT, { status: 201 }));
+  assert.deepEqual((await first).record, CHAT);
+  assert.deepEqual((await second).record, CHAT);
+  const [one, two] = calls.map(([, request]) => [request.headers["Idempotency-Key"], request.body]);
+  assert.deepEqual(one, two);
+  assert.equal(JSON.parse(one[1]).form.title, "one");
+  assert.equal(JSON.parse(one[1]).seen, 7);
+  pressed1(t, "two", store, { colour: "blue", revision: 8 });
+  const [, later] = calls.at(-1);
+  assert.equal(JSON.parse(later.body).form.title, "two");
+  assert.equal(JSON.parse(later.body).seen, undefined);
+});
+
+test("a press before the panel asks for nothing where a chat is kept", async (t) => {
+  t.mock.method(globalThis, "fetch", () => assert.fail("asked"));
+  assert.equal(await press({ store: memory({ chat: CHAT }) }, "http://here", ""), null);
 });

@@ -1,0 +1,58 @@
+// What the browser keeps of a chat.
+import { isFile } from "../shared/conversation.js";
+
+/** @param {any} item */
+const isPending = ({ id, text, attachment, file }) =>
+  typeof id === "string" && (typeof text === "string" || (typeof attachment === "string" && isFile(file)));
+
+/**
+ * Named JSON values in localStorage, or in memory; `null` takes one away. `clear` leaves the id of the browser.
+ *
+ * @param {string} prefix
+ */
+export function createStore(prefix) {
+  const memory = new Map();
+  /** @param {() => any} call @param {any} [otherwise] */
+  const attempt = (call, otherwise) => {
+    try {
+      return call();
+    } catch {
+      return otherwise;
+    }
+  };
+  /** @param {string} name */
+  const read = (name) => memory.get(name) ?? attempt(() => JSON.parse(localStorage.getItem(prefix + name) ?? "null"), null);
+  /** @param {string} name @param {unknown} value */
+  const write = (name, value) => {
+    memory.delete(name);
+    const kept = attempt(() => {
+      if (value === null) localStorage.removeItem(prefix + name);
+      else localStorage.setItem(prefix + name, JSON.stringify(value));
+      return true;
+    });
+    if (!kept && value !== null) memory.set(name, value);
+  };
+  const names = () => {
+    /** @type {string[]} */
+    const all = attempt(() => Object.keys(localStorage), []);
+    const keys = all.filter((key) => key.startsWith(prefix));
+    return [...keys.map((key) => key.slice(prefix.length)), ...memory.keys()];
+  };
+  // tabs do not overwrite one another's
+  /** @param {string} chatId */
+  const waiting = (chatId) =>
+    names()
+      .filter((name) => name.startsWith("p:"))
+      .map(read)
+      .filter((item) => item?.chat === chatId && isPending(item))
+      .sort((a, b) => a.since - b.since || a.n - b.n);
+  return {
+    read,
+    write,
+    waiting,
+    clear: () =>
+      names()
+        .filter((name) => name !== "browser")
+        .forEach((name) => write(name, null)),
+  };
+}
