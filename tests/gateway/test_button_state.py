@@ -266,9 +266,11 @@ def test_a_notice_appears_and_disappears_by_itself() -> None:
     start = datetime.fromtimestamp(WALL, UTC)
     notice = Notice.model_validate({"start": start, "end": start + timedelta(hours=1), "text": text})
     wall = [WALL - 1]
-    button = Button(
-        "algemeen", lambda: wall[0], notice=lambda now: notice if notice.start <= now < notice.end else None
-    )
+
+    def current(now: datetime) -> Notice | None:
+        return notice if notice.start <= now < notice.end else None
+
+    button = Button("algemeen", lambda: wall[0], notice=current)
     button.handle(told(9), 0.0)
     seen = []
     for moment in (WALL - 1, WALL, WALL + 3599, WALL + 3600):

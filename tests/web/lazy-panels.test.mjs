@@ -2,32 +2,42 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setTimeout as pass } from "node:timers/promises";
-import { aside } from "../../services/gateway/web/widget/lazy-panels.js";
+import { aside, partsOf } from "../../services/gateway/web/widget/lazy-panels.js";
 
-// Modules that find no page around them fail: here the page is one function that counts who looked.
-async function looks(record, ...changes) {
-  let count = 0;
-  const element = { closest: () => ((count += 1), null) };
-  const tell = aside({ record, element });
-  for (const chat of changes) {
-    tell(chat, { state: "open" });
-    for (const end = Date.now() + 60_000, before = count; count === before && chat?.needs && Date.now() < end; ) await pass(5);
-    await pass(5);
-  }
-  return count;
-}
+const names = (chat, record = {}) => partsOf({ position: null, inactive: null, closed: null, ...chat }, record).map(({ name }) => name);
 
-test("a chat that needs nothing loads nothing, and neither does its end", async () => {
-  const idle = [{ position: null, inactive: null, closed: null }, { closed: "citizen" }];
-  assert.equal(await looks({}, ...idle, undefined, { position: 1, needs: true }), 1); // that of the last alone
+test("an open chat has the privacy notice, and one that needs a name asks for it", () => {
+  assert.deepEqual(names({}), ["privacy"]);
+  assert.deepEqual(names({ frames: ["details"] }), ["privacy", "name"]);
+  assert.deepEqual(names({ frames: ["details"] }, { named: true }), ["privacy"]);
+  assert.deepEqual(names({ frames: ["details"], name: "An" }), ["privacy"]);
 });
 
-test("the queue, a warning, a chat without an agent and a left question each load what shows them", async () => {
-  for (const chat of [{ position: 1 }, { inactive: { warning: 1 } }, { closed: "no_agent" }])
-    assert.equal(await looks({}, { ...chat, needs: true }), 1);
-  assert.equal(await looks({ left: true }, { closed: "citizen", needs: true }), 1);
+test("the queue, a warning, a chat without an agent and a left question each need what shows them", () => {
+  assert.deepEqual(names({ position: 1 }), ["waiting", "privacy"]);
+  assert.deepEqual(names({ inactive: { warning: 1 } }), ["inactive", "privacy"]);
+  assert.deepEqual(names({ closed: "no_agent" }), ["waiting", "after"]);
+  assert.deepEqual(names({ closed: "citizen" }, { left: true }), ["waiting", "after"]);
+});
+
+test("an end is rated only when the server knows it", () => {
+  assert.deepEqual(names({ closed: "agent" }), ["after"]);
+  assert.deepEqual(names({ closed: "citizen" }, { untold: true }), []);
+  assert.deepEqual(names({ closed: "unreached" }), []);
 });
 
 test("what could not be loaded breaks nothing and is tried again at the next change", async () => {
-  assert.equal(await looks({}, { position: 2, needs: true }, { position: 1, needs: true }, undefined), 2);
+  let looks = 0; // modules that find no page around them fail: here the page is one function that counts who looked
+  const tell = aside({ record: {}, element: { closest: () => ((looks += 1), null) } });
+  for (let change = 1; change <= 2; change += 1) {
+    const before = looks;
+    tell({ position: change, closed: null }, { state: "open" });
+    for (const end = Date.now() + 60_000; looks === before && Date.now() < end; ) await pass(5);
+    assert.ok(looks > before);
+    await pass(5);
+  }
+  const before = looks;
+  tell();
+  await pass(20);
+  assert.equal(looks, before);
 });

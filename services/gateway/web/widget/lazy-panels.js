@@ -1,4 +1,5 @@
-// What comes beside the conversation now and then: the queue with its estimate, the warning to who is silent, the question for a name.
+// What comes beside the conversation: the privacy notice, the question for a name, the queue with its estimate, the warning to who is
+// silent, and what follows the end.
 import { nameless } from "./nameless.js";
 
 const PARTS = [
@@ -28,6 +29,14 @@ const PARTS = [
 ];
 
 /**
+ * The parts that a chat needs now.
+ *
+ * @param {Conversation} chat
+ * @param {ChatRecord} record
+ */
+export const partsOf = (chat, record) => PARTS.filter(({ needed }) => needed(chat, record));
+
+/**
  * Shows what a chat needs: called with `(chat, link)` at each change, without a chat at the end.
  *
  * @param {WidgetPart} view
@@ -45,7 +54,7 @@ export function aside(view) {
       .catch(() => void parts.delete(name));
   return (/** @type {[chat?: Conversation, link?: Link]} */ ...change) => {
     now = change;
-    for (const part of PARTS) if (now[0] && part.needed(now[0], view.record) && !parts.has(part.name)) parts.set(part.name, start(part));
+    for (const part of now[0] ? partsOf(now[0], view.record) : []) if (!parts.has(part.name)) parts.set(part.name, start(part));
     for (const part of parts.values()) part.then((/** @type {any} */ tell) => tell?.(...now));
   };
 }
