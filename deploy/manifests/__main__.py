@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.manifests import checkov, codegen, sizes
+from deploy.manifests import checkov, codegen, shared_servers, sizes
 from deploy.manifests.checks import problems
-from deploy.manifests.kustomize import BuildFailed, components, overlays, parse, text_of
+from deploy.manifests.kustomize import BuildFailed, components, overlays, parse, shared, text_of
 
 CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
 
@@ -20,7 +20,9 @@ def main() -> int:
     if arguments.parse_args().write:
         codegen.write()
     try:
-        texts = {f"{folder.parent.name}-{folder.name}": text_of(folder) for folder in [*overlays(), *components()]}
+        texts = {
+            f"{folder.parent.name}-{folder.name}": text_of(folder) for folder in [*overlays(), *components(), *shared()]
+        }
         opinions = checkov.problems(checkov.failures(CHECKOV, texts))
     except (BuildFailed, checkov.CheckFailed) as error:
         print(f"refused: {error}", file=sys.stderr)
@@ -29,9 +31,11 @@ def main() -> int:
     for name, text in texts.items():
         objects = parse(text)
         lines = problems(objects) + sizes.problems(objects, name.removeprefix("overlays-")) + opinions[name]
-        size = sizes.total(objects) if name.startswith("overlays-") else ""
+        size = sizes.total(objects) if name.startswith(("overlays-", "several-cities-")) else ""
         print(f"{name:30} {len(objects):3} objects  {len(lines) or 'no'} problems  {size}".rstrip())
         found += [f"{name}: {line}" for line in lines]
+    servers, *cities = (parse(texts[f"{folder.parent.name}-{folder.name}"]) for folder in shared())
+    found += shared_servers.problems(servers, cities)
     print(*found, f"{len(found)} problems" if found else "everything fits", sep="\n")
     return 1 if found else 0
 

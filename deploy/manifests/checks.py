@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploy.manifests import consistency, encryption, environment, front_door, installation, network_policies, schemas
-from deploy.manifests.objects import Object
+from deploy.manifests.objects import Object, for_cities
 
 
 def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each problem."""
-    checks = (schemas, consistency, front_door, installation, network_policies, environment, encryption)
+    checks = [schemas, consistency, installation, network_policies, environment, encryption]
+    checks += [] if for_cities(objects) else [front_door]
     return [line for check in checks for line in check.problems(objects)]

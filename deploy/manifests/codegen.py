@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from deploy.manifests import promql, rights
-from deploy.manifests.objects import Object
+from deploy.manifests.objects import SERVERS, Object
 from services.common.messaging import topology
 
 DEPLOY = Path(__file__).resolve().parents[1]
 ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
 KUBERNETES_ALERTS = DEPLOY / "monitoring" / "kubernetes.yaml"
 NAMESPACE = "eloket-chat"  # of deploy/base; deploy/replacements writes an overlay's own
+OF_SERVERS = (
+    "EloketQueueUnderReplicated",
+    "EloketMembersNotReady",
+    "EloketBrokerAlarm",
+    "EloketDatabaseWithoutPrimary",
+    "EloketDatabaseLag",
+    "EloketDiskFull",
+)
+"""The alerts on broker and database, which several cities may share."""
 DEPARTMENTS = DEPLOY / "departments.toml"
 _CLUSTER = {"rabbitmqClusterReference": {"name": "rabbitmq"}}
 
@@ -23,6 +33,7 @@ def files() -> dict[Path, str]:
     return {
         DEPLOY / "base" / DEPARTMENTS.name: _made_of("deploy/departments.toml", DEPARTMENTS.read_text()),
         DEPLOY / "components" / "monitoring" / "rules.yaml": _written([rules()], "deploy/monitoring"),
+        DEPLOY / "servers" / "rules.yaml": _written([rules(SERVERS, OF_SERVERS)], "deploy/monitoring"),
         DEPLOY / "replacements" / "rules.yaml": _written(replacements(), "deploy/monitoring"),
         DEPLOY / "components" / "rabbitmq" / "topology.yaml": _written(
             declared(), "services/common/messaging/topology.py"
@@ -46,12 +57,20 @@ def write() -> None:
         path.write_text(text)
 
 
-def rules() -> Object:
-    """Return the alert rules as the Prometheus operator needs them: each for the pods of its own namespace."""
+def rules(namespace: str = NAMESPACE, only: Sequence[str] = ()) -> Object:
+    """Return the alert rules as the Prometheus operator needs them: each for the pods of one namespace.
+
+    Args:
+        namespace: The namespace.
+        only: The alerts that are wanted; all rules when empty.
+    """
     groups = [g for file in (ALERTS, KUBERNETES_ALERTS) for g in yaml.safe_load(file.read_text())["groups"]]
-    for rule in (rule for group in groups for rule in group["rules"]):
-        rule["expr"] = promql.within(rule["expr"], NAMESPACE)
-        rule["labels"] = {**rule.get("labels", {}), "namespace": NAMESPACE}
+    for group in groups:
+        group["rules"] = [rule for rule in group["rules"] if not only or rule.get("alert") in only]
+        for rule in group["rules"]:
+            rule["expr"] = promql.within(rule["expr"], namespace)
+            rule["labels"] = {**rule.get("labels", {}), "namespace": namespace}
+    groups = [group for group in groups if group["rules"]]
     return _resource("monitoring.coreos.com/v1", "PrometheusRule", "eloket", {"groups": groups})
 
 

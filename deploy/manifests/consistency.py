@@ -13,6 +13,7 @@ from deploy.manifests.objects import (
     Object,
     called,
     container,
+    for_cities,
     made_by_operators,
     of_kind,
     ours,
@@ -55,6 +56,8 @@ def problems(objects: Sequence[Object]) -> list[str]:
 
 
 def _complete(objects: Sequence[Object]) -> Iterator[str]:
+    if for_cities(objects):
+        return
     for name in SERVICES:
         yield from (f"{name} has no {kind}" for kind in NEEDED if name not in of_kind(objects, kind))
 

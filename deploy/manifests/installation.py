@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploy.manifests import front_door, promql
-from deploy.manifests.objects import WITHOUT_NAMESPACE, Object, called, of_kind, texts
+from deploy.manifests.objects import SERVERS, WITHOUT_NAMESPACE, Object, called, of_kind, texts
 
 FOUND_BY_LABEL = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 _ADDRESS = re.compile(r"\b(?:[a-z0-9-]+\.)+([a-z0-9-]+)\.svc\b")
-OTHERS = ("monitoring",)  # namespaces that are no installation's, whose services are asked
+OTHERS = ("monitoring", SERVERS)  # namespaces that are no installation's, whose services are asked
 
 
 def problems(objects: Sequence[Object]) -> list[str]:

@@ -21,9 +21,14 @@ NEEDS = {
     "backup": ("mongodb",),
     "mongodb-metrics": ("mongodb",),
     "pull-secret": ("rabbitmq", "mongodb", "clamav", "opentelemetry"),
+    "shared-servers": ("rabbitmq", "mongodb"),
     "tls": ("rabbitmq", "mongodb", "mongodb-metrics"),
 }
 """Components that need or change what others bring, and those others."""
+
+
+MORE = {"shared-servers": ("shared-servers",)}
+"""Components that need replacements of their own, below the folder of the usual ones."""
 
 
 class BuildFailed(Exception):
@@ -40,6 +45,13 @@ def components() -> list[Path]:
     return sorted(file.parent for file in (DEPLOY / "components").glob("*/kustomization.yaml"))
 
 
+def shared() -> list[Path]:
+    """Return the folders of the example in which cities share servers: the servers first."""
+    home = DEPLOY / "examples" / "several-cities"
+    cities = sorted(file.parent for file in home.glob("*/kustomization.yaml") if file.parent.name != "servers")
+    return [home / "servers", *cities]
+
+
 def text_of(folder: Path) -> str:
     """Return what `kubectl kustomize` builds from this folder; a component is added to the base.
 
@@ -48,16 +60,18 @@ def text_of(folder: Path) -> str:
     """
     if folder.parent.name != "components":
         return _built(folder)
-    return assembled(*(folder.parent / name for name in NEEDS.get(folder.name, ())), folder)
+    return assembled(
+        *(folder.parent / name for name in NEEDS.get(folder.name, ())), folder, more=MORE.get(folder.name, ())
+    )
 
 
-def assembled(*chosen: Path) -> str:
-    """Return the build of the base with these components.
+def assembled(*chosen: Path, more: Sequence[str] = ()) -> str:
+    """Return the build of the base with these components; `more` are folders of replacements beside the usual one.
 
     Raises:
         BuildFailed: kustomize refuses.
     """
-    return _in_new_folder(lambda here: {"resources": [_from(here, DEPLOY / "base")]}, chosen)
+    return _in_new_folder(lambda here: {"resources": [_from(here, DEPLOY / "base")]}, chosen, more)
 
 
 def city(name: str, overlay: Path, *chosen: Path, **names: str) -> str:
@@ -85,10 +99,15 @@ def _from(home: Path, folder: Path) -> str:
     return os.path.relpath(folder.resolve(), home)
 
 
-def _in_new_folder(lines: Callable[[Path], dict[str, Any]], chosen: Sequence[Path]) -> str:
+def _in_new_folder(
+    lines: Callable[[Path], dict[str, Any]], chosen: Sequence[Path], replaced: Sequence[str] = ()
+) -> str:
     with tempfile.TemporaryDirectory() as home:
         here = Path(home).resolve()
-        more = {"components": [_from(here, folder) for folder in chosen], "transformers": [_from(here, REPLACEMENTS)]}
+        more = {
+            "components": [_from(here, folder) for folder in chosen],
+            "transformers": [_from(here, REPLACEMENTS / name) for name in ("", *replaced)],
+        }
         (here / "kustomization.yaml").write_text(yaml.safe_dump(lines(here) | more))
         return _built(here)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from deploy.local.settings import SERVICES
-from deploy.manifests.objects import Object, Pod, of_kind, pods, selects
+from deploy.manifests.objects import SERVERS, Object, Pod, for_cities, of_kind, on_shared_servers, pods, selects
 
 
 class Arrow(NamedTuple):
@@ -21,17 +21,30 @@ class Arrow(NamedTuple):
 
 @dataclass(frozen=True)
 class End:
-    """One end of a connection. `namespace` None: no pod but an address outside the cluster."""
+    """One end of a connection. `namespace` None: no pod but an address outside the cluster.
+
+    Attributes:
+        labels: Those of its namespace, beside its name.
+    """
 
     pod: Pod
     namespace: str | None
     address: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 HERE = "here"
 STRANGER = Pod("a stranger here", {"app.kubernetes.io/name": "stranger"})
 FRONT = "in front"  # the pods of the Gateway API's implementation, or of the ingress controller
+CITY = {service: f"{service} of a city" for service in (*SERVICES, "backup")}  # its pods, as shared servers see them
+BROKER, DATABASE = "the shared broker", "the shared database"
 OUTSIDE = (
+    *(
+        End(Pod(name, {"app.kubernetes.io/name": service}), "a-city", labels={"eloket-chat/servers": "shared"})
+        for service, name in CITY.items()
+    ),
+    End(Pod(BROKER, {"app.kubernetes.io/component": "rabbitmq"}), SERVERS),
+    End(Pod(DATABASE, {"app": "mongodb-svc"}), SERVERS),
     End(Pod("prometheus", {"app.kubernetes.io/name": "prometheus"}), "monitoring"),
     End(Pod("another in monitoring", {"app.kubernetes.io/name": "grafana"}), "monitoring"),
     End(Pod("keda", {"app": "keda-operator"}), "keda"),
@@ -41,7 +54,7 @@ OUTSIDE = (
     End(Pod("internet", {}), None, "203.0.113.9"),
     End(Pod("private network", {}), None, "10.99.99.99"),
 )
-NOT_ASKED = (FRONT, "prometheus", "another in monitoring", "keda", "rabbitmq operators")
+NOT_ASKED = (FRONT, "prometheus", "another in monitoring", "keda", "rabbitmq operators", *CITY.values())
 ANYWHERE = tuple(end.pod.name for end in OUTSIDE if end.pod.name not in NOT_ASKED)
 DOORS = ("HTTPRoute", "Ingress")
 WITH_DATABASE = ("presence", "routing", "transcripts")
@@ -102,6 +115,18 @@ def of_keda(present: set[str]) -> set[Arrow]:
     return {Arrow("keda", "rabbitmq", 15672)} if "rabbitmq" in present else set()
 
 
+def of_sharing(objects: Sequence[Object], present: set[str]) -> set[Arrow]:
+    """Return the connections of cities with the servers that they share: those of a city, or those of the servers."""
+    if on_shared_servers(objects):
+        asking = {name for name in WITH_DATABASE if name in present} | ({"backup"} & present)
+        arrows = {Arrow(name, BROKER, 5672) for name in SERVICES if name in present}
+        return arrows | {Arrow(name, DATABASE, 27017) for name in asking}
+    if for_cities(objects):
+        arrows = {Arrow(CITY[name], "rabbitmq", 5672) for name in SERVICES} | of_keda(present)
+        return arrows | {Arrow(CITY[name], "mongodb", 27017) for name in (*WITH_DATABASE, "backup")}
+    return set()
+
+
 def problems(objects: Sequence[Object]) -> list[str]:
     """Return one line for each connection that is allowed and not in the design, or in the design and not allowed."""
     present = {pod.name for pod in pods(objects)}
@@ -109,6 +134,7 @@ def problems(objects: Sequence[Object]) -> list[str]:
     wanted |= of_monitoring(present) if of_kind(objects, "PrometheusRule") else set()
     wanted |= of_exporters(objects) | of_tls(objects)
     wanted |= of_keda(present) if of_kind(objects, "ScaledObject") else set()
+    wanted |= of_sharing(objects, present)
     given = allowed(objects)
     more = [f"allowed, but not in the design: {a.source} -> {a.target}:{a.port}" for a in sorted(given - wanted)]
     return more + [f"in the design, but not allowed: {a.source} -> {a.target}:{a.port}" for a in sorted(wanted - given)]
@@ -171,7 +197,7 @@ def _is_peer(peer: Object, end: End) -> bool:
     if end.namespace is None:
         return False
     if "namespaceSelector" in peer:
-        labels = {"kubernetes.io/metadata.name": end.namespace}
+        labels = {"kubernetes.io/metadata.name": end.namespace, **end.labels}
         return selects(peer["namespaceSelector"], labels) and selects(peer.get("podSelector", {}), end.pod.labels)
     return end.namespace == HERE and selects(peer["podSelector"], end.pod.labels)
 

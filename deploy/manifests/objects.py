@@ -12,6 +12,9 @@ Object = dict[str, Any]
 # Accounts of pods that an operator creates with an account of its own choice.
 ACCOUNTS = {"MongoDBCommunity": "mongodb-kubernetes-appdb"}
 WITHOUT_NAMESPACE = ("Namespace",)
+SERVERS = "eloket-servers"  # the namespace of deploy/servers
+ALLOWED = "rabbitmq.com/topology-allowed-namespaces"
+"""The annotation of a broker with the namespaces whose objects are declared on it, separated by commas."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,16 @@ class Pod:
     name: str
     labels: dict[str, str]
     ports: dict[str, int] = field(default_factory=dict)
+
+
+def for_cities(objects: Sequence[Object]) -> bool:
+    """Return whether this is a build of the servers that several cities share (deploy/servers): it has no services."""
+    return any(ALLOWED in o["metadata"].get("annotations", {}) for o in objects if o["kind"] == "RabbitmqCluster")
+
+
+def on_shared_servers(objects: Sequence[Object]) -> bool:
+    """Return whether this is a build of a city that uses them (component shared-servers)."""
+    return any(o["kind"] == "Vhost" for o in objects)
 
 
 def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:

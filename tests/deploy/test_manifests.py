@@ -31,7 +31,7 @@ def test_a_build_fits(folder: Path) -> None:
 def test_there_are_the_overlays_and_components_that_operators_were_promised() -> None:
     assert {"dev", "small", "production", "large", "example-city"} <= {folder.name for folder in overlays()}
     promised = {"rabbitmq", "mongodb", "keda", "monitoring", "cert-manager", "clamav", "opentelemetry"}
-    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret", "tls", "backup"}
+    promised |= {"gateway-api", "ingress", "mongodb-metrics", "pull-secret", "tls", "backup", "shared-servers"}
     assert promised <= {folder.name for folder in components()}
 
 
