@@ -43,7 +43,7 @@ async def results(environ: Mapping[str, str]) -> list[Result]:
             if management := environ.get("RABBITMQ_MANAGEMENT_URL"):
                 found += broker.managed(management, int(environ.get("MEMBERS", "3")))
         elif variable == "MONGODB_URL":
-            found += database.results(url, environ.get("MONGODB_PREFIX", "") + environ.get("SERVICE", "routing"))
+            found += database.results(url, environ.get("SERVICE", "routing"), environ.get("MONGODB_PREFIX", ""))
         elif variable == "CLAMD_URL":
             found.append(others.scanner(url))
         else:

@@ -18,6 +18,7 @@ from deploy.check import broker as of_broker
 from deploy.check import database, others
 from deploy.check.result import Result, table
 from services.common.messaging.connection import declare_topology
+from tests.support.database_users import Role, Users, database_with_users
 from tests.support.servers import ROOT, Account, Broker, unique
 
 
@@ -80,15 +81,64 @@ def test_queues_with_one_member(account: Account) -> None:
     assert "routing.places has 1" in found["broker: members of queues"]
 
 
-def test_a_database_as_it_should_be(mongodb_url: str, mongodb_prefix: str) -> None:
-    results = list(database.results(mongodb_url, f"{mongodb_prefix}routing"))
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Users]:
+    with database_with_users(tmp_path_factory.mktemp("check")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def routing(users: Users) -> str:
+    """The address of routing's user in the installation `gent_`."""
+    return users.of_service("routing", "gent_routing")
+
+
+def of_database(url: str) -> dict[str, str]:
+    return wrong(list(database.results(url, "routing", "gent_")))
+
+
+def test_a_database_as_it_should_be(users: Users, routing: str) -> None:
+    results = list(database.results(routing, "routing", "gent_"))
     assert wrong(results) == {}
-    assert len(results) == 4
+    assert len(results) == 7
+    assert "probe" not in users.admin["gent_routing"]["probe"].index_information(), "its index is gone"
 
 
-def test_an_address_without_a_write_concern(mongodb_url: str, mongodb_prefix: str) -> None:
-    plain = mongodb_url.replace("&w=majority&journal=true", "")
-    assert set(wrong(list(database.results(plain, f"{mongodb_prefix}routing")))) == {"database: write concern"}
+def test_an_address_without_a_write_concern(routing: str) -> None:
+    assert set(of_database(routing.replace("&w=majority&journal=true", ""))) == {"database: write concern"}
+
+
+def test_a_database_in_which_nobody_logs_in(mongodb_url: str, mongodb_prefix: str) -> None:
+    found = wrong(list(database.results(mongodb_url, "routing", mongodb_prefix)))
+    assert found == {"database: rights": "nobody has to log in"}
+
+
+def test_a_wrong_password_of_the_database(routing: str) -> None:
+    assert of_database(routing.replace(":word@", ":words@")) == {"database: login": "refused (code 18)"}
+
+
+def test_a_user_who_may_only_read(users: Users) -> None:
+    found = of_database(users.make(unique("reader-"), "gent_routing", [("read", "gent_routing")]))
+    assert found == {"database: write": "refused (code 13)", "database: indexes": "refused (code 13)"}
+
+
+def test_the_user_of_another_city(users: Users) -> None:
+    assert of_database(users.of_service("routing", "brugge_routing")) == {"database: login": "refused (code 13)"}
+
+
+@pytest.mark.parametrize(
+    ("more", "roles", "read"),
+    [
+        (("read", "gent_presence"), "read on gent_presence", "it reads gent_presence"),
+        (("readWrite", "brugge_routing"), "readWrite on brugge_routing", None),
+        (("dbAdmin", "gent_routing"), "dbAdmin on gent_routing", None),
+        (("root", "admin"), "root on admin", "it reads gent_presence, gent_transcripts, users"),
+    ],
+)
+def test_a_user_who_may_do_more(users: Users, more: Role, roles: str, read: str | None) -> None:
+    url = users.make(unique("wide-"), "gent_routing", [("readWrite", "gent_routing"), more])
+    expected = {"database: roles": roles} | ({"database: other databases": read} if read else {})
+    assert of_database(url) == expected
 
 
 def test_no_database(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,23 @@
-"""docs/rotation.md on real parts: at no step is a request refused or a message lost."""
+"""docs/rotation.md on real parts: at no step is a request refused, a message lost or a write refused."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from itertools import pairwise, product
+from pathlib import Path
 
 import aio_pika
 import pytest
+from pymongo.errors import OperationFailure
 from yarl import URL
 
 from deploy.manifests import rights
+from services.common.config.settings import Settings
 from services.common.events.chats import CitizenArrived
 from services.common.http.tokens import Keys
 from services.common.messaging.connection import Publisher, Unconfirmed, declare_topology
+from services.common.mongo.client import open_database
+from tests.support.database_users import database_with_users
 from tests.support.event_samples import CHAT
 from tests.support.queue_bench import until
 from tests.support.servers import Broker, unique
@@ -141,3 +147,54 @@ def test_a_changed_password_keeps_out_every_new_connection(users: Users) -> None
                 await right.works()
 
     asyncio.run(change())
+
+
+class Writer:
+    """A replica's database, into which it writes all the time; what is refused fails the test at the end."""
+
+    def __init__(self, url: str) -> None:
+        self._database = open_database(Settings(token_secret=FORMER, mongodb_url=url), "routing")
+        self.written = 0
+
+    async def __aenter__(self) -> "Writer":
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        results = await asyncio.gather(self._task, return_exceptions=True)
+        self._database.client.close()
+        assert isinstance(results[0], asyncio.CancelledError), results[0]
+
+    async def _work(self) -> None:
+        while True:
+            await self._database["written"].insert_one({})
+            self.written += 1
+
+    async def works(self) -> None:
+        """Return when it has written some more."""
+        some = self.written + 5
+        await until(lambda: self.written >= some or self._task.done(), "writes")
+        assert not self._task.done()
+
+
+def test_a_second_user_of_the_database_takes_over_and_the_first_one_goes(tmp_path: Path) -> None:
+    with database_with_users(tmp_path) as users:
+
+        async def rotate() -> None:
+            address = users.of_service("routing", "routing")
+            async with contextlib.AsyncExitStack() as stack:
+                async with Writer(address) as old:
+                    await old.works()
+                    second = await asyncio.to_thread(users.of_service, "routing-2", "routing")
+                    new = await stack.enter_async_context(Writer(second))
+                    await new.works()
+                    await old.works()
+                await asyncio.to_thread(users.remove, "routing", "routing")
+                await new.works()
+            former = open_database(Settings(token_secret=FORMER, mongodb_url=address), "routing")
+            with pytest.raises(OperationFailure, match="uthentication failed"):
+                await former["written"].find_one()
+            former.client.close()
+
+        asyncio.run(rotate())
