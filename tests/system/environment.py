@@ -116,6 +116,17 @@ async def _kill(system: System, plan: KillPlan, rng: random.Random, kills: Kills
         await asyncio.to_thread(system.wait_ready, *names)
 
 
+MOST_LOAD = 4.0  # processes that want a core, for each core: with more, everything waits for seconds
+
+
+def is_overloaded(load: tuple[float, float, float] | None = None) -> bool:
+    """Whether so many processes wait for a core that what is promised in seconds says nothing about the system.
+
+    Of the last minute or of the last five, whichever is more. `load`: in place of that of this machine.
+    """
+    return max((load or os.getloadavg())[:2]) > MOST_LOAD * (os.cpu_count() or 1)
+
+
 def load_average() -> str:
     """The load average and the cores of the machine."""
     one, five, _ = os.getloadavg()
