@@ -131,7 +131,10 @@ async def test_a_replay_goes_to_the_one_queue_that_it_came_from_and_counts_anew(
     assert (done.returncode, done.stdout.count("replayed  ")) == (0, 2)
     back = await desk.taken(SOURCE)
     assert [m.body for m in back] == [bodies[1], bodies[3]]
-    assert [m.headers for m in back] == [{"traceparent": "00-kept", "x-delivery-count": 0}] * 2
+    # RabbitMQ 4.3 leaves the count out of a first delivery.
+    assert [{"x-delivery-count": 0, **m.headers} for m in back] == [
+        {"traceparent": "00-kept", "x-delivery-count": 0}
+    ] * 2
     assert back[0].message_id == posted(1).event_id
     assert back[0].delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     await desk.until(PILE, 3)

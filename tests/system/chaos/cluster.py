@@ -1,6 +1,7 @@
 """Three RabbitMQ nodes behind one address, as behind a Kubernetes Service; and their faults.
 
-`cluster_partition_handling` is pause_minority: the smaller side stops instead of continuing by itself.
+`cluster_partition_handling` is pause_minority: the smaller side stops instead of continuing by itself. RabbitMQ 4.3 and
+later do not know that: the smaller side keeps its connections, and can change nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Member:
     port: int
     program: Program
     process: subprocess.Popen[bytes] = field(init=False)
+
+    @property
+    def started(self) -> bool:
+        """Whether it was ever started."""
+        return hasattr(self, "process")
 
     def start(self) -> None:
         """Start it; it may not answer yet."""
@@ -97,36 +103,41 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def clustered(home: Path) -> Iterator[Cluster]:
+def clustered(home: Path, nodes: int = 3, more: Sequence[str] = ()) -> Iterator[Cluster]:
     """Run a cluster of three while the context is open.
 
     It has no queues yet: a queue that is declared from now on gets three members; one from before would have one.
+
+    Args:
+        home: Where the nodes have their data.
+        nodes: How many are started here; a test starts the others.
+        more: Lines of every node's configuration.
     """
     sbin = rabbitmq.find_sbin()
     assert sbin is not None
     home.mkdir(parents=True, exist_ok=True)
     own = [f"{name}_{part}" for name in NAMES for part in ("broker", "broker_distribution")]
     chosen = ports.remembered(home / "ports.json", (*own, "broker_epmd"))
-    members = [_member(home, sbin, name, chosen) for name in NAMES]
+    members = [_member(home, sbin, name, chosen, more) for name in NAMES]
     epmd, _ = _programs(home, sbin, NAMES[0], chosen)
     mapper = processes.start(epmd)
-    started = []
     try:
-        for together in (members[:1], members[1:]):  # the first alone, so that the others find one to join
+        for together in (members[:1], members[1:nodes]):  # the first alone, so that the others find one to join
             for member in together:
                 member.start()
-                started.append(member)
             for member in together:
                 member.wait()
         yield Cluster({f"{member.name}@localhost": member for member in members}, _password(home))
     finally:
-        for process in (*(member.process for member in started), mapper):
+        for process in (*(member.process for member in members if member.started), mapper):
             processes.signal_group(process.pid, signal.SIGKILL)
             process.wait(10)
 
 
-def _member(home: Path, sbin: Path, name: str, chosen: Mapping[str, int]) -> Member:
+def _member(home: Path, sbin: Path, name: str, chosen: Mapping[str, int], more: Sequence[str]) -> Member:
     _, node = _programs(home, sbin, name, chosen)
+    with (home / name / "rabbitmq.conf").open("a") as file:
+        file.writelines(f"{line}\n" for line in more)
     return Member(name, chosen[f"{name}_broker"], node)
 
 
@@ -134,7 +145,9 @@ def _programs(home: Path, sbin: Path, name: str, chosen: Mapping[str, int]) -> l
     """The port mapper, and the node of this name, as the one-machine runner starts them, in a cluster of three."""
     own = {part: chosen[f"{name}_{part}"] for part in ("broker", "broker_distribution")}
     node = rabbitmq.prepare(home / name, sbin, {**own, "broker_epmd": chosen["broker_epmd"]})
-    peers = [f"cluster_formation.classic_config.nodes.{i} = {peer}@localhost" for i, peer in enumerate(NAMES, 1)]
+    # The first one is a cluster by itself, and the others know it alone: RabbitMQ 4 waits for every node that it knows.
+    known = dict.fromkeys((NAMES[0], name))
+    peers = [f"cluster_formation.classic_config.nodes.{i} = {peer}@localhost" for i, peer in enumerate(known, 1)]
     backend = "cluster_formation.peer_discovery_backend = classic_config"
     with (home / name / "rabbitmq.conf").open("a") as file:
         file.write("\n".join([backend, *peers, "cluster_partition_handling = pause_minority", ""]))

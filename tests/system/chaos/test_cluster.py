@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aio_pika
+import pytest
+import yaml
 
 from services.common.messaging.connection import declare_topology
-from tests.support.servers import PATIENCE
+from tests.support.servers import PATIENCE, ROOT
 from tests.system.chaos.cluster import QUEUE, Cluster, Member, clustered, cut_off, take_back
 
 
@@ -20,6 +23,13 @@ async def connect(cluster: Cluster, member: Member) -> aio_pika.abc.AbstractConn
     return await aio_pika.connect(
         cluster.url(member.port), client_properties={"connection_name": "transcripts.messages"}
     )
+
+
+def version(member: Member) -> tuple[int, ...]:
+    """The first two numbers of the version of RabbitMQ, as the node has logged it at its start."""
+    told = re.search(r"RabbitMQ (\d+)\.(\d+)", member.program.log.read_text(errors="replace"))
+    assert told
+    return int(told[1]), int(told[2])
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -53,7 +63,8 @@ async def test_a_cluster_goes_on_without_its_leader_and_is_whole_again(tmp_path:
         async def paused() -> bool:
             return await alone.program.ready() is not None
 
-        await until(paused)
+        if version(alone) < (4, 3):
+            await until(paused)
         await until(lambda: led_by_another(cluster, others[0], leader))
         assert not await asyncio.to_thread(cluster.is_whole)
         await asyncio.to_thread(take_back, cluster, leader)
@@ -65,4 +76,24 @@ async def test_a_cluster_goes_on_without_its_leader_and_is_whole_again(tmp_path:
         killed.process.wait(30)
         await until(lambda: led_by_another(cluster, cluster.alive(), leader))
         killed.start()
+        await cluster.whole()
+
+
+async def test_queues_of_a_first_node_get_a_member_on_each_node_that_joins(tmp_path: Path) -> None:
+    """With the settings of the manifests: on a new installation the first node is a cluster of one for some time."""
+    manifest = ROOT / "deploy" / "components" / "rabbitmq" / "server" / "cluster.yaml"
+    spec = next(yaml.safe_load_all(manifest.read_text()))["spec"]
+    lines = [line for line in spec["rabbitmq"]["additionalConfig"].splitlines() if line.startswith("quorum_queue.")]
+    assert len(lines) == 3
+    with clustered(tmp_path, nodes=1, more=lines) as cluster:
+        first, *others = cluster.members.values()
+        if version(first) < (3, 13):
+            pytest.skip("RabbitMQ before 3.13 does not add members by itself")
+        async with await connect(cluster, first) as connection:
+            await declare_topology(await connection.channel())
+        assert {len(row["members"]) for row in await asyncio.to_thread(cluster.queues, first)} == {1}
+        for member in others:
+            member.start()
+        for member in others:
+            await asyncio.to_thread(member.wait)
         await cluster.whole()
