@@ -97,6 +97,8 @@ TYPES = {
 }
 COMMENTS = re.compile(rb"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
 """The comments of a module that have whole lines."""
+INDENTATION = re.compile(rb"\n\s+")
+"""Empty lines, and white space at the beginning of a line."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "media-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -128,12 +130,12 @@ class File:
 
     @classmethod
     def read(cls, path: Path) -> File:
-        """Read and compress the file at this path. A catalogue becomes a module; modules lose their comments."""
+        """Read and compress the file at this path. Catalogues become modules; modules become compact."""
         body, suffix = path.read_bytes(), path.suffix
         if suffix == ".json":
             body, suffix = as_module(body), ".js"
         elif suffix == ".js":
-            body = without_comments(body)
+            body = compact(body)
         packed = gzip.compress(body, 9, mtime=0)
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         return cls(body, packed if len(packed) < len(body) else None, etag, TYPES[suffix])
@@ -164,9 +166,12 @@ def as_module(catalogue: bytes) -> bytes:
     return b"export default " + orjson.dumps(texts) + b";\n"
 
 
-def without_comments(module: bytes) -> bytes:
-    """Return a module without the comments that have whole lines. The other lines keep their numbers."""
-    return COMMENTS.sub(lambda found: b"\n" * found[0].count(b"\n"), module)
+def compact(module: bytes) -> bytes:
+    """Return a module without the comments that have whole lines, empty lines and indentation.
+
+    The only texts of several lines in a module are style sheets, in which indentation means nothing.
+    """
+    return INDENTATION.sub(b"\n", COMMENTS.sub(b"", module)).lstrip()
 
 
 def install(app: FastAPI, buttons: Buttons, departments: Departments, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from services.common.config.departments import LOCALES
 from services.common.http import problems
 from services.gateway.button_state import Buttons
 from services.gateway.http import pages
-from services.gateway.http.pages import CATALOGUES, FORMER, TYPES, WEB, as_module, served, without_comments
+from services.gateway.http.pages import CATALOGUES, COMMENTS, FORMER, TYPES, WEB, as_module, compact, served
 from services.gateway.settings import Settings
 from tests.gateway.standing import listening
 from tests.gateway.test_button_state import DEPARTMENTS
@@ -58,7 +58,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
     async with client.get("/widget.js") as answer:
         assert answer.content_type == "text/javascript"
         etag, text = answer.headers["ETag"], await answer.read()
-    assert text == without_comments((WEB / "widget/widget.js").read_bytes())
+    assert text == compact((WEB / "widget/widget.js").read_bytes())
     async with client.get("/widget.js", headers={"If-None-Match": f'"other", {etag}'}) as answer:
         assert (answer.status, await answer.read(), answer.headers["ETag"]) == (304, b"", etag)
     async with client.get("/widget.js", headers={"If-None-Match": '"other"'}) as answer:
@@ -66,7 +66,7 @@ async def test_the_widget_is_a_module_that_is_fetched_again_only_when_it_changed
 
 
 async def test_files_are_compressed_for_who_can_read_that(client: aiohttp.ClientSession) -> None:
-    plain = without_comments((WEB / "widget/widget.js").read_bytes())
+    plain = compact((WEB / "widget/widget.js").read_bytes())
     async with client.get("/widget.js", headers={"Accept-Encoding": "br, gzip"}, auto_decompress=False) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert answer.headers["Vary"] == "Accept-Encoding"
@@ -108,23 +108,24 @@ async def test_the_texts_of_each_catalogue_are_modules(client: aiohttp.ClientSes
             assert answer.status == 404
 
 
-def test_comments_with_lines_of_their_own_are_left_out_and_the_lines_keep_their_numbers() -> None:
-    module = b"// one\na(); // two\n\t/** three\n *\n **/ \n/** @type {X} */ (b).c = 1;\n  /* d */ e(); /* f */\n//\n"
-    left = b"\na(); // two\n\n\n\n/** @type {X} */ (b).c = 1;\n  /* d */ e(); /* f */\n\n"
-    assert without_comments(module) == left
+def test_what_only_readers_need_is_left_out_of_a_module() -> None:
+    module = b"// one\na(); // two\n\t/** three\n *\n **/ \n/** @type {X} */ (b).c = 1;\n  /* d */ e(); /* f */\n"
+    module += b"//\n\n  g();\n"
+    assert compact(module) == b"a(); // two\n/** @type {X} */ (b).c = 1;\n/* d */ e(); /* f */\ng();\n"
 
 
-def changed_texts(module: bytes) -> list[bytes]:
-    """The template literals of a module that lose a line with its comments."""
-    return [text for text in re.findall(rb"`[^`]*`", without_comments(module)) if text not in module]
+def other_texts(module: bytes) -> list[bytes]:
+    """The texts of several lines in a module that are no style sheet: they would lose their indentation."""
+    texts = re.findall(rb"`[^`]*`", COMMENTS.sub(b"", module))
+    return [text for text in texts if b"\n" in text and not re.search(rb"[\w\])}] *\{[^{}]*\}", text)]
 
 
-def test_no_text_in_a_module_has_a_line_that_reads_as_a_comment() -> None:
-    assert changed_texts(b"// `\na = `\n  b { }\n`;\n") == []
-    assert changed_texts(b"a = `\n  // b\n`;\n") == [b"`\n\n`"]
+def test_the_only_texts_of_several_lines_in_a_module_are_style_sheets_without_comments() -> None:
+    assert other_texts(b"// `\na = `\n  b { c: d }\n`;\n") == []
+    assert other_texts(b"a = `\n  b\n`;\n") == [b"`\n  b\n`"]
     modules = [path for path in served().values() if path.suffix == ".js"]
     assert len(modules) > 20
-    assert {path.name: found for path in modules if (found := changed_texts(path.read_bytes()))} == {}
+    assert {path.name: found for path in modules if (found := other_texts(path.read_bytes()))} == {}
 
 
 def test_relative_imports_of_a_module_that_was_renamed_start_from_the_same_depth() -> None:

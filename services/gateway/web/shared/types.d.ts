@@ -374,6 +374,8 @@ interface Button {
   /** A question can be left while it is blue, and is answered within so many working days. */
   questions?: boolean;
   answer_within?: number | null;
+  /** A message for a period, by language. */
+  notice?: Record<string, string>;
   /** What a press does: it starts the chat, or a form comes first. */
   start?: "press" | "form";
   /** Added by the page: the server is out of reach. */

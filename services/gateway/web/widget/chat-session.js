@@ -14,46 +14,21 @@ const LONG = 30_000; // ms: no short outage any more
 const ENDING = 10_000; // ms for the server to end a chat; then it ends here alone
 const ASK = 20_000; // ms between two questions about a chat out of reach, doubling, with jitter
 const LONGEST_ASK = 120_000;
-const ANSWER = 8_000; // ms
 
-/**
- * Ends the chat over HTTP: whether the server knows it.
- *
- * @param {string} base
- * @param {ChatRecord} record
- */
-async function endChat(base, record) {
-  const headers = { Authorization: `Bearer ${record.token}` };
-  const signal = AbortSignal.timeout(ANSWER);
-  return fetch(`${base}/api/chats/${record.chat_id}`, { method: "DELETE", headers, credentials: "omit", keepalive: true, signal }).then(
-    ({ status }) => status === 204,
+// What is asked over HTTP comes when it is needed, or once the chat is there; without it there is no answer.
+const overHttp = () => import("./chat-over-http.js");
+/** @param {string} base @param {ChatRecord} record */
+const readChat = (base, record) =>
+  overHttp().then(
+    (http) => http.readChat(base, record),
+    () => null,
+  );
+/** @param {string} base @param {ChatRecord} record */
+const endChat = (base, record) =>
+  overHttp().then(
+    (http) => http.endChat(base, record),
     () => false,
   );
-}
-
-/**
- * What the server says of the chat over HTTP: `{messages, closed}`, `{gone: true}`, or null when it says nothing.
- *
- * @param {string} base
- * @param {ChatRecord} record
- */
-async function readChat(base, record) {
-  try {
-    const headers = { Authorization: `Bearer ${record.token}` };
-    const answer = await fetch(`${base}/api/chats/${record.chat_id}/transcript?format=json`, {
-      headers,
-      credentials: "omit",
-      cache: "no-store",
-      signal: AbortSignal.timeout(ANSWER),
-    });
-    const told = await answer.json();
-    if (answer.status === 404 && told.code === "no_such_chat") return { gone: true };
-    const right = answer.status === 200 && told.chat_id === record.chat_id && Array.isArray(told.messages);
-    return right ? { messages: told.messages, closed: typeof told.closed_at === "string" } : null;
-  } catch {
-    return null;
-  }
-}
 
 /**
  * Joins the chat of `record`. A chat always ends here; `onUntold(true)`: the server does not know it yet.
@@ -193,6 +168,7 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
       if (!chat.welcomed) backlog = frame.last_seq; // what another hello brings is new
       premature = asks = 0;
       met = true;
+      overHttp().catch(() => {}); // while the server is there, for when it is gone
       link = { ...link, trouble: null };
       trouble = void clearTimeout(trouble);
       clearTimeout(asking);

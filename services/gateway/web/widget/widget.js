@@ -90,6 +90,8 @@ class EloketChat extends HTMLElement {
   blue = null; // says why the button is blue (blue-reason.js)
   /** @type {Promise<void> | null | undefined} */
   explaining = null;
+  /** @type {Promise<{tell(): void}> | null} */
+  notice = null; // of the department (notice.js)
   /** @type {(() => void) | undefined} */
   onbutton;
 
@@ -160,7 +162,7 @@ class EloketChat extends HTMLElement {
     clearTimeout(this.again);
     this.panel?.then((panel) => panel?.dispose());
     this.blue?.dispose();
-    this.panel = this.launcher = this.frame = this.looks = this.dot = this.blue = this.explaining = null;
+    this.panel = this.launcher = this.frame = this.looks = this.dot = this.blue = this.explaining = this.notice = null;
   }
 
   /**
@@ -290,6 +292,8 @@ class EloketChat extends HTMLElement {
     if (focused) launcher.focus();
     this.other?.tell();
     this.blue?.changed();
+    if (this.button?.notice) this.notice ??= load("loket-chat/notice").then(({ noticeOf }) => noticeOf(this, PREFIX));
+    this.notice?.then((notice) => this.frame && notice.tell());
     const now = this.state;
     if (!state) now && this.emit("ready");
     else if (now && (now.colour !== state.colour || now.reason !== state.reason)) this.emit("button");
