@@ -44,8 +44,9 @@ def running_browser_system(
         mongodb_url: The database of the tests; given with `broker`.
         **variables: Further environment variables; limits among them replace those of this module.
     """
-    departments = str(write_departments(home / "departments.toml"))
-    settings = {"RATE_LIMITS": "off", "DEPARTMENTS_FILE": departments, **LIMITS, **variables}
+    settings = {"RATE_LIMITS": "off", **LIMITS, **variables}
+    if "DEPARTMENTS_FILE" not in settings:
+        settings["DEPARTMENTS_FILE"] = str(write_departments(home / "departments.toml"))
     if accounts:
         settings["ACCOUNTS_FILE"] = str(write_accounts(home / "accounts.toml", accounts))
     with contextlib.ExitStack() as stack:
