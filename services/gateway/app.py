@@ -32,6 +32,7 @@ from services.gateway.http import (
     files,
     frames,
     left_questions,
+    oidc,
     pages,
     reservations,
 )
@@ -133,6 +134,7 @@ def create_app(settings: Settings) -> FastAPI:
     chat_routes.install(app, starting, publisher, departments, service.keys, settings)
     reservations.install(app, starting, presence, departments, service.keys, settings)
     agent_routes.install(app, presence, departments, settings)
+    oidc.install(app, presence, settings)
     questions = Questions(publisher, routing, transcripts)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     asked_questions.install(app, presence, transcripts, service.keys, departments, settings)

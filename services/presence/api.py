@@ -99,7 +99,7 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
     async def session_open(request: Request, credentials: Credentials) -> OpenSession:
         caller(request)
         made = await logins.log_in(credentials)
-        return _open_session(made.session, made.agent, made.token, made.device)
+        return open_session(made.session, made.agent, made.token, made.device)
 
     @routes.post(presence_api.SESSION_LOOKUP)
     async def session_lookup(request: Request, sought: SessionToken) -> OpenSession:
@@ -108,7 +108,7 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
         agent = await context.stores.agents.agent(session.agent_id) if session else None
         if session is None or agent is None:
             raise problems.Problem(401, "unauthenticated", "There is no such session (any more): log in again.")
-        return _open_session(session, agent)
+        return open_session(session, agent)
 
     @routes.post(presence_api.SESSION_END, status_code=204)
     async def session_end(request: Request, sought: SessionEnd) -> None:
@@ -122,7 +122,8 @@ def _add_session_routes(routes: APIRouter, context: Context, logins: Logins) -> 
                     await close_session_soon(context, other)
 
 
-def _open_session(session: Session, agent: Agent, token: str | None = None, device: str | None = None) -> OpenSession:
+def open_session(session: Session, agent: Agent, token: str | None = None, device: str | None = None) -> OpenSession:
+    """Return a session as the gateway gets it."""
     return OpenSession(
         session_id=session.id, token=token, device=device, expires_at=session.expires_at, agent=_view(agent)
     )

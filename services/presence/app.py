@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.common.clock import utcnow
-from services.common.config.departments import Departments, load_departments
+from services.common.config.departments import ConfigurationError, Departments, load_departments
 from services.common.messaging.connection import Publisher
 from services.common.messaging.consumer import Consumers
 from services.common.messaging.heartbeat_listener import HeartbeatListener
@@ -27,7 +27,7 @@ from services.common.mongo.client import (
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.presence import repairs
-from services.presence.agents.accounts import Account, demo_accounts, load_accounts
+from services.presence.agents.accounts import Account, AccountsFile, demo_accounts, load_accounts_file
 from services.presence.agents.logins import Logins, fingerprint
 from services.presence.agents.passwords import Passwords
 from services.presence.agents.presence_monitor import AgentPresence, PresenceMonitor
@@ -37,6 +37,9 @@ from services.presence.button import updater
 from services.presence.consumers import Handlers, create_router
 from services.presence.context import Context
 from services.presence.migrations import STEPS
+from services.presence.oidc.api import create_oidc_routes
+from services.presence.oidc.issuer import Client, Issuer
+from services.presence.oidc.logins import OidcLogins
 from services.presence.opening_hours import load_schedules
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
@@ -53,7 +56,8 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     """
     departments = load_departments(settings.departments_file)
     schedules = load_schedules(settings, departments)
-    named = load_accounts(settings.accounts_file, departments) if settings.accounts_file else ()
+    file = load_accounts_file(settings.accounts_file, departments) if settings.accounts_file else AccountsFile.empty()
+    named = file.accounts
     passwords = Passwords()
     service = Service("presence", settings)
     publisher = Publisher(settings.rabbitmq_url, "presence", settings.topology == "given")
@@ -76,12 +80,14 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     consumers = Consumers(settings.rabbitmq_url, router, lambda: probe_write(database))
     backlog = Backlog(settings.rabbitmq_url, "presence", consumers.waiting.values())
 
+    limited = settings.rate_limits == "on"
+    oidc = _oidc(settings, file, context, service, limited)
     upgraded = asyncio.Event()
 
     async def prepare() -> None:
         accounts = await _accounts(settings, departments, passwords, named)
         await retry_with_backoff(lambda: read_time(database))
-        await retry_with_backoff(lambda: _prepare_database(database, stores, accounts, list(schedules)))
+        await retry_with_backoff(lambda: _prepare_database(database, stores, accounts, list(schedules), oidc))
         upgraded.set()
         await publisher.link.up.wait()
 
@@ -96,6 +102,7 @@ def create_app(settings: PresenceSettings) -> FastAPI:
         PresenceMonitor(context, agents, settings.agent_grace),
         buttons,
         context,
+        oidc,
     )
     service.depend("broker", lambda: publisher.up, lambda: publisher.link.absent)
     service.depend("database", database_answers)
@@ -106,9 +113,17 @@ def create_app(settings: PresenceSettings) -> FastAPI:
     service.on_close(database.client.close)
     service.background("clock", lambda: follow_time(database))
     service.background("backlog", lambda: backlog.run(publisher.link.up))
-    limited = settings.rate_limits == "on"
-    logins = Logins(context, passwords, service.keys, settings.session_hours, limited)
+    logins = Logins(
+        context,
+        passwords,
+        service.keys,
+        settings.session_hours,
+        limited,
+        second_factors={one.username: one.totp_secret for one in named if one.totp_secret is not None},
+        only={one.username for one in named if one.break_glass} if settings.oidc_local == "off" else None,
+    )
     service.app.include_router(create_routes(context, logins, allocator, list(schedules)))
+    service.app.include_router(create_oidc_routes(oidc, only_break_glass=settings.oidc_local == "off"))
     answer_outages(service.app)
     return service.app
 
@@ -121,6 +136,7 @@ def _background(
     monitor: PresenceMonitor,
     buttons: updater.ButtonUpdater,
     context: Context,
+    oidc: OidcLogins | None,
 ) -> None:
     """Register the background tasks. All but the connections start when accounts, indexes and queues are ready."""
     prepared = asyncio.Event()
@@ -138,6 +154,8 @@ def _background(
     service.background("buttons", _after(prepared, buttons.run))
     service.background("repeat", _after(prepared, buttons.repeat))
     service.background("repairs", _after(prepared, lambda: repairs.run(context)))
+    if oidc is not None:
+        service.background("roles", _after(prepared, lambda: oidc.run()))
 
 
 def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -148,6 +166,40 @@ def _after(ready: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable
     return wait_and_run
 
 
+def _oidc(
+    settings: PresenceSettings, file: AccountsFile, context: Context, service: Service, limited: bool
+) -> OidcLogins | None:
+    """Return the logins at the issuer, where there is one.
+
+    Raises:
+        ConfigurationError: The accounts file has no section [oidc].
+    """
+    if not settings.oidc_issuer:
+        return None
+    if file.oidc is None:
+        raise ConfigurationError(f"ACCOUNTS_FILE {settings.accounts_file}: has no section [oidc].")
+    client = Client(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        redirect_uri=settings.public_url.rstrip("/") + "/api/agent/oidc/callback",
+        scope=settings.oidc_scope,
+        acr=tuple(settings.oidc_acr.split()),
+    )
+    issuer = Issuer(client, context.clock)
+    service.on_close(issuer.close)
+    return OidcLogins(
+        context,
+        issuer,
+        settings.oidc_profile,
+        file.oidc,
+        service.keys,
+        settings.oidc_session_life,
+        settings.oidc_refresh,
+        limited,
+    )
+
+
 async def _accounts(
     settings: PresenceSettings, departments: Departments, passwords: Passwords, named: Sequence[Account]
 ) -> list[Account]:
@@ -156,20 +208,28 @@ async def _accounts(
         demo = demo_accounts(settings.demo_agents, departments, await passwords.demo_hash())
     usernames = {account.username for account in named}
     accounts = [*named, *(account for account in demo if account.username not in usernames)]
-    if not accounts:
+    if not accounts and not settings.oidc_issuer:
         log.warning("no_accounts", hint="nobody can log in: give ACCOUNTS_FILE")
     return accounts
 
 
 async def _prepare_database(
-    database: Database, stores: Stores, accounts: Sequence[Account], departments: list[str]
+    database: Database,
+    stores: Stores,
+    accounts: Sequence[Account],
+    departments: list[str],
+    oidc: OidcLogins | None,
 ) -> None:
     await upgrade(database, STEPS)
     await stores.buttons.create(departments)
     await stores.queues.create(departments)
-    barred = await stores.agents.put_accounts(accounts, utcnow())
+    barred = await stores.agents.put_accounts(accounts, utcnow(), oidc.issuer_id if oidc else None)
     await stores.sessions.end_all_of(barred, utcnow())
     fingerprints = {account.id: fingerprint(account.password_hash) for account in accounts}
     if changed := await stores.sessions.end_changed(fingerprints, utcnow()):
         log.info("sessions_ended", why="password_changed", sessions=changed)
+    if oidc is not None:
+        persons = dict.fromkeys(await stores.agents.persons(oidc.issuer_id), oidc.fingerprint)
+        if changed := await stores.sessions.end_changed(persons, utcnow()):
+            log.info("sessions_ended", why="roles_changed", sessions=changed)
     log.info("accounts_ready", accounts=len(accounts))

@@ -1,4 +1,8 @@
-"""`python -m services.presence.hash`: read a password from the terminal or standard input, print its argon2 hash."""
+"""`python -m services.presence.hash`: read a password from the terminal or standard input, print its argon2 hash.
+
+`python -m services.presence.hash --totp [USERNAME]`: print a new secret for one-time passwords, and its address for an
+authenticator.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import getpass
 import sys
 
+from services.presence.agents import totp
 from services.presence.agents.passwords import Passwords
 
 SHORTEST = 12  # characters; NIST SP 800-63B-4 section 3.1.1 asks for at least 8 beside a second factor, 15 without one
@@ -19,7 +24,15 @@ def read_password() -> str:
 
 
 def main() -> int:
-    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is too short."""
+    """Print the hash for `password_hash` in the accounts file. Return 1 when the password is too short.
+
+    With `--totp`: print what `totp_secret` and the agent's authenticator need.
+    """
+    if sys.argv[1:2] == ["--totp"]:
+        secret = totp.new_secret()
+        print(f'totp_secret = "{secret}"')
+        print(totp.uri(secret, sys.argv[2] if len(sys.argv) > 2 else "agent"))
+        return 0
     password = read_password()
     if len(password) < SHORTEST:
         print(f"The password is too short: give one of at least {SHORTEST} characters.", file=sys.stderr)

@@ -39,8 +39,24 @@ async def _missed_chats(db: Database) -> None:
     await db["agents"].update_many({"missed": {"$exists": False}}, {"$set": {"missed": []}})
 
 
+async def _indexes_of_the_issuer(db: Database) -> None:
+    """Create indexes by which a person and a session of the issuer are found."""
+    await make_indexes(
+        db,
+        {
+            "agents": [IndexModel([("oidc.issuer", ASCENDING), ("oidc.subject", ASCENDING)], sparse=True)],
+            "sessions": [
+                IndexModel("oidc.sub", sparse=True),
+                IndexModel("oidc.sid", sparse=True),
+                IndexModel("oidc.refresh_at", sparse=True),
+            ],
+        },
+    )
+
+
 STEPS = (
     Step("indexes of agents, sessions and attempts", _first_indexes),
     Step("indexes of what is told again", _indexes_of_repair_jobs),
     Step("chats that an agent at work missed", _missed_chats),
+    Step("indexes of persons and sessions of the issuer", _indexes_of_the_issuer),
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from services.common.config.settings import Settings, described
+from services.presence.oidc.issuer import is_safe
 
 
 class PresenceSettings(Settings):
@@ -20,6 +21,45 @@ class PresenceSettings(Settings):
         "also accounts whose password is public: `an`, `bert`, `sofie`", "off"
     )
     demo_agents: int = described("so many more of them", 0, ge=0, le=5_000)
+
+    public_url: str = described("the address of the gateway as browsers see it; needed with `OIDC_ISSUER`", "")
+    oidc_issuer: str = described("the issuer (OpenID Connect) by which agents log in; empty: none", "")
+    oidc_client_id: str = described("the identifier of this installation at the issuer", "")
+    oidc_client_secret: str = described("its secret; empty: a public client", "", repr=False)
+    oidc_profile: Literal["generic", "acmidm"] = described(
+        "whose claims: `generic` (Entra ID, Keycloak), or `acmidm` of the Flemish government", "generic"
+    )
+    oidc_scope: str = described("the scopes that are requested", "openid profile")
+    oidc_acr: str = described("levels of authentication of which one is required, separated by spaces; empty: any", "")
+    oidc_local: Literal["on", "off"] = described(
+        "`off`: of the accounts with a password only those with `break_glass` may log in", "on"
+    )
+    oidc_session_life: float = described(
+        "seconds after which an agent logs in at the issuer again", 36_000.0, ge=300, le=86_400
+    )
+    oidc_refresh: float = described(
+        "seconds between two checks of an agent's roles, where the issuer gives a refresh token; 0: none",
+        600.0,
+        ge=0,
+        le=86_400,
+    )
+
+    @field_validator("public_url", "oidc_issuer")
+    @classmethod
+    def _https(cls, value: str) -> str:
+        if value and not is_safe(value):
+            raise ValueError("is not an address such as https://host (http is accepted on loopback only)")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> PresenceSettings:
+        if self.oidc_issuer and not (self.public_url and self.oidc_client_id and self.accounts_file):
+            raise ValueError("OIDC_ISSUER needs PUBLIC_URL, OIDC_CLIENT_ID, and ACCOUNTS_FILE with a section [oidc]")
+        if self.oidc_issuer and "openid" not in self.oidc_scope.split():
+            raise ValueError("OIDC_SCOPE needs the scope openid")
+        if self.oidc_local == "off" and not self.oidc_issuer:
+            raise ValueError("OIDC_LOCAL=off needs OIDC_ISSUER: nobody could log in")
+        return self
 
     @field_validator("accounts_file", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from services.common.config.departments import parse_hours
 
 EX_CONFIG = 78  # exit status of a service that cannot run with these settings (sysexits.h): a restart does not help
 MIB = 1024 * 1024
-
+LEAST_CHARACTERS = 8  # different ones in a TOKEN_SECRET
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -78,6 +78,17 @@ class Settings(BaseSettings):
         "other replicas on this machine listen on the service's port too", "off"
     )
     own_port: Port | None = described("where this process alone answers then, on loopback", None, validate_default=True)
+
+    @field_validator("token_secret")
+    @classmethod
+    def _hard_to_guess(cls, value: str) -> str:
+        repeated = value in (value + value)[1:-1]
+        if repeated or len(set(value)) < LEAST_CHARACTERS:
+            raise ValueError(
+                f"is easy to guess: it repeats itself or has fewer than {LEAST_CHARACTERS} different characters; make "
+                "one with: openssl rand -hex 32"
+            )
+        return value
 
     @field_validator("own_port")
     @classmethod

@@ -112,6 +112,10 @@ class Keys:
         """Return 32 bytes that only a holder of the secret can derive from `text`; they differ for each purpose."""
         return hmac.digest(self._key(0, purpose), text.encode("utf-8", "surrogatepass"), "sha256")
 
+    def derived(self, purpose: str) -> list[bytes]:
+        """Return the keys of 32 bytes for this purpose: that of the present secret, then that of the previous one."""
+        return [self._key(index, purpose) for index in range(len(self._secrets))]
+
     def _key(self, index: int, purpose: str) -> bytes:
         return hmac.digest(self._secrets[index], b"eloket/" + purpose.encode(), "sha256")
 

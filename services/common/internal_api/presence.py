@@ -22,6 +22,12 @@ BUTTONS = "/internal/buttons"  # {} → Buttons
 HOLD = "/internal/places/hold"  # HoldQuery → Held
 RESERVE = "/internal/places/reserve"  # ReserveQuery → Reserved
 RELEASE = "/internal/places/release"  # ReleaseQuery → 204
+LOGIN_WAYS = "/internal/logins/ways"  # {} → LoginWays
+OIDC_BEGIN = "/internal/oidc/begin"  # {} → OidcFlow | 404 not_found | 503 unavailable
+OIDC_FINISH = "/internal/oidc/finish"  # OidcAnswer → OidcOutcome | 401 oidc_… | 429 rate_limited | 503 unavailable
+OIDC_CHOICES = "/internal/oidc/choices"  # OidcPending → OidcChoices | 401 oidc_expired
+OIDC_CHOOSE = "/internal/oidc/choose"  # OidcChosen → OpenSession | 401 oidc_expired
+OIDC_LOGOUT = "/internal/oidc/logout"  # OidcLogout → 204 | 400 invalid | 503 unavailable
 
 
 MOST_PASSWORD = 1_024  # bytes of a password, in UTF-8
@@ -39,12 +45,16 @@ def short_enough(password: str) -> str:
 
 
 class Credentials(Record):
-    """Credentials of a login. `address`: the key of the client's address. `device`: the browser's device cookie."""
+    """Credentials of a login.
+
+    `address`: the key of the client's address. `device`: the browser's device cookie. `code`: the one-time password.
+    """
 
     username: str = Field(max_length=100)
     password: Annotated[str, Field(max_length=500), AfterValidator(short_enough)]
     address: str = ""
     device: str = Field(default="", max_length=2_048)
+    code: str = Field(default="", max_length=20)
 
 
 class SessionToken(Record):
@@ -154,3 +164,69 @@ class Held(Record):
     hold: Hold | None = None
     may_wait: bool = False
     reason: ButtonReason = ButtonReason.AVAILABLE
+
+
+class LoginWays(Record):
+    """How agents log in. `password`: whose password is accepted, `all` or `break_glass`. `oidc`: by the issuer."""
+
+    password: str = "all"  # noqa: S105 - no password
+    oidc: bool = False
+
+
+class OidcFlow(Record):
+    """A login that has begun: the address of the issuer's login page, and the value of the browser's cookie."""
+
+    url: str
+    flow: str
+
+
+class OidcAnswer(Record):
+    """What the issuer sent with the browser, and the browser's cookie."""
+
+    flow: str = Field(default="", max_length=4_096)
+    state: str = Field(default="", max_length=200)
+    code: str = Field(default="", max_length=4_096)
+    error: str = Field(default="", max_length=200)
+    iss: str | None = Field(default=None, max_length=1_000)
+    address: str = ""
+
+
+class OidcChoice(Record):
+    """A role with which the person may log in."""
+
+    id: str
+    organisation: str
+    organisation_name: str
+    supervisor: bool
+    departments: list[str]
+
+
+class OidcChoices(Record):
+    """The roles from which the person chooses."""
+
+    choices: list[OidcChoice]
+
+
+class OidcOutcome(Record):
+    """A login at the issuer that has succeeded: the session, or what the browser keeps until the person chooses."""
+
+    session: OpenSession | None = None
+    pending: str | None = None
+
+
+class OidcPending(Record):
+    """What the browser keeps until the person chooses."""
+
+    pending: str = Field(max_length=4_096)
+
+
+class OidcChosen(OidcPending):
+    """The choice of a role."""
+
+    choice: str = Field(max_length=100)
+
+
+class OidcLogout(Record):
+    """The issuer's logout token."""
+
+    token: str = Field(max_length=16_384)

@@ -43,6 +43,53 @@ class PresenceClient:
         """
         await self._http.ask("presence", api.SESSION_END, ending, Record)
 
+    async def login_ways(self) -> api.LoginWays:
+        """Return how agents log in."""
+        try:
+            return await self._http.ask("presence", api.LOGIN_WAYS, None, api.LoginWays, hedged=True)
+        except Declined:  # a replica of an earlier release
+            return api.LoginWays()
+
+    async def begin_oidc(self) -> api.OidcFlow:
+        """Begin a login at the issuer.
+
+        Raises:
+            Declined: There is no issuer.
+        """
+        return await self._http.ask("presence", api.OIDC_BEGIN, None, api.OidcFlow)
+
+    async def finish_oidc(self, answer: api.OidcAnswer) -> api.OidcOutcome:
+        """Log in the agent whom the issuer has sent back.
+
+        Raises:
+            Declined: The answer is not accepted, or gives no role.
+        """
+        return await self._http.ask("presence", api.OIDC_FINISH, answer, api.OidcOutcome)
+
+    async def oidc_choices(self, pending: str) -> api.OidcChoices:
+        """Return the roles among which a person chooses.
+
+        Raises:
+            Declined: There is nothing to choose (any more).
+        """
+        return await self._http.ask("presence", api.OIDC_CHOICES, api.OidcPending(pending=pending), api.OidcChoices)
+
+    async def choose_oidc(self, chosen: api.OidcChosen) -> api.OpenSession:
+        """Log a person in with a role.
+
+        Raises:
+            Declined: There is no such choice (any more).
+        """
+        return await self._http.ask("presence", api.OIDC_CHOOSE, chosen, api.OpenSession)
+
+    async def log_out_oidc(self, token: str) -> None:
+        """End the sessions that a logout token of the issuer names.
+
+        Raises:
+            Declined: The token is not valid, or there is no issuer.
+        """
+        await self._http.ask("presence", api.OIDC_LOGOUT, api.OidcLogout(token=token), Record)
+
     async def agents(self, query: api.AgentsQuery) -> list[api.AgentView]:
         """Return the agents whom the query selects."""
         return (await self._http.read("presence", api.AGENTS, query, api.Agents)).agents

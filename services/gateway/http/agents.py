@@ -35,6 +35,7 @@ class LogIn(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
     username: Annotated[str, Field(min_length=1, max_length=100)]
     password: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(presence_api.short_enough)]
+    code: Annotated[str, Field(max_length=20)] = ""
 
 
 def install(app: FastAPI, presence: PresenceClient, departments: Departments, settings: Settings) -> None:
@@ -45,7 +46,7 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
         status_code=204,
         openapi_extra=body_of(LogIn),
         responses=problems_of(
-            _401="bad_credentials",
+            _401="bad_credentials, totp_required",
             _403="forbidden",
             _408="timeout",
             _413="too_large",
@@ -58,7 +59,9 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
     async def log_in(request: Request) -> Response:
         """Log an agent in.
 
-        The answer is 204 with two cookies: one of the session, one that marks the browser as known.
+        The answer is 204 with two cookies: one of the session, one that marks the browser as known. 401
+        `totp_required`: the password is right, and the one-time password of the agent's authenticator is needed too, as
+        `code`.
         """
         require_own_origin(request)
         given, host = await read_json(request, LogIn), request.headers.get("host", "")
@@ -67,6 +70,7 @@ def install(app: FastAPI, presence: PresenceClient, departments: Departments, se
             password=given.password,
             address=address_of(request, settings),
             device=device_cookie(request.cookies, host),
+            code=given.code,
         )
         try:
             session = await presence.open_session(credentials)

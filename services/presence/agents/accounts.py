@@ -1,4 +1,4 @@
-"""Accounts of agents: those of the accounts file, and the demo accounts."""
+"""Accounts of agents: those of the accounts file, the demo accounts, and the roles of an issuer (OpenID Connect)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import argon2
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.common.config.departments import LOCALES, ConfigurationError, Departments
 from services.common.events.types import derived_id
+from services.presence.agents import totp
+from services.presence.oidc.roles import RoleMapping
 
 DEMO_DEPARTMENT = "algemeen"
 DEMO_SUPERVISOR = "sofie"
@@ -24,8 +26,17 @@ def _argon2_hash(value: str) -> str:
     return value
 
 
+def _totp_secret(value: str) -> str:
+    totp.secret_bytes(value)
+    return value
+
+
 class Account(BaseModel):
-    """An account with which an agent may log in. `capacity`: chats at a time."""
+    """An account with which an agent may log in.
+
+    `capacity`: chats at a time. `totp_secret`: that of the agent's authenticator; without one the password is enough.
+    `break_glass`: the agent may log in with a password also where others have to use the issuer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     username: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,99}$")]
@@ -35,6 +46,14 @@ class Account(BaseModel):
     capacity: int = Field(1, ge=1, le=50)
     supervisor: bool = False
     locales: tuple[str, ...] = LOCALES
+    totp_secret: Annotated[str, AfterValidator(_totp_secret)] | None = Field(None, repr=False)
+    break_glass: bool = False
+
+    @model_validator(mode="after")
+    def _break_glass_has_a_second_factor(self) -> Account:
+        if self.break_glass and self.totp_secret is None:
+            raise ValueError("an account with break_glass needs a totp_secret")
+        return self
 
     @property
     def id(self) -> str:
@@ -42,19 +61,33 @@ class Account(BaseModel):
         return derived_id("agent", self.username)
 
 
-class _AccountsFile(BaseModel):
+class AccountsFile(BaseModel):
+    """The content of the accounts file. It has accounts, or the roles of an issuer, or both."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
-    accounts: tuple[Account, ...] = Field(min_length=1)
+    accounts: tuple[Account, ...] = ()
+    oidc: RoleMapping | None = None
+
+    @classmethod
+    def empty(cls) -> AccountsFile:
+        """Return what an installation without an accounts file has."""
+        return cls.model_construct(accounts=(), oidc=None)
+
+    @model_validator(mode="after")
+    def _somebody_may_log_in(self) -> AccountsFile:
+        if not self.accounts and self.oidc is None:
+            raise ValueError("has neither [[accounts]] nor [oidc]")
+        return self
 
 
-def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
-    """Return the `[[accounts]]` of this TOML file.
+def load_accounts_file(path: Path, departments: Departments) -> AccountsFile:
+    """Return the content of this TOML file.
 
     Raises:
         ConfigurationError: The file is invalid; the message names the place and the problem.
     """
     try:
-        accounts = _AccountsFile.model_validate(tomllib.loads(path.read_text("utf-8"))).accounts
+        file = AccountsFile.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
         raise ConfigurationError(f"ACCOUNTS_FILE {path}: cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -64,16 +97,28 @@ def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
         place = ".".join(str(p) for p in first["loc"]) or "the file"
         raise ConfigurationError(f"ACCOUNTS_FILE {path}: {place}: {first['msg']}.") from None
     seen: set[str] = set()
-    for account in accounts:
+    for account in file.accounts:
         if account.username in seen:
             raise ConfigurationError(f"ACCOUNTS_FILE {path}: '{account.username}' is there twice.")
         seen.add(account.username)
-        for department in account.departments:
+    serves = [(account.username, account.departments) for account in file.accounts]
+    serves += [(role.value, role.departments) for role in (file.oidc.roles if file.oidc else ())]
+    for name, served in serves:
+        for department in served:
             if departments.get(department) is None:
                 raise ConfigurationError(
-                    f"ACCOUNTS_FILE {path}: '{account.username}' serves '{department}', which is no department."
+                    f"ACCOUNTS_FILE {path}: '{name}' serves '{department}', which is no department."
                 )
-    return accounts
+    return file
+
+
+def load_accounts(path: Path, departments: Departments) -> tuple[Account, ...]:
+    """Return the `[[accounts]]` of this TOML file.
+
+    Raises:
+        ConfigurationError: As `load_accounts_file`.
+    """
+    return load_accounts_file(path, departments).accounts
 
 
 def demo_accounts(more: int, departments: Departments, password_hash: str) -> tuple[Account, ...]:

@@ -1,6 +1,8 @@
 """Store of wrong passwords by account and by known browser, in the database, so that a limit holds in all replicas.
 
-attempts: {_id: digest of the account or browser, count, next_at, expires_at}
+attempts: {_id: digest of the account or browser, count, next_at, expires_at}. What may be used only once is marked here
+too, {_id: digest of it, expires_at}. So is what a browser may fetch later: {_id: digest of the reference, kept,
+expires_at}.
 """
 
 from __future__ import annotations
@@ -62,3 +64,28 @@ class AttemptStore:
     async def forget(self, key: str) -> None:
         """Forget the wrong passwords under this key."""
         await self._attempts.delete_one({"_id": key})
+
+    async def use_once(self, key: str, until: datetime) -> bool:
+        """Mark what has this key as used until then. Return False when it was used before."""
+        try:
+            await self._attempts.insert_one({"_id": key, "expires_at": until})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def was_used(self, key: str) -> bool:
+        """Return whether what has this key was used."""
+        return await self._attempts.find_one({"_id": key}, {"_id": 1}) is not None
+
+    async def keep(self, key: str, content: str, until: datetime) -> None:
+        """Keep a content under this new key until then."""
+        await self._attempts.insert_one({"_id": key, "kept": content, "expires_at": until})
+
+    async def kept(self, key: str) -> str | None:
+        """Return what is kept under this key."""
+        doc = await self._attempts.find_one({"_id": key}, {"kept": 1})
+        return doc.get("kept") if doc else None
+
+    async def remove(self, key: str) -> bool:
+        """Remove what is kept under this key. Return whether it was there: of several callers one gets True."""
+        return (await self._attempts.delete_one({"_id": key})).deleted_count == 1

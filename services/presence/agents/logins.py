@@ -11,6 +11,8 @@ Three limits apply one after the other (OWASP Authentication Cheat Sheet, OWASP 
    addresses. In the database, so that it holds over all replicas. A browser that has logged this account in before
    sends a signed device cookie and has attempts of its own; attempts of others do not delay it.
 
+Where an account has a secret for one-time passwords (TOTP), the limits count wrong codes like wrong passwords.
+
 An account that does not exist is treated like one that does, in answers and in time. Logs have no name and no address,
 only keyed digests.
 """
@@ -24,8 +26,9 @@ import math
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from prometheus_client import Counter
@@ -35,6 +38,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Keys
 from services.common.internal_api.presence import Credentials
 from services.common.messaging.connection import Unconfirmed
+from services.presence.agents import totp
 from services.presence.agents.passwords import AT_ONCE, Passwords
 from services.presence.agents.session_store import Session
 from services.presence.agents.transitions import close_session_soon
@@ -52,6 +56,7 @@ MOST_ADDRESSES = 50_000
 MOST_SESSIONS = 5
 DEVICES = 4  # accounts of one browser
 _SEPARATOR = "~"
+CODE_MISSING = ("", "")  # the password is right, and a one-time password is needed
 
 LOGINS = Counter("eloket_logins_total", "Attempts to log in", ["outcome"])
 LIMITED = Counter("eloket_logins_limited_total", "Attempts to log in that were refused unseen", ["by"])
@@ -185,9 +190,23 @@ class Logins:
         hours: float,
         limited: bool,
         clock: Callable[[], float] = time.monotonic,
+        second_factors: Mapping[str, str] | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
-        """`clock`: seconds of a monotonic clock, by which addresses are forgiven."""
+        """Prepare logins.
+
+        Args:
+            context: Dependencies of the service.
+            passwords: Checks passwords.
+            keys: The keys of digests and device cookies.
+            hours: Hours of a session.
+            limited: Whether attempts are limited.
+            clock: Seconds of a monotonic clock, by which addresses are forgiven.
+            second_factors: The secrets of one-time passwords by username; other accounts have none.
+            only: The usernames that may log in with a password; None: all.
+        """
         self._clock = clock
+        self._second_factors, self._only = second_factors or {}, only
         self._context, self._passwords, self._keys = context, passwords, keys
         self._hours, self._limited = hours, limited
         self._hashes = HashLimit() if limited else HashLimit(of_one=10_000, most=10_000)
@@ -218,7 +237,7 @@ class Logins:
                 raise _limited("device" if device else "account", wait, about)
         try:
             async with self._hashes.take(device or credentials.address, first=device is not None):
-                found = await self._look(username, credentials.password, key, device, about)
+                found = await self._look(username, credentials, key, device, about)
         except Busy as busy:
             if busy.own:
                 raise _limited("address", 1, about) from None
@@ -230,20 +249,44 @@ class Logins:
                 self._addresses.wrong(credentials.address, self._clock())
             LOGINS.labels("bad_credentials").inc()
             log.warning("login_failed", **about)
-            raise Problem(401, "bad_credentials", "The username or the password is not right.")
+            raise _bad_credentials()
+        if found is CODE_MISSING:
+            log.info("login_needs_code", **about)
+            raise Problem(401, "totp_required", "Give the code of your authenticator as `code` too.")
         if self._limited:
             await self._context.stores.attempts.forget(key)
         return await self._begin(*found, username, device, credentials.device)
 
     async def _look(
-        self, username: str, password: str, key: str, device: str | None, about: dict[str, object]
+        self, username: str, credentials: Credentials, key: str, device: str | None, about: dict[str, object]
     ) -> tuple[str, str] | None:
-        """Return the agent's id and the hash of their password, if this is the password; else None."""
+        """Return the agent's id and the hash of their password; None when the password or the code is wrong.
+
+        `CODE_MISSING`: the password is right, and a code is needed.
+        """
         if self._limited and (wait := await self._context.stores.attempts.admit(key, self._context.clock())):
             raise _limited("device" if device else "account", wait, about)
-        agent_id, stored = await self._context.stores.agents.password_of(username) or (None, None)
-        right = await self._passwords.verify(stored, password)
-        return (agent_id, stored) if right and agent_id is not None and stored is not None else None
+        barred = self._only is not None and username not in self._only
+        known = None if barred else await self._context.stores.agents.password_of(username)
+        agent_id, stored = known or (None, None)
+        right = await self._passwords.verify(stored, credentials.password)
+        if not right or agent_id is None or stored is None:
+            return None
+        secret = self._second_factors.get(username)
+        if secret is None:
+            return agent_id, stored
+        if not credentials.code.strip():
+            return CODE_MISSING
+        return (agent_id, stored) if await self._is_code(agent_id, secret, credentials.code) else None
+
+    async def _is_code(self, agent_id: str, secret: str, code: str) -> bool:
+        """Return whether this is the agent's code now. Each code is accepted once (RFC 6238 §5.2)."""
+        now = self._context.clock()
+        step = totp.matching_step(secret, code, now)
+        if step is None:
+            return False
+        until = now + timedelta(seconds=4 * totp.STEP)
+        return await self._context.stores.attempts.use_once(f"totp {agent_id} {step}", until)
 
     async def _begin(self, agent_id: str, stored: str, username: str, device: str | None, cookie: str) -> LoggedIn:
         context = self._context
@@ -252,17 +295,12 @@ class Logins:
         )
         if await context.stores.agents.password_of(username) != (agent_id, stored):  # changed while it was checked
             await context.stores.sessions.end(token, context.clock())
-            raise Problem(401, "bad_credentials", "The username or the password is not right.")
-        for old in await context.stores.sessions.end_oldest(agent_id, MOST_SESSIONS, context.clock()):
-            log.info("session_gave_way", agent_id=agent_id)
-            await close_session_soon(context, old)
-        if await context.stores.agents.set_state(agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
-            context.wake(await context.stores.agents.departments_of(agent_id))
-            await _mention(context, agent_id)
+            raise _bad_credentials()
+        agent = await start_session(context, session)
         LOGINS.labels("ok").inc()
         log.info("agent_logged_in", agent_id=agent_id, known_browser=device is not None)
-        agent = await context.stores.agents.agent(agent_id)
-        assert agent is not None
+        if self._only is not None:
+            log.warning("break_glass_login", agent_id=agent_id)
         return LoggedIn(session, token, agent, self._cookie(username, device, cookie))
 
     # ── the device cookie: one token for each account that this browser has logged in ────────────────────────────────
@@ -295,11 +333,29 @@ def fingerprint(password_hash: str) -> str:
     return hashlib.sha256(password_hash.encode()).hexdigest()[:32]
 
 
+async def start_session(context: Context, session: Session) -> Agent:
+    """Make the agent of a new session available, and end their oldest session if they have too many."""
+    agent_id = session.agent_id
+    for old in await context.stores.sessions.end_oldest(agent_id, MOST_SESSIONS, context.clock()):
+        log.info("session_gave_way", agent_id=agent_id)
+        await close_session_soon(context, old)
+    if await context.stores.agents.set_state(agent_id, AgentState.AVAILABLE, "login", session.id, context.clock()):
+        context.wake(await context.stores.agents.departments_of(agent_id))
+        await _mention(context, agent_id)
+    agent = await context.stores.agents.agent(agent_id)
+    assert agent is not None
+    return agent
+
+
 async def _mention(context: Context, agent_id: str) -> None:
     try:
         await publish_agent(context, agent_id)
     except Unconfirmed:
         log.info("agent_change_not_published", agent_id=agent_id)  # the change is marked: a repair job publishes it
+
+
+def _bad_credentials() -> Problem:
+    return Problem(401, "bad_credentials", "The username, the password or the code is not right.")
 
 
 def _limited(by: str, wait: float, about: dict[str, object]) -> Problem:

@@ -1,9 +1,10 @@
 """Store of agents' sessions.
 
-sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told}. Only the SHA-256 of the random
-token is stored. `password`: a fingerprint of the password hash with which the session was opened. `told`: the gateways
-were informed of the end. A session that has ended stays until all consequences are done; the TTL index removes sessions
-that expired unnoticed.
+sessions: {_id: session_id, agent_id, token_hash, password, expires_at, ended_at, told, oidc}. Only the SHA-256 of the
+random token is stored. `password`: a fingerprint of the password hash with which the session was opened, or of the
+mapping of roles. `told`: the gateways were informed of the end. `oidc`: {sub, sid, refresh, refresh_at} of a session
+that the issuer began: its subject and session, and the sealed refresh token with the time of its next use. A session
+that has ended stays until all consequences are done; the TTL index removes sessions that expired unnoticed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,23 @@ class Session:
         return (now - (self.ended_at or self.expires_at)).total_seconds()
 
 
+@dataclass(frozen=True)
+class IssuerSession:
+    """What belongs to a session that the issuer began.
+
+    Attributes:
+        sub: The subject at the issuer.
+        sid: The issuer's session, where it has an id.
+        refresh: The sealed refresh token, where there is one.
+        refresh_at: When it is used next.
+    """
+
+    sub: str
+    sid: str | None = None
+    refresh: str | None = None
+    refresh_at: datetime | None = None
+
+
 class SessionStore:
     """Access to the documents of sessions."""
 
@@ -49,7 +67,12 @@ class SessionStore:
         self._sessions = database["sessions"]
 
     async def begin(
-        self, agent_id: str, now: datetime, hours: float, password: str | None = None
+        self,
+        agent_id: str,
+        now: datetime,
+        hours: float,
+        password: str | None = None,
+        oidc: IssuerSession | None = None,
     ) -> tuple[Session, str]:
         """Create a session. Return it with its token, which is stored nowhere."""
         token = secrets.token_urlsafe(32)
@@ -62,6 +85,7 @@ class SessionStore:
                 "password": password,
                 "expires_at": session.expires_at,
                 "ended_at": None,
+                **({"oidc": asdict(oidc)} if oidc else {}),
             }
         )
         return session, token
@@ -117,6 +141,43 @@ class SessionStore:
         if changed:
             await self._sessions.update_many({"_id": {"$in": changed}, "ended_at": None}, {"$set": {"ended_at": now}})
         return len(changed)
+
+    # ── sessions that the issuer began ───────────────────────────────────────────────────────────────────────────────
+
+    async def end_at_issuer(self, sub: str | None, sid: str | None, now: datetime) -> list[Session]:
+        """End the live sessions of this session of the issuer, or of all those of this subject. Return them."""
+        wanted: dict[str, Any] = {"ended_at": None}
+        if sid is not None:
+            wanted["oidc.sid"] = sid
+        if sub is not None:
+            wanted["oidc.sub"] = sub
+        docs = await self._sessions.find(wanted).to_list(None) if len(wanted) > 1 else []
+        return await self._end(docs, now)
+
+    async def end_by_id(self, session_id: str, now: datetime) -> list[Session]:
+        """End this session, if it is live. Return it in a list."""
+        return await self._end(await self._sessions.find({"_id": session_id, "ended_at": None}).to_list(None), now)
+
+    async def take_refresh(self, now: datetime, again_at: datetime) -> tuple[Session, IssuerSession] | None:
+        """Return a live session whose refresh token is to be used now, and put its next use off until `again_at`.
+
+        Each is returned once, whatever the number of replicas that ask.
+        """
+        wanted = {"oidc.refresh_at": {"$lte": now}, "ended_at": None, "expires_at": {"$gt": now}}
+        doc = await self._sessions.find_one_and_update(wanted, {"$set": {"oidc.refresh_at": again_at}})
+        return (_read(doc), IssuerSession(**doc["oidc"])) if doc else None
+
+    async def put_refresh(self, session_id: str, refresh: str) -> None:
+        """Store the next sealed refresh token."""
+        await self._sessions.update_one({"_id": session_id}, {"$set": {"oidc.refresh": refresh}})
+
+    async def _end(self, docs: list[dict[str, Any]], now: datetime) -> list[Session]:
+        ids = [doc["_id"] for doc in docs]
+        if ids:
+            await self._sessions.update_many({"_id": {"$in": ids}, "ended_at": None}, {"$set": {"ended_at": now}})
+        return [_read({**doc, "ended_at": now}) for doc in docs]
+
+    # ── what follows from an end ─────────────────────────────────────────────────────────────────────────────────────
 
     async def over(self, now: datetime, age: float) -> list[Session]:
         """Return the stored sessions that were ended, or expired, at least `age` seconds ago."""

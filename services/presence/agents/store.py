@@ -5,7 +5,8 @@ idle_since, seats [{chat_id, turn, since, leaving, confirmed, held, choice, unti
 missed}. `until` is only in a slot that an open form reserves. `v` grows with every change except those of slots.
 `untold_since` marks a change that is still to be published. `heard` has the last events that were handled. `missed`:
 when the agent, while active, last did not accept a chat in time. `idle_since`: when they last gave up a slot, came
-online, or ended a pause.
+online, or ended a pause. `oidc` {issuer, subject, organisation}: the account is of the issuer's person; it has no
+password. The secrets of one-time passwords are never stored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from services.common.batches import batched
 from services.common.events.types import AgentState, Choice, ReleaseReason
 from services.common.mongo.client import Database
 from services.presence.agents.accounts import Account
+from services.presence.oidc.roles import Membership
 from services.presence.slots.agent_selection import Candidate
 from services.presence.slots.rules import Agent, Slot
 
@@ -39,13 +41,14 @@ class AgentStore:
 
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def put_accounts(self, accounts: Sequence[Account], now: datetime) -> list[str]:
+    async def put_accounts(self, accounts: Sequence[Account], now: datetime, issuer: str | None = None) -> list[str]:
         """Store the accounts; the state of agents is kept. Return the ids of agents who may not log in any more.
 
-        Only accounts that differ from what is stored are written, in batches: there may be many thousands.
+        Only accounts that differ from what is stored are written, in batches: there may be many thousands. Agents whom
+        this issuer has logged in are kept.
         """
         agents = self._documents
-        fields = dict.fromkeys((*Account.model_fields, "enabled"), 1)
+        fields = dict.fromkeys((*Account.model_fields, "enabled", "oidc"), 1)
         stored = {doc["_id"]: doc for doc in await agents.find({}, fields).to_list(None)}
         new = [account for account in accounts if not _is_stored(account, stored.get(account.id, {}))]
         for batch in batched(new, AT_ONCE):
@@ -56,14 +59,50 @@ class AgentStore:
             if new_capacity is not None and new_capacity != old:
                 change = {"$set": {"capacity": new_capacity}, "$inc": {"free": new_capacity - old}}
                 await agents.update_one({"_id": doc["_id"], "capacity": old}, change)
-        gone = [id_ for id_, doc in stored.items() if id_ not in wanted and doc["enabled"]]
+        gone = [
+            id_
+            for id_, doc in stored.items()
+            if id_ not in wanted and doc["enabled"] and (issuer is None or doc.get("oidc", {}).get("issuer") != issuer)
+        ]
         if gone:
-            await agents.update_many({"_id": {"$in": gone}, "enabled": True}, {"$set": {"enabled": False}})
+            await self.disable(gone)
         return [doc["_id"] async for doc in agents.find({"enabled": False}, {"_id": 1})]
 
+    async def disable(self, agent_ids: Sequence[str]) -> None:
+        """These agents may not log in any more."""
+        await self._documents.update_many(
+            {"_id": {"$in": list(agent_ids)}, "enabled": True}, {"$set": {"enabled": False}}
+        )
+
+    async def put_person(self, agent_id: str, person: Membership, issuer: str, now: datetime) -> None:
+        """Store the account of a person whom the issuer has logged in; the state of the agent is kept."""
+        known = {
+            "username": f"oidc-{agent_id}",
+            "name": person.name,
+            "password_hash": "",
+            "departments": list(person.departments),
+            "supervisor": person.supervisor,
+            "locales": list(person.locales),
+            "oidc": {"issuer": issuer, "subject": person.subject, "organisation": person.organisation},
+            "enabled": True,
+        }
+        await self._documents.bulk_write([_upserted(agent_id, known, person.capacity, now)])
+        old = await self._documents.find_one({"_id": agent_id}, {"capacity": 1})
+        if old and old["capacity"] != person.capacity:
+            change = {"$set": {"capacity": person.capacity}, "$inc": {"free": person.capacity - old["capacity"]}}
+            await self._documents.update_one({"_id": agent_id, "capacity": old["capacity"]}, change)
+
+    async def persons(self, issuer: str, subject: str | None = None) -> dict[str, str]:
+        """Return the organisation of each account of the issuer's persons who may log in, or of one of them, by id."""
+        wanted: dict[str, Any] = {"oidc.issuer": issuer, "enabled": True}
+        if subject is not None:
+            wanted["oidc.subject"] = subject
+        return {doc["_id"]: doc["oidc"]["organisation"] async for doc in self._documents.find(wanted, {"oidc": 1})}
+
     async def password_of(self, username: str) -> tuple[str, str] | None:
-        """Return the id and the password hash of an agent who may log in."""
-        doc = await self._documents.find_one({"username": username, "enabled": True}, {"password_hash": 1})
+        """Return the id and the password hash of an agent who may log in with a password."""
+        wanted = {"username": username, "enabled": True, "oidc": {"$exists": False}}
+        doc = await self._documents.find_one(wanted, {"password_hash": 1})
         return (doc["_id"], doc["password_hash"]) if doc else None
 
     # ── reading agents ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -356,8 +395,8 @@ class AgentStore:
 
 
 def _known(account: Account) -> dict[str, Any]:
-    """Return the members of a document that are the account's, without the capacity."""
-    return account.model_dump(mode="json", exclude={"capacity"}) | {"enabled": True}
+    """Return the members of a document that are the account's, without the capacity and what stays in the file."""
+    return account.model_dump(mode="json", exclude={"capacity", "totp_secret", "break_glass"}) | {"enabled": True}
 
 
 def _is_stored(account: Account, doc: Mapping[str, Any]) -> bool:
@@ -365,10 +404,13 @@ def _is_stored(account: Account, doc: Mapping[str, Any]) -> bool:
 
 
 def _upsert(account: Account, now: datetime) -> UpdateOne:
-    known = _known(account)
+    return _upserted(account.id, _known(account), account.capacity, now)
+
+
+def _upserted(agent_id: str, known: Mapping[str, Any], capacity: int, now: datetime) -> UpdateOne:
     first = {
-        "capacity": account.capacity,
-        "free": account.capacity,
+        "capacity": capacity,
+        "free": capacity,
         "online": False,
         "state": AgentState.AVAILABLE.value,
         "idle_since": now,
@@ -379,7 +421,7 @@ def _upsert(account: Account, now: datetime) -> UpdateOne:
         "heard": [],
         "missed": [],
     }
-    return UpdateOne({"_id": account.id}, {"$set": known, "$setOnInsert": first}, upsert=True)
+    return UpdateOne({"_id": agent_id}, {"$set": known, "$setOnInsert": first}, upsert=True)
 
 
 def _read(doc: Mapping[str, Any]) -> Agent:

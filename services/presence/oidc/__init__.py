@@ -1,0 +1,1 @@
+"""Login of agents by an issuer (OpenID Connect): the protocol, the roles, the sessions."""

@@ -1,0 +1,58 @@
+"""Internal API of logins at the issuer."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from services.common.http.problems import Problem
+from services.common.internal_api import presence as presence_api
+from services.common.runtime.service import caller
+from services.presence.api import open_session
+from services.presence.oidc.logins import OidcLogins
+
+
+def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRouter:
+    """Return the routes of logins at the issuer. They require a service token.
+
+    Args:
+        oidc: Logs agents in at the issuer; None: there is no issuer, and all but the ways to log in is 404.
+        only_break_glass: Whether of the accounts with a password only those may log in.
+    """
+    routes = APIRouter()
+
+    def logins(request: Request) -> OidcLogins:
+        caller(request)
+        if oidc is None:
+            raise Problem(404, "not_found", "Agents do not log in by an issuer here.")
+        return oidc
+
+    @routes.post(presence_api.LOGIN_WAYS)
+    async def ways(request: Request) -> presence_api.LoginWays:
+        caller(request)
+        return presence_api.LoginWays(password="break_glass" if only_break_glass else "all", oidc=oidc is not None)
+
+    @routes.post(presence_api.OIDC_BEGIN)
+    async def begin(request: Request) -> presence_api.OidcFlow:
+        return await logins(request).begin()
+
+    @routes.post(presence_api.OIDC_FINISH)
+    async def finish(request: Request, answer: presence_api.OidcAnswer) -> presence_api.OidcOutcome:
+        made = await logins(request).finish(answer)
+        if isinstance(made, str):
+            return presence_api.OidcOutcome(pending=made)
+        return presence_api.OidcOutcome(session=open_session(made.session, made.agent, made.token))
+
+    @routes.post(presence_api.OIDC_CHOICES)
+    async def choices(request: Request, sought: presence_api.OidcPending) -> presence_api.OidcChoices:
+        return await logins(request).choices(sought.pending)
+
+    @routes.post(presence_api.OIDC_CHOOSE)
+    async def choose(request: Request, chosen: presence_api.OidcChosen) -> presence_api.OpenSession:
+        made = await logins(request).choose(chosen.pending, chosen.choice)
+        return open_session(made.session, made.agent, made.token)
+
+    @routes.post(presence_api.OIDC_LOGOUT, status_code=204)
+    async def logout(request: Request, sought: presence_api.OidcLogout) -> None:
+        await logins(request).log_out(sought.token)
+
+    return routes
