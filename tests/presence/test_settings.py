@@ -1,8 +1,11 @@
 """Presence's own settings."""
 
+import secrets
+
 import pytest
 from pydantic import ValidationError
 
+from services.common.config.settings import explain
 from services.presence.settings import PresenceSettings
 
 SECRET = "a secret of sixteen"
@@ -25,3 +28,58 @@ def test_bad_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, valu
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         PresenceSettings(token_secret=SECRET)
+
+
+ISSUER = {
+    "OIDC_ISSUER": "https://issuer.example",
+    "OIDC_CLIENT_ID": "eloket",
+    "PUBLIC_URL": "https://chat.example",
+    "ACCOUNTS_FILE": "accounts.toml",
+}
+
+
+def test_an_issuer_with_all_that_it_needs_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ISSUER.items():
+        monkeypatch.setenv(name, value)
+    settings = PresenceSettings(token_secret=SECRET)
+    assert (settings.oidc_profile, settings.oidc_local, settings.oidc_refresh) == ("generic", "on", 600.0)
+    monkeypatch.setenv("OIDC_CLIENT_SECRET", "very secret")
+    assert "very secret" not in repr(PresenceSettings(token_secret=SECRET))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "") for name in ISSUER if name != "OIDC_ISSUER"),
+        ("OIDC_ISSUER", "http://issuer.example"),
+        ("OIDC_ISSUER", "issuer.example"),
+        ("PUBLIC_URL", "http://chat.example"),
+        ("PUBLIC_URL", "javascript:alert(1)"),
+        ("OIDC_SCOPE", "profile"),
+        ("OIDC_PROFILE", "saml"),
+        ("OIDC_SESSION_LIFE", "10"),
+    ],
+)
+def test_an_issuer_without_what_it_needs_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    for given, text in {**ISSUER, name: value}.items():
+        monkeypatch.setenv(given, text)
+    with pytest.raises(ValidationError):
+        PresenceSettings(token_secret=SECRET)
+
+
+def test_local_accounts_are_not_turned_off_without_an_issuer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OIDC_LOCAL", "off")
+    with pytest.raises(ValidationError, match="nobody could log in"):
+        PresenceSettings(token_secret=SECRET)
+
+
+@pytest.mark.parametrize("secret", ["s" * 32, "ab" * 16, "abcdefgh" * 2, "0123456" * 5 + "01", "1212121212121213"])
+def test_a_token_secret_that_is_easy_to_guess_is_refused(secret: str) -> None:
+    with pytest.raises(ValidationError, match="easy to guess") as refused:
+        PresenceSettings(token_secret=secret)
+    assert secret not in "\n".join(explain(refused.value))
+
+
+def test_random_token_secrets_are_accepted() -> None:
+    for _ in range(1_000):
+        PresenceSettings(token_secret=secrets.token_hex(32))

@@ -76,8 +76,9 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
     async def callback(request: Request) -> Response:
         """Log in the agent whom the issuer sends back, and send the browser to the console.
 
-        When the login failed the address has `login=<code>`: `oidc_cancelled`, `oidc_expired`, `oidc_failed`,
-        `oidc_acr`, `oidc_no_role`, `rate_limited` or `unavailable`. `login=choose`: the person chooses a role.
+        The address has `login=ok`; `login=choose` when the person is to choose a role; when the login failed
+        `login=<code>`: `oidc_cancelled`, `oidc_expired`, `oidc_failed`, `oidc_acr`, `oidc_no_role`, `rate_limited` or
+        `unavailable`.
         """
         host, scheme, sent = request.headers.get("host", ""), scheme_of(request, settings), request.query_params
         try:
@@ -98,7 +99,7 @@ def install(app: FastAPI, presence: PresenceClient, settings: Settings) -> None:
             response = _to_console("choose")
             set_choice(response, outcome.pending or "", scheme, host)
         else:
-            response = _redirect(CONSOLE)
+            response = _to_console("ok")
             set_session(response, outcome.session.token or "", scheme, host)
         set_flow(response, "", scheme, host)
         return response

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.common.config.departments import ConfigurationError, load_departments
-from services.presence.agents.accounts import demo_accounts, load_accounts
+from services.presence.agents.accounts import demo_accounts, load_accounts, load_accounts_file
 from tests.presence.conftest import HASH
 from tests.support.servers import ROOT
 
@@ -21,6 +21,24 @@ locales = ["nl", "fr"]
 password_hash = "{HASH}"
 """
 
+ROLES = """
+[oidc]
+roles_claim = "roles"
+
+[[oidc.roles]]
+value = "agent"
+departments = ["premies"]
+"""
+
+
+def test_a_file_may_have_the_roles_of_an_issuer_beside_accounts_or_alone(tmp_path: Path) -> None:
+    for text in (GOOD + ROLES, ROLES):
+        (tmp_path / "a.toml").write_text(text)
+        file = load_accounts_file(tmp_path / "a.toml", DEPARTMENTS)
+        assert file.oidc is not None
+        assert file.oidc.roles[0].departments == ("premies",)
+        assert len(file.accounts) == text.count("[[accounts]]")
+
 
 def test_accounts_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(GOOD)
@@ -34,13 +52,18 @@ def test_accounts_are_read(tmp_path: Path) -> None:
     [
         (None, "cannot be read"),
         ("[[accounts", "is not TOML"),
-        ("", r"accounts: Field required"),
+        ("", r"neither \[\[accounts\]\] nor \[oidc\]"),
         (GOOD.replace('"karel"', '"Ka rel"'), r"accounts\.0\.username"),
-        (GOOD.replace(HASH, "secret"), "services.presence.hash"),
+        (GOOD.replace(HASH, "geheim"), "services.presence.hash"),
         (GOOD.replace("capacity = 3", "capacity = 0"), r"accounts\.0\.capacity"),
         (GOOD.replace("capacity", "capasity"), r"accounts\.0\.capasity"),
         (GOOD.replace('"premies"', '"nowhere"'), "'karel' serves 'nowhere'"),
         (GOOD + GOOD, "'karel' is there twice"),
+        (GOOD + 'totp_secret = "JBSWY3DP"', r"accounts\.0\.totp_secret.*too short"),
+        (GOOD + "break_glass = true", "needs a totp_secret"),
+        (GOOD + ROLES.replace('"premies"', '"nowhere"'), "'agent' serves 'nowhere'"),
+        (GOOD + ROLES.replace("roles_claim", "roles_clam"), r"oidc\.roles_claim"),
+        ('[oidc]\nroles_claim = "roles"\nroles = []', r"oidc\.roles"),
     ],
 )
 def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | None, problem: str) -> None:
@@ -49,7 +72,7 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | None, proble
     with pytest.raises(ConfigurationError, match=problem) as caught:
         load_accounts(tmp_path / "a.toml", DEPARTMENTS)
     assert "\n" not in str(caught.value)
-    assert "secret" not in str(caught.value)
+    assert "geheim" not in str(caught.value)
 
 
 def test_the_demo_agents() -> None:

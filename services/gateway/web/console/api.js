@@ -36,8 +36,12 @@ export async function ask(method, path, body) {
 }
 
 export const me = () => ask("GET", "/api/agent/me");
-/** @param {string} username @param {string} password */
-export const login = (username, password) => ask("POST", "/api/agent/session", { username, password });
+/** @param {string} username @param {string} password @param {string} [code] */
+export const login = (username, password, code) => ask("POST", "/api/agent/session", { username, password, ...(code ? { code } : {}) });
+export const loginWays = () => ask("GET", "/api/agent/login");
+export const roles = () => ask("GET", "/api/agent/oidc/choices");
+/** @param {string} role */
+export const chooseRole = (role) => ask("POST", "/api/agent/oidc/choice", { choice: role });
 export const logout = (everywhere = false) => ask("DELETE", `/api/agent/session${everywhere ? "?everywhere=true" : ""}`);
 export const settings = () => ask("GET", "/api/settings");
 /** @param {string} department */

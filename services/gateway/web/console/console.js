@@ -5,7 +5,7 @@ import { languageChoice } from "./toolbar.js";
 import { confirm } from "./dialogs.js";
 import { h, setText } from "../shared/dom.js";
 import { choice, choose, forgetDesk, maybeLoggedIn } from "./storage.js";
-import { showLogin } from "./login.js";
+import { outcomeWords, showLogin } from "./login.js";
 import { chime } from "./notifications.js";
 import { openStage } from "./app.js";
 import { chooseLanguage, loadTranslator } from "./i18n.js";
@@ -37,6 +37,7 @@ let t = await loadTranslator(language);
 /** @type {ReturnType<typeof import("./app.js").openStage> | null} */
 let stage = null;
 let why = "";
+let outcome = takeOutcome();
 let leaving = false;
 
 const SAID = 12_000; // ms that something said stays on the page
@@ -82,13 +83,37 @@ function view(which) {
     page[one].hidden = one !== which && !(one === "skip" && which === "desk");
 }
 
+/** What a login at the issuer came back with. It stands in the address once: a reload says nothing old. */
+function takeOutcome() {
+  const url = new URL(location.href);
+  const found = url.searchParams.get("login") ?? "";
+  url.searchParams.delete("login");
+  if (found) history.replaceState(null, "", url);
+  return found;
+}
+
+function onLogin() {
+  outcome = "";
+  choose("session", "yes");
+  start();
+}
+
+async function askRole() {
+  view("login");
+  page.title(`${t("login.role_title")} – ${t("title")}`);
+  page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
+  const { showRoles } = await import("./role-choice.js");
+  showRoles(page.login, t, { onDone: onLogin, onLost: (code) => ((outcome = code), askLogin()) });
+}
+
 function askLogin() {
+  if (outcome === "choose") return askRole();
   view("login");
   page.title(`${t("login.title")} – ${t("title")}`);
   page.tools.replaceChildren(languageChoice(t, "login-language", setLanguage));
-  showLogin(page.login, t, why && t(why), {
+  showLogin(page.login, t, outcomeWords(t, outcome) || (why && t(why)), {
     focus: !activity.typing() || why === "login.left",
-    onDone: () => (choose("session", "yes"), start()),
+    onDone: onLogin,
   });
 }
 
@@ -131,6 +156,7 @@ function onLogout(open, everywhere = false) {
 
 /** Nobody who never logged in here is asked for: a refusal is an error in the browser's log. */
 async function start() {
+  if (outcome === "ok") return onLogin();
   if (!maybeLoggedIn()) return askLogin();
   const [answer, told] = await Promise.all([me(), settings()]);
   if (answer.status === 401 || answer.status === 403) return (choose("session", ""), askLogin());

@@ -1,5 +1,5 @@
 /** The login form. */
-import { login } from "./api.js";
+import { login, loginWays } from "./api.js";
 import { h, setAttribute, setText } from "../shared/dom.js";
 import { button } from "./dom.js";
 
@@ -10,9 +10,24 @@ import { button } from "./dom.js";
  * @param {Answer} answer
  */
 export function refusal(t, answer) {
+  if (answer.code === "totp_required") return t("login.totp_required");
   if (answer.status === 401) return t("login.bad_credentials");
   if (answer.status === 429) return t("login.rate_limited", { n: answer.retryAfter ?? 60 });
   return t(answer.status === 0 ? "login.network" : "login.unavailable");
+}
+
+const OUTCOMES = ["oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_acr", "oidc_no_role", "rate_limited", "unavailable"];
+
+/**
+ * What a login at the issuer came back with, in words; "" when it says nothing. `outcome` stands in the address: it may be anything.
+ *
+ * @param {Translator} t
+ * @param {string} outcome
+ */
+export function outcomeWords(t, outcome) {
+  if (!OUTCOMES.includes(outcome)) return "";
+  if (outcome === "rate_limited") return t("login.rate_limited", { n: 60 });
+  return t(/** @type {any} */ (`login.${outcome}`));
 }
 
 /**
@@ -41,12 +56,16 @@ export function showLogin(root, t, why, { focus, onDone }) {
     });
   const username = field("username", "text", "username");
   const password = field("password", "password", "current-password");
+  const code = field("code", "text", "one-time-code");
+  setAttribute(code, "inputmode", "numeric");
+  const codeField = h("label", { class: "field", hidden: true }, t("login.code"), code);
   const submit = button(t("login.submit"), { type: "submit", class: "main", hook: "login-submit" });
   const form = h(
     "form",
     { novalidate: true, onsubmit: send },
     h("label", { class: "field" }, t("login.username"), username),
     h("label", { class: "field" }, t("login.password"), password),
+    codeField,
     alert,
     submit,
   );
@@ -55,17 +74,25 @@ export function showLogin(root, t, why, { focus, onDone }) {
   async function send(event) {
     event.preventDefault();
     if (submit.getAttribute("aria-disabled")) return;
-    const empty = [username, password].filter((one) => !one.value);
-    for (const one of [username, password]) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
-    if (empty.length) return refuse(t("login.missing"), empty[0]);
+    const asked = codeField.hidden ? [username, password] : [username, password, code];
+    const empty = asked.filter((one) => !one.value);
+    for (const one of asked) setAttribute(one, "aria-invalid", empty.includes(one) ? "true" : null);
+    if (empty.length) return refuse(t(empty[0] === code ? "login.totp_required" : "login.missing"), empty[0]);
     setAttribute(submit, "aria-disabled", "true");
     setText(/** @type {Node} */ (submit.lastChild), t("login.busy"));
-    const answer = await login(username.value, password.value);
+    const answer = await login(username.value, password.value, codeField.hidden ? "" : code.value);
     setAttribute(submit, "aria-disabled", null);
     setText(/** @type {Node} */ (submit.lastChild), t("login.submit"));
     if (answer.ok) return onDone();
-    if (answer.status === 401) password.value = "";
-    refuse(refusal(t, answer), answer.status === 401 ? password : submit);
+    if (answer.code === "totp_required") {
+      codeField.hidden = false;
+      return refuse(refusal(t, answer), code);
+    }
+    if (answer.status !== 401) return refuse(refusal(t, answer), submit);
+    // Which of them was wrong is not told. The code is used up or too old in any case.
+    if (codeField.hidden) password.value = "";
+    code.value = "";
+    refuse(t(codeField.hidden ? "login.bad_credentials" : "login.bad_code"), codeField.hidden ? password : code);
   }
 
   /** @param {string} words @param {HTMLElement} place */
@@ -76,6 +103,27 @@ export function showLogin(root, t, why, { focus, onDone }) {
   }
 
   const title = h("h2", { id: "login-title", tabindex: "-1" }, t("login.title"));
-  root.replaceChildren(title, h("p", { class: "lead" }, why || t("login.lead")), form);
+  root.replaceChildren(title, h("p", { class: "lead", hook: "login-lead" }, why || t("login.lead")), form);
   (focus ? username : title).focus();
+  offerIssuer(t, form, username);
+}
+
+/**
+ * Puts the way by the issuer above the form, where there is one. Where passwords are for emergencies the form is closed at first.
+ *
+ * @param {Translator} t
+ * @param {HTMLElement} form
+ * @param {HTMLElement} first the form's first field
+ */
+async function offerIssuer(t, form, first) {
+  const ways = await loginWays();
+  if (!ways.ok || ways.body?.oidc !== true || !form.isConnected) return;
+  const link = h("a", { class: "main button", href: "/api/agent/oidc/login", hook: "login-oidc" }, t("login.oidc"));
+  form.before(link);
+  if (ways.body.password === "all") return form.before(h("p", { class: "or" }, t("login.or")));
+  const focused = document.activeElement === first;
+  const closed = h("details", { hook: "login-emergency" }, h("summary", {}, t("login.emergency")));
+  form.replaceWith(closed);
+  closed.append(form);
+  if (focused) link.focus();
 }

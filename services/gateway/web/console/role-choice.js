@@ -1,0 +1,39 @@
+/** The choice of a role, after a login at the issuer by a person who has several. */
+import { chooseRole, roles } from "./api.js";
+import { h, setText } from "../shared/dom.js";
+import { button } from "./dom.js";
+import { refusal } from "./login.js";
+
+/**
+ * Fills `root` with the roles. `onDone()` after the choice; `onLost(code)` when there is nothing to choose (any more).
+ *
+ * @param {HTMLElement} root
+ * @param {Translator} t
+ * @param {{onDone(): void, onLost(code: string): void}} options
+ */
+export async function showRoles(root, t, { onDone, onLost }) {
+  const answer = await roles();
+  if (!answer.ok) return onLost(answer.status === 401 ? "oidc_expired" : "unavailable");
+  const alert = h("p", { class: "alert", role: "alert" });
+
+  /** @param {string} id */
+  async function choose(id) {
+    const chosen = await chooseRole(id);
+    if (chosen.ok) return onDone();
+    if (chosen.status === 401) return onLost("oidc_expired");
+    setText(alert, refusal(t, chosen));
+  }
+
+  const items = answer.body.choices.map((/** @type {any} */ one) =>
+    h("li", {}, button(words(t, one), { class: "main", hook: "login-role", onclick: () => choose(one.id) })),
+  );
+  const title = h("h2", { tabindex: "-1" }, t("login.role_title"));
+  root.replaceChildren(title, h("p", { class: "lead" }, t("login.role_lead")), h("ul", { class: "roles" }, items), alert);
+  title.focus();
+}
+
+/** @param {Translator} t @param {any} one */
+function words(t, one) {
+  const where = one.organisation_name || one.organisation || one.departments.join(", ");
+  return t(one.supervisor ? "login.role_supervisor" : "login.role_agent", { where });
+}

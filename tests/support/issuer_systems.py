@@ -1,0 +1,83 @@
+"""A whole system whose agents log in at the issuer of the tests."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local import ports
+from deploy.local.settings import SERVICES
+from tests.support.accounts import Account, weak_hash, write_accounts
+from tests.support.browser_systems import LIMITS
+from tests.support.mock_issuer import CLIENT_ID, CLIENT_SECRET, MockIssuer, running_issuer
+from tests.support.servers import Broker, System, running_system, unique
+
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+ROLES = f"""
+[[accounts]]
+username = "nood"
+name = "Nood"
+departments = ["algemeen"]
+password_hash = "{weak_hash()}"
+totp_secret = "{TOTP_SECRET}"
+break_glass = true
+
+[oidc]
+roles_claim = "eloket_rol_3d"
+
+[[oidc.roles]]
+value = "medewerker"
+departments = ["algemeen"]
+
+[[oidc.roles]]
+value = "leiding"
+departments = ["algemeen", "premies"]
+supervisor = true
+"""
+LIEN = {
+    "sub": "pairwise-1",
+    "vo_id": "person-1",
+    "vo_orgcode": "OVO000001",
+    "vo_orgnaam": "Stad Een",
+    "given_name": "Lien",
+    "family_name": "Peeters",
+    "sid": "session-1",
+    "acr": "urn:high",
+    "eloket_rol_3d": ["medewerker:OVO000001"],
+}
+
+
+@contextlib.contextmanager
+def running_issuer_system(
+    home: Path, broker: Broker, mongodb_url: str, **variables: str
+) -> Iterator[tuple[System, MockIssuer]]:
+    """A system with the profile of ACM/IDM and its issuer, while the context is open.
+
+    `an` may not log in with a password; `nood` may, with a one-time password too.
+    """
+    gateway = ports.remembered(home / "service_ports.json", SERVICES)["gateway"]
+    public = f"http://127.0.0.1:{gateway}"
+    accounts = write_accounts(home / "accounts.toml", [Account("an")])
+    accounts.write_text(accounts.read_text() + ROLES)
+    name = unique("issuer-")
+    with running_issuer(f"{public}/api/agent/oidc/callback") as issuer:
+        issuer.claims = dict(LIEN)
+        settings = {
+            **LIMITS,
+            "RATE_LIMITS": "off",
+            "RABBITMQ_URL": broker.make_vhost(name),
+            "MONGODB_URL": mongodb_url,
+            "MONGODB_PREFIX": f"{name}-",
+            "ACCOUNTS_FILE": str(accounts),
+            "PUBLIC_URL": public,
+            "OIDC_ISSUER": issuer.url,
+            "OIDC_CLIENT_ID": CLIENT_ID,
+            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "OIDC_PROFILE": "acmidm",
+            "OIDC_ACR": "urn:high",
+            "OIDC_LOCAL": "off",
+        }
+        try:
+            with running_system(home, None, **settings | variables) as system:
+                yield system, issuer
+        finally:
+            broker.remove_vhost(name)
