@@ -37,6 +37,18 @@ _TRACES = "off, but for the component opentelemetry"
 _PROMISED = "the public protocol or the manual names this limit: a city that wants another says so in its overlay"
 _PROMISED_BY_ALL = "the public protocol names it; a city that wants another tells all services, in settings.env"
 _GENEROUS = "generous; a city that needs more says so in its overlay (docs/limits.md)"
+_OF_AN_ISSUER = (
+    "PUBLIC_URL",
+    "OIDC_ISSUER",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_PROFILE",
+    "OIDC_SCOPE",
+    "OIDC_ACR",
+    "OIDC_LOCAL",
+    "OIDC_SESSION_LIFE",
+    "OIDC_REFRESH",
+)
 LEFT = {
     **dict.fromkeys(("GATEWAY_PORT", "PRESENCE_PORT", "ROUTING_PORT", "TRANSCRIPTS_PORT"), _OWN_PORT),
     **dict.fromkeys(("PORT_SHARED", "OWN_PORT"), _ONE_MACHINE),
@@ -53,6 +65,7 @@ LEFT_OF = {
     "presence": {
         **dict.fromkeys(("AGENT_GRACE", "SESSION_HOURS"), _PROMISED),
         **dict.fromkeys(("DEMO_ACCOUNTS", "DEMO_AGENTS"), "none, but in overlays/dev"),
+        **dict.fromkeys(_OF_AN_ISSUER, "agents have passwords, but for the component oidc"),
     },
     "routing": {
         "HELLO_LIMIT": _PROMISED,
