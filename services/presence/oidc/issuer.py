@@ -189,7 +189,7 @@ class Issuer:
             IssuerUnavailable: The issuer's keys cannot be read.
         """
         header, claims = await self._verified(token)
-        if header.get("typ", "JWT").lower() not in ("jwt", "logout+jwt"):
+        if str(header.get("typ", "JWT")).lower() not in ("jwt", "logout+jwt"):
             raise Refused("typ")
         checked = JWTClaims(claims, header, self._options())
         now = int(self._clock().timestamp())
@@ -211,7 +211,8 @@ class Issuer:
 
     async def _id_token(self, token: str, nonce: str | None, access_token: object) -> Mapping[str, Any]:
         header, claims = await self._verified(token)
-        params = {"client_id": self.client.client_id, "nonce": nonce, "access_token": access_token}
+        access = access_token if isinstance(access_token, str) else None
+        params = {"client_id": self.client.client_id, "nonce": nonce, "access_token": access}
         self._check(CodeIDToken(claims, header, self._options(), params), int(self._clock().timestamp()))
         if nonce is not None and not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
             raise Refused("nonce")

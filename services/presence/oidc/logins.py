@@ -32,6 +32,7 @@ from services.presence.context import Context
 from services.presence.oidc.issuer import Issuer, IssuerUnavailable, Refused
 from services.presence.oidc.roles import SUBJECT, Membership, Profile, RoleMapping, memberships_of
 from services.presence.oidc.sealing import Seal
+from services.presence.repairs import every
 from services.presence.slots.rules import Agent
 
 log = structlog.get_logger()
@@ -292,10 +293,11 @@ class OidcLogins:
 
     async def run(self) -> None:
         """Check the roles of each session when it is due, until cancelled."""
-        while True:
-            await asyncio.sleep(REFRESHES_EACH)
-            while await self.check_one():
-                pass
+        await every(REFRESHES_EACH, self._check_all)
+
+    async def _check_all(self) -> None:
+        while await self.check_one():
+            pass
 
     async def check_one(self) -> bool:
         """Check the roles of one session that is due. Return whether there was one.

@@ -80,7 +80,7 @@ def test_a_service_token_without_an_end_is_refused() -> None:
 
 
 def test_an_unsigned_token_is_refused() -> None:
-    unsigned = jwt.encode({"typ": "chat", "sub": CHAT}, None, algorithm="none")
+    unsigned = jwt.encode({"typ": "chat", "sub": CHAT}, "", algorithm="none")
     assert KEYS.chat_of(unsigned) is None
 
 

@@ -28,7 +28,7 @@ export async function showRoles(root, t, { onDone, onLost }) {
     h("li", {}, button(words(t, one), { class: "main", hook: "login-role", onclick: () => choose(one.id) })),
   );
   const title = h("h2", { tabindex: "-1" }, t("login.role_title"));
-  root.replaceChildren(title, h("p", { class: "lead" }, t("login.role_lead")), h("ul", { class: "roles" }, items), alert);
+  root.replaceChildren(title, h("p", { class: "lead" }, t("login.role_lead")), h("ul", { class: "roles" }, ...items), alert);
   title.focus();
 }
 
