@@ -74,7 +74,7 @@ class AccountsFile(BaseModel):
         return cls.model_construct(accounts=(), oidc=None)
 
     @model_validator(mode="after")
-    def _somebody_may_log_in(self) -> AccountsFile:
+    def _has_accounts_or_roles(self) -> AccountsFile:
         if not self.accounts and self.oidc is None:
             raise ValueError("has neither [[accounts]] nor [oidc]")
         return self
