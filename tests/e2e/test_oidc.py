@@ -1,5 +1,6 @@
 """Agents who log in at an issuer, through the whole system: cookies, websockets, chats that are handed on."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,14 +12,15 @@ from services.presence.agents import totp
 from tests.support.clients import Agent, citizen, http_client, pair, until_blue
 from tests.support.issuer_systems import LIEN, TOTP_SECRET, running_issuer_system
 from tests.support.mock_issuer import MockIssuer
-from tests.support.servers import Broker, System
+from tests.support.servers import PATIENCE, Broker, System
 
 
 @pytest.fixture(scope="module")
 def running(
     tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str
 ) -> Iterator[tuple[System, MockIssuer]]:
-    with running_issuer_system(tmp_path_factory.mktemp("issuer"), broker, mongodb_url) as made:
+    """Roles are checked each second, where the issuer gives a refresh token."""
+    with running_issuer_system(tmp_path_factory.mktemp("issuer"), broker, mongodb_url, OIDC_REFRESH="1") as made:
         yield made
 
 
@@ -31,6 +33,7 @@ def base(running: tuple[System, MockIssuer]) -> str:
 def issuer(running: tuple[System, MockIssuer]) -> Iterator[MockIssuer]:
     yield running[1]
     running[1].claims, running[1].overrides, running[1].error = dict(LIEN), {}, ""
+    running[1].refreshes = False
 
 
 @contextlib.asynccontextmanager
@@ -78,6 +81,22 @@ async def test_an_agent_logs_in_chats_and_is_logged_out_by_the_issuer(base: str,
         await theirs.expect("status", dot="grey")
         assert (await lien.http.get(f"{base}/api/agent/me")).status == 401
         await until_blue(base, "no_agents")
+        await theirs.send(type="close")
+
+
+async def test_a_role_that_goes_hands_the_chats_on(base: str, issuer: MockIssuer) -> None:
+    issuer.refreshes = True
+    async with colleague(base) as lien, citizen(base) as visitor:
+        theirs, _ = await pair(visitor, lien)
+        before = issuer.asked.count("/token")
+        async with asyncio.timeout(PATIENCE):
+            while issuer.asked.count("/token") < before + 2:
+                await asyncio.sleep(0.1)
+        assert (await lien.http.get(f"{base}/api/agent/me")).status == 200, "the role is still there"
+        issuer.claims["eloket_rol_3d"] = ["bezoeker"]
+        assert await lien.socket.closed() == 4401
+        await theirs.expect("status", dot="grey")
+        assert (await lien.http.get(f"{base}/api/agent/me")).status == 401
         await theirs.send(type="close")
 
 
