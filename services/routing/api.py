@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars
 
 from services.common.config.departments import Departments
 from services.common.http.problems import Problem
+from services.common.internal_api.erasures import ERASE_CHAT, ChatErase, ChatErased
 from services.common.internal_api.routing import (
     ADMIT,
     AGENT_CHATS,
@@ -29,7 +30,7 @@ from services.common.internal_api.routing import (
 )
 from services.common.messaging.connection import Unconfirmed
 from services.common.runtime.service import caller
-from services.routing.chats import transfer_rules
+from services.routing.chats import rules, transfer_rules
 from services.routing.chats.chat import Chat, view_of
 from services.routing.context import Context
 from services.routing.queues.wait_estimate import wait
@@ -69,6 +70,21 @@ def create_routes(context: Context, departments: Departments) -> APIRouter:
             raise Problem(422, "invalid", "Name a department or an agent to transfer the chat to.")
         await _transfer(context, wish)
         return Response(status_code=204)
+
+    @routes.post(ERASE_CHAT)
+    async def erase(wanted: ChatErase, request: Request) -> ChatErased:
+        caller(request)
+        bind_contextvars(chat_id=wanted.chat_id)
+        chat = await context.store.load(wanted.chat_id)
+        if chat.rev and not chat.closed:
+            raise Problem(409, "chat_open", "This conversation has not ended. End it first.")
+        found: dict[str, int] = {}
+        if chat.rev:
+            before, after = await context.store.change(wanted.chat_id, rules.erased)
+            found["chats"] = int(before is not after)
+        found["origins"] = await context.admission.erase(wanted.chat_id)
+        log.info("chat_erased")
+        return ChatErased(erased={category: number for category, number in found.items() if number})
 
     @routes.post(ASSIGNMENTS)
     async def assignments(query: AssignmentsQuery, request: Request) -> Assignments:

@@ -15,6 +15,7 @@ from services.common.messaging.consumer import Consumers
 from services.common.messaging.queue_metrics import Backlog
 from services.common.messaging.retry import DEPENDENCY_ERRORS, retry_with_backoff
 from services.common.mongo.client import answer_outages, follow_time, open_database, ping, probe_write, read_time
+from services.common.mongo.leases import Leases
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
 from services.transcripts.api.context import Context
@@ -33,6 +34,8 @@ from services.transcripts.log.writer import Writer, now_ms
 from services.transcripts.migrations import STEPS
 from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
+from services.transcripts.retention.job import RetentionJob
+from services.transcripts.retention.store import Erasures
 from services.transcripts.settings import Settings
 
 log = structlog.get_logger()
@@ -56,6 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
     questions, limits = Questions(database, claim_life, former), limits_of(settings.silence_limit)
     codes = DownloadCodes(database, timedelta(seconds=settings.download_code_life))
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
+    erasures = Erasures(database)
+    retention = RetentionJob(erasures, Leases(database), departments, now_ms)
     answers = FirstResponses(store, [d.id for d in departments.departments])
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
@@ -96,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.background("answers", answers.run)
     service.background("backlog", lambda: backlog.run(publisher.link.up))
     service.background("clock", lambda: follow_time(database))
+    service.background("retention", lambda: retention.run(upgraded.wait))
     service.background("cleaner", lambda: clean_for_ever(files, timedelta(seconds=settings.unposted_life)))
     if limits:
         service.background("silences", InactivityTimers(store, publisher, limits, now_ms, well).run)
@@ -110,7 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
-    context = Context(store, files, questions, Ratings(database), codes, press, departments, settings, now_ms)
+    context = Context(store, files, questions, Ratings(database), codes, press, departments, settings, now_ms, erasures)
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))
     answer_outages(service.app)

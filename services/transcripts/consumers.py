@@ -37,6 +37,9 @@ class Handlers:
         """Store a note once, and publish it at each delivery."""
         if not (is_id(event.chat_id) and is_id(event.id)):
             raise ValueError("not an internal note")
+        if await self._store.erased([event.chat_id]):
+            log.info("late_event_of_erased_chat", type=event.type, chat_id=event.chat_id)
+            return
         note = await self._store.add_note(event, self._clock())
         await self._publisher.publish(NoteStored(chat_id=note.chat_id, note=note))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 STORED = Counter("eloket_entries_stored_total", "Entries that this process stored", ["party"])
 REPEATED = Counter("eloket_entries_repeated_total", "Entries that were in the log already when they came")
@@ -33,4 +33,17 @@ RENDERS = Counter("eloket_transcripts_rendered_total", "Transcripts that were ha
 RENDER_SECONDS = Histogram("eloket_transcript_render_seconds", "Time to make one transcript", ["format"])
 HISTORIES_PUT_OFF = Counter(
     "eloket_transcripts_histories_put_off_total", "Pages of a log that were not read, since too many asked for that log"
+)
+RETENTION_DELETED = Counter(
+    "eloket_transcripts_retention_deleted_total",
+    "Chats and questions from which something was deleted because its period had ended",
+    ["category"],
+)
+RETENTION_RUN = Gauge(
+    "eloket_transcripts_retention_run_timestamp_seconds", "When the job of retention was done last, in any replica"
+)
+RETENTION_CONFIRMED = Gauge(
+    "eloket_transcripts_retention_confirmed",
+    "1 when the operator has confirmed the retention periods of the department, else 0",
+    ["department"],
 )

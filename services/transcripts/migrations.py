@@ -52,9 +52,35 @@ async def _indexes_of_codes(db: Database) -> None:
     )
 
 
+async def _indexes_of_retention(db: Database) -> None:
+    """Create the indexes of retention. Left questions are deleted by its job, no longer by the server.
+
+    An earlier release works with the replaced index too: it deletes no questions then, and this release does.
+    """
+    at = IndexModel([("at", ASCENDING)])
+    await make_indexes(
+        db,
+        {
+            "chats": [
+                IndexModel([("department", ASCENDING), ("closed_at", ASCENDING)], name="ended"),
+                IndexModel([("erasing.at", ASCENDING)], name="erasing", sparse=True),
+                IndexModel([("hold.until", ASCENDING)], name="hold", sparse=True),
+            ],
+            "questions": [
+                IndexModel([("expires_at", ASCENDING)], name="expiry"),
+                IndexModel([("hold.until", ASCENDING)], name="hold", sparse=True),
+            ],
+            "erased": [IndexModel([("again_at", ASCENDING)], name="again", sparse=True), at],
+            "deletions": [IndexModel([("chat_id", ASCENDING)]), at],
+            "receipts": [at],
+        },
+    )
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
     Step("numbers of left questions", _numbers_of_questions),
     Step("indexes of download codes", _indexes_of_codes),
+    Step("indexes of retention", _indexes_of_retention),
 )

@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from services.common.config.retention import DepartmentRetention, Periods, Retention, periods
+
 LOCALES = ("nl", "fr", "de", "en")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 ALWAYS = "always"
@@ -325,6 +327,7 @@ class Department(BaseModel):
         privacy: The privacy notice; None: that of all departments.
         notices: Messages for a period. They precede those of all departments.
         start: Whether a press on the green button starts the chat, or opens a form that asks for name and question.
+        retention: Its own retention periods.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -337,6 +340,7 @@ class Department(BaseModel):
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     queue: QueueRules = QueueRules()
     accept: Literal["by_agent", "automatic"] = "by_agent"
+    retention: DepartmentRetention = DepartmentRetention()
     start: Literal["press", "form"] = "press"
     busy: Literal["info_sheet", "queue"] = "info_sheet"
     questions: bool = False
@@ -361,6 +365,7 @@ class Departments(BaseModel):
     calendar: Calendar = Calendar()
     privacy: Privacy | None = None
     notices: tuple[Notice, ...] = Field((), max_length=100)
+    retention: Retention = Retention()
     departments: tuple[Department, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -379,6 +384,15 @@ class Departments(BaseModel):
         """Return the department with this id, the default one for None, or None when there is no such department."""
         wanted = self.default if id_ is None else id_
         return next((d for d in self.departments if d.id == wanted), None)
+
+    def periods(self, id_: str) -> Periods:
+        """Return the retention periods of a department; those of all for one that is not in the file (any more)."""
+        department = self.get(id_)
+        return periods(self.retention, department.retention if department else None)
+
+    def general_periods(self) -> Periods:
+        """Return the retention periods that apply where a department has none of its own."""
+        return periods(self.retention)
 
     def spans_on(self, department: Department, day: date) -> tuple[Span, ...] | None:
         """Return the hours of a day by the department's calendar or that of all; None when neither mentions the day."""

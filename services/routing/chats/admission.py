@@ -93,6 +93,16 @@ class Admission:
                 over.append(entry["id"])
         return over
 
+    async def erase(self, chat_id: str) -> int:
+        """Delete where a chat came from. Return the number of documents that were changed. A block stays for its day.
+
+        A block that was made in this chat does not name it any more.
+        """
+        starts = await self._starts.delete_one({"_id": chat_id})
+        counted = await self._addresses.update_many({"chats.id": chat_id}, {"$pull": {"chats": {"id": chat_id}}})
+        blocks = await self._blocks.update_many({"chat_id": chat_id}, {"$unset": {"chat_id": ""}})
+        return int(starts.deleted_count + counted.modified_count + blocks.modified_count)
+
     async def block(self, chat_id: str, agent_id: str | None, block: Block, since: datetime) -> None:
         """Block the citizen of this chat, if the agent has or had the chat. A repetition changes nothing."""
         chat = await self._store.load(chat_id)

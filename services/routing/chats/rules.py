@@ -249,6 +249,30 @@ def closed(chat: Chat, reason: CloseReason, now: datetime) -> Chat:
     )
 
 
+def erased(chat: Chat) -> Chat:
+    """Remove from a closed chat who had it, and all that a citizen gave. Its times stay: they name no person.
+
+    The chat stays closed, so that a late event cannot open it again, until it is deleted like every closed chat.
+    """
+    if not chat.closed:
+        return chat
+    return replace(
+        chat,
+        name=None,
+        question=None,
+        form=None,
+        wanted_agent=None,
+        agent_id=None,
+        agent_name=None,
+        former_agent_id=None,
+        former_agent_name=None,
+        overdue_agent=None,
+        origin=None,
+        returned_to=None,
+        assignments=(),
+    )
+
+
 def closed_by_agent(chat: Chat, agent_id: str | None, now: datetime) -> Chat:
     """Close the chat when this agent has it; a close of another agent is ignored."""
     if not chat.assigned or chat.agent_id != agent_id:

@@ -24,6 +24,7 @@ from services.transcripts.left_questions import Questions
 from services.transcripts.log.store import Store
 from services.transcripts.ratings import Ratings
 from services.transcripts.rendering.pdf import PdfPress
+from services.transcripts.retention.store import Erasures
 from services.transcripts.settings import Settings
 
 DOWNLOAD_PATIENCE = 3.0  # seconds to wait for a free slot
@@ -61,7 +62,9 @@ class Context:
         departments: Departments,
         settings: Settings,
         clock: Callable[[], datetime],
+        erasures: Erasures,
     ) -> None:
+        self.erasures = erasures
         self.store, self.files, self.questions = store, files, questions
         self.ratings, self.codes = ratings, codes
         self.press, self.departments = press, departments

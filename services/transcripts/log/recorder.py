@@ -121,13 +121,20 @@ class Recorder:
     async def give_up(self, delivered: DeliveredEvent) -> None:
         """Give up an event whose chat was never opened.
 
-        A message is refused to its sender; another event is dead-lettered.
+        A message is refused to its sender; another event is dead-lettered. An event of an erased chat is acknowledged
+        without effect.
         """
-        if not isinstance(delivered.event, MessagePosted):
-            log.error("chat_never_opened", type=delivered.event.type)
-            delivered.result = POISON
+        event = delivered.event
+        erased = await retry_with_backoff(lambda: self._erased([event]))
+        if not isinstance(event, MessagePosted):
+            if erased:
+                log.info("late_event_of_erased_chat", type=event.type)
+            else:
+                log.error("chat_never_opened", type=event.type)
+            delivered.result = None if erased else POISON
             return
-        delivered.entries, delivered.result = [], Refused(RefusalCode.UNAVAILABLE)
+        code = RefusalCode.CHAT_CLOSED if erased else RefusalCode.UNAVAILABLE
+        delivered.entries, delivered.result = [], Refused(code)
         await self._publication([delivered])
 
     # ── prepare: the entries of each event ───────────────────────────────────────────────────────────────────────────
@@ -136,6 +143,9 @@ class Recorder:
         for delivered in batch:
             delivered.entries, delivered.result = [], None if is_acceptable(delivered.event) else POISON
         good = [d for d in batch if d.is_done]
+        if erased := await self._erased(d.event for d in good if isinstance(d.event, ChatOpened)):
+            log.info("late_event_of_erased_chat", type="chat.opened", chats=len(erased))
+            good = [d for d in good if not (isinstance(d.event, ChatOpened) and d.event.chat_id in erased)]
         await self._store.open_chats([d.event for d in good if isinstance(d.event, ChatOpened)])
         states = [(d, s) for d in good if (s := _state_of(d.event)) and self._is_news(d, s)]
         first = [(d, m) for d in good if (m := _accepts(d.event)) and acceptance_id(m) not in self._published]
@@ -153,6 +163,10 @@ class Recorder:
             if not all(encodable(entry.entry(1, _LONG_AGO)) for entry in delivered.entries):
                 log.error("entry_not_encodable", type=delivered.event.type)
                 delivered.entries, delivered.result = [], POISON
+
+    async def _erased(self, events: Iterable[Event]) -> set[str]:
+        """Return the chats of these events that were erased."""
+        return await self._store.erased({chat_id for e in events if (chat_id := getattr(e, "chat_id", None))})
 
     def _is_news(self, delivered: DeliveredEvent, state: ChatState) -> bool:
         """Return whether the state has to be read again: it was redelivered, or its entry is not known as published."""

@@ -176,6 +176,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._chats, self._entries, self._notes = database["chats"], database["entries"], database["notes"]
+        self._erased = database["erased"]
         self._reads = asyncio.Semaphore(_AT_A_TIME)
         self._reached: LruCache[int] = LruCache(_REMEMBERED)
         self._lasts: LruCache[tuple[int, Last]] = LruCache(_REMEMBERED)
@@ -225,6 +226,12 @@ class Store:
         """Return those of these chats that are known."""
         found = self._chats.find({"_id": {"$in": list(chat_ids)}})
         return {d["_id"]: chat_of(d) async for d in found}
+
+    async def erased(self, chat_ids: Iterable[str]) -> set[str]:
+        """Return those of these chats that were erased (`retention/store.py`). Nothing may be stored for them."""
+        if wanted := list(chat_ids):
+            return {d["_id"] async for d in self._erased.find({"_id": {"$in": wanted}}, {"_id": True})}
+        return set()
 
     async def chat(self, chat_id: str) -> Chat | None:
         """Return a chat, or None."""

@@ -7,6 +7,7 @@ processes, may store into the same chats at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -33,6 +34,7 @@ from services.transcripts.log.sequencing import (
 from services.transcripts.log.store import Store
 
 KNOWN_TAILS = 10_000
+TAILS_KEPT = 300.0  # seconds; less than `retention.rules.SETTLED`: no tail from before an erasure is used after it
 MAX_PAUSE = 0.2  # seconds between rounds without progress: the majority has not confirmed another writer's entry yet
 
 
@@ -61,6 +63,7 @@ class Writer:
         """
         self._store, self._limit, self._clock, self._most = store, max_messages, clock, max_text
         self._tails: LruCache[Tail] = LruCache(KNOWN_TAILS)
+        self._known_since = time.monotonic()
 
     async def store(self, pending: PendingEntries) -> None:
         """Store all of `pending`, which is empty afterwards: each entry has its result.
@@ -90,6 +93,9 @@ class Writer:
             raise
 
     async def _learn_tails(self, pending: PendingEntries) -> None:
+        if time.monotonic() - self._known_since > TAILS_KEPT:
+            self._tails.clear()
+            self._known_since = time.monotonic()
         known = {e.chat_id: t for e in pending.heads() if (t := self._tails.get(e.chat_id))}
         for chat_id, tail in (await self._store.tails(unread(pending.heads(), known))).items():
             self._tails.set(chat_id, tail)

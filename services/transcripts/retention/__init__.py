@@ -1,0 +1,1 @@
+"""Retention periods, erasure by chat number, and legal holds."""
