@@ -2,7 +2,7 @@
 # which needs nothing but Python: `exec` makes it (and what it turns into) make's own child, which gets its signals.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit soak chaos rollout bench scale manifests release kubernetes-check dead-letters calendar backup restore lint docs check clean
+.PHONY: help run test test-unit soak chaos rollout bench scale manifests release kubernetes-check dead-letters erase retention-report calendar backup restore lint docs check clean
 
 define bootstrap
 @command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -48,6 +48,12 @@ kubernetes-check:  ## asks broker, database, DNS, storage, scanner what is right
 
 dead-letters:  ## list, show, replay, discard what could not be handled: ARGS="show transcripts"
 	$(bootstrap) dead-letters
+
+erase:  ## one chat by its number, or a legal hold, with a receipt: ARGS="chat NUMBER --reason=..."
+	$(bootstrap) erase
+
+retention-report:  ## what was deleted when, by department and category, and the periods that apply
+	$(bootstrap) retention-report
 
 calendar:  ## the closing days and changed hours of a year, for each department: YEAR=2027
 	$(bootstrap) calendar

@@ -24,7 +24,10 @@ from deploy.backup.dump import Client, dump
 from deploy.backup.errors import explain
 from deploy.backup.restore import drop, not_empty, restore
 from deploy.backup.source import Refused, address
+from deploy.erasures import receipts, restored
+from deploy.erasures.receipts import NotAList
 from deploy.local.settings import Refusal
+from services.common.internal_api.erasures import Receipt
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +42,9 @@ def main() -> int:
             refusal = _backup(client, prefix, folder) if options.command == "backup" else None
             if options.command == "restore":
                 key = Path(options.key).absolute() if options.key else None
-                refusal = _restore(client, prefix, folder, options.drop, key)
+                refusal = _restore(client, prefix, folder, options.drop, key, _lists(options.erased))
+    except NotAList as error:
+        refusal = Refusal(f"{error}: nothing was restored")
     except Refused as refused:
         refusal = Refusal(str(refused))
     except (PyMongoError, ValueError, OSError) as error:
@@ -60,7 +65,21 @@ def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:
     return None
 
 
-def _restore(client: Client, prefix: str, folder: Path, dropping: bool, key: Path | None) -> Refusal | None:
+def _lists(given: list[str] | None) -> list[Receipt]:
+    """Return the receipts of the erasure lists: those that are given, else ERASURE_LIST."""
+    paths = given or [path for path in [os.environ.get("ERASURE_LIST")] if path]
+    if not paths:
+        print(
+            "note: no erasure list is given (--erased=FILE, or ERASURE_LIST). Chats that were erased by their number "
+            "after the backup was made come back, unless the databases that are deleted now know of it",
+            file=sys.stderr,
+        )
+    return [receipt for path in paths for receipt in receipts.read(Path(path))]
+
+
+def _restore(
+    client: Client, prefix: str, folder: Path, dropping: bool, key: Path | None, erased: list[Receipt]
+) -> Refusal | None:
     manifest = disk.read_manifest(folder)
     if isinstance(manifest, Refusal):
         return manifest
@@ -71,14 +90,18 @@ def _restore(client: Client, prefix: str, folder: Path, dropping: bool, key: Pat
             return Refusal(f"{folder} is encrypted: name the file of the private key, --key=backup.key")
         with tempfile.TemporaryDirectory(prefix="restore-") as plain:
             refusal = encryption.decrypt(folder, manifest, key, _passphrase(key), Path(plain))
-            return refusal or _restore(client, prefix, Path(plain), dropping, None)
+            return refusal or _restore(client, prefix, Path(plain), dropping, None, erased)
     if there := not_empty(client, prefix):
         if not dropping:
             names = ", ".join(there)
             return Refusal(f"{names} already there: stop the services, and say --drop to delete what these hold")
+        erased = [*erased, *restored.receipts_of(client, prefix)]
         drop(client, prefix)
     if refusal := restore(client, prefix, folder, manifest, _show):
         return refusal
+    if known := [*erased, *restored.receipts_of(client, prefix)]:
+        chats, held = restored.apply(client, prefix, known)
+        print(f"applied the erasure list: {chats} chats were erased again, {held} are on hold")
     print(f"restored {_size(manifest)}, as of {manifest.made_at}")
     return None
 
@@ -110,6 +133,9 @@ def _parser() -> argparse.ArgumentParser:
     backing.add_argument("folder", help="does not exist yet, or is empty")
     restoring.add_argument("folder", help="that `make backup` or the nightly job has written")
     restoring.add_argument("--key", help="the private key of an encrypted backup, a PEM file")
+    restoring.add_argument(
+        "--erased", action="append", help="an erasure list that is applied (ERASURE_LIST); may be repeated"
+    )
     restoring.add_argument("--drop", action="store_true", help="delete what the databases hold now")
     return parser
 

@@ -72,6 +72,12 @@ def main(command: str) -> None:
         long_run(command)
     elif command == "dead-letters":
         dead_letters()
+    elif command == "erase":
+        environment("run")
+        become("deploy.erasures", "ARGS")
+    elif command == "retention-report":
+        environment("run")
+        become("deploy.erasures", "ARGS", "report")
     elif command in ("backup", "restore"):
         environment("run", *([] if os.environ.get("MONGODB_URL") else ["embedded"]))
         become("deploy.backup", "ARGS", command)

@@ -69,7 +69,7 @@ async def test_a_hold_keeps_a_chat_until_it_is_lifted_or_ends(archive: Archive) 
     assert (set_.act, set_.until) == ("hold", NOW + timedelta(days=30))
     assert await erasures.on_hold(NOW) == 1
     for by in ("operator", "period"):
-        assert await erasures.erase(chat, by, NOW) is Obstacle.ON_HOLD  # type: ignore[arg-type]
+        assert await erasures.erase(chat, by, NOW) is Obstacle.ON_HOLD
     assert await erasures.expired("algemeen", NOW, NOW, 10) == []
     assert await erasures.expired("algemeen", NOW, NOW + timedelta(days=31), 10) == [chat]
     assert await erasures.lift(LiftWanted(chat_id=chat, **WORDS), NOW + SETTLED) is not None

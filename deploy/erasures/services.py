@@ -1,0 +1,78 @@
+"""Requests of the operator's command to transcripts and routing: HTTP with a service token."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.local.settings import SERVICES, Refusal, port_variable
+from services.common.events.types import Record
+from services.common.http.tokens import Keys
+
+LIMIT = 60.0  # seconds for an answer: a long conversation is deleted meanwhile
+
+
+class Refused(Exception):
+    """A service refused the request, or does not answer; the exception says why."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Services:
+    """The addresses of the services and the secret with which requests to them are signed."""
+
+    urls: Mapping[str, str]
+    secret: str
+
+    def ask(self, service: str, path: str, body: Record) -> Any:
+        """Send a request. Return the JSON of the answer; None when it is empty.
+
+        Raises:
+            Refused: The service refuses, or does not answer.
+        """
+        token = Keys(self.secret).service_token("operator")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        data = body.model_dump_json().encode()
+        request = urllib.request.Request(self.urls[service] + path, data, headers)  # noqa: S310 - `find` checks it
+        try:
+            with urllib.request.urlopen(request, timeout=LIMIT) as answer:  # noqa: S310 - the operator's own address
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise _refused(service, error) from None
+        except OSError as error:
+            raise Refused(f"{service} does not answer at {self.urls[service]} ({type(error).__name__})") from None
+        return json.loads(text) if text else None
+
+
+def _refused(service: str, error: urllib.error.HTTPError) -> Refused:
+    try:
+        problem = json.loads(error.read())
+        return Refused(str(problem["detail"]), str(problem["code"]))
+    except (ValueError, KeyError, TypeError):
+        return Refused(f"{service} answers with status {error.code}")
+
+
+def find(environ: Mapping[str, str], root: Path) -> Services | Refusal:
+    """Return the services by TRANSCRIPTS_URL, ROUTING_URL and TOKEN_SECRET, else those of `make run`."""
+    urls = {}
+    for service in ("transcripts", "routing"):
+        port = environ.get(port_variable(service)) or SERVICES[service]
+        urls[service] = (environ.get(f"{service.upper()}_URL") or f"http://127.0.0.1:{port}").rstrip("/")
+        if not urls[service].startswith(("http://", "https://")):
+            return Refusal(f"{service.upper()}_URL must begin with http:// or https://")
+    secret = environ.get("TOKEN_SECRET")
+    if not secret:
+        home = (root / (environ.get("DATA_DIR") or ".run")).resolve()
+        try:
+            secret = (home / "token_secret").read_text()
+        except OSError:
+            return Refusal(f"there is no system of `make run` in {home}: start it, or set TOKEN_SECRET")
+    return Services(urls, secret)
