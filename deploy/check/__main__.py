@@ -2,7 +2,8 @@
 
 RABBITMQ_URL, MONGODB_URL, CLAMD_URL and OIDC_ISSUER are asked where they are set: the addresses of a service, through
 `kubectl port-forward` or from inside the cluster. RABBITMQ_MANAGEMENT_URL (http://user:password@host:15672) shows the
-members of queues and alarms, of which MEMBERS (3) are wanted.
+members of queues and alarms, of which MEMBERS (3) are wanted. DEPARTMENTS_FILE shows whether the retention periods are
+confirmed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from deploy.check import broker, database, others
 from deploy.check.result import Result, table
@@ -48,6 +50,10 @@ async def results(environ: Mapping[str, str]) -> list[Result]:
             found.append(others.scanner(url))
         else:
             found.append(others.issuer(url))
+    if departments := environ.get("DEPARTMENTS_FILE"):
+        found.append(others.retention(Path(departments)))
+    else:
+        found.append(Result("DEPARTMENTS_FILE", "is not set", asked=False))
     return [*found, others.storage(environ.get("NAMESPACE", "eloket-chat"))]
 
 

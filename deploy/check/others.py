@@ -1,4 +1,4 @@
-"""Checks of names, the virus scanner, the OIDC issuer and the volumes."""
+"""Checks of names, the virus scanner, the OIDC issuer, the departments file and the volumes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import socket
 import subprocess
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.check.result import Result
 from deploy.local import kubectl
+from services.common.config.departments import ConfigurationError, load_departments
 
 LIMIT = 10.0  # seconds
 
@@ -50,6 +52,18 @@ def issuer(url: str) -> Result:
         )
     todo = "" if told == url else f"write the issuer as it calls itself: {told}"
     return Result("OIDC issuer", f"it calls itself {told}", todo)
+
+
+def retention(path: Path) -> Result:
+    """Check that the retention periods of every department in this file are confirmed."""
+    try:
+        departments = load_departments(path)
+    except ConfigurationError as error:
+        return Result("retention", "the departments file is not valid", str(error))
+    open_ = [d.id for d in departments.departments if not departments.periods(d.id).confirmed]
+    todo = "set the periods under [retention] and `confirmed` with the day of the decision (docs/operating.md)"
+    found = f"not confirmed, nothing is deleted: {', '.join(open_)}" if open_ else "all periods are confirmed"
+    return Result("retention", found, todo if open_ else "")
 
 
 def storage(namespace: str) -> Result:

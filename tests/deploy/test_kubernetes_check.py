@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import aio_pika
 import pytest
@@ -211,3 +212,18 @@ def test_the_command(mongodb_url: str) -> None:
     assert done.returncode == 1
     assert "WRONG" in done.stdout
     assert "word" not in done.stdout.replace("password", ""), "no password is shown"
+
+
+def test_retention_periods_that_nobody_has_confirmed(tmp_path: Path) -> None:
+    path = tmp_path / "departments.toml"
+    given = (ROOT / "deploy" / "departments.toml").read_text()
+    path.write_text(given)
+    assert wrong([others.retention(path)]) == {
+        "retention": "not confirmed, nothing is deleted: algemeen, premies",
+    }
+    path.write_text(
+        given.replace('default = "algemeen"', 'default = "algemeen"\n[retention]\nconfirmed = 2026-11-29\n')
+    )
+    assert wrong([others.retention(path)]) == {}
+    path.write_text("default = ")
+    assert set(wrong([others.retention(path)])) == {"retention"}

@@ -161,9 +161,16 @@ def members(*nodes: str) -> dict[str, str]:
     return series
 
 
+RETENTION_RUN, CONFIRMED = (f"eloket_transcripts_retention_{part}" for part in ("run_timestamp_seconds", "confirmed"))
 BUCKET, COUNT = (f"eloket_gateway_delivery_seconds_{part}" for part in ("bucket", "count"))
 LATE = {f'{COUNT}{{to="agent"}}': "0+100x300"}
 SCENES = [
+    Scene("EloketRetentionStands", {RETENTION_RUN: "-90000x300"}, "65m"),
+    Scene("EloketRetentionStands", {RETENTION_RUN: "-70000x300"}, "65m", 0),
+    Scene("EloketRetentionStands", {RETENTION_RUN: "-90000x60 1800x300"}, "65m", 0),  # done again
+    Scene("EloketRetentionStands", {RETENTION_RUN + '{instance="2"}': "-90000x300", RETENTION_RUN: "0x300"}, "65m", 0),
+    Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "0x300"}, "65m"),
+    Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "1x300"}, "65m", 0),
     Scene("EloketServiceDown", {}, "2m", 1, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {}, "1m", 0, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {'up{job="gateway", instance="2"}': "0x300"}, "10m", 0),  # another replica is there
