@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +321,41 @@ def test_while_make_run_is_running_it_is_refused(desk: Desk, tmp_path: Path) -> 
     with held:
         line = desk.refused("backup", str(desk.folder), MONGODB_URL="", DATA_DIR=str(tmp_path / "run"))
     assert "stop it" in line
+
+
+def receipt(act: str, chat_id: str, at: datetime, **more: Any) -> str:
+    made = {"id": f"{act}-{chat_id}-{at:%d}", "act": act, "chat_id": chat_id, "by": "griffie", "reason": "verzoek"}
+    return json.dumps({**made, "at": at.isoformat(), **more})
+
+
+def test_the_erasure_list_is_applied_after_a_restore_and_a_damaged_one_before_anything_else(desk: Desk) -> None:
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    chats = desk.client[f"{desk.prefix}transcripts"]["chats"]
+    chats.insert_many({"_id": chat, "department": "algemeen"} for chat in ("c", "held", "free"))
+    desk.backup()
+    before = desk.everything()
+    acts = desk.folder.parent / "erasures.jsonl"
+    acts.write_text("no receipt\n")
+    assert "line 1 is no receipt" in desk.refused("restore", str(desk.folder), "--drop", f"--erased={acts}")
+    assert desk.everything() == before
+    until = (day + timedelta(days=99)).isoformat()
+    lines = [
+        receipt("erase", "c", day),
+        *(receipt("hold", chat, day, until=until) for chat in ("held", "free")),
+        receipt("lift", "free", day + timedelta(days=1)),
+    ]
+    acts.write_text("\n".join(lines) + "\n")
+    done = desk.do("restore", str(desk.folder), "--drop", f"--erased={acts}")
+    assert done.returncode == 0, done.stderr
+    assert "1 chats were erased again, 1 are on hold" in done.stdout
+    assert {d["_id"]: "hold" in d for d in chats.find({})} == {"held": True, "free": False}
+    database = desk.client[f"{desk.prefix}transcripts"]
+    assert database["entries"].count_documents({}) == 0
+    assert [d["_id"] for d in database["erased"].find({})] == ["c"]
+    assert database["receipts"].count_documents({}) == 4
+    assert desk.client[f"{desk.prefix}routing"]["chats"].count_documents({}) == 0
+
+    # What the databases know that are deleted now is applied too, without a list.
+    done = desk.do("restore", str(desk.folder), "--drop")
+    assert "no erasure list is given" in done.stderr
+    assert "1 chats were erased again, 1 are on hold" in done.stdout

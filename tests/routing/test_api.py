@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -11,8 +12,10 @@ from services.common.events.chats import ChatState, CloseRequested, QueueChanged
 from services.common.events.places import PlaceClaimed, PlaceReleased, PlacesChanged, PlaceWanted
 from services.common.events.types import Choice, ChoiceRule, CloseReason, ReleaseReason
 from services.common.http.tokens import Keys
+from services.common.internal_api.erasures import ERASE_CHAT
 from services.common.internal_api.routing import AGENT_CHATS, ASSIGNMENTS, CHATS, TRANSFER, Assignments
 from services.routing.app import create_app
+from services.routing.chats import rules
 from services.routing.settings import RoutingSettings
 from tests.routing.scene import SECRET, Scene
 from tests.support.http_server import served
@@ -203,3 +206,19 @@ async def test_without_a_service_token_nothing_is_answered(client: aiohttp.Clien
 async def test_more_chats_than_the_limit_are_invalid(client: aiohttp.ClientSession) -> None:
     async with client.post(CHATS, json={"chat_ids": ["c"] * 201}) as answer:
         assert answer.status == 422
+
+
+async def test_a_chat_is_erased_only_when_it_is_over_and_cannot_be_opened_again(
+    scene: Scene, client: aiohttp.ClientSession
+) -> None:
+    chat_id = await scene.press()
+    async with client.post(ERASE_CHAT, json={"chat_id": chat_id}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (409, "chat_open")
+    await scene.store.change(chat_id, lambda c: rules.assigned(c, 1, "an", "An", scene.now()))
+    await scene.store.change(chat_id, lambda c: rules.closed(c, CloseReason.CITIZEN, scene.now()))
+    for erased in ({"chats": 1}, {}):
+        async with client.post(ERASE_CHAT, json={"chat_id": chat_id}) as answer:
+            assert (answer.status, await answer.json()) == (200, {"erased": erased})
+    assert (await scene.store.load(chat_id)).closed
+    async with client.post(ERASE_CHAT, json={"chat_id": str(uuid4())}) as answer:
+        assert (answer.status, await answer.json()) == (200, {"erased": {}})

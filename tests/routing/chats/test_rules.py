@@ -373,3 +373,20 @@ def test_a_lost_turn_is_a_turn_more_at_the_head() -> None:
 
 def test_a_mark_stays_until_it_is_taken_away() -> None:
     assert rules.requeued(rules.marked(TAKEN, NOW), LATER, Cause.AGENT_LEFT, "an").untold_since == NOW
+
+
+@pytest.mark.parametrize("chat", [waiting(), assigned(), talking()])
+def test_an_open_chat_is_not_erased(chat: Chat) -> None:
+    assert rules.erased(chat) is chat
+
+
+def test_of_an_erased_chat_only_times_and_the_department_stay() -> None:
+    over = rules.closed(talking(), CloseReason.AGENT, LATER)
+    assert over.agent_id
+    assert over.assignments
+    left = rules.erased(over)
+    assert (left.state, left.v, left.department, left.opened_at, left.closed_at) == (
+        *(over.state, over.v, over.department, over.opened_at, over.closed_at),
+    )
+    assert (left.agent_id, left.agent_name, left.name, left.question, left.assignments) == (None, None, None, None, ())
+    assert rules.erased(left) == left
