@@ -75,6 +75,9 @@ def main(command: str) -> None:
     elif command == "erase":
         environment("run")
         become("deploy.erasures", "ARGS")
+    elif command == "verify-access-log":
+        environment("run")
+        become("deploy.access_log", "ARGS")
     elif command == "retention-report":
         environment("run")
         become("deploy.erasures", "ARGS", "report")

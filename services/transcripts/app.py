@@ -18,6 +18,7 @@ from services.common.mongo.client import answer_outages, follow_time, open_datab
 from services.common.mongo.leases import Leases
 from services.common.mongo.migrations import upgrade
 from services.common.runtime.service import Service
+from services.transcripts.access_log.store import AccessLog
 from services.transcripts.api.context import Context
 from services.transcripts.api.routes import create_routes
 from services.transcripts.attachments.store import Files
@@ -60,7 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
     codes = DownloadCodes(database, timedelta(seconds=settings.download_code_life))
     writer = Writer(store, settings.max_messages, max_text=settings.max_text)
     erasures = Erasures(database)
-    retention = RetentionJob(erasures, Leases(database), departments, now_ms)
+    access_log = AccessLog(database, now_ms, settings.unusual_reading)
+    retention = RetentionJob(erasures, Leases(database), departments, now_ms, access_log)
     answers = FirstResponses(store, [d.id for d in departments.departments])
     quiet, together = limits.quiet if limits else None, settings.facts_together == "on"
     recorder = Recorder(store, files, publisher, writer, quiet, together, answers.note)
@@ -117,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
     context = Context(store, files, questions, Ratings(database), codes, press, departments, settings, now_ms, erasures)
+    context = Context(store, files, questions, press, departments, settings, now_ms, erasures, access_log)
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))
     answer_outages(service.app)

@@ -47,3 +47,8 @@ RETENTION_CONFIRMED = Gauge(
     "1 when the operator has confirmed the retention periods of the department, else 0",
     ["department"],
 )
+UNUSUAL_READING = Counter(
+    "eloket_transcripts_unusual_reading_total",
+    "Times that an agent has read more chats within an hour than is usual",
+)
+ACCESS_LOGGED = Counter("eloket_transcripts_access_logged_total", "Entries of the access log that this process wrote")

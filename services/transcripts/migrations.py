@@ -77,10 +77,16 @@ async def _indexes_of_retention(db: Database) -> None:
     )
 
 
+async def _indexes_of_access_log(db: Database) -> None:
+    who = IndexModel([("who", ASCENDING), ("at", ASCENDING)], name="reader")
+    await make_indexes(db, {"access_log": [who, IndexModel([("at", ASCENDING)])]})
+
+
 STEPS = (
     Step("indexes of chats, entries, notes, attachments and questions", _first_indexes),
     Step("index of the bytes of attachments", _index_of_bytes),
     Step("numbers of left questions", _numbers_of_questions),
     Step("indexes of download codes", _indexes_of_codes),
     Step("indexes of retention", _indexes_of_retention),
+    Step("indexes of the access log", _indexes_of_access_log),
 )

@@ -49,6 +49,11 @@ class Settings(Shared):
         le=7 * 24 * 3600.0,
         description="the chat of a citizen who is inactive for so long is closed; 0: never",
     )
+    unusual_reading: int = Field(
+        50,
+        ge=0,
+        description="an agent who reads more chats within an hour is reported (`unusual_reading`); 0: none is",
+    )
     clamd_url: str = Field(
         "",
         description="ClamAV's daemon, which scans every file: `tcp://host:port` or `unix:/path`; none: no scan",

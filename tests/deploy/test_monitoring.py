@@ -171,6 +171,8 @@ SCENES = [
     Scene("EloketRetentionStands", {RETENTION_RUN + '{instance="2"}': "-90000x300", RETENTION_RUN: "0x300"}, "65m", 0),
     Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "0x300"}, "65m"),
     Scene("EloketRetentionNotConfirmed", {CONFIRMED + '{department="a"}': "1x300"}, "65m", 0),
+    Scene("EloketUnusualReading", {"eloket_transcripts_unusual_reading_total": "0x9 1x90"}, "10m"),
+    Scene("EloketUnusualReading", {"eloket_transcripts_unusual_reading_total": "3x300"}, "70m", 0),
     Scene("EloketServiceDown", {}, "2m", 1, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {}, "1m", 0, {**WELL, 'up{job="routing", instance="1"}': "1x1 0x300"}),
     Scene("EloketServiceDown", {'up{job="gateway", instance="2"}': "0x300"}, "10m", 0),  # another replica is there

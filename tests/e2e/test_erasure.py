@@ -71,6 +71,11 @@ class Operator:
     def erase(self, *arguments: str) -> str:
         return operate("deploy.erasures", *arguments, **self._environ)
 
+    def verify(self, *arguments: str, status: int = 0) -> str:
+        ended, said = attempt("deploy.access_log", *arguments, **self._environ)
+        assert ended == status, said
+        return said
+
     def refused(self, *arguments: str) -> str:
         status, said = attempt("deploy.erasures", *arguments, **self._environ)
         assert (status, said.splitlines()[-1][:9]) == (1, "refused: ")
@@ -168,6 +173,7 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
         assert "no such conversation" in operator.refused("chat", new_id(), *REASON)
         report = operator.erase("report")
         listed = [json.loads(line) for line in operator.erase("list").splitlines()]
+        access_log(operator, system, tmp_path)
         letters = {"RABBITMQ_URL": broker_url(system)}
         assert "1 discarded" in operate("deploy.dead_letters", "discard", "transcripts", "--all", "--yes", **letters)
     assert (receipt["act"], receipt["by"], receipt["department"]) == ("erase", "griffie", "algemeen")
@@ -203,6 +209,27 @@ def test_after_an_erasure_and_a_compaction_the_word_is_on_no_disk(tmp_path: Path
 
     restarts = restart_broker(data)
     assert found(data / "broker") == {}, f"after {restarts} restarts"
+
+
+def access_log(operator: Operator, system: System, folder: Path) -> None:
+    """The commands are in the log of accesses, which is intact until somebody writes in the database."""
+    said = operator.verify("--by", "auditor")
+    head = said.rpartition("head ")[2].strip()
+    assert said.startswith("intact: entries 1 to ")
+    export = folder / "access-log.jsonl"
+    assert "intact" in operator.verify("--head", head, "--export", str(export))
+    acts = [json.loads(line)["act"] for line in export.read_text().splitlines()]
+    assert [act for act in acts if not act.startswith("access_log")][:3] == ["hold_set", "hold_lifted", "chat_erased"]
+    assert "intact" in operator.verify("--file", str(export))
+    port = json.loads((system.data_dir / "ports.json").read_text())["database"]
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(embedded_mongodb.url(port))
+    with client:
+        client["transcripts"]["access_log"].update_one({"_id": 2}, {"$set": {"who": "somebody else"}})
+    assert operator.verify(status=1) == "ALTERED: entry 2 was altered\n"
+    export.write_text("".join(export.read_text().splitlines(keepends=True)[:-1]))
+    assert "are missing at the end" in operator.verify(
+        "--file", str(export), "--head", f"99{head[head.index(':') :]}", status=1
+    )
 
 
 def restart_broker(data: Path) -> int:

@@ -31,6 +31,8 @@ class Actor(Record):
         departments: Departments of the agent; None: requested by a gateway before version 2.0.
         by_code: Whether a citizen has a download code that is valid. It replaces the limit of time after the chat's
             end, and gives no right but to read.
+        source: The address from which an agent asks, for the access log.
+        reason: Why an agent asks, when they said so, for the access log.
     """
 
     party: str
@@ -38,6 +40,8 @@ class Actor(Record):
     supervisor: bool = False
     departments: list[str] | None = None
     by_code: bool = False
+    source: str | None = None
+    reason: str | None = None
 
 
 class Keys:

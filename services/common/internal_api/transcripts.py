@@ -22,6 +22,8 @@ QUESTION_UNCLAIM = "/internal/questions/unclaim"  # QuestionClaim → 204 | 403 
 RATING = "/internal/ratings"  # Rating → 204; a later one of the same chat replaces it
 CODE_CREATE = "/internal/download-codes/create"  # CodeWanted → DownloadCode; a new code replaces the one before
 CODE_USE = "/internal/download-codes/use"  # CodeGiven → CodeFound | 404 unknown_code
+ACCESS_NOTE = "/internal/access-log/note"  # AccessNoted → 204
+ACCESS_LOG = "/internal/access-log"  # AccessQuery → AccessEntries
 PAGE = 500  # entries of one chat in one answer
 
 
@@ -136,10 +138,31 @@ class QuestionReceipt(Record):
     number: str | None = None
 
 
+class Reader(Record):
+    """The agent who reads something, for the access log, and the address from which they ask."""
+
+    agent_id: str
+    supervisor: bool = False
+    source: str | None = None
+
+
+class AccessNoted(Record):
+    """Note for the access log that an agent reads what another service answers."""
+
+    act: Literal["assignments_read"]
+    reader: Reader
+    chat_id: str | None = None
+    departments: list[str] = Field(default_factory=list)
+
+
 class QuestionsQuery(Record):
-    """Request for the open questions of these departments."""
+    """Request for the open questions of these departments.
+
+    `reader`: who reads them; None: requested by a gateway that does not say it.
+    """
 
     departments: list[str]
+    reader: Reader | None = None
 
 
 class Questions(Record):
@@ -201,3 +224,14 @@ class CodeFound(Record):
 
     chat_id: str
     locale: str
+class AccessQuery(Record):
+    """Request for entries of the access log after this number. `by`: who exports or verifies it."""
+
+    after: int = Field(default=0, ge=0, le=2**63 - 1)
+    by: str = Field(min_length=1, max_length=500)
+
+
+class AccessEntries(Record):
+    """Entries of the access log in order, at most 1,000; what is after the last one is asked for next."""
+
+    entries: list[dict[str, str | int]]

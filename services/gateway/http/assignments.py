@@ -10,15 +10,25 @@ from fastapi.responses import JSONResponse, Response
 from services.common.config.departments import Departments
 from services.common.http.problems import Problem
 from services.common.internal_api import routing as routing_api
+from services.common.internal_api.transcripts import AccessNoted, Reader
 from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
-from services.gateway.http.dependencies import agent_session, passed_on, problems_of, unavailable
+from services.gateway.clients.transcripts import TranscriptsClient
+from services.gateway.http.dependencies import address_of, agent_session, passed_on, problems_of, unavailable
+from services.gateway.settings import Settings
 from services.gateway.websocket.frames.server import stamp
 
 
-def install(app: FastAPI, presence: PresenceClient, routing: RoutingClient, departments: Departments) -> None:
-    """Add `GET /api/assignments`."""
+def install(
+    app: FastAPI,
+    presence: PresenceClient,
+    routing: RoutingClient,
+    transcripts: TranscriptsClient,
+    departments: Departments,
+    settings: Settings,
+) -> None:
+    """Add `GET /api/assignments`. The access log of transcripts has each of these requests."""
 
     @app.get(
         "/api/assignments",
@@ -39,8 +49,11 @@ def install(app: FastAPI, presence: PresenceClient, routing: RoutingClient, depa
         if department is not None and department not in agent.departments:
             raise Problem(403, "forbidden", "Only a supervisor of this department can see this.")
         wanted = agent.departments if department is None else [department]
+        reader = Reader(agent_id=agent.id, supervisor=True, source=address_of(request, settings))
+        noted = AccessNoted(act="assignments_read", reader=reader, chat_id=chat_id, departments=wanted)
         query = routing_api.AssignmentsQuery(chat_id=chat_id, departments=wanted, limit=limit)
         try:
+            await transcripts.note_access(noted)
             found = await routing.assignments(query)
         except Unavailable as error:
             raise unavailable() from error

@@ -162,10 +162,16 @@ async def agent_session(request: Request, presence: PresenceClient) -> OpenSessi
     raise Problem(401, "unauthenticated", "Log in first.")
 
 
-def agent_actor(agent: AgentView) -> Actor:
-    """Return the agent as the participant for whom transcripts is asked."""
-    departments = list(agent.departments)
-    return Actor(party=Party.AGENT.value, id=agent.id, supervisor=agent.supervisor, departments=departments)
+def agent_actor(agent: AgentView, source: str | None = None, reason: str | None = None) -> Actor:
+    """Return the agent as the participant for whom transcripts is asked. `source`, `reason`: for the access log."""
+    return Actor(
+        party=Party.AGENT.value,
+        id=agent.id,
+        supervisor=agent.supervisor,
+        departments=list(agent.departments),
+        source=source,
+        reason=reason,
+    )
 
 
 def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 from fastapi import FastAPI, Query, Request
@@ -24,6 +24,7 @@ from services.gateway.clients.http_client import Declined, Unavailable
 from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
+    address_of,
     agent_actor,
     agent_session,
     limited,
@@ -43,6 +44,7 @@ KEPT_OF_NAME = 200  # characters kept at each end of a file's name; transcripts 
 OVERHEAD = 64 * 1024  # of a multipart body beyond its file
 DISCARDED = 4  # times the largest file, discarded so that a client that reads only after writing gets the refusal
 DISCARDED_SECONDS = 2.0  # for which is discarded; the server discards what comes after the answer
+MOST_REASON = 500  # characters of the reason that an agent gives for reading
 PACE_SECONDS = 20.0  # of waiting for the client, after which an upload must have arrived at
 PACE = 4 * 1024  # bytes a second on average; `services/common/runtime/http_limits.py` bounds the whole time
 PASSED_HEADERS = (
@@ -79,7 +81,8 @@ def install(
         session = await agent_session(request, presence)
         if not is_id(chat_id):
             raise Problem(404, "no_such_chat", "There is no such chat.")
-        return agent_actor(session.agent)
+        reason = unquote(request.headers.get("x-reason", ""), errors="replace").strip()[:MOST_REASON] or None
+        return agent_actor(session.agent, address_of(request, settings), reason)
 
     @app.post("/api/chats/{chat_id}/attachments", status_code=201)
     async def upload(request: Request, chat_id: str) -> Response:

@@ -27,6 +27,7 @@ from services.gateway.clients.presence import PresenceClient
 from services.gateway.clients.routing import RoutingClient
 from services.gateway.clients.transcripts import TranscriptsClient
 from services.gateway.http.dependencies import (
+    address_of,
     agent_session,
     body_of,
     limited,
@@ -177,7 +178,10 @@ def install(
     async def listed(request: Request) -> Response:
         """List the questions that were left in the agent's departments and are not done, the oldest first."""
         agent = (await agent_session(request, presence)).agent
-        query = transcripts_api.QuestionsQuery(departments=agent.departments)
+        reader = transcripts_api.Reader(
+            agent_id=agent.id, supervisor=agent.supervisor, source=address_of(request, settings)
+        )
+        query = transcripts_api.QuestionsQuery(departments=agent.departments, reader=reader)
         try:
             found = await transcripts.questions(query)
         except Unavailable as error:

@@ -64,6 +64,24 @@ def create_routes(context: Context) -> APIRouter:
         if file is None or file.chat_id != question_id or file.state != LEFT:
             raise _no_such_file()
         return await _send(context, file)
+        await context.log_read("file_read", admitted, attachment_id)
+        release = await context.slot(context.file_downloads, chat_id)
+        try:
+            content = await with_first(context.files.content(attachment_id))
+        except NoFile:
+            release()
+            raise _no_such_file() from None
+        except BaseException:
+            release()
+            raise
+        attachment = file.attachment
+        headers = {
+            **DOWNLOAD_HEADERS,
+            "Content-Type": attachment.content_type,  # without a character set: that of a text file is not known
+            "Content-Disposition": disposition(attachment.name),
+            "Content-Length": str(attachment.size),
+        }
+        return Streamed(content, headers=headers, done=release)
 
     return routes
 

@@ -15,6 +15,7 @@ from services.common.http.problems import Problem
 from services.common.http.tokens import Actor
 from services.common.runtime.service import caller
 from services.transcripts.access import Chat, Reach, Refusal, is_over, reach
+from services.transcripts.access_log.store import Access, AccessLog
 from services.transcripts.attachments.checker import Checker
 from services.transcripts.attachments.store import Files
 from services.transcripts.attachments.uploads import Uploads
@@ -48,6 +49,11 @@ class Admitted:
     last: Entry | None
 
 
+def role_of(party: str, supervisor: bool) -> str:
+    """Return the role of a reader for the access log."""
+    return "supervisor" if party == "agent" and supervisor else party
+
+
 class Context:
     """Dependencies of the routes."""
 
@@ -63,8 +69,9 @@ class Context:
         settings: Settings,
         clock: Callable[[], datetime],
         erasures: Erasures,
+        access_log: AccessLog,
     ) -> None:
-        self.erasures = erasures
+        self.erasures, self.access_log = erasures, access_log
         self.store, self.files, self.questions = store, files, questions
         self.ratings, self.codes = ratings, codes
         self.press, self.departments = press, departments
@@ -101,6 +108,27 @@ class Context:
         assert actor is not None
         assert chat is not None
         return Admitted(actor, chat, found.adds, last)
+
+    async def log_read(self, act: str, admitted: Admitted, item: str | None = None) -> None:
+        """Log that the actor reads something of the chat. Call it before the answer begins.
+
+        Raises:
+            PyMongoError: It could not be logged; it may not be read then.
+        """
+        actor, chat = admitted.actor, admitted.chat
+        agent = actor.party == "agent"
+        await self.access_log.record(
+            Access(
+                act,
+                actor.id if agent else None,
+                role_of(actor.party, actor.supervisor),
+                chat.chat_id,
+                item,
+                chat.department,
+                actor.source if agent else None,
+                actor.reason if agent else None,
+            )
+        )
 
     async def _has_left_question(self, actor: Actor | None, chat_id: str, now: datetime) -> bool:
         """Return whether the actor is an agent who deals or dealt with the question that was left in this chat."""

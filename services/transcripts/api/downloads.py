@@ -64,6 +64,7 @@ def create_routes(context: Context) -> APIRouter:
     ) -> Response:
         admitted = await context.admit(request, chat_id)
         last = admitted.last.seq if admitted.last else None
+        await context.log_read("transcript_read", admitted, format_.value)
         release = await context.slot(context.downloads, chat_id)
         try:
             head, pages = await reader.heading(context.store, admitted.chat, context.departments, at_least, last)

@@ -11,6 +11,7 @@ from services.common.http.problems import Problem
 from services.common.internal_api import erasures as erasures_api
 from services.common.internal_api.erasures import DepartmentPeriods, EraseWanted, HoldWanted, LiftWanted
 from services.common.runtime.service import caller
+from services.transcripts.access_log.store import Access
 from services.transcripts.api.context import Context
 from services.transcripts.api.responses import json_response
 from services.transcripts.retention.rules import Obstacle
@@ -44,6 +45,7 @@ def create_routes(context: Context) -> APIRouter:
             raise Problem(status, why_not.value, detail)
         if wanted.only_check:
             return Response(status_code=204)
+        await _logged(context, "chat_erased", wanted)
         log.info("chat_erased", chat_id=wanted.chat_id)
         return json_response(await context.erasures.receipt_of_erasure(wanted, now))
 
@@ -56,6 +58,7 @@ def create_routes(context: Context) -> APIRouter:
         receipt = await context.erasures.hold(wanted, now)
         if receipt is None:
             raise Problem(404, "no_such_chat", "There is no such conversation, or it is being erased.")
+        await _logged(context, "hold_set", wanted)
         log.info("hold_set", chat_id=wanted.chat_id, until=wanted.until.isoformat())
         return json_response(receipt)
 
@@ -65,17 +68,20 @@ def create_routes(context: Context) -> APIRouter:
         receipt = await context.erasures.lift(wanted, context.clock())
         if receipt is None:
             raise Problem(404, "no_such_hold", "This conversation is not under a legal hold.")
+        await _logged(context, "hold_lifted", wanted)
         log.info("hold_lifted", chat_id=wanted.chat_id)
         return json_response(receipt)
 
     @routes.post(erasures_api.RECEIPTS, response_model=erasures_api.Receipts)
     async def receipts(request: Request, query: erasures_api.ReceiptsQuery) -> Response:
         caller(request)
+        await context.access_log.record(Access("receipts_read", None, "operator", item=query.after))
         return json_response(erasures_api.Receipts(receipts=await context.erasures.receipts(query.after)))
 
     @routes.post(erasures_api.REPORT, response_model=erasures_api.Report)
     async def report(request: Request, query: erasures_api.ReportQuery) -> Response:
         caller(request)
+        await context.access_log.record(Access("report_read", None, "operator"))
         departments = context.departments
         return json_response(
             erasures_api.Report(
@@ -87,6 +93,10 @@ def create_routes(context: Context) -> APIRouter:
         )
 
     return routes
+
+
+async def _logged(context: Context, act: str, wanted: LiftWanted) -> None:
+    await context.access_log.record(Access(act, wanted.by, "operator", wanted.chat_id, reason=wanted.reason))
 
 
 def _periods(department: str, periods: Periods) -> DepartmentPeriods:

@@ -47,6 +47,7 @@ def create_routes(context: Context) -> APIRouter:
         admitted = await context.admit(request, chat_id)
         if admitted.actor.party != "agent":
             raise Problem(403, "forbidden", "Internal notes are for agents.")
+        await context.log_read("notes_read", admitted)
         until, own = admitted.last.at if admitted.last else None, admitted.actor.id
         found = await context.store.notes(chat_id)
         readable = [note for note in found if until is None or note.at <= until or note.agent_id == own]

@@ -10,6 +10,8 @@ from services.common.http.problems import Problem
 from services.common.internal_api import transcripts as transcripts_api
 from services.common.runtime.service import caller
 from services.transcripts import metrics
+from services.transcripts.access_log.store import Access
+from services.transcripts.api.access_log import access_of
 from services.transcripts.api.context import Context
 from services.transcripts.api.responses import json_response
 
@@ -44,6 +46,9 @@ def create_routes(context: Context) -> APIRouter:
     @routes.post(transcripts_api.QUESTIONS, response_model=transcripts_api.Questions)
     async def questions(request: Request, query: transcripts_api.QuestionsQuery) -> Response:
         caller(request)
+        if query.reader:
+            departments = ",".join(query.departments)
+            await context.access_log.record(access_of("questions_read", query.reader, department=departments))
         return json_response(
             transcripts_api.Questions(questions=await context.questions.to_do(query.departments, context.clock()))
         )
@@ -58,6 +63,7 @@ def create_routes(context: Context) -> APIRouter:
             raise _claimed(now_done)
         if now_done:
             metrics.QUESTIONS.labels("done").inc()
+            await context.access_log.record(Access("question_done", query.agent_id, "agent", query.chat_id))
             log.info("question_done", chat_id=query.chat_id, agent_id=query.agent_id)
         return Response(status_code=204)
 
@@ -70,6 +76,7 @@ def create_routes(context: Context) -> APIRouter:
         if isinstance(found, transcripts_api.Claimed):
             raise _claimed(found)
         log.info("question_claimed", chat_id=query.chat_id, agent_id=query.agent_id)
+        await context.access_log.record(Access("question_claimed", query.agent_id, "agent", query.chat_id))
         return json_response(found)
 
     @routes.post(transcripts_api.QUESTION_UNCLAIM, status_code=204)

@@ -19,6 +19,7 @@ from services.common.messaging.retry import DEPENDENCY_ERRORS
 from services.common.mongo.leases import Leases
 from services.common.observability.tracing import begin_trace
 from services.transcripts import metrics
+from services.transcripts.access_log.store import AccessLog
 from services.transcripts.retention.store import Erasures
 
 log = structlog.get_logger()
@@ -33,8 +34,14 @@ class RetentionJob:
     """Deletes expired conversations, parts of conversations, left questions and counts."""
 
     def __init__(
-        self, erasures: Erasures, leases: Leases, departments: Departments, clock: Callable[[], datetime]
+        self,
+        erasures: Erasures,
+        leases: Leases,
+        departments: Departments,
+        clock: Callable[[], datetime],
+        access_log: AccessLog,
     ) -> None:
+        self._access_log = access_log
         self._erasures, self._leases, self._departments, self._clock = erasures, leases, departments, clock
 
     async def run(self, prepared: Callable[[], Awaitable[object]]) -> None:
@@ -78,6 +85,9 @@ class RetentionJob:
                 full = full or number >= AT_A_TIME
         if (general := self._departments.general_periods()).confirmed:
             deleted["statistics"] = await self._erasures.forget(now - general.statistics)
+            deleted["access_log"] = await self._access_log.prune(now - general.access_log)
+        head = await self._access_log.head()
+        log.info("access_log_head", seq=head.seq, hash=head.hash)
         await self._erasures.ran(now)
         for category, number in deleted.items():
             metrics.RETENTION_DELETED.labels(category).inc(number)

@@ -9,6 +9,7 @@ from services.common.config.departments import Department, Departments, Text
 from services.common.config.retention import DepartmentRetention, Retention
 from services.common.internal_api.erasures import HoldWanted
 from services.common.mongo.leases import Leases
+from services.transcripts.access_log.store import AccessLog
 from services.transcripts.retention import job as retention_job
 from services.transcripts.retention.job import RetentionJob
 from tests.transcripts.conftest import OPENED_AT, new_id
@@ -24,7 +25,9 @@ def job(archive: Archive, general: Retention = RULES, own: DepartmentRetention |
         Department(id="premies", names=NAMES, retention=own or DepartmentRetention()),
     )
     departments = Departments(default="algemeen", retention=general, departments=both)
-    return RetentionJob(archive.erasures, Leases(archive.database), departments, lambda: NOW)
+    return RetentionJob(
+        archive.erasures, Leases(archive.database), departments, lambda: NOW, AccessLog(archive.database, lambda: NOW)
+    )
 
 
 async def test_each_category_goes_when_its_period_has_ended(archive: Archive) -> None:

@@ -1,0 +1,1 @@
+"""Access log: who has read what, and every administrative act, in one chain of hashes."""
