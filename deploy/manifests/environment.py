@@ -88,6 +88,7 @@ LEFT_OF = {
         **dict.fromkeys(("FORMER_ACCESS", "CLAIM_LIFE"), "30 days and a day; docs/operating.md says what they bound"),
         "CLAMD_URL": "no scanner, but for the component clamav",
         "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
+        "UNUSUAL_READING": "50 chats an hour; docs/privacy.md says what it reports",
         "PDF_FONTS": "the image has its own",
     },
 }

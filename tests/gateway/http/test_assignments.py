@@ -8,6 +8,7 @@ from services.common.events.types import Choice, ChoiceRule
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.internal_api import routing as routing_api
+from services.common.internal_api.transcripts import ACCESS_NOTE, AccessNoted, Reader
 from tests.gateway.asking import Client
 from tests.gateway.making import AN, BERT, CHAT, NOW, agent_view
 from tests.gateway.standing import World
@@ -60,6 +61,20 @@ async def test_of_a_chat_or_of_a_department(
     assert (await client.ask("GET", f"/api/assignments{query}", Cookie=supervisor))[0] == 200
     body = next(b for p, b in world.others.asked if p == routing_api.ASSIGNMENTS)
     assert routing_api.AssignmentsQuery.model_validate_json(body) == routing_api.AssignmentsQuery.model_validate(asked)
+
+
+async def test_a_read_is_noted_for_the_access_log_first_and_is_refused_when_it_cannot_be(
+    world: World, client: Client, supervisor: str
+) -> None:
+    assert (await client.ask("GET", "/api/assignments?department=premies", Cookie=supervisor))[0] == 200
+    (noted, _) = [(p, b) for p, b in world.others.asked if p in (ACCESS_NOTE, routing_api.ASSIGNMENTS)]
+    assert noted[0] == ACCESS_NOTE
+    reader = Reader(agent_id=AN, supervisor=True, source="127.0.0.1")
+    wanted = AccessNoted(act="assignments_read", reader=reader, departments=["premies"])
+    assert AccessNoted.model_validate_json(noted[1]) == wanted
+    world.others.away.add(ACCESS_NOTE)
+    assert (await client.ask("GET", "/api/assignments", Cookie=supervisor))[1]["code"] == "unavailable"
+    assert len([p for p, _ in world.others.asked if p == routing_api.ASSIGNMENTS]) == 1
 
 
 async def test_nobody_else_may_and_what_is_wrong_is_said(world: World, client: Client, supervisor: str) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from services.common.config.settings import MIB
+from services.common.http.tokens import Actor
 from services.common.internal_api import presence as presence_api
 from services.gateway import rate_limits
 from services.gateway.http import files
@@ -48,7 +49,22 @@ async def test_a_file_passes_unchanged_with_its_name_and_sender(world: World, cl
     assert status == 201
     assert (told["name"], told["size"]) == ("brief één.pdf", len(content))
     assert told["actor"] == {"party": "citizen", "id": CHAT, "supervisor": False, "departments": None, "by_code": False}
+    assert told["actor"] == Actor(party="citizen", id=CHAT).model_dump()  # a citizen's address is not passed on
     assert hashlib.sha256(world.others.files[CHAT]).digest() == hashlib.sha256(content).digest()
+
+
+async def test_of_an_agent_transcripts_gets_the_address_and_the_reason(
+    world: World, client: aiohttp.ClientSession
+) -> None:
+    headers = {"Cookie": f"eloket-agent={world.others.log_in(AN)}", "X-Reason": "klacht%20van%20Zo%C3%AB"}
+    status, told = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
+    assert status == 201
+    assert (told["actor"]["id"], told["actor"]["source"], told["actor"]["reason"]) == (
+        *(AN, "127.0.0.1", "klacht van Zoë"),
+    )
+    headers["X-Reason"] = "x" * 600
+    _, told = await ask(client, "POST", f"{PATH}/attachments", data=form(b"x"), headers=headers)
+    assert told["actor"]["reason"] == "x" * 500
 
 
 async def test_a_name_of_any_length_passes_with_its_beginning_and_its_ending(client: aiohttp.ClientSession) -> None:

@@ -178,6 +178,9 @@ async def test_agents_see_the_questions_of_their_departments_and_deal_with_them(
     shown |= {"number": None, "source": "chat", "form": None, "files": []}
     assert listed == {"questions": [shown]}
     assert headers["Cache-Control"] == "no-store"
+    asked = next(b for p, b in world.others.asked if p == transcripts_api.QUESTIONS)
+    reader = transcripts_api.QuestionsQuery.model_validate_json(asked).reader
+    assert reader == transcripts_api.Reader(agent_id=AN, source="127.0.0.1")
     assert (await client.ask("POST", f"/api/questions/{CHAT}/done", Cookie=cookie))[0] == 204
     done = [
         transcripts_api.QuestionDone.model_validate_json(b)
