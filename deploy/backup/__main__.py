@@ -30,6 +30,10 @@ from deploy.local.settings import Refusal
 from services.common.internal_api.erasures import Receipt
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_LIST = (
+    "note: no erasure list is given (--erased=FILE, or ERASURE_LIST). Chats that were erased by their number after the "
+    "backup was made are back, unless the databases that --drop has deleted knew of it"
+)
 
 
 def main() -> int:
@@ -42,7 +46,10 @@ def main() -> int:
             refusal = _backup(client, prefix, folder) if options.command == "backup" else None
             if options.command == "restore":
                 key = Path(options.key).absolute() if options.key else None
-                refusal = _restore(client, prefix, folder, options.drop, key, _lists(options.erased))
+                listed = options.erased or [path for path in [os.environ.get("ERASURE_LIST")] if path]
+                refusal = _restore(client, prefix, folder, options.drop, key, _lists(listed))
+                if refusal is None and not listed:
+                    print(NO_LIST, file=sys.stderr)
     except NotAList as error:
         refusal = Refusal(f"{error}: nothing was restored")
     except Refused as refused:
@@ -65,16 +72,9 @@ def _backup(client: Client, prefix: str, folder: Path) -> Refusal | None:
     return None
 
 
-def _lists(given: list[str] | None) -> list[Receipt]:
-    """Return the receipts of the erasure lists: those that are given, else ERASURE_LIST."""
-    paths = given or [path for path in [os.environ.get("ERASURE_LIST")] if path]
-    if not paths:
-        print(
-            "note: no erasure list is given (--erased=FILE, or ERASURE_LIST). Chats that were erased by their number "
-            "after the backup was made come back, unless the databases that are deleted now know of it",
-            file=sys.stderr,
-        )
-    return [receipt for path in paths for receipt in receipts.read(Path(path))]
+def _lists(given: list[str]) -> list[Receipt]:
+    """Return the receipts of the erasure lists that are given."""
+    return [receipt for path in given for receipt in receipts.read(Path(path))]
 
 
 def _restore(
