@@ -138,7 +138,6 @@ def create_app(settings: Settings) -> FastAPI:
     questions = Questions(publisher, routing, transcripts)
     left_questions.install(app, questions, presence, transcripts, service.keys, departments, settings)
     asked_questions.install(app, presence, transcripts, service.keys, departments, settings)
-    assignments.install(app, presence, routing, departments)
     assignments.install(app, presence, routing, transcripts, departments, settings)
     files.install(app, presence, transcripts, service.keys, departments, settings)
     after_chat.install(app, transcripts, service.keys, departments, settings)

@@ -118,8 +118,10 @@ def create_app(settings: Settings) -> FastAPI:
     service.on_close(database.client.close)
     service.on_close(press.close)
     service.on_close(notes.drain)  # again, for an end without SIGTERM: the connection outlives its task
-    context = Context(store, files, questions, Ratings(database), codes, press, departments, settings, now_ms, erasures)
-    context = Context(store, files, questions, press, departments, settings, now_ms, erasures, access_log)
+    ratings = Ratings(database)
+    context = Context(
+        store, files, questions, ratings, codes, press, departments, settings, now_ms, erasures, access_log
+    )
     service.on_close(context.checker.close)
     service.app.include_router(create_routes(context))
     answer_outages(service.app)

@@ -1,13 +1,10 @@
 """Store of questions that citizens left because no agent came, with their contact data, until an agent has answered.
 
-There is one document for each chat, and for each question that was left without a chat. It is removed 30 days after the
-answer, and after 90 days at most. The question is in no log of this service. `claim`: {agent_id, name, at, until}, the
-agent who deals with it; no agent does when it is None or in the past. Of a question without a chat `request` is the
-digest of its request, and `files` and `bytes` are its files, which `attachments/store.py` adds.
-There is one document for each chat. The job of retention removes it when its period has ended (`retention/job.py`), by
-default 30 days after the answer and after 90 days at most; `expires_at` is what earlier releases went by. The question
-is in no log of this service. `claim`: {agent_id, name, at, until}, the agent who deals with it; no agent does when it
-is None or in the past.
+There is one document for each chat, and for each question that was left without a chat. The job of retention removes it
+when its period has ended (`retention/job.py`), by default 30 days after the answer and after 90 days at most;
+`expires_at` is what earlier releases went by. The question is in no log of this service. `claim`: {agent_id, name, at,
+until}, the agent who deals with it; no agent does when it is None or in the past. Of a question without a chat
+`request` is the digest of its request, and `files` and `bytes` are its files, which `attachments/store.py` adds.
 """
 
 from __future__ import annotations

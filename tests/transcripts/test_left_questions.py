@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from services.common.config.retention import Periods
 from services.common.internal_api.transcripts import (
     AskedQuestion,
     Claimed,
@@ -13,8 +14,6 @@ from services.common.internal_api.transcripts import (
     QuestionDone,
     QuestionReceipt,
 )
-from services.common.config.retention import Periods
-from services.common.internal_api.transcripts import Claimed, LeftQuestion, QuestionClaim, QuestionDone
 from services.common.mongo.client import Database
 from services.common.mongo.migrations import upgrade
 from services.transcripts import left_questions

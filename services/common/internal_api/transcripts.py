@@ -224,6 +224,8 @@ class CodeFound(Record):
 
     chat_id: str
     locale: str
+
+
 class AccessQuery(Record):
     """Request for entries of the access log after this number. `by`: who exports or verifies it."""
 

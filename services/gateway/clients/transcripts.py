@@ -138,6 +138,7 @@ class TranscriptsClient:
             Declined: The code is not known, or it has expired.
         """
         return await self._http.ask("transcripts", api.CODE_USE, given, api.CodeFound, hedged=True)
+
     async def note_access(self, noted: api.AccessNoted) -> None:
         """Log that an agent reads what another service answers."""
         await self._http.ask("transcripts", api.ACCESS_NOTE, noted, Record)

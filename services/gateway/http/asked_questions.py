@@ -214,7 +214,7 @@ def install(
     async def download(request: Request, question_id: str, attachment_id: str) -> Response:
         """Return the bytes of a file of a question, for the agent who deals or dealt with it and for supervisors."""
         begin_trace(request.headers.get("traceparent"), public=True)
-        actor = agent_actor((await agent_session(request, presence)).agent)
+        actor = agent_actor((await agent_session(request, presence)).agent, address_of(request, settings))
         if not is_id(question_id) or not is_id(attachment_id):
             raise Problem(404, "unknown_attachment", "There is no such file.")
         limit(downloads, question_id)

@@ -14,7 +14,8 @@ from services.common.http.streaming import Streamed
 from services.common.http.tokens import Actor
 from services.common.runtime.service import caller
 from services.transcripts.access import uploader_of
-from services.transcripts.api.context import Admitted, Context
+from services.transcripts.access_log.store import Access
+from services.transcripts.api.context import Admitted, Context, role_of
 from services.transcripts.api.responses import DOWNLOAD_HEADERS, json_response, with_first
 from services.transcripts.attachments.names import disposition
 from services.transcripts.attachments.store import ASKER, FREE, KEPT, LEFT, File
@@ -48,6 +49,7 @@ def create_routes(context: Context) -> APIRouter:
         file = await context.files.get(attachment_id)
         if file is None or file.chat_id != chat_id or not await _may_read(context, admitted, file):
             raise _no_such_file()
+        await context.log_read("file_read", admitted, attachment_id)
         return await _send(context, file)
 
     @routes.post("/questions/{question_id}/attachments", status_code=201, response_model=Uploaded)
@@ -59,29 +61,15 @@ def create_routes(context: Context) -> APIRouter:
 
     @routes.get("/questions/{question_id}/attachments/{attachment_id}", response_class=StreamingResponse)
     async def read(request: Request, question_id: str, attachment_id: str) -> Response:
-        await _require_reader(context, caller(request), question_id)
+        actor = caller(request)
+        department = await _require_reader(context, actor, question_id)
         file = await context.files.get(attachment_id)
-        if file is None or file.chat_id != question_id or file.state != LEFT:
+        if actor is None or file is None or file.chat_id != question_id or file.state != LEFT:
             raise _no_such_file()
+        role = role_of(actor.party, actor.supervisor)
+        read = Access("file_read", actor.id, role, question_id, attachment_id, department, actor.source, actor.reason)
+        await context.access_log.record(read)
         return await _send(context, file)
-        await context.log_read("file_read", admitted, attachment_id)
-        release = await context.slot(context.file_downloads, chat_id)
-        try:
-            content = await with_first(context.files.content(attachment_id))
-        except NoFile:
-            release()
-            raise _no_such_file() from None
-        except BaseException:
-            release()
-            raise
-        attachment = file.attachment
-        headers = {
-            **DOWNLOAD_HEADERS,
-            "Content-Type": attachment.content_type,  # without a character set: that of a text file is not known
-            "Content-Disposition": disposition(attachment.name),
-            "Content-Length": str(attachment.size),
-        }
-        return Streamed(content, headers=headers, done=release)
 
     return routes
 
@@ -114,8 +102,8 @@ async def _send(context: Context, file: File) -> Response:
     return Streamed(content, headers=headers, done=release)
 
 
-async def _require_reader(context: Context, actor: Actor | None, question_id: str) -> None:
-    """Check that the actor may read the files of this question: who deals or dealt with it, and its supervisors.
+async def _require_reader(context: Context, actor: Actor | None, question_id: str) -> str:
+    """Return the department of this question, whose files the actor may read: they deal or dealt with it, or supervise.
 
     Raises:
         Problem: 401 `unauthenticated`, 403 `forbidden`, 404 `no_such_question`.
@@ -127,7 +115,7 @@ async def _require_reader(context: Context, actor: Actor | None, question_id: st
     if question is None or question.department not in departments:
         raise Problem(404, "no_such_question", "There is no such question in these departments.")
     if actor.supervisor or await context.questions.may_read(question_id, actor.id, departments, now):
-        return
+        return question.department
     raise Problem(403, "forbidden", "Claim the question to read its files.")
 
 

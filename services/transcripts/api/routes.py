@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.transcripts.api import after_chat, attachments, downloads, erasures, history, left_questions
-from services.transcripts.api import access_log, attachments, downloads, erasures, history, left_questions
+from services.transcripts.api import (
+    access_log,
+    after_chat,
+    attachments,
+    downloads,
+    erasures,
+    history,
+    left_questions,
+)
 from services.transcripts.api.context import Context
 
 
 def create_routes(context: Context) -> APIRouter:
     """Return the routes of `common/internal_api` that transcripts answers, and those of files and downloads."""
     routes = APIRouter()
-    for subject in (history, attachments, downloads, left_questions, after_chat, erasures):
-    for subject in (history, attachments, downloads, left_questions, erasures, access_log):
+    for subject in (history, attachments, downloads, left_questions, after_chat, erasures, access_log):
         routes.include_router(subject.create_routes(context))
     return routes

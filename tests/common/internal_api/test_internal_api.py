@@ -26,7 +26,7 @@ SHAPES = [
 
 
 def test_paths_are_distinct_and_inside() -> None:
-    assert len(PATHS) == 24
+    assert len(PATHS) == 32
     assert len(set(PATHS.values())) == len(PATHS)
     assert all(path.startswith("/internal/") for path in PATHS.values())
 
