@@ -77,6 +77,7 @@ MADE = {
         ),
     },
     "gateway/web/console/translations": {
+        *under("login", "oidc_acr", "oidc_cancelled", "oidc_expired", "oidc_failed", "oidc_no_role"),
         *under("assignments", "agent", "chat", "reason", "time", "waited"),
         *under("attach", "active_content", "chat_closed", "empty", "forbidden", "heic", "infected", "macros"),
         *under("attach", "not_allowed", "old_office", "other", "password", "rate_limited", "too_large", "too_slow"),

@@ -121,8 +121,18 @@ class StartChat(BaseModel):
     seen: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
 
-_NOT_THE_CHAT = {"reservation", "seen"}
-"""Members that say how the chat starts and not which one it is: the id of a chat does not depend on them."""
+def members_of(wanted: StartChat) -> str:
+    """Return what makes two requests the same one, as JSON that is the same in every version.
+
+    `reservation` and `seen` say how the chat starts and not which one it is. Members that came after version 1.1 are
+    left out where they are absent, so that a repeat at a gateway of another version returns the same chat.
+    """
+    absent: dict[str, bool | set[str]] = {"reservation": True, "seen": True}
+    if not wanted.queue:
+        absent["queue"] = True
+    if form := wanted.form:
+        absent["form"] = {name for name in ("step", "field", "error") if getattr(form, name) is None}
+    return wanted.model_dump_json(exclude=absent)
 
 
 @dataclass(frozen=True)
@@ -463,8 +473,7 @@ class Starting:
 
     def _derive(self, key: str, wanted: StartChat, source: Source, attempt: int) -> str:
         who = f"{source.address}\n{attempt}\n{key}"
-        absent = set() if wanted.queue else {"queue"}  # the rest is as version 1.1 has it
-        body = wanted.model_dump_json(exclude=_NOT_THE_CHAT | absent)
+        body = members_of(wanted)
         of_key = self._keys.digest("idempotency", who)
         of_request = self._keys.digest("idempotent request", f"{who}\n{source.origin}\n{body}")
         return str(UUID(bytes=of_key[:8] + of_request[:8], version=4))

@@ -20,7 +20,7 @@ from services.common.internal_api import routing as routing_api
 from services.common.messaging import connection
 from services.gateway import button_state, rate_limits
 from services.gateway.http import chats, start_chat
-from services.gateway.http.start_chat import Source, StartChat, Starting
+from services.gateway.http.start_chat import Source, StartChat, Starting, members_of
 from tests.gateway.asking import Client, long, show
 from tests.gateway.making import AN, value_of, view
 from tests.gateway.standing import KEYS, Parts, World, gateway_of, until
@@ -184,7 +184,13 @@ async def test_a_block_holds_for_who_chooses_to_wait(world: World, tmp_path: Pat
 
 async def test_a_key_of_version_one_stays_the_same(world: World) -> None:
     members = '{"department":null,"locale":null,"name":"An","browser":null,"question":null,"form":null}'
-    assert StartChat(name="An").model_dump_json(exclude={"queue"}) == members
+    assert members_of(StartChat(name="An")) == members
+    assert members_of(StartChat(name="An", seen=7, reservation="x")) == members
+    form = '{"id":"f","title":null,"url":null}'
+    given: dict[str, Any] = {"name": "An", "form": {"id": "f"}}
+    assert members_of(StartChat.model_validate(given)) == members.replace('"form":null', f'"form":{form}')
+    later: list[dict[str, Any]] = [{"queue": True}, {"form": {"id": "f", "step": "2"}}]
+    assert len({members_of(StartChat.model_validate(given | more)) for more in ({}, *later)}) == 3
 
 
 async def test_a_blue_button_asks_for_no_place(world: World, client: Client) -> None:

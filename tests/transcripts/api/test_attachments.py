@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -131,9 +131,9 @@ async def test_a_chat_that_ends_during_an_upload_gets_no_file(
 ) -> None:
     looked, real = asyncio.Event(), Files.within_quota
 
-    async def within_quota(self: Files, chat_id: str, count: int, total: int, size: int) -> bool:
+    async def within_quota(self: Files, *args: Any) -> bool:
         """The last look at the chat before the body is read."""
-        answer = await real(self, chat_id, count, total, size)
+        answer = await real(self, *args)
         looked.set()
         return answer
 
