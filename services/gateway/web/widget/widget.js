@@ -265,7 +265,16 @@ class EloketChat extends HTMLElement {
     const panel = await this.load();
     this.show({ busy: false, failed: this.failed && !panel });
     if (panel) return panel.open(given);
+    this.abandon();
     if (this.frame) this.unfold(true);
+  }
+
+  /** The panel does not come: the chat of the press ends, so that its agent is free for the next press. */
+  async abandon() {
+    const { early } = /** @type {any} */ (this);
+    /** @type {any} */ (this).early = null;
+    const { record } = (await early) ?? {};
+    if (record) (await load("loket-chat/chat-over-http")).endChat(BASE, record);
   }
 
   /** The chat of a press is asked for while the panel loads. */
