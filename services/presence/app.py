@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -38,12 +39,13 @@ from services.presence.consumers import Handlers, create_router
 from services.presence.context import Context
 from services.presence.migrations import STEPS
 from services.presence.oidc.api import create_oidc_routes
-from services.presence.oidc.issuer import Client, Issuer
-from services.presence.oidc.logins import OidcLogins
 from services.presence.opening_hours import load_schedules
 from services.presence.settings import PresenceSettings
 from services.presence.slots.allocator import Allocator
 from services.presence.stores import Stores
+
+if TYPE_CHECKING:
+    from services.presence.oidc.logins import OidcLogins
 
 log = structlog.get_logger()
 
@@ -176,6 +178,10 @@ def _oidc(
     """
     if not settings.oidc_issuer:
         return None
+    # The libraries of OpenID Connect and an HTTP client take 20 MB: only where agents log in at an issuer.
+    from services.presence.oidc.issuer import Client, Issuer
+    from services.presence.oidc.logins import OidcLogins
+
     if file.oidc is None:
         raise ConfigurationError(f"ACCOUNTS_FILE {settings.accounts_file}: has no section [oidc].")
     client = Client(

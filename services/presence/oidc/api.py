@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter, Request
 
 from services.common.http.problems import Problem
 from services.common.internal_api import presence as presence_api
 from services.common.runtime.service import caller
 from services.presence.api import open_session
-from services.presence.oidc.logins import OidcLogins
+
+if TYPE_CHECKING:  # it loads the libraries of OpenID Connect, which only installations with an issuer need
+    from services.presence.oidc.logins import OidcLogins
 
 
 def create_oidc_routes(oidc: OidcLogins | None, only_break_glass: bool) -> APIRouter:

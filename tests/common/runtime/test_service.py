@@ -121,7 +121,8 @@ def test_connections_never_take_the_files_that_the_process_needs_itself(soft: in
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
         "from services.common.runtime.service import OWN_FILES, bounds_of, raise_file_limit\n"
         "from services.gateway.settings import Settings\n"
-        "most = [bounds_of(Settings(token_secret='x' * 16, connections_most=n)).most for n in (0, 50, 20_000)]\n"
+        "secret = 'a secret for tests alone'\n"
+        "most = [bounds_of(Settings(token_secret=secret, connections_most=n)).most for n in (0, 50, 20_000)]\n"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE), raise_file_limit() - OWN_FILES, most)\n"
     )
     said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=PATIENCE)

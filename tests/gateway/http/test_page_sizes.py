@@ -16,7 +16,7 @@ FILES = {"/widget.js": static_files()["loket-chat/widget.js"]} | {
     f"/static/{name}": file for name, file in static_files().items()
 }
 LAUNCHER = 9_000
-PANEL = 36_000
+PANEL = 36_500
 BESIDE = 3_500
 LATER = {
     "reason": ("blue-reason", 2_500),
