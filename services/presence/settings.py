@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
 from services.common.config.settings import Settings, described
-from services.presence.oidc.issuer import is_safe
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def is_safe(url: object) -> bool:
+    """Return whether this is an https address, or http on loopback."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        )
+    except ValueError:
+        return False
 
 
 class PresenceSettings(Settings):

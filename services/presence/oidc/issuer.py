@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -28,6 +27,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
 from joserfc.jws import extract_compact
 
+from services.presence.settings import is_safe
+
 log = structlog.get_logger()
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
@@ -40,7 +41,6 @@ MOST = 512 * 1024  # bytes of an answer
 LEAST_RSA = 2_048  # bits
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_AGE = 600  # seconds; an older logout token is refused
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class IssuerUnavailable(Exception):
@@ -78,19 +78,6 @@ class Tokens:
 
     claims: Mapping[str, Any] | None
     refresh_token: str | None
-
-
-def is_safe(url: object) -> bool:
-    """Return whether this is an https address, or http on loopback."""
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-        )
-    except ValueError:
-        return False
 
 
 class Issuer:
