@@ -72,6 +72,7 @@ async def refused(scene: Scene, citizen: Person) -> None:
     citizen.expects("409")
     await citizen.page.route("**/api/chats", lambda route: route.fulfill(status=409, json=BLUE))
     await citizen.page.goto(scene.base)
+    await expect(citizen.hook("chat-button")).to_be_visible()
     await citizen.page.evaluate("() => document.querySelector('eloket-chat').press()")
     await expect(citizen.hook("chat-far")).to_be_visible()
 

@@ -96,7 +96,9 @@ async def test_a_closed_department_says_until_when_and_opens_its_info_sheet(
         await expect(launcher.locator("small")).to_have_text(sheet)
         await expect(launcher).to_have_attribute("href", f"{scene.base}/infofiche/gesloten?lang={lang}")
         await expect(launcher).to_have_attribute("target", "_blank")
-        assert [await lines(someone, "b"), await lines(someone, "small")] == [1, 1], (lang, size)
+        await expect(launcher).to_have_accessible_name(re.compile(re.escape(words)))
+        if size == DESKTOP:  # on a telephone the button is a sign
+            assert [await lines(someone, "b"), await lines(someone, "small")] == [1, 1], lang
 
 
 async def test_who_finds_all_agents_busy_chooses_to_wait(scene: Scene, system: System) -> None:
@@ -168,7 +170,6 @@ async def test_a_question_with_a_file_is_left_and_reaches_the_agents(scene: Scen
     someone.expects("415")
     launcher = someone.hook("chat-button")
     await expect(launcher.locator("b")).to_have_text(f"Gesloten, open {DUTCH[OPENS.weekday()]} 9 u.")
-    assert [await lines(someone, "b"), await lines(someone, "small")] == [1, 1]
     await launcher.focus()
     await keys(someone, "Enter")
     await focused(someone, "blue-title")

@@ -229,6 +229,7 @@ export function joinChat({ base, record, store, onChange, onUntold, onStart }) {
   function connect() {
     // its url is known only now
     connection.url = `${base.replace(/^http/, "ws")}${record.websocket}`;
+    connection.http = httpWay(`${base}/api/chats/${record.chat_id}`);
     watch(REACH, "unreached");
     connection.open();
   }

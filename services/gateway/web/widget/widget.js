@@ -190,9 +190,13 @@ class EloketChat extends HTMLElement {
   }
 
   /** As a press on the launcher. */
-  open() {
-    if (this.launcher) this.launcher.click();
-    else this.addEventListener("eloket-chat-ready", () => this.open(), { once: true });
+  async open() {
+    await this.ready();
+    this.launcher?.click();
+  }
+
+  ready() {
+    return this.launcher ? null : new Promise((done) => this.addEventListener("eloket-chat-ready", done, { once: true }));
   }
 
   async close() {
@@ -206,6 +210,7 @@ class EloketChat extends HTMLElement {
    * @returns {Promise<EloketChatStarted>}
    */
   async start(given = {}) {
+    await this.ready();
     return (await this.press(given)) ?? { started: false, code: "unavailable" };
   }
 
