@@ -86,6 +86,7 @@ LEFT_OF = {
         "UNPOSTED_LIFE": _PROMISED,
         "SILENCE_LIMIT": _PROMISED,
         **dict.fromkeys(("FORMER_ACCESS", "CLAIM_LIFE"), "30 days and a day; docs/operating.md says what they bound"),
+        "DOWNLOAD_CODE_LIFE": "7 days; docs/privacy.md says what a code gives",
         "CLAMD_URL": "no scanner, but for the component clamav",
         "CLAMD_TIMEOUT": "20 s are enough for 10 MiB",
         "UNUSUAL_READING": "50 chats an hour; docs/privacy.md says what it reports",

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.e2e.browser.host_pages import STRICT, HostPages, host_pages
 from tests.e2e.browser.people import DESKTOP, PHONE, Person, Scene, focused, press, until
 from tests.support.accounts import Account
-from tests.support.browser_systems import running_browser_system
+from tests.support.browser_systems import FORM, running_browser_system
 from tests.support.clients import agent
 from tests.support.servers import Broker, System
 
@@ -54,6 +54,10 @@ COVERED = """(id) => {
 }"""
 
 
+ASKS_FIRST = f'<eloket-chat department="{FORM}" locale="nl"></eloket-chat>'
+"""The element of a department whose press opens a form."""
+
+
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The port of the host pages, known before their server listens."""
@@ -65,11 +69,12 @@ def port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def chats(port: int, tmp_path_factory: pytest.TempPathFactory, broker: Broker, mongodb_url: str) -> Iterator[System]:
-    """A system whose department lists the origin of the host pages."""
+    """A system whose departments list the origin of the host pages; one of them asks first."""
     home = tmp_path_factory.mktemp("embedding")
     departments = home / "departments.toml"
-    text = Path("deploy/departments.toml").read_text()
-    departments.write_text(text.replace("origins = []", f'origins = ["http://127.0.0.1:{port}"]', 1))
+    origins = f'origins = ["http://127.0.0.1:{port}"]'
+    text = Path("deploy/departments.toml").read_text().replace("origins = []", origins, 1)
+    departments.write_text(text.replace(f'id = "{FORM}"', f'id = "{FORM}"\nstart = "form"\n{origins}', 1))
     variables = {"DEPARTMENTS_FILE": str(departments)}
     with running_browser_system(home, [Account("ada", capacity=3)], broker, mongodb_url, **variables) as running:
         yield running
@@ -126,7 +131,7 @@ HOSTILE = {
 
 async def test_a_page_changes_neither_size_nor_place_nor_text(scene: Scene, host: HostPages) -> None:
     await scene.agent("ada")
-    plain = await visits(scene, host.add("/plain", scene.base))
+    plain = await visits(scene, host.add("/plain", scene.base, element=ASKS_FIRST))
     await plain.button("green")
     launcher = await box(plain.page, ".launcher")
     await plain.hook("chat-button").click()
@@ -136,7 +141,7 @@ async def test_a_page_changes_neither_size_nor_place_nor_text(scene: Scene, host
     assert panel[2:] == [400, 640]
     for name, head in HOSTILE.items():
         path = "/" + name.replace(" ", "-")
-        await plain.page.goto(host.add(path, scene.base, head=head, body=f"<main>{FIELDS}</main>"))
+        await plain.page.goto(host.add(path, scene.base, f"<main>{FIELDS}</main>", head, ASKS_FIRST))
         await plain.button("green")
         assert await box(plain.page, ".launcher") == launcher, name
         assert await plain.page.evaluate(ON_TOP, ".launcher"), name
@@ -206,7 +211,7 @@ async def test_what_is_typed_in_the_chat_does_not_reach_the_page(scene: Scene, h
 async def test_neither_launcher_nor_panel_covers_the_field_with_the_focus(scene: Scene, host: HostPages) -> None:
     await scene.agent("ada")
     for size in (PHONE, DESKTOP):
-        someone = await visits(scene, host.add("/fields", scene.base, body=FIELDS), size)
+        someone = await visits(scene, host.add("/fields", scene.base, FIELDS, element=ASKS_FIRST), size)
         await someone.button("green")
         before = await box(someone.page, ".launcher")
         for n in range(30):
@@ -357,7 +362,7 @@ async def test_under_a_strict_policy_everything_works(scene: Scene, host: HostPa
 async def test_a_page_starts_a_chat_with_what_it_knows_and_follows_it(scene: Scene, host: HostPages) -> None:
     ada = await scene.agent("ada")
     element = (
-        '<eloket-chat hide-launcher department="algemeen" locale="nl" form-id="p-1" form-title="Premie"></eloket-chat>'
+        f'<eloket-chat hide-launcher department="{FORM}" locale="nl" form-id="p-1" form-title="Premie"></eloket-chat>'
     )
     body = '<button id="help">Hulp</button>' + RECORD
     someone = await visits(scene, host.add("/api", scene.base, body=body, element=element))

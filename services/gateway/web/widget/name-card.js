@@ -6,6 +6,7 @@ const LOOKS = `
 .who-card { display: flex; flex-wrap: wrap; align-items: end; gap: .25rem .5rem; padding: .5rem .75rem; border-top: 1px solid var(--line); background: var(--soft); font-size: .9375rem; }
 .who-card label { flex: 1 1 100%; }
 .who-card input { flex: 1 1 8rem; min-width: 0; padding: .45rem .6rem; border: 1px solid var(--edge); border-radius: .4rem; background: var(--paper); font-size: max(1rem, 16px); }
+.short .who-card { display: none; }
 .who-card .tool { border-color: var(--edge); background: var(--paper); }
 `;
 

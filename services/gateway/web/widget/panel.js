@@ -12,6 +12,7 @@ export { translator }; // for what a replica of version 1.1 serves during an upd
 
 const MINUS = "M5 12h14";
 const SMALL = "(max-width: 30rem), (max-height: 30rem)"; // as in panel-style.js
+const SHORT = 480; // pixels; what the keyboard of a phone leaves has room for the conversation alone
 const FORGET = 3600_000; // ms: an ended chat is not for whoever comes next
 const FRESH = 6_000; // ms: an answer to a press that came before the panel; without a hello its chat ends after ten seconds
 const LEFT = 20_000; // ms: what a press that never became a chat has left behind is only a draft
@@ -357,6 +358,7 @@ export async function createPanel(host, base, prefix) {
     const { height, offsetTop } = visualViewport;
     dialog.style.setProperty("--height", `${height}px`);
     dialog.style.setProperty("--top", `${offsetTop}px`);
+    dialog.classList.toggle("short", height < SHORT);
   }
 
   function resized() {

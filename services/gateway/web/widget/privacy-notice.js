@@ -4,6 +4,7 @@ import { languageOf, loadPart } from "./load-part.js";
 
 const LOOKS = `
 .privacy { padding: .55rem 1rem; border-bottom: 1px solid var(--line); color: var(--muted); font-size: .875rem; }
+.short .privacy { display: none; }
 .privacy a { white-space: nowrap; }
 `;
 const ANSWER = 8_000; // ms
