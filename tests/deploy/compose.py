@@ -149,7 +149,7 @@ def _databases(file: File) -> list[str]:
     }
     wrong = []
     for name, pattern in pairs.items():
-        found = re.search(pattern, (DEPLOY / "components" / name / "cluster.yaml").read_text())
+        found = re.search(pattern, (DEPLOY / "components" / name / "server" / "cluster.yaml").read_text())
         if not found or file["services"][name]["image"].split(":")[1] != found[1]:
             wrong.append(f"{name}: another version than the component's")
     return wrong

@@ -555,7 +555,7 @@ def test_the_small_installation_is_small_with_all_members() -> None:
     del of_kind(objects, "MongoDBCommunity")["mongodb"]["spec"]["statefulSet"]["spec"]["template"]["spec"][
         "initContainers"
     ]
-    assert sizes.problems(objects, "small") == ["requests 2.50 CPU, 4.75 GiB: more than 2.00 CPU, 5.00 GiB"]
+    assert sizes.problems(objects, "small") == ["requests 2.60 CPU, 5.00 GiB: more than 2.00 CPU, 5.00 GiB"]
 
 
 def test_quantities_are_read_as_kubernetes_reads_them() -> None:
