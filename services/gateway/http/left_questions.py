@@ -100,7 +100,7 @@ class Questions:
         return receipt.number, view.department
 
     async def _end(self, view: ChatView, text: str) -> None:
-        if text != (view.question or "").strip():  # the chat has that text already
+        if text != (view.question or "").strip() and not await self._was_said(view.chat_id, text):
             said = MessagePosted(
                 chat_id=view.chat_id,
                 id=derived_id(view.chat_id, "left question"),
@@ -109,6 +109,12 @@ class Questions:
             )
             await self._publisher.publish(said)
         await self._publisher.publish(CloseRequested(chat_id=view.chat_id, by=CloseReason.CITIZEN))
+
+    async def _was_said(self, chat_id: str, text: str) -> bool:
+        """Return whether the citizen has sent this text in the chat already."""
+        page = await self._transcripts.page(transcripts_api.HistoryWanted(chat_id=chat_id))
+        said = page.entries if page else []
+        return any(e.party is Party.CITIZEN and (e.text or "").strip() == text for e in said)
 
 
 def _nobody_came(view: ChatView) -> bool:

@@ -15,7 +15,7 @@ from services.common.internal_api import transcripts as transcripts_api
 from services.gateway import rate_limits
 from services.gateway.http import left_questions
 from tests.gateway.asking import Client
-from tests.gateway.making import AN, CHAT, NOW, OTHER, id_of, view
+from tests.gateway.making import AN, CHAT, NOW, OTHER, entry, id_of, view
 from tests.gateway.standing import KEYS, World, gateway_of
 
 PATH = f"/api/chats/{CHAT}/question"
@@ -56,6 +56,15 @@ async def test_a_question_is_kept_then_said_then_the_chat_ends(world: World, cli
 async def test_what_was_asked_at_the_start_stands_in_the_chat_already(world: World, client: Client) -> None:
     world.others.open(CHAT)
     world.others.chats[CHAT] = view(1, ChatStatus.WAITING, question="Wanneer?")
+    assert (await leave(client))[0] == 201
+    await world.receive(CloseRequested)
+    assert world.heard(MessagePosted) == []
+
+
+async def test_what_was_sent_as_a_message_is_not_sent_once_more(world: World, client: Client) -> None:
+    world.others.open(CHAT)
+    world.others.logs[CHAT].append(entry(2, CHAT, text="Wanneer?"))
+    world.others.chats[CHAT] = view(1, ChatStatus.WAITING)
     assert (await leave(client))[0] == 201
     await world.receive(CloseRequested)
     assert world.heard(MessagePosted) == []
