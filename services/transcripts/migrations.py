@@ -69,6 +69,8 @@ async def _indexes_of_retention(db: Database) -> None:
             "questions": [
                 IndexModel([("expires_at", ASCENDING)], name="expiry"),
                 IndexModel([("hold.until", ASCENDING)], name="hold", sparse=True),
+                IndexModel([("department", ASCENDING), ("at", ASCENDING)], name="left"),
+                IndexModel([("department", ASCENDING), ("done_at", ASCENDING)], name="answered"),
             ],
             "erased": [IndexModel([("again_at", ASCENDING)], name="again", sparse=True), at],
             "deletions": [IndexModel([("chat_id", ASCENDING)]), at],

@@ -148,7 +148,7 @@ class AccessLog:
         return await self._read_head()
 
     async def _read_head(self) -> Head:
-        found = await self._entries.find_one({}, {"hash": True}, sort=[("_id", DESCENDING)])
+        found = await self._entries.find_one({"_id": {"$gte": 0}}, {"hash": True}, sort=[("_id", DESCENDING)])
         return Head(found["_id"], found["hash"]) if found else Head()
 
     async def entries(self, after: int) -> list[Document]:
@@ -162,7 +162,7 @@ class AccessLog:
         An entry that says so is appended first. The last entry stays.
         """
         newest = await self._entries.find_one(
-            {"at": {"$lt": stamp(before)}}, {"hash": True}, sort=[("_id", DESCENDING)]
+            {"_id": {"$gte": 0}, "at": {"$lt": stamp(before)}}, {"hash": True}, sort=[("_id", DESCENDING)]
         )
         if newest is None or newest["_id"] == (await self._read_head()).seq:
             return 0

@@ -60,7 +60,9 @@ class Erasures:
 
     async def departments(self) -> list[str]:
         """Return the departments in which the stored chats and questions were opened."""
-        of_chats, of_questions = await self._chats.distinct("department"), await self._questions.distinct("department")
+        known: dict[str, Any] = {"department": {"$gte": ""}}  # which the index of departments serves
+        of_chats = await self._chats.distinct("department", known)
+        of_questions = await self._questions.distinct("department", known)
         return sorted({d for d in (*of_chats, *of_questions) if isinstance(d, str)})
 
     async def interrupted(self, limit: int) -> list[str]:
