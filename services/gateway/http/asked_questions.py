@@ -143,7 +143,7 @@ class Asking:
             text=wanted.text,
             at=utcnow(),
             source="button",
-            form=Form(id=form.id, title=form.title, url=form.url) if form else None,
+            form=Form(**form.model_dump()) if form else None,
             request=request.hex()[:32],
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
@@ -180,12 +181,7 @@ def require_chat_token(request: Request, keys: Keys, chat_id: str) -> None:
     Raises:
         Problem: 401 `unauthenticated`, 403 `forbidden`.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    own = keys.chat_of(token.strip()) if scheme.lower() == "bearer" else None
-    if own is None:
-        raise Problem(401, "unauthenticated", "This needs the token of the chat.", {"WWW-Authenticate": "Bearer"})
-    if own != chat_id:
-        raise Problem(403, "forbidden", "This token is for another chat.")
+    _require_token(request, keys.chat_of, chat_id, "chat")
 
 
 def require_question_token(request: Request, keys: Keys, question_id: str) -> None:
@@ -194,12 +190,16 @@ def require_question_token(request: Request, keys: Keys, question_id: str) -> No
     Raises:
         Problem: 401 `unauthenticated`, 403 `forbidden`.
     """
+    _require_token(request, keys.question_of, question_id, "question")
+
+
+def _require_token(request: Request, owner_of: Callable[[str], str | None], wanted: str, what: str) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    own = keys.question_of(token.strip()) if scheme.lower() == "bearer" else None
+    own = owner_of(token.strip()) if scheme.lower() == "bearer" else None
     if own is None:
-        raise Problem(401, "unauthenticated", "This needs the token of the question.", {"WWW-Authenticate": "Bearer"})
-    if own != question_id:
-        raise Problem(403, "forbidden", "This token is for another question.")
+        raise Problem(401, "unauthenticated", f"This needs the token of the {what}.", {"WWW-Authenticate": "Bearer"})
+    if own != wanted:
+        raise Problem(403, "forbidden", f"This token is for another {what}.")
 
 
 def unavailable() -> Problem:
