@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Annotated, Literal
 from urllib.parse import parse_qs
@@ -27,6 +26,7 @@ from services.gateway.http.dependencies import (
     limited,
     passed_on,
     problems_of,
+    read_bounded,
     read_json,
     require_chat_token,
     require_origin,
@@ -42,7 +42,6 @@ from services.gateway.websocket.frames.server import stamp
 log = structlog.get_logger()
 PAGE = "/gesprek"
 MOST_FORM = 4 * 1024  # bytes of the form that the page sends
-FORM_SECONDS = 20.0  # in which it must have arrived
 
 
 class GiveRating(BaseModel):
@@ -144,15 +143,7 @@ async def _read_form(request: Request) -> dict[str, str]:
     Raises:
         Problem: 408 `timeout`, 413 `too_large`, 422 `invalid`.
     """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(FORM_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_FORM:
-                    raise Problem(413, "too_large", "The form is larger than 4 KiB.")
-    except TimeoutError:
-        raise Problem(408, "timeout", "The form took too long to arrive.") from None
+    body = await read_bounded(request, MOST_FORM)
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=10, errors="strict")
     except ValueError:

@@ -38,6 +38,24 @@ for _header in ("x-forwarded-for", "x-forwarded-proto"):
 WARNED: set[str] = set()  # the headers that were logged
 
 
+async def read_bounded(request: Request, most: int) -> bytes:
+    """Return the request's body.
+
+    Raises:
+        Problem: 408 `timeout` when it takes longer than `BODY_SECONDS`, 413 `too_large` over `most` bytes.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise Problem(413, "too_large", f"The request is larger than {most // 1024} KiB; send less.")
+    except TimeoutError:
+        raise Problem(408, "timeout", "The request took too long to arrive; send it again.", _CLOSE) from None
+    return bytes(body)
+
+
 async def read_json(request: Request, model: type[M]) -> M:
     """Read the request's body as this model.
 
@@ -49,15 +67,7 @@ async def read_json(request: Request, model: type[M]) -> M:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (JSON, *UNSAID):
         raise _not_json()
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_JSON:
-                    raise Problem(413, "too_large", "The request is larger than 64 KiB; send less.")
-    except TimeoutError:
-        raise Problem(408, "timeout", "The request took too long to arrive; send it again.", _CLOSE) from None
+    body = await read_bounded(request, MOST_JSON)
     if body and kind != JSON:
         raise _not_json()
     try:
